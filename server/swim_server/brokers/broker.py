@@ -1,0 +1,101 @@
+"""The Broker interface: what the daemon asks of whatever stores and orders events."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol
+
+import msgspec
+
+from swim_server.protocol.event_id import EventId
+from swim_server.protocol.events import Event, NewEvent
+
+Deliver = Callable[[Sequence[Event]], None]
+"""Takes stored events in the order of their ids; called on the loop's thread, never concurrently."""
+
+
+class BrokerUnavailable(Exception):
+    """The broker can't store or read just now. The event was not acknowledged; trying again later is safe."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"history can't be used just now: {self.reason}"
+
+
+class Published(msgspec.Struct, frozen=True):
+    """The answer for one NewEvent: it is stored."""
+
+    id: str
+    """The event's id; that of the first publication where ``duplicate``. Of several parts, the last part's."""
+    duplicate: bool = False
+    """Its ``event_id`` was published within the last day; nothing was stored or delivered now."""
+
+
+class HistorySpan(msgspec.Struct, frozen=True):
+    """What history holds at this moment."""
+
+    oldest_id: EventId | None
+    newest_id: EventId | None
+    events: int
+    size_bytes: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A stretch of history in the order of ids."""
+
+    events: list[Event]
+    next_after: EventId
+    """Where the next page begins: every stored event up to and including this id has been looked at."""
+    is_last: bool
+    """Nothing stored follows ``next_after`` within the range asked for, at the time of reading."""
+
+
+class Broker(Protocol):
+    """Gives ids, stores, hands on. An acknowledged event survives ``kill -9`` of the process."""
+
+    @property
+    def newest_id(self) -> EventId:
+        """The last id given out (``ZERO`` before the first); kept in memory, never blocks."""
+
+    async def open(self, deliver: Deliver) -> None:
+        """Make it ready. ``deliver`` receives every event published from now on, by this node or another."""
+
+    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+        """Store all of them, durably and in order, then deliver them; answers in the same order.
+
+        ``flight.positions`` larger than a frame may hold are stored as several events. All or nothing: raises
+        BrokerUnavailable when they could not be stored. Safe to call concurrently; calls are committed together.
+        """
+
+    async def read(
+        self,
+        after: EventId,
+        until: EventId | None = None,
+        *,
+        types: Collection[str] | None = None,
+        limit: int = 500,
+    ) -> Page:
+        """Read stored events with ``after < id <= until``, oldest first, at most ``limit``; off the loop's thread."""
+
+    async def read_last(self, count: int, *, types: Collection[str] | None = None) -> list[Event]:
+        """Read the newest ``count`` events of those types, oldest first."""
+
+    async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
+        """Tell whether an event after ``after`` (of those types) may once have been stored and is gone.
+
+        True when retention has passed it, when ``after`` is newer than anything stored, or when an older
+        history was restored in between.
+        """
+
+    async def span(self) -> HistorySpan:
+        """Tell what history holds."""
+
+    async def close(self) -> None:
+        """Store what is pending, then let go of everything. Idempotent."""
+
+
+Publish = Callable[[Sequence[NewEvent]], Awaitable[list[Published]]]
+"""The part of a broker that sources use."""

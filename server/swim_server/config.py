@@ -1,0 +1,153 @@
+"""The configuration as typed values. How files, environment and options become these: ``load``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Duration = str
+"""A number of seconds with a unit: ``500ms``, ``30s``, ``15m``, ``24h``, ``7d``; a bare number means seconds."""
+
+
+class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[server]``: where clients connect."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8090
+    """0 picks a free one."""
+    public_url: str | None = None
+    """The address clients use when a proxy stands in front: ``wss://swim.example.org/api/swim/v1/ws``."""
+    allowed_origins: list[str] = []
+    """Browser origins that may connect; empty: any (the key is the access control)."""
+    trusted_proxies: list[str] = ["127.0.0.1", "::1"]
+    """Addresses or networks whose ``X-Forwarded-For`` is believed."""
+    heartbeat_seconds: Annotated[float, Meta(gt=0)] = 30
+    max_message_bytes: Count = 65_536
+    handshake_timeout_seconds: Annotated[float, Meta(gt=0)] = 10
+    close_timeout_seconds: Annotated[float, Meta(gt=0)] = 5
+    max_buffer_bytes: Count = 1_048_576
+    """What may wait for one client that reads slowly; beyond it the client is closed with 4008."""
+
+
+class AuthConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[auth]``: how keys are checked."""
+
+    cache_seconds: Annotated[float, Meta(ge=0)] = 300
+    negative_cache_seconds: Annotated[float, Meta(ge=0)] = 5
+    stale_grace_seconds: Annotated[float, Meta(ge=0)] = 3600
+    recheck_seconds: Annotated[float, Meta(gt=0)] = 30
+
+
+class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[database]``: where keys live."""
+
+    url: str | None = None
+    """SQLAlchemy URL; none: ``sqlite:///$SWIM_HOME/swim.db``."""
+
+
+class TierConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[tiers.NAME]``: what the keys of a tier may do."""
+
+    connections: Annotated[int, Meta(ge=1)]
+    """At once, all keys of the tier together."""
+    connections_per_key: Count | None = None
+    messages_per_second: Count = 10
+
+
+class TiersConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[tiers]``: the four that exist."""
+
+    public: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=5))
+    developer: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=50))
+    partner: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=500))
+    system: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=10_000))
+
+
+class HistoryConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[history]``: how long events can be resumed from."""
+
+    keep: Duration = "24h"
+    keep_positions: Duration = "15m"
+    max_bytes: Count = 2_147_483_648
+
+
+class BrokerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[broker]``: who stores and orders events."""
+
+    url: str = "local"
+
+
+class ChannelsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[channels]``: families and types beyond the built-in ones, e.g. ``weather = ["sigmet", "metar"]``."""
+
+    families: dict[str, list[str]] = {}
+
+
+class FileSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="file"):
+    """The provider's event file."""
+
+    name: str | None = None
+    path: str
+    interval_seconds: Annotated[float, Meta(gt=0)] = 0.1
+    """How often to look when file system notification does not tell."""
+
+
+class RecordingSourceConfig(
+    msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="recording"
+):
+    """Recorded feed snapshots: a folder of ``*.json`` or ``*.json.gz``."""
+
+    name: str | None = None
+    path: str
+    speed: Annotated[float, Meta(gt=0)] = 1
+    loop: bool = True
+
+
+class SimulatorSourceConfig(
+    msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="simulator"
+):
+    """Endless invented traffic between real airports."""
+
+    name: str | None = None
+    flights: Annotated[int, Meta(ge=1, le=20_000)] = 300
+    speed: Annotated[float, Meta(gt=0)] = 30
+    """How many times faster than real time."""
+    seed: int = 1
+
+
+SourceConfig = FileSourceConfig | RecordingSourceConfig | SimulatorSourceConfig
+
+
+class LoggingConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[logging]``."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+    file: str | None = None
+    """None: standard error in the foreground, ``$SWIM_HOME/swim.log`` when detached."""
+
+
+class ExpectConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[expect]``: what doctor holds against what it sees."""
+
+    version: str | None = None
+    commit: str | None = None
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The whole configuration."""
+
+    server: ServerConfig = msgspec.field(default_factory=ServerConfig)
+    auth: AuthConfig = msgspec.field(default_factory=AuthConfig)
+    database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
+    tiers: TiersConfig = msgspec.field(default_factory=TiersConfig)
+    history: HistoryConfig = msgspec.field(default_factory=HistoryConfig)
+    broker: BrokerConfig = msgspec.field(default_factory=BrokerConfig)
+    channels: ChannelsConfig = msgspec.field(default_factory=ChannelsConfig)
+    sources: list[SourceConfig] = []
+    logging: LoggingConfig = msgspec.field(default_factory=LoggingConfig)
+    expect: ExpectConfig = msgspec.field(default_factory=ExpectConfig)

@@ -1,0 +1,1 @@
+"""The WebSocket endpoint and the control socket: where bytes meet the service."""

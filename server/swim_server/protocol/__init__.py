@@ -1,0 +1,1 @@
+"""The wire protocol, pure: messages, channels, filters, codes. No I/O, no asyncio, no clock."""

@@ -1,0 +1,64 @@
+"""Events on their way: what a source produces, and what history keeps and clients receive."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from swim_server.protocol.event_id import EventId
+from swim_server.protocol.timestamps import format_ms
+
+_encoder = msgspec.json.Encoder()
+
+
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened, as its source tells it. A source never knows who listens."""
+
+    type: str
+    """``family.name``, e.g. ``flight.departed``."""
+    data: dict[str, Any]
+    """JSON values only: dict, list, str, int, float, bool, None."""
+    timestamp_ms: int | None = None
+    """When it happened, milliseconds since the epoch, UTC. None: the broker puts the moment of arrival."""
+    event_id: str | None = None
+    """The producer's own name for it. The same one again within a day is not published again."""
+
+
+class Event:
+    """A stored event: it has an id and its wire form, encoded once for everybody. Immutable."""
+
+    def __init__(self, id: EventId, type: str, wire: bytes, data: dict[str, Any] | None = None) -> None:
+        self.id = id
+        self.type = type
+        self.wire = wire
+        """The complete JSON message, UTF-8, as clients receive it."""
+        if data is not None:
+            self.data = data
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """The event's ``data`` object; decoded from the wire form when first asked for. Not to be changed."""
+        data: dict[str, Any] = msgspec.json.decode(self.wire)["data"]
+        return data
+
+    @property
+    def family(self) -> str:
+        """What stands before the first dot of the type."""
+        return self.type.partition(".")[0]
+
+    def __repr__(self) -> str:
+        return f"Event({self.id}, {self.type})"
+
+
+def stamp(event: NewEvent, event_id: EventId) -> Event:
+    """Give a new event its id and encode it: the one encoding of its life."""
+    milliseconds = event_id.milliseconds if event.timestamp_ms is None else event.timestamp_ms
+    return encode(event.type, format_ms(milliseconds), event_id, event.data)
+
+
+def encode(type: str, timestamp: str, event_id: EventId, data: dict[str, Any]) -> Event:
+    """Build the event whose wire form is ``{"type","timestamp","id","data"}``."""
+    wire = _encoder.encode({"type": type, "timestamp": timestamp, "id": str(event_id), "data": data})
+    return Event(event_id, type, wire, data)

@@ -1,0 +1,1 @@
+"""Who receives what: hub, groups, connections, admission. State and asyncio, no sockets."""

@@ -1,0 +1,1 @@
+"""Rich tables, live views and JSON lines: pure functions of data and width."""
