@@ -80,8 +80,10 @@ class Broker(Protocol):
     ) -> Page:
         """Read stored events with ``after < id <= until``, oldest first, at most ``limit``; off the loop's thread."""
 
-    async def read_last(self, count: int, *, types: Collection[str] | None = None) -> list[Event]:
-        """Read the newest ``count`` events of those types, oldest first."""
+    async def read_last(
+        self, count: int, *, types: Collection[str] | None = None, before: EventId | None = None
+    ) -> list[Event]:
+        """Read the newest ``count`` events of those types with ``id < before`` (None: to the end), oldest first."""
 
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
         """Tell whether an event after ``after`` (of those types) may once have been stored and is gone.

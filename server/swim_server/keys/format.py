@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import zlib
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from enum import StrEnum
+from hashlib import sha256
 
 
 class Tier(StrEnum):
@@ -20,3 +25,86 @@ PREFIXES = {
     Tier.PARTNER: "swim_par_",
     Tier.SYSTEM: "swim_sys_",
 }
+
+DIGEST_PREFIX = "sha256$"
+"""How a stored digest begins. A presented key that begins so is refused before any query."""
+MAX_KEY_LENGTH = 128
+"""The longest key of the former system has 73 characters."""
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_RANDOM_LENGTH = 32
+_CHECKSUM_LENGTH = 6
+_OWN_SHAPE = re.compile(rf"swim_(?:pub|dev|par|sys)_[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LENGTH}}}", re.ASCII)
+_PRESENTABLE = re.compile(rf"[!-~]{{1,{MAX_KEY_LENGTH}}}", re.ASCII)
+_HINT_PREFIX = re.compile(r"swim_(?:(?:pub|dev|par|sys)_)?", re.ASCII)
+_HINT_TAIL = 4
+_HINT_HIDDEN = 16
+"""The tail is shown only of keys that keep at least so many characters hidden."""
+
+
+class KeyShape(StrEnum):
+    """What a presented text looks like, before anything is asked of the database."""
+
+    OWN = "own"
+    """Issued by this system, or made up by somebody who can compute a CRC."""
+    FOREIGN = "foreign"
+    """Of another shape: the former system's keys are."""
+    MISTYPED = "checksum"
+    """Of our own shape, but its checksum does not fit: a typo, or a key cut and pasted wrongly."""
+    MALFORMED = "malformed"
+    """Can't be a key: blanks, control or non-ASCII characters, too long, or a stored digest."""
+    MISSING = "missing"
+
+
+def generate(tier: Tier, randbytes: Callable[[int], bytes]) -> str:
+    """Make a new key of 47 characters; ``randbytes(n)`` must come from a cryptographic source."""
+    body = PREFIXES[tier] + _random_text(_RANDOM_LENGTH, randbytes)
+    return body + checksum(body)
+
+
+def checksum(body: str) -> str:
+    """The 6 base62 characters of CRC-32 over ``body``, which is the key without them."""
+    number, text = zlib.crc32(body.encode()), ""
+    for _ in range(_CHECKSUM_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        text = _ALPHABET[digit] + text
+    return text
+
+
+def classify(api_key: str | None) -> KeyShape:
+    """Tell what a presented key looks like. Only OWN and FOREIGN are worth a query."""
+    if not api_key:
+        return KeyShape.MISSING
+    if not _PRESENTABLE.fullmatch(api_key) or api_key[: len(DIGEST_PREFIX)].lower() == DIGEST_PREFIX:
+        return KeyShape.MALFORMED
+    if not _OWN_SHAPE.fullmatch(api_key):
+        return KeyShape.FOREIGN
+    body, given = api_key[:-_CHECKSUM_LENGTH], api_key[-_CHECKSUM_LENGTH:]
+    return KeyShape.OWN if checksum(body) == given else KeyShape.MISTYPED
+
+
+def digest(api_key: str) -> str:
+    """What is stored in place of a key: ``sha256$`` + base64url(SHA-256) without padding, 50 characters."""
+    return DIGEST_PREFIX + urlsafe_b64encode(sha256(api_key.encode()).digest()).rstrip(b"=").decode()
+
+
+def is_digest(stored: str) -> bool:
+    """Tell whether a stored value is a digest, and not a key that the former system left."""
+    return stored.startswith(DIGEST_PREFIX)
+
+
+def hint(api_key: str) -> str:
+    """Enough to recognise a key by, not enough to use it: ``swim_dev_…x9Qz``; short keys show their prefix only."""
+    match = _HINT_PREFIX.match(api_key)
+    prefix = match[0] if match else ""
+    secret = len(api_key) - len(prefix)
+    return f"{prefix}…{api_key[-_HINT_TAIL:] if secret >= _HINT_HIDDEN + _HINT_TAIL else ''}"
+
+
+def _random_text(length: int, randbytes: Callable[[int], bytes]) -> str:
+    """Uniform base62 characters: a byte beyond the last whole multiple of 62 is thrown away, not folded."""
+    limit = 256 - 256 % len(_ALPHABET)
+    text = ""
+    while len(text) < length:
+        text += "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in randbytes(length) if byte < limit)
+    return text[:length]

@@ -31,6 +31,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     owner_cid: int | None = None
     is_plaintext: bool = False
     """The row was written by the former system and holds the key itself."""
+    unknown_tier: str | None = None
+    """What the row says where that is none of the four tiers: the key is refused until somebody corrects it."""
 
     def is_expired(self, now: datetime) -> bool:
         """Tell whether ``expires_at`` has passed at ``now`` (aware)."""
@@ -48,7 +50,8 @@ class Refused(msgspec.Struct, frozen=True):
 
     message: str
     reason: str
-    """For log, metrics and audit: missing, malformed, checksum, unknown, inactive, expired, address."""
+    """For log, metrics and audit: missing, malformed, checksum, unknown, inactive, expired, address, tier,
+    tier_changed."""
     key_id: int | None = None
 
 

@@ -20,7 +20,8 @@ class InvalidEventId(ValueError):
         super().__init__(text)
 
     def __str__(self) -> str:
-        return f"not an event id: {str(self.text)[:40]!r}; one looks like 1768573815123-0"
+        shown = repr(self.text[:40]) if isinstance(self.text, str) else type(self.text).__name__
+        return f"not an event id: {shown}; one looks like 1768573815123-0"
 
 
 class EventId(NamedTuple):

@@ -11,6 +11,8 @@ from swim_server.protocol.event_id import EventId
 from swim_server.protocol.timestamps import format_ms
 
 _encoder = msgspec.json.Encoder()
+_DATA = b'"data":'
+"""Where the last member of the wire form begins; no member before it can hold these bytes."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +49,11 @@ class Event:
     def family(self) -> str:
         """What stands before the first dot of the type."""
         return self.type.partition(".")[0]
+
+    def with_data(self, data: dict[str, Any]) -> Event:
+        """The same event holding only ``data``: what remains of a batch for one filter."""
+        head = self.wire[: self.wire.index(_DATA) + len(_DATA)]
+        return Event(self.id, self.type, b"%b%b}" % (head, _encoder.encode(data)), data)
 
     def __repr__(self) -> str:
         return f"Event({self.id}, {self.type})"

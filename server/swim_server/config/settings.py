@@ -1,4 +1,7 @@
-"""The configuration as typed values. How files, environment and options become these: ``load``."""
+"""The configuration as typed values. How files, environment and options become these: ``load``.
+
+Annotations carry the rules: a range stands in ``Meta``, everything else is named there and kept in ``rules``.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,26 @@ from msgspec import Meta
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
-Duration = str
-"""A number of seconds with a unit: ``500ms``, ``30s``, ``15m``, ``24h``, ``7d``; a bare number means seconds."""
+Duration = Annotated[str, Meta(extra={"rule": "duration"})]
+"""A number with a unit: ``500ms``, ``30s``, ``15m``, ``24h``, ``7d``; a bare number means seconds."""
+FilePath = Annotated[str, Meta(extra={"rule": "path"})]
+"""Relative ones count from the folder of the file they stand in; in options and environment from the working directory."""
+SourceName = Annotated[str, Meta(extra={"rule": "name"})]
 
 
 class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[server]``: where clients connect."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Port = 8090
     """0 picks a free one."""
-    public_url: str | None = None
+    public_url: Annotated[str, Meta(extra={"rule": "websocket_url"})] | None = None
     """The address clients use when a proxy stands in front: ``wss://swim.example.org/api/swim/v1/ws``."""
-    allowed_origins: list[str] = []
+    allowed_origins: list[Annotated[str, Meta(extra={"rule": "browser_origin"})]] = []
     """Browser origins that may connect; empty: any (the key is the access control)."""
-    trusted_proxies: list[str] = ["127.0.0.1", "::1"]
+    trusted_proxies: list[Annotated[str, Meta(extra={"rule": "network"})]] = msgspec.field(
+        default_factory=lambda: ["127.0.0.1", "::1"]
+    )
     """Addresses or networks whose ``X-Forwarded-For`` is believed."""
     heartbeat_seconds: Annotated[float, Meta(gt=0)] = 30
     max_message_bytes: Count = 65_536
@@ -45,8 +53,23 @@ class AuthConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[database]``: where keys live."""
 
-    url: str | None = None
+    url: Annotated[str, Meta(extra={"rule": "database_url"})] | None = None
     """SQLAlchemy URL; none: ``sqlite:///$SWIM_HOME/swim.db``."""
+    odbc: str | None = None
+    """A raw ODBC connection string for SQL Server, instead of ``url``."""
+    username: str | None = None
+    password: str | None = None
+    """Better in the environment, ``SWIM_DATABASE__PASSWORD``, or in ``password_file``, than in a file of settings."""
+    password_file: Annotated[str, Meta(extra={"rule": "path"})] | None = None
+    """A file whose first line is the password."""
+    authentication: Literal["password", "managed-identity"] = "password"
+    """``managed-identity``: an access token of the Azure machine or app that this runs on."""
+    identity_client_id: str | None = None
+    """Which identity, where the machine has several."""
+    connect_timeout_seconds: Annotated[float, Meta(gt=0)] = 5
+    query_timeout_seconds: Annotated[float, Meta(gt=0)] = 5
+    pool_size: Annotated[int, Meta(ge=1, le=100)] = 5
+    """How many connections to the database are kept."""
 
 
 class TierConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -78,7 +101,7 @@ class HistoryConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class BrokerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[broker]``: who stores and orders events."""
 
-    url: str = "local"
+    url: Annotated[str, Meta(extra={"rule": "broker_url"})] = "local"
 
 
 class ChannelsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -90,8 +113,8 @@ class ChannelsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class FileSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="file"):
     """The provider's event file."""
 
-    name: str | None = None
-    path: str
+    name: SourceName | None = None
+    path: FilePath
     interval_seconds: Annotated[float, Meta(gt=0)] = 0.1
     """How often to look when file system notification does not tell."""
 
@@ -101,8 +124,8 @@ class RecordingSourceConfig(
 ):
     """Recorded feed snapshots: a folder of ``*.json`` or ``*.json.gz``."""
 
-    name: str | None = None
-    path: str
+    name: SourceName | None = None
+    path: FilePath
     speed: Annotated[float, Meta(gt=0)] = 1
     loop: bool = True
 
@@ -112,7 +135,7 @@ class SimulatorSourceConfig(
 ):
     """Endless invented traffic between real airports."""
 
-    name: str | None = None
+    name: SourceName | None = None
     flights: Annotated[int, Meta(ge=1, le=20_000)] = 300
     speed: Annotated[float, Meta(gt=0)] = 30
     """How many times faster than real time."""
@@ -127,8 +150,25 @@ class LoggingConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
-    file: str | None = None
+    file: FilePath | None = None
     """None: standard error in the foreground, ``$SWIM_HOME/swim.log`` when detached."""
+
+
+class ExpectedCount(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """How many connections there should be at least and at most; None: no such bound."""
+
+    min: Annotated[int, Meta(ge=0)] | None = None
+    max: Annotated[int, Meta(ge=0)] | None = None
+
+
+class ExpectConnectionsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[expect.connections]``: who should be connected, by tier and by the owner of the key."""
+
+    public: ExpectedCount | None = None
+    developer: ExpectedCount | None = None
+    partner: ExpectedCount | None = None
+    system: ExpectedCount | None = None
+    owner: dict[str, ExpectedCount] = {}
 
 
 class ExpectConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -136,6 +176,7 @@ class ExpectConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     version: str | None = None
     commit: str | None = None
+    connections: ExpectConnectionsConfig = msgspec.field(default_factory=ExpectConnectionsConfig)
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -1,0 +1,43 @@
+"""The configuration: typed settings, and how files, environment and options become them."""
+
+from swim_server.config.settings import (
+    AuthConfig,
+    BrokerConfig,
+    ChannelsConfig,
+    Config,
+    Count,
+    DatabaseConfig,
+    Duration,
+    ExpectConfig,
+    FileSourceConfig,
+    HistoryConfig,
+    LoggingConfig,
+    Port,
+    RecordingSourceConfig,
+    ServerConfig,
+    SimulatorSourceConfig,
+    SourceConfig,
+    TierConfig,
+    TiersConfig,
+)
+
+__all__ = [
+    "AuthConfig",
+    "BrokerConfig",
+    "ChannelsConfig",
+    "Config",
+    "Count",
+    "DatabaseConfig",
+    "Duration",
+    "ExpectConfig",
+    "FileSourceConfig",
+    "HistoryConfig",
+    "LoggingConfig",
+    "Port",
+    "RecordingSourceConfig",
+    "ServerConfig",
+    "SimulatorSourceConfig",
+    "SourceConfig",
+    "TierConfig",
+    "TiersConfig",
+]

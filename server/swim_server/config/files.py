@@ -1,0 +1,108 @@
+"""Configuration files: where they are looked for, and what they hold."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from swim_server.config.errors import ConfigError, Origin, Problem
+from swim_server.config.toml_lines import lines_of
+
+FILE_NAME = "swim.toml"
+LOCAL_NAME = "swim.local.toml"
+SYSTEM_FOLDER = Path("/etc/swim")
+
+
+class ConfigFile(NamedTuple):
+    """One file that was read."""
+
+    path: Path
+    """Absolute."""
+    values: dict[str, Any]
+    origin: Callable[[tuple[str | int, ...]], Origin]
+    """Name and line of a value in it."""
+
+
+def find_files(named: Path | None, environ: Mapping[str, str]) -> list[Path]:
+    """Find the file to read and ``swim.local.toml`` beside it, in the order in which they are laid over each other.
+
+    ``--config`` or SWIM_CONFIG name a file that must be there. Else the first folder that holds one of the two:
+    ``./config``, the user's, ``/etc/swim``. None there: no files, all defaults.
+    """
+    if named is None and environ.get("SWIM_CONFIG"):
+        named = Path(environ["SWIM_CONFIG"])
+    if named is not None:
+        named = named.expanduser()
+        local = named.parent / LOCAL_NAME
+        return [named, local] if local.name != named.name and local.exists() else [named]
+    for folder in search_folders(environ):
+        found = [path for name in (FILE_NAME, LOCAL_NAME) if _stands(path := folder / name)]
+        if found:
+            return found
+    return []
+
+
+def search_folders(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """The folders that are looked into when no file is named."""
+    return (Path("config"), user_folder(environ), SYSTEM_FOLDER)
+
+
+def user_folder(environ: Mapping[str, str]) -> Path:
+    """The user's own folder for configuration."""
+    if environ.get("XDG_CONFIG_HOME"):
+        return Path(environ["XDG_CONFIG_HOME"]) / "swim"
+    from platformdirs import user_config_path
+
+    return user_config_path("swim")
+
+
+def read_file(path: Path) -> ConfigFile:
+    """Read one file. Raises ConfigError with the line where the text is no TOML."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        values = tomllib.loads(text)
+    except FileNotFoundError:
+        raise _unusable(path, "there is no such file; swimctl config init writes one") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise _unusable(path, f"not UTF-8 text: byte {error.object[error.start]:#04x}", line) from None
+    except tomllib.TOMLDecodeError as error:
+        reason, line = _syntax(str(error), text)
+        raise _unusable(path, f"not TOML: {reason}", line) from None
+    except RecursionError:
+        raise _unusable(path, "not usable: nested too deeply") from None
+    except OSError as error:
+        raise _unusable(path, f"can't be read: {error.strerror or error}") from None
+    lines = lines_of(text)
+    return ConfigFile(path.absolute(), values, lambda at: Origin("file", str(path), _line(lines, at)))
+
+
+def _stands(path: Path) -> bool:
+    """Tell whether there is something of this name: what can't be read must be told, not passed over."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
+
+
+def _line(lines: Mapping[tuple[str | int, ...], int], at: tuple[str | int, ...]) -> int | None:
+    while at and at not in lines:
+        at = at[:-1]
+    return lines.get(at)
+
+
+def _syntax(message: str, text: str) -> tuple[str, int | None]:
+    """Take apart ``tomllib``'s sentence: «Invalid value (at line 3, column 5)», «… (at end of document)»."""
+    reason, _, place = message.rpartition(" (at ")
+    if place.startswith("line "):
+        return reason, int(place.removeprefix("line ").partition(",")[0])
+    if place.startswith("end of document"):
+        return reason, text.count("\n") + 1
+    return message, None
+
+
+def _unusable(path: Path, rule: str, line: int | None = None) -> ConfigError:
+    where = str(path) if line is None else f"{path}, line {line}"
+    return ConfigError([Problem(where, rule)])

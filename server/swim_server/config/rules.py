@@ -1,0 +1,86 @@
+"""Rules that a type can't say. Each takes the value as written and answers what is wrong with it, or None."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from swim_server.config.durations import InvalidDuration, parse_duration
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+def _duration(text: str) -> str | None:
+    try:
+        parse_duration(text)
+    except InvalidDuration as error:
+        return str(error)
+    return None
+
+
+def _path(text: str) -> str | None:
+    return None if text and "\0" not in text else "must name a file or folder"
+
+
+def _name(text: str) -> str | None:
+    if _NAME.fullmatch(text):
+        return None
+    return f"must be 1 to 64 letters, digits, '.', '_' or '-', got {text[:80]!r}"
+
+
+def _network(text: str) -> str | None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return f"must be an address or a network like 10.0.0.0/8, got {text[:80]!r}"
+    return None
+
+
+def _websocket_url(text: str) -> str | None:
+    if _host_of(text, ("ws", "wss")):
+        return None
+    return f"must be a ws:// or wss:// address like wss://swim.example.org/api/swim/v1/ws, got {text[:120]!r}"
+
+
+def _browser_origin(text: str) -> str | None:
+    if _host_of(text, ("http", "https")) and not urlsplit(text).path.strip("/"):
+        return None
+    return f"must be an origin like https://map.example.org, got {text[:120]!r}"
+
+
+def _database_url(text: str) -> str | None:
+    scheme = text.partition("://")[0] if "://" in text else ""
+    if scheme.partition("+")[0] in ("sqlite", "mssql"):
+        return None
+    shown = f"one that begins with {scheme}://" if scheme else "something else"
+    return f"must be a database URL like sqlite:////var/lib/swim/swim.db or mssql+pyodbc://…, got {shown}"
+
+
+def _broker_url(text: str) -> str | None:
+    return None if text == "local" else f"must be local, the only broker of this version, got {text[:120]!r}"
+
+
+def _host_of(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+RULES: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
+    {
+        "duration": _duration,
+        "path": _path,
+        "name": _name,
+        "network": _network,
+        "websocket_url": _websocket_url,
+        "browser_origin": _browser_origin,
+        "database_url": _database_url,
+        "broker_url": _broker_url,
+    }
+)
+"""By the name that the annotation in ``settings`` gives."""

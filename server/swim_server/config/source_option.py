@@ -1,0 +1,78 @@
+"""Sources named in one word each: ``file:PATH``, ``recording:PATH?speed=30&loop=false``, ``simulator?flights=300``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import inspect
+
+from swim_server.config.check import Finding, check, choices, nearest, show
+from swim_server.config.errors import ConfigError, Origin, Problem
+from swim_server.config.settings import SourceConfig
+from swim_server.config.written import read_text
+
+_TARGETS = ("path", "url")
+"""What stands after the colon, for a kind that has one of these settings."""
+
+
+def parse_source(text: str, option: str = "--source") -> SourceConfig:
+    """Parse one ``--source`` word. Paths stay as written. Raises ConfigError with all that is wrong with it."""
+    union = inspect.type_info(SourceConfig)
+    assert isinstance(union, inspect.UnionType), "sources are a union of tagged structs"
+    tagged = choices(union)
+    head, words = _split(text)
+    kind, colon, target = head.partition(":")
+    if kind not in tagged:
+        raise ConfigError([_problem(text, option, _unknown_kind(kind, list(tagged)))])
+    values: dict[str, Any] = {"kind": kind}
+    problems = [_problem(text, option, rule) for rule in _read(values, tagged[kind], colon + target, words)]
+    problems += [_problem(text, option, _describe(finding)) for finding in check(values, union)]
+    if problems:
+        raise ConfigError(problems)
+    return msgspec.convert(values, SourceConfig)
+
+
+def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
+    head, mark, query = text.strip().rpartition("?")
+    if not mark or (query and "=" not in query):  # a question mark that belongs to the path
+        return text.strip(), []
+    return head, parse_qsl(query, keep_blank_values=True)
+
+
+def _read(
+    values: dict[str, Any], struct: inspect.StructType, target: str, words: list[tuple[str, str]]
+) -> Iterator[str]:
+    """Fill in the target and the words; tell those that don't exist."""
+    fields = {field.encode_name: field for field in struct.fields}
+    named = next((name for name in _TARGETS if name in fields), None)
+    if target[1:]:
+        if named is None:
+            yield f"{struct.tag} takes nothing after a colon, got {show(target[1:])}"
+        else:
+            values[named] = target[1:]
+    for word, written in words:
+        if word not in fields:
+            near = nearest(word, list(fields))
+            yield f"{struct.tag} has no word {word!r}" + (
+                f", did you mean {near}?" if near else f"; there are {', '.join(fields)}"
+            )
+        else:
+            values[word] = read_text(written, fields[word].type)
+
+
+def _describe(finding: Finding) -> str:
+    path, rule = finding
+    return f"{'.'.join(str(part) for part in path)} {rule}" if path else rule
+
+
+def _unknown_kind(kind: str, known: list[str]) -> str:
+    near = nearest(kind, known)
+    hint = f", did you mean {near}?" if near else "."
+    return f"there is no source kind {kind!r}{hint} Those that exist: {', '.join(known)}"
+
+
+def _problem(text: str, option: str, rule: str) -> Problem:
+    return Problem(f"{option} {text}", rule)

@@ -1,0 +1,91 @@
+"""The folder where one installation keeps its state. Two homes never meet."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+SOCKET_PATH_LIMIT = 100
+"""Bytes that a Unix socket's path may have on every system we run on (Linux: 107)."""
+
+
+class HomeError(Exception):
+    """The home can't be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(path, reason)
+
+    def __str__(self) -> str:
+        return f"can't use {self.path} as home: {self.reason}; set SWIM_HOME to a folder that you may write to"
+
+
+class Home:
+    """The paths of one installation."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    @classmethod
+    def default(cls, environ: Mapping[str, str]) -> Home:
+        """``SWIM_HOME``, else the user's state directory for ``swim``."""
+        configured = environ.get("SWIM_HOME")
+        if configured:
+            return cls(Path(configured).expanduser())
+        from platformdirs import user_state_path
+
+        return cls(user_state_path("swim"))
+
+    @property
+    def lockfile(self) -> Path:
+        return self.path / "swim.lock"
+
+    @property
+    def control_socket(self) -> Path:
+        """The control socket; in the temporary directory where the home's path is too long for one."""
+        path = self.path / "control.sock"
+        if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"swim-{os.getuid()}-{digest}" / "control.sock"
+
+    @property
+    def database(self) -> Path:
+        return self.path / "swim.db"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.db"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "swim.log"
+
+    @property
+    def sources(self) -> Path:
+        """Where sources keep their state over a restart."""
+        return self.path / "sources"
+
+    def prepare(self) -> None:
+        """Make the folders, readable by their owner alone. Raises HomeError."""
+        try:
+            for folder in (self.path, self.sources, self.control_socket.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._check_socket_folder()
+            probe = self.path / f".write-{os.getpid()}"
+            probe.touch(mode=0o600)
+            probe.unlink()
+        except OSError as error:
+            raise HomeError(self.path, error.strerror or str(error)) from None
+
+    def _check_socket_folder(self) -> None:
+        """Refuse a folder for the control socket that somebody else made in a place that all may write to."""
+        folder = self.control_socket.parent
+        if folder != self.path:
+            found = folder.lstat()
+            if folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
+                raise HomeError(self.path, f"{folder}, which holds its control socket, belongs to somebody else")

@@ -1,0 +1,131 @@
+"""The lockfile: held with flock by the living daemon, so it is never stale; its content tells who that is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import tomllib
+from pathlib import Path
+
+import msgspec
+import tomli_w
+
+ACQUIRE_TRIES = 10
+ACQUIRE_PAUSE_SECONDS = 0.03
+"""A reader that asks whether the lock is held takes it for an instant; ten tries outlast any number of them."""
+
+
+class LockInfo(msgspec.Struct, kw_only=True):
+    """What a daemon says of itself in its lockfile."""
+
+    pid: int
+    process_started: float
+    """Seconds since the epoch, as the kernel tells; with the pid it names one process, also after pids come around."""
+    boot_id: str | None = None
+    host: str
+    started_at: str
+    version: str
+    fingerprint: str
+    url: str | None = None
+    """Where clients connect; None until it listens."""
+    control: str | None = None
+    config_file: str | None = None
+
+
+class AlreadyRunning(Exception):
+    """Another daemon holds the lock of this home."""
+
+    def __init__(self, path: Path, info: LockInfo | None) -> None:
+        self.path = path
+        self.info = info
+        super().__init__(path, info)
+
+    @property
+    def pid(self) -> int | None:
+        return self.info.pid if self.info else None
+
+    def __str__(self) -> str:
+        info = self.info
+        who = f"pid {info.pid}, {info.url or 'not listening yet'}" if info else "its pid is not known yet"
+        return f"already running in {self.path.parent}: {who}; stop it with swimctl stop, or set another SWIM_HOME"
+
+
+class Lockfile:
+    """One home's lock. The lock belongs to the open file: a process that inherits the descriptor holds it too."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock; held until ``release`` or the end of the process. Raises AlreadyRunning, OSError."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for attempt in range(ACQUIRE_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if attempt + 1 < ACQUIRE_TRIES:
+                    time.sleep(ACQUIRE_PAUSE_SECONDS)
+            else:
+                self._descriptor = descriptor
+                return
+        os.close(descriptor)
+        raise AlreadyRunning(self.path, self.read())
+
+    def adopt(self, descriptor: int) -> None:
+        """Take over an open, locked descriptor from the process that hands over to this one."""
+        os.set_inheritable(descriptor, False)
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        """The descriptor that holds the lock, to be handed over."""
+        assert self._descriptor is not None, "not acquired"
+        return self._descriptor
+
+    def write(self, info: LockInfo) -> None:
+        """Say who holds the lock. Only its holder may."""
+        content = tomli_w.dumps({name: value for name, value in msgspec.to_builtins(info).items() if value is not None})
+        data = content.encode()
+        os.pwrite(self.fileno(), data, 0)
+        os.ftruncate(self.fileno(), len(data))
+
+    def read(self) -> LockInfo | None:
+        """Read who holds, or last held, the lock; None when nobody ever did or it can't be read."""
+        for _ in range(ACQUIRE_TRIES):
+            try:
+                return msgspec.convert(tomllib.loads(self.path.read_text("utf-8")), LockInfo)
+            except FileNotFoundError:
+                return None
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError):
+                time.sleep(ACQUIRE_PAUSE_SECONDS)  # being written at this moment, or left over from a full disk
+        return None
+
+    def is_held(self) -> bool:
+        """Tell whether a living process holds the lock."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def release(self, *, keep_lock: bool = False) -> None:
+        """Let go: the content is cleared, the file stays. With ``keep_lock`` another process goes on holding it."""
+        if self._descriptor is not None:
+            if not keep_lock:
+                os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def clear(self) -> bool:
+        """Remove what a daemon that was killed left behind. True when there was something."""
+        if self.is_held() or not self.path.exists() or not self.path.stat().st_size:
+            return False
+        os.truncate(self.path, 0)
+        return True

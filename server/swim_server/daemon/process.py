@@ -1,0 +1,56 @@
+"""Naming one process beyond doubt, and ending it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from swim_server.daemon.lockfile import LockInfo
+
+SAME_START_SECONDS = 0.05
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str | None:
+    """The kernel's name for this boot; None where it tells none."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return None
+
+
+def started_at(pid: int) -> float | None:
+    """When a process began, seconds since the epoch; None when there is none."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def is_alive(info: LockInfo) -> bool:
+    """Tell whether the very process that wrote this still runs: same pid and same start, not a reused pid."""
+    if info.boot_id is not None and boot_id() not in (None, info.boot_id):
+        return False
+    started = started_at(info.pid)
+    return started is not None and abs(started - info.process_started) < SAME_START_SECONDS and not _is_zombie(info.pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def send_signal(info: LockInfo, number: signal.Signals) -> bool:
+    """Signal that process, never another one with its pid. False when it is gone."""
+    if not is_alive(info):
+        return False
+    try:
+        os.kill(info.pid, number)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,355 @@
+"""One client's TCP connection: the library's WebSocket protocol inside an asyncio.Protocol of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from enum import Enum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import SEND_EOF, State
+from websockets.server import ServerProtocol
+
+from swim_server.gateway.request import is_known_path, presented_key
+from swim_server.keys.records import Decision, Granted, KeyRecord, Refused
+from swim_server.protocol.codes import CloseCode, ErrorCode
+from swim_server.streaming.connection import Connection
+from swim_server.streaming.inbound import InboundLimit
+
+if TYPE_CHECKING:
+    from swim_server.gateway.gateway import Door, Gateway
+
+END_OF_HEAD = b"\r\n\r\n"
+LONGEST_REASON_BYTES = 123
+"""A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5)."""
+PEER_TIMEOUT_HEARTBEATS = 2.5
+"""A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
+MAX_EARLY_BYTES = 256 * 1024
+"""What a client may send before it is admitted."""
+
+_library_log = logging.getLogger("websockets.server")
+
+
+class Phase(Enum):
+    """Where a connection stands."""
+
+    HANDSHAKE = "handshake"
+    AUTHENTICATING = "authenticating"
+    OPEN = "open"
+    CLOSING = "closing"
+    LOST = "lost"
+
+
+class Endpoint(asyncio.Protocol):
+    """Reads requests and messages, writes answers; hands events' frames through untouched.
+
+    The upgrade is accepted first and then authenticated, as browsers see nothing of a refused one. Nothing that the
+    client sends is looked at before it is admitted.
+    """
+
+    __slots__ = (
+        "_admitted", "_auth_task", "_buffered_size", "_early", "_fragments", "_gateway", "_phase", "_tail",
+        "_transport", "_ws", "address", "connection", "door", "inbound", "last_seen", "wheel_tick", "write",
+    )  # fmt: skip
+
+    def __init__(self, gateway: Gateway, door: Door) -> None:
+        self.door = door
+        self.connection: Connection | None = None
+        self.address = "local"
+        """The client's address as it is logged and judged: behind a trusted proxy, the one that the proxy names."""
+        self.inbound = InboundLimit()
+        self.last_seen = 0.0
+        """``monotonic`` when bytes last came from the client."""
+        self.wheel_tick: int | None = None
+        self._gateway = gateway
+        self._phase = Phase.HANDSHAKE
+        self._ws = ServerProtocol(
+            origins=gateway.origins, extensions=None, max_size=door.hard_limit_bytes, logger=_library_log
+        )
+        self._tail = b""
+        self._early = b""
+        self._fragments: list[bytes] | None = None
+        self._admitted: tuple[str, int] | None = None
+        self._auth_task: asyncio.Task[None] | None = None
+
+    # The transport's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.write = self._transport.write
+        self._buffered_size = self._transport.get_write_buffer_size
+        self._transport.set_write_buffer_limits(high=self._gateway.high_water_bytes)
+        self.last_seen = self._gateway.monotonic()
+        self._gateway.endpoints.add(self)
+        self._gateway.wheel.schedule(self, self._gateway.handshake_timeout_seconds)
+
+    def data_received(self, data: bytes) -> None:
+        self.last_seen = self._gateway.monotonic()
+        if self._phase is Phase.HANDSHAKE:
+            self._receive_head(data)
+        elif self._phase is Phase.AUTHENTICATING:
+            self._receive_early(data)
+        else:
+            self._receive(data)
+
+    def eof_received(self) -> bool:
+        self._ws.receive_eof()
+        self._flush()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._phase = Phase.LOST
+        self._gateway.wheel.cancel(self)
+        self._gateway.endpoints.discard(self)
+        if self._auth_task is not None:
+            self._auth_task.cancel()
+        self._leave_hub()
+        self._release()
+        if self.connection is not None:
+            self._gateway.log_disconnect(self.connection, self._ws.close_sent, self._ws.close_rcvd)
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly. Until it catches up, it isn't listened to either: each ping would add a pong."""
+        if self.connection is not None and self._phase is Phase.OPEN:
+            self.connection.pause()
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._phase is not Phase.AUTHENTICATING and not self._transport.is_closing():
+            self._transport.resume_reading()
+        if self.connection is not None and self._phase is Phase.OPEN:
+            self.connection.resume()
+
+    # What is due: the handshake's end, a heartbeat, or the end of our patience.
+
+    def on_due(self) -> None:
+        gateway = self._gateway
+        if self._phase is not Phase.OPEN:
+            self._transport.abort()
+        elif gateway.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * gateway.heartbeat_seconds:
+            self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
+        else:
+            assert self.connection is not None, "an open endpoint has its connection"
+            gateway.wheel.schedule(self, gateway.heartbeat_seconds)
+            self.connection.send_frame(gateway.heartbeat())
+
+    # Handshake and admission.
+
+    def _receive_head(self, data: bytes) -> None:
+        """Feed the library the request's head and nothing behind it: that belongs to a connection not yet admitted."""
+        window = self._tail + data
+        found = window.find(END_OF_HEAD)
+        if found < 0:
+            self._tail = window[-3:]
+            self._ws.receive_data(data)
+        else:
+            cut = found + len(END_OF_HEAD) - len(self._tail)
+            self._tail, self._early = b"", data[cut:]
+            self._ws.receive_data(data[:cut])
+        for event in self._ws.events_received():
+            if isinstance(event, Request):
+                self._on_request(event)
+                return
+        self._flush()
+
+    def _on_request(self, request: Request) -> None:
+        refusal = self._refuse_request(request)
+        if refusal is not None:
+            status, text, extra = refusal
+            response = self._ws.reject(status, text)
+            response.headers.update(extra)
+            self._ws.send_response(response)
+        else:
+            self._ws.send_response(self._ws.accept(request))
+        self._flush()
+        if self._ws.state is not State.OPEN:
+            self._begin_closing()
+            return
+        self._phase = Phase.AUTHENTICATING
+        user_agent = (request.headers.get_all("User-Agent") or [""])[0][:200] or None
+        if self.door.is_local:
+            self._open("local", None, user_agent)
+        else:
+            self._authenticate(presented_key(request.path, request.headers), user_agent)
+
+    def _refuse_request(self, request: Request) -> tuple[HTTPStatus, str, Headers] | None:
+        gateway = self._gateway
+        if not is_known_path(request.path):
+            return HTTPStatus.NOT_FOUND, "There is nothing at this path; connect to /api/swim/v1/ws\n", Headers()
+        if gateway.is_draining:
+            return HTTPStatus.SERVICE_UNAVAILABLE, "The service is restarting.\n", Headers({"Retry-After": "1"})
+        if self.door.is_local:
+            return None
+        self.address = gateway.addresses.client_address(
+            self._transport.get_extra_info("peername"), request.headers.get_all("X-Forwarded-For")
+        )
+        retry_after = gateway.addresses.retry_after(self.address)
+        if retry_after is not None:
+            return (
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "Too many refused keys from this address.\n",
+                Headers({"Retry-After": str(retry_after)}),
+            )
+        return None
+
+    def _authenticate(self, api_key: str, user_agent: str | None) -> None:
+        decision = self._gateway.authenticator.cached(api_key, self.address)
+        if decision is not None:
+            self._decided(decision, user_agent)
+            return
+        self._transport.pause_reading()
+        self._gateway.wheel.schedule(self, self._gateway.handshake_timeout_seconds * 3)
+        self._auth_task = self._gateway.tasks.start(self._authenticate_later(api_key, user_agent))
+
+    async def _authenticate_later(self, api_key: str, user_agent: str | None) -> None:
+        decision = await self._gateway.authenticator.authenticate(api_key, self.address)
+        delay = self._gateway.penalty_seconds(decision, self.address)
+        if delay:
+            await asyncio.sleep(delay)
+        self._auth_task = None
+        if self._phase is Phase.AUTHENTICATING:
+            self._transport.resume_reading()
+            self._decided(decision, user_agent)
+
+    def _decided(self, decision: Decision, user_agent: str | None) -> None:
+        gateway = self._gateway
+        if isinstance(decision, Granted):
+            key = decision.key
+            reached = gateway.admission.admit(key.tier, key.id)
+            if reached is None:
+                self._admitted = (key.tier, key.id)
+                self._open(key.tier, key, user_agent)
+            else:
+                gateway.log_limit(self.address, reached.message, key.id)
+                details = {"tier": reached.tier, "current": reached.current, "limit": reached.limit}
+                self._refuse(CloseCode.LIMIT, ErrorCode.CONNECTION_LIMIT, reached.message, details)
+        elif isinstance(decision, Refused):
+            gateway.note_refused(self.address, decision)
+            self._refuse(CloseCode.UNAUTHORIZED, ErrorCode.AUTH_FAILED, decision.message)
+        else:
+            gateway.log_unavailable(self.address, decision.reason)
+            text = "Keys can't be checked just now; try again later."
+            self._refuse(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)
+
+    def _open(self, tier: str, key: KeyRecord | None, user_agent: str | None) -> None:
+        gateway = self._gateway
+        self.connection = Connection(
+            f"client_{os.urandom(8).hex()}",
+            self,
+            tier=str(tier),
+            key=key,
+            remote=self.address,
+            connected_at_ms=gateway.now_ms(),
+            limit_bytes=gateway.max_buffer_bytes,
+            user_agent=user_agent,
+        )
+        self._phase = Phase.OPEN
+        gateway.hub.add(self.connection)
+        gateway.wheel.schedule(self, gateway.heartbeat_seconds)
+        gateway.log_connect(self.connection)
+        self.connection.answer(gateway.conversation.greeting(self.connection))
+        early, self._early = self._early, b""
+        if early:
+            self._receive(early)
+
+    def _refuse(
+        self, close_code: CloseCode, code: ErrorCode, message: str, details: dict[str, Any] | None = None
+    ) -> None:
+        self._ws.send_text(self._gateway.conversation.error(code, message, details))
+        self._ws.send_close(close_code, _reason(message))
+        self._flush()
+        self._begin_closing()
+        if self._early:
+            self._receive(self._early)
+
+    def _receive_early(self, data: bytes) -> None:
+        self._early += data
+        if len(self._early) > MAX_EARLY_BYTES:
+            self._transport.abort()
+
+    # Messages.
+
+    def _receive(self, data: bytes) -> None:
+        ws = self._ws
+        ws.receive_data(data)
+        for event in ws.events_received():
+            if self._phase is Phase.OPEN:
+                self._on_frame(cast(Frame, event))
+        self._flush()
+        if self._phase is Phase.OPEN and ws.state is not State.OPEN:
+            self._leave_hub()
+            self._release()
+            self._begin_closing()
+
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            return  # the library answers it; ``_receive`` sees the state it is in then
+        if frame.opcode is Opcode.BINARY or frame.opcode is Opcode.TEXT:
+            if frame.fin:
+                self._on_message(bytes(frame.data), is_text=frame.opcode is Opcode.TEXT)
+            else:
+                self._fragments = [b"t" if frame.opcode is Opcode.TEXT else b"b", bytes(frame.data)]
+        elif frame.opcode is Opcode.CONT and self._fragments is not None:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                fragments, self._fragments = self._fragments, None
+                self._on_message(b"".join(fragments[1:]), is_text=fragments[0] == b"t")
+
+    def _on_message(self, payload: bytes, *, is_text: bool) -> None:
+        assert self.connection is not None, "messages are read only of an admitted client"
+        self._gateway.on_message(self, self.connection, payload, is_text=is_text)
+
+    # The way out (Outlet).
+
+    def buffered_bytes(self) -> int:
+        return self._buffered_size()
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Begin the closing handshake; the client has ``close_timeout_seconds`` to answer. Idempotent."""
+        if self._phase is not Phase.OPEN or self._ws.state is not State.OPEN:
+            return
+        if self.connection is not None and not self.connection.is_lagging:
+            self.connection.leave()
+        self._leave_hub()
+        self._ws.send_close(code, _reason(reason))
+        self._flush()
+        self._begin_closing()
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        self._transport.abort()
+
+    def _begin_closing(self) -> None:
+        self._phase = Phase.CLOSING
+        self._gateway.wheel.schedule(self, self._gateway.close_timeout_seconds)
+
+    def _leave_hub(self) -> None:
+        if self.connection is not None:
+            self._gateway.hub.remove(self.connection)
+
+    def _release(self) -> None:
+        """Give the place in the tier back. Idempotent."""
+        if self._admitted is not None:
+            tier, key_id = self._admitted
+            self._admitted = None
+            self._gateway.admission.release(tier, key_id)
+
+    def _flush(self) -> None:
+        """Write what the library has to say: handshake, pongs, close frames; behind the events that precede it."""
+        for data in self._ws.data_to_send():
+            if data != SEND_EOF:
+                if self.connection is not None and self.connection.group is not None:
+                    self.connection.group.bring_up(self.connection)
+                self.write(data)
+            elif self._transport.can_write_eof() and not self._transport.is_closing():
+                self._transport.write_eof()
+
+
+def _reason(text: str) -> str:
+    """Cut a text to what a close frame holds, between characters."""
+    return text.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")

@@ -1,0 +1,220 @@
+"""What all endpoints share: the service's rooms, its limits, and what is logged of each client. Never a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from websockets.typing import Origin
+
+from swim_server.keys.records import Refused
+from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
+from swim_server.protocol.messages import binary_frame
+from swim_server.streaming.frames import ping_frame, text_frame
+from swim_server.streaming.inbound import Verdict
+
+if TYPE_CHECKING:
+    from websockets.frames import Close
+
+    from swim_server.config import ServerConfig
+    from swim_server.gateway.addresses import Addresses
+    from swim_server.gateway.endpoint import Endpoint
+    from swim_server.gateway.rpc import Rpc
+    from swim_server.keys.authenticator import Authenticator
+    from swim_server.keys.records import Decision
+    from swim_server.streaming.admission import Admission
+    from swim_server.streaming.connection import Connection
+    from swim_server.streaming.conversation import Conversation
+    from swim_server.streaming.hub import Hub
+    from swim_server.streaming.tasks import Tasks
+    from swim_server.streaming.wheel import Wheel
+
+HARD_LIMIT_BYTES = 1024 * 1024
+"""A longer message is not even read to its end: the library closes with 1009 (RFC 6455, section 7.4.1)."""
+LOCAL_LIMIT_BYTES = 16 * 1024 * 1024
+HIGH_WATER_BYTES = 64 * 1024
+"""What a transport may hold before its client counts as lagging."""
+CLOSES_PER_TURN = 50
+
+
+class Door(msgspec.Struct, frozen=True):
+    """One way in: the public one, or the control socket, where the file system is the access control."""
+
+    is_local: bool
+    max_message_bytes: int
+    hard_limit_bytes: int
+
+
+class Gateway:
+    """Built by the daemon; each endpoint has a reference to it and no other state that is shared."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        hub: Hub,
+        admission: Admission,
+        authenticator: Authenticator,
+        conversation: Conversation,
+        addresses: Addresses,
+        wheel: Wheel,
+        tasks: Tasks,
+        rpc: Rpc,
+        source_ages: Callable[[], dict[str, float | None]],
+        monotonic: Callable[[], float],
+        now_ms: Callable[[], int],
+        log: Any,
+    ) -> None:
+        self.hub = hub
+        self.admission = admission
+        self.authenticator = authenticator
+        self.conversation = conversation
+        self.addresses = addresses
+        self.wheel = wheel
+        self.tasks = tasks
+        self.rpc = rpc
+        self.monotonic = monotonic
+        self.now_ms = now_ms
+        self.endpoints: set[Endpoint] = set()
+        self.is_draining = False
+        self.origins: list[Origin | None] | None = None
+        if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
+            self.origins = [None, *(Origin(origin) for origin in config.allowed_origins)]
+        self.heartbeat_seconds = config.heartbeat_seconds
+        self.handshake_timeout_seconds = config.handshake_timeout_seconds
+        self.close_timeout_seconds = config.close_timeout_seconds
+        self.max_buffer_bytes = config.max_buffer_bytes
+        self.high_water_bytes = min(HIGH_WATER_BYTES, config.max_buffer_bytes)
+        self.public_door = Door(False, config.max_message_bytes, max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes))
+        self.local_door = Door(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES)
+        self.slow_consumers = 0
+        """Clients closed with 4008 since the start."""
+        self.refused: dict[str, int] = {}
+        """Refused connections since the start, by reason."""
+        self._source_ages = source_ages
+        self._started = monotonic()
+        self._heartbeat: tuple[float, bytes] = (-1.0, b"")
+        self._log = log
+
+    def uptime_seconds(self) -> float:
+        """Since this process began to serve."""
+        return self.monotonic() - self._started
+
+    def heartbeat(self) -> bytes:
+        """A heartbeat and a ping in one: ready frames, made anew at most ten times a second for all who are due."""
+        now = self.monotonic()
+        if now - self._heartbeat[0] > 0.1:
+            message = self.conversation.heartbeat(
+                connected_clients=self.clients(), uptime_seconds=self.uptime_seconds(), sources=self._source_ages()
+            )
+            self._heartbeat = (now, text_frame(message) + ping_frame(b""))
+        return self._heartbeat[1]
+
+    def clients(self) -> int:
+        """Admitted clients at this moment, those of the control socket not counted."""
+        return sum(self.admission.current(tier) for tier in self.admission.limits)
+
+    # Messages.
+
+    def on_message(self, endpoint: Endpoint, connection: Connection, payload: bytes, *, is_text: bool) -> None:
+        """Judge one message, have it answered, and keep the record of a client that sends nonsense."""
+        if not endpoint.door.is_local and not self._is_within_rate(endpoint, connection):
+            return
+        if endpoint.door.is_local and self.rpc.is_request(payload):
+            self.tasks.start(self.rpc.answer(connection, payload))
+            return
+        try:
+            if not is_text:
+                raise binary_frame()
+            if len(payload) > endpoint.door.max_message_bytes:
+                limit = endpoint.door.max_message_bytes
+                text = f"the message has {len(payload)} bytes; at most {limit} are read"
+                raise BadMessage(ErrorCode.MESSAGE_TOO_LARGE, text, {"size": len(payload), "limit": limit})
+            self.conversation.receive(connection, payload)
+        except BadMessage as refused:
+            connection.answer(self.conversation.error(refused.code, refused.message, refused.data))
+            is_malformed = refused.code is ErrorCode.INVALID_JSON
+            if endpoint.inbound.record(is_malformed=is_malformed, is_refused=True):
+                endpoint.close(CloseCode.BAD_MESSAGES, "too many messages that can't be read")
+        else:
+            endpoint.inbound.record()
+
+    def _is_within_rate(self, endpoint: Endpoint, connection: Connection) -> bool:
+        allowed = self.admission.limits[connection.tier].messages_per_second
+        verdict = endpoint.inbound.judge(self.monotonic(), allowed)
+        if verdict is Verdict.TAKE:
+            return True
+        if verdict is not Verdict.IGNORE:
+            text = f"more than {allowed} messages in a second: the rest of them is ignored"
+            connection.answer(self.conversation.error(ErrorCode.RATE_LIMITED, text, {"limit": allowed}))
+        if verdict is Verdict.CLOSE:
+            endpoint.close(CloseCode.LIMIT, "too many messages a second, again and again")
+        return False
+
+    # What is logged.
+
+    def log_connect(self, connection: Connection) -> None:
+        """One line a client that was let in."""
+        key = connection.key
+        self._log.info(
+            "connected",
+            client=connection.id,
+            tier=connection.tier,
+            key_id=key.id if key is not None else None,
+            remote=connection.remote,
+            agent=connection.user_agent,
+        )
+        if key is not None:
+            self.authenticator.touch(key.id)
+
+    def log_disconnect(self, connection: Connection, sent: Close | None, received: Close | None) -> None:
+        """One line a client that has gone."""
+        if sent is not None and sent.code == CloseCode.SLOW_CONSUMER:
+            self.slow_consumers += 1
+        self._log.info(
+            "disconnected",
+            client=connection.id,
+            code=int(sent.code) if sent is not None else int(received.code) if received is not None else 1006,
+            seconds=round((self.now_ms() - connection.connected_at_ms) / 1000, 1),
+            sent=connection.messages_sent,
+        )
+
+    def note_refused(self, address: str, refused: Refused) -> None:
+        """Remember and log a key that was refused."""
+        self.refused[refused.reason] = self.refused.get(refused.reason, 0) + 1
+        self.addresses.failed(address)
+        self._log.info("refused", reason=refused.reason, key_id=refused.key_id, remote=address)
+
+    def log_limit(self, address: str, message: str, key_id: int) -> None:
+        """Log a client that found its tier or key full."""
+        self.refused["limit"] = self.refused.get("limit", 0) + 1
+        self._log.info("refused", reason="limit", message=message, key_id=key_id, remote=address)
+
+    def log_unavailable(self, address: str, reason: str) -> None:
+        """Log a client whose key could not be checked."""
+        self.refused["unavailable"] = self.refused.get("unavailable", 0) + 1
+        self._log.warning("keys can't be checked", reason=reason, remote=address)
+
+    def penalty_seconds(self, decision: Decision, address: str) -> float:
+        """How long a refusal is held back, because this address has presented bad keys before."""
+        return self.addresses.penalty_seconds(address) if isinstance(decision, Refused) else 0.0
+
+    # Closing many.
+
+    def close_key(self, key_id: int, code: CloseCode, reason: str) -> int:
+        """Close every connection of a key; return how many there were."""
+        found = [
+            endpoint
+            for endpoint in self.endpoints
+            if endpoint.connection is not None
+            and endpoint.connection.key is not None
+            and endpoint.connection.key.id == key_id
+            and endpoint.connection.id in self.hub.connections
+        ]
+        for endpoint in found:
+            assert endpoint.connection is not None
+            if code is CloseCode.UNAUTHORIZED:
+                endpoint.connection.answer(self.conversation.error(ErrorCode.AUTH_FAILED, reason))
+            endpoint.close(code, reason)
+        return len(found)

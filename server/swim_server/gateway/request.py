@@ -1,0 +1,47 @@
+"""Reading an upgrade request: its path, its key, where it comes from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.datastructures import Headers
+
+PATHS = frozenset({"/", "/api/swim/v1/ws", "/ws/swim/v1"})
+DEFAULT_PATH = "/api/swim/v1/ws"
+QUERY_NAMES = ("api_key", "apiKey", "key")
+HEADER_NAMES = ("X-SWIM-API-Key", "X-API-Key")
+MAX_QUERY_FIELDS = 50
+
+
+def is_known_path(target: str) -> bool:
+    """Tell whether a request target leads to the service, with or without a trailing slash."""
+    path = _path(target)
+    return (path.rstrip("/") or "/") in PATHS
+
+
+def _path(target: str) -> str:
+    try:
+        return urlsplit(target).path if not target.startswith("//") else target
+    except ValueError:
+        return ""
+
+
+def presented_key(target: str, headers: Headers) -> str:
+    """The API key of a request, in the order of the protocol; empty when it brings none."""
+    return next(_candidates(target, headers), "")
+
+
+def _candidates(target: str, headers: Headers) -> Iterator[str]:
+    try:
+        query = parse_qs(target.partition("?")[2], keep_blank_values=False, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        query = {}
+    for name in QUERY_NAMES:
+        yield from query.get(name, ())[:1]
+    for value in headers.get_all("Authorization"):
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            yield token.strip()
+    for name in HEADER_NAMES:
+        yield from (value for value in headers.get_all(name)[:1] if value)

@@ -1,0 +1,46 @@
+"""Who did what to which key, when and from where. Never a key."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+LOCAL_ORIGIN = "local"
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who acts on keys, and from where."""
+
+    name: str
+    """``user@host``."""
+    origin: str = LOCAL_ORIGIN
+    """The address they work from, where it is known."""
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the audit trail."""
+
+    at: datetime
+    action: str
+    """``create``, ``expire``, ``revoke``, ``rotate``, ``import``, ``harden``, ``refuse``."""
+    key_id: int | None
+    actor: str
+    origin: str
+    detail: str | None = None
+
+
+def operating_user(environ: Mapping[str, str] = os.environ) -> Actor:
+    """Tell who runs this process: the operating system's user, through sudo too, and where their terminal stands."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    sudo_user = environ.get("SUDO_USER")
+    name = f"{sudo_user} (sudo {user})" if sudo_user and sudo_user != user else user
+    origin = environ.get("SSH_CONNECTION", "").partition(" ")[0] or LOCAL_ORIGIN
+    return Actor(f"{name}@{socket.gethostname()}", origin)

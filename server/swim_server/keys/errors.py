@@ -1,0 +1,92 @@
+"""What can go wrong between us and the key database, divided by what the caller can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class StoreError(Exception):
+    """The root of everything that the key store raises. Its text never holds a key or a password."""
+
+
+class StoreUnavailable(StoreError):
+    """The database can't be asked just now; the same call may succeed later."""
+
+    def __init__(self, reason: str, *, number: int | None = None, repeat_at_once: bool = False) -> None:
+        self.reason = reason
+        self.number = number
+        """The server's error number, where it told one."""
+        self.repeat_at_once = repeat_at_once
+        """A pooled connection had died, or a deadlock chose us: the same call on another connection helps."""
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"the key database can't be used just now: {self.reason}"
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The database went away while a change was being committed: it may or may not be stored."""
+
+    def __str__(self) -> str:
+        return (
+            f"the key database went away while storing ({self.reason}): look with `swimctl keys list` before repeating"
+        )
+
+
+class StoreMisconfigured(StoreError):
+    """The database refuses us, or can't be used as it is set up; a person must act."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(problem, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.remedy}" if self.remedy else self.problem
+
+
+class SchemaMissing(StoreMisconfigured):
+    """A table, or a column that the code can't do without, doesn't exist."""
+
+    def __init__(self, table: str, columns: Sequence[str] = ()) -> None:
+        self.table = table
+        self.columns = tuple(columns)
+        missing = f"table {table}" if not columns else f"in table {table}: {', '.join(columns)}"
+        super().__init__(f"missing in the key database: {missing}", "run `swimctl db upgrade`")
+
+
+class KeyNotFound(StoreError):
+    """No key has this id."""
+
+    def __init__(self, key_id: int) -> None:
+        self.key_id = key_id
+        super().__init__(key_id)
+
+    def __str__(self) -> str:
+        return f"no key has the id {self.key_id}: `swimctl keys list` shows those that exist"
+
+
+class KeyUnusable(StoreError):
+    """The key is in a state in which this can't be done to it."""
+
+    def __init__(self, key_id: int, state: str, wish: str) -> None:
+        self.key_id = key_id
+        self.state = state
+        self.wish = wish
+        super().__init__(key_id, state, wish)
+
+    def __str__(self) -> str:
+        return f"key {self.key_id} is {self.state} and can't be {self.wish}: make a new one with `swimctl keys create`"
+
+
+class InvalidKeyField(StoreError):
+    """A value that a key's row can't hold."""
+
+    def __init__(self, field: str, value: object, rule: str) -> None:
+        self.field = field
+        self.value = value
+        self.rule = rule
+        super().__init__(field, value, rule)
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.rule}, got {str(self.value)[:60]!r}"

@@ -1,0 +1,42 @@
+"""Opens the key database that the configuration names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from swim_server.config import DatabaseConfig
+from swim_server.keys.database import Database
+from swim_server.keys.errors import StoreMisconfigured
+from swim_server.keys.sqlite import open_sqlite
+
+
+def open_database(config: DatabaseConfig, default_path: Path, *, patience_seconds: float = 0) -> Database:
+    """Open the configured database, or the SQLite file at ``default_path``. Raises StoreMisconfigured.
+
+    A server is first connected to when it is first asked. ``patience_seconds``: how long a call may be repeated
+    while a server says that it is busy or waking up; for people at a terminal, not for clients that connect.
+    """
+    if config.odbc is not None and config.url is not None:
+        raise StoreMisconfigured("in [database]: url and odbc are both set", "keep one of them")
+    if config.odbc is None and config.url is None:
+        url = make_url("sqlite://").set(database=str(default_path))
+    else:
+        try:
+            url = make_url(config.url or "mssql+pyodbc://")
+        except ArgumentError:
+            raise StoreMisconfigured("in [database] url: not a database URL", EXAMPLES) from None
+    match url.get_backend_name():
+        case "sqlite":
+            return open_sqlite(url, busy_timeout_seconds=config.query_timeout_seconds, pool_size=config.pool_size)
+        case "mssql":
+            from swim_server.keys.sqlserver_engine import open_sqlserver
+
+            return open_sqlserver(url, config, patience_seconds=patience_seconds)
+        case other:
+            raise StoreMisconfigured(f"in [database] url: {other} is not a database that keys can live in", EXAMPLES)
+
+
+EXAMPLES = "use sqlite:///path/to/swim.db or mssql+pyodbc://user@host/database"

@@ -1,0 +1,69 @@
+"""A row of ``swim_api_keys`` as a KeyRecord: what other programs wrote into it is read with care, and fails closed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from swim_server.keys.format import PREFIXES, Tier, hint, is_digest
+from swim_server.keys.records import KeyRecord
+
+_TIERS = {tier.value: tier for tier in Tier}
+_UNREADABLE = ("unreadable",)
+
+
+def record_of(row: Mapping[str, Any]) -> KeyRecord:
+    """Build the record of a row that may lack optional columns. The row's ``api_key`` goes no further."""
+    stored = str(row["api_key"])
+    is_plaintext = not is_digest(stored)
+    tier_text = str(row["tier"] or "").strip()
+    tier = _TIERS.get(tier_text.lower())
+    return KeyRecord(
+        id=int(row["id"]),
+        hint=hint(stored) if is_plaintext else row.get("key_hint") or _bare_hint(tier),
+        tier=tier or Tier.PUBLIC,
+        unknown_tier=None if tier else tier_text,
+        owner_name=str(row["owner_name"] or ""),
+        owner_email=row.get("owner_email") or None,
+        description=row.get("description") or None,
+        expires_at=row["expires_at"],
+        created_at=row.get("created_at"),
+        last_used_at=row.get("last_used_at"),
+        is_active=bool(row["is_active"]),
+        source_id=row.get("source_id") or None,
+        can_write=row.get("can_write"),
+        allowed_sources=parse_list(row.get("allowed_sources")),
+        ip_whitelist=parse_list(row.get("ip_whitelist")),
+        owner_cid=row.get("owner_cid"),
+        is_plaintext=is_plaintext,
+    )
+
+
+def parse_list(text: str | None) -> tuple[str, ...] | None:
+    """Read a JSON list of texts, or a comma list. None, an empty text and an empty list mean: no restriction.
+
+    A text that is neither becomes an entry that matches nothing: a restriction that can't be read stays one.
+    """
+    if text is None or not text.strip():
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = [part.strip() for part in text.split(",") if part.strip()] or _UNREADABLE
+    if value is None or value == []:
+        return None
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return _UNREADABLE
+    return tuple(item.strip() if isinstance(item, str) else "unreadable" for item in value)
+
+
+def format_list(values: tuple[str, ...] | None) -> str | None:
+    """Write a list as the JSON text that ``parse_list`` reads."""
+    return json.dumps(list(values)) if values else None
+
+
+def _bare_hint(tier: Tier | None) -> str:
+    return f"{PREFIXES[tier] if tier else 'swim_'}…"

@@ -1,0 +1,64 @@
+"""Which of our columns a database really has: asked once, and lived with where they are not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Select, Table, literal_column, select, text
+
+from swim_server.keys.database import Database
+from swim_server.keys.errors import SchemaMissing
+from swim_server.keys.tables import NEEDED_AUDIT_COLUMNS, NEEDED_KEY_COLUMNS, api_keys, audit_log
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """The columns found, by their lower-cased names; an empty set: there is no such table."""
+
+    key_columns: frozenset[str]
+    audit_columns: frozenset[str]
+
+    def require_keys(self) -> None:
+        """Raise SchemaMissing when no key could be judged."""
+        if not self.key_columns:
+            raise SchemaMissing(api_keys.name)
+        if missing := sorted(NEEDED_KEY_COLUMNS - self.key_columns):
+            raise SchemaMissing(api_keys.name, missing)
+
+    @property
+    def can_audit(self) -> bool:
+        """Tell whether the audit trail can be written."""
+        return self.audit_columns >= NEEDED_AUDIT_COLUMNS
+
+    def selectable(self) -> list[Column[Any]]:
+        """The columns of ``swim_api_keys`` that exist."""
+        return [column for column in api_keys.columns if column.name in self.key_columns]
+
+    def storable(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out of a key's values those that have no column."""
+        return {name: value for name, value in values.items() if name in self.key_columns}
+
+    def missing(self) -> dict[str, tuple[str, ...]]:
+        """What ``db upgrade`` would add: table -> columns, all of them where the table itself is missing."""
+        found = {api_keys: self.key_columns, audit_log: self.audit_columns}
+        absent = {table.name: _absent(table.columns.keys(), columns) for table, columns in found.items()}
+        return {table: columns for table, columns in absent.items() if columns}
+
+
+def observe(database: Database) -> Schema:
+    """Ask the database which columns it has, by reading nothing from each table. Raises StoreError."""
+    return Schema(_columns_of(database, api_keys), _columns_of(database, audit_log))
+
+
+def _columns_of(database: Database, table: Table) -> frozenset[str]:
+    nothing: Select[Any] = select(literal_column("*")).select_from(table).where(text("1 = 0"))
+    try:
+        names = database.read(lambda connection: list(connection.execute(nothing).keys()))
+    except SchemaMissing:
+        return frozenset()
+    return frozenset(name.lower() for name in names)
+
+
+def _absent(wanted: Iterable[str], found: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in wanted if name not in found)

@@ -1,0 +1,129 @@
+"""The statements that read and change keys inside a transaction. They commit nothing and judge nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select, update
+
+from swim_server.keys.audit import AuditEntry
+from swim_server.keys.errors import KeyNotFound, SchemaMissing
+from swim_server.keys.format import Tier, digest, hint, is_digest
+from swim_server.keys.new_key import NewKey
+from swim_server.keys.records import KeyRecord
+from swim_server.keys.rows import format_list, record_of
+from swim_server.keys.schema import Schema
+from swim_server.keys.tables import api_keys, audit_log
+
+KEYS_METHOD = "KEYS"
+CONNECT_METHOD = "CONNECT"
+"""What stands in ``method`` of our lines; the former system's REST interface writes GET, POST … there."""
+
+RESTRICTIONS = ("ip_whitelist", "allowed_sources")
+"""A key must not be made without one of these because the table has no column for it."""
+
+
+def insert_key(
+    connection: Connection, schema: Schema, new_key: NewKey, stored: str, now: datetime, **more: Any
+) -> KeyRecord:
+    """Insert a key, given as its digest or in plain, and read it back. Raises SchemaMissing, IntegrityError."""
+    for column in RESTRICTIONS:
+        if getattr(new_key, column) and column not in schema.key_columns:
+            raise SchemaMissing(api_keys.name, [column])
+    values = {
+        "api_key": stored if is_digest(stored) else digest(stored),
+        "key_hint": None if is_digest(stored) else hint(stored),
+        "tier": new_key.tier.value,
+        "owner_name": new_key.owner_name,
+        "owner_email": new_key.owner_email or "",  # NOT NULL in installations of the former system
+        "description": new_key.description,
+        "expires_at": new_key.expires_at,
+        "created_at": now,
+        "is_active": True,
+        "source_id": new_key.source_id,
+        "can_write": new_key.tier is Tier.SYSTEM if new_key.can_write is None else new_key.can_write,
+        "allowed_sources": format_list(new_key.allowed_sources),
+        "ip_whitelist": format_list(new_key.ip_whitelist),
+        "owner_cid": new_key.owner_cid,
+        **more,
+    }
+    # A value that is not known is left to the column's default, which may be NOT NULL in a foreign table.
+    known = {name: value for name, value in schema.storable(values).items() if value is not None}
+    result = connection.execute(insert(api_keys).values(**known))
+    identity = result.inserted_primary_key
+    assert identity is not None
+    return read_key(connection, schema, identity[0])
+
+
+def update_key(connection: Connection, key_id: int, values: Mapping[str, Any]) -> None:
+    """Change a key's row, and so lock it until the transaction ends. Raises KeyNotFound."""
+    if connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(**values)).rowcount == 0:
+        raise KeyNotFound(key_id)
+
+
+def lock_key(connection: Connection, schema: Schema, key_id: int) -> KeyRecord:
+    """Read a key that no other transaction can change until this one ends. Raises KeyNotFound."""
+    update_key(connection, key_id, {"is_active": api_keys.c.is_active})
+    return read_key(connection, schema, key_id)
+
+
+def read_key(connection: Connection, schema: Schema, key_id: int) -> KeyRecord:
+    """Read a key inside the transaction. Raises KeyNotFound."""
+    for row in read_rows(connection, select(*schema.selectable()).where(api_keys.c.id == key_id)):
+        return record_of(row)
+    raise KeyNotFound(key_id)
+
+
+def read_rows(connection: Connection, statement: Select[Any]) -> list[dict[str, Any]]:
+    """Run a query and return its rows by column name."""
+    result = connection.execute(statement)
+    names = list(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
+
+
+def write_audit(connection: Connection, schema: Schema, entries: Sequence[AuditEntry], method: str) -> None:
+    """Append lines to the audit trail; where its table is missing they are not written (``Schema.can_audit``)."""
+    if not entries or not schema.can_audit:
+        return
+    rows = [
+        {
+            "api_key_id": entry.key_id,
+            "endpoint": _cut(entry.action, 255),
+            "method": method,
+            "ip_address": _cut(entry.origin, 45),
+            "user_agent": _cut(entry.actor, 500),
+            "request_time": entry.at,
+            "details": entry.detail,
+        }
+        for entry in entries
+    ]
+    columns = schema.audit_columns
+    connection.execute(insert(audit_log), [{k: v for k, v in row.items() if k in columns} for row in rows])
+
+
+def read_audit(connection: Connection, schema: Schema, key_id: int | None, limit: int) -> list[AuditEntry]:
+    """Read the newest lines of ours, newest first."""
+    if not schema.can_audit:
+        return []
+    columns = [column for column in audit_log.columns if column.name in schema.audit_columns]
+    statement = select(*columns).where(audit_log.c.method.in_([KEYS_METHOD, CONNECT_METHOD]))
+    if key_id is not None:
+        statement = statement.where(audit_log.c.api_key_id == key_id)
+    newest_first = statement.order_by(audit_log.c.request_time.desc(), audit_log.c.id.desc()).limit(limit)
+    return [
+        AuditEntry(
+            at=row["request_time"],
+            action=row["endpoint"],
+            key_id=row["api_key_id"],
+            actor=row["user_agent"] or "",
+            origin=row["ip_address"],
+            detail=row.get("details"),
+        )
+        for row in read_rows(connection, newest_first)
+    ]
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

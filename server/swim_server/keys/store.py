@@ -1,0 +1,269 @@
+"""The key store: every statement about keys. Blocking and thread-safe; knows no cache and no connection of a client."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, select, update
+
+from swim_server.keys import format as key_format
+from swim_server.keys.audit import Actor, AuditEntry
+from swim_server.keys.database import Database
+from swim_server.keys.errors import KeyNotFound, KeyUnusable, SchemaMissing
+from swim_server.keys.format import KeyShape, Tier
+from swim_server.keys.new_key import NewKey, check_text
+from swim_server.keys.permissions import KeyState, state_of
+from swim_server.keys.records import KeyRecord
+from swim_server.keys.rows import record_of
+from swim_server.keys.schema import Schema, observe
+from swim_server.keys.statements import (
+    CONNECT_METHOD,
+    KEYS_METHOD,
+    insert_key,
+    lock_key,
+    read_audit,
+    read_key,
+    read_rows,
+    update_key,
+    write_audit,
+)
+from swim_server.keys.tables import api_keys, metadata
+
+T = TypeVar("T")
+_MAX_PARAMETERS = 2_000
+"""SQL Server takes 2,100 a statement."""
+
+
+class IssuedKey(msgspec.Struct, frozen=True):
+    """A key just made: the only moment at which it can be read."""
+
+    record: KeyRecord
+    api_key: str
+
+
+class KeyStore:
+    """Keys in the database. Each change and its line in the audit trail are one transaction."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime], randbytes: Callable[[int], bytes]) -> None:
+        self.database = database
+        self._clock = clock
+        self._randbytes = randbytes
+        self._schema: Schema | None = None
+        self._schema_lock = threading.Lock()
+
+    @property
+    def is_audited(self) -> bool:
+        """Tell whether changes leave a line in the audit trail. Asks the database when it wasn't asked before."""
+        return self.schema().can_audit
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.database.close()
+
+    # Reading
+
+    def find(self, api_key: str) -> KeyRecord | None:
+        """Look a presented key up. What can't be a key, a typo and a stored digest ask no query.
+
+        The database's comparison may ignore case and trailing blanks; ours, afterwards, is exact and in constant
+        time. Where the key stands twice, hashed and plain, the row that does not hold is the answer.
+        """
+        if key_format.classify(api_key) not in {KeyShape.OWN, KeyShape.FOREIGN}:
+            return None
+        candidates = [key_format.digest(api_key), api_key]
+        rows = self._select(api_keys.c.api_key.in_(candidates))
+        found = [record_of(row) for row in rows if _equals_any(row["api_key"], candidates)]
+        now = self._clock()
+        return min(found, key=lambda record: record.is_active and not record.is_expired(now), default=None)
+
+    def get(self, key_id: int) -> KeyRecord:
+        """Read one key. Raises KeyNotFound."""
+        for row in self._select(api_keys.c.id == key_id):
+            return record_of(row)
+        raise KeyNotFound(key_id)
+
+    def records(self, key_ids: Iterable[int]) -> dict[int, KeyRecord]:
+        """Read several keys in one query; ids that no row has are left out."""
+        wanted = set(key_ids)
+        if not wanted:
+            return {}
+        if len(wanted) <= _MAX_PARAMETERS:
+            condition = api_keys.c.id.in_(sorted(wanted))
+        else:
+            condition = api_keys.c.id.between(min(wanted), max(wanted))
+        return {row["id"]: record_of(row) for row in self._select(condition) if row["id"] in wanted}
+
+    def list(
+        self, *, tier: Tier | None = None, state: KeyState | None = None, owner: str | None = None
+    ) -> list[KeyRecord]:
+        """Read keys in the order of their ids. ACTIVE has those that expire soon too; ``owner`` is part of a name."""
+        now = self._clock()
+        records = (record_of(row) for row in self._select())
+        return sorted(
+            (
+                record
+                for record in records
+                if (tier is None or (record.tier is tier and record.unknown_tier is None))
+                and (state is None or _is_in_state(record, state, now))
+                and (owner is None or owner.casefold() in record.owner_name.casefold())
+            ),
+            key=lambda record: record.id,
+        )
+
+    def audit(self, key_id: int | None = None, *, limit: int = 200) -> Sequence[AuditEntry]:
+        """Read the newest lines of the audit trail, newest first; those of one key where an id is given."""
+        schema = self.schema()
+        return self.database.read(lambda connection: read_audit(connection, schema, key_id, limit))
+
+    # Changing
+
+    def create(self, new_key: NewKey, actor: Actor) -> IssuedKey:
+        """Make a key. Raises InvalidKeyField, and SchemaMissing for a restriction that the table can't hold."""
+        now = self._clock()
+        new_key.check(now)
+        api_key = key_format.generate(new_key.tier, self._randbytes)
+
+        def work(connection: Connection, schema: Schema) -> IssuedKey:
+            record = insert_key(connection, schema, new_key, api_key, now)
+            detail = f"{new_key.tier} key for {new_key.owner_name}"
+            self._log(connection, schema, [entry(now, actor, "create", record.id, detail)])
+            return IssuedKey(record, api_key)
+
+        return self.change(work)
+
+    def expire(self, key_id: int, at: datetime | None, actor: Actor) -> KeyRecord:
+        """Set when a key ends; None: never. Raises KeyNotFound."""
+        detail = f"expires at {at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "never expires"
+        return self._update(key_id, {"expires_at": at}, actor, "expire", detail)
+
+    def revoke(self, key_id: int, reason: str | None, actor: Actor) -> KeyRecord:
+        """End a key for good. Raises KeyNotFound, InvalidKeyField."""
+        check_text("reason", reason, 500)
+        return self._update(key_id, {"is_active": False}, actor, "revoke", reason)
+
+    def rotate(self, key_id: int, overlap: timedelta, actor: Actor) -> IssuedKey:
+        """Make a successor for the same owner; the old key ends after ``overlap``, or earlier where it would have.
+
+        The successor is valid for as long as the old one was made for. Raises KeyNotFound, KeyUnusable.
+        """
+        now = self._clock()
+
+        def work(connection: Connection, schema: Schema) -> IssuedKey:
+            old = lock_key(connection, schema, key_id)
+            state = state_of(old, now)
+            if state in {KeyState.REVOKED, KeyState.EXPIRED} or old.unknown_tier is not None:
+                raise KeyUnusable(key_id, state if old.unknown_tier is None else "without a valid tier", "rotated")
+            ends_at = min(now + overlap, old.expires_at or now + overlap)
+            update_key(connection, key_id, {"expires_at": ends_at})
+            api_key = key_format.generate(old.tier, self._randbytes)
+            record = insert_key(connection, schema, NewKey.successor_of(old, now), api_key, now)
+            entries = [
+                entry(now, actor, "rotate", key_id, f"its successor is key {record.id}"),
+                entry(now, actor, "create", record.id, f"successor of key {key_id}"),
+            ]
+            self._log(connection, schema, entries)
+            return IssuedKey(record, api_key)
+
+        return self.change(work)
+
+    def change(self, work: Callable[[Connection, Schema], T]) -> T:
+        """Run ``work`` in a transaction. Raises StoreError, IntegrityError."""
+        schema = self.schema()
+        with self._schema_watched():
+            return self.database.write(lambda connection: work(connection, schema))
+
+    # For the service
+
+    def touch(self, key_ids: Iterable[int], at: datetime) -> None:
+        """Write when keys were last used, all of them at once."""
+        ids = sorted(set(key_ids))
+
+        def work(connection: Connection, schema: Schema) -> None:
+            if "last_used_at" not in schema.key_columns:
+                return
+            for start in range(0, len(ids), _MAX_PARAMETERS):
+                chunk = ids[start : start + _MAX_PARAMETERS]
+                connection.execute(update(api_keys).where(api_keys.c.id.in_(chunk)).values(last_used_at=at))
+
+        if ids:
+            self.change(work)
+
+    def log_refusals(self, entries: Sequence[AuditEntry]) -> None:
+        """Append refused connections to the audit trail."""
+        if entries:
+            self.change(lambda connection, schema: write_audit(connection, schema, entries, CONNECT_METHOD))
+
+    # Within
+
+    def schema(self) -> Schema:
+        """The columns there are; asked of the database once. Raises SchemaMissing when no key could be judged.
+
+        A SQLite file without the tables gets them; a server's database is left to ``db upgrade``.
+        """
+        with self._schema_lock:
+            if self._schema is None:
+                self._schema = self._observed_schema()
+            return self._schema
+
+    def _observed_schema(self) -> Schema:
+        schema = observe(self.database)
+        if self.database.engine.dialect.name == "sqlite" and not (schema.key_columns and schema.audit_columns):
+            self.database.write(metadata.create_all)
+            schema = observe(self.database)
+        schema.require_keys()
+        return schema
+
+    @contextmanager
+    def _schema_watched(self) -> Iterator[None]:
+        """Forget which columns there are when a statement finds out that one is gone."""
+        try:
+            yield
+        except SchemaMissing:
+            with self._schema_lock:
+                self._schema = None
+            raise
+
+    def _select(self, condition: ColumnElement[bool] | None = None) -> Sequence[Mapping[str, Any]]:
+        statement = select(*self.schema().selectable())
+        if condition is not None:
+            statement = statement.where(condition)
+        with self._schema_watched():
+            return self.database.read(lambda connection: read_rows(connection, statement))
+
+    def _update(
+        self, key_id: int, values: Mapping[str, Any], actor: Actor, action: str, detail: str | None
+    ) -> KeyRecord:
+        now = self._clock()
+
+        def work(connection: Connection, schema: Schema) -> KeyRecord:
+            update_key(connection, key_id, values)
+            self._log(connection, schema, [entry(now, actor, action, key_id, detail)])
+            return read_key(connection, schema, key_id)
+
+        return self.change(work)
+
+    @staticmethod
+    def _log(connection: Connection, schema: Schema, entries: Sequence[AuditEntry]) -> None:
+        write_audit(connection, schema, entries, KEYS_METHOD)
+
+
+def entry(at: datetime, actor: Actor, action: str, key_id: int, detail: str | None) -> AuditEntry:
+    """The line that a change leaves in the audit trail."""
+    return AuditEntry(at=at, action=action, key_id=key_id, actor=actor.name, origin=actor.origin, detail=detail)
+
+
+def _is_in_state(record: KeyRecord, state: KeyState, now: datetime) -> bool:
+    found = state_of(record, now)
+    return found is state or (state is KeyState.ACTIVE and found is KeyState.EXPIRING)
+
+
+def _equals_any(stored: str, candidates: Sequence[str]) -> bool:
+    """Compare exactly and in constant time, whatever the database took for equal."""
+    results = [hmac.compare_digest(stored.encode(), candidate.encode()) for candidate in candidates]
+    return any(results)

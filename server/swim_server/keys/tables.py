@@ -1,0 +1,133 @@
+"""The two tables as SQLAlchemy Core sees them, and the column types that both databases read the same way.
+
+The columns are those of installations that exist; ``swim_audit_log`` too is a table that the former system's REST
+interface writes its requests to, so ours are rows among its own, told apart by ``method``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, MetaData, Table, Unicode
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+
+
+class _SqliteColumn(UserDefinedType[Any]):
+    """A column of SQLite by its declared type, its values passed through as they are."""
+
+    cache_ok = True
+
+    def __init__(self, declared: str) -> None:
+        self.declared = declared
+
+    def get_col_spec(self, **_: Any) -> str:
+        return self.declared
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC moment: DATETIME2 on SQL Server, ``YYYY-MM-DD HH:MM:SS.ffffff`` text on SQLite.
+
+    Reading is lenient to what other programs write into SQLite (``datetime('now')``, ISO 8601 with an offset, epoch
+    seconds). What can't be read becomes the epoch, so that a broken ``expires_at`` never lets a key live on.
+    """
+
+    impl = Unicode
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "mssql":
+            return dialect.type_descriptor(_SqliteColumn("DATETIME"))
+        from sqlalchemy.dialects.mssql import DATETIME2
+
+        return dialect.type_descriptor(DATETIME2())  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        naive = value.astimezone(UTC).replace(tzinfo=None)
+        return naive if dialect.name == "mssql" else naive.isoformat(" ", "microseconds")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else _aware(value)
+
+
+class Bit(TypeDecorator[bool]):
+    """A BIT. Only what is plainly 1 reads as true: a key whose ``is_active`` can't be understood is not active."""
+
+    impl = Integer
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "mssql":
+            return dialect.type_descriptor(_SqliteColumn("BIT"))
+        from sqlalchemy.dialects.mssql import BIT
+
+        return dialect.type_descriptor(BIT())
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bool | None:
+        return None if value is None else value in {1, "1"}
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _aware(value: Any) -> datetime:
+    """Read what a driver returns for a moment."""
+    try:
+        if isinstance(value, int | float):
+            return _EPOCH + timedelta(seconds=value)
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return _EPOCH
+
+
+metadata = MetaData()
+big_identity = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts up by itself only in INTEGER columns."""
+
+api_keys = Table(
+    "swim_api_keys",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("api_key", Unicode(64), nullable=False, unique=True),
+    Column("tier", Unicode(20), nullable=False),
+    Column("owner_name", Unicode(100), nullable=False),
+    Column("owner_email", Unicode(255)),
+    Column("description", Unicode(500)),
+    Column("expires_at", UtcDateTime),
+    Column("created_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("is_active", Bit, nullable=False),
+    Column("source_id", Unicode(50)),
+    Column("can_write", Bit),
+    Column("allowed_sources", Unicode()),
+    Column("ip_whitelist", Unicode()),
+    Column("owner_cid", Integer),
+    Column("key_hint", Unicode(40)),
+    sqlite_autoincrement=True,
+)
+NEEDED_KEY_COLUMNS = frozenset({"id", "api_key", "tier", "owner_name", "expires_at", "is_active"})
+"""Without one of these no key can be judged. Any other column may be missing: what it would say is not known then."""
+
+audit_log = Table(
+    "swim_audit_log",
+    metadata,
+    Column("id", big_identity, primary_key=True, autoincrement=True),
+    Column("api_key_id", Integer),
+    Column("endpoint", Unicode(255), nullable=False),
+    Column("method", Unicode(10), nullable=False),
+    Column("ip_address", Unicode(45), nullable=False),
+    Column("user_agent", Unicode(500)),
+    Column("request_time", UtcDateTime, nullable=False),
+    Column("details", Unicode()),
+    sqlite_autoincrement=True,
+)
+NEEDED_AUDIT_COLUMNS = frozenset({"api_key_id", "endpoint", "method", "ip_address", "user_agent", "request_time"})
+
+Index("IX_swim_audit_log_key", audit_log.c.api_key_id, audit_log.c.request_time)
+Index("IX_swim_audit_log_time", audit_log.c.request_time)

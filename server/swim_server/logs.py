@@ -1,0 +1,69 @@
+"""Logging: structlog, as text for people or JSON for machines. No key ever reaches a log: nothing here is given one."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO
+
+import structlog
+
+QUIET_LOGGERS = ("websockets", "watchfiles", "asyncio", "aiohttp", "sqlalchemy", "alembic")
+"""Libraries that speak only from WARNING on: at DEBUG ``websockets`` would log requests, and they may hold keys."""
+
+
+def configure(
+    level: Literal["debug", "info", "warning", "error"],
+    format: Literal["text", "json"],
+    stream: TextIO | None = None,
+) -> None:
+    """Send this process's log, and what libraries log through ``logging``, to one stream (standard error)."""
+    out = stream or sys.stderr
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        _one_line,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if format == "json"
+        else structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0, sort_keys=False)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.processors.StackInfoRenderer(), *_traceback(format), renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_traceback(format), renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def _one_line(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape control characters: what a peer sends can't forge a line of the log."""
+    for name, value in entry.items():
+        if isinstance(value, str) and not value.isprintable() and name not in ("exception", "stack"):
+            entry[name] = value.encode("unicode_escape").decode("ascii")
+    return entry
+
+
+def _traceback(format: str) -> list[Any]:
+    return [structlog.processors.dict_tracebacks if format == "json" else structlog.processors.format_exc_info]
+
+
+def get_logger(name: str) -> Any:
+    """A logger whose lines carry the name of their room."""
+    return structlog.get_logger(room=name)

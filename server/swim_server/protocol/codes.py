@@ -1,0 +1,86 @@
+"""Close codes, error codes, and the refusal that carries one: what a client is told when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from typing import Any
+
+import msgspec
+
+_SHOWN_CHARACTERS = 80
+
+
+class CloseCode(IntEnum):
+    """Why a connection was closed. The client's rule is part of each."""
+
+    NORMAL = 1000
+    """The client asked. It stops."""
+    SERVICE_RESTART = 1012
+    """The server stops or restarts. The client reconnects and resumes; ``reason`` may hold ``retry_ms=…``."""
+    TRY_AGAIN_LATER = 1013
+    """Keys can't be checked just now. The client reconnects later."""
+    UNAUTHORIZED = 4001
+    """The key is missing, unknown, inactive, expired, or was revoked just now. The client stops: a person must act."""
+    LIMIT = 4002
+    """The tier or key has its maximum of connections, or messages came too fast. The client reconnects with backoff."""
+    BAD_MESSAGES = 4003
+    """Unreadable messages again and again. The client stops: it has a bug."""
+    SLOW_CONSUMER = 4008
+    """The client could not keep up. It reconnects and resumes."""
+
+
+class ErrorCode(StrEnum):
+    """The ``code`` of an ``error`` message."""
+
+    AUTH_FAILED = "AUTH_FAILED"
+    """The key doesn't hold. A close with 4001 follows: the client stops, a person must act."""
+    AUTH_UNAVAILABLE = "AUTH_UNAVAILABLE"
+    """Keys can't be checked just now. A close with 1013 follows: the client reconnects later."""
+    CONNECTION_LIMIT = "CONNECTION_LIMIT"
+    """The tier or key is full. A close with 4002 follows: the client reconnects with backoff."""
+    RATE_LIMITED = "RATE_LIMITED"
+    """Too many messages in a second; ignored until it is over. The client slows down, or is closed with 4002."""
+    MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
+    """The message was not read. The client sends smaller ones."""
+    INVALID_JSON = "INVALID_JSON"
+    """Not JSON, not an object, or a binary frame. The client has a bug; after many a close with 4003."""
+    UNKNOWN_ACTION = "UNKNOWN_ACTION"
+    """There is no such action. The client asks for one of those named."""
+    INVALID_SUBSCRIBE = "INVALID_SUBSCRIBE"
+    """The subscribe or unsubscribe was refused as a whole. The client corrects it."""
+    INVALID_CHANNEL = "INVALID_CHANNEL"
+    """There is no such channel; nothing of the message was applied. The client corrects it: the nearest is named."""
+    INVALID_FILTER = "INVALID_FILTER"
+    """A filter can't be read; nothing of the message was applied. The client corrects the kind that is named."""
+    INVALID_PUBLISH = "INVALID_PUBLISH"
+    """The event was not stored. The client corrects it before it sends it again."""
+    FORBIDDEN = "FORBIDDEN"
+    """The key may not do that. The client asks for another key."""
+    HISTORY_UNAVAILABLE = "HISTORY_UNAVAILABLE"
+    """History doesn't reach back to the ``after`` given. Live events follow: the client reckons with a gap."""
+
+
+class BadMessage(ValueError):
+    """A client's message was refused. Its fields are those of the ``error`` message that answers it."""
+
+    def __init__(self, code: ErrorCode, message: str, data: Mapping[str, Any] | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.data: dict[str, Any] = dict(data or {})
+        super().__init__(code, message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def show(value: object) -> str:
+    """Write a peer's value for an error text: as JSON, cut short, printable, whatever it is."""
+    if isinstance(value, str):
+        value = value[: _SHOWN_CHARACTERS + 1]
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        text = type(value).__name__
+    text = text if text.isprintable() else text.encode("unicode_escape").decode()
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -1,0 +1,118 @@
+"""Reads the values of a client's ``filters`` object, kind by kind, each refusal naming the kind and the value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from math import isfinite
+from typing import Any, NoReturn
+
+from swim_server.protocol.codes import BadMessage, ErrorCode, show
+from swim_server.protocol.predicates import Box
+from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
+
+MAX_VALUES = 1000
+"""How many codes a kind may list."""
+
+KINDS = (
+    "airports",
+    "artccs",
+    "firs",
+    "constrained_firs",
+    "callsign_prefix",
+    "phase",
+    "dep_window_start",
+    "dep_window_end",
+    "bbox",
+)
+
+_CODE = re.compile(r"[A-Z0-9._/-]{1,16}", re.ASCII)
+_CODE_RULE = "is no code: 1 to 16 letters, digits, -, _, / and ."
+_PHASE = re.compile(r"[A-Z0-9._/ -]{1,32}", re.ASCII)
+_PHASE_RULE = "is no phase: 1 to 32 letters, digits, blanks, -, _, / and ."
+_EDGES = {"north": 90, "south": 90, "east": 180, "west": 180}
+_SHOWN_CHARACTERS = 80
+
+
+class InvalidFilter(BadMessage):
+    """A filter that can't be read: which kind, which value, and the rule that it breaks."""
+
+    def __init__(self, kind: str, value: object, rule: str) -> None:
+        self.kind = kind
+        self.value = value
+        self.rule = rule
+        shown = show(value)
+        detail = value if isinstance(value, str) and len(value) <= _SHOWN_CHARACTERS else shown
+        subject = "filters" if kind == "filters" else f"filter {kind[:_SHOWN_CHARACTERS]}"
+        super().__init__(ErrorCode.INVALID_FILTER, f"{subject}: {shown} {rule}", {"kind": kind, "value": detail})
+
+
+def check_kinds(raw: Mapping[str, Any]) -> None:
+    """Raise InvalidFilter for a kind that there isn't, naming the nearest one."""
+    for kind in raw:
+        if kind not in KINDS:
+            near = get_close_matches(kind[:_SHOWN_CHARACTERS].lower(), KINDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KINDS)}"
+            shown = kind[:_SHOWN_CHARACTERS]
+            raise InvalidFilter(shown, raw[kind], f"is given for a filter that does not exist: {hint}")
+
+
+def read_codes(kind: str, value: object) -> frozenset[str]:
+    """Read a list of codes, in upper case without blanks around. Null and an empty list are an empty set."""
+    if value is None:
+        return frozenset()
+    if not isinstance(value, list):
+        raise InvalidFilter(kind, value, 'must be a list of strings, like ["KJFK"]' if kind == "airports" else _LIST)
+    if len(value) > MAX_VALUES:
+        raise InvalidFilter(kind, f"a list of {len(value)}", f"is too long: at most {MAX_VALUES} values")
+    pattern, rule = (_PHASE, _PHASE_RULE) if kind == "phase" else (_CODE, _CODE_RULE)
+    codes = set()
+    for item in value:
+        if not isinstance(item, str):
+            raise InvalidFilter(kind, item, "must be a string")
+        code = item.strip().upper()
+        if not pattern.fullmatch(code):
+            raise InvalidFilter(kind, item, rule)
+        codes.add(code)
+    return frozenset(codes)
+
+
+_LIST = "must be a list of strings"
+
+
+def read_time(kind: str, value: object) -> int | None:
+    """Read a time, RFC 3339, into milliseconds since the epoch. Null and an empty list are none."""
+    if value is None or value == []:
+        return None
+    try:
+        moment = parse_ms(value)
+        format_ms(moment)
+    except (InvalidTimestamp, OverflowError):
+        raise InvalidFilter(kind, value, "is no RFC 3339 time: one looks like 2026-01-16T14:30:15Z") from None
+    return moment
+
+
+def read_box(kind: str, value: object) -> Box | None:
+    """Read a region. Null and an empty list or object are none."""
+    if value is None or value in ([], {}):
+        return None
+    if not isinstance(value, dict):
+        raise InvalidFilter(kind, value, "must be an object with north, south, east and west")
+    edges = {edge: _read_edge(kind, value, edge, limit) for edge, limit in _EDGES.items()}
+    box = Box(**edges)
+    if box.south > box.north:
+        raise InvalidFilter(kind, value, "has its south edge north of its north edge")
+    return box
+
+
+def _read_edge(kind: str, box: Mapping[str, Any], edge: str, limit: int) -> float:
+    def refuse(rule: str) -> NoReturn:
+        raise InvalidFilter(f"{kind}.{edge}", box.get(edge), rule)
+
+    number = box.get(edge)
+    if type(number) is not int and type(number) is not float:
+        refuse("must be a number of degrees")
+    if not -limit <= number <= limit or not isfinite(number):
+        refuse(f"must be from -{limit} to {limit}")
+    return float(number) + 0.0

@@ -1,0 +1,224 @@
+"""Filters: which events of its channels a connection wants to see. Canonical values, never changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from swim_server.protocol.filter_values import (
+    MAX_VALUES,
+    InvalidFilter,
+    check_kinds,
+    read_box,
+    read_codes,
+    read_time,
+)
+from swim_server.protocol.predicates import (
+    AIRPORT_FIELDS,
+    ARTCC_FIELDS,
+    Box,
+    Predicate,
+    has_callsign,
+    has_code,
+    has_fir,
+    has_phase,
+    leaves_within,
+    lies_within,
+)
+from swim_server.protocol.timestamps import format_ms
+
+__all__ = ["EMPTY", "Box", "FilterChange", "Filters", "InvalidFilter", "merge"]
+
+POSITIONS = "flight.positions"
+
+NOT_APPLICABLE: Mapping[str, frozenset[str]] = {
+    "tmi": frozenset({"callsign_prefix", "phase", "dep_window"}),
+    "aman": frozenset({"callsign_prefix", "phase", "dep_window"}),
+    "splits": frozenset({"callsign_prefix", "phase", "dep_window", "airports"}),
+    "system": frozenset({"callsign_prefix", "phase", "dep_window", "airports"}),
+}
+"""Kinds that can't be judged on a family: they don't silence it."""
+
+_NO_WINDOW: tuple[int | None, int | None] = (None, None)
+_NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """All filter kinds of a connection: an event passes when every kind that is set and applies lets it.
+
+    Codes are in upper case, times in milliseconds since the epoch; so equal wishes are equal values and share a group.
+    An empty set, None or ``(None, None)`` means: this kind is not set.
+    """
+
+    airports: frozenset[str] = _NOTHING
+    artccs: frozenset[str] = _NOTHING
+    firs: frozenset[str] = _NOTHING
+    callsign_prefixes: frozenset[str] = _NOTHING
+    phases: frozenset[str] = _NOTHING
+    dep_window: tuple[int | None, int | None] = _NO_WINDOW
+    """First and last moment, both included; None: open on that side."""
+    bbox: Box | None = None
+    _predicates: dict[str, tuple[Predicate, ...]] = field(init=False, repr=False, compare=False, hash=False)
+    """By family where not all kinds apply; under "" for all other families."""
+
+    def __post_init__(self) -> None:
+        kinds = dict(_predicates_of(self))
+        chosen = {"": tuple(kinds.values())}
+        for family, excluded in NOT_APPLICABLE.items():
+            chosen[family] = tuple(predicate for kind, predicate in kinds.items() if kind not in excluded)
+        object.__setattr__(self, "_predicates", chosen)
+
+    def __bool__(self) -> bool:
+        """Whether any kind is set."""
+        return bool(self._predicates[""])
+
+    @staticmethod
+    def parse(raw: object) -> FilterChange:
+        """Read a client's ``filters``. Null and an empty list mean: no change. Raises InvalidFilter."""
+        if raw is None or raw == []:
+            return FilterChange()
+        if not isinstance(raw, dict):
+            raise InvalidFilter("filters", raw, 'must be an object, like {"airports": ["KJFK"]}')
+        check_kinds(raw)
+        return FilterChange(
+            airports=read_codes("airports", raw["airports"]) if "airports" in raw else UNSET,
+            artccs=read_codes("artccs", raw["artccs"]) if "artccs" in raw else UNSET,
+            firs=_read_firs(raw),
+            callsign_prefixes=read_codes("callsign_prefix", raw["callsign_prefix"])
+            if "callsign_prefix" in raw
+            else UNSET,
+            phases=read_codes("phase", raw["phase"]) if "phase" in raw else UNSET,
+            dep_window_start=read_time("dep_window_start", raw["dep_window_start"])
+            if "dep_window_start" in raw
+            else UNSET,
+            dep_window_end=read_time("dep_window_end", raw["dep_window_end"]) if "dep_window_end" in raw else UNSET,
+            bbox=read_box("bbox", raw["bbox"]) if "bbox" in raw else UNSET,
+        )
+
+    def passes(self, event_type: str, data: Mapping[str, Any]) -> bool:
+        """Whether an event passes; a batch of positions does when one of its positions does. Never raises."""
+        if event_type == POSITIONS:
+            return self.cut(data) is not None
+        predicates = self._predicates
+        for predicate in predicates.get(event_type.partition(".")[0], predicates[""]):  # noqa: SIM110 (half the time)
+            if not predicate(data):
+                return False
+        return True
+
+    def cut(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return what of a ``flight.positions`` batch passes, position by position, with its own count.
+
+        The same object when everything passes, None when nothing remains. Never raises.
+        """
+        predicates = self._predicates[""]
+        if not predicates:
+            return data
+        positions = data.get("positions")
+        if not isinstance(positions, list):
+            return None
+        kept = [position for position in positions if isinstance(position, dict)]
+        for predicate in predicates:
+            kept = [position for position in kept if predicate(position)]
+        if not kept:
+            return None
+        return data if len(kept) == len(positions) else {**data, "count": len(kept), "positions": kept}
+
+    def to_wire(self) -> dict[str, Any]:
+        """Write the filters as a client would send them: the kinds that are set, codes sorted."""
+        wire: dict[str, Any] = {}
+        for kind, codes in (
+            ("airports", self.airports),
+            ("artccs", self.artccs),
+            ("firs", self.firs),
+            ("callsign_prefix", self.callsign_prefixes),
+            ("phase", self.phases),
+        ):
+            if codes:
+                wire[kind] = sorted(codes)
+        for kind, moment in zip(("dep_window_start", "dep_window_end"), self.dep_window, strict=True):
+            if moment is not None:
+                wire[kind] = format_ms(moment)
+        if self.bbox is not None:
+            wire["bbox"] = self.bbox._asdict()
+        return wire
+
+
+class FilterChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What one ``filters`` object changes: each kind it names is replaced; empty or None: cleared."""
+
+    airports: frozenset[str] | UnsetType = UNSET
+    artccs: frozenset[str] | UnsetType = UNSET
+    firs: frozenset[str] | UnsetType = UNSET
+    callsign_prefixes: frozenset[str] | UnsetType = UNSET
+    phases: frozenset[str] | UnsetType = UNSET
+    dep_window_start: int | UnsetType | None = UNSET
+    dep_window_end: int | UnsetType | None = UNSET
+    bbox: Box | UnsetType | None = UNSET
+
+    def apply(self, current: Filters) -> Filters:
+        """Return the filters that result. Raises InvalidFilter for a window that would end before it starts."""
+        start, end = current.dep_window
+        start = start if isinstance(self.dep_window_start, UnsetType) else self.dep_window_start
+        end = end if isinstance(self.dep_window_end, UnsetType) else self.dep_window_end
+        if start is not None and end is not None and end < start:
+            raise InvalidFilter("dep_window_end", format_ms(end), f"is before dep_window_start, {format_ms(start)}")
+        return Filters(
+            airports=_either(self.airports, current.airports),
+            artccs=_either(self.artccs, current.artccs),
+            firs=_either(self.firs, current.firs),
+            callsign_prefixes=_either(self.callsign_prefixes, current.callsign_prefixes),
+            phases=_either(self.phases, current.phases),
+            dep_window=(start, end),
+            bbox=current.bbox if isinstance(self.bbox, UnsetType) else self.bbox,
+        )
+
+
+def _read_firs(raw: Mapping[str, Any]) -> frozenset[str] | UnsetType:
+    named = [kind for kind in ("firs", "constrained_firs") if kind in raw]
+    if not named:
+        return UNSET
+    firs = frozenset[str]().union(*(read_codes(kind, raw[kind]) for kind in named))
+    if len(firs) > MAX_VALUES:
+        raise InvalidFilter("firs", f"a list of {len(firs)}", f"is too long: at most {MAX_VALUES} values")
+    return firs
+
+
+def _either(new: frozenset[str] | UnsetType, old: frozenset[str]) -> frozenset[str]:
+    return old if isinstance(new, UnsetType) else new
+
+
+def _predicates_of(filters: Filters) -> list[tuple[str, Predicate]]:
+    """The predicate of each kind that is set, the cheapest and most selective first."""
+    found: list[tuple[str, Predicate]] = []
+    if filters.callsign_prefixes:
+        found.append(("callsign_prefix", has_callsign(filters.callsign_prefixes)))
+    if filters.airports:
+        found.append(("airports", has_code(AIRPORT_FIELDS, filters.airports)))
+    if filters.artccs:
+        found.append(("artccs", has_code(ARTCC_FIELDS, filters.artccs)))
+    if filters.bbox is not None:
+        found.append(("bbox", lies_within(filters.bbox)))
+    if filters.phases:
+        found.append(("phase", has_phase(filters.phases)))
+    if filters.firs:
+        found.append(("firs", has_fir(filters.firs)))
+    if filters.dep_window != _NO_WINDOW:
+        found.append(("dep_window", leaves_within(*filters.dep_window)))
+    return found
+
+
+EMPTY = Filters()
+"""No filter: every event passes."""
+
+
+def merge(current: Filters, raw: object) -> Filters:
+    """Merge a client's ``filters`` into the current ones, kind by kind: a kind that is named replaces what stood there.
+
+    An empty list or null clears a kind. All or nothing. Raises InvalidFilter.
+    """
+    return Filters.parse(raw).apply(current)

@@ -1,0 +1,332 @@
+"""The messages of the wire: what clients ask, read and checked; what the server answers, encoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, NoReturn
+
+import msgspec
+
+from swim_server.protocol.codes import BadMessage, ErrorCode, show
+from swim_server.protocol.event_id import EventId, InvalidEventId
+from swim_server.protocol.json_data import InvalidData, check_data
+from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "BadMessage",
+    "Ping",
+    "Publish",
+    "Status",
+    "Subscribe",
+    "Unsubscribe",
+    "binary_frame",
+    "connected",
+    "decode_action",
+    "error",
+    "heartbeat",
+    "pong",
+    "publish_ack",
+    "status",
+    "subscribed",
+    "unsubscribed",
+]
+
+PROTOCOL_VERSION = "1.0.0"
+MAX_CHANNELS = 1000
+"""How many channels a message may name."""
+MAX_LAST = 100_000
+"""How many past events a client may ask for by number."""
+MAX_NAME_CHARACTERS = 128
+"""How long a channel or a publisher's event id may be."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="subscribe"):
+    """Add channels, merge filters, and perhaps ask for history first."""
+
+    channels: list[str]
+    """At least one, without surrounding blanks, each once. Whether they exist, the catalogue says."""
+    filters: Any = None
+    """As the client sent them: ``filters.merge`` reads them."""
+    after: str | None = None
+    """The id of the last event that the client saw. At most one of ``after``, ``since`` and ``last`` is given."""
+    since: str | None = None
+    """RFC 3339 time."""
+    last: int | None = None
+    """A number of events."""
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="unsubscribe"):
+    """Take channels away; none named: all, and the filters."""
+
+    channels: list[str] = []
+
+
+class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
+    """Ask for a ``pong``."""
+
+
+class Status(msgspec.Struct, frozen=True, tag_field="action", tag="status"):
+    """Ask what the server knows of this connection."""
+
+
+class Publish(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="publish"):
+    """Put an event in."""
+
+    channel: str
+    """The event's type. Whether it exists, the catalogue says."""
+    data: dict[str, Any]
+    event_id: str | None = None
+    """The publisher's own name for the event."""
+
+
+Action = Subscribe | Unsubscribe | Ping | Status | Publish
+ACTIONS = ("subscribe", "unsubscribe", "ping", "status", "publish")
+
+
+def decode_action(frame: bytes | str) -> Action:
+    """Read a client's message. Unknown fields are ignored. Raises BadMessage and nothing else, whatever was sent."""
+    message = _decode_object(frame)
+    action = message.get("action")
+    match action:
+        case "subscribe":
+            return _subscribe(message)
+        case "unsubscribe":
+            channels = message.get("channels")
+            return Unsubscribe(channels=_channels(channels, "unsubscribe") if channels else [])
+        case "ping":
+            return Ping()
+        case "status":
+            return Status()
+        case "publish":
+            return _publish(message)
+    known = ", ".join(ACTIONS)
+    text = (
+        f"unknown action {show(action)}: there are {known}" if "action" in message else f"no action: there are {known}"
+    )
+    raise BadMessage(ErrorCode.UNKNOWN_ACTION, text, {"actions": list(ACTIONS)})
+
+
+def binary_frame() -> BadMessage:
+    """The refusal of a binary frame, which is never read."""
+    return BadMessage(ErrorCode.INVALID_JSON, "binary frames are not read: send JSON in a text frame")
+
+
+def _decode_object(frame: bytes | str) -> dict[str, Any]:
+    try:
+        message = msgspec.json.decode(frame)
+        if isinstance(message, dict):
+            json.loads(frame, object_pairs_hook=_without_repeats)
+            return message
+    except RecursionError:
+        raise BadMessage(ErrorCode.INVALID_JSON, "not read: nested too deeply") from None
+    except UnicodeError:
+        raise BadMessage(ErrorCode.INVALID_JSON, "not valid UTF-8") from None
+    except _RepeatedKey as repeated:
+        text = f"the key {show(repeated.key)} stands twice in one object"
+        raise BadMessage(ErrorCode.INVALID_JSON, text) from None
+    except ValueError as wrong:
+        raise BadMessage(ErrorCode.INVALID_JSON, f"not valid JSON: {wrong}") from None
+    raise BadMessage(ErrorCode.INVALID_JSON, f"a message is a JSON object, not {show(message)}")
+
+
+class _RepeatedKey(ValueError):
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(key)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> None:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        raise _RepeatedKey(next(key for key in keys if keys.count(key) > 1))
+
+
+def _subscribe(message: Mapping[str, Any]) -> Subscribe:
+    channels = _channels(message.get("channels"), "subscribe")
+    if not channels:
+        _refuse_subscribe('channels: a subscribe names at least one, like ["flight.*"]', "channels")
+    history = [field for field in ("after", "since", "last") if message.get(field) is not None]
+    if len(history) > 1:
+        _refuse_subscribe(f"only one of after, since and last can be given, got {' and '.join(history)}", history[1])
+    return Subscribe(
+        channels=channels,
+        filters=message.get("filters"),
+        after=_after(message.get("after")),
+        since=_since(message.get("since")),
+        last=_last(message.get("last")),
+    )
+
+
+def _channels(value: object, action: str) -> list[str]:
+    """Read a list of channels: blanks around them removed, each once, in the order given. Null: none."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        _refuse_subscribe(f'channels: must be a list of strings, like ["flight.*"], got {show(value)}', "channels")
+    if len(value) > MAX_CHANNELS:
+        _refuse_subscribe(f"channels: at most {MAX_CHANNELS} in one {action}, got {len(value)}", "channels")
+    for channel in value:
+        if not isinstance(channel, str):
+            _refuse_subscribe(f"channels: each must be a string, got {show(channel)}", "channels")
+    return list(dict.fromkeys(channel.strip() for channel in value))
+
+
+def _after(value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        return str(EventId.parse(value))
+    except InvalidEventId:
+        _refuse_subscribe(f"after: {show(value)} is no event id: one looks like 1768573815123-0", "after")
+
+
+def _since(value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        parse_ms(value)
+    except InvalidTimestamp:
+        _refuse_subscribe(f"since: {show(value)} is no RFC 3339 time: one looks like 2026-01-16T14:30:15Z", "since")
+    return str(value)
+
+
+def _last(value: object) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= MAX_LAST:
+        _refuse_subscribe(f"last: must be a whole number from 0 to {MAX_LAST}, got {show(value)}", "last")
+    return value
+
+
+def _refuse_subscribe(text: str, field: str) -> NoReturn:
+    raise BadMessage(ErrorCode.INVALID_SUBSCRIBE, text, {"field": field})
+
+
+def _publish(message: Mapping[str, Any]) -> Publish:
+    channel, data, event_id = message.get("channel"), message.get("data"), message.get("event_id")
+    if not isinstance(channel, str) or not channel.strip():
+        _refuse_publish(f"channel: must be an event type, like flight.departed, got {show(channel)}", "channel")
+    if not isinstance(data, dict):
+        _refuse_publish(f"data: must be an object, got {show(data)}", "data")
+    if event_id is not None and not (isinstance(event_id, str) and 0 < len(event_id) <= MAX_NAME_CHARACTERS):
+        _refuse_publish(
+            f"event_id: must be a string of 1 to {MAX_NAME_CHARACTERS} characters, got {show(event_id)}", "event_id"
+        )
+    try:
+        check_data(data)
+    except InvalidData as wrong:
+        _refuse_publish(str(wrong), wrong.path)
+    return Publish(channel=channel.strip(), data=data, event_id=event_id)
+
+
+def _refuse_publish(text: str, field: str) -> NoReturn:
+    raise BadMessage(ErrorCode.INVALID_PUBLISH, text, {"field": field})
+
+
+def connected(
+    timestamp: str,
+    *,
+    client_id: str,
+    tier: str,
+    heartbeat_interval: float,
+    last_event_id: str | None,
+    resume: bool = True,
+) -> bytes:
+    """The first message of a connection."""
+    data = {
+        "client_id": client_id,
+        "server_time": timestamp,
+        "version": PROTOCOL_VERSION,
+        "tier": tier,
+        "heartbeat_interval": _whole(heartbeat_interval),
+        "resume": resume,
+        "last_event_id": last_event_id,
+    }
+    return _encoder.encode({"type": "connected", "timestamp": timestamp, "data": data})
+
+
+def subscribed(
+    *, channels: Collection[str], filters: Mapping[str, Any], last_event_id: str | None, resumed: bool, gap: bool
+) -> bytes:
+    """The answer to ``subscribe``. ``filters``: what holds for the connection now (``Filters.to_wire``)."""
+    return _encoder.encode(
+        {
+            "type": "subscribed",
+            "channels": list(channels),
+            "filters": filters,
+            "last_event_id": last_event_id,
+            "resumed": resumed,
+            "gap": gap,
+        }
+    )
+
+
+def unsubscribed(channels: Collection[str] = ()) -> bytes:
+    """The answer to ``unsubscribe``; no channels named: all of them are gone."""
+    return _encoder.encode({"type": "unsubscribed", "channels": list(channels) or ["all"]})
+
+
+def pong(timestamp: str) -> bytes:
+    """The answer to ``ping``."""
+    return _encoder.encode({"type": "pong", "timestamp": timestamp})
+
+
+def status(
+    *, client_id: str, connected_at: str, subscriptions: Mapping[str, Any] | None, messages_sent: int, **more: Any
+) -> bytes:
+    """The answer to ``status``. ``subscriptions``: channels and filters, None when there are no channels."""
+    data = {
+        "client_id": client_id,
+        "connected_at": connected_at,
+        "subscriptions": subscriptions,
+        "messages_sent": messages_sent,
+        **more,
+    }
+    return _encoder.encode({"type": "status", "data": data})
+
+
+def publish_ack(*, event_id: str | None, id: str, duplicate: bool = False) -> bytes:
+    """The answer to ``publish``: the event is stored as ``id``, now or, a duplicate, before."""
+    return _encoder.encode(
+        {
+            "type": "publish_ack",
+            "event_id": event_id,
+            "accepted": 0 if duplicate else 1,
+            "duplicates": 1 if duplicate else 0,
+            "id": id,
+        }
+    )
+
+
+def error(code: ErrorCode, message: str, timestamp: str, **details: Any) -> bytes:
+    """A refusal. Clients look for code and text at the top or in ``data``: they stand in both."""
+    data = {**details, "code": code, "message": message}
+    return _encoder.encode({"type": "error", "timestamp": timestamp, "code": code, "message": message, "data": data})
+
+
+def heartbeat(
+    timestamp: str,
+    *,
+    connected_clients: int,
+    uptime_seconds: float,
+    last_event_id: str | None,
+    sources: Mapping[str, float | None],
+) -> bytes:
+    """The sign of life that goes to every connection. ``sources``: the age of each one's last event in seconds."""
+    data = {
+        "connected_clients": connected_clients,
+        "uptime_seconds": int(uptime_seconds),
+        "last_event_id": last_event_id,
+        "sources": sources,
+    }
+    return _encoder.encode({"type": "system.heartbeat", "timestamp": timestamp, "data": data})
+
+
+def _whole(number: float) -> float:
+    """Write a number without ``.0``: typed clients read it into an integer."""
+    return int(number) if number == int(number) else number

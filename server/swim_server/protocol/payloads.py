@@ -1,0 +1,162 @@
+"""What the ``data`` of each event type holds, as types: for validation, for schemas, for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from swim_server.protocol.json_data import InvalidData, check_data
+
+Uid = Annotated[int, Meta(ge=0, lt=2**53)]
+Identifier = int | str
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Heading = Annotated[int, Meta(ge=0, le=359)]
+
+
+class Flight(msgspec.Struct, kw_only=True):
+    """What every flight event tells: which flight, between which aerodromes, and where it was last seen."""
+
+    callsign: str | None = None
+    flight_uid: Uid | None = None
+    """Stable for the life of the flight; a JSON integer below 2^53."""
+    dep: str | None = None
+    """Departure aerodrome, ICAO code."""
+    arr: str | None = None
+    """Arrival aerodrome, ICAO code."""
+    latitude: Latitude | None = None
+    """Decimal degrees, north positive."""
+    longitude: Longitude | None = None
+    """Decimal degrees, east positive."""
+    altitude_ft: int | None = None
+    """Feet."""
+    groundspeed_kts: int | None = None
+    """Knots."""
+    heading_deg: Heading | None = None
+    """Degrees true, 0 to 359."""
+    current_artcc: str | None = None
+    """The centre whose airspace it is in."""
+
+
+class FlightCreated(Flight, kw_only=True):
+    """``flight.created``: a flight plan or a pilot was seen first."""
+
+    equipment: str | None = None
+    """Aircraft type and equipment as filed."""
+    route: str | None = None
+    """The route as filed."""
+
+
+class FlightUpdated(FlightCreated, kw_only=True):
+    """``flight.updated``: the plan was edited, or its pilot connected."""
+
+    changed: list[str] | None = None
+    """Names of the fields that changed."""
+
+
+class FlightDeparted(Flight, kw_only=True):
+    """``flight.departed``: known on the ground before, now airborne."""
+
+    off_utc: str | None = None
+    """When it left the ground, RFC 3339."""
+
+
+class FlightArrived(Flight, kw_only=True):
+    """``flight.arrived``: known airborne before, now on the ground at its destination."""
+
+    in_utc: str | None = None
+    """When it was on the ground, RFC 3339."""
+
+
+class FlightDeleted(Flight, kw_only=True):
+    """``flight.deleted``: the flight went away; position and centre are the last known."""
+
+
+class Position(Flight, kw_only=True):
+    """``flight.position``, and each of a batch: where a flight is."""
+
+    vertical_rate_fpm: int | None = None
+    """Feet a minute, climbing positive."""
+
+
+class FlightPositions(msgspec.Struct, kw_only=True):
+    """``flight.positions``: at most 280 positions in a message, in under 65,536 bytes."""
+
+    positions: list[Position]
+    count: int | None = None
+    """How many there are in this message."""
+
+
+class TmiReleased(msgspec.Struct, kw_only=True):
+    """``tmi.released``: a traffic management initiative is over."""
+
+    program_id: Identifier | None = None
+    """An integer where the source has one."""
+    program_type: str | None = None
+    """For instance ``GS`` (ground stop) or ``GDP`` (ground delay programme)."""
+    airport: str | None = None
+    """The aerodrome it applies to, ICAO code."""
+    status: str | None = None
+    end_time: str | None = None
+    """RFC 3339."""
+
+
+class Tmi(TmiReleased, kw_only=True):
+    """``tmi.issued`` and ``tmi.modified``: a traffic management initiative holds, or holds with other terms."""
+
+    start_time: str | None = None
+    """RFC 3339."""
+    reason: str | None = None
+
+
+class Splits(msgspec.Struct, kw_only=True):
+    """``splits.*``: how a centre's sectors are split between controllers."""
+
+    config_id: Identifier | None = None
+    artcc: str | None = None
+    config_name: str | None = None
+    status: str | None = None
+    source: str | None = None
+    position_count: int | None = None
+    triggered_by: Identifier | None = None
+
+
+PAYLOADS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
+    {
+        "flight.created": FlightCreated,
+        "flight.updated": FlightUpdated,
+        "flight.departed": FlightDeparted,
+        "flight.arrived": FlightArrived,
+        "flight.deleted": FlightDeleted,
+        "flight.position": Position,
+        "flight.positions": FlightPositions,
+        "tmi.issued": Tmi,
+        "tmi.modified": Tmi,
+        "tmi.released": TmiReleased,
+        "splits.activated": Splits,
+        "splits.deactivated": Splits,
+        "splits.updated": Splits,
+        "splits.ingested": Splits,
+    }
+)
+"""The types whose data is laid down. All others hold what their provider sent."""
+
+
+def check_payload(event_type: str, data: Mapping[str, Any]) -> None:
+    """Check data against its event's type: unknown and missing fields pass, a wrong type is told with its path.
+
+    Raises InvalidData.
+    """
+    check_data(data)
+    payload = PAYLOADS.get(event_type)
+    if payload is None:
+        return
+    try:
+        msgspec.convert(data, payload)
+    except msgspec.ValidationError as wrong:
+        rule, _, path = str(wrong).rpartition(" - at `$.")
+        raise InvalidData(f"data.{path.rstrip('`')}" if rule else "data", rule or str(wrong)) from None

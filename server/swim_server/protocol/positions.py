@@ -1,0 +1,69 @@
+"""Batches of positions: never more in a message than a client with a fixed buffer can take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from swim_server.protocol.events import NewEvent
+
+POSITIONS = "flight.positions"
+MAX_POSITIONS = 280
+"""In one message."""
+MAX_MESSAGE_BYTES = 65_535
+"""Of one message: one client reads into a buffer of 65,536."""
+
+_ENVELOPE_BYTES = 256
+"""More than type, timestamp, id, count and brackets ever take."""
+_encoder = msgspec.json.Encoder()
+
+
+def split(event: NewEvent) -> list[NewEvent]:
+    """Divide a ``flight.positions`` event into parts that clients can take, in order, each with its own count.
+
+    Any other event, and one that is small enough as it is, is returned alone. The parts of an event with an
+    ``event_id`` have derived ones, ``id#1`` and on. What is no object is left out, and so is a position that alone
+    is longer than a message may be.
+    """
+    positions = event.data.get("positions")
+    if event.type != POSITIONS or not isinstance(positions, list):
+        return [event]
+    others = {field: value for field, value in event.data.items() if field not in ("count", "positions")}
+    room = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES - len(_encoder.encode(others))
+    if room < MAX_MESSAGE_BYTES // 2:
+        others, room = {}, MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
+    parts = _divide(positions, room)
+    if len(parts) == 1:
+        data = _batch(others, parts[0])
+        return [event if data == event.data else msgspec.structs.replace(event, data=data)]
+    return [
+        msgspec.structs.replace(
+            event,
+            data=_batch(others, part),
+            event_id=None if event.event_id is None else f"{event.event_id}#{number}",
+        )
+        for number, part in enumerate(parts, start=1)
+    ]
+
+
+def _batch(others: dict[str, Any], positions: list[Any]) -> dict[str, Any]:
+    return {"count": len(positions), "positions": positions, **others}
+
+
+def _divide(positions: list[Any], room: int) -> list[list[Any]]:
+    """Lists of at most MAX_POSITIONS whose encoded lengths add up to at most ``room`` bytes; at least one list."""
+    parts: list[list[Any]] = [[]]
+    used = 0
+    for position in positions:
+        if not isinstance(position, dict):
+            continue
+        length = len(_encoder.encode(position)) + 1
+        if length > room:
+            continue
+        if used + length > room or len(parts[-1]) == MAX_POSITIONS:
+            parts.append([])
+            used = 0
+        parts[-1].append(position)
+        used += length
+    return parts

@@ -1,0 +1,159 @@
+"""What each filter kind compares an event's data with. Every answer is True or False, however absurd the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+
+Predicate = Callable[[Mapping[str, Any]], bool]
+
+AIRPORT_FIELDS = ("dep", "arr", "departure_aerodrome", "arrival_aerodrome", "airport")
+ARTCC_FIELDS = ("current_artcc", "artcc", "facility")
+FIR_FIELDS = ("current_fir", "current_artcc")
+TRAVERSED_FIRS = "traversed_firs"
+OFF_BLOCK_FIELDS = ("estimated_off_block_time", "etd")
+LATITUDE_FIELDS = ("lat", "latitude")
+LONGITUDE_FIELDS = ("lon", "longitude")
+
+
+class Box(NamedTuple):
+    """A region in decimal degrees, its edges included; where ``east < west`` it crosses the antimeridian."""
+
+    north: float
+    south: float
+    east: float
+    west: float
+
+    def contains(self, latitude: float, longitude: float) -> bool:
+        """Whether a point lies inside. No number (NaN) and no place on earth never does."""
+        if not self.south <= latitude <= self.north:
+            return False
+        if self.west <= self.east:
+            return self.west <= longitude <= self.east
+        return self.west <= longitude <= 180 or -180 <= longitude <= self.east
+
+
+def canonical(value: object) -> str | None:
+    """The form in which codes are compared: without blanks around it, upper case. None for what is no text."""
+    return value.strip().upper() if isinstance(value, str) else None
+
+
+def codes_of(data: Mapping[str, Any], fields: tuple[str, ...]) -> list[str]:
+    """All codes that stand in the fields, in the form they are compared in."""
+    found = []
+    for field in fields:
+        value = data.get(field)
+        if isinstance(value, str) and value:
+            found.append(value.strip().upper())
+    return found
+
+
+def firs_of(data: Mapping[str, Any]) -> list[str]:
+    """All FIRs that a flight is in or crosses; ``traversed_firs`` is a list or a text with commas."""
+    found = codes_of(data, FIR_FIELDS)
+    traversed = data.get(TRAVERSED_FIRS)
+    if isinstance(traversed, str):
+        traversed = traversed.split(",")
+    if isinstance(traversed, list):
+        found += [item.strip().upper() for item in traversed if isinstance(item, str)]
+    return found
+
+
+def phase_of(data: Mapping[str, Any]) -> str | None:
+    """The flight's phase; None when the event tells none."""
+    return canonical(data.get("phase")) or None
+
+
+def off_block_ms_of(data: Mapping[str, Any]) -> int | None:
+    """When the flight means to leave, milliseconds since the epoch; None when the event doesn't tell, or unreadably.
+
+    A number is seconds since the epoch: the former provider sends those too.
+    """
+    for field in OFF_BLOCK_FIELDS:
+        value = data.get(field)
+        if type(value) is int:
+            return value * 1000
+        if isinstance(value, str):
+            try:
+                return parse_ms(value)
+            except InvalidTimestamp:
+                continue
+    return None
+
+
+def place_of(data: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Latitude and longitude; None when one is missing or no number."""
+    latitude = _number(data, LATITUDE_FIELDS)
+    longitude = _number(data, LONGITUDE_FIELDS)
+    return None if latitude is None or longitude is None else (latitude, longitude)
+
+
+def _number(data: Mapping[str, Any], fields: tuple[str, ...]) -> float | None:
+    for field in fields:
+        value = data.get(field)
+        if type(value) is float or type(value) is int:
+            return value
+    return None
+
+
+def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
+    """Any of the fields holds a wanted code; no such field: no match."""
+
+    def predicate(data: Mapping[str, Any]) -> bool:
+        for field in fields:
+            value = data.get(field)
+            if isinstance(value, str) and (value in wanted or value.strip().upper() in wanted):
+                return True
+        return False
+
+    return predicate
+
+
+def has_fir(wanted: frozenset[str]) -> Predicate:
+    """The flight is in or crosses a wanted FIR; no such field: no match."""
+    return lambda data: not wanted.isdisjoint(firs_of(data))
+
+
+def has_callsign(prefixes: frozenset[str]) -> Predicate:
+    """The callsign begins with one of the prefixes; no callsign: no match."""
+    beginnings = tuple(sorted(prefixes))
+
+    def predicate(data: Mapping[str, Any]) -> bool:
+        value = data.get("callsign")
+        return isinstance(value, str) and value.strip().upper().startswith(beginnings)
+
+    return predicate
+
+
+def has_phase(wanted: frozenset[str]) -> Predicate:
+    """The phase is a wanted one; no phase: match."""
+
+    def predicate(data: Mapping[str, Any]) -> bool:
+        phase = phase_of(data)
+        return phase is None or phase in wanted
+
+    return predicate
+
+
+def leaves_within(start_ms: int | None, end_ms: int | None) -> Predicate:
+    """The flight means to leave within the window, both ends included; no time: match."""
+
+    def predicate(data: Mapping[str, Any]) -> bool:
+        moment = off_block_ms_of(data)
+        if moment is None:
+            return True
+        return (start_ms is None or start_ms <= moment) and (end_ms is None or moment <= end_ms)
+
+    return predicate
+
+
+def lies_within(box: Box) -> Predicate:
+    """The position lies in the box; no position: no match."""
+
+    def predicate(data: Mapping[str, Any]) -> bool:
+        place = place_of(data)
+        return place is not None and box.contains(*place)
+
+    return predicate

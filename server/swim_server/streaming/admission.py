@@ -1,0 +1,69 @@
+"""Tier limits: who may be connected at once. Exact, because nothing awaits between asking and counting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
+
+
+class TierLimit(msgspec.Struct, frozen=True):
+    """What the keys of one tier may do."""
+
+    connections: int
+    """At once, all keys of the tier together."""
+    connections_per_key: int | None = None
+    messages_per_second: int = 10
+
+
+class LimitReached(msgspec.Struct, frozen=True):
+    """A refusal: close with 4002."""
+
+    tier: str
+    current: int
+    limit: int
+    is_per_key: bool = False
+
+    @property
+    def message(self) -> str:
+        whose = "this key" if self.is_per_key else f"tier {self.tier}"
+        return f"{whose} has its maximum of connections: {self.current} of {self.limit}; try again later"
+
+
+class Admission:
+    """Counts live connections by tier and key. Lives on the loop's thread."""
+
+    def __init__(self, limits: Mapping[str, TierLimit]) -> None:
+        self.limits = dict(limits)
+        self._by_tier: Counter[str] = Counter()
+        self._by_key: Counter[int] = Counter()
+
+    def admit(self, tier: str, key_id: int) -> LimitReached | None:
+        """Count one connection in, or say which limit is reached. Each admission is released exactly once."""
+        limit = self.limits[tier]
+        if self._by_tier[tier] >= limit.connections:
+            return LimitReached(tier, self._by_tier[tier], limit.connections)
+        per_key = limit.connections_per_key
+        if per_key is not None and self._by_key[key_id] >= per_key:
+            return LimitReached(tier, self._by_key[key_id], per_key, is_per_key=True)
+        self._by_tier[tier] += 1
+        self._by_key[key_id] += 1
+        return None
+
+    def release(self, tier: str, key_id: int) -> None:
+        """Count one connection out that was admitted."""
+        if self._by_tier[tier] <= 0 or self._by_key[key_id] <= 0:
+            raise AssertionError(f"released more connections of tier {tier}, key {key_id} than were admitted")
+        self._by_tier[tier] -= 1
+        self._by_key[key_id] -= 1
+        if not self._by_key[key_id]:
+            del self._by_key[key_id]
+
+    def current(self, tier: str) -> int:
+        """Connections of a tier at this moment."""
+        return self._by_tier[tier]
+
+    def by_key(self) -> dict[int, int]:
+        """Connections by key id, keys with at least one."""
+        return dict(self._by_key)

@@ -1,0 +1,188 @@
+"""The outgoing side of one client: writes, and what waits when the client does not keep up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from swim_server.protocol.codes import CloseCode
+from swim_server.streaming.backlog import Backlog
+from swim_server.streaming.frames import text_frame
+from swim_server.streaming.subscription import NOTHING, Subscription
+
+if TYPE_CHECKING:
+    from swim_server.keys.records import KeyRecord
+    from swim_server.protocol.events import Event
+    from swim_server.protocol.messages import Action
+    from swim_server.streaming.catchup import CatchUp
+    from swim_server.streaming.group import Group
+
+
+class Outlet(Protocol):
+    """The way out to one client: what the endpoint gives a connection to write to."""
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the transport; never blocks."""
+
+    def buffered_bytes(self) -> int:
+        """What the transport still holds."""
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Begin the closing handshake; idempotent."""
+
+
+class Connection:
+    """One admitted client. Belongs to at most one group; its frames are in the order of the events' ids.
+
+    While the transport takes what is written, frames go straight out. When it does not (``pause``), they wait in
+    a bounded backlog, positions conflated; past the bound the client is closed with 4008 and can resume.
+    """
+
+    __slots__ = (
+        "_drain_waiters", "_sent_before", "backlog", "catch_up", "connected_at_ms", "group", "id", "joined_at", "key",
+        "limit_bytes", "outlet", "position", "remote", "subscription", "tier", "user_agent",
+        "waiting",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        id: str,
+        outlet: Outlet,
+        *,
+        tier: str,
+        key: KeyRecord | None,
+        remote: str,
+        connected_at_ms: int,
+        limit_bytes: int,
+        user_agent: str | None = None,
+    ) -> None:
+        self.id = id
+        self.outlet = outlet
+        self.tier = tier
+        self.key = key
+        """None on the control socket, where the file system is the access control."""
+        self.remote = remote
+        self.user_agent = user_agent
+        self.connected_at_ms = connected_at_ms
+        self.limit_bytes = limit_bytes
+        self.subscription: Subscription = NOTHING
+        self.group: Group | None = None
+        self.position = 0
+        """Number of the first of the group's frames that it was not given. The group and the hub set it."""
+        self.joined_at = 0
+        self.catch_up: CatchUp | None = None
+        """While stored events are being sent, before it joins its group."""
+        self.backlog: Backlog | None = None
+        """None while the client keeps up."""
+        self.waiting: list[Action] | None = None
+        """Actions that wait while a resume finds its place in history; None when none does. Conversation's."""
+        self._sent_before = 0
+        self._drain_waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def is_lagging(self) -> bool:
+        return self.backlog is not None
+
+    @property
+    def messages_sent(self) -> int:
+        """Messages given to this client: events and answers."""
+        return self._sent_before + (self.position - self.joined_at if self.group is not None else 0)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What waits for this client, in the transport and in the backlog."""
+        return self.outlet.buffered_bytes() + (self.backlog.size_bytes if self.backlog is not None else 0)
+
+    def join(self, group: Group) -> None:
+        """Become a member, from the group's next frame on."""
+        group.join(self)
+        self.joined_at = self.position
+
+    def leave(self) -> None:
+        """Leave the group, given everything up to now."""
+        if self.group is not None:
+            self.group.bring_up(self)
+            self._sent_before += self.position - self.joined_at
+            self.group.leave(self)
+
+    def drop(self) -> None:
+        """Leave at once, for good: the way out is closed."""
+        if self.group is not None:
+            self._sent_before += self.position - self.joined_at
+            self.group.leave(self)
+        self.backlog = None
+        self._wake()
+
+    def answer(self, payload: bytes) -> None:
+        """Send one message of its own, after every event that precedes it."""
+        if self.group is not None:
+            self.group.bring_up(self)
+        self._sent_before += 1
+        self._write_one(text_frame(payload))
+
+    def send_events(self, events: Sequence[Event]) -> None:
+        """Send stored events in one write while catching up; the caller awaits ``drained`` between writes."""
+        self._sent_before += len(events)
+        self.deliver([text_frame(event.wire) for event in events], events)
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a ready frame (heartbeat, ping) after every event that precedes it."""
+        if self.group is not None:
+            self.group.bring_up(self)
+        self._write_one(frame)
+
+    def deliver(self, frames: Sequence[bytes], events: Sequence[Event]) -> None:
+        """Send frames of the group in one write, or queue them."""
+        if self.backlog is None:
+            self.outlet.write(b"".join(frames) if len(frames) > 1 else frames[0])
+        else:
+            for frame, event in zip(frames, events, strict=True):
+                self.backlog.append(frame, event)
+            self._check_limit()
+
+    def _write_one(self, frame: bytes) -> None:
+        if self.backlog is None:
+            self.outlet.write(frame)
+        else:
+            self.backlog.append(frame)
+            self._check_limit()
+
+    def _check_limit(self) -> None:
+        assert self.backlog is not None
+        if self.backlog.size_bytes > self.limit_bytes:
+            self.outlet.close(CloseCode.SLOW_CONSUMER, "could not keep up; reconnect and resume")
+
+    def pause(self) -> None:
+        """The transport's buffer is full: let frames wait here, where they can be conflated."""
+        if self.backlog is None:
+            self.backlog = Backlog()
+
+    def resume(self) -> None:
+        """The transport takes data again: write what waits, as much as it takes."""
+        backlog = self.backlog
+        if backlog is None:
+            return
+        self.backlog = None
+        while backlog:
+            frame = backlog.take()
+            if frame is None:
+                break
+            self.outlet.write(frame)
+            if self.is_lagging:  # write() filled the transport again: pause() was called inside it
+                self.backlog = backlog
+                return
+        self._wake()
+
+    async def drained(self) -> None:
+        """Wait until the client keeps up, or is gone."""
+        if self.backlog is not None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._drain_waiters.append(waiter)
+            await waiter
+
+    def _wake(self) -> None:
+        waiters, self._drain_waiters = self._drain_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)

@@ -1,0 +1,289 @@
+"""What a client may ask and what it is answered: the actions of the wire protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from swim_server.brokers.broker import Broker, BrokerUnavailable
+from swim_server.protocol import messages
+from swim_server.protocol.channels import Catalogue, InvalidChannel
+from swim_server.protocol.codes import BadMessage, ErrorCode
+from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
+from swim_server.protocol.events import NewEvent
+from swim_server.protocol.messages import Action, Ping, Publish, Status, Subscribe, Unsubscribe
+from swim_server.protocol.timestamps import format_ms, parse_ms
+from swim_server.streaming.catchup import CatchUp
+from swim_server.streaming.subscription import NOTHING, Subscription, sift
+
+if TYPE_CHECKING:
+    from swim_server.streaming.connection import Connection
+    from swim_server.streaming.hub import Hub
+    from swim_server.streaming.tasks import Tasks
+
+SCAN_EVENTS = 1000
+"""How many stored events are looked at in one go for ``last``."""
+MAX_WAITING = 100
+"""How many actions of one client may wait while its place in history is looked up."""
+CONCURRENT_CATCH_UPS = 2
+"""How many resuming clients read and filter history at the same moment; the others take turns."""
+
+
+class Conversation:
+    """Answers actions. Holds nothing of a single client; its state is the connection's."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        broker: Broker,
+        catalogue: Catalogue,
+        tasks: Tasks,
+        *,
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float],
+        heartbeat_seconds: float,
+    ) -> None:
+        self._hub = hub
+        self._broker = broker
+        self._catalogue = catalogue
+        self._tasks = tasks
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._heartbeat_seconds = heartbeat_seconds
+        self._turn = asyncio.Semaphore(CONCURRENT_CATCH_UPS)
+
+    def greeting(self, connection: Connection) -> bytes:
+        """The ``connected`` message."""
+        return messages.connected(
+            self._now(),
+            client_id=connection.id,
+            tier=connection.tier,
+            heartbeat_interval=self._heartbeat_seconds,
+            last_event_id=self._last_event_id(),
+        )
+
+    def error(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> bytes:
+        """An ``error`` message."""
+        return messages.error(code, message, self._now(), **(details or {}))
+
+    def heartbeat(self, *, connected_clients: int, uptime_seconds: float, sources: Mapping[str, float | None]) -> bytes:
+        """The ``system.heartbeat`` message."""
+        return messages.heartbeat(
+            self._now(),
+            connected_clients=connected_clients,
+            uptime_seconds=uptime_seconds,
+            last_event_id=self._last_event_id(),
+            sources=sources,
+        )
+
+    def receive(self, connection: Connection, payload: bytes | str) -> None:
+        """Read and answer one message. Raises BadMessage when it is refused at once; then nothing was changed."""
+        action = messages.decode_action(payload)
+        if connection.waiting is None:
+            self._perform(connection, action)
+        elif len(connection.waiting) < MAX_WAITING:
+            connection.waiting.append(action)
+        else:
+            raise BadMessage(ErrorCode.RATE_LIMITED, "too many messages wait for an answer: this one was ignored")
+
+    def _perform(self, connection: Connection, action: Action) -> None:
+        match action:
+            case Subscribe() as action:
+                self._subscribe(connection, action)
+            case Unsubscribe(channels=channels):
+                self._unsubscribe(connection, channels)
+            case Ping():
+                connection.answer(messages.pong(self._now()))
+            case Status():
+                self._status(connection)
+            case Publish() as action:
+                self._publish(connection, action)
+
+    def _now(self) -> str:
+        return format_ms(self._now_ms())
+
+    def _last_event_id(self) -> str | None:
+        return str(self._hub.delivered_id) if self._hub.delivered_id > ZERO else None
+
+    # Subscribing.
+
+    def _subscribe(self, connection: Connection, action: Subscribe) -> None:
+        subscription = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
+        if action.after is None and action.since is None and action.last is None:
+            self._change(connection, subscription)
+            self._answer_subscribed(connection, action)
+        else:
+            # What was subscribed before goes on live meanwhile; the new channels join when their history is found.
+            connection.waiting = []
+            self._tasks.start(self._resume_and_go_on(connection, action))
+
+    def _change(self, connection: Connection, subscription: Subscription) -> None:
+        """Make a subscription hold from now on, be it live or while catching up."""
+        catch_up = connection.catch_up
+        if catch_up is None:
+            self._hub.subscribe(connection, subscription)
+            return
+        added = self._catalogue.expand(subscription.channels) - self._catalogue.expand(connection.subscription.channels)
+        connection.subscription = subscription
+        catch_up.forgets(self._catalogue.expand(subscription.channels))
+        catch_up.wants(dict.fromkeys(added, self._hub.delivered_id))
+
+    def _answer_subscribed(
+        self, connection: Connection, action: Subscribe, *, resumed: bool = False, gap: bool = False
+    ) -> None:
+        connection.answer(
+            messages.subscribed(
+                channels=action.channels,
+                filters=connection.subscription.filters.to_wire(),
+                last_event_id=self._last_event_id(),
+                resumed=resumed,
+                gap=gap,
+            )
+        )
+
+    async def _resume_and_go_on(self, connection: Connection, action: Subscribe) -> None:
+        """Resume, then perform the actions that came meanwhile: answers keep the order of the questions."""
+        try:
+            await self._resume(connection, action)
+        finally:
+            waiting, connection.waiting = deque(connection.waiting or ()), None
+        while waiting and connection.id in self._hub.connections:
+            self._perform_or_refuse(connection, waiting.popleft())
+            if connection.waiting is not None:  # it was a resume itself: the rest waits for that one
+                connection.waiting.extend(waiting)
+                return
+
+    def _perform_or_refuse(self, connection: Connection, action: Action) -> None:
+        try:
+            self._perform(connection, action)
+        except BadMessage as refused:
+            connection.answer(self.error(refused.code, refused.message, refused.data))
+
+    async def _resume(self, connection: Connection, action: Subscribe) -> None:
+        types = self._catalogue.expand(action.channels)
+        trouble: str | None = None
+        has_gap = False
+        start: EventId | None = None
+        try:
+            start, has_gap = await self._find_start(connection, action, types)
+        except BrokerUnavailable:
+            trouble = "history can't be read just now"
+        if connection.id not in self._hub.connections:
+            return
+        if start is not None and start > self._hub.delivered_id:
+            start, trouble = None, "the event is not known here"
+        elif has_gap and action.after is not None:
+            trouble = "history does not reach back that far"
+        # From here on no await: the subscription, the answer and the place in the stream belong together.
+        subscription = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
+        if start is None:
+            self._change(connection, subscription)
+        else:
+            self._catch_up(connection, subscription, dict.fromkeys(types, start))
+        is_gap = has_gap or trouble is not None
+        self._answer_subscribed(connection, action, resumed=start is not None, gap=is_gap)
+        if trouble is not None:
+            connection.answer(self.error(ErrorCode.HISTORY_UNAVAILABLE, f"{trouble}; live events follow"))
+        if connection.catch_up is not None:
+            connection.catch_up.start(self._tasks)
+
+    async def _find_start(
+        self, connection: Connection, action: Subscribe, types: frozenset[str]
+    ) -> tuple[EventId, bool]:
+        """The id after which history is asked for, and whether something behind it may be gone."""
+        if action.after is not None:
+            start = EventId.parse(action.after)
+            return start, await self._broker.has_gap(start, types=types)
+        if action.since is not None:
+            start = EventId(max(parse_ms(action.since) - 1, 0), MAX_SEQUENCE)
+            start = min(start, self._hub.delivered_id)
+            return start, await self._broker.has_gap(start, types=types)
+        wanted = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
+        return await self._find_last(action.last or 0, types, wanted), False
+
+    async def _find_last(self, count: int, types: frozenset[str], wanted: Subscription) -> EventId:
+        """The id before the ``count`` newest events that pass the filters, or before the oldest there is."""
+        before: EventId | None = None
+        if not count:
+            return self._hub.delivered_id
+        while True:
+            page = await self._broker.read_last(SCAN_EVENTS, types=types, before=before)
+            for event in reversed(page):
+                if sift(event, wanted.filters) is not None:
+                    count -= 1
+                    if not count:
+                        return _before(event.id)
+            if len(page) < SCAN_EVENTS:
+                return _before(page[0].id) if page else (_before(before) if before else self._hub.delivered_id)
+            before = page[0].id
+
+    def _catch_up(self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId]) -> None:
+        """Take the connection out of the live stream until it has had its history, in one order with what it had."""
+        live = self._catalogue.expand(connection.subscription.channels) - starts.keys()
+        catch_up = connection.catch_up
+        if catch_up is not None:
+            connection.subscription = subscription
+            catch_up.wants(starts)
+            return
+        self._hub.detach(connection, subscription)
+        connection.catch_up = CatchUp(self._hub, self._broker, connection, turn=self._turn, monotonic=self._monotonic)
+        connection.catch_up.wants({**dict.fromkeys(live, self._hub.delivered_id), **starts})
+
+    def _unsubscribe(self, connection: Connection, channels: list[str]) -> None:
+        remaining = connection.subscription.unsubscribe(channels)
+        if remaining == NOTHING and connection.catch_up is not None:
+            connection.catch_up.cancel()
+        self._change(connection, remaining)
+        connection.answer(messages.unsubscribed(channels if remaining != NOTHING or channels else ()))
+
+    # The rest.
+
+    def _status(self, connection: Connection) -> None:
+        subscription = connection.subscription
+        connection.answer(
+            messages.status(
+                client_id=connection.id,
+                connected_at=format_ms(connection.connected_at_ms),
+                subscriptions=subscription.to_wire() if subscription.channels else None,
+                messages_sent=connection.messages_sent,
+                tier=connection.tier,
+                buffered_bytes=connection.buffered_bytes,
+                last_event_id=self._last_event_id(),
+            )
+        )
+
+    def _publish(self, connection: Connection, action: Publish) -> None:
+        if not _may_publish(connection):
+            raise BadMessage(ErrorCode.FORBIDDEN, "this key may not publish: ask for one of the system tier")
+        event = self.check_event(NewEvent(type=action.channel, data=action.data, event_id=action.event_id))
+        self._tasks.start(self._publish_later(connection, event))
+
+    def check_event(self, event: NewEvent) -> NewEvent:
+        """Refuse an event that can't be published. Raises BadMessage (INVALID_PUBLISH)."""
+        if event.type not in self._catalogue.types:
+            wrong = InvalidChannel(event.type, self._catalogue.nearest(event.type))
+            raise BadMessage(ErrorCode.INVALID_PUBLISH, f"can't publish: {wrong}", wrong.data)
+        if event.type == "system.heartbeat":
+            raise BadMessage(ErrorCode.INVALID_PUBLISH, "system.heartbeat is the service's own")
+        return event
+
+    async def _publish_later(self, connection: Connection, event: NewEvent) -> None:
+        try:
+            (published,) = await self._broker.publish([event])
+        except BrokerUnavailable:
+            text = "the event could not be stored just now; send it again later"
+            connection.answer(self.error(ErrorCode.INVALID_PUBLISH, text, {"event_id": event.event_id, "retry": True}))
+            return
+        connection.answer(messages.publish_ack(event_id=event.event_id, id=published.id, duplicate=published.duplicate))
+
+
+def _may_publish(connection: Connection) -> bool:
+    if connection.key is None:
+        return True
+    return connection.tier == "system" and connection.key.can_write is not False
+
+
+def _before(event_id: EventId) -> EventId:
+    return EventId.from_integer(event_id.to_integer() - 1) if event_id > ZERO else ZERO

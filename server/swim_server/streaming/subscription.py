@@ -1,0 +1,53 @@
+"""What one connection wants: its channels and its filters. A value; equal subscriptions share a group."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from swim_server.protocol import filters as filtering
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.events import Event
+from swim_server.protocol.filters import EMPTY, Filters
+
+POSITIONS = "flight.positions"
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """Channels add up, filters merge by kind; both replaced as a whole, never changed in place."""
+
+    channels: frozenset[str] = frozenset()
+    filters: Filters = EMPTY
+
+    def subscribe(self, channels: Collection[str], raw_filters: object, catalogue: Catalogue) -> Subscription:
+        """Add channels and merge filters, all or nothing. Raises InvalidChannel or InvalidFilter."""
+        names = frozenset(catalogue.check(channel) for channel in channels)
+        return Subscription(self.channels | names, filtering.merge(self.filters, raw_filters))
+
+    def unsubscribe(self, channels: Collection[str]) -> Subscription:
+        """Take channels away; none named, or none left over: filters too."""
+        remaining = self.channels - frozenset(channels) if channels else frozenset()
+        return Subscription(remaining, self.filters) if remaining else NOTHING
+
+    def to_wire(self) -> dict[str, Any]:
+        """The two as the ``status`` message shows them."""
+        return {"channels": sorted(self.channels), "filters": self.filters.to_wire()}
+
+
+NOTHING = Subscription()
+
+
+def sift(event: Event, filters: Filters) -> Event | None:
+    """Return what of a stored event passes the filters: itself, a batch cut to its matching positions, or None."""
+    if filters == EMPTY:
+        return event
+    if event.type != POSITIONS:
+        return event if filters.passes(event.type, event.data) else None
+    remaining: Mapping[str, Any] | None = filters.cut(event.data)
+    if remaining is None:
+        return None
+    if remaining is event.data:
+        return event
+    return event.with_data(dict(remaining))

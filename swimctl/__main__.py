@@ -1,0 +1,44 @@
+"""``swimctl`` and ``python -m swimctl``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the words of the command line and exit with their code."""
+    words = sys.argv[1:]
+    if "_SWIMCTL_COMPLETE" not in os.environ:
+        # Answered before anything heavy is imported: help must be there at once.
+        if words in ([], ["--help"], ["-h"], ["help"]):
+            sys.exit(_show_overview())
+        if words == ["--version"]:
+            from swim_server import __version__
+
+            sys.exit(_print(f"swimctl {__version__}\n"))
+    from swimctl.app import run
+
+    sys.exit(run(words))
+
+
+def _show_overview() -> int:
+    from shutil import get_terminal_size
+
+    from swimctl.overview import overview
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _print(overview(get_terminal_size().columns, colour=colour))
+
+
+def _print(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The commands there are: name, module, one line. What ``--help`` shows without importing any of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A command of the top level. Its module has a Typer instance called ``app``."""
+
+    name: str
+    summary: str
+
+    @property
+    def module(self) -> str:
+        return f"swimctl.commands.{self.name}"
+
+
+SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+    ("First minute", (Entry("demo", "See it all work in this terminal: simulated traffic, a key, the live table."),)),
+    (
+        "The daemon",
+        (
+            Entry("serve", "Run the service."),
+            Entry("stop", "Stop it gracefully."),
+            Entry("restart", "Start the code on disk in its place; nobody is dropped."),
+            Entry("reload", "Make it read its configuration again."),
+            Entry("status", "What it does just now: connections, rates, sources, history."),
+            Entry("logs", "Its log."),
+        ),
+    ),
+    ("Access", (Entry("keys", "Create, list, expire and revoke API keys."),)),
+    (
+        "Events",
+        (
+            Entry("tail", "Watch events as they happen."),
+            Entry("publish", "Put events in."),
+            Entry("connections", "Who listens: list them, close one."),
+        ),
+    ),
+    (
+        "This installation",
+        (
+            Entry("config", "Show, check and change the configuration."),
+            Entry("version", "Version, commit, Python, fingerprint of the code on disk."),
+        ),
+    ),
+)
+
+ENTRIES: dict[str, Entry] = {entry.name: entry for _, entries in SECTIONS for entry in entries}
+
+GLOBAL_OPTIONS: tuple[tuple[str, str], ...] = (
+    ("--config FILE", "Configuration file; else SWIM_CONFIG, ./config/swim.toml, the user's, /etc/swim/swim.toml."),
+    ("--debug", "Tell everything: tracebacks, and debug lines in the log."),
+    ("--version", "Show the version and exit."),
+    ("--install-completion", "Install completion for this shell."),
+    ("--show-completion", "Print the completion script of this shell."),
+    ("-h, --help", "Show help; also after a command: swimctl keys create --help."),
+)

@@ -1,0 +1,73 @@
+"""What can go wrong for the person at the keyboard: one or two lines each, and an exit code."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """Exit codes that scripts depend on."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_USAGE = 2
+    NOT_RUNNING = 3
+    ALREADY_RUNNING = 4
+    NOT_FOUND = 5
+    REFUSED = 6
+    INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """A command can't do what it was asked to.
+
+    ``problem`` is one line: what is wrong, with which value, by which rule. ``next_step`` is what to type next.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+    def __init__(self, problem: str, next_step: str | None = None) -> None:
+        self.problem = problem
+        self.next_step = next_step
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        return self.problem if self.next_step is None else f"{self.problem}\n{self.next_step}"
+
+
+class CommandFailed(CommandError):
+    """It was tried and did not work."""
+
+
+class WrongUsage(CommandError):
+    """The words typed, or the configuration, can't be right."""
+
+    exit_code = ExitCode.WRONG_USAGE
+
+
+class DaemonNotRunning(CommandError):
+    """Nobody serves from this home."""
+
+    exit_code = ExitCode.NOT_RUNNING
+
+    def __init__(self, problem: str = "the daemon is not running", next_step: str | None = None) -> None:
+        super().__init__(problem, next_step or "start it with: swimctl serve --detach")
+
+
+class AlreadyRunning(CommandError):
+    """Somebody serves from this home already."""
+
+    exit_code = ExitCode.ALREADY_RUNNING
+
+
+class NotFound(CommandError):
+    """There is no such key, connection, event."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class Refused(CommandError):
+    """The other side said no: authentication or a limit."""
+
+    exit_code = ExitCode.REFUSED

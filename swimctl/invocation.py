@@ -1,0 +1,59 @@
+"""One run of ``swimctl``: the global options and what follows from them. Commands get theirs from ``invocation_of``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swimctl.output import Output
+
+if TYPE_CHECKING:
+    from swim_server.config import LoadedConfig
+    from swim_server.daemon.home import Home
+    from swimctl.control import ControlClient
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What the global options and the environment say. Everything is looked up when it is first needed."""
+
+    config_path: Path | None = None
+    debug: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def home(self) -> Home:
+        """The folder of this installation's state."""
+        from swim_server.daemon.home import Home
+
+        return Home.default(self.environ)
+
+    def load_config(self, overrides: Mapping[str, object] | None = None) -> LoadedConfig:
+        """Read the effective configuration. Raises ConfigError (exit 2)."""
+        from swim_server.config import load
+
+        return load(self.config_path, environ=self.environ, overrides=overrides or {}, home=self.home.path)
+
+    def connect(self) -> ControlClient:
+        """Open the running daemon's control socket. Raises DaemonNotRunning (exit 3)."""
+        from swimctl.control import ControlClient
+
+        return ControlClient.connect(self.home)
+
+    def output(self, *, as_json: bool = False) -> Output:
+        """Standard output as this run should write it: for people, for scripts, or JSON."""
+        return Output.to(sys.stdout, self.environ, as_json=as_json)
+
+    def messages(self) -> Output:
+        """Standard error: messages, questions, progress."""
+        return Output.to(sys.stderr, self.environ)
+
+
+def invocation_of(context: Any) -> Invocation:
+    """The invocation that a command's ``typer.Context`` belongs to."""
+    found = context.find_object(Invocation)
+    return found if isinstance(found, Invocation) else Invocation()

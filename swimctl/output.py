@@ -1,0 +1,141 @@
+"""The two writers of the command line: a table, and labels with values. Both know people, pipes and JSON.
+
+On a terminal: aligned and coloured. Piped: one row a line, cells separated by a tab, no heading, ``-`` for nothing.
+With ``--json``: one document, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from swimctl.text import cell, clean, to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+PLAIN_WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    """The row's key, and the key in JSON."""
+    heading: str
+    justify: Literal["left", "right"] = "left"
+    style: str | None = None
+    """A Rich style for terminals: ``bold``, ``cyan``, ``dim``."""
+    show: Callable[[Any], str] = cell
+    """The value as text."""
+    min_width: int = 0
+    """Terminals narrower than this leave the column out; pipes and JSON always have it."""
+    styles: Mapping[str, str] | None = None
+    """Styles by the cell's text, for words that should be seen: ``{"revoked": "red"}``."""
+
+
+class Output:
+    """One stream, and how to write to it."""
+
+    def __init__(
+        self, stream: TextIO, *, as_json: bool = False, is_terminal: bool = False, colour: bool = False, width: int = 80
+    ) -> None:
+        self.stream = stream
+        self.as_json = as_json
+        self.is_terminal = is_terminal
+        self.colour = colour
+        self.width = width
+
+    @classmethod
+    def to(cls, stream: TextIO, environ: Mapping[str, str], *, as_json: bool = False) -> Output:
+        """Write to a stream as its kind and the environment ask: ``NO_COLOR`` and ``TERM=dumb`` are honoured."""
+        is_terminal = stream.isatty()
+        colour = is_terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        width = _terminal_width(stream) if is_terminal else PLAIN_WIDTH
+        return cls(stream, as_json=as_json, is_terminal=is_terminal, colour=colour, width=width)
+
+    def line(self, text: str = "") -> None:
+        """Write one line and flush it."""
+        self.stream.write(text + "\n")
+        self.stream.flush()
+
+    def document(self, value: Any) -> None:
+        """Write one JSON document: indented on a terminal, one line when piped."""
+        self.line(json.dumps(to_json(value), ensure_ascii=False, indent=2 if self.is_terminal else None))
+
+    def table(self, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, empty: str = "nothing") -> None:
+        """Write rows. JSON: a list of them, whole. ``empty`` is told on a terminal when there is none."""
+        found = list(rows)
+        if self.as_json:
+            self.document(found)
+        elif not self.is_terminal:
+            for row in found:
+                self.line("\t".join(clean(column.show(row.get(column.name))) or "-" for column in columns))
+        elif not found:
+            self.line(empty)
+        else:
+            from swimctl.render.table import table
+
+            self.print(table([column for column in columns if column.min_width <= self.width], found))
+
+    def details(self, pairs: Sequence[tuple[str, Any]], document: Any = None) -> None:
+        """Write labels with values. JSON: ``document``, else an object of the labels in snake case."""
+        if self.as_json:
+            found = document if document is not None else {_key(label): value for label, value in pairs}
+            self.document(found)
+        elif not self.is_terminal:
+            for label, value in pairs:
+                self.line(f"{label}\t{clean(cell(value))}")
+        else:
+            from swimctl.render.table import details
+
+            self.print(details(pairs))
+
+    def print(self, renderable: RenderableType) -> None:
+        """Write a Rich renderable, or text, in this stream's width and colours."""
+        self.console().print(renderable)
+
+    def console(self) -> Console:
+        """A Rich console on this stream. Interprets no markup, so that no peer's text can style or link anything."""
+        from rich.console import Console
+
+        return Console(
+            file=self.stream,
+            force_terminal=self.is_terminal,
+            no_color=not self.colour,
+            color_system="auto" if self.colour else None,
+            width=None if self.is_terminal else self.width,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            soft_wrap=False,
+        )
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Ask on a terminal before something is destroyed; ``yes`` answers beforehand. Raises WrongUsage without either."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        from swimctl.errors import WrongUsage
+
+        raise WrongUsage(f"{question} Nobody can be asked here", "add --yes to go ahead")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _terminal_width(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or PLAIN_WIDTH
+    except OSError:
+        return PLAIN_WIDTH
+
+
+def _key(label: str) -> str:
+    return label.strip().lower().replace(" ", "_").replace("-", "_")

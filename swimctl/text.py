@@ -1,0 +1,112 @@
+"""Values as text for people and for scripts, pure. What peers sent is cleaned before it meets a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+NOTHING = "-"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def clean(text: str) -> str:
+    """Replace control characters, line breaks and tabs: one cell stays one cell and moves no cursor."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else " " if character.isspace() else "�" for character in text)
+
+
+def cell(value: Any) -> str:
+    """A value as the text of one cell; nothing is ``-``."""
+    if value is None or value in ("", [], (), {}):
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={cell(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ", ".join(cell(item) for item in value)
+    return clean(str(value))
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC to the second; a naive time is UTC."""
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return f"{aware:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def short_timestamp(value: Any) -> str:
+    """``2026-01-16 14:30`` for a table; takes a datetime or an RFC 3339 text."""
+    text = cell(value)
+    return f"{text[:10]} {text[11:16]}" if len(text) >= 16 and text[10] in "T " else text
+
+
+def duration(seconds: float | None) -> str:
+    """``0.4s``, ``12s``, ``3m 20s``, ``5h 12m``, ``3d 4h``: two units at most."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 1:
+        return f"{max(0.0, seconds):.1f}s"
+    whole = int(seconds)
+    if whole < _MINUTE:
+        return f"{whole}s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m {whole % _MINUTE}s" if whole % _MINUTE else f"{whole // _MINUTE}m"
+    if whole < _DAY:
+        return f"{whole // _HOUR}h {whole % _HOUR // _MINUTE}m"
+    return f"{whole // _DAY}d {whole % _DAY // _HOUR}h"
+
+
+def count(number: float | None) -> str:
+    """``12,345``."""
+    return NOTHING if number is None else f"{number:,.0f}"
+
+
+def size(number: float | None) -> str:
+    """``512 B``, ``1.2 KiB``, ``3.4 MiB``."""
+    if number is None:
+        return NOTHING
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024 or unit == "GiB":
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    raise AssertionError("the last unit returns")
+
+
+def rate(per_second: float | None) -> str:
+    """``0``, ``0.3/s``, ``12/s``, ``1,234/s``."""
+    if per_second is None:
+        return NOTHING
+    return f"{per_second:.1f}/s" if 0 < per_second < 10 else f"{per_second:,.0f}/s"
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """``1 event``, ``2 events``."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def to_json(value: Any) -> Any:
+    """A value made of JSON's own types: times as RFC 3339, structs as objects."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_json(item) for item in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if hasattr(value, "__struct_fields__"):
+        return {name: to_json(getattr(value, name)) for name in value.__struct_fields__}
+    return str(value)
