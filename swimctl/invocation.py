@@ -14,6 +14,7 @@ from swimctl.output import Output
 if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
     from swim_server.daemon.home import Home
+
     from swimctl.control import ControlClient
 
 

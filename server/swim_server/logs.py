@@ -61,7 +61,10 @@ def _one_line(logger: Any, method: str, entry: MutableMapping[str, Any]) -> Muta
 
 
 def _traceback(format: str) -> list[Any]:
-    return [structlog.processors.dict_tracebacks if format == "json" else structlog.processors.format_exc_info]
+    if format != "json":
+        return [structlog.processors.format_exc_info]
+    # Without local variables: one of them may be a key.
+    return [structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))]
 
 
 def get_logger(name: str) -> Any:

@@ -30,6 +30,7 @@ def version(
 
     from swim_server import __version__
     from swim_server.daemon.fingerprint import take_fingerprint
+
     from swimctl.checkout import commit_of_checkout
 
     found = {

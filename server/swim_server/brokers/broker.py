@@ -25,6 +25,19 @@ class BrokerUnavailable(Exception):
         return f"history can't be used just now: {self.reason}"
 
 
+class InvalidEvent(ValueError):
+    """An event that can't be stored as it is. Nothing of its call was stored; trying again is no use."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        self.index = index
+        """Its place among the events of the call, from 0."""
+        self.reason = reason
+        super().__init__(index, reason)
+
+    def __str__(self) -> str:
+        return f"event {self.index + 1} can't be stored: {self.reason}"
+
+
 class Published(msgspec.Struct, frozen=True):
     """The answer for one NewEvent: it is stored."""
 
@@ -51,6 +64,8 @@ class Page(msgspec.Struct, frozen=True):
     """Where the next page begins: every stored event up to and including this id has been looked at."""
     is_last: bool
     """Nothing stored follows ``next_after`` within the range asked for, at the time of reading."""
+    has_gap: bool = False
+    """What ``has_gap`` would have said for this page's ``after``, seen together with its events."""
 
 
 class Broker(Protocol):
@@ -67,7 +82,8 @@ class Broker(Protocol):
         """Store all of them, durably and in order, then deliver them; answers in the same order.
 
         ``flight.positions`` larger than a frame may hold are stored as several events. All or nothing: raises
-        BrokerUnavailable when they could not be stored. Safe to call concurrently; calls are committed together.
+        BrokerUnavailable when they could not be stored, InvalidEvent when one is no JSON. Safe to call
+        concurrently; calls are committed together.
         """
 
     async def read(
@@ -88,8 +104,9 @@ class Broker(Protocol):
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
         """Tell whether an event after ``after`` (of those types) may once have been stored and is gone.
 
-        True when retention has passed it, when ``after`` is newer than anything stored, or when an older
-        history was restored in between.
+        True when retention has passed it, when ``after`` is newer than anything stored, when an older history was
+        restored in between, or when ``after`` is from before this history began. As an ``after`` with MAX_SEQUENCE
+        stands for a moment rather than an event, that last rule spares it, and ZERO.
         """
 
     async def span(self) -> HistorySpan:

@@ -18,6 +18,8 @@ SYSTEM_FOLDER = Path("/etc/swim")
 class ConfigFile(NamedTuple):
     """One file that was read."""
 
+    name: str
+    """As it was named or found: ``config/swim.toml``."""
     path: Path
     """Absolute."""
     values: dict[str, Any]
@@ -69,14 +71,14 @@ def read_file(path: Path) -> ConfigFile:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise _unusable(path, f"not UTF-8 text: byte {error.object[error.start]:#04x}", line) from None
     except tomllib.TOMLDecodeError as error:
-        reason, line = _syntax(str(error), text)
-        raise _unusable(path, f"not TOML: {reason}", line) from None
+        reason, at_line = _syntax(str(error), text)
+        raise _unusable(path, f"not TOML: {reason}", at_line) from None
     except RecursionError:
         raise _unusable(path, "not usable: nested too deeply") from None
     except OSError as error:
         raise _unusable(path, f"can't be read: {error.strerror or error}") from None
     lines = lines_of(text)
-    return ConfigFile(path.absolute(), values, lambda at: Origin("file", str(path), _line(lines, at)))
+    return ConfigFile(str(path), path.absolute(), values, lambda at: Origin("file", str(path), _line(lines, at)))
 
 
 def _stands(path: Path) -> bool:

@@ -17,7 +17,7 @@ class Layers:
         self.values: dict[str, Any] = {}
         self.origins: dict[Path, Origin] = {}
         """By path, for tables as well as for values; what isn't here has its parent's."""
-        self.lay(defaults, lambda _: DEFAULT)
+        self.lay(defaults, always(DEFAULT))
 
     def lay(self, values: Mapping[str, Any], origin: Callable[[Path], Origin]) -> None:
         """Lay values over those there are: tables are merged, everything else, lists too, is replaced."""
@@ -51,13 +51,18 @@ class Layers:
 
     def _note(self, value: Any, path: Path, origin: Callable[[Path], Origin]) -> None:
         self.origins[path] = origin(path)
-        items: Any = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-        for key, item in items:
+        items: Any = value.items() if isinstance(value, Mapping) else ()
+        for key, item in enumerate(value) if isinstance(value, list) else items:
             self._note(item, (*path, key), origin)
 
     def _forget(self, path: Path) -> None:
         for known in [known for known in self.origins if known[: len(path)] == path]:
             del self.origins[known]
+
+
+def always(origin: Origin) -> Callable[[Path], Origin]:
+    """The same origin for every value."""
+    return lambda _: origin
 
 
 def dotted(path: Path) -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import inspect
 
 from swim_server.config.check import check, configuration_type, convert, nearest
 from swim_server.config.errors import ConfigError, Origin, Problem
-from swim_server.config.files import find_files, read_file
-from swim_server.config.layers import Layers, dotted
+from swim_server.config.files import ConfigFile, find_files, read_file
+from swim_server.config.layers import Layers, always, dotted
 from swim_server.config.paths import make_absolute
 from swim_server.config.settings import Config
-from swim_server.config.written import read_text, setting_type
+from swim_server.config.written import read_text, setting_names, setting_type
 from swim_server.protocol.channels import Catalogue, InvalidFamily
 
+_PREFIX, _SEPARATOR = "SWIM_", "__"
 _OPTIONS = {"sources": "--source", "logging.level": "--debug"}
 """Options that aren't called like the last part of their setting."""
 
@@ -44,18 +44,116 @@ def load(
     Blocks on files. Relative paths become absolute: those in a file count from its folder, others from the working
     directory. Without a database setting the database is in ``home``. Raises ConfigError with everything wrong.
     """
-    files = [read_file(found) for found in find_files(path, environ)]
+    return lay([read_file(found) for found in find_files(path, environ)], environ, overrides or {}, home)
+
+
+def lay(
+    files: Sequence[ConfigFile], environ: Mapping[str, str], overrides: Mapping[str, object], home: Path
+) -> LoadedConfig:
+    """Do what ``load`` does with files that have been read."""
     layers = Layers(msgspec.to_builtins(Config()))
     for file in files:
         layers.lay(file.values, file.origin)
     problems = list(_lay_environment(layers, environ))
-    _lay_options(layers, overrides or {})
-    problems += [
-        Problem(dotted(at), rule, layers.origin(at)) for at, rule in check(layers.values, configuration_type())
-    ]
-    if not problems:
-        problems = list(_check_together(layers))
+    for name, value in overrides.items():
+        if value is not None:
+            origin = Origin("option", _OPTIONS.get(name, f"--{name.rpartition('.')[2]}"))
+            layers.lay(_nest(name.split("."), msgspec.to_builtins(value)), always(origin))
+    for at, rule in check(layers.values, configuration_type()):
+        problems.append(Problem(dotted(at), rule, layers.origin(at)))
+    problems = problems or list(_check_together(layers))
     if problems:
         raise ConfigError(problems)
-    _complete(layers, {str(found): file.path.parent for file, found in zip(files, find_files(path, environ), strict=True)}, home)
-    return LoadedConfig(convert(layers.values), _leaf_origins(layers), tuple(file.path for file in files))
+    _complete(layers, files, home)
+    return LoadedConfig(
+        convert(layers.values), dict(_leaves(layers, layers.values, ())), tuple(file.path for file in files)
+    )
+
+
+def _lay_environment(layers: Layers, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Lay ``SWIM_<SECTION>__<KEY>`` over what there is; tell the variables that name no setting."""
+    for variable in sorted(environ):
+        if not variable.startswith(_PREFIX) or _SEPARATOR not in variable:
+            continue
+        parts = tuple(variable.removeprefix(_PREFIX).lower().split(_SEPARATOR))
+        kind = setting_type(parts, configuration_type())
+        if kind is None:
+            near = nearest(".".join(parts), setting_names())
+            hint = f", did you mean {variable_of(near)}?" if near else "; all of them: swimctl config show"
+            yield Problem(variable, f"there is no setting {'.'.join(parts)}{hint}")
+        else:
+            value = read_text(environ[variable], kind)
+            layers.lay(_nest(parts, value), always(Origin("environment", variable)))
+
+
+def variable_of(setting: str) -> str:
+    """The environment variable that overrides a setting."""
+    return _PREFIX + setting.replace(".", _SEPARATOR).upper()
+
+
+def _nest(parts: Sequence[str], value: Any) -> dict[str, Any]:
+    for part in reversed(parts):
+        value = {part: value}
+    return dict(value)
+
+
+def _check_together(layers: Layers) -> Iterator[Problem]:
+    """Rules between settings. Called only when each of them is right by itself."""
+    values = layers.values
+    if values["database"]["url"] and values["database"]["odbc"]:
+        yield _problem(layers, "either url or odbc may be set, not both", "database", "odbc")
+    try:
+        Catalogue(values["channels"]["families"])
+    except InvalidFamily as error:
+        yield _problem(layers, str(error).partition(": ")[2], "channels", "families", error.family)
+    seen: set[str] = set()
+    for index, source in enumerate(values["sources"]):
+        name = source.get("name")
+        if name in seen:
+            rule = f"must differ from the other sources' names, got {name!r} again"
+            yield _problem(layers, rule, "sources", index, "name")
+        seen |= {name} if name else set()
+
+
+def _problem(layers: Layers, rule: str, *at: str | int) -> Problem:
+    return Problem(dotted(at), rule, layers.origin(at))
+
+
+def _complete(layers: Layers, files: Sequence[ConfigFile], home: Path) -> None:
+    """Fill in what follows from the rest: absolute paths, the sources' names, the database in the home."""
+    values = layers.values
+    folders = {file.name: file.path.parent for file in files}
+    make_absolute(values, lambda at: folders.get(layers.origin(at).name, Path.cwd()))
+    if not values["database"]["url"] and not values["database"]["odbc"]:
+        values["database"]["url"] = f"sqlite:///{home.absolute() / 'swim.db'}"
+    for section in ("keep", "keep_positions"):
+        values["history"][section] = _with_unit(values["history"][section])
+    taken = {source.get("name") for source in values["sources"]}
+    for source in values["sources"]:
+        if not source.get("name"):
+            source["name"] = next(name for name in _names(source["kind"]) if name not in taken)
+            taken.add(source["name"])
+
+
+def _with_unit(length: str | float) -> str:
+    return length if isinstance(length, str) else f"{length}s"
+
+
+def _names(kind: str) -> Iterator[str]:
+    yield kind
+    number = 2
+    while True:
+        yield f"{kind}-{number}"
+        number += 1
+
+
+def _leaves(layers: Layers, value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str, Origin]]:
+    items: Any = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        items = enumerate(value)
+    for key, item in items:
+        here = (*path, key)
+        if isinstance(item, dict) or (isinstance(item, list) and any(isinstance(one, dict) for one in item)):
+            yield from _leaves(layers, item, here)
+        else:
+            yield dotted(here), layers.origin(here)

@@ -59,6 +59,14 @@ def _database_url(text: str) -> str | None:
     return f"must be a database URL like sqlite:////var/lib/swim/swim.db or mssql+pyodbc://…, got {shown}"
 
 
+def _secret(text: str) -> str | None:
+    return None if text else "must not be empty"
+
+
+def _odbc(text: str) -> str | None:
+    return None if "=" in text else "must be an ODBC connection string like Driver={ODBC Driver 18 for SQL Server};…"
+
+
 def _broker_url(text: str) -> str | None:
     return None if text == "local" else f"must be local, the only broker of this version, got {text[:120]!r}"
 
@@ -80,6 +88,8 @@ RULES: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
         "websocket_url": _websocket_url,
         "browser_origin": _browser_origin,
         "database_url": _database_url,
+        "odbc": _odbc,
+        "secret": _secret,
         "broker_url": _broker_url,
     }
 )

@@ -15,7 +15,7 @@ Count = Annotated[int, Meta(ge=1)]
 Duration = Annotated[str, Meta(extra={"rule": "duration"})]
 """A number with a unit: ``500ms``, ``30s``, ``15m``, ``24h``, ``7d``; a bare number means seconds."""
 FilePath = Annotated[str, Meta(extra={"rule": "path"})]
-"""Relative ones count from the folder of the file they stand in; in options and environment from the working directory."""
+"""Relative ones count from the folder of the file they stand in; as option or variable from the working directory."""
 SourceName = Annotated[str, Meta(extra={"rule": "name"})]
 
 
@@ -55,10 +55,10 @@ class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     url: Annotated[str, Meta(extra={"rule": "database_url"})] | None = None
     """SQLAlchemy URL; none: ``sqlite:///$SWIM_HOME/swim.db``."""
-    odbc: str | None = None
+    odbc: Annotated[str, Meta(extra={"rule": "odbc"})] | None = None
     """A raw ODBC connection string for SQL Server, instead of ``url``."""
     username: str | None = None
-    password: str | None = None
+    password: Annotated[str, Meta(extra={"rule": "secret"})] | None = None
     """Better in the environment, ``SWIM_DATABASE__PASSWORD``, or in ``password_file``, than in a file of settings."""
     password_file: Annotated[str, Meta(extra={"rule": "path"})] | None = None
     """A file whose first line is the password."""

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import inspect
 
 from swim_server.config.check import Finding, check, choices, nearest, show
-from swim_server.config.errors import ConfigError, Origin, Problem
+from swim_server.config.errors import ConfigError, Problem
 from swim_server.config.settings import SourceConfig
 from swim_server.config.written import read_text
 
@@ -32,7 +32,8 @@ def parse_source(text: str, option: str = "--source") -> SourceConfig:
     problems += [_problem(text, option, _describe(finding)) for finding in check(values, union)]
     if problems:
         raise ConfigError(problems)
-    return msgspec.convert(values, SourceConfig)
+    source: SourceConfig = msgspec.convert(values, SourceConfig)
+    return source
 
 
 def _split(text: str) -> tuple[str, list[tuple[str, str]]]:

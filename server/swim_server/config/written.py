@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import inspect
 
-from swim_server.config.check import choices, unwrap
+from swim_server.config.check import choices, configuration_type, unwrap
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -28,6 +28,17 @@ def setting_type(parts: tuple[str, ...], kind: inspect.Type) -> inspect.Type | N
         else:
             return None
     return kind
+
+
+def setting_names(kind: inspect.Type | None = None, prefix: str = "") -> list[str]:
+    """The dotted names of all single settings, lists and free tables included, the keys in them not."""
+    _, kind = unwrap(kind or configuration_type())
+    if isinstance(kind, inspect.UnionType) and not choices(kind):
+        _, kind = unwrap(next(one for one in kind.types if not isinstance(one, inspect.NoneType)))
+    if not isinstance(kind, inspect.StructType):
+        return [prefix]
+    names = ((field, f"{prefix}.{field.encode_name}" if prefix else field.encode_name) for field in kind.fields)
+    return [found for field, name in names for found in setting_names(field.type, name)]
 
 
 def read_text(text: str, kind: inspect.Type) -> Any:

@@ -105,7 +105,7 @@ class Endpoint(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = Phase.LOST
         self._gateway.wheel.cancel(self)
-        self._gateway.endpoints.discard(self)
+        self._gateway.forget(self)
         if self._auth_task is not None:
             self._auth_task.cancel()
         self._leave_hub()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,7 @@ class Gateway:
         self._started = monotonic()
         self._heartbeat: tuple[float, bytes] = (-1.0, b"")
         self._log = log
+        self._gone_waiter: asyncio.Future[None] | None = None
 
     def uptime_seconds(self) -> float:
         """Since this process began to serve."""
@@ -199,6 +201,18 @@ class Gateway:
     def penalty_seconds(self, decision: Decision, address: str) -> float:
         """How long a refusal is held back, because this address has presented bad keys before."""
         return self.addresses.penalty_seconds(address) if isinstance(decision, Refused) else 0.0
+
+    def forget(self, endpoint: Endpoint) -> None:
+        """An endpoint is gone."""
+        self.endpoints.discard(endpoint)
+        if not self.endpoints and self._gone_waiter is not None and not self._gone_waiter.done():
+            self._gone_waiter.set_result(None)
+
+    async def all_gone(self) -> None:
+        """Wait until no client is connected. For one caller, at the end of the service."""
+        if self.endpoints:
+            self._gone_waiter = asyncio.get_running_loop().create_future()
+            await self._gone_waiter
 
     # Closing many.
 

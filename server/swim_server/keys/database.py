@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -25,9 +26,18 @@ class Repeat(Protocol):
 class Database:
     """An engine and what its errors mean. Blocking; any thread may call it."""
 
-    def __init__(self, engine: Engine, explain: Explain, repeat: Repeat | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        explain: Explain,
+        repeat: Repeat | None = None,
+        *,
+        read_options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.engine = engine
         self._explain = explain
+        self._read_options = read_options
+        """Execution options of what only reads: how this database does without a transaction."""
         self._repeat = repeat
         """None: nobody can wait so long."""
 
@@ -52,7 +62,7 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 was_used = _mark_used(connection)
-                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.execution_options(**self._read_options)
                 return work(connection)
         except (DBAPIError, PoolTimeoutError) as error:
             raise self._translated(error, was_used) from error

@@ -38,10 +38,10 @@ def open_sqlite(url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        if not connection.get_execution_options().get("only_reads"):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Database(engine, explain)
+    return Database(engine, explain, read_options={"only_reads": True})
 
 
 def create_private_file(path: Path) -> None:

@@ -97,7 +97,7 @@ def decode_action(frame: bytes | str) -> Action:
             return _subscribe(message)
         case "unsubscribe":
             channels = message.get("channels")
-            return Unsubscribe(channels=_channels(channels, "unsubscribe") if channels else [])
+            return Unsubscribe(channels=[] if channels == {} else _channels(channels, "unsubscribe"))
         case "ping":
             return Ping()
         case "status":

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import compress
+from math import inf
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from swim_server.protocol.predicates import (
 )
 
 _encoder = msgspec.json.Encoder()
+_EARTH = Box(north=90, south=-90, east=180, west=-180)
 _TRUTH = bytes.maketrans(b"01", b"\0\1")
 
 
@@ -112,9 +114,10 @@ class PositionBatch:
         return sorted(self._by_code(lambda position: [canonical(position.get("callsign")) or ""]).items())
 
     @cached_property
-    def _places(self) -> list[tuple[int, float, float]]:
-        found = ((bit, place_of(position)) for bit, position in self._each())
-        return [(bit, *place) for bit, place in found if place is not None]
+    def _places(self) -> list[tuple[float, float, int]]:
+        """Latitude, longitude and bit of each that is on earth, from south to north."""
+        found = ((place_of(position), bit) for bit, position in self._each())
+        return sorted((*place, bit) for place, bit in found if place is not None and _EARTH.contains(*place))
 
     @cached_property
     def _off_blocks(self) -> list[tuple[int, int | None]]:
@@ -145,7 +148,12 @@ class PositionBatch:
     def _within(self, box: Box) -> int:
         selection = self._boxes.get(box)
         if selection is None:
-            selection = sum(bit for bit, latitude, longitude in self._places if box.contains(latitude, longitude))
+            south, north = bisect_left(self._places, (box.south,)), bisect_left(self._places, (box.north, inf))
+            inside = self._places[south:north]
+            if box.west <= box.east:
+                selection = sum([bit for _, longitude, bit in inside if box.west <= longitude <= box.east])
+            else:
+                selection = sum([bit for _, longitude, bit in inside if longitude >= box.west or longitude <= box.east])
             self._boxes[box] = selection
         return selection
 

@@ -14,8 +14,6 @@ ARTCC_FIELDS = ("current_artcc", "artcc", "facility")
 FIR_FIELDS = ("current_fir", "current_artcc")
 TRAVERSED_FIRS = "traversed_firs"
 OFF_BLOCK_FIELDS = ("estimated_off_block_time", "etd")
-LATITUDE_FIELDS = ("lat", "latitude")
-LONGITUDE_FIELDS = ("lon", "longitude")
 
 
 class Box(NamedTuple):
@@ -85,17 +83,16 @@ def off_block_ms_of(data: Mapping[str, Any]) -> int | None:
 
 def place_of(data: Mapping[str, Any]) -> tuple[float, float] | None:
     """Latitude and longitude; None when one is missing or no number."""
-    latitude = _number(data, LATITUDE_FIELDS)
-    longitude = _number(data, LONGITUDE_FIELDS)
-    return None if latitude is None or longitude is None else (latitude, longitude)
-
-
-def _number(data: Mapping[str, Any], fields: tuple[str, ...]) -> float | None:
-    for field in fields:
-        value = data.get(field)
-        if type(value) is float or type(value) is int:
-            return value
-    return None
+    latitude, longitude = data.get("lat"), data.get("lon")
+    if latitude is None:
+        latitude = data.get("latitude")
+    if longitude is None:
+        longitude = data.get("longitude")
+    if type(latitude) is not float and type(latitude) is not int:
+        return None
+    if type(longitude) is not float and type(longitude) is not int:
+        return None
+    return latitude, longitude
 
 
 def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
@@ -104,7 +101,7 @@ def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
     def predicate(data: Mapping[str, Any]) -> bool:
         for field in fields:
             value = data.get(field)
-            if isinstance(value, str) and (value in wanted or value.strip().upper() in wanted):
+            if value and isinstance(value, str) and (value in wanted or value.strip().upper() in wanted):
                 return True
         return False
 
@@ -151,9 +148,10 @@ def leaves_within(start_ms: int | None, end_ms: int | None) -> Predicate:
 
 def lies_within(box: Box) -> Predicate:
     """The position lies in the box; no position: no match."""
+    contains = box.contains
 
     def predicate(data: Mapping[str, Any]) -> bool:
         place = place_of(data)
-        return place is not None and box.contains(*place)
+        return place is not None and contains(*place)
 
     return predicate

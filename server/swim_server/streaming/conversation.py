@@ -250,6 +250,7 @@ class Conversation:
                 messages_sent=connection.messages_sent,
                 tier=connection.tier,
                 buffered_bytes=connection.buffered_bytes,
+                catching_up=connection.catch_up is not None,
                 last_event_id=self._last_event_id(),
             )
         )

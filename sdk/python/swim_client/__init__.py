@@ -1,0 +1,69 @@
+"""Listen to SWIM, the live flight and traffic management events of VATSIM.
+
+    from swim_client import SWIMClient
+
+    client = SWIMClient("your-key")
+
+    @client.on("flight.departed")
+    def on_departure(event, timestamp):
+        print(event.callsign, event.dep, "->", event.arr)
+
+    client.subscribe(["flight.departed"], airports=["KJFK"])
+    client.run()
+"""
+
+from swim_client.answer import Answer
+from swim_client.client import SWIMClient
+from swim_client.errors import (
+    AuthenticationError,
+    ClientStopped,
+    ConnectionLost,
+    NoAnswer,
+    ProtocolError,
+    RequestRefused,
+    ResumeFileError,
+    SwimError,
+)
+from swim_client.events import (
+    ConnectionInfo,
+    Disconnection,
+    ErrorMessage,
+    Event,
+    EventType,
+    FlightEvent,
+    Gap,
+    HeartbeatEvent,
+    Position,
+    PositionBatch,
+    Reconnection,
+    SplitsEvent,
+    TMIEvent,
+)
+from swim_client.version import __version__
+
+__all__ = [
+    "Answer",
+    "AuthenticationError",
+    "ClientStopped",
+    "ConnectionInfo",
+    "ConnectionLost",
+    "Disconnection",
+    "ErrorMessage",
+    "Event",
+    "EventType",
+    "FlightEvent",
+    "Gap",
+    "HeartbeatEvent",
+    "NoAnswer",
+    "Position",
+    "PositionBatch",
+    "ProtocolError",
+    "Reconnection",
+    "RequestRefused",
+    "ResumeFileError",
+    "SWIMClient",
+    "SplitsEvent",
+    "SwimError",
+    "TMIEvent",
+    "__version__",
+]

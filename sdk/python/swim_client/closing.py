@@ -1,0 +1,57 @@
+"""What each way a connection can end means for the client: go on, or stop for good. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+from swim_client.backoff import retry_ms
+from swim_client.errors import AuthenticationError, ProtocolError, SwimError
+
+NORMAL = 1000
+ABNORMAL = 1006
+"""The connection broke without a word."""
+SERVICE_RESTART = 1012
+UNAUTHORIZED = 4001
+BAD_MESSAGES = 4003
+
+_MEANINGS = {
+    1000: "closed by the server",
+    1001: "the server goes away",
+    1006: "the connection broke",
+    1009: "a message was too large",
+    1011: "the server had an internal error",
+    1012: "the server restarts",
+    1013: "the server can't check keys just now",
+    4001: "the key was refused",
+    4002: "a limit was reached",
+    4003: "the server could not read this client's messages",
+    4008: "this client could not keep up",
+}
+
+
+class Ending(NamedTuple):
+    """How one connection ended."""
+
+    code: int
+    reason: str = ""
+    error_code: Optional[str] = None
+    """The code of the last ``error`` message before the close: a proxy may lose the close code, but not that."""
+    error_message: Optional[str] = None
+
+    def final_error(self) -> Optional[SwimError]:
+        """The error with which the client stops for good; None: it connects again."""
+        reason = self.error_message or self.reason
+        if self.code == UNAUTHORIZED or self.error_code == "AUTH_FAILED":
+            return AuthenticationError(reason or "the server gave no reason", UNAUTHORIZED)
+        if self.code == BAD_MESSAGES:
+            return ProtocolError(reason)
+        return None
+
+    def advice_seconds(self) -> Optional[float]:
+        """When the server asks this client to come back, in seconds from now; None: it did not say."""
+        return retry_ms(self.reason)
+
+    def __str__(self) -> str:
+        meaning = _MEANINGS.get(self.code, "closed")
+        told = f"{self.error_code}: {self.error_message}" if self.error_code else self.reason
+        return f"{meaning} ({self.code}{', ' + told if told else ''})"

@@ -1,0 +1,164 @@
+"""The bounded hand-over from the network to the handlers, which may run in different threads.
+
+When it is full, the network side waits and reads nothing more, so that TCP slows the server down. The network side
+can tell that it is held up, and keeps the connection alive meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from typing import Any, Deque, Mapping, Optional
+
+from swim_client.resume import EventId
+
+OVERFLOW_FACTOR = 10
+"""How far past its limits it may fill while a handler waits for an answer, which stands behind unread events."""
+
+
+class Item:
+    """One message on its way to the handlers."""
+
+    __slots__ = ("message", "point", "size_bytes")
+
+    def __init__(self, message: Mapping[str, Any], size_bytes: int = 0, point: Optional[EventId] = None) -> None:
+        self.message = message
+        self.size_bytes = size_bytes
+        self.point = point
+        """From where to resume once this item has been handled."""
+
+
+class Signal:
+    """An asyncio.Event of one loop that any thread may set. Made inside that loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Wake who waits."""
+        if threading.get_ident() == self._thread:
+            self._event.set()
+            return
+        with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits in it any more
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    def clear(self) -> None:
+        self._event.clear()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class Inbox:
+    """A queue with one writer and one reader, each in a loop of its own or both in one."""
+
+    def __init__(self, max_items: int = 1000, max_bytes: int = 8 * 1024 * 1024) -> None:
+        self.is_held_up = False
+        """Whether the writer waits for room."""
+        self.error: Optional[BaseException] = None
+        """After the end: what ended it, if it was an error."""
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._items: Deque[Item] = deque()
+        self._size_bytes = 0
+        self._has_ended = False
+        self._is_abandoned = False
+        self._waiting_handlers = 0
+        self._room: Optional[Signal] = None
+        self._news: Optional[Signal] = None
+        self._reader_waits = False
+
+    async def put(self, item: Item) -> None:
+        """Add an item; waits while there is no room."""
+        if self._room is None:
+            self._room = Signal()
+        while True:
+            with self._lock:
+                if self._is_abandoned:
+                    return
+                if self._has_room():
+                    self._append(item)
+                    return
+                self.is_held_up = True
+                self._room.clear()
+            await self._room.wait()
+
+    def _has_room(self) -> bool:
+        factor = OVERFLOW_FACTOR if self._waiting_handlers else 1
+        return len(self._items) < self._max_items * factor and self._size_bytes < self._max_bytes * factor
+
+    def put_now(self, item: Item) -> None:
+        """Add an item whether there is room or not: the few that no server sends."""
+        with self._lock:
+            if not self._is_abandoned:
+                self._append(item)
+
+    def _append(self, item: Item) -> None:
+        self.is_held_up = False
+        self._items.append(item)
+        self._size_bytes += item.size_bytes
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self._reader_waits and self._news is not None:
+            self._reader_waits = False
+            self._news.set()
+
+    async def get(self) -> Optional[Item]:
+        """Take the oldest item; waits while there is none. None after the end."""
+        if self._news is None:
+            self._news = Signal()
+        while True:
+            with self._lock:
+                if self._items:
+                    item = self._items.popleft()
+                    self._size_bytes -= item.size_bytes
+                    self._wake_writer()
+                    return item
+                if self._has_ended:
+                    return None
+                self._reader_waits = True
+                self._news.clear()
+            await self._news.wait()
+
+    def _wake_writer(self) -> None:
+        # Only once it is half empty, so that the two don't wake each other for every single item.
+        is_half_empty = len(self._items) <= self._max_items // 2 and self._size_bytes <= self._max_bytes // 2
+        if self.is_held_up and self._room is not None and (is_half_empty or self._waiting_handlers):
+            self.is_held_up = False
+            self._room.set()
+
+    def hold_open(self) -> None:
+        """A handler waits for an answer: until ``release`` there is more room, else neither would ever go on."""
+        with self._lock:
+            self._waiting_handlers += 1
+            self._wake_writer()
+
+    def release(self) -> None:
+        """Undo one ``hold_open``."""
+        with self._lock:
+            self._waiting_handlers -= 1
+
+    def end(self, error: Optional[BaseException] = None) -> None:
+        """Nothing more will come. The reader still gets what is there."""
+        with self._lock:
+            if not self._has_ended:
+                self._has_ended = True
+                self.error = error
+                self._wake_reader()
+
+    def abandon(self) -> None:
+        """Nobody reads any more: drop everything, also what is still put in."""
+        with self._lock:
+            self._is_abandoned = True
+            self._items.clear()
+            self._size_bytes = 0
+            self._wake_writer()
+
+    def __len__(self) -> int:
+        return len(self._items)

@@ -1,0 +1,132 @@
+"""Opens the WebSocket: address, key header, timeouts, and what each refusal of the upgrade means."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import ssl as ssl_module
+import time
+from pathlib import Path
+from typing import Any, Dict, Optional
+from urllib.parse import urlsplit, urlunsplit
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus
+
+from swim_client.backoff import retry_after
+from swim_client.errors import AuthenticationError, SwimError
+from swim_client.key import ApiKey
+from swim_client.version import __version__
+
+KEY_HEADER = "X-SWIM-API-Key"
+DEFAULT_URL = "ws://127.0.0.1:8090/api/swim/v1/ws"
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+CLOSE_TIMEOUT_SECONDS = 3.0
+
+USER_AGENT = f"swim-client/{__version__} Python/{platform.python_version()} websockets/{websockets.__version__}"
+
+
+class NotOpened(SwimError):
+    """No connection could be made; trying again may help."""
+
+    def __init__(self, reason: str, retry_after_seconds: Optional[float] = None) -> None:
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+        """What the server asked for with ``Retry-After``."""
+        super().__init__(reason)
+
+
+class _NoRedirects(connect):
+    """The library would follow a redirect and show the key header to whatever host it names."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
+class _QuietLog(logging.LoggerAdapter):  # type: ignore[type-arg]  # not subscriptable before Python 3.11
+    """The library's log without its debug lines, which would show every header of the handshake, the key's too."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+def check_url(url: str) -> str:
+    """Return the URL if a WebSocket can be opened there. Raises ValueError."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"not a WebSocket address: {shown(url)!r}; one looks like {DEFAULT_URL}")
+    return url.strip()
+
+
+def shown(url: str) -> str:
+    """The address without user, password, query and fragment: what may be logged."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+class Opener:
+    """Makes connections to one server with one key."""
+
+    def __init__(
+        self,
+        url: str,
+        key: Optional[ApiKey],
+        *,
+        unix_path: Optional[Path] = None,
+        ssl: Optional[ssl_module.SSLContext] = None,
+        timeout_seconds: float = 15.0,
+    ) -> None:
+        self.address = str(unix_path) if unix_path else shown(url)
+        """Where it connects to, as it may be logged."""
+        self._url = url
+        self._key = key
+        self._unix_path = unix_path
+        self._ssl = ssl
+        self._timeout_seconds = timeout_seconds
+
+    def redact(self, text: str) -> str:
+        """Take the key out of a text."""
+        return self._key.redact(text) if self._key else text
+
+    async def open(self) -> ClientConnection:
+        """Open a connection. Raises NotOpened, or AuthenticationError when the upgrade is refused with 401."""
+        try:
+            return await _NoRedirects(self._url, **self._options())
+        except InvalidStatus as error:
+            raise self._refused(error) from None
+        except (InvalidHandshake, EOFError) as error:
+            raise NotOpened(self.redact(f"no WebSocket answers there: {error}")) from None
+        except TimeoutError:
+            raise NotOpened(f"no answer within {self._timeout_seconds:g} s") from None
+        except OSError as error:
+            raise NotOpened(error.strerror or str(error) or type(error).__name__) from None
+
+    def _options(self) -> Dict[str, Any]:
+        options: Dict[str, Any] = {
+            "additional_headers": {KEY_HEADER: self._key.reveal()} if self._key else {},
+            "user_agent_header": USER_AGENT,
+            "open_timeout": self._timeout_seconds,
+            "close_timeout": CLOSE_TIMEOUT_SECONDS,
+            "ping_interval": None,  # ours knows when reading is held up
+            "max_size": MAX_MESSAGE_BYTES,
+            "logger": _QuietLog(logging.getLogger("swim_client.websocket"), {}),
+        }
+        if self._ssl is not None:
+            options["ssl"] = self._ssl
+        if self._unix_path is not None:
+            options.update(unix=True, path=str(self._unix_path))
+        return options
+
+    def _refused(self, error: InvalidStatus) -> SwimError:
+        response = error.response
+        status = response.status_code
+        if status == 401:
+            body = bytes(response.body or b"").decode("utf-8", "replace").strip()
+            return AuthenticationError(self.redact(body[:200]) or "the upgrade was refused", 401)
+        told = f"the server answered HTTP {status}"
+        if 300 <= status < 400:
+            told += f", a redirect to {self.redact(response.headers.get('Location', '?'))[:200]}: use that address"
+        elif status == 404:
+            told += ": is the path of the address right?"
+        return NotOpened(told, retry_after(response.headers.get("Retry-After"), time.time()))

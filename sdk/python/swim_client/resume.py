@@ -1,0 +1,183 @@
+"""Where this client stands in the order of all events. Pure: messages and times in, decisions out.
+
+Two positions are kept. The *baseline* is the last event taken in: nothing at or before it is handed over again. The
+*point* is where to resume: every event up to it that was asked for has come. It is the last event's id, or, on a
+quiet subscription, a later one that the server named; else a client that heard nothing for days would be told of a
+gap that is none, because history no longer reaches back to its last event.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Mapping, NamedTuple, Optional
+
+SETTLED_SECONDS = 600.0
+"""A replay that was silent for so long is over, even where no event has shown it."""
+
+_EVENT_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,10})", re.ASCII)
+
+
+class EventId(NamedTuple):
+    """``<unix-ms>-<seq>``; compares like the order in which events were stored."""
+
+    milliseconds: int
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.milliseconds}-{self.sequence}"
+
+
+def parse_id(text: object) -> Optional[EventId]:
+    """Read an event id; None for anything that is none."""
+    match = _EVENT_ID.fullmatch(text) if isinstance(text, str) else None
+    return EventId(int(match[1]), int(match[2])) if match else None
+
+
+class Progress:
+    """What has come, and from where to go on. Lives over many connections."""
+
+    def __init__(self, after: Optional[EventId] = None, *, is_enabled: bool = True) -> None:
+        self.baseline = after
+        self.point = after
+        self.can_resume = False
+        """Whether the server at hand keeps history for its clients; the former one doesn't."""
+        self._is_enabled = is_enabled
+        self._is_subscribed = False
+        self._is_live = False
+        """Whether everything missed has come: what the server says of its newest event holds for us then."""
+        self._target: Optional[EventId] = None
+        """The newest event when the replay began: one beyond it is live."""
+        self._last_event_at = 0.0
+        self._heartbeat: Optional[EventId] = None
+        self._gap_told = False
+
+    @property
+    def after(self) -> Optional[EventId]:
+        """What to send as ``after``; None: nothing was seen, or this server can't resume."""
+        return self.point if self.can_resume else None
+
+    def connected(self, data: Mapping[str, Any]) -> None:
+        """Begin a connection, with the data of its ``connected`` message."""
+        self.can_resume = self._is_enabled and data.get("resume") is True
+        self._is_subscribed = self._is_live = self._gap_told = False
+        self._target = self._heartbeat = None
+
+    def awaits_from(self, last_event_id: object) -> None:
+        """Owe the program what comes after this id, if nothing older is owed: it wants the stream from now on."""
+        if self.point is None and self.can_resume:
+            self.point = parse_id(last_event_id)
+
+    def subscribed(
+        self, answer: Mapping[str, Any], *, asked: Optional[EventId], asked_history: bool, now: float
+    ) -> Optional[str]:
+        """Take in the answer to this connection's first ``subscribe``, which was sent with ``after: asked``.
+
+        Returns why there is a gap, or None.
+        """
+        self._is_subscribed = True
+        self._last_event_at = now
+        newest = parse_id(answer.get("last_event_id"))
+        if asked is not None:
+            self._target = newest
+            self._is_live = newest is not None and asked >= newest
+            return self._tell_once(self._gap(answer, asked, newest))
+        if asked_history:
+            self._target = newest
+            return self._tell_once("history does not reach back so far" if answer.get("gap") is True else None)
+        self._is_live = True
+        if newest is not None and self.can_resume:
+            self.point = newest
+        return None
+
+    def _tell_once(self, gap: Optional[str]) -> Optional[str]:
+        if gap is None or self._gap_told:
+            return None
+        self._gap_told = True
+        return gap
+
+    def _gap(self, answer: Mapping[str, Any], asked: EventId, newest: Optional[EventId]) -> Optional[str]:
+        if answer.get("gap") is True:
+            if newest is not None and newest < asked:
+                # An older history was restored: its ids may begin below ours, and are new all the same.
+                self._begin_anew(newest)
+            return "history no longer reaches back"
+        if answer.get("resumed") is False and newest is not None and newest > asked:
+            self._begin_anew(newest)
+            return "the server did not resume"
+        return None
+
+    def history_unavailable(self) -> Optional[str]:
+        """Take in HISTORY_UNAVAILABLE: live events follow. Returns why there is a gap; None if that was told."""
+        self.baseline = None
+        return self._tell_once("history does not hold the last event that this client saw")
+
+    def no_history(self) -> Optional[str]:
+        """The server at hand can't resume. Returns why there is a gap, or None when nothing was owed."""
+        owed = self._is_enabled and self.point is not None and not self.can_resume
+        return self._tell_once("this server can't send what was missed") if owed else None
+
+    def _begin_anew(self, point: Optional[EventId]) -> None:
+        self.baseline = None
+        self.point = point
+
+    def received(self, event_id: Optional[EventId], *, now: float) -> bool:
+        """Take in an event. Returns whether it is new; one without an id always is."""
+        if event_id is None:
+            return True
+        if self.baseline is not None and event_id <= self.baseline:
+            return False
+        self.baseline = event_id
+        if self.point is None or event_id > self.point:
+            self.point = event_id
+        if not self._is_live and self._target is not None and event_id > self._target:
+            self._is_live = True
+        self._last_event_at = now
+        return True
+
+    def heartbeat(self, last_event_id: object, *, now: float) -> None:
+        """Take in a heartbeat's ``last_event_id``.
+
+        The one before it counts: whatever was stored up to then had a whole interval to come.
+        """
+        if not self._is_subscribed or not self.can_resume:
+            return
+        if not self._is_live and now - self._last_event_at >= SETTLED_SECONDS:
+            self._is_live = True
+        if not self._is_live:
+            return
+        if self._heartbeat is not None and self.point is not None and self._heartbeat > self.point:
+            self.point = self._heartbeat
+        self._heartbeat = parse_id(last_event_id)
+
+    def unsubscribed_from_all(self) -> None:
+        """Nothing is owed any more: a later subscription begins with the live stream."""
+        self._is_subscribed = self._is_live = False
+        self.point = None
+
+
+class Recovery:
+    """Counts the events that come from history after a reconnect, up to the one that was newest then."""
+
+    def __init__(self, target: Optional[EventId], after: Optional[EventId]) -> None:
+        self.after = after
+        self.recovered: Optional[int] = None if target is None or after is None else 0
+        """None: it can't be known."""
+        self._target = target
+
+    @property
+    def is_over_at_once(self) -> bool:
+        """Nothing was missed, or it can't be known what."""
+        return self._target is None or self.after is None or self._target <= self.after
+
+    def is_over_before(self, event_id: Optional[EventId]) -> bool:
+        """Tell whether this event is already a live one."""
+        return event_id is not None and self._target is not None and event_id > self._target
+
+    def count(self) -> None:
+        """One more came from history."""
+        if self.recovered is not None:
+            self.recovered += 1
+
+    def is_over_after(self, event_id: Optional[EventId]) -> bool:
+        """Tell whether this event was the newest one when the replay began."""
+        return event_id is not None and event_id == self._target

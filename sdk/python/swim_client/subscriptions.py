@@ -1,0 +1,154 @@
+"""What the program wants to hear of: every wish it made, and the one message that tells the server all of them."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from swim_client.answer import Answer
+from swim_client.resume import parse_id
+
+Channels = Union[str, Iterable[str]]
+
+
+class Wish:
+    """One ``subscribe`` of the program."""
+
+    def __init__(
+        self,
+        channels: Sequence[str],
+        filters: Optional[Mapping[str, Any]] = None,
+        history: Optional[Mapping[str, Any]] = None,
+        answer: Optional[Answer] = None,
+    ) -> None:
+        self.channels = list(dict.fromkeys(channels))
+        self.filters = dict(filters or {})
+        """Kind to value. A kind named again replaces its value; an empty list clears it."""
+        self.history = dict(history or {})
+        """One of ``after``, ``since``, ``last``, or nothing."""
+        self.answer = answer
+        self.is_confirmed = False
+
+
+class Snapshot(NamedTuple):
+    """The wishes at one moment."""
+
+    wishes: List[Wish]
+    version: int
+
+
+class Subscriptions:
+    """All wishes, over every connection. Any thread may change them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wishes: List[Wish] = []
+        self._version = 0
+        """Counts the changes: a change that a connection's first message included isn't sent again."""
+
+    def __bool__(self) -> bool:
+        return bool(self._wishes)
+
+    def add(self, wish: Wish) -> int:
+        """Remember a wish. Returns the version of this change."""
+        with self._lock:
+            self._wishes.append(wish)
+            self._version += 1
+            return self._version
+
+    def remove(self, channels: Sequence[str]) -> int:
+        """Take channels away, none named: all. When none is left, the filters go too. Returns the version."""
+        gone = set(channels)
+        with self._lock:
+            for wish in self._wishes:
+                wish.channels = [channel for channel in wish.channels if gone and channel not in gone]
+            if not any(wish.channels for wish in self._wishes):
+                self._wishes = []
+            self._version += 1
+            return self._version
+
+    def snapshot(self) -> Snapshot:
+        """Give the wishes as they are now."""
+        with self._lock:
+            return Snapshot(list(self._wishes), self._version)
+
+    def confirm(self, wishes: Iterable[Wish]) -> None:
+        """The server granted these: make them one, so that a program that subscribes often keeps a short list."""
+        with self._lock:
+            for wish in wishes:
+                wish.is_confirmed = True
+            granted = [wish for wish in self._wishes if wish.is_confirmed]
+            if granted:
+                channels, filters, _ = merge(granted)
+                whole = Wish(channels, filters)
+                whole.is_confirmed = True
+                self._wishes = [whole] + [wish for wish in self._wishes if not wish.is_confirmed]
+
+    def refuse(self, wish: Wish) -> None:
+        """The server refused this one: forget it, so that it can't spoil the others after a reconnect."""
+        with self._lock:
+            self._wishes = [kept for kept in self._wishes if kept is not wish]
+
+    def covers(self, wish: Wish) -> bool:
+        """Tell whether what was granted already includes this wish."""
+        with self._lock:
+            channels, filters, _ = merge([granted for granted in self._wishes if granted.is_confirmed])
+        return set(wish.channels) <= set(channels) and all(filters.get(kind) == wish.filters[kind] for kind in wish.filters)
+
+
+def merge(wishes: Iterable[Wish]) -> Tuple[List[str], Dict[str, Any], Dict[str, Any]]:
+    """Make one of several wishes: channels add up, filters merge by kind, the first history asked for counts."""
+    channels: Dict[str, None] = {}
+    filters: Dict[str, Any] = {}
+    history: Dict[str, Any] = {}
+    for wish in wishes:
+        channels.update(dict.fromkeys(wish.channels))
+        filters.update(wish.filters)
+        history = history or wish.history
+    return list(channels), filters, history
+
+
+def read_channels(channels: Channels) -> List[str]:
+    """Take a name, or several, plain or as EventType. Raises TypeError or ValueError for what is no channel."""
+    given = [channels] if isinstance(channels, str) else list(channels)
+    names = [name.value if isinstance(name, Enum) else name for name in given]
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a channel is a string such as 'flight.departed', not {name!r}")
+        if not name.strip():
+            raise ValueError("a channel is a name such as 'flight.departed', not an empty string")
+    return [name.strip() for name in names]
+
+
+def read_filters(given: Mapping[str, Any]) -> Dict[str, Any]:
+    """Bring filters into the form of the wire; a kind that is None wasn't mentioned. What they mean the server checks."""
+    return {kind: _filter_value(kind, value) for kind, value in given.items() if value is not None}
+
+
+def _filter_value(kind: str, value: Any) -> Any:
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return aware.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    if kind == "bbox":
+        if isinstance(value, Mapping):
+            return dict(value)
+        if isinstance(value, (list, tuple)) and len(value) == 4:
+            return dict(zip(("north", "south", "east", "west"), value))
+        return value
+    if isinstance(value, str):
+        return value if kind.startswith("dep_window") else [value]
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else value
+
+
+def read_history(after: Optional[str], since: Union[str, datetime, None], last: Optional[int]) -> Dict[str, Any]:
+    """Bring a wish for history into the form of the wire. Raises ValueError when more than one is given."""
+    if isinstance(since, datetime):
+        since = _filter_value("since", since)
+    history = {name: value for name, value in (("after", after), ("since", since), ("last", last)) if value is not None}
+    if len(history) > 1:
+        raise ValueError(f"only one of after, since and last can be given, not {' and '.join(history)}")
+    if after is not None and parse_id(after) is None:
+        raise ValueError(f"after: {after!r} is no event id; one looks like 1768573815123-0")
+    return history

@@ -1,0 +1,85 @@
+"""What a commit is to hold: the events of several calls with their ids, each producer's name at most once a day."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from swim_server.brokers.broker import InvalidEvent, Published
+from swim_server.brokers.retention import EVENT_ID_KEEP_MS
+from swim_server.protocol.event_id import EventId
+from swim_server.protocol.events import Event, NewEvent, stamp
+from swim_server.protocol.positions import split
+
+MAX_WIRE_BYTES = 16 * 1024 * 1024
+MAX_TYPE_CHARACTERS = 200
+_KNOWN = "SELECT digest, id FROM event_ids WHERE digest IN (SELECT value FROM json_each(?)) AND id >= ?"
+
+
+class Draft:
+    """What a transaction is to hold: ids are given here, one call after the other."""
+
+    def __init__(self, newest: EventId, now_ms: int, known: dict[str, EventId]) -> None:
+        self.events: list[Event] = []
+        self.names: dict[str, EventId] = {}
+        """Digests of producers' names that are new, with the ids of their events."""
+        self._newest = newest
+        self._now_ms = now_ms
+        self._known = known
+
+    def add(self, call: Sequence[NewEvent]) -> list[Published] | InvalidEvent:
+        """Take in all events of a call, or none."""
+        newest = self._newest
+        events: list[Event] = []
+        names: dict[str, EventId] = {}
+        answers: list[Published] = []
+        for index, event in enumerate(call):
+            digest = None if event.event_id is None else _digest(event.event_id)
+            first = None if digest is None else names.get(digest) or self.names.get(digest) or self._known.get(digest)
+            if first is not None:
+                answers.append(Published(str(first), duplicate=True))
+                continue
+            try:
+                for part in _parts(event):
+                    newest = newest.next(self._now_ms)
+                    events.append(_stamp(part, newest))
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                return InvalidEvent(index, str(error) or type(error).__name__)
+            if digest is not None:
+                names[digest] = newest
+            answers.append(Published(str(newest)))
+        self._newest = newest
+        self.events += events
+        self.names |= names
+        return answers
+
+
+def _parts(event: NewEvent) -> list[NewEvent]:
+    if not isinstance(event.type, str) or not 0 < len(event.type) <= MAX_TYPE_CHARACTERS:
+        raise ValueError(f"its type must be a text of 1 to {MAX_TYPE_CHARACTERS} characters")
+    if not isinstance(event.data, dict):
+        raise TypeError(f"its data must be an object, not {type(event.data).__name__}")
+    return split(event)
+
+
+def _stamp(event: NewEvent, event_id: EventId) -> Event:
+    stamped = stamp(event, event_id)
+    if len(stamped.wire) > MAX_WIRE_BYTES:
+        raise ValueError(f"it has {len(stamped.wire)} bytes, at most {MAX_WIRE_BYTES} can be stored")
+    return stamped
+
+
+def find_known(connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]], now_ms: int) -> dict[str, EventId]:
+    """The ids of those producers' names among the calls' that were published within the last day."""
+    digests = [_digest(event.event_id) for call in calls for event in call if event.event_id is not None]
+    if not digests:
+        return {}
+    oldest = EventId(max(now_ms - EVENT_ID_KEEP_MS, 0), 0).to_integer()
+    rows = connection.execute(_KNOWN, (json.dumps(digests), oldest))
+    return {digest: EventId.from_integer(packed) for digest, packed in rows}
+
+
+def _digest(event_id: str) -> str:
+    return blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,67 @@
+"""The daemon's process: lock, log, limits, loop, signals. ``serve`` blocks until the service has stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from swim_server import logs
+from swim_server.config import LoadedConfig
+from swim_server.daemon.fingerprint import take_fingerprint
+from swim_server.daemon.home import Home
+from swim_server.daemon.lockfile import Lockfile, LockInfo
+from swim_server.daemon.service import Service
+
+
+def serve(
+    loaded: LoadedConfig,
+    home: Home,
+    *,
+    ready: Callable[[LockInfo], None] | None = None,
+    reload_config: Callable[[], LoadedConfig] | None = None,
+) -> None:
+    """Run the service in this process until SIGTERM, SIGINT or ``stop`` over the control socket.
+
+    ``ready`` is called once clients can connect. Raises HomeError, AlreadyRunning, CannotListen, StoreError,
+    OSError; what was begun has been undone then.
+    """
+    home.prepare()
+    lockfile = Lockfile(home.lockfile)
+    lockfile.acquire()
+    os.umask(0o077)
+    log_file = loaded.config.logging.file
+    stream = Path(log_file).open("a", encoding="utf-8") if log_file else sys.stderr  # noqa: SIM115  # open until the end
+    logs.configure(loaded.config.logging.level, loaded.config.logging.format, stream)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(loaded, home, lockfile, ready or _nobody_waits, reload_config))
+
+
+async def _run(
+    loaded: LoadedConfig,
+    home: Home,
+    lockfile: Lockfile,
+    ready: Callable[[LockInfo], None],
+    reload_config: Callable[[], LoadedConfig] | None,
+) -> None:
+    service = Service(loaded, home, lockfile, take_fingerprint(), reload_config=reload_config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.request_stop)
+    await service.run(ready)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # no wheel for this interpreter: the standard loop serves too, slower
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _nobody_waits(info: LockInfo) -> None:
+    """Nobody asked to be told."""

@@ -1,0 +1,36 @@
+"""The service's pulse: drives the timer wheel and measures how late the loop is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swim_server.streaming.wheel import Wheel
+
+TICK_SECONDS = 0.1
+KEPT_TICKS = 600
+
+
+class Pulse:
+    """Ten ticks a second. How late a tick comes is what anything else on the loop waited too."""
+
+    def __init__(self, wheel: Wheel) -> None:
+        self._wheel = wheel
+        self._lags: deque[float] = deque(maxlen=KEPT_TICKS)
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + TICK_SECONDS
+            await asyncio.sleep(TICK_SECONDS)
+            self._lags.append(max(loop.time() - due, 0.0))
+            self._wheel.advance()
+
+    def lag_ms(self) -> dict[str, float]:
+        """Median, 99th percentile and maximum of the last minute, in milliseconds."""
+        lags = sorted(self._lags) or [0.0]
+        chosen = {"p50": lags[len(lags) // 2], "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
+        return {name: round(lag * 1000, 2) for name, lag in chosen.items()}

@@ -1,0 +1,47 @@
+"""Applying a changed configuration to the living service: what can be changed without dropping anyone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swim_server import logs
+
+if TYPE_CHECKING:
+    from swim_server.config import LoadedConfig
+    from swim_server.daemon.service import Service
+
+LIVING = ("tiers", "auth.recheck_seconds", "logging.level", "logging.format", "sources", "expect")
+"""Settings, by the beginning of their dotted name, that take effect at once. All others need a restart."""
+
+
+async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
+    """Apply what can be applied; return the dotted names of what changed and of what waits for a restart."""
+    from swim_server.daemon.service import tier_limits
+
+    before, after = service.config, loaded.config
+    changed = sorted(differences(msgspec.to_builtins(before), msgspec.to_builtins(after)))
+    living = [name for name in changed if name.startswith(LIVING)]
+    waiting = [name for name in changed if name not in living]
+    service.admission.limits.update(tier_limits(after.tiers))
+    service.key_watch.recheck_seconds = after.auth.recheck_seconds
+    if (before.logging.level, before.logging.format) != (after.logging.level, after.logging.format):
+        logs.configure(after.logging.level, after.logging.format)
+    if any(name.startswith("sources") for name in living):
+        await service.replace_sources(after.sources)
+    service.config = msgspec.structs.replace(
+        before, tiers=after.tiers, logging=after.logging, sources=after.sources, expect=after.expect
+    )
+    service.log.info("configuration read again", changed=living, needs_restart=waiting)
+    return {"changed": living, "needs_restart": waiting}
+
+
+def differences(before: Any, after: Any, name: str = "") -> set[str]:
+    """Dotted names of the values that differ; a list that differs counts as one value."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found: set[str] = set()
+        for key in before.keys() | after.keys():
+            found |= differences(before.get(key), after.get(key), f"{name}.{key}" if name else str(key))
+        return found
+    return set() if before == after else {name}

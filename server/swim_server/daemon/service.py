@@ -1,0 +1,356 @@
+"""The running service: builds the rooms, wires them, and tells the story of the process: startup, serve, shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from swim_server import __version__
+from swim_server.brokers.local import LocalBroker
+from swim_server.config import Config, LoadedConfig, SourceConfig, TiersConfig, parse_duration
+from swim_server.daemon import process
+from swim_server.daemon.fingerprint import Fingerprint
+from swim_server.daemon.home import Home
+from swim_server.daemon.key_watch import KeyWatch
+from swim_server.daemon.limits import needed_descriptors, raise_descriptor_limit
+from swim_server.daemon.lockfile import Lockfile, LockInfo
+from swim_server.daemon.methods import Methods
+from swim_server.daemon.pulse import Pulse
+from swim_server.daemon.rates import Rate
+from swim_server.daemon.sources import build_sources
+from swim_server.gateway.addresses import Addresses
+from swim_server.gateway.endpoint import Endpoint
+from swim_server.gateway.gateway import CLOSES_PER_TURN, Gateway
+from swim_server.gateway.listeners import Listeners
+from swim_server.gateway.request import DEFAULT_PATH
+from swim_server.gateway.rpc import Rpc
+from swim_server.keys.authenticator import Authenticator
+from swim_server.keys.format import Tier
+from swim_server.keys.opening import open_database
+from swim_server.keys.store import KeyStore
+from swim_server.logs import get_logger
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.codes import CloseCode
+from swim_server.protocol.timestamps import format_ms
+from swim_server.sources.source import SourceStatus
+from swim_server.sources.supervisor import Supervisor
+from swim_server.streaming.admission import Admission, TierLimit
+from swim_server.streaming.conversation import Conversation
+from swim_server.streaming.hub import Hub
+from swim_server.streaming.tasks import Tasks
+from swim_server.streaming.wheel import Wheel
+
+RETRY_FIRST_MS = 500
+RETRY_SPREAD_MS = 3000
+"""Clients that are asked to come back are told moments spread over this."""
+
+
+class Service:
+    """Everything that runs in one daemon. Built with its settings; ``run`` is its whole life."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        home: Home,
+        lockfile: Lockfile,
+        fingerprint: Fingerprint,
+        *,
+        reload_config: Callable[[], LoadedConfig] | None = None,
+    ) -> None:
+        self.config: Config = loaded.config
+        self.config_files: tuple[Path, ...] = loaded.files
+        self.home = home
+        self.lockfile = lockfile
+        self.fingerprint = fingerprint
+        self.log = get_logger("daemon")
+        self.event_rate = Rate()
+        self.delivery_rate = Rate()
+        self._reload_config = reload_config
+        self._stop_requested = asyncio.Event()
+        self._process = psutil.Process()
+        self.supervisor: Supervisor | None = None
+        self._sources_task: asyncio.Task[None] | None = None
+        self.is_wired = False
+        """The rooms that need the broker's place in the order of events are built."""
+        self.info = LockInfo(
+            pid=os.getpid(),
+            process_started=process.started_at(os.getpid()) or 0.0,
+            boot_id=process.boot_id(),
+            host=socket.gethostname(),
+            started_at=format_ms(_now_ms()),
+            version=__version__,
+            fingerprint=fingerprint.digest,
+            config_file=str(loaded.files[0]) if loaded.files else None,
+        )
+        self._build()
+
+    def _build(self) -> None:
+        config = self.config
+        self.catalogue = Catalogue(config.channels.families)
+        self.tasks = Tasks(self._on_failure)
+        self.wheel = Wheel(time.monotonic)
+        self.pulse = Pulse(self.wheel)
+        self.admission = Admission(tier_limits(config.tiers))
+        self.broker = LocalBroker(
+            self.home.history,
+            clock_ms=_now_ms,
+            keep_ms=_milliseconds(config.history.keep),
+            keep_positions_ms=_milliseconds(config.history.keep_positions),
+            max_bytes=config.history.max_bytes,
+        )
+        self.store = KeyStore(
+            open_database(config.database, self.home.database), clock=_utc_now, randbytes=secrets.token_bytes
+        )
+        self.authenticator = Authenticator(
+            self.store,
+            clock=_utc_now,
+            cache_seconds=config.auth.cache_seconds,
+            negative_cache_seconds=config.auth.negative_cache_seconds,
+            stale_grace_seconds=config.auth.stale_grace_seconds,
+        )
+
+    def _wire(self) -> None:
+        """Build what needs the broker's place in the order of events."""
+        config, loop = self.config, asyncio.get_running_loop()
+        self.hub = Hub(
+            self.catalogue, newest_id=self.broker.newest_id, call_soon=loop.call_soon, monotonic=time.monotonic
+        )
+        self.conversation = Conversation(
+            self.hub,
+            self.broker,
+            self.catalogue,
+            self.tasks,
+            now_ms=_now_ms,
+            monotonic=time.monotonic,
+            heartbeat_seconds=config.server.heartbeat_seconds,
+        )
+        self.rpc = Rpc(self._on_failure)
+        Methods(self).register(self.rpc)
+        self.gateway = Gateway(
+            config.server,
+            hub=self.hub,
+            admission=self.admission,
+            authenticator=self.authenticator,
+            conversation=self.conversation,
+            addresses=Addresses(config.server.trusted_proxies),
+            wheel=self.wheel,
+            tasks=self.tasks,
+            rpc=self.rpc,
+            source_ages=self._source_ages,
+            monotonic=time.monotonic,
+            now_ms=_now_ms,
+            log=get_logger("gateway"),
+        )
+        self.key_watch = KeyWatch(
+            self.gateway, self.authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
+        )
+        self.listeners = Listeners(
+            lambda: Endpoint(self.gateway, self.gateway.public_door),
+            lambda: Endpoint(self.gateway, self.gateway.local_door),
+        )
+        self.is_wired = True
+
+    # The story.
+
+    async def run(self, ready: Callable[[LockInfo], None]) -> None:
+        """Start, say that clients can connect, serve until asked to stop, and stop in order."""
+        try:
+            await self._start()
+            ready(self.info)
+            await self._serve()
+        finally:
+            await self._shut_down()
+
+    async def _start(self) -> None:
+        self._check_descriptors()
+        await self.broker.open(self._deliver)
+        self._wire()
+        server = self.config.server
+        port = await self.listeners.listen(server.host, server.port)
+        await self.listeners.listen_locally(self.home.control_socket)
+        self.info = msgspec.structs.replace(
+            self.info, url=dialable_url(server.host, port), control=str(self.home.control_socket)
+        )
+        self.lockfile.write(self.info)
+        self.log.info(
+            "serving",
+            url=self.info.url,
+            version=__version__,
+            fingerprint=self.info.fingerprint,
+            pid=self.info.pid,
+            home=str(self.home.path),
+        )
+
+    def _deliver(self, events: Any) -> None:
+        self.hub.deliver(events)
+
+    async def _serve(self) -> None:
+        """Keep everything running until the stop is requested; a failure of one of these ends the service."""
+        self.start_sources()
+        stop = asyncio.create_task(self._stop_requested.wait())
+        running = [
+            asyncio.create_task(work)
+            for work in (
+                self.pulse.run(),
+                self.key_watch.run(),
+                self.authenticator.run(),
+                self._sample_rates(),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stop}:
+                task.result()
+                raise AssertionError("none of these ends by itself")
+        finally:
+            for task in (*running, stop):
+                task.cancel()
+            await asyncio.gather(*running, stop, return_exceptions=True)
+
+    def start_sources(self) -> None:
+        """Let the sources of the configuration publish."""
+        sources = build_sources(self.config.sources, self.home, self.catalogue)
+        self.supervisor = Supervisor(sources, self.broker.publish, get_logger("sources"))
+        self._sources_task = self.tasks.start(self.supervisor.run())
+
+    async def stop_sources(self) -> None:
+        """Let every source come to rest; what it took from its input is published or still there. Idempotent."""
+        task, self._sources_task = self._sources_task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def replace_sources(self, sources: list[SourceConfig]) -> None:
+        """Go on with other sources; those that stay as they are begin anew where they were."""
+        await self.stop_sources()
+        self.config = msgspec.structs.replace(self.config, sources=sources)
+        self.start_sources()
+
+    async def _shut_down(self) -> None:
+        """Stop accepting, ask each client to come back later, wait with a limit, store what is pending, let go."""
+        self.log.info("stopping")
+        if self.is_wired:
+            self.gateway.is_draining = True
+            self.listeners.close()
+            await self.stop_sources()
+            await self._drain()
+            self.listeners.remove_socket(self.home.control_socket)
+        await self.tasks.close()
+        await self.broker.close()
+        await self.authenticator.close()
+        self.lockfile.release()
+        self.log.info("stopped")
+
+    async def _drain(self) -> None:
+        """Close every client with 1012 and a moment of its own to come back at; drop who doesn't answer in time."""
+        gateway = self.gateway
+        endpoints = list(gateway.endpoints)
+        for number, endpoint in enumerate(endpoints):
+            retry_ms = RETRY_FIRST_MS + RETRY_SPREAD_MS * number // len(endpoints)
+            endpoint.close(CloseCode.SERVICE_RESTART, f"the service stops; retry_ms={retry_ms}")
+            if number % CLOSES_PER_TURN == 0:
+                await asyncio.sleep(0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(gateway.close_timeout_seconds):
+                await gateway.all_gone()
+        for endpoint in list(gateway.endpoints):
+            endpoint.abort()
+
+    # What others ask of it.
+
+    def request_stop(self) -> None:
+        """Let ``run`` come to its end. Idempotent; safe from a signal handler of the loop."""
+        self._stop_requested.set()
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the configuration again and apply what can be applied to a living service."""
+        from swim_server.daemon.reload import apply
+
+        if self._reload_config is None:
+            return {"changed": [], "needs_restart": []}
+        loaded = await asyncio.to_thread(self._reload_config)
+        return await apply(self, loaded)
+
+    def source_statuses(self) -> list[SourceStatus]:
+        """Every source's own account of itself."""
+        return list(self.supervisor.statuses()) if self.supervisor is not None else []
+
+    def _source_ages(self) -> dict[str, float | None]:
+        from swim_server.daemon.status import age
+
+        return {status.name: age(status.last_event_monotonic) for status in self.source_statuses()}
+
+    def memory_bytes(self) -> int:
+        """Resident memory of this process."""
+        return int(self._process.memory_info().rss)
+
+    def config_document(self) -> dict[str, Any]:
+        """The configuration this process runs, secrets removed."""
+        from swim_server.config.secrets import without_secrets
+
+        document: dict[str, Any] = without_secrets(msgspec.to_builtins(self.config))
+        return document
+
+    def _check_descriptors(self) -> None:
+        limit = raise_descriptor_limit()
+        needed = needed_descriptors(sum(each.connections for each in self.admission.limits.values()))
+        if limit < needed:
+            self.log.warning(
+                "too few file descriptors for full tiers: raise the limit (systemd: LimitNOFILE=)",
+                limit=limit,
+                needed=needed,
+            )
+
+    async def _sample_rates(self) -> None:
+        while True:
+            now = time.monotonic()
+            self.event_rate.sample(now, self.hub.events_delivered)
+            self.delivery_rate.sample(now, self.hub.deliveries)
+            await asyncio.sleep(1)
+
+    def _on_failure(self, error: BaseException) -> None:
+        self.log.error("a task failed", exc_info=error)
+
+
+def tier_limits(tiers: TiersConfig) -> dict[str, TierLimit]:
+    """The limits by tier name."""
+    return {
+        str(tier): TierLimit(
+            connections=(config := getattr(tiers, tier.value)).connections,
+            connections_per_key=config.connections_per_key,
+            messages_per_second=config.messages_per_second,
+        )
+        for tier in Tier
+    }
+
+
+def dialable_url(host: str, port: int) -> str:
+    """The address at which this machine reaches a service bound to ``host``."""
+    if host in ("", "0.0.0.0"):
+        host = "127.0.0.1"
+    elif host == "::":
+        host = "::1"
+    return f"ws://{f'[{host}]' if ':' in host else host}:{port}{DEFAULT_PATH}"
+
+
+def _milliseconds(duration: str) -> int:
+    return int(parse_duration(duration) * 1000)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,146 @@
+"""Snapshots of the VATSIM data feed, version 3: just the fields that are used, read quickly and tolerantly.
+
+The fields are those of https://vatsim.dev/api/data-api/get-network-data. What one pilot sends wrong costs that pilot's
+field, or at most that pilot; only a document that is no feed at all is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+
+MAX_PILOTS = 20_000
+"""What follows in a longer list is dropped: no VATSIM event ever came near, and memory stays bounded."""
+
+MemberNumber = Annotated[int, Meta(ge=1, le=2**53)]
+Callsign = Annotated[str, Meta(min_length=1, max_length=24, pattern=r"^\S+\Z")]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Feet = Annotated[float, Meta(ge=-2_000, le=150_000)]
+Knots = Annotated[float, Meta(ge=0, le=5_000)]
+Degrees = Annotated[float, Meta(ge=-360, le=720)]
+Text = Annotated[str, Meta(max_length=20_000)]
+
+Fault = Literal["truncated", "not JSON", "not a feed"]
+
+
+class InvalidSnapshot(ValueError):
+    """A document that holds no snapshot: nothing of it can be used, the next one may be good again."""
+
+    def __init__(self, reason: Fault, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(reason, detail)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+class FeedPlan(msgspec.Struct, gc=False):
+    """A filed flight plan, as sent."""
+
+    aircraft: Text | None = None
+    aircraft_faa: Text | None = None
+    """``H/B77W/L``."""
+    aircraft_short: Text | None = None
+    """``B77W``."""
+    departure: Text | None = None
+    arrival: Text | None = None
+    route: Text | None = None
+
+
+class FeedPilot(msgspec.Struct, gc=False):
+    """A connected pilot, as sent. Altitude in feet above mean sea level, speed in knots."""
+
+    cid: MemberNumber
+    callsign: Callsign
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    altitude: Feet | None = None
+    groundspeed: Knots | None = None
+    heading: Degrees | None = None
+    flight_plan: FeedPlan | None = None
+    logon_time: Text | None = None
+    last_updated: Text | None = None
+
+
+class FeedPrefile(msgspec.Struct, gc=False):
+    """A flight plan whose pilot isn't connected."""
+
+    cid: MemberNumber
+    callsign: Callsign
+    flight_plan: FeedPlan | None = None
+    last_updated: Text | None = None
+
+
+class FeedGeneral(msgspec.Struct):
+    """When the snapshot was taken, in the feed's two ways."""
+
+    update_timestamp: str | None = None
+    """RFC 3339 with six or seven fraction digits."""
+    update: str | None = None
+    """``20241121125725``."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The network at one moment."""
+
+    update_ms: int
+    """The feed's own stamp, milliseconds since the epoch."""
+    pilots: list[FeedPilot]
+    prefiles: list[FeedPrefile] | None = None
+    """None: the document tells nothing about prefiles, which isn't the same as none."""
+    dropped: int = 0
+    """Entries that could not be told apart from noise: no member number, no callsign."""
+
+
+class _Document(msgspec.Struct):
+    general: FeedGeneral
+    pilots: list[FeedPilot]
+    prefiles: list[FeedPrefile] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Document)
+
+
+def decode_snapshot(document: bytes) -> Snapshot:
+    """Decode one document of the feed. Raises InvalidSnapshot when it is cut off, no JSON, or no feed.
+
+    All at once when every entry is well-formed; else entry by entry, mending or dropping the malformed ones.
+    """
+    try:
+        decoded = _decoder.decode(document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        from swim_server.detection.feed_repair import decode_leniently
+
+        return decode_leniently(document)
+    return snapshot_of(decoded.general, decoded.pilots, decoded.prefiles, 0)
+
+
+def snapshot_of(
+    general: FeedGeneral, pilots: list[FeedPilot], prefiles: list[FeedPrefile] | None, dropped: int
+) -> Snapshot:
+    """Put a snapshot together within its limits. Raises InvalidSnapshot when it doesn't tell its time."""
+    kept_prefiles = None if prefiles is None else prefiles[:MAX_PILOTS]
+    dropped += max(0, len(pilots) - MAX_PILOTS) + max(0, len(prefiles or ()) - MAX_PILOTS)
+    return Snapshot(update_stamp_ms(general), pilots[:MAX_PILOTS], kept_prefiles, dropped)
+
+
+def update_stamp_ms(general: FeedGeneral) -> int:
+    """Read the stamp of a snapshot. Raises InvalidSnapshot when neither form of it can be read."""
+    for text in (general.update_timestamp, _rfc3339(general.update)):
+        try:
+            return parse_ms(text)
+        except InvalidTimestamp:
+            continue
+    raise InvalidSnapshot("not a feed", f"general.update_timestamp is no time: {str(general.update_timestamp)[:40]!r}")
+
+
+def _rfc3339(digits: str | None) -> str | None:
+    if digits is None or len(digits) != 14:
+        return None
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}T{digits[8:10]}:{digits[10:12]}:{digits[12:]}Z"

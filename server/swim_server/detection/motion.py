@@ -1,0 +1,76 @@
+"""What two reports of one aircraft say about its motion: climb, level flight, and jumps that no aircraft makes."""
+
+from __future__ import annotations
+
+from swim_server.detection.geodesy import distance_nm
+from swim_server.detection.stage import Report
+
+MAX_VERTICAL_RATE_FPM = 20_000
+MIN_CLIMB_SECONDS, MAX_CLIMB_SECONDS = 1, 180
+"""Over less time the rounding of altitudes decides, over more the mean tells nothing about now."""
+
+STANDSTILL_KTS = 40
+ACCELERATION_KTS_PER_SECOND = 4.0
+"""More than airliners reach on a runway; fighters do, but hardly for long before a report shows them moving."""
+JUMP_ACCELERATION_SECONDS, JUMP_SPEED_KTS = 40, 200
+"""Standing, and this fast so soon: a simulator that was paused in flight, or set to another place."""
+
+
+def elapsed_seconds(before: Report, now: Report) -> float:
+    """Tell how much later ``now`` is; at least a millisecond."""
+    return max(0.001, (now.at_ms - before.at_ms) / 1000)
+
+
+def vertical_rate_fpm(before: Report, at_ms: int, altitude_ft: int | None) -> int | None:
+    """Compute the climb (negative: descent) since the report before; None where it can't be told."""
+    seconds = (at_ms - before.at_ms) / 1000
+    if altitude_ft is None or before.altitude_ft is None or not MIN_CLIMB_SECONDS <= seconds <= MAX_CLIMB_SECONDS:
+        return None
+    rate = round((altitude_ft - before.altitude_ft) * 60 / seconds)
+    return max(-MAX_VERTICAL_RATE_FPM, min(MAX_VERTICAL_RATE_FPM, rate))
+
+
+def climb_ft(before: Report | None, now: Report) -> int | None:
+    """Tell by how much the altitude changed; None where either is missing."""
+    if before is None or before.altitude_ft is None or now.altitude_ft is None:
+        return None
+    return now.altitude_ft - before.altitude_ft
+
+
+def is_level(before: Report | None, now: Report, within_ft: int) -> bool:
+    """Tell whether both altitudes are known and about the same."""
+    change = climb_ft(before, now)
+    return change is not None and abs(change) <= within_ft
+
+
+def is_jump(before: Report, now: Report) -> bool:
+    """Tell whether the aircraft was set to another place, rather than having moved there."""
+    if _shot_off(before, now):
+        return True
+    if abs(now.latitude - before.latitude) < 0.02 and abs(now.longitude - before.longitude) < 0.02:
+        return False
+    moved = distance_nm(before.latitude, before.longitude, now.latitude, now.longitude)
+    return moved > _reach_nm(before, now)
+
+
+def _reach_nm(before: Report, now: Report) -> float:
+    """How far it can have come, with some allowance for wind, turns of speed in between, and late positions."""
+    seconds = elapsed_seconds(before, now)
+    if before.groundspeed_kts is None or now.groundspeed_kts is None:
+        return 1.5 + 700 * seconds / 3600
+    if before.groundspeed_kts > STANDSTILL_KTS or now.groundspeed_kts <= STANDSTILL_KTS:
+        fastest = max(before.groundspeed_kts, now.groundspeed_kts, STANDSTILL_KTS)
+        return 1.5 + 1.25 * fastest * seconds / 3600
+    accelerating = min(seconds, now.groundspeed_kts / ACCELERATION_KTS_PER_SECOND)
+    at_full_speed = seconds - accelerating
+    return 1.0 + 1.1 * now.groundspeed_kts * (accelerating / 2 + at_full_speed) / 3600
+
+
+def _shot_off(before: Report, now: Report) -> bool:
+    return (
+        before.groundspeed_kts is not None
+        and now.groundspeed_kts is not None
+        and before.groundspeed_kts <= 10
+        and now.groundspeed_kts >= JUMP_SPEED_KTS
+        and elapsed_seconds(before, now) <= JUMP_ACCELERATION_SECONDS
+    )

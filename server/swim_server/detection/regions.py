@@ -1,0 +1,34 @@
+"""Regions of airspace: which centre and which FIR a place lies in. Who knows the boundaries is given from outside."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Region(msgspec.Struct, frozen=True):
+    """The airspace around a place; None where it isn't known."""
+
+    artcc: str | None = None
+    """Centre code as filters have it: ``ZNY``."""
+    fir: str | None = None
+    """FIR code: ``CZQX``."""
+
+
+UNKNOWN = Region()
+
+
+class Regions(Protocol):
+    """Finds the region of a place. Called for each position announced, so it has to be quick; must not raise."""
+
+    def locate(self, latitude: float, longitude: float) -> Region:
+        """Tell the region of a place; ``UNKNOWN`` where no boundary holds it."""
+
+
+class NoRegions:
+    """Knows no boundaries: every place is of an unknown region."""
+
+    def locate(self, latitude: float, longitude: float) -> Region:
+        """Tell that nothing is known."""
+        return UNKNOWN

@@ -1,0 +1,106 @@
+"""The listening sockets: the public one and the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+BACKLOG = 4096
+
+
+class CannotListen(Exception):
+    """The address can't be bound."""
+
+    def __init__(self, host: str, port: int, reason: str, *, is_taken: bool = False) -> None:
+        self.host = host
+        self.port = port
+        self.reason = reason
+        self.is_taken = is_taken
+        super().__init__(host, port, reason)
+
+    def __str__(self) -> str:
+        step = "end the program that has it, or choose another: --port 0 takes a free one"
+        if not self.is_taken:
+            step = "check [server] host and port"
+        return f"can't listen on {self.host or '*'} port {self.port}: {self.reason}; {step}"
+
+
+class Listeners:
+    """Opens the sockets that clients and ``swimctl`` come in by, and closes them for new ones."""
+
+    def __init__(self, public: Callable[[], asyncio.Protocol], local: Callable[[], asyncio.Protocol]) -> None:
+        self._public = public
+        self._local = local
+        self._servers: list[asyncio.Server] = []
+        self.sockets: list[socket.socket] = []
+        """The public listening sockets, all of one port."""
+
+    async def listen(self, host: str, port: int) -> int:
+        """Bind the public address, every one that the name stands for; return the port. Raises CannotListen."""
+        sockets = _bind(host, port)
+        await self.adopt(sockets)
+        return int(sockets[0].getsockname()[1])
+
+    async def adopt(self, sockets: list[socket.socket]) -> None:
+        """Accept on sockets that are bound already: own ones, or those of a process that hands over."""
+        self.sockets = sockets
+        for each in sockets:
+            self._servers.append(
+                await asyncio.get_running_loop().create_server(self._public, sock=each, backlog=BACKLOG)
+            )
+
+    async def listen_locally(self, path: Path) -> None:
+        """Bind the control socket, readable by its owner alone; replaces one that a killed daemon left, in one step."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        mask = os.umask(0o177)
+        try:
+            listener.bind(str(temporary))
+        finally:
+            os.umask(mask)
+        self._servers.append(await asyncio.get_running_loop().create_unix_server(self._local, sock=listener))
+        temporary.rename(path)
+
+    def close(self) -> None:
+        """Accept nobody any more; who is connected stays."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    @staticmethod
+    def remove_socket(path: Path) -> None:
+        """Remove the control socket's name."""
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(host, port, getattr(error, "strerror", None) or str(error)) from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, found_address in dict.fromkeys(found):
+            address = found_address
+            listener = socket.socket(family, kind, protocol)
+            sockets.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if port == 0 and len(sockets) > 1:
+                address = (address[0], sockets[0].getsockname()[1], *address[2:])
+            listener.bind(address)
+            listener.setblocking(False)
+    except OSError as error:
+        for listener in sockets:
+            listener.close()
+        is_taken = error.errno == errno.EADDRINUSE
+        raise CannotListen(host, port, error.strerror or str(error), is_taken=is_taken) from None
+    return sockets

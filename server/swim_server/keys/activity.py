@@ -1,0 +1,60 @@
+"""Uses and refusals of keys that wait to be written in batches. Pure and bounded: a flood becomes a number."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from swim_server.keys.audit import AuditEntry
+from swim_server.keys.records import Refused
+
+Refusal = tuple[int | None, str, str]
+"""Key id, reason, address."""
+
+
+class Activity:
+    """What happened to keys since the last time it was written."""
+
+    def __init__(self, *, refusal_limit: int = 200) -> None:
+        self.refusal_limit = refusal_limit
+        """How many different refusals one batch holds; the others are only counted."""
+        self._used: set[int] = set()
+        self._refusals: dict[Refusal, tuple[datetime, int]] = {}
+        self._uncounted = 0
+        self._uncounted_since: datetime | None = None
+
+    def use(self, key_id: int) -> None:
+        """A key opened a connection, or holds one."""
+        self._used.add(key_id)
+
+    def refuse(self, refused: Refused, address: str | None, now: datetime) -> None:
+        """A connection was refused; the same key, reason and address again is counted, not repeated."""
+        refusal = (refused.key_id, refused.reason, address or "")
+        if (known := self._refusals.get(refusal)) is not None:
+            self._refusals[refusal] = (known[0], known[1] + 1)
+        elif len(self._refusals) < self.refusal_limit:
+            self._refusals[refusal] = (now, 1)
+        else:
+            self._uncounted += 1
+            self._uncounted_since = self._uncounted_since or now
+
+    def take_used(self) -> set[int]:
+        """The keys used since the last time."""
+        used, self._used = self._used, set()
+        return used
+
+    def take_refusals(self) -> list[AuditEntry]:
+        """The refusals since the last time, as lines of the audit trail."""
+        entries = [
+            _entry(at, key_id, address, reason if count == 1 else f"{reason}, {count} times")
+            for (key_id, reason, address), (at, count) in self._refusals.items()
+        ]
+        if self._uncounted_since is not None:
+            entries.append(
+                _entry(self._uncounted_since, None, "", f"{self._uncounted} more, of other keys or addresses")
+            )
+        self._refusals, self._uncounted, self._uncounted_since = {}, 0, None
+        return entries
+
+
+def _entry(at: datetime, key_id: int | None, address: str, detail: str) -> AuditEntry:
+    return AuditEntry(at=at, action="refuse", key_id=key_id, actor="client", origin=address, detail=detail)

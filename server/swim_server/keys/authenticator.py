@@ -1,0 +1,289 @@
+"""The authenticator: may this key connect? Remembers answers, asks once for many, and lets nobody new in unasked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from swim_server.keys.activity import Activity
+from swim_server.keys.audit import AuditEntry
+from swim_server.keys.decision_cache import DecisionCache, Digest
+from swim_server.keys.door import Door
+from swim_server.keys.errors import StoreError, StoreUnavailable
+from swim_server.keys.format import classify
+from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
+from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
+from swim_server.logs import get_logger
+
+T = TypeVar("T")
+_STALE_AFTER_SECONDS = 1.0
+"""How long somebody whose key is remembered waits for a database that doesn't answer."""
+_MOST_LOOKUPS = 3
+"""How often a lookup is repeated because keys were changed meanwhile."""
+_USE_AGAIN = timedelta(hours=1)
+"""A key that only holds old connections counts as used again after so long."""
+
+
+class Store(Protocol):
+    """What the authenticator asks of the key store. Blocking."""
+
+    def find(self, api_key: str) -> KeyRecord | None: ...
+
+    def records(self, key_ids: Iterable[int]) -> dict[int, KeyRecord]: ...
+
+    def touch(self, key_ids: Iterable[int], at: datetime) -> None: ...
+
+    def log_refusals(self, entries: Sequence[AuditEntry]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How the authenticator is doing."""
+
+    problem: str | None
+    """Why keys can't be checked just now; None: they can."""
+    problem_seconds: float | None
+    remembered: int
+    """Answers in memory."""
+    waiting: int
+    queries: int
+    granted: int
+    refused: int
+    unavailable: int
+
+
+class Authenticator:
+    """Answers whether keys are good. Lives on one event loop; the store's calls run in threads of their own."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+        cache_seconds: float = 300,
+        negative_cache_seconds: float = 5,
+        stale_grace_seconds: float = 3600,
+        flush_seconds: float = 10,
+        door: Door | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._monotonic = monotonic
+        self._flush_seconds = flush_seconds
+        self._door = door or Door(monotonic=monotonic)
+        self._cache = DecisionCache(
+            good_seconds=cache_seconds, bad_seconds=negative_cache_seconds, stale_seconds=stale_grace_seconds
+        )
+        self._activity = Activity()
+        self._lookups: dict[Digest, asyncio.Task[KeyRecord | None]] = {}
+        """One for each key that is being asked for, however many wait for it; removed when it is done."""
+        self._changes = 0
+        """How often keys were forgotten: a lookup that began before tells nothing about after."""
+        self._queries = 0
+        self._counts = {Granted: 0, Refused: 0, Unavailable: 0}
+        self._is_away = False
+        """The log has been told that the database is away."""
+        self._log = get_logger("keys")
+
+    # Deciding
+
+    def cached(self, api_key: str | None, address: str | None) -> Decision | None:
+        """Decide without asking the database, or answer None when it must be asked. A decision counts as an attempt."""
+        decision = self._decide_from_memory(api_key, address)
+        return None if decision is None else self._decided(decision, address)
+
+    async def authenticate(self, api_key: str | None, address: str | None) -> Decision:
+        """Decide about a key. Never raises for a bad key or a database that is away.
+
+        Between its return and the moment at which the connection can be found by key id there must be no ``await``:
+        a revocation in between would miss it.
+        """
+        decision = self._decide_from_memory(api_key, address)
+        if decision is None:
+            assert api_key is not None, "a missing key is decided from memory"
+            decision = await self._ask(api_key, address)
+        return self._decided(decision, address)
+
+    async def check(self, key_ids: Iterable[int]) -> dict[int, KeyRecord | None]:
+        """Read what the table says now about keys that hold connections, in one query; None: the key is gone.
+
+        What is remembered of other keys is renewed by the same query. Raises StoreError.
+        """
+        asked = set(key_ids)
+        remembered = self._cache.good_ids(self._monotonic())
+        ids = asked | remembered
+        if not ids:
+            return {}
+        changes = self._changes
+        self._queries += 1
+        records = await self._run(lambda: self._store.records(ids))
+        found = {key_id: records.get(key_id) for key_id in ids}
+        if changes == self._changes:
+            now = self._clock()
+            good = {record.id for record in records.values() if refusal(record, now) is None}
+            self._cache.refresh(found, self._monotonic(), good_ids=good, used_ids=asked)
+        self._use_again(record for key_id, record in records.items() if key_id in asked)
+        return {key_id: found[key_id] for key_id in asked}
+
+    # Keys that changed
+
+    def forget(self, key_id: int) -> None:
+        """Ask the database anew about this key, because it was just changed."""
+        self._changes += 1
+        self._cache.forget(key_id)
+
+    def forget_all(self) -> None:
+        """Ask the database anew about every key."""
+        self._changes += 1
+        self._cache.forget_all()
+
+    # Writing what happened
+
+    def touch(self, key_id: int) -> None:
+        """Note that a key is in use; ``last_used_at`` is written with the next batch."""
+        self._activity.use(key_id)
+
+    def note_refusal(self, refused: Refused, address: str | None) -> None:
+        """Note a connection refused for another reason than its key (a limit), for the audit trail."""
+        self._activity.refuse(refused, address, self._clock())
+
+    async def run(self) -> None:
+        """Write uses and refusals every few seconds, until cancelled; less often while the database is away."""
+        pause = self._flush_seconds
+        while True:
+            await asyncio.sleep(pause)
+            pause = self._flush_seconds if await self.flush() else min(max(pause * 2, 5), 60)
+
+    async def flush(self) -> bool:
+        """Write what waits. Tells whether it could; uses that could not be written wait on, refusals are lost then."""
+        used, refusals = self._activity.take_used(), self._activity.take_refusals()
+        now = self._clock()
+        try:
+            if used:
+                await self._run(lambda: self._store.touch(used, now))
+            if refusals:
+                await self._run(lambda: self._store.log_refusals(refusals))
+        except StoreError:
+            for key_id in used:
+                self._activity.use(key_id)
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Write what waits, if the database answers, and let the threads and connections go."""
+        lookups = list(self._lookups.values())
+        for task in lookups:
+            task.cancel()
+        await asyncio.gather(*lookups, return_exceptions=True)
+        if not self._door.is_resting and await self.flush():
+            await self._run(self._store.close)
+        self._door.close()
+
+    def status(self) -> AuthenticatorStatus:
+        """How it is doing, for ``swimctl status`` and the metrics."""
+        since = self._door.problem_since
+        return AuthenticatorStatus(
+            problem=self._door.problem,
+            problem_seconds=None if since is None else self._monotonic() - since,
+            remembered=len(self._cache),
+            waiting=self._door.waiting,
+            queries=self._queries,
+            granted=self._counts[Granted],
+            refused=self._counts[Refused],
+            unavailable=self._counts[Unavailable],
+        )
+
+    # Within
+
+    def _decide_from_memory(self, api_key: str | None, address: str | None) -> Decision | None:
+        if refused := SHAPE_REFUSALS.get(classify(api_key)):
+            return refused
+        assert api_key is not None, "a missing key has a shape refusal"
+        answer = self._cache.fresh(_digest(api_key), self._monotonic())
+        return None if answer is None else self._judge(answer.record, address)
+
+    async def _ask(self, api_key: str, address: str | None) -> Decision:
+        """Wait for the lookup of this key, whoever began it; remembered answers stand in while it fails."""
+        digest = _digest(api_key)
+        stale = self._cache.stale(digest, self._monotonic())
+        task = self._lookups.get(digest) or self._begin_lookup(digest, api_key)
+        done, _ = await asyncio.wait([task], timeout=None if stale is None else _STALE_AFTER_SECONDS)
+        try:
+            if done:
+                return self._judge(task.result(), address)
+            reason = "no answer yet"
+        except (StoreError, asyncio.CancelledError) as error:
+            reason = error.reason if isinstance(error, StoreUnavailable) else str(error) or "the service is stopping"
+        stale = self._cache.stale(digest, self._monotonic())
+        return Unavailable(reason) if stale is None else self._judge(stale, address)
+
+    def _begin_lookup(self, digest: Digest, api_key: str) -> asyncio.Task[KeyRecord | None]:
+        task = asyncio.get_running_loop().create_task(self._look_up(digest, api_key), name="key lookup")
+        self._lookups[digest] = task
+        task.add_done_callback(lambda done: self._end_lookup(digest, done))
+        return task
+
+    def _end_lookup(self, digest: Digest, task: asyncio.Task[KeyRecord | None]) -> None:
+        self._lookups.pop(digest, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, StoreError):
+            self._log.error("a key could not be looked up", exc_info=error)
+
+    async def _look_up(self, digest: Digest, api_key: str) -> KeyRecord | None:
+        for _ in range(_MOST_LOOKUPS):
+            changes = self._changes
+            self._queries += 1
+            record = await self._run(lambda: self._store.find(api_key))
+            if changes == self._changes:
+                is_good = record is not None and refusal(record, self._clock()) is None
+                self._cache.remember(digest, record, self._monotonic(), is_good=is_good)
+                return record
+        raise StoreUnavailable("keys are changing faster than they can be read")
+
+    def _judge(self, record: KeyRecord | None, address: str | None) -> Decision:
+        """Judge what the table says at this moment: also a remembered record expires on time."""
+        if record is None:
+            return UNKNOWN_KEY
+        return refusal(record, self._clock()) or address_refusal(record, address) or Granted(record)
+
+    def _decided(self, decision: Decision, address: str | None) -> Decision:
+        self._counts[type(decision)] += 1
+        if isinstance(decision, Granted):
+            self._activity.use(decision.key.id)
+        elif isinstance(decision, Refused):
+            self._activity.refuse(decision, address, self._clock())
+        return decision
+
+    def _use_again(self, records: Iterable[KeyRecord]) -> None:
+        now = self._clock()
+        for record in records:
+            if record.last_used_at is None or now - record.last_used_at >= _USE_AGAIN:
+                self._activity.use(record.id)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Go through the door; log when the database goes away and when it is back, not each time it is missed."""
+        try:
+            result = await self._door.run(work)
+        except StoreError as error:
+            if not self._is_away:
+                self._is_away = True
+                self._log.warning(
+                    "keys can't be checked: unknown ones wait, remembered ones stay good", reason=str(error)
+                )
+            raise
+        if self._is_away:
+            self._is_away = False
+            self._log.info("keys can be checked again")
+        return result
+
+
+def _digest(api_key: str) -> Digest:
+    return sha256(api_key.encode()).digest()

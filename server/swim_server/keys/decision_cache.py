@@ -1,0 +1,117 @@
+"""What the database said about keys, remembered for a while. Pure; keys are known by their digests only."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from swim_server.keys.records import KeyRecord
+
+Digest = bytes
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the database said about a key at a moment."""
+
+    record: KeyRecord | None
+    """None: it doesn't know the key."""
+    at: float
+    is_good: bool
+    """The record let its owner in; kept long. Everything else is kept for seconds."""
+
+
+class DecisionCache:
+    """Two bounded memories, so that a flood of bad keys can't push the good ones out."""
+
+    def __init__(
+        self,
+        *,
+        good_seconds: float,
+        bad_seconds: float,
+        stale_seconds: float,
+        good_limit: int = 50_000,
+        bad_limit: int = 10_000,
+    ) -> None:
+        self.good_seconds = good_seconds
+        self.bad_seconds = bad_seconds
+        self.stale_seconds = stale_seconds
+        """How long, after ``good_seconds``, a good answer may still stand in while the database is away."""
+        self.good_limit = good_limit
+        self.bad_limit = bad_limit
+        self._good: OrderedDict[Digest, Answer] = OrderedDict()
+        self._bad: OrderedDict[Digest, Answer] = OrderedDict()
+        self._digests: dict[int, Digest] = {}
+        """Of the good ones, by key id."""
+
+    def __len__(self) -> int:
+        return len(self._good) + len(self._bad)
+
+    def fresh(self, digest: Digest, now: float) -> Answer | None:
+        """An answer that is young enough to be given without asking."""
+        answer = self._good.get(digest)
+        if answer is not None:
+            return answer if now - answer.at < self.good_seconds else None
+        answer = self._bad.get(digest)
+        return answer if answer is not None and now - answer.at < self.bad_seconds else None
+
+    def stale(self, digest: Digest, now: float) -> KeyRecord | None:
+        """A good answer that may stand in while the database is away."""
+        answer = self._good.get(digest)
+        if answer is None or now - answer.at >= self.good_seconds + self.stale_seconds:
+            return None
+        return answer.record
+
+    def remember(self, digest: Digest, record: KeyRecord | None, now: float, *, is_good: bool) -> None:
+        """Keep an answer; the oldest one goes when there are too many."""
+        self._drop(digest)
+        answer = Answer(record, now, is_good)
+        if is_good and record is not None:
+            self._good[digest] = answer
+            self._digests[record.id] = digest
+            if len(self._good) > self.good_limit:
+                self._drop(next(iter(self._good)))
+        else:
+            self._bad[digest] = answer
+            if len(self._bad) > self.bad_limit:
+                self._bad.popitem(last=False)
+
+    def refresh(
+        self, found: Mapping[int, KeyRecord | None], now: float, *, good_ids: Collection[int], used_ids: Collection[int]
+    ) -> None:
+        """Take over what a query by ids just told. ``good_ids``: those whose records let their owners in.
+
+        Only answers about ``used_ids``, keys that hold connections, become young again; the others age on.
+        """
+        for key_id, record in found.items():
+            digest = self._digests.get(key_id)
+            if digest is not None:
+                at = now if key_id in used_ids else self._good[digest].at
+                self.remember(digest, record, at, is_good=key_id in good_ids)
+
+    def forget(self, key_id: int) -> None:
+        """Drop what is known of a key, and every bad answer: one of them may be about this key before it was made."""
+        digest = self._digests.get(key_id)
+        if digest is not None:
+            self._drop(digest)
+        self._bad.clear()
+
+    def forget_all(self) -> None:
+        """Drop everything."""
+        self._good.clear()
+        self._bad.clear()
+        self._digests.clear()
+
+    def good_ids(self, now: float) -> set[int]:
+        """The ids of the keys whose good answers may still be given; those that may not are dropped."""
+        limit = self.good_seconds + self.stale_seconds
+        for digest in [digest for digest, answer in self._good.items() if now - answer.at >= limit]:
+            self._drop(digest)
+        return set(self._digests)
+
+    def _drop(self, digest: Digest) -> None:
+        self._bad.pop(digest, None)
+        answer = self._good.pop(digest, None)
+        if answer is not None and answer.record is not None and self._digests.get(answer.record.id) == digest:
+            del self._digests[answer.record.id]

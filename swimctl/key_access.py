@@ -1,0 +1,149 @@
+"""The key store as commands use it: opened from the configuration, its errors told to people, the daemon told of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, NotFound, WrongUsage
+
+if TYPE_CHECKING:
+    from swim_server.keys.records import KeyRecord
+    from swim_server.keys.store import KeyStore
+    from swimctl.invocation import Invocation
+
+PATIENCE_SECONDS = 30
+"""How long a command repeats what a server refuses because it is waking up or busy."""
+
+
+def utc_now() -> datetime:
+    """The clock of every command."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def open_store(invocation: Invocation) -> Iterator[KeyStore]:
+    """Open the configured key store for one command. Raises CommandError for whatever goes wrong with it."""
+    import secrets
+
+    from swim_server.keys.errors import StoreError, StoreUnavailable
+    from swim_server.keys.opening import open_database
+    from swim_server.keys.store import KeyStore
+
+    messages = invocation.messages()
+
+    def tell(error: StoreUnavailable, seconds: float) -> None:
+        messages.line(f"{error}; trying again in {seconds:.0f} s")
+
+    config = invocation.load_config().config
+    home = invocation.home
+    home.prepare()
+    try:
+        database = open_database(config.database, home.database, patience_seconds=PATIENCE_SECONDS, on_repeat=tell)
+        store = KeyStore(database, clock=utc_now, randbytes=secrets.token_bytes)
+        try:
+            yield store
+        finally:
+            store.close()
+    except StoreError as error:
+        raise explain(error) from error
+
+
+def explain(error: Exception) -> CommandError:
+    """Tell a person what an error of the key store means for them."""
+    from swim_server.keys.errors import InvalidKeyField, KeyNotFound, KeyUnusable, StoreMisconfigured
+
+    if isinstance(error, KeyNotFound):
+        return NotFound(f"no key has the id {error.key_id}", "see: swimctl keys list")
+    if isinstance(error, InvalidKeyField):
+        return WrongUsage(str(error))
+    if isinstance(error, KeyUnusable):
+        problem = f"key {error.key_id} is {error.state} and can't be {error.wish}"
+        return CommandFailed(problem, "make a new one with: swimctl keys create")
+    if isinstance(error, StoreMisconfigured):
+        return CommandFailed(error.problem, error.remedy or None)
+    return CommandFailed(str(error))
+
+
+def warn_if_unaudited(invocation: Invocation, store: KeyStore) -> None:
+    """Say so when a change left no line in the audit trail."""
+    if not store.is_audited:
+        messages = invocation.messages()
+        messages.line("warning: this change is not in the audit trail, its table swim_audit_log is missing or differs")
+        messages.line("add it with: swimctl db upgrade")
+
+
+def announce_changes(invocation: Invocation, key_ids: Sequence[int]) -> int | None:
+    """Tell a running daemon which keys changed; answers how many live connections it closed. None: no daemon runs.
+
+    Raises CommandFailed when a daemon runs but can't be told: the change is stored, and the daemon finds it by itself
+    within ``auth.recheck_seconds``.
+    """
+    if not invocation.home.lockfile.exists():
+        return None
+    try:
+        with invocation.connect() as daemon:
+            return sum(int(daemon.call("key_changed", {"key_id": key_id})["closed"]) for key_id in key_ids)
+    except DaemonNotRunning:
+        return None
+    except (CommandError, OSError) as error:
+        problem = error.problem if isinstance(error, CommandError) else str(error)
+        raise CommandFailed(
+            f"the change is stored, but the daemon could not be told: {problem}",
+            "it finds out by itself within auth.recheck_seconds; see: swimctl status",
+        ) from error
+
+
+def live_connections(invocation: Invocation) -> dict[int, int] | None:
+    """How many connections each key holds just now. None: no daemon runs, or it can't be asked."""
+    answer = _ask_daemon(invocation, "live_keys", {})
+    return None if answer is None else {int(key_id): int(count) for key_id, count in answer.items()}
+
+
+def connections_of(invocation: Invocation, key_id: int) -> list[dict[str, Any]] | None:
+    """The connections that one key holds just now. None: no daemon runs, or it can't be asked."""
+    answer = _ask_daemon(invocation, "connections", {"key_id": key_id})
+    return None if answer is None else list(answer["connections"])
+
+
+def key_document(record: KeyRecord, now: datetime, live: int | None) -> dict[str, Any]:
+    """A key as commands show it: everything that is known but the key."""
+    from swim_server.keys.permissions import state_of
+
+    return {
+        "id": record.id,
+        "hint": record.hint,
+        "tier": record.unknown_tier or record.tier.value,
+        "owner_name": record.owner_name,
+        "state": state_of(record, now).value,
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+        "last_used_at": record.last_used_at,
+        "live_connections": live,
+        "owner_email": record.owner_email,
+        "description": record.description,
+        "is_active": record.is_active,
+        "ip_whitelist": record.ip_whitelist,
+        "source_id": record.source_id,
+        "can_write": record.can_write,
+        "allowed_sources": record.allowed_sources,
+        "owner_cid": record.owner_cid,
+        "stored": "plain" if record.is_plaintext else "hashed",
+    }
+
+
+def _ask_daemon(invocation: Invocation, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    if not invocation.home.lockfile.exists():
+        return None
+    try:
+        with invocation.connect() as daemon:
+            answer: dict[str, Any] = daemon.call(method, params)
+            return answer
+    except DaemonNotRunning:
+        return None
+    except (CommandError, OSError) as error:
+        problem = error.problem if isinstance(error, CommandError) else str(error)
+        invocation.messages().line(f"warning: live connections are not known: {problem}")
+        return None
