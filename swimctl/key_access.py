@@ -1,4 +1,4 @@
-"""The key store as commands use it: opened from the configuration, its errors told to people, the daemon told of changes."""
+"""The key store as commands use it: opened as configured, its errors told to people, the daemon told of changes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, NotFou
 if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
     from swim_server.keys.store import KeyStore
+
     from swimctl.invocation import Invocation
 
 PATIENCE_SECONDS = 30

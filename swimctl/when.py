@@ -1,4 +1,4 @@
-"""Moments as people write them: ``90d`` from now, ``2027-01-31``, ``2027-01-31T12:00:00Z``, ``now``, ``never``. Pure."""
+"""Moments as people write them: ``90d`` from now, ``2027-01-31``, ``2027-01-31T12:00Z``, ``now``, ``never``. Pure."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import platform
 import ssl as ssl_module
@@ -97,7 +98,7 @@ class Opener:
             raise self._refused(error) from None
         except (InvalidHandshake, EOFError) as error:
             raise NotOpened(self.redact(f"no WebSocket answers there: {error}")) from None
-        except TimeoutError:
+        except (TimeoutError, asyncio.TimeoutError):  # two classes before Python 3.11
             raise NotOpened(f"no answer within {self._timeout_seconds:g} s") from None
         except OSError as error:
             raise NotOpened(error.strerror or str(error) or type(error).__name__) from None

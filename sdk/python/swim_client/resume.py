@@ -39,6 +39,8 @@ class Progress:
     def __init__(self, after: Optional[EventId] = None, *, is_enabled: bool = True) -> None:
         self.baseline = after
         self.point = after
+        self.asked: Optional[EventId] = None
+        """Where this connection's subscription was to go on from; tells a gap's beginning."""
         self.can_resume = False
         """Whether the server at hand keeps history for its clients; the former one doesn't."""
         self._is_enabled = is_enabled
@@ -61,6 +63,11 @@ class Progress:
         self.can_resume = self._is_enabled and data.get("resume") is True
         self._is_subscribed = self._is_live = self._gap_told = False
         self._target = self._heartbeat = None
+
+    def begins_after(self, event_id: Optional[EventId]) -> None:
+        """The program names the last event it knows; what was seen since counts more."""
+        if self.point is None and event_id is not None:
+            self.baseline = self.point = event_id
 
     def awaits_from(self, last_event_id: object) -> None:
         """Owe the program what comes after this id, if nothing older is owed: it wants the stream from now on."""
@@ -113,8 +120,10 @@ class Progress:
 
     def no_history(self) -> Optional[str]:
         """The server at hand can't resume. Returns why there is a gap, or None when nothing was owed."""
-        owed = self._is_enabled and self.point is not None and not self.can_resume
-        return self._tell_once("this server can't send what was missed") if owed else None
+        if not self._is_enabled or self.point is None or self.can_resume:
+            return None
+        self.point = None
+        return self._tell_once("this server can't send what was missed")
 
     def _begin_anew(self, point: Optional[EventId]) -> None:
         self.baseline = None

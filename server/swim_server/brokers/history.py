@@ -118,7 +118,9 @@ class History:
     def look_after(self, *, is_suspect: bool) -> None:
         """Notice a file that was replaced under us, or damaged; keep the write-ahead log short."""
         if self._connection is not None and _identity(self.path) != self._identity:
-            _log.error("history was replaced or removed while in use: going on with what is there now", path=str(self.path))
+            _log.error(
+                "history was replaced or removed while in use: going on with what is there now", path=str(self.path)
+            )
             self._let_go()
         self._on_sound_file(history_file.verify if is_suspect else self._shorten_wal)
 
@@ -193,7 +195,9 @@ class History:
         with transaction(connection):
             connection.execute("INSERT OR REPLACE INTO holes (up_to, after, reason, at_ms) VALUES (?, ?, ?, ?)", row)
         if reason != BEGUN:
-            _log.warning("history has a gap, clients that resume from before it are told", reason=reason, up_to=str(up_to))
+            _log.warning(
+                "history has a gap, clients that resume from before it are told", reason=reason, up_to=str(up_to)
+            )
 
     def _append(self, connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]]) -> Appended:
         now_ms = self._now_ms()
@@ -203,7 +207,9 @@ class History:
             draft = Draft(newest, now_ms, find_known(connection, calls, now_ms))
             answers = [draft.add(call) for call in calls]
             if draft.events:
-                connection.executemany(_INSERT, [(event.id.to_integer(), event.type, event.wire) for event in draft.events])
+                connection.executemany(
+                    _INSERT, [(event.id.to_integer(), event.type, event.wire) for event in draft.events]
+                )
             if draft.names:
                 names = [(event_id.to_integer(), digest) for digest, event_id in draft.names.items()]
                 connection.executemany(_INSERT_EVENT_ID, names)

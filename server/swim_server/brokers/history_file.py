@@ -31,7 +31,7 @@ _SCHEMA = (
     # The newest id of each type that retention has removed.
     "CREATE TABLE pruned (type TEXT PRIMARY KEY, up_to INTEGER NOT NULL) WITHOUT ROWID",
     # after < id <= up_to: events that may once have been handed out and are not here.
-    "CREATE TABLE holes (up_to INTEGER PRIMARY KEY, after INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL)",
+    "CREATE TABLE holes (up_to INTEGER PRIMARY KEY, after INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER)",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
@@ -158,7 +158,9 @@ def unavailable(error: sqlite3.Error | OSError, path: Path) -> BrokerUnavailable
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             reason = f"another program holds {path} locked: end it"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            reason = f"{path} can't be opened or written: check its folder's permissions and whether its disk is read-only"
+            reason = (
+                f"{path} can't be opened or written: check its folder's permissions and whether its disk is read-only"
+            )
         case sqlite3.SQLITE_IOERR:
             return DiskTrouble(f"the disk of {path} has trouble ({error}): check its free space and the system's log")
         case _:

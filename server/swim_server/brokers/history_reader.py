@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,16 +14,18 @@ from swim_server.protocol.events import Event
 
 MAX_PAGE_EVENTS = 10_000
 MAX_PAGE_BYTES = 4 * 1024 * 1024
-SCAN_EVENTS = 20_000
-"""Looked at for one page, so that types which are rare don't hold a thread for long."""
+SCANNED_PER_EVENT = 8
+MIN_SCANNED = 2000
+"""So many stored events are looked at for one page at most: types which are rare don't hold a thread for long."""
 
 _END = (1 << 63) - 1
-_OF_TYPES = "(:types IS NULL OR type IN (SELECT value FROM json_each(:types)))"
-_PAGE = f"SELECT id, type, wire FROM events WHERE id > :after AND id <= :until AND {_OF_TYPES} ORDER BY id LIMIT :limit"
-_LAST = f"SELECT id, type, wire FROM events WHERE id < :before AND {_OF_TYPES} ORDER BY id DESC LIMIT :limit"
+_ROWS = "SELECT id, type, wire FROM events"
+_OF_TYPES = "type IN (SELECT value FROM json_each(:types))"
+_PAGE = "id > :after AND id <= :until ORDER BY id LIMIT :limit"
+_LAST = "id < :before ORDER BY id DESC LIMIT :limit"
 _SCANNED = "SELECT id FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"
 _GAP = f"""
-    SELECT EXISTS (SELECT 1 FROM pruned WHERE up_to > :after AND {_OF_TYPES})
+    SELECT EXISTS (SELECT 1 FROM pruned WHERE up_to > :after AND (:types IS NULL OR {_OF_TYPES}))
         OR EXISTS (SELECT 1 FROM holes WHERE up_to > :after AND (reason != 'begun' OR :is_event))
 """
 _SPAN = "SELECT min(id), max(id) FROM events"
@@ -44,8 +45,9 @@ class HistoryReader:
         """Read the stored events behind ``after``: at most ``limit``, and about 4 MiB."""
         with self._moment():
             end = self._end(until)
-            stop = self._scan_end(after, end, types)
-            events, is_full = self._fetch(after, stop, types, min(limit, MAX_PAGE_EVENTS))
+            limit = min(limit, MAX_PAGE_EVENTS)
+            stop = end if types is None else self._scan_end(after, end, max(MIN_SCANNED, SCANNED_PER_EVENT * limit))
+            events, is_full = self._fetch(after, stop, types, limit)
             next_after = events[-1].id if is_full else EventId.from_integer(stop)
             is_last = not is_full and stop == end
             return Page(events, max(after, next_after), is_last, self._has_gap(after, types))
@@ -53,7 +55,7 @@ class HistoryReader:
     def last(self, count: int, types: Collection[str] | None, before: EventId | None) -> list[Event]:
         """Read the newest events, oldest first."""
         values = {"before": _packed(before, _END), "types": _listed(types), "limit": count}
-        events = [_event(row) for row in self._connection.execute(_LAST, values)]
+        events = [_event(row) for row in self._connection.execute(_select(_LAST, types), values)]
         events.reverse()
         return events
 
@@ -83,13 +85,13 @@ class HistoryReader:
 
     def _end(self, until: EventId | None) -> int:
         """The newest stored id that is asked for."""
-        newest = self._connection.execute("SELECT max(id) FROM events WHERE id <= ?", (_packed(until, _END),)).fetchone()
+        newest = self._connection.execute(
+            "SELECT max(id) FROM events WHERE id <= ?", (_packed(until, _END),)
+        ).fetchone()
         return newest[0] or 0
 
-    def _scan_end(self, after: EventId, end: int, types: Collection[str] | None) -> int:
-        if types is None:
-            return end
-        found = self._connection.execute(_SCANNED, (after.to_integer(), end, SCAN_EVENTS)).fetchone()
+    def _scan_end(self, after: EventId, end: int, count: int) -> int:
+        found = self._connection.execute(_SCANNED, (after.to_integer(), end, count - 1)).fetchone()
         return end if found is None else int(found[0])
 
     def _fetch(self, after: EventId, stop: int, types: Collection[str] | None, limit: int) -> tuple[list[Event], bool]:
@@ -97,7 +99,7 @@ class HistoryReader:
         values = {"after": after.to_integer(), "until": stop, "types": _listed(types), "limit": limit + 1}
         events: list[Event] = []
         size = 0
-        for row in self._connection.execute(_PAGE, values):
+        for row in self._connection.execute(_select(_PAGE, types), values):
             if events and (len(events) == limit or size + len(row[2]) > MAX_PAGE_BYTES):
                 return events, True
             events.append(_event(row))
@@ -108,6 +110,10 @@ class HistoryReader:
         is_event = after != ZERO and after.sequence != MAX_SEQUENCE
         values = {"after": after.to_integer(), "types": _listed(types), "is_event": is_event}
         return bool(self._connection.execute(_GAP, values).fetchone()[0])
+
+
+def _select(range_and_order: str, types: Collection[str] | None) -> str:
+    return f"{_ROWS} WHERE {range_and_order}" if types is None else f"{_ROWS} WHERE {_OF_TYPES} AND {range_and_order}"
 
 
 def _event(row: tuple[int, str, bytes]) -> Event:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from swim_server.brokers import history_file
-from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, InvalidEvent, Page, Published
+from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published
 from swim_server.brokers.history import History
 from swim_server.brokers.history_file import DiskTrouble, Synchronous
+from swim_server.brokers.pending import Call, Pending
 from swim_server.brokers.reader_pool import ReaderPool
 from swim_server.brokers.retention import Retention
 from swim_server.logs import get_logger
@@ -25,18 +27,22 @@ from swim_server.protocol.events import Event, NewEvent
 COMMIT_EVENTS = 1000
 """About so many go into one commit; a single call is never divided."""
 PENDING_EVENTS = 20_000
-"""When so many wait, further publishers wait too, in the order in which they came."""
 TICK_SECONDS = 0.25
 """How often retention, the write-ahead log and other processes' events are looked after."""
+QUICK_COUNT_SECONDS = 0.05
+"""A history that is counted this quickly is counted anew whenever somebody asks."""
 
 _log = get_logger("broker")
 T = TypeVar("T")
 
 
 class Counters(msgspec.Struct):
-    """What the broker has done since it was opened."""
+    """What the broker has done since it was made."""
 
     events_published: int = 0
+    """New ones, as the publishers count them."""
+    events_stored: int = 0
+    """New ones, as history counts them: a large batch of positions is several."""
     duplicates: int = 0
     commits: int = 0
     failures: int = 0
@@ -45,21 +51,12 @@ class Counters(msgspec.Struct):
     last_commit_seconds: float = 0.0
 
 
-class _Call:
-    """One ``publish`` that waits for its commit."""
-
-    __slots__ = ("events", "waiter")
-
-    def __init__(self, events: Sequence[NewEvent], waiter: asyncio.Future[list[Published]]) -> None:
-        self.events = events
-        self.waiter = waiter
-
-
 class LocalBroker:
     """Keeps history in one file. An acknowledged event survives the death of the process at any moment.
 
-    ``synchronous="full"`` makes it survive a power cut too. With ``normal`` the last moments before one may be
-    missing; clients that resume over it are told of a gap.
+    ``synchronous="full"`` makes it survive a power cut too, at one fsync a commit. With ``normal`` the last moments
+    before one may be missing; clients that resume over it are told of a gap. Several processes may have the same
+    file open, as in a restart: ids stay in one order, and each hands on the others' events too.
     """
 
     def __init__(
@@ -85,24 +82,22 @@ class LocalBroker:
             boot_id=boot_id,
         )
         self._newest = ZERO
-        self._deliver: Deliver = _deliver_nowhere
-        self._writer: Executor = ThreadPoolExecutor(1, thread_name_prefix="history-writer")
-        self._caretaker: Executor = ThreadPoolExecutor(1, thread_name_prefix="history-checkpoint")
+        self._deliver: Deliver | None = None
+        self._pending = Pending(PENDING_EVENTS)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="history-writer")
+        self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix="history-checkpoint")
         self._readers = ReaderPool(path, lambda: self._history.generation)
-        self._pending: list[_Call] = []
-        self._pending_events = 0
-        self._entrance = asyncio.Lock()
-        """Held by the publisher that waits for room; the others queue behind it in order."""
-        self._room = asyncio.Event()
-        self._wake = asyncio.Event()
-        self._is_tick_due = False
-        self._is_behind = False
-        """Retention has more to do than it has done."""
-        self._is_closing = False
         self._committer_task: asyncio.Task[None] | None = None
         self._checkpoint_waiter: asyncio.Future[None] | None = None
+        self._checkpointed = (0, 0)
+        """Commits and removals up to the last checkpoint."""
+        self._closing_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._closed_waiter: asyncio.Future[None] | None = None
+        self._is_tick_due = False
+        self._is_behind = False
+        """Retention has more to let go of."""
+        self._count: tuple[int, float] | None = None
+        """How many events more than ``stored - pruned`` history holds, and how long counting took."""
 
     @property
     def newest_id(self) -> EventId:
@@ -110,7 +105,7 @@ class LocalBroker:
         return self._newest
 
     async def open(self, deliver: Deliver) -> None:
-        """Open history, or begin one. Raises BrokerUnavailable.
+        """Open history, or begin one. A damaged one is set aside; raises BrokerUnavailable where it can't be made.
 
         Where only space is missing it opens later by itself; until then publishing and reading raise.
         """
@@ -127,17 +122,9 @@ class LocalBroker:
         """Store, then deliver, then answer. Cancelled before its commit began, a call leaves nothing behind."""
         if not events:
             return []
-        call = _Call(tuple(events), asyncio.get_running_loop().create_future())
-        async with self._entrance:
-            while self._pending_events >= PENDING_EVENTS and not self._is_closing:
-                self._room.clear()
-                await self._room.wait()
-            if self._is_closing or self._committer_task is None:
-                raise BrokerUnavailable("it is closed")
-            self._pending.append(call)
-            self._pending_events += len(call.events)
-            self._wake.set()
-        return await call.waiter
+        if self._committer_task is None:
+            raise BrokerUnavailable("it is not open")
+        return await self._pending.put(tuple(events))
 
     async def read(
         self,
@@ -147,132 +134,166 @@ class LocalBroker:
         types: Collection[str] | None = None,
         limit: int = 500,
     ) -> Page:
-        """Read a page of at most ``limit`` events and 4 MiB."""
-        return await self._read(lambda reader: reader.page(after, until, types, max(limit, 1)))
+        """Read a page: at most ``limit`` events, and about 4 MiB."""
+        return await self._readers.read(lambda reader: reader.page(after, until, types, max(limit, 1)))
 
     async def read_last(
         self, count: int, *, types: Collection[str] | None = None, before: EventId | None = None
     ) -> list[Event]:
         """Read the newest ``count`` events, all of them into memory."""
-        return await self._read(lambda reader: reader.last(max(count, 0), types, before))
+        return await self._readers.read(lambda reader: reader.last(max(count, 0), types, before))
 
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
         """Tell whether an event after ``after`` may be gone: exact to the event for what retention removed."""
-        return after > self._newest or await self._read(lambda reader: reader.has_gap(after, types))
+        return after > self._newest or await self._readers.read(lambda reader: reader.has_gap(after, types))
 
     async def span(self) -> HistorySpan:
-        """Tell what history holds; of a large one, the number of events is carried on rather than counted anew."""
-        oldest, newest = await self._read(lambda reader: reader.span())
-        return HistorySpan(oldest, newest, await self._count_events(), await self._readers.run(self._size_bytes))
+        """Tell what history holds. A large one is counted once, and its count carried on."""
+        oldest, newest = await self._readers.read(lambda reader: reader.span())
+        events = await self._count_events()
+        return HistorySpan(oldest, newest, events, await self._readers.read(lambda _: _size_bytes(self.path)))
 
     async def close(self) -> None:
-        """Store what is pending, deliver it, let go of the file. Idempotent, and safe to call at once twice."""
-        if self._closed_waiter is None:
-            self._closed_waiter = asyncio.ensure_future(self._close())
-        await asyncio.shield(self._closed_waiter)
+        """Store what is pending, deliver it, let go of the file. Idempotent, also while it is still closing."""
+        if self._closing_task is None:
+            self._closing_task = asyncio.create_task(self._close(), name="history-closing")
+        await asyncio.shield(self._closing_task)
 
     async def _close(self) -> None:
-        self._is_closing = True
-        self._room.set()
-        self._wake.set()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._pending.close()
         if self._committer_task is not None:
             await self._committer_task
+        if self._timer is not None:
+            self._timer.cancel()
         if self._checkpoint_waiter is not None:
             await asyncio.wait([self._checkpoint_waiter])
         await self._readers.close()
         await self._write(self._history.close)
         self._writer.shutdown(wait=False)
-        self._caretaker.shutdown(wait=False)
+        self._checkpointer.shutdown(wait=False)
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        """Do something in the one thread that writes."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
     async def _run(self) -> None:
-        """Commit whatever waits; between commits, look after the file. Ends when closing and nothing waits."""
-        while self._pending or not self._is_closing:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._pending:
-                await self._commit()
+        """Commit what waits; in between, look after the file. Ends when closed and nothing waits."""
+        while self._pending or not self._pending.is_closed:
+            await self._pending.wake.wait()
+            self._pending.wake.clear()
+            while calls := self._pending.take(COMMIT_EVENTS):
+                stored = await self._commit(calls)
                 if self._is_behind:
-                    await self._prune()
+                    await self._prune(at_least=2 * stored)
             if self._is_tick_due:
                 await self._look_after()
 
-    async def _commit(self) -> None:
-        calls = self._take_pending()
-        if not calls:
-            return
+    async def _commit(self, calls: list[Call]) -> int:
+        """Store the events of these calls, deliver them, answer. Returns how many were stored."""
         started = time.perf_counter()
         try:
             appended = await self._write(lambda: self._history.append([call.events for call in calls]))
         except BrokerUnavailable as error:
-            self.counters.failures += 1
-            _log.error("events can't be stored", reason=error.reason, calls=len(calls))
-            return _refuse(calls, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            self.counters.failures += 1
-            _log.exception("storing events failed", calls=len(calls))
-            return _refuse(calls, BrokerUnavailable(f"an internal error, see the log: {error}"))
+            _log.error("events can't be stored", reason=error.reason)
+            return self._refuse(calls, error)
+        except Exception as error:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+            _log.exception("storing events failed")
+            return self._refuse(calls, BrokerUnavailable(f"an internal error, see the log: {error!r}"))
         self.counters.commits += 1
         self.counters.last_commit_seconds = time.perf_counter() - started
         self._hand_on(appended.events)
         for call, answer in zip(calls, appended.answers, strict=True):
-            self._answer(call, answer)
-        return None
+            if isinstance(answer, list):
+                duplicates = sum(published.duplicate for published in answer)
+                self.counters.duplicates += duplicates
+                self.counters.events_published += len(answer) - duplicates
+            call.answer(answer)
+        return len(appended.events)
 
-    def _take_pending(self) -> list[_Call]:
-        """The oldest calls, about COMMIT_EVENTS together, without those whose caller has gone."""
-        taken: list[_Call] = []
-        count = size = 0
-        for call in self._pending:
-            if size >= COMMIT_EVENTS:
-                break
-            count += 1
-            self._pending_events -= len(call.events)
-            if not call.waiter.done():
-                taken.append(call)
-                size += len(call.events)
-        del self._pending[:count]
-        self._room.set()
-        return taken
+    def _refuse(self, calls: list[Call], error: BrokerUnavailable) -> int:
+        self.counters.failures += 1
+        for call in calls:
+            call.answer(type(error)(error.reason))
+        return 0
 
     def _hand_on(self, events: Sequence[Event]) -> None:
         if not events:
             return
         self._newest = events[-1].id
+        self.counters.events_stored += len(events)
+        assert self._deliver is not None
         try:
             self._deliver(events)
-        except Exception:  # noqa: BLE001 - they are stored: the publishers' answers must not depend on who listens
+        except Exception:  # noqa: BLE001 - they are stored: the publisher's answer must not depend on who listens
             self.counters.failures += 1
             _log.exception("delivering events failed", first=str(events[0].id), events=len(events))
 
-    def _answer(self, call: _Call, answer: list[Published] | InvalidEvent) -> None:
-        if isinstance(answer, list):
-            duplicates = sum(published.duplicate for published in answer)
-            self.counters.duplicates += duplicates
-            self.counters.events_published += len(answer) - duplicates
-        if call.waiter.done():
-            return
-        if isinstance(answer, list):
-            call.waiter.set_result(answer)
-        else:
-            call.waiter.set_exception(answer)
+    def _set_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._is_tick_due = True
+        self._pending.wake.set()
 
     async def _look_after(self) -> None:
         self._is_tick_due = False
+        is_suspect, self._readers.is_suspect = self._readers.is_suspect, False
         try:
-            is_suspect, self._readers.is_suspect = self._readers.is_suspect, False
             await self._write(lambda: self._history.look_after(is_suspect=is_suspect))
             self._hand_on(await self._write(self._history.take_foreign))
             self._newest = max(self._newest, self._history.newest_shown)
-            await self._prune()
-            while self._is_behind and not self._pending and not self._is_closing:
-                await self._prune()
         except BrokerUnavailable as error:
             _log.warning("history can't be looked after just now", reason=error.reason)
         except Exception:  # noqa: BLE001 - the next tick tries again
             self.counters.failures += 1
             _log.exception("looking after history failed")
+        self._is_behind = True
+        while self._is_behind and not self._pending and not self._pending.is_closed:
+            await self._prune()
         self._start_checkpoint()
-        if not self._is_closing:
-            self._set_timer()
+        self._set_timer()
+
+    async def _prune(self, at_least: int = 0) -> None:
+        self._is_behind = False
+        try:
+            self._is_behind = await self._write(lambda: self._history.prune(at_least=at_least))
+        except BrokerUnavailable as error:
+            _log.warning("history can't be pruned just now", reason=error.reason)
+        except Exception:  # noqa: BLE001 - the next tick tries again
+            self.counters.failures += 1
+            _log.exception("pruning history failed")
+        self.counters.events_pruned = self._history.removed
+
+    def _start_checkpoint(self) -> None:
+        written = self.counters.commits, self.counters.events_pruned
+        if written != self._checkpointed and (self._checkpoint_waiter is None or self._checkpoint_waiter.done()):
+            self._checkpointed = written
+            loop = asyncio.get_running_loop()
+            self._checkpoint_waiter = loop.run_in_executor(self._checkpointer, _checkpoint, self.path)
+
+    async def _count_events(self) -> int:
+        changed = self.counters.events_stored - self.counters.events_pruned
+        if self._count is None or self._count[1] <= QUICK_COUNT_SECONDS:
+            started = time.perf_counter()
+            count = await self._readers.read(lambda reader: reader.count())
+            self._count = count - changed, time.perf_counter() - started
+            return count
+        return max(self._count[0] + changed, 0)
+
+
+def _checkpoint(path: Path) -> None:
+    try:
+        history_file.checkpoint(path)
+    except sqlite3.Error as error:
+        _log.warning("history's log can't be written back just now", error=str(error))
+
+
+def _size_bytes(path: Path) -> int:
+    """What the file and its write-ahead log take on the disk."""
+    sizes = 0
+    for suffix in ("", "-wal"):
+        try:
+            sizes += os.stat(f"{path}{suffix}").st_size  # noqa: PTH116 - a name beside the path
+        except OSError:
+            continue
+    return sizes

@@ -25,7 +25,7 @@ from swim_server.config.settings import (
     TierConfig,
     TiersConfig,
 )
-from swim_server.config.source_option import parse_source
+from swim_server.config.source_option import parse_source, parse_sources
 
 __all__ = [
     "AuthConfig",
@@ -56,4 +56,5 @@ __all__ = [
     "load",
     "parse_duration",
     "parse_source",
+    "parse_sources",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -34,6 +34,20 @@ def parse_source(text: str, option: str = "--source") -> SourceConfig:
         raise ConfigError(problems)
     source: SourceConfig = msgspec.convert(values, SourceConfig)
     return source
+
+
+def parse_sources(texts: Sequence[str]) -> list[SourceConfig]:
+    """Parse several. Raises ConfigError with all that is wrong with any of them."""
+    sources: list[SourceConfig] = []
+    problems: list[Problem] = []
+    for text in texts:
+        try:
+            sources.append(parse_source(text))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return sources
 
 
 def _split(text: str) -> tuple[str, list[tuple[str, str]]]:

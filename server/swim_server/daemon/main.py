@@ -12,6 +12,7 @@ from pathlib import Path
 from swim_server import logs
 from swim_server.config import LoadedConfig
 from swim_server.daemon.fingerprint import take_fingerprint
+from swim_server.daemon.handover import Inheritance, Offer, take_offer
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile, LockInfo
 from swim_server.daemon.service import Service
@@ -31,26 +32,40 @@ def serve(
     """
     home.prepare()
     lockfile = Lockfile(home.lockfile)
-    lockfile.acquire()
+    offer = take_offer(os.environ)
+    if offer is None:
+        lockfile.acquire()
+    else:
+        lockfile.adopt(offer.lock)
     os.umask(0o077)
     log_file = loaded.config.logging.file
     stream = Path(log_file).open("a", encoding="utf-8") if log_file else sys.stderr  # noqa: SIM115  # open until the end
     logs.configure(loaded.config.logging.level, loaded.config.logging.format, stream)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(loaded, home, lockfile, ready or _nobody_waits, reload_config))
+        runner.run(_run(loaded, home, lockfile, offer, ready or _nobody_waits, reload_config))
 
 
 async def _run(
     loaded: LoadedConfig,
     home: Home,
     lockfile: Lockfile,
+    offer: Offer | None,
     ready: Callable[[LockInfo], None],
     reload_config: Callable[[], LoadedConfig] | None,
 ) -> None:
-    service = Service(loaded, home, lockfile, take_fingerprint(), reload_config=reload_config)
+    service = Service(
+        loaded,
+        home,
+        lockfile,
+        take_fingerprint(),
+        reload_config=reload_config,
+        inheritance=Inheritance(offer) if offer is not None else None,
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
+    loop.add_signal_handler(signal.SIGHUP, service.request_restart)
+    loop.add_signal_handler(signal.SIGUSR1, service.request_reload)
     await service.run(ready)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.daemon.handover import HandoverFailed
 from swim_server.daemon.status import connections_document, status_document
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.protocol.codes import BadMessage, CloseCode
@@ -17,6 +18,8 @@ from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 if TYPE_CHECKING:
     from swim_server.daemon.service import Service
 
+RESTART_FAILED = -32001
+"""The new process did not come to serve: ``data`` has its exit code and the log's last lines."""
 MAX_EVENTS = 1000
 """Events in one ``publish``."""
 
@@ -31,7 +34,7 @@ class Methods:
         """Make them answer."""
         for name in (
             "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "live_keys",
-            "config", "version",
+            "config", "version", "restart",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
 
@@ -53,6 +56,15 @@ class Methods:
         """Begin the graceful stop; the answer comes before its end."""
         self._service.request_stop()
         return {"stopping": True}
+
+    async def restart(self, params: Mapping[str, Any]) -> Any:
+        """Let the code on disk take over; answers once it serves, or says why it does not."""
+        try:
+            info = await self._service.restart()
+        except HandoverFailed as failed:
+            details = {"exit_code": failed.exit_code, "output": failed.output, "log": str(self._service.home.log)}
+            raise RpcError(RESTART_FAILED, str(failed), details) from None
+        return {"pid": info.pid, "version": info.version, "fingerprint": info.fingerprint, "url": info.url}
 
     async def reload(self, params: Mapping[str, Any]) -> Any:
         """Read the configuration again; answers what has changed and what only a restart would change."""
@@ -104,6 +116,8 @@ class Methods:
         if not isinstance(key_id, int):
             raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
         self._service.authenticator.forget(key_id)
+        if self._service.inheritance is not None:
+            self._service.inheritance.tell("key_changed", key_id=key_id)
         return {"closed": await self._service.key_watch.recheck([key_id])}
 
 

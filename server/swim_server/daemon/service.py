@@ -18,9 +18,10 @@ import psutil
 
 from swim_server import __version__
 from swim_server.brokers.local import LocalBroker
-from swim_server.config import Config, LoadedConfig, SourceConfig, TiersConfig, parse_duration
+from swim_server.config import Config, ConfigError, LoadedConfig, SourceConfig, TiersConfig, parse_duration
 from swim_server.daemon import process
 from swim_server.daemon.fingerprint import Fingerprint
+from swim_server.daemon.handover import Channel, HandoverFailed, Inheritance, hand_over, heed
 from swim_server.daemon.home import Home
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.limits import needed_descriptors, raise_descriptor_limit
@@ -51,9 +52,13 @@ from swim_server.streaming.hub import Hub
 from swim_server.streaming.tasks import Tasks
 from swim_server.streaming.wheel import Wheel
 
-RETRY_FIRST_MS = 500
-RETRY_SPREAD_MS = 3000
-"""Clients that are asked to come back are told moments spread over this."""
+RETRY_FIRST_MS = 100
+RETRY_SPREAD_MS = 1900
+RETRY_STEP_MS = 37
+"""Clients are told moments to come back at that differ from one to the next and cover the spread evenly."""
+MOVES_PER_SECOND = 1000
+MAX_SPREAD_SECONDS = 10.0
+"""So fast, but not longer in all, clients are asked to move to the new process."""
 
 
 class Service:
@@ -67,7 +72,14 @@ class Service:
         fingerprint: Fingerprint,
         *,
         reload_config: Callable[[], LoadedConfig] | None = None,
+        inheritance: Inheritance | None = None,
     ) -> None:
+        self.inheritance = inheritance
+        """What this process takes over from the one before; None when it starts by itself."""
+        self.bound_to = (loaded.config.server.host, loaded.config.server.port)
+        """The configured address of the listening sockets."""
+        self._successor: Channel | None = None
+        self._is_handing_over = False
         self.config: Config = loaded.config
         self.config_files: tuple[Path, ...] = loaded.files
         self.home = home
@@ -176,13 +188,17 @@ class Service:
         self._check_descriptors()
         await self.broker.open(self._deliver)
         self._wire()
-        server = self.config.server
-        port = await self.listeners.listen(server.host, server.port)
-        await self.listeners.listen_locally(self.home.control_socket)
+        left = await self.inheritance.await_go() if self.inheritance is not None else []
+        for tier, key_id in left:
+            self.admission.reserve(tier, key_id)
+        port = await self._listen()
         self.info = msgspec.structs.replace(
-            self.info, url=dialable_url(server.host, port), control=str(self.home.control_socket)
+            self.info, url=dialable_url(self.config.server.host, port), control=str(self.home.control_socket)
         )
         self.lockfile.write(self.info)
+        if self.inheritance is not None:
+            self.inheritance.say_serving(self.info)
+            self.tasks.start(self.inheritance.follow(self.admission, left))
         self.log.info(
             "serving",
             url=self.info.url,
@@ -191,6 +207,18 @@ class Service:
             pid=self.info.pid,
             home=str(self.home.path),
         )
+
+    async def _listen(self) -> int:
+        """Open the doors: with the sockets of the process before, if they still are what is configured."""
+        server = self.config.server
+        inherited = self.inheritance.sockets(server.host, server.port) if self.inheritance is not None else None
+        if inherited is None:
+            port = await self.listeners.listen(server.host, server.port)
+        else:
+            port = await self.listeners.adopt(inherited)
+        await self.listeners.listen_locally(self.home.control_socket)
+        self.bound_to = (server.host, port)
+        return port
 
     def _deliver(self, events: Any) -> None:
         self.hub.deliver(events)
@@ -213,10 +241,23 @@ class Service:
             for task in done - {stop}:
                 task.result()
                 raise AssertionError("none of these ends by itself")
+            self.log.info("leaving" if self._successor is not None else "stopping")
+            await self._leave()
         finally:
             for task in (*running, stop):
                 task.cancel()
             await asyncio.gather(*running, stop, return_exceptions=True)
+
+    async def _leave(self) -> None:
+        """Accept nobody any more and ask each client to come back; to the process that follows, if there is one."""
+        self.listeners.close()
+        if self._successor is None:
+            self.gateway.is_draining = True
+            await self.stop_sources()
+            await self._drain(spread_seconds=0)
+        else:
+            self.tasks.start(heed(self, self._successor))
+            await self._drain(spread_seconds=min(len(self.gateway.endpoints) / MOVES_PER_SECOND, MAX_SPREAD_SECONDS))
 
     def start_sources(self) -> None:
         """Let the sources of the configuration publish."""
@@ -238,40 +279,70 @@ class Service:
         self.start_sources()
 
     async def _shut_down(self) -> None:
-        """Stop accepting, ask each client to come back later, wait with a limit, store what is pending, let go."""
-        self.log.info("stopping")
+        """Store what is pending and let go of everything, in order."""
         if self.is_wired:
-            self.gateway.is_draining = True
             self.listeners.close()
+            for endpoint in list(self.gateway.endpoints):
+                endpoint.abort()
             await self.stop_sources()
-            await self._drain()
-            self.listeners.remove_socket(self.home.control_socket)
+            if self._successor is None:
+                self.listeners.remove_socket(self.home.control_socket)
         await self.tasks.close()
         await self.broker.close()
         await self.authenticator.close()
-        self.lockfile.release()
+        if self._successor is not None:
+            await self._successor.close()
+        self.lockfile.release(keep_lock=self._successor is not None)
         self.log.info("stopped")
 
-    async def _drain(self) -> None:
-        """Close every client with 1012 and a moment of its own to come back at; drop who doesn't answer in time."""
-        gateway = self.gateway
-        endpoints = list(gateway.endpoints)
-        for number, endpoint in enumerate(endpoints):
-            retry_ms = RETRY_FIRST_MS + RETRY_SPREAD_MS * number // len(endpoints)
-            endpoint.close(CloseCode.SERVICE_RESTART, f"the service stops; retry_ms={retry_ms}")
-            if number % CLOSES_PER_TURN == 0:
-                await asyncio.sleep(0)
+    async def _drain(self, *, spread_seconds: float) -> None:
+        """Close every client with 1012 and a moment of its own to come back at; drop who doesn't answer in time.
+
+        With a spread the closes themselves are paced, and clients that come meanwhile are asked to move too.
+        """
+        gateway, started = self.gateway, time.monotonic()
+        number = 0
+        while endpoints := [each for each in gateway.endpoints if each.is_open]:
+            for position, endpoint in enumerate(endpoints):
+                retry_ms = RETRY_FIRST_MS + number * RETRY_STEP_MS % RETRY_SPREAD_MS
+                endpoint.close(CloseCode.SERVICE_RESTART, f"the service restarts; retry_ms={retry_ms}")
+                number += 1
+                if number % CLOSES_PER_TURN == 0:
+                    due = started + spread_seconds * (position + 1) / len(endpoints)
+                    await asyncio.sleep(max(due - time.monotonic(), 0))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(gateway.close_timeout_seconds):
                 await gateway.all_gone()
-        for endpoint in list(gateway.endpoints):
-            endpoint.abort()
 
     # What others ask of it.
 
     def request_stop(self) -> None:
         """Let ``run`` come to its end. Idempotent; safe from a signal handler of the loop."""
         self._stop_requested.set()
+
+    async def restart(self) -> LockInfo:
+        """Let the code on disk take over; this process then leaves. Raises HandoverFailed, with nothing changed."""
+        if self._is_handing_over or self._stop_requested.is_set():
+            raise HandoverFailed("is not started: a restart or stop is under way", None, [])
+        self._is_handing_over = True
+        self.log.info("starting the code on disk beside this process")
+        try:
+            info, self._successor = await hand_over(self)
+        except HandoverFailed as failed:
+            self.log.error("restart failed; this process goes on", reason=str(failed), output=failed.output)
+            raise
+        finally:
+            self._is_handing_over = False
+        self._stop_requested.set()
+        return info
+
+    def request_restart(self) -> None:
+        """Restart, for those who can only signal; how it went stands in the log."""
+        self.tasks.start(self._restart_quietly())
+
+    async def _restart_quietly(self) -> None:
+        with contextlib.suppress(HandoverFailed):
+            await self.restart()
 
     async def reload(self) -> dict[str, Any]:
         """Read the configuration again and apply what can be applied to a living service."""
@@ -281,6 +352,16 @@ class Service:
             return {"changed": [], "needs_restart": []}
         loaded = await asyncio.to_thread(self._reload_config)
         return await apply(self, loaded)
+
+    def request_reload(self) -> None:
+        """Reload, for those who can only signal; how it went stands in the log."""
+        self.tasks.start(self._reload_quietly())
+
+    async def _reload_quietly(self) -> None:
+        try:
+            await self.reload()
+        except ConfigError as error:
+            self.log.error("configuration not read: nothing is changed", reason=str(error))
 
     def source_statuses(self) -> list[SourceStatus]:
         """Every source's own account of itself."""

@@ -20,6 +20,7 @@ ARRIVAL_NM = 5.0
 """An arrival is on the ground no farther than this from the filed destination."""
 FIELD_NM = 5.0
 """An airfield no farther than this tells how high the ground is."""
+MAX_ELEVATION_ERROR_FT = 3_000
 MAX_FIELD_FT = 16_000
 """No airfield lies higher: what stands still above is a simulator that is paused."""
 
@@ -47,7 +48,9 @@ def judge(
 ) -> Judgement:
     """Judge the newest report of an aircraft against what was known and the report before."""
     if before is not None and is_jump(before, now):
-        return first_judgement(None, now, plan, airfields)
+        judgement = first_judgement(None, now, plan, airfields)
+        was_in_air = footing is Footing.AIRBORNE and judgement.footing is Footing.UNKNOWN
+        return Judgement(Footing.AIRBORNE, None) if was_in_air else judgement
     if footing is Footing.GROUND and ground_ft is not None:
         return _judge_on_ground(ground_ft, before, now, plan, airfields)
     if footing is Footing.AIRBORNE:
@@ -68,6 +71,8 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
     height = altitude - field.elevation_ft
     is_low = -300 <= height <= (60 if is_rotorcraft(plan.aircraft) else 150)
     if abs(height) <= 40 or (is_low and speed <= SLOW_KTS) or _stands_still(before, now):
+        return Judgement(Footing.GROUND, altitude)
+    if _taxies(before, now, plan) and abs(height) <= MAX_ELEVATION_ERROR_FT:
         return Judgement(Footing.GROUND, altitude)
     if height >= 300 and speed >= 50:
         return Judgement(Footing.AIRBORNE, None)
@@ -165,12 +170,11 @@ def _landed_ms(height_ft: float, before: Report | None, now: Report, plan: Plan)
         return now.at_ms
     if before is None or not is_level(before, now, 40):
         return None
-    if _was(now, 40) and abs(height_ft) <= 150 and _was(before, 100):
+    if _was(now, 40) and -400 <= height_ft <= 100 and _was(before, 100):
         return before.at_ms if _was(before, SLOW_KTS) else now.at_ms
     if _was(before, SLOW_KTS) and -400 <= height_ft <= 120:
         return before.at_ms
-    # The elevation on record may be far off: level and at taxi speed twice, but moving, is on the ground all the same.
-    if _is_taxiing(before) and _is_taxiing(now) and is_level(before, now, 20) and abs(height_ft) <= 3_000:
+    if _taxies(before, now, plan) and abs(height_ft) <= MAX_ELEVATION_ERROR_FT:
         return before.at_ms
     return None
 
@@ -194,8 +198,13 @@ def _was(report: Report | None, speed_kts: int, *, above: bool = False) -> bool:
     return (report.groundspeed_kts > speed_kts) is above
 
 
-def _is_taxiing(report: Report) -> bool:
-    return _was(report, TAXI_KTS) and _was(report, STANDING_KTS, above=True)
+def _taxies(before: Report | None, now: Report, plan: Plan) -> bool:
+    """Tell whether an aeroplane moves as on the ground, whatever height the elevation on record makes of it.
+
+    Twice level and at taxi speed. Standing is no proof: a simulator that is paused in flight stands, too.
+    """
+    at_taxi_speed = all(_was(report, TAXI_KTS) and _was(report, STANDING_KTS, above=True) for report in (before, now))
+    return at_taxi_speed and is_level(before, now, 20) and not is_rotorcraft(plan.aircraft)
 
 
 def _stands_still(before: Report | None, now: Report) -> bool:

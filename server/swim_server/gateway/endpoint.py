@@ -304,6 +304,11 @@ class Endpoint(asyncio.Protocol):
         assert self.connection is not None, "messages are read only of an admitted client"
         self._gateway.on_message(self, self.connection, payload, is_text=is_text)
 
+    @property
+    def is_open(self) -> bool:
+        """Admitted, and neither side has begun to close."""
+        return self._phase is Phase.OPEN
+
     # The way out (Outlet).
 
     def buffered_bytes(self) -> int:

@@ -42,17 +42,16 @@ class Listeners:
 
     async def listen(self, host: str, port: int) -> int:
         """Bind the public address, every one that the name stands for; return the port. Raises CannotListen."""
-        sockets = _bind(host, port)
-        await self.adopt(sockets)
-        return int(sockets[0].getsockname()[1])
+        return await self.adopt(_bind(host, port))
 
-    async def adopt(self, sockets: list[socket.socket]) -> None:
-        """Accept on sockets that are bound already: own ones, or those of a process that hands over."""
+    async def adopt(self, sockets: list[socket.socket]) -> int:
+        """Accept on sockets that are bound already, own ones or those of a process that hands over; return the port."""
         self.sockets = sockets
         for each in sockets:
             self._servers.append(
                 await asyncio.get_running_loop().create_server(self._public, sock=each, backlog=BACKLOG)
             )
+        return int(sockets[0].getsockname()[1])
 
     async def listen_locally(self, path: Path) -> None:
         """Bind the control socket, readable by its owner alone; replaces one that a killed daemon left, in one step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -9,15 +10,22 @@ from sqlalchemy.exc import ArgumentError
 
 from swim_server.config import DatabaseConfig
 from swim_server.keys.database import Database
-from swim_server.keys.errors import StoreMisconfigured
+from swim_server.keys.errors import StoreMisconfigured, StoreUnavailable
 from swim_server.keys.sqlite import open_sqlite
 
 
-def open_database(config: DatabaseConfig, default_path: Path, *, patience_seconds: float = 0) -> Database:
+def open_database(
+    config: DatabaseConfig,
+    default_path: Path,
+    *,
+    patience_seconds: float = 0,
+    on_repeat: Callable[[StoreUnavailable, float], None] | None = None,
+) -> Database:
     """Open the configured database, or the SQLite file at ``default_path``. Raises StoreMisconfigured.
 
     A server is first connected to when it is first asked. ``patience_seconds``: how long a call may be repeated
     while a server says that it is busy or waking up; for people at a terminal, not for clients that connect.
+    ``on_repeat`` is told before each wait, with its length in seconds.
     """
     if config.odbc is not None and config.url is not None:
         raise StoreMisconfigured("in [database]: url and odbc are both set", "keep one of them")
@@ -34,7 +42,7 @@ def open_database(config: DatabaseConfig, default_path: Path, *, patience_second
         case "mssql":
             from swim_server.keys.sqlserver_engine import open_sqlserver
 
-            return open_sqlserver(url, config, patience_seconds=patience_seconds)
+            return open_sqlserver(url, config, patience_seconds=patience_seconds, on_repeat=on_repeat)
         case other:
             raise StoreMisconfigured(f"in [database] url: {other} is not a database that keys can live in", EXAMPLES)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -38,6 +38,9 @@ class Admission:
         self.limits = dict(limits)
         self._by_tier: Counter[str] = Counter()
         self._by_key: Counter[int] = Counter()
+        self._holders: Counter[tuple[str, int]] = Counter()
+        self.on_change: Callable[[str, str, int], None] | None = None
+        """Told ``joined`` or ``left`` with tier and key id: another process that counts the same connections."""
 
     def admit(self, tier: str, key_id: int) -> LimitReached | None:
         """Count one connection in, or say which limit is reached. Each admission is released exactly once."""
@@ -47,9 +50,16 @@ class Admission:
         per_key = limit.connections_per_key
         if per_key is not None and self._by_key[key_id] >= per_key:
             return LimitReached(tier, self._by_key[key_id], per_key, is_per_key=True)
+        self.reserve(tier, key_id)
+        return None
+
+    def reserve(self, tier: str, key_id: int) -> None:
+        """Count one connection in, whatever the limit: it lives already, in a process that hands over."""
         self._by_tier[tier] += 1
         self._by_key[key_id] += 1
-        return None
+        self._holders[tier, key_id] += 1
+        if self.on_change is not None:
+            self.on_change("joined", tier, key_id)
 
     def release(self, tier: str, key_id: int) -> None:
         """Count one connection out that was admitted."""
@@ -57,8 +67,17 @@ class Admission:
             raise AssertionError(f"released more connections of tier {tier}, key {key_id} than were admitted")
         self._by_tier[tier] -= 1
         self._by_key[key_id] -= 1
+        self._holders[tier, key_id] -= 1
         if not self._by_key[key_id]:
             del self._by_key[key_id]
+        if not self._holders[tier, key_id]:
+            del self._holders[tier, key_id]
+        if self.on_change is not None:
+            self.on_change("left", tier, key_id)
+
+    def holders(self) -> list[tuple[str, int]]:
+        """Tier and key id of each connection counted."""
+        return list(self._holders.elements())
 
     def current(self, tier: str) -> int:
         """Connections of a tier at this moment."""

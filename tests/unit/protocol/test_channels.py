@@ -29,7 +29,9 @@ def test_families_list_their_types_in_order() -> None:
     assert list(CATALOGUE.families) == ["flight", "tmi", "system", "cdm", "ctp", "splits", "aman"]
 
 
-@pytest.mark.parametrize("channel", [*BUILT_IN, "flight.*", "tmi.*", "system.*", "cdm.*", "ctp.*", "splits.*", "aman.*", "*"])
+@pytest.mark.parametrize(
+    "channel", [*BUILT_IN, "flight.*", "tmi.*", "system.*", "cdm.*", "ctp.*", "splits.*", "aman.*", "*"]
+)
 def test_every_type_every_family_and_everything_can_be_subscribed_to(channel: str) -> None:
     assert CATALOGUE.check(channel) == channel
     assert CATALOGUE.check(f" {channel}\n") == channel
@@ -127,7 +129,9 @@ def test_declared_families_leave_other_catalogues_alone() -> None:
     assert "flight.diverted" not in Catalogue().types
 
 
-@pytest.mark.parametrize("extra", [{"": ["a"]}, {"a.b": ["c"]}, {"*": ["c"]}, {"a": [""]}, {"a": ["*"]}, {"a": ["b..c"]}])
+@pytest.mark.parametrize(
+    "extra", [{"": ["a"]}, {"a.b": ["c"]}, {"*": ["c"]}, {"a": [""]}, {"a": ["*"]}, {"a": ["b..c"]}]
+)
 def test_declared_name_that_can_not_be_one_is_refused(extra: dict[str, list[str]]) -> None:
     with pytest.raises(InvalidFamily, match=r"^in channels\.families"):
         Catalogue(extra)

@@ -44,10 +44,14 @@ def test_error_codes_are_those_of_the_protocol_and_spelt_as_they_are_named() -> 
     assert all(code.name == code.value for code in ErrorCode)
 
 
-def test_every_code_is_followed_by_the_clients_rule() -> None:
+@pytest.mark.parametrize("code", [*CloseCode, *ErrorCode])
+def test_every_code_is_followed_by_what_a_client_should_do(code: CloseCode | ErrorCode) -> None:
     source = Path(codes.__file__).read_text(encoding="utf-8")
-    for code in [*CloseCode, *ErrorCode]:
-        assert re.search(rf'^    {code.name} = .+\n    """.+The client|It (stops|reconnects)', source, re.MULTILINE)
+    documented = re.search(rf'^    {code.name} = .+\n    """(.+)"""$', source, re.MULTILINE)
+    assert documented is not None
+    assert re.search(
+        r"client (re|stops|slows|sends|has|asks|corrects)|It (stops|reconnects)|Live events", documented[1]
+    )
 
 
 def test_bad_message_tells_its_text_and_keeps_its_fields() -> None:

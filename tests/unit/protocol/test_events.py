@@ -13,11 +13,16 @@ from swim_server.protocol.events import Event, NewEvent, encode, stamp
 DATA = {"callsign": "BAW123", "flight_uid": 9_007_199_254_740_991, "dep": "EGLL", "arr": None, "list": [1, 2.5, True]}
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
     # Surrogates can't be encoded; check_data keeps them out.
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -53,7 +58,9 @@ def test_data_is_decoded_once() -> None:
     assert stored.data is stored.data
 
 
-@pytest.mark.parametrize(("type", "family"), [("flight.departed", "flight"), ("ctp.slots.optimized", "ctp"), ("x", "x")])
+@pytest.mark.parametrize(
+    ("type", "family"), [("flight.departed", "flight"), ("ctp.slots.optimized", "ctp"), ("x", "x")]
+)
 def test_family_is_what_stands_before_the_first_dot(type: str, family: str) -> None:
     assert Event(EventId(5, 6), type, b"{}").family == family
 

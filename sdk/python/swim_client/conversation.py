@@ -1,0 +1,314 @@
+"""The requests of one connection, one at a time: an error that comes belongs to the one that waits for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Union
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from swim_client.commands import Command, Commands
+from swim_client.errors import ConnectionLost, NoAnswer, RequestRefused, SwimError
+from swim_client.events import decode
+from swim_client.inbox import Signal
+from swim_client.pace import Pace
+from swim_client.resume import EventId, Progress, parse_id
+from swim_client.subscriptions import Subscriptions, Wish, merge
+
+GREETING_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
+HANDLERS_SECONDS = 5.0
+"""How long the first subscribe waits for the handlers of ``connected``, which may subscribe to more."""
+TOGETHER_SECONDS = 0.05
+RATE_LIMIT_SECONDS = 1.1
+
+_log = logging.getLogger("swim_client")
+
+
+class Silent(SwimError):
+    """The server took the connection and says nothing."""
+
+
+class Refusal(NamedTuple):
+    """An ``error`` message of the server."""
+
+    code: str
+    message: str
+    data: Dict[str, Any]
+
+    @classmethod
+    def read(cls, message: Mapping[str, Any]) -> Refusal:
+        """Code and text stand at the top or in ``data``."""
+        data = message.get("data")
+        data = data if isinstance(data, dict) else {}
+        return cls(
+            str(message.get("code") or data.get("code") or ""),
+            str(message.get("message") or data.get("message") or ""),
+            data,
+        )
+
+    def error(self) -> RequestRefused:
+        """The same, for the program that asked."""
+        return RequestRefused(self.code, self.message, self.data)
+
+
+class First(NamedTuple):
+    """How the connection's first ``subscribe`` was sent."""
+
+    asked: Optional[EventId]
+    """Its ``after``."""
+    history: bool
+    """Whether it asked for history in another way."""
+
+
+class Conversation:
+    """Sends what the program asks for. ``run`` is its life; the session calls the rest for what it reads."""
+
+    def __init__(
+        self,
+        socket: ClientConnection,
+        *,
+        is_held_up: Callable[[], bool],
+        progress: Progress,
+        subscriptions: Subscriptions,
+        commands: Commands,
+        messages_per_second: int,
+        first_greeting_handled: Optional[Signal],
+        tell_gap: Callable[[Optional[str]], None],
+    ) -> None:
+        self.is_probing = False
+        """While subscriptions are tried one by one, what comes is not taken in."""
+        self._socket = socket
+        self._is_held_up = is_held_up
+        self._progress = progress
+        self._subscriptions = subscriptions
+        self._commands = commands
+        self._pace = Pace(messages_per_second)
+        self._first_greeting_handled = first_greeting_handled
+        self._tell_gap = tell_gap
+        self._greeting: Optional[Mapping[str, Any]] = None
+        self._is_greeted = asyncio.Event()
+        self._waiter: Optional[asyncio.Future[Union[Refusal, Dict[str, Any]]]] = None
+        self._awaited = ""
+        self._hides_refusal = False
+        self._first: Optional[First] = None
+        self._is_subscribed = False
+        self._version = 0
+        """Of the subscriptions that this connection was told as a whole."""
+
+    # Called by the session, in the order of what comes in.
+
+    def greeted(self, data: Mapping[str, Any]) -> None:
+        """The server knows the key."""
+        self._greeting = data
+        self._is_greeted.set()
+
+    def take_first(self) -> Optional[First]:
+        """How the subscribe was sent that is answered now, if it is the connection's first; else None."""
+        first, self._first = self._first, None
+        return first
+
+    def answered(self, kind: str, message: Dict[str, Any]) -> None:
+        """An answer came."""
+        if self._waiter is not None and not self._waiter.done() and kind == self._awaited:
+            self._waiter.set_result(message)
+
+    def refused(self, refusal: Refusal) -> bool:
+        """An error came. Returns whether it is dealt with here, so that nobody else needs to hear of it."""
+        if self._waiter is None or self._waiter.done():
+            return False
+        self._waiter.set_result(refusal)
+        return self._hides_refusal or refusal.code == "RATE_LIMITED"
+
+    # The life of the conversation.
+
+    async def run(self) -> None:
+        """Wait for the greeting, subscribe to everything at once, then send what the program asks for."""
+        await self._await_greeting()
+        if self._first_greeting_handled is not None:
+            await self._let_handlers_subscribe(self._first_greeting_handled)
+        await self._subscribe_to_all()
+        while True:
+            command = await self._commands.get()
+            try:
+                await self._obey(command)
+            except (asyncio.CancelledError, ConnectionClosed):
+                self._interrupted(command)
+                raise
+
+    async def _await_greeting(self) -> None:
+        for _ in range(int(GREETING_SECONDS)):
+            try:
+                await asyncio.wait_for(self._is_greeted.wait(), 1.0)
+                return
+            except asyncio.TimeoutError:
+                continue
+        if not self._is_held_up():
+            raise Silent(f"the server took the connection and said nothing for {GREETING_SECONDS:g} s")
+        await self._is_greeted.wait()
+
+    async def _let_handlers_subscribe(self, handled: Signal) -> None:
+        """Give the handlers of ``connected`` time, so that all they subscribe to is resumed in one go."""
+        ran, asked = asyncio.ensure_future(handled.wait()), asyncio.ensure_future(self._commands.wait())
+        try:
+            await asyncio.wait({ran, asked}, timeout=HANDLERS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not ran.done():
+                await asyncio.wait({ran}, timeout=TOGETHER_SECONDS)
+        finally:
+            ran.cancel()
+            asked.cancel()
+
+    async def _obey(self, command: Command) -> None:
+        if command.wish is not None:
+            await self._subscribe_to(command.wish, command.version)
+        elif command.version:
+            await self._unsubscribe(command)
+        else:
+            _bring(command, await self._ask(command.message, command.answer_type))
+
+    def _interrupted(self, command: Command) -> None:
+        """The connection ended while the server had not answered."""
+        if command.is_repeatable or command.version:
+            self._commands.put_back(command)
+        else:
+            command.answer.fail(ConnectionLost(f"the connection ended before {command.action} was answered"))
+
+    async def _unsubscribe(self, command: Command) -> None:
+        if command.version <= self._version or not self._is_subscribed:
+            command.answer.resolve(None)
+            return
+        if not self._subscriptions:
+            self._progress.unsubscribed_from_all()
+            self._is_subscribed = False
+        _bring(command, await self._ask(command.message, command.answer_type))
+
+    async def _subscribe_to(self, wish: Wish, version: int) -> None:
+        if wish.is_confirmed or not wish.channels or version <= self._version:
+            if wish.answer is not None:
+                wish.answer.resolve(None)
+        elif not self._is_subscribed:
+            await self._subscribe_to_all()
+        elif self._subscriptions.covers(wish):
+            self._granted([wish], None)
+        else:
+            await self._settle(wish, await self._ask(self._subscribe_message([wish]), "subscribed"))
+
+    async def _subscribe_to_all(self) -> None:
+        """Tell the server every wish in one message, with the id after which to resume."""
+        snapshot = self._subscriptions.snapshot()
+        self._version = snapshot.version
+        wishes = [wish for wish in snapshot.wishes if wish.channels]
+        if not wishes:
+            return
+        self._hides_refusal = len(wishes) > 1
+        answer = await self._ask(self._first_message(wishes), "subscribed")
+        self._hides_refusal = False
+        if not isinstance(answer, Refusal):
+            self._is_subscribed = True
+            self._granted(wishes, answer)
+            return
+        self._first = None
+        if len(wishes) == 1:
+            await self._settle(wishes[0], answer)
+        else:
+            await self._find_refused(wishes)
+
+    async def _find_refused(self, wishes: List[Wish]) -> None:
+        """One of them is refused, and all with it: try each alone, then begin again with those that are granted."""
+        self.is_probing = True
+        granted = []
+        for wish in wishes:
+            answer = await self._ask(self._subscribe_message([wish]), "subscribed")
+            if isinstance(answer, Refusal):
+                await self._settle(wish, answer)
+            else:
+                granted.append(wish)
+        if granted:
+            await self._ask({"action": "unsubscribe"}, "unsubscribed")
+        self.is_probing = False
+        if granted:
+            await self._subscribe_to_all()
+
+    def _subscribe_message(self, wishes: List[Wish]) -> Dict[str, Any]:
+        channels, filters, _ = merge(wishes)
+        message: Dict[str, Any] = {"action": "subscribe", "channels": channels}
+        if filters:
+            message["filters"] = filters
+        return message
+
+    def _first_message(self, wishes: List[Wish]) -> Dict[str, Any]:
+        message = self._subscribe_message(wishes)
+        history = merge(wishes)[2]
+        progress = self._progress
+        progress.begins_after(parse_id(history.pop("after", None)))
+        progress.asked = progress.point
+        self._tell_gap(progress.no_history())
+        asked = progress.after
+        if asked is not None:
+            message["after"] = str(asked)
+            history = {}
+        elif progress.can_resume and history:
+            message.update(history)
+        else:
+            progress.awaits_from((self._greeting or {}).get("last_event_id"))
+        self._first = First(asked, bool(history))
+        return message
+
+    async def _settle(self, wish: Wish, answer: Union[Refusal, Dict[str, Any], None]) -> None:
+        if isinstance(answer, Refusal):
+            _log.error("not subscribed to %s: %s: %s", ", ".join(wish.channels), answer.code, answer.message)
+            self._subscriptions.refuse(wish)
+            if wish.answer is not None:
+                wish.answer.fail(answer.error())
+        else:
+            self._granted([wish], answer)
+
+    def _granted(self, wishes: List[Wish], answer: Optional[Dict[str, Any]]) -> None:
+        for wish in wishes:
+            if wish.answer is not None:
+                wish.answer.resolve(None if answer is None else decode(answer))
+        self._subscriptions.confirm(wishes)
+
+    async def _ask(self, message: Dict[str, Any], answer_type: str) -> Union[Refusal, Dict[str, Any], None]:
+        """Send one request and wait for its answer; None when there is none. Repeats what was rate limited."""
+        while True:
+            await self._pace.turn()
+            self._waiter, self._awaited = asyncio.get_running_loop().create_future(), answer_type
+            try:
+                await self._socket.send(json.dumps(message))
+                _log.debug("sent %s", message["action"])
+                answer = await self._answer(self._waiter)
+            finally:
+                self._waiter = None
+            if isinstance(answer, Refusal) and answer.code == "RATE_LIMITED":
+                await asyncio.sleep(RATE_LIMIT_SECONDS)
+                continue
+            if answer is None:
+                _log.warning("%s", NoAnswer(message["action"], ANSWER_SECONDS))
+            return answer
+
+    async def _answer(
+        self, waiter: asyncio.Future[Union[Refusal, Dict[str, Any]]]
+    ) -> Union[Refusal, Dict[str, Any], None]:
+        """Wait for the answer, not counting the time in which nothing is read because the handlers are slow."""
+        waited = 0.0
+        while waited < ANSWER_SECONDS:
+            done, _ = await asyncio.wait({waiter}, timeout=1.0)
+            if done:
+                return waiter.result()
+            if not self._is_held_up():
+                waited += 1.0
+        return None
+
+
+def _bring(command: Command, answer: Union[Refusal, Dict[str, Any], None]) -> None:
+    """Hand an answer, a refusal, or the lack of either to the one who asked."""
+    if answer is None:
+        command.answer.fail(NoAnswer(command.action, ANSWER_SECONDS))
+    elif isinstance(answer, Refusal):
+        command.answer.fail(answer.error())
+    else:
+        command.answer.resolve(decode(answer))

@@ -1,0 +1,227 @@
+"""One connection, from the greeting to its end: reads, answers, keeps alive, and resumes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from typing import Any, Dict, Mapping, Optional
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from swim_client.closing import ABNORMAL, NORMAL, Ending
+from swim_client.commands import Commands
+from swim_client.conversation import Conversation, Refusal, Silent
+from swim_client.inbox import Inbox, Item, Signal
+from swim_client.notices import gap_notice, reconnected_notice
+from swim_client.resume import Progress, Recovery, parse_id
+from swim_client.subscriptions import Subscriptions
+
+QUIET_SECONDS = 1.0
+"""A replay from which nothing came for so long is taken as over, when its last event did not pass the filters."""
+_CLOSING_ERRORS = frozenset({"AUTH_FAILED", "AUTH_UNAVAILABLE", "CONNECTION_LIMIT"})
+_ANSWERS = frozenset({"subscribed", "unsubscribed", "pong", "status", "publish_ack"})
+
+_log = logging.getLogger("swim_client")
+
+
+class Session:
+    """One open WebSocket. Reads on while the handlers are slow, up to what the inbox holds, then not at all."""
+
+    def __init__(
+        self,
+        socket: ClientConnection,
+        *,
+        inbox: Inbox,
+        progress: Progress,
+        subscriptions: Subscriptions,
+        commands: Commands,
+        ping_interval_seconds: float,
+        ping_timeout_seconds: float,
+        messages_per_second: int,
+        lost_at: Optional[float] = None,
+        first_greeting_handled: Optional[Signal] = None,
+    ) -> None:
+        self.client_id: Optional[str] = None
+        """The name that the server gave this connection; None before its greeting."""
+        self._socket = socket
+        self._inbox = inbox
+        self._progress = progress
+        self._ping_interval_seconds = ping_interval_seconds
+        self._ping_timeout_seconds = ping_timeout_seconds
+        self._lost_at = lost_at
+        """When the connection before this one ended; None: this is the first."""
+        self._conversation = Conversation(
+            socket,
+            is_held_up=lambda: inbox.is_held_up,
+            progress=progress,
+            subscriptions=subscriptions,
+            commands=commands,
+            messages_per_second=messages_per_second,
+            first_greeting_handled=first_greeting_handled,
+            tell_gap=self._tell_gap,
+        )
+        self._recovery: Optional[Recovery] = None
+        self._recovery_seen_at = 0.0
+        self._closing_error: Optional[Refusal] = None
+        self._messages_received = 0
+
+    async def run(self) -> Ending:
+        """Serve until the connection ends, or until cancelled: then it is closed with 1000."""
+        reader = asyncio.ensure_future(self._read())
+        helpers = [asyncio.ensure_future(self._conversation.run()), asyncio.ensure_future(self._keep_alive())]
+        try:
+            done, _ = await asyncio.wait({reader, *helpers}, return_when=asyncio.FIRST_COMPLETED)
+            for helper in helpers:
+                if helper in done:
+                    try:
+                        helper.result()
+                    except ConnectionClosed:
+                        pass  # the reader hears of it as well, and knows more
+                    except Silent as silent:
+                        return self._ending(ABNORMAL, str(silent))
+            return await reader
+        finally:
+            for task in (reader, *helpers):
+                task.cancel()
+            await asyncio.gather(reader, *helpers, return_exceptions=True)
+            self._end_recovery()
+            await self._socket.close(NORMAL)
+
+    async def _read(self) -> Ending:
+        try:
+            while True:
+                frame = await self._socket.recv()
+                self._messages_received += 1
+                if isinstance(frame, str):
+                    await self._receive(frame)
+                else:
+                    _log.debug("a binary frame of %d bytes is ignored", len(frame))
+        except ConnectionClosed as closed:
+            close = closed.rcvd or closed.sent
+            return self._ending(close.code if close else ABNORMAL, close.reason if close else "")
+
+    def _ending(self, code: int, reason: str) -> Ending:
+        refusal = self._closing_error
+        return Ending(code, reason, refusal.code if refusal else None, refusal.message if refusal else None)
+
+    async def _receive(self, frame: str) -> None:
+        try:
+            message = json.loads(frame)
+        except (ValueError, RecursionError) as error:
+            _log.warning("a message that is no JSON is ignored: %s", error)
+            return
+        kind = message.get("type") if isinstance(message, dict) else None
+        if not isinstance(kind, str):
+            _log.warning("a message without a type is ignored")
+        elif kind == "connected":
+            await self._greeted(message, len(frame))
+        elif kind == "error":
+            await self._refused(message, len(frame))
+        elif kind in _ANSWERS:
+            await self._answered(kind, message, len(frame))
+        else:
+            await self._happened(kind, message, len(frame))
+
+    async def _put(self, message: Mapping[str, Any], size: int) -> None:
+        await self._inbox.put(Item(message, size, self._progress.point))
+
+    async def _greeted(self, message: Dict[str, Any], size: int) -> None:
+        data = message.get("data")
+        data = data if isinstance(data, dict) else {}
+        self.client_id = str(data.get("client_id", ""))
+        _log.info("connected as %s", self.client_id)
+        self._progress.connected(data)
+        await self._put(message, size)
+        self._conversation.greeted(data)
+
+    async def _refused(self, message: Dict[str, Any], size: int) -> None:
+        refusal = Refusal.read(message)
+        if refusal.code == "HISTORY_UNAVAILABLE":
+            self._tell_gap(self._progress.history_unavailable())
+        elif refusal.code in _CLOSING_ERRORS:
+            self._closing_error = refusal
+        elif self._conversation.refused(refusal):
+            return
+        _log.warning("the server says %s: %s", refusal.code, refusal.message)
+        await self._put(message, size)
+
+    async def _answered(self, kind: str, message: Dict[str, Any], size: int) -> None:
+        if self._conversation.is_probing:
+            self._conversation.answered(kind, message)
+            return
+        first = self._conversation.take_first() if kind == "subscribed" else None
+        gap, after = None, None
+        if first is not None:
+            after = first.asked
+            gap = self._progress.subscribed(message, asked=after, asked_history=first.history, now=time.monotonic())
+        await self._put(message, size)
+        self._tell_gap(gap)
+        if first is not None and self._lost_at is not None:
+            self._begin_recovery(Recovery(parse_id(message.get("last_event_id")), after))
+        self._conversation.answered(kind, message)
+
+    async def _happened(self, kind: str, message: Dict[str, Any], size: int) -> None:
+        if self._conversation.is_probing:
+            return  # this subscription is only a trial; what comes now comes again
+        now = time.monotonic()
+        event_id = parse_id(message.get("id"))
+        if kind == "system.heartbeat":
+            data = message.get("data")
+            self._progress.heartbeat(data.get("last_event_id") if isinstance(data, dict) else None, now=now)
+        if self._recovery is not None and self._recovery.is_over_before(event_id):
+            self._end_recovery()
+        if not self._progress.received(event_id, now=now):
+            _log.debug("event %s came before and is dropped", event_id)
+            return
+        await self._put(message, size)
+        if self._recovery is not None and event_id is not None:
+            self._recovery_seen_at = now
+            self._recovery.count()
+            if self._recovery.is_over_after(event_id):
+                self._end_recovery()
+
+    def _tell_gap(self, reason: Optional[str]) -> None:
+        if reason is not None:
+            _log.warning("events may be missing: %s", reason)
+            self._inbox.put_now(Item(gap_notice(self._progress.asked, reason)))
+
+    def _begin_recovery(self, recovery: Recovery) -> None:
+        self._recovery = recovery
+        self._recovery_seen_at = time.monotonic()
+        if recovery.is_over_at_once:
+            self._end_recovery()
+        else:
+            asyncio.get_running_loop().call_later(QUIET_SECONDS, self._look_after, recovery)
+
+    def _look_after(self, recovery: Recovery) -> None:
+        if recovery is not self._recovery:
+            return
+        quiet = time.monotonic() - self._recovery_seen_at
+        if quiet >= QUIET_SECONDS and not self._inbox.is_held_up:
+            self._end_recovery()
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(max(QUIET_SECONDS - quiet, 0.1), self._look_after, recovery)
+
+    def _end_recovery(self) -> None:
+        recovery, self._recovery = self._recovery, None
+        if recovery is not None and self._lost_at is not None:
+            seconds = time.monotonic() - self._lost_at
+            _log.info("reconnected after %.1f s, %s events recovered", seconds, recovery.recovered)
+            self._inbox.put_now(Item(reconnected_notice(recovery.recovered, recovery.after, seconds)))
+
+    async def _keep_alive(self) -> None:
+        """Notice a server that is gone without a word; let one that we don't read from know that we are there."""
+        while True:
+            await asyncio.sleep(self._ping_interval_seconds)
+            if self._inbox.is_held_up:
+                await self._socket.pong()  # unsolicited, as RFC 6455, section 5.5.3, allows: its pings aren't read now
+                continue
+            before = self._messages_received
+            waiter = await self._socket.ping()
+            done, _ = await asyncio.wait({asyncio.ensure_future(waiter)}, timeout=self._ping_timeout_seconds)
+            if not done and self._messages_received == before and not self._inbox.is_held_up:
+                raise Silent(f"nothing heard for {self._ping_timeout_seconds:g} s after a ping")

@@ -1,0 +1,78 @@
+"""A few threads that read history, each with a connection of its own, so that no read waits for a write."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from swim_server.brokers import history_file
+from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.brokers.history_reader import HistoryReader
+
+THREADS = 2
+T = TypeVar("T")
+
+
+class ReaderPool:
+    """Runs reads off the loop's thread. ``generation`` tells which file is the current one."""
+
+    def __init__(self, path: Path, generation: Callable[[], int]) -> None:
+        self.is_suspect = False
+        """A read met damage: whoever writes should look at the file, and put this back."""
+        self._path = path
+        self._generation = generation
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="history-reader")
+        self._idle: list[tuple[int, HistoryReader]] = []
+        self._is_closed = False
+
+    async def read(self, work: Callable[[HistoryReader], T]) -> T:
+        """Do something with a reader. Raises BrokerUnavailable."""
+        if self._is_closed:
+            raise BrokerUnavailable("it is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._work, work)
+
+    async def close(self) -> None:
+        """Let reads in progress end, then close the connections. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await asyncio.get_running_loop().run_in_executor(None, self._executor.shutdown)
+        for _, reader in self._idle:
+            reader.close()
+        self._idle.clear()
+
+    def _work(self, work: Callable[[HistoryReader], T]) -> T:
+        reader: HistoryReader | None = None
+        try:
+            generation, reader = self._take()
+            result = work(reader)
+        except sqlite3.Error as error:
+            if reader is not None:
+                reader.close()
+            if history_file.is_damage(error):
+                self.is_suspect = True
+                raise BrokerUnavailable(f"{self._path} is damaged") from error
+            raise history_file.unavailable(error, self._path) from error
+        except BaseException:
+            if reader is not None:
+                reader.close()
+            raise
+        self._idle.append((generation, reader))
+        return result
+
+    def _take(self) -> tuple[int, HistoryReader]:
+        """An idle reader of the current file, or a new one. Readers of a former file are closed."""
+        current = self._generation()
+        while self._idle:
+            try:
+                generation, reader = self._idle.pop()
+            except IndexError:
+                break  # another thread was quicker
+            if generation == current:
+                return generation, reader
+            reader.close()
+        return current, HistoryReader(self._path)

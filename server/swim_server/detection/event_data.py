@@ -1,0 +1,67 @@
+"""The ``data`` of detected events, as ``flight.*`` has them on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swim_server.detection.regions import Regions
+from swim_server.detection.stage import Flight, Plan, Report
+from swim_server.protocol.timestamps import format_ms
+
+PLAN_FIELDS = ("dep", "arr", "equipment", "route")
+POSITION_FIELDS = ("latitude", "longitude", "altitude_ft", "groundspeed_kts", "heading_deg")
+
+
+def flight_data(flight: Flight, regions: Regions) -> dict[str, Any]:
+    """Build the data of ``flight.created``; with ``changed`` also that of ``flight.updated``."""
+    return {**_identity(flight), "equipment": flight.plan.equipment, "route": flight.plan.route, **_where(flight, regions)}
+
+
+def moment_data(flight: Flight, regions: Regions, **times_ms: int) -> dict[str, Any]:
+    """Build the data of ``flight.departed`` (``off_utc``), ``flight.arrived`` (``in_utc``), ``flight.deleted``."""
+    times = {name: format_ms(moment) for name, moment in times_ms.items()}
+    return {**_identity(flight), **times, **_where(flight, regions)}
+
+
+def position_data(flight: Flight, report: Report, regions: Regions) -> dict[str, Any]:
+    """Build one element of ``flight.positions``."""
+    return {
+        "callsign": flight.callsign,
+        "flight_uid": flight.uid,
+        "latitude": report.latitude,
+        "longitude": report.longitude,
+        "altitude_ft": report.altitude_ft,
+        "groundspeed_kts": report.groundspeed_kts,
+        "heading_deg": report.heading_deg,
+        "vertical_rate_fpm": report.vertical_rate_fpm,
+        "current_artcc": regions.locate(report.latitude, report.longitude).artcc,
+        "dep": flight.plan.dep,
+        "arr": flight.plan.arr,
+    }
+
+
+def plan_changes(before: Plan, now: Plan) -> list[str]:
+    """Name the wire fields in which two plans differ."""
+    return [name for name in PLAN_FIELDS if getattr(before, name) != getattr(now, name)]
+
+
+def known_fields(report: Report) -> list[str]:
+    """Name the wire fields that a report fills."""
+    return [name for name in POSITION_FIELDS if getattr(report, name) is not None]
+
+
+def _identity(flight: Flight) -> dict[str, Any]:
+    return {
+        "callsign": flight.callsign,
+        "flight_uid": flight.uid,
+        "dep": flight.plan.dep,
+        "arr": flight.plan.arr,
+    }
+
+
+def _where(flight: Flight, regions: Regions) -> dict[str, Any]:
+    """The last known position; all null for a prefile."""
+    report = flight.report
+    where: dict[str, Any] = {name: None if report is None else getattr(report, name) for name in POSITION_FIELDS}
+    where["current_artcc"] = None if report is None else regions.locate(report.latitude, report.longitude).artcc
+    return where

@@ -1,0 +1,100 @@
+"""Changes to many keys at once: import, and hashing what the former system left in plain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select, update
+
+from swim_server.keys.audit import Actor
+from swim_server.keys.format import digest, hint, is_digest
+from swim_server.keys.importing import ImportedKey
+from swim_server.keys.schema import Schema
+from swim_server.keys.statements import KEYS_METHOD, insert_key, read_rows, write_audit
+from swim_server.keys.store import KeyStore, entry
+from swim_server.keys.tables import api_keys
+
+_CHUNK = 500
+
+
+class ImportOutcome(msgspec.Struct, frozen=True):
+    """What became of an import."""
+
+    imported: list[int]
+    """The ids of the new rows."""
+    existing: list[int]
+    """The ids of rows that held the key already, plain or hashed; they are left as they are."""
+
+
+def import_keys(store: KeyStore, keys: Sequence[ImportedKey], actor: Actor, now: datetime) -> ImportOutcome:
+    """Store keys that exist elsewhere, all or none; those that are known stay as they are. Raises StoreError."""
+
+    def work(connection: Connection, schema: Schema) -> ImportOutcome:
+        known = _known_ids(connection, [form for key in keys for form in (key.stored, key.plain) if form])
+        outcome, entries = ImportOutcome([], []), []
+        for key in keys:
+            existing = known.get(key.stored) or (known.get(key.plain) if key.plain else None)
+            if existing is not None:
+                outcome.existing.append(existing)
+                continue
+            more = {"created_at": key.created_at or now, "last_used_at": key.last_used_at, "is_active": key.is_active}
+            record = insert_key(connection, schema, key.new_key, key.plain or key.stored, now, **more)
+            outcome.imported.append(record.id)
+            detail = f"{record.tier} key for {record.owner_name}"
+            entries.append(entry(now, actor, "import", record.id, detail))
+        write_audit(connection, schema, entries, KEYS_METHOD)
+        return outcome
+
+    return store.change(work)
+
+
+def plain_keys(store: KeyStore) -> list[int]:
+    """The ids of the rows that hold the key itself."""
+    return [record.id for record in store.list() if record.is_plaintext]
+
+
+def harden(store: KeyStore, actor: Actor, now: datetime) -> list[int]:
+    """Put the digest in place of each key that stands in plain; all or none. Returns the ids. Raises StoreError.
+
+    A row whose digest another row holds already is the same key twice: it is ended, and its text replaced by one
+    that no key can have.
+    """
+
+    def work(connection: Connection, schema: Schema) -> list[int]:
+        rows = read_rows(connection, select(api_keys.c.id, api_keys.c.api_key).order_by(api_keys.c.id))
+        plain = {row["id"]: str(row["api_key"]) for row in rows if not is_digest(str(row["api_key"]))}
+        hashed = {str(row["api_key"]) for row in rows if is_digest(str(row["api_key"]))}
+        entries = []
+        for key_id, api_key in plain.items():
+            is_double = digest(api_key) in hashed
+            connection.execute(
+                update(api_keys).where(api_keys.c.id == key_id).values(**_hardened(schema, key_id, api_key, is_double))
+            )
+            detail = "the same key as another row: ended" if is_double else None
+            entries.append(entry(now, actor, "harden", key_id, detail))
+        write_audit(connection, schema, entries, KEYS_METHOD)
+        return list(plain)
+
+    return store.change(work)
+
+
+def _hardened(schema: Schema, key_id: int, api_key: str, is_double: bool) -> Mapping[str, Any]:
+    if is_double:
+        return {"api_key": f"sha256$double-of-another-row-{key_id}", "is_active": False}
+    return schema.storable({"api_key": digest(api_key), "key_hint": hint(api_key)})
+
+
+def _known_ids(connection: Connection, forms: Sequence[str]) -> dict[str, int]:
+    """The rows that hold one of these digests or keys, exactly."""
+    known: dict[str, int] = {}
+    for chunk in _chunks(forms):
+        statement = select(api_keys.c.id, api_keys.c.api_key).where(api_keys.c.api_key.in_(chunk))
+        known.update({str(row["api_key"]): row["id"] for row in read_rows(connection, statement)})
+    return known
+
+
+def _chunks(forms: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (forms[start : start + _CHUNK] for start in range(0, len(forms), _CHUNK))

@@ -1,0 +1,85 @@
+"""``swimctl connections``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from swimctl.app import command_group
+from swimctl.errors import NotFound
+from swimctl.invocation import invocation_of
+
+LOCAL_TIER = "local"
+"""What connections through the control socket have instead of a tier."""
+
+app = command_group("Who listens: list the live connections, close one.")
+
+
+@app.command("list")
+def list_connections(
+    context: typer.Context,
+    *,
+    tier: Annotated[str | None, typer.Option("--tier", metavar="T", help="Only those of this tier.")] = None,
+    key: Annotated[int | None, typer.Option("--key", metavar="ID", help="Only those of this key.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document: a list.")] = False,
+) -> None:
+    """List the live connections.
+
+    Id, tier, key, remote address, since when, subscriptions, messages sent, bytes that wait. Those of this
+    machine's own swimctl have the tier local.
+
+    \b
+    Examples:
+      swimctl connections list
+      swimctl connections list --tier partner
+      swimctl connections list --key 7 --json
+    """
+    from swimctl.commands.keys import parse_tier
+    from swimctl.render.connections import COLUMNS, PLAIN, rows
+    from swimctl.render.status import utc_now
+
+    invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
+    if tier is not None and tier != LOCAL_TIER:
+        tier = parse_tier(tier).value
+    with invocation.connect() as control:
+        found = control.call("connections", {"tier": tier, "key_id": key})["connections"]
+    if as_json:
+        output.document(found)
+    else:
+        columns = COLUMNS if output.is_terminal else PLAIN
+        output.table(columns, rows(found, utc_now()), empty="nobody is connected")
+
+
+@app.command("close")
+def close_connection(
+    context: typer.Context,
+    *,
+    id: Annotated[str, typer.Argument(metavar="ID", help="As connections list shows it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Close one connection.
+
+    The client is asked to reconnect (1012) and resumes where it was; to keep it out, expire or revoke its key.
+
+    \b
+    Examples:
+      swimctl connections close client_0123456789abcdef
+      swimctl connections close client_0123456789abcdef --yes
+    """
+    from swimctl.output import confirm
+
+    invocation = invocation_of(context)
+    with invocation.connect() as control:
+        found = control.call("connections", {})["connections"]
+        wanted = next((one for one in found if one["id"] == id), None)
+        if wanted is None:
+            raise NotFound(f"there is no connection {id!r}", "list them with: swimctl connections list")
+        who = " ".join(str(wanted[part]) for part in ("tier", "owner", "remote") if wanted.get(part))
+        if not confirm(f"Close {id} ({who})?", yes=yes):
+            invocation.messages().line("left as it was")
+            return
+        if not control.call("connection_close", {"id": id}).get("closed"):
+            raise NotFound(f"the connection {id!r} has gone by itself")
+    invocation.output().line(f"closed {id}")

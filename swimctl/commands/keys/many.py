@@ -1,0 +1,87 @@
+"""``swimctl keys import | harden``: what changes many keys at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swimctl.commands.keys.options import Json, Yes, app
+from swimctl.errors import WrongUsage
+from swimctl.invocation import invocation_of
+from swimctl.key_access import announce_changes, open_store, utc_now, warn_if_unaudited
+
+
+@app.command("import")
+def import_keys(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a heading, or JSON; - reads standard input.")],
+    as_json: Json = False,
+) -> None:
+    """Import keys that exist elsewhere. They are stored hashed; a key that is known already is left as it is.
+
+    Columns, or fields: api_key, owner_name, and any of tier (else told by the key's prefix), owner_email, description,
+    expires_at, created_at, is_active, ip_whitelist, allowed_sources, source_id, can_write, owner_cid. All or nothing.
+
+    \b
+    Examples:
+      swimctl keys import keys.csv
+      swimctl keys import - --json < keys.json
+    """
+    from swim_server.keys.audit import operating_user
+    from swim_server.keys.importing import InvalidImport, parse_keys
+
+    invocation = invocation_of(context)
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        parsed = parse_keys(text)
+    except InvalidImport as error:
+        raise WrongUsage(f"{file}: {error}", "nothing was imported") from None
+    except UnicodeDecodeError:
+        raise WrongUsage(f"{file}: not a text in UTF-8", "nothing was imported") from None
+    with open_store(invocation) as store:
+        from swim_server.keys.bulk import import_keys as import_into
+
+        outcome = import_into(store, parsed, operating_user(), utc_now())
+        warn_if_unaudited(invocation, store)
+    output = invocation.output(as_json=as_json)
+    if as_json:
+        output.document({"imported": outcome.imported, "existing": outcome.existing})
+    else:
+        output.line(f"imported {len(outcome.imported)}, known already {len(outcome.existing)}")
+        if str(file) != "-":
+            invocation.messages().line(f"{file} still holds the keys: remove it when it is no longer needed")
+    announce_changes(invocation, outcome.imported[:1])  # one is enough to make the daemon forget what it didn't know
+
+
+@app.command()
+def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> None:
+    """Hash the keys that the former system left in plain text. They stay valid; a program that reads them doesn't.
+
+    \b
+    Examples:
+      swimctl keys harden
+      swimctl keys harden --yes --json
+    """
+    from swim_server.keys.audit import operating_user
+    from swim_server.keys.bulk import harden as harden_keys
+    from swim_server.keys.bulk import plain_keys
+
+    from swimctl.output import confirm
+    from swimctl.text import plural
+
+    invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
+    with open_store(invocation) as store:
+        number = len(plain_keys(store))
+        question = f"Hash {plural(number, 'key')} for good? The former system can no longer check them afterwards."
+        if number and not confirm(question, yes=yes):
+            raise typer.Abort
+        hardened = harden_keys(store, operating_user(), utc_now()) if number else []
+        warn_if_unaudited(invocation, store)
+    if as_json:
+        output.document({"hardened": hardened})
+    else:
+        output.line(f"hashed {plural(len(hardened), 'key')}" if hardened else "every key is stored hashed already")

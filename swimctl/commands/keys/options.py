@@ -1,0 +1,42 @@
+"""What several `keys` commands take, and how its words are read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swimctl.app import command_group
+from swimctl.errors import WrongUsage
+from swimctl.key_access import utc_now
+
+if TYPE_CHECKING:
+    from swim_server.keys.format import Tier
+
+app = command_group("Create, list, expire and revoke API keys.")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+KeyId = Annotated[int, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.", min=1)]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+def parse_tier(text: str) -> Tier:
+    """Read a tier's name. Raises WrongUsage with the four that exist."""
+    from swim_server.keys.format import Tier
+
+    try:
+        return Tier(text.strip().lower())
+    except ValueError:
+        known = ", ".join(Tier)
+        raise WrongUsage(f"--tier: there is no tier {text!r}", f"the four that exist: {known}") from None
+
+
+def parse_moment_option(option: str, text: str) -> datetime | None:
+    """Read a moment given to an option. Raises WrongUsage."""
+    from swimctl.when import InvalidMoment, parse_moment
+
+    try:
+        return parse_moment(text, utc_now())
+    except InvalidMoment as error:
+        raise WrongUsage(f"{option}: {error}") from None

@@ -1,0 +1,84 @@
+"""``swimctl logs``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.errors import NotFound
+from swimctl.invocation import Invocation, invocation_of
+
+app = single_command()
+
+LOOK_SECONDS = 0.2
+CHUNK_BYTES = 65_536
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many of the last lines.")] = 100,
+) -> None:
+    """Show the daemon's log.
+
+    That of a daemon started with --detach, or the file that [logging] file names; a daemon in the foreground
+    writes to its own terminal.
+
+    \b
+    Examples:
+      swimctl logs
+      swimctl logs -f
+      swimctl logs -n 1000 | grep refused
+    """
+    invocation = invocation_of(context)
+    output = invocation.output()
+    path = log_path(invocation)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise NotFound(
+            f"there is no log at {path}", "a daemon started without --detach writes to its own terminal"
+        ) from None
+    with file:
+        for line in deque(file, maxlen=lines):
+            output.stream.write(line.decode(errors="replace"))
+        output.stream.flush()
+        if follow:
+            for chunk in follow_file(path, file):
+                output.stream.write(chunk.decode(errors="replace"))
+                output.stream.flush()
+
+
+def log_path(invocation: Invocation) -> Path:
+    """Where the daemon of this home writes its log."""
+    configured = invocation.load_config().config.logging.file
+    return Path(configured) if configured else invocation.home.log
+
+
+def follow_file(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """Yield what is appended, for ever; goes on in the new file when the log is rotated or cut."""
+    while True:
+        chunk = file.read(CHUNK_BYTES)
+        if chunk:
+            yield chunk
+            continue
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            found = None  # between the two halves of a rotation
+        if found is not None and found.st_ino != os.fstat(file.fileno()).st_ino:
+            yield file.read()
+            with path.open("rb") as newer:
+                yield from follow_file(path, newer)
+        if found is not None and found.st_size < file.tell():
+            file.seek(0)
+        time.sleep(LOOK_SECONDS)

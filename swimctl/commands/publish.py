@@ -1,0 +1,143 @@
+"""``swimctl publish``."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.errors import CommandError, CommandFailed, NotFound, WrongUsage
+from swimctl.invocation import invocation_of
+
+if TYPE_CHECKING:
+    from swimctl.event_lines import NumberedEvent
+    from swimctl.output import Output
+    from swimctl.publishing import Report
+
+app = single_command()
+
+
+@app.command()
+def publish(
+    context: typer.Context,
+    *,
+    type: Annotated[str | None, typer.Argument(metavar="TYPE", help="flight.departed, tmi.issued …")] = None,
+    data: Annotated[str | None, typer.Option("--data", metavar="JSON", help="The event's data, an object.")] = None,
+    timestamp: Annotated[str | None, typer.Option("--timestamp", metavar="TIME", help="When it happened.")] = None,
+    event_id: Annotated[
+        str | None, typer.Option("--event-id", metavar="NAME", help="Your own name for it: stored once a day.")
+    ] = None,
+    file: Annotated[str | None, typer.Option("--file", metavar="F", help="JSON lines; - is standard input.")] = None,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", min=0, help="For a daemon that goes away half-way.")
+    ] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines: id and type of each.")] = False,
+) -> None:
+    """Put events in; print the id of each once it is stored, in order.
+
+    One event by TYPE and --data, or many from a file with a line {"type", "data", "timestamp"?, "event_id"?} each. An
+    acknowledged event survives anything. Interrupted or refused half-way: exit 1, and what was printed is stored.
+
+    \b
+    Examples:
+      swimctl publish tmi.issued --data '{"program_type": "GS", "airport": "KJFK"}'
+      swimctl publish --file events.jsonl
+      my-provider | swimctl publish --file - --json
+    """
+    from swimctl.event_lines import BadLine
+    from swimctl.publishing import Interrupted, Publisher
+
+    if (type is None) == (file is None) or (type is None) != (data is None):
+        raise WrongUsage("publish takes either TYPE with --data JSON, or --file F", "see: swimctl publish --help")
+    invocation = invocation_of(context)
+    output, messages = invocation.output(as_json=as_json), invocation.messages()
+    publisher = Publisher(
+        invocation.connect, _reporter(output), nonce=f"swimctl-{secrets.token_hex(8)}", patience_seconds=wait
+    )
+    with _batches(type, data, timestamp, event_id, file) as batches:
+        publisher.open()
+        try:
+            with publisher.interruptible():
+                for batch in batches:
+                    publisher.publish(batch)
+                    output.stream.flush()
+        except Interrupted:
+            raise CommandFailed(f"interrupted; {_told(publisher.stored)}") from None
+        except BadLine as bad:
+            raise CommandFailed(f"{bad}; {_told(publisher.stored)}") from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise CommandFailed(f"nobody reads the ids any more; {_told(publisher.stored)}") from None
+        except CommandError as error:
+            raise CommandFailed(f"{error.problem}; {_told(publisher.stored)}", error.next_step) from None
+        finally:
+            publisher.close()
+    if messages.is_terminal and type is None:
+        repeats = f", {publisher.duplicates:,} stored before" if publisher.duplicates else ""
+        messages.line(f"{publisher.stored:,} stored{repeats}")
+
+
+@contextmanager
+def _batches(
+    type: str | None, data: str | None, timestamp: str | None, event_id: str | None, file: str | None
+) -> Iterator[Iterator[list[NumberedEvent]]]:
+    """The batches to be stored, from the words or from the file."""
+    from swimctl.event_lines import EventLines
+
+    if type is not None:
+        yield iter([[_event(type, data or "", timestamp, event_id)]])
+    elif file == "-":
+        yield EventLines(sys.stdin.fileno()).batches()
+    else:
+        assert file is not None, "either a type or a file was given"
+        try:
+            descriptor = os.open(file, os.O_RDONLY)
+        except FileNotFoundError:
+            raise NotFound(f"there is no file {file}") from None
+        except OSError as error:
+            raise CommandFailed(f"{file} can't be read: {error.strerror}") from None
+        try:
+            yield EventLines(descriptor).batches()
+        except IsADirectoryError:
+            raise CommandFailed(f"{file} is a directory, not a file of JSON lines") from None
+        finally:
+            os.close(descriptor)
+
+
+def _event(type: str, data: str, timestamp: str | None, event_id: str | None) -> NumberedEvent:
+    from swimctl.event_lines import BadLine, parse_line
+
+    try:
+        decoded = json.loads(data)
+    except ValueError as error:
+        example = """quote it for the shell: --data '{"callsign": "DAL1"}'"""
+        raise WrongUsage(f"--data is not JSON: {error}", example) from None
+    row = {"type": type, "data": decoded, "timestamp": timestamp, "event_id": event_id}
+    try:
+        event = parse_line(1, json.dumps(row).encode())
+    except BadLine as bad:
+        raise WrongUsage(f"--{bad.reason}") from None
+    assert event is not None, "the line is not empty"
+    return event
+
+
+def _reporter(output: Output) -> Report:
+    def report(id: str, type: str, is_duplicate: bool) -> None:
+        if output.as_json:
+            row = {"id": id, "type": type, **({"duplicate": True} if is_duplicate else {})}
+            output.stream.write(json.dumps(row) + "\n")
+        else:
+            output.stream.write(f"{id}\n")
+
+    return report
+
+
+def _told(stored: int) -> str:
+    return "1 event is stored" if stored == 1 else f"{stored:,} events are stored" if stored else "nothing is stored"

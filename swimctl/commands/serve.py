@@ -1,0 +1,133 @@
+"""``swimctl serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.errors import AlreadyRunning, CommandFailed
+from swimctl.invocation import Invocation, invocation_of
+
+if TYPE_CHECKING:
+    from swim_server.daemon.lockfile import LockInfo
+
+app = single_command()
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    *,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once clients can connect; go on behind.")] = False,
+    host: Annotated[str | None, typer.Option("--host", metavar="H", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", metavar="P", help="Port; 0 picks a free one.")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source", metavar="S", help="file:PATH, recording:PATH?speed=30&loop=false, simulator?flights=300."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --detach: one JSON document about it.")] = False,
+) -> None:
+    """Run the service.
+
+    In the foreground until Ctrl-C, or with --detach behind. Several --source for several sources; they replace
+    those of the configuration.
+
+    \b
+    Examples:
+      swimctl serve
+      swimctl serve --detach --port 0 --source simulator
+      swimctl serve --source "recording:snapshots?speed=30&loop=false"
+      swimctl serve --host 0.0.0.0 --source file:/tmp/swim_ws_events.json
+      swimctl serve --debug
+    """
+    invocation = invocation_of(context)
+    overrides = serve_overrides(invocation, host, port, source)
+    if detach:
+        _serve_detached(invocation, overrides, serve_arguments(invocation, host, port, source), as_json)
+    else:
+        _serve_here(invocation, overrides)
+
+
+def serve_overrides(
+    invocation: Invocation, host: str | None, port: int | None, source: list[str] | None
+) -> dict[str, object]:
+    """The options as settings. Raises ConfigError with everything that is wrong with the sources."""
+    from swim_server.config import parse_sources
+
+    return {
+        "server.host": host,
+        "server.port": port,
+        "sources": parse_sources(source) if source else None,
+        "logging.level": "debug" if invocation.debug else None,
+    }
+
+
+def serve_arguments(invocation: Invocation, host: str | None, port: int | None, source: list[str] | None) -> list[str]:
+    """The same options as words, for the process that goes on behind."""
+    words = ["--config", str(Path(invocation.config_path).absolute())] if invocation.config_path else []
+    words += ["--debug"] if invocation.debug else []
+    words += ["serve"]
+    words += ["--host", host] if host is not None else []
+    words += ["--port", str(port)] if port is not None else []
+    for one in source or []:
+        words += ["--source", one]
+    return words
+
+
+def _serve_here(invocation: Invocation, overrides: dict[str, object]) -> None:
+    loaded = invocation.load_config(overrides)
+    from swim_server.daemon.detach import ready_callback
+    from swim_server.daemon.main import serve as run_service
+
+    tell_parent = ready_callback()
+    run_service(
+        loaded,
+        invocation.home,
+        ready=tell_parent or _Greeting(invocation, has_sources=bool(loaded.config.sources)),
+        reload_config=lambda: invocation.load_config(overrides),
+    )
+
+
+class _Greeting:
+    """Tells a person at a terminal how to go on. The log says everything else."""
+
+    def __init__(self, invocation: Invocation, *, has_sources: bool) -> None:
+        self._messages = invocation.messages()
+        self._has_sources = has_sources
+
+    def __call__(self, info: LockInfo) -> None:
+        if not self._messages.is_terminal:
+            return
+        self._messages.line(f"Clients connect to {info.url}; Ctrl-C stops the service.")
+        if not self._has_sources:
+            self._messages.line("It has no source: events come from swimctl publish, or try --source simulator.")
+
+
+def _serve_detached(invocation: Invocation, overrides: dict[str, object], arguments: list[str], as_json: bool) -> None:
+    invocation.load_config(overrides)  # what is wrong with it is told here and now, not in a log
+    from swim_server.daemon.detach import StartFailed, serve_detached
+    from swim_server.daemon.lockfile import AlreadyRunning as LockHeld
+    from swim_server.daemon.lockfile import Lockfile
+
+    home = invocation.home
+    lockfile = Lockfile(home.lockfile)
+    if lockfile.is_held():
+        raise LockHeld(home.lockfile, lockfile.read())
+    try:
+        info = serve_detached(home, arguments)
+    except StartFailed as failed:
+        if failed.exit_code == AlreadyRunning.exit_code:
+            raise LockHeld(home.lockfile, lockfile.read()) from None
+        raise CommandFailed(str(failed)) from None
+    output = invocation.output(as_json=as_json)
+    if as_json:
+        output.document({"pid": info.pid, "url": info.url, "home": str(home.path), "log": str(home.log)})
+    else:
+        output.line(f"serving at {info.url} (pid {info.pid})")
+        if output.is_terminal:
+            invocation.messages().line("Create a key: swimctl keys create --tier developer --owner me")

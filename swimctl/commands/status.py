@@ -1,0 +1,91 @@
+"""``swimctl status``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.errors import CommandError
+from swimctl.invocation import Invocation, invocation_of
+
+if TYPE_CHECKING:
+    from swimctl.output import Output
+
+app = single_command()
+
+REFRESH_SECONDS = 1.0
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document; with --watch one a second.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until Ctrl-C.")] = False,
+) -> None:
+    """Show what the daemon does just now.
+
+    Process and address, connections by tier against their limit, events and deliveries, sources, history. Not
+    running: exit code 3.
+
+    \b
+    Examples:
+      swimctl status
+      swimctl status --watch
+      swimctl status --json | jq .connections
+    """
+    invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
+    if not watch:
+        _write(output, _ask(invocation))
+    elif output.is_terminal and not as_json:
+        _watch(invocation, output)
+    else:
+        while True:
+            _write(output, _ask(invocation))
+            time.sleep(REFRESH_SECONDS)
+
+
+def _ask(invocation: Invocation) -> dict[str, Any]:
+    with invocation.connect() as control:
+        document: dict[str, Any] = control.call("status")
+    return document
+
+
+def _write(output: Output, document: dict[str, Any]) -> None:
+    if output.as_json:
+        output.document(document)
+    elif output.is_terminal:
+        output.print(_picture(document))
+    else:
+        from swimctl.render.status import status_lines
+
+        output.details(status_lines(document))
+
+
+def _picture(document: dict[str, Any]) -> Any:
+    from swim_server.daemon.fingerprint import take_fingerprint
+
+    from swimctl.render.status import status as render
+    from swimctl.render.status import utc_now
+
+    return render(document, utc_now(), take_fingerprint().digest)
+
+
+def _watch(invocation: Invocation, output: Output) -> None:
+    """Show it until Ctrl-C; a daemon that is away is waited for."""
+    from rich.live import Live
+    from rich.text import Text
+
+    picture = _picture(_ask(invocation))  # not running at the start is an error; later it is news
+    with Live(picture, console=output.console(), auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(picture, refresh=True)
+            time.sleep(REFRESH_SECONDS)
+            try:
+                picture = _picture(_ask(invocation))
+            except CommandError as error:
+                picture = Text(f"{error.problem}; waiting for it (Ctrl-C ends)", style="yellow")

@@ -1,0 +1,120 @@
+"""``swimctl stop``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.errors import CommandError, CommandFailed
+from swimctl.invocation import invocation_of
+
+if TYPE_CHECKING:
+    import signal
+
+    from swim_server.daemon.home import Home
+    from swim_server.daemon.lockfile import Lockfile, LockInfo
+
+app = single_command()
+
+LOOK_SECONDS = 0.05
+SIGNAL_SECONDS = 3.0
+"""How long each signal gets before the next, harder one."""
+
+
+@app.command()
+def stop(
+    context: typer.Context,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="For the graceful stop; then signals.")
+    ] = 10.0,
+) -> None:
+    """Stop the daemon gracefully.
+
+    No new connections, clients are asked to come back later, history is flushed, the lock is released. One that
+    does not stop in time gets SIGTERM, then SIGKILL: nothing that was acknowledged is lost by that.
+
+    \b
+    Examples:
+      swimctl stop
+      swimctl stop --timeout 30
+    """
+    invocation = invocation_of(context)
+    messages, home = invocation.messages(), invocation.home
+    from swim_server.daemon.lockfile import Lockfile
+
+    lockfile = Lockfile(home.lockfile)
+    if not lockfile.is_held():
+        _tell_not_running(lockfile, home)
+    info = lockfile.read()
+    who = f"pid {info.pid}" if info is not None else "pid unknown"
+    asked = _ask(home)
+    if asked is not None:
+        messages.line(f"{asked}; sending SIGTERM to {who}")
+    elif _await_release(lockfile, timeout):
+        messages.line(f"stopped ({who})")
+        return
+    else:
+        messages.line(f"not stopped after {timeout:g} s; sending SIGTERM to {who}")
+    _signal_until_gone(lockfile, info)
+    messages.line(f"stopped ({who})")
+
+
+def _tell_not_running(lockfile: Lockfile, home: Home) -> None:
+    from swimctl.control import not_running
+    from swimctl.errors import DaemonNotRunning
+
+    info = lockfile.read()
+    if lockfile.clear():
+        whose = f" of pid {info.pid}" if info is not None else ""
+        raise DaemonNotRunning(f"the daemon is not running in {home.path}; cleared the stale lockfile{whose}")
+    raise not_running(home)
+
+
+def _ask(home: Home) -> str | None:
+    """Ask over the control socket; answer why that was not possible."""
+    from swimctl.control import ControlClient
+    from swimctl.session import SessionLost
+
+    try:
+        with ControlClient.connect(home, timeout=2.0) as control:
+            control.call("stop", timeout=2.0)
+    except SessionLost:
+        return None  # it was faster than its answer
+    except CommandError as error:
+        return error.problem
+    return None
+
+
+def _await_release(lockfile: Lockfile, timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while lockfile.is_held():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
+
+
+def _signal_until_gone(lockfile: Lockfile, info: LockInfo | None) -> None:
+    import signal
+
+    if info is None:
+        raise CommandFailed(
+            f"{lockfile.path} is held by a process that did not say who it is", f"find it with: fuser {lockfile.path}"
+        )
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if _end(info, number) and _await_release(lockfile, SIGNAL_SECONDS):
+            return
+    raise CommandFailed(f"pid {info.pid} could not be ended", f"look at it with: ps -fp {info.pid}")
+
+
+def _end(info: LockInfo, number: signal.Signals) -> bool:
+    from swim_server.daemon.process import send_signal
+
+    try:
+        send_signal(info, number)
+    except PermissionError:
+        raise CommandFailed(f"pid {info.pid} belongs to another user", "stop it as that user, or with sudo") from None
+    return True

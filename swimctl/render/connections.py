@@ -1,0 +1,62 @@
+"""Live connections as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from swimctl.output import Column
+from swimctl.text import cell, count, duration, size
+
+COLUMNS: tuple[Column, ...] = (
+    Column("id", "ID", style="cyan"),
+    Column("tier", "TIER"),
+    Column("key_id", "KEY", justify="right"),
+    Column("key_hint", "HINT", min_width=110),
+    Column("owner", "OWNER", min_width=130),
+    Column("remote", "REMOTE"),
+    Column("since", "SINCE", justify="right"),
+    Column("subscriptions", "SUBSCRIPTIONS"),
+    Column("messages_sent", "SENT", justify="right", show=count),
+    Column("buffered_bytes", "BUFFERED", justify="right", show=size, min_width=100),
+    Column("state", "STATE", styles={"lagging": "yellow", "resuming": "cyan"}),
+)
+PLAIN: tuple[Column, ...] = tuple(
+    Column(name, name)
+    for name in (
+        "id", "tier", "key_id", "key_hint", "owner", "remote", "connected_at", "subscriptions", "messages_sent",
+        "buffered_bytes", "state",
+    )
+)  # fmt: skip
+
+
+def rows(connections: Sequence[Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Rows for the columns: what the daemon told, and what a person wants to read of it."""
+    return [
+        {**connection, "since": _age(connection.get("connected_at"), now), "subscriptions": _subscriptions(connection),
+         "state": _state(connection)}
+        for connection in connections
+    ]  # fmt: skip
+
+
+def _age(connected_at: object, now: datetime) -> str:
+    try:
+        moment = datetime.fromisoformat(str(connected_at))
+    except ValueError:
+        return cell(connected_at)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return duration((now - moment).total_seconds())
+
+
+def _subscriptions(connection: Mapping[str, Any]) -> str:
+    channels = cell(connection.get("channels"))
+    filters = connection.get("filters") or {}
+    told = " ".join(f"{kind}={cell(value)}" for kind, value in filters.items() if value)
+    return f"{channels} {told}".strip()
+
+
+def _state(connection: Mapping[str, Any]) -> str:
+    if connection.get("lagging"):
+        return "lagging"
+    return "resuming" if connection.get("catching_up") else "live"
