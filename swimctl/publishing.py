@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from swimctl.errors import CommandFailed, DaemonNotRunning, WrongUsage
+from swimctl.errors import CommandFailed, DaemonNotRunning
 from swimctl.session import RpcFailed, SessionLost
 
 if TYPE_CHECKING:
@@ -24,6 +24,15 @@ PAUSE_SECONDS = 0.2
 
 Report = Callable[[str, str, bool], None]
 """Told of each stored event: id, type, whether it had been stored before."""
+
+
+class EventRefused(CommandFailed):
+    """The daemon won't have this event; what stood before it is stored."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.line = line
+        self.reason = reason
+        super().__init__(f"line {line}: {reason}")
 
 
 class Interrupted(Exception):
@@ -82,7 +91,7 @@ class Publisher:
                 raise
             if index:
                 self._store(batch[:index])  # all or nothing was the daemon's answer; what stood before is good
-            raise WrongUsage(f"line {batch[index].line}: {failed.problem}") from None
+            raise EventRefused(batch[index].line, failed.problem) from None
         finally:
             self._is_storing = False
         if self._should_stop:

@@ -52,7 +52,7 @@ def publish(
       my-provider | swimctl publish --file - --json
     """
     from swimctl.event_lines import BadLine
-    from swimctl.publishing import Interrupted, Publisher
+    from swimctl.publishing import EventRefused, Interrupted, Publisher
 
     if (type is None) == (file is None) or (type is None) != (data is None):
         raise WrongUsage("publish takes either TYPE with --data JSON, or --file F", "see: swimctl publish --help")
@@ -75,6 +75,10 @@ def publish(
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise CommandFailed(f"nobody reads the ids any more; {_told(publisher.stored)}") from None
+        except EventRefused as refused:
+            if type is not None:
+                raise WrongUsage(refused.reason) from None
+            raise CommandFailed(f"{refused.problem}; {_told(publisher.stored)}") from None
         except CommandError as error:
             raise CommandFailed(f"{error.problem}; {_told(publisher.stored)}", error.next_step) from None
         finally:

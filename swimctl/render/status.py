@@ -29,9 +29,9 @@ def status(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | N
     parts: list[RenderableType] = [details(_facts(document, now, disk_fingerprint)), Text(), _tiers(document), Text()]
     sources = document.get("sources") or []
     parts.append(_sources(sources) if sources else Text("no sources: events come from swimctl publish only"))
-    parts += [
-        Text(f"{source['name']}: {clean(str(source['last_error']))}", style="red") for source in _failing(sources)
-    ]
+    for source in sources:
+        if source.get("last_error"):
+            parts.append(Text(clean(f"{source['name']}: {source['last_error']}"), style="red"))
     return Group(*parts)
 
 
@@ -127,10 +127,6 @@ def _sources(sources: Sequence[Mapping[str, Any]]) -> Table:
             count(source.get("errors") or 0),
         )
     return grid
-
-
-def _failing(sources: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [source for source in sources if source.get("last_error")]
 
 
 def _grid(*headings: str) -> Table:

@@ -1,15 +1,15 @@
 """Listen to SWIM, the live flight and traffic management events of VATSIM.
 
-    from swim_client import SWIMClient
+from swim_client import SWIMClient
 
-    client = SWIMClient("your-key")
+client = SWIMClient("your-key")
 
-    @client.on("flight.departed")
-    def on_departure(event, timestamp):
-        print(event.callsign, event.dep, "->", event.arr)
+@client.on("flight.departed")
+def on_departure(event, timestamp):
+    print(event.callsign, event.dep, "->", event.arr)
 
-    client.subscribe(["flight.departed"], airports=["KJFK"])
-    client.run()
+client.subscribe(["flight.departed"], airports=["KJFK"])
+client.run()
 """
 
 from swim_client.answer import Answer

@@ -1,58 +1,31 @@
-"""The requests of one connection, one at a time: an error that comes belongs to the one that waits for its answer."""
+"""What one connection is asked for: all wishes in one subscribe, then each request of the program in turn."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Union
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from swim_client.commands import Command, Commands
-from swim_client.errors import ConnectionLost, NoAnswer, RequestRefused, SwimError
+from swim_client.errors import ConnectionLost, NoAnswer, SwimError
 from swim_client.events import decode
 from swim_client.inbox import Signal
-from swim_client.pace import Pace
+from swim_client.requests import ANSWER_SECONDS, Refusal, Requests
 from swim_client.resume import EventId, Progress, parse_id
 from swim_client.subscriptions import Subscriptions, Wish, merge
 
 GREETING_SECONDS = 30.0
-ANSWER_SECONDS = 30.0
 HANDLERS_SECONDS = 5.0
 """How long the first subscribe waits for the handlers of ``connected``, which may subscribe to more."""
 TOGETHER_SECONDS = 0.05
-RATE_LIMIT_SECONDS = 1.1
 
 _log = logging.getLogger("swim_client")
 
 
 class Silent(SwimError):
     """The server took the connection and says nothing."""
-
-
-class Refusal(NamedTuple):
-    """An ``error`` message of the server."""
-
-    code: str
-    message: str
-    data: Dict[str, Any]
-
-    @classmethod
-    def read(cls, message: Mapping[str, Any]) -> Refusal:
-        """Code and text stand at the top or in ``data``."""
-        data = message.get("data")
-        data = data if isinstance(data, dict) else {}
-        return cls(
-            str(message.get("code") or data.get("code") or ""),
-            str(message.get("message") or data.get("message") or ""),
-            data,
-        )
-
-    def error(self) -> RequestRefused:
-        """The same, for the program that asked."""
-        return RequestRefused(self.code, self.message, self.data)
 
 
 class First(NamedTuple):
@@ -69,31 +42,26 @@ class Conversation:
 
     def __init__(
         self,
-        socket: ClientConnection,
+        requests: Requests,
         *,
         is_held_up: Callable[[], bool],
         progress: Progress,
         subscriptions: Subscriptions,
         commands: Commands,
-        messages_per_second: int,
         first_greeting_handled: Optional[Signal],
         tell_gap: Callable[[Optional[str]], None],
     ) -> None:
         self.is_probing = False
         """While subscriptions are tried one by one, what comes is not taken in."""
-        self._socket = socket
+        self._requests = requests
         self._is_held_up = is_held_up
         self._progress = progress
         self._subscriptions = subscriptions
         self._commands = commands
-        self._pace = Pace(messages_per_second)
         self._first_greeting_handled = first_greeting_handled
         self._tell_gap = tell_gap
         self._greeting: Optional[Mapping[str, Any]] = None
         self._is_greeted = asyncio.Event()
-        self._waiter: Optional[asyncio.Future[Union[Refusal, Dict[str, Any]]]] = None
-        self._awaited = ""
-        self._hides_refusal = False
         self._first: Optional[First] = None
         self._is_subscribed = False
         self._version = 0
@@ -110,18 +78,6 @@ class Conversation:
         """How the subscribe was sent that is answered now, if it is the connection's first; else None."""
         first, self._first = self._first, None
         return first
-
-    def answered(self, kind: str, message: Dict[str, Any]) -> None:
-        """An answer came."""
-        if self._waiter is not None and not self._waiter.done() and kind == self._awaited:
-            self._waiter.set_result(message)
-
-    def refused(self, refusal: Refusal) -> bool:
-        """An error came. Returns whether it is dealt with here, so that nobody else needs to hear of it."""
-        if self._waiter is None or self._waiter.done():
-            return False
-        self._waiter.set_result(refusal)
-        return self._hides_refusal or refusal.code == "RATE_LIMITED"
 
     # The life of the conversation.
 
@@ -167,7 +123,7 @@ class Conversation:
         elif command.version:
             await self._unsubscribe(command)
         else:
-            _bring(command, await self._ask(command.message, command.answer_type))
+            _bring(command, await self._requests.ask(command.message, command.answer_type))
 
     def _interrupted(self, command: Command) -> None:
         """The connection ended while the server had not answered."""
@@ -183,7 +139,7 @@ class Conversation:
         if not self._subscriptions:
             self._progress.unsubscribed_from_all()
             self._is_subscribed = False
-        _bring(command, await self._ask(command.message, command.answer_type))
+        _bring(command, await self._requests.ask(command.message, command.answer_type))
 
     async def _subscribe_to(self, wish: Wish, version: int) -> None:
         if wish.is_confirmed or not wish.channels or version <= self._version:
@@ -194,7 +150,7 @@ class Conversation:
         elif self._subscriptions.covers(wish):
             self._granted([wish], None)
         else:
-            await self._settle(wish, await self._ask(self._subscribe_message([wish]), "subscribed"))
+            await self._settle(wish, await self._requests.ask(self._subscribe_message([wish]), "subscribed"))
 
     async def _subscribe_to_all(self) -> None:
         """Tell the server every wish in one message, with the id after which to resume."""
@@ -203,9 +159,7 @@ class Conversation:
         wishes = [wish for wish in snapshot.wishes if wish.channels]
         if not wishes:
             return
-        self._hides_refusal = len(wishes) > 1
-        answer = await self._ask(self._first_message(wishes), "subscribed")
-        self._hides_refusal = False
+        answer = await self._requests.ask(self._first_message(wishes), "subscribed", hides_refusal=len(wishes) > 1)
         if not isinstance(answer, Refusal):
             self._is_subscribed = True
             self._granted(wishes, answer)
@@ -221,13 +175,13 @@ class Conversation:
         self.is_probing = True
         granted = []
         for wish in wishes:
-            answer = await self._ask(self._subscribe_message([wish]), "subscribed")
+            answer = await self._requests.ask(self._subscribe_message([wish]), "subscribed")
             if isinstance(answer, Refusal):
                 await self._settle(wish, answer)
             else:
                 granted.append(wish)
         if granted:
-            await self._ask({"action": "unsubscribe"}, "unsubscribed")
+            await self._requests.ask({"action": "unsubscribe"}, "unsubscribed")
         self.is_probing = False
         if granted:
             await self._subscribe_to_all()
@@ -271,37 +225,6 @@ class Conversation:
             if wish.answer is not None:
                 wish.answer.resolve(None if answer is None else decode(answer))
         self._subscriptions.confirm(wishes)
-
-    async def _ask(self, message: Dict[str, Any], answer_type: str) -> Union[Refusal, Dict[str, Any], None]:
-        """Send one request and wait for its answer; None when there is none. Repeats what was rate limited."""
-        while True:
-            await self._pace.turn()
-            self._waiter, self._awaited = asyncio.get_running_loop().create_future(), answer_type
-            try:
-                await self._socket.send(json.dumps(message))
-                _log.debug("sent %s", message["action"])
-                answer = await self._answer(self._waiter)
-            finally:
-                self._waiter = None
-            if isinstance(answer, Refusal) and answer.code == "RATE_LIMITED":
-                await asyncio.sleep(RATE_LIMIT_SECONDS)
-                continue
-            if answer is None:
-                _log.warning("%s", NoAnswer(message["action"], ANSWER_SECONDS))
-            return answer
-
-    async def _answer(
-        self, waiter: asyncio.Future[Union[Refusal, Dict[str, Any]]]
-    ) -> Union[Refusal, Dict[str, Any], None]:
-        """Wait for the answer, not counting the time in which nothing is read because the handlers are slow."""
-        waited = 0.0
-        while waited < ANSWER_SECONDS:
-            done, _ = await asyncio.wait({waiter}, timeout=1.0)
-            if done:
-                return waiter.result()
-            if not self._is_held_up():
-                waited += 1.0
-        return None
 
 
 def _bring(command: Command, answer: Union[Refusal, Dict[str, Any], None]) -> None:

@@ -151,7 +151,9 @@ class PositionBatch(Event):
         made: Optional[List[Position]] = self.__dict__.get("_positions")
         if made is None:
             rows = self.get("positions")
-            made = [Position.from_dict(row) for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict)]
+            made = [
+                Position.from_dict(row) for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict)
+            ]
             self.__dict__["_positions"] = made
         return made
 

@@ -21,12 +21,12 @@ class NotHandled(BaseException):
 
 
 class Registration:
-    """One handler and the pattern it was registered for."""
+    """One handler and the patterns it was registered for."""
 
-    def __init__(self, pattern: str, handler: Handler) -> None:
-        self.pattern = pattern
+    def __init__(self, patterns: Tuple[str, ...], handler: Handler) -> None:
+        self.patterns = patterns
         self.handler = handler
-        self._arguments = count_arguments(handler, is_wildcard=pattern.endswith("*"))
+        self._arguments = count_arguments(handler, is_wildcard=any(pattern.endswith("*") for pattern in patterns))
 
     async def call(self, event: Event) -> None:
         """Call the handler with the event, its timestamp and its type, as many of them as it takes."""
@@ -43,11 +43,11 @@ class Handlers:
         self._registrations: List[Registration] = []
         self._cache: Dict[str, Tuple[Registration, ...]] = {}
 
-    def add(self, pattern: str, handler: Handler) -> Registration:
-        """Register a handler. Raises TypeError for what can't be called."""
+    def add(self, patterns: Tuple[str, ...], handler: Handler) -> Registration:
+        """Register a handler, called once for a message that any of the patterns takes in. Raises TypeError."""
         if not callable(handler):
             raise TypeError(f"a handler is a function, not {handler!r}")
-        registration = Registration(pattern, handler)
+        registration = Registration(patterns, handler)
         with self._lock:
             self._registrations = [*self._registrations, registration]
             self._cache = {}
@@ -55,7 +55,7 @@ class Handlers:
 
     def remove(self, pattern: str, handler: Optional[Handler] = None) -> None:
         """Take a handler away, or all of a pattern."""
-        self._keep(lambda r: r.pattern != pattern or (handler is not None and r.handler != handler))
+        self._keep(lambda r: r.patterns != (pattern,) or (handler is not None and r.handler != handler))
 
     def discard(self, registration: Registration) -> None:
         """Take one registration away."""
@@ -71,7 +71,7 @@ class Handlers:
         cache = self._cache
         found = cache.get(event_type)
         if found is None:
-            found = tuple(r for r in self._registrations if matches(r.pattern, event_type))
+            found = tuple(r for r in self._registrations if any(matches(p, event_type) for p in r.patterns))
             if len(cache) < _MAX_CACHED_TYPES:
                 cache[event_type] = found
         return found
@@ -85,7 +85,7 @@ class Handlers:
                 if _is_being_cancelled():
                     raise
                 _log.error("a handler of %s was cancelled from within", event.type)
-            except Exception:
+            except Exception:  # noqa: BLE001  # whatever a handler does wrong, the stream goes on
                 _log.exception("a handler of %s failed", event.type)
 
 
@@ -103,7 +103,9 @@ def count_arguments(handler: Handler, *, is_wildcard: bool) -> int:
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = sum(parameter.default is parameter.empty for parameter in positional)
     if required > 3:
-        raise TypeError(f"a handler is called with (event, timestamp, type), but {handler!r} needs {required} arguments")
+        raise TypeError(
+            f"a handler is called with (event, timestamp, type), but {handler!r} needs {required} arguments"
+        )
     return max(required, min(len(positional), 3 if is_wildcard else 2))
 
 

@@ -25,7 +25,7 @@ _log = logging.getLogger("swim_client")
 
 
 class Link:
-    """Keeps one client connected. Made and run inside the network's loop; ``send`` and ``stop`` work from any thread."""
+    """Keeps one client connected. Made and run inside the network's loop; any thread may ``send`` and ``stop``."""
 
     def __init__(
         self, opener: Opener, *, inbox: Inbox, progress: Progress, subscriptions: Subscriptions, settings: Settings

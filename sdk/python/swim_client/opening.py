@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 from urllib.parse import urlsplit, urlunsplit
 
-import websockets
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.version import version as LIBRARY_VERSION  # noqa: N812  # a constant
 
 from swim_client.backoff import retry_after
 from swim_client.errors import AuthenticationError, SwimError
@@ -25,7 +25,7 @@ DEFAULT_URL = "ws://127.0.0.1:8090/api/swim/v1/ws"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 CLOSE_TIMEOUT_SECONDS = 3.0
 
-USER_AGENT = f"swim-client/{__version__} Python/{platform.python_version()} websockets/{websockets.__version__}"
+USER_AGENT = f"swim-client/{__version__} Python/{platform.python_version()} websockets/{LIBRARY_VERSION}"
 
 
 class NotOpened(SwimError):

@@ -13,9 +13,10 @@ from websockets.exceptions import ConnectionClosed
 
 from swim_client.closing import ABNORMAL, NORMAL, Ending
 from swim_client.commands import Commands
-from swim_client.conversation import Conversation, Refusal, Silent
+from swim_client.conversation import Conversation, Silent
 from swim_client.inbox import Inbox, Item, Signal
 from swim_client.notices import gap_notice, reconnected_notice
+from swim_client.requests import Refusal, Requests
 from swim_client.resume import Progress, Recovery, parse_id
 from swim_client.subscriptions import Subscriptions
 
@@ -53,13 +54,13 @@ class Session:
         self._ping_timeout_seconds = ping_timeout_seconds
         self._lost_at = lost_at
         """When the connection before this one ended; None: this is the first."""
+        self._requests = Requests(socket, messages_per_second=messages_per_second, is_held_up=lambda: inbox.is_held_up)
         self._conversation = Conversation(
-            socket,
+            self._requests,
             is_held_up=lambda: inbox.is_held_up,
             progress=progress,
             subscriptions=subscriptions,
             commands=commands,
-            messages_per_second=messages_per_second,
             first_greeting_handled=first_greeting_handled,
             tell_gap=self._tell_gap,
         )
@@ -143,14 +144,14 @@ class Session:
             self._tell_gap(self._progress.history_unavailable())
         elif refusal.code in _CLOSING_ERRORS:
             self._closing_error = refusal
-        elif self._conversation.refused(refusal):
+        elif self._requests.refused(refusal):
             return
         _log.warning("the server says %s: %s", refusal.code, refusal.message)
         await self._put(message, size)
 
     async def _answered(self, kind: str, message: Dict[str, Any], size: int) -> None:
         if self._conversation.is_probing:
-            self._conversation.answered(kind, message)
+            self._requests.answered(kind, message)
             return
         first = self._conversation.take_first() if kind == "subscribed" else None
         gap, after = None, None
@@ -161,7 +162,7 @@ class Session:
         self._tell_gap(gap)
         if first is not None and self._lost_at is not None:
             self._begin_recovery(Recovery(parse_id(message.get("last_event_id")), after))
-        self._conversation.answered(kind, message)
+        self._requests.answered(kind, message)
 
     async def _happened(self, kind: str, message: Dict[str, Any], size: int) -> None:
         if self._conversation.is_probing:

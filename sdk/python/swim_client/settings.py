@@ -19,8 +19,9 @@ class Settings:
     """Requests to the server, whose limit is 10."""
     max_queued_events: int = 1000
     max_queued_bytes: int = 8 * 1024 * 1024
+    resume: bool = True
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "reconnect" and not value > 0:
+            if not isinstance(value, bool) and not value > 0:
                 raise ValueError(f"{name}: must be more than 0, got {value!r}")

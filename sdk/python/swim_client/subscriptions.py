@@ -95,7 +95,9 @@ class Subscriptions:
         """Tell whether what was granted already includes this wish."""
         with self._lock:
             channels, filters, _ = merge([granted for granted in self._wishes if granted.is_confirmed])
-        return set(wish.channels) <= set(channels) and all(filters.get(kind) == wish.filters[kind] for kind in wish.filters)
+        return set(wish.channels) <= set(channels) and all(
+            filters.get(kind) == wish.filters[kind] for kind in wish.filters
+        )
 
 
 def merge(wishes: Iterable[Wish]) -> Tuple[List[str], Dict[str, Any], Dict[str, Any]]:
@@ -123,7 +125,7 @@ def read_channels(channels: Channels) -> List[str]:
 
 
 def read_filters(given: Mapping[str, Any]) -> Dict[str, Any]:
-    """Bring filters into the form of the wire; a kind that is None wasn't mentioned. What they mean the server checks."""
+    """Bring filters into the form of the wire; a kind that is None wasn't mentioned. Their values the server checks."""
     return {kind: _filter_value(kind, value) for kind, value in given.items() if value is not None}
 
 
@@ -135,7 +137,8 @@ def _filter_value(kind: str, value: Any) -> Any:
         if isinstance(value, Mapping):
             return dict(value)
         if isinstance(value, (list, tuple)) and len(value) == 4:
-            return dict(zip(("north", "south", "east", "west"), value))
+            north, south, east, west = value
+            return {"north": north, "south": south, "east": east, "west": west}
         return value
     if isinstance(value, str):
         return value if kind.startswith("dep_window") else [value]

@@ -70,6 +70,7 @@ class LocalBroker:
         synchronous: Synchronous = "normal",
         connect: history_file.Connect = history_file.connect,
         boot_id: str | None = None,
+        tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self.path = path
         self.counters = Counters()
@@ -81,6 +82,7 @@ class LocalBroker:
             connect=connect,
             boot_id=boot_id,
         )
+        self._tick_seconds = tick_seconds
         self._newest = ZERO
         self._deliver: Deliver | None = None
         self._pending = Pending(PENDING_EVENTS)
@@ -229,7 +231,7 @@ class LocalBroker:
             _log.exception("delivering events failed", first=str(events[0].id), events=len(events))
 
     def _set_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+        self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
     def _tick(self) -> None:
         self._is_tick_due = True

@@ -9,6 +9,7 @@ import msgspec
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.comparison import Comparison
 from swim_server.detection.feed import Snapshot
+from swim_server.detection.identity import flight_key
 from swim_server.detection.regions import NoRegions, Regions
 from swim_server.detection.stage import Stage
 from swim_server.protocol.events import NewEvent
@@ -80,15 +81,14 @@ def _refuse(stage: Stage, snapshot: Snapshot, skipped: Skipped) -> Stage:
     if skipped == "repeated" or snapshot.update_ms == stage.refused_ms:
         return stage
     goes_on = stage.refused_ms is not None and snapshot.update_ms > stage.refused_ms
-    return msgspec.structs.replace(
-        stage, refused=stage.refused + 1 if goes_on else 1, refused_ms=snapshot.update_ms
-    )
+    return msgspec.structs.replace(stage, refused=stage.refused + 1 if goes_on else 1, refused_ms=snapshot.update_ms)
 
 
 def _set_stage(stage: Stage, snapshot: Snapshot, airfields: Airfields) -> Stage:
-    """Begin anew, under the scope that was chosen. Flights that are still there keep their numbers."""
-    born_ms = snapshot.update_ms
-    known = Stage(scope=stage.scope, born_ms=born_ms, flights=stage.flights)
-    staged = Comparison(known, snapshot, airfields, NoRegions(), with_positions=True).stage()
+    """Begin anew, under the scope that was chosen. Connections that are still the same keep their numbers."""
+    logons = {flight_key(pilot.cid, pilot.callsign): pilot.logon_time for pilot in snapshot.pilots}
+    known = {key: flight for key, flight in stage.flights.items() if logons.get(key, flight.logon) == flight.logon}
+    begun = Stage(scope=stage.scope, born_ms=snapshot.update_ms, flights=known)
+    staged = Comparison(begun, snapshot, airfields, NoRegions(), with_positions=True).stage()
     present = {key: flight for key, flight in staged.flights.items() if flight.absences == 0}
-    return msgspec.structs.replace(staged, flights=present, gone={}, gone_ms={})
+    return msgspec.structs.replace(staged, flights=present)

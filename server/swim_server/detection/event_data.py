@@ -14,7 +14,8 @@ POSITION_FIELDS = ("latitude", "longitude", "altitude_ft", "groundspeed_kts", "h
 
 def flight_data(flight: Flight, regions: Regions) -> dict[str, Any]:
     """Build the data of ``flight.created``; with ``changed`` also that of ``flight.updated``."""
-    return {**_identity(flight), "equipment": flight.plan.equipment, "route": flight.plan.route, **_where(flight, regions)}
+    plan = {"equipment": flight.plan.equipment, "route": flight.plan.route}
+    return {**_identity(flight), **plan, **_where(flight, regions)}
 
 
 def moment_data(flight: Flight, regions: Regions, **times_ms: int) -> dict[str, Any]:

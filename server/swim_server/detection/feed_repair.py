@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from swim_server.detection.feed import FeedGeneral, FeedPilot, FeedPlan, FeedPrefile, InvalidSnapshot, Snapshot, snapshot_of
+from swim_server.detection.feed import (
+    FeedGeneral,
+    FeedPilot,
+    FeedPlan,
+    FeedPrefile,
+    InvalidSnapshot,
+    Snapshot,
+    snapshot_of,
+)
 
 Entry = TypeVar("Entry", FeedPilot, FeedPrefile)
 

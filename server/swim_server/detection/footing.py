@@ -1,4 +1,4 @@
-"""Judges whether an aircraft left the ground or came to it. All rules and thresholds of departures and arrivals live here.
+"""Judges whether an aircraft left the ground or came to it. All rules of departures and arrivals live here.
 
 A single report is believed where it is clear: high and fast, or low and slow. Where it is doubtful (a taxi at 45 kt, a
 bump in the scenery, a hover, a low pass) the footing stays as it was until the next report of that aircraft agrees.
@@ -12,7 +12,7 @@ import msgspec
 
 from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.geodesy import distance_nm
-from swim_server.detection.motion import elapsed_seconds, is_jump, is_level
+from swim_server.detection.motion import elapsed_seconds, is_level
 from swim_server.detection.rotorcraft import is_rotorcraft
 from swim_server.detection.stage import Footing, Plan, Report
 
@@ -46,8 +46,12 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 def judge(
     footing: Footing, ground_ft: int | None, before: Report | None, now: Report, plan: Plan, airfields: Airfields
 ) -> Judgement:
-    """Judge the newest report of an aircraft against what was known and the report before."""
-    if before is not None and is_jump(before, now):
+    """Judge the newest report of an aircraft against what was known and the report before.
+
+    ``before`` is None for the first report, and for one that does not continue the one before because the aircraft
+    was set to another place: what it is now says nothing about how it came there.
+    """
+    if before is None:
         judgement = first_judgement(None, now, plan, airfields)
         was_in_air = footing is Footing.AIRBORNE and judgement.footing is Footing.UNKNOWN
         return Judgement(Footing.AIRBORNE, None) if was_in_air else judgement
@@ -85,8 +89,8 @@ def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -
         raise AssertionError("the caller has looked")
     if _stands_still(before, now) and altitude <= MAX_FIELD_FT:
         return Judgement(Footing.GROUND, altitude)
-    is_flying = speed > SLOW_KTS and (speed >= 100 or is_rotorcraft(plan.aircraft) or _was(before, SLOW_KTS, above=True))
-    return Judgement(Footing.AIRBORNE if is_flying else Footing.UNKNOWN, None)
+    is_steady = speed >= 100 or is_rotorcraft(plan.aircraft) or _was(before, SLOW_KTS, above=True)
+    return Judgement(Footing.AIRBORNE if is_steady and speed > SLOW_KTS else Footing.UNKNOWN, None)
 
 
 def field_below(report: Report, plan: Plan, airfields: Airfields) -> Airfield | None:
@@ -98,19 +102,16 @@ def field_below(report: Report, plan: Plan, airfields: Airfields) -> Airfield | 
     return airfields.nearest(report.latitude, report.longitude, FIELD_NM)
 
 
-def _judge_on_ground(
-    ground_ft: int, before: Report | None, now: Report, plan: Plan, airfields: Airfields
-) -> Judgement:
+def _judge_on_ground(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
     if now.altitude_ft is None or now.groundspeed_kts is None:
         return Judgement(Footing.GROUND, ground_ft)
     if _is_clearly_airborne(now, ground_ft):
-        is_early = before is not None and _may_be_airborne(before, ground_ft)
-        return Judgement(Footing.AIRBORNE, None, before.at_ms if is_early and before is not None else now.at_ms)
+        return Judgement(Footing.AIRBORNE, None, before.at_ms if _may_be_airborne(before, ground_ft) else now.at_ms)
     if _still_stands(ground_ft, before, now, plan, airfields):
         return Judgement(Footing.GROUND, now.altitude_ft)
     if now.groundspeed_kts > 60 and now.altitude_ft < ground_ft - 150:
         return Judgement(Footing.AIRBORNE, None)  # it sinks at speed: what was taken for the ground was not
-    if before is not None and _may_be_airborne(before, ground_ft) and _may_be_airborne(now, ground_ft):
+    if _may_be_airborne(before, ground_ft) and _may_be_airborne(now, ground_ft):
         return Judgement(Footing.AIRBORNE, None, before.at_ms)
     return Judgement(Footing.GROUND, ground_ft)
 
@@ -129,13 +130,13 @@ def _may_be_airborne(report: Report, ground_ft: int) -> bool:
     return (height >= 80 and speed >= 40) or height >= 150 or speed >= FAST_KTS
 
 
-def _still_stands(ground_ft: int, before: Report | None, now: Report, plan: Plan, airfields: Airfields) -> bool:
+def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> bool:
     """Tell whether a slow aircraft is on the ground at the altitude that it now reports.
 
     The ground rises under a taxi; and a simulator that loads its scenery puts the aircraft first at sea level, then
     at the altitude of the field.
     """
-    if before is None or not _was(now, SLOW_KTS) or now.altitude_ft is None:
+    if not _was(now, SLOW_KTS) or now.altitude_ft is None:
         return False
     if abs(now.altitude_ft - ground_ft) >= 60 and (field := field_below(now, plan, airfields)) is not None:
         height = now.altitude_ft - field.elevation_ft
@@ -147,7 +148,7 @@ def _still_stands(ground_ft: int, before: Report | None, now: Report, plan: Plan
     return _was(before, SLOW_KTS) and is_level(before, now, round(rise_ft))
 
 
-def _judge_in_air(before: Report | None, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
+def _judge_in_air(before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
     still = Judgement(Footing.AIRBORNE, None)
     if now.altitude_ft is None or not _was(now, SLOW_KTS):
         return still
@@ -162,13 +163,13 @@ def _judge_in_air(before: Report | None, now: Report, plan: Plan, airfields: Air
     return Judgement(Footing.GROUND, now.altitude_ft, arrived_ms=landed_ms if is_there else None)
 
 
-def _landed_ms(height_ft: float, before: Report | None, now: Report, plan: Plan) -> int | None:
+def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int | None:
     """Tell since when a slow aircraft is on the ground; None: it isn't, or one report alone doesn't prove it."""
     if is_rotorcraft(plan.aircraft):
         return _rotorcraft_landed_ms(height_ft, before, now)
     if _was(now, TAXI_KTS) and -400 <= height_ft <= 120:
         return now.at_ms
-    if before is None or not is_level(before, now, 40):
+    if not is_level(before, now, 40):
         return None
     if _was(now, 40) and -400 <= height_ft <= 100 and _was(before, 100):
         return before.at_ms if _was(before, SLOW_KTS) else now.at_ms
@@ -179,10 +180,10 @@ def _landed_ms(height_ft: float, before: Report | None, now: Report, plan: Plan)
     return None
 
 
-def _rotorcraft_landed_ms(height_ft: float, before: Report | None, now: Report) -> int | None:
+def _rotorcraft_landed_ms(height_ft: float, before: Report, now: Report) -> int | None:
     if _was(now, STANDING_KTS) and abs(height_ft) <= 20:
         return now.at_ms
-    if before is None or not _was(before, 15) or not _was(now, 15):
+    if not _was(before, 15) or not _was(now, 15):
         return None
     if is_level(before, now, 15) and abs(height_ft) <= 60:
         return before.at_ms

@@ -1,4 +1,4 @@
-"""Distances and places on the globe, in nautical miles and degrees. A sphere is exact enough for what is judged here."""
+"""Distances and places on the globe, in nautical miles and degrees. A sphere is exact enough for all of it."""
 
 from __future__ import annotations
 

@@ -21,13 +21,14 @@ def elapsed_seconds(before: Report, now: Report) -> float:
     return max(0.001, (now.at_ms - before.at_ms) / 1000)
 
 
-def vertical_rate_fpm(before: Report, at_ms: int, altitude_ft: int | None) -> int | None:
-    """Compute the climb (negative: descent) since the report before; None where it can't be told."""
-    seconds = (at_ms - before.at_ms) / 1000
-    if altitude_ft is None or before.altitude_ft is None or not MIN_CLIMB_SECONDS <= seconds <= MAX_CLIMB_SECONDS:
-        return None
-    rate = round((altitude_ft - before.altitude_ft) * 60 / seconds)
-    return max(-MAX_VERTICAL_RATE_FPM, min(MAX_VERTICAL_RATE_FPM, rate))
+def with_vertical_rate(before: Report, now: Report) -> Report:
+    """Add the climb (negative: descent) since the report before; None where it can't be told."""
+    seconds = (now.at_ms - before.at_ms) / 1000
+    climb = climb_ft(before, now)
+    if climb is None or not MIN_CLIMB_SECONDS <= seconds <= MAX_CLIMB_SECONDS:
+        return now
+    rate = max(-MAX_VERTICAL_RATE_FPM, min(MAX_VERTICAL_RATE_FPM, round(climb * 60 / seconds)))
+    return Report(now.at_ms, now.latitude, now.longitude, now.altitude_ft, now.groundspeed_kts, now.heading_deg, rate)
 
 
 def climb_ft(before: Report | None, now: Report) -> int | None:
@@ -47,10 +48,11 @@ def is_jump(before: Report, now: Report) -> bool:
     """Tell whether the aircraft was set to another place, rather than having moved there."""
     if _shot_off(before, now):
         return True
-    if abs(now.latitude - before.latitude) < 0.02 and abs(now.longitude - before.longitude) < 0.02:
+    reach = _reach_nm(before, now)
+    # A degree is 60 NM at most: most aircraft are acquitted without trigonometry.
+    if (abs(now.latitude - before.latitude) + abs(now.longitude - before.longitude)) * 60 <= reach:
         return False
-    moved = distance_nm(before.latitude, before.longitude, now.latitude, now.longitude)
-    return moved > _reach_nm(before, now)
+    return distance_nm(before.latitude, before.longitude, now.latitude, now.longitude) > reach
 
 
 def _reach_nm(before: Report, now: Report) -> float:

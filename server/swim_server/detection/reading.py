@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from swim_server.detection.feed import FeedPilot, FeedPlan
-from swim_server.detection.motion import is_jump, vertical_rate_fpm
 from swim_server.detection.stage import NO_PLAN, Plan, Report
 
 MAX_AERODROME = 8
@@ -26,24 +25,28 @@ def read_plan(sent: FeedPlan | None) -> Plan:
     )
 
 
-def read_report(pilot: FeedPilot, at_ms: int, before: Report | None) -> Report | None:
-    """Read a report; None when it has no position. ``before``: the same aircraft's last one."""
+def is_same_plan(sent: FeedPlan, plan: Plan) -> bool:
+    """Tell cheaply that a plan is the one known already. False says nothing: it then has to be read."""
+    return (
+        sent.route == plan.route
+        and sent.departure == plan.dep
+        and sent.arrival == plan.arr
+        and sent.aircraft_faa == plan.equipment
+        and sent.aircraft_short == plan.aircraft
+    )
+
+
+def read_report(pilot: FeedPilot, at_ms: int) -> Report | None:
+    """Read a report; None when it has no position."""
     if pilot.latitude is None or pilot.longitude is None:
         return None
-    altitude = None if pilot.altitude is None else round(pilot.altitude)
-    report = Report(
+    return Report(
         at_ms,
         pilot.latitude,
         pilot.longitude,
-        altitude,
+        None if pilot.altitude is None else round(pilot.altitude),
         None if pilot.groundspeed is None else round(pilot.groundspeed),
         None if pilot.heading is None else round(pilot.heading) % 360,
-        None if before is None else vertical_rate_fpm(before, at_ms, altitude),
-    )
-    if before is None or not report.vertical_rate_fpm or not is_jump(before, report):
-        return report
-    return Report(
-        at_ms, report.latitude, report.longitude, altitude, report.groundspeed_kts, report.heading_deg, None
     )
 
 

@@ -9,7 +9,7 @@ MAX_AHEAD_MS = 60_000
 MAX_BEHIND_MS = 600_000
 """The feed drops silent aircraft after minutes; a report said to be older than this was given a wrong time."""
 
-_TO_MINUTE = len("2024-11-21T12:57:")
+_TO_SECOND = len("2024-11-21T12:57:22.")
 
 
 class ReportClock:
@@ -18,8 +18,8 @@ class ReportClock:
     def __init__(self, update_ms: int) -> None:
         self.update_ms = update_ms
         """The snapshot's own stamp."""
-        self._minutes: dict[str, int | None] = {}
-        """Minutes read already: nearly all reports of a snapshot share one or two."""
+        self._seconds: dict[str, int | None] = {}
+        """Seconds read already: nearly all reports of a snapshot share some fifteen."""
 
     def read(self, text: str | None) -> int:
         """Give the time of a report; the snapshot's own where it is missing, unreadable or nonsense."""
@@ -29,22 +29,18 @@ class ReportClock:
         return moment
 
     def _parse(self, text: str) -> int | None:
-        minute = self._minute(text[:_TO_MINUTE])
-        if minute is None:
-            return None
-        seconds, dot, fraction = text[_TO_MINUTE:].partition(".")
-        digits = fraction[:3]
-        if dot and text[-1] == "Z" and len(seconds) == 2 and (seconds + digits).isdecimal() and len(digits) == 3:
-            return minute + int(seconds) * 1000 + int(digits)
-        try:
-            return parse_ms(text)
-        except InvalidTimestamp:
-            return None
+        """Read the usual form, seconds with seven fraction digits and ``Z``, piece by piece; others as they come."""
+        second, milliseconds = text[:_TO_SECOND], text[_TO_SECOND : _TO_SECOND + 3]
+        if second[-1:] != "." or text[-1] != "Z" or len(milliseconds) < 3 or not milliseconds.isdecimal():
+            return _parse_any(text)
+        if second not in self._seconds:
+            self._seconds[second] = _parse_any(second[:-1] + "Z")
+        began = self._seconds[second]
+        return None if began is None else began + int(milliseconds)
 
-    def _minute(self, head: str) -> int | None:
-        if head not in self._minutes:
-            try:
-                self._minutes[head] = parse_ms(head + "00Z")
-            except InvalidTimestamp:
-                self._minutes[head] = None
-        return self._minutes[head]
+
+def _parse_any(text: str) -> int | None:
+    try:
+        return parse_ms(text)
+    except InvalidTimestamp:
+        return None

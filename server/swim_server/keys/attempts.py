@@ -91,7 +91,8 @@ class Attempts:
         beyond = math.floor(self._value(score, now) - self.limits.free * self._factor(score, now))
         if beyond <= 0:
             return 0.0
-        return min(self.limits.first_penalty_seconds * 2 ** min(beyond - 1, 16), self.limits.longest_penalty_seconds)
+        doubled: float = self.limits.first_penalty_seconds * 2.0 ** min(beyond - 1, 16)
+        return min(doubled, self.limits.longest_penalty_seconds)
 
     def _score(self, address: str, now: float) -> _Score:
         """The score of an address, molten down to now, and the youngest of all."""

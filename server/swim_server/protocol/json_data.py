@@ -8,6 +8,7 @@ from typing import Any
 
 MAX_DEPTH = 32
 """How deep objects and lists may nest."""
+_INTEGER_LIMIT = 2**63
 _SHOWN_CHARACTERS = 40
 
 
@@ -27,38 +28,53 @@ def check_data(data: Mapping[str, Any]) -> None:
     """Check that data is JSON of moderate depth, with integers of 64 bits and finite numbers. Raises InvalidData."""
     if not isinstance(data, dict):
         raise InvalidData("data", f"must be an object, not {type(data).__name__}")
-    _check(data, "data", 0)
+    fault = _fault(data, 0)
+    if fault is not None:
+        path, rule = fault
+        raise InvalidData("data" if rule == _TOO_DEEP else f"data{path}", rule)
 
 
-def _check(value: object, path: str, depth: int) -> None:
-    if value is None or isinstance(value, bool):
-        return
+_TOO_DEEP = f"nests too deeply: at most {MAX_DEPTH} levels"
+
+
+def _fault(value: Any, depth: int) -> tuple[str, str] | None:
+    """Find the first fault: where in ``value``, and the rule it breaks. The path is put together on the way back."""
     if isinstance(value, str):
-        _check_text(value, path)
-    elif isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise InvalidData(path, "must be an integer of 64 bits")
-    elif isinstance(value, float):
-        if not isfinite(value):
-            raise InvalidData(path, "must be a finite number")
-    elif not isinstance(value, dict | list):
-        raise InvalidData(path, f"must be JSON, not {type(value).__name__}")
-    elif depth >= MAX_DEPTH:
-        raise InvalidData("data", f"nests too deeply: at most {MAX_DEPTH} levels")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _check(item, f"{path}[{index}]", depth + 1)
-    else:
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise InvalidData(path, f"keys must be strings, not {type(key).__name__}")
-            _check_text(key, path)
-            _check(item, f"{path}.{key[:_SHOWN_CHARACTERS]}", depth + 1)
+        return None if value.isascii() else _text_fault(value)
+    if isinstance(value, dict | list):
+        if depth >= MAX_DEPTH:
+            return "", _TOO_DEEP
+        if not value:
+            return None
+        return _object_fault(value, depth) if isinstance(value, dict) else _list_fault(value, depth)
+    if isinstance(value, float):
+        return None if isfinite(value) else ("", "must be a finite number")
+    if isinstance(value, int):
+        return None if -_INTEGER_LIMIT <= value < _INTEGER_LIMIT else ("", "must be an integer of 64 bits")
+    return None if value is None else ("", f"must be JSON, not {type(value).__name__}")
 
 
-def _check_text(text: str, path: str) -> None:
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise InvalidData(path, "must be Unicode text without lone surrogates") from None
+def _list_fault(value: list[Any], depth: int) -> tuple[str, str] | None:
+    for index, item in enumerate(value):
+        if fault := _fault(item, depth + 1):
+            return f"[{index}]{fault[0]}", fault[1]
+    return None
+
+
+def _object_fault(value: dict[Any, Any], depth: int) -> tuple[str, str] | None:
+    for key, item in value.items():
+        if not isinstance(key, str):
+            return "", f"keys must be strings, not {type(key).__name__}"
+        if fault := _text_fault(key):
+            return fault
+        if fault := _fault(item, depth + 1):
+            return f".{key[:_SHOWN_CHARACTERS]}{fault[0]}", fault[1]
+    return None
+
+
+def _text_fault(text: str) -> tuple[str, str] | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "", "must be Unicode text without lone surrogates"
+    return None

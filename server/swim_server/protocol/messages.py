@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
@@ -141,9 +142,9 @@ class _RepeatedKey(ValueError):
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> None:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys):
-        raise _RepeatedKey(next(key for key in keys if keys.count(key) > 1))
+    if len(pairs) > 1 and len(dict(pairs)) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise _RepeatedKey(next(key for key in counts if counts[key] > 1))
 
 
 def _subscribe(message: Mapping[str, Any]) -> Subscribe:

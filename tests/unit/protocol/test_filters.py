@@ -260,8 +260,8 @@ def test_cut_where_nothing_remains_is_none() -> None:
 
 @pytest.mark.parametrize("positions", [None, "KJFK", 5, {"dep": "KJFK"}, [None, "KJFK", 5, ["dep"], [["dep", "KJFK"]]]])
 def test_cut_of_what_holds_no_positions_is_none_and_never_raises(positions: object) -> None:
-    for raw in ELSEWHERE:
-        assert merge(EMPTY, {raw: ELSEWHERE[raw]}).cut({"positions": positions}) is None
+    for kind, value in ELSEWHERE.items():
+        assert merge(EMPTY, {kind: value}).cut({"positions": positions}) is None
     assert filters(phase=["X"]).cut({}) is None
 
 
@@ -304,10 +304,10 @@ FIELDS = (
 event_data = st.fixed_dictionaries(
     {},
     optional={
-        **{field: any_case | absurd for field in FIELDS},
+        **dict.fromkeys(FIELDS, any_case | absurd),
         "traversed_firs": st.lists(any_case | absurd, max_size=2) | st.lists(any_case).map(",".join) | absurd,
-        **{field: times | absurd for field in ("estimated_off_block_time", "etd")},
-        **{field: degrees | absurd for field in ("lat", "latitude", "lon", "longitude")},
+        **dict.fromkeys(("estimated_off_block_time", "etd"), times | absurd),
+        **dict.fromkeys(("lat", "latitude", "lon", "longitude"), degrees | absurd),
     },
 )
 batches = st.lists(event_data | absurd, max_size=6).map(lambda positions: batch(*positions))
@@ -371,7 +371,7 @@ def test_cut_is_what_passes_position_by_position(raw: dict[str, Any], data: dict
 @given(raw_filters, absurd | event_data, st.sampled_from(sorted(Catalogue().types)))
 def test_passes_never_raises_on_absurd_data(raw: dict[str, Any], data: Any, event_type: str) -> None:
     wanted = merge(EMPTY, raw)
-    data = data if isinstance(data, dict) else {field: data for field in FIELDS}
+    data = data if isinstance(data, dict) else dict.fromkeys(FIELDS, data)
     assert wanted.passes(event_type, data) in (True, False)
 
 

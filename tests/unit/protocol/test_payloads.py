@@ -10,9 +10,9 @@ from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.json_data import InvalidData
 from swim_server.protocol.payloads import PAYLOADS, check_payload
 
-CREATED = "callsign flight_uid dep arr equipment route latitude longitude altitude_ft groundspeed_kts heading_deg current_artcc"
-POSITION = "callsign flight_uid latitude longitude altitude_ft groundspeed_kts heading_deg vertical_rate_fpm current_artcc dep arr"
 PLACE = "callsign flight_uid dep arr latitude longitude altitude_ft groundspeed_kts heading_deg current_artcc"
+CREATED = f"{PLACE} equipment route"
+POSITION = f"{PLACE} vertical_rate_fpm"
 FIELDS = {
     "flight.created": CREATED,
     "flight.updated": f"{CREATED} changed",

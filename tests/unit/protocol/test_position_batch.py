@@ -69,11 +69,11 @@ odd = odd | st.sampled_from(["", "x", [], {}, [1]])
 positions = st.fixed_dictionaries(
     {},
     optional={
-        **{field: codes | odd for field in ("callsign", "phase", "dep", "arrival_aerodrome", "artcc", "current_artcc")},
+        **dict.fromkeys(("callsign", "phase", "dep", "arrival_aerodrome", "artcc", "current_artcc"), codes | odd),
         "traversed_firs": st.lists(codes | odd, max_size=2) | st.lists(codes).map(",".join) | odd,
         "current_fir": codes,
-        **{field: times | odd for field in ("estimated_off_block_time", "etd")},
-        **{field: degrees | odd for field in ("lat", "latitude", "lon", "longitude")},
+        **dict.fromkeys(("estimated_off_block_time", "etd"), times | odd),
+        **dict.fromkeys(("lat", "latitude", "lon", "longitude"), degrees | odd),
     },
 )
 raw_filters = st.fixed_dictionaries(

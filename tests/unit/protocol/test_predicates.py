@@ -14,9 +14,21 @@ PACIFIC = Box(north=60, south=-60, east=-170, west=170)
 
 @pytest.mark.parametrize(
     ("place", "inside"),
-    [((0, 175), True), ((0, -175), True), ((0, 170), True), ((0, -170), True), ((0, 180), True), ((0, -180), True)]
-    + [((0, 169.99), False), ((0, -169.99), False), ((0, 0), False), ((61, 175), False), ((60, 175), True)]
-    + [((0, 181), False), ((0, -181), False)],
+    [
+        ((0, 175), True),
+        ((0, -175), True),
+        ((0, 170), True),
+        ((0, -170), True),
+        ((0, 180), True),
+        ((0, -180), True),
+        ((60, 175), True),
+        ((0, 169.99), False),
+        ((0, -169.99), False),
+        ((0, 0), False),
+        ((61, 175), False),
+        ((0, 181), False),
+        ((0, -181), False),
+    ],
 )
 def test_box_whose_east_is_less_than_its_west_crosses_the_antimeridian(
     place: tuple[float, float], inside: bool

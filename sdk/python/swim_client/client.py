@@ -1,0 +1,425 @@
+"""The client: what a program registers, asks for and runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import ssl as ssl_module
+import uuid
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, AsyncGenerator, Callable, List, Mapping, Optional, Type, TypeVar, Union
+
+from swim_client.answer import Answer
+from swim_client.commands import Command
+from swim_client.errors import ConnectionLost, SwimError
+from swim_client.events import Event, EventType
+from swim_client.handlers import Handlers
+from swim_client.key import ApiKey
+from swim_client.network import NetworkTask, NetworkThread
+from swim_client.opening import DEFAULT_URL, Opener, check_url
+from swim_client.resume import EventId
+from swim_client.resume_file import ResumeFile
+from swim_client.running import NetworkClass, Running, current_task
+from swim_client.settings import Settings
+from swim_client.stream import Feed
+from swim_client.subscriptions import Channels, Subscriptions, Wish, read_channels, read_filters, read_history
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+Names = Union[str, List[str], None]
+Time = Union[str, datetime, None]
+
+_log = logging.getLogger("swim_client")
+
+
+class SWIMClient:
+    """Listens to SWIM; stays connected, resumes where it was, and hands each event over once and in order.
+
+    ``subscribe``, ``unsubscribe``, ``ping``, ``status``, ``publish`` and ``stop`` return at once and may be called
+    from any thread and from handlers. Handlers run one after the other, in the thread that runs the client.
+    """
+
+    def __init__(
+        self,
+        api_key: Optional[str] = None,
+        url: Optional[str] = None,
+        reconnect: bool = True,
+        reconnect_interval: float = 1.0,
+        max_reconnect_interval: float = 60.0,
+        ping_interval: float = 20.0,
+        debug: bool = False,
+        *,
+        resume_file: Union[str, os.PathLike[str], None] = None,
+        resume: bool = True,
+        ping_timeout: float = 20.0,
+        open_timeout: float = 15.0,
+        messages_per_second: int = 8,
+        max_queued_events: int = 1000,
+        ssl: Optional[ssl_module.SSLContext] = None,
+        unix_path: Union[str, os.PathLike[str], None] = None,
+    ) -> None:
+        """Prepare a client; nothing is connected yet. Raises ValueError for a missing key or a wrong setting.
+
+        ``api_key``: default ``SWIM_API_KEY``. ``url``: default ``SWIM_URL``, else this machine. ``reconnect``: False
+        ends the run with the first connection. ``resume_file``: where to remember the last event handled, so that a
+        restarted program goes on from there. ``resume=False``: after a break, go on with what happens then. ``debug``:
+        tell each step on standard error. ``unix_path``: connect to a Unix socket, which needs no key. Times in seconds.
+        """
+        self._settings = Settings(
+            reconnect=reconnect,
+            reconnect_interval=reconnect_interval,
+            max_reconnect_interval=max_reconnect_interval,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            messages_per_second=messages_per_second,
+            max_queued_events=max_queued_events,
+            resume=resume,
+        )
+        self.url = check_url(url or os.environ.get("SWIM_URL") or DEFAULT_URL)
+        key = None if unix_path and api_key is None else ApiKey.find(api_key)
+        self._opener = Opener(
+            self.url, key, unix_path=Path(unix_path) if unix_path else None, ssl=ssl, timeout_seconds=open_timeout
+        )
+        self._resume_file = ResumeFile(resume_file) if resume_file is not None else None
+        self._handlers = Handlers()
+        self._subscriptions = Subscriptions()
+        self._handled: Optional[EventId] = None
+        self._running: Optional[Running] = None
+        self._is_busy = False
+        self._background: Optional[asyncio.Task[None]] = None
+        self._arrivals: List[asyncio.Future[None]] = []
+        self._feeds: List[Feed] = []
+        if debug:
+            _log_to_stderr()
+
+    def __repr__(self) -> str:
+        return f"SWIMClient({self._opener.address}, {'connected' if self.connected else 'not connected'})"
+
+    # Handlers.
+
+    def on(self, event_type: Union[str, EventType]) -> Callable[[_F], _F]:
+        """Register the decorated function, sync or async, for a type, ``family.*``, or ``*`` (every event).
+
+        It is called with ``(event, timestamp)``; with fewer if it takes fewer, and with the type as a third argument
+        if it takes three. Beside the server's types there are ``connected``, ``disconnected``, ``reconnected``,
+        ``gap``, ``error``, ``subscribed``, ``unsubscribed``, ``pong`` and ``status``.
+        """
+
+        def register(handler: _F) -> _F:
+            self.add_handler(event_type, handler)
+            return handler
+
+        return register
+
+    def add_handler(self, event_type: Union[str, EventType], handler: Callable[..., Any]) -> None:
+        """Register a handler, as ``on`` does."""
+        self._handlers.add((_name(event_type),), handler)
+
+    def remove_handler(self, event_type: Union[str, EventType], handler: Optional[Callable[..., Any]] = None) -> None:
+        """Take a handler of this type away, or all of them."""
+        self._handlers.remove(_name(event_type), handler)
+
+    # What to hear of.
+
+    def subscribe(
+        self,
+        channels: Channels,
+        airports: Names = None,
+        artccs: Names = None,
+        callsign_prefix: Names = None,
+        bbox: Any = None,
+        *,
+        firs: Names = None,
+        constrained_firs: Names = None,
+        phase: Names = None,
+        dep_window_start: Time = None,
+        dep_window_end: Time = None,
+        filters: Optional[Mapping[str, Any]] = None,
+        after: Optional[str] = None,
+        since: Time = None,
+        last: Optional[int] = None,
+    ) -> Answer:
+        """Add channels and filters, now and over every reconnect. Before or while connected, from any thread.
+
+        Channels add up. Filters hold for the whole connection and merge by kind: a kind named again replaces its
+        value, ``[]`` clears it. ``bbox``: ``{north, south, east, west}`` or those four in this order. ``filters``:
+        kinds that have no argument here. One of ``after`` (an event id), ``since`` (a time) and ``last`` (a number)
+        asks for history first; only possible before the client has connected. The answer is the server's; a refused
+        subscription is logged, told to the handlers of ``error``, and raised where the answer is awaited.
+        """
+        named = {
+            "airports": airports,
+            "artccs": artccs,
+            "callsign_prefix": callsign_prefix,
+            "bbox": bbox,
+            "firs": firs,
+            "constrained_firs": constrained_firs,
+            "phase": phase,
+            "dep_window_start": dep_window_start,
+            "dep_window_end": dep_window_end,
+        }
+        names = read_channels(channels)
+        if not names:
+            raise ValueError("subscribe to at least one channel, such as 'flight.departed'")
+        history = read_history(after, since, last)
+        if history and (self.connected or self._handled is not None):
+            raise ValueError(f"{next(iter(history))}: history can be asked for only before the client has connected")
+        answer = self._new_answer()
+        wish = Wish(names, read_filters({**(filters or {}), **named}), history, answer)
+        version = self._subscriptions.add(wish)
+        if self._running is not None:
+            message = {"action": "subscribe"}
+            self._send(Command(message, "subscribed", answer, version=version, wish=wish))
+        return answer
+
+    def unsubscribe(self, channels: Optional[Channels] = None) -> Answer:
+        """Take channels away; none named: all of them, and the filters."""
+        names = read_channels(channels) if channels is not None else []
+        version = self._subscriptions.remove(names)
+        answer = self._new_answer()
+        if self._running is None:
+            answer.resolve(None)
+        else:
+            message = {"action": "unsubscribe", **({"channels": names} if names else {})}
+            self._send(Command(message, "unsubscribed", answer, version=version))
+        return answer
+
+    async def events(
+        self, channels: Optional[Channels] = None, *args: Any, **filters: Any
+    ) -> AsyncGenerator[Event, None]:
+        """Subscribe as ``subscribe`` does, and yield the events of these channels; without channels, every event.
+
+        The loop must run beside the client: inside ``async with client``, or while ``run_async`` runs. It ends when
+        the client is stopped, and raises what ends the client otherwise. While its body works, no further event is
+        handed over to anybody. An event counts as handled when the loop asks for the next one, or ends.
+        """
+        patterns = tuple(read_channels(channels)) if channels is not None else ("*",)
+        feed = Feed()
+        registration = self._handlers.add(patterns, feed.deliver)
+        self._feeds.append(feed)
+        loop = asyncio.get_running_loop()
+
+        def refused(answer: Answer) -> None:
+            if answer.error() is not None:
+                loop.call_soon_threadsafe(feed.end, answer.error())
+
+        try:
+            if channels is not None:
+                self.subscribe(channels, *args, **filters).add_done_callback(refused)
+            while True:
+                event = await feed.take()
+                if event is None:
+                    return
+                yield event
+        finally:
+            self._handlers.discard(registration)
+            self._feeds.remove(feed)
+            feed.close()
+
+    # Requests.
+
+    def ping(self) -> Answer:
+        """Ask for a ``pong``. Fails when there is no connection."""
+        return self._ask("ping", "pong")
+
+    def status(self) -> Answer:
+        """Ask what the server knows of this connection. Fails when there is no connection."""
+        return self._ask("status", "status")
+
+    def publish(self, channel: str, data: Mapping[str, Any], event_id: Optional[str] = None) -> Answer:
+        """Put an event in; needs a key of the system tier. The answer, a dict with its ``id``, means: stored.
+
+        Without a connection it waits for one. It is sent again if a connection ends before the answer, always under
+        the same ``event_id``, which makes that harmless: the event is published once. Raises TypeError or ValueError
+        for data that is no JSON.
+        """
+        if self._running is None:
+            raise ConnectionLost("the client isn't running: publish while it runs")
+        message = {
+            "action": "publish",
+            "channel": channel,
+            "data": json.loads(json.dumps(dict(data), allow_nan=False)),
+            "event_id": event_id or uuid.uuid4().hex,
+        }
+        answer = self._new_answer()
+        self._send(Command(message, "publish_ack", answer, is_repeatable=True))
+        return answer
+
+    def _ask(self, action: str, answer_type: str) -> Answer:
+        answer = self._new_answer()
+        if self.connected:
+            self._send(Command({"action": action}, answer_type, answer))
+        else:
+            answer.fail(ConnectionLost(f"{action}: there is no connection"))
+        return answer
+
+    def _new_answer(self) -> Answer:
+        return Answer(self._is_network_thread)
+
+    def _is_network_thread(self) -> bool:
+        running = self._running
+        return running is not None and running.is_network_thread()
+
+    def _send(self, command: Command) -> None:
+        running = self._running
+        if running is None:
+            command.answer.fail(ConnectionLost(f"{command.action}: the client isn't running"))
+        else:
+            running.send(command)
+
+    # State.
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection that the server has greeted."""
+        return self.client_id is not None
+
+    @property
+    def client_id(self) -> Optional[str]:
+        """The server's name for the connection at hand; None while there is none."""
+        running = self._running
+        return running.client_id if running is not None else None
+
+    @property
+    def last_event_id(self) -> Optional[str]:
+        """From where a later run would resume: everything up to this id has been handled."""
+        running = self._running
+        handled = running.handled if running is not None else self._handled
+        return None if handled is None else str(handled)
+
+    # Life.
+
+    def run(self) -> None:
+        """Run until stopped. Blocks; handlers are called in this thread, the network has a thread of its own.
+
+        Returns after ``stop()`` and after Ctrl-C. Raises AuthenticationError when the key is refused, ProtocolError
+        when the server gives up on this client, ConnectionLost with ``reconnect=False``.
+        """
+        if current_task() is not None:
+            raise RuntimeError("run() blocks; in async code use: await client.run_async()")
+        try:
+            asyncio.run(self._run(NetworkThread))
+        except KeyboardInterrupt:
+            _log.info("interrupted")
+        except SwimError as error:
+            # Where in the machinery it came up tells nobody anything: the text does.
+            raise error.with_traceback(None) from None
+
+    async def run_async(self) -> None:
+        """Run until stopped or cancelled; raises as ``run`` does. Handlers must not block the loop."""
+        if self._background is not None and not self._background.done():
+            await self._background
+        else:
+            await self._run(NetworkTask)
+
+    async def connect(self) -> bool:
+        """Start in the background and wait until connected. Raises what ``run`` raises."""
+        if self._background is None or self._background.done():
+            self._background = asyncio.ensure_future(self._run(NetworkTask))
+        arrival = asyncio.get_running_loop().create_future()
+        self._arrivals.append(arrival)
+        try:
+            await asyncio.wait({self._background, arrival}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._background.cancel()
+            raise
+        finally:
+            self._arrivals.remove(arrival)
+        if self._background.done():
+            self._background.result()
+            return False
+        return True
+
+    def stop(self) -> Answer:
+        """Close the connection for good and let the run end; events that wait are not handled. From any thread.
+
+        The answer, which need not be awaited, means: closed.
+        """
+        running = self._running
+        if running is None:
+            if self._background is not None and not self._background.done():
+                self._background.get_loop().call_soon_threadsafe(self._background.cancel)
+            answer = Answer()
+            answer.resolve(None)
+            return answer
+        return running.stop()
+
+    def disconnect(self) -> Answer:
+        """The same as ``stop``."""
+        return self.stop()
+
+    async def __aenter__(self) -> SWIMClient:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[Type[BaseException]],
+        exc: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.stop()
+        background = self._background
+        if background is not None:
+            await asyncio.wait({background})
+            if exc is None and not background.cancelled():
+                background.result()
+
+    async def _run(self, network_class: NetworkClass) -> None:
+        if self._is_busy:
+            raise RuntimeError("this client is running already")
+        self._is_busy = True
+        error: Optional[BaseException] = None
+        try:
+            if self._resume_file is not None:
+                self._handled = self._resume_file.load() or self._handled
+            await self._run_once(network_class)
+        except Exception as failure:
+            error = failure
+            raise
+        finally:
+            self._is_busy = False
+            for feed in self._feeds:
+                feed.end(error)
+
+    async def _run_once(self, network_class: NetworkClass) -> None:
+        running = Running(
+            self._opener,
+            handlers=self._handlers,
+            subscriptions=self._subscriptions,
+            settings=self._settings,
+            resume_file=self._resume_file,
+            handled=self._handled,
+            on_connected=self._connected_handled,
+        )
+        try:
+            await running.open(network_class)
+            self._running = running
+            await running.run()
+        finally:
+            try:
+                await running.finish()
+            finally:
+                self._handled = running.handled
+                self._running = None
+
+    def _connected_handled(self) -> None:
+        for arrival in self._arrivals:
+            if not arrival.done():
+                arrival.set_result(None)
+
+
+def _name(event_type: Union[str, EventType]) -> str:
+    return event_type.value if isinstance(event_type, EventType) else event_type
+
+
+def _log_to_stderr() -> None:
+    """Tell each step, unless the program has set up its logging itself."""
+    _log.setLevel(logging.DEBUG)
+    if not _log.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+        _log.addHandler(handler)

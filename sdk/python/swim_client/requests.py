@@ -1,0 +1,100 @@
+"""The requests of one connection, one at a time: an error that comes belongs to the one that waits for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Union
+
+from websockets.asyncio.client import ClientConnection
+
+from swim_client.errors import NoAnswer, RequestRefused
+from swim_client.pace import Pace
+
+ANSWER_SECONDS = 30.0
+RATE_LIMIT_SECONDS = 1.1
+"""The server ignores what comes before the second is over."""
+
+_log = logging.getLogger("swim_client")
+
+
+class Refusal(NamedTuple):
+    """An ``error`` message of the server."""
+
+    code: str
+    message: str
+    data: Dict[str, Any]
+
+    @classmethod
+    def read(cls, message: Mapping[str, Any]) -> Refusal:
+        """Code and text stand at the top or in ``data``."""
+        data = message.get("data")
+        data = data if isinstance(data, dict) else {}
+        return cls(
+            str(message.get("code") or data.get("code") or ""),
+            str(message.get("message") or data.get("message") or ""),
+            data,
+        )
+
+    def error(self) -> RequestRefused:
+        """The same, for the program that asked."""
+        return RequestRefused(self.code, self.message, self.data)
+
+
+class Requests:
+    """Sends, and waits for the answer. The session tells what it reads."""
+
+    def __init__(self, socket: ClientConnection, *, messages_per_second: int, is_held_up: Callable[[], bool]) -> None:
+        self._socket = socket
+        self._pace = Pace(messages_per_second)
+        self._is_held_up = is_held_up
+        self._waiter: Optional[asyncio.Future[Union[Refusal, Dict[str, Any]]]] = None
+        self._awaited = ""
+        self._hides_refusal = False
+
+    def answered(self, kind: str, message: Dict[str, Any]) -> None:
+        """An answer came."""
+        if self._waiter is not None and not self._waiter.done() and kind == self._awaited:
+            self._waiter.set_result(message)
+
+    def refused(self, refusal: Refusal) -> bool:
+        """An error came. Returns whether it is dealt with here, so that nobody else needs to hear of it."""
+        if self._waiter is None or self._waiter.done():
+            return False
+        self._waiter.set_result(refusal)
+        return self._hides_refusal or refusal.code == "RATE_LIMITED"
+
+    async def ask(
+        self, message: Dict[str, Any], answer_type: str, *, hides_refusal: bool = False
+    ) -> Union[Refusal, Dict[str, Any], None]:
+        """Send one request and wait for its answer; None when there is none. Repeats what was rate limited."""
+        while True:
+            await self._pace.turn()
+            self._waiter, self._awaited = asyncio.get_running_loop().create_future(), answer_type
+            self._hides_refusal = hides_refusal
+            try:
+                await self._socket.send(json.dumps(message))
+                _log.debug("sent %s", message["action"])
+                answer = await self._answer(self._waiter)
+            finally:
+                self._waiter = None
+            if isinstance(answer, Refusal) and answer.code == "RATE_LIMITED":
+                await asyncio.sleep(RATE_LIMIT_SECONDS)
+                continue
+            if answer is None:
+                _log.warning("%s", NoAnswer(message["action"], ANSWER_SECONDS))
+            return answer
+
+    async def _answer(
+        self, waiter: asyncio.Future[Union[Refusal, Dict[str, Any]]]
+    ) -> Union[Refusal, Dict[str, Any], None]:
+        """Wait for the answer, not counting the time in which nothing is read because the handlers are slow."""
+        waited = 0.0
+        while waited < ANSWER_SECONDS:
+            done, _ = await asyncio.wait({waiter}, timeout=1.0)
+            if done:
+                return waiter.result()
+            if not self._is_held_up():
+                waited += 1.0
+        return None

@@ -1,0 +1,100 @@
+"""Brokers on a storage that outlives them, for the suite that every implementation passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from swim_server.brokers.broker import Broker, Page, Published
+from swim_server.brokers.local import LocalBroker
+from swim_server.protocol.event_id import ZERO, EventId
+from swim_server.protocol.events import Event, NewEvent
+
+DAY_MS = 24 * 60 * 60 * 1000
+NOW_MS = 1_768_573_815_123
+KEEP_MS = DAY_MS
+KEEP_POSITIONS_MS = 15 * 60 * 1000
+
+
+class FakeClock:
+    """Milliseconds since the epoch, as the test sets them."""
+
+    def __init__(self, now_ms: int = NOW_MS) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+class Listener:
+    """Keeps what a broker delivers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.fail_next = False
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        if self.fail_next:
+            self.fail_next = False
+            raise RuntimeError("the listener fails, as the test asked")
+        self.events += events
+
+    @property
+    def numbers(self) -> list[Any]:
+        return [event.data.get("number") for event in self.events]
+
+
+class Rig(Protocol):
+    """One storage and its clock. ``broker`` makes a broker on it, as a start of the process does."""
+
+    clock: FakeClock
+
+    def broker(self, **settings: Any) -> Broker: ...
+
+
+class LocalRig:
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock()
+        self.path = folder / "history.db"
+
+    def broker(self, **settings: Any) -> LocalBroker:
+        chosen: dict[str, Any] = {
+            "keep_ms": KEEP_MS,
+            "keep_positions_ms": KEEP_POSITIONS_MS,
+            "max_bytes": 1 << 31,
+            "boot_id": "one-boot",
+            "tick_seconds": 0.005,
+        }
+        return LocalBroker(self.path, clock_ms=self.clock, **chosen | settings)
+
+
+RIGS: dict[str, Callable[[Path], Rig]] = {"local": LocalRig}
+"""Every implementation of Broker. A new one joins the suite with a line here."""
+
+
+def numbered(first: int, count: int = 1, *, type: str = "flight.created", named: bool = False) -> list[NewEvent]:
+    """Events that can be told apart; ``named``: with an event_id each."""
+    return [
+        NewEvent(type=type, data={"number": number}, event_id=f"event {number}" if named else None)
+        for number in range(first, first + count)
+    ]
+
+
+async def read_all(broker: Broker, after: EventId = ZERO, **options: Any) -> list[Event]:
+    """Every stored event behind ``after``, page by page."""
+    events: list[Event] = []
+    while True:
+        page: Page = await broker.read(after, **options)
+        events += page.events
+        after = page.next_after
+        if page.is_last:
+            return events
+
+
+def numbers(events: Sequence[Event]) -> list[Any]:
+    return [event.data.get("number") for event in events]
+
+
+def ids(published: Sequence[Published]) -> list[EventId]:
+    return [EventId.parse(answer.id) for answer in published]

@@ -1,0 +1,491 @@
+"""What can happen to the local broker's own file, and what it does then."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.brokers import KEEP_POSITIONS_MS, Listener, LocalRig, ids, numbered, numbers, read_all
+
+from swim_server.brokers import history_file
+from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.brokers.local import LocalBroker
+from swim_server.protocol.event_id import ZERO, EventId
+from swim_server.protocol.events import NewEvent
+
+MakeBroker = Callable[..., Awaitable[LocalBroker]]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> LocalRig:
+    return LocalRig(tmp_path)
+
+
+@pytest.fixture
+async def started(rig: LocalRig) -> AsyncIterator[MakeBroker]:
+    """Make and open a broker on the rig; all are closed at the end."""
+    brokers: list[LocalBroker] = []
+
+    async def start(listener: Listener | None = None, **settings: Any) -> LocalBroker:
+        brokers.append(rig.broker(**settings))
+        await brokers[-1].open(listener or Listener())
+        return brokers[-1]
+
+    yield start
+    for broker in brokers:
+        await broker.close()
+
+
+class Wire:
+    """Makes the broker's own connection and keeps it at hand, so that a test can take its disk away."""
+
+    def __init__(self) -> None:
+        self.connection: sqlite3.Connection | None = None
+
+    def __call__(self, path: Path) -> sqlite3.Connection:
+        self.connection = sqlite3.connect(path, timeout=0.02, isolation_level=None, check_same_thread=False)
+        return self.connection
+
+    def pragma(self, statement: str) -> int:
+        assert self.connection is not None
+        return int((self.connection.execute(f"PRAGMA {statement}").fetchone() or [0])[0])
+
+
+def damaged_files(rig: LocalRig) -> list[Path]:
+    return sorted(rig.path.parent.glob("history.db.damaged-*"))
+
+
+async def eventually(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def overwrite(path: Path, start: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(content)
+
+
+def truncate(path: Path, length: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(length)
+
+
+# damaged files at start
+
+
+def other_database(path: Path) -> None:
+    path.unlink()
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE recipes (title)")
+    connection.close()
+
+
+def other_schema(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE events RENAME COLUMN wire TO json")
+    connection.close()
+
+
+def newer_schema(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "something").write_text("in it")
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "garbage": lambda path: path.write_bytes(b"\x8f garbage \x00" * 4000) and None,
+    "short garbage": lambda path: path.write_bytes(b"?") and None,
+    "zero bytes": lambda path: path.write_bytes(b"") and None,
+    "zeros": lambda path: path.write_bytes(bytes(40960)) and None,
+    "half a page": lambda path: truncate(path, path.stat().st_size - 2000),
+    "half a file": lambda path: truncate(path, path.stat().st_size // 2),
+    "garbage in the middle": lambda path: overwrite(path, 6 * 4096, b"\xff" * 4096),
+    "garbage over the schema": lambda path: overwrite(path, 100, b"\xff" * 3000),
+    "another program's database": other_database,
+    "another schema": other_schema,
+    "a newer schema": newer_schema,
+    "a folder": folder,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+async def test_a_damaged_history_is_set_aside_and_a_new_one_begun_above_it(
+    rig: LocalRig, started: MakeBroker, damage: Callable[[Path], None]
+) -> None:
+    broker = await started()
+    old = ids(await broker.publish(numbered(0, 500, named=True)))
+    await broker.close()
+    damage(rig.path)
+    rig.clock.now_ms -= 3_600_000
+    listener = Listener()
+    broker = await started(listener)
+    assert len(damaged_files(rig)) == 1
+    assert broker.newest_id == old[-1]
+    assert await broker.has_gap(old[-2])
+    assert not await broker.has_gap(old[-1])
+    (new,) = ids(await broker.publish(numbered(500)))
+    assert new > old[-1]
+    assert numbers(await read_all(broker)) == [500] == listener.numbers
+    await broker.close()
+    broker = await started()
+    assert len(damaged_files(rig)) == 1
+    assert numbers(await read_all(broker)) == [500]
+    assert await broker.has_gap(old[-2])
+
+
+async def test_a_damaged_history_without_a_mark_begins_anew(rig: LocalRig, started: MakeBroker) -> None:
+    rig.path.write_bytes(b"garbage" * 1000)
+    broker = await started()
+    await broker.publish(numbered(1))
+    assert numbers(await read_all(broker)) == [1]
+    assert len(damaged_files(rig)) == 1
+
+
+async def test_a_history_cut_off_while_it_was_made_is_simply_made(rig: LocalRig, started: MakeBroker) -> None:
+    rig.path.write_bytes(b"")
+    broker = await started()
+    assert damaged_files(rig) == []
+    assert broker.newest_id == ZERO
+    await broker.publish(numbered(1))
+
+
+async def test_only_the_newest_damaged_histories_are_kept(rig: LocalRig, started: MakeBroker) -> None:
+    for _ in range(history_file.KEPT_DAMAGED_FILES + 3):
+        rig.path.write_bytes(b"garbage" * 1000)
+        rig.clock.now_ms += 1000
+        await (await started()).close()
+    assert len(damaged_files(rig)) == history_file.KEPT_DAMAGED_FILES
+
+
+async def test_damage_in_the_same_second_overwrites_no_earlier_file(rig: LocalRig, started: MakeBroker) -> None:
+    for content in (b"first" * 1000, b"second" * 1000):
+        rig.path.write_bytes(content)
+        await (await started()).close()
+    assert {file.read_bytes()[:5] for file in damaged_files(rig)} == {b"first", b"secon"}
+
+
+async def test_a_torn_write_ahead_log_is_a_gap(rig: LocalRig, started: MakeBroker, tmp_path: Path) -> None:
+    broker = await started(tick_seconds=60)
+    old = [ids(await broker.publish(numbered(number)))[0] for number in range(10)]
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    for file in tmp_path.glob("history.*"):
+        shutil.copy(file, crashed)
+    wal = crashed / "history.db-wal"
+    truncate(wal, wal.stat().st_size - 3000)
+    rig.path = crashed / "history.db"
+    broker = await started()
+    stored = numbers(await read_all(broker))
+    assert stored == list(range(len(stored)))
+    assert 0 < len(stored) < 10
+    assert broker.newest_id == old[-1]
+    assert await broker.has_gap(old[len(stored) - 1])
+
+
+# older and missing histories
+
+
+async def test_an_older_history_restored_is_a_gap_and_ids_go_on_above(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started()
+    kept = ids(await broker.publish(numbered(0, 3)))
+    await broker.close()
+    copy = rig.path.with_name("backup")
+    shutil.copy(rig.path, copy)
+    broker = await started()
+    lost = ids(await broker.publish(numbered(3, 3)))
+    await broker.close()
+    shutil.copy(copy, rig.path)
+    rig.clock.now_ms -= 3_600_000
+    broker = await started()
+    assert broker.newest_id == lost[-1]
+    for after in (ZERO, *kept, *lost[:-1]):
+        assert await broker.has_gap(after)
+        assert (await broker.read(after)).has_gap
+    assert not await broker.has_gap(lost[-1])
+    (new,) = ids(await broker.publish(numbered(6)))
+    assert new > lost[-1]
+    assert numbers(await read_all(broker)) == [0, 1, 2, 6]
+
+
+async def test_a_removed_history_is_a_gap(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started()
+    lost = ids(await broker.publish(numbered(0, 3)))
+    await broker.close()
+    rig.path.unlink()
+    broker = await started()
+    assert await broker.has_gap(ZERO)
+    assert await broker.has_gap(lost[0])
+    assert ids(await broker.publish(numbered(3)))[0] > lost[-1]
+
+
+async def test_a_removed_home_is_a_gap_for_those_who_come_from_before(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started()
+    lost = ids(await broker.publish(numbered(0, 3)))
+    await broker.close()
+    rig.path.unlink()
+    rig.path.with_suffix(".mark").unlink()
+    rig.clock.now_ms += 1000
+    broker = await started()
+    await broker.publish(numbered(3))
+    assert await broker.has_gap(lost[-1])
+    assert not await broker.has_gap(ZERO)
+
+
+async def test_a_removed_mark_is_written_again(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started()
+    old = ids(await broker.publish(numbered(0)))
+    await broker.close()
+    rig.path.with_suffix(".mark").unlink()
+    broker = await started()
+    assert not await broker.has_gap(old[0])
+    assert rig.path.with_suffix(".mark").exists()
+
+
+async def test_a_mark_that_can_not_be_written_stops_nothing(rig: LocalRig, started: MakeBroker) -> None:
+    rig.path.with_suffix(".mark").mkdir()
+    broker = await started()
+    await broker.publish(numbered(0, 2))
+    assert numbers(await read_all(broker)) == [0, 1]
+
+
+async def test_after_a_power_cut_the_last_moments_may_be_a_gap(
+    rig: LocalRig, started: MakeBroker, tmp_path: Path
+) -> None:
+    broker = await started(tick_seconds=60)
+    (event,) = ids(await broker.publish(numbered(0)))
+    for boot_id, synchronous, is_gap in (("one-boot", "normal", False), ("two", "normal", True), ("two", "full", False)):
+        cut = tmp_path / f"{boot_id}-{synchronous}"
+        cut.mkdir()
+        for file in tmp_path.glob("history.*"):
+            shutil.copy(file, cut)
+        rig.path = cut / "history.db"
+        rig.clock.now_ms += 1000
+        after = await started(boot_id=boot_id, synchronous=synchronous)
+        assert await after.has_gap(event) is is_gap
+        assert ids(await after.publish(numbered(1)))[0] > event
+        assert numbers(await read_all(after)) == [0, 1]
+
+
+async def test_a_boot_after_an_orderly_end_is_no_gap(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started()
+    (event,) = ids(await broker.publish(numbered(0)))
+    await broker.close()
+    broker = await started(boot_id="two")
+    assert not await broker.has_gap(event)
+
+
+# under a running broker
+
+
+async def test_a_history_moved_away_under_us_is_begun_anew(rig: LocalRig, started: MakeBroker) -> None:
+    listener = Listener()
+    broker = await started(listener)
+    old = ids(await broker.publish(numbered(0, 3)))
+    rig.path.rename(rig.path.with_name("elsewhere"))
+    await eventually(rig.path.exists)
+    (new,) = ids(await broker.publish(numbered(3)))
+    assert new > old[-1]
+    assert await broker.has_gap(old[0])
+    assert numbers(await read_all(broker)) == [3]
+    assert listener.numbers == [0, 1, 2, 3]
+
+
+async def test_damage_under_us_is_met_by_a_new_history(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started(tick_seconds=60)
+    old = ids(await broker.publish(numbered(0, 2000)))
+    await broker.close()
+    broker = await started()
+    size = rig.path.stat().st_size
+    overwrite(rig.path, 4096, b"\xff" * (size - 4096))
+    with pytest.raises(BrokerUnavailable, match="damaged"):
+        await read_all(broker)
+    await eventually(lambda: damaged_files(rig))
+    (new,) = ids(await broker.publish(numbered(2000)))
+    assert new > old[-1]
+    assert numbers(await read_all(broker)) == [2000]
+    assert await broker.has_gap(old[5])
+
+
+async def test_a_publish_that_meets_damage_is_stored_in_the_new_history(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started()
+    await broker.publish(numbered(0, 2000, named=True))
+    await broker.close()
+    listener = Listener()
+    broker = await started(listener, tick_seconds=60)
+    overwrite(rig.path, 4096, b"\xff" * (rig.path.stat().st_size - 4096))
+    await broker.publish(numbered(2000, 500, named=True))
+    assert numbers(await read_all(broker)) == list(range(2000, 2500)) == listener.numbers
+    assert len(damaged_files(rig)) == 1
+
+
+async def test_a_full_disk_refuses_and_space_lets_events_in_again(rig: LocalRig, started: MakeBroker) -> None:
+    wire, listener = Wire(), Listener()
+    broker = await started(listener, connect=wire, tick_seconds=60)
+    await broker.publish(numbered(0, 10))
+    wire.pragma(f"max_page_count = {wire.pragma('page_count')}")
+    with pytest.raises(BrokerUnavailable, match="no space left"):
+        await broker.publish(numbered(10, 1000))
+    with pytest.raises(BrokerUnavailable, match="free some"):
+        await broker.publish(numbered(10, 1000))
+    assert numbers(await read_all(broker)) == list(range(10)) == listener.numbers
+    wire.pragma("max_page_count = 100000")
+    await broker.publish(numbered(10, 1000))
+    assert numbers(await read_all(broker)) == list(range(1010)) == listener.numbers
+    assert broker.counters.failures == 2
+    assert broker.counters.events_published == 1010
+
+
+async def test_an_event_id_of_a_failed_commit_is_still_free(rig: LocalRig, started: MakeBroker) -> None:
+    wire = Wire()
+    broker = await started(connect=wire, tick_seconds=60)
+    wire.pragma(f"max_page_count = {wire.pragma('page_count')}")
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish(numbered(0, 1000, named=True))
+    wire.pragma("max_page_count = 100000")
+    published = await broker.publish(numbered(0, 1000, named=True))
+    assert not any(answer.duplicate for answer in published)
+
+
+async def test_a_disk_that_is_full_at_start_is_waited_for(rig: LocalRig, started: MakeBroker) -> None:
+    is_full = True
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA max_page_count = {1 if is_full else 100_000}")
+        return connection
+
+    listener = Listener()
+    broker = await started(listener, connect=connect)
+    with pytest.raises(BrokerUnavailable, match="no space left"):
+        await broker.publish(numbered(0))
+    is_full = False
+    await broker.publish(numbered(1))
+    assert numbers(await read_all(broker)) == [1] == listener.numbers
+
+
+async def test_a_disk_that_turns_read_only_refuses_and_comes_back(rig: LocalRig, started: MakeBroker) -> None:
+    wire = Wire()
+    broker = await started(connect=wire, tick_seconds=60)
+    await broker.publish(numbered(0))
+    wire.pragma("query_only = ON")
+    with pytest.raises(BrokerUnavailable, match="read-only"):
+        await broker.publish(numbered(1))
+    assert numbers(await read_all(broker)) == [0]
+    wire.pragma("query_only = OFF")
+    await broker.publish(numbered(1))
+    assert numbers(await read_all(broker)) == [0, 1]
+
+
+async def test_a_lock_held_by_another_program_refuses_until_it_is_gone(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started(connect=Wire(), tick_seconds=60)
+    await broker.publish(numbered(0))
+    other = sqlite3.connect(rig.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(BrokerUnavailable, match="another program"):
+        await broker.publish(numbered(1))
+    assert numbers(await read_all(broker)) == [0]
+    other.execute("ROLLBACK")
+    other.close()
+    await broker.publish(numbered(1))
+    assert numbers(await read_all(broker)) == [0, 1]
+
+
+async def test_a_place_where_nothing_can_be_made_is_told(tmp_path: Path) -> None:
+    rig = LocalRig(tmp_path / "missing")
+    broker = rig.broker()
+    with pytest.raises(BrokerUnavailable, match=str(tmp_path)):
+        await broker.open(Listener())
+    await broker.close()
+
+
+async def test_calls_at_once_share_commits(started: MakeBroker) -> None:
+    broker = await started()
+    await asyncio.gather(*(broker.publish(numbered(number)) for number in range(3000)))
+    assert broker.counters.commits < 10
+    assert broker.counters.last_commit_seconds > 0
+
+
+async def test_two_processes_on_one_file_share_one_order_and_hear_each_other(rig: LocalRig, started: MakeBroker) -> None:
+    heard, also_heard = Listener(), Listener()
+    one = await started(heard)
+    await one.publish(numbered(0, named=True))
+    other = await started(also_heard)
+    for number in range(1, 40, 2):
+        await asyncio.gather(one.publish(numbered(number)), other.publish(numbered(number + 1)))
+    (again,) = await other.publish(numbered(0, named=True))
+    assert again.duplicate
+    await eventually(lambda: len(heard.events) == 41 and len(also_heard.events) == 40)
+    stored = [event.id for event in await read_all(one)]
+    assert [event.id for event in heard.events] == stored
+    assert [event.id for event in also_heard.events] == stored[1:]
+    assert one.newest_id == other.newest_id == stored[-1]
+
+
+# retention by size
+
+
+def large(first: int, count: int, type: str) -> list[NewEvent]:
+    return [NewEvent(type=type, data={"number": number, "text": "x" * 1000}) for number in range(first, first + count)]
+
+
+async def test_beyond_its_size_positions_go_first_and_the_file_stays_small(
+    rig: LocalRig, started: MakeBroker
+) -> None:
+    limit = 2_000_000
+    broker = await started(max_bytes=limit)
+    for number in range(10):
+        await broker.publish(large(100 * number, 50, "flight.created"))
+        await broker.publish(large(100 * number + 50, 50, "flight.position"))
+    for number in range(10, 14):
+        await broker.publish(large(100 * number, 100, "flight.created"))
+    await eventually(lambda: rig.path.stat().st_size <= limit)
+    events = await read_all(broker)
+    kept = [event.data["number"] for event in events if event.type == "flight.created"]
+    assert kept == [*(100 * number + each for number in range(10) for each in range(50)), *range(1000, 1400)]
+    assert sum(event.type == "flight.position" for event in events) < 500
+
+
+async def test_far_beyond_its_size_the_oldest_go_and_it_is_a_gap(rig: LocalRig, started: MakeBroker) -> None:
+    limit = 1_000_000
+    broker = await started(max_bytes=limit)
+    published: list[EventId] = []
+    for number in range(30):
+        published += ids(await broker.publish(large(100 * number, 100, "flight.created")))
+    await eventually(lambda: rig.path.stat().st_size <= limit)
+    kept = numbers(await read_all(broker))
+    assert kept == list(range(kept[0], 3000))
+    assert kept[0] > 1000
+    assert await broker.has_gap(published[kept[0] - 2])
+    assert not await broker.has_gap(published[kept[0] - 1])
+    assert broker.counters.events_pruned == kept[0]
+
+
+async def test_what_age_removed_makes_the_file_smaller(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started()
+    for number in range(40):
+        await broker.publish(large(100 * number, 100, "flight.position"))
+    await eventually(lambda: rig.path.stat().st_size > 4_000_000)
+    rig.clock.now_ms += KEEP_POSITIONS_MS + 1
+    await eventually(lambda: rig.path.stat().st_size < 1_500_000)
+
+
+async def test_a_history_smaller_than_nothing_still_delivers(rig: LocalRig, started: MakeBroker) -> None:
+    listener = Listener()
+    broker = await started(listener, max_bytes=1)
+    await broker.publish(numbered(0, 1000, named=True))
+    await eventually(lambda: broker.counters.events_pruned == 1000)
+    assert await read_all(broker) == []
+    assert listener.numbers == list(range(1000))
