@@ -70,6 +70,11 @@ class EventStream:
         """Whether there is a connection just now."""
         return self._session is not None
 
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether history is being sent."""
+        return self._is_catching_up
+
     def ask(self, method: str) -> None:
         """Ask the daemon something; the answer comes as Answered. Nothing happens while one is under way."""
         if self._session is not None and self._request is None:
@@ -188,12 +193,11 @@ class EventStream:
     def _take_event(self, message: dict[str, Any], payload: bytes) -> None:
         event_id = message.get("id")
         if isinstance(event_id, str):
-            if self._is_catching_up and not _is_after(event_id, self._caught_up_id):
-                self._recovered += 1
-            elif self._is_catching_up:
-                self._finish_catching_up()
             if not _is_after(event_id, self._resume_from):
                 return  # sent before: never handed out twice
+            if self._is_catching_up and _is_after(event_id, self._caught_up_id):
+                self._finish_catching_up()
+            self._recovered += self._is_catching_up
             self._resume_from = event_id
         self._items.append(Happened(message, payload))
 

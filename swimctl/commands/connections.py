@@ -35,7 +35,7 @@ def list_connections(
       swimctl connections list --tier partner
       swimctl connections list --key 7 --json
     """
-    from swimctl.commands.keys import parse_tier
+    from swimctl.commands.keys.options import parse_tier
     from swimctl.render.connections import COLUMNS, PLAIN, rows
     from swimctl.render.status import utc_now
 

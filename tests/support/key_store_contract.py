@@ -243,7 +243,9 @@ class KeyStoreContract:
         "wrong",
         [{"owner_name": " "}, {"owner_name": "x" * 101}, {"description": "a\nb"}, {"ip_whitelist": ("10.0.0.0/33",)}],
     )
-    def test_create_with_a_value_that_no_row_can_hold_is_refused(self, store: KeyStore, wrong: dict[str, object]) -> None:
+    def test_create_with_a_value_that_no_row_can_hold_is_refused(
+        self, store: KeyStore, wrong: dict[str, object]
+    ) -> None:
         with pytest.raises(InvalidKeyField):
             store.create(new_key(**wrong), OPERATOR)
         assert store.list() == []

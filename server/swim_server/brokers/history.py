@@ -24,6 +24,8 @@ from swim_server.protocol.events import Event, NewEvent
 
 MAX_WAL_BYTES = 64 * 1024 * 1024
 """A write-ahead log that checkpoints beside the commits can't keep at bay is written back between two commits."""
+SMALLEST_PAGE_BYTES = 512
+"""A file that is shorter SQLite takes for a new one."""
 BEGUN = "begun"
 """The reason of the hole before a history that never lost anything: ids from there belong to another history."""
 
@@ -122,7 +124,7 @@ class History:
                 "history was replaced or removed while in use: going on with what is there now", path=str(self.path)
             )
             self._let_go()
-        self._on_sound_file(history_file.verify if is_suspect else self._shorten_wal)
+        self._on_sound_file(self._verify if is_suspect else self._shorten_wal)
 
     def close(self) -> None:
         """Bring everything to the disk and let go. Idempotent."""
@@ -155,8 +157,9 @@ class History:
         mark = self._mark.read()
         if self.path.is_dir():
             raise HistoryDamaged("it is a folder")
-        if mark is not None and self.path.exists() and self.path.stat().st_size == 0:
-            raise HistoryDamaged("it is empty")
+        size = self.path.stat().st_size if self.path.exists() else None
+        if size is not None and (0 < size < SMALLEST_PAGE_BYTES or (size == 0 and mark is not None)):
+            raise HistoryDamaged(f"it has {size} bytes")
         connection = self._connect(self.path)
         try:
             is_new = history_file.prepare(connection, self._synchronous)
@@ -243,6 +246,13 @@ class History:
             self._is_mark_writable = False
         else:
             self._is_mark_writable = True
+
+    def _verify(self, _: sqlite3.Connection) -> None:
+        fresh = history_file.connect_read_only(self.path)  # what is open already may hold sound pages in memory
+        try:
+            history_file.verify(fresh)
+        finally:
+            fresh.close()
 
     def _shorten_wal(self, connection: sqlite3.Connection) -> None:
         wal = self.path.with_name(f"{self.path.name}-wal")

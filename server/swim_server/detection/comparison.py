@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2s
-from typing import Any
 
 import msgspec
 
 from swim_server.detection.airfields import Airfields
-from swim_server.detection.event_data import flight_data, known_fields, moment_data, plan_changes, position_data
+from swim_server.detection.event_data import known_fields, plan_changes
 from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
-from swim_server.detection.footing import Judgement, judge
+from swim_server.detection.findings import Findings
+from swim_server.detection.footing import judge
 from swim_server.detection.identity import flight_key, flight_uid
 from swim_server.detection.motion import is_jump, with_vertical_rate
 from swim_server.detection.reading import is_same_plan, read_plan, read_report
@@ -37,32 +36,18 @@ class Comparison:
         self._before = stage
         self._snapshot = snapshot
         self._airfields = airfields
-        self._regions = regions
         self._with_positions = with_positions
         self._clock = ReportClock(snapshot.update_ms)
         self._prefiles = self._credible_prefiles()
+        self._findings = Findings(f"{stage.scope}{stage.born_ms}", snapshot.update_ms, regions)
         self._flights: dict[str, Flight] = {}
         self._gone = dict(stage.gone)
         self._gone_ms = dict(stage.gone_ms)
-        self._created: list[NewEvent] = []
-        self._updated: list[NewEvent] = []
-        self._moved: list[NewEvent] = []
-        """Departures and arrivals."""
-        self._deleted: list[NewEvent] = []
-        self._positions: list[dict[str, Any]] = []
         self._compare()
 
     def events(self) -> list[NewEvent]:
         """Tell what happened."""
-        moved = sorted(self._moved, key=lambda event: event.timestamp_ms or 0)
-        events = [*self._created, *self._updated, *moved, *self._deleted]
-        if self._positions:
-            data = {"count": len(self._positions), "positions": self._positions}
-            name = self._name("flight.positions", self._snapshot.update_ms)
-            events.append(
-                NewEvent(type="flight.positions", data=data, timestamp_ms=self._snapshot.update_ms, event_id=name)
-            )
-        return events
+        return self._findings.events()
 
     def stage(self) -> Stage:
         """Give the stage as it is after this snapshot."""
@@ -113,26 +98,30 @@ class Comparison:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
         plan, plan_absences = _plan_now(flight, sent_plan)
-        is_news = pilot.last_updated is None or pilot.last_updated != flight.reported or not flight.is_connected
-        if not is_news and plan == flight.plan and plan_absences == flight.plan_absences and not flight.absences:
-            self._flights[key] = self._announce(flight)
+        is_same = plan == flight.plan and plan_absences == flight.plan_absences and not flight.absences
+        is_same = is_same and flight.is_connected and pilot.logon_time == flight.logon
+        if is_same and pilot.last_updated is not None and pilot.last_updated == flight.reported:
+            self._flights[key] = self._announce(flight)  # frozen: no news of it
             return
+        seen = flight
+        if not is_same:
+            seen = msgspec.structs.replace(
+                flight, plan=plan, plan_absences=plan_absences, is_connected=True, logon=pilot.logon_time, absences=0
+            )
         at_ms = self._clock.read(pilot.last_updated)
-        seen = msgspec.structs.replace(
-            flight, plan=plan, plan_absences=plan_absences, is_connected=True, logon=pilot.logon_time, absences=0
-        )
-        seen = self._move(seen, pilot, at_ms) if is_news else seen
+        if pilot.last_updated is None or pilot.last_updated != flight.reported:
+            seen = self._move(seen, pilot, at_ms)
         self._flights[key] = self._announce(self._update(flight, seen, at_ms))
 
     def _begin(self, key: str, pilot: FeedPilot, plan: Plan) -> Flight:
         """Give a pilot that is seen first its flight; the same connection seen again, the flight that it had."""
+        at_ms = self._clock.read(pilot.last_updated)
         gone = self._gone.get(key)
         if gone is not None and gone.logon is not None and gone.logon == pilot.logon_time:
             back = msgspec.structs.replace(
                 gone, plan=plan, plan_absences=0, is_connected=True, absences=0, incarnation=gone.incarnation + 1
             )
-            return self._move(back, pilot, self._clock.read(pilot.last_updated))
-        at_ms = self._clock.read(pilot.last_updated)
+            return self._move(back, pilot, at_ms)
         began = pilot.logon_time or pilot.last_updated
         flight = Flight(
             uid=flight_uid(pilot.cid, pilot.callsign, began),
@@ -147,7 +136,7 @@ class Comparison:
     def _move(self, flight: Flight, pilot: FeedPilot, at_ms: int) -> Flight:
         """Take a new report into account. One that is older than the last is none."""
         before = flight.report
-        is_late = before is not None and at_ms < before.at_ms and pilot.logon_time == flight.logon
+        is_late = before is not None and at_ms < before.at_ms
         report = None if is_late else read_report(pilot, at_ms)
         if report is None:
             return msgspec.structs.replace(flight, reported=pilot.last_updated)
@@ -165,16 +154,11 @@ class Comparison:
             departures=flight.departures + (judged.departed_ms is not None),
             arrivals=flight.arrivals + (judged.arrived_ms is not None),
         )
-        self._tell_moved(moved, judged)
-        return moved
-
-    def _tell_moved(self, flight: Flight, judged: Judgement) -> None:
         if judged.departed_ms is not None:
-            data = moment_data(flight, self._regions, off_utc=judged.departed_ms)
-            self._moved.append(self._event("flight.departed", flight, judged.departed_ms, flight.departures, data))
+            self._findings.departed(moved, judged.departed_ms)
         if judged.arrived_ms is not None:
-            data = moment_data(flight, self._regions, in_utc=judged.arrived_ms)
-            self._moved.append(self._event("flight.arrived", flight, judged.arrived_ms, flight.arrivals, data))
+            self._findings.arrived(moved, judged.arrived_ms)
+        return moved
 
     def _see_prefile(self, key: str, prefile: FeedPrefile) -> None:
         flight = self._before.flights.get(key)
@@ -205,11 +189,9 @@ class Comparison:
         if absences < DELETED_AFTER_ABSENCES:
             self._flights[key] = missed
             return
-        data = moment_data(flight, self._regions)
-        now_ms = self._snapshot.update_ms
-        self._deleted.append(self._event("flight.deleted", flight, now_ms, flight.incarnation, data))
+        self._findings.deleted(flight)
         self._gone[key] = missed
-        self._gone_ms[key] = now_ms
+        self._gone_ms[key] = self._snapshot.update_ms
 
     def _forget_gone(self) -> None:
         oldest_ms = self._snapshot.update_ms - REMEMBER_GONE_MS
@@ -219,8 +201,7 @@ class Comparison:
                 del self._gone[key], self._gone_ms[key]
 
     def _create(self, key: str, flight: Flight, at_ms: int) -> None:
-        data = flight_data(flight, self._regions)
-        self._created.append(self._event("flight.created", flight, at_ms, flight.incarnation, data))
+        self._findings.created(flight, at_ms)
         self._flights[key] = self._announce(flight)
 
     def _update(self, before: Flight, now: Flight, at_ms: int) -> Flight:
@@ -230,10 +211,7 @@ class Comparison:
         if not changed:
             return now
         now = msgspec.structs.replace(now, updates=now.updates + 1)
-        data = {**flight_data(now, self._regions), "changed": changed}
-        said = blake2s(msgspec.json.encode([changed, now.plan]), digest_size=4).hexdigest()
-        event = self._event("flight.updated", now, at_ms, f"{now.updates}:{said}", data)
-        self._updated.append(event)
+        self._findings.updated(now, at_ms, changed)
         return now
 
     def _announce(self, flight: Flight) -> Flight:
@@ -243,14 +221,8 @@ class Comparison:
             return flight
         if not _is_elsewhere(flight.announced, report):
             return flight
-        self._positions.append(position_data(flight, report, self._regions))
+        self._findings.position(flight, report)
         return msgspec.structs.replace(flight, announced=report)
-
-    def _event(self, type: str, flight: Flight, at_ms: int, count: int | str, data: dict[str, Any]) -> NewEvent:
-        return NewEvent(type=type, data=data, timestamp_ms=at_ms, event_id=self._name(type, f"{flight.uid}:{count}"))
-
-    def _name(self, type: str, what: int | str) -> str:
-        return f"{self._before.scope}{self._before.born_ms}:{type}:{what}"
 
 
 def _plan_now(flight: Flight, sent: FeedPlan | None) -> tuple[Plan, int]:

@@ -159,7 +159,7 @@ class Gateway:
     def log_connect(self, connection: Connection) -> None:
         """One line a client that was let in."""
         key = connection.key
-        self._log.info(
+        self._log_of(connection)(
             "connected",
             client=connection.id,
             tier=connection.tier,
@@ -174,13 +174,18 @@ class Gateway:
         """One line a client that has gone."""
         if sent is not None and sent.code == CloseCode.SLOW_CONSUMER:
             self.slow_consumers += 1
-        self._log.info(
+        self._log_of(connection)(
             "disconnected",
             client=connection.id,
             code=int(sent.code) if sent is not None else int(received.code) if received is not None else 1006,
             seconds=round((self.now_ms() - connection.connected_at_ms) / 1000, 1),
             sent=connection.messages_sent,
         )
+
+    def _log_of(self, connection: Connection) -> Callable[..., None]:
+        """Our own commands come and go all the time: only who looks for them sees them."""
+        log: Callable[..., None] = self._log.debug if connection.key is None else self._log.info
+        return log
 
     def note_refused(self, address: str, refused: Refused) -> None:
         """Remember and log a key that was refused."""

@@ -76,6 +76,8 @@ class Door:
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._waiting: set[_Job[Any]] = set()
         self._threads: list[threading.Thread] = []
+        self._idle = threading.Semaphore(0)
+        """One permit for each thread that waits for work; a thread that hangs gives none."""
         self._rest_seconds = first_rest_seconds
         self._rest_until = 0.0
         self._is_probing = False
@@ -157,12 +159,19 @@ class Door:
             job.fail(StoreUnavailable(problem))
 
     def _start_thread_if_needed(self) -> None:
-        if len(self._threads) < min(self.thread_limit, len(self._waiting)):
+        if not self._idle.acquire(blocking=False) and len(self._threads) < self.thread_limit:
             thread = threading.Thread(target=self._serve, name=f"keys-{len(self._threads) + 1}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next_job()) is not None:
             if not job.is_abandoned:
                 job.run()
+
+    def _next_job(self) -> _Job[Any] | None:
+        try:
+            return self._jobs.get_nowait()
+        except queue.Empty:
+            self._idle.release()
+            return self._jobs.get()

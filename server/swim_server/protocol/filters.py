@@ -32,7 +32,7 @@ from swim_server.protocol.predicates import (
 )
 from swim_server.protocol.timestamps import format_ms
 
-__all__ = ["EMPTY", "Box", "FilterChange", "Filters", "InvalidFilter", "merge"]
+__all__ = ["EMPTY", "Box", "FilterChange", "Filters", "InvalidFilter", "excluded_kinds", "merge"]
 
 POSITIONS = "flight.positions"
 
@@ -41,6 +41,12 @@ _EXCLUDED = (frozenset[str](), _FLIGHT_KINDS, _FLIGHT_KINDS | {"airports"})
 """Kinds that can't be judged on a family, and so don't silence it: none, or those of one of two classes of families."""
 _CLASS: Mapping[str, int] = MappingProxyType({"tmi": 1, "aman": 1, "splits": 2, "system": 2})
 """Which of them holds for a family; for all others the first."""
+
+
+def excluded_kinds(event_type: str) -> frozenset[str]:
+    """The filter kinds that can't be judged on events of a type: they let every one of them pass."""
+    return _EXCLUDED[_CLASS.get(event_type.partition(".")[0], 0)]
+
 
 _NO_WINDOW: tuple[int | None, int | None] = (None, None)
 _NOTHING: frozenset[str] = frozenset()

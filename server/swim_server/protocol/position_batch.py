@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from itertools import compress
 from math import inf
@@ -78,6 +78,38 @@ class PositionBatch:
         if filters.dep_window != (None, None) and selection:
             selection &= self._leaving(filters.dep_window)
         return selection
+
+    # What an index asks: which values stand anywhere in the batch.
+
+    @property
+    def airports(self) -> Collection[str]:
+        """Every airport code that a position names."""
+        return self._by_airport
+
+    @property
+    def artccs(self) -> Collection[str]:
+        """Every centre code that a position names."""
+        return self._by_artcc
+
+    @property
+    def firs(self) -> Collection[str]:
+        """Every FIR that a position is in or crosses."""
+        return self._by_fir
+
+    @property
+    def phases(self) -> Collection[str]:
+        """Every phase; "" where a position names none."""
+        return self._by_phase
+
+    @property
+    def callsigns(self) -> Iterable[str]:
+        """Every callsign, in canonical form."""
+        return (callsign for callsign, _ in self._by_callsign if callsign)
+
+    @property
+    def places(self) -> Iterable[tuple[float, float]]:
+        """Latitude and longitude of every position that is on earth."""
+        return ((latitude, longitude) for latitude, longitude, _ in self._places)
 
     def _cut(self, selection: int) -> Event:
         chosen = f"{selection:b}"[::-1].encode().translate(_TRUTH)

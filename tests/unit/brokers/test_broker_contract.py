@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 from support.brokers import DAY_MS, KEEP_MS, KEEP_POSITIONS_MS, RIGS, Listener, Rig, ids, numbered, numbers, read_all
-
 from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
 from swim_server.protocol.events import NewEvent
@@ -88,7 +87,7 @@ async def test_concurrent_publishers_are_stored_in_the_order_of_their_calls(brok
 
 
 async def test_delivered_events_are_already_stored_and_the_same(broker: Broker, listener: Listener) -> None:
-    await broker.publish([NewEvent(type="tmi.issued", data={"reason": "Gewitter über ✈ \"EDDF\""}, timestamp_ms=5)])
+    await broker.publish([NewEvent(type="tmi.issued", data={"reason": 'Gewitter über ✈ "EDDF"'}, timestamp_ms=5)])
     (stored,) = await read_all(broker)
     assert stored.wire == listener.events[0].wire
     assert msgspec.json.decode(stored.wire) == {

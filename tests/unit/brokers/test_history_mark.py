@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from swim_server.brokers.history_mark import HistoryMark, Mark, read_boot_id
 from swim_server.protocol.event_id import EventId
 
@@ -54,9 +53,7 @@ def test_a_folder_in_its_place_is_no_mark(tmp_path: Path) -> None:
 
 
 @given(position=st.integers(0, 300), junk=st.binary(min_size=1, max_size=100))
-def test_a_torn_write_leaves_a_mark_that_was_true(
-    tmp_path_factory: object, position: int, junk: bytes
-) -> None:
+def test_a_torn_write_leaves_a_mark_that_was_true(tmp_path_factory: object, position: int, junk: bytes) -> None:
     path = tmp_path_factory.mktemp("mark") / "history.mark"  # type: ignore[attr-defined]
     file = HistoryMark(path)
     file.write(mark(1))

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 from support.brokers import numbered
-
 from swim_server.brokers.broker import BrokerUnavailable, Published
 from swim_server.brokers.pending import Call, Pending
 

@@ -1,0 +1,58 @@
+"""A key store in memory, with switches: it can hang, fail and count."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from swim_server.keys.audit import AuditEntry
+from swim_server.keys.records import KeyRecord
+
+
+class FakeKeyStore:
+    """Keys by their plain form."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, KeyRecord] = {}
+        self.failure: Exception | None = None
+        """Raised by every call while it is set."""
+        self.open = threading.Event()
+        """Calls wait while it is cleared: a database that hangs."""
+        self.open.set()
+        self.finds: list[str] = []
+        self.reads: list[set[int]] = []
+        self.touched: list[tuple[set[int], datetime]] = []
+        self.refusals: list[AuditEntry] = []
+        self.is_closed = False
+        self.answered = threading.Event()
+        """Set when a ``find`` has read its row and has not returned yet."""
+
+    def find(self, api_key: str) -> KeyRecord | None:
+        self.finds.append(api_key)
+        found = self.keys.get(api_key)
+        self.answered.set()
+        self._wait()
+        return found
+
+    def records(self, key_ids: Iterable[int]) -> dict[int, KeyRecord]:
+        wanted = set(key_ids)
+        self.reads.append(wanted)
+        self._wait()
+        return {record.id: record for record in self.keys.values() if record.id in wanted}
+
+    def touch(self, key_ids: Iterable[int], at: datetime) -> None:
+        self._wait()
+        self.touched.append((set(key_ids), at))
+
+    def log_refusals(self, entries: Sequence[AuditEntry]) -> None:
+        self._wait()
+        self.refusals.extend(entries)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def _wait(self) -> None:
+        assert self.open.wait(10), "a test left the fake store hanging"
+        if self.failure is not None:
+            raise self.failure

@@ -1,0 +1,138 @@
+"""A small world for detection tests: airfields, aircraft that report, and a network that is seen snapshot by snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from swim_server.detection.airfields import Airfield, Airfields
+from swim_server.detection.detect import Detection, detect
+from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
+from swim_server.detection.geodesy import destination
+from swim_server.detection.stage import Stage
+from swim_server.protocol.events import NewEvent
+from swim_server.protocol.timestamps import format_ms
+
+NOON_MS = 1_732_190_400_000
+"""2024-11-21T12:00:00Z."""
+
+FIELDS = (
+    Airfield("EDDF", 50.0333, 8.5706, 364),
+    Airfield("EDDM", 48.3538, 11.7861, 1487),
+    Airfield("EGJB", 49.4350, -2.6020, 336),
+    Airfield("KDEN", 39.8617, -104.6732, 5434),
+    Airfield("SKBO", 4.7016, -74.1469, 8361),
+    Airfield("KATL", 33.6367, -84.4279, 1026),
+    Airfield("K39N", 40.3991, -74.6591, 128),
+    Airfield("LRBV", 45.7061, 25.5233, 127),  # as on record; it lies 1,600 ft higher
+)
+AIRFIELDS = Airfields(FIELDS, {"ATL": "KATL", "39N": "K39N"})
+
+
+def stamp(seconds: float) -> str:
+    """The time so many seconds after noon, in the feed's own way."""
+    return format_ms(NOON_MS + round(seconds * 1000))[:-1] + "0000Z"
+
+
+def plan(dep: str | None = "EDDF", arr: str | None = "EDDM", aircraft: str = "A320", **others: str) -> FeedPlan:
+    """A filed flight plan."""
+    return FeedPlan(
+        aircraft=others.get("full", f"{aircraft}/M-SDFG/C"),
+        aircraft_faa=others.get("faa", f"{aircraft}/L"),
+        aircraft_short=aircraft,
+        departure=dep,
+        arrival=arr,
+        route=others.get("route", "DCT"),
+    )
+
+
+def pilot(at: float = 0, **values: Any) -> FeedPilot:
+    """A connected pilot: by default at the gate in EDDF with a plan to EDDM, reporting ``at`` seconds after noon."""
+    fields: dict[str, Any] = {
+        "cid": 1000001,
+        "callsign": "DLH1AB",
+        "latitude": 50.0333,
+        "longitude": 8.5706,
+        "altitude": 364,
+        "groundspeed": 0,
+        "heading": 250,
+        "flight_plan": plan(),
+        "logon_time": stamp(-600),
+        "last_updated": stamp(at),
+    }
+    return FeedPilot(**{**fields, **values})
+
+
+def prefile(at: float = -300, **values: Any) -> FeedPrefile:
+    """A plan of the same member and callsign whose pilot isn't connected."""
+    fields: dict[str, Any] = {
+        "cid": 1000001,
+        "callsign": "DLH1AB",
+        "flight_plan": plan(),
+        "last_updated": stamp(at),
+    }
+    return FeedPrefile(**{**fields, **values})
+
+
+def snapshot(at: float, pilots: Sequence[FeedPilot] = (), prefiles: Sequence[FeedPrefile] | None = ()) -> Snapshot:
+    """The network so many seconds after noon."""
+    return Snapshot(NOON_MS + round(at * 1000), list(pilots), None if prefiles is None else list(prefiles))
+
+
+def beside(code: str, distance_nm: float, bearing: float = 90) -> dict[str, float]:
+    """A position at a distance from an airfield."""
+    field = AIRFIELDS.get(code)
+    assert field is not None
+    latitude, longitude = destination(field.latitude, field.longitude, bearing, distance_nm)
+    return {"latitude": latitude, "longitude": longitude}
+
+
+def document(snapshot: Snapshot) -> bytes:
+    """The snapshot as the feed's JSON."""
+    return msgspec.json.encode(
+        {
+            "general": {"version": 3, "update_timestamp": format_ms(snapshot.update_ms)},
+            "pilots": snapshot.pilots,
+            "prefiles": snapshot.prefiles,
+        }
+    )
+
+
+class Network:
+    """Sees one snapshot after the other, as a source does; keeps the stage as JSON in between, as a state file does."""
+
+    def __init__(self, airfields: Airfields = AIRFIELDS, scope: str = "") -> None:
+        self.airfields = airfields
+        self.stage = Stage(scope=scope)
+        self.events: list[NewEvent] = []
+        """All so far."""
+
+    def see(
+        self,
+        at: float,
+        pilots: Sequence[FeedPilot] = (),
+        prefiles: Sequence[FeedPrefile] | None = (),
+        *,
+        with_positions: bool = True,
+    ) -> list[NewEvent]:
+        """See a snapshot taken ``at``; give what it brought."""
+        return self.take(snapshot(at, pilots, prefiles), with_positions=with_positions).events
+
+    def take(self, snapshot: Snapshot, *, with_positions: bool = True) -> Detection:
+        """See a snapshot; give the whole detection."""
+        detection = detect(self.stage, snapshot, self.airfields, with_positions=with_positions)
+        self.stage = msgspec.json.decode(msgspec.json.encode(detection.stage), type=Stage)
+        self.events += detection.events
+        return detection
+
+
+def types(events: Sequence[NewEvent]) -> list[str]:
+    """The events' types without the positions."""
+    return [event.type.removeprefix("flight.") for event in events if event.type != "flight.positions"]
+
+
+def positions(events: Sequence[NewEvent]) -> list[dict[str, Any]]:
+    """All positions announced."""
+    return [position for event in events if event.type == "flight.positions" for position in event.data["positions"]]
