@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 def id_order(event_id: str) -> tuple[int, int]:
@@ -251,6 +254,4 @@ class ScriptedServer:
         if self.before_ack is not None:
             self.before_ack(connection)
         counts = {"accepted": int(not is_duplicate), "duplicates": int(is_duplicate)}
-        await connection.send(
-            {"type": "publish_ack", "event_id": event_id, "id": self.published[event_id], **counts}
-        )
+        await connection.send({"type": "publish_ack", "event_id": event_id, "id": self.published[event_id], **counts})

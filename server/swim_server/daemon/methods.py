@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.config import ConfigError
 from swim_server.daemon.handover import HandoverFailed
 from swim_server.daemon.status import connections_document, status_document
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
@@ -68,7 +69,10 @@ class Methods:
 
     async def reload(self, params: Mapping[str, Any]) -> Any:
         """Read the configuration again; answers what has changed and what only a restart would change."""
-        return await self._service.reload()
+        try:
+            return await self._service.reload()
+        except ConfigError as error:
+            raise RpcError(INVALID_PARAMS, str(error), {"code": "INVALID_CONFIGURATION"}) from None
 
     async def config(self, params: Mapping[str, Any]) -> Any:
         """The configuration that this process runs, secrets removed."""

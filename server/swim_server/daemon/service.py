@@ -30,10 +30,10 @@ from swim_server.daemon.methods import Methods
 from swim_server.daemon.pulse import Pulse
 from swim_server.daemon.rates import Rate
 from swim_server.daemon.sources import build_sources
-from swim_server.gateway.addresses import Addresses
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.gateway import CLOSES_PER_TURN, Gateway
 from swim_server.gateway.listeners import Listeners
+from swim_server.gateway.refusals import Refusals
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.gateway.rpc import Rpc
 from swim_server.keys.authenticator import Authenticator
@@ -155,7 +155,7 @@ class Service:
             admission=self.admission,
             authenticator=self.authenticator,
             conversation=self.conversation,
-            addresses=Addresses(config.server.trusted_proxies),
+            refusals=Refusals(config.server.trusted_proxies, monotonic=time.monotonic, log=get_logger("gateway")),
             wheel=self.wheel,
             tasks=self.tasks,
             rpc=self.rpc,

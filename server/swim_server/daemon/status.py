@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from swim_server.keys.format import Tier
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ async def status_document(service: Service) -> dict[str, Any]:
         "events_per_second": service.event_rate.per_second(),
         "deliveries": hub.deliveries,
         "deliveries_per_second": service.delivery_rate.per_second(),
-        "refused": dict(gateway.refused),
+        "refused": dict(gateway.refusals.counts),
         "slow_consumers": {"lagging": lagging, "closed": gateway.slow_consumers},
         "sources": [source_document(status) for status in service.source_statuses()],
         "history": {
@@ -48,7 +50,10 @@ async def status_document(service: Service) -> dict[str, Any]:
             "events": span.events,
             "size_bytes": span.size_bytes,
         },
-        "keys": {"recheck_error": service.key_watch.last_recheck_error},
+        "keys": {
+            **msgspec.to_builtins(service.authenticator.status()),
+            "recheck_error": service.key_watch.last_recheck_error,
+        },
         "loop_lag_ms": service.pulse.lag_ms(),
         "memory_bytes": service.memory_bytes(),
     }

@@ -10,13 +10,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidMessage
+from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
 from swim_server.gateway.request import is_known_path, presented_key
-from swim_server.keys.records import Decision, Granted, KeyRecord, Refused
+from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.inbound import InboundLimit
@@ -29,8 +31,8 @@ LONGEST_REASON_BYTES = 123
 """A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5)."""
 PEER_TIMEOUT_HEARTBEATS = 2.5
 """A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
-MAX_EARLY_BYTES = 256 * 1024
-"""What a client may send before it is admitted."""
+MAX_EARLY_BYTES = 64 * 1024
+"""When a client has sent so much before it is admitted, the rest waits on its side."""
 
 _library_log = logging.getLogger("websockets.server")
 
@@ -53,7 +55,7 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admitted", "_auth_task", "_buffered_size", "_early", "_fragments", "_gateway", "_phase", "_tail",
+        "_admitted", "_auth_task", "_buffered_size", "_early", "_fragments", "_gateway", "_is_text", "_phase", "_tail",
         "_transport", "_ws", "address", "connection", "door", "inbound", "last_seen", "wheel_tick", "write",
     )  # fmt: skip
 
@@ -72,8 +74,10 @@ class Endpoint(asyncio.Protocol):
             origins=gateway.origins, extensions=None, max_size=door.hard_limit_bytes, logger=_library_log
         )
         self._tail = b""
-        self._early = b""
-        self._fragments: list[bytes] | None = None
+        self._early = bytearray()
+        self._fragments = bytearray()
+        self._is_text = False
+        """Of the message whose fragments are being read."""
         self._admitted: tuple[str, int] | None = None
         self._auth_task: asyncio.Task[None] | None = None
 
@@ -98,17 +102,19 @@ class Endpoint(asyncio.Protocol):
             self._receive(data)
 
     def eof_received(self) -> bool:
+        """A client that sends no more is gone; the transport closes when what was written before has reached it."""
         self._ws.receive_eof()
         self._flush()
+        self._release()
+        if self._phase is not Phase.CLOSING:
+            self._begin_closing()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._begin_closing()
         self._phase = Phase.LOST
         self._gateway.wheel.cancel(self)
         self._gateway.forget(self)
-        if self._auth_task is not None:
-            self._auth_task.cancel()
-        self._leave_hub()
         self._release()
         if self.connection is not None:
             self._gateway.log_disconnect(self.connection, self._ws.close_sent, self._ws.close_rcvd)
@@ -120,7 +126,7 @@ class Endpoint(asyncio.Protocol):
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._phase is not Phase.AUTHENTICATING and not self._transport.is_closing():
+        if not self._transport.is_closing():
             self._transport.resume_reading()
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.resume()
@@ -129,8 +135,10 @@ class Endpoint(asyncio.Protocol):
 
     def on_due(self) -> None:
         gateway = self._gateway
-        if self._phase is not Phase.OPEN:
-            self._transport.abort()
+        if self._phase is Phase.AUTHENTICATING:
+            self._decided(Unavailable("no answer in time"), None)
+        elif self._phase is not Phase.OPEN:
+            self.abort()
         elif gateway.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * gateway.heartbeat_seconds:
             self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
         else:
@@ -149,13 +157,18 @@ class Endpoint(asyncio.Protocol):
             self._ws.receive_data(data)
         else:
             cut = found + len(END_OF_HEAD) - len(self._tail)
-            self._tail, self._early = b"", data[cut:]
+            self._tail, self._early = b"", bytearray(data[cut:])
             self._ws.receive_data(data[:cut])
         for event in self._ws.events_received():
             if isinstance(event, Request):
                 self._on_request(event)
                 return
+        if isinstance(self._ws.handshake_exc, InvalidMessage):  # the library says nothing to that
+            response = self._ws.reject(HTTPStatus.BAD_REQUEST, "This is no HTTP request for a WebSocket.\n")
+            self.write(response.serialize())
         self._flush()
+        if self._ws.handshake_exc is not None:
+            self._begin_closing()
 
     def _on_request(self, request: Request) -> None:
         refusal = self._refuse_request(request)
@@ -185,10 +198,10 @@ class Endpoint(asyncio.Protocol):
             return HTTPStatus.SERVICE_UNAVAILABLE, "The service is restarting.\n", Headers({"Retry-After": "1"})
         if self.door.is_local:
             return None
-        self.address = gateway.addresses.client_address(
+        self.address = gateway.refusals.address_of(
             self._transport.get_extra_info("peername"), request.headers.get_all("X-Forwarded-For")
         )
-        retry_after = gateway.addresses.retry_after(self.address)
+        retry_after = gateway.refusals.retry_after(self.address)
         if retry_after is not None:
             return (
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -199,18 +212,19 @@ class Endpoint(asyncio.Protocol):
 
     def _authenticate(self, api_key: str, user_agent: str | None) -> None:
         decision = self._gateway.authenticator.cached(api_key, self.address)
-        if decision is not None:
+        if isinstance(decision, Granted):
             self._decided(decision, user_agent)
             return
         self._transport.pause_reading()
         self._gateway.wheel.schedule(self, self._gateway.handshake_timeout_seconds * 3)
-        self._auth_task = self._gateway.tasks.start(self._authenticate_later(api_key, user_agent))
+        self._auth_task = self._gateway.tasks.start(self._authenticate_later(api_key, decision, user_agent))
 
-    async def _authenticate_later(self, api_key: str, user_agent: str | None) -> None:
-        decision = await self._gateway.authenticator.authenticate(api_key, self.address)
-        delay = self._gateway.penalty_seconds(decision, self.address)
-        if delay:
-            await asyncio.sleep(delay)
+    async def _authenticate_later(self, api_key: str, decision: Decision | None, user_agent: str | None) -> None:
+        """Ask the database, or hold a refusal back. A granted key is admitted without an await in between."""
+        if decision is None:
+            decision = await self._gateway.authenticator.authenticate(api_key, self.address)
+        if isinstance(decision, Refused):
+            await asyncio.sleep(self._gateway.refusals.failed(self.address, api_key, decision))
         self._auth_task = None
         if self._phase is Phase.AUTHENTICATING:
             self._transport.resume_reading()
@@ -220,19 +234,19 @@ class Endpoint(asyncio.Protocol):
         gateway = self._gateway
         if isinstance(decision, Granted):
             key = decision.key
+            gateway.refusals.succeeded(self.address)
             reached = gateway.admission.admit(key.tier, key.id)
             if reached is None:
                 self._admitted = (key.tier, key.id)
                 self._open(key.tier, key, user_agent)
             else:
-                gateway.log_limit(self.address, reached.message, key.id)
+                gateway.note_limit(self.address, reached, key.id)
                 details = {"tier": reached.tier, "current": reached.current, "limit": reached.limit}
                 self._refuse(CloseCode.LIMIT, ErrorCode.CONNECTION_LIMIT, reached.message, details)
         elif isinstance(decision, Refused):
-            gateway.note_refused(self.address, decision)
             self._refuse(CloseCode.UNAUTHORIZED, ErrorCode.AUTH_FAILED, decision.message)
         else:
-            gateway.log_unavailable(self.address, decision.reason)
+            gateway.refusals.note("unavailable", self.address)
             text = "Keys can't be checked just now; try again later."
             self._refuse(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)
 
@@ -253,9 +267,7 @@ class Endpoint(asyncio.Protocol):
         gateway.wheel.schedule(self, gateway.heartbeat_seconds)
         gateway.log_connect(self.connection)
         self.connection.answer(gateway.conversation.greeting(self.connection))
-        early, self._early = self._early, b""
-        if early:
-            self._receive(early)
+        self._receive_what_came_early()
 
     def _refuse(
         self, close_code: CloseCode, code: ErrorCode, message: str, details: dict[str, Any] | None = None
@@ -264,13 +276,17 @@ class Endpoint(asyncio.Protocol):
         self._ws.send_close(close_code, _reason(message))
         self._flush()
         self._begin_closing()
-        if self._early:
-            self._receive(self._early)
+        self._receive_what_came_early()
 
     def _receive_early(self, data: bytes) -> None:
         self._early += data
         if len(self._early) > MAX_EARLY_BYTES:
-            self._transport.abort()
+            self._transport.pause_reading()
+
+    def _receive_what_came_early(self) -> None:
+        early, self._early = bytes(self._early), bytearray()
+        if early:
+            self._receive(early)
 
     # Messages.
 
@@ -280,25 +296,33 @@ class Endpoint(asyncio.Protocol):
         for event in ws.events_received():
             if self._phase is Phase.OPEN:
                 self._on_frame(cast(Frame, event))
+        is_leaving = self._phase is Phase.OPEN and ws.state is not State.OPEN
+        if is_leaving:
+            self._say_too_large()
         self._flush()
-        if self._phase is Phase.OPEN and ws.state is not State.OPEN:
-            self._leave_hub()
+        if is_leaving:
             self._release()
             self._begin_closing()
 
     def _on_frame(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.CLOSE:
-            return  # the library answers it; ``_receive`` sees the state it is in then
-        if frame.opcode is Opcode.BINARY or frame.opcode is Opcode.TEXT:
+        """Put messages together. Control frames are the library's: it has answered them."""
+        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            self._is_text = frame.opcode is Opcode.TEXT
             if frame.fin:
-                self._on_message(bytes(frame.data), is_text=frame.opcode is Opcode.TEXT)
+                self._on_message(bytes(frame.data), is_text=self._is_text)
             else:
-                self._fragments = [b"t" if frame.opcode is Opcode.TEXT else b"b", bytes(frame.data)]
-        elif frame.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments.append(bytes(frame.data))
+                self._fragments += frame.data
+        elif frame.opcode is Opcode.CONT:
+            self._fragments += frame.data
             if frame.fin:
-                fragments, self._fragments = self._fragments, None
-                self._on_message(b"".join(fragments[1:]), is_text=fragments[0] == b"t")
+                payload, self._fragments = bytes(self._fragments), bytearray()
+                self._on_message(payload, is_text=self._is_text)
+
+    def _say_too_large(self) -> None:
+        """Before the close with 1009, the error that a client looks for."""
+        sent = self._ws.close_sent
+        if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
+            self.connection.answer(self._gateway.too_large(self.door))
 
     def _on_message(self, payload: bytes, *, is_text: bool) -> None:
         assert self.connection is not None, "messages are read only of an admitted client"
@@ -327,10 +351,16 @@ class Endpoint(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection without a word."""
+        self._begin_closing()
         self._transport.abort()
 
     def _begin_closing(self) -> None:
+        """Be no client any more: nothing may follow the close frame, whoever still has something to say."""
         self._phase = Phase.CLOSING
+        self.write = _discard
+        if self._auth_task is not None:
+            self._auth_task.cancel()
+        self._leave_hub()
         self._gateway.wheel.schedule(self, self._gateway.close_timeout_seconds)
 
     def _leave_hub(self) -> None:
@@ -350,7 +380,7 @@ class Endpoint(asyncio.Protocol):
             if data != SEND_EOF:
                 if self.connection is not None and self.connection.group is not None:
                     self.connection.group.bring_up(self.connection)
-                self.write(data)
+                self._transport.write(data)
             elif self._transport.can_write_eof() and not self._transport.is_closing():
                 self._transport.write_eof()
 
@@ -358,3 +388,7 @@ class Endpoint(asyncio.Protocol):
 def _reason(text: str) -> str:
     """Cut a text to what a close frame holds, between characters."""
     return text.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
+
+
+def _discard(data: bytes) -> None:
+    """Take the place of the transport's ``write`` once the client is on its way out."""

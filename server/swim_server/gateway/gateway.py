@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     from websockets.frames import Close
 
     from swim_server.config import ServerConfig
-    from swim_server.gateway.addresses import Addresses
     from swim_server.gateway.endpoint import Endpoint
+    from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.authenticator import Authenticator
-    from swim_server.keys.records import Decision
-    from swim_server.streaming.admission import Admission
+    from swim_server.streaming.admission import Admission, LimitReached
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.conversation import Conversation
     from swim_server.streaming.hub import Hub
@@ -58,7 +57,7 @@ class Gateway:
         admission: Admission,
         authenticator: Authenticator,
         conversation: Conversation,
-        addresses: Addresses,
+        refusals: Refusals,
         wheel: Wheel,
         tasks: Tasks,
         rpc: Rpc,
@@ -71,7 +70,7 @@ class Gateway:
         self.admission = admission
         self.authenticator = authenticator
         self.conversation = conversation
-        self.addresses = addresses
+        self.refusals = refusals
         self.wheel = wheel
         self.tasks = tasks
         self.rpc = rpc
@@ -91,8 +90,6 @@ class Gateway:
         self.local_door = Door(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES)
         self.slow_consumers = 0
         """Clients closed with 4008 since the start."""
-        self.refused: dict[str, int] = {}
-        """Refused connections since the start, by reason."""
         self._source_ages = source_ages
         self._started = monotonic()
         self._heartbeat: tuple[float, bytes] = (-1.0, b"")
@@ -130,9 +127,7 @@ class Gateway:
             if not is_text:
                 raise binary_frame()
             if len(payload) > endpoint.door.max_message_bytes:
-                limit = endpoint.door.max_message_bytes
-                text = f"the message has {len(payload)} bytes; at most {limit} are read"
-                raise BadMessage(ErrorCode.MESSAGE_TOO_LARGE, text, {"size": len(payload), "limit": limit})
+                raise _too_large(endpoint.door.max_message_bytes, len(payload))
             self.conversation.receive(connection, payload)
         except BadMessage as refused:
             connection.answer(self.conversation.error(refused.code, refused.message, refused.data))
@@ -141,6 +136,11 @@ class Gateway:
                 endpoint.close(CloseCode.BAD_MESSAGES, "too many messages that can't be read")
         else:
             endpoint.inbound.record()
+
+    def too_large(self, door: Door) -> bytes:
+        """The error before a close with 1009: the message was longer than what is even read to be refused."""
+        refused = _too_large(door.max_message_bytes, None)
+        return self.conversation.error(refused.code, refused.message, refused.data)
 
     def _is_within_rate(self, endpoint: Endpoint, connection: Connection) -> bool:
         allowed = self.admission.limits[connection.tier].messages_per_second
@@ -187,25 +187,10 @@ class Gateway:
         log: Callable[..., None] = self._log.debug if connection.key is None else self._log.info
         return log
 
-    def note_refused(self, address: str, refused: Refused) -> None:
-        """Remember and log a key that was refused."""
-        self.refused[refused.reason] = self.refused.get(refused.reason, 0) + 1
-        self.addresses.failed(address)
-        self._log.info("refused", reason=refused.reason, key_id=refused.key_id, remote=address)
-
-    def log_limit(self, address: str, message: str, key_id: int) -> None:
-        """Log a client that found its tier or key full."""
-        self.refused["limit"] = self.refused.get("limit", 0) + 1
-        self._log.info("refused", reason="limit", message=message, key_id=key_id, remote=address)
-
-    def log_unavailable(self, address: str, reason: str) -> None:
-        """Log a client whose key could not be checked."""
-        self.refused["unavailable"] = self.refused.get("unavailable", 0) + 1
-        self._log.warning("keys can't be checked", reason=reason, remote=address)
-
-    def penalty_seconds(self, decision: Decision, address: str) -> float:
-        """How long a refusal is held back, because this address has presented bad keys before."""
-        return self.addresses.penalty_seconds(address) if isinstance(decision, Refused) else 0.0
+    def note_limit(self, address: str, reached: LimitReached, key_id: int) -> None:
+        """A client with a good key found its tier or key full."""
+        self.refusals.note("limit", address, key_id=key_id, tier=reached.tier)
+        self.authenticator.note_refusal(Refused(reached.message, "limit", key_id), address)
 
     def forget(self, endpoint: Endpoint) -> None:
         """An endpoint is gone."""
@@ -237,3 +222,9 @@ class Gateway:
                 endpoint.connection.answer(self.conversation.error(ErrorCode.AUTH_FAILED, reason))
             endpoint.close(code, reason)
         return len(found)
+
+
+def _too_large(limit: int, size: int | None) -> BadMessage:
+    has = f"has {size} bytes" if size is not None else "is far too long"
+    details = {"limit": limit} if size is None else {"size": size, "limit": limit}
+    return BadMessage(ErrorCode.MESSAGE_TOO_LARGE, f"the message {has}; at most {limit} are read", details)

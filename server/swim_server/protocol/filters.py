@@ -42,12 +42,6 @@ _EXCLUDED = (frozenset[str](), _FLIGHT_KINDS, _FLIGHT_KINDS | {"airports"})
 _CLASS: Mapping[str, int] = MappingProxyType({"tmi": 1, "aman": 1, "splits": 2, "system": 2})
 """Which of them holds for a family; for all others the first."""
 
-
-def excluded_kinds(event_type: str) -> frozenset[str]:
-    """The filter kinds that can't be judged on events of a type: they let every one of them pass."""
-    return _EXCLUDED[_CLASS.get(event_type.partition(".")[0], 0)]
-
-
 _NO_WINDOW: tuple[int | None, int | None] = (None, None)
 _NOTHING: frozenset[str] = frozenset()
 
@@ -213,6 +207,11 @@ def _predicates_of(filters: Filters) -> list[tuple[str, Predicate]]:
     if filters.dep_window != _NO_WINDOW:
         found.append(("dep_window", leaves_within(*filters.dep_window)))
     return found
+
+
+def excluded_kinds(event_type: str) -> frozenset[str]:
+    """Find the filter kinds that can't be judged on events of a type, and so let every one of them pass."""
+    return _EXCLUDED[_CLASS.get(event_type.partition(".")[0], 0)]
 
 
 EMPTY = Filters()

@@ -2,104 +2,112 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from swim_server.streaming.framed_event import FramedEvent
 from swim_server.streaming.frames import text_frame
 from swim_server.streaming.subscription import POSITIONS
 
-if TYPE_CHECKING:
-    from swim_server.protocol.events import Event
-
 
 class Backlog:
-    """Frames in the order of their ids. A newer position of a flight takes the older one's batch down by one."""
+    """Frames in the order of their ids. A newer position of a flight takes the older one out of its event.
 
-    __slots__ = ("_batches", "_entries", "conflated", "size_bytes")
+    An event of which nothing is left goes away altogether, so what is held is bounded by ``size_bytes``.
+    """
+
+    __slots__ = ("_entries", "_first", "_newest", "_next", "size_bytes")
 
     def __init__(self) -> None:
-        self._entries: deque[bytes | _Batch] = deque()
-        self._batches: dict[Hashable, _Batch] = {}
+        self._entries: dict[int, bytes | _Positions] = {}
+        """By a number that counts up; where one is missing, its event was conflated away."""
+        self._first = 0
+        self._next = 0
+        self._newest: dict[Hashable, _Positions] = {}
+        """Which entry has the newest position of each flight."""
         self.size_bytes = 0
-        """Of all that waits, as it would be sent now."""
-        self.conflated = 0
-        """Positions that were left out because a newer one of the same flight waits behind them."""
+        """Of all that waits, as it would be sent now; what conflation saves is estimated."""
 
-    def __bool__(self) -> bool:
-        return bool(self._entries)
+    def __len__(self) -> int:
+        """How many messages wait."""
+        return len(self._entries)
 
-    def append(self, frame: bytes, event: Event | None = None) -> None:
-        """Put one frame at the end; with its event where it is one that may be conflated."""
-        if event is not None and event.type == POSITIONS:
-            self._append_batch(frame, event)
+    def append(self, frame: bytes, framed: FramedEvent | None = None) -> int:
+        """Put one frame at the end; with its event, where it is one's. Returns how many others that made needless."""
+        vanished = 0
+        number, self._next = self._next, self._next + 1
+        if framed is not None and framed.flights:
+            entry = _Positions(number, frame, framed)
+            for flight in framed.flights:
+                older = self._newest.get(flight)
+                if older is not None:
+                    vanished += self._conflate(older, flight)
+                self._newest[flight] = entry
+            self._entries[number] = entry
         else:
-            self._entries.append(frame)
-            self.size_bytes += len(frame)
+            self._entries[number] = frame
+        self.size_bytes += len(frame)
+        return vanished
 
-    def _append_batch(self, frame: bytes, event: Event) -> None:
-        batch = _Batch(frame, event)
-        for flight in batch.positions:
-            older = self._batches.get(flight)
-            if older is not None:
-                self.size_bytes -= older.drop(flight)
-                self.conflated += 1
-            self._batches[flight] = batch
-        self._entries.append(batch)
-        self.size_bytes += batch.size_bytes
+    def _conflate(self, older: _Positions, flight: Hashable) -> int:
+        self.size_bytes -= older.drop(flight)
+        if older.rows:
+            return 0
+        del self._entries[older.number]
+        return 1
 
-    def take(self) -> bytes | None:
-        """Take the oldest frame that still has something to say; None when nothing waits."""
-        while self._entries:
-            entry = self._entries.popleft()
-            if isinstance(entry, bytes):
-                self.size_bytes -= len(entry)
-                return entry
-            self.size_bytes -= entry.size_bytes
-            for flight in entry.positions:
-                del self._batches[flight]
-            frame = entry.frame()
-            if frame is not None:
-                return frame
-        return None
+    def take(self, limit_bytes: int) -> bytes:
+        """Take the oldest frames, joined: at least one, and not more than ``limit_bytes`` where there are several."""
+        frames: list[bytes] = []
+        taken_bytes = 0
+        while self._first < self._next:
+            entry = self._entries.get(self._first)
+            if entry is not None:
+                size_bytes = len(entry) if isinstance(entry, bytes) else entry.size_bytes
+                if frames and taken_bytes + size_bytes > limit_bytes:
+                    break
+                taken_bytes += size_bytes
+                frames.append(self._remove(entry, size_bytes))
+            self._first += 1
+        return b"".join(frames)
+
+    def _remove(self, entry: bytes | _Positions, size_bytes: int) -> bytes:
+        del self._entries[self._first]
+        self.size_bytes -= size_bytes
+        if isinstance(entry, bytes):
+            return entry
+        for flight in entry.rows:
+            del self._newest[flight]
+        return entry.frame()
 
 
-class _Batch:
-    """One positions event of which newer ones may take parts away."""
+class _Positions:
+    """An event that tells positions, of which newer ones may take parts away."""
 
-    __slots__ = ("_event", "_frame", "_share_bytes", "positions", "size_bytes")
+    __slots__ = ("_event", "_frame", "_share_bytes", "number", "rows", "size_bytes")
 
-    def __init__(self, frame: bytes, event: Event) -> None:
-        self._event = event
-        self._frame: bytes | None = frame
+    def __init__(self, number: int, frame: bytes, framed: FramedEvent) -> None:
+        self.number = number
+        self.rows: dict[Hashable, Any] = dict(framed.flights)
         self.size_bytes = len(frame)
-        rows: list[Any] = event.data.get("positions") or []
-        self.positions = {_flight(number, row): row for number, row in enumerate(rows)}
-        self._share_bytes = len(frame) // (len(self.positions) or 1)
+        self._event = framed.event
+        self._frame: bytes | None = frame
+        self._share_bytes = len(frame) // len(self.rows)
 
     def drop(self, flight: Hashable) -> int:
         """Take one flight out; return by how many bytes this made it smaller (an estimate that never sums past all)."""
-        del self.positions[flight]
+        if self._frame is not None and self._event.type == POSITIONS:
+            # From now on nothing of the event is held but its head: the rows may be few of many.
+            self._event = self._event.with_data({**self._event.data, "count": 0, "positions": []})
+        del self.rows[flight]
         self._frame = None
-        share = self._share_bytes if self.positions else self.size_bytes
-        self.size_bytes -= share
-        return share
+        dropped_bytes = self._share_bytes if self.rows else self.size_bytes
+        self.size_bytes -= dropped_bytes
+        return dropped_bytes
 
-    def frame(self) -> bytes | None:
-        """The frame of what remains, or None when nothing does."""
+    def frame(self) -> bytes:
+        """The frame of what remains: plain where anything was taken out, as it is nobody else's."""
         if self._frame is not None:
             return self._frame
-        if not self.positions:
-            return None
-        rows = list(self.positions.values())
+        rows = list(self.rows.values())
         return text_frame(self._event.with_data({**self._event.data, "count": len(rows), "positions": rows}).wire)
-
-
-def _flight(number: int, row: Any) -> Hashable:
-    """What makes two positions the same flight's; a row that names none stands for itself."""
-    if isinstance(row, dict):
-        for field in ("flight_uid", "callsign"):
-            value = row.get(field)
-            if isinstance(value, (int, str)):
-                return (field, value)
-    return ("row", number, id(row))

@@ -8,28 +8,31 @@ from typing import TYPE_CHECKING, Protocol
 
 from swim_server.protocol.codes import CloseCode
 from swim_server.streaming.backlog import Backlog
+from swim_server.streaming.framed_event import PLAIN, FramedEvent
 from swim_server.streaming.frames import text_frame
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
-    from swim_server.protocol.events import Event
     from swim_server.protocol.messages import Action
     from swim_server.streaming.catchup import CatchUp
     from swim_server.streaming.group import Group
+
+WRITE_BYTES = 64 * 1024
+"""What waited is written in pieces of this size, as long as the transport takes them."""
 
 
 class Outlet(Protocol):
     """The way out to one client: what the endpoint gives a connection to write to."""
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the transport; never blocks."""
+        """Hand bytes to the transport; never blocks. May call the connection's ``pause`` before it returns."""
 
     def buffered_bytes(self) -> int:
         """What the transport still holds."""
 
     def close(self, code: CloseCode, reason: str = "") -> None:
-        """Begin the closing handshake; idempotent."""
+        """Begin the closing handshake and take the connection out of the hub; idempotent."""
 
 
 class Connection:
@@ -40,9 +43,9 @@ class Connection:
     """
 
     __slots__ = (
-        "_drain_waiters", "_sent_before", "backlog", "catch_up", "connected_at_ms", "group", "id", "joined_at", "key",
-        "limit_bytes", "outlet", "position", "remote", "subscription", "tier", "user_agent",
-        "waiting",
+        "_drain_waiters", "_is_blocked", "_sent_before", "backlog", "catch_up", "connected_at_ms", "group", "id",
+        "is_gone", "joined_at", "key", "limit_bytes", "outlet", "position", "remote", "subscription", "tier",
+        "user_agent", "waiting", "window_bits",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +59,7 @@ class Connection:
         connected_at_ms: int,
         limit_bytes: int,
         user_agent: str | None = None,
+        window_bits: int = PLAIN,
     ) -> None:
         self.id = id
         self.outlet = outlet
@@ -66,6 +70,8 @@ class Connection:
         self.user_agent = user_agent
         self.connected_at_ms = connected_at_ms
         self.limit_bytes = limit_bytes
+        self.window_bits = window_bits
+        """The window for which events to this client may be compressed, or ``PLAIN``."""
         self.subscription: Subscription = NOTHING
         self.group: Group | None = None
         self.position = 0
@@ -77,17 +83,24 @@ class Connection:
         """None while the client keeps up."""
         self.waiting: list[Action] | None = None
         """Actions that wait while a resume finds its place in history; None when none does. Conversation's."""
+        self.is_gone = False
+        """Nothing is written any more: the way out is closed, or closing."""
+        self._is_blocked = False
+        """The transport takes nothing just now."""
         self._sent_before = 0
-        self._drain_waiters: list[asyncio.Future[None]] = []
+        """Messages handed on, without those of the group it is in."""
+        self._drain_waiters: list[asyncio.Future[None]] | None = None
 
     @property
     def is_lagging(self) -> bool:
+        """Whether something waits here because the client doesn't keep up."""
         return self.backlog is not None
 
     @property
     def messages_sent(self) -> int:
-        """Messages given to this client: events and answers."""
-        return self._sent_before + (self.position - self.joined_at if self.group is not None else 0)
+        """Messages written to this client: events, answers and heartbeats."""
+        handed = self._sent_before + (self.position - self.joined_at if self.group is not None else 0)
+        return handed - (len(self.backlog) if self.backlog is not None else 0)
 
     @property
     def buffered_bytes(self) -> int:
@@ -95,7 +108,7 @@ class Connection:
         return self.outlet.buffered_bytes() + (self.backlog.size_bytes if self.backlog is not None else 0)
 
     def join(self, group: Group) -> None:
-        """Become a member, from the group's next frame on."""
+        """Become a member, from the group's next event on."""
         group.join(self)
         self.joined_at = self.position
 
@@ -103,86 +116,85 @@ class Connection:
         """Leave the group, given everything up to now."""
         if self.group is not None:
             self.group.bring_up(self)
-            self._sent_before += self.position - self.joined_at
-            self.group.leave(self)
+        self._part()
 
     def drop(self) -> None:
-        """Leave at once, for good: the way out is closed."""
-        if self.group is not None:
-            self._sent_before += self.position - self.joined_at
-            self.group.leave(self)
+        """Leave at once, for good: nothing is written any more. Idempotent."""
+        self._part()
+        self._sent_before = self.messages_sent
+        self.is_gone = True
         self.backlog = None
         self._wake()
 
+    def _part(self) -> None:
+        if self.group is not None:
+            self._sent_before += self.position - self.joined_at
+            self.group.leave(self)
+
     def answer(self, payload: bytes) -> None:
         """Send one message of its own, after every event that precedes it."""
-        if self.group is not None:
-            self.group.bring_up(self)
-        self._sent_before += 1
-        self._write_one(text_frame(payload))
-
-    def send_events(self, events: Sequence[Event]) -> None:
-        """Send stored events in one write while catching up; the caller awaits ``drained`` between writes."""
-        self._sent_before += len(events)
-        self.deliver([text_frame(event.wire) for event in events], events)
+        self.send_frame(text_frame(payload))
 
     def send_frame(self, frame: bytes) -> None:
-        """Send a ready frame (heartbeat, ping) after every event that precedes it."""
+        """Send one ready message (an answer, a heartbeat) after every event that precedes it."""
         if self.group is not None:
             self.group.bring_up(self)
-        self._write_one(frame)
-
-    def deliver(self, frames: Sequence[bytes], events: Sequence[Event]) -> None:
-        """Send frames of the group in one write, or queue them."""
-        if self.backlog is None:
-            self.outlet.write(b"".join(frames) if len(frames) > 1 else frames[0])
-        else:
-            for frame, event in zip(frames, events, strict=True):
-                self.backlog.append(frame, event)
-            self._check_limit()
-
-    def _write_one(self, frame: bytes) -> None:
+        if self.is_gone:
+            return
+        self._sent_before += 1
         if self.backlog is None:
             self.outlet.write(frame)
         else:
-            self.backlog.append(frame)
+            self._sent_before -= self.backlog.append(frame)
             self._check_limit()
 
+    def send_events(self, events: Sequence[FramedEvent]) -> None:
+        """Send stored events in one write, uncompressed, as nobody else gets these very bytes just now."""
+        if not self.is_gone:
+            self._sent_before += len(events)
+            self.deliver([framed.frame(PLAIN) for framed in events], events)
+
+    def deliver(self, frames: Sequence[bytes], events: Sequence[FramedEvent]) -> None:
+        """Send events' frames in one write, or let them wait. Whoever calls has counted them."""
+        backlog = self.backlog
+        if backlog is None:
+            self.outlet.write(b"".join(frames) if len(frames) > 1 else frames[0])
+            return
+        for frame, framed in zip(frames, events, strict=True):
+            self._sent_before -= backlog.append(frame, framed)
+        self._check_limit()
+
     def _check_limit(self) -> None:
-        assert self.backlog is not None
-        if self.backlog.size_bytes > self.limit_bytes:
+        if self.backlog is not None and self.backlog.size_bytes > self.limit_bytes:
             self.outlet.close(CloseCode.SLOW_CONSUMER, "could not keep up; reconnect and resume")
 
     def pause(self) -> None:
         """The transport's buffer is full: let frames wait here, where they can be conflated."""
-        if self.backlog is None:
+        self._is_blocked = True
+        if self.backlog is None and not self.is_gone:
             self.backlog = Backlog()
 
     def resume(self) -> None:
         """The transport takes data again: write what waits, as much as it takes."""
+        self._is_blocked = False
         backlog = self.backlog
         if backlog is None:
             return
-        self.backlog = None
-        while backlog:
-            frame = backlog.take()
-            if frame is None:
-                break
-            self.outlet.write(frame)
-            if self.is_lagging:  # write() filled the transport again: pause() was called inside it
-                self.backlog = backlog
-                return
-        self._wake()
+        while backlog and not self._is_blocked:  # a write may block it again
+            self.outlet.write(backlog.take(WRITE_BYTES))
+        if not self._is_blocked:
+            self.backlog = None
+            self._wake()
 
     async def drained(self) -> None:
         """Wait until the client keeps up, or is gone."""
         if self.backlog is not None:
             waiter = asyncio.get_running_loop().create_future()
-            self._drain_waiters.append(waiter)
+            self._drain_waiters = [*(self._drain_waiters or ()), waiter]
             await waiter
 
     def _wake(self) -> None:
-        waiters, self._drain_waiters = self._drain_waiters, []
+        waiters, self._drain_waiters = self._drain_waiters or (), None
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)

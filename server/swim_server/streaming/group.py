@@ -1,34 +1,39 @@
-"""A group: all connections with the same subscription, and the frames on their way to them."""
+"""A group: all connections that are sent the same bytes, and the frames on their way to them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from swim_server.streaming.frames import text_frame
+from swim_server.streaming.framed_event import PLAIN, FramedEvent
 
 if TYPE_CHECKING:
-    from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.subscription import Subscription
 
 
 class Group:
-    """Holds each frame once, until every member has been written to.
+    """Connections with the same subscription and the same compression. Holds each frame until every member has it.
 
     Frames are numbered: ``base`` is the number of the first one held, ``end`` the number the next will get. A
     member's ``position`` is the number of the first frame that it has not been given.
     """
 
-    __slots__ = ("_roll", "base", "events", "frames", "is_dirty", "members", "subscription")
+    __slots__ = ("_roll", "_settle", "base", "events", "frames", "is_dirty", "members", "subscription", "window_bits")
 
-    def __init__(self, subscription: Subscription) -> None:
+    def __init__(
+        self, subscription: Subscription, window_bits: int = PLAIN, *, settle: Callable[[Group], None] | None = None
+    ) -> None:
         self.subscription = subscription
+        self.window_bits = window_bits
         self.members: dict[Connection, None] = {}
         self.frames: list[bytes] = []
-        self.events: list[Event] = []
+        self.events: list[FramedEvent] = []
         self.base = 0
         self.is_dirty = False
         """Stands in the hub's queue of groups to write."""
+        self._settle = settle
+        """Sees to it that the group has every event that counts as delivered."""
         self._roll: tuple[Connection, ...] | None = None
 
     @property
@@ -43,7 +48,8 @@ class Group:
         return self._roll
 
     def join(self, connection: Connection) -> None:
-        """Take a member in, from the next frame on."""
+        """Take a member in, from the next event on."""
+        self.settle()
         self.members[connection] = None
         self._roll = None
         connection.group = self
@@ -55,21 +61,30 @@ class Group:
         self._roll = None
         connection.group = None
 
-    def append(self, event: Event) -> None:
-        """Add an event's frame, to be written when the hub comes to it."""
-        self.frames.append(text_frame(event.wire))
-        self.events.append(event)
+    def append(self, framed: FramedEvent) -> int:
+        """Add an event's frame, to be written when the hub comes to it. Returns the bytes that it has."""
+        frame = framed.frame(self.window_bits)
+        self.frames.append(frame)
+        self.events.append(framed)
+        return len(frame)
+
+    def settle(self) -> None:
+        """Take in every event that counts as delivered."""
+        if self._settle is not None:
+            self._settle(self)
 
     def bring_up(self, connection: Connection) -> None:
-        """Give one member all frames that it has not been given: before an answer of its own, or before it leaves."""
-        missing = self.end - connection.position
-        if missing:
-            start = len(self.frames) - missing
-            connection.deliver(self.frames[start:], self.events[start:])
+        """Give one member everything that it has not been given: before an answer of its own, or before it leaves."""
+        self.settle()
+        start = connection.position - self.base
+        if start < len(self.frames):
             connection.position = self.end
+            connection.deliver(self.frames[start:], self.events[start:])
 
-    def release(self, end: int) -> None:
-        """Forget the frames before number ``end``: every member has them."""
+    def release(self, end: int) -> int:
+        """Forget the frames before number ``end``: every member has them. Returns the bytes that they had."""
         count = end - self.base
+        released_bytes = sum(map(len, self.frames[:count]))
         del self.frames[:count], self.events[:count]
         self.base = end
+        return released_bytes

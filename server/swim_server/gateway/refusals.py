@@ -1,0 +1,66 @@
+"""Refused connections: counted, slowed where they come too often, and logged without letting anyone fill the log."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from swim_server.keys.attempts import Attempts, client_address
+from swim_server.keys.records import Refused
+
+LOG_EVERY_SECONDS = 10.0
+"""One line an address and so long; what it leaves out, the next one counts."""
+REMEMBERED_ADDRESSES = 1000
+NO_GUESSES = frozenset({"missing", "malformed", "checksum"})
+"""Refusals that no secret can be learned from: an address's second one counts little."""
+
+
+class Refusals:
+    """What is known of addresses whose keys were refused. The clock is an argument of its making."""
+
+    def __init__(self, trusted_proxies: Sequence[str], *, monotonic: Callable[[], float], log: Any) -> None:
+        self.counts: Counter[str] = Counter()
+        """Refused connections since the start, by reason."""
+        self.trusted_proxies = tuple(trusted_proxies)
+        self._attempts = Attempts()
+        self._monotonic = monotonic
+        self._log = log
+        self._logged: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        """By address: when a line was written last, and how many refusals it has had since."""
+
+    def address_of(self, peer: Sequence[object] | None, forwarded_for: Sequence[str]) -> str:
+        """Where a client comes from: the peer, or what trusted proxies say of it."""
+        return client_address(str(peer[0]), forwarded_for, self.trusted_proxies) if peer else "unknown"
+
+    def retry_after(self, address: str) -> int | None:
+        """Seconds after which this address may try again, refused with 429 until then; None: it may now."""
+        seconds = self._attempts.retry_after(address, self._monotonic())
+        if seconds is not None:
+            self.note("over-eager", address)
+        return seconds
+
+    def succeeded(self, address: str) -> None:
+        """A good key came from there."""
+        self._attempts.succeeded(address, self._monotonic())
+
+    def failed(self, address: str, api_key: str, refused: Refused) -> float:
+        """Count a refused key; return for how many seconds its answer is to be held back."""
+        now = self._monotonic()
+        guess = refused.reason if refused.reason in NO_GUESSES else hashlib.sha256(api_key.encode()).digest()
+        self._attempts.failed(address, now, guess)
+        self.note(refused.reason, address, key_id=refused.key_id)
+        return self._attempts.penalty_seconds(address, now)
+
+    def note(self, reason: str, address: str, **details: Any) -> None:
+        """Count and log one refused connection."""
+        self.counts[reason] += 1
+        now = self._monotonic()
+        last, left_out = self._logged.pop(address, (-LOG_EVERY_SECONDS, 0))
+        if now - last >= LOG_EVERY_SECONDS:
+            self._log.info("refused", reason=reason, remote=address, left_out=left_out, **details)
+            last, left_out = now, -1
+        self._logged[address] = (last, left_out + 1)
+        if len(self._logged) > REMEMBERED_ADDRESSES:
+            self._logged.popitem(last=False)

@@ -1,0 +1,59 @@
+"""An event on its way out: each of its frames is built once, for all who get it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from swim_server.streaming.frames import COMPRESS_FROM_BYTES, deflated_frame, text_frame
+from swim_server.streaming.subscription import POSITIONS
+
+if TYPE_CHECKING:
+    from swim_server.protocol.events import Event
+
+POSITION = "flight.position"
+PLAIN = 0
+"""In the place of window bits: no compression."""
+
+
+class FramedEvent:
+    """An event, or what remains of one for some filters, and its frames: plain, and one for each window size."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self._frames: dict[int, bytes] = {}
+
+    def frame(self, window_bits: int) -> bytes:
+        """The frame for clients that negotiated this window size; ``PLAIN``: for those who negotiated nothing."""
+        frame = self._frames.get(window_bits)
+        if frame is None:
+            wire = self.event.wire
+            if window_bits == PLAIN:
+                frame = text_frame(wire)
+            elif len(wire) < COMPRESS_FROM_BYTES:
+                frame = self.frame(PLAIN)
+            else:
+                frame = deflated_frame(wire, window_bits)
+            self._frames[window_bits] = frame
+        return frame
+
+    @cached_property
+    def flights(self) -> Mapping[Hashable, Any]:
+        """The positions it tells, by what makes two of them the same flight's; none for other events."""
+        if self.event.type == POSITION:
+            return {_flight(0, self.event.data): self.event.data}
+        rows = self.event.data.get("positions") if self.event.type == POSITIONS else None
+        if not isinstance(rows, list):
+            return {}
+        return {_flight(number, row): row for number, row in enumerate(rows)}
+
+
+def _flight(number: int, row: Any) -> Hashable:
+    """What makes two positions the same flight's; a row that names none stands for itself."""
+    if isinstance(row, dict):
+        for field in ("flight_uid", "callsign"):
+            value = row.get(field)
+            if isinstance(value, (int, str)):
+                return (field, value)
+    return ("row", number, id(row))

@@ -1,0 +1,48 @@
+"""What each close code means for the client."""
+
+from __future__ import annotations
+
+import pytest
+from swim_client.closing import Ending
+from swim_client.errors import AuthenticationError, ProtocolError
+
+
+@pytest.mark.parametrize(
+    "code", [1000, 1001, 1002, 1003, 1005, 1006, 1009, 1011, 1012, 1013, 1014, 4000, 4002, 4008, 4999]
+)
+def test_every_other_code_lets_the_client_connect_again(code: int) -> None:
+    assert Ending(code).final_error() is None
+
+
+def test_4001_ends_it_and_says_that_the_key_was_refused_and_why() -> None:
+    error = Ending(4001, "Invalid API key").final_error()
+    assert isinstance(error, AuthenticationError)
+    assert error.code == 4001
+    assert str(error).startswith("the key was refused (4001): Invalid API key.")
+
+
+def test_auth_failed_ends_it_even_where_a_proxy_lost_the_close_code() -> None:
+    error = Ending(1006, "", "AUTH_FAILED", "the key has expired").final_error()
+    assert isinstance(error, AuthenticationError)
+    assert "the key has expired" in str(error)
+
+
+def test_other_errors_before_the_close_do_not_end_it() -> None:
+    assert Ending(4002, "", "CONNECTION_LIMIT", "tier public is full").final_error() is None
+
+
+def test_4003_ends_it_as_a_bug_of_this_client() -> None:
+    error = Ending(4003, "not JSON").final_error()
+    assert isinstance(error, ProtocolError)
+    assert "not JSON" in str(error)
+
+
+def test_the_advice_comes_from_the_reason() -> None:
+    assert Ending(1012, "retry_ms=40").advice_seconds() == 0.04
+    assert Ending(1012, "").advice_seconds() is None
+
+
+def test_an_ending_is_told_in_words() -> None:
+    assert str(Ending(4008)) == "this client could not keep up (4008)"
+    assert str(Ending(4002, "x", "CONNECTION_LIMIT", "full")) == "a limit was reached (4002, CONNECTION_LIMIT: full)"
+    assert str(Ending(3000, "because")) == "closed (3000, because)"

@@ -1,0 +1,62 @@
+"""The file that remembers where a program stood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from swim_client.errors import ResumeFileError
+from swim_client.resume import EventId
+from swim_client.resume_file import ResumeFile
+
+ID = EventId(1768573815123, 4)
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    ResumeFile(tmp_path / "resume.json").save(ID)
+    assert ResumeFile(tmp_path / "resume.json").load() == ID
+
+
+def test_no_file_yet_is_no_error(tmp_path: Path) -> None:
+    assert ResumeFile(str(tmp_path / "resume.json")).load() is None
+
+
+def test_saving_replaces_and_leaves_nothing_else_behind(tmp_path: Path) -> None:
+    file = ResumeFile(tmp_path / "resume.json")
+    for sequence in range(5):
+        file.save(EventId(1, sequence))
+    assert [path.name for path in tmp_path.iterdir()] == ["resume.json"]
+    assert file.saved == EventId(1, 4)
+
+
+def test_a_failed_save_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = ResumeFile(tmp_path / "resume.json")
+    file.save(ID)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        file.save(EventId(2, 0))
+    assert ResumeFile(tmp_path / "resume.json").load() == ID
+    assert [path.name for path in tmp_path.iterdir()] == ["resume.json"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"last_event_id": 5}', '{"last_event_id": "x"}', "null", "\x00\xff"]
+)
+def test_what_is_no_resume_file_is_not_taken_for_an_empty_one(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "resume.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(ResumeFileError, match="remove it to begin with the live stream") as raised:
+        ResumeFile(path).load()
+    assert str(path) in str(raised.value)
+
+
+def test_a_place_where_nothing_can_be_written_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ResumeFileError, match="there is no folder"):
+        ResumeFile(tmp_path / "nowhere" / "resume.json").load()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ResumeFileError, match="can't be read"):
+        ResumeFile(tmp_path / "folder").load()
