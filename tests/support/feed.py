@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-
 from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.detect import Detection, detect
 from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot

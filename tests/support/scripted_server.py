@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,8 @@ class ScriptedServer:
         self.before_ack: Callable[[ScriptedConnection], None] | None = None
         self.url = ""
         self._news = asyncio.Event()
+        self._order = asyncio.Lock()
+        """Held while events are sent, so that no live one overtakes one from history."""
         self._next = 1000
 
     async def __aenter__(self) -> Self:
@@ -147,10 +150,12 @@ class ScriptedServer:
 
     async def publish(self, event_type: str = "flight.departed", **data: Any) -> dict[str, Any]:
         """Store an event and send it to every connection that wants it."""
-        event = self.make_event(event_type, **data)
-        for connection in self.connections:
-            if connection.wants(event_type) and not connection.closed.is_set():
-                await connection.send(event)
+        async with self._order:
+            event = self.make_event(event_type, **data)
+            for connection in self.connections:
+                if connection.wants(event_type):
+                    with suppress(ConnectionClosed):
+                        await connection.send(event)
         return event
 
     @property
@@ -208,7 +213,8 @@ class ScriptedServer:
             self.rate_limited -= 1
             await self._refuse(connection, "RATE_LIMITED", "too many messages")
         elif action == "subscribe":
-            await self._subscribe(connection, message)
+            async with self._order:
+                await self._subscribe(connection, message)
         elif action in self.answers and action == "unsubscribe":
             connection.channels -= set(message.get("channels") or connection.channels)
             await connection.send({"type": "unsubscribed", "channels": message.get("channels") or ["all"]})

@@ -113,6 +113,7 @@ class Link:
             ping_interval_seconds=settings.ping_interval,
             ping_timeout_seconds=settings.ping_timeout,
             messages_per_second=settings.messages_per_second,
+            redact=self._opener.redact,
             lost_at=self._lost_at,
             first_greeting_handled=self.first_greeting_handled if self._lost_at is None else None,
         )

@@ -27,13 +27,13 @@ class Refusal(NamedTuple):
     data: Dict[str, Any]
 
     @classmethod
-    def read(cls, message: Mapping[str, Any]) -> Refusal:
-        """Code and text stand at the top or in ``data``."""
+    def read(cls, message: Mapping[str, Any], redact: Callable[[str], str]) -> Refusal:
+        """Code and text stand at the top or in ``data``; the key, should it be in them, is taken out."""
         data = message.get("data")
         data = data if isinstance(data, dict) else {}
         return cls(
-            str(message.get("code") or data.get("code") or ""),
-            str(message.get("message") or data.get("message") or ""),
+            redact(str(message.get("code") or data.get("code") or "")),
+            redact(str(message.get("message") or data.get("message") or "")),
             data,
         )
 

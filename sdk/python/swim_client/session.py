@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -42,6 +42,7 @@ class Session:
         ping_interval_seconds: float,
         ping_timeout_seconds: float,
         messages_per_second: int,
+        redact: Callable[[str], str],
         lost_at: Optional[float] = None,
         first_greeting_handled: Optional[Signal] = None,
     ) -> None:
@@ -50,6 +51,7 @@ class Session:
         self._socket = socket
         self._inbox = inbox
         self._progress = progress
+        self._redact = redact
         self._ping_interval_seconds = ping_interval_seconds
         self._ping_timeout_seconds = ping_timeout_seconds
         self._lost_at = lost_at
@@ -139,7 +141,7 @@ class Session:
         self._conversation.greeted(data)
 
     async def _refused(self, message: Dict[str, Any], size: int) -> None:
-        refusal = Refusal.read(message)
+        refusal = Refusal.read(message, self._redact)
         if refusal.code == "HISTORY_UNAVAILABLE":
             self._tell_gap(self._progress.history_unavailable())
         elif refusal.code in _CLOSING_ERRORS:

@@ -71,7 +71,7 @@ def _reason_to_skip(stage: Stage, snapshot: Snapshot) -> Skipped | None:
     if snapshot.update_ms < stage.update_ms:
         is_wrong = stage.refused >= MAX_OUT_OF_ORDER and snapshot.update_ms > (stage.refused_ms or 0)
         return None if is_wrong else "out of order"
-    connected = sum(flight.is_connected for flight in stage.flights.values())
+    connected = sum(flight.is_connected and not flight.absences for flight in stage.flights.values())
     is_nearly_empty = connected >= MANY_FLIGHTS and len(snapshot.pilots) < NEARLY_EMPTY * connected
     return "truncated" if is_nearly_empty and stage.refused < MAX_TRUNCATED else None
 

@@ -12,7 +12,7 @@ import msgspec
 
 from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.geodesy import distance_nm
-from swim_server.detection.motion import elapsed_seconds, is_level
+from swim_server.detection.motion import climb_ft, elapsed_seconds, is_level
 from swim_server.detection.rotorcraft import is_rotorcraft
 from swim_server.detection.stage import Footing, Plan, Report
 
@@ -78,7 +78,7 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
         return Judgement(Footing.GROUND, altitude)
     if _taxies(before, now, plan) and abs(height) <= MAX_ELEVATION_ERROR_FT:
         return Judgement(Footing.GROUND, altitude)
-    if height >= 300 and speed >= 50:
+    if height >= 300 and (speed >= 50 or _climbs_or_sinks(before, now)):
         return Judgement(Footing.AIRBORNE, None)
     return Judgement(Footing.UNKNOWN, None)
 
@@ -90,7 +90,8 @@ def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -
     if _stands_still(before, now) and altitude <= MAX_FIELD_FT:
         return Judgement(Footing.GROUND, altitude)
     is_steady = speed >= 100 or is_rotorcraft(plan.aircraft) or _was(before, SLOW_KTS, above=True)
-    return Judgement(Footing.AIRBORNE if is_steady and speed > SLOW_KTS else Footing.UNKNOWN, None)
+    is_flying = (is_steady and speed > SLOW_KTS) or _climbs_or_sinks(before, now)
+    return Judgement(Footing.AIRBORNE if is_flying else Footing.UNKNOWN, None)
 
 
 def field_below(report: Report, plan: Plan, airfields: Airfields) -> Airfield | None:
@@ -206,6 +207,13 @@ def _taxies(before: Report | None, now: Report, plan: Plan) -> bool:
     """
     at_taxi_speed = all(_was(report, TAXI_KTS) and _was(report, STANDING_KTS, above=True) for report in (before, now))
     return at_taxi_speed and is_level(before, now, 20) and not is_rotorcraft(plan.aircraft)
+
+
+def _climbs_or_sinks(before: Report | None, now: Report) -> bool:
+    """Tell whether an aircraft that moves faster than a taxi changes its altitude as no ground does."""
+    change = climb_ft(before, now)
+    is_fast = _was(before, TAXI_KTS, above=True) and _was(now, TAXI_KTS, above=True)
+    return change is not None and abs(change) > 30 and is_fast
 
 
 def _stands_still(before: Report | None, now: Report) -> bool:

@@ -215,7 +215,6 @@ class Endpoint(asyncio.Protocol):
         if isinstance(decision, Granted):
             self._decided(decision, user_agent)
             return
-        self._transport.pause_reading()
         self._gateway.wheel.schedule(self, self._gateway.handshake_timeout_seconds * 3)
         self._auth_task = self._gateway.tasks.start(self._authenticate_later(api_key, decision, user_agent))
 
@@ -227,11 +226,11 @@ class Endpoint(asyncio.Protocol):
             await asyncio.sleep(self._gateway.refusals.failed(self.address, api_key, decision))
         self._auth_task = None
         if self._phase is Phase.AUTHENTICATING:
-            self._transport.resume_reading()
             self._decided(decision, user_agent)
 
     def _decided(self, decision: Decision, user_agent: str | None) -> None:
         gateway = self._gateway
+        self._transport.resume_reading()
         if isinstance(decision, Granted):
             key = decision.key
             gateway.refusals.succeeded(self.address)

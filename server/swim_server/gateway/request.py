@@ -16,15 +16,13 @@ MAX_QUERY_FIELDS = 50
 
 def is_known_path(target: str) -> bool:
     """Tell whether a request target leads to the service, with or without a trailing slash."""
-    path = _path(target)
-    return (path.rstrip("/") or "/") in PATHS
-
-
-def _path(target: str) -> str:
+    if target.startswith("//"):  # to urlsplit a host would follow
+        return False
     try:
-        return urlsplit(target).path if not target.startswith("//") else target
+        path = urlsplit(target).path
     except ValueError:
-        return ""
+        return False
+    return (path.rstrip("/") or "/") in PATHS
 
 
 def presented_key(target: str, headers: Headers) -> str:

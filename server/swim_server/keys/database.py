@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -13,6 +12,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from swim_server.keys.errors import OutcomeUnknown, StoreError, StoreUnavailable
 
 T = TypeVar("T")
+ONLY_READS = "swim_only_reads"
+"""The execution option by which an engine knows that no transaction is needed."""
 Explain = Callable[[DBAPIError, bool], StoreError]
 """Turns what a driver raised, on a connection used before or not, into what the caller can do about it."""
 
@@ -26,18 +27,9 @@ class Repeat(Protocol):
 class Database:
     """An engine and what its errors mean. Blocking; any thread may call it."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        explain: Explain,
-        repeat: Repeat | None = None,
-        *,
-        read_options: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, engine: Engine, explain: Explain, repeat: Repeat | None = None) -> None:
         self.engine = engine
         self._explain = explain
-        self._read_options = read_options
-        """Execution options of what only reads: how this database does without a transaction."""
         self._repeat = repeat
         """None: nobody can wait so long."""
 
@@ -62,7 +54,7 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 was_used = _mark_used(connection)
-                connection.execution_options(**self._read_options)
+                connection.execution_options(**{ONLY_READS: True})
                 return work(connection)
         except (DBAPIError, PoolTimeoutError) as error:
             raise self._translated(error, was_used) from error

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from swim_server.keys.database import Database
+from swim_server.keys.database import ONLY_READS, Database
 from swim_server.keys.errors import SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
 
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
@@ -38,10 +38,10 @@ def open_sqlite(url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if not connection.get_execution_options().get("only_reads"):
+        if not connection.get_execution_options().get(ONLY_READS):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Database(engine, explain, read_options={"only_reads": True})
+    return Database(engine, explain)
 
 
 def create_private_file(path: Path) -> None:

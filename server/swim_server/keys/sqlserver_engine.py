@@ -9,12 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import URL, create_engine, event
+from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from swim_server.config import DatabaseConfig
-from swim_server.keys.database import Database
+from swim_server.keys.database import ONLY_READS, Database
 from swim_server.keys.errors import StoreError, StoreMisconfigured
 from swim_server.keys.identity import ManagedIdentity, TokenSource
 from swim_server.keys.repeating import OnRepeat, patient
@@ -56,8 +56,9 @@ def open_sqlserver(
         pool_use_lifo=True,
     )
     event.listen(engine, "handle_error", _throw_spoiled_away)
+    event.listen(engine, "begin", _begin)
     repeat = patient(patience_seconds, on_repeat) if patience_seconds > 0 else None
-    return Database(engine, explain, repeat, read_options={"isolation_level": "AUTOCOMMIT"})
+    return Database(engine, explain, repeat)
 
 
 def import_pyodbc() -> ModuleType:
@@ -144,6 +145,12 @@ def _connector(
         return connection
 
     return connect
+
+
+def _begin(connection: Connection) -> None:
+    """Spare what only reads the two messages that begin and end a transaction."""
+    driver_connection: Any = connection.connection.dbapi_connection
+    driver_connection.autocommit = bool(connection.get_execution_options().get(ONLY_READS))
 
 
 def _throw_spoiled_away(context: ExceptionContext) -> None:

@@ -100,7 +100,7 @@ def write_audit(connection: Connection, schema: Schema, entries: Sequence[AuditE
         for entry in entries
     ]
     columns = schema.audit_columns
-    connection.execute(insert(audit_log), [{k: v for k, v in row.items() if k in columns} for row in rows])
+    connection.execute(insert(audit_log).inline(), [{k: v for k, v in row.items() if k in columns} for row in rows])
 
 
 def read_audit(connection: Connection, schema: Schema, key_id: int | None, limit: int) -> list[AuditEntry]:

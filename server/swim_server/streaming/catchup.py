@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.protocol.codes import CloseCode
+from swim_server.streaming.framed_event import FramedEvent
 from swim_server.streaming.subscription import sift
 
 if TYPE_CHECKING:
-    from swim_server.brokers.broker import Broker, Page
+    from swim_server.brokers.broker import Broker
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from swim_server.streaming.tasks import Tasks
 
 PAGE_EVENTS = 500
+"""Read at once, as long as the client takes them all; fewer for one that doesn't."""
+LEAST_PAGE_EVENTS = 8
 STEP_INTO_LIVE_BYTES = 256 * 1024
 """What may remain to be sent in one go when the connection joins its group."""
 WRITE_BYTES = 64 * 1024
@@ -31,7 +34,8 @@ class CatchUp:
 
     The connection belongs to no group meanwhile. Events newer than the hub has delivered are left to the live
     stream, so that none comes twice; the hub's recent events bridge the last step, which happens without an await,
-    so that none is missed.
+    so that none is missed. Of history, only those who have their ``turn`` hold a page: memory is bounded however
+    many resume, and a client that reads slowly holds none while it is waited for.
     """
 
     def __init__(
@@ -42,25 +46,33 @@ class CatchUp:
         *,
         turn: asyncio.Semaphore,
         monotonic: Callable[[], float],
+        on_gap: Callable[[], None],
+        has_gap: bool = False,
     ) -> None:
         self._hub = hub
         self._broker = broker
         self._connection = connection
         self._turn = turn
-        """Held while reading and filtering a page: however many resume, they share what is left of the loop."""
+        """Held while a page is read and sent: however many resume, they share what is left of the loop."""
         self._monotonic = monotonic
+        self._on_gap = on_gap
+        """Called once if history is removed faster than it can be sent."""
+        self._has_gap = has_gap
+        """The client knows already that something is missing."""
         self._starts: dict[str, EventId] = {}
         self._cursor: EventId = hub.delivered_id
+        self._page_events = PAGE_EVENTS
         self._generation = 0
         """Counts the changes of ``_starts``: a page read before one is read again."""
         self._task: asyncio.Task[None] | None = None
 
-    def wants(self, starts: Mapping[str, EventId]) -> None:
+    def wants(self, starts: Mapping[str, EventId], *, has_gap: bool = False) -> None:
         """Add event types, each with the id after which its stored events are asked for."""
         for event_type, start in self._starts.items():
             self._starts[event_type] = max(start, self._cursor)
         self._starts.update(starts)
         self._cursor = min(self._starts.values(), default=self._cursor)
+        self._has_gap = self._has_gap or has_gap
         self._generation += 1
 
     def forgets(self, remaining: Collection[str]) -> None:
@@ -83,11 +95,13 @@ class CatchUp:
         """Send what is stored, then join. Ends early when the connection goes."""
         connection = self._connection
         try:
-            while not self._step_into_live():
-                generation = self._generation
-                page, until = await self._read_page()
-                if generation == self._generation and await self._send_page(page.events, generation):
-                    self._cursor = until if page.is_last else page.next_after
+            while True:
+                while connection.is_lagging:
+                    await connection.drained()
+                if connection.catch_up is not self or self._step_into_live():
+                    return
+                async with self._turn:
+                    await self._send_page()
         except BrokerUnavailable:
             # Going on live would lose what could not be read. Closed as one that can't keep up, the client resumes.
             connection.outlet.close(CloseCode.SLOW_CONSUMER, "history can't be read just now; reconnect and resume")
@@ -105,35 +119,52 @@ class CatchUp:
         self._hub.subscribe(self._connection, self._connection.subscription)
         return True
 
-    async def _read_page(self) -> tuple[Page, EventId]:
-        async with self._turn:
-            until = self._hub.delivered_id
-            types = tuple(self._starts)
-            return await self._broker.read(self._cursor, until, types=types, limit=PAGE_EVENTS), until
+    async def _send_page(self) -> None:
+        """Read the next page and send what passes, joined, with turns for everybody else.
 
-    async def _send_page(self, events: list[Event], generation: int) -> bool:
-        """Send what passes, joined, with turns for everybody else. False when other types were asked for meanwhile."""
+        Stops where the client doesn't keep up, and where the types asked for have changed meanwhile.
+        """
+        generation, until = self._generation, self._hub.delivered_id
+        types = tuple(self._starts)
+        page = await self._broker.read(self._cursor, until, types=types, limit=self._page_events)
+        if page.has_gap and not self._has_gap:
+            await self._look_for_gap()
         slice_end = self._monotonic() + SLICE_SECONDS
         pending: list[Event] = []
         pending_bytes = 0
-        for number, event in enumerate(events, 1):
+        for number, event in enumerate(page.events, 1):
+            if generation != self._generation:
+                return
             passed = self._sift(event)
             if passed is not None:
                 pending.append(passed)
                 pending_bytes += len(passed.wire)
             is_time_up = self._monotonic() >= slice_end
-            if not (is_time_up or pending_bytes >= WRITE_BYTES or number == len(events)):
+            if not (is_time_up or pending_bytes >= WRITE_BYTES or number == len(page.events)):
                 continue
             self._write(pending)
             self._cursor = event.id
             pending, pending_bytes = [], 0
-            await self._connection.drained()
+            if not self._keeps_up():
+                self._page_events = max(number // 2, LEAST_PAGE_EVENTS)
+                return
             if is_time_up:
                 await asyncio.sleep(0)
                 slice_end = self._monotonic() + SLICE_SECONDS
-            if generation != self._generation:
-                return False
-        return True
+        if generation == self._generation:
+            self._cursor = until if page.is_last else page.next_after
+            self._page_events = min(self._page_events * 2, PAGE_EVENTS)
+
+    def _keeps_up(self) -> bool:
+        return not self._connection.is_lagging and self._connection.catch_up is self
+
+    async def _look_for_gap(self) -> None:
+        """Find out whether something is gone that this client was to get: a type may begin later than the page."""
+        cursor = self._cursor
+        types = tuple(event_type for event_type, start in self._starts.items() if start <= cursor)
+        if await self._broker.has_gap(cursor, types=types) and not self._has_gap:
+            self._has_gap = True
+            self._on_gap()
 
     def _sift(self, event: Event) -> Event | None:
         start = self._starts.get(event.type)
@@ -143,4 +174,5 @@ class CatchUp:
 
     def _write(self, events: list[Event]) -> None:
         if events:
-            self._connection.send_events(events)
+            self._hub.deliveries += len(events)
+            self._connection.send_events([FramedEvent(event) for event in events])

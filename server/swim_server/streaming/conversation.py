@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from swim_server.brokers.broker import Broker, BrokerUnavailable
+from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
 from swim_server.protocol import messages
 from swim_server.protocol.channels import Catalogue, InvalidChannel
 from swim_server.protocol.codes import BadMessage, ErrorCode
@@ -15,7 +15,7 @@ from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.messages import Action, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms, parse_ms
-from swim_server.streaming.catchup import CatchUp
+from swim_server.streaming.catchup import SLICE_SECONDS, CatchUp
 from swim_server.streaming.subscription import NOTHING, Subscription, sift
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
     from swim_server.streaming.tasks import Tasks
 
-SCAN_EVENTS = 1000
+SCAN_EVENTS = 256
 """How many stored events are looked at in one go for ``last``."""
 MAX_WAITING = 100
 """How many actions of one client may wait while its place in history is looked up."""
@@ -173,6 +173,8 @@ class Conversation:
         if connection.id not in self._hub.connections:
             return
         if start is not None and start > self._hub.delivered_id:
+            self._hub.advance_to(start)
+        if start is not None and start > self._hub.delivered_id:
             start, trouble = None, "the event is not known here"
         elif has_gap and action.after is not None:
             trouble = "history does not reach back that far"
@@ -181,7 +183,7 @@ class Conversation:
         if start is None:
             self._change(connection, subscription)
         else:
-            self._catch_up(connection, subscription, dict.fromkeys(types, start))
+            self._catch_up(connection, subscription, dict.fromkeys(types, start), has_gap=has_gap)
         is_gap = has_gap or trouble is not None
         self._answer_subscribed(connection, action, resumed=start is not None, gap=is_gap)
         if trouble is not None:
@@ -195,6 +197,8 @@ class Conversation:
         """The id after which history is asked for, and whether something behind it may be gone."""
         if action.after is not None:
             start = EventId.parse(action.after)
+            if self._hub.recent.holds(start):
+                return start, False
             return start, await self._broker.has_gap(start, types=types)
         if action.since is not None:
             start = EventId(max(parse_ms(action.since) - 1, 0), MAX_SEQUENCE)
@@ -206,30 +210,48 @@ class Conversation:
     async def _find_last(self, count: int, types: frozenset[str], wanted: Subscription) -> EventId:
         """The id before the ``count`` newest events that pass the filters, or before the oldest there is."""
         before: EventId | None = None
-        if not count:
-            return self._hub.delivered_id
-        while True:
-            page = await self._broker.read_last(SCAN_EVENTS, types=types, before=before)
-            for event in reversed(page):
-                if sift(event, wanted.filters) is not None:
-                    count -= 1
-                    if not count:
-                        return _before(event.id)
+        oldest = self._hub.delivered_id
+        while count:
+            async with self._turn:
+                page = await self._broker.read_last(SCAN_EVENTS, types=types, before=before)
+                slice_end = self._monotonic() + SLICE_SECONDS
+                for event in reversed(page):
+                    if sift(event, wanted.filters) is not None:
+                        oldest, count = _before(event.id), count - 1
+                        if not count:
+                            return oldest
+                    if self._monotonic() >= slice_end:
+                        await asyncio.sleep(0)
+                        slice_end = self._monotonic() + SLICE_SECONDS
             if len(page) < SCAN_EVENTS:
-                return _before(page[0].id) if page else (_before(before) if before else self._hub.delivered_id)
+                return oldest
             before = page[0].id
+        return oldest
 
-    def _catch_up(self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId]) -> None:
+    def _catch_up(
+        self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId], *, has_gap: bool
+    ) -> None:
         """Take the connection out of the live stream until it has had its history, in one order with what it had."""
         live = self._catalogue.expand(connection.subscription.channels) - starts.keys()
         catch_up = connection.catch_up
         if catch_up is not None:
             connection.subscription = subscription
-            catch_up.wants(starts)
+            catch_up.wants(starts, has_gap=has_gap)
             return
         self._hub.detach(connection, subscription)
-        connection.catch_up = CatchUp(self._hub, self._broker, connection, turn=self._turn, monotonic=self._monotonic)
-        connection.catch_up.wants({**dict.fromkeys(live, self._hub.delivered_id), **starts})
+        if connection.is_gone:
+            return
+        catch_up = connection.catch_up = CatchUp(
+            self._hub,
+            self._broker,
+            connection,
+            turn=self._turn,
+            monotonic=self._monotonic,
+            on_gap=lambda: connection.answer(
+                self.error(ErrorCode.HISTORY_UNAVAILABLE, "some history was removed before it could be sent")
+            ),
+        )
+        catch_up.wants({**dict.fromkeys(live, self._hub.delivered_id), **starts}, has_gap=has_gap)
 
     def _unsubscribe(self, connection: Connection, channels: list[str]) -> None:
         remaining = connection.subscription.unsubscribe(channels)
@@ -273,6 +295,10 @@ class Conversation:
     async def _publish_later(self, connection: Connection, event: NewEvent) -> None:
         try:
             (published,) = await self._broker.publish([event])
+        except InvalidEvent as error:
+            details = {"event_id": event.event_id}
+            connection.answer(self.error(ErrorCode.INVALID_PUBLISH, f"can't publish: {error.reason}", details))
+            return
         except BrokerUnavailable:
             text = "the event could not be stored just now; send it again later"
             connection.answer(self.error(ErrorCode.INVALID_PUBLISH, text, {"event_id": event.event_id, "retry": True}))

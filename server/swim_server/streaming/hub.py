@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from swim_server.streaming.group import Group
 from swim_server.streaming.index import Index
+from swim_server.streaming.match import Match
 from swim_server.streaming.recent import Recent
-from swim_server.streaming.subscription import NOTHING, Subscription, sift
+from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
     from swim_server.protocol.channels import Catalogue
@@ -21,14 +22,20 @@ WRITE_BYTES = 128 * 1024
 """At most this much goes to a connection in one write, so that a slow one is noticed before much more is queued."""
 MEMBERS_PER_LOOK = 32
 """After so many writes the clock is looked at."""
+GROUPS_PER_LOOK = 16
+"""After so many groups that an event was held against, the clock is looked at."""
+MAX_WAITING_EVENTS = 10_000
+"""When more wait to be matched, ``deliver`` works them off before it returns: then publishers wait."""
+MAX_HELD_BYTES = 64 * 1024 * 1024
+"""When the groups hold frames of so many bytes, no further events are matched until some are written."""
 
 
 class Hub:
     """All connections and groups. Lives on the loop's thread; nothing in it awaits.
 
-    What one turn of the loop brings is written at the turn's end, joined, one write per connection. Writing is cut
-    into slices of ``slice_seconds``, between which the loop serves everybody else; what arrives meanwhile joins
-    the next writes, so under load the writes become fewer and larger by themselves.
+    What one turn of the loop brings is written at the turn's end, joined, one write per connection. Matching and
+    writing are cut into slices of ``slice_seconds``, between which the loop serves everybody else; what arrives
+    meanwhile joins the next writes, so under load the writes become fewer and larger by themselves.
     """
 
     def __init__(
@@ -38,7 +45,8 @@ class Hub:
         newest_id: EventId,
         call_soon: Callable[[Callable[[], None]], object],
         monotonic: Callable[[], float],
-        slice_seconds: float = 0.003,
+        on_failure: Callable[[BaseException], None],
+        slice_seconds: float = 0.002,
     ) -> None:
         self.catalogue = catalogue
         self.connections: dict[str, Connection] = {}
@@ -48,22 +56,30 @@ class Hub:
         self.events_delivered = 0
         """Events taken in since the start."""
         self.deliveries = 0
-        """Events times the connections that they were written to."""
-        self.groups: dict[Subscription, Group] = {}
+        """Events times the connections that they were for."""
+        self.groups: dict[tuple[Subscription, int], Group] = {}
         self._index = Index(catalogue)
+        self._waiting: deque[Event] = deque()
+        """Stored events that the live stream has not come to."""
+        self._match: Match | None = None
+        """The newest event of the live stream, while there are groups that it was not held against."""
         self._dirty: deque[Group] = deque()
-        self._call_soon = call_soon
-        self._monotonic = monotonic
-        self._slice_seconds = slice_seconds
+        self._held_bytes = 0
         self._writer: Iterator[None] | None = None
         self._is_scheduled = False
+        self._call_soon = call_soon
+        self._monotonic = monotonic
+        self._on_failure = on_failure
+        self._slice_seconds = slice_seconds
+
+    # Who receives.
 
     def add(self, connection: Connection) -> None:
         """Take in an admitted connection; it receives nothing until it subscribes."""
         self.connections[connection.id] = connection
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection at once. Idempotent."""
+        """Forget a connection at once: nothing more is written to it. Idempotent."""
         if self.connections.pop(connection.id, None) is None:
             return
         if connection.catch_up is not None:
@@ -71,6 +87,12 @@ class Hub:
         group = connection.group
         connection.drop()
         self._discard_if_empty(group)
+
+    def dismiss(self, connection: Connection) -> None:
+        """Give a connection that keeps up every event until now, then forget it. Idempotent."""
+        if connection.group is not None and not connection.is_lagging:
+            connection.group.bring_up(connection)
+        self.remove(connection)
 
     def subscribe(self, connection: Connection, subscription: Subscription) -> None:
         """Let a connection receive the live stream through this subscription from the next event on."""
@@ -80,51 +102,114 @@ class Hub:
                 return
             connection.leave()
             self._discard_if_empty(group)
-        connection.subscription = subscription
-        if subscription == NOTHING or connection.id not in self.connections:
+        if connection.id not in self.connections:
             return
-        connection.join(self._group(subscription))
+        if not subscription.channels:
+            connection.subscription = subscription
+            return
+        group = self._group(subscription, connection.window_bits)
+        connection.subscription = group.subscription  # the one that all members share
+        connection.join(group)
 
     def detach(self, connection: Connection, subscription: Subscription) -> None:
         """Take a connection out of the live stream, with this subscription for what it is sent meanwhile."""
         self.subscribe(connection, NOTHING)
         connection.subscription = subscription
 
-    def deliver(self, events: Sequence[Event]) -> None:
-        """Hand stored events, in the order of their ids, to every group that they pass."""
-        for event in events:
-            for group in self._index.candidates(event):
-                passed = sift(event, group.subscription.filters)
-                if passed is not None:
-                    group.append(passed)
-                    if not group.is_dirty:
-                        group.is_dirty = True
-                        self._dirty.append(group)
-            self.recent.append(event)
-            self.delivered_id = event.id
-        self.events_delivered += len(events)
-        self._schedule()
-
-    def _group(self, subscription: Subscription) -> Group:
-        group = self.groups.get(subscription)
+    def _group(self, subscription: Subscription, window_bits: int) -> Group:
+        group = self.groups.get((subscription, window_bits))
         if group is None:
-            group = self.groups[subscription] = Group(subscription)
+            group = Group(subscription, window_bits, settle=self._settle)
+            self.groups[subscription, window_bits] = group
             self._index.add(group)
         return group
 
     def _discard_if_empty(self, group: Group | None) -> None:
-        if group is not None and not group.members and self.groups.get(group.subscription) is group:
-            del self.groups[group.subscription]
+        if group is not None and not group.members and self.groups.get((group.subscription, group.window_bits)) is group:
+            del self.groups[group.subscription, group.window_bits]
             self._index.remove(group)
 
-    def _schedule(self) -> None:
-        if not self._is_scheduled and (self._dirty or self._writer is not None):
-            self._is_scheduled = True
-            self._call_soon(self._write_slice)
+    # Which events.
 
-    def _write_slice(self) -> None:
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Hand stored events, in the order of their ids, to every group that they pass."""
+        self._waiting.extend(events)
+        self.events_delivered += len(events)
+        self._match_until(self._monotonic() + self._slice_seconds)
+        while len(self._waiting) > MAX_WAITING_EVENTS:
+            self._write_until(self._monotonic() + self._slice_seconds)
+            self._match_until(self._monotonic() + self._slice_seconds)
+        self._schedule()
+
+    def advance_to(self, event_id: EventId) -> None:
+        """Let the live stream stand at this event at least, if it has come here."""
+        while self.delivered_id < event_id and self._waiting:
+            self._begin_match()
+        self._schedule()
+
+    def _begin_match(self) -> None:
+        """Let the next event be part of the live stream. The one before is held against every group by then."""
+        if self._match is not None:
+            self._offer_until(None)
+        event = self._waiting.popleft()
+        self.recent.append(event)
+        self.delivered_id = event.id
+        self._match = Match(event, self._index)
+
+    def _match_until(self, deadline: float) -> None:
+        while self._held_bytes < MAX_HELD_BYTES:
+            if self._match is None:
+                if not self._waiting:
+                    return
+                self._begin_match()
+            if not self._offer_until(deadline):
+                return
+
+    def _offer_until(self, deadline: float | None) -> bool:
+        """Hold the event against the groups that are left; False when the deadline comes first."""
+        match = self._match
+        assert match is not None, "offers follow the beginning of a match"
+        for number, group in enumerate(match, 1):
+            self._offer(match, group)
+            if deadline is not None and not number % GROUPS_PER_LOOK and self._monotonic() >= deadline:
+                return False
+        self._match = None
+        return deadline is None or self._monotonic() < deadline
+
+    def _offer(self, match: Match, group: Group) -> None:
+        try:
+            framed = match.sift(group.subscription.filters)
+            if framed is None:
+                return
+            self._held_bytes += group.append(framed)
+        except Exception as error:  # noqa: BLE001  # an event that can't be judged must not stop those behind it
+            self._on_failure(error)
+            return
+        self.deliveries += len(group.members)
+        if not group.is_dirty:
+            group.is_dirty = True
+            self._dirty.append(group)
+
+    def _settle(self, group: Group) -> None:
+        """Hold the event in hand against this group now: its members are about to change, or to be written to."""
+        if self._match is not None and self._match.take(group):
+            self._offer(self._match, group)
+
+    # Writing.
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled and (self._dirty or self._writer is not None or self._match or self._waiting):
+            self._is_scheduled = True
+            self._call_soon(self._run_slice)
+
+    def _run_slice(self) -> None:
         self._is_scheduled = False
-        deadline = self._monotonic() + self._slice_seconds
+        if self._match is not None or self._waiting:
+            self._match_until(self._monotonic() + self._slice_seconds)
+        self._write_until(self._monotonic() + self._slice_seconds)
+        self._schedule()
+
+    def _write_until(self, deadline: float) -> None:
         while True:
             if self._writer is None:
                 if not self._dirty:
@@ -132,11 +217,9 @@ class Hub:
                 self._writer = self._write_group(self._dirty.popleft())
             for _ in self._writer:
                 if self._monotonic() >= deadline:
-                    self._schedule()
                     return
             self._writer = None
             if self._monotonic() >= deadline:
-                self._schedule()
                 return
 
     def _write_group(self, group: Group) -> Iterator[None]:
@@ -146,20 +229,23 @@ class Hub:
         end = start + count
         frames, events = group.frames[:count], group.events[:count]
         joined = b"".join(frames) if count > 1 else frames[0]
-        roll = group.roll
-        for number, connection in enumerate(roll, 1):
+        for number, connection in enumerate(group.roll, 1):
             if connection.group is group:
-                position = connection.position
-                if position == start and connection.backlog is None:
-                    connection.position = end
-                    connection.outlet.write(joined)
-                elif position < end:
-                    connection.position = end
-                    connection.deliver(frames[position - start :], events[position - start :])
+                try:
+                    position = connection.position
+                    if position == start and connection.backlog is None:
+                        connection.position = end
+                        connection.outlet.write(joined)
+                    elif position < end:
+                        connection.position = end
+                        connection.deliver(frames[position - start :], events[position - start :])
+                        yield
+                except Exception as error:  # noqa: BLE001  # one broken way out must not silence the others
+                    self._on_failure(error)
+                    self.remove(connection)
             if not number % MEMBERS_PER_LOOK:
                 yield
-        group.release(end)
-        self.deliveries += count * len(roll)
+        self._held_bytes -= group.release(end)
         if group.frames:
             self._dirty.append(group)
         else:

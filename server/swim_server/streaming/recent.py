@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from swim_server.protocol.events import Event
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
-    from swim_server.protocol.events import Event
 
 
 class Recent:
-    """A bounded stretch that ends at the last delivered event and has no holes."""
+    """A bounded stretch that ends at the last delivered event and has no holes.
+
+    It keeps the events' wire forms alone; their data, several times as large, is decoded again where it is needed.
+    """
 
     def __init__(self, floor: EventId, *, max_events: int = 2048, max_bytes: int = 4 * 1024 * 1024) -> None:
-        self._events: deque[Event] = deque()
+        self._events: OrderedDict[EventId, Event] = OrderedDict()
         self._size_bytes = 0
         self._floor = floor
         self._max_events = max_events
@@ -22,19 +27,31 @@ class Recent:
 
     def append(self, event: Event) -> None:
         """Add the event just delivered; let the oldest go past the bounds."""
-        self._events.append(event)
+        self._events[event.id] = Event(event.id, event.type, event.wire)
         self._size_bytes += len(event.wire)
         while len(self._events) > self._max_events or self._size_bytes > self._max_bytes:
-            oldest = self._events.popleft()
+            self._floor, oldest = self._events.popitem(last=False)
             self._size_bytes -= len(oldest.wire)
-            self._floor = oldest.id
+
+    def recall(self, events: Sequence[Event]) -> None:
+        """Begin with stored events that no other follows: of a stretch without holes, in order. Once, at the start."""
+        if self._events:
+            raise AssertionError("what was delivered is newer than what is stored at the start")
+        for event in events[:1]:
+            self._floor = event.id
+        for event in events[1:]:
+            self.append(event)
+
+    def holds(self, event_id: EventId) -> bool:
+        """Whether this very event was seen here, so that everything after it is still known."""
+        return event_id in self._events
 
     def after(self, cursor: EventId) -> list[Event] | None:
         """Every event delivered after ``cursor``, oldest first; None when this does not reach back that far."""
         if cursor < self._floor:
             return None
         later: list[Event] = []
-        for event in reversed(self._events):
+        for event in reversed(self._events.values()):
             if event.id <= cursor:
                 break
             later.append(event)

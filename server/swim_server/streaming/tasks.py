@@ -30,8 +30,9 @@ class Tasks:
             self._on_failure(error)
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for its end. Idempotent."""
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        """Cancel what still runs, and what that starts while it ends; wait for the end. Idempotent."""
+        while self._running:
+            running = list(self._running)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)

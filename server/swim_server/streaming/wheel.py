@@ -19,8 +19,15 @@ class Timed(Protocol):
 class Wheel:
     """Deadlines in buckets of ``tick_seconds``. Whoever drives it calls ``advance`` about once a tick."""
 
-    def __init__(self, monotonic: Callable[[], float], *, tick_seconds: float = 0.1) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        *,
+        on_failure: Callable[[BaseException], None],
+        tick_seconds: float = 0.1,
+    ) -> None:
         self._monotonic = monotonic
+        self._on_failure = on_failure
         self._tick_seconds = tick_seconds
         self._buckets: dict[int, dict[Timed, None]] = {}
         self._current = self._tick_at(monotonic())
@@ -54,7 +61,13 @@ class Wheel:
             ticks = [tick for tick in range(self._current + 1, target + 1) if tick in self._buckets]
         self._current = target
         for tick in ticks:
-            for item in self._buckets.pop(tick):
+            for item in self._buckets.pop(tick, ()):
                 if item.wheel_tick == tick:  # not cancelled or moved by another one's on_due
                     item.wheel_tick = None
-                    item.on_due()
+                    self._call(item)
+
+    def _call(self, item: Timed) -> None:
+        try:
+            item.on_due()
+        except Exception as error:  # noqa: BLE001  # one connection's trouble must not stop everybody's deadlines
+            self._on_failure(error)

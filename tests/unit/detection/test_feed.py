@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from support.feed import NOON_MS, document, pilot, prefile, snapshot
 from swim_server.detection.feed import MAX_PILOTS, InvalidSnapshot, decode_snapshot
 
@@ -196,7 +195,17 @@ json_values = st.recursive(
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=10), children, max_size=3),
     max_leaves=8,
 )
-FIELDS = ["cid", "callsign", "latitude", "longitude", "altitude", "groundspeed", "heading", "flight_plan", "last_updated"]
+FIELDS = [
+    "cid",
+    "callsign",
+    "latitude",
+    "longitude",
+    "altitude",
+    "groundspeed",
+    "heading",
+    "flight_plan",
+    "last_updated",
+]
 
 
 @given(st.lists(json_values | st.dictionaries(st.sampled_from(FIELDS), json_values), max_size=4), json_values)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from swim_server.detection.geodesy import bearing_deg, destination, distance_nm
 
 latitudes = st.floats(-89, 89)

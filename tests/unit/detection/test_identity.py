@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from swim_server.detection.identity import flight_key, flight_uid
 
 

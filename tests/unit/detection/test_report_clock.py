@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from support.feed import NOON_MS
 from swim_server.detection.report_clock import MAX_AHEAD_MS, MAX_BEHIND_MS, ReportClock
 from swim_server.protocol.timestamps import format_ms

@@ -55,7 +55,7 @@ def test_another_thread_can_block_for_it() -> None:
 
 
 def test_it_does_not_wait_for_ever() -> None:
-    with pytest.raises(TimeoutError, match="no answer within 0.01 s"):
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s"):
         Answer().result(0.01)
 
 

@@ -53,5 +53,5 @@ def test_subscribing_to_nothing_is_refused() -> None:
 
 
 async def test_run_inside_a_loop_says_what_to_call_instead() -> None:
-    with pytest.raises(RuntimeError, match="await client.run_async"):
+    with pytest.raises(RuntimeError, match=r"await client\.run_async"):
         SWIMClient("key").run()

@@ -1,0 +1,90 @@
+"""Changing one setting in ``swim.local.toml``: the file that people write by hand is never rewritten."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from msgspec import inspect
+
+from swim_server.config.check import choices, configuration_type, nearest, unwrap
+from swim_server.config.errors import ConfigError, Origin, Problem
+from swim_server.config.files import LOCAL_NAME, ConfigFile, find_files, read_file, user_folder
+from swim_server.config.load import LoadedConfig, lay
+from swim_server.config.written import read_text, setting_names, setting_type
+
+
+def set_value(
+    setting: str, text: str | None, path: Path | None, *, environ: Mapping[str, str], home: Path
+) -> tuple[Path, LoadedConfig]:
+    """Write a setting's new value beside the configuration file; None takes it away again.
+
+    Answers the file and what is in force now. Raises ConfigError, and writes nothing, when there is no such setting
+    or the configuration would be invalid with it.
+    """
+    parts = tuple(setting.split("."))
+    value = None if text is None else read_text(text, _single_setting(setting, parts))
+    found = find_files(path, environ)
+    local = _local_beside(found, path, environ)
+    files = [read_file(file) for file in found if file != local]
+    values = read_file(local).values if local.exists() else {}
+    _change(values, parts, value)
+    files.append(ConfigFile(str(local), local.absolute(), values, lambda _: Origin("file", str(local))))
+    loaded = lay(files, environ, {}, home)
+    _write(local, tomli_w.dumps(values))
+    return local, loaded
+
+
+def _single_setting(setting: str, parts: tuple[str, ...]) -> inspect.Type:
+    kind = setting_type(parts, configuration_type())
+    _, inner = unwrap(kind) if kind is not None else (None, None)
+    if inner is None:
+        near = nearest(setting, setting_names())
+        hint = f", did you mean {near}?" if near else "; all of them: swimctl config show"
+        raise ConfigError([Problem(setting, f"there is no such setting{hint}")])
+    is_list_of_tables = isinstance(inner, inspect.ListType) and _is_table(inner.item_type)
+    if _is_table(inner) or is_list_of_tables:
+        what = "a list of tables" if is_list_of_tables else "a table"
+        raise ConfigError([Problem(setting, f"is {what}, not a single setting; write it into the file by hand")])
+    assert kind is not None, "it was found"
+    return kind
+
+
+def _is_table(kind: inspect.Type) -> bool:
+    _, kind = unwrap(kind)
+    return isinstance(kind, inspect.StructType) or (isinstance(kind, inspect.UnionType) and bool(choices(kind)))
+
+
+def _local_beside(found: list[Path], path: Path | None, environ: Mapping[str, str]) -> Path:
+    if path is not None and path.name == LOCAL_NAME:
+        return path
+    return (found[0].parent if found else user_folder(environ)) / LOCAL_NAME
+
+
+def _change(values: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
+    *tables, name = parts
+    for table in tables:
+        values = values.setdefault(table, {})
+    if value is None:
+        values.pop(name, None)
+    else:
+        values[name] = value
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file in one step, readable by its owner alone: it may hold a password."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,52 @@
+"""One event on its way to the groups: who may want it, and what of it passes whose filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from swim_server.protocol.position_batch import PositionBatch
+from swim_server.streaming.framed_event import FramedEvent
+from swim_server.streaming.subscription import POSITIONS
+from swim_server.streaming.traits import Traits
+
+if TYPE_CHECKING:
+    from swim_server.protocol.events import Event
+    from swim_server.protocol.filters import Filters
+    from swim_server.streaming.group import Group
+    from swim_server.streaming.index import Index
+
+
+class Match:
+    """An event and the groups that it was not held against so far. Iterating takes them one by one."""
+
+    def __init__(self, event: Event, index: Index) -> None:
+        self._event = event
+        self._whole = FramedEvent(event)
+        self._batch = PositionBatch(event) if event.type == POSITIONS else None
+        self._parts: dict[Event, FramedEvent] = {}
+        self._candidates = index.candidates(event.type, self._batch or Traits(event))
+
+    def __iter__(self) -> Iterator[Group]:
+        while self._candidates:
+            yield self._candidates.popitem()[0]
+
+    def take(self, group: Group) -> bool:
+        """Take one group out of turn. False when it is no candidate, or was taken before."""
+        return self._candidates.pop(group, self) is not self
+
+    def sift(self, filters: Filters) -> FramedEvent | None:
+        """Find what of the event passes the filters, or None. Equal remainders are one object, framed once."""
+        if not filters:
+            return self._whole
+        if self._batch is None:
+            return self._whole if filters.passes(self._event.type, self._event.data) else None
+        part = self._batch.cut(filters)
+        if part is None:
+            return None
+        if part is self._event:
+            return self._whole
+        framed = self._parts.get(part)
+        if framed is None:
+            framed = self._parts[part] = FramedEvent(part)
+        return framed

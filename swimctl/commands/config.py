@@ -1,0 +1,172 @@
+"""``swimctl config``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from swimctl.app import command_group
+from swimctl.errors import ExitCode
+from swimctl.invocation import Invocation, invocation_of
+
+app = command_group("Show, check and change the configuration.")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    *,
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the effective configuration, as TOML. Passwords in it are ***.
+
+    \b
+    Examples:
+      swimctl config show
+      swimctl config show --origin
+      swimctl config show --json | jq .config.tiers
+    """
+    import msgspec
+
+    from swim_server.config.secrets import without_secrets
+    from swimctl.render.config import toml_lines
+
+    invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
+    loaded = invocation.load_config()
+    values: dict[str, Any] = without_secrets(msgspec.to_builtins(loaded.config))
+    origins = {name: str(where) for name, where in loaded.origins.items()}
+    if as_json:
+        output.document({"config": values, "origins": origins, "files": [str(path) for path in loaded.files]})
+    else:
+        for line in toml_lines(values, origins if origin else None):
+            output.stream.write(f"{line}\n")
+
+
+@app.command()
+def check(context: typer.Context, *, as_json: Json = False) -> int:
+    """Check the configuration: everything that is wrong with it, with file and line. Exit 2 when something is.
+
+    \b
+    Examples:
+      swimctl config check
+      swimctl --config new.toml config check
+    """
+    from swim_server.config import ConfigError
+
+    invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
+    try:
+        files = [str(path) for path in invocation.load_config().files]
+    except ConfigError as error:
+        if not as_json:
+            raise
+        problems = [
+            {"setting": one.setting, "rule": one.rule, "origin": str(one.origin) if one.origin else None}
+            for one in error.problems
+        ]
+        output.document({"ok": False, "problems": problems})
+        return ExitCode.WRONG_USAGE
+    if as_json:
+        output.document({"ok": True, "files": files})
+    else:
+        output.line(f"valid: {', '.join(files) or 'the built-in defaults, there is no file'}")
+    return ExitCode.DONE
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    *,
+    path: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = Path("config/swim.toml"),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite without asking.")] = False,
+) -> None:
+    """Write an annotated configuration file: every setting with its default, as a comment.
+
+    \b
+    Examples:
+      swimctl config init
+      swimctl config init /etc/swim/swim.toml
+    """
+    from swim_server.config.template import read_template
+    from swimctl.output import confirm
+
+    invocation = invocation_of(context)
+    if path.is_dir():
+        path /= "swim.toml"
+    if path.exists() and not confirm(f"{path} is there already. Overwrite it?", yes=yes):
+        invocation.messages().line("left as it was")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(read_template(), "utf-8")
+    invocation.output().line(str(path))
+
+
+@app.command("set")
+def set_setting(
+    context: typer.Context,
+    *,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Like tiers.public.connections.")],
+    value: Annotated[str | None, typer.Argument(metavar="VALUE", help="The new value.")] = None,
+    unset: Annotated[bool, typer.Option("--unset", help="Take the value in swim.local.toml away again.")] = False,
+) -> None:
+    """Set one value in swim.local.toml, beside the configuration file, which itself is never rewritten.
+
+    \b
+    Examples:
+      swimctl config set tiers.public.connections 10
+      swimctl config set server.trusted_proxies 10.0.0.0/8,127.0.0.1
+      swimctl config set tiers.public.connections --unset
+    """
+    from swim_server.config.edit import set_value
+    from swim_server.config.load import variable_of
+    from swimctl.errors import WrongUsage
+
+    if (value is None) != unset:
+        raise WrongUsage("config set takes a KEY and a VALUE, or a KEY and --unset", "see: swimctl config set --help")
+    invocation = invocation_of(context)
+    file, loaded = set_value(
+        key, value, invocation.config_path, environ=invocation.environ, home=invocation.home.path
+    )
+    invocation.output().line(f"{key} {'removed from' if unset else 'set in'} {file}")
+    messages, origin = invocation.messages(), loaded.origins.get(key)
+    if origin is not None and origin.kind == "environment":
+        messages.line(f"but {variable_of(key)} in the environment overrides it here")
+    _tell_daemon_needs_reload(invocation)
+
+
+def _tell_daemon_needs_reload(invocation: Invocation) -> None:
+    from swim_server.daemon.lockfile import Lockfile
+
+    messages = invocation.messages()
+    if messages.is_terminal and Lockfile(invocation.home.lockfile).is_held():
+        messages.line("the running daemon takes it with: swimctl reload")
+
+
+@app.command()
+def path(context: typer.Context, *, as_json: Json = False) -> None:
+    """Print the files that are in use, the one that is laid on top last; nothing when there are none.
+
+    \b
+    Examples:
+      swimctl config path
+      $EDITOR "$(swimctl config path | head -1)"
+    """
+    from swim_server.config.files import find_files, search_folders
+
+    invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
+    files = [str(file.absolute()) for file in find_files(invocation.config_path, invocation.environ)]
+    if as_json:
+        output.document(files)
+        return
+    for file in files:
+        output.line(file)
+    if not files:
+        folders = ", ".join(str(folder) for folder in search_folders(invocation.environ))
+        invocation.messages().line(f"there is no file: all defaults; looked into {folders}; swimctl config init writes one")

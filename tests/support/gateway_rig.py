@@ -1,0 +1,311 @@
+"""The gateway with real rooms around it and no socket: clock, transport, keys and history are the test's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from support.fake_transport import FakeTransport
+from support.memory_broker import FIRST_MS, MemoryBroker
+from swim_server.config import ServerConfig
+from swim_server.gateway.endpoint import Endpoint
+from swim_server.gateway.gateway import Gateway
+from swim_server.gateway.refusals import Refusals
+from swim_server.gateway.rpc import Rpc
+from swim_server.keys.format import Tier
+from swim_server.keys.records import Decision, Granted, KeyRecord, Refused
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.event_id import ZERO
+from swim_server.protocol.events import NewEvent
+from swim_server.streaming.admission import Admission, TierLimit
+from swim_server.streaming.conversation import Conversation
+from swim_server.streaming.hub import Hub
+from swim_server.streaming.tasks import Tasks
+from swim_server.streaming.wheel import Wheel
+from websockets.frames import Frame, Opcode
+
+UPGRADE = (
+    "Host: swim.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+"""The answer to the key of UPGRADE (RFC 6455, section 1.3)."""
+UNKNOWN = Refused("The key is unknown.", "unknown")
+MISSING = Refused("The key is missing.", "missing")
+TICK_SECONDS = 0.1
+
+
+def upgrade_request(target: str = "/?api_key=dev", *headers: str) -> bytes:
+    """The head of a handshake as clients send it, with further headers."""
+    more = "".join(f"{header}\r\n" for header in headers)
+    return f"GET {target} HTTP/1.1\r\n{UPGRADE}{more}\r\n".encode("latin-1")
+
+
+def client_frame(payload: bytes | str, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
+    """One masked frame."""
+    data = payload.encode() if isinstance(payload, str) else payload
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+def message(action: str, **fields: Any) -> bytes:
+    """One action in one masked frame."""
+    return client_frame(json.dumps({"action": action, **fields}))
+
+
+def close_frame(code: int | None = 1000, reason: str = "") -> bytes:
+    payload = code.to_bytes(2, "big") + reason.encode() if code is not None else b""
+    return client_frame(payload, Opcode.CLOSE)
+
+
+def key_record(key_id: int, tier: Tier) -> KeyRecord:
+    return KeyRecord(id=key_id, hint=f"swim_{key_id}…", tier=tier, owner_name="somebody")
+
+
+class ManualClock:
+    """Monotonic seconds that stand still until they are told to go on."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class FakeAuthenticator:
+    """Knows keys by name. ``is_slow``: it answers only when the test lets it."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Decision] = {
+            "dev": Granted(key_record(1, Tier.DEVELOPER)),
+            "pub": Granted(key_record(2, Tier.PUBLIC)),
+            "sys": Granted(key_record(3, Tier.SYSTEM)),
+            "": MISSING,
+        }
+        self.is_slow = False
+        self.asked: list[tuple[str, str | None]] = []
+        self.touched: list[int] = []
+        self.noted: list[tuple[str, str | None]] = []
+        self.waiters: deque[tuple[str, asyncio.Future[Decision]]] = deque()
+
+    def cached(self, api_key: str | None, address: str | None) -> Decision | None:
+        self.asked.append((api_key or "", address))
+        return None if self.is_slow else self.decide(api_key or "")
+
+    async def authenticate(self, api_key: str | None, address: str | None) -> Decision:
+        waiter: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self.waiters.append((api_key or "", waiter))
+        return await waiter
+
+    def decide(self, api_key: str) -> Decision:
+        return self.keys.get(api_key, UNKNOWN)
+
+    def answer_next(self, decision: Decision | None = None) -> None:
+        """Let the oldest that waits have its answer."""
+        api_key, waiter = self.waiters.popleft()
+        if not waiter.done():
+            waiter.set_result(decision or self.decide(api_key))
+
+    def touch(self, key_id: int) -> None:
+        self.touched.append(key_id)
+
+    def note_refusal(self, refused: Refused, address: str | None) -> None:
+        self.noted.append((refused.reason, address))
+
+
+class Log:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        return lambda event, **fields: self.lines.append((event, fields))
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [fields for name, fields in self.lines if name == event]
+
+
+class Client:
+    """One connection to the gateway, seen from the client's side."""
+
+    def __init__(self, rig: Rig, peer: tuple[Any, ...], *, is_local: bool = False) -> None:
+        self.rig = rig
+        self.transport = FakeTransport(rig.call_soon, "" if is_local else peer)
+        door = rig.gateway.local_door if is_local else rig.gateway.public_door
+        self.endpoint = Endpoint(rig.gateway, door)
+        self.transport.connect(self.endpoint)
+
+    def send(self, *parts: bytes) -> Client:
+        """Send bytes, each part as a packet of its own."""
+        for part in parts:
+            self.transport.feed(part)
+        self.rig.turn()
+        return self
+
+    async def settle(self) -> Client:
+        """Let tasks run to where they wait."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+            self.rig.turn()
+        return self
+
+    @property
+    def head(self) -> str:
+        """The HTTP answer, without its body where it has one."""
+        return bytes(self.transport.received).partition(b"\r\n\r\n")[0].decode()
+
+    @property
+    def status(self) -> int | None:
+        """Status of the HTTP answer; None before there is one."""
+        return int(self.head.split(" ")[1]) if self.transport.received else None
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self.transport.received).partition(b"\r\n\r\n")[2]
+
+    @property
+    def frames(self) -> list[tuple[Opcode, bytes]]:
+        """Every frame received, whole."""
+        return read_frames(self.body)
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(payload) for opcode, payload in self.frames if opcode is Opcode.TEXT]
+
+    @property
+    def types(self) -> list[str]:
+        """The received messages' types, codes for errors, in order."""
+        return [received.get("code") or received["type"] for received in self.messages]
+
+    @property
+    def close_code(self) -> int | None:
+        """The code of the close frame; None before there is one."""
+        payloads = [payload for opcode, payload in self.frames if opcode is Opcode.CLOSE]
+        return (int.from_bytes(payloads[0][:2], "big") or 1005) if payloads else None
+
+    @property
+    def is_gone(self) -> bool:
+        """The server has let go of the connection."""
+        return self.transport.is_lost
+
+
+def read_frames(data: bytes) -> list[tuple[Opcode, bytes]]:
+    """Take server frames apart: unmasked, unfragmented, no bit reserved."""
+    frames = []
+    while data:
+        assert data[0] & 0xF0 == 0x80, "fin, no reserved bits"
+        length, begin = data[1], 2
+        if length >= 126:
+            begin = 4 if length == 126 else 10
+            length = int.from_bytes(data[2:begin], "big")
+        assert len(data) >= begin + length, "a whole frame"
+        frames.append((Opcode(data[0] & 0x0F), data[begin : begin + length]))
+        data = data[begin + length :]
+    return frames
+
+
+class Rig:
+    """Builds the rooms. ``turn`` is the loop's turn, ``advance`` is time."""
+
+    def __init__(self, limits: dict[str, TierLimit] | None = None, **server: Any) -> None:
+        self.clock = ManualClock()
+        self.authenticator = FakeAuthenticator()
+        self.broker = MemoryBroker()
+        self.log = Log()
+        self.failures: list[BaseException] = []
+        self._soon: deque[Callable[[], None]] = deque()
+        catalogue = Catalogue()
+        self.hub = Hub(
+            catalogue,
+            newest_id=ZERO,
+            call_soon=self.call_soon,
+            monotonic=self.clock,
+            on_failure=self.failures.append,
+        )
+        self.tasks = Tasks(self.failures.append)
+        self.wheel = Wheel(self.clock, tick_seconds=TICK_SECONDS)
+        self.admission = Admission(
+            limits
+            or {
+                "public": TierLimit(5),
+                "developer": TierLimit(50),
+                "partner": TierLimit(500),
+                "system": TierLimit(10_000),
+            }
+        )
+        config = ServerConfig(**server)
+        self.rpc = Rpc(self.failures.append)
+        self.gateway = Gateway(
+            config,
+            hub=self.hub,
+            admission=self.admission,
+            authenticator=self.authenticator,  # type: ignore[arg-type]
+            conversation=Conversation(
+                self.hub,
+                self.broker,
+                catalogue,
+                self.tasks,
+                now_ms=lambda: FIRST_MS,
+                monotonic=self.clock,
+                heartbeat_seconds=config.heartbeat_seconds,
+            ),
+            refusals=Refusals(config.trusted_proxies, monotonic=self.clock, log=self.log),
+            wheel=self.wheel,
+            tasks=self.tasks,
+            rpc=self.rpc,
+            source_ages=dict,
+            monotonic=self.clock,
+            now_ms=lambda: FIRST_MS,
+            log=self.log,
+        )
+
+    async def open(self) -> Rig:
+        await self.broker.open(self.hub.deliver)
+        return self
+
+    async def close(self) -> None:
+        """End what is left; nothing may have failed unseen."""
+        await self.tasks.close()
+        for endpoint in list(self.gateway.endpoints):
+            endpoint.abort()
+        self.turn()
+        assert not self.gateway.endpoints
+        assert not self.hub.connections
+        assert not self.hub.groups
+        assert all(self.admission.current(tier) == 0 for tier in self.admission.limits)
+        assert self.failures == []
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._soon.append(callback)
+
+    def turn(self) -> None:
+        """Do what was put off to the loop's next turns."""
+        while self._soon:
+            self._soon.popleft()()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, tick by tick."""
+        end = self.clock.seconds + seconds
+        while self.clock.seconds < end:
+            self.clock.seconds = min(self.clock.seconds + TICK_SECONDS, end)
+            self.wheel.advance()
+            self.turn()
+
+    def client(self, peer: tuple[Any, ...] = ("192.0.2.7", 50_000)) -> Client:
+        """A TCP connection that has sent nothing yet."""
+        return Client(self, peer)
+
+    def local_client(self) -> Client:
+        """A connection to the control socket, upgraded."""
+        return Client(self, (), is_local=True).send(upgrade_request("/api/swim/v1/ws"))
+
+    def admitted(self, key: str = "dev") -> Client:
+        """A client that has been let in."""
+        return self.client().send(upgrade_request(f"/?api_key={key}"))
+
+    async def publish(self, *types: str, **data: Any) -> None:
+        await self.broker.publish([NewEvent(type=type, data=data) for type in types])
+        self.turn()

@@ -1,0 +1,89 @@
+"""The real ODBC drivers: Microsoft's, from its wheel, and FreeTDS, from Debian. Installed here where that is possible.
+
+What can't be had is a skipped test with a reason on a developer's machine, and a failure in CI.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+import pytest
+
+DRIVERS = ("microsoft", "freetds")
+_PACKAGES = ("libodbc2", "tdsodbc")
+
+
+def missing(what: str) -> NoReturn:
+    """Skip, or fail where everything must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}; in CI nothing may be missing")
+    pytest.skip(what)
+
+
+@cache
+def load_pyodbc() -> ModuleType:
+    """Import pyodbc, and install the system's ODBC library first if that is missing and may be done."""
+    if not (_is_library_there("libodbc.so.2") and _freetds_path()):
+        _install(_PACKAGES)
+    try:
+        return import_module("pyodbc")
+    except ImportError as error:
+        missing(f"pyodbc can't be imported: {error}")
+
+
+def connection_string(driver: str, port: int, *, user: str = "sa", password: str = "s3cret", **more: str) -> str:
+    """A connection string for a server on this machine."""
+    load_pyodbc()
+    fields = {"Database": "swim", "UID": user, "PWD": "{" + password.replace("}", "}}") + "}"} | more
+    if driver == "microsoft":
+        fields = {"Driver": _microsoft_path(), "Server": f"127.0.0.1,{port}", "Encrypt": "no"} | fields
+    else:
+        fields = {"Driver": _freetds_path() or "", "Server": "127.0.0.1", "Port": str(port), "TDS_Version": "7.4"} | fields
+    return ";".join(f"{name}={value}" for name, value in fields.items() if value)
+
+
+def driver_path(driver: str) -> str:
+    """The shared library of a driver."""
+    load_pyodbc()
+    return _microsoft_path() if driver == "microsoft" else _freetds_path() or ""
+
+
+@cache
+def _microsoft_path() -> str:
+    if find_spec("mssql_python_odbc") is None:
+        missing("Microsoft's driver is missing: pip install mssql-python-odbc")
+    folder = Path(import_module("mssql_python_odbc").get_libs_dir())
+    found = sorted(folder.glob("linux/debian_ubuntu/*/lib/libmsodbcsql-*"))
+    if not found:
+        missing(f"Microsoft's driver is not in {folder}")
+    return str(found[-1])
+
+
+@cache
+def _freetds_path() -> str | None:
+    found = sorted(Path("/usr/lib").glob("*/odbc/libtdsodbc.so"))
+    return str(found[0]) if found else None
+
+
+def _is_library_there(name: str) -> bool:
+    return any(Path("/usr/lib").glob(f"*/{name}"))
+
+
+def _install(packages: tuple[str, ...]) -> None:
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        missing(f"apt-get install {' '.join(packages)}, as root, is needed for these tests")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    for words in (["apt-get", "update", "-qq"], command):
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=600)
+        if done.returncode:
+            missing(f"{' '.join(words)} failed: {done.stderr.strip()[-300:]}")
+    _freetds_path.cache_clear()

@@ -1,0 +1,66 @@
+"""Sources in one word."""
+
+from __future__ import annotations
+
+import pytest
+from swim_server.config import (
+    ConfigError,
+    FileSourceConfig,
+    RecordingSourceConfig,
+    SimulatorSourceConfig,
+    SourceConfig,
+    parse_source,
+    parse_sources,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("file:/tmp/x.json", FileSourceConfig(path="/tmp/x.json")),
+        ("file:a:b.json?interval_seconds=0.5", FileSourceConfig(path="a:b.json", interval_seconds=0.5)),
+        ("recording:snapshots", RecordingSourceConfig(path="snapshots")),
+        ("recording:a b?speed=30&loop=false", RecordingSourceConfig(path="a b", speed=30, loop=False)),
+        ("recording:x?loop=1", RecordingSourceConfig(path="x", loop=True)),
+        ("recording:what?.json", RecordingSourceConfig(path="what?.json")),
+        ("simulator", SimulatorSourceConfig()),
+        ("simulator:", SimulatorSourceConfig()),
+        ("simulator?flights=300&speed=30&seed=1&name=sim", SimulatorSourceConfig(name="sim")),
+        ("simulator?", SimulatorSourceConfig()),
+    ],
+)
+def test_source_word_becomes_its_settings(text: str, source: SourceConfig) -> None:
+    assert parse_source(text) == source
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("vatsim", "there is no source kind 'vatsim'. Those that exist: file, recording, simulator"),
+        ("adl:main", "there is no source kind 'adl'. Those that exist: file, recording, simulator"),
+        ("simulater?seed=1", "there is no source kind 'simulater', did you mean simulator?"),
+        ("", "there is no source kind ''."),
+        ("recording", "kind recording needs path"),
+        ("file:", "kind file needs path"),
+        ("recording:x?spede=3", "recording has no word 'spede', did you mean speed?"),
+        ("recording:x?zzz=3", "recording has no word 'zzz'; there are name, path, speed, loop"),
+        ("recording:x?speed=fast", "speed must be a number, got 'fast'"),
+        ("recording:x?speed=0", "speed must be more than 0, got 0"),
+        ("recording:x?speed=nan", "speed must be a finite number, got nan"),
+        ("recording:x?loop=maybe", "loop must be true or false, got 'maybe'"),
+        ("simulator?flights=0", "flights must be from 1 to 20000, got 0"),
+        ("simulator?flights=2.5", "flights must be a whole number, got '2.5'"),
+        ("simulator:x", "simulator takes nothing after a colon, got 'x'"),
+        ("simulator?name=a/b", "name must be 1 to 64 letters, digits, '.', '_' or '-', got 'a/b'"),
+    ],
+)
+def test_source_word_that_is_wrong_is_told_with_what_there_is(text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_source(text)
+    assert f"in --source {text}: {told}" in str(caught.value)
+
+
+def test_source_words_are_all_judged_not_only_the_first() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_sources(["vatsim", "simulator", "file:x?a=1&interval_seconds=-1"])
+    assert len(caught.value.problems) == 3

@@ -1,0 +1,15 @@
+"""A gateway for each test; what a test leaves behind is looked at when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.gateway_rig import Rig
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    rig = await Rig().open()
+    yield rig
+    await rig.close()
