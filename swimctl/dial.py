@@ -19,6 +19,10 @@ class LimitReached(Refused):
     """There is no room just now; there may be later."""
 
 
+class Gone(CommandFailed):
+    """It is gone for good: there is no use in trying again."""
+
+
 def to_daemon(home: Home) -> Callable[[], Session]:
     """Sessions through the control socket of a home. Each raises DaemonNotRunning, CommandFailed."""
     from swimctl.control import STARTING_SECONDS, ControlClient

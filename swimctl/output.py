@@ -98,10 +98,13 @@ class Output:
 
     def print(self, renderable: RenderableType) -> None:
         """Write a Rich renderable, or text, in this stream's width and colours."""
-        self.console().print(renderable)
+        self.console(self.width).print(renderable)
 
-    def console(self) -> Console:
-        """A Rich console on this stream. Interprets no markup, so that no peer's text can style or link anything."""
+    def console(self, width: int | None = None) -> Console:
+        """A Rich console on this stream; without a width it follows the terminal's.
+
+        Interprets no markup, so that no peer's text can style or link anything.
+        """
         from rich.console import Console
 
         return Console(
@@ -109,7 +112,7 @@ class Output:
             force_terminal=self.is_terminal,
             no_color=not self.colour,
             color_system="auto" if self.colour else None,
-            width=None if self.is_terminal else self.width,
+            width=width,
             markup=False,
             highlight=False,
             emoji=False,

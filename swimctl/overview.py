@@ -19,7 +19,7 @@ _BOLD, _CYAN, _DIM, _RESET = "\x1b[1m", "\x1b[36m", "\x1b[2m", "\x1b[0m"
 
 def overview(width: int = 80, *, colour: bool = False) -> str:
     """Lay out usage, commands by section, options and examples in ``width`` columns."""
-    width = max(40, min(width, 110))
+    width = max(50, min(width, 110))
     lines = [_paint("Usage:", _BOLD, colour) + " swimctl [OPTIONS] COMMAND [ARGS]...", ""]
     lines += textwrap.wrap(SUMMARY, width)
     for title, entries in SECTIONS:

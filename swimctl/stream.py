@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from swimctl.dial import KEY_REFUSED, LimitReached, close_refusal, message_refusal
+from swimctl.dial import KEY_REFUSED, Gone, LimitReached, close_refusal, message_refusal
 from swimctl.errors import CommandError, CommandFailed, Refused, WrongUsage
 from swimctl.session import Session, SessionLost, decode
 from swimctl.stream_items import Answered, CaughtUp, Gap, Happened, Item, Lost, Subscribed, Wanted
@@ -109,7 +109,7 @@ class EventStream:
         try:
             self._connect()
         except CommandError as error:
-            if isinstance(error, (Refused, WrongUsage)) and not isinstance(error, LimitReached):
+            if isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached):
                 raise
             self._retry_at = self._monotonic() + self._retry_seconds
             self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)

@@ -32,8 +32,8 @@ def show(
       swimctl config show --json | jq .config.tiers
     """
     import msgspec
-
     from swim_server.config.secrets import without_secrets
+
     from swimctl.render.config import toml_lines
 
     invocation = invocation_of(context)
@@ -94,6 +94,7 @@ def init(
       swimctl config init /etc/swim/swim.toml
     """
     from swim_server.config.template import read_template
+
     from swimctl.output import confirm
 
     invocation = invocation_of(context)
@@ -107,7 +108,7 @@ def init(
     invocation.output().line(str(path))
 
 
-@app.command("set")
+@app.command("set", context_settings={"ignore_unknown_options": True})
 def set_setting(
     context: typer.Context,
     *,
@@ -125,14 +126,13 @@ def set_setting(
     """
     from swim_server.config.edit import set_value
     from swim_server.config.load import variable_of
+
     from swimctl.errors import WrongUsage
 
     if (value is None) != unset:
         raise WrongUsage("config set takes a KEY and a VALUE, or a KEY and --unset", "see: swimctl config set --help")
     invocation = invocation_of(context)
-    file, loaded = set_value(
-        key, value, invocation.config_path, environ=invocation.environ, home=invocation.home.path
-    )
+    file, loaded = set_value(key, value, invocation.config_path, environ=invocation.environ, home=invocation.home.path)
     invocation.output().line(f"{key} {'removed from' if unset else 'set in'} {file}")
     messages, origin = invocation.messages(), loaded.origins.get(key)
     if origin is not None and origin.kind == "environment":
@@ -169,4 +169,6 @@ def path(context: typer.Context, *, as_json: Json = False) -> None:
         output.line(file)
     if not files:
         folders = ", ".join(str(folder) for folder in search_folders(invocation.environ))
-        invocation.messages().line(f"there is no file: all defaults; looked into {folders}; swimctl config init writes one")
+        invocation.messages().line(
+            f"there is no file: all defaults; looked into {folders}; swimctl config init writes one"
+        )

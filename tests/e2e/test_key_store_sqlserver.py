@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy.dialects.mssql.pyodbc import MSDialect_pyodbc
-from sqlalchemy.schema import CreateTable
 from support.key_store_contract import KeyStoreContract
 from support.odbc import DRIVERS, connection_string
 from support.seeded_bytes import SeededBytes
@@ -28,11 +26,6 @@ REAL_SERVER = os.environ.get("SWIM_TEST_SQLSERVER")
 ENGINES = [*DRIVERS, *(["server"] if REAL_SERVER else [])]
 
 
-def create_tables() -> str:
-    dialect = MSDialect_pyodbc()
-    return ";".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
-
-
 @pytest.fixture
 def clock() -> WallClock:
     return WallClock()
@@ -45,7 +38,7 @@ def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield REAL_SERVER
         return
     statements = SqliteStatements(tmp_path / "behind.db")
-    statements.execute_script(create_tables())
+    statements.create_tables()
     with TdsServer(statements) as server:
         yield connection_string(request.param, server.port)
 

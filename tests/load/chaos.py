@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import random
 import subprocess
@@ -50,8 +51,12 @@ def main() -> int:
     parser.add_argument("--only", default="", help="comma-separated faults")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    logging.getLogger("swim_client").setLevel(logging.CRITICAL)  # it reconnects all the time here
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
-    with tempfile.TemporaryDirectory(prefix="swim-chaos-") as folder, small_disk(Path(folder) / "home") as has_small_disk:
+    with (
+        tempfile.TemporaryDirectory(prefix="swim-chaos-") as folder,
+        small_disk(Path(folder) / "home") as has_small_disk,
+    ):
         report = asyncio.run(
             run(
                 Path(folder),
@@ -104,10 +109,12 @@ async def run(
             for number in range(subscribers)
         ]
         listening = [asyncio.create_task(each.run()) for each in listeners]
-        await asyncio.sleep(1)
+        await asyncio.wait_for(asyncio.gather(*(each.has_subscribed.wait() for each in listeners)), SETTLE_SECONDS)
         started = time.monotonic()
         publishing = [
-            asyncio.create_task(publish_by_control(daemon.home.control_socket, ledger, pace, random.Random(rng.random()))),
+            asyncio.create_task(
+                publish_by_control(daemon.home.control_socket, ledger, pace, random.Random(rng.random()))
+            ),
             asyncio.create_task(publish_by_key(daemon.url, keys[1], ledger, pace, random.Random(rng.random()))),
             asyncio.create_task(write_event_file(daemon.event_file, ledger, pace, random.Random(rng.random()))),
         ]
@@ -172,7 +179,9 @@ def _report(
         "gaps_told": sum(each.gaps for each in listeners),
         "longest_silence_seconds": round(max(each.longest_silence_seconds for each in listeners[1:] or listeners), 2),
     }
-    report["ok"] = not any(report[name] for name in ("lost", "repeated", "out_of_order", "wrong_ids", "never_published"))
+    report["ok"] = not any(
+        report[name] for name in ("lost", "repeated", "out_of_order", "wrong_ids", "never_published")
+    )
     return report
 
 

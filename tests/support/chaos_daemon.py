@@ -74,9 +74,13 @@ class ChaosDaemon:
             if info is not None and info.pid == child.pid and info.url is not None:
                 return
             if child.poll() is not None:
-                raise RuntimeError(f"the daemon ended with {child.returncode} at start")
+                raise RuntimeError(f"the daemon ended with {child.returncode} at start:\n{self.log_tail()}")
             time.sleep(0.01)
         raise RuntimeError("the daemon does not come up")
+
+    def log_tail(self) -> str:
+        """The last lines that the daemon wrote."""
+        return "\n".join((self.home.path.parent / "daemon.log").read_text(errors="replace").splitlines()[-15:])
 
     def ensure(self) -> bool:
         """Start it if nobody holds the lock. True when it had to be started."""

@@ -149,11 +149,13 @@ class Subscriber:
         self._last_id = (0, 0)
         self._last_event = time.monotonic()
         self._pause_seconds = pause_seconds
-        self._client = SWIMClient(key, url=url)
+        self.has_subscribed = asyncio.Event()
+        self._client = SWIMClient(key, url=url, reconnect_interval=0.1, max_reconnect_interval=1.0)
 
     async def run(self) -> None:
         """Listen until cancelled."""
         self._client.on("gap")(self._on_gap)
+        self._client.on("subscribed")(lambda *_: self.has_subscribed.set())
         async with self._client as client:
             async for event in client.events(["flight.*"]):
                 self._take(event)

@@ -1,4 +1,4 @@
-"""A small world for detection tests: airfields, aircraft that report, and a network that is seen snapshot by snapshot."""
+"""A small world for detection tests: airfields, aircraft that report, a network seen snapshot by snapshot."""
 
 from __future__ import annotations
 

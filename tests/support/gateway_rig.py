@@ -169,7 +169,7 @@ class Client:
     @property
     def frames(self) -> list[tuple[Opcode, bytes]]:
         """Every frame received, whole."""
-        return read_frames(self.body)
+        return read_frames(self.body) if self.status == 101 else []
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -226,7 +226,7 @@ class Rig:
             on_failure=self.failures.append,
         )
         self.tasks = Tasks(self.failures.append)
-        self.wheel = Wheel(self.clock, tick_seconds=TICK_SECONDS)
+        self.wheel = Wheel(self.clock, on_failure=self.failures.append, tick_seconds=TICK_SECONDS)
         self.admission = Admission(
             limits
             or {

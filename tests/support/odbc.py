@@ -46,7 +46,12 @@ def connection_string(driver: str, port: int, *, user: str = "sa", password: str
     if driver == "microsoft":
         fields = {"Driver": _microsoft_path(), "Server": f"127.0.0.1,{port}", "Encrypt": "no"} | fields
     else:
-        fields = {"Driver": _freetds_path() or "", "Server": "127.0.0.1", "Port": str(port), "TDS_Version": "7.4"} | fields
+        fields = {
+            "Driver": _freetds_path() or "",
+            "Server": "127.0.0.1",
+            "Port": str(port),
+            "TDS_Version": "7.4",
+        } | fields
     return ";".join(f"{name}={value}" for name, value in fields.items() if value)
 
 

@@ -17,6 +17,9 @@ from typing import Protocol, Self
 from support import tds_wire as wire
 from support.tds_wire import Call, Login
 
+DEADLOCK = 1205
+"""After this error the server has rolled the transaction back, and drivers know it."""
+BEGIN, COMMIT, ROLLBACK = 5, 7, 8
 ENCRYPT_OFF, ENCRYPT_ON, ENCRYPT_NOT_SUPPORTED, ENCRYPT_REQUIRED = 0, 1, 2, 3
 
 
@@ -54,6 +57,8 @@ class Statements(Protocol):
 
     def transaction(self, connection: Connection, request: int) -> None: ...
 
+    def gone(self, connection: Connection) -> None: ...
+
 
 class NoStatements:
     """Answers every statement with nothing."""
@@ -65,6 +70,9 @@ class NoStatements:
         return None
 
     def transaction(self, connection: Connection, request: int) -> None:
+        return None
+
+    def gone(self, connection: Connection) -> None:
         return None
 
 
@@ -127,8 +135,9 @@ class TdsServer:
             self._start(self._serve, peer)
 
     def _serve(self, peer: socket.socket) -> None:
+        connection = Connection(self, peer)
         try:
-            Connection(self, peer).run()
+            connection.run()
         except (EOFError, OSError):
             pass  # the client has gone, or the script says so
         except BaseException as error:  # noqa: BLE001 - shown by the test that entered this server
@@ -136,6 +145,7 @@ class TdsServer:
         finally:
             self._sockets.discard(peer)
             peer.close()
+            self.statements.gone(connection)
 
 
 class Connection:
@@ -198,7 +208,7 @@ class Connection:
 
     def _manage_transaction(self, body: bytes) -> None:
         request = struct.unpack("<H", body[:2])[0]
-        scripted = self.server.on_statement({5: "BEGIN", 7: "COMMIT", 8: "ROLLBACK"}.get(request, "?"))
+        scripted = self.server.on_statement({BEGIN: "BEGIN", COMMIT: "COMMIT", ROLLBACK: "ROLLBACK"}.get(request, "?"))
         if scripted is None:
             self.server.statements.transaction(self, request)
         self._act(scripted, wire.transaction_answer(request))
@@ -226,6 +236,8 @@ class Connection:
             self.server.ended.wait()
             raise EOFError
         if isinstance(answer, Error):
+            if answer.number == DEADLOCK:
+                self.server.statements.transaction(self, ROLLBACK)
             self._send(wire.error(answer.number, answer.message, answer.severity))
             if answer.severity >= 20:
                 raise EOFError

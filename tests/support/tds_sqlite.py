@@ -11,12 +11,14 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.dialects.mssql.pyodbc import MSDialect_pyodbc
+from sqlalchemy.schema import CreateTable
 from support import tds_wire as wire
-from support.tds_server import Answer, Connection, Error
+from support.tds_server import BEGIN, COMMIT, ROLLBACK, Answer, Connection, Error
 from support.tds_wire import Call
+from swim_server.keys.tables import metadata
 
 _PROCEDURES = {10: "sp_executesql", 11: "sp_prepare", 12: "sp_execute", 13: "sp_prepexec"}
-ROLLBACK, COMMIT, BEGIN = 8, 7, 5
 
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
@@ -50,6 +52,13 @@ class SqliteStatements:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def create_tables(self) -> None:
+        """Make the tables of keys, by the statements that SQLAlchemy makes for SQL Server."""
+        dialect = MSDialect_pyodbc()
+        self.execute_script(
+            ";".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
+        )
 
     def execute_script(self, script: str) -> None:
         """Run T-SQL statements, separated by semicolons, before any client comes."""
@@ -90,6 +99,10 @@ class SqliteStatements:
         if request == BEGIN:
             connection.state["in_transaction"] = True
 
+    def gone(self, connection: Connection) -> None:
+        if "database" in connection.state:
+            self._database(connection).close()
+
     def _execute(self, connection: Connection, prepared: tuple[str, list[str]], values: list[Any]) -> Answer:
         sql, names = prepared
         return self._run(connection, sql, dict(zip(names, values, strict=True)))
@@ -119,7 +132,9 @@ class SqliteStatements:
             return wire.affected(max(cursor.rowcount, 0))
         names = [column[0] for column in cursor.description]
         declared = _declared_types(database, statement)
-        kinds = [_kind(declared.get(name.lower(), ""), [row[place] for row in rows]) for place, name in enumerate(names)]
+        kinds = [
+            _kind(declared.get(name.lower(), ""), [row[place] for row in rows]) for place, name in enumerate(names)
+        ]
         return wire.table(list(zip(names, kinds, strict=True)), rows)
 
 
@@ -177,6 +192,8 @@ def _datatype_info(number: int) -> bytes:
     if number in _DATATYPES:
         name, precision = _DATATYPES[number]
         scales = (0, 7) if number == 93 else (None, None)
-        rows.append([name, number, precision, "'", "'", None, 1, 0, 3, None, 0, None, name, *scales, number, *[None] * 4])
+        rows.append(
+            [name, number, precision, "'", "'", None, 1, 0, 3, None, 0, None, name, *scales, number, *[None] * 4]
+        )
         rows[0][-1] = 0
     return wire.table(columns, rows)

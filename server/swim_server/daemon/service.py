@@ -111,7 +111,7 @@ class Service:
         config = self.config
         self.catalogue = Catalogue(config.channels.families)
         self.tasks = Tasks(self._on_failure)
-        self.wheel = Wheel(time.monotonic)
+        self.wheel = Wheel(time.monotonic, on_failure=self._on_failure)
         self.pulse = Pulse(self.wheel)
         self.admission = Admission(tier_limits(config.tiers))
         self.broker = LocalBroker(
@@ -136,7 +136,11 @@ class Service:
         """Build what needs the broker's place in the order of events."""
         config, loop = self.config, asyncio.get_running_loop()
         self.hub = Hub(
-            self.catalogue, newest_id=self.broker.newest_id, call_soon=loop.call_soon, monotonic=time.monotonic
+            self.catalogue,
+            newest_id=self.broker.newest_id,
+            call_soon=loop.call_soon,
+            monotonic=time.monotonic,
+            on_failure=self._on_failure,
         )
         self.conversation = Conversation(
             self.hub,

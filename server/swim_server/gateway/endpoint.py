@@ -341,9 +341,8 @@ class Endpoint(asyncio.Protocol):
         """Begin the closing handshake; the client has ``close_timeout_seconds`` to answer. Idempotent."""
         if self._phase is not Phase.OPEN or self._ws.state is not State.OPEN:
             return
-        if self.connection is not None and not self.connection.is_lagging:
-            self.connection.leave()
-        self._leave_hub()
+        if self.connection is not None:
+            self._gateway.hub.dismiss(self.connection)
         self._ws.send_close(code, _reason(reason))
         self._flush()
         self._begin_closing()

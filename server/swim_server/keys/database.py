@@ -14,8 +14,10 @@ from swim_server.keys.errors import OutcomeUnknown, StoreError, StoreUnavailable
 T = TypeVar("T")
 ONLY_READS = "swim_only_reads"
 """The execution option by which an engine knows that no transaction is needed."""
-Explain = Callable[[DBAPIError, bool], StoreError]
+Explain = Callable[[BaseException | None, bool], StoreError]
 """Turns what a driver raised, on a connection used before or not, into what the caller can do about it."""
+_MOST_REPEATS = 10
+"""How often a call is repeated at once: there are not more dead connections in the pool."""
 
 
 class Repeat(Protocol):
@@ -30,6 +32,8 @@ class Database:
     def __init__(self, engine: Engine, explain: Explain, repeat: Repeat | None = None) -> None:
         self.engine = engine
         self._explain = explain
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
+        """What the driver raises where SQLAlchemy does not stand in between."""
         self._repeat = repeat
         """None: nobody can wait so long."""
 
@@ -56,7 +60,7 @@ class Database:
                 was_used = _mark_used(connection)
                 connection.execution_options(**{ONLY_READS: True})
                 return work(connection)
-        except (DBAPIError, PoolTimeoutError) as error:
+        except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
             raise self._translated(error, was_used) from error
 
     def _write_once(self, work: Callable[[Connection], T]) -> T:
@@ -71,26 +75,29 @@ class Database:
                 return result
         except IntegrityError:
             raise
-        except (DBAPIError, PoolTimeoutError) as error:
+        except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
             fault = self._translated(error, was_used)
             if is_committing and isinstance(fault, StoreUnavailable):
                 raise OutcomeUnknown(fault.reason, number=fault.number) from error
             raise fault from error
 
-    def _translated(self, error: DBAPIError | PoolTimeoutError, was_used: bool) -> StoreError:
+    def _translated(self, error: Exception, was_used: bool) -> StoreError:
         if isinstance(error, PoolTimeoutError):
             return StoreUnavailable("all connections to it are busy")
-        return self._explain(error, was_used)
+        return self._explain(error.orig if isinstance(error, DBAPIError) else error, was_used)
 
     def _with_repeats(self, attempt: Callable[[], T]) -> T:
-        try:
-            return attempt()
-        except StoreUnavailable as error:
-            if error.repeat_at_once:
+        """Repeat at once what failed because of one connection or a conflict, patiently what a server refuses."""
+        for _ in range(_MOST_REPEATS):
+            try:
                 return attempt()
-            if self._repeat is None or isinstance(error, OutcomeUnknown):
-                raise
-        return self._repeat(attempt)
+            except StoreUnavailable as error:
+                if error.repeat_at_once:
+                    continue
+                if self._repeat is None or isinstance(error, OutcomeUnknown):
+                    raise
+                break
+        return attempt() if self._repeat is None else self._repeat(attempt)
 
 
 def _mark_used(connection: Connection) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, nap, retry_if_exception, stop_before_delay, wait_exponential
 
 from swim_server.keys.database import Repeat
 from swim_server.keys.errors import OutcomeUnknown, StoreUnavailable
@@ -23,7 +22,7 @@ _CONFLICT_WAIT_SECONDS = 0.2
 _backoff = wait_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS)
 
 
-def patient(patience_seconds: float, on_repeat: OnRepeat | None, sleep: Callable[[float], None] = time.sleep) -> Repeat:
+def patient(patience_seconds: float, on_repeat: OnRepeat | None, sleep: Callable[[float], None] = nap.sleep) -> Repeat:
     """Make what repeats a call until it succeeds, fails for good, or ``patience_seconds`` are used up."""
 
     def repeat(attempt: Callable[[], T]) -> T:

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
 
 from swim_server.keys.database import ONLY_READS, Database
 from swim_server.keys.errors import SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
@@ -52,13 +51,13 @@ def create_private_file(path: Path) -> None:
         raise StoreMisconfigured(f"can't open the key database {path}", error.strerror or str(error)) from error
 
 
-def explain(error: DBAPIError, _was_used: bool) -> StoreError:
+def explain(error: BaseException | None, _was_used: bool) -> StoreError:
     """Tell what an error of SQLite means for the caller."""
-    text = str(error.orig)
+    text = str(error)
     if text.startswith(("no such table: ", "no such column: ")):
         name = text.partition(": ")[2]
         return SchemaMissing(name) if "table" in text else SchemaMissing("swim_api_keys", [name])
-    code = getattr(error.orig, "sqlite_errorcode", None)
+    code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF in _PASSING:
         return StoreUnavailable(text)
     return StoreMisconfigured("the key database can't be used", text)

@@ -24,6 +24,7 @@ LASTING_NUMBERS = frozenset({18456, 40615})
 """Errors that a person must see to: a refused login, a firewall."""
 PASSING_STATES = frozenset({"08001", "08S01", "08003", "08007", "HYT00", "HYT01", "40001"})
 LOST_STATES = frozenset({"08S01", "08003", "08007", "01000"})
+"""FreeTDS tells a broken connection under 01000 too, and a reset one as HY000 without a number."""
 TIMEOUT_STATES = frozenset({"HYT00", "HYT01"})
 
 DRIVER_PREFERENCE = ("ODBC Driver 18 for SQL Server", "ODBC Driver 17 for SQL Server", "FreeTDS")
@@ -36,7 +37,7 @@ NO_DRIVER_MANAGER = StoreMisconfigured(
     "apt-get install -y --no-install-recommends libodbc2, then run swimctl doctor --only database",
 )
 
-_NUMBER = re.compile(r"\((\d+)\) \(SQL\w+\)")
+_NUMBER = re.compile(r"\((-?\d+)\) \(SQL\w+\)")
 _LEAD = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
 _QUOTED = re.compile(r"'([^']*)'")
 
@@ -52,9 +53,14 @@ class Fault(msgspec.Struct, frozen=True):
     """The first message, without the driver's brackets."""
 
     @property
+    def is_no_driver(self) -> bool:
+        """Tell whether the driver itself could not be loaded."""
+        return self.state in {"IM002", "IM003"} or "Can't open lib" in self.text
+
+    @property
     def is_passing(self) -> bool:
         """Tell whether the same call may succeed later."""
-        if self.number in LASTING_NUMBERS:
+        if self.number in LASTING_NUMBERS or "certificate verify failed" in self.text:
             return False
         return self.number in PASSING_NUMBERS | CONFLICT_NUMBERS or self.state in PASSING_STATES or self.is_lost
 
@@ -66,7 +72,7 @@ class Fault(msgspec.Struct, frozen=True):
     @property
     def is_lost(self) -> bool:
         """Tell whether the connection is gone."""
-        return self.state in LOST_STATES or _says_lost(self.text)
+        return self.state in LOST_STATES or (self.state == "HY000" and not self.number)
 
     @property
     def spoils_connection(self) -> bool:
@@ -79,7 +85,8 @@ def read_fault(arguments: Iterable[object]) -> Fault:
     state, text = ([str(argument) for argument in arguments] + ["", ""])[:2]
     match = _NUMBER.search(text)
     first = text[: match.start()] if match else text.partition(";")[0]
-    return Fault(state, int(match[1]) if match else 0, _LEAD.sub("", first).strip()[:300])
+    number = max(0, int(match[1])) if match else 0
+    return Fault(state, number, _LEAD.sub("", first).strip()[:300])
 
 
 def explain_fault(fault: Fault, was_used: bool) -> StoreError:
@@ -87,12 +94,14 @@ def explain_fault(fault: Fault, was_used: bool) -> StoreError:
     if fault.number in {208, 207}:
         name = match[1] if (match := _QUOTED.search(fault.text)) else "?"
         return SchemaMissing(name.rpartition(".")[2]) if fault.number == 208 else SchemaMissing("swim_api_keys", [name])
+    if fault.is_no_driver:
+        return NO_DRIVER
+    if "certificate verify failed" in fault.text:
+        return StoreMisconfigured("the key database's certificate is not trusted", fault.text)
     if fault.is_passing:
         at_once = fault.is_conflict or (was_used and fault.is_lost and fault.state not in TIMEOUT_STATES)
         reason = f"{fault.text or 'no answer'} ({fault.number or fault.state})"
         return StoreUnavailable(reason, number=fault.number or None, repeat_at_once=at_once)
-    if fault.state in {"IM002", "01000"} and "driver" in fault.text.lower():
-        return NO_DRIVER
     return StoreMisconfigured(f"the key database refuses ({fault.number or fault.state})", fault.text)
 
 
@@ -106,8 +115,3 @@ def choose_driver(installed: Iterable[str]) -> str:
         if "sql server" in name.lower() or "tds" in name.lower():
             return name
     raise NO_DRIVER
-
-
-def _says_lost(text: str) -> bool:
-    """FreeTDS tells a dead connection by words under a general state."""
-    return "connection is dead" in text or "Write to the server failed" in text or "Communication link failure" in text

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine.interfaces import ExceptionContext
-from sqlalchemy.exc import DBAPIError
 
 from swim_server.config import DatabaseConfig
 from swim_server.keys.database import ONLY_READS, Database
@@ -26,7 +25,8 @@ RECYCLE_SECONDS = 1_500
 """Azure drops connections that were idle for 30 minutes."""
 
 _UID = re.compile(r"(?i)(?:^|;)\s*(?:uid|user id|user)\s*=")
-_CREDENTIALS = re.compile(r"(?i);?\s*(?:uid|user id|user|pwd|password|authentication|trusted_connection)\s*=")
+_FREETDS = re.compile(r"(?i)driver\s*=\s*\{?[^;]*(?:freetds|tdsodbc)")
+_CREDENTIALS = re.compile(r"(?i)(?:^|;)\s*(?:uid|user id|user|pwd|password|authentication|trusted_connection)\s*=")
 
 
 def open_sqlserver(
@@ -74,24 +74,41 @@ def import_pyodbc() -> ModuleType:
 
 def odbc_string(url: URL, config: DatabaseConfig, pyodbc: ModuleType) -> str:
     """Build the connection string: the configured one, or one from the URL, with the credentials that belong to it."""
-    password = read_password(config)
+    odbc = config.odbc or _query_value(url, "odbc_connect")
+    username, password = config.username or url.username, read_password(config) or url.password
+    if odbc is None:
+        odbc = _string_of(url.set(username=None, password=None), pyodbc)
     uses_token = config.authentication == "managed-identity"
-    if config.odbc is not None:
-        return _completed(config.odbc, config.username, password, uses_token)
-    if uses_token and (url.username or url.password):
-        raise StoreMisconfigured(
-            "in [database] url: a user name stands beside a managed identity", "remove one of them"
-        )
-    url = url.set(username=url.username or config.username, password=url.password or password)
-    query = {name.lower(): value for name, value in url.query.items()}
-    if "odbc_connect" not in query and "dsn" not in query and "driver" not in query:
+    if uses_token and (username or password or _CREDENTIALS.search(odbc)):
+        raise StoreMisconfigured("in [database]: credentials stand beside a managed identity", "remove one of them")
+    if not uses_token and not username and config.odbc is None and "odbc_connect" not in url.query:
+        odbc += ";Trusted_Connection=Yes"
+    return with_credentials(odbc, username, password)
+
+
+def with_credentials(odbc: str, username: str | None, password: str | None) -> str:
+    """Append user and password to a connection string, as its driver reads them."""
+    brace = braced_for_freetds if _FREETDS.search(odbc) else braced
+    text = odbc.rstrip().rstrip(";") + ";"
+    if username and not _UID.search(odbc):
+        text += f"UID={brace(username)};"
+    if password is not None:
+        text += f"PWD={brace(password)};"
+    return text
+
+
+def _string_of(url: URL, pyodbc: ModuleType) -> str:
+    """The connection string that SQLAlchemy makes of a URL without credentials."""
+    if not {"driver", "dsn"} & {name.lower() for name in url.query}:
         driver = choose_driver(pyodbc.drivers())
-        extra = {"driver": driver} | ({"TDS_Version": "7.4"} if driver == "FreeTDS" else {})
-        url = url.update_query_dict(extra)
-    dialect = url.get_dialect()()
-    arguments, _ = dialect.create_connect_args(url)
-    text = str(arguments[0])
-    return text.replace(";Trusted_Connection=Yes", "") if uses_token else text
+        url = url.update_query_dict({"driver": driver} | ({"TDS_Version": "7.4"} if driver == "FreeTDS" else {}))
+    arguments, _ = url.get_dialect()().create_connect_args(url)
+    return str(arguments[0]).replace(";Trusted_Connection=Yes", "")
+
+
+def _query_value(url: URL, name: str) -> str | None:
+    value = url.query.get(name)
+    return value if value is None or isinstance(value, str) else value[-1]
 
 
 def read_password(config: DatabaseConfig) -> str | None:
@@ -113,23 +130,18 @@ def braced(value: str) -> str:
     return "{" + value.replace("}", "}}") + "}"
 
 
-def explain(error: DBAPIError, was_used: bool) -> StoreError:
-    """Tell what an error of a driver means for the caller."""
-    arguments = getattr(error.orig, "args", ())
-    return explain_fault(read_fault(arguments), was_used)
-
-
-def _completed(odbc: str, username: str | None, password: str | None, uses_token: bool) -> str:
-    if uses_token and _CREDENTIALS.search(odbc):
+def braced_for_freetds(value: str) -> str:
+    """The same for FreeTDS 1.3, which reads up to ``};`` and takes doubled braces as they stand."""
+    if "};" in value:
         raise StoreMisconfigured(
-            "in [database] odbc: credentials stand beside a managed identity", "remove one of them"
+            "FreeTDS can't take a password with '};' in it", "use Microsoft's driver, or another password"
         )
-    text = odbc.rstrip().rstrip(";")
-    if username is not None and not _UID.search(odbc):
-        text += f";UID={braced(username)}"
-    if password is not None:
-        text += f";PWD={braced(password)}"
-    return text
+    return "{" + value + "}"
+
+
+def explain(error: BaseException | None, was_used: bool) -> StoreError:
+    """Tell what an error of a driver means for the caller."""
+    return explain_fault(read_fault(getattr(error, "args", ())), was_used)
 
 
 def _connector(
@@ -150,7 +162,11 @@ def _connector(
 def _begin(connection: Connection) -> None:
     """Spare what only reads the two messages that begin and end a transaction."""
     driver_connection: Any = connection.connection.dbapi_connection
-    driver_connection.autocommit = bool(connection.get_execution_options().get(ONLY_READS))
+    try:
+        driver_connection.autocommit = bool(connection.get_execution_options().get(ONLY_READS))
+    except connection.dialect.loaded_dbapi.Error as error:
+        connection.invalidate(error)
+        raise
 
 
 def _throw_spoiled_away(context: ExceptionContext) -> None:

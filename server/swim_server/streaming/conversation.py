@@ -11,20 +11,19 @@ from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
 from swim_server.protocol import messages
 from swim_server.protocol.channels import Catalogue, InvalidChannel
 from swim_server.protocol.codes import BadMessage, ErrorCode
-from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
+from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.messages import Action, Ping, Publish, Status, Subscribe, Unsubscribe
-from swim_server.protocol.timestamps import format_ms, parse_ms
-from swim_server.streaming.catchup import SLICE_SECONDS, CatchUp
-from swim_server.streaming.subscription import NOTHING, Subscription, sift
+from swim_server.protocol.timestamps import format_ms
+from swim_server.streaming.catchup import CatchUp
+from swim_server.streaming.starts import Starts
+from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.hub import Hub
     from swim_server.streaming.tasks import Tasks
 
-SCAN_EVENTS = 256
-"""How many stored events are looked at in one go for ``last``."""
 MAX_WAITING = 100
 """How many actions of one client may wait while its place in history is looked up."""
 CONCURRENT_CATCH_UPS = 2
@@ -53,6 +52,7 @@ class Conversation:
         self._monotonic = monotonic
         self._heartbeat_seconds = heartbeat_seconds
         self._turn = asyncio.Semaphore(CONCURRENT_CATCH_UPS)
+        self._starts = Starts(hub, broker, catalogue, turn=self._turn, monotonic=monotonic)
 
     def greeting(self, connection: Connection) -> bytes:
         """The ``connected`` message."""
@@ -104,8 +104,9 @@ class Conversation:
     def _now(self) -> str:
         return format_ms(self._now_ms())
 
-    def _last_event_id(self) -> str | None:
-        return str(self._hub.delivered_id) if self._hub.delivered_id > ZERO else None
+    def _last_event_id(self) -> str:
+        """Where the live stream stands; ``0-0`` before the first event, so that one may resume from there too."""
+        return str(self._hub.delivered_id)
 
     # Subscribing.
 
@@ -148,8 +149,12 @@ class Conversation:
         try:
             await self._resume(connection, action)
         finally:
-            waiting, connection.waiting = deque(connection.waiting or ()), None
-        while waiting and connection.id in self._hub.connections:
+            waiting = deque(connection.waiting or ())
+            connection.waiting = None
+        self._go_on(connection, waiting)
+
+    def _go_on(self, connection: Connection, waiting: deque[Action]) -> None:
+        while waiting and not connection.is_gone:
             self._perform_or_refuse(connection, waiting.popleft())
             if connection.waiting is not None:  # it was a resume itself: the rest waits for that one
                 connection.waiting.extend(waiting)
@@ -167,14 +172,12 @@ class Conversation:
         has_gap = False
         start: EventId | None = None
         try:
-            start, has_gap = await self._find_start(connection, action, types)
+            start, has_gap = await self._starts.find(connection.subscription, action, types)
         except BrokerUnavailable:
             trouble = "history can't be read just now"
         if connection.id not in self._hub.connections:
             return
-        if start is not None and start > self._hub.delivered_id:
-            self._hub.advance_to(start)
-        if start is not None and start > self._hub.delivered_id:
+        if start is not None and not self._hub.advance_to(start):
             start, trouble = None, "the event is not known here"
         elif has_gap and action.after is not None:
             trouble = "history does not reach back that far"
@@ -190,43 +193,6 @@ class Conversation:
             connection.answer(self.error(ErrorCode.HISTORY_UNAVAILABLE, f"{trouble}; live events follow"))
         if connection.catch_up is not None:
             connection.catch_up.start(self._tasks)
-
-    async def _find_start(
-        self, connection: Connection, action: Subscribe, types: frozenset[str]
-    ) -> tuple[EventId, bool]:
-        """The id after which history is asked for, and whether something behind it may be gone."""
-        if action.after is not None:
-            start = EventId.parse(action.after)
-            if self._hub.recent.holds(start):
-                return start, False
-            return start, await self._broker.has_gap(start, types=types)
-        if action.since is not None:
-            start = EventId(max(parse_ms(action.since) - 1, 0), MAX_SEQUENCE)
-            start = min(start, self._hub.delivered_id)
-            return start, await self._broker.has_gap(start, types=types)
-        wanted = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
-        return await self._find_last(action.last or 0, types, wanted), False
-
-    async def _find_last(self, count: int, types: frozenset[str], wanted: Subscription) -> EventId:
-        """The id before the ``count`` newest events that pass the filters, or before the oldest there is."""
-        before: EventId | None = None
-        oldest = self._hub.delivered_id
-        while count:
-            async with self._turn:
-                page = await self._broker.read_last(SCAN_EVENTS, types=types, before=before)
-                slice_end = self._monotonic() + SLICE_SECONDS
-                for event in reversed(page):
-                    if sift(event, wanted.filters) is not None:
-                        oldest, count = _before(event.id), count - 1
-                        if not count:
-                            return oldest
-                    if self._monotonic() >= slice_end:
-                        await asyncio.sleep(0)
-                        slice_end = self._monotonic() + SLICE_SECONDS
-            if len(page) < SCAN_EVENTS:
-                return oldest
-            before = page[0].id
-        return oldest
 
     def _catch_up(
         self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId], *, has_gap: bool
@@ -310,7 +276,3 @@ def _may_publish(connection: Connection) -> bool:
     if connection.key is None:
         return True
     return connection.tier == "system" and connection.key.can_write is not False
-
-
-def _before(event_id: EventId) -> EventId:
-    return EventId.from_integer(event_id.to_integer() - 1) if event_id > ZERO else ZERO

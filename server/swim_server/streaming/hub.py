@@ -117,16 +117,19 @@ class Hub:
         connection.subscription = subscription
 
     def _group(self, subscription: Subscription, window_bits: int) -> Group:
-        group = self.groups.get((subscription, window_bits))
+        name = (subscription, window_bits)
+        group = self.groups.get(name)
         if group is None:
-            group = Group(subscription, window_bits, settle=self._settle)
-            self.groups[subscription, window_bits] = group
+            group = self.groups[name] = Group(subscription, window_bits, settle=self._settle)
             self._index.add(group)
         return group
 
     def _discard_if_empty(self, group: Group | None) -> None:
-        if group is not None and not group.members and self.groups.get((group.subscription, group.window_bits)) is group:
-            del self.groups[group.subscription, group.window_bits]
+        if group is None or group.members:
+            return
+        name = (group.subscription, group.window_bits)
+        if self.groups.get(name) is group:
+            del self.groups[name]
             self._index.remove(group)
 
     # Which events.
@@ -141,11 +144,12 @@ class Hub:
             self._match_until(self._monotonic() + self._slice_seconds)
         self._schedule()
 
-    def advance_to(self, event_id: EventId) -> None:
-        """Let the live stream stand at this event at least, if it has come here."""
+    def advance_to(self, event_id: EventId) -> bool:
+        """Let the live stream come to an event at least; False when that has not come here yet."""
         while self.delivered_id < event_id and self._waiting:
             self._begin_match()
         self._schedule()
+        return self.delivered_id >= event_id
 
     def _begin_match(self) -> None:
         """Let the next event be part of the live stream. The one before is held against every group by then."""

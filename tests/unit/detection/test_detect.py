@@ -214,7 +214,7 @@ wild_snapshots = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(wild_snapshots, max_size=12))
 def test_no_sequence_of_snapshots_raises_or_names_two_events_alike(snapshots: list[Snapshot]) -> None:
     network = Network()

@@ -139,8 +139,8 @@ def test_head_that_never_ends_is_cut_off_without_being_kept(rig: Rig) -> None:
     _assert_refused(client, 431)
 
 
-def test_wrong_key_is_greeted_by_nothing_but_its_error(rig: Rig) -> None:
-    client = rig.admitted("wrong")
+async def test_wrong_key_is_greeted_by_nothing_but_its_error(rig: Rig) -> None:
+    client = await rig.admitted("wrong").settle()
     assert client.status == 101
     assert client.types == ["AUTH_FAILED"]
     assert client.close_code == 4001
@@ -148,8 +148,8 @@ def test_wrong_key_is_greeted_by_nothing_but_its_error(rig: Rig) -> None:
     assert error["message"] == error["data"]["message"] == "The key is unknown."
 
 
-def test_missing_key_is_refused_with_4001(rig: Rig) -> None:
-    client = rig.client().send(upgrade_request("/"))
+async def test_missing_key_is_refused_with_4001(rig: Rig) -> None:
+    client = await rig.client().send(upgrade_request("/")).settle()
     assert (client.types, client.close_code) == (["AUTH_FAILED"], 4001)
 
 
@@ -193,8 +193,8 @@ def test_close_behind_the_head_is_answered_after_the_greeting(rig: Rig) -> None:
     assert rig.admission.current("developer") == 0
 
 
-def test_close_behind_the_head_of_a_refused_client_ends_it_at_once(rig: Rig) -> None:
-    client = rig.client().send(upgrade_request("/?api_key=wrong") + close_frame(1000))
+async def test_close_behind_the_head_of_a_refused_client_ends_it_at_once(rig: Rig) -> None:
+    client = await rig.client().send(upgrade_request("/?api_key=wrong") + close_frame(1000)).settle()
     assert client.close_code == 4001
     assert client.transport.has_eof
 

@@ -1,0 +1,230 @@
+"""Boundaries of FIRs and centres, from a GeoJSON file as the VATSpy data project publishes it.
+
+Needs ``shapely``, which is imported only when there is a file to load.
+"""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swim_server.detection.regions import UNKNOWN, NoRegions, Region, Regions
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+"""Inflated. The file of the whole world has 20 million."""
+HALF_TURN, FULL_TURN = 180.0, 360.0
+OUTSIDE_K = {"PAZA": "ZAN", "PHZH": "ZHN", "PGZU": "ZUA", "TJZS": "ZSU"}
+"""Centres of the United States whose FIR code isn't K and the centre's code."""
+
+Place = tuple[float, float]
+"""Latitude, longitude."""
+
+
+class InvalidBoundaries(ValueError):
+    """A file that holds no boundaries, or that can't be used here: why, and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class _Properties(msgspec.Struct):
+    id: str
+    oceanic: str | int | bool | None = None
+
+
+class _Geometry(msgspec.Struct):
+    type: str
+    coordinates: Any
+
+
+class _Feature(msgspec.Struct):
+    properties: _Properties
+    geometry: _Geometry | None = None
+
+
+class _Collection(msgspec.Struct):
+    features: list[_Feature]
+
+
+class Boundaries:
+    """All boundaries in a tree. Immutable; any thread may ask."""
+
+    def __init__(self, collection: _Collection, shapely: ModuleType) -> None:
+        self._shapely = shapely
+        found = [(polygon, region) for polygon, region in _polygons(collection, shapely)]
+        if not found:
+            raise InvalidBoundaries("it holds no polygon with an id")
+        # A point in several lies in the smallest: sectors lie within their centre, oceans under everything.
+        found.sort(key=lambda pair: (pair[1].is_oceanic, pair[0].area))
+        self._polygons = [polygon for polygon, _ in found]
+        self._regions = [part.region for _, part in found]
+        shapely.prepare(self._polygons)
+        self._tree = shapely.STRtree(self._polygons)
+        self._west = min(polygon.bounds[0] for polygon in self._polygons)
+        self._east = max(polygon.bounds[2] for polygon in self._polygons)
+
+    def __len__(self) -> int:
+        return len(self._polygons)
+
+    def locate(self, latitude: float, longitude: float) -> Region:
+        """Tell the region of one place."""
+        return self.locate_all([(latitude, longitude)])[0]
+
+    def locate_all(self, places: Sequence[Place]) -> list[Region]:
+        """Tell the region of each place, in one query for all of them."""
+        best: dict[int, int] = {}
+        for turn in (0.0, FULL_TURN, -FULL_TURN):
+            self._search(places, turn, best)
+        return [self._regions[best[index]] if index in best else UNKNOWN for index in range(len(places))]
+
+    def around(self, places: Iterable[Place]) -> Regions:
+        """Look these places up at once, as those that a detection is about to ask for."""
+        wanted = list(dict.fromkeys(places))
+        return LocatedRegions(self, dict(zip(wanted, self.locate_all(wanted), strict=True)))
+
+    def _search(self, places: Sequence[Place], turn: float, best: dict[int, int]) -> None:
+        """Find what holds the places as seen one turn of the globe further; smaller numbers are better."""
+        chosen = [
+            index for index, (_, longitude) in enumerate(places) if self._west <= longitude + turn <= self._east
+        ]
+        if not chosen:
+            return
+        longitudes = [places[index][1] + turn for index in chosen]
+        latitudes = [places[index][0] for index in chosen]
+        points, polygons = self._tree.query(self._shapely.points(longitudes, latitudes))
+        holders = self._tree.geometries.take(polygons)
+        xs = [longitudes[point] for point in points]
+        ys = [latitudes[point] for point in points]
+        holds = self._shapely.intersects_xy(holders, xs, ys)
+        for point, polygon, is_within in zip(points.tolist(), polygons.tolist(), holds.tolist(), strict=True):
+            index = chosen[point]
+            if is_within and polygon < best.get(index, len(self._polygons)):
+                best[index] = polygon
+
+
+class LocatedRegions:
+    """The regions of places that were looked up together; any other place is looked up by itself."""
+
+    def __init__(self, boundaries: Boundaries, located: dict[Place, Region]) -> None:
+        self._boundaries = boundaries
+        self._located = located
+
+    def locate(self, latitude: float, longitude: float) -> Region:
+        """Tell the region of a place."""
+        region = self._located.get((latitude, longitude))
+        return self._boundaries.locate(latitude, longitude) if region is None else region
+
+
+class BoundariesFile:
+    """The configured file, loaded when it is first needed. Blocking; any thread may ask."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.problem: str | None = None if path is not None else "no boundaries configured: centre and FIR are null"
+        """Why regions are unknown, and what to do; None when they are known or nobody has asked yet."""
+        self._lock = threading.Lock()
+        self._boundaries: Boundaries | None = None
+        self._has_tried = path is None
+
+    def around(self, places: Iterable[Place]) -> Regions:
+        """The regions of these places and any other; unknown ones where there is no usable file."""
+        with self._lock:
+            if not self._has_tried:
+                self._try()
+        return NoRegions() if self._boundaries is None else self._boundaries.around(places)
+
+    def _try(self) -> None:
+        self._has_tried = True
+        assert self.path is not None, "without a path there is nothing to try"
+        try:
+            self._boundaries = load_boundaries(self.path)
+        except InvalidBoundaries as error:
+            self.problem = f"boundaries {self.path}: {error.reason}; centre and FIR are null"
+
+
+def load_boundaries(path: Path) -> Boundaries:
+    """Load a GeoJSON file, compressed or not. Raises InvalidBoundaries. Blocks for some tenths of a second."""
+    try:
+        import shapely
+    except ImportError:
+        raise InvalidBoundaries("they need shapely: pip install 'swimctl[boundaries]'") from None
+    try:
+        collection = msgspec.json.decode(_read(path), type=_Collection)
+    except OSError as error:
+        raise InvalidBoundaries(f"can't be read: {error.strerror or error}") from None
+    except (EOFError, zlib.error) as error:
+        raise InvalidBoundaries(f"is damaged: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidBoundaries(f"is no GeoJSON of the VATSpy kind: {error}") from None
+    return Boundaries(collection, shapely)
+
+
+def region_of(identifier: str) -> Region:
+    """The region that a boundary's id stands for: ``KZNY-W`` is a part of FIR KZNY, the centre ZNY.
+
+    Outside the United States the centre's code is the FIR's, as it is in the tables of other detections.
+    """
+    fir = identifier.strip().upper().partition("-")[0]
+    is_american = len(fir) == 4 and fir.startswith("KZ")
+    return Region(fir[1:] if is_american else OUTSIDE_K.get(fir, fir), fir)
+
+
+class _Part(msgspec.Struct, frozen=True):
+    region: Region
+    is_oceanic: bool
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as plain:
+        is_compressed = plain.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if is_compressed else path.open("rb") as file:
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise InvalidBoundaries(f"has more than {MAX_FILE_BYTES} bytes")
+    return content
+
+
+def _polygons(collection: _Collection, shapely: ModuleType) -> Iterable[tuple[Any, _Part]]:
+    for feature in collection.features:
+        geometry = feature.geometry
+        if geometry is None or not feature.properties.id.strip():
+            continue
+        several = [geometry.coordinates] if geometry.type == "Polygon" else geometry.coordinates
+        if geometry.type not in {"Polygon", "MultiPolygon"}:
+            continue
+        part = _Part(region_of(feature.properties.id), str(feature.properties.oceanic) in {"1", "True"})
+        for rings in several:
+            try:
+                polygon = shapely.Polygon(_unwrapped(rings[0]), [_unwrapped(ring, rings[0]) for ring in rings[1:]])
+            except (ValueError, TypeError, IndexError, shapely.GEOSException) as error:
+                raise InvalidBoundaries(f"in boundary {feature.properties.id}: {error}") from None
+            yield polygon if polygon.is_valid else shapely.make_valid(polygon), part
+
+
+def _unwrapped(ring: Any, beside: Any = None) -> list[Place]:
+    """A ring without jumps: one that crosses the antimeridian goes on beyond 180 degrees.
+
+    ``beside``: the outer ring, near whose beginning a hole has to stay.
+    """
+    points: list[Place] = []
+    before = float((beside or ring)[0][0])
+    for point in ring:
+        longitude = float(point[0])
+        if abs(longitude - before) != FULL_TURN:  # from edge to edge: a region around a pole
+            while longitude - before > HALF_TURN:
+                longitude -= FULL_TURN
+            while before - longitude > HALF_TURN:
+                longitude += FULL_TURN
+        points.append((longitude, float(point[1])))
+        before = longitude
+    return points

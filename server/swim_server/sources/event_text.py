@@ -1,0 +1,175 @@
+"""Finds JSON objects in text that several writers made a mess of. Pure: bytes in, objects and leftovers out."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+MAX_OBJECT_CHARACTERS = 16 * 1024 * 1024
+"""A longer one is not waited for."""
+MAX_KEPT_CHARACTERS = 64 * 1024
+"""Of one unreadable stretch; the rest of it is only counted."""
+
+_SEPARATORS = re.compile(r"[\s,\[\]\ufeff]*+")
+"""What may stand between objects: arrays, lines and mixtures of both look alike from here."""
+_NEAR_THE_END = 16
+"""An error this close to the end may be one of what has not come yet: a cut escape, literal or number."""
+_FREE_WASTE = 1024 * 1024
+_WASTE_FACTOR = 64
+"""How many characters may be read in vain for each that is there, before whole lines are given up."""
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A stretch that is no JSON object, or one that is no event."""
+
+    text: str
+    """Its beginning, at most MAX_KEPT_CHARACTERS; bytes that are no UTF-8 as lone surrogates."""
+    reason: str
+    position: int
+    """Characters before it."""
+    length: int
+    """Characters in it, also those that were not kept."""
+
+
+class Found:
+    """A well-formed object, and where it stood."""
+
+    __slots__ = ("_bounds", "_position", "_text", "value")
+
+    def __init__(self, value: dict[str, Any], text: str, bounds: tuple[int, int], position: int) -> None:
+        self.value = value
+        self._text = text
+        self._bounds = bounds
+        self._position = position
+
+    def as_unreadable(self, reason: str) -> Unreadable:
+        """Set it aside, as it was written."""
+        start, end = self._bounds
+        text = self._text[start : min(end, start + MAX_KEPT_CHARACTERS)]
+        return Unreadable(text, reason, self._position, end - start)
+
+
+class ObjectScanner:
+    """Reads arrays, JSON lines, and what concatenation, cutting and garbage make of them.
+
+    Every well-formed object that stands free is found, in order, and so is every one that looks like an event
+    inside a stretch that is not well-formed. Memory is bounded by the largest object, time by the text's length.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = json.JSONDecoder()
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._text = ""
+        """What has come and is not done with; ``_base`` characters came before it."""
+        self._base = 0
+        self._wasted = 0
+        self._junk: _Junk | None = None
+        """The unreadable stretch that the scanner is in."""
+
+    def feed(self, data: bytes) -> Iterator[Found | Unreadable]:
+        """Take in the next bytes; give what can be told by now."""
+        self._text += self._utf8.decode(data)
+        yield from self._scan(is_end=False)
+
+    def finish(self) -> Iterator[Found | Unreadable]:
+        """Give what is left: an object that was cut off is unreadable now."""
+        self._text += self._utf8.decode(b"", True)
+        yield from self._scan(is_end=True)
+        yield from self._end_junk()
+
+    def _scan(self, *, is_end: bool) -> Iterator[Found | Unreadable]:
+        text, position = self._text, 0
+        while True:
+            start = self._next_start(text, position)
+            if start is None:
+                position = len(text)
+                break
+            try:
+                value, end = self._decoder.raw_decode(text, start)
+            except (ValueError, RecursionError) as error:
+                if not is_end and _may_go_on(error, text) and len(text) - start <= MAX_OBJECT_CHARACTERS:
+                    position = start
+                    break
+                position = self._skip(text, start, error)
+                continue
+            if self._junk is not None and not _looks_like_event(value):
+                self._junk.append(text[start:end])
+            else:
+                yield from self._end_junk()
+                yield Found(value, text, (start, end), self._base + start)
+            position = end
+        self._text = text[position:]
+        self._base += position
+
+    def _next_start(self, text: str, position: int) -> int | None:
+        """Where the next object may begin; what stands before it is separators or junk. None: nowhere any more."""
+        if self._junk is None:
+            match = _SEPARATORS.match(text, position)
+            position = match.end() if match else position
+        start = text.find("{", position)
+        before = text[position:] if start < 0 else text[position:start]
+        if before:
+            self._add_junk(before, position, "it is no JSON object")
+        return None if start < 0 else start
+
+    def _skip(self, text: str, start: int, error: ValueError | RecursionError) -> int:
+        """Go past a brace that begins no object; past the whole line when too much was read in vain."""
+        reason = "it nests too deeply" if isinstance(error, RecursionError) else str(error)
+        if isinstance(error, json.JSONDecodeError):
+            reason = "it is cut off" if _may_go_on(error, text) else error.msg[0].lower() + error.msg[1:]
+            cost = error.pos - start
+        else:
+            cost = min(len(text) - start, MAX_KEPT_CHARACTERS)
+        self._wasted += cost
+        end = start + 1
+        if self._wasted > _FREE_WASTE + _WASTE_FACTOR * (self._base + start):
+            end = text.find("\n", start) + 1 or len(text)
+        self._add_junk(text[start:end], start, reason)
+        return end
+
+    def _add_junk(self, text: str, position: int, reason: str) -> None:
+        if self._junk is None:
+            self._junk = _Junk(self._base + position, reason)
+        self._junk.append(text)
+
+    def _end_junk(self) -> Iterator[Unreadable]:
+        junk, self._junk = self._junk, None
+        if junk is not None:
+            yield junk.close()
+
+
+class _Junk:
+    """An unreadable stretch as it grows."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        self._position = position
+        self._reason = reason
+        self._parts: list[str] = []
+        self._kept = 0
+        self._length = 0
+
+    def append(self, text: str) -> None:
+        self._length += len(text)
+        if self._kept < MAX_KEPT_CHARACTERS:
+            part = text[: MAX_KEPT_CHARACTERS - self._kept]
+            self._parts.append(part)
+            self._kept += len(part)
+
+    def close(self) -> Unreadable:
+        return Unreadable("".join(self._parts).rstrip(" \t\r\n,[]"), self._reason, self._position, self._length)
+
+
+def _looks_like_event(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("type"), str) and isinstance(value.get("data"), dict)
+
+
+def _may_go_on(error: ValueError | RecursionError, text: str) -> bool:
+    """Whether more text could make the object whole."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.msg.startswith("Unterminated string") or len(text) - error.pos <= _NEAR_THE_END

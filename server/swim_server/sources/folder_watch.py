@@ -1,0 +1,49 @@
+"""Tells when the event file appears, within milliseconds; polling remains the net below it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from watchfiles import awatch
+
+from swim_server.logs import get_logger
+from swim_server.sources.event_folder import EventFolder
+
+STEP_MS = 3
+"""How often the watching thread looks at what the kernel has told; a change is told on after two looks."""
+DEBOUNCE_MS = 10
+"""A busy folder holds a change back no longer than this."""
+RESTART_SECONDS = 1.0
+
+_log = get_logger("sources")
+
+
+async def watch_folder(folder: EventFolder, wake: asyncio.Event) -> None:
+    """Set ``wake`` whenever the event file, or one taken from it, has changed. Outlives the folder's absence."""
+    is_told = False
+    while True:
+        watching = asyncio.create_task(_watch_once(folder, wake))
+        try:
+            identity = folder.identity()
+            while not watching.done() and folder.identity() == identity:
+                await asyncio.wait([watching], timeout=RESTART_SECONDS)
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+        if not watching.cancelled() and (error := watching.exception()) is not None and not is_told:
+            _log.warning("the folder can't be watched, it is looked at regularly", reason=str(error))
+        is_told = True
+        await asyncio.sleep(RESTART_SECONDS)
+
+
+async def _watch_once(folder: EventFolder, wake: asyncio.Event) -> None:
+    changes = awatch(
+        folder.path.parent,
+        watch_filter=lambda _, path: folder.is_ours(path),
+        debounce=DEBOUNCE_MS,
+        step=STEP_MS,
+        recursive=False,
+        ignore_permission_denied=True,
+    )
+    async for _ in changes:
+        wake.set()

@@ -1,0 +1,148 @@
+"""``swimctl demo``."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.invocation import invocation_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.text import Text
+
+    from swimctl.output import Output
+    from swimctl.session import Session
+    from swimctl.stream import EventStream
+    from swimctl.stream_items import Item
+    from swimctl.temporary_service import TemporaryService
+
+app = single_command()
+
+OWNER = "demo"
+TIER = "developer"
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    *,
+    flights: Annotated[int, typer.Option("--flights", metavar="N", min=1, max=20_000, help="Simulated flights.")] = 300,
+    speed: Annotated[float, typer.Option("--speed", metavar="X", min=0.1, help="Times real time.")] = 30.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed, the same traffic.")] = 1,
+    number: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="End after N events.")] = None,
+) -> None:
+    """See it all work in this terminal.
+
+    A daemon of its own in a temporary home on a free port, simulated traffic, a key, and the live table of what
+    happens. The first lines say how to connect from another terminal. Ctrl-C ends it and leaves nothing behind.
+
+    \b
+    Examples:
+      swimctl demo
+      swimctl demo --flights 2000 --speed 60
+      swimctl demo --count 20 | cat
+    """
+    from swimctl.live import ending_signals
+    from swimctl.temporary_service import TemporaryService
+
+    invocation = invocation_of(context)
+    output, messages = invocation.output(), invocation.messages()
+    with ending_signals(), TemporaryService(invocation.environ) as service:
+        _tell(messages, "Starting a service of your own in a temporary home …")
+        service.start([f"simulator?flights={flights}&speed={speed}&seed={seed}"])
+        api_key = service.create_key(TIER, OWNER)
+        try:
+            _watch(service, api_key, output, messages, _counter(number))
+        finally:
+            _tell(messages, "Putting everything away …")
+    _tell(messages, "Nothing is left behind. A service that stays: swimctl serve --detach --source simulator")
+
+
+def _counter(number: int | None) -> Callable[[Item], bool]:
+    from swimctl.live import is_event
+
+    left = [number or 0]
+
+    def until(item: Item) -> bool:
+        left[0] -= is_event(item)
+        return number is not None and left[0] <= 0
+
+    return until
+
+
+def _watch(
+    service: TemporaryService, api_key: str, output: Output, messages: Output, until: Callable[[Item], bool]
+) -> None:
+    from swimctl.stream import EventStream
+    from swimctl.stream_items import Wanted
+
+    stream = EventStream(_opener(service, api_key), Wanted(("*",)))
+    stream.open()
+    try:
+        if output.is_terminal:
+            from swimctl.live import show_live
+            from swimctl.tail_model import TailModel
+
+            model = TailModel(title=f"{service.url}  tier {TIER}")
+            show_live(stream, model, output.console(), until=until, banner=_banner(service, api_key))
+        else:
+            for line in connect_lines(str(service.home), service.url, api_key):
+                messages.line(line)
+            _write_lines(stream, output, until)
+    finally:
+        stream.close()
+
+
+def _opener(service: TemporaryService, api_key: str) -> Callable[[], Session]:
+    """Sessions through the front door, with the key, as any client has them."""
+    from swimctl.dial import to_url
+
+    dial = to_url(service.url, api_key)
+
+    def open_session() -> Session:
+        service.check_alive()
+        return dial()
+
+    return open_session
+
+
+def _write_lines(stream: EventStream, output: Output, until: Callable[[Item], bool]) -> None:
+    from swimctl.render.happening import describe
+    from swimctl.stream_items import Happened
+
+    while True:
+        item = stream.next(1.0)
+        if isinstance(item, Happened) and item.event.get("type") != "system.heartbeat":
+            output.line(describe(item.event).to_line())
+        if item is not None and until(item):
+            return
+
+
+def connect_lines(home: str, url: str, api_key: str) -> list[str]:
+    """What to type in another terminal to use this service."""
+    program = "swimctl" if shutil.which("swimctl") else f"{sys.executable} -m swimctl"
+    return [
+        "In another terminal, while this one runs:",
+        f"  export SWIM_HOME={home}",
+        f"  export SWIM_URL={url}",
+        f"  export SWIM_API_KEY={api_key}",
+        f"  {program} status      # or connections list, keys list, tail --url $SWIM_URL",
+    ]
+
+
+def _banner(service: TemporaryService, api_key: str) -> list[Text]:
+    from rich.text import Text
+
+    first, *commands = connect_lines(str(service.home), service.url, api_key)
+    return [Text(), Text(first, style="bold"), *(Text(command, style="cyan") for command in commands)]
+
+
+def _tell(messages: Output, text: str) -> None:
+    if messages.is_terminal:
+        messages.line(text)

@@ -1,0 +1,111 @@
+"""The two writers: for people, for pipes, as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from swimctl.errors import WrongUsage
+from swimctl.output import Column, Output, confirm
+from swimctl.text import count, short_timestamp
+
+ROWS: list[dict[str, Any]] = [
+    {"id": 1, "owner": "Ada Lovelace", "created": datetime(2026, 1, 16, 14, 30, tzinfo=UTC), "sent": 12_345},
+    {"id": 22, "owner": "tab\there\x1b[31m\nnew line", "created": None, "sent": 0},
+]
+COLUMNS = (
+    Column("id", "ID", justify="right"),
+    Column("owner", "OWNER"),
+    Column("created", "CREATED", show=short_timestamp),
+    Column("sent", "SENT", justify="right", show=count, min_width=100),
+)
+
+
+def written(kind: str, width: int = 80, *, as_json: bool = False) -> tuple[Output, io.StringIO]:
+    stream = io.StringIO()
+    return Output(stream, as_json=as_json, is_terminal=kind == "terminal", width=width), stream
+
+
+def test_table_in_a_pipe_is_one_row_a_line_with_tabs_and_no_heading() -> None:
+    output, stream = written("pipe")
+    output.table(COLUMNS, ROWS)
+    assert stream.getvalue() == (
+        "1\tAda Lovelace\t2026-01-16 14:30\t12,345\n22\ttab here�[31m new line\t-\t0\n"
+    )
+
+
+def test_table_on_a_terminal_is_aligned_under_headings() -> None:
+    output, stream = written("terminal")
+    output.table(COLUMNS, ROWS)
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+        "ID  OWNER                   CREATED",
+        " 1  Ada Lovelace            2026-01-16 14:30",
+        "22  tab here�[31m new line  -",
+    ]
+
+
+def test_table_on_a_wide_terminal_has_more_columns() -> None:
+    output, stream = written("terminal", 100)
+    output.table(COLUMNS, ROWS)
+    assert "SENT" in stream.getvalue()
+    assert "12,345" in stream.getvalue()
+
+
+def test_table_on_a_narrow_terminal_cuts_cells_and_never_wraps() -> None:
+    output, stream = written("terminal", 30)
+    output.table(COLUMNS, ROWS)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    assert all(len(line) <= 30 for line in lines)
+
+
+def test_table_without_rows_says_so_to_people_only() -> None:
+    for kind, told in (("terminal", "no keys\n"), ("pipe", "")):
+        output, stream = written(kind)
+        output.table(COLUMNS, [], empty="no keys")
+        assert stream.getvalue() == told
+
+
+def test_table_as_json_is_one_document_with_whole_values() -> None:
+    output, stream = written("pipe", as_json=True)
+    output.table(COLUMNS, ROWS)
+    assert stream.getvalue().count("\n") == 1
+    assert json.loads(stream.getvalue())[0] == {
+        "id": 1, "owner": "Ada Lovelace", "created": "2026-01-16T14:30:00Z", "sent": 12_345,
+    }  # fmt: skip
+
+
+def test_details_know_people_pipes_and_json() -> None:
+    pairs = [("url", "ws://x"), ("up time", 3.0), ("owner", None)]
+    expected = {
+        "terminal": "url      ws://x\nup time  3\nowner    -",
+        "pipe": "url\tws://x\nup time\t3\nowner\t-",
+        "json": '{"url": "ws://x", "up_time": 3.0, "owner": null}',
+    }
+    for kind, text in expected.items():
+        output, stream = written(kind, as_json=kind == "json")
+        output.details(pairs)
+        assert "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) == text
+
+
+def test_text_of_a_peer_is_never_read_as_markup() -> None:
+    output, stream = written("terminal")
+    output.table([Column("owner", "OWNER")], [{"owner": "[red]x[/red] [link=http://evil]y :boom:"}])
+    assert "[red]x[/red] [link=http://evil]y :boom:" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("environ", "colour"), [({}, False), ({"NO_COLOR": "1"}, False)])
+def test_colour_is_for_terminals_that_want_it(environ: dict[str, str], colour: bool) -> None:
+    assert Output.to(io.StringIO(), environ).colour is colour
+
+
+def test_question_without_a_terminal_needs_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert confirm("Close it?", yes=True)
+    with pytest.raises(WrongUsage) as caught:
+        confirm("Close it?", yes=False)
+    assert str(caught.value) == "Close it? Nobody can be asked here\nadd --yes to go ahead"
