@@ -42,6 +42,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "This installation",
         (
             Entry("config", "Show, check and change the configuration."),
+            Entry("db", "Compare and upgrade the key database's schema."),
             Entry("version", "Version, commit, Python, fingerprint of the code on disk."),
         ),
     ),

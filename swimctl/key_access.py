@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, NotFound, WrongUsage
 
 if TYPE_CHECKING:
+    from swim_server.keys.database import Database
     from swim_server.keys.records import KeyRecord
     from swim_server.keys.store import KeyStore
 
@@ -29,9 +30,17 @@ def open_store(invocation: Invocation) -> Iterator[KeyStore]:
     """Open the configured key store for one command. Raises CommandError for whatever goes wrong with it."""
     import secrets
 
+    from swim_server.keys.store import KeyStore
+
+    with open_database_of(invocation) as database:
+        yield KeyStore(database, clock=utc_now, randbytes=secrets.token_bytes)
+
+
+@contextmanager
+def open_database_of(invocation: Invocation) -> Iterator[Database]:
+    """Open the configured key database for one command. Raises CommandError for whatever goes wrong with it."""
     from swim_server.keys.errors import StoreError, StoreUnavailable
     from swim_server.keys.opening import open_database
-    from swim_server.keys.store import KeyStore
 
     messages = invocation.messages()
 
@@ -43,11 +52,10 @@ def open_store(invocation: Invocation) -> Iterator[KeyStore]:
     home.prepare()
     try:
         database = open_database(config.database, home.database, patience_seconds=PATIENCE_SECONDS, on_repeat=tell)
-        store = KeyStore(database, clock=utc_now, randbytes=secrets.token_bytes)
         try:
-            yield store
+            yield database
         finally:
-            store.close()
+            database.close()
     except StoreError as error:
         raise explain(error) from error
 

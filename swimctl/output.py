@@ -33,6 +33,8 @@ class Column:
     """A Rich style for terminals: ``bold``, ``cyan``, ``dim``."""
     show: Callable[[Any], str] = cell
     """The value as text."""
+    is_flexible: bool = False
+    """It gives way first when the terminal is too narrow for all."""
     min_width: int = 0
     """Terminals narrower than this leave the column out; pipes and JSON always have it."""
     styles: Mapping[str, str] | None = None

@@ -18,6 +18,8 @@ ASK_SECONDS = 0.2
 SILENCE_SECONDS = 1.0
 """A server that does not tell has sent its history when nothing has come for so long."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 3.0
+LONGEST_LOCAL_RETRY_SECONDS = 0.4
+"""Looking whether a daemon of this machine is there costs nothing."""
 ALIVE_SECONDS = 90.0
 """Heartbeats come every 30 seconds; after so long without a word the connection is dead."""
 
@@ -33,11 +35,13 @@ class EventStream:
         open_session: Callable[[], Session],
         wanted: Wanted,
         *,
+        longest_retry_seconds: float = LONGEST_RETRY_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.wanted = wanted
         self._open_session = open_session
+        self._longest_retry_seconds = longest_retry_seconds
         self._monotonic = monotonic
         self._sleep = sleep
         self._session: Session | None = None
@@ -112,7 +116,7 @@ class EventStream:
             if isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached):
                 raise
             self._retry_at = self._monotonic() + self._retry_seconds
-            self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+            self._retry_seconds = min(2 * self._retry_seconds, self._longest_retry_seconds)
 
     def _connect(self) -> None:
         message = self.wanted.to_wire(self._resume_from)

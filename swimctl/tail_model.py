@@ -109,6 +109,8 @@ class TailModel:
             self.rows.append(Note(f"— {reconnected(item.recovered)} —", "bold yellow"))
 
     def _take_answer(self, result: Any) -> None:
+        if isinstance(result, dict) and isinstance(result.get("url"), str):
+            self.title = clean(result["url"])
         connections = result.get("connections") if isinstance(result, dict) else None
         total = connections.get("total") if isinstance(connections, dict) else None
         self.clients = total if isinstance(total, int) else self.clients

@@ -81,11 +81,12 @@ def size(number: float | None) -> str:
     raise AssertionError("the last unit returns")
 
 
-def rate(per_second: float | None) -> str:
-    """``0``, ``0.3/s``, ``12/s``, ``1,234/s``."""
+def rate(per_second: float | None, noun: str = "") -> str:
+    """``0/s``, ``0.3/s``, ``1,234 events/s``."""
     if per_second is None:
         return NOTHING
-    return f"{per_second:.1f}/s" if 0 < per_second < 10 else f"{per_second:,.0f}/s"
+    number = f"{per_second:.1f}" if 0 < per_second < 10 else f"{per_second:,.0f}"
+    return f"{number} {noun}/s" if noun else f"{number}/s"
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:

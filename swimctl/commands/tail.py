@@ -65,14 +65,15 @@ def tail(
       SWIM_API_KEY=swim_dev_… swimctl tail --url wss://swim.example.org/api/swim/v1/ws
     """
     from swimctl.live import ending_signals
-    from swimctl.stream import EventStream
+    from swimctl.stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
     filters = read_filters(airport, artcc, callsign, fir, bbox)
     wanted = read_wanted(channels, filters, since=since, after=after, last=last, has_end=no_follow)
     open_session = _opener(invocation, url)
-    stream = EventStream(open_session, wanted)
+    retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if url is None else LONGEST_RETRY_SECONDS
+    stream = EventStream(open_session, wanted, longest_retry_seconds=retry_seconds)
     with ending_signals():
         stream.open()
         try:

@@ -13,6 +13,11 @@ LONGEST_TEXT = 200
 TRANSITION_FT = 18_000
 """From here on heights are flight levels."""
 
+POSITION_FIELDS = (
+    "latitude", "longitude", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc",
+    "current_fir",
+)  # fmt: skip
+
 STYLES: Mapping[str, str] = MappingProxyType(
     {
         "flight.departed": "green",
@@ -113,8 +118,10 @@ def _created(data: Mapping[str, Any]) -> str:
 
 def _updated(data: Mapping[str, Any]) -> str:
     changed = data.get("changed")
-    names = ", ".join(_text(name) for name in changed) if isinstance(changed, list) else ""
-    return _join(f"changed {names}" if names else "changed", _place(data))
+    names = [_text(name) for name in changed] if isinstance(changed, list) else []
+    plan = [name for name in names if name not in POSITION_FIELDS]
+    first = "connected" if len(plan) < len(names) else ""  # a prefile has no position until its pilot is there
+    return _join(first, f"changed {', '.join(plan)}" if plan else "" if first else "changed", _place(data))
 
 
 def _departed(data: Mapping[str, Any]) -> str:

@@ -36,24 +36,21 @@ def status(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | N
 
 
 def status_lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The same as stable pairs for scripts."""
-    connections, history = document.get("connections") or {}, document.get("history") or {}
-    pairs = [
-        (name, cell(document.get(name)))
-        for name in (
-            "pid", "version", "fingerprint", "url", "home", "started_at", "uptime_seconds", "events_published",
-            "events_per_second", "deliveries", "deliveries_per_second", "loop_lag_ms", "memory_bytes",
-        )
-    ]  # fmt: skip
-    pairs.append(("connections", cell(connections.get("total"))))
-    for name, tier in (connections.get("by_tier") or {}).items():
-        pairs.append((f"connections.{name}", f"{tier['current']}/{tier['limit']}"))
-    pairs += [
-        (f"history.{name}", cell(history.get(name))) for name in ("oldest_id", "newest_id", "events", "size_bytes")
-    ]
-    for source in document.get("sources") or []:
-        age = source.get("last_event_age_seconds")
-        pairs.append((f"source.{source['name']}", f"{source['state']} {source.get('events', 0)} {cell(age)}"))
+    """The same as stable pairs for scripts: nested values by their dotted names, sources by their names."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in document.items():
+        if name == "connections" and isinstance(value, Mapping):
+            pairs.append(("connections", cell(value.get("total"))))
+            for tier, one in (value.get("by_tier") or {}).items():
+                pairs.append((f"connections.{tier}", f"{one['current']}/{one['limit']}"))
+        elif name == "sources" and isinstance(value, list):
+            for source in value:
+                age = cell(source.get("last_event_age_seconds"))
+                pairs.append((f"source.{source['name']}", f"{source['state']} {source.get('events', 0)} {age}"))
+        elif isinstance(value, Mapping):
+            pairs += [(f"{name}.{key}", cell(item)) for key, item in value.items()]
+        else:
+            pairs.append((name, cell(value)))
     return pairs
 
 
@@ -68,13 +65,14 @@ def _facts(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | N
         ("events", _flow(document, "events_published", "events_per_second", "published")),
         ("deliveries", _flow(document, "deliveries", "deliveries_per_second", "sent to clients")),
         ("history", _history(document.get("history") or {}, now)),
-        ("process", f"{size(document.get('memory_bytes'))} of memory, loop lag {cell(document.get('loop_lag_ms'))} ms"),
+        ("process", f"{size(document.get('memory_bytes'))} of memory, loop lag {_lag(document.get('loop_lag_ms'))}"),
     ]
     if slow.get("lagging") or slow.get("closed"):
         facts.append(("slow", f"{slow.get('lagging', 0)} lagging now, {slow.get('closed', 0)} closed since the start"))
     if refused:
         facts.append(("refused", ", ".join(f"{number} {reason}" for reason, number in sorted(refused.items()))))
-    trouble = (document.get("keys") or {}).get("recheck_error")
+    keys = document.get("keys") or {}
+    trouble = keys.get("problem") or keys.get("recheck_error")
     if trouble:
         facts.append(("keys", Text(clean(f"can't be checked just now: {trouble}"), style="red")))
     return facts
@@ -101,6 +99,13 @@ def _history(history: Mapping[str, Any], now: datetime) -> str:
     except ValueError:
         reach = "?"
     return f"{count(history.get('events'))} events, {reach} back, {size(history.get('size_bytes'))}"
+
+
+def _lag(lag: Any) -> str:
+    """How late the loop runs: one number, or several by name."""
+    if isinstance(lag, Mapping):
+        return ", ".join(f"{name} {cell(value)} ms" for name, value in lag.items())
+    return f"{cell(lag)} ms"
 
 
 def _tiers(document: Mapping[str, Any]) -> Table:

@@ -18,7 +18,13 @@ def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table
     """Lay out rows under headings; a column that is too narrow cuts its text with an ellipsis, it never wraps."""
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
-        grid.add_column(column.heading, justify=column.justify, style=column.style, no_wrap=True, overflow="ellipsis")
+        grid.add_column(
+            column.heading,
+            justify=column.justify,
+            style=column.style,
+            no_wrap=not column.is_flexible,  # Rich narrows columns that may wrap before the others; cells don't wrap
+            overflow="ellipsis",
+        )
     for row in rows:
         grid.add_row(*(_cell(column, row.get(column.name)) for column in columns))
     return grid
@@ -26,7 +32,7 @@ def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table
 
 def _cell(column: Column, value: Any) -> Text:
     text = clean(column.show(value))
-    return Text(text, style=(column.styles or {}).get(text, ""))
+    return Text(text, style=(column.styles or {}).get(text, ""), no_wrap=True, overflow="ellipsis")
 
 
 def details(pairs: Sequence[tuple[str, Any]]) -> Table:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from swimctl.render.happening import Happening
@@ -20,6 +19,7 @@ STATES = {
     "live": ("● live", "green"),
     "lost": ("○ reconnecting", "bold red"),
 }
+HEADINGS = ("UTC", "EVENT", "CALLSIGN", "FROM → TO", "WHAT HAPPENED", "ID")
 CLOCK_WIDTH, TYPE_WIDTH, CALLSIGN_WIDTH, ROUTE_WIDTH, ID_WIDTH = 8, 12, 8, 13, 19
 
 
@@ -42,7 +42,7 @@ def header(model: TailModel, width: int, now: float, elapsed: float) -> list[Tex
     if model.wanted:
         first.append(f"  {model.wanted}", style="dim")
     per_second, positions = model.rates(now)
-    flow = [f"{rate(per_second)} events", f"{rate(positions)} positions", f"{count(model.positions)} positions so far"]
+    flow = [f"{rate(per_second, 'events')}", f"{rate(positions, 'positions')}", f"{count(model.positions)} in all"]
     if model.clients is not None:
         flow.append(f"{model.clients} client{'' if model.clients == 1 else 's'}")
     flow.append(f"for {duration(elapsed)}")
@@ -67,38 +67,46 @@ def _totals(model: TailModel) -> Text:
     return text
 
 
-def events(model: TailModel, width: int, room: int) -> Table:
+def events(model: TailModel, width: int, room: int) -> Group:
     """The newest ``room`` lines, oldest first, in the columns that the width has room for."""
-    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold", width=width)
-    grid.add_column("UTC", width=CLOCK_WIDTH, no_wrap=True)
-    grid.add_column("EVENT", width=TYPE_WIDTH, no_wrap=True, overflow="ellipsis")
-    grid.add_column("CALLSIGN", width=CALLSIGN_WIDTH, no_wrap=True, overflow="ellipsis")
-    grid.add_column("FROM → TO", width=ROUTE_WIDTH, no_wrap=True, overflow="ellipsis")
-    grid.add_column("WHAT HAPPENED", ratio=1, no_wrap=True, overflow="ellipsis")
-    has_id = width >= ID_FROM_WIDTH
-    if has_id:
-        grid.add_column("ID", width=ID_WIDTH, no_wrap=True, style="dim")
+    columns = _columns(width)
+    lines = [_row([(heading, "bold") for heading in HEADINGS], columns)]
     for row in list(model.rows)[-room:]:
-        cells = _note_cells(row) if isinstance(row, Note) else _cells(row)
-        grid.add_row(*(cells if has_id else cells[:-1]))
+        if isinstance(row, Note):
+            lines.append(_cut(Text(row.text, style=row.style), width))
+        else:
+            lines.append(_happening(row, columns))
     if not model.rows:
-        grid.add_row("", "", "", "", Text("waiting for the first event …", style="dim"), *([""] if has_id else []))
-    return grid
+        lines.append(_cut(Text("waiting for the first event …", style="dim"), width))
+    return Group(*lines)
 
 
-def _cells(row: Happening) -> list[Text]:
-    return [
-        Text(row.clock, style="dim"),
-        Text(row.short_type, style=row.style),
-        Text(row.callsign, style="bold" if row.style != "dim" else "dim"),
-        Text(row.route, style=row.style if row.style == "dim" else ""),
-        Text(row.text, style=row.style if row.style == "dim" else ""),
-        Text(row.id),
-    ]
+def _columns(width: int) -> list[int]:
+    """The widths of the columns; what happened gets what is left, the id only where there is plenty."""
+    fixed = [CLOCK_WIDTH, TYPE_WIDTH, CALLSIGN_WIDTH, ROUTE_WIDTH]
+    id_width = ID_WIDTH if width >= ID_FROM_WIDTH else 0
+    rest = width - sum(fixed) - len(fixed) - (id_width + 1 if id_width else 0)
+    return [*fixed, max(0, rest), id_width]
 
 
-def _note_cells(note: Note) -> list[Text]:
-    return [Text(), Text(), Text(), Text(), Text(note.text, style=note.style), Text()]
+def _happening(row: Happening, columns: list[int]) -> Text:
+    quiet = row.style if row.style == "dim" else ""
+    cells = [
+        (row.clock, "dim"), (row.short_type, row.style), (row.callsign, quiet or "bold"), (row.route, quiet),
+        (row.text, quiet), (row.id, "dim"),
+    ]  # fmt: skip
+    return _row(cells, columns)
+
+
+def _row(cells: Sequence[tuple[str, str]], columns: list[int]) -> Text:
+    line = Text(no_wrap=True)
+    for (text, style), width in zip(cells, columns, strict=True):
+        if width:
+            cell = Text(text, style=style)
+            cell.truncate(width, overflow="ellipsis", pad=True)
+            line.append_text(cell).append(" ")
+    line.rstrip()
+    return line
 
 
 def _cut(text: Text, width: int) -> Text:

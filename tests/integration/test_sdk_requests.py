@@ -130,7 +130,7 @@ async def test_one_refused_channel_does_not_spoil_the_others(server: ScriptedSer
     listener.client.subscribe(["tmi.*"])
     refused = listener.client.subscribe(["flihgt.departed"])
     async with run(listener.client):
-        with pytest.raises(RequestRefused, match="INVALID_CHANNEL: no such channel: flihgt.departed"):
+        with pytest.raises(RequestRefused, match=r"INVALID_CHANNEL: no such channel: flihgt\.departed"):
             await refused
         await until(lambda: "tmi.*" in server.connections[0].channels)
         await listener.client.status()

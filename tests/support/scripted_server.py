@@ -116,6 +116,7 @@ class ScriptedServer:
             ping_interval=None,
             close_timeout=1,
             max_queue=None,
+            compression=None,
         )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
         self.url = f"ws://127.0.0.1:{self.port}/api/swim/v1/ws"

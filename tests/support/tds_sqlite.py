@@ -113,6 +113,10 @@ class SqliteStatements:
             database = sqlite3.connect(self.path, isolation_level=None, timeout=5, check_same_thread=False)
             database.create_function("schema_name", 0, lambda: "dbo")
             database.create_function("SERVERPROPERTY", 1, lambda name: "16.0.1000.6")
+            database.execute("ATTACH ':memory:' AS sys")
+            database.execute("CREATE TABLE sys.schemas (schema_id INT, name NVARCHAR(128))")
+            database.execute("CREATE TABLE sys.objects (schema_id INT, name NVARCHAR(128), type NVARCHAR(2))")
+            database.execute("INSERT INTO sys.schemas VALUES (1, 'dbo')")
             connection.state["database"] = database
         return database
 
@@ -120,6 +124,8 @@ class SqliteStatements:
         if _IGNORED.match(sql):
             return wire.done()
         database, statement = self._database(connection), rewrite(sql)
+        if "sys.objects" in sql:
+            _list_objects(database)
         is_reading = statement.lstrip().upper().startswith("SELECT")
         try:
             if connection.state.get("in_transaction") and not is_reading and not database.in_transaction:
@@ -170,6 +176,12 @@ def _kind(declared: str, values: list[Any]) -> wire.Kind:
     if isinstance(value, int):
         return "int" if abs(value) < 2**31 else "big"
     return "float" if isinstance(value, float) else "binary" if isinstance(value, bytes) else "text"
+
+
+def _list_objects(database: sqlite3.Connection) -> None:
+    """Fill the catalogue that SQLAlchemy asks whether a table exists."""
+    database.execute("DELETE FROM sys.objects")
+    database.execute("INSERT INTO sys.objects SELECT 1, name, 'U' FROM main.sqlite_master WHERE type = 'table'")
 
 
 def _error(error: sqlite3.Error, statement: str) -> Error:

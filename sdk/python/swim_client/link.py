@@ -9,6 +9,7 @@ from typing import Optional
 
 from websockets.asyncio.client import ClientConnection
 
+from swim_client.answer import Answer
 from swim_client.backoff import Backoff
 from swim_client.closing import NORMAL, Ending
 from swim_client.commands import Command, Commands
@@ -28,7 +29,14 @@ class Link:
     """Keeps one client connected. Made and run inside the network's loop; any thread may ``send`` and ``stop``."""
 
     def __init__(
-        self, opener: Opener, *, inbox: Inbox, progress: Progress, subscriptions: Subscriptions, settings: Settings
+        self,
+        opener: Opener,
+        *,
+        inbox: Inbox,
+        progress: Progress,
+        subscriptions: Subscriptions,
+        settings: Settings,
+        closed: Answer,
     ) -> None:
         self.session: Optional[Session] = None
         """The connection at hand."""
@@ -40,6 +48,7 @@ class Link:
         self._progress = progress
         self._subscriptions = subscriptions
         self._settings = settings
+        self._closed = closed
         self._backoff = Backoff(settings.reconnect_interval, settings.max_reconnect_interval)
         self._lost_at: Optional[float] = None
         self._loop = asyncio.get_running_loop()
@@ -81,6 +90,7 @@ class Link:
             self.session = None
             self.commands.close(error if isinstance(error, SwimError) else ClientStopped())
             self._inbox.end(error)
+            self._closed.resolve(None)
 
     async def _stay_connected(self) -> None:
         while True:

@@ -75,6 +75,7 @@ class Running:
             progress=self._progress,
             subscriptions=self._subscriptions,
             settings=self._settings,
+            closed=self._closed,
         )
 
     async def run(self) -> None:
@@ -95,7 +96,7 @@ class Running:
         self._link.send(command)
 
     def stop(self) -> Answer:
-        """Close for good. The answer means: closed."""
+        """Close for good. The answer means: the connection is closed; a handler that runs still may finish."""
         self._dispatcher.is_stopping = True
         if self._link is not None:
             self._link.stop()

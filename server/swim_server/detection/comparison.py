@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ from swim_server.detection.footing import judge
 from swim_server.detection.identity import flight_key, flight_uid
 from swim_server.detection.motion import is_jump, with_vertical_rate
 from swim_server.detection.reading import is_same_plan, read_plan, read_report
-from swim_server.detection.regions import Regions
+from swim_server.detection.regions import Place, Regions
 from swim_server.detection.report_clock import ReportClock
 from swim_server.detection.stage import NO_PLAN, STAGE_VERSION, Flight, Plan, Report, Stage
 from swim_server.protocol.events import NewEvent
@@ -39,7 +39,8 @@ class Comparison:
         self._with_positions = with_positions
         self._clock = ReportClock(snapshot.update_ms)
         self._prefiles = self._credible_prefiles()
-        self._findings = Findings(f"{stage.scope}{stage.born_ms}", snapshot.update_ms, regions)
+        located = regions.around(_places(snapshot.pilots))
+        self._findings = Findings(f"{stage.scope}{stage.born_ms}", snapshot.update_ms, located)
         self._flights: dict[str, Flight] = {}
         self._gone = dict(stage.gone)
         self._gone_ms = dict(stage.gone_ms)
@@ -223,6 +224,12 @@ class Comparison:
             return flight
         self._findings.position(flight, report)
         return msgspec.structs.replace(flight, announced=report)
+
+
+def _places(pilots: Sequence[FeedPilot]) -> Iterator[Place]:
+    for pilot in pilots:
+        if pilot.latitude is not None and pilot.longitude is not None:
+            yield pilot.latitude, pilot.longitude
 
 
 def _plan_now(flight: Flight, sent: FeedPlan | None) -> tuple[Plan, int]:

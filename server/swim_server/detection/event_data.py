@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swim_server.detection.regions import Regions
+from swim_server.detection.regions import UNKNOWN, Regions
 from swim_server.detection.stage import Flight, Plan, Report
 from swim_server.protocol.timestamps import format_ms
 
@@ -26,6 +26,7 @@ def moment_data(flight: Flight, regions: Regions, **times_ms: int) -> dict[str, 
 
 def position_data(flight: Flight, report: Report, regions: Regions) -> dict[str, Any]:
     """Build one element of ``flight.positions``."""
+    region = regions.locate(report.latitude, report.longitude)
     return {
         "callsign": flight.callsign,
         "flight_uid": flight.uid,
@@ -35,7 +36,8 @@ def position_data(flight: Flight, report: Report, regions: Regions) -> dict[str,
         "groundspeed_kts": report.groundspeed_kts,
         "heading_deg": report.heading_deg,
         "vertical_rate_fpm": report.vertical_rate_fpm,
-        "current_artcc": regions.locate(report.latitude, report.longitude).artcc,
+        "current_artcc": region.artcc,
+        "current_fir": region.fir,
         "dep": flight.plan.dep,
         "arr": flight.plan.arr,
     }
@@ -64,5 +66,5 @@ def _where(flight: Flight, regions: Regions) -> dict[str, Any]:
     """The last known position; all null for a prefile."""
     report = flight.report
     where: dict[str, Any] = {name: None if report is None else getattr(report, name) for name in POSITION_FIELDS}
-    where["current_artcc"] = None if report is None else regions.locate(report.latitude, report.longitude).artcc
-    return where
+    region = UNKNOWN if report is None else regions.locate(report.latitude, report.longitude)
+    return {**where, "current_artcc": region.artcc, "current_fir": region.fir}

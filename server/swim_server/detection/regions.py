@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -19,8 +20,15 @@ class Region(msgspec.Struct, frozen=True):
 UNKNOWN = Region()
 
 
+Place = tuple[float, float]
+"""Latitude, longitude."""
+
+
 class Regions(Protocol):
     """Finds the region of a place. Called for each position announced, so it has to be quick; must not raise."""
+
+    def around(self, places: Iterable[Place]) -> Regions:
+        """Look up at once the places that will be asked for soon; the answer knows all others, too."""
 
     def locate(self, latitude: float, longitude: float) -> Region:
         """Tell the region of a place; ``UNKNOWN`` where no boundary holds it."""
@@ -28,6 +36,10 @@ class Regions(Protocol):
 
 class NoRegions:
     """Knows no boundaries: every place is of an unknown region."""
+
+    def around(self, places: Iterable[Place]) -> Regions:
+        """Tell nothing about all of them."""
+        return self
 
     def locate(self, latitude: float, longitude: float) -> Region:
         """Tell that nothing is known."""

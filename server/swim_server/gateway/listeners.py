@@ -9,8 +9,12 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 BACKLOG = 4096
+FREE_PORT_TRIES = 10
+NO_SUCH_ADDRESS = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""What binding one of several addresses of a name fails with where this machine has no IPv6, or no IPv4."""
 
 
 class CannotListen(Exception):
@@ -55,12 +59,15 @@ class Listeners:
 
     async def listen_locally(self, path: Path) -> None:
         """Bind the control socket, readable by its owner alone; replaces one that a killed daemon left, in one step."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = path.with_name(f".{os.getpid()}")  # no longer than the name: a socket's path has a limit
         temporary.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
         try:
             listener.bind(str(temporary))
+        except OSError:
+            listener.close()
+            raise
         finally:
             os.umask(mask)
         self._servers.append(await asyncio.get_running_loop().create_unix_server(self._local, sock=listener))
@@ -80,26 +87,44 @@ class Listeners:
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:
+    """Bind every address of the host, to one port. One that this machine can't have is left out if another can."""
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise CannotListen(host, port, getattr(error, "strerror", None) or str(error)) from None
+    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    for _ in range(FREE_PORT_TRIES):
+        sockets, errors = _bind_each(addresses)
+        serious = [error for error in errors if not sockets or error.errno not in NO_SUCH_ADDRESS]
+        if not serious:
+            return sockets
+        for listener in sockets:
+            listener.close()
+        if port or serious[0].errno != errno.EADDRINUSE:
+            break  # else the free port of the first address was taken on another one: look for a freer one
+    error = serious[0]
+    raise CannotListen(host, port, error.strerror or str(error), is_taken=error.errno == errno.EADDRINUSE)
+
+
+def _bind_each(addresses: list[tuple[socket.AddressFamily, Any]]) -> tuple[list[socket.socket], list[OSError]]:
     sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, found_address in dict.fromkeys(found):
-            address = found_address
-            listener = socket.socket(family, kind, protocol)
-            sockets.append(listener)
+    errors: list[OSError] = []
+    for family, address in addresses:
+        port = address[1] or (sockets[0].getsockname()[1] if sockets else 0)
+        try:
+            listener = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            errors.append(error)
+            continue
+        try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if port == 0 and len(sockets) > 1:
-                address = (address[0], sockets[0].getsockname()[1], *address[2:])
-            listener.bind(address)
+            listener.bind((address[0], port, *address[2:]))
+            listener.listen(BACKLOG)  # only now it is known whether somebody else listens there
             listener.setblocking(False)
-    except OSError as error:
-        for listener in sockets:
+            sockets.append(listener)
+        except OSError as error:
             listener.close()
-        is_taken = error.errno == errno.EADDRINUSE
-        raise CannotListen(host, port, error.strerror or str(error), is_taken=is_taken) from None
-    return sockets
+            errors.append(error)
+    return sockets, errors

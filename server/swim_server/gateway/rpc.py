@@ -10,6 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     from swim_server.streaming.connection import Connection
 
+PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
@@ -35,6 +36,12 @@ class RpcError(Exception):
         return self.message
 
 
+class _Envelope(msgspec.Struct):
+    """What makes a message a request. Everything else in it is passed over unread."""
+
+    jsonrpc: Any = msgspec.UNSET
+
+
 class Rpc:
     """The methods there are. The daemon fills it; each takes the params as a mapping and answers JSON values."""
 
@@ -43,35 +50,50 @@ class Rpc:
         self._on_failure = on_failure
 
     def is_request(self, payload: bytes) -> bool:
-        """Tell a request from a message of the wire protocol."""
-        return b'"jsonrpc"' in payload[:256] or b'"jsonrpc"' in payload[-64:]
+        """Tell a request from a message of the wire protocol. What can't be read is one where it speaks of JSON-RPC."""
+        if b'"jsonrpc"' not in payload:
+            return False
+        try:
+            return msgspec.json.decode(payload, type=_Envelope).jsonrpc is not msgspec.UNSET
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return True
 
     async def answer(self, connection: Connection, payload: bytes) -> None:
-        """Perform one request and answer it on the same connection."""
-        identifier: Any = None
+        """Perform one request and answer it on the same connection; a notification, which has no id, isn't answered."""
+        request: dict[str, Any] = {"id": None}
         try:
             request = _read(payload)
-            identifier = request.get("id")
-            method = self.methods.get(request["method"])
-            if method is None:
-                raise RpcError(METHOD_NOT_FOUND, f"no such method: {request['method'][:80]}")
-            params = request.get("params", {})
-            if not isinstance(params, dict):
-                raise RpcError(INVALID_PARAMS, "params must be an object")
-            reply: dict[str, Any] = {"result": await method(params)}
+            reply = _encoder.encode({"jsonrpc": "2.0", "id": request.get("id"), "result": await self._perform(request)})
         except RpcError as error:
-            reply = {"error": {"code": error.code, "message": error.message, "data": error.data}}
+            reply = _failed(request, error)
         except Exception as error:  # noqa: BLE001  # a bug in one method must not take the control socket down
             self._on_failure(error)
-            reply = {"error": {"code": INTERNAL_ERROR, "message": f"internal error: {type(error).__name__}"}}
-        connection.answer(_encoder.encode({"jsonrpc": "2.0", "id": identifier, **reply}))
+            reply = _failed(request, RpcError(INTERNAL_ERROR, f"internal error: {type(error).__name__}"))
+        if "id" in request:
+            connection.answer(reply)
+
+    async def _perform(self, request: Mapping[str, Any]) -> Any:
+        name, params = request.get("method"), request.get("params", {})
+        if not isinstance(name, str):
+            raise RpcError(INVALID_REQUEST, "a request is an object with a method")
+        method = self.methods.get(name)
+        if method is None:
+            raise RpcError(METHOD_NOT_FOUND, f"no such method: {name[:80]}")
+        if not isinstance(params, dict):
+            raise RpcError(INVALID_PARAMS, "params must be an object")
+        return await method(params)
+
+
+def _failed(request: Mapping[str, Any], error: RpcError) -> bytes:
+    told = {"code": error.code, "message": error.message, "data": error.data}
+    return _encoder.encode({"jsonrpc": "2.0", "id": request.get("id"), "error": told})
 
 
 def _read(payload: bytes) -> dict[str, Any]:
     try:
         request = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise RpcError(INVALID_REQUEST, "not JSON") from None
-    if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RpcError(PARSE_ERROR, "not JSON") from None
+    if not isinstance(request, dict):
         raise RpcError(INVALID_REQUEST, "a request is an object with a method")
     return request

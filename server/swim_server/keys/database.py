@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from swim_server.keys.errors import OutcomeUnknown, StoreError, StoreUnavailable
+from swim_server.keys.errors import OutcomeUnknown, StoreError, StoreMisconfigured, StoreUnavailable
 
 T = TypeVar("T")
 ONLY_READS = "swim_only_reads"
@@ -42,7 +42,7 @@ class Database:
         return self._with_repeats(lambda: self._read_once(work))
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in a transaction of its own, committed when it returns. Raises StoreError, IntegrityError.
+        """Run ``work`` in a transaction of its own, committed when it returns. Raises StoreError.
 
         ``work`` may run more than once: what fails before the commit has left nothing behind and can be repeated. A
         commit that fails is not: OutcomeUnknown.
@@ -73,8 +73,8 @@ class Database:
                     is_committing = True
                     transaction.commit()
                 return result
-        except IntegrityError:
-            raise
+        except IntegrityError as error:
+            raise StoreMisconfigured("the key database refuses a row", _without_values(str(error.orig))) from error
         except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
             fault = self._translated(error, was_used)
             if is_committing and isinstance(fault, StoreUnavailable):
@@ -98,6 +98,11 @@ class Database:
                     raise
                 break
         return attempt() if self._repeat is None else self._repeat(attempt)
+
+
+def _without_values(text: str) -> str:
+    """What a server says of a refused row, without the values that SQL Server adds."""
+    return text.partition(" The duplicate key value is")[0][:300]
 
 
 def _mark_used(connection: Connection) -> bool:

@@ -77,7 +77,7 @@ def odbc_string(url: URL, config: DatabaseConfig, pyodbc: ModuleType) -> str:
     odbc = config.odbc or _query_value(url, "odbc_connect")
     username, password = config.username or url.username, read_password(config) or url.password
     if odbc is None:
-        odbc = _string_of(url.set(username=None, password=None), pyodbc)
+        odbc = _string_of(url, pyodbc)
     uses_token = config.authentication == "managed-identity"
     if uses_token and (username or password or _CREDENTIALS.search(odbc)):
         raise StoreMisconfigured("in [database]: credentials stand beside a managed identity", "remove one of them")
@@ -98,7 +98,8 @@ def with_credentials(odbc: str, username: str | None, password: str | None) -> s
 
 
 def _string_of(url: URL, pyodbc: ModuleType) -> str:
-    """The connection string that SQLAlchemy makes of a URL without credentials."""
+    """The connection string that SQLAlchemy makes of a URL, without the URL's credentials."""
+    url = URL.create(url.drivername, host=url.host, port=url.port, database=url.database, query=url.query)
     if not {"driver", "dsn"} & {name.lower() for name in url.query}:
         driver = choose_driver(pyodbc.drivers())
         url = url.update_query_dict({"driver": driver} | ({"TDS_Version": "7.4"} if driver == "FreeTDS" else {}))

@@ -28,7 +28,7 @@ RESTRICTIONS = ("ip_whitelist", "allowed_sources")
 def insert_key(
     connection: Connection, schema: Schema, new_key: NewKey, stored: str, now: datetime, **more: Any
 ) -> KeyRecord:
-    """Insert a key, given as its digest or in plain, and read it back. Raises SchemaMissing, IntegrityError."""
+    """Insert a key, given as its digest or in plain, and read it back. Raises SchemaMissing."""
     for column in RESTRICTIONS:
         if getattr(new_key, column) and column not in schema.key_columns:
             raise SchemaMissing(api_keys.name, [column])

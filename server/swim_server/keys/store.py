@@ -173,7 +173,7 @@ class KeyStore:
         return self.change(work)
 
     def change(self, work: Callable[[Connection, Schema], T]) -> T:
-        """Run ``work`` in a transaction. Raises StoreError, IntegrityError."""
+        """Run ``work`` in a transaction. Raises StoreError."""
         schema = self.schema()
         with self._schema_watched():
             return self.database.write(lambda connection: work(connection, schema))

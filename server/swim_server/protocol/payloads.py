@@ -39,7 +39,9 @@ class Flight(msgspec.Struct, kw_only=True):
     heading_deg: Heading | None = None
     """Degrees true, 0 to 359."""
     current_artcc: str | None = None
-    """The centre whose airspace it is in."""
+    """The centre whose airspace it is in: ``ZNY``; outside the United States its FIR."""
+    current_fir: str | None = None
+    """The FIR that it is in: ``KZNY``."""
 
 
 class FlightCreated(Flight, kw_only=True):

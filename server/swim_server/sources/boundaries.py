@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from swim_server.detection.regions import UNKNOWN, NoRegions, Region, Regions
+from swim_server.detection.regions import UNKNOWN, NoRegions, Place, Region, Regions
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -24,9 +24,6 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 HALF_TURN, FULL_TURN = 180.0, 360.0
 OUTSIDE_K = {"PAZA": "ZAN", "PHZH": "ZHN", "PGZU": "ZUA", "TJZS": "ZSU"}
 """Centres of the United States whose FIR code isn't K and the centre's code."""
-
-Place = tuple[float, float]
-"""Latitude, longitude."""
 
 
 class InvalidBoundaries(ValueError):
@@ -119,6 +116,10 @@ class LocatedRegions:
         self._boundaries = boundaries
         self._located = located
 
+    def around(self, places: Iterable[Place]) -> Regions:
+        """Look other places up."""
+        return self._boundaries.around(places)
+
     def locate(self, latitude: float, longitude: float) -> Region:
         """Tell the region of a place."""
         region = self._located.get((latitude, longitude))
@@ -138,10 +139,17 @@ class BoundariesFile:
 
     def around(self, places: Iterable[Place]) -> Regions:
         """The regions of these places and any other; unknown ones where there is no usable file."""
+        return self._loaded().around(places)
+
+    def locate(self, latitude: float, longitude: float) -> Region:
+        """Tell the region of a place."""
+        return self._loaded().locate(latitude, longitude)
+
+    def _loaded(self) -> Regions:
         with self._lock:
             if not self._has_tried:
                 self._try()
-        return NoRegions() if self._boundaries is None else self._boundaries.around(places)
+        return NoRegions() if self._boundaries is None else self._boundaries
 
     def _try(self) -> None:
         self._has_tried = True

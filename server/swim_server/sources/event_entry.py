@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
@@ -21,8 +21,13 @@ EARLIEST_MS = 946_684_800_000
 """2000-01-01: an earlier time is no time but a zero that somebody formatted."""
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999."""
+RECENT_SECONDS = 10.0
+"""An entry without a time of its own that comes again sooner is a writer's older copy, not another event."""
+RECENT_ENTRIES = 200_000
 _MILLISECONDS_FROM = 100_000_000_000
 """A number from here on counts milliseconds, one below counts seconds."""
+
+_encoder = msgspec.json.Encoder(order="sorted")
 
 
 class InvalidEntry(ValueError):
@@ -40,15 +45,48 @@ class Batch(msgspec.Struct):
     rejected: list[Unreadable]
 
 
+class RecentNames:
+    """Remembers for a while under which name entries without a time of their own were published.
+
+    Two of them that are equal are told apart by the files they came in, unless the later one is so close that it
+    must be a writer's older copy.
+    """
+
+    def __init__(self, window_seconds: float = RECENT_SECONDS, limit: int = RECENT_ENTRIES) -> None:
+        self._window_seconds = window_seconds
+        self._limit = limit
+        self._names: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        """Name and last moment by content; the longest unseen first."""
+
+    def name(self, content: str, file: str, now: float) -> str:
+        """The name for an entry with this content found in ``file`` at ``now`` (monotonic seconds)."""
+        name, seen_at = self._names.pop(content, ("", now))
+        if not name or now - seen_at > self._window_seconds:
+            name = f"{content}@{file}"
+        self._names[content] = name, now
+        return name
+
+    def forget(self, now: float) -> None:
+        """Let go of what was not seen lately. Between two files, never within one."""
+        while self._names:
+            content, (_, seen_at) = next(iter(self._names.items()))
+            if now - seen_at <= self._window_seconds and len(self._names) <= self._limit:
+                return
+            del self._names[content]
+
+
 class EntryReader:
-    """Reads one file from its beginning. The same content gives the same events with the same event ids.
+    """Reads one file from its beginning. The same content in the same file gives the same events and event ids.
 
     Of entries that are equal the first has ordinal 0, the next 1: so all of them are published, and none again
     when the file, or a writer's older copy of it, is read another time.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, file: str, recent: RecentNames, now: float) -> None:
         self._catalogue = catalogue
+        self._file = file
+        self._recent = recent
+        self._now = now
         self._scanner = ObjectScanner()
         self._seen: Counter[str] = Counter()
 
@@ -74,10 +112,13 @@ class EntryReader:
 
     def _event(self, entry: dict[str, Any]) -> NewEvent:
         event = read_entry(entry, self._catalogue)
-        name = digest(entry)
-        ordinal = self._seen[name]
-        self._seen[name] = ordinal + 1
-        return msgspec.structs.replace(event, event_id=f"{name}#{ordinal}")
+        content = digest(entry)
+        ordinal = self._seen[content]
+        self._seen[content] = ordinal + 1
+        name = f"{content}#{ordinal}"
+        if event.timestamp_ms is None:
+            name = self._recent.name(name, self._file, self._now)
+        return msgspec.structs.replace(event, event_id=name)
 
 
 def read_entry(entry: Mapping[str, Any], catalogue: Catalogue) -> NewEvent:
@@ -120,10 +161,14 @@ def read_time(value: object) -> int | None:
 def digest(entry: object) -> str:
     """Name an entry by its content, however a writer that read and wrote it again has formatted it."""
     try:
-        text = json.dumps(_canonical(entry), sort_keys=True, separators=(",", ":"))
-    except (RecursionError, ValueError) as error:
-        raise InvalidEntry("it nests too deeply") from error
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+        canonical = _canonical(entry)
+        try:
+            content = _encoder.encode(canonical)
+        except (ValueError, OverflowError):  # lone surrogates or huge numbers, in fields that nobody reads
+            content = json.dumps(canonical, sort_keys=True).encode()
+    except RecursionError:
+        raise InvalidEntry("it nests too deeply") from None
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def _canonical(value: Any) -> Any:

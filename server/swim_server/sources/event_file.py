@@ -14,7 +14,7 @@ from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
-from swim_server.sources.event_entry import Batch, EntryReader
+from swim_server.sources.event_entry import Batch, EntryReader, RecentNames
 from swim_server.sources.event_folder import EventFolder, Signature, is_being_written, read_chunks, signature
 from swim_server.sources.event_text import Unreadable
 from swim_server.sources.folder_watch import watch_folder
@@ -53,8 +53,9 @@ class _Taken:
 class EventFileSource:
     """Reads the file that the provider's processes write, as the wire protocol's last section describes them.
 
-    Each event is published under a name made of its content, so that one which a writer's older copy brings back
-    within a day, or which is read again after a crash, is not published again.
+    Each event is published under a name made of its content, its time and its place among equal ones: one that a
+    writer's older copy brings back, or that is read again after a crash, is not published again. An event without
+    a time is known by its file instead, and counts as brought back only within RECENT_SECONDS.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class EventFileSource:
         clock_ns: Callable[[], int] = time.time_ns,
         is_watching: bool = True,
     ) -> None:
-        self.status = SourceStatus(name=name, kind="file", details={"file": str(path), "rejected": 0, "taken": 0})
+        self.status = SourceStatus(name=name, kind="file", details=_details(path))
         self._folder = EventFolder(path.absolute(), clock_ns=clock_ns, pid=os.getpid())
         self._interval_seconds = interval_seconds
         self._catalogue = catalogue
@@ -77,6 +78,7 @@ class EventFileSource:
         self._monotonic = monotonic
         self._is_watching = is_watching
         self._taken: list[_Taken] = []
+        self._recent = RecentNames()
         self._wake = asyncio.Event()
         self._log = get_logger("sources").bind(source=name)
 
@@ -92,32 +94,38 @@ class EventFileSource:
 
     async def _look_for_ever(self, publish: Publish, door: _Door) -> None:
         while True:
-            delay = self._interval_seconds
             self._wake.clear()
             try:
                 await self._look(publish, door)
             except (BrokerUnavailable, OSError) as error:
                 self._tell_trouble(str(error))
-                delay = max(delay, RETRY_SECONDS)
+                await asyncio.sleep(max(self._interval_seconds, RETRY_SECONDS))
             else:
                 self._tell_well()
-            self.status.details["taken"] = len(self._taken)
-            await asyncio.sleep(SHORTEST_INTERVAL_SECONDS)
-            await _wait(self._wake, delay)
+                await asyncio.sleep(SHORTEST_INTERVAL_SECONDS)
+                await _wait(self._wake, self._interval_seconds)
 
     async def _look(self, publish: Publish, door: _Door) -> None:
         """Publish what was taken, remove what is finished, and take what is there now."""
-        for taken in list(self._taken):
-            await self._attend(taken, publish, door)
+        trouble: OSError | None = None
+        signatures = await door.pass_through(lambda: [signature(taken.path) for taken in self._taken])
+        for taken, seen in zip(list(self._taken), signatures, strict=True):
+            try:
+                await self._attend(taken, seen, publish, door)
+            except OSError as error:
+                trouble = error  # of that file; the others go on
         path = await door.pass_through(self._folder.take)
         if path is not None:
             taken = _Taken(path)
             self._taken.append(taken)
-            await self._attend(taken, publish, door)
+            await self._attend(taken, await door.pass_through(lambda: signature(path)), publish, door)
+        self._recent.forget(self._monotonic())
+        self.status.details["taken"] = len(self._taken)
+        if trouble is not None:
+            raise trouble
 
-    async def _attend(self, taken: _Taken, publish: Publish, door: _Door) -> None:
+    async def _attend(self, taken: _Taken, seen: Signature | None, publish: Publish, door: _Door) -> None:
         """Publish a taken file if it has changed since it was last published; else, after the grace, remove it."""
-        seen = await door.pass_through(lambda: signature(taken.path))
         if seen is None:
             self._taken.remove(taken)  # somebody else has removed it
         elif seen != taken.published:
@@ -130,7 +138,8 @@ class EventFileSource:
     async def _publish_file(self, taken: _Taken, publish: Publish, door: _Door) -> None:
         """Publish all of a file, from its beginning: what was published before is known by its event ids."""
         taken.rejected, taken.rejected_count = [], 0
-        batches = _read(taken.path, self._catalogue)
+        reader = EntryReader(self._catalogue, taken.path.name, self._recent, self._monotonic())
+        batches = _read(taken.path, reader)
         while (batch := await door.pass_through(lambda: next(batches, None))) is not None:
             taken.reject(batch.rejected)
             for start in range(0, len(batch.events), PUBLISH_EVENTS):
@@ -147,6 +156,7 @@ class EventFileSource:
                 continue
             new = sum(not answer.duplicate for answer in published)
             self.status.events += new
+            self._count("duplicates", len(published) - new)
             if new:
                 self.status.last_event_monotonic = time.monotonic()
             return
@@ -172,7 +182,7 @@ class EventFileSource:
     def _tell_rejected(self, taken: _Taken, aside: Path) -> None:
         count = taken.rejected_count
         self.status.errors += count
-        self.status.details["rejected"] = int(self.status.details["rejected"] or 0) + count
+        self._count("rejected", count)
         self.status.details["last_rejected"] = f"{taken.rejected[0].reason}: see {aside}"
         for piece in taken.rejected[:LOGGED_REASONS]:
             self._log.warning(
@@ -184,6 +194,9 @@ class EventFileSource:
             )
         if count > LOGGED_REASONS:
             self._log.warning("more could not be read, set aside", count=count - LOGGED_REASONS, aside=str(aside))
+
+    def _count(self, detail: str, number: int) -> None:
+        self.status.details[detail] = int(self.status.details[detail] or 0) + number
 
     def _tell_trouble(self, reason: str) -> None:
         if reason != self.status.last_error:
@@ -216,8 +229,11 @@ class _Door:
             raise
 
 
-def _read(path: Path, catalogue: Catalogue) -> Iterator[Batch]:
-    reader = EntryReader(catalogue)
+def _details(path: Path) -> dict[str, str | int | float | None]:
+    return {"file": str(path), "duplicates": 0, "rejected": 0, "taken": 0}
+
+
+def _read(path: Path, reader: EntryReader) -> Iterator[Batch]:
     for chunk in read_chunks(path):
         yield reader.feed(chunk)
     yield reader.finish()

@@ -87,10 +87,8 @@ class EventFolder:
         except NotADirectoryError:
             raise FolderTrouble(f"{self.path.parent} is no folder: configure another path") from None
         except PermissionError as error:
-            raise FolderTrouble(
-                f"{self.path} can't be taken ({error.strerror}): this user must be allowed to rename files in its folder"
-                " (in a sticky one like /tmp: be their owner)"
-            ) from None
+            hint = "this user must be allowed to rename it; in a sticky folder like /tmp only its owner is"
+            raise FolderTrouble(f"{self.path} can't be taken ({error.strerror}): {hint}") from None
         return target
 
     def set_aside(self, taken: Path, texts: Sequence[str]) -> Path | None:
@@ -131,10 +129,10 @@ class EventFolder:
 
 
 def signature(taken: Path) -> Signature | None:
-    """What tells later whether somebody has written to the file since; None when it is gone. Raises OSError."""
+    """What tells later whether somebody has written to the file since; None when it is gone."""
     try:
         found = taken.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return found.st_size, found.st_mtime_ns
 

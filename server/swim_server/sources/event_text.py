@@ -17,8 +17,14 @@ MAX_KEPT_CHARACTERS = 64 * 1024
 
 _SEPARATORS = re.compile(r"[\s,\[\]\ufeff]*+")
 """What may stand between objects: arrays, lines and mixtures of both look alike from here."""
+_IN_KEY = r'[^"\\\x00-\x1f]*+'
+_START = re.compile(
+    rf'\{{\s*+(?:\}}|\Z|"{_IN_KEY}(?:\\.{_IN_KEY})*+(?:"\s*+(?::|\Z)|\\?\Z))',
+)
+"""Where an object may begin: an empty one, or one with a key, as far as it has come. Spares json most of its errors."""
 _NEAR_THE_END = 16
 """An error this close to the end may be one of what has not come yet: a cut escape, literal or number."""
+_STRETCH = 16 * 1024
 _FREE_WASTE = 1024 * 1024
 _WASTE_FACTOR = 64
 """How many characters may be read in vain for each that is there, before whole lines are given up."""
@@ -85,6 +91,10 @@ class ObjectScanner:
     def _scan(self, *, is_end: bool) -> Iterator[Found | Unreadable]:
         text, position = self._text, 0
         while True:
+            if position > max(_STRETCH, len(text) // 64):  # an error of json's takes time by how far it is from 0
+                text = self._text = text[position:]
+                self._base += position
+                position = 0
             start = self._next_start(text, position)
             if start is None:
                 position = len(text)
@@ -111,11 +121,11 @@ class ObjectScanner:
         if self._junk is None:
             match = _SEPARATORS.match(text, position)
             position = match.end() if match else position
-        start = text.find("{", position)
-        before = text[position:] if start < 0 else text[position:start]
-        if before:
-            self._add_junk(before, position, "it is no JSON object")
-        return None if start < 0 else start
+        found = _START.search(text, position)
+        start = found.start() if found else len(text)
+        if start > position:
+            self._add_junk(text[position:start], position, "it is no JSON object")
+        return start if found else None
 
     def _skip(self, text: str, start: int, error: ValueError | RecursionError) -> int:
         """Go past a brace that begins no object; past the whole line when too much was read in vain."""

@@ -24,8 +24,8 @@ async def watch_folder(folder: EventFolder, wake: asyncio.Event) -> None:
     while True:
         watching = asyncio.create_task(_watch_once(folder, wake))
         try:
-            identity = folder.identity()
-            while not watching.done() and folder.identity() == identity:
+            identity = await asyncio.to_thread(folder.identity)
+            while not watching.done() and await asyncio.to_thread(folder.identity) == identity:
                 await asyncio.wait([watching], timeout=RESTART_SECONDS)
         finally:
             watching.cancel()

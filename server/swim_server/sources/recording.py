@@ -136,7 +136,7 @@ class RecordingSource:
         return self._state
 
     async def _next(self) -> Recorded | None:
-        """Find the snapshot to play next; None when this round has come to its end. Waits while there is none at all."""
+        """Find the snapshot to play next; None at the end of a round. Waits while there is none at all."""
         while True:
             try:
                 recorded = await asyncio.to_thread(self._look)

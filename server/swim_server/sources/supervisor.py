@@ -1,20 +1,27 @@
-"""Runs sources: each in a task of its own, begun again with a growing pause when it fails."""
+"""Runs the sources, each on its own: one that fails is started again, later and later, and disturbs no other."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from swim_server.brokers.broker import Publish
 from swim_server.sources.source import Source, SourceStatus
 
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 60.0
+STABLE_SECONDS = 60.0
+"""A source that ran so long without failing starts again at the first delay."""
+STOP_SECONDS = 5.0
 
 
 class Supervisor:
-    """Owns the sources' tasks; none of them takes another one or the service down."""
+    """Owns the tasks of all sources.
+
+    ``sleep`` waits before a source is started again; ``log`` takes structlog's calls.
+    """
 
     def __init__(
         self,
@@ -23,38 +30,86 @@ class Supervisor:
         log: Any,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self._sources = list(sources)
         self._publish = publish
         self._log = log
         self._sleep = sleep
+        self._monotonic = monotonic
+        self._stop_seconds = stop_seconds
 
     def statuses(self) -> list[SourceStatus]:
-        """Each source's own account of itself."""
+        """What each source tells of itself, in the order of the configuration."""
         return [source.status for source in self._sources]
 
     async def run(self) -> None:
-        """Run all sources until they have come to their end, or until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for source in self._sources:
-                tasks.create_task(self._run_one(source))
+        """Run all sources until each has come to its end. Cancelled, it stops them and waits a bounded time."""
+        tasks = [
+            asyncio.create_task(self._keep_running(source), name=f"source-{source.status.name}")
+            for source in self._sources
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            await self._stop(tasks)
 
-    async def _run_one(self, source: Source) -> None:
-        pause = FIRST_PAUSE_SECONDS
+    async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        running = [task for task in tasks if not task.done()]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=self._stop_seconds)
+        for task in running:
+            if not task.done():
+                self._log.error("a source does not stop, going on without it", source=task.get_name())
+
+    async def _keep_running(self, source: Source) -> None:
+        """Run one source, again after each failure."""
         status = source.status
-        while True:
-            try:
-                await source.run(self._publish)
-            except asyncio.CancelledError:
-                status.state = "stopped"
+        delay = FIRST_DELAY_SECONDS
+        try:
+            while True:
+                started = self._monotonic()
+                if await self._run_once(source):
+                    status.state = "finished"
+                    return
+                if self._monotonic() - started >= STABLE_SECONDS:
+                    delay = FIRST_DELAY_SECONDS
+                self._log.warning("the source is started again", source=status.name, in_seconds=delay)
+                await self._sleep(delay)
+                delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+        except asyncio.CancelledError:
+            status.state = "stopped"
+            raise
+
+    async def _run_once(self, source: Source) -> bool:
+        """Run a source to its end; False when it failed."""
+        status = source.status
+        status.state = "starting"
+        try:
+            await source.run(self._publish)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - logged with its traceback, and counted
+            if _is_being_cancelled():
                 raise
-            except Exception as error:  # noqa: BLE001  # one source's failure, whatever it is, is its own
-                status.state = "failed"
-                status.errors += 1
-                status.last_error = f"{type(error).__name__}: {error}"
-                self._log.error("a source failed; it begins again", source=status.name, seconds=pause, exc_info=error)
-                await self._sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-            else:
-                status.state = "finished"
-                return
+            status.state = "failed"
+            status.errors += 1
+            status.last_error = _explain(error)
+            self._log.exception("the source failed", source=status.name, reason=status.last_error)
+            return False
+        self._log.info("the source has come to its end", source=status.name, events=status.events)
+        return True
+
+
+def _is_being_cancelled() -> bool:
+    """Whether the running task is to end; a CancelledError without that is the source's own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _explain(error: BaseException) -> str:
+    """The first cause, in one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__

@@ -66,6 +66,11 @@ class CatchUp:
         """Counts the changes of ``_starts``: a page read before one is read again."""
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def position(self) -> EventId:
+        """Up to here, the client has been sent what it wants of history."""
+        return self._cursor
+
     def wants(self, starts: Mapping[str, EventId], *, has_gap: bool = False) -> None:
         """Add event types, each with the id after which its stored events are asked for."""
         for event_type, start in self._starts.items():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import typer
-
 from swim_server.config import ConfigError, Problem
 from swim_server.daemon.home import HomeError
 from swim_server.daemon.lockfile import AlreadyRunning as LockHeld
+
 from swimctl import app as app_module
 from swimctl.app import hoist, load_command, run
 from swimctl.command_table import ENTRIES, GLOBAL_OPTIONS
@@ -53,7 +53,8 @@ def test_global_options_may_stand_after_the_command(words: list[str], hoisted: l
         (HomeError(Path("/x"), "Permission denied"), 1,
          "error: can't use /x as home: Permission denied; set SWIM_HOME to a folder that you may write to\n"),
         (LockHeld(Path("/x/swim.lock"), None), 4,
-         "error: already running in /x: its pid is not known yet; stop it with swimctl stop, or set another SWIM_HOME\n"),
+         "error: already running in /x: its pid is not known yet; "
+         "stop it with swimctl stop, or set another SWIM_HOME\n"),
         (PermissionError(13, "Permission denied", "/x/y"), 1, "error: Permission denied: /x/y\n"),
         (KeyboardInterrupt(), 130, ""),
         (typer.Abort(), 130, ""),

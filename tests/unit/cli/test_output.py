@@ -33,9 +33,7 @@ def written(kind: str, width: int = 80, *, as_json: bool = False) -> tuple[Outpu
 def test_table_in_a_pipe_is_one_row_a_line_with_tabs_and_no_heading() -> None:
     output, stream = written("pipe")
     output.table(COLUMNS, ROWS)
-    assert stream.getvalue() == (
-        "1\tAda Lovelace\t2026-01-16 14:30\t12,345\n22\ttab here�[31m new line\t-\t0\n"
-    )
+    assert stream.getvalue() == ("1\tAda Lovelace\t2026-01-16 14:30\t12,345\n22\ttab here�[31m new line\t-\t0\n")
 
 
 def test_table_on_a_terminal_is_aligned_under_headings() -> None:

@@ -24,7 +24,7 @@ def test_clean_text_moves_no_cursor(text: str) -> None:
         (None, "-"), ("", "-"), ([], "-"), (0, "0"), (True, "yes"), (False, "no"), (1.5, "1.5"), (2.0, "2"),
         (["a", 1], "a, 1"), ({"a": 1, "b": None}, "a=1, b=-"), ("a\nb", "a b"),
         (datetime(2026, 1, 16, 14, 30, 15, tzinfo=UTC), "2026-01-16T14:30:15Z"),
-        (datetime(2026, 1, 16, 14, 30, 15), "2026-01-16T14:30:15Z"),  # noqa: DTZ001  # naive means UTC
+        (datetime(2026, 1, 16, 14, 30, 15), "2026-01-16T14:30:15Z"),  # naive means UTC
     ],
 )  # fmt: skip
 def test_cell_of_a_value(value: Any, text: str) -> None:

@@ -192,8 +192,7 @@ async def test_client_that_leaves_while_its_refusal_is_held_back_leaves_nothing(
     assert client.types == []
     for endpoint in list(rig.gateway.endpoints):
         endpoint.abort()
-    rig.turn()
-    await asyncio.sleep(0)
+    await client.settle()
     assert len(rig.tasks) == 0
 
 

@@ -260,8 +260,3 @@ async def test_whatever_bytes_come_the_gateway_stands(noise: bytes) -> None:
     await rig.client().send(upgrade_request("/?key=wrong") + noise).settle()
     assert bystander.send(message("ping")).types == ["connected", "pong"]
     await rig.close()
-
-
-def test_publish_is_acknowledged_and_followed_by_its_event(rig: Rig) -> None:
-    """See also ``test_endpoint_flow``."""
-    assert rig.admitted().send(message("publish", channel="tmi.issued", data={})).types[-1] == "FORBIDDEN"

@@ -122,7 +122,8 @@ OLD_TABLE = """
 CREATE TABLE swim_api_keys (id INTEGER PRIMARY KEY AUTOINCREMENT, api_key TEXT NOT NULL UNIQUE COLLATE NOCASE,
   tier TEXT NOT NULL, owner_name TEXT NOT NULL, owner_email TEXT NOT NULL, description TEXT, expires_at TEXT,
   created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, last_used_at TEXT, is_active INTEGER NOT NULL DEFAULT 1);
-INSERT INTO swim_api_keys (api_key, tier, owner_name, owner_email) VALUES ('swim_dev_Hp_test', 'Developer ', 'HP', 'x@y');
+INSERT INTO swim_api_keys (api_key, tier, owner_name, owner_email)
+  VALUES ('swim_dev_Hp_test', 'Developer ', 'HP', 'x@y');
 """
 
 

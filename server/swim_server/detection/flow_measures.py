@@ -1,0 +1,229 @@
+"""Flow measures of the ECFMP API, version 1: the list of now against what is remembered, as ``tmi.*`` events. Pure.
+
+A measure counts as issued when it is first seen in the list and has not ended yet, be it notified (its start is still
+to come: ``status`` says NOTIFIED) or active: who plans a flight wants to know before. That its start passes is no event of its
+own, ``start_time`` has told it. It is released when it is withdrawn, when its end passes, or when two answers in a row do not
+have it; a measure that had ended before it was first seen is not announced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from swim_server.detection.tmi_data import Initiative, issued, modified, released
+from swim_server.protocol.events import NewEvent
+from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+
+MAX_MEASURES = 10_000
+WITHDRAWN_AFTER_ABSENCES = 2
+REMEMBER_ENDED_MS = 7 * 86_400_000
+"""A measure that is over is remembered so long, should it be served again."""
+MAX_REASON = 2_000
+
+_ICAO = re.compile(r"[A-Z]{4}", re.ASCII)
+
+
+class InvalidMeasures(ValueError):
+    """A document that is no list of flow measures."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class FlowFilter(msgspec.Struct, frozen=True):
+    """To which flights a measure applies: ``ADEP``, ``ADES``, ``level`` …, and values."""
+
+    type: str
+    value: Any = None
+
+
+class FlowRule(msgspec.Struct, frozen=True):
+    """What it demands of them."""
+
+    type: str | None = None
+    """``minimum_departure_interval``, ``mandatory_route`` …"""
+    value: Any = None
+
+
+class FlowMeasure(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure as the API answers it."""
+
+    id: int
+    starttime: str
+    endtime: str
+    ident: str | None = None
+    event_id: int | None = None
+    reason: str | None = None
+    measure: FlowRule = FlowRule()
+    filters: list[FlowFilter] = []
+    withdrawn_at: str | None = None
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """A measure that has been announced."""
+
+    initiative: Initiative
+    issues: int = 1
+    """How many times it was issued: once, unless it came back after it was over."""
+    modifications: int = 0
+    absences: int = 0
+    ended_ms: int | None = None
+    """When it was released; None: it holds."""
+
+
+class MeasureBook(msgspec.Struct, frozen=True, kw_only=True):
+    """All measures announced; serialisable."""
+
+    scope: str = ""
+    """Goes in front of every event id."""
+    measures: dict[int, Remembered] = {}
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What one look brought."""
+
+    events: list[NewEvent]
+    book: MeasureBook
+
+
+def decode_measures(document: bytes) -> tuple[list[FlowMeasure], int]:
+    """Decode an answer; the number is of entries that could not be read. Raises InvalidMeasures."""
+    try:
+        rows = msgspec.json.decode(document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidMeasures(f"not JSON: {error}") from None
+    if not isinstance(rows, list):
+        raise InvalidMeasures(f"not a list of measures, but {type(rows).__name__}")
+    measures = []
+    for row in rows[:MAX_MEASURES]:
+        try:
+            measure = msgspec.convert(row, FlowMeasure)
+            parse_ms(measure.starttime), parse_ms(measure.endtime)
+        except (msgspec.ValidationError, InvalidTimestamp):
+            continue
+        measures.append(measure)
+    return measures, len(rows) - len(measures)
+
+
+def compare_measures(book: MeasureBook, measures: Sequence[FlowMeasure] | None, now_ms: int) -> Compared:
+    """Compare the list of now with the book. ``None``: there was no answer, only time has passed.
+
+    The same input gives the same output; an event keeps its id when it is found again because the book was not saved.
+    """
+    events: list[NewEvent] = []
+    kept: dict[int, Remembered] = {}
+    listed = {measure.id: measure for measure in measures or ()}
+    for number, known in book.measures.items():
+        after = _follow(book, known, listed.get(number), now_ms, events, was_asked=measures is not None)
+        if after.ended_ms is None or after.ended_ms > now_ms - REMEMBER_ENDED_MS:
+            kept[number] = after
+    for number, measure in listed.items():
+        known_before = book.measures.get(number)
+        is_announced = known_before is not None and known_before.ended_ms is None
+        if not is_announced and _holds(measure, now_ms) and not _is_same_end(known_before, measure):
+            issues = 1 if known_before is None else known_before.issues + 1
+            kept[number] = Remembered(initiative=initiative_of(measure), issues=issues)
+            name = _name(book, number, issues)
+            events.append(issued(name, kept[number].initiative, _status(measure, now_ms), None))
+    return Compared(events, msgspec.structs.replace(book, measures=kept))
+
+
+def initiative_of(measure: FlowMeasure) -> Initiative:
+    """What is announced of a measure. The aerodrome is its destination where it has one, else its departure."""
+    departure, destination = _aerodrome(measure, "ADEP"), _aerodrome(measure, "ADES")
+    return Initiative(
+        program_id=measure.id,
+        program_type=measure.measure.type,
+        airport=destination or departure,
+        start_ms=parse_ms(measure.starttime),
+        end_ms=parse_ms(measure.endtime),
+        reason=None if measure.reason is None else measure.reason[:MAX_REASON],
+        more={
+            "ident": measure.ident,
+            "event_id": measure.event_id,
+            "measure": msgspec.to_builtins(measure.measure),
+            "filters": msgspec.to_builtins(measure.filters),
+            "dep": departure,
+            "arr": destination,
+        },
+    )
+
+
+def _follow(
+    book: MeasureBook,
+    known: Remembered,
+    measure: FlowMeasure | None,
+    now_ms: int,
+    events: list[NewEvent],
+    *,
+    was_asked: bool,
+) -> Remembered:
+    """See what became of a measure that was announced."""
+    if known.ended_ms is not None:
+        return known
+    name = _name(book, int(known.initiative.program_id), known.issues)
+    if measure is None:
+        absences = known.absences + was_asked
+        end_ms = known.initiative.end_ms
+        if end_ms is not None and end_ms <= now_ms:
+            return _release(name, known, "EXPIRED", end_ms, now_ms, events)
+        if absences >= WITHDRAWN_AFTER_ABSENCES:
+            return _release(name, known, "WITHDRAWN", None, now_ms, events)
+        return msgspec.structs.replace(known, absences=absences)
+    initiative = initiative_of(measure)
+    now = msgspec.structs.replace(known, initiative=initiative, absences=0)
+    if measure.withdrawn_at is not None:
+        return _release(name, now, "WITHDRAWN", _moment(measure.withdrawn_at, now_ms), now_ms, events)
+    if not _holds(measure, now_ms):
+        return _release(name, now, "EXPIRED", initiative.end_ms, now_ms, events)
+    if initiative.terms() != known.initiative.terms():
+        now = msgspec.structs.replace(now, modifications=known.modifications + 1)
+        events.append(modified(name, initiative, _status(measure, now_ms), None, now.modifications))
+    return now
+
+
+def _release(
+    name: str, known: Remembered, status: str, at_ms: int | None, now_ms: int, events: list[NewEvent]
+) -> Remembered:
+    events.append(released(name, known.initiative, status, at_ms))
+    return msgspec.structs.replace(known, ended_ms=now_ms)
+
+
+def _holds(measure: FlowMeasure, now_ms: int) -> bool:
+    return measure.withdrawn_at is None and parse_ms(measure.endtime) > now_ms
+
+
+def _is_same_end(known: Remembered | None, measure: FlowMeasure) -> bool:
+    """Tell whether a measure that is over is served as if it held, though nothing about it has changed."""
+    return known is not None and known.initiative.terms() == initiative_of(measure).terms()
+
+
+def _status(measure: FlowMeasure, now_ms: int) -> str:
+    return "NOTIFIED" if parse_ms(measure.starttime) > now_ms else "ACTIVE"
+
+
+def _name(book: MeasureBook, number: int, issues: int) -> str:
+    return f"{book.scope}{number}:{issues}"
+
+
+def _moment(text: str, now_ms: int) -> int | None:
+    """The time of a withdrawal; one that can't be, or lies ahead, is none."""
+    try:
+        moment = parse_ms(text)
+    except InvalidTimestamp:
+        return None
+    return moment if moment <= now_ms else None
+
+
+def _aerodrome(measure: FlowMeasure, kind: str) -> str | None:
+    """The one aerodrome that the filters of this kind name; None for several, patterns (``ED**``) or none."""
+    values = [one.value for one in measure.filters if one.type.upper() == kind]
+    codes = [code for value in values for code in (value if isinstance(value, list) else [value])]
+    if len(codes) != 1 or not isinstance(codes[0], str) or not _ICAO.fullmatch(codes[0].upper()):
+        return None
+    return codes[0].upper()

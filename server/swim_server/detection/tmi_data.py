@@ -1,0 +1,67 @@
+"""Traffic management initiatives as ``tmi.*`` events have them, wherever they were noticed."""
+
+from __future__ import annotations
+
+from hashlib import blake2s
+from typing import Any
+
+import msgspec
+
+from swim_server.protocol.events import NewEvent
+from swim_server.protocol.timestamps import format_ms
+
+RELEASED_FIELDS = ("program_id", "program_type", "airport", "status", "end_time")
+
+
+class Initiative(msgspec.Struct, frozen=True, kw_only=True):
+    """What is announced of one: a programme, a ground stop, a flow measure."""
+
+    program_id: int | str
+    program_type: str | None = None
+    airport: str | None = None
+    """The aerodrome or flow area that it applies to."""
+    start_ms: int | None = None
+    end_ms: int | None = None
+    reason: str | None = None
+    more: dict[str, Any] = {}
+    """Further fields of the data, as the source has them."""
+
+    def data(self, status: str | None) -> dict[str, Any]:
+        """Build the data of ``tmi.issued`` and ``tmi.modified``."""
+        return {
+            "program_id": self.program_id,
+            "program_type": self.program_type,
+            "airport": self.airport,
+            "start_time": _time(self.start_ms),
+            "end_time": _time(self.end_ms),
+            "reason": self.reason,
+            "status": status,
+            **self.more,
+        }
+
+    def terms(self) -> str:
+        """Name the terms: two initiatives with the same name differ in nothing that is announced."""
+        return blake2s(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
+
+
+def issued(name: str, initiative: Initiative, status: str | None, at_ms: int | None) -> NewEvent:
+    """An initiative holds from now on. ``name`` tells it from all others, and this issue from those before."""
+    return NewEvent(
+        type="tmi.issued", data=initiative.data(status), timestamp_ms=at_ms, event_id=f"{name}:issued"
+    )
+
+
+def modified(name: str, initiative: Initiative, status: str | None, at_ms: int | None, number: int) -> NewEvent:
+    """An initiative that holds has other terms. ``number``: how many times it was modified, this one counted."""
+    event_id = f"{name}:modified:{number}:{initiative.terms()}"
+    return NewEvent(type="tmi.modified", data=initiative.data(status), timestamp_ms=at_ms, event_id=event_id)
+
+
+def released(name: str, initiative: Initiative, status: str | None, at_ms: int | None) -> NewEvent:
+    """An initiative is over."""
+    data = {field: value for field, value in initiative.data(status).items() if field in RELEASED_FIELDS}
+    return NewEvent(type="tmi.released", data=data, timestamp_ms=at_ms, event_id=f"{name}:released")
+
+
+def _time(moment: int | None) -> str | None:
+    return None if moment is None else format_ms(moment)

@@ -1,0 +1,268 @@
+"""Invented traffic: flights that are filed, connect, fly and go away, for ever. Pure: the same seed, the same traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from swim_server.detection.airfields import Airfield, Airfields
+from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
+from swim_server.detection.geodesy import distance_nm
+from swim_server.protocol.timestamps import format_ms
+from swim_server.sources.simulated_flight import Flown
+from swim_server.sources.simulated_itinerary import DoesNotFit, Manoeuvre, lay_out
+from swim_server.sources.simulated_world import (
+    AIRLINES,
+    PRIVATE_AIRPORTS,
+    TYPES,
+    AircraftType,
+    Airline,
+    airport_codes,
+)
+
+REPORT_EVERY_MS = 15_000
+"""Aircraft report at moments of their own, so that a snapshot is up to this old for each."""
+LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
+
+
+class TrueEvent(NamedTuple):
+    """What really happened: the measure for what detection says."""
+
+    kind: Literal["created", "updated", "departed", "arrived", "deleted"]
+    cid: int
+    callsign: str
+    at_ms: int
+
+
+class SimulatedFlight:
+    """One flight over its whole life: filed, connected, flown, gone."""
+
+    def __init__(self, serial: int, begins_ms: int, route: _Route, random: Random, manoeuvre: Manoeuvre) -> None:
+        """Raises DoesNotFit."""
+        itinerary = lay_out(route.dep, route.arr, route.aircraft, random, manoeuvre)
+        prefile_minutes = random.uniform(4, 18) if random.random() < 0.45 else 0
+        self.serial = serial
+        self.cid = 1_000_000 + serial * 7919 % 900_000
+        self.callsign = _callsign(route.airline, serial, random)
+        self.dep = route.dep
+        self.arr = route.arr
+        self.aircraft = route.aircraft
+        self.manoeuvre = manoeuvre
+        self.begins_ms = begins_ms
+        """First seen from here on, as prefile or as pilot."""
+        self.is_withdrawn = prefile_minutes > 0 and random.random() < 0.04
+        """Filed, and never flown."""
+        self.connects_ms = begins_ms + round(prefile_minutes * 60_000)
+        self.ends_ms = self.connects_ms + (0 if self.is_withdrawn else round(itinerary.flown.seconds * 1000))
+        self.off_ms = self.connects_ms + round(itinerary.off_seconds * 1000)
+        self.on_ms = self.connects_ms + round(itinerary.on_seconds * 1000)
+        self._flown: Flown = itinerary.flown
+        self._plan = _plan(route, random)
+        self._edit_ms, self._edited = self._edit(random)
+
+    def _edit(self, random: Random) -> tuple[int, FeedPlan]:
+        """Choose when the route is edited, if it is: while it is a prefile, or in the first hour of the flight."""
+        edited = msgspec.structs.replace(self._plan, route=_route_text(random))
+        if random.random() < 0.3 and self.connects_ms > self.begins_ms:
+            return random.randint(self.begins_ms, self.connects_ms), edited
+        if random.random() < 0.1:
+            return random.randint(self.connects_ms, min(self.ends_ms, self.connects_ms + 3_600_000)), edited
+        return self.ends_ms + 1, edited
+
+    @property
+    def plan(self) -> FeedPlan:
+        """As filed first."""
+        return self._plan
+
+    def plan_at(self, at_ms: int) -> FeedPlan:
+        """Give the plan as it stands at a moment."""
+        return self._edited if at_ms >= self._edit_ms else self._plan
+
+    def prefile(self, at_ms: int) -> FeedPrefile | None:
+        """Give what a snapshot lists while the pilot isn't connected."""
+        if not self.begins_ms <= at_ms < self.connects_ms:
+            return None
+        filed_ms = self._edit_ms if at_ms >= self._edit_ms else self.begins_ms
+        return FeedPrefile(self.cid, self.callsign, self.plan_at(at_ms), format_ms(filed_ms))
+
+    def pilot(self, at_ms: int) -> FeedPilot | None:
+        """Give what a snapshot lists while the pilot is connected: a report that is some seconds old."""
+        if not self.connects_ms <= at_ms < self.ends_ms:
+            return None
+        reported_ms = max(self.connects_ms, at_ms - (at_ms + self.cid) % REPORT_EVERY_MS)
+        moment = self._flown.at((reported_ms - self.connects_ms) / 1000)
+        return FeedPilot(
+            self.cid,
+            self.callsign,
+            moment.latitude,
+            moment.longitude,
+            moment.altitude_ft,
+            moment.groundspeed_kts,
+            moment.heading_deg,
+            self.plan_at(at_ms),
+            format_ms(self.connects_ms),
+            format_ms(reported_ms),
+        )
+
+    def truth(self) -> Iterator[TrueEvent]:
+        """Tell what is true of it, from beginning to end."""
+        yield TrueEvent("created", self.cid, self.callsign, self.begins_ms)
+        if not self.is_withdrawn:
+            yield TrueEvent("departed", self.cid, self.callsign, self.off_ms)
+            yield TrueEvent("arrived", self.cid, self.callsign, self.on_ms)
+        yield TrueEvent("deleted", self.cid, self.callsign, self.ends_ms)
+
+
+class TrafficState(msgspec.Struct, frozen=True):
+    """All that has to be kept of traffic to go on with it: flights are made again from their serial numbers."""
+
+    next_serial: int
+    flights: list[tuple[int, int]]
+    """Serial number and beginning."""
+
+
+class Traffic:
+    """A constant number of flights; for each that ends, another one begins."""
+
+    def __init__(self, airfields: Airfields, *, seed: int, manoeuvres: float = 0.02) -> None:
+        """``manoeuvres``: the part of flights that reject a take-off or go around."""
+        self._seed = seed
+        self._manoeuvres = manoeuvres
+        self._routes = _Routes(airfields)
+        self._next_serial = 1
+        self.flights: list[SimulatedFlight] = []
+        """Those that live now, prefiles too."""
+
+    def begin(self, flights: int, now_ms: int, soon_ms: int = 0) -> None:
+        """Set out in the middle of things: flights in all phases.
+
+        A few of them leave the ground, and a few touch it, within the next ``soon_ms``.
+        """
+        few = max(1, min(4, flights // 40)) if soon_ms else 0
+        for number in range(flights):
+            random = Random(f"{self._seed}:{self._next_serial}:begin")
+            flight = self._make(now_ms)
+            shift_ms = round(random.random() * (flight.ends_ms - flight.begins_ms))
+            if number < 2 * few and not flight.is_withdrawn:
+                mark_ms = flight.off_ms if number < few else flight.on_ms
+                shift_ms = mark_ms - now_ms - round(soon_ms * random.uniform(0.1, 0.5))
+            self.flights.append(self._remake(flight.serial, now_ms - max(0, shift_ms)))
+
+    def advance(self, now_ms: int) -> None:
+        """Let flights end and others begin."""
+        for number, flight in enumerate(self.flights):
+            if flight.ends_ms <= now_ms:
+                pause_ms = flight.serial * 7907 % 60_000
+                self.flights[number] = self._make(max(flight.ends_ms + pause_ms, now_ms - 60_000))
+
+    def snapshot(self, now_ms: int) -> Snapshot:
+        """Show the network as the feed would."""
+        pilots = (flight.pilot(now_ms) for flight in self.flights)
+        prefiles = (flight.prefile(now_ms) for flight in self.flights)
+        return Snapshot(
+            now_ms,
+            [pilot for pilot in pilots if pilot is not None],
+            [prefile for prefile in prefiles if prefile is not None],
+        )
+
+    def state(self) -> TrafficState:
+        """Give what is needed to go on later."""
+        return TrafficState(self._next_serial, [(flight.serial, flight.begins_ms) for flight in self.flights])
+
+    def resume(self, state: TrafficState) -> None:
+        """Go on where another process was."""
+        self._next_serial = state.next_serial
+        self.flights = [self._remake(serial, begins_ms) for serial, begins_ms in state.flights]
+
+    def _make(self, begins_ms: int) -> SimulatedFlight:
+        self._next_serial += 1
+        return self._remake(self._next_serial - 1, begins_ms)
+
+    def _remake(self, serial: int, begins_ms: int) -> SimulatedFlight:
+        """Make the flight with this number: always the same one."""
+        random = Random(f"{self._seed}:{serial}")
+        while True:
+            route = self._routes.choose(random)
+            manoeuvre: Manoeuvre = "none"
+            if random.random() < self._manoeuvres:
+                manoeuvre = random.choice(("rejected take-off", "go-around", "go-around"))
+            try:
+                return SimulatedFlight(serial, begins_ms, route, random, manoeuvre)
+            except DoesNotFit:
+                continue
+
+
+class _Route(NamedTuple):
+    airline: Airline
+    aircraft: AircraftType
+    dep: Airfield
+    arr: Airfield
+
+
+class _Routes:
+    """Chooses who flies from where to where with what."""
+
+    def __init__(self, airfields: Airfields) -> None:
+        known = ((code, airfields.get(code)) for code in airport_codes())
+        self._airports = [msgspec.structs.replace(field, code=code) for code, field in known if field is not None]
+        self._by_code = {field.code: field for field in self._airports}
+        self._weights = [airline.weight for airline in AIRLINES]
+        self._reachable: dict[tuple[str, str, bool], list[Airfield]] = {}
+        """By hub, type and whether an airline flies: found out once for each."""
+
+    def choose(self, random: Random) -> _Route:
+        while True:
+            airline = random.choices(AIRLINES, self._weights)[0]
+            hub = self._by_code.get(random.choice(airline.hubs.split()))
+            aircraft = TYPES[random.choice(airline.types.split())]
+            others = [] if hub is None else self._within_reach(hub, aircraft, is_airline=bool(airline.code))
+            if hub is not None and others:
+                other = random.choice(others)
+                ends = (hub, other) if random.random() < 0.5 else (other, hub)
+                return _Route(airline, aircraft, *ends)
+
+    def _within_reach(self, hub: Airfield, aircraft: AircraftType, *, is_airline: bool) -> list[Airfield]:
+        key = (hub.code, aircraft.designator, is_airline)
+        if key not in self._reachable:
+            self._reachable[key] = [
+                field
+                for field in self._airports
+                if aircraft.shortest_nm <= _between_nm(hub, field) <= aircraft.longest_nm
+                and not (is_airline and field.code in PRIVATE_AIRPORTS)
+            ]
+        return self._reachable[key]
+
+
+def _between_nm(one: Airfield, other: Airfield) -> float:
+    return distance_nm(one.latitude, one.longitude, other.latitude, other.longitude)
+
+
+def _callsign(airline: Airline, serial: int, random: Random) -> str:
+    number = serial * 367 % 9000
+    if not airline.code:
+        return f"N{number % 900 + 100}{random.choice(LETTERS)}{random.choice(LETTERS)}"
+    if airline.has_letters and random.random() < 0.7:
+        return f"{airline.code}{number % 90 + 10}{random.choice(LETTERS)}{random.choice(LETTERS)}"
+    return f"{airline.code}{number + 1}" if len(airline.code) == 3 else f"{airline.code}{number % 90 + 1}"
+
+
+def _plan(route: _Route, random: Random) -> FeedPlan:
+    return FeedPlan(
+        route.aircraft.faa,
+        route.aircraft.faa,
+        route.aircraft.designator,
+        route.dep.code,
+        route.arr.code,
+        _route_text(random),
+    )
+
+
+def _route_text(random: Random) -> str:
+    """Invent a route: fixes as pronounceable as real ones, joined by airways or directly."""
+    fixes = ["".join(random.choice(("BDFGKLMNPRSTV", "AEIOU")[place % 2]) for place in range(5)) for _ in range(4)]
+    ways = random.choices(("DCT", "UL612", "J121", "Q140", "UN866", "DCT"), k=3)
+    middle = " ".join(f"{fix} {way}" for fix, way in zip(fixes, ways, strict=False))
+    return f"{fixes[0]}{random.randint(1, 9)}{random.choice('ABCDX')} {middle} {fixes[3]} {fixes[3]}{random.randint(1, 9)}A"

@@ -1,0 +1,81 @@
+"""``swimctl db status | upgrade``: the key database's schema."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from swimctl.app import command_group
+from swimctl.errors import ExitCode
+from swimctl.invocation import invocation_of
+from swimctl.key_access import open_database_of
+
+app = command_group("Compare and upgrade the key database's schema.")
+
+
+@app.command()
+def status(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False
+) -> None:
+    """Compare the schema with what the code needs. Exit 1: a needed column is missing, no key can be checked.
+
+    \b
+    Examples:
+      swimctl db status
+      swimctl db status --json
+    """
+    from swim_server.keys.upgrading import schema_status
+
+    invocation = invocation_of(context)
+    with open_database_of(invocation) as database:
+        found = schema_status(database)
+    document = {
+        "database": found.database,
+        "usable": found.is_usable,
+        "up_to_date": found.is_up_to_date,
+        "revision": found.revision,
+        "newest_revision": found.newest_revision,
+        "missing": found.missing,
+        "missing_needed": found.missing_needed,
+    }
+    labels = [(name.replace("_", " "), value) for name, value in document.items() if name != "missing"]
+    labels += [(f"missing in {table}", columns) for table, columns in found.missing.items()]
+    invocation.output(as_json=as_json).details(labels, document)
+    if not found.is_up_to_date:
+        invocation.messages().line("add what is missing with: swimctl db upgrade (or see it with --sql)")
+    if not found.is_usable:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def upgrade(
+    context: typer.Context,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead of running them.")] = False,
+) -> None:
+    """Add the tables and nullable columns that are missing. Nothing is dropped, renamed or rewritten.
+
+    \b
+    Examples:
+      swimctl db upgrade --sql > upgrade.sql
+      swimctl db upgrade
+    """
+    from swim_server.keys.upgrading import schema_status, upgrade_sql
+    from swim_server.keys.upgrading import upgrade as upgrade_schema
+
+    invocation = invocation_of(context)
+    output, messages = invocation.output(), invocation.messages()
+    with open_database_of(invocation) as database:
+        if sql:
+            statements = upgrade_sql(database)
+            if statements:
+                output.line(statements.rstrip())
+            else:
+                messages.line("there is nothing to do")
+            return
+        missing = schema_status(database).missing
+        upgrade_schema(database)
+    for table, columns in missing.items():
+        output.line(f"{table}: added {', '.join(columns)}")
+    if not missing:
+        output.line("there was nothing to add")

@@ -1,0 +1,71 @@
+"""Runs checks side by side, each after those that it needs; a hanging one is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.check import Answer, Check, Result, Status, skip, unknown
+
+if TYPE_CHECKING:
+    from swimctl.doctor.examination import Examination
+
+GOOD_GROUND = (Status.OK, Status.WARN)
+
+
+async def run_checks(checks: Sequence[Check], examination: Examination) -> list[Result]:
+    """Ask every check; results in the order of the checks. Checks that are needed but not among them count as good."""
+    results: dict[str, asyncio.Task[Result]] = {}
+    async with asyncio.TaskGroup() as tasks:
+        for check in in_order(checks):
+            ground = [results[needed] for needed in check.needs if needed in results]
+            results[check.id] = tasks.create_task(_run_one(check, ground, examination))
+    return [results[check.id].result() for check in checks]
+
+
+def in_order(checks: Iterable[Check]) -> list[Check]:
+    """Each check after those that it needs. Raises AssertionError for a circle."""
+    waiting = {check.id: check for check in checks}
+    ordered: list[Check] = []
+    while waiting:
+        ready = [check for check in waiting.values() if not any(needed in waiting for needed in check.needs)]
+        if not ready:
+            raise AssertionError(f"checks need each other in a circle: {', '.join(waiting)}")
+        for check in ready:
+            del waiting[check.id]
+        ordered += ready
+    return ordered
+
+
+async def _run_one(check: Check, ground: Sequence[asyncio.Task[Result]], examination: Examination) -> Result:
+    for task in ground:
+        result = await asyncio.shield(task)
+        if result.status not in GOOD_GROUND:
+            return _result(check, skip(check.summary, f"{result.id} is {result.status}"), 0.0)
+    started = time.perf_counter()
+    return _result(check, await _ask(check, examination), time.perf_counter() - started)
+
+
+async def _ask(check: Check, examination: Examination) -> Answer:
+    try:
+        async with asyncio.timeout(check.timeout_seconds):
+            return await check.ask(examination)
+    except TimeoutError:
+        return unknown(check.summary, f"no answer within {check.timeout_seconds:g} s")
+    except Exception as error:  # noqa: BLE001  # a check that breaks says so; the others go on
+        return unknown(check.summary, f"the check itself failed: {type(error).__name__}: {error}")
+
+
+def _result(check: Check, answer: Answer, seconds: float) -> Result:
+    return Result(
+        id=check.id,
+        area=check.area,
+        status=answer.status,
+        expected=answer.expected,
+        observed=answer.observed,
+        evidence=answer.evidence,
+        fix=answer.fix,
+        seconds=round(seconds, 3),
+    )
