@@ -19,7 +19,7 @@ def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
         grid.add_column(
-            column.heading,
+            column.heading.upper(),
             justify=column.justify,
             style=column.style,
             no_wrap=not column.is_flexible,  # Rich narrows columns that may wrap before the others; cells don't wrap

@@ -9,30 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon import Daemon, await_true, running_daemon
+from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.wire_client import WireClient, dial, open_client, try_to_connect
 from websockets.sync.client import connect as connect_synchronously
 
 CONFIG = """
 [server]
-heartbeat_seconds = 1
+heartbeat_seconds = 0.5
 """
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with running_daemon(tmp_path_factory.mktemp("daemon"), config=CONFIG) as daemon:
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDaemon]:
+    with live_daemon(tmp_path_factory.mktemp("daemon"), config=CONFIG) as daemon:
         yield daemon
 
 
 @pytest.fixture(scope="module")
-def keys(daemon: Daemon) -> dict[str, str]:
+def keys(daemon: LiveDaemon) -> dict[str, str]:
     """One key a tier."""
-    return {tier: daemon.key(tier) for tier in ("public", "developer", "partner", "system")}
+    return {tier: daemon.api_key(tier) for tier in ("public", "developer", "partner", "system")}
 
 
 @pytest.fixture(autouse=True)
-def _everybody_left(daemon: Daemon) -> Iterator[None]:
+def _everybody_left(daemon: LiveDaemon) -> Iterator[None]:
     yield
     await_true(lambda: not any(daemon.connections().values()), what="the end of the test's connections")
 
@@ -42,33 +42,35 @@ def _everybody_left(daemon: Daemon) -> Iterator[None]:
 
 @pytest.mark.parametrize("path", ["/", "/api/swim/v1/ws", "/api/swim/v1/ws/", "/ws/swim/v1", "/ws/swim/v1/"])
 @pytest.mark.parametrize("name", ["api_key", "apiKey", "key"])
-async def test_every_path_and_query_name_lead_in(daemon: Daemon, keys: dict[str, str], path: str, name: str) -> None:
+async def test_every_path_and_query_name_lead_in(
+    daemon: LiveDaemon, keys: dict[str, str], path: str, name: str
+) -> None:
     url = f"ws://127.0.0.1:{daemon.port}{path}?{name}={keys['developer']}"
     assert await try_to_connect(url) == (["connected"], None)
 
 
 @pytest.mark.parametrize("header", ["Authorization", "authorization", "X-SWIM-API-Key", "x-api-key"])
-async def test_every_header_leads_in(daemon: Daemon, keys: dict[str, str], header: str) -> None:
+async def test_every_header_leads_in(daemon: LiveDaemon, keys: dict[str, str], header: str) -> None:
     value = f"Bearer {keys['developer']}" if header.lower() == "authorization" else keys["developer"]
     assert await try_to_connect(daemon.url, headers={header: value}) == (["connected"], None)
 
 
-async def test_greeting_says_who_where_and_how_often(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_greeting_says_who_where_and_how_often(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     async with dial(daemon.url, keys["partner"]) as client:
         greeting = client.received[0]["data"]
         assert greeting["client_id"].startswith("client_")
         assert len(greeting["client_id"]) == len("client_0123456789abcdef")
-        assert (greeting["tier"], greeting["heartbeat_interval"], greeting["version"]) == ("partner", 1, "1.0.0")
+        assert (greeting["tier"], greeting["heartbeat_interval"], greeting["version"]) == ("partner", 0.5, "1.0.0")
         (listed,) = daemon.call("connections", tier="partner")["connections"]
         assert listed["id"] == greeting["client_id"]
 
 
-def test_synchronous_client_is_served(daemon: Daemon, keys: dict[str, str]) -> None:
+def test_synchronous_client_is_served(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     with connect_synchronously(f"{daemon.url}?api_key={keys['developer']}", proxy=None) as client:
         assert json.loads(client.recv(10))["type"] == "connected"
         client.send(json.dumps({"action": "subscribe", "channels": ["flight.*"]}))
         assert json.loads(client.recv(10))["type"] == "subscribed"
-        daemon.publish(("flight.created", {"callsign": "BAW1"}))
+        daemon.put(("flight.created", {"callsign": "BAW1"}))
         event = json.loads(client.recv(10))
         assert (event["type"], event["data"]) == ("flight.created", {"callsign": "BAW1"})
         assert client.ping().wait(10)
@@ -86,35 +88,35 @@ def test_synchronous_client_is_served(daemon: Daemon, keys: dict[str, str]) -> N
         "schlüssel",
     ],
 )
-async def test_bad_key_is_told_auth_failed_then_4001(daemon: Daemon, key: str) -> None:
+async def test_bad_key_is_told_auth_failed_then_4001(daemon: LiveDaemon, key: str) -> None:
     """Each from an address of its own: who guesses is slowed down."""
     headers = {"X-API-Key": key, "X-Forwarded-For": f"198.51.100.{len(key) % 250}"}
     assert await try_to_connect(daemon.url, headers=headers) == (["AUTH_FAILED"], 4001)
 
 
-async def test_missing_key_is_told_auth_failed_then_4001(daemon: Daemon) -> None:
+async def test_missing_key_is_told_auth_failed_then_4001(daemon: LiveDaemon) -> None:
     client = await open_client(daemon.url, headers={"X-Forwarded-For": "198.51.100.251"})
     error = await client.next()
     assert (error["type"], error["code"], error["data"]["code"]) == ("error", "AUTH_FAILED", "AUTH_FAILED")
     assert (await client.closed())[0] == 4001
 
 
-async def test_key_never_stands_in_the_log(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_key_never_stands_in_the_log(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     for options in ({"key": keys["developer"]}, {"headers": {"X-API-Key": keys["developer"]}}):
         await try_to_connect(daemon.url, **options)  # type: ignore[arg-type]
     await try_to_connect(f"{daemon.url}?api_key={keys['developer']}")
-    assert "client_" in daemon.output()
-    assert not any(key[9:] in daemon.output() for key in keys.values())
+    assert "client_" in daemon.everything_logged
+    assert not any(key[9:] in daemon.everything_logged for key in keys.values())
 
 
 # Subscriptions and filters.
 
 
-async def test_subscribed_events_come_and_others_do_not(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_subscribed_events_come_and_others_do_not(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
         answer = await client.subscribe("flight.departed", "tmi.*")
         assert answer["channels"] == ["flight.departed", "tmi.*"]
-        daemon.publish(
+        daemon.put(
             ("flight.created", {"n": 1}),
             ("flight.departed", {"n": 2}),
             ("tmi.issued", {"n": 3}),
@@ -122,7 +124,7 @@ async def test_subscribed_events_come_and_others_do_not(daemon: Daemon, keys: di
         )
         assert [event["data"]["n"] for event in await client.events(2)] == [2, 3]
         assert (await client.ask("unsubscribe", channels=["tmi.*"]))["channels"] == ["tmi.*"]
-        daemon.publish(("tmi.released", {"n": 5}), ("flight.departed", {"n": 6}))
+        daemon.put(("tmi.released", {"n": 5}), ("flight.departed", {"n": 6}))
         assert [event["data"]["n"] for event in await client.events(1)] == [6]
         assert (await client.ask("unsubscribe"))["channels"] == ["all"]
         status = (await client.ask("status"))["data"]
@@ -162,19 +164,19 @@ FILTERS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("filters", "passing", "stopped"), FILTERS, ids=lambda each: "-".join(each))
 async def test_filter_lets_through_what_matches(
-    daemon: Daemon, keys: dict[str, str], filters: dict[str, Any], passing: dict[str, Any], stopped: dict[str, Any]
+    daemon: LiveDaemon, keys: dict[str, str], filters: dict[str, Any], passing: dict[str, Any], stopped: dict[str, Any]
 ) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
         await client.subscribe("flight.*", filters=filters)
-        daemon.publish(("flight.updated", stopped), ("flight.updated", passing))
+        daemon.put(("flight.updated", stopped), ("flight.updated", passing))
         assert (await client.events(1))[0]["data"] == passing
 
 
-async def test_positions_are_filtered_one_by_one(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_positions_are_filtered_one_by_one(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
         await client.subscribe("flight.positions", filters={"callsign_prefix": ["BAW"]})
         rows = [{"callsign": callsign} for callsign in ("BAW1", "AAL1", "BAW2")]
-        daemon.publish(
+        daemon.put(
             ("flight.positions", {"count": 1, "positions": [{"callsign": "AAL1"}]}),
             ("flight.positions", {"count": 3, "positions": rows}),
         )
@@ -183,7 +185,7 @@ async def test_positions_are_filtered_one_by_one(daemon: Daemon, keys: dict[str,
 
 
 async def test_wrong_requests_are_refused_with_their_codes_and_the_service_stands(
-    daemon: Daemon, keys: dict[str, str]
+    daemon: LiveDaemon, keys: dict[str, str]
 ) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
         wrong: list[tuple[dict[str, Any] | str | bytes, str]] = [
@@ -207,7 +209,7 @@ async def test_wrong_requests_are_refused_with_their_codes_and_the_service_stand
 
 
 async def test_eleventh_message_in_a_second_is_refused_until_the_second_is_over(
-    daemon: Daemon, keys: dict[str, str]
+    daemon: LiveDaemon, keys: dict[str, str]
 ) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
         for _ in range(25):
@@ -218,7 +220,7 @@ async def test_eleventh_message_in_a_second_is_refused_until_the_second_is_over(
         assert 10 <= client.codes.count("pong") <= 21
 
 
-async def test_ten_seconds_over_the_rate_end_in_4002(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_ten_seconds_over_the_rate_end_in_4002(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     client = await open_client(daemon.url, keys["developer"])
 
     async def flood() -> None:
@@ -239,7 +241,7 @@ async def test_ten_seconds_over_the_rate_end_in_4002(daemon: Daemon, keys: dict[
 # Publishing and resuming.
 
 
-async def test_publish_is_stored_once_for_one_event_id(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_publish_is_stored_once_for_one_event_id(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     async with dial(daemon.url, keys["system"]) as client, dial(daemon.url, keys["developer"]) as listener:
         await listener.subscribe("tmi.*")
         first = await client.ask("publish", channel="tmi.issued", data={"program_id": 1}, event_id="one")
@@ -251,7 +253,7 @@ async def test_publish_is_stored_once_for_one_event_id(daemon: Daemon, keys: dic
         assert [event["id"] for event in events] == [first["id"], other["id"]]
 
 
-async def test_publish_of_what_cannot_be_is_refused(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_publish_of_what_cannot_be_is_refused(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     async with dial(daemon.url, keys["system"]) as client:
         for channel in ("tmi.isued", "tmi.*", "*", "system.heartbeat", ""):
             assert (await client.ask("publish", channel=channel, data={}))["code"] == "INVALID_PUBLISH"
@@ -262,17 +264,19 @@ async def _numbers(client: WireClient, count: int) -> list[int]:
     return [event["data"]["n"] for event in await client.events(count)]
 
 
-async def test_resuming_client_has_every_later_event_once_then_live_ones(daemon: Daemon, keys: dict[str, str]) -> None:
-    ids = daemon.publish(*(("cdm.updated", {"n": number}) for number in range(20)))
+async def test_resuming_client_has_every_later_event_once_then_live_ones(
+    daemon: LiveDaemon, keys: dict[str, str]
+) -> None:
+    ids = daemon.put(*(("cdm.updated", {"n": number}) for number in range(20)))
     async with dial(daemon.url, keys["developer"]) as client:
         answer = await client.subscribe("cdm.*", after=ids[11])
         assert (answer["resumed"], answer["gap"]) == (True, False)
-        daemon.publish(("cdm.updated", {"n": 20}))
+        daemon.put(("cdm.updated", {"n": 20}))
         assert await _numbers(client, 9) == list(range(12, 21))
 
 
-async def test_last_and_since_bring_history_too(daemon: Daemon, keys: dict[str, str]) -> None:
-    daemon.publish(*(("aman.updated", {"n": number}) for number in range(10)))
+async def test_last_and_since_bring_history_too(daemon: LiveDaemon, keys: dict[str, str]) -> None:
+    daemon.put(*(("aman.updated", {"n": number}) for number in range(10)))
     async with dial(daemon.url, keys["developer"]) as client, dial(daemon.url, keys["developer"]) as other:
         await client.subscribe("aman.*", last=3)
         assert await _numbers(client, 3) == [7, 8, 9]
@@ -280,14 +284,16 @@ async def test_last_and_since_bring_history_too(daemon: Daemon, keys: dict[str, 
         assert (await _numbers(other, 1))[-1] in range(10)
 
 
-async def test_unknown_place_in_history_is_told_and_live_events_follow(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_unknown_place_in_history_is_told_and_live_events_follow(
+    daemon: LiveDaemon, keys: dict[str, str]
+) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
         for after in ("1-0", "9999999999999-0"):
             answer = await client.subscribe("ctp.*", after=after)
             assert answer["gap"] is True
             assert (await client.next())["code"] == "HISTORY_UNAVAILABLE"
             assert (await client.ask("subscribe", channels=["ctp.*"], after="nonsense"))["code"] == "INVALID_SUBSCRIBE"
-        daemon.publish(("ctp.slots.optimized", {"n": 1}))
+        daemon.put(("ctp.slots.optimized", {"n": 1}))
         events = await client.events(1)
         assert events[-1]["data"] == {"n": 1}
 
@@ -295,7 +301,7 @@ async def test_unknown_place_in_history_is_told_and_live_events_follow(daemon: D
 # Signs of life, and being closed.
 
 
-async def test_heartbeat_comes_without_a_subscription(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_heartbeat_comes_without_a_subscription(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
         async with asyncio.timeout(5):
             heartbeat = json.loads(await client.connection.recv())
@@ -304,16 +310,16 @@ async def test_heartbeat_comes_without_a_subscription(daemon: Daemon, keys: dict
         assert isinstance(heartbeat["data"]["uptime_seconds"], int)
 
 
-async def test_client_that_only_listens_and_answers_pings_stays(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_client_that_only_listens_and_answers_pings_stays(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
-        await asyncio.sleep(4)
+        await asyncio.sleep(2)
         assert (await client.ask("ping"))["type"] == "pong"
 
 
-async def test_revoked_key_closes_its_connections_within_a_second(daemon: Daemon) -> None:
-    issued = daemon.issue("developer")
+async def test_revoked_key_closes_its_connections_within_a_second(daemon: LiveDaemon) -> None:
+    issued = daemon.make_key("developer")
     async with dial(daemon.url, issued.api_key) as client:
-        revoked = await asyncio.to_thread(daemon.run, "keys", "revoke", str(issued.record.id), "--yes")
+        revoked = await asyncio.to_thread(daemon.swimctl, "keys", "revoke", str(issued.record.id), "--yes")
         assert revoked.returncode == 0, revoked.stderr
         async with asyncio.timeout(1):
             code, _ = await client.closed()
@@ -321,7 +327,7 @@ async def test_revoked_key_closes_its_connections_within_a_second(daemon: Daemon
         assert client.codes[-1] == "AUTH_FAILED"
 
 
-async def test_operator_closes_a_connection_which_may_come_back(daemon: Daemon, keys: dict[str, str]) -> None:
+async def test_operator_closes_a_connection_which_may_come_back(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
         identifier = client.received[0]["data"]["client_id"]
         assert daemon.call("connection_close", id=identifier) == {"closed": True}
@@ -331,7 +337,7 @@ async def test_operator_closes_a_connection_which_may_come_back(daemon: Daemon, 
     assert daemon.call("connection_close", id=identifier) == {"closed": False}
 
 
-def test_suite_runs_against_the_sources_of_this_folder(daemon: Daemon) -> None:
+def test_suite_runs_against_the_sources_of_this_folder(daemon: LiveDaemon) -> None:
     import swim_server
 
     files = daemon.call("version")["files"]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from swim_server.keys.format import KeyShape, classify, digest
+
 from swimctl.app import run
 
 
@@ -213,7 +214,8 @@ def test_import_of_a_file_that_is_not_there_or_no_text_is_told(swimctl: Command,
 def test_harden_hashes_what_the_former_system_left(swimctl: Command, home: Path, key: str) -> None:
     database = sqlite3.connect(home / "swim.db", isolation_level=None)
     database.execute(
-        "INSERT INTO swim_api_keys (api_key, tier, owner_name, is_active) VALUES ('swim_dev_hp_test', 'developer', 'HP', 1)"
+        "INSERT INTO swim_api_keys (api_key, tier, owner_name, is_active)"
+        " VALUES ('swim_dev_hp_test', 'developer', 'HP', 1)"
     )
     assert swimctl("keys", "harden").code == 2
     assert swimctl("keys", "harden", "--yes", "--json").document() == {"hardened": [2]}

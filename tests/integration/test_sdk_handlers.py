@@ -203,7 +203,7 @@ async def test_two_loops_and_handlers_get_what_they_asked_for(server: ScriptedSe
             asyncio.ensure_future(collect("flight.*", flights)),
             asyncio.ensure_future(collect("tmi.*", initiatives)),
         ]
-        await (await server.connection(0)).sent("subscribe", 2)
+        await until(lambda: server.connections[0].channels == {"flight.*", "tmi.*"})
         for number in range(6):
             await server.publish("tmi.issued" if number % 2 else "flight.created", n=number)
         await asyncio.wait_for(asyncio.gather(*collectors), 10)

@@ -1,251 +1,194 @@
-"""The daemon as operators have it: a process of its own, a home of its own, port 0, a control socket."""
+"""A real daemon for tests: its own process, home and port; ended by pid, whatever became of the test."""
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import swim_client
-import swim_server
-from swim_server.config import DatabaseConfig
-from swim_server.daemon.home import Home
-from swim_server.daemon.lockfile import Lockfile, LockInfo
-from swim_server.keys.audit import Actor
-from swim_server.keys.format import Tier
-from swim_server.keys.new_key import NewKey
-from swim_server.keys.opening import open_database
-from swim_server.keys.store import IssuedKey, KeyStore
-
-import swimctl
-from swimctl.session import Session
-
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
-PACKAGES = (swimctl, swim_server, swim_client)
-
-
-def source_folders() -> list[str]:
-    """The folders that the packages under test are imported from."""
-    return list(dict.fromkeys(str(Path(package.__path__[0]).parent.absolute()) for package in PACKAGES))
-
-
-def await_true(condition: Callable[[], Any], *, seconds: float = 10.0, what: str = "it") -> Any:
-    """Look again and again until something is true; return it. For things that happen in another process."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() >= deadline:
-            raise AssertionError(f"{what} did not happen within {seconds:g} s")
-        time.sleep(0.01)
 
 
 class Daemon:
-    """One installation. ``start`` and ``stop`` as often as the test wants; ``close`` leaves no process behind."""
+    """``start`` it, use its ``url``, ``home``, ``key`` and ``swimctl``; ``stop``, ``kill`` and ``start`` it again."""
 
     def __init__(
         self,
-        folder: Path,
+        home: Path,
         *,
+        sources: Sequence[str] = (),
         config: str = "",
         environ: Mapping[str, str] | None = None,
-        code: Sequence[Path | str] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
-        """``folder``: an empty one for this installation. ``config``: TOML. ``code``: other source folders to run."""
-        self.folder = folder
-        self.home = Home(folder / "home")
-        self.config_path = folder / "swim.toml"
-        self.config_path.write_text(config)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SWIM_", "_SWIM_"))}
-        self.environ = {
-            **inherited,
-            "SWIM_HOME": str(self.home.path),
+        self.home = home
+        self.sources = sources
+        self.arguments = arguments
+        """More words for ``serve``."""
+        self.process: subprocess.Popen[bytes] | None = None
+        home.mkdir(parents=True, exist_ok=True)
+        self.config_path = home / "swim.toml"
+        """Nothing of this machine's own configuration is used."""
+        self.config_path.write_text(config, "utf-8")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SWIM_", "_SWIM"))}
+        self.environ = kept | {
+            "SWIM_HOME": str(home),
             "SWIM_CONFIG": str(self.config_path),
-            "PYTHONPATH": os.pathsep.join(str(each) for each in code or source_folders()),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "server", ROOT / "sdk" / "python"))),
+            "PYTHONWARNINGS": "",
             **(environ or {}),
         }
-        self.process: subprocess.Popen[bytes] | None = None
-        """The process that was started last; after a restart another one serves."""
-        self._store: KeyStore | None = None
-
-    # Its life.
-
-    def start(self, *arguments: str, port: int = 0) -> LockInfo:
-        """Start it in the foreground and wait until clients can connect. Raises AssertionError with its output."""
-        process = self.spawn(*arguments, port=port)
-        info = await_true(
-            lambda: process.poll() is not None or self._info_of(process.pid), seconds=START_SECONDS, what="serving"
-        )
-        if process.poll() is not None:
-            raise AssertionError(f"the daemon ended with {process.returncode}:\n{self.output()}")
-        assert isinstance(info, LockInfo)
-        return info
-
-    def spawn(self, *arguments: str, port: int = 0) -> subprocess.Popen[bytes]:
-        """Start it and wait for nothing."""
-        self.folder.mkdir(exist_ok=True)
-        with (self.folder / "output.log").open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "swimctl", "serve", "--port", str(port), *arguments],
-                env=self.environ,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        return self.process
-
-    def _info_of(self, pid: int) -> LockInfo | None:
-        info = self.lockfile.read()
-        return info if info is not None and info.pid == pid and info.url is not None else None
-
-    def run(self, *arguments: str, timeout: float = 60, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run a ``swimctl`` command against this installation."""
-        return subprocess.run(
-            [sys.executable, "-m", "swimctl", *arguments],
-            env=self.environ,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            **options,
-        )
-
-    def stop(self) -> int:
-        """Stop it gracefully; return its exit code."""
-        self.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def kill(self) -> None:
-        """``kill -9`` whoever serves."""
-        self.send_signal(signal.SIGKILL)
-        await_true(lambda: not self.is_serving, what="the end of a killed process")
-        self._reap()
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Signal the process that the lockfile names."""
-        info = self.lockfile.read()
-        assert info is not None, "nobody serves"
-        os.kill(info.pid, number)
-
-    def wait(self) -> int:
-        """Wait until the process that was started ends by itself; return its exit code."""
-        assert self.process is not None
-        return self.process.wait(STOP_SECONDS)
-
-    def close(self) -> None:
-        """End whatever still runs."""
-        for _ in range(5):
-            info = self.lockfile.read() if self.is_serving else None
-            if info is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(info.pid, signal.SIGKILL)
-            time.sleep(0.01)
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-        self._reap()
-        if self._store is not None:
-            self._store.close()
-
-    def _reap(self) -> None:
-        if self.process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_SECONDS)
-
-    # What it says of itself.
-
-    @property
-    def lockfile(self) -> Lockfile:
-        return Lockfile(self.home.lockfile)
-
-    @property
-    def is_serving(self) -> bool:
-        return self.lockfile.is_held()
-
-    @property
-    def info(self) -> LockInfo:
-        info = self.lockfile.read()
-        assert info is not None and info.url is not None, "nobody serves"
-        return info
 
     @property
     def url(self) -> str:
-        url = self.info.url
-        assert url is not None
-        return url
+        """Where clients connect."""
+        return str(self.status()["url"])
 
     @property
-    def port(self) -> int:
-        return int(self.url.rpartition(":")[2].partition("/")[0])
+    def log(self) -> str:
+        """All that it has written."""
+        path = self.home / "daemon.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
 
-    def output(self) -> str:
-        """Everything it has written, from its first start on: to its terminal, then to the home's log."""
-        paths = [self.folder / "output.log", self.home.log]
-        return "".join(path.read_text(errors="replace") for path in paths if path.exists())
+    def start(self, *, port: int = 0) -> Daemon:
+        """Start it in the foreground of a process of its own; return once it answers."""
+        words = ["serve", "--port", str(port), *self.arguments]
+        for source in self.sources:
+            words += ["--source", source]
+        with (self.home / "daemon.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "swimctl", *words], env=self.environ, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log}")
+            try:
+                self.status()
+            except NotAnswering:
+                time.sleep(0.05)
+            else:
+                return self
+        self.kill()
+        raise AssertionError(f"the daemon did not start within {START_SECONDS:g} s:\n{self.log}")
 
-    @contextmanager
-    def control(self) -> Iterator[Session]:
-        """A conversation over the control socket."""
-        with Session.open_unix(self.home.control_socket) as session:
-            yield session
+    def status(self) -> dict[str, Any]:
+        """Its status document, asked over the control socket. Raises NotAnswering."""
+        from swim_server.daemon.home import Home
 
-    def call(self, method: str, timeout: float = 30, /, **params: Any) -> Any:
-        """Ask it over its control socket. Raises RpcFailed, SessionLost."""
-        with self.control() as session:
-            return session.call(method, params, timeout)
+        from swimctl.control import ControlClient
+        from swimctl.errors import CommandError
 
-    def publish(self, *events: tuple[str, Mapping[str, Any]]) -> list[str]:
-        """Put events in; return their ids."""
-        rows = [{"type": type, "data": data} for type, data in events]
-        return [one["id"] for one in self.call("publish", events=rows)["published"]]
+        try:
+            with ControlClient.connect(Home(self.home), timeout=0.0) as control:
+                document: dict[str, Any] = control.call("status")
+        except CommandError as error:
+            raise NotAnswering(str(error)) from None
+        return document
 
-    def connections(self) -> dict[str, int]:
-        """How many clients are counted, by tier."""
-        by_tier = self.call("status")["connections"]["by_tier"]
-        return {tier: counts["current"] for tier, counts in by_tier.items()}
+    def swimctl(
+        self, *words: str, stdin: str | None = None, timeout: float = 60, check: bool = False, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as a script would: standard output and error are pipes."""
+        done = subprocess.run(
+            [sys.executable, "-m", "swimctl", *words], env=self.environ | environ, input=stdin, text=True,
+            capture_output=True, timeout=timeout, check=False, cwd=ROOT,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+        )  # fmt: skip
+        if check and done.returncode != 0:
+            raise AssertionError(f"swimctl {' '.join(words)}: exit {done.returncode}\n{done.stderr}\n{self.log}")
+        return done
 
-    # Its keys.
+    def spawn(self, *words: str, **environ: str) -> subprocess.Popen[str]:
+        """Start a command that goes on, with pipes. End it yourself."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "swimctl", *words], env=self.environ | environ, text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+        )  # fmt: skip
 
-    @property
-    def store(self) -> KeyStore:
-        """The keys of this installation, as ``swimctl keys`` sees them."""
-        if self._store is None:
-            self.home.prepare()
-            self._store = KeyStore(
-                open_database(DatabaseConfig(), self.home.database),
-                clock=lambda: datetime.now(UTC),
-                randbytes=secrets.token_bytes,
-            )
-        return self._store
+    def key(self, tier: str = "developer", owner: str = "test", **more: str) -> str:
+        """A new key."""
+        return str(self.issue(tier, owner, **more)["api_key"])
 
-    def issue(self, tier: str = "developer", **fields: Any) -> IssuedKey:
-        """Make a key."""
-        return self.store.create(NewKey(tier=Tier(tier), owner_name="a test", **fields), Actor("test", "test"))
+    def issue(self, tier: str = "developer", owner: str = "test", **more: str) -> dict[str, Any]:
+        """A new key with what is known of it, as ``keys create --json`` tells."""
+        options = [word for name, value in more.items() for word in (f"--{name.replace('_', '-')}", value)]
+        done = self.swimctl("keys", "create", "--tier", tier, "--owner", owner, "--json", *options, check=True)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
 
-    def key(self, tier: str = "developer", **fields: Any) -> str:
-        """Make a key; return what a client presents."""
-        return self.issue(tier, **fields).api_key
+    def publish(self, type: str, **data: Any) -> str:
+        """Put one event in; answers its id."""
+        return self.swimctl("publish", type, "--data", json.dumps(data), check=True).stdout.strip()
+
+    def publish_many(self, events: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Put events in as JSON lines; answers their ids."""
+        lines = "".join(json.dumps(event) + "\n" for event in events)
+        return self.swimctl("publish", "--file", "-", stdin=lines, check=True).stdout.split()
+
+    def kill(self) -> None:
+        """SIGKILL, as the world does it."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM, and wait for the end; SIGKILL when that does not come. Answers the exit code. Idempotent."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the daemon did not stop within {STOP_SECONDS:g} s:\n{self.log}") from None
+
+
+class NotAnswering(Exception):
+    """No daemon answers in that home."""
 
 
 @contextmanager
-def running_daemon(folder: Path, *arguments: str, **settings: Any) -> Iterator[Daemon]:
-    """A daemon that serves, until the block ends."""
-    daemon = Daemon(folder, **settings)
+def running_daemon(home: Path, **settings: Any) -> Iterator[Daemon]:
+    """A daemon for the length of a ``with``. Settings as ``Daemon`` takes them."""
+    daemon = Daemon(home, **settings)
     try:
-        daemon.start(*arguments)
-        yield daemon
+        yield daemon.start()
     finally:
-        daemon.close()
+        end_all(daemon)
+
+
+def end_all(daemon: Daemon) -> None:
+    """End the process that was started, and one that took over from it with ``restart``."""
+    try:
+        successor = daemon.status()["pid"]
+    except NotAnswering:
+        successor = None
+    daemon.stop()
+    if successor is not None and (daemon.process is None or successor != daemon.process.pid):
+        _kill_and_wait(successor)
+
+
+def _kill_and_wait(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

@@ -74,6 +74,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     absences: int = 0
     ended_ms: int | None = None
     """When it was released; None: it holds."""
+    is_final: bool = False
+    """It was withdrawn in so many words: a copy of the list that does not know yet issues nothing."""
 
 
 class MeasureBook(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +127,8 @@ def compare_measures(book: MeasureBook, measures: Sequence[FlowMeasure] | None, 
     for number, measure in listed.items():
         known_before = book.measures.get(number)
         is_announced = known_before is not None and known_before.ended_ms is None
-        if not is_announced and _holds(measure, now_ms) and not _is_same_end(known_before, measure):
+        is_over = known_before is not None and known_before.is_final
+        if not is_announced and not is_over and _holds(measure, now_ms):
             issues = 1 if known_before is None else known_before.issues + 1
             kept[number] = Remembered(initiative=initiative_of(measure), issues=issues)
             name = _name(book, number, issues)
@@ -178,7 +181,8 @@ def _follow(
     initiative = initiative_of(measure)
     now = msgspec.structs.replace(known, initiative=initiative, absences=0)
     if measure.withdrawn_at is not None:
-        return _release(name, now, "WITHDRAWN", _moment(measure.withdrawn_at, now_ms), now_ms, events)
+        after = _release(name, now, "WITHDRAWN", _moment(measure.withdrawn_at, now_ms), now_ms, events)
+        return msgspec.structs.replace(after, is_final=True)
     if not _holds(measure, now_ms):
         return _release(name, now, "EXPIRED", initiative.end_ms, now_ms, events)
     if initiative.terms() != known.initiative.terms():
@@ -196,11 +200,6 @@ def _release(
 
 def _holds(measure: FlowMeasure, now_ms: int) -> bool:
     return measure.withdrawn_at is None and parse_ms(measure.endtime) > now_ms
-
-
-def _is_same_end(known: Remembered | None, measure: FlowMeasure) -> bool:
-    """Tell whether a measure that is over is served as if it held, though nothing about it has changed."""
-    return known is not None and known.initiative.terms() == initiative_of(measure).terms()
 
 
 def _status(measure: FlowMeasure, now_ms: int) -> str:

@@ -46,9 +46,7 @@ class Initiative(msgspec.Struct, frozen=True, kw_only=True):
 
 def issued(name: str, initiative: Initiative, status: str | None, at_ms: int | None) -> NewEvent:
     """An initiative holds from now on. ``name`` tells it from all others, and this issue from those before."""
-    return NewEvent(
-        type="tmi.issued", data=initiative.data(status), timestamp_ms=at_ms, event_id=f"{name}:issued"
-    )
+    return NewEvent(type="tmi.issued", data=initiative.data(status), timestamp_ms=at_ms, event_id=f"{name}:issued")
 
 
 def modified(name: str, initiative: Initiative, status: str | None, at_ms: int | None, number: int) -> NewEvent:

@@ -81,6 +81,8 @@ def odbc_string(url: URL, config: DatabaseConfig, pyodbc: ModuleType) -> str:
     uses_token = config.authentication == "managed-identity"
     if uses_token and (username or password or _CREDENTIALS.search(odbc)):
         raise StoreMisconfigured("in [database]: credentials stand beside a managed identity", "remove one of them")
+    if uses_token and _FREETDS.search(odbc):
+        raise StoreMisconfigured("FreeTDS can't log in with a managed identity", "use Microsoft's msodbcsql18")
     if not uses_token and not username and config.odbc is None and "odbc_connect" not in url.query:
         odbc += ";Trusted_Connection=Yes"
     return with_credentials(odbc, username, password)

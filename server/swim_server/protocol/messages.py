@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
-from swim_server.protocol.event_id import EventId, InvalidEventId
+from swim_server.protocol.event_id import MAX_MILLISECONDS, MAX_SEQUENCE, EventId, InvalidEventId
 from swim_server.protocol.json_data import InvalidData, check_data
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
@@ -42,6 +43,9 @@ MAX_LAST = 100_000
 """How many past events a client may ask for by number."""
 MAX_NAME_CHARACTERS = 128
 """How long a channel or a publisher's event id may be."""
+
+_ID_SHAPE = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
+"""What looks like an event id. Those beyond the range of ours are ids of nothing that was ever stored here."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -183,6 +187,8 @@ def _after(value: object) -> str | None:
     try:
         return str(EventId.parse(value))
     except InvalidEventId:
+        if isinstance(value, str) and _ID_SHAPE.fullmatch(value):
+            return str(EventId(MAX_MILLISECONDS, MAX_SEQUENCE))  # never given out: unknown, not unreadable
         _refuse_subscribe(f"after: {show(value)} is no event id: one looks like 1768573815123-0", "after")
 
 

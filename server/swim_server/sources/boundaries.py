@@ -91,9 +91,7 @@ class Boundaries:
 
     def _search(self, places: Sequence[Place], turn: float, best: dict[int, int]) -> None:
         """Find what holds the places as seen one turn of the globe further; smaller numbers are better."""
-        chosen = [
-            index for index, (_, longitude) in enumerate(places) if self._west <= longitude + turn <= self._east
-        ]
+        chosen = [index for index, (_, longitude) in enumerate(places) if self._west <= longitude + turn <= self._east]
         if not chosen:
             return
         longitudes = [places[index][1] + turn for index in chosen]

@@ -26,6 +26,7 @@ GRACE_SECONDS = 1.5
 SHORTEST_INTERVAL_SECONDS = 0.005
 """Between two looks, however busy the writers are."""
 RETRY_SECONDS = 0.5
+"""After trouble."""
 MAX_REJECTED = 10_000
 """Stretches of one file that are kept; more are only counted."""
 LOGGED_REASONS = 5
@@ -66,6 +67,7 @@ class EventFileSource:
         interval_seconds: float,
         catalogue: Catalogue,
         grace_seconds: float = GRACE_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
         clock_ns: Callable[[], int] = time.time_ns,
         is_watching: bool = True,
@@ -75,6 +77,7 @@ class EventFileSource:
         self._interval_seconds = interval_seconds
         self._catalogue = catalogue
         self._grace_seconds = grace_seconds
+        self._retry_seconds = retry_seconds
         self._monotonic = monotonic
         self._is_watching = is_watching
         self._taken: list[_Taken] = []
@@ -99,7 +102,7 @@ class EventFileSource:
                 await self._look(publish, door)
             except (BrokerUnavailable, OSError) as error:
                 self._tell_trouble(str(error))
-                await asyncio.sleep(max(self._interval_seconds, RETRY_SECONDS))
+                await asyncio.sleep(max(self._interval_seconds, self._retry_seconds))
             else:
                 self._tell_well()
                 await asyncio.sleep(SHORTEST_INTERVAL_SECONDS)

@@ -14,8 +14,12 @@ from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import Detection, detect
 from swim_server.detection.regions import Regions
 from swim_server.detection.stage import STAGE_VERSION, Stage
+from swim_server.logs import get_logger
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.airports import LoadAirfields, load_airfields
+from swim_server.sources.door import Door
+from swim_server.sources.health import Health
+from swim_server.sources.outlet import Outlet
 from swim_server.sources.recorded_snapshots import (
     MAX_DOCUMENT_BYTES,
     Recorded,
@@ -92,32 +96,52 @@ class RecordingSource:
         self._sleep = sleep
         self._due: float | None = None
         """When the next snapshot is to be played; None: at once."""
+        log = get_logger("sources").bind(source=name)
+        self._health = Health(self.status, log, "the recording", monotonic=monotonic)
+        self._outlet = Outlet(self.status, log, sleep=sleep, monotonic=monotonic)
 
     async def run(self, publish: Publish) -> None:
         """Play until cancelled; without ``loop``, until the last snapshot has been played."""
-        airfields = await self._begin()
-        self._due = None
-        while True:
-            recorded = await self._next()
-            if recorded is None and not self._loops:
-                self._finish()
-                return
-            if recorded is None:
-                await self._next_round()
-                continue
-            await self._pace(recorded)
-            detection = await asyncio.to_thread(self._detect, recorded, airfields)
-            if detection is not None:
-                await self._publish(publish, detection)
-            await self._remember(recorded, detection)
+        with Door("recording") as door:
+            airfields = await door.pass_through(self._begin)
+            self._due = None
+            while True:
+                recorded = await self._next(door)
+                if recorded is None and not self._loops:
+                    self._finish()
+                    return
+                if recorded is None:
+                    await self._next_round()
+                    continue
+                await self._pace(recorded)
+                await self._play(recorded, airfields, publish, door)
 
-    async def _begin(self) -> Airfields:
+    async def _play(self, recorded: Recorded, airfields: Airfields, publish: Publish, door: Door) -> None:
+        """Detect, publish, remember: in this order, so that a kill in between repeats a step and loses none."""
+        detection: Detection | None = None
+        try:
+            detection = await door.pass_through(lambda: self._detect(recorded, airfields))
+        except UnreadableSnapshot as error:
+            self._recorded.broken[error.name] = error.reason
+            self._health.trouble(f"{error}; the others are played")
+        if detection is not None:
+            await self._outlet.publish(publish, detection.events)
+            self._health.well()
+        self._advance(recorded, detection)
+        try:
+            await door.pass_through(lambda: self._state_file.save(self._now_at))
+        except OSError as error:
+            self._health.lasting("memory", f"what has been played can't be remembered for a restart: {error}")
+        else:
+            self._health.lasting("memory", None)
+
+    def _begin(self) -> Airfields:
         if self._airfields is None:
-            self._airfields = await asyncio.to_thread(self._load_airfields)
+            self._airfields = self._load_airfields()
         if self._state is None:
-            saved = await asyncio.to_thread(self._state_file.load)
+            saved = self._state_file.load()
             if self._state_file.fault is not None:
-                self._tell_error(self._state_file.fault)
+                self._health.trouble(self._state_file.fault)
             is_usable = saved is not None and (saved.version, saved.path) == (STAGE_VERSION, self._path)
             self._state = saved if is_usable and saved is not None else self._new_state()
         return self._airfields
@@ -135,18 +159,16 @@ class RecordingSource:
             raise AssertionError("run begins with a state")
         return self._state
 
-    async def _next(self) -> Recorded | None:
+    async def _next(self, door: Door) -> Recorded | None:
         """Find the snapshot to play next; None at the end of a round. Waits while there is none at all."""
         while True:
             try:
-                recorded = await asyncio.to_thread(self._look)
+                return await door.pass_through(self._look)
             except UnreadableSnapshot as error:
-                self.status.state = "degraded"
-                self._tell_error(f"{error}; looking again every {LOOK_AGAIN_SECONDS:g} s")
+                trouble = f"{error}; looking again every {LOOK_AGAIN_SECONDS:g} s"
+                if self.status.last_error != trouble:
+                    self._health.trouble(trouble)
                 await self._sleep(LOOK_AGAIN_SECONDS)
-                continue
-            self.status.state = "running"
-            return recorded
 
     def _look(self) -> Recorded | None:
         position = self._now_at.position_ms
@@ -188,45 +210,22 @@ class RecordingSource:
         if due > now:
             await self._sleep(due - now)
 
-    def _detect(self, recorded: Recorded, airfields: Airfields) -> Detection | None:
-        """Read, decode and compare, off the loop's thread; None when the file can't be played."""
-        try:
-            snapshot = self._recorded.read(recorded)
-        except UnreadableSnapshot as error:
-            self._recorded.broken[error.name] = error.reason
-            self._tell_error(f"{error}; the others are played")
-            return None
-        self.status.last_success_monotonic = self._monotonic()
-        self.status.last_error = None
+    def _detect(self, recorded: Recorded, airfields: Airfields) -> Detection:
+        """Read, decode and compare. Raises UnreadableSnapshot."""
+        snapshot = self._recorded.read(recorded)
         return detect(self._now_at.stage, snapshot, airfields, regions=self._regions)
 
-    async def _publish(self, publish: Publish, detection: Detection) -> None:
-        if not detection.events:
-            return
-        published = await publish(detection.events)
-        fresh = sum(not one.duplicate for one in published)
-        self.status.events += fresh
-        if fresh:
-            self.status.last_event_monotonic = self._monotonic()
-
-    async def _remember(self, recorded: Recorded, detection: Detection | None) -> None:
+    def _advance(self, recorded: Recorded, detection: Detection | None) -> None:
+        """Take a snapshot for played; ``detection`` is None for one that can't be."""
         state, details = self._now_at, self.status.details
         step_ms = state.step_ms if state.position_ms is None else self._step_ms(recorded, state.position_ms)
         stage = state.stage if detection is None else detection.stage
         self._state = msgspec.structs.replace(state, position_ms=recorded.update_ms, step_ms=step_ms, stage=stage)
         details["file"] = recorded.path.name
         details["recorded_time"] = format_ms(recorded.update_ms)
-        counted = "unreadable" if detection is None else "skipped" if detection.skipped else "snapshots"
-        details[counted] = int(details.get(counted) or 0) + 1
+        self._health.count("unreadable" if detection is None else "skipped" if detection.skipped else "snapshots")
         if detection is not None and detection.skipped:
             details["skipped_last"] = f"{recorded.path.name}: {detection.skipped}"
-        await self._save()
-
-    async def _save(self) -> None:
-        try:
-            await asyncio.to_thread(self._state_file.save, self._now_at)
-        except OSError as error:
-            self._tell_error(f"what has been played can't be remembered for a restart: {error}")
 
     async def _next_round(self) -> None:
         """Begin from the first snapshot, a step later, under a scope of its own."""
@@ -239,7 +238,3 @@ class RecordingSource:
         self.status.state = "finished"
         again = f"remove {self._state_file.path}" if self._state_file.path else "start again"
         self.status.details["finished"] = f"played to its end; to play it again, {again}, or set loop = true"
-
-    def _tell_error(self, text: str) -> None:
-        self.status.errors += 1
-        self.status.last_error = text

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import cos, radians
 
-from swim_server.detection.regions import UNKNOWN, Region
+from swim_server.detection.regions import UNKNOWN, Place, Region
 from swim_server.sources.simulated_world import CENTRES
 
 SOUTH, NORTH, WEST, EAST = 24.5, 49.0, -125.5, -66.5
@@ -15,6 +16,10 @@ class NearestCentre:
 
     def __init__(self) -> None:
         self._by_square: dict[tuple[int, int], Region] = {}
+
+    def around(self, places: Iterable[Place]) -> NearestCentre:
+        """Know all places already."""
+        return self
 
     def locate(self, latitude: float, longitude: float) -> Region:
         """Tell the US centre; UNKNOWN abroad."""

@@ -1,4 +1,4 @@
-"""One invented flight as a function of time: legs of even acceleration and climb along a track of great circles. Pure."""
+"""An invented flight as a function of time: legs of even acceleration and climb along great circles. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invented traffic: flights that are filed, connect, fly and go away, for ever. Pure: the same seed, the same traffic."""
+"""Invented traffic: flights that are filed, connect, fly and go away, for ever. Pure: one seed, one traffic."""
 
 from __future__ import annotations
 
@@ -8,24 +8,15 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from swim_server.detection.airfields import Airfield, Airfields
+from swim_server.detection.airfields import Airfields
 from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
-from swim_server.detection.geodesy import distance_nm
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.simulated_flight import Flown
 from swim_server.sources.simulated_itinerary import DoesNotFit, Manoeuvre, lay_out
-from swim_server.sources.simulated_world import (
-    AIRLINES,
-    PRIVATE_AIRPORTS,
-    TYPES,
-    AircraftType,
-    Airline,
-    airport_codes,
-)
+from swim_server.sources.simulated_routes import Route, Routes, file_plan, invent_callsign, invent_route
 
 REPORT_EVERY_MS = 15_000
 """Aircraft report at moments of their own, so that a snapshot is up to this old for each."""
-LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 
 
 class TrueEvent(NamedTuple):
@@ -40,13 +31,13 @@ class TrueEvent(NamedTuple):
 class SimulatedFlight:
     """One flight over its whole life: filed, connected, flown, gone."""
 
-    def __init__(self, serial: int, begins_ms: int, route: _Route, random: Random, manoeuvre: Manoeuvre) -> None:
+    def __init__(self, serial: int, begins_ms: int, route: Route, random: Random, manoeuvre: Manoeuvre) -> None:
         """Raises DoesNotFit."""
         itinerary = lay_out(route.dep, route.arr, route.aircraft, random, manoeuvre)
         prefile_minutes = random.uniform(4, 18) if random.random() < 0.45 else 0
         self.serial = serial
         self.cid = 1_000_000 + serial * 7919 % 900_000
-        self.callsign = _callsign(route.airline, serial, random)
+        self.callsign = invent_callsign(route.airline, serial, random)
         self.dep = route.dep
         self.arr = route.arr
         self.aircraft = route.aircraft
@@ -60,12 +51,12 @@ class SimulatedFlight:
         self.off_ms = self.connects_ms + round(itinerary.off_seconds * 1000)
         self.on_ms = self.connects_ms + round(itinerary.on_seconds * 1000)
         self._flown: Flown = itinerary.flown
-        self._plan = _plan(route, random)
+        self._plan = file_plan(route, random)
         self._edit_ms, self._edited = self._edit(random)
 
     def _edit(self, random: Random) -> tuple[int, FeedPlan]:
         """Choose when the route is edited, if it is: while it is a prefile, or in the first hour of the flight."""
-        edited = msgspec.structs.replace(self._plan, route=_route_text(random))
+        edited = msgspec.structs.replace(self._plan, route=invent_route(random))
         if random.random() < 0.3 and self.connects_ms > self.begins_ms:
             return random.randint(self.begins_ms, self.connects_ms), edited
         if random.random() < 0.1:
@@ -131,7 +122,7 @@ class Traffic:
         """``manoeuvres``: the part of flights that reject a take-off or go around."""
         self._seed = seed
         self._manoeuvres = manoeuvres
-        self._routes = _Routes(airfields)
+        self._routes = Routes(airfields)
         self._next_serial = 1
         self.flights: list[SimulatedFlight] = []
         """Those that live now, prefiles too."""
@@ -193,76 +184,3 @@ class Traffic:
                 return SimulatedFlight(serial, begins_ms, route, random, manoeuvre)
             except DoesNotFit:
                 continue
-
-
-class _Route(NamedTuple):
-    airline: Airline
-    aircraft: AircraftType
-    dep: Airfield
-    arr: Airfield
-
-
-class _Routes:
-    """Chooses who flies from where to where with what."""
-
-    def __init__(self, airfields: Airfields) -> None:
-        known = ((code, airfields.get(code)) for code in airport_codes())
-        self._airports = [msgspec.structs.replace(field, code=code) for code, field in known if field is not None]
-        self._by_code = {field.code: field for field in self._airports}
-        self._weights = [airline.weight for airline in AIRLINES]
-        self._reachable: dict[tuple[str, str, bool], list[Airfield]] = {}
-        """By hub, type and whether an airline flies: found out once for each."""
-
-    def choose(self, random: Random) -> _Route:
-        while True:
-            airline = random.choices(AIRLINES, self._weights)[0]
-            hub = self._by_code.get(random.choice(airline.hubs.split()))
-            aircraft = TYPES[random.choice(airline.types.split())]
-            others = [] if hub is None else self._within_reach(hub, aircraft, is_airline=bool(airline.code))
-            if hub is not None and others:
-                other = random.choice(others)
-                ends = (hub, other) if random.random() < 0.5 else (other, hub)
-                return _Route(airline, aircraft, *ends)
-
-    def _within_reach(self, hub: Airfield, aircraft: AircraftType, *, is_airline: bool) -> list[Airfield]:
-        key = (hub.code, aircraft.designator, is_airline)
-        if key not in self._reachable:
-            self._reachable[key] = [
-                field
-                for field in self._airports
-                if aircraft.shortest_nm <= _between_nm(hub, field) <= aircraft.longest_nm
-                and not (is_airline and field.code in PRIVATE_AIRPORTS)
-            ]
-        return self._reachable[key]
-
-
-def _between_nm(one: Airfield, other: Airfield) -> float:
-    return distance_nm(one.latitude, one.longitude, other.latitude, other.longitude)
-
-
-def _callsign(airline: Airline, serial: int, random: Random) -> str:
-    number = serial * 367 % 9000
-    if not airline.code:
-        return f"N{number % 900 + 100}{random.choice(LETTERS)}{random.choice(LETTERS)}"
-    if airline.has_letters and random.random() < 0.7:
-        return f"{airline.code}{number % 90 + 10}{random.choice(LETTERS)}{random.choice(LETTERS)}"
-    return f"{airline.code}{number + 1}" if len(airline.code) == 3 else f"{airline.code}{number % 90 + 1}"
-
-
-def _plan(route: _Route, random: Random) -> FeedPlan:
-    return FeedPlan(
-        route.aircraft.faa,
-        route.aircraft.faa,
-        route.aircraft.designator,
-        route.dep.code,
-        route.arr.code,
-        _route_text(random),
-    )
-
-
-def _route_text(random: Random) -> str:
-    """Invent a route: fixes as pronounceable as real ones, joined by airways or directly."""
-    fixes = ["".join(random.choice(("BDFGKLMNPRSTV", "AEIOU")[place % 2]) for place in range(5)) for _ in range(4)]
-    ways = random.choices(("DCT", "UL612", "J121", "Q140", "UN866", "DCT"), k=3)
-    middle = " ".join(f"{fix} {way}" for fix, way in zip(fixes, ways, strict=False))
-    return f"{fixes[0]}{random.randint(1, 9)}{random.choice('ABCDX')} {middle} {fixes[3]} {fixes[3]}{random.randint(1, 9)}A"

@@ -39,6 +39,7 @@ class Supervisor:
         self._sleep = sleep
         self._monotonic = monotonic
         self._stop_seconds = stop_seconds
+        self._is_stopping = False
 
     def statuses(self) -> list[SourceStatus]:
         """What each source tells of itself, in the order of the configuration."""
@@ -51,11 +52,13 @@ class Supervisor:
             for source in self._sources
         ]
         try:
-            await asyncio.gather(*tasks)
+            if tasks:
+                await asyncio.wait(tasks)
         finally:
             await self._stop(tasks)
 
     async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        self._is_stopping = True
         running = [task for task in tasks if not task.done()]
         for task in running:
             task.cancel()
@@ -63,7 +66,9 @@ class Supervisor:
             await asyncio.wait(running, timeout=self._stop_seconds)
         for task in running:
             if not task.done():
-                self._log.error("a source does not stop, going on without it", source=task.get_name())
+                self._log.error("a source does not stop, going on without it", task=task.get_name())
+            elif not task.cancelled() and (error := task.exception()) is not None:
+                self._log.error("a source failed while it stopped", task=task.get_name(), exc_info=error)
 
     async def _keep_running(self, source: Source) -> None:
         """Run one source, again after each failure."""
@@ -80,9 +85,9 @@ class Supervisor:
                 self._log.warning("the source is started again", source=status.name, in_seconds=delay)
                 await self._sleep(delay)
                 delay = min(2 * delay, LONGEST_DELAY_SECONDS)
-        except asyncio.CancelledError:
-            status.state = "stopped"
-            raise
+        finally:
+            if self._is_stopping:
+                status.state = "stopped"
 
     async def _run_once(self, source: Source) -> bool:
         """Run a source to its end; False when it failed."""
@@ -90,9 +95,9 @@ class Supervisor:
         status.state = "starting"
         try:
             await source.run(self._publish)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - logged with its traceback, and counted
-            if _is_being_cancelled():
-                raise
+        except (Exception, asyncio.CancelledError) as error:  # logged with its traceback, and counted
+            if self._is_stopping:
+                raise  # else a CancelledError is the source's own, and a failure like any other
             status.state = "failed"
             status.errors += 1
             status.last_error = _explain(error)
@@ -100,12 +105,6 @@ class Supervisor:
             return False
         self._log.info("the source has come to its end", source=status.name, events=status.events)
         return True
-
-
-def _is_being_cancelled() -> bool:
-    """Whether the running task is to end; a CancelledError without that is the source's own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _explain(error: BaseException) -> str:

@@ -23,6 +23,7 @@ from swim_server.sources.airports import LoadAirfields, load_airfields
 from swim_server.sources.backoff import Backoff
 from swim_server.sources.boundaries import BoundariesFile
 from swim_server.sources.door import Door
+from swim_server.sources.health import Health
 from swim_server.sources.http_feed import Answer, FeedTrouble, HttpFeed, Validators, inflate
 from swim_server.sources.outlet import Outlet
 from swim_server.sources.poll_times import PollTimes
@@ -33,7 +34,7 @@ DEFAULT_URL = "https://data.vatsim.net/v3/vatsim-data.json"
 INTERVAL_SECONDS = 15.0
 """The feed is made anew every 15 seconds, and asks not to be read more often."""
 LONGEST_PAUSE_SECONDS = 300.0
-STALE_SECONDS = 180.0
+STALE_SECONDS, STALE_INTERVALS = 180.0, 4
 """A feed whose stamp stands still for so long is broken, even if it answers."""
 
 
@@ -95,6 +96,7 @@ class VatsimSource:
         self._changed_at: float | None = None
         """When the feed's stamp was last seen to move, by the monotonic clock."""
         self._log = get_logger("sources").bind(source=name)
+        self._health = Health(self.status, self._log, "the feed", monotonic=monotonic)
         self._outlet = Outlet(self.status, self._log, sleep=sleep, monotonic=monotonic)
 
     async def run(self, publish: Publish) -> None:
@@ -114,7 +116,7 @@ class VatsimSource:
         if self._state is None:
             saved = self._state_file.load()
             if self._state_file.fault is not None:
-                self._tell_error(self._state_file.fault)
+                self._health.trouble(self._state_file.fault)
             is_usable = saved is not None and (saved.version, saved.url) == (STAGE_VERSION, self._url)
             fresh = VatsimState(url=self._url, stage=Stage(scope=f"vatsim:{self.status.name}:"))
             self._state = saved if is_usable and saved is not None else fresh
@@ -131,7 +133,7 @@ class VatsimSource:
         try:
             answer = await feed.get(self._now_at.validators)
             if answer is None:
-                self._count("not_modified")
+                self._health.count("not_modified")
             else:
                 taken = Taken(body=answer.body, validators=answer.validators)
                 await self._write(door, lambda: self._taken_file.save(taken))
@@ -160,10 +162,9 @@ class VatsimSource:
         try:
             await door.pass_through(work)
         except OSError as error:
-            self.status.details["not_remembered"] = f"a restart will not know what has been seen: {error}"
-            self._tell_error(str(self.status.details["not_remembered"]))
+            self._health.lasting("memory", f"a restart will not know what has been seen: {error}")
         else:
-            self.status.details.pop("not_remembered", None)
+            self._health.lasting("memory", None)
 
     def _detect(self, body: bytes) -> Detection:
         try:
@@ -172,7 +173,7 @@ class VatsimSource:
             raise FeedTrouble(invalid.reason, invalid.detail) from None
         assert self._airfields is not None, "run begins with the airfields"
         if snapshot.dropped:
-            self._count("dropped_entries", snapshot.dropped)
+            self._health.count("dropped_entries", snapshot.dropped)
         return detect(self._now_at.stage, snapshot, self._airfields, regions=self._regions)
 
     def _remember(self, state: VatsimState) -> None:
@@ -192,9 +193,9 @@ class VatsimSource:
 
     def _describe(self, detection: Detection) -> None:
         if detection.skipped is not None:
-            self._count(f"skipped_{detection.skipped.replace(' ', '_')}")
+            self._health.count(f"skipped_{detection.skipped.replace(' ', '_')}")
             return
-        self._count("snapshots")
+        self._health.count("snapshots")
         self._changed_at = self._monotonic()
         connected = sum(flight.is_connected for flight in detection.stage.flights.values())
         self.status.details["pilots"] = connected
@@ -203,36 +204,20 @@ class VatsimSource:
     def _tell_well(self) -> None:
         stamp, now = self._stamp(), self._monotonic()
         self._changed_at = now if self._changed_at is None else self._changed_at
-        self.status.last_success_monotonic = now
         if stamp is not None:
             self.status.details["feed_time"] = format_ms(round(stamp * 1000))
             self.status.details["feed_age_seconds"] = round(self._clock() - stamp, 1)
         if isinstance(self._regions, BoundariesFile):
             self.status.details["boundaries"] = self._regions.problem or str(self._regions.path)
         stands_still = now - self._changed_at
-        if stands_still > max(STALE_SECONDS, 4 * self._interval_seconds):
-            self.status.state = "degraded"
-            self.status.last_error = f"the feed answers, but its snapshot has not changed for {stands_still:.0f} s"
-            return
-        if self.status.state == "degraded":
-            self._log.info("the feed can be read again")
-        self.status.state = "running"
-        not_remembered = self.status.details.get("not_remembered")
-        self.status.last_error = None if not_remembered is None else str(not_remembered)
+        is_stale = stands_still > max(STALE_SECONDS, STALE_INTERVALS * self._interval_seconds)
+        stale = f"its snapshot is still that of {self.status.details.get('feed_time')}, though the feed answers"
+        self._health.lasting("stale", stale if is_stale else None)
+        self._health.well()
 
     def _tell_trouble(self, trouble: FeedTrouble) -> float:
         """Count it, tell it, and give the pause after it."""
-        self._count(f"failed_{trouble.kind.replace(' ', '_')}")
+        self._health.count(f"failed_{trouble.kind.replace(' ', '_')}")
         pause = max(self._backoff.fail(), trouble.retry_after_seconds or 0.0, self._interval_seconds)
-        if self.status.state != "degraded":
-            self._log.warning("the feed can't be read just now", reason=str(trouble), seconds=round(pause, 1))
-        self.status.state = "degraded"
-        self._tell_error(f"{trouble}; asking again in {pause:.0f} s")
+        self._health.trouble(f"{trouble}; asking again in {pause:.0f} s")
         return pause
-
-    def _tell_error(self, text: str) -> None:
-        self.status.errors += 1
-        self.status.last_error = text
-
-    def _count(self, name: str, by: int = 1) -> None:
-        self.status.details[name] = int(self.status.details.get(name) or 0) + by

@@ -68,29 +68,12 @@ _anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-_fields = [
-    "callsign",
-    "dep",
-    "arr",
-    "altitude_ft",
-    "groundspeed_kts",
-    "heading_deg",
-    "off_utc",
-    "in_utc",
-    "changed",
-    "count",
-    "positions",
-    "program_type",
-    "airport",
-    "start_time",
-    "end_time",
-    "reason",
-    "status",
-    "message",
-    "position_count",
-    "equipment",
-    "route",
-]
+_fields = (
+    "callsign", "dep", "arr", "altitude_ft", "groundspeed_kts", "heading_deg", "off_utc", "in_utc", "changed", "count",
+    "positions", "program_type", "airport", "start_time", "end_time", "reason", "status", "message", "position_count",
+    "equipment", "route",
+)  # fmt: skip
+_types = st.sampled_from([*STYLES, "splits.updated", "x.y", "flight."])
 
 
 @given(

@@ -26,8 +26,10 @@ DOCUMENT: dict[str, Any] = {
          "errors": 2, "last_error": "can't read /x\x1b[2J"},
         {"name": "sim", "kind": "simulator", "state": "running", "events": 0, "last_event_age_seconds": None},
     ],
-    "history": {"oldest_id": "1768487415000-0", "newest_id": "1768573815000-3", "events": 12_345, "size_bytes": 3_145_728},
-    "keys": {"problem": "no answer from the database"}, "loop_lag_ms": {"p50": 0.1, "p99": 2.5}, "memory_bytes": 104_857_600,
+    "history": {
+        "oldest_id": "1768487415000-0", "newest_id": "1768573815000-3", "events": 12_345, "size_bytes": 3_145_728},
+    "keys": {"problem": "no answer from the database"}, "loop_lag_ms": {"p50": 0.1, "p99": 2.5},
+    "memory_bytes": 104_857_600,
 }  # fmt: skip
 
 
@@ -107,8 +109,8 @@ def table_of(columns: Any, width: int, *, terminal: bool) -> str:
 
 def test_connections_at_80_columns() -> None:
     assert table_of(COLUMNS, 80, terminal=True).splitlines() == [
-        "ID                       TIER     KEY  REMOTE     SUBSCRIPTIONS         STATE",
-        "client_0123456789abcdef  partner    7  192.0.2.7  flight.*, tmi.* air…  lagging",
+        "ID                       TIER     KEY  REMOTE     SUBSCRIPTIONS          STATE",
+        "client_0123456789abcdef  partner    7  192.0.2.7  flight.*, tmi.* airp…  lagging",
     ]
 
 

@@ -44,6 +44,7 @@ def test_a_pilot_seen_first_is_created_with_all_that_is_known(network: Network) 
         "groundspeed_kts": 0,
         "heading_deg": 0,
         "current_artcc": None,
+        "current_fir": None,
     }
 
 
@@ -313,6 +314,7 @@ def test_positions_hold_those_that_changed(network: Network) -> None:
             "heading_deg": 350,
             "vertical_rate_fpm": 2308,
             "current_artcc": None,
+            "current_fir": None,
             "dep": "EDDF",
             "arr": "EDDM",
         }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from itertools import pairwise
 
 import msgspec
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from support.feed import AIRFIELDS, FIELDS, NOON_MS, Network, beside, document, pilot, plan, prefile, snapshot, types
 from swim_server.detection.detect import MAX_GAP_MS, MAX_OUT_OF_ORDER, MAX_TRUNCATED, detect
 from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot, decode_snapshot
-from swim_server.detection.regions import Region
+from swim_server.detection.regions import Place, Region, Regions
 from swim_server.detection.stage import EMPTY_STAGE, Flight, Footing, Stage
 
 FLEET = [pilot(cid=number, callsign=f"TST{number}") for number in range(1, 101)]
@@ -153,6 +154,9 @@ def test_a_stage_holds_little_of_a_flight_whatever_is_sent() -> None:
 
 class EverythingIsNewYork:
     """A boundaries lookup that finds the same centre everywhere."""
+
+    def around(self, places: Iterable[Place]) -> Regions:
+        return self
 
     def locate(self, latitude: float, longitude: float) -> Region:
         return Region("ZNY", "KZNY")

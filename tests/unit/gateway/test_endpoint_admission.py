@@ -43,7 +43,7 @@ def test_sixth_public_client_is_refused_with_tier_current_and_limit(rig: Rig) ->
 
 @pytest.mark.parametrize("way", ["close frame", "end of stream", "reset", "nonsense", "closed by the operator"])
 def test_place_of_a_client_that_leaves_is_free_at_once(rig: Rig, way: str) -> None:
-    first = [rig.admitted("pub") for _ in range(5)][0]
+    first, *_ = [rig.admitted("pub") for _ in range(5)]
     if way == "close frame":
         first.send(close_frame())
     elif way == "end of stream":
@@ -63,7 +63,7 @@ def test_place_of_a_client_that_leaves_is_free_at_once(rig: Rig, way: str) -> No
 
 
 def test_client_that_is_being_closed_holds_its_place_until_it_is_gone(rig: Rig) -> None:
-    first = [rig.admitted("pub") for _ in range(5)][0]
+    first, *_ = [rig.admitted("pub") for _ in range(5)]
     first.endpoint.close(CloseCode.SLOW_CONSUMER)
     assert rig.admitted("pub").types == ["CONNECTION_LIMIT"]
     rig.advance(5.2)

@@ -111,9 +111,7 @@ def test_unknown_path_is_told_the_right_one(rig: Rig) -> None:
         (f"GET / HTTP/1.1\r\n{UPGRADE}" + "X: x\r\n" * 200 + "\r\n", 431),
     ],
 )
-def test_request_that_cannot_be_upgraded_is_refused_with_its_status(
-    rig: Rig, request_bytes: str, status: int
-) -> None:
+def test_request_that_cannot_be_upgraded_is_refused_with_its_status(rig: Rig, request_bytes: str, status: int) -> None:
     client = rig.client().send(request_bytes.encode("latin-1"))
     _assert_refused(client, status)
 

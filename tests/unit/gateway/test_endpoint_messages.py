@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -69,7 +70,7 @@ async def test_messages_are_the_same_however_they_are_cut_into_frames_and_packet
         payload = json.dumps({"action": action}).encode()
         cuts = sorted(data.draw(st.lists(st.integers(0, len(payload)), max_size=3), "cuts"))
         edges = [0, *cuts, len(payload)]
-        for number, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for number, (begin, end) in enumerate(pairwise(edges)):
             opcode = Opcode.CONT if number else Opcode.TEXT
             stream += client_frame(payload[begin:end], opcode, fin=number == len(edges) - 2)
             if data.draw(st.booleans(), "ping between"):
@@ -78,7 +79,7 @@ async def test_messages_are_the_same_however_they_are_cut_into_frames_and_packet
     packets = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8), "packets"))
     client = rig.admitted()
     edges = [0, *packets, len(stream)]
-    client.send(*(bytes(stream[begin:end]) for begin, end in zip(edges, edges[1:], strict=False) if begin < end))
+    client.send(*(bytes(stream[begin:end]) for begin, end in pairwise(edges) if begin < end))
     assert client.types == expected
     await rig.close()
 

@@ -70,6 +70,11 @@ def test_credentials_beside_a_managed_identity_are_told(given: dict[str, str]) -
         text(authentication="managed-identity", **given)
 
 
+def test_managed_identity_with_freetds_is_told() -> None:
+    with pytest.raises(StoreMisconfigured, match="msodbcsql18"):
+        text("mssql+pyodbc://h/d", FREETDS, authentication="managed-identity")
+
+
 def test_password_file_gives_its_first_line(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text(" s3cret \r\nnot this\n", encoding="utf-8")

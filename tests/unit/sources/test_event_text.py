@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from swim_server.sources.event_text import MAX_KEPT_CHARACTERS, Found, ObjectScanner, Unreadable
 
 

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from support.feed import NOON_MS, document, pilot, prefile, snapshot
 from swim_server.sources.recorded_snapshots import HEAD_BYTES, RecordedSnapshots, UnreadableSnapshot
 

@@ -1,0 +1,58 @@
+"""How a source tells how it fares: counts, the last error, and one line in the log for each turn for the worse or better."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from swim_server.sources.source import SourceStatus
+
+
+class Health:
+    """Writes a source's status. ``input`` names what it reads, for people: ``the feed``."""
+
+    def __init__(
+        self, status: SourceStatus, log: Any, input: str, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._status = status
+        self._log = log
+        self._input = input
+        self._monotonic = monotonic
+        self._lasting: dict[str, str] = {}
+        """What is wrong beside the input itself, and stays wrong until it is mended."""
+
+    def well(self) -> None:
+        """The input could be read."""
+        self._status.last_success_monotonic = self._monotonic()
+        if self._lasting:
+            self._worsen("; ".join(self._lasting.values()), is_new=False)
+            return
+        if self._status.state == "degraded":
+            self._log.info(f"{self._input} can be read again")
+        self._status.state = "running"
+        self._status.last_error = None
+
+    def trouble(self, reason: str) -> None:
+        """The input could not be read just now, or not as a whole."""
+        self._status.errors += 1
+        self._worsen(reason, is_new=self._status.state != "degraded")
+
+    def lasting(self, about: str, reason: str | None) -> None:
+        """Something beside reading is wrong (None: mended); the source says so until then."""
+        if reason is None:
+            self._lasting.pop(about, None)
+        elif self._lasting.get(about) != reason:
+            self._lasting[about] = reason
+            self._status.errors += 1
+            self._worsen(reason, is_new=True)
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Count something among the details."""
+        self._status.details[name] = int(self._status.details.get(name) or 0) + by
+
+    def _worsen(self, reason: str, *, is_new: bool) -> None:
+        if is_new:
+            self._log.warning(f"{self._input} can't be read just now", reason=reason)
+        self._status.state = "degraded"
+        self._status.last_error = reason

@@ -1,0 +1,199 @@
+"""The statements that reach a SQL Server, compared word by word, and the migrations that it would run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.key_store_contract import OPERATOR, new_key
+from support.odbc import DRIVERS, connection_string
+from support.seeded_bytes import SeededBytes
+from support.tds_server import TdsServer
+from support.tds_sqlite import SqliteStatements
+from support.wall_clock import WallClock
+from swim_server.config import DatabaseConfig
+from swim_server.keys.audit import AuditEntry
+from swim_server.keys.errors import SchemaMissing
+from swim_server.keys.opening import open_database
+from swim_server.keys.store import KeyStore
+from swim_server.keys.upgrading import schema_status, upgrade, upgrade_sql
+
+KEY_COLUMNS = [
+    "id",
+    "api_key",
+    "tier",
+    "owner_name",
+    "owner_email",
+    "description",
+    "expires_at",
+    "created_at",
+    "last_used_at",
+    "is_active",
+    "source_id",
+    "can_write",
+    "allowed_sources",
+    "ip_whitelist",
+    "owner_cid",
+    "key_hint",
+]
+AUDIT_COLUMNS = ["api_key_id", "endpoint", "method", "ip_address", "user_agent", "request_time", "details"]
+SELECT_KEYS = f"SELECT {', '.join(f'swim_api_keys.{name}' for name in KEY_COLUMNS)} FROM swim_api_keys"
+INSERT_KEY = (
+    "INSERT INTO swim_api_keys (api_key, tier, owner_name, owner_email, created_at, is_active, can_write, key_hint)"
+    " OUTPUT inserted.id VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8)"
+)
+INSERT_AUDIT = f"INSERT INTO swim_audit_log ({', '.join(AUDIT_COLUMNS)}) VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7)"
+AUDIT_ORDER = "ORDER BY swim_audit_log.request_time DESC, swim_audit_log.id DESC"
+SELECT_AUDIT = (
+    f"SELECT TOP 200 {', '.join(f'swim_audit_log.{name}' for name in ['id', *AUDIT_COLUMNS])} FROM swim_audit_log"
+    f" WHERE swim_audit_log.method IN (@P1, @P2) {AUDIT_ORDER}"
+)
+OLD_TABLES = """
+CREATE TABLE swim_api_keys (
+  id INTEGER NOT NULL IDENTITY, api_key NVARCHAR(64) NOT NULL UNIQUE, tier NVARCHAR(20) NOT NULL,
+  owner_name NVARCHAR(100) NOT NULL, owner_email NVARCHAR(255) NOT NULL, description NVARCHAR(500),
+  expires_at DATETIME2, created_at DATETIME2, last_used_at DATETIME2, is_active BIT NOT NULL DEFAULT 1);
+CREATE TABLE swim_audit_log (
+  id BIGINT NOT NULL IDENTITY, api_key_id INT, endpoint NVARCHAR(255) NOT NULL, method NVARCHAR(10) NOT NULL,
+  ip_address NVARCHAR(45) NOT NULL, user_agent NVARCHAR(500), request_time DATETIME2 NOT NULL)
+"""
+
+
+@pytest.fixture
+def statements(tmp_path: Path) -> SqliteStatements:
+    return SqliteStatements(tmp_path / "behind.db")
+
+
+@pytest.fixture
+def server(statements: SqliteStatements) -> Iterator[TdsServer]:
+    with TdsServer(statements) as server:
+        yield server
+
+
+def open_store(server: TdsServer, tmp_path: Path, driver: str = "microsoft") -> KeyStore:
+    odbc = connection_string(driver, server.port)
+    database = open_database(DatabaseConfig(odbc=odbc), tmp_path / "unused.db")
+    return KeyStore(database, clock=WallClock(), randbytes=SeededBytes(1))
+
+
+def test_each_call_sends_the_statements_that_it_should(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path
+) -> None:
+    statements.create_tables()
+    store = open_store(server, tmp_path)
+    issued = store.create(new_key(), OPERATOR)
+    entry = AuditEntry(at=WallClock().now, action="refuse", key_id=1, actor="client", origin="::1", detail="x")
+    calls = {
+        "create": lambda: store.create(new_key(), OPERATOR),
+        "find": lambda: store.find(issued.api_key),
+        "records": lambda: store.records([1, 2]),
+        "records, many": lambda: store.records(range(1, 5_000)),
+        "list": store.list,
+        "audit": store.audit,
+        "expire": lambda: store.expire(1, WallClock().now + timedelta(2), OPERATOR),
+        "touch": lambda: store.touch([1, 2], WallClock().now),
+        "log": lambda: store.log_refusals([entry]),
+        "rotate": lambda: store.rotate(2, timedelta(1), OPERATOR),
+    }
+    by_id = "WHERE swim_api_keys.id"
+    expected = {
+        "create": [INSERT_KEY, f"{SELECT_KEYS} {by_id} = @P1", INSERT_AUDIT],
+        "find": [f"{SELECT_KEYS} WHERE swim_api_keys.api_key IN (@P1, @P2)"],
+        "records": [f"{SELECT_KEYS} {by_id} IN (@P1, @P2)"],
+        "records, many": [f"{SELECT_KEYS} {by_id} BETWEEN @P1 AND @P2"],
+        "list": [SELECT_KEYS],
+        "audit": [SELECT_AUDIT],
+        "expire": [
+            f"UPDATE swim_api_keys SET expires_at=@P1 {by_id} = @P2",
+            INSERT_AUDIT,
+            f"{SELECT_KEYS} {by_id} = @P1",
+        ],
+        "touch": [f"UPDATE swim_api_keys SET last_used_at=@P1 {by_id} IN (@P2, @P3)"],
+        "log": [INSERT_AUDIT],
+        "rotate": [
+            f"UPDATE swim_api_keys SET is_active=swim_api_keys.is_active {by_id} = @P1",
+            f"{SELECT_KEYS} {by_id} = @P1",
+            f"UPDATE swim_api_keys SET expires_at=@P1 {by_id} = @P2",
+            INSERT_KEY,
+            f"{SELECT_KEYS} {by_id} = @P1",
+            INSERT_AUDIT + ", (@P8, @P9, @P10, @P11, @P12, @P13, @P14)",
+        ],
+    }
+    sent = {}
+    for name, call in calls.items():
+        server.sql.clear()
+        call()
+        sent[name] = [" ".join(sql.split()) for sql in server.sql]
+    store.close()
+    assert sent == expected
+
+
+def test_what_only_reads_sends_one_message(statements: SqliteStatements, server: TdsServer, tmp_path: Path) -> None:
+    """No transaction is begun and ended around it: on a server far away that would take three times as long."""
+    statements.create_tables()
+    store = open_store(server, tmp_path)
+    issued = store.create(new_key(), OPERATOR)
+    requests: list[str] = []
+    server.on_statement = requests.append  # type: ignore[assignment]
+    store.find(issued.api_key)
+    store.close()
+    assert len(requests) == 1
+    assert requests[0].startswith("SELECT swim_api_keys.id")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_upgrade_of_an_empty_database_makes_everything(server: TdsServer, tmp_path: Path, driver: str) -> None:
+    store = open_store(server, tmp_path, driver)
+    with pytest.raises(SchemaMissing, match="table swim_api_keys"):
+        store.list()
+    upgrade(store.database)
+    assert schema_status(store.database).is_up_to_date
+    assert store.create(new_key(ip_whitelist=("10.0.0.0/8",)), OPERATOR).record.ip_whitelist == ("10.0.0.0/8",)
+    store.close()
+
+
+def test_upgrade_of_an_old_installation_only_adds_nullable_columns(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path
+) -> None:
+    statements.execute_script(OLD_TABLES)
+    store = open_store(server, tmp_path)
+    issued = store.create(new_key(), OPERATOR)
+    assert schema_status(store.database).missing == {
+        "swim_api_keys": ("source_id", "can_write", "allowed_sources", "ip_whitelist", "owner_cid", "key_hint"),
+        "swim_audit_log": ("details",),
+    }
+    server.sql.clear()
+    upgrade(store.database)
+    changes = [sql.strip() for sql in server.sql if sql.strip().startswith(("ALTER", "DROP", "CREATE", "EXEC"))]
+    assert [change.split("(")[0].strip() for change in changes[:1]] == ["CREATE TABLE swim_schema_version"]
+    assert changes[1:] == [
+        "ALTER TABLE swim_api_keys ADD source_id NVARCHAR(50) NULL",
+        "ALTER TABLE swim_api_keys ADD can_write BIT NULL",
+        "ALTER TABLE swim_api_keys ADD allowed_sources NVARCHAR(max) NULL",
+        "ALTER TABLE swim_api_keys ADD ip_whitelist NVARCHAR(max) NULL",
+        "ALTER TABLE swim_api_keys ADD owner_cid INTEGER NULL",
+        "ALTER TABLE swim_api_keys ADD key_hint NVARCHAR(40) NULL",
+        "ALTER TABLE swim_audit_log ADD details NVARCHAR(max) NULL",
+    ]
+    store.close()
+    again = open_store(server, tmp_path)
+    assert again.find(issued.api_key) is not None
+    again.close()
+
+
+def test_printed_upgrade_says_the_same_and_changes_nothing(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path
+) -> None:
+    statements.execute_script(OLD_TABLES)
+    store = open_store(server, tmp_path)
+    text = upgrade_sql(store.database)
+    assert not [sql for sql in server.sql if not sql.strip().startswith("SELECT")]
+    lines = [line for line in text.splitlines() if line and not line.startswith("--")]
+    assert lines[0] == "BEGIN TRANSACTION;"
+    assert "ALTER TABLE swim_api_keys ADD key_hint NVARCHAR(40) NULL;" in lines
+    assert "ALTER TABLE swim_audit_log ADD details NVARCHAR(max) NULL;" in lines
+    assert lines[-2:] == ["COMMIT;", "GO"]
+    assert not [word for word in ("DROP", "RENAME", "ALTER COLUMN", "DELETE") if word in text.upper()]
+    store.close()

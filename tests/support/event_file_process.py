@@ -1,0 +1,52 @@
+"""A process that reads an event file into a history, to be killed at any moment.
+
+Run as ``python event_file_process.py FILE HISTORY SEEN``. SEEN gets a line with the inode of each file taken, before
+anything of it is published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from swim_server.brokers.broker import Published
+from swim_server.brokers.local import LocalBroker
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.events import Event, NewEvent
+from swim_server.sources.event_file import EventFileSource
+
+
+def deliver(_: Sequence[Event]) -> None:
+    """Nobody listens."""
+
+
+async def main(path: Path, history: Path, seen: Path) -> None:
+    broker = LocalBroker(
+        history,
+        clock_ms=lambda: time.time_ns() // 1_000_000,
+        keep_ms=86_400_000,
+        keep_positions_ms=900_000,
+        max_bytes=1 << 31,
+    )
+    await broker.open(deliver)
+    inodes: set[int] = set()
+
+    async def publish(events: Sequence[NewEvent]) -> list[Published]:
+        for taken in path.parent.glob(f"{path.name}.taken-*"):
+            inode = taken.stat().st_ino
+            if inode not in inodes:
+                inodes.add(inode)
+                with seen.open("a") as file:
+                    file.write(f"{inode}\n")
+        return await broker.publish(events)
+
+    source = EventFileSource("file", path, interval_seconds=0.02, catalogue=Catalogue(), grace_seconds=1.0)
+    print("ready", flush=True)
+    await source.run(publish)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])))

@@ -1,0 +1,69 @@
+"""A process that writes events to the event file as the former provider does: nobody keeps it from losing some.
+
+Run as ``python event_file_writer.py FILE ARCHIVE NAME COUNT STYLE``. STYLE: ``rename`` reads the file whole, appends,
+writes a temporary file and renames it over, without a lock; ``append`` appends a bare JSON line; ``locked`` does as
+``rename``, but takes a lock that the writers share, so that they lose nothing. Every file that was ever put in place
+is kept in ARCHIVE too (a second name for the same inode), so that a test can tell what the reader could have seen.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+
+def new_entry(name: str, number: int) -> dict[str, Any]:
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    data = {"writer": name, "number": number, "route": f'DCT {{"{number}"}} DCT'}
+    return {"type": "flight.updated", "data": data, "_received_at": moment}
+
+
+def read_entries(path: Path) -> list[Any]:
+    """What json_decode would give; unreadable content is taken for an empty file and lost, as the provider does."""
+    try:
+        entries = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    return entries if isinstance(entries, list) else []
+
+
+def rename_over(path: Path, archive: Path, name: str, number: int, entry: dict[str, Any]) -> None:
+    entries = [*read_entries(path), entry]
+    temporary = path.with_name(f"{path.name}.tmp-{name}")
+    temporary.write_text(json.dumps(entries))
+    os.link(temporary, archive / f"{name}-{number}")
+    temporary.rename(path)
+
+
+def append_line(path: Path, archive: Path, name: str, number: int, entry: dict[str, Any]) -> None:
+    with path.open("a") as file:
+        found = os.fstat(file.fileno())
+        if found.st_size == 0:  # made just now, perhaps: keep it
+            with open(f"/proc/self/fd/{file.fileno()}", "rb"):
+                os.link(f"/proc/self/fd/{file.fileno()}", archive / f"{name}-{number}", follow_symlinks=True)
+        file.write(json.dumps(entry) + "\n")
+
+
+def main(path: Path, archive: Path, name: str, count: int, style: str) -> None:
+    with (archive / "lock").open("w") as lock:
+        for number in range(count):
+            entry = new_entry(name, number)
+            if style == "append":
+                append_line(path, archive, name, number, entry)
+                time.sleep(0.0005)
+                continue
+            if style == "locked":
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            rename_over(path, archive, name, number, entry)
+            if style == "locked":
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5])
