@@ -1,1 +1,1 @@
-"""Doctor: proof that what runs is what was deployed and keeps its promises. One module an area, a check = a function."""
+"""Doctor: proof that what runs is what was deployed. One module an area, a check = one small function."""

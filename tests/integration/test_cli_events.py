@@ -67,12 +67,11 @@ def end(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) 
     return process.communicate(timeout=20)[1]
 
 
-def wait_until_watching(daemon: Daemon, channels: int = 1) -> None:
-    while (
-        sum(bool(one["channels"]) for one in json.loads(daemon.swimctl("connections", "list", "--json").stdout))
-        < channels
-    ):
-        pass
+def wait_until_watching(daemon: Daemon) -> None:
+    deadline = time.monotonic() + 30
+    while not any(one["channels"] and not one["catching_up"] for one in daemon.connections):
+        assert time.monotonic() < deadline, "nobody has subscribed"
+        time.sleep(0.02)
 
 
 def test_one_event_is_published_by_type_and_seen_with_its_id(daemon: Daemon) -> None:

@@ -20,6 +20,8 @@ SUPPORT = Path(__file__).parents[1] / "support"
 SEED = 20260117
 KILLS = 20
 
+pytestmark = pytest.mark.slow
+
 
 class World:
     """The folder of an event file, its writers and its reader."""
@@ -29,13 +31,20 @@ class World:
         self.archive = folder / "archive"
         self.archive.mkdir()
         self.history = folder / "history.db"
-        self.seen = folder / "seen"
         self.writers: list[subprocess.Popen[str]] = []
         self.reader: subprocess.Popen[str] | None = None
 
     def write(self, name: str, count: int, style: str) -> None:
         script = SUPPORT / "event_file_writer.py"
-        arguments = [sys.executable, script, self.event_file, self.archive, name, str(count), style]
+        arguments = [
+            sys.executable,
+            script,
+            self.event_file,
+            self.event_file.with_name("lock"),
+            name,
+            str(count),
+            style,
+        ]
         self.writers.append(subprocess.Popen([str(part) for part in arguments], text=True))
 
     def is_writing(self) -> bool:
@@ -43,7 +52,7 @@ class World:
 
     def start_reader(self) -> None:
         script = SUPPORT / "event_file_process.py"
-        arguments = [sys.executable, script, self.event_file, self.history, self.seen]
+        arguments = [sys.executable, script, self.event_file, self.history, self.archive]
         self.reader = subprocess.Popen([str(part) for part in arguments], stdout=subprocess.PIPE, text=True)
         assert self.reader.stdout is not None
         assert self.reader.stdout.readline() == "ready\n"
@@ -63,12 +72,10 @@ class World:
 
     def taken(self) -> dict[tuple[str, int], int]:
         """Every event in a file that the reader has taken, and how often it stood in one of them at most."""
-        inodes = {int(line) for line in self.seen.read_text().split()}
         events: dict[tuple[str, int], int] = {}
         for file in self.archive.iterdir():
-            if file.stat().st_ino in inodes:
-                for key, count in Counter(map(key_of, entries_of(file.read_text()))).items():
-                    events[key] = max(events.get(key, 0), count)
+            for key, count in Counter(map(key_of, entries_of(file.read_text()))).items():
+                events[key] = max(events.get(key, 0), count)
         return events
 
     async def published(self) -> list[tuple[str, int]]:
@@ -124,7 +131,7 @@ async def test_three_writers_without_a_lock_lose_nothing_by_the_reader(world: Wo
     world.read_to_the_end()
     published = await world.published()
     assert Counter(published) == Counter(world.taken())
-    assert len(published) > 2000
+    assert len(published) > 500
     assert not list(world.event_file.parent.glob("*.rejected"))
 
 
@@ -156,7 +163,7 @@ async def test_lines_appended_to_a_file_that_was_taken_meanwhile_are_read(world:
     world.read_to_the_end()
     published = await world.published()
     assert Counter(published) == Counter(world.taken())
-    assert len(published) > 2000
+    assert len(published) > 500
 
 
 async def test_a_reader_killed_at_random_moments_loses_and_repeats_nothing(world: World) -> None:

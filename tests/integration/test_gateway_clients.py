@@ -34,7 +34,7 @@ def keys(daemon: LiveDaemon) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _everybody_left(daemon: LiveDaemon) -> Iterator[None]:
     yield
-    await_true(lambda: not any(daemon.connections().values()), what="the end of the test's connections")
+    await_true(lambda: not any(daemon.counted().values()), what="the end of the test's connections")
 
 
 # Getting in.
@@ -61,7 +61,7 @@ async def test_greeting_says_who_where_and_how_often(daemon: LiveDaemon, keys: d
         assert greeting["client_id"].startswith("client_")
         assert len(greeting["client_id"]) == len("client_0123456789abcdef")
         assert (greeting["tier"], greeting["heartbeat_interval"], greeting["version"]) == ("partner", 0.5, "1.0.0")
-        (listed,) = daemon.call("connections", tier="partner")["connections"]
+        (listed,) = daemon.call("connections", {"tier": "partner"})["connections"]
         assert listed["id"] == greeting["client_id"]
 
 
@@ -330,11 +330,11 @@ async def test_revoked_key_closes_its_connections_within_a_second(daemon: LiveDa
 async def test_operator_closes_a_connection_which_may_come_back(daemon: LiveDaemon, keys: dict[str, str]) -> None:
     async with dial(daemon.url, keys["developer"]) as client:
         identifier = client.received[0]["data"]["client_id"]
-        assert daemon.call("connection_close", id=identifier) == {"closed": True}
+        assert daemon.call("connection_close", {"id": identifier}) == {"closed": True}
         code, reason = await client.closed()
         assert code == 1012
         assert "retry_ms=" in reason
-    assert daemon.call("connection_close", id=identifier) == {"closed": False}
+    assert daemon.call("connection_close", {"id": identifier}) == {"closed": False}
 
 
 def test_suite_runs_against_the_sources_of_this_folder(daemon: LiveDaemon) -> None:

@@ -38,7 +38,7 @@ async def bystander(daemon: LiveDaemon) -> AsyncIterator[WireClient]:
         (id_,) = daemon.put(("tmi.issued", {}))
         assert (await client.events(1))[-1]["id"] == id_
         await asyncio.to_thread(
-            await_true, lambda: _open_files(daemon) is None or sum(daemon.connections().values()) == 1
+            await_true, lambda: _open_files(daemon) is None or sum(daemon.counted().values()) == 1
         )
     assert "Traceback" not in daemon.everything_logged
 
@@ -235,7 +235,7 @@ async def test_subscriber_that_half_closes_without_reading_harms_nobody(
 ) -> None:
     """Its group goes on: a write after the half-close must not raise where the others' frames are written."""
     raws = [await connect(_upgrade(daemon), message("subscribe", channels=["tmi.*"])) for _ in range(5)]
-    await asyncio.to_thread(await_true, lambda: sum(daemon.connections().values()) == 6)
+    await asyncio.to_thread(await_true, lambda: sum(daemon.counted().values()) == 6)
     pad = "x" * 30_000
     for raw in raws:
         raw.writer.transport.pause_reading()
@@ -263,7 +263,7 @@ async def test_clients_that_vanish_in_every_moment_leave_nothing(
             raw.writer.close()
         if not cut % 5:
             await asyncio.sleep(0.01)
-    await asyncio.to_thread(await_true, lambda: sum(daemon.connections().values()) == 1)
+    await asyncio.to_thread(await_true, lambda: sum(daemon.counted().values()) == 1)
 
 
 async def test_many_requests_down_one_connection_are_one_request(

@@ -27,7 +27,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDaemon]:
 @pytest.fixture(autouse=True)
 def _everybody_left(daemon: LiveDaemon) -> Iterator[None]:
     yield
-    await_true(lambda: not any(daemon.connections().values()), what="the end of the test's connections")
+    await_true(lambda: not any(daemon.counted().values()), what="the end of the test's connections")
 
 
 async def _fill(daemon: LiveDaemon, tier: str, count: int) -> list[WireClient]:
@@ -64,7 +64,7 @@ async def test_one_more_than_the_limit_is_refused_until_somebody_leaves(
     _abort(clients.pop())
     await asyncio.sleep(0.05)
     async with dial(daemon.url, key):
-        assert daemon.connections()[tier] == limit - 1
+        assert daemon.counted()[tier] == limit - 1
     await asyncio.gather(*(client.connection.close() for client in clients))
 
 
@@ -83,12 +83,12 @@ async def test_hundred_clients_race_for_five_places_again_and_again(daemon: Live
         winners = [client for client, answer in zip(racers, answers, strict=True) if answer["type"] == "connected"]
         assert len(winners) == 5, round_
         assert sum(answer.get("code") == "CONNECTION_LIMIT" for answer in answers) == 95
-        assert daemon.connections()["public"] == 5
+        assert daemon.counted()["public"] == 5
         for number, client in enumerate(winners):
             if number % 2:
                 _abort(client)
         await asyncio.gather(*(client.connection.close() for client in racers))
-        await asyncio.to_thread(await_true, lambda: daemon.connections()["public"] == 0)
+        await asyncio.to_thread(await_true, lambda: daemon.counted()["public"] == 0)
 
 
 async def test_refused_clients_that_hang_about_take_no_place(daemon: LiveDaemon) -> None:

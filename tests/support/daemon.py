@@ -84,17 +84,28 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """Its status document, asked over the control socket. Raises NotAnswering."""
+        document: dict[str, Any] = self.call("status")
+        return document
+
+    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Ask it over the control socket, from this process. Raises NotAnswering when there is nobody to ask."""
         from swim_server.daemon.home import Home
 
-        from swimctl.control import ControlClient
+        from swimctl.control import ControlClient, RpcFailed
         from swimctl.errors import CommandError
 
         try:
             with ControlClient.connect(Home(self.home), timeout=0.0) as control:
-                document: dict[str, Any] = control.call("status")
+                return control.call(method, params)
+        except RpcFailed:
+            raise
         except CommandError as error:
             raise NotAnswering(str(error)) from None
-        return document
+
+    @property
+    def connections(self) -> list[dict[str, Any]]:
+        """The live connections, without the one that asks."""
+        return [one for one in self.call("connections")["connections"] if one["channels"] or one["tier"] != "local"]
 
     def swimctl(
         self, *words: str, stdin: str | None = None, timeout: float = 60, check: bool = False, **environ: str
@@ -129,12 +140,11 @@ class Daemon:
 
     def publish(self, type: str, **data: Any) -> str:
         """Put one event in; answers its id."""
-        return self.swimctl("publish", type, "--data", json.dumps(data), check=True).stdout.strip()
+        return self.publish_many([{"type": type, "data": data}])[0]
 
     def publish_many(self, events: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Put events in as JSON lines; answers their ids."""
-        lines = "".join(json.dumps(event) + "\n" for event in events)
-        return self.swimctl("publish", "--file", "-", stdin=lines, check=True).stdout.split()
+        """Put events in, a thousand at most; answers their ids."""
+        return [one["id"] for one in self.call("publish", {"events": list(events)})["published"]]
 
     def kill(self) -> None:
         """SIGKILL, as the world does it."""

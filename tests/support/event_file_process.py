@@ -1,7 +1,7 @@
 """A process that reads an event file into a history, to be killed at any moment.
 
-Run as ``python event_file_process.py FILE HISTORY SEEN``. SEEN gets a line with the inode of each file taken, before
-anything of it is published.
+Run as ``python event_file_process.py FILE HISTORY ARCHIVE``. ARCHIVE gets a second name for each file that was taken,
+before anything of it is published, so that a test can tell what the reader was given.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from swim_server.brokers.broker import Published
@@ -23,7 +24,7 @@ def deliver(_: Sequence[Event]) -> None:
     """Nobody listens."""
 
 
-async def main(path: Path, history: Path, seen: Path) -> None:
+async def main(path: Path, history: Path, archive: Path) -> None:
     broker = LocalBroker(
         history,
         clock_ms=lambda: time.time_ns() // 1_000_000,
@@ -32,15 +33,11 @@ async def main(path: Path, history: Path, seen: Path) -> None:
         max_bytes=1 << 31,
     )
     await broker.open(deliver)
-    inodes: set[int] = set()
 
     async def publish(events: Sequence[NewEvent]) -> list[Published]:
         for taken in path.parent.glob(f"{path.name}.taken-*"):
-            inode = taken.stat().st_ino
-            if inode not in inodes:
-                inodes.add(inode)
-                with seen.open("a") as file:
-                    file.write(f"{inode}\n")
+            with suppress(FileExistsError):
+                (archive / taken.name).hardlink_to(taken)
         return await broker.publish(events)
 
     source = EventFileSource("file", path, interval_seconds=0.02, catalogue=Catalogue(), grace_seconds=1.0)

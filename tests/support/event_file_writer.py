@@ -1,16 +1,14 @@
 """A process that writes events to the event file as the former provider does: nobody keeps it from losing some.
 
-Run as ``python event_file_writer.py FILE ARCHIVE NAME COUNT STYLE``. STYLE: ``rename`` reads the file whole, appends,
+Run as ``python event_file_writer.py FILE LOCK NAME COUNT STYLE``. STYLE: ``rename`` reads the file whole, appends,
 writes a temporary file and renames it over, without a lock; ``append`` appends a bare JSON line; ``locked`` does as
-``rename``, but takes a lock that the writers share, so that they lose nothing. Every file that was ever put in place
-is kept in ARCHIVE too (a second name for the same inode), so that a test can tell what the reader could have seen.
+``rename``, but takes a lock that the writers share, so that they lose nothing.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -33,34 +31,29 @@ def read_entries(path: Path) -> list[Any]:
     return entries if isinstance(entries, list) else []
 
 
-def rename_over(path: Path, archive: Path, name: str, number: int, entry: dict[str, Any]) -> None:
+def rename_over(path: Path, name: str, entry: dict[str, Any]) -> None:
     entries = [*read_entries(path), entry]
     temporary = path.with_name(f"{path.name}.tmp-{name}")
     temporary.write_text(json.dumps(entries))
-    os.link(temporary, archive / f"{name}-{number}")
     temporary.rename(path)
 
 
-def append_line(path: Path, archive: Path, name: str, number: int, entry: dict[str, Any]) -> None:
+def append_line(path: Path, entry: dict[str, Any]) -> None:
     with path.open("a") as file:
-        found = os.fstat(file.fileno())
-        if found.st_size == 0:  # made just now, perhaps: keep it
-            with open(f"/proc/self/fd/{file.fileno()}", "rb"):
-                os.link(f"/proc/self/fd/{file.fileno()}", archive / f"{name}-{number}", follow_symlinks=True)
+        time.sleep(0.0005)  # time enough for the reader to take the file that is open here
         file.write(json.dumps(entry) + "\n")
 
 
-def main(path: Path, archive: Path, name: str, count: int, style: str) -> None:
-    with (archive / "lock").open("w") as lock:
+def main(path: Path, lock_file: Path, name: str, count: int, style: str) -> None:
+    with lock_file.open("w") as lock:
         for number in range(count):
             entry = new_entry(name, number)
             if style == "append":
-                append_line(path, archive, name, number, entry)
-                time.sleep(0.0005)
+                append_line(path, entry)
                 continue
             if style == "locked":
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            rename_over(path, archive, name, number, entry)
+            rename_over(path, name, entry)
             if style == "locked":
                 fcntl.flock(lock, fcntl.LOCK_UN)
 

@@ -22,7 +22,6 @@ from swim_server.keys.new_key import NewKey
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import IssuedKey, KeyStore
 
-from swimctl.session import Session
 
 __all__ = ["START_SECONDS", "STOP_SECONDS", "LiveDaemon", "await_true", "live_daemon"]
 
@@ -75,23 +74,12 @@ class LiveDaemon(Daemon):
         path = Home(self.home).log
         return self.log + (path.read_text("utf-8", "replace") if path.exists() else "")
 
-    @contextmanager
-    def control(self) -> Iterator[Session]:
-        """A conversation over the control socket."""
-        with Session.open_unix(Home(self.home).control_socket) as session:
-            yield session
-
-    def call(self, method: str, /, **params: Any) -> Any:
-        """Ask it over its control socket. Raises RpcFailed, SessionLost."""
-        with self.control() as session:
-            return session.call(method, params, timeout=60)
-
     def put(self, *events: tuple[str, Mapping[str, Any]]) -> list[str]:
         """Publish events; return their ids."""
         rows = [{"type": type, "data": data} for type, data in events]
-        return [one["id"] for one in self.call("publish", events=rows)["published"]]
+        return [one["id"] for one in self.call("publish", {"events": rows})["published"]]
 
-    def connections(self) -> dict[str, int]:
+    def counted(self) -> dict[str, int]:
         """How many clients are counted, by tier."""
         by_tier = self.call("status")["connections"]["by_tier"]
         return {tier: counts["current"] for tier, counts in by_tier.items()}

@@ -17,7 +17,7 @@ from swim_server.protocol.events import Event, NewEvent, stamp
 from swim_server.protocol.filters import EMPTY, Filters
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.conversation import Conversation
-from swim_server.streaming.hub import Hub
+from swim_server.streaming.hub import WRITES_PER_LOOK, Hub
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import Subscription
 from swim_server.streaming.tasks import Tasks
@@ -205,13 +205,13 @@ class FakeBroker:
             self.fail_next = False
             raise BrokerUnavailable("the test asked")
 
-    def open_gate(self) -> None:
-        """Let the look that has waited longest go on."""
-        while self.gates:
-            gate = self.gates.popleft()
-            if not gate.done():
-                gate.set_result(None)
-                return
+    def open_gate(self, number: int = 0) -> None:
+        """Let one of the looks that wait go on: the oldest, or the one with a number."""
+        self.gates = deque(gate for gate in self.gates if not gate.done())
+        if self.gates:
+            gate = self.gates[number % len(self.gates)]
+            self.gates.remove(gate)
+            gate.set_result(None)
 
     async def span(self) -> HistorySpan:
         return HistorySpan(None, None, len(self.events), 0)
@@ -227,7 +227,9 @@ def _decoded_later(event: Event) -> Event:
 class StreamingRig:
     """The rooms of streaming, wired. ``turn`` is the hub's turn of the loop."""
 
-    def __init__(self, *, newest_id: EventId = ZERO, recent_events: int = 2048) -> None:
+    def __init__(
+        self, *, newest_id: EventId = ZERO, recent_events: int = 2048, writes_per_look: int = WRITES_PER_LOOK
+    ) -> None:
         self.clock = SteppingClock()
         self.failures: list[BaseException] = []
         self.soon: deque[Callable[[], None]] = deque()
@@ -240,6 +242,7 @@ class StreamingRig:
             call_soon=self.soon.append,
             monotonic=self.clock,
             on_failure=self.failures.append,
+            writes_per_look=writes_per_look,
         )
         self.hub.recent = Recent(newest_id, max_events=recent_events)
         self.tasks = Tasks(self.failures.append)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,9 +17,11 @@ from swim_server.config.layers import Layers, always, dotted
 from swim_server.config.paths import make_absolute
 from swim_server.config.settings import Config
 from swim_server.config.written import read_text, setting_names, setting_type
-from swim_server.protocol.channels import Catalogue, InvalidFamily
+from swim_server.protocol.channels import Catalogue, InvalidChannel, InvalidFamily
 
 _PREFIX, _SEPARATOR = "SWIM_", "__"
+POLITE_SECONDS = {"vatsim": 15, "ecfmp": 60}
+"""How often other people's servers may be asked at most."""
 _OPTIONS = {"sources": "--source", "logging.level": "--debug"}
 """Options that aren't called like the last part of their setting."""
 
@@ -106,13 +110,65 @@ def _check_together(layers: Layers) -> Iterator[Problem]:
         Catalogue(values["channels"]["families"])
     except InvalidFamily as error:
         yield _problem(layers, str(error).partition(": ")[2], "channels", "families", error.family)
+    yield from _check_publishing(layers)
     seen: set[str] = set()
     for index, source in enumerate(values["sources"]):
+        yield from _check_source(layers, index, source)
         name = source.get("name")
         if name in seen:
             rule = f"must differ from the other sources' names, got {name!r} again"
             yield _problem(layers, rule, "sources", index, "name")
         seen |= {name} if name else set()
+
+
+def _check_source(layers: Layers, index: int, source: Mapping[str, Any]) -> Iterator[Problem]:
+    """Rules between a source and the rest."""
+    values, polite = layers.values, POLITE_SECONDS.get(source["kind"], 0)
+    url, seconds = source.get("url"), source.get("interval_seconds")
+    if url and seconds is not None and seconds < polite and not is_local_url(url):
+        rule = f"must be {polite} or more for a server on another machine, got {seconds:g}"
+        yield _problem(layers, rule, "sources", index, "interval_seconds")
+    if source["kind"] != "adl":
+        return
+    name = source["database"]
+    adl = values["adl"].get(name)
+    if adl is None:
+        near = nearest(name, list(values["adl"]))
+        hint = f", did you mean {near}?" if near else f": [adl.{name}.flights] says where the tables are"
+        yield _problem(layers, f"there is no [adl.{name}]{hint}", "sources", index, "database")
+        return
+    connections = [adl.get(part) or {} for part in ("flights", "tmis")]
+    for part, connection in zip(("flights", "tmis"), connections, strict=True):
+        if connection.get("url") and connection.get("odbc"):
+            yield _problem(layers, "either url or odbc may be set, not both", "adl", name, part, "odbc")
+    if not any(connection.get("url") or connection.get("odbc") for connection in connections):
+        rule = f"neither [adl.{name}.flights] nor [adl.{name}.tmis] has a url or odbc"
+        yield _problem(layers, rule, "adl", name)
+
+
+def _check_publishing(layers: Layers) -> Iterator[Problem]:
+    """What keys may publish are channels that there are."""
+    try:
+        catalogue = Catalogue(layers.values["channels"]["families"])
+    except InvalidFamily:
+        return
+    for key_id, key in layers.values["publish"]["keys"].items():
+        if not key_id.isascii() or not key_id.isdecimal():
+            yield _problem(layers, "must be the id of a key, a number", "publish", "keys", key_id)
+        for index, channel in enumerate(key.get("channels") or ()):
+            try:
+                catalogue.check(channel)
+            except InvalidChannel as error:
+                yield _problem(layers, str(error), "publish", "keys", key_id, "channels", index)
+
+
+def is_local_url(url: str) -> bool:
+    """Tell whether an address is of this machine: a test's server, a cache."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _problem(layers: Layers, rule: str, *at: str | int) -> Problem:

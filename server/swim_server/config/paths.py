@@ -17,7 +17,7 @@ def make_absolute(values: dict[str, Any], folder_of: Callable[[At], Path]) -> No
     for path, rule, holder, key in places(values):
         if rule == "path":
             holder[key] = _absolute(holder[key], folder_of(path))
-        elif rule == "database_url" and (match := _SQLITE.fullmatch(holder[key])) is not None:
+        elif rule in ("database_url", "tables_database_url") and (match := _SQLITE.fullmatch(holder[key])) is not None:
             holder[key] = match[1] + _absolute(match[2], folder_of(path)) + match[3]
 
 

@@ -59,6 +59,26 @@ def _database_url(text: str) -> str | None:
     return f"must be a database URL like sqlite:////var/lib/swim/swim.db or mssql+pyodbc://…, got {shown}"
 
 
+def _tables_database_url(text: str) -> str | None:
+    scheme = text.partition("://")[0] if "://" in text else ""
+    if scheme.partition("+")[0] in ("sqlite", "mssql", "postgresql"):
+        return None
+    shown = f"one that begins with {scheme}://" if scheme else "something else"
+    return f"must be a database URL like mssql+pyodbc://… or sqlite:////var/lib/adl.db, got {shown}"
+
+
+def _feed_url(text: str) -> str | None:
+    if _host_of(text, ("http", "https")) and text.isprintable() and " " not in text:
+        return None
+    return f"must be an http:// or https:// address, got {text[:120]!r}"
+
+
+def _sql_name(text: str) -> str | None:
+    if text.isprintable() and all(0 < len(part.strip()) <= 128 for part in text.split(".")):
+        return None
+    return f"must be the name of a table or column like dbo.adl_flight_core, got {text[:120]!r}"
+
+
 def _secret(text: str) -> str | None:
     return None if text else "must not be empty"
 
@@ -88,6 +108,9 @@ RULES: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
         "websocket_url": _websocket_url,
         "browser_origin": _browser_origin,
         "database_url": _database_url,
+        "tables_database_url": _tables_database_url,
+        "feed_url": _feed_url,
+        "sql_name": _sql_name,
         "odbc": _odbc,
         "secret": _secret,
         "broker_url": _broker_url,

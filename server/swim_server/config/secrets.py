@@ -17,7 +17,7 @@ def without_secrets(values: dict[str, Any]) -> dict[str, Any]:
     """A copy of a configuration's plain values that may be shown: passwords in it are ``***``."""
     copied: dict[str, Any] = _copy(values)
     for _, rule, holder, key in places(copied):
-        if rule == "database_url":
+        if rule in ("database_url", "tables_database_url"):
             hidden = _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}\g<3>", holder[key])
             holder[key] = _URL_QUERY_SECRET.sub(rf"\g<1>{HIDDEN}", hidden)
         elif rule == "secret":

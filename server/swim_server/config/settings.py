@@ -17,6 +17,8 @@ Duration = Annotated[str, Meta(extra={"rule": "duration"})]
 FilePath = Annotated[str, Meta(extra={"rule": "path"})]
 """Relative ones count from the folder of the file they stand in; as option or variable from the working directory."""
 SourceName = Annotated[str, Meta(extra={"rule": "name"})]
+FeedUrl = Annotated[str, Meta(extra={"rule": "feed_url"})]
+SqlName = Annotated[str, Meta(extra={"rule": "sql_name"})]
 
 
 class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -142,7 +144,163 @@ class SimulatorSourceConfig(
     seed: int = 1
 
 
-SourceConfig = FileSourceConfig | RecordingSourceConfig | SimulatorSourceConfig
+class DropSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="drop"):
+    """A folder that providers rename files of JSON lines into."""
+
+    name: SourceName | None = None
+    path: FilePath
+    interval_seconds: Annotated[float, Meta(gt=0)] = 0.5
+    """How often to look when file system notification does not tell."""
+
+
+class VatsimSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="vatsim"):
+    """The VATSIM data feed, version 3."""
+
+    name: SourceName | None = None
+    url: FeedUrl = "https://data.vatsim.net/v3/vatsim-data.json"
+    interval_seconds: Annotated[float, Meta(gt=0)] = 15
+    """The feed is made anew so often, and never asked more often; less than 15 only for a feed on this machine."""
+
+
+class EcfmpSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="ecfmp"):
+    """Flow measures of the European Collaboration and Flow Management Project."""
+
+    name: SourceName | None = None
+    url: FeedUrl = "https://ecfmp.vatsim.net/api/v1/flow-measure?deleted=1"
+    interval_seconds: Annotated[float, Meta(gt=0)] = 60
+    """Less than 60 only for a server on this machine."""
+
+
+class AdlSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="adl"):
+    """Flights and traffic management initiatives out of SQL tables."""
+
+    name: SourceName | None = None
+    database: SourceName
+    """Which ``[adl.NAME]``."""
+    interval_seconds: Annotated[float, Meta(gt=0)] = 15
+    """How often the tables are refreshed, and looked at."""
+
+
+SourceConfig = (
+    FileSourceConfig
+    | DropSourceConfig
+    | RecordingSourceConfig
+    | SimulatorSourceConfig
+    | VatsimSourceConfig
+    | EcfmpSourceConfig
+    | AdlSourceConfig
+)
+
+
+class AdlDatabaseConfig(DatabaseConfig, forbid_unknown_fields=True, kw_only=True):
+    """``[adl.NAME.flights]``, ``[adl.NAME.tmis]``: the connection to one database of tables."""
+
+    url: Annotated[str, Meta(extra={"rule": "tables_database_url"})] | None = None
+    """SQLAlchemy URL: ``mssql+pyodbc://…``, ``sqlite:///…``, ``postgresql+psycopg://…``."""
+    connect_timeout_seconds: Annotated[float, Meta(gt=0)] = 15
+    query_timeout_seconds: Annotated[float, Meta(gt=0)] = 30
+    pool_size: Annotated[int, Meta(ge=1, le=100)] = 1
+
+
+class FlightCoreNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[adl.NAME.adl_flight_core]``: what table and columns are called there."""
+
+    table: SqlName = "adl_flight_core"
+    """With its schema or database where it isn't the usual one: ``dbo.adl_flight_core``."""
+    flight_uid: SqlName = "flight_uid"
+    callsign: SqlName = "callsign"
+    is_active: SqlName = "is_active"
+    first_seen_utc: SqlName = "first_seen_utc"
+    last_seen_utc: SqlName = "last_seen_utc"
+    current_artcc: SqlName = "current_artcc"
+
+
+class FlightPlanNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[adl.NAME.adl_flight_plan]``."""
+
+    table: SqlName = "adl_flight_plan"
+    flight_uid: SqlName = "flight_uid"
+    fp_dept_icao: SqlName = "fp_dept_icao"
+    fp_dest_icao: SqlName = "fp_dest_icao"
+    aircraft_equip: SqlName = "aircraft_equip"
+    fp_route: SqlName = "fp_route"
+
+
+class FlightPositionNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[adl.NAME.adl_flight_position]``."""
+
+    table: SqlName = "adl_flight_position"
+    flight_uid: SqlName = "flight_uid"
+    lat: SqlName = "lat"
+    lon: SqlName = "lon"
+    altitude_ft: SqlName = "altitude_ft"
+    groundspeed_kts: SqlName = "groundspeed_kts"
+    vertical_rate_fpm: SqlName = "vertical_rate_fpm"
+    heading_deg: SqlName = "heading_deg"
+    position_updated_utc: SqlName = "position_updated_utc"
+
+
+class FlightTimesNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[adl.NAME.adl_flight_times]``."""
+
+    table: SqlName = "adl_flight_times"
+    flight_uid: SqlName = "flight_uid"
+    off_utc: SqlName = "off_utc"
+    in_utc: SqlName = "in_utc"
+
+
+class ProgramNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[adl.NAME.tmi_programs]``."""
+
+    table: SqlName = "tmi_programs"
+    program_id: SqlName = "program_id"
+    program_type: SqlName = "program_type"
+    ctl_element: SqlName = "ctl_element"
+    start_utc: SqlName = "start_utc"
+    end_utc: SqlName = "end_utc"
+    status: SqlName = "status"
+    impacting_condition: SqlName = "impacting_condition"
+    cause_text: SqlName = "cause_text"
+    created_at: SqlName | None = None
+    """None: ``created_at``, or ``created_utc`` where there is only that."""
+    updated_at: SqlName | None = None
+    """None: ``updated_at``, or ``modified_utc`` where there is only that."""
+
+
+class AdlConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[adl.NAME]``: the tables that a source of kind ``adl`` reads, by connection; without one, that part is off."""
+
+    flights: AdlDatabaseConfig = msgspec.field(default_factory=AdlDatabaseConfig)
+    tmis: AdlDatabaseConfig = msgspec.field(default_factory=AdlDatabaseConfig)
+    adl_flight_core: FlightCoreNames = msgspec.field(default_factory=FlightCoreNames)
+    adl_flight_plan: FlightPlanNames = msgspec.field(default_factory=FlightPlanNames)
+    adl_flight_position: FlightPositionNames = msgspec.field(default_factory=FlightPositionNames)
+    adl_flight_times: FlightTimesNames = msgspec.field(default_factory=FlightTimesNames)
+    tmi_programs: ProgramNames = msgspec.field(default_factory=ProgramNames)
+
+
+class DetectionConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[detection]``: what the feed's snapshots are compared with."""
+
+    boundaries: FilePath | None = None
+    """GeoJSON of the VATSpy data project, ``.gz`` or not. None: centre and FIR of a flight are null."""
+
+
+class PublishKeyConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[publish.keys.ID]``: what one key may publish."""
+
+    channels: list[str] = []
+    """Types and families; empty: every one."""
+
+
+class PublishConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[publish]``: limits of the ``publish`` action, and who may publish what."""
+
+    events_per_second: Count = 100
+    """Of one connection. What it publishes does not count as messages of its tier."""
+    max_event_bytes: Count = 65_536
+    keys: dict[str, PublishKeyConfig] = {}
+    """By the key's id, as ``swimctl keys list`` shows it."""
 
 
 class LoggingConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -190,5 +348,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     broker: BrokerConfig = msgspec.field(default_factory=BrokerConfig)
     channels: ChannelsConfig = msgspec.field(default_factory=ChannelsConfig)
     sources: list[SourceConfig] = []
+    adl: dict[str, AdlConfig] = {}
+    """By the name that sources give."""
+    detection: DetectionConfig = msgspec.field(default_factory=DetectionConfig)
+    publish: PublishConfig = msgspec.field(default_factory=PublishConfig)
     logging: LoggingConfig = msgspec.field(default_factory=LoggingConfig)
     expect: ExpectConfig = msgspec.field(default_factory=ExpectConfig)

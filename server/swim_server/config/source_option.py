@@ -14,7 +14,7 @@ from swim_server.config.errors import ConfigError, Problem
 from swim_server.config.settings import SourceConfig
 from swim_server.config.written import read_text
 
-_TARGETS = ("path", "url")
+_TARGETS = ("path", "url", "database")
 """What stands after the colon, for a kind that has one of these settings."""
 
 
@@ -25,6 +25,8 @@ def parse_source(text: str, option: str = "--source") -> SourceConfig:
     tagged = choices(union)
     head, words = _split(text)
     kind, colon, target = head.partition(":")
+    if kind in tagged and _is_of_the_address(target, words, tagged[kind]):
+        (kind, colon, target), words = text.strip().partition(":"), []
     if kind not in tagged:
         raise ConfigError([_problem(text, option, _unknown_kind(kind, list(tagged)))])
     values: dict[str, Any] = {"kind": kind}
@@ -55,6 +57,12 @@ def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
     if not mark or (query and "=" not in query):  # a question mark that belongs to the path
         return text.strip(), []
     return head, parse_qsl(query, keep_blank_values=True)
+
+
+def _is_of_the_address(target: str, words: list[tuple[str, str]], struct: inspect.StructType) -> bool:
+    """Whether what follows the question mark belongs to an http address: none of it is a word of this kind."""
+    fields = {field.encode_name for field in struct.fields}
+    return "url" in fields and "://" in target and not any(word in fields for word, _ in words)
 
 
 def _read(

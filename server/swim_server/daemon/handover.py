@@ -1,9 +1,9 @@
 """Handing the service over to a new process: the listening sockets and the held lock go across, nobody is turned away.
 
 Old and new talk over a socket pair, one JSON object a line:
-new: ``prepared``: everything is open but the doors · old: ``go`` with its live connections: its sources have stopped ·
-new: ``serving``: it accepts, the lockfile names it · old: ``joined`` and ``left`` for each connection, then hangs up.
-Before ``serving`` any failure leaves the old process serving as before.
+new: ``prepared``: everything is open but the doors · old, its sources stopped, letting nobody in any more: ``go`` with
+its live connections · new: ``serving``: it accepts, also who came meanwhile; the lockfile names it · old: ``left`` for
+each connection, then hangs up. Before ``serving`` any failure leaves the old process serving as before.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 VARIABLE = "_SWIM_HANDOVER"
 """Holds the ``Offer`` that a new process finds in its environment."""
 PREPARE_SECONDS = 30.0
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""Of what old and new say to each other: the live connections are one line."""
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -54,7 +56,8 @@ class HandoverFailed(Exception):
         super().__init__(reason, exit_code)
 
     def __str__(self) -> str:
-        return f"the new process {self.reason}; the old one goes on serving"
+        summary = f"the new process {self.reason}; the old one goes on serving"
+        return "\n".join([f"{summary}. What it said:", *self.output]) if self.output else summary
 
 
 class Channel:
@@ -67,7 +70,7 @@ class Channel:
     @classmethod
     async def open(cls, end: socket.socket) -> Channel:
         """Use one end of a socket pair."""
-        return cls(*await asyncio.open_connection(sock=end))
+        return cls(*await asyncio.open_connection(sock=end, limit=MAX_LINE_BYTES))
 
     def say(self, word: str, **details: Any) -> None:
         """Tell the other end something; ignored when it is gone."""
@@ -112,32 +115,31 @@ async def hand_over(service: Service) -> tuple[LockInfo, Channel]:
     child = _start(service, theirs)
     theirs.close()
     channel = await Channel.open(ours)
-    has_stopped_sources = False
     try:
         async with asyncio.timeout(PREPARE_SECONDS):
             await _expect(channel, "prepared")
-            has_stopped_sources = True
-            await service.stop_sources()
+            await service.stand_aside()
             channel.say("go", connections=service.admission.holders())
             service.admission.on_change = lambda word, tier, key_id: channel.say(word, tier=tier, key_id=key_id)
             said = await _expect(channel, "serving")
-    except (TimeoutError, _Silent) as error:
+            return msgspec.convert(said["info"], LockInfo), channel
+    except (TimeoutError, _Silent, asyncio.CancelledError) as error:
         service.admission.on_change = None
-        await _end(child)
-        if has_stopped_sources:
-            service.start_sources()
+        await _end(child, at_once=isinstance(error, asyncio.CancelledError))
         await channel.close()
+        if isinstance(error, asyncio.CancelledError):
+            raise
+        await service.go_on()
         reason = "was not ready in time" if isinstance(error, TimeoutError) else f"ended with code {child.returncode}"
         raise HandoverFailed(reason, child.returncode, tail(log_path, begin)) from None
-    return msgspec.convert(said["info"], LockInfo), channel
 
 
 async def heed(service: Service, channel: Channel) -> None:
     """In the old process, while clients are left: do what the new one asks, until it is gone."""
     while (said := await channel.hear()) is not None:
         if said["word"] == "key_changed":
-            service.authenticator.forget(said["key_id"])
-            await service.key_watch.recheck([said["key_id"]])
+            await service.key_changed(said["key_id"])
+    service.hurry.set()
 
 
 class _Silent(Exception):
@@ -188,9 +190,9 @@ def _log_of(path: Path) -> Iterator[IO[bytes] | None]:
         yield log
 
 
-async def _end(child: subprocess.Popen[bytes]) -> None:
+async def _end(child: subprocess.Popen[bytes], *, at_once: bool) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
-        await asyncio.to_thread(child.wait, 0.5)
+        await asyncio.to_thread(child.wait, 0 if at_once else 0.5)
     if child.poll() is None:
         child.kill()
     await asyncio.to_thread(child.wait)
@@ -237,15 +239,12 @@ class Inheritance:
         self._channel.say("serving", info=msgspec.to_builtins(info))
 
     async def follow(self, admission: Admission, connections: Sequence[tuple[str, int]]) -> None:
-        """Count the old process's connections as they come and go, so that limits stay exact over both."""
+        """Count the old process's connections until each has left, so that limits stay exact over both."""
         assert self._channel is not None, "await_go comes first"
         held = Counter((tier, key_id) for tier, key_id in connections)
         while (said := await self._channel.hear()) is not None:
-            holder = (said["tier"], said["key_id"])
-            if said["word"] == "joined":
-                admission.reserve(*holder)
-                held[holder] += 1
-            else:
+            if said["word"] == "left":
+                holder = (said["tier"], said["key_id"])
                 admission.release(*holder)
                 held[holder] -= 1
         for holder in held.elements():

@@ -119,10 +119,7 @@ class Methods:
         key_id = params.get("key_id")
         if not isinstance(key_id, int):
             raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
-        self._service.authenticator.forget(key_id)
-        if self._service.inheritance is not None:
-            self._service.inheritance.tell("key_changed", key_id=key_id)
-        return {"closed": await self._service.key_watch.recheck([key_id])}
+        return {"closed": await self._service.key_changed(key_id)}
 
 
 class _EventRow(msgspec.Struct):

@@ -20,6 +20,7 @@ from swim_server import __version__
 from swim_server.brokers.local import LocalBroker
 from swim_server.config import Config, ConfigError, LoadedConfig, SourceConfig, TiersConfig, parse_duration
 from swim_server.daemon import process
+from swim_server.daemon.drain import drain
 from swim_server.daemon.fingerprint import Fingerprint
 from swim_server.daemon.handover import Channel, HandoverFailed, Inheritance, hand_over, heed
 from swim_server.daemon.home import Home
@@ -31,7 +32,7 @@ from swim_server.daemon.pulse import Pulse
 from swim_server.daemon.rates import Rate
 from swim_server.daemon.sources import build_sources
 from swim_server.gateway.endpoint import Endpoint
-from swim_server.gateway.gateway import CLOSES_PER_TURN, Gateway
+from swim_server.gateway.gateway import Gateway
 from swim_server.gateway.listeners import Listeners
 from swim_server.gateway.refusals import Refusals
 from swim_server.gateway.request import DEFAULT_PATH
@@ -42,7 +43,6 @@ from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
-from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.supervisor import Supervisor
@@ -52,13 +52,10 @@ from swim_server.streaming.hub import Hub
 from swim_server.streaming.tasks import Tasks
 from swim_server.streaming.wheel import Wheel
 
-RETRY_FIRST_MS = 100
-RETRY_SPREAD_MS = 1900
-RETRY_STEP_MS = 37
-"""Clients are told moments to come back at that differ from one to the next and cover the spread evenly."""
-MOVES_PER_SECOND = 1000
-MAX_SPREAD_SECONDS = 10.0
-"""So fast, but not longer in all, clients are asked to move to the new process."""
+SETTLE_SECONDS = 0.5
+"""So long clients that have just connected may take until they are let in, before another process takes over."""
+FOLLOW_SECONDS = 20.0
+"""So long this process, when its clients have moved on, counts those that the one before it may still have."""
 
 
 class Service:
@@ -78,8 +75,11 @@ class Service:
         """What this process takes over from the one before; None when it starts by itself."""
         self.bound_to = (loaded.config.server.host, loaded.config.server.port)
         """The configured address of the listening sockets."""
+        self.hurry = asyncio.Event()
+        """Set when clients needn't be given time to leave one after the other."""
         self._successor: Channel | None = None
-        self._is_handing_over = False
+        self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
+        self._follow_task: asyncio.Task[None] | None = None
         self.config: Config = loaded.config
         self.config_files: tuple[Path, ...] = loaded.files
         self.home = home
@@ -202,7 +202,7 @@ class Service:
         self.lockfile.write(self.info)
         if self.inheritance is not None:
             self.inheritance.say_serving(self.info)
-            self.tasks.start(self.inheritance.follow(self.admission, left))
+            self._follow_task = self.tasks.start(self.inheritance.follow(self.admission, left))
         self.log.info(
             "serving",
             url=self.info.url,
@@ -245,6 +245,7 @@ class Service:
             for task in done - {stop}:
                 task.result()
                 raise AssertionError("none of these ends by itself")
+            await self._end_handover()
             self.log.info("leaving" if self._successor is not None else "stopping")
             await self._leave()
         finally:
@@ -255,13 +256,32 @@ class Service:
     async def _leave(self) -> None:
         """Accept nobody any more and ask each client to come back; to the process that follows, if there is one."""
         self.listeners.close()
+        self.gateway.is_draining = True
         if self._successor is None:
-            self.gateway.is_draining = True
+            self.hurry.set()
             await self.stop_sources()
-            await self._drain(spread_seconds=0)
         else:
             self.tasks.start(heed(self, self._successor))
-            await self._drain(spread_seconds=min(len(self.gateway.endpoints) / MOVES_PER_SECOND, MAX_SPREAD_SECONDS))
+        await drain(self.gateway, self.hurry)
+        if self._successor is not None and self._follow_task is not None:
+            await asyncio.wait([self._follow_task], timeout=FOLLOW_SECONDS)
+
+    async def stand_aside(self) -> None:
+        """Let nobody in any more and publish nothing more, while another process takes over. ``go_on`` undoes it.
+
+        Clients that come meanwhile wait in the listening socket's queue, for whichever process accepts next.
+        """
+        await self.stop_sources()
+        self.listeners.pause()
+        await self.gateway.settled(SETTLE_SECONDS)
+        self.gateway.hold()
+
+    async def go_on(self) -> None:
+        """Serve as before: the other process did not take over. Idempotent."""
+        self.gateway.release()
+        await self.listeners.resume()
+        if self._sources_task is None:
+            self.start_sources()
 
     def start_sources(self) -> None:
         """Let the sources of the configuration publish."""
@@ -299,25 +319,6 @@ class Service:
         self.lockfile.release(keep_lock=self._successor is not None)
         self.log.info("stopped")
 
-    async def _drain(self, *, spread_seconds: float) -> None:
-        """Close every client with 1012 and a moment of its own to come back at; drop who doesn't answer in time.
-
-        With a spread the closes themselves are paced, and clients that come meanwhile are asked to move too.
-        """
-        gateway, started = self.gateway, time.monotonic()
-        number = 0
-        while endpoints := [each for each in gateway.endpoints if each.is_open]:
-            for position, endpoint in enumerate(endpoints):
-                retry_ms = RETRY_FIRST_MS + number * RETRY_STEP_MS % RETRY_SPREAD_MS
-                endpoint.close(CloseCode.SERVICE_RESTART, f"the service restarts; retry_ms={retry_ms}")
-                number += 1
-                if number % CLOSES_PER_TURN == 0:
-                    due = started + spread_seconds * (position + 1) / len(endpoints)
-                    await asyncio.sleep(max(due - time.monotonic(), 0))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(gateway.close_timeout_seconds):
-                await gateway.all_gone()
-
     # What others ask of it.
 
     def request_stop(self) -> None:
@@ -326,19 +327,30 @@ class Service:
 
     async def restart(self) -> LockInfo:
         """Let the code on disk take over; this process then leaves. Raises HandoverFailed, with nothing changed."""
-        if self._is_handing_over or self._stop_requested.is_set():
+        if self._handover_task is not None or self._stop_requested.is_set():
             raise HandoverFailed("is not started: a restart or stop is under way", None, [])
-        self._is_handing_over = True
         self.log.info("starting the code on disk beside this process")
+        self._handover_task = asyncio.create_task(hand_over(self), name="handover")
+        await asyncio.wait([self._handover_task])
+        task, self._handover_task = self._handover_task, None
         try:
-            info, self._successor = await hand_over(self)
+            info, self._successor = task.result()
         except HandoverFailed as failed:
-            self.log.error("restart failed; this process goes on", reason=str(failed), output=failed.output)
+            self.log.error("restart failed; this process goes on", reason=failed.reason, output=failed.output)
             raise
-        finally:
-            self._is_handing_over = False
+        except asyncio.CancelledError:
+            raise HandoverFailed("was stopped: so is the service", None, []) from None
         self._stop_requested.set()
         return info
+
+    async def _end_handover(self) -> None:
+        """A stop in the middle of a restart ends the new process too."""
+        task = self._handover_task
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled() and task.exception() is None:  # it had just taken over
+                self._successor = task.result()[1]
 
     def request_restart(self) -> None:
         """Restart, for those who can only signal; how it went stands in the log."""
@@ -366,6 +378,13 @@ class Service:
             await self.reload()
         except ConfigError as error:
             self.log.error("configuration not read: nothing is changed", reason=str(error))
+
+    async def key_changed(self, key_id: int) -> int:
+        """Read a key again, now; close what it no longer holds open, also in a process that has yet to leave."""
+        self.authenticator.forget(key_id)
+        if self.inheritance is not None:
+            self.inheritance.tell("key_changed", key_id=key_id)
+        return await self.key_watch.recheck([key_id])
 
     def source_statuses(self) -> list[SourceStatus]:
         """Every source's own account of itself."""

@@ -1,9 +1,9 @@
 """Flow measures of the ECFMP API, version 1: the list of now against what is remembered, as ``tmi.*`` events. Pure.
 
 A measure counts as issued when it is first seen in the list and has not ended yet, be it notified (its start is still
-to come: ``status`` says NOTIFIED) or active: who plans a flight wants to know before. That its start passes is no event of its
-own, ``start_time`` has told it. It is released when it is withdrawn, when its end passes, or when two answers in a row do not
-have it; a measure that had ended before it was first seen is not announced.
+to come: ``status`` says NOTIFIED) or active: who plans a flight wants to know before. That its start passes is no event
+of its own, ``start_time`` has told it. It is released when it is withdrawn, when its end passes, or when two answers in
+a row do not have it; a measure that had ended before it was first seen is not announced.
 """
 
 from __future__ import annotations

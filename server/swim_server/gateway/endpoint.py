@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -85,7 +86,7 @@ class Endpoint(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self.write = self._transport.write
+        self.write: Callable[[bytes], None] = self._transport.write
         self._buffered_size = self._transport.get_write_buffer_size
         self._transport.set_write_buffer_limits(high=self._gateway.high_water_bytes)
         self.last_seen = self._gateway.monotonic()
@@ -136,7 +137,7 @@ class Endpoint(asyncio.Protocol):
     def on_due(self) -> None:
         gateway = self._gateway
         if self._phase is Phase.AUTHENTICATING:
-            self._decided(Unavailable("no answer in time"), None)
+            self._decided(Unavailable("no answer in time"), "", None)
         elif self._phase is not Phase.OPEN:
             self.abort()
         elif gateway.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * gateway.heartbeat_seconds:
@@ -213,7 +214,7 @@ class Endpoint(asyncio.Protocol):
     def _authenticate(self, api_key: str, user_agent: str | None) -> None:
         decision = self._gateway.authenticator.cached(api_key, self.address)
         if isinstance(decision, Granted):
-            self._decided(decision, user_agent)
+            self._decided(decision, api_key, user_agent)
             return
         self._gateway.wheel.schedule(self, self._gateway.handshake_timeout_seconds * 3)
         self._auth_task = self._gateway.tasks.start(self._authenticate_later(api_key, decision, user_agent))
@@ -226,10 +227,13 @@ class Endpoint(asyncio.Protocol):
             await asyncio.sleep(self._gateway.refusals.failed(self.address, api_key, decision))
         self._auth_task = None
         if self._phase is Phase.AUTHENTICATING:
-            self._decided(decision, user_agent)
+            self._decided(decision, api_key, user_agent)
 
-    def _decided(self, decision: Decision, user_agent: str | None) -> None:
+    def _decided(self, decision: Decision, api_key: str, user_agent: str | None) -> None:
         gateway = self._gateway
+        if isinstance(decision, Granted) and gateway.held is not None:
+            gateway.held.append(lambda: self._authenticate_again(api_key, user_agent))
+            return
         self._transport.resume_reading()
         if isinstance(decision, Granted):
             key = decision.key
@@ -248,6 +252,11 @@ class Endpoint(asyncio.Protocol):
             gateway.refusals.note("unavailable", self.address)
             text = "Keys can't be checked just now; try again later."
             self._refuse(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)
+
+    def _authenticate_again(self, api_key: str, user_agent: str | None) -> None:
+        """After it was held: what was decided of the key then may no longer be so."""
+        if self._phase is Phase.AUTHENTICATING:
+            self._authenticate(api_key, user_agent)
 
     def _open(self, tier: str, key: KeyRecord | None, user_agent: str | None) -> None:
         gateway = self._gateway
@@ -332,20 +341,31 @@ class Endpoint(asyncio.Protocol):
         """Admitted, and neither side has begun to close."""
         return self._phase is Phase.OPEN
 
+    @property
+    def is_arriving(self) -> bool:
+        """Not yet decided whether it is let in."""
+        return self._phase is Phase.HANDSHAKE or self._phase is Phase.AUTHENTICATING
+
     # The way out (Outlet).
 
     def buffered_bytes(self) -> int:
         return self._buffered_size()
 
     def close(self, code: CloseCode, reason: str = "") -> None:
-        """Begin the closing handshake; the client has ``close_timeout_seconds`` to answer. Idempotent."""
-        if self._phase is not Phase.OPEN or self._ws.state is not State.OPEN:
+        """Begin the closing handshake; the client has ``close_timeout_seconds`` to answer. Idempotent.
+
+        One that has not yet sent its request is dropped: there is nothing to shake hands over.
+        """
+        if self._phase is Phase.HANDSHAKE:
+            self.abort()
+        if self._ws.state is not State.OPEN or not (self.is_open or self.is_arriving):
             return
         if self.connection is not None:
             self._gateway.hub.dismiss(self.connection)
         self._ws.send_close(code, _reason(reason))
         self._flush()
         self._begin_closing()
+        self._receive_what_came_early()
 
     def abort(self) -> None:
         """Drop the connection without a word."""

@@ -35,7 +35,7 @@ HARD_LIMIT_BYTES = 1024 * 1024
 LOCAL_LIMIT_BYTES = 16 * 1024 * 1024
 HIGH_WATER_BYTES = 64 * 1024
 """What a transport may hold before its client counts as lagging."""
-CLOSES_PER_TURN = 50
+LOOK_SECONDS = 0.005
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -78,6 +78,9 @@ class Gateway:
         self.now_ms = now_ms
         self.endpoints: set[Endpoint] = set()
         self.is_draining = False
+        """Nobody is let in any more."""
+        self.held: list[Callable[[], None]] | None = None
+        """While a list, clients with a good key wait in it for ``release``."""
         self.origins: list[Origin | None] | None = None
         if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
             self.origins = [None, *(Origin(origin) for origin in config.allowed_origins)]
@@ -203,6 +206,24 @@ class Gateway:
         if self.endpoints:
             self._gone_waiter = asyncio.get_running_loop().create_future()
             await self._gone_waiter
+
+    # Standing aside for another process.
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until every client that has come is let in or refused, but no longer than so many seconds."""
+        deadline = self.monotonic() + seconds
+        while self.monotonic() < deadline and any(endpoint.is_arriving for endpoint in self.endpoints):  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)  # for once in a restart an event would cost every client
+
+    def hold(self) -> None:
+        """Let nobody in until ``release``: exactly who is admitted now counts."""
+        self.held = []
+
+    def release(self) -> None:
+        """Let in who was held."""
+        held, self.held = self.held or [], None
+        for go_on in held:
+            go_on()
 
     # Closing many.
 

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,11 @@ class Listeners:
     def __init__(self, public: Callable[[], asyncio.Protocol], local: Callable[[], asyncio.Protocol]) -> None:
         self._public = public
         self._local = local
-        self._servers: list[asyncio.Server] = []
+        self._public_servers: list[asyncio.Server] = []
+        self._local_servers: list[asyncio.Server] = []
         self.sockets: list[socket.socket] = []
-        """The public listening sockets, all of one port."""
+        """The public listening sockets, all of one port. Clients may connect as long as they are open, and wait while
+        nobody accepts."""
 
     async def listen(self, host: str, port: int) -> int:
         """Bind the public address, every one that the name stands for; return the port. Raises CannotListen."""
@@ -51,11 +53,21 @@ class Listeners:
     async def adopt(self, sockets: list[socket.socket]) -> int:
         """Accept on sockets that are bound already, own ones or those of a process that hands over; return the port."""
         self.sockets = sockets
-        for each in sockets:
-            self._servers.append(
-                await asyncio.get_running_loop().create_server(self._public, sock=each, backlog=BACKLOG)
-            )
+        await self.resume()
         return int(sockets[0].getsockname()[1])
+
+    async def resume(self) -> None:
+        """Accept who waits on the public sockets, and who comes. Idempotent."""
+        loop = asyncio.get_running_loop()
+        for each in self.sockets[len(self._public_servers) :]:
+            # A server closes its socket when it ends: it gets a descriptor of its own.
+            self._public_servers.append(await loop.create_server(self._public, sock=each.dup(), backlog=BACKLOG))
+
+    def pause(self) -> None:
+        """Let those who come wait: the sockets stay open, another process may accept on them."""
+        for server in self._public_servers:
+            server.close()
+        self._public_servers.clear()
 
     async def listen_locally(self, path: Path) -> None:
         """Bind the control socket, readable by its owner alone; replaces one that a killed daemon left, in one step."""
@@ -70,14 +82,18 @@ class Listeners:
             raise
         finally:
             os.umask(mask)
-        self._servers.append(await asyncio.get_running_loop().create_unix_server(self._local, sock=listener))
+        self._local_servers.append(await asyncio.get_running_loop().create_unix_server(self._local, sock=listener))
         temporary.rename(path)
 
     def close(self) -> None:
         """Accept nobody any more; who is connected stays."""
-        for server in self._servers:
+        self.pause()
+        for each in self.sockets:
+            each.close()
+        self.sockets = []
+        for server in self._local_servers:
             server.close()
-        self._servers.clear()
+        self._local_servers.clear()
 
     @staticmethod
     def remove_socket(path: Path) -> None:
@@ -95,18 +111,18 @@ def _bind(host: str, port: int) -> list[socket.socket]:
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     for _ in range(FREE_PORT_TRIES):
         sockets, errors = _bind_each(addresses)
-        serious = [error for error in errors if not sockets or error.errno not in NO_SUCH_ADDRESS]
-        if not serious:
+        failures = [error for error in errors if not sockets or error.errno not in NO_SUCH_ADDRESS]
+        if not failures:
             return sockets
         for listener in sockets:
             listener.close()
-        if port or serious[0].errno != errno.EADDRINUSE:
+        if port or failures[0].errno != errno.EADDRINUSE:
             break  # else the free port of the first address was taken on another one: look for a freer one
-    error = serious[0]
-    raise CannotListen(host, port, error.strerror or str(error), is_taken=error.errno == errno.EADDRINUSE)
+    failure = failures[0]
+    raise CannotListen(host, port, failure.strerror or str(failure), is_taken=failure.errno == errno.EADDRINUSE)
 
 
-def _bind_each(addresses: list[tuple[socket.AddressFamily, Any]]) -> tuple[list[socket.socket], list[OSError]]:
+def _bind_each(addresses: Sequence[tuple[Any, Any]]) -> tuple[list[socket.socket], list[OSError]]:
     sockets: list[socket.socket] = []
     errors: list[OSError] = []
     for family, address in addresses:

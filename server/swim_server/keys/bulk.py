@@ -13,7 +13,7 @@ from swim_server.keys.audit import Actor
 from swim_server.keys.format import digest, hint, is_digest
 from swim_server.keys.importing import ImportedKey
 from swim_server.keys.schema import Schema
-from swim_server.keys.statements import KEYS_METHOD, insert_key, read_rows, write_audit
+from swim_server.keys.statements import KEYS_METHOD, insert_keys, key_values, read_rows, write_audit
 from swim_server.keys.store import KeyStore, entry
 from swim_server.keys.tables import api_keys
 
@@ -34,19 +34,15 @@ def import_keys(store: KeyStore, keys: Sequence[ImportedKey], actor: Actor, now:
 
     def work(connection: Connection, schema: Schema) -> ImportOutcome:
         known = _known_ids(connection, [form for key in keys for form in (key.stored, key.plain) if form])
-        outcome, entries = ImportOutcome([], []), []
-        for key in keys:
-            existing = known.get(key.stored) or (known.get(key.plain) if key.plain else None)
-            if existing is not None:
-                outcome.existing.append(existing)
-                continue
-            more = {"created_at": key.created_at or now, "last_used_at": key.last_used_at, "is_active": key.is_active}
-            record = insert_key(connection, schema, key.new_key, key.plain or key.stored, now, **more)
-            outcome.imported.append(record.id)
-            detail = f"{record.tier} key for {record.owner_name}"
-            entries.append(entry(now, actor, "import", record.id, detail))
+        existing = [known.get(key.stored) or (known.get(key.plain) if key.plain else None) for key in keys]
+        new = [key for key, known_id in zip(keys, existing, strict=True) if known_id is None]
+        ids = insert_keys(connection, [_row_of(schema, key, now) for key in new])
+        entries = [
+            entry(now, actor, "import", ids[key.stored], f"{key.new_key.tier} key for {key.new_key.owner_name}")
+            for key in new
+        ]
         write_audit(connection, schema, entries, KEYS_METHOD)
-        return outcome
+        return ImportOutcome(sorted(ids.values()), [known_id for known_id in existing if known_id is not None])
 
     return store.change(work)
 
@@ -79,6 +75,11 @@ def harden(store: KeyStore, actor: Actor, now: datetime) -> list[int]:
         return list(plain)
 
     return store.change(work)
+
+
+def _row_of(schema: Schema, key: ImportedKey, now: datetime) -> dict[str, Any]:
+    more = {"created_at": key.created_at or now, "last_used_at": key.last_used_at, "is_active": key.is_active}
+    return key_values(schema, key.new_key, key.plain or key.stored, now, **more)
 
 
 def _hardened(schema: Schema, key_id: int, api_key: str, is_double: bool) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Flow measures of the European Collaboration and Flow Management Project: asks for the list, publishes what changed."""
+"""Flow measures of the European Collaboration and Flow Management Project: asks for the list, publishes changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a source tells how it fares: counts, the last error, and one line in the log for each turn for the worse or better."""
+"""How a source tells how it fares: counts, the last error, and a line in the log at each turn to the worse or better."""
 
 from __future__ import annotations
 

@@ -1,28 +1,41 @@
-"""When to ask a feed again that says of itself when it was made. Pure."""
+"""When to ask again for something that says of itself when it was made: a feed, a table. Pure."""
 
 from __future__ import annotations
 
-SPREAD_SECONDS = 1.0
-"""Feeds are made anew for everybody at the same moment: nobody needs to come in the first instant."""
+FIRST_MARGIN_SECONDS = 1.0
+"""After something new is due: whoever makes it takes a while, and need not be met by everybody at once."""
+TOLERATED = 1 / 3
+"""So much of an interval an answer may be old before the rhythm is shifted to meet the next one when it is new."""
+FORGOTTEN_INTERVALS = 10
+"""What was made longer ago tells nothing about when the next one is due."""
 
 
 class PollTimes:
-    """Follows the feed's own stamps: the next look comes just after the next answer is made, and never too early.
+    """Finds the rhythm of what is asked: each look comes just after something new is due, and never too early.
 
-    Moments are seconds since the epoch, as the stamps are. A clock that is wrong, ours or the feed's, costs at most
-    one more interval.
+    Moments are seconds since the epoch, as the stamps are. A clock that is wrong, ours or the other one, costs at most
+    two thirds of an interval more.
     """
 
     def __init__(self, interval_seconds: float) -> None:
         self._interval_seconds = interval_seconds
-        """The shortest time between two looks; also how often the feed is taken to be made anew."""
+        """The shortest time between two looks, and the time from one making to the next."""
+        self._first_margin = min(FIRST_MARGIN_SECONDS, interval_seconds / 10)
+        self.margin_seconds = self._first_margin
+        """How long after it is due something new is asked for; grows while looks come too early."""
+        self._stamp: float | None = None
 
     def next_look(self, asked_at: float, stamp: float | None, spread: float) -> float:
-        """Tell when to ask again after a look at ``asked_at``. ``stamp``: the newest seen. ``spread``: 0 to 1."""
-        earliest = asked_at + self._interval_seconds
-        if stamp is None:
+        """Tell when to ask again after a look at ``asked_at`` that found ``stamp``. ``spread``: random, 0 to 1."""
+        interval = self._interval_seconds
+        earliest = asked_at + interval
+        if stamp is None or abs(asked_at - stamp) > FORGOTTEN_INTERVALS * interval:
             return earliest
-        expected = stamp + self._interval_seconds + min(SPREAD_SECONDS, self._interval_seconds / 10) * (0.5 + spread)
-        if expected < asked_at:  # an answer is late, or the clocks differ: it may come at any moment
-            return earliest
-        return min(max(earliest, expected), asked_at + 2 * self._interval_seconds)
+        if stamp == self._stamp:
+            self.margin_seconds += interval / 10
+            if self.margin_seconds > interval / 2:
+                self.margin_seconds = self._first_margin
+        self._stamp = stamp
+        due = stamp + interval + self.margin_seconds * (1 + spread / 2)
+        ahead = (due - earliest) % interval
+        return earliest if ahead > (1 - TOLERATED) * interval else earliest + ahead

@@ -38,7 +38,11 @@ class Routes:
         known = ((code, airfields.get(code)) for code in airport_codes())
         self._airports = [msgspec.structs.replace(field, code=code) for code, field in known if field is not None]
         self._by_code = {field.code: field for field in self._airports}
+        if len(self._airports) < len(airport_codes()) // 2:
+            raise ValueError(f"of this world's airports only {len(self._airports)} are on record")
         self._weights = [airline.weight for airline in AIRLINES]
+        self._distances_nm: dict[str, list[float]] = {}
+        """By hub, to each airport."""
         self._reachable: dict[tuple[str, str, bool], list[Airfield]] = {}
         """By hub, type and whether an airline flies: found out once for each."""
 
@@ -59,15 +63,18 @@ class Routes:
         if key not in self._reachable:
             self._reachable[key] = [
                 field
-                for field in self._airports
-                if aircraft.shortest_nm <= _between_nm(hub, field) <= aircraft.longest_nm
+                for field, away in zip(self._airports, self._distances_from(hub), strict=True)
+                if aircraft.shortest_nm <= away <= aircraft.longest_nm
                 and not (is_airline and field.code in PRIVATE_AIRPORTS)
             ]
         return self._reachable[key]
 
-
-def _between_nm(one: Airfield, other: Airfield) -> float:
-    return distance_nm(one.latitude, one.longitude, other.latitude, other.longitude)
+    def _distances_from(self, hub: Airfield) -> list[float]:
+        if hub.code not in self._distances_nm:
+            self._distances_nm[hub.code] = [
+                distance_nm(hub.latitude, hub.longitude, field.latitude, field.longitude) for field in self._airports
+            ]
+        return self._distances_nm[hub.code]
 
 
 def invent_callsign(airline: Airline, serial: int, random: Random) -> str:

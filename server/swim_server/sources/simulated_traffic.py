@@ -63,6 +63,15 @@ class SimulatedFlight:
             return random.randint(self.connects_ms, min(self.ends_ms, self.connects_ms + 3_600_000)), edited
         return self.ends_ms + 1, edited
 
+    def shift(self, by_ms: int) -> None:
+        """Let all of it happen earlier or later; the same as making it with another beginning."""
+        self.begins_ms += by_ms
+        self.connects_ms += by_ms
+        self.ends_ms += by_ms
+        self.off_ms += by_ms
+        self.on_ms += by_ms
+        self._edit_ms += by_ms
+
     @property
     def plan(self) -> FeedPlan:
         """As filed first."""
@@ -140,7 +149,8 @@ class Traffic:
             if number < 2 * few and not flight.is_withdrawn:
                 mark_ms = flight.off_ms if number < few else flight.on_ms
                 shift_ms = mark_ms - now_ms - round(soon_ms * random.uniform(0.1, 0.5))
-            self.flights.append(self._remake(flight.serial, now_ms - max(0, shift_ms)))
+            flight.shift(-max(0, shift_ms))
+            self.flights.append(flight)
 
     def advance(self, now_ms: int) -> None:
         """Let flights end and others begin."""

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
 WRITE_BYTES = 128 * 1024
 """At most this much goes to a connection in one write, so that a slow one is noticed before much more is queued."""
-MEMBERS_PER_LOOK = 32
-"""After so many writes the clock is looked at."""
-GROUPS_PER_LOOK = 16
-"""After so many groups that an event was held against, the clock is looked at."""
+WRITES_PER_LOOK = 32
+"""After so many writes, or matches of an event, the clock is looked at."""
 MAX_WAITING_EVENTS = 10_000
 """When more wait to be matched, ``deliver`` works them off before it returns: then publishers wait."""
 MAX_HELD_BYTES = 64 * 1024 * 1024
@@ -47,6 +45,7 @@ class Hub:
         monotonic: Callable[[], float],
         on_failure: Callable[[BaseException], None],
         slice_seconds: float = 0.002,
+        writes_per_look: int = WRITES_PER_LOOK,
     ) -> None:
         self.catalogue = catalogue
         self.connections: dict[str, Connection] = {}
@@ -71,6 +70,7 @@ class Hub:
         self._monotonic = monotonic
         self._on_failure = on_failure
         self._slice_seconds = slice_seconds
+        self._writes_per_look = writes_per_look
 
     # Who receives.
 
@@ -175,7 +175,7 @@ class Hub:
         assert match is not None, "offers follow the beginning of a match"
         for number, group in enumerate(match, 1):
             self._offer(match, group)
-            if deadline is not None and not number % GROUPS_PER_LOOK and self._monotonic() >= deadline:
+            if deadline is not None and not number % self._writes_per_look and self._monotonic() >= deadline:
                 return False
         self._match = None
         return deadline is None or self._monotonic() < deadline
@@ -247,7 +247,7 @@ class Hub:
                 except Exception as error:  # noqa: BLE001  # one broken way out must not silence the others
                     self._on_failure(error)
                     self.remove(connection)
-            if not number % MEMBERS_PER_LOOK:
+            if not number % self._writes_per_look:
                 yield
         self._held_bytes -= group.release(end)
         if group.frames:

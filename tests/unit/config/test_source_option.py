@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 from swim_server.config import (
+    AdlSourceConfig,
     ConfigError,
+    DropSourceConfig,
+    EcfmpSourceConfig,
     FileSourceConfig,
     RecordingSourceConfig,
     SimulatorSourceConfig,
     SourceConfig,
+    VatsimSourceConfig,
     parse_source,
     parse_sources,
 )
@@ -27,6 +31,18 @@ from swim_server.config import (
         ("simulator:", SimulatorSourceConfig()),
         ("simulator?flights=300&speed=30&seed=1&name=sim", SimulatorSourceConfig(name="sim")),
         ("simulator?", SimulatorSourceConfig()),
+        ("drop:/var/spool/swim", DropSourceConfig(path="/var/spool/swim")),
+        ("vatsim", VatsimSourceConfig()),
+        ("vatsim:http://127.0.0.1:8000/feed", VatsimSourceConfig(url="http://127.0.0.1:8000/feed")),
+        ("vatsim:http://[::1]:8000/f?token=a%20b&x", VatsimSourceConfig(url="http://[::1]:8000/f?token=a%20b&x")),
+        (
+            "vatsim:http://localhost/feed?interval_seconds=1",
+            VatsimSourceConfig(url="http://localhost/feed", interval_seconds=1),
+        ),
+        ("ecfmp?name=europe", EcfmpSourceConfig(name="europe")),
+        ("ecfmp:https://x.org/m?deleted=1", EcfmpSourceConfig(url="https://x.org/m?deleted=1")),
+        ("adl:main", AdlSourceConfig(database="main")),
+        ("adl:main?interval_seconds=5", AdlSourceConfig(database="main", interval_seconds=5)),
     ],
 )
 def test_source_word_becomes_its_settings(text: str, source: SourceConfig) -> None:
@@ -36,8 +52,14 @@ def test_source_word_becomes_its_settings(text: str, source: SourceConfig) -> No
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("vatsim", "there is no source kind 'vatsim'. Those that exist: file, recording, simulator"),
-        ("adl:main", "there is no source kind 'adl'. Those that exist: file, recording, simulator"),
+        (
+            "carrier-pigeon:x",
+            "there is no source kind 'carrier-pigeon'. Those that exist: file, drop, recording, simulator, vatsim,",
+        ),
+        ("adl", "kind adl needs database"),
+        ("drop", "kind drop needs path"),
+        ("vatsim:ftp://example.org/x", "url must be an http:// or https:// address, got 'ftp://example.org/x'"),
+        ("vatsim?interval_secnods=20", "vatsim has no word 'interval_secnods', did you mean interval_seconds?"),
         ("simulater?seed=1", "there is no source kind 'simulater', did you mean simulator?"),
         ("", "there is no source kind ''."),
         ("recording", "kind recording needs path"),
@@ -62,5 +84,5 @@ def test_source_word_that_is_wrong_is_told_with_what_there_is(text: str, told: s
 
 def test_source_words_are_all_judged_not_only_the_first() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_sources(["vatsim", "simulator", "file:x?a=1&interval_seconds=-1"])
+        parse_sources(["vatsym", "simulator", "file:x?a=1&interval_seconds=-1"])
     assert len(caught.value.problems) == 3

@@ -16,7 +16,7 @@ from swim_server.config.template import read_template
 from swim_server.config.written import setting_names
 
 TEMPLATE = read_template()
-_SETTING = re.compile(r'^# (?=(?:"?[\w.-]+"? = |\[\[))', re.MULTILINE)
+_SETTING = re.compile(r'^# (?=(?:"?[\w.-]+"? = |\[))', re.MULTILINE)
 
 
 def uncommented() -> str:
@@ -66,9 +66,11 @@ def test_template_says_not_set_only_of_what_has_no_default() -> None:
 
 
 def without_nothing(value: Any) -> Any:
-    """Leave out what has no default, and the sources, which are examples."""
+    """Leave out what has no default, empty tables, and the sources, which are examples."""
     if isinstance(value, dict):
-        return {key: without_nothing(item) for key, item in value.items() if item is not None and key != "sources"}
+        return {
+            key: without_nothing(item) for key, item in value.items() if item not in (None, {}) and key != "sources"
+        }
     return value
 
 

@@ -122,10 +122,23 @@ def test_closes_that_cross_are_one_close(rig: Rig) -> None:
     assert client.transport.has_eof
 
 
-def test_close_before_the_handshake_does_nothing(rig: Rig) -> None:
-    client = rig.client()
+def test_close_before_the_handshake_drops_the_connection(rig: Rig) -> None:
+    client = rig.client().send(upgrade_request()[:20])
     client.endpoint.close(CloseCode.SERVICE_RESTART)
-    assert client.send(upgrade_request()).types == ["connected"]
+    rig.turn()
+    assert client.is_gone
+    assert client.transport.received == b""
+
+
+async def test_close_before_the_key_is_answered_is_a_close_without_a_greeting(rig: Rig) -> None:
+    rig.authenticator.is_slow = True
+    client = await rig.admitted().send(message("ping")).settle()
+    client.endpoint.close(CloseCode.SERVICE_RESTART)
+    rig.authenticator.answer_next()
+    await client.settle()
+    assert (client.status, client.types, client.close_code) == (101, [], 1012)
+    client.send(close_frame(1012))
+    assert client.transport.has_eof
 
 
 def test_long_reason_is_cut_between_characters(rig: Rig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from support.gateway_rig import Rig, close_frame, key_record, message
+from support.gateway_rig import UNKNOWN, Rig, close_frame, key_record, message, upgrade_request
 from swim_server.keys.format import Tier
 from swim_server.keys.records import Granted
 from swim_server.protocol.codes import CloseCode
@@ -59,6 +59,64 @@ async def test_failing_message_is_told_apart_from_a_bad_one(rig: Rig) -> None:
     await client.settle()
     assert client.types == ["connected", "subscribed", "HISTORY_UNAVAILABLE"]
     assert client.messages[1]["gap"] is True
+
+
+# Standing aside for another process.
+
+
+async def test_client_that_comes_while_held_is_let_in_on_release(rig: Rig) -> None:
+    rig.gateway.hold()
+    client = await rig.admitted("pub").settle()
+    assert (client.status, client.types, rig.admission.current("public")) == (101, [], 0)
+    rig.gateway.release()
+    assert client.types == ["connected"]
+    assert rig.admitted("pub").types == ["connected"]
+
+
+async def test_held_client_whose_key_ends_meanwhile_is_refused_on_release(rig: Rig) -> None:
+    rig.gateway.hold()
+    client = await rig.admitted("pub").settle()
+    rig.authenticator.keys["pub"] = UNKNOWN
+    rig.gateway.release()
+    await client.settle()
+    assert client.types == ["AUTH_FAILED"]
+
+
+async def test_held_client_that_leaves_is_forgotten(rig: Rig) -> None:
+    rig.gateway.hold()
+    client = await rig.admitted("pub").settle()
+    client.transport.feed_eof()
+    rig.turn()
+    rig.gateway.release()
+    await client.settle()
+    assert client.is_gone
+    assert rig.admission.current("public") == 0
+
+
+async def test_bad_key_is_refused_while_held(rig: Rig) -> None:
+    rig.gateway.hold()
+    client = await rig.admitted("nobody").settle()
+    assert client.types == ["AUTH_FAILED"]
+    rig.gateway.release()
+
+
+async def test_settled_waits_for_those_who_have_just_come(rig: Rig) -> None:
+    rig.admitted("dev")
+    await rig.gateway.settled(1)
+    client = rig.client().send(upgrade_request()[:20])
+    waiting = asyncio.create_task(rig.gateway.settled(1))
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    client.send(upgrade_request()[20:])
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_settled_waits_for_nobody_longer_than_it_is_told(rig: Rig) -> None:
+    rig.client()
+    waiting = asyncio.create_task(rig.gateway.settled(1))
+    await asyncio.sleep(0)
+    rig.clock.seconds += 1
+    await asyncio.wait_for(waiting, 1)
 
 
 def test_connections_made_while_draining_are_refused_on_the_control_socket_too(rig: Rig) -> None:

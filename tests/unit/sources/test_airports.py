@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from support.world import world
 from swim_server.sources.simulated_world import AIRLINES, CENTRES, PRIVATE_AIRPORTS, TYPES, airport_codes
 

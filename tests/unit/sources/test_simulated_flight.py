@@ -5,7 +5,6 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from support.world import world
 from swim_server.detection.airfields import Airfield
 from swim_server.detection.geodesy import distance_nm
@@ -68,7 +67,9 @@ def test_any_flight_that_fits_goes_from_gate_to_gate_without_a_jump(
     for number in range(1, int(flown.seconds / step)):
         now = flown.at(number * step)
         moved = distance_nm(before.latitude, before.longitude, now.latitude, now.longitude)
-        assert moved <= max(now.groundspeed_kts, before.groundspeed_kts, aircraft.cruise_kts / 2) * step / 3600 * 1.6 + 0.1
+        assert (
+            moved <= max(now.groundspeed_kts, before.groundspeed_kts, aircraft.cruise_kts / 2) * step / 3600 * 1.6 + 0.1
+        )
         assert 0 <= now.groundspeed_kts < 520
         assert -100 < now.altitude_ft < 60_000
         before = now

@@ -4,7 +4,6 @@ from collections import Counter
 
 import msgspec
 import pytest
-
 from support.world import world
 from swim_server.protocol.timestamps import parse_ms
 from swim_server.sources.simulated_centres import NearestCentre

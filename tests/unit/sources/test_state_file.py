@@ -4,7 +4,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
 from swim_server.sources.state_file import StateFile
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.streaming_rig import FakeOutlet, StreamingRig, flight, positions
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -96,13 +96,20 @@ class StreamMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.rig = StreamingRig(recent_events=3)
+        self.rig = StreamingRig(recent_events=3, writes_per_look=1)
         self.rig.broker.max_page = 2
         self.rig.broker.is_gated = True
         self.undelivered: deque[Event] = deque()
         self.clients: list[ModelOutlet] = []
         self.closed: list[ModelOutlet] = []
         self.numbers = 0
+
+    @initialize(count=st.integers(0, 6), clients=st.integers(0, 3))
+    def some_history_and_clients_are_there(self, count: int, clients: int) -> None:
+        for number in range(count):
+            self.event_is_stored(CALLSIGNS[number % 4], SINGLE_TYPES[number % 3], True)
+        for _ in range(clients):
+            self.client_connects(0)
 
     # The world.
 
@@ -154,9 +161,9 @@ class StreamMachine(RuleBasedStateMachine):
     def loop_turns(self) -> None:
         self.inside(lambda: None)
 
-    @rule()
-    def history_answers(self) -> None:
-        self.inside(self.rig.broker.open_gate)
+    @rule(number=st.integers(0, 3))
+    def history_answers(self, number: int) -> None:
+        self.inside(lambda: self.rig.broker.open_gate(number))
 
     @rule()
     def history_fails(self) -> None:

@@ -1,0 +1,53 @@
+"""Asking every client to come back later, each at a moment of its own, and waiting until they have gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from swim_server.protocol.codes import CloseCode
+
+if TYPE_CHECKING:
+    from swim_server.gateway.gateway import Gateway
+
+RETRY_FIRST_MS = 100
+RETRY_SPREAD_MS = 1900
+RETRY_STEP_MS = 37
+"""Clients are told moments to come back at that differ from one to the next and cover the spread evenly."""
+CLOSES_PER_TURN = 50
+MOVES_PER_SECOND = 1000
+MAX_SPREAD_SECONDS = 10.0
+"""So fast, but not longer in all, clients are asked to move to the new process."""
+
+
+def retry_ms(number: int) -> int:
+    """When the client of this number is asked to come back."""
+    return RETRY_FIRST_MS + number * RETRY_STEP_MS % RETRY_SPREAD_MS
+
+
+async def drain(gateway: Gateway, hurry: asyncio.Event) -> None:
+    """Close every client with 1012; drop who doesn't answer in time.
+
+    The closes are paced until ``hurry`` is set. Nobody may be let in any more (``gateway.is_draining``).
+    """
+    assert gateway.is_draining, "else new clients would never be asked to go"
+    open_endpoints = [endpoint for endpoint in gateway.endpoints if endpoint.is_open]
+    spread_seconds = min(len(open_endpoints) / MOVES_PER_SECOND, MAX_SPREAD_SECONDS)
+    started = time.monotonic()
+    for number, endpoint in enumerate(open_endpoints):
+        endpoint.close(CloseCode.SERVICE_RESTART, f"the service restarts; retry_ms={retry_ms(number)}")
+        if number % CLOSES_PER_TURN == 0:
+            due = started + spread_seconds * number / len(open_endpoints)
+            await _sleep_until(due, hurry)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(gateway.close_timeout_seconds):
+            await gateway.all_gone()
+
+
+async def _sleep_until(due: float, hurry: asyncio.Event) -> None:
+    await asyncio.sleep(0)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(due - time.monotonic(), 0)):
+            await hurry.wait()

@@ -1,0 +1,290 @@
+"""Flights of the ADL tables against what is remembered of them. Pure.
+
+A reading holds every active flight, and of the others those that were seen, took off or came in lately. What the
+writer commits late, or with a time in the past, is news all the same: the memory tells what was announced, no time does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2s
+from typing import Any
+
+import msgspec
+
+from swim_server.detection.adl_rows import Fix, FlightRow
+from swim_server.detection.event_data import PLAN_FIELDS, POSITION_FIELDS
+from swim_server.detection.stage import NO_PLAN, Plan
+from swim_server.protocol.events import NewEvent
+from swim_server.protocol.timestamps import format_ms
+
+OVERLAP_MS = 600_000
+"""How far a reading reaches back before the one before it."""
+MAX_GAP_MS = 86_400_000
+"""After a longer silence the next reading sets the stage anew."""
+REMEMBER_GONE_MS = 3 * OVERLAP_MS
+MAX_GONE = 50_000
+LATE_MS = 60_000
+"""A flight that came and went unseen is new when it was first seen so long before the last reading at most."""
+
+
+class AdlFlight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What is remembered of a flight."""
+
+    callsign: str
+    is_active: bool
+    plan: Plan = NO_PLAN
+    plan_absences: int = 0
+    fix: Fix | None = None
+    artcc: str | None = None
+    is_off: bool | None = None
+    """Its take-off was announced, or was no news when it was seen first; None: the column could not be read then."""
+    is_in: bool | None = None
+    incarnation: int = 0
+    """How often it was deleted and became active again."""
+    updates: int = 0
+    gone_ms: int | None = None
+    """When it was found inactive, by the writer's clock."""
+
+
+class AdlStage(msgspec.Struct, frozen=True, kw_only=True):
+    """All flights remembered; serialisable. Bounded by the number of rows that a reading may hold."""
+
+    scope: str = ""
+    """Goes in front of every event id."""
+    has_begun: bool = False
+    """The first reading has been made: what was there then was not announced."""
+    writer_ms: int | None = None
+    """The newest stamp of the writer that was read; None: there was none."""
+    flights: dict[int, AdlFlight] = {}
+
+    def since_ms(self) -> int | None:
+        """From when on the next reading needs inactive flights; None: not at all."""
+        return None if self.writer_ms is None else self.writer_ms - OVERLAP_MS
+
+    def active(self) -> set[int]:
+        """The flights that were active at the last reading."""
+        return {uid for uid, flight in self.flights.items() if flight.is_active}
+
+
+class AdlReading(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read at one moment."""
+
+    rows: Sequence[FlightRow]
+    knows_off: bool = True
+    """The column of take-offs could be read."""
+    knows_in: bool = True
+
+    def writer_ms(self) -> int | None:
+        """The newest stamp of the writer."""
+        return max((row.last_seen_ms for row in self.rows if row.last_seen_ms is not None), default=None)
+
+
+def compare_flights(
+    stage: AdlStage, reading: AdlReading, *, with_positions: bool = True
+) -> tuple[list[NewEvent], AdlStage]:
+    """Compare. The first reading, or one after a day's silence, sets the stage and announces nothing.
+
+    The same input gives the same output. Events are named by flight and what it did: what is found again, because the
+    stage was not saved in time, has the same name.
+    """
+    comparison = _Comparison(stage, reading, with_positions=with_positions)
+    return comparison.events(), comparison.stage()
+
+
+class _Comparison:
+    """Compares once."""
+
+    def __init__(self, stage: AdlStage, reading: AdlReading, *, with_positions: bool) -> None:
+        self._before = stage
+        self._reading = reading
+        self._with_positions = with_positions
+        newest = reading.writer_ms()
+        self._writer_ms = stage.writer_ms if newest is None else max(newest, stage.writer_ms or newest)
+        gap = None if self._writer_ms is None or stage.writer_ms is None else self._writer_ms - stage.writer_ms
+        self._is_first = not stage.has_begun or (gap is not None and gap > MAX_GAP_MS)
+        self._recent_ms = (stage.writer_ms or self._writer_ms or 0) - OVERLAP_MS
+        self._flights: dict[int, AdlFlight] = {}
+        self._created: list[NewEvent] = []
+        self._updated: list[NewEvent] = []
+        self._moved: list[NewEvent] = []
+        self._deleted: list[NewEvent] = []
+        self._positions: list[dict[str, Any]] = []
+        for row in reading.rows:
+            self._see(row)
+        self._miss_others()
+
+    def events(self) -> list[NewEvent]:
+        """Created, updated, departed and arrived by time, deleted, and one batch of positions."""
+        if self._is_first:
+            return []
+        moved = sorted(self._moved, key=lambda event: event.timestamp_ms or 0)
+        events = [*self._created, *self._updated, *moved, *self._deleted]
+        if self._positions:
+            data = {"count": len(self._positions), "positions": self._positions}
+            digest = blake2s(msgspec.json.encode(self._positions), digest_size=8).hexdigest()
+            events.append(self._event("flight.positions", f"{self._writer_ms}:{digest}", data, self._writer_ms))
+        return events
+
+    def stage(self) -> AdlStage:
+        gone = [uid for uid, flight in self._flights.items() if not flight.is_active]
+        for uid in gone[: max(0, len(gone) - MAX_GONE)]:
+            del self._flights[uid]
+        scope = self._before.scope
+        return AdlStage(scope=scope, has_begun=True, writer_ms=self._writer_ms, flights=self._flights)
+
+    def _see(self, row: FlightRow) -> None:
+        before = None if self._is_first else self._before.flights.get(row.uid)
+        now = self._begin(row) if before is None else self._go_on(before, row)
+        now = self._follow_times(row, now)
+        if not row.is_active and now.is_active:
+            now = msgspec.structs.replace(now, is_active=False, gone_ms=self._writer_ms)
+            self._note(self._deleted, "flight.deleted", row.uid, now, str(now.incarnation), None)
+        self._flights[row.uid] = now
+
+    def _begin(self, row: FlightRow) -> AdlFlight:
+        """A flight that nothing is remembered of: new, or gone before anybody looked."""
+        came_unseen = row.first_seen_ms is not None and row.first_seen_ms >= (self._before.writer_ms or 0) - LATE_MS
+        is_news = row.is_active or came_unseen
+        flight = AdlFlight(
+            callsign=row.callsign,
+            is_active=is_news,
+            plan=row.plan,
+            fix=row.fix,
+            artcc=row.artcc,
+            is_off=self._was_before(row.off_ms) if self._reading.knows_off else None,
+            is_in=self._was_before(row.in_ms) if self._reading.knows_in else None,
+            gone_ms=None if is_news else self._writer_ms,
+        )
+        if is_news:
+            self._note(self._created, "flight.created", row.uid, flight, "0", row.first_seen_ms, with_plan=True)
+            self._announce(row.uid, flight, None)
+        return flight
+
+    def _was_before(self, moment: int | None) -> bool:
+        """Tell whether a time of a flight seen first is no news: the stage is being set, or it is long past."""
+        return moment is not None and (self._is_first or moment < self._recent_ms)
+
+    def _go_on(self, before: AdlFlight, row: FlightRow) -> AdlFlight:
+        """A flight that was seen before."""
+        if not row.is_active and not before.is_active:
+            return before
+        plan, plan_absences = _plan_now(before, row.plan)
+        now = msgspec.structs.replace(
+            before,
+            callsign=row.callsign,
+            plan=plan,
+            plan_absences=plan_absences,
+            fix=row.fix or before.fix,
+            artcc=row.artcc or before.artcc,
+        )
+        if not before.is_active:
+            number = before.incarnation + 1
+            now = msgspec.structs.replace(now, is_active=True, gone_ms=None, incarnation=number)
+            self._note(self._created, "flight.created", row.uid, now, str(number), None, with_plan=True)
+        else:
+            now = self._follow_plan(row.uid, before, now)
+        self._announce(row.uid, now, before.fix)
+        return now
+
+    def _follow_plan(self, uid: int, before: AdlFlight, now: AdlFlight) -> AdlFlight:
+        changed = [name for name in PLAN_FIELDS if getattr(before.plan, name) != getattr(now.plan, name)]
+        if before.callsign != now.callsign:
+            changed.insert(0, "callsign")
+        if before.fix is None and now.fix is not None:
+            changed += [name for name in POSITION_FIELDS if getattr(now.fix, name) is not None]
+        if not changed:
+            return now
+        now = msgspec.structs.replace(now, updates=now.updates + 1)
+        said = blake2s(msgspec.json.encode([changed, now.callsign, now.plan]), digest_size=4).hexdigest()
+        self._note(
+            self._updated, "flight.updated", uid, now, f"{now.updates}:{said}", None, with_plan=True, changed=changed
+        )
+        return now
+
+    def _follow_times(self, row: FlightRow, now: AdlFlight) -> AdlFlight:
+        """Announce take-off and coming in, each once. What happens to their times later is no news."""
+        if self._reading.knows_off:
+            is_news = row.off_ms is not None and self._is_news(now.is_off, row.off_ms)
+            if is_news and row.off_ms is not None:
+                off = format_ms(row.off_ms)
+                self._note(self._moved, "flight.departed", row.uid, now, "", row.off_ms, off_utc=off)
+            now = now if now.is_off else msgspec.structs.replace(now, is_off=row.off_ms is not None)
+        if self._reading.knows_in:
+            is_news = row.in_ms is not None and self._is_news(now.is_in, row.in_ms)
+            if is_news and row.in_ms is not None:
+                self._note(self._moved, "flight.arrived", row.uid, now, "", row.in_ms, in_utc=format_ms(row.in_ms))
+            now = now if now.is_in else msgspec.structs.replace(now, is_in=row.in_ms is not None)
+        return now
+
+    def _is_news(self, was_announced: bool | None, moment: int) -> bool:
+        return not was_announced and (was_announced is False or moment >= self._recent_ms)
+
+    def _miss_others(self) -> None:
+        """Flights that were remembered and have no row in this reading."""
+        if self._is_first:
+            return
+        for uid, before in self._before.flights.items():
+            if uid in self._flights:
+                continue
+            if before.is_active:
+                now = msgspec.structs.replace(before, is_active=False, gone_ms=self._writer_ms)
+                self._note(self._deleted, "flight.deleted", uid, now, str(now.incarnation), None)
+                self._flights[uid] = now
+            elif (self._writer_ms or 0) - (before.gone_ms or 0) <= REMEMBER_GONE_MS:
+                self._flights[uid] = before
+
+    def _announce(self, uid: int, now: AdlFlight, before: Fix | None) -> None:
+        """Collect the flight's position where it differs from the one before."""
+        if self._with_positions and now.fix is not None and now.fix != before:
+            self._positions.append(
+                {
+                    "callsign": now.callsign,
+                    "flight_uid": uid,
+                    **msgspec.structs.asdict(now.fix),
+                    "current_artcc": now.artcc,
+                    "current_fir": None,
+                    "dep": now.plan.dep,
+                    "arr": now.plan.arr,
+                }
+            )
+
+    def _note(
+        self,
+        events: list[NewEvent],
+        type: str,
+        uid: int,
+        flight: AdlFlight,
+        name: str,
+        at_ms: int | None,
+        *,
+        with_plan: bool = False,
+        **more: Any,
+    ) -> None:
+        if self._is_first:
+            return
+        plan = {"equipment": flight.plan.equipment, "route": flight.plan.route} if with_plan else {}
+        data = {
+            "callsign": flight.callsign,
+            "flight_uid": uid,
+            "dep": flight.plan.dep,
+            "arr": flight.plan.arr,
+            **plan,
+            **{field: None if flight.fix is None else getattr(flight.fix, field) for field in POSITION_FIELDS},
+            "current_artcc": flight.artcc,
+            "current_fir": None,
+            **more,
+        }
+        events.append(self._event(type, f"{uid}:{name}", data, at_ms))
+
+    def _event(self, type: str, name: str, data: dict[str, Any], at_ms: int | None) -> NewEvent:
+        return NewEvent(type=type, data=data, timestamp_ms=at_ms, event_id=f"{self._before.scope}{type}:{name}")
+
+
+def _plan_now(before: AdlFlight, plan: Plan) -> tuple[Plan, int]:
+    """A plan that is missing from one reading is kept; missing from two in a row, it was withdrawn."""
+    if plan == before.plan:
+        return before.plan, 0
+    if plan != NO_PLAN or before.plan_absences:
+        return plan, 0
+    return before.plan, 1

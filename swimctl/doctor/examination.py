@@ -1,0 +1,91 @@
+"""What the checks of one run look at: each fact is found out once, when the first check asks, and shared."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Hashable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from swim_server.config import LoadedConfig
+    from swim_server.daemon.fingerprint import Fingerprint
+    from swim_server.daemon.home import Home
+    from swim_server.daemon.lockfile import LockInfo
+
+    from swimctl.invocation import Invocation
+
+T = TypeVar("T")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reader asked for."""
+
+    is_deep: bool = False
+    expect_version: str | None = None
+    url: str | None = None
+    """A service on another machine; None: the one of this home."""
+    api_key: str | None = None
+
+
+class Examination:
+    """One look at one installation. Its facts stay as they were first seen, so that checks agree with each other."""
+
+    def __init__(self, invocation: Invocation, options: Options) -> None:
+        self.invocation = invocation
+        self.options = options
+        self.home: Home = invocation.home
+        self._facts: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def fact(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Find something out once; whoever asks again gets the same answer, or the same error."""
+        if name not in self._facts:
+            self._facts[name] = asyncio.create_task(find())
+        result: T = await asyncio.shield(self._facts[name])
+        return result
+
+    async def loaded(self) -> LoadedConfig:
+        """The configuration on disk, as this process's options and environment make it. Raises ConfigError."""
+        return await self.fact("loaded", lambda: asyncio.to_thread(self.invocation.load_config))
+
+    async def lock(self) -> LockInfo | None:
+        """What the lockfile says."""
+        from swim_server.daemon.lockfile import Lockfile
+
+        return await self.fact("lock", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).read))
+
+    async def is_held(self) -> bool:
+        """Whether a process holds the lock."""
+        from swim_server.daemon.lockfile import Lockfile
+
+        return await self.fact("is_held", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).is_held))
+
+    async def disk(self) -> Fingerprint:
+        """The code on disk."""
+        from swim_server.daemon.fingerprint import take_fingerprint
+
+        return await self.fact("disk", lambda: asyncio.to_thread(take_fingerprint))
+
+    async def status(self) -> dict[str, Any]:
+        """The running process's status document. Raises DaemonNotRunning, CommandFailed."""
+        document: dict[str, Any] = await self.ask("status")
+        return document
+
+    async def ask(self, method: str, **params: Any) -> Any:
+        """A method of the control socket, asked once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
+        name = (method, msgspec.json.encode(params))
+        return await self.fact(name, lambda: asyncio.to_thread(self._call, method, params))
+
+    def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+        with self.invocation.connect() as control:
+            return control.call(method, params, timeout=2.0)
+
+    async def close(self) -> None:
+        """End what is still being found out."""
+        for task in self._facts.values():
+            task.cancel()
+        for task in self._facts.values():
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task

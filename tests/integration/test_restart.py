@@ -1,0 +1,365 @@
+"""A restart that nobody notices: the new process takes over while everybody goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import swim_client
+import swim_server
+import swimctl
+from support.live_daemon import LiveDaemon, await_true, live_daemon
+from support.wire_client import WireClient, dial, open_client, try_to_connect
+from swimctl.session import RpcFailed
+from websockets.exceptions import ConnectionClosed
+
+RESTARTS = 3
+PACKAGES = (swimctl, swim_server, swim_client)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[LiveDaemon]:
+    with live_daemon(tmp_path / "home") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Iterator[LiveDaemon]:
+    """A daemon that runs a copy of the sources, which a test may break."""
+    code = tmp_path / "code"
+    for package in PACKAGES:
+        source = Path(package.__path__[0])
+        shutil.copytree(source, code / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    environ = {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1"}
+    with live_daemon(tmp_path / "home", environ=environ) as daemon:
+        yield daemon
+
+
+async def _restart(daemon: LiveDaemon) -> Any:
+    return await asyncio.to_thread(daemon.call, "restart")
+
+
+class Resumer:
+    """A client as the SDK is one: reconnects after every close and resumes with the last id it saw."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url
+        self.key = key
+        self.numbers: list[int] = []
+        self.connects = 0
+        self._after: str | None = None
+
+    async def run(self) -> None:
+        while True:
+            with suppress(ConnectionClosed):
+                await self._listen()
+
+    async def _listen(self) -> None:
+        async with dial(self.url, self.key) as client:
+            answer = await client.subscribe("tmi.*", **({"after": self._after} if self._after else {"last": 0}))
+            assert not answer["gap"]
+            self._after = self._after or answer["last_event_id"]
+            self.connects += 1
+            while True:
+                event = await client.next()
+                if "id" in event:
+                    self.numbers.append(event["data"]["number"])
+                    self._after = event["id"]
+
+
+async def test_restart_under_load_loses_nothing_and_turns_nobody_away(daemon: LiveDaemon) -> None:
+    """Publishers, resuming subscribers, a connect attempt every 5 ms and a poll of the lock; three restarts."""
+    daemon.put(("tmi.issued", {"number": 0}))
+    url, pids = daemon.url, {daemon.info.pid}
+    resumers = [Resumer(url, daemon.api_key("partner")) for _ in range(20)]
+    attempts, published, lock_was_free = 0, 0, 0
+    is_over = asyncio.Event()
+
+    async def attempt() -> None:
+        nonlocal attempts
+        key = daemon.api_key("system")
+
+        async def one() -> None:
+            assert await try_to_connect(url, key) == (["connected"], None)
+
+        async with asyncio.TaskGroup() as tries:
+            while not is_over.is_set():
+                tries.create_task(one())
+                attempts += 1
+                await asyncio.sleep(0.005)
+
+    async def publish() -> None:
+        nonlocal published
+        key = daemon.api_key("system")
+        while not is_over.is_set():
+            with suppress(ConnectionClosed):
+                async with dial(url, key) as client:
+                    while not is_over.is_set():
+                        name = f"event {published + 1}"
+                        answer = await client.ask(
+                            "publish", channel="tmi.issued", data={"number": published + 1}, event_id=name
+                        )
+                        assert answer["type"] == "publish_ack", answer
+                        published += 1
+                        await asyncio.sleep(0.005)
+
+    async def poll_lock() -> None:
+        nonlocal lock_was_free
+        while not is_over.is_set():
+            lock_was_free += not daemon.is_serving
+            await asyncio.sleep(0.001)
+
+    async with asyncio.TaskGroup() as tasks:
+        listening = [tasks.create_task(resumer.run()) for resumer in resumers]
+        await _until(lambda: all(resumer.connects for resumer in resumers))
+        tasks.create_task(attempt())
+        tasks.create_task(publish())
+        tasks.create_task(poll_lock())
+        for _ in range(RESTARTS):
+            pids.add((await _restart(daemon))["pid"])
+            await asyncio.sleep(0.3)
+        is_over.set()
+        await _until(lambda: all(resumer.numbers[-1:] == [published] for resumer in resumers))
+        for task in listening:
+            task.cancel()
+    assert len(pids) == RESTARTS + 1
+    assert lock_was_free == 0
+    assert attempts > 100
+    assert published > 50
+    for resumer in resumers:
+        assert resumer.numbers == list(range(1, published + 1))
+        assert resumer.connects > 1
+    assert daemon.url == url
+    assert "Traceback" not in daemon.everything_logged
+
+
+async def _until(condition: Any) -> None:
+    await asyncio.to_thread(await_true, condition, seconds=20)
+
+
+async def test_clients_are_asked_to_move_each_at_a_moment_of_its_own(daemon: LiveDaemon) -> None:
+    key = daemon.api_key("partner")
+    clients = [await open_client(daemon.url, key) for _ in range(30)]
+    await _restart(daemon)
+    closes = await asyncio.gather(*(client.closed() for client in clients))
+    assert {code for code, _ in closes} == {1012}
+    moments = [int(reason.partition("retry_ms=")[2]) for _, reason in closes]
+    assert len(set(moments)) == 30
+    assert all(0 < moment <= 2000 for moment in moments)
+
+
+async def test_limits_are_exact_over_both_processes(daemon: LiveDaemon) -> None:
+    """Racing clients never hold more than five places, counted from the clients' side, whoever admitted them."""
+    key, url = daemon.api_key("public"), daemon.url
+    held = most = admitted = 0
+    is_over = asyncio.Event()
+    noise = random.Random(1)
+
+    async def race() -> None:
+        nonlocal held, most, admitted
+        while not is_over.is_set():
+            client = await open_client(url, key)
+            try:
+                if (await client.next())["type"] != "connected":
+                    continue
+                held += 1
+                admitted += 1
+                most = max(most, held)
+                try:
+                    async with asyncio.timeout(noise.uniform(0.01, 0.3)):
+                        await client.closed()
+                except TimeoutError:
+                    pass
+                finally:
+                    held -= 1
+            except ConnectionClosed as closed:
+                assert closed.rcvd is not None and closed.rcvd.code == 1012, closed
+            finally:
+                await client.connection.close()
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(15):
+            tasks.create_task(race())
+        for _ in range(RESTARTS):
+            await asyncio.sleep(0.3)
+            await _restart(daemon)
+        await asyncio.sleep(0.3)
+        is_over.set()
+    assert most <= 5
+    assert admitted > 50
+    await _until(lambda: daemon.counted()["public"] == 0)
+
+
+async def test_places_held_in_the_old_process_count_in_the_new_one(daemon: LiveDaemon) -> None:
+    key = daemon.api_key("public")
+    lingering = []
+    for _ in range(5):
+        client = await open_client(daemon.url, key)
+        await client.next()
+        client.connection.transport.pause_reading()
+        lingering.append(client)
+    await _restart(daemon)
+    assert await try_to_connect(daemon.url, key) == (["CONNECTION_LIMIT"], 4002)
+    for client in lingering:
+        client.connection.transport.abort()
+    await _until(lambda: daemon.counted()["public"] == 0)
+    assert await try_to_connect(daemon.url, key) == (["connected"], None)
+
+
+async def test_many_clients_are_handed_over(daemon: LiveDaemon) -> None:
+    """What old and new say to each other is longer than a stream reader's usual line."""
+    key = daemon.api_key("system")
+    clients: list[WireClient] = []
+    for _ in range(20):
+        clients += await asyncio.gather(*(open_client(daemon.url, key, ping_interval=None) for _ in range(10)))
+    before = daemon.info.pid
+    await _restart(daemon)
+    assert daemon.info.pid != before
+    await asyncio.gather(*(client.closed() for client in clients))
+
+
+# A new process that does not come to serve.
+
+
+def _break(daemon: LiveDaemon, module: str) -> Path:
+    path = Path(daemon.environ["PYTHONPATH"]) / module
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, "this is no Python\n"]))
+    return path
+
+
+@pytest.mark.parametrize("module", ["swim_server/streaming/hub.py", "swimctl/app.py"])
+async def test_syntax_error_on_disk_leaves_the_old_process_serving_and_tells_the_line(
+    copied: LiveDaemon, module: str
+) -> None:
+    async with dial(copied.url, copied.api_key()) as client:
+        await client.subscribe("tmi.*")
+        before = copied.info
+        path = _break(copied, module)
+        line = len(path.read_text().splitlines())
+        with pytest.raises(RpcFailed) as failed:
+            await _restart(copied)
+        assert f"line {line}" in str(failed.value)
+        assert path.name in str(failed.value)
+        assert "goes on serving" in str(failed.value)
+        done = await asyncio.to_thread(LiveDaemon.swimctl, _unbroken(copied), "restart")
+        assert done.returncode == 1
+        assert f"line {line}" in done.stderr
+        copied.put(("tmi.issued", {"number": 1}))
+        assert [event["data"] for event in await client.events(1)] == [{"number": 1}]
+        assert copied.info == before
+
+
+def _unbroken(daemon: LiveDaemon) -> LiveDaemon:
+    """The same home, asked by the sources under test."""
+    other = LiveDaemon(daemon.home)
+    return other
+
+
+async def test_process_that_dies_while_it_starts_leaves_the_old_one_serving(copied: LiveDaemon) -> None:
+    path = Path(copied.environ["PYTHONPATH"]) / "swim_server/daemon/service.py"
+    text = path.read_text()
+    for marker in ("    async def _start(self) -> None:\n", "    async def _listen(self) -> int:\n"):
+        assert marker in text
+        path.write_text(text.replace(marker, f"{marker}        import os; os._exit(7)\n"))
+        with pytest.raises(RpcFailed, match="ended with code 7"):
+            await _restart(copied)
+        assert await try_to_connect(copied.url, copied.api_key()) == (["connected"], None)
+    path.write_text(text)
+    before = copied.info.pid
+    assert (await _restart(copied))["pid"] != before
+    assert await try_to_connect(copied.url, copied.api_key()) == (["connected"], None)
+
+
+async def test_invalid_configuration_leaves_the_old_process_serving(daemon: LiveDaemon) -> None:
+    before = daemon.info.pid
+    daemon.config_path.write_text("[server]\nprot = 1\n")
+    with pytest.raises(RpcFailed, match="port"):
+        await _restart(daemon)
+    assert daemon.info.pid == before
+    assert await try_to_connect(daemon.url, daemon.api_key()) == (["connected"], None)
+
+
+async def test_second_restart_at_the_same_time_is_refused(daemon: LiveDaemon) -> None:
+    first = asyncio.create_task(_restart(daemon))
+    await asyncio.sleep(0.1)
+    with pytest.raises(RpcFailed, match="under way"):
+        await _restart(daemon)
+    assert (await first)["pid"] == daemon.info.pid
+
+
+async def test_stop_in_the_middle_of_a_restart_stops_both(daemon: LiveDaemon) -> None:
+    restarting = asyncio.create_task(_restart(daemon))
+    await asyncio.sleep(0.3)
+    pid = daemon.info.pid
+    daemon.signal(signal.SIGTERM)
+    await asyncio.gather(restarting, return_exceptions=True)
+    await _until(lambda: not daemon.is_serving or daemon.info.pid != pid)
+    if daemon.is_serving:  # it had taken over just before
+        daemon.signal(signal.SIGTERM)
+    await _until(lambda: not daemon.is_serving)
+
+
+async def test_kill_of_the_old_process_after_the_handover_frees_its_places(daemon: LiveDaemon) -> None:
+    key = daemon.api_key("public")
+    old = daemon.info.pid
+    client = await open_client(daemon.url, key)
+    await client.next()
+    client.connection.transport.pause_reading()
+    await _restart(daemon)
+    assert daemon.counted()["public"] == 1
+    os.kill(old, signal.SIGKILL)
+    await _until(lambda: daemon.counted()["public"] == 0)
+    client.connection.transport.abort()
+
+
+# Other ways to ask for it.
+
+
+async def test_hangup_restarts_and_usr1_reloads(daemon: LiveDaemon) -> None:
+    before = daemon.info.pid
+    daemon.signal(signal.SIGHUP)
+    await _until(lambda: daemon.info.pid != before)
+    assert await try_to_connect(daemon.url, daemon.api_key()) == (["connected"], None)
+    daemon.config_path.write_text("[tiers.public]\nconnections = 7\n")
+    daemon.signal(signal.SIGUSR1)
+    await _until(lambda: daemon.call("status")["connections"]["by_tier"]["public"]["limit"] == 7)
+    daemon.config_path.write_text("[tiers.public]\nconnections = 0\n")
+    daemon.signal(signal.SIGUSR1)
+    await _until(lambda: "nothing is changed" in daemon.everything_logged)
+    assert daemon.call("status")["connections"]["by_tier"]["public"]["limit"] == 7
+
+
+async def test_stop_right_after_a_restart_frees_the_lock_soon(daemon: LiveDaemon) -> None:
+    key = daemon.api_key("partner")
+    clients = [await open_client(daemon.url, key) for _ in range(200)]
+    await _restart(daemon)
+    began = time.monotonic()
+    done = await asyncio.to_thread(daemon.swimctl, "stop")
+    assert done.returncode == 0, done.stderr
+    assert not daemon.is_serving
+    assert time.monotonic() - began < 8
+    for client in clients:
+        client.connection.transport.abort()
+
+
+async def test_revoked_key_closes_its_connections_in_the_process_that_leaves_too(daemon: LiveDaemon) -> None:
+    issued = daemon.make_key("system")
+    others = [await open_client(daemon.url, daemon.api_key("partner")) for _ in range(300)]
+    client = await open_client(daemon.url, issued.api_key)
+    await client.next()
+    await _restart(daemon)
+    await asyncio.to_thread(daemon.call, "key_changed", {"key_id": issued.record.id})
+    code, _ = await client.closed()
+    assert code in {1012, 4001}
+    for other in others:
+        other.connection.transport.abort()
