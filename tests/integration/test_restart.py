@@ -28,7 +28,7 @@ PACKAGES = (swimctl, swim_server, swim_client)
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[LiveDaemon]:
-    with live_daemon(tmp_path / "home") as daemon:
+    with live_daemon(tmp_path / "home", config="[tiers.system]\nmessages_per_second = 1000\n") as daemon:
         yield daemon
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Daemon:
         self.arguments = arguments
         """More words for ``serve``."""
         self.process: subprocess.Popen[bytes] | None = None
+        self._spawned: list[subprocess.Popen[str]] = []
         home.mkdir(parents=True, exist_ok=True)
         self.config_path = home / "swim.toml"
         """Nothing of this machine's own configuration is used."""
@@ -121,11 +122,24 @@ class Daemon:
         return done
 
     def spawn(self, *words: str, **environ: str) -> subprocess.Popen[str]:
-        """Start a command that goes on, with pipes. End it yourself."""
-        return subprocess.Popen(
+        """Start a command that goes on, with pipes; ended with the daemon when the test does not."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "swimctl", *words], env=self.environ | environ, text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
         )  # fmt: skip
+        self._spawned.append(process)
+        return process
+
+    def end_spawned(self) -> None:
+        """End the commands that still go on and close their pipes."""
+        for process in self._spawned:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
+        self._spawned.clear()
 
     def key(self, tier: str = "developer", owner: str = "test", **more: str) -> str:
         """A new key."""
@@ -183,6 +197,7 @@ def running_daemon(home: Path, **settings: Any) -> Iterator[Daemon]:
 
 def end_all(daemon: Daemon) -> None:
     """End the process that was started, and one that took over from it with ``restart``."""
+    daemon.end_spawned()
     try:
         successor = daemon.status()["pid"]
     except NotAnswering:

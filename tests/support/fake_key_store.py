@@ -20,17 +20,18 @@ class FakeKeyStore:
         self.open = threading.Event()
         """Calls wait while it is cleared: a database that hangs."""
         self.open.set()
-        self.finds: list[str] = []
+        self.queries: list[list[str]] = []
+        """The keys that each query asked for."""
         self.reads: list[set[int]] = []
         self.touched: list[tuple[set[int], datetime]] = []
         self.refusals: list[AuditEntry] = []
         self.is_closed = False
         self.answered = threading.Event()
-        """Set when a ``find`` has read its row and has not returned yet."""
+        """Set when a query has read its rows and has not returned yet."""
 
-    def find(self, api_key: str) -> KeyRecord | None:
-        self.finds.append(api_key)
-        found = self.keys.get(api_key)
+    def find_many(self, api_keys_presented: Sequence[str]) -> dict[str, KeyRecord]:
+        self.queries.append(list(api_keys_presented))
+        found = {api_key: self.keys[api_key] for api_key in api_keys_presented if api_key in self.keys}
         self.answered.set()
         self._wait()
         return found

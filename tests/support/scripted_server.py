@@ -115,7 +115,6 @@ class ScriptedServer:
             process_request=self._process_request,
             ping_interval=None,
             close_timeout=1,
-            max_queue=None,
             compression=None,
         )
         self.port = next(iter(self._server.sockets)).getsockname()[1]

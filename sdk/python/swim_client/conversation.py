@@ -96,15 +96,15 @@ class Conversation:
                 raise
 
     async def _await_greeting(self) -> None:
-        for _ in range(int(GREETING_SECONDS)):
-            try:
-                await asyncio.wait_for(self._is_greeted.wait(), 1.0)
-                return
-            except asyncio.TimeoutError:
-                continue
-        if not self._is_held_up():
-            raise Silent(f"the server took the connection and said nothing for {GREETING_SECONDS:g} s")
-        await self._is_greeted.wait()
+        greeted = asyncio.ensure_future(self._is_greeted.wait())
+        try:
+            # Not wait_for: before Python 3.12 it may swallow a cancellation that comes together with the result.
+            await asyncio.wait({greeted}, timeout=GREETING_SECONDS)
+            if not greeted.done() and not self._is_held_up():
+                raise Silent(f"the server took the connection and said nothing for {GREETING_SECONDS:g} s")
+            await greeted
+        finally:
+            greeted.cancel()
 
     async def _let_handlers_subscribe(self, handled: Signal) -> None:
         """Give the handlers of ``connected`` time, so that all they subscribe to is resumed in one go."""

@@ -93,13 +93,16 @@ class Link:
             self._closed.resolve(None)
 
     async def _stay_connected(self) -> None:
-        while True:
+        while not self._is_stopping:
             try:
                 _log.debug("connecting to %s", self._opener.address)
                 socket = await self._opener.open()
             except NotOpened as failure:
                 wait = self._wait_after(failure)
             else:
+                if self._is_stopping:  # the cancellation was swallowed on the way, as libraries sometimes do
+                    await socket.close()
+                    return
                 wait = await self._serve(socket)
             await asyncio.sleep(wait)
 

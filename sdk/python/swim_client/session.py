@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Set
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -87,9 +87,7 @@ class Session:
                         return self._ending(ABNORMAL, str(silent))
             return await reader
         finally:
-            for task in (reader, *helpers):
-                task.cancel()
-            await asyncio.gather(reader, *helpers, return_exceptions=True)
+            await _end({reader, *helpers})
             self._end_recovery()
             await self._socket.close(NORMAL)
 
@@ -228,3 +226,15 @@ class Session:
             done, _ = await asyncio.wait({asyncio.ensure_future(waiter)}, timeout=self._ping_timeout_seconds)
             if not done and self._messages_received == before and not self._inbox.is_held_up:
                 raise Silent(f"nothing heard for {self._ping_timeout_seconds:g} s after a ping")
+
+
+async def _end(tasks: Set[asyncio.Future[Any]]) -> None:
+    """Cancel, and again where a cancellation was swallowed, until all have ended."""
+    waiting = tasks
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=1.0)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody is told that it never was

@@ -96,6 +96,7 @@ class LocalBroker:
         self._closing_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_tick_due = False
+        self._looked_waiters: list[asyncio.Future[None]] = []
         self._is_behind = False
         """Retention has more to let go of."""
         self._count: tuple[int, float] | None = None
@@ -147,6 +148,8 @@ class LocalBroker:
 
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
         """Tell whether an event after ``after`` may be gone: exact to the event for what retention removed."""
+        if after > self._newest:
+            await self._look_now()
         return after > self._newest or await self._readers.read(lambda reader: reader.has_gap(after, types))
 
     async def span(self) -> HistorySpan:
@@ -230,7 +233,18 @@ class LocalBroker:
             self.counters.failures += 1
             _log.exception("delivering events failed", first=str(events[0].id), events=len(events))
 
+    async def _look_now(self) -> None:
+        """Hand on what another process has stored by now: after a restart a client may know it before this one."""
+        if self._committer_task is None or self._committer_task.done():
+            return
+        looked_waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._looked_waiters.append(looked_waiter)
+        self._tick()
+        await asyncio.wait([looked_waiter, self._committer_task], return_when=asyncio.FIRST_COMPLETED)
+
     def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
     def _tick(self) -> None:
@@ -239,6 +253,7 @@ class LocalBroker:
 
     async def _look_after(self) -> None:
         self._is_tick_due = False
+        looked_waiters, self._looked_waiters = self._looked_waiters, []
         is_suspect, self._readers.is_suspect = self._readers.is_suspect, False
         try:
             await self._write(lambda: self._history.look_after(is_suspect=is_suspect))
@@ -249,6 +264,9 @@ class LocalBroker:
         except Exception:  # noqa: BLE001 - the next tick tries again
             self.counters.failures += 1
             _log.exception("looking after history failed")
+        for waiter in looked_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
         self._is_behind = True
         while self._is_behind and not self._pending and not self._pending.is_closed:
             await self._prune()

@@ -298,7 +298,8 @@ class PublishConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     events_per_second: Count = 100
     """Of one connection. What it publishes does not count as messages of its tier."""
-    max_event_bytes: Count = 65_536
+    max_event_bytes: Annotated[int, Meta(ge=1, le=1_048_576)] = 65_536
+    """Of one message."""
     keys: dict[str, PublishKeyConfig] = {}
     """By the key's id, as ``swimctl keys list`` shows it."""
 

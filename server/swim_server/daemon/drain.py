@@ -28,18 +28,18 @@ def retry_ms(number: int) -> int:
 
 
 async def drain(gateway: Gateway, hurry: asyncio.Event) -> None:
-    """Close every client with 1012; drop who doesn't answer in time.
+    """Close every client with 1012, those still waiting to be let in first; drop who doesn't answer in time.
 
     The closes are paced until ``hurry`` is set. Nobody may be let in any more (``gateway.is_draining``).
     """
     assert gateway.is_draining, "else new clients would never be asked to go"
-    open_endpoints = [endpoint for endpoint in gateway.endpoints if endpoint.is_open]
-    spread_seconds = min(len(open_endpoints) / MOVES_PER_SECOND, MAX_SPREAD_SECONDS)
+    endpoints = sorted(gateway.endpoints, key=lambda endpoint: endpoint.is_open)
+    spread_seconds = min(len(endpoints) / MOVES_PER_SECOND, MAX_SPREAD_SECONDS)
     started = time.monotonic()
-    for number, endpoint in enumerate(open_endpoints):
+    for number, endpoint in enumerate(endpoints):
         endpoint.close(CloseCode.SERVICE_RESTART, f"the service restarts; retry_ms={retry_ms(number)}")
         if number % CLOSES_PER_TURN == 0:
-            due = started + spread_seconds * number / len(open_endpoints)
+            due = started + spread_seconds * number / len(endpoints)
             await _sleep_until(due, hurry)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(gateway.close_timeout_seconds):

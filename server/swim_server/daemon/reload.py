@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
     from swim_server.daemon.service import Service
 
-LIVING = ("tiers", "auth.recheck_seconds", "logging.level", "logging.format", "sources", "expect")
+SOURCES = ("sources", "adl", "detection")
+LIVING = ("tiers", "auth.recheck_seconds", "logging.level", "logging.format", "expect", "publish", *SOURCES)
 """Settings, by the beginning of their dotted name, that take effect at once. All others need a restart."""
 
 
 async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
     """Apply what can be applied; return the dotted names of what changed and of what waits for a restart."""
-    from swim_server.daemon.service import tier_limits
+    from swim_server.daemon.service import publishing_rules, tier_limits
 
     before, after = service.config, loaded.config
     changed = sorted(differences(msgspec.to_builtins(before), msgspec.to_builtins(after)))
@@ -28,10 +29,18 @@ async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
     service.key_watch.recheck_seconds = after.auth.recheck_seconds
     if (before.logging.level, before.logging.format) != (after.logging.level, after.logging.format):
         logs.configure(after.logging.level, after.logging.format)
-    if any(name.startswith("sources") for name in living):
-        await service.replace_sources(after.sources)
+    service.conversation.publishing = publishing_rules(after.publish, service.catalogue)
+    if any(name.startswith(SOURCES) for name in living):
+        await service.replace_sources(after)
     service.config = msgspec.structs.replace(
-        before, tiers=after.tiers, logging=after.logging, sources=after.sources, expect=after.expect
+        before,
+        tiers=after.tiers,
+        logging=after.logging,
+        sources=after.sources,
+        adl=after.adl,
+        detection=after.detection,
+        publish=after.publish,
+        expect=after.expect,
     )
     service.log.info("configuration read again", changed=living, needs_restart=waiting)
     return {"changed": living, "needs_restart": waiting}

@@ -18,7 +18,7 @@ import psutil
 
 from swim_server import __version__
 from swim_server.brokers.local import LocalBroker
-from swim_server.config import Config, ConfigError, LoadedConfig, SourceConfig, TiersConfig, parse_duration
+from swim_server.config import Config, ConfigError, LoadedConfig, PublishConfig, TiersConfig, parse_duration
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
 from swim_server.daemon.fingerprint import Fingerprint
@@ -49,6 +49,7 @@ from swim_server.sources.supervisor import Supervisor
 from swim_server.streaming.admission import Admission, TierLimit
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.hub import Hub
+from swim_server.streaming.publishing import Publishing
 from swim_server.streaming.tasks import Tasks
 from swim_server.streaming.wheel import Wheel
 
@@ -150,6 +151,7 @@ class Service:
             now_ms=_now_ms,
             monotonic=time.monotonic,
             heartbeat_seconds=config.server.heartbeat_seconds,
+            publishing=publishing_rules(config.publish, self.catalogue),
         )
         self.rpc = Rpc(self._on_failure)
         Methods(self).register(self.rpc)
@@ -285,7 +287,7 @@ class Service:
 
     def start_sources(self) -> None:
         """Let the sources of the configuration publish."""
-        sources = build_sources(self.config.sources, self.home, self.catalogue)
+        sources = build_sources(self.config, self.home, self.catalogue)
         self.supervisor = Supervisor(sources, self.broker.publish, get_logger("sources"))
         self._sources_task = self.tasks.start(self.supervisor.run())
 
@@ -296,10 +298,12 @@ class Service:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def replace_sources(self, sources: list[SourceConfig]) -> None:
-        """Go on with other sources; those that stay as they are begin anew where they were."""
+    async def replace_sources(self, config: Config) -> None:
+        """Go on with the sources of another configuration; those that stay as they are begin anew where they were."""
         await self.stop_sources()
-        self.config = msgspec.structs.replace(self.config, sources=sources)
+        self.config = msgspec.structs.replace(
+            self.config, sources=config.sources, adl=config.adl, detection=config.detection
+        )
         self.start_sources()
 
     async def _shut_down(self) -> None:
@@ -425,6 +429,16 @@ class Service:
 
     def _on_failure(self, error: BaseException) -> None:
         self.log.error("a task failed", exc_info=error)
+
+
+def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
+    """The rules of ``[publish]``."""
+    return Publishing(
+        catalogue,
+        events_per_second=config.events_per_second,
+        max_event_bytes=config.max_event_bytes,
+        channels_by_key={int(key_id): key.channels for key_id, key in config.keys.items() if key.channels},
+    )
 
 
 def tier_limits(tiers: TiersConfig) -> dict[str, TierLimit]:

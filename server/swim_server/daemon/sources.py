@@ -3,30 +3,125 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 from swim_server.config import (
+    AdlConfig,
+    AdlSourceConfig,
+    Config,
+    DropSourceConfig,
+    EcfmpSourceConfig,
     FileSourceConfig,
     RecordingSourceConfig,
     SimulatorSourceConfig,
     SourceConfig,
+    VatsimSourceConfig,
 )
 from swim_server.daemon.home import Home
+from swim_server.detection.regions import Regions
 from swim_server.protocol.channels import Catalogue
 from swim_server.sources.source import Source
 
 
-def build_sources(configs: Sequence[SourceConfig], home: Home, catalogue: Catalogue) -> list[Source]:
-    """One source for each configuration, each with a name of its own."""
+def build_sources(config: Config, home: Home, catalogue: Catalogue) -> list[Source]:
+    """One source for each of ``[[sources]]``, each with a name of its own."""
+    from swim_server.sources.boundaries import BoundariesFile
+
+    boundaries = config.detection.boundaries
+    building = _Building(config, home, catalogue, BoundariesFile(None if boundaries is None else Path(boundaries)))
     names: set[str] = set()
     sources: list[Source] = []
-    for config in configs:
-        kind = str(config.__struct_config__.tag)
-        name = _unused(config.name or kind, names)
+    for source in config.sources:
+        name = _unused(source.name or str(source.__struct_config__.tag), names)
         names.add(name)
-        sources.append(_build(config, name, home, catalogue))
+        sources.append(building.build(source, name))
     return sources
+
+
+class _Building:
+    """What sources are built of."""
+
+    def __init__(self, config: Config, home: Home, catalogue: Catalogue, regions: Regions) -> None:
+        self._config = config
+        self._home = home
+        self._catalogue = catalogue
+        self._regions = regions
+
+    def build(self, source: SourceConfig, name: str) -> Source:
+        """Build one. Nothing is opened or read yet."""
+        match source:
+            case FileSourceConfig() | DropSourceConfig():
+                return self._files(source, name)
+            case RecordingSourceConfig() | SimulatorSourceConfig():
+                return self._traffic(source, name)
+            case VatsimSourceConfig() | EcfmpSourceConfig():
+                return self._feed(source, name)
+            case AdlSourceConfig():
+                from swim_server.sources.adl import AdlSource
+
+                return AdlSource(
+                    name,
+                    database=source.database,
+                    names=self._config.adl.get(source.database, AdlConfig()),
+                    interval_seconds=source.interval_seconds,
+                    state_folder=self._home.sources,
+                )
+
+    def _files(self, source: FileSourceConfig | DropSourceConfig, name: str) -> Source:
+        if isinstance(source, FileSourceConfig):
+            from swim_server.sources.event_file import EventFileSource
+
+            return EventFileSource(
+                name, Path(source.path), interval_seconds=source.interval_seconds, catalogue=self._catalogue
+            )
+        from swim_server.sources.drop import DropSource
+
+        return DropSource(
+            name, Path(source.path), interval_seconds=source.interval_seconds, catalogue=self._catalogue
+        )
+
+    def _traffic(self, source: RecordingSourceConfig | SimulatorSourceConfig, name: str) -> Source:
+        if isinstance(source, SimulatorSourceConfig):
+            from swim_server.sources.simulator import SimulatorSource
+
+            return SimulatorSource(
+                name,
+                flights=source.flights,
+                speed=source.speed,
+                seed=source.seed,
+                state_path=self._state_path("simulator", name),
+            )
+        from swim_server.sources.recording import RecordingSource
+
+        return RecordingSource(
+            name,
+            Path(source.path),
+            speed=source.speed,
+            loop=source.loop,
+            state_path=self._state_path("recording", str(Path(source.path))),
+            regions=self._regions,
+        )
+
+    def _feed(self, source: VatsimSourceConfig | EcfmpSourceConfig, name: str) -> Source:
+        kind = str(source.__struct_config__.tag)
+        state_path = self._state_path(kind, f"{name} {source.url}")
+        if isinstance(source, EcfmpSourceConfig):
+            from swim_server.sources.ecfmp import EcfmpSource
+
+            return EcfmpSource(name, url=source.url, interval_seconds=source.interval_seconds, state_path=state_path)
+        from swim_server.sources.vatsim import VatsimSource
+
+        return VatsimSource(
+            name,
+            url=source.url,
+            interval_seconds=source.interval_seconds,
+            state_path=state_path,
+            regions=self._regions,
+        )
+
+    def _state_path(self, kind: str, input: str) -> Path:
+        """Where a source keeps what it must know after a restart; another input, another file."""
+        return self._home.sources / f"{kind}-{hashlib.sha256(input.encode()).hexdigest()[:12]}.json"
 
 
 def _unused(name: str, names: set[str]) -> str:
@@ -35,32 +130,3 @@ def _unused(name: str, names: set[str]) -> str:
         number += 1
         candidate = f"{name}-{number}"
     return candidate
-
-
-def _build(config: SourceConfig, name: str, home: Home, catalogue: Catalogue) -> Source:
-    match config:
-        case FileSourceConfig():
-            from swim_server.sources.event_file import EventFileSource
-
-            return EventFileSource(
-                name, Path(config.path), interval_seconds=config.interval_seconds, catalogue=catalogue
-            )
-        case RecordingSourceConfig():
-            from swim_server.sources.recording import RecordingSource
-
-            folder = Path(config.path)
-            return RecordingSource(
-                name,
-                folder,
-                speed=config.speed,
-                loop=config.loop,
-                state_path=home.sources / f"recording-{_digest(str(folder))}.json",
-            )
-        case SimulatorSourceConfig():
-            from swim_server.sources.simulator import SimulatorSource
-
-            return SimulatorSource(name, flights=config.flights, speed=config.speed, seed=config.seed)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -74,11 +74,13 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
         return _first_judgement_off_field(before, now, plan)
     height = altitude - field.elevation_ft
     is_low = -300 <= height <= (60 if is_rotorcraft(plan.aircraft) else 150)
+    if _climbs_or_sinks(before, now, 100, SLOW_KTS):
+        return Judgement(Footing.AIRBORNE, None)
     if abs(height) <= 40 or (is_low and speed <= SLOW_KTS) or _stands_still(before, now):
         return Judgement(Footing.GROUND, altitude)
     if _taxies(before, now, plan) and abs(height) <= MAX_ELEVATION_ERROR_FT:
         return Judgement(Footing.GROUND, altitude)
-    if height >= 300 and (speed >= 50 or _climbs_or_sinks(before, now)):
+    if (height >= 120 and speed >= 100) or (height >= 300 and (speed >= 50 or _climbs_or_sinks(before, now))):
         return Judgement(Footing.AIRBORNE, None)
     return Judgement(Footing.UNKNOWN, None)
 
@@ -209,11 +211,11 @@ def _taxies(before: Report | None, now: Report, plan: Plan) -> bool:
     return at_taxi_speed and is_level(before, now, 20) and not is_rotorcraft(plan.aircraft)
 
 
-def _climbs_or_sinks(before: Report | None, now: Report) -> bool:
+def _climbs_or_sinks(before: Report | None, now: Report, by_ft: int = 30, above_kts: int = TAXI_KTS) -> bool:
     """Tell whether an aircraft that moves faster than a taxi changes its altitude as no ground does."""
     change = climb_ft(before, now)
-    is_fast = _was(before, TAXI_KTS, above=True) and _was(now, TAXI_KTS, above=True)
-    return change is not None and abs(change) > 30 and is_fast
+    is_fast = _was(before, above_kts, above=True) and _was(now, above_kts, above=True)
+    return change is not None and abs(change) > by_ft and is_fast
 
 
 def _stands_still(before: Report | None, now: Report) -> bool:

@@ -56,8 +56,9 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admitted", "_auth_task", "_buffered_size", "_early", "_fragments", "_gateway", "_is_text", "_phase", "_tail",
-        "_transport", "_ws", "address", "connection", "door", "inbound", "last_seen", "wheel_tick", "write",
+        "_admitted", "_auth_task", "_buffered_size", "_early", "_fragments", "_gateway", "_is_text", "_phase",
+        "_publications", "_tail", "_transport", "_ws", "address", "connection", "door", "inbound", "last_seen",
+        "wheel_tick", "write",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, door: Door) -> None:
@@ -66,6 +67,7 @@ class Endpoint(asyncio.Protocol):
         self.address = "local"
         """The client's address as it is logged and judged: behind a trusted proxy, the one that the proxy names."""
         self.inbound = InboundLimit()
+        self._publications: InboundLimit | None = None
         self.last_seen = 0.0
         """``monotonic`` when bytes last came from the client."""
         self.wheel_tick: int | None = None
@@ -83,6 +85,12 @@ class Endpoint(asyncio.Protocol):
         self._auth_task: asyncio.Task[None] | None = None
 
     # The transport's side.
+
+    def publications(self) -> InboundLimit:
+        """How much the client publishes: counted apart from its other messages."""
+        if self._publications is None:
+            self._publications = InboundLimit()
+        return self._publications
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

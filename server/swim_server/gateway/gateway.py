@@ -121,7 +121,7 @@ class Gateway:
 
     def on_message(self, endpoint: Endpoint, connection: Connection, payload: bytes, *, is_text: bool) -> None:
         """Judge one message, have it answered, and keep the record of a client that sends nonsense."""
-        if not endpoint.door.is_local and not self._is_within_rate(endpoint, connection):
+        if not endpoint.door.is_local and not self._is_within_rate(endpoint, connection, payload):
             return
         if endpoint.door.is_local and self.rpc.is_request(payload):
             self.tasks.start(self.rpc.answer(connection, payload))
@@ -129,8 +129,9 @@ class Gateway:
         try:
             if not is_text:
                 raise binary_frame()
-            if len(payload) > endpoint.door.max_message_bytes:
-                raise _too_large(endpoint.door.max_message_bytes, len(payload))
+            limit = self._size_limit(endpoint, connection, payload)
+            if len(payload) > limit:
+                raise _too_large(limit, len(payload))
             self.conversation.receive(connection, payload)
         except BadMessage as refused:
             connection.answer(self.conversation.error(refused.code, refused.message, refused.data))
@@ -145,9 +146,20 @@ class Gateway:
         refused = _too_large(door.max_message_bytes, None)
         return self.conversation.error(refused.code, refused.message, refused.data)
 
-    def _is_within_rate(self, endpoint: Endpoint, connection: Connection) -> bool:
-        allowed = self.admission.limits[connection.tier].messages_per_second
-        verdict = endpoint.inbound.judge(self.monotonic(), allowed)
+    def _size_limit(self, endpoint: Endpoint, connection: Connection, payload: bytes) -> int:
+        """Events of providers have a limit of their own."""
+        publishing = self.conversation.publishing
+        is_publication = not endpoint.door.is_local and publishing.governs(connection.tier, payload)
+        return publishing.max_event_bytes if is_publication else endpoint.door.max_message_bytes
+
+    def _is_within_rate(self, endpoint: Endpoint, connection: Connection, payload: bytes) -> bool:
+        publishing = self.conversation.publishing
+        if publishing.governs(connection.tier, payload):
+            allowed = publishing.events_per_second
+            verdict = endpoint.publications().judge(self.monotonic(), allowed)
+        else:
+            allowed = self.admission.limits[connection.tier].messages_per_second
+            verdict = endpoint.inbound.judge(self.monotonic(), allowed)
         if verdict is Verdict.TAKE:
             return True
         if verdict is not Verdict.IGNORE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Protocol, TypeVar
@@ -18,6 +18,7 @@ from swim_server.keys.decision_cache import DecisionCache, Digest
 from swim_server.keys.door import Door
 from swim_server.keys.errors import StoreError, StoreUnavailable
 from swim_server.keys.format import classify
+from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.logs import get_logger
@@ -34,7 +35,7 @@ _USE_AGAIN = timedelta(hours=1)
 class Store(Protocol):
     """What the authenticator asks of the key store. Blocking."""
 
-    def find(self, api_key: str) -> KeyRecord | None: ...
+    def find_many(self, api_keys_presented: Sequence[str]) -> dict[str, KeyRecord]: ...
 
     def records(self, key_ids: Iterable[int]) -> dict[int, KeyRecord]: ...
 
@@ -84,8 +85,7 @@ class Authenticator:
             good_seconds=cache_seconds, bad_seconds=negative_cache_seconds, stale_seconds=stale_grace_seconds
         )
         self._activity = Activity()
-        self._lookups: dict[Digest, asyncio.Task[KeyRecord | None]] = {}
-        """One for each key that is being asked for, however many wait for it; removed when it is done."""
+        self._lookups = Lookups(self._find_many)
         self._changes = 0
         """How often keys were forgotten: a lookup that began before tells nothing about after."""
         self._queries = 0
@@ -180,10 +180,7 @@ class Authenticator:
 
     async def close(self) -> None:
         """Write what waits, if the database answers, and let the threads and connections go."""
-        lookups = list(self._lookups.values())
-        for task in lookups:
-            task.cancel()
-        await asyncio.gather(*lookups, return_exceptions=True)
+        await self._lookups.close()
         if not self._door.is_resting and await self.flush():
             await self._run(self._store.close)
         self._door.close()
@@ -215,42 +212,43 @@ class Authenticator:
         """Wait for the lookup of this key, whoever began it; remembered answers stand in while it fails."""
         digest = _digest(api_key)
         stale = self._cache.stale(digest, self._monotonic())
-        task = self._lookups.get(digest) or self._begin_lookup(digest, api_key)
-        done, _ = await asyncio.wait([task], timeout=None if stale is None else _STALE_AFTER_SECONDS)
+        waiter = self._lookups.begin(digest, api_key)
+        done, _ = await asyncio.wait([waiter], timeout=None if stale is None else _STALE_AFTER_SECONDS)
         try:
             if done:
-                return self._judge(task.result(), address)
+                return self._judge(waiter.result(), address)
             reason = "no answer yet"
-        except (StoreError, asyncio.CancelledError) as error:
-            reason = error.reason if isinstance(error, StoreUnavailable) else str(error) or "the service is stopping"
-        except Exception:  # noqa: BLE001 - our own bug, logged by _end_lookup: nobody gets in by it, nothing else breaks
+        except StoreError as error:
+            reason = error.reason if isinstance(error, StoreUnavailable) else str(error)
+        except Exception:  # noqa: BLE001 - our own bug, logged by _find_many: nobody gets in by it, nothing else breaks
             reason = "an internal error"
         stale = self._cache.stale(digest, self._monotonic())
         return Unavailable(reason) if stale is None else self._judge(stale, address)
 
-    def _begin_lookup(self, digest: Digest, api_key: str) -> asyncio.Task[KeyRecord | None]:
-        task = asyncio.get_running_loop().create_task(self._look_up(digest, api_key), name="key lookup")
-        self._lookups[digest] = task
-        task.add_done_callback(lambda done: self._end_lookup(digest, done))
-        return task
-
-    def _end_lookup(self, digest: Digest, task: asyncio.Task[KeyRecord | None]) -> None:
-        self._lookups.pop(digest, None)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, StoreError):
-            # As text: a renderer that shows local variables would show the key.
-            self._log.error("a key could not be looked up", exception="".join(traceback.format_exception(error)))
-
-    async def _look_up(self, digest: Digest, api_key: str) -> KeyRecord | None:
+    async def _find_many(self, api_keys: Sequence[str]) -> Mapping[str, KeyRecord]:
+        """Ask the database for presented keys and remember what it says; again, where keys were changed meanwhile."""
         for _ in range(_MOST_LOOKUPS):
             changes = self._changes
             self._queries += 1
-            record = await self._run(lambda: self._store.find(api_key))
+            try:
+                found = await self._run(lambda: self._store.find_many(api_keys))
+            except StoreError:
+                raise
+            except Exception as error:
+                # As text: a renderer that shows local variables would show the keys.
+                self._log.error("keys could not be looked up", exception="".join(traceback.format_exception(error)))
+                raise
             if changes == self._changes:
-                is_good = record is not None and refusal(record, self._clock()) is None
-                self._cache.remember(digest, record, self._monotonic(), is_good=is_good)
-                return record
+                self._remember(api_keys, found)
+                return found
         raise StoreUnavailable("keys are changing faster than they can be read")
+
+    def _remember(self, api_keys: Iterable[str], found: Mapping[str, KeyRecord]) -> None:
+        now, moment = self._clock(), self._monotonic()
+        for api_key in api_keys:
+            record = found.get(api_key)
+            is_good = record is not None and refusal(record, now) is None
+            self._cache.remember(_digest(api_key), record, moment, is_good=is_good)
 
     def _judge(self, record: KeyRecord | None, address: str | None) -> Decision:
         """Judge what the table says at this moment: also a remembered record expires on time."""

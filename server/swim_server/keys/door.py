@@ -24,11 +24,14 @@ class _Job(Generic[T]):
         self.work = work
         self.loop = loop
         self.waiter: asyncio.Future[T] = loop.create_future()
+        self.has_begun = False
+        """Set by the thread that takes it."""
         self.is_abandoned = False
         """Set on the loop's thread when nobody waits any more; a thread that sees it in time skips the work."""
 
     def run(self) -> None:
         """Do the work in the calling thread and hand over what came of it."""
+        self.has_begun = True
         try:
             result = self.work()
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits for it
@@ -105,8 +108,10 @@ class Door:
             self._start_thread_if_needed()
             result = await asyncio.wait_for(job.waiter, self.timeout_seconds)
         except TimeoutError:
-            self._fail(f"no answer within {self.timeout_seconds:g} s")
-            raise StoreUnavailable(self.problem or "") from None
+            problem = f"no answer within {self.timeout_seconds:g} s"
+            if job.has_begun or is_probe:  # else it only stood in the queue, and the database may be well
+                self._fail(problem)
+            raise StoreUnavailable(problem) from None
         except OutcomeUnknown:
             raise
         except (StoreUnavailable, StoreMisconfigured) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from swim_server.keys import format as key_format
 from swim_server.keys.audit import Actor, AuditEntry
 from swim_server.keys.database import Database
 from swim_server.keys.errors import KeyNotFound, KeyUnusable, SchemaMissing
-from swim_server.keys.format import KeyShape, Tier
+from swim_server.keys.format import Tier
 from swim_server.keys.new_key import NewKey, check_text
-from swim_server.keys.permissions import KeyState, state_of
+from swim_server.keys.permissions import KeyState, refusal, state_of
+from swim_server.keys.presented import PresentedKeys
 from swim_server.keys.records import KeyRecord
 from swim_server.keys.rows import record_of
 from swim_server.keys.schema import Schema, observe
@@ -69,18 +69,28 @@ class KeyStore:
     # Reading
 
     def find(self, api_key: str) -> KeyRecord | None:
-        """Look a presented key up. What can't be a key, a typo and a stored digest ask no query.
+        """Look a presented key up, as ``find_many`` does."""
+        return self.find_many([api_key]).get(api_key)
 
-        The database's comparison may ignore case and trailing blanks; ours, afterwards, is exact and in constant
-        time. Where the key stands twice, hashed and plain, the row that does not hold is the answer.
+    def find_many(self, api_keys_presented: Sequence[str]) -> dict[str, KeyRecord]:
+        """Look up to 1,000 presented keys up in one query; unknown ones are left out.
+
+        What can't be a key, a typo and a stored digest are not asked for. The database's comparison may ignore case
+        and trailing blanks; ours, afterwards, is exact and in constant time. Where a key stands twice, hashed and
+        plain, the row that does not hold is the answer.
         """
-        if key_format.classify(api_key) not in {KeyShape.OWN, KeyShape.FOREIGN}:
-            return None
-        candidates = [key_format.digest(api_key), api_key]
-        rows = self._select(api_keys.c.api_key.in_(candidates))
-        found = [record_of(row) for row in rows if _equals_any(row["api_key"], candidates)]
+        presented = PresentedKeys(api_keys_presented)
+        if not presented.forms:
+            return {}
         now = self._clock()
-        return min(found, key=lambda record: record.is_active and not record.is_expired(now), default=None)
+        found: dict[str, KeyRecord] = {}
+        for row in self._select(api_keys.c.api_key.in_(presented.forms)):
+            api_key = presented.matching(str(row["api_key"]))
+            if api_key is not None:
+                record = record_of(row)
+                if api_key not in found or refusal(record, now) is not None:
+                    found[api_key] = record
+        return found
 
     def get(self, key_id: int) -> KeyRecord:
         """Read one key. Raises KeyNotFound."""
@@ -261,9 +271,3 @@ def entry(at: datetime, actor: Actor, action: str, key_id: int, detail: str | No
 def _is_in_state(record: KeyRecord, state: KeyState, now: datetime) -> bool:
     found = state_of(record, now)
     return found is state or (state is KeyState.ACTIVE and found is KeyState.EXPIRING)
-
-
-def _equals_any(stored: str, candidates: Sequence[str]) -> bool:
-    """Compare exactly and in constant time, whatever the database took for equal."""
-    results = [hmac.compare_digest(stored.encode(), candidate.encode()) for candidate in candidates]
-    return any(results)

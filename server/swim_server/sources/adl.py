@@ -15,7 +15,7 @@ from swim_server.brokers.broker import Publish
 from swim_server.config import AdlConfig
 from swim_server.logs import get_logger
 from swim_server.protocol.timestamps import format_ms
-from swim_server.sources.adl_database import AdlDatabase, TablesUnreachable
+from swim_server.sources.adl_database import AdlDatabase, TablesUnreachable, identity
 from swim_server.sources.adl_rooms import FlightRoom, Memory, Outcome, ProgramRoom, Room, TooManyRows
 from swim_server.sources.backoff import Backoff
 from swim_server.sources.door import Door, StillBusy
@@ -70,7 +70,7 @@ class AdlSource:
                 continue
             place = f"[adl.{database}.{room.title}]"
             seconds = 2 * config.connect_timeout_seconds + 4 * config.query_timeout_seconds + SLACK_SECONDS
-            state_path = state_folder and state_folder / f"adl-{name}.{room.title}.json"
+            state_path = state_folder and state_folder / f"adl-{name}.{room.title}-{identity(config)}.json"
             self._watches.append(
                 _Watch(room, AdlDatabase(config, place), StateFile(state_path, _state_type(room)), seconds, shared)
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2s
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from swim_server.keys.sqlserver import read_fault
 RECYCLE_SECONDS = 1_500
 MISSING_NUMBERS = frozenset({207, 208})
 """SQL Server: invalid column name, invalid object name."""
+_PLACES = frozenset({"server", "address", "addr", "database", "dsn", "port"})
 MISSING_STATES = frozenset({"42P01", "42703", "3F000"})
 """PostgreSQL: undefined table, undefined column, invalid schema name."""
 
@@ -101,6 +103,20 @@ class AdlDatabase:
         if fault.number or len(fault.state) == 5:
             return f"{fault.text or 'no answer'} ({fault.number or fault.state})"
         return (str(original).splitlines() or [type(original).__name__])[0][:300]
+
+
+def identity(config: AdlDatabaseConfig) -> str:
+    """Name the database: what is remembered of one says nothing about another. Other credentials, same name."""
+    if config.odbc is not None:
+        words = (word.partition("=") for word in config.odbc.lower().split(";"))
+        told = ";".join(sorted(f"{key.strip()}={value.strip()}" for key, _, value in words if key.strip() in _PLACES))
+    else:
+        try:
+            url = make_url(config.url or "")
+            told = f"{url.get_backend_name()} {url.host} {url.port} {url.database}"
+        except ArgumentError:
+            told = ""
+    return blake2s(told.encode(), digest_size=5).hexdigest()
 
 
 def _open_sqlite(url: URL, config: AdlDatabaseConfig) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -34,13 +35,14 @@ class Route(NamedTuple):
 class Routes:
     """Chooses who flies from where to where with what."""
 
-    def __init__(self, airfields: Airfields) -> None:
+    def __init__(self, airfields: Airfields, airlines: Sequence[Airline] = AIRLINES) -> None:
         known = ((code, airfields.get(code)) for code in airport_codes())
         self._airports = [msgspec.structs.replace(field, code=code) for code, field in known if field is not None]
         self._by_code = {field.code: field for field in self._airports}
         if len(self._airports) < len(airport_codes()) // 2:
             raise ValueError(f"of this world's airports only {len(self._airports)} are on record")
-        self._weights = [airline.weight for airline in AIRLINES]
+        self._airlines = airlines
+        self._weights = [airline.weight for airline in airlines]
         self._distances_nm: dict[str, list[float]] = {}
         """By hub, to each airport."""
         self._reachable: dict[tuple[str, str, bool], list[Airfield]] = {}
@@ -49,7 +51,7 @@ class Routes:
     def choose(self, random: Random) -> Route:
         """Choose an airline, one of its hubs and types, and another airport within reach."""
         while True:
-            airline = random.choices(AIRLINES, self._weights)[0]
+            airline = random.choices(self._airlines, self._weights)[0]
             hub = self._by_code.get(random.choice(airline.hubs.split()))
             aircraft = TYPES[random.choice(airline.types.split())]
             others = [] if hub is None else self._within_reach(hub, aircraft, is_airline=bool(airline.code))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Literal, NamedTuple
 
@@ -14,7 +14,9 @@ from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.simulated_flight import Flown
 from swim_server.sources.simulated_itinerary import DoesNotFit, Manoeuvre, lay_out
 from swim_server.sources.simulated_routes import Route, Routes, file_plan, invent_callsign, invent_route
+from swim_server.sources.simulated_world import AIRLINES, Airline
 
+MANOEUVRES: tuple[Manoeuvre, ...] = ("rejected take-off", "go-around", "go-around", "touch-and-go")
 REPORT_EVERY_MS = 15_000
 """Aircraft report at moments of their own, so that a snapshot is up to this old for each."""
 
@@ -127,11 +129,13 @@ class TrafficState(msgspec.Struct, frozen=True):
 class Traffic:
     """A constant number of flights; for each that ends, another one begins."""
 
-    def __init__(self, airfields: Airfields, *, seed: int, manoeuvres: float = 0.02) -> None:
-        """``manoeuvres``: the part of flights that reject a take-off or go around."""
+    def __init__(
+        self, airfields: Airfields, *, seed: int, manoeuvres: float = 0.02, airlines: Sequence[Airline] = AIRLINES
+    ) -> None:
+        """``manoeuvres``: the part of flights that reject a take-off, go around, or touch and go."""
         self._seed = seed
         self._manoeuvres = manoeuvres
-        self._routes = Routes(airfields)
+        self._routes = Routes(airfields, airlines)
         self._next_serial = 1
         self.flights: list[SimulatedFlight] = []
         """Those that live now, prefiles too."""
@@ -189,7 +193,7 @@ class Traffic:
             route = self._routes.choose(random)
             manoeuvre: Manoeuvre = "none"
             if random.random() < self._manoeuvres:
-                manoeuvre = random.choice(("rejected take-off", "go-around", "go-around"))
+                manoeuvre = random.choice(MANOEUVRES)
             try:
                 return SimulatedFlight(serial, begins_ms, route, random, manoeuvre)
             except DoesNotFit:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
 from swim_server.protocol import messages
-from swim_server.protocol.channels import Catalogue, InvalidChannel
+from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.messages import Action, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.catchup import CatchUp
+from swim_server.streaming.publishing import Publishing
 from swim_server.streaming.starts import Starts
 from swim_server.streaming.subscription import NOTHING, Subscription
 
@@ -43,6 +44,7 @@ class Conversation:
         now_ms: Callable[[], int],
         monotonic: Callable[[], float],
         heartbeat_seconds: float,
+        publishing: Publishing | None = None,
     ) -> None:
         self._hub = hub
         self._broker = broker
@@ -51,6 +53,8 @@ class Conversation:
         self._now_ms = now_ms
         self._monotonic = monotonic
         self._heartbeat_seconds = heartbeat_seconds
+        self.publishing = publishing or Publishing(catalogue)
+        """What may be published; replaced when the configuration is read again."""
         self._turn = asyncio.Semaphore(CONCURRENT_CATCH_UPS)
         self._starts = Starts(hub, broker, catalogue, turn=self._turn, monotonic=monotonic)
 
@@ -244,19 +248,16 @@ class Conversation:
         )
 
     def _publish(self, connection: Connection, action: Publish) -> None:
-        if not _may_publish(connection):
+        event = NewEvent(type=action.channel, data=action.data, event_id=action.event_id)
+        if connection.tier != "system" and connection.key is not None:
             raise BadMessage(ErrorCode.FORBIDDEN, "this key may not publish: ask for one of the system tier")
-        event = self.check_event(NewEvent(type=action.channel, data=action.data, event_id=action.event_id))
+        self.publishing.authorise(connection.key, event)
+        self.publishing.check(event)
         self._tasks.start(self._publish_later(connection, event))
 
     def check_event(self, event: NewEvent) -> NewEvent:
         """Refuse an event that can't be published. Raises BadMessage (INVALID_PUBLISH)."""
-        if event.type not in self._catalogue.types:
-            wrong = InvalidChannel(event.type, self._catalogue.nearest(event.type))
-            raise BadMessage(ErrorCode.INVALID_PUBLISH, f"can't publish: {wrong}", wrong.data)
-        if event.type == "system.heartbeat":
-            raise BadMessage(ErrorCode.INVALID_PUBLISH, "system.heartbeat is the service's own")
-        return event
+        return self.publishing.check(event)
 
     async def _publish_later(self, connection: Connection, event: NewEvent) -> None:
         try:
@@ -270,9 +271,3 @@ class Conversation:
             connection.answer(self.error(ErrorCode.INVALID_PUBLISH, text, {"event_id": event.event_id, "retry": True}))
             return
         connection.answer(messages.publish_ack(event_id=event.event_id, id=published.id, duplicate=published.duplicate))
-
-
-def _may_publish(connection: Connection) -> bool:
-    if connection.key is None:
-        return True
-    return connection.tier == "system" and connection.key.can_write is not False

@@ -321,6 +321,11 @@ ARRIVALS = [
         dep="EDDF",
         arr="EDDM",
     ),
+    Scenario(
+        "first seen 250 ft over the threshold, then landed",
+        [Seen(0, 0.9, 250, 144), Seen(15, 0.4, 62, 144), Seen(30, 0.1, 2, 109), Seen(60, 0.3, 2, 15)],
+        [("arrived", 60)],
+    ),
     Scenario("first seen at the gate of the destination", [Seen(0, 0.5, 0, 0), Seen(15, 0.5, 0, 0)], []),
     Scenario(
         "set from the cruise to the gate of the destination",

@@ -63,7 +63,7 @@ async def test_good_key_is_granted_and_remembered_for_five_minutes(
     assert authenticator.cached(KEY, None) == Granted(record())
     clock.advance(2)
     assert authenticator.cached(KEY, None) is None
-    assert store.finds == [KEY]
+    assert store.queries == [[KEY]]
 
 
 async def test_unknown_key_is_refused_and_remembered_for_seconds(
@@ -95,7 +95,7 @@ async def test_text_that_can_be_no_key_is_refused_without_a_query(
     for decision in (authenticator.cached(key, None), await authenticator.authenticate(key, None)):
         assert isinstance(decision, Refused)
         assert decision.reason == reason
-    assert store.finds == []
+    assert store.queries == []
 
 
 async def test_hundred_simultaneous_connects_with_one_key_ask_once(
@@ -106,7 +106,17 @@ async def test_hundred_simultaneous_connects_with_one_key_ask_once(
     await asyncio.sleep(0)
     store.open.set()
     assert await asyncio.gather(*waiting) == [Granted(record())] * 100
-    assert store.finds == [KEY]
+    assert store.queries == [[KEY]]
+
+
+async def test_different_keys_that_wait_together_are_asked_for_in_one_query(
+    authenticator: Authenticator, store: FakeKeyStore
+) -> None:
+    keys = [generate(Tier.DEVELOPER, SeededBytes(seed)) for seed in range(10, 40)]
+    store.keys |= {key: record(seed) for seed, key in enumerate(keys, 10)}
+    decisions = await asyncio.gather(*(authenticator.authenticate(key, None) for key in [*keys, OTHER_KEY]))
+    assert [type(decision) for decision in decisions] == [Granted] * 30 + [Refused]
+    assert store.queries == [[*keys, OTHER_KEY]]
 
 
 async def test_waiter_that_goes_away_does_not_take_the_lookup_with_it(
@@ -242,9 +252,9 @@ async def test_hanging_database_holds_few_threads_and_no_waiters(
     decisions = await asyncio.gather(*(authenticator.authenticate(key, None) for key in keys))
     assert {type(decision) for decision in decisions} == {Unavailable}
     assert isinstance(authenticator.cached(KEY, None), Granted)
-    finds = len(store.finds)
+    queries = len(store.queries)
     assert isinstance(await authenticator.authenticate(OTHER_KEY, None), Unavailable)
-    assert len(store.finds) == finds, "while it rests nobody asks"
+    assert len(store.queries) == queries, "while it rests nobody asks"
     assert threading.active_count() - before <= 4
     assert authenticator.status().waiting == 0
     assert len(asyncio.all_tasks()) == 1
@@ -354,4 +364,4 @@ async def test_bug_in_the_store_lets_nobody_in_and_is_logged_without_the_key(
 async def test_no_key_is_kept_in_memory_after_the_answer(authenticator: Authenticator) -> None:
     await authenticator.authenticate(KEY, None)
     assert KEY not in repr(vars(authenticator._cache))
-    assert not authenticator._lookups
+    assert len(authenticator._lookups) == 0

@@ -62,12 +62,41 @@ async def test_too_many_waiters_are_turned_away(door: Door, gate: threading.Even
 async def test_failure_sends_everybody_who_waits_away_at_once(door: Door, gate: threading.Event) -> None:
     hanging = [asyncio.ensure_future(door.run(gate.wait)) for _ in range(2)]
     await asyncio.sleep(0)
+    waiting = asyncio.ensure_future(door.run(lambda: pytest.fail("it is turned away before it begins")))
+    await asyncio.sleep(0)
+    door._fail("gone")
+    for result in await asyncio.gather(*hanging, waiting, return_exceptions=True):
+        assert isinstance(result, StoreUnavailable)
+    assert door.waiting == 0
+
+
+async def test_work_that_hangs_makes_the_door_rest(door: Door, gate: threading.Event) -> None:
     door.timeout_seconds = 0.01
     with pytest.raises(StoreUnavailable, match="no answer within"):
         await door.run(gate.wait)
-    for result in await asyncio.gather(*hanging, return_exceptions=True):
-        assert isinstance(result, StoreUnavailable)
-    assert door.waiting == 0
+    assert door.is_resting
+
+
+async def test_wait_in_the_queue_is_no_reason_to_rest(door: Door, gate: threading.Event) -> None:
+    hanging = [asyncio.ensure_future(door.run(gate.wait)) for _ in range(2)]
+    await asyncio.sleep(0)
+    door.timeout_seconds = 0.01
+    with pytest.raises(StoreUnavailable, match="no answer within"):
+        await door.run(lambda: None)
+    assert not door.is_resting
+    gate.set()
+    assert await asyncio.gather(*hanging) == [True] * 2
+
+
+async def test_probe_that_finds_no_free_thread_makes_the_door_rest_on(
+    door: Door, clock: WallClock, gate: threading.Event
+) -> None:
+    door.timeout_seconds = 0.01
+    await asyncio.gather(*(door.run(gate.wait) for _ in range(2)), return_exceptions=True)
+    clock.advance(1.1)
+    with pytest.raises(StoreUnavailable, match="no answer within"):
+        await door.run(lambda: 7)
+    assert door.is_resting
 
 
 async def test_rest_grows_with_each_failure_and_ends_with_a_success(door: Door, clock: WallClock) -> None:

@@ -31,6 +31,8 @@ FILTERS: tuple[Mapping[str, Any] | None, ...] = (
 )
 Told = tuple[str, tuple[str, ...]]
 """An event as a client got it: its id and its callsigns."""
+ANSWER: Told = ("answer", ())
+"""In their midst: a changed subscription was acknowledged."""
 
 
 def told(event_id: str, data: Mapping[str, Any]) -> Told:
@@ -104,12 +106,14 @@ class StreamMachine(RuleBasedStateMachine):
         self.closed: list[ModelOutlet] = []
         self.numbers = 0
 
-    @initialize(count=st.integers(0, 6), clients=st.integers(0, 3))
-    def some_history_and_clients_are_there(self, count: int, clients: int) -> None:
+    @initialize(count=st.integers(0, 6), subscribed=st.lists(st.sampled_from(CHANNELS), max_size=4), is_slow=st.booleans())
+    def some_history_and_clients_are_there(self, count: int, subscribed: list[str], is_slow: bool) -> None:
         for number in range(count):
             self.event_is_stored(CALLSIGNS[number % 4], SINGLE_TYPES[number % 3], True)
-        for _ in range(clients):
+        for channel in subscribed:
             self.client_connects(0)
+            self._say(self.clients[-1], action="subscribe", channels=[channel])
+        self.rig.clock.step = 0.003 if is_slow else 0.0
 
     # The world.
 
@@ -247,6 +251,7 @@ class StreamMachine(RuleBasedStateMachine):
         """From here on the client's new wishes hold; up to here it is owed what it wished before."""
         here, client.turning_point = client.turning_point or self.rig.hub.delivered_id, None
         self._owe(client, here)
+        client.expected.append(ANSWER)
         action = client.said.popleft()
         before = self.rig.catalogue.expand(client.channels)
         if action["action"] == "subscribe":
@@ -277,7 +282,11 @@ class StreamMachine(RuleBasedStateMachine):
         client.owed_after = {type: max(after, until) for type, after in client.owed_after.items()}
 
     def _received(self, client: ModelOutlet) -> list[Told]:
-        return [told(message["id"], message["data"]) for message in client.messages if "id" in message]
+        return [
+            told(message["id"], message["data"]) if "id" in message else ANSWER
+            for message in client.messages
+            if "id" in message or message["type"] in ("subscribed", "unsubscribed")
+        ]
 
     def _who_left_got_a_beginning_of_what_it_was_owed(self) -> None:
         for client in [each for each in self.clients if self.rig.connection(each).is_gone]:

@@ -1,0 +1,79 @@
+"""Looks presented keys up: each once however many ask for it, and all that wait together in one query."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from swim_server.keys.decision_cache import Digest
+from swim_server.keys.errors import StoreUnavailable
+from swim_server.keys.records import KeyRecord
+
+FindMany = Callable[[Sequence[str]], Awaitable[Mapping[str, KeyRecord]]]
+Waiter = asyncio.Future[KeyRecord | None]
+
+
+class Lookups:
+    """The lookups under way. What arrives while a query runs is asked by the next one."""
+
+    def __init__(self, find_many: FindMany, *, reader_limit: int = 2, batch_limit: int = 500) -> None:
+        self.reader_limit = reader_limit
+        """How many queries run at once."""
+        self.batch_limit = batch_limit
+        """How many keys one query asks for; each takes two of SQL Server's 2,100 parameters."""
+        self._find_many = find_many
+        self._waiters: dict[Digest, Waiter] = {}
+        """One for each key that is being asked for; removed when it is answered."""
+        self._waiting: dict[Digest, str] = {}
+        """Keys that no query has taken yet, in the order of their arrival."""
+        self._readers: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def begin(self, digest: Digest, api_key: str) -> Waiter:
+        """Ask for a key, or join those who do. What is returned must not be cancelled: others wait for it too."""
+        waiter = self._waiters.get(digest)
+        if waiter is None:
+            loop = asyncio.get_running_loop()
+            waiter = self._waiters[digest] = loop.create_future()
+            waiter.add_done_callback(_look_at)
+            self._waiting[digest] = api_key
+            if len(self._readers) < self.reader_limit:
+                reader = loop.create_task(self._read(), name="key lookups")
+                self._readers.add(reader)
+                reader.add_done_callback(self._readers.discard)
+        return waiter
+
+    async def close(self) -> None:
+        """End the queries under way and turn everybody away who waits."""
+        readers = list(self._readers)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        self._waiting.clear()
+        for digest in list(self._waiters):
+            self._fail(digest, StoreUnavailable("the service is stopping"))
+
+    async def _read(self) -> None:
+        """Ask until nobody waits."""
+        while self._waiting:
+            batch = {digest: self._waiting[digest] for digest in list(self._waiting)[: self.batch_limit]}
+            for digest in batch:
+                del self._waiting[digest]
+            try:
+                found = await self._find_many(list(batch.values()))
+            except Exception as error:  # noqa: BLE001 - handed to those who wait
+                for digest in batch:
+                    self._fail(digest, error)
+            else:
+                for digest, api_key in batch.items():
+                    self._waiters.pop(digest).set_result(found.get(api_key))
+
+    def _fail(self, digest: Digest, error: Exception) -> None:
+        self._waiters.pop(digest).set_exception(error)
+
+
+def _look_at(waiter: Waiter) -> None:
+    """Take note of an error, so that asyncio doesn't complain when everybody who waited for it has gone."""
+    waiter.exception()

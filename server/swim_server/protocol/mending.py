@@ -1,0 +1,56 @@
+"""Makes of what former providers write what the wire protocol says: numbers that came as text, a heading of 360. Pure.
+
+PHP's driver for SQL Server gives BIGINT and DECIMAL as text, and the former detection sent the number of a centre's row for
+its code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+INTEGERS = frozenset({"flight_uid", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm"})
+DECIMALS = frozenset({"latitude", "longitude"})
+CODES = frozenset({"current_artcc", "current_fir"})
+MAX_DIGITS = 24
+
+
+def mend(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Mend the data of a ``flight.*`` event; other data, and what can't be mended, stays as it is."""
+    if not event_type.startswith("flight."):
+        return data
+    mended = _mend(data)
+    positions = data.get("positions")
+    if isinstance(positions, list):
+        mended = {**mended, "positions": [_mend(each) if isinstance(each, dict) else each for each in positions]}
+    return mended
+
+
+def _mend(data: dict[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    for field in INTEGERS & data.keys():
+        value = _number(data[field])
+        if isinstance(value, float):
+            value = round(value)
+        changed[field] = value % 360 if field == "heading_deg" and isinstance(value, int) else value
+    for field in DECIMALS & data.keys():
+        changed[field] = _number(data[field])
+    for field in CODES & data.keys():
+        if isinstance(data[field], int):
+            changed[field] = None
+    return {**data, **changed} if changed else data
+
+
+def _number(value: Any) -> Any:
+    """The number that a text is, whole where it is written so; anything else as it is."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_DIGITS:
+        return value
+    text = value.strip()
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return value
+    return number if abs(number) < 1e18 else value

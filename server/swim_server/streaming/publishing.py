@@ -1,0 +1,70 @@
+"""Who may publish what, how much, and how it must look: the rules of the ``publish`` action. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from swim_server.keys.permissions import publish_refusal
+from swim_server.protocol.channels import Catalogue, InvalidChannel
+from swim_server.protocol.codes import BadMessage, ErrorCode
+from swim_server.protocol.events import NewEvent
+from swim_server.protocol.json_data import InvalidData
+from swim_server.protocol.payloads import check_payload
+
+if TYPE_CHECKING:
+    from swim_server.keys.records import KeyRecord
+
+EVENTS_PER_SECOND = 100
+MAX_EVENT_BYTES = 65_536
+_MARK = b'"publish"'
+
+
+class Publishing:
+    """The rules of one configuration. Immutable: a changed one is another."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        events_per_second: int = EVENTS_PER_SECOND,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        channels_by_key: Mapping[int, Sequence[str]] | None = None,
+    ) -> None:
+        """``channels_by_key``: what a key may publish, where that isn't everything."""
+        self._catalogue = catalogue
+        self.events_per_second = events_per_second
+        """Of one connection."""
+        self.max_event_bytes = max_event_bytes
+        """Of one message."""
+        self._types_by_key = {key_id: catalogue.expand(named) for key_id, named in (channels_by_key or {}).items()}
+        self._named_by_key = dict(channels_by_key or {})
+
+    def governs(self, tier: str, payload: bytes) -> bool:
+        """Tell whether a message is to be counted and measured as a publication, before it is decoded."""
+        return tier == "system" and _MARK in payload
+
+    def check(self, event: NewEvent) -> NewEvent:
+        """Refuse an event that can't be published by anybody. Raises BadMessage (INVALID_PUBLISH)."""
+        if event.type not in self._catalogue.types:
+            wrong = InvalidChannel(event.type, self._catalogue.nearest(event.type))
+            raise BadMessage(ErrorCode.INVALID_PUBLISH, f"can't publish: {wrong}", wrong.data)
+        if event.type == "system.heartbeat":
+            raise BadMessage(ErrorCode.INVALID_PUBLISH, "system.heartbeat is the service's own")
+        try:
+            check_payload(event.type, event.data)
+        except InvalidData as invalid:
+            text = f"can't publish {event.type}: {invalid}"
+            raise BadMessage(ErrorCode.INVALID_PUBLISH, text, {"path": invalid.path}) from None
+        return event
+
+    def authorise(self, key: KeyRecord | None, event: NewEvent) -> None:
+        """Refuse what this key may not publish; None: the control socket. Raises BadMessage (FORBIDDEN)."""
+        if key is None:
+            return
+        refusal = publish_refusal(key, event.data)
+        types = self._types_by_key.get(key.id)
+        if refusal is None and types is not None and event.type not in types:
+            refusal = f"this key may publish only {', '.join(self._named_by_key[key.id])}"
+        if refusal is not None:
+            raise BadMessage(ErrorCode.FORBIDDEN, refusal)

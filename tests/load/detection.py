@@ -1,0 +1,221 @@
+"""Detection, measured: how fast a snapshot pair is decoded and compared, and how true what it announces is.
+
+    python tests/load/detection.py
+    python tests/load/detection.py --flights 300 --hours 6 --seed 7      # the same in some seconds
+
+The day is simulated, so the truth about each flight is known, and full of trouble: snapshots dropped, repeated, late
+and cut off; aircraft frozen, set to other places, renamed, disconnected and back within five minutes; flickering
+speeds, two pilots of one member; rejected take-offs, go-arounds, touch-and-goes, helicopters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import gzip
+import statistics
+import sys
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
+
+from support.feed import document
+from support.referee import Referee, troubles_of
+from support.troubled_traffic import Seen, TroubledFlight, deliver
+from swim_server.detection.airfields import Airfields
+from swim_server.detection.detect import detect
+from swim_server.detection.feed import Snapshot, decode_snapshot
+from swim_server.detection.stage import EMPTY_STAGE, Stage
+from swim_server.sources.airports import load_airfields
+from swim_server.sources.simulated_traffic import Traffic
+from swim_server.sources.simulated_world import AIRLINES
+
+RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "vatsim"
+NOON_MS = 1_768_564_800_000
+SNAPSHOT_MS = 15_000
+HELICOPTER_WEIGHT = 12
+MANOEUVRES = 0.25
+
+
+def main() -> None:
+    """Measure both and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--flights", type=int, default=3000, help="in a day")
+    parser.add_argument("--hours", type=float, default=24)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=200, help="of each speed measurement")
+    parser.add_argument("--only", choices=["speed", "quality"])
+    parser.add_argument("--explain", action="store_true", help="name what was missed and what was false")
+    arguments = parser.parse_args()
+    airfields = load_airfields()
+    if arguments.only != "quality":
+        measure_speed(airfields, arguments.rounds)
+    if arguments.only != "speed":
+        measure_quality(airfields, arguments)
+
+
+# Speed
+
+
+def measure_speed(airfields: Airfields, rounds: int) -> None:
+    """Decode and compare pairs of snapshots of two sizes."""
+    print(f"{'pilots':>7} {'from':<10} {'decode':>15} {'detect':>15} {'together':>15}   ms, median and p99")
+    for origin, first, second in pairs(airfields):
+        stage = detect(EMPTY_STAGE, first, airfields).stage
+        encoded = document(second)
+        decoding, detecting = [], []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            snapshot = decode_snapshot(encoded)
+            decoded = time.perf_counter()
+            detect(stage, snapshot, airfields)
+            decoding.append((decoded - began) * 1000)
+            detecting.append((time.perf_counter() - decoded) * 1000)
+        together = [one + other for one, other in zip(decoding, detecting, strict=True)]
+        columns = "".join(f" {show(values):>15}" for values in (decoding, detecting, together))
+        print(f"{len(second.pilots):>7} {origin:<10}{columns}   {memory(first, airfields)}")
+
+
+def pairs(airfields: Airfields) -> Iterator[tuple[str, Snapshot, Snapshot]]:
+    """Two pairs: recorded ones where there are any, else simulated ones of the same size."""
+    recorded = sorted((RECORDED / "2024-11-21").glob("*.json.gz"))
+    if len(recorded) >= 2:
+        yield "recorded", *(decode_snapshot(gzip.decompress(path.read_bytes())) for path in recorded[:2])
+    else:
+        yield "simulated", *simulated_pair(airfields, 940)
+    single = next(iter((RECORDED / "single").glob("*.json.gz")), None)
+    if single is not None:
+        first = decode_snapshot(gzip.decompress(single.read_bytes()))
+        yield "recorded", first, moved(first)
+    else:
+        yield "simulated", *simulated_pair(airfields, 1780)
+
+
+def simulated_pair(airfields: Airfields, flights: int) -> tuple[Snapshot, Snapshot]:
+    """Two simulated snapshots, 15 seconds apart."""
+    traffic = Traffic(airfields, seed=1)
+    traffic.begin(flights, NOON_MS)
+    return traffic.snapshot(NOON_MS), traffic.snapshot(NOON_MS + SNAPSHOT_MS)
+
+
+def moved(snapshot: Snapshot) -> Snapshot:
+    """The same snapshot 15 seconds later: whoever flies is farther on, everyone has reported."""
+    pilots = [
+        msgspec.structs.replace(
+            pilot,
+            latitude=max(-90.0, (pilot.latitude or 0) - (pilot.groundspeed or 0) * SNAPSHOT_MS / 3_600_000 / 60),
+            last_updated=(pilot.last_updated or "").replace("Z", "1Z"),
+        )
+        for pilot in snapshot.pilots
+    ]
+    for pilot in pilots:
+        stamp = pilot.last_updated or ""
+        seconds = (int(stamp[17:19]) + 15) % 60
+        pilot.last_updated = f"{stamp[:17]}{seconds:02}{stamp[19:]}"
+    return msgspec.structs.replace(snapshot, pilots=pilots, update_ms=snapshot.update_ms + SNAPSHOT_MS)
+
+
+def memory(snapshot: Snapshot, airfields: Airfields) -> str:
+    """Tell what a stage costs: in memory, and as a state file."""
+    gc.collect()
+    tracemalloc.start()
+    stage = detect(EMPTY_STAGE, snapshot, airfields).stage
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return f"stage {held / 1024:,.0f} KiB, as JSON {len(msgspec.json.encode(stage)) / 1024:,.0f} KiB"
+
+
+def show(values: list[float]) -> str:
+    """Median and 99th percentile."""
+    return f"{statistics.median(values):.1f} {sorted(values)[int(len(values) * 0.99)]:.1f}"
+
+
+# Quality
+
+
+def measure_quality(airfields: Airfields, arguments: argparse.Namespace) -> None:
+    """Let a day pass and compare what was announced with what was true."""
+    day = Day(airfields, arguments)
+    stage, referee, skipped = Stage(scope="day:"), Referee(), Counter[str]()
+    cids: dict[int, int] = {}
+    longest, began = 0.0, time.perf_counter()
+    for delivery in deliver(day.shots(), Random(f"{arguments.seed}:delivery")):
+        started = time.perf_counter()
+        detection = detect(stage, delivery.snapshot, airfields, with_positions=False)
+        longest = max(longest, time.perf_counter() - started)
+        stage = detection.stage
+        skipped[detection.skipped or "used"] += 1
+        cids |= {flight.uid: flight.cid for flight in stage.flights.values()}
+        referee.watch(delivery, detection.events, cids)
+    report(referee, day, skipped, arguments.explain)
+    print(f"{arguments.hours:g} h in {time.perf_counter() - began:.0f} s; longest comparison {longest * 1000:.0f} ms")
+
+
+class Day:
+    """Troubled traffic, snapshot by snapshot."""
+
+    def __init__(self, airfields: Airfields, arguments: argparse.Namespace) -> None:
+        helicopters = [
+            airline._replace(weight=HELICOPTER_WEIGHT) if airline.code == "LIFE" else airline for airline in AIRLINES
+        ]
+        self._traffic = Traffic(airfields, seed=arguments.seed, manoeuvres=MANOEUVRES, airlines=helicopters)
+        self._seed = arguments.seed
+        self._hours = arguments.hours
+        self._at_once = max(10, round(arguments.flights / 5.3))
+        """A flight lives 4.5 hours in the mean: so many at once make the number in a day."""
+        self.flights: dict[int, TroubledFlight] = {}
+        """By serial number, all that ever were."""
+        self.troubles: dict[tuple[int, str], str] = {}
+        self.manoeuvres: Counter[str] = Counter()
+
+    def shots(self) -> Iterator[tuple[int, list[Seen]]]:
+        """Give each moment with what a snapshot of it lists."""
+        self._traffic.begin(self._at_once, NOON_MS)
+        for at_ms in range(NOON_MS, NOON_MS + round(self._hours * 3_600_000), SNAPSHOT_MS):
+            self._traffic.advance(at_ms)
+            yield at_ms, [seen for seen in self._look(at_ms) if seen is not None]
+
+    def _look(self, at_ms: int) -> Iterator[Seen | None]:
+        before = self._traffic.flights[-1].cid
+        for flight in self._traffic.flights:
+            troubled = self.flights.get(flight.serial)
+            if troubled is None:
+                random = Random(f"{self._seed}:{flight.serial}:trouble")
+                troubled = self.flights[flight.serial] = TroubledFlight(flight, random, before)
+                helicopter = "helicopter" if flight.aircraft.is_rotorcraft else flight.manoeuvre
+                self.manoeuvres[helicopter] += 1
+            before = flight.cid
+            seen = troubled.see(at_ms)
+            if seen is not None:
+                self.troubles[seen.key] = f"{troubled.trouble}/{flight.manoeuvre}/{flight.aircraft.designator}"
+            yield seen
+
+
+def report(referee: Referee, day: Day, skipped: Counter[str], is_explained: bool) -> None:
+    """Print the table."""
+    troubles = Counter(flight.trouble for flight in day.flights.values())
+    print(f"\n{len(day.flights)} flights: " + ", ".join(f"{count} {name}" for name, count in troubles.most_common()))
+    print("    " + ", ".join(f"{count} {name}" for name, count in day.manoeuvres.most_common()))
+    print("snapshots: " + ", ".join(f"{count} {name}" for name, count in skipped.most_common()))
+    print(f"\n{'':<10}{'true':>7}{'detected':>10}{'missed':>8}{'false':>7}{'late':>6}{'precision':>11}{'recall':>9}")
+    for score in referee.scores():
+        print(
+            f"{score.kind:<10}{score.true:>7}{score.detected:>10}{score.missed:>8}{score.false:>7}{score.late:>6}"
+            f"{score.precision:>11.5f}{score.recall:>9.5f}"
+        )
+        missed, false = referee.wrong(score.kind)
+        if is_explained and (missed or false):
+            print(f"    missed: {dict(troubles_of(missed, day.troubles))} {missed[:5]}")
+            print(f"    false: {dict(troubles_of(false, day.troubles))} {false[:5]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Knows what should have been announced: from what was true in the snapshots that arrived."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from support.troubled_traffic import Delivery, Seen
+from swim_server.protocol.events import NewEvent
+
+TOLERANCE_MS = 180_000
+"""An announcement so much later than it could have been known counts as missed and as false."""
+LATE_MS = 45_000
+
+
+class Fact(NamedTuple):
+    """Something that could be known from a snapshot on."""
+
+    kind: str
+    key: tuple[int, str]
+    at_ms: int
+    """The snapshot's stamp."""
+
+
+class Known:
+    """What an attentive observer knows of one flight."""
+
+    def __init__(self) -> None:
+        self.absences = 0
+        self.reported: str | None = None
+        self.is_airborne: bool | None = None
+        self.leap = 0
+
+
+class Score(NamedTuple):
+    """One line of the table."""
+
+    kind: str
+    true: int
+    detected: int
+    missed: int
+    false: int
+    late: int
+
+    @property
+    def precision(self) -> float:
+        """The part of what was announced that was true."""
+        return 1.0 if not self.detected else 1 - self.false / self.detected
+
+    @property
+    def recall(self) -> float:
+        """The part of what was true that was announced."""
+        return 1.0 if not self.true else 1 - self.missed / self.true
+
+
+class Referee:
+    """Watches what is delivered and what is announced, and compares at the end."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self.announced: list[Fact] = []
+        self._flights: dict[tuple[int, str], Known] = {}
+        self._has_begun = False
+
+    def watch(self, delivery: Delivery, events: list[NewEvent], cids: dict[int, int]) -> None:
+        """Take note of a snapshot and of what detection made of it. ``cids``: members by flight number."""
+        at_ms = delivery.snapshot.update_ms
+        for event in events:
+            if event.type not in ("flight.positions", "flight.updated"):
+                key = (cids[event.data["flight_uid"]], event.data["callsign"])
+                self.announced.append(Fact(event.type.removeprefix("flight."), key, at_ms))
+        if not delivery.is_usable:
+            return
+        present = {seen.key: seen for seen in delivery.seen}
+        for key, seen in present.items():
+            self._see(key, seen, at_ms)
+        for key in [key for key in self._flights if key not in present]:
+            self._miss(key, at_ms)
+        self._has_begun = True
+
+    def _see(self, key: tuple[int, str], seen: Seen, at_ms: int) -> None:
+        known = self._flights.get(key)
+        if known is None:
+            known = self._flights[key] = Known()
+            if self._has_begun:
+                self.facts.append(Fact("created", key, at_ms))
+        known.absences = 0
+        if seen.pilot is None or seen.pilot.last_updated == known.reported:
+            return
+        has_leapt = seen.leap != known.leap
+        if known.is_airborne is not None and known.is_airborne is not seen.is_airborne and not has_leapt:
+            self.facts.append(Fact("departed" if seen.is_airborne else "arrived", key, at_ms))
+        known.reported, known.is_airborne, known.leap = seen.pilot.last_updated, seen.is_airborne, seen.leap
+
+    def _miss(self, key: tuple[int, str], at_ms: int) -> None:
+        known = self._flights[key]
+        known.absences += 1
+        if known.absences == 2:
+            self.facts.append(Fact("deleted", key, at_ms))
+            del self._flights[key]
+
+    def scores(self) -> list[Score]:
+        """Compare: each announcement answers the latest fact of its flight and kind that it can be about."""
+        return [self._score(kind) for kind in ("created", "departed", "arrived", "deleted")]
+
+    def wrong(self, kind: str) -> tuple[list[Fact], list[Fact]]:
+        """Tell the facts that were missed and the announcements that were false."""
+        missed, false, _ = self._match(kind)
+        return missed, false
+
+    def _score(self, kind: str) -> Score:
+        missed, false, late = self._match(kind)
+        true = sum(fact.kind == kind for fact in self.facts)
+        detected = sum(fact.kind == kind for fact in self.announced)
+        return Score(kind, true, detected, len(missed), len(false), late)
+
+    def _match(self, kind: str) -> tuple[list[Fact], list[Fact], int]:
+        open_facts = [fact for fact in self.facts if fact.kind == kind]
+        by_key: dict[tuple[int, str], list[Fact]] = {}
+        for fact in open_facts:
+            by_key.setdefault(fact.key, []).append(fact)
+        false, late = [], 0
+        for told in (fact for fact in self.announced if fact.kind == kind):
+            facts = by_key.get(told.key, [])
+            match = next((fact for fact in facts if -30_000 <= told.at_ms - fact.at_ms <= TOLERANCE_MS), None)
+            if match is None:
+                false.append(told)
+                continue
+            facts.remove(match)
+            late += told.at_ms - match.at_ms > LATE_MS
+        return [fact for facts in by_key.values() for fact in facts], false, late
+
+
+def troubles_of(facts: list[Fact], troubles: dict[tuple[int, str], str]) -> Counter[str]:
+    """Count by what had befallen the flights concerned."""
+    return Counter(troubles.get(fact.key, "?") for fact in facts)

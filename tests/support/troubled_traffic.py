@@ -1,0 +1,164 @@
+"""Simulated flights to which everything happens that happens on the network, and what is true of them all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Literal, NamedTuple
+
+import msgspec
+from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
+from swim_server.detection.geodesy import destination
+from swim_server.protocol.timestamps import format_ms, parse_ms
+from swim_server.sources.simulated_traffic import SimulatedFlight
+
+MINUTE_MS = 60_000
+
+Trouble = Literal["none", "frozen", "glitch", "set ahead", "flicker", "renamed", "disconnected", "shared member"]
+TROUBLES: dict[Trouble, float] = {
+    "none": 0.40,
+    "frozen": 0.12,
+    "glitch": 0.08,
+    "set ahead": 0.06,
+    "flicker": 0.12,
+    "renamed": 0.06,
+    "disconnected": 0.12,
+    "shared member": 0.04,
+}
+"""How many flights each befalls."""
+
+
+class Seen(NamedTuple):
+    """What a snapshot lists of a flight, and what is true of it."""
+
+    pilot: FeedPilot | None
+    prefile: FeedPrefile | None
+    is_airborne: bool
+    leap: int
+    """Another number than the report before had: the aircraft was set to another place in between."""
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """Member and callsign."""
+        entry = self.pilot or self.prefile
+        assert entry is not None
+        return entry.cid, entry.callsign
+
+
+class TroubledFlight:
+    """A simulated flight and its trouble. The same random numbers, the same trouble."""
+
+    def __init__(self, flight: SimulatedFlight, random: Random, other_cid: int) -> None:
+        self._flight = flight
+        self._random = random
+        self.trouble: Trouble = random.choices(list(TROUBLES), list(TROUBLES.values()))[0]
+        if flight.is_withdrawn or flight.ends_ms - flight.connects_ms < 20 * MINUTE_MS:
+            self.trouble = "none"
+        self._cid = other_cid if self.trouble == "shared member" else flight.cid
+        self._from_ms, self._until_ms = self._window(random)
+        self._ahead_ms = random.randint(15, 40) * MINUTE_MS
+        self._noise = random.randint(-8, 8)
+
+    @property
+    def ends_ms(self) -> int:
+        """When it is gone for good."""
+        return self._flight.ends_ms
+
+    def see(self, at_ms: int) -> Seen | None:
+        """Give what a snapshot taken at this moment lists."""
+        prefile = self._flight.prefile(at_ms)
+        if prefile is not None:
+            return Seen(None, msgspec.structs.replace(prefile, cid=self._cid), False, 0)
+        if self.trouble == "disconnected" and self._from_ms <= at_ms < self._until_ms:
+            return None
+        shown_ms, lives_ms = at_ms, at_ms
+        if self.trouble == "frozen" and self._from_ms <= at_ms < self._until_ms:
+            shown_ms = lives_ms = self._from_ms
+        if self.trouble == "set ahead" and at_ms >= self._from_ms:
+            lives_ms = at_ms + self._ahead_ms
+        pilot = self._flight.pilot(lives_ms)
+        if pilot is None:
+            return None
+        reported_ms = shown_ms - (lives_ms - _reported(pilot))
+        return Seen(
+            self._dress(pilot, at_ms, reported_ms), None, self._is_airborne(_reported(pilot)), self._leap(at_ms)
+        )
+
+    def _window(self, random: Random) -> tuple[int, int]:
+        """Choose when the trouble begins and ends: mostly where it hurts, around take-off and landing."""
+        flight = self._flight
+        around = random.choice((flight.off_ms, flight.on_ms, random.randint(flight.connects_ms, flight.ends_ms)))
+        begins = around + random.randint(-4 * MINUTE_MS, 2 * MINUTE_MS)
+        lasts = random.randint(10_000, 5 * MINUTE_MS)
+        if self.trouble == "glitch":
+            lasts = 15_000
+        if self.trouble == "set ahead" and begins > flight.on_ms - 20 * MINUTE_MS:
+            begins = flight.off_ms - random.randint(0, 3) * MINUTE_MS
+        return begins, begins + lasts
+
+    def _is_airborne(self, reported_ms: int) -> bool:
+        return self._flight.off_ms < reported_ms <= self._flight.on_ms
+
+    def _leap(self, at_ms: int) -> int:
+        if self.trouble == "set ahead":
+            return int(at_ms >= self._from_ms)
+        if self.trouble == "glitch":
+            return 0 if at_ms < self._from_ms else 1 if at_ms < self._until_ms else 2
+        return 0
+
+    def _dress(self, pilot: FeedPilot, at_ms: int, reported_ms: int) -> FeedPilot:
+        is_within = self._from_ms <= at_ms < self._until_ms
+        dressed = msgspec.structs.replace(
+            pilot,
+            cid=self._cid,
+            altitude=(pilot.altitude or 0) + self._noise,
+            last_updated=format_ms(reported_ms),
+        )
+        if self.trouble == "renamed" and at_ms >= self._from_ms:
+            dressed.callsign = pilot.callsign[:5] + "X"
+        if self.trouble == "disconnected" and at_ms >= self._until_ms:
+            dressed.logon_time = format_ms(self._until_ms - 5_000)
+        if self.trouble == "glitch" and is_within:
+            assert dressed.latitude is not None
+            assert dressed.longitude is not None
+            dressed.latitude, dressed.longitude = destination(dressed.latitude, dressed.longitude, 45, 300)
+        if self.trouble == "flicker" and 8 <= (dressed.groundspeed or 0) <= 40 and not self._is_airborne(reported_ms):
+            dressed.groundspeed = self._random.choice((38, 44, 47, 49, 51, 53, 58, 62))
+        return dressed
+
+
+def _reported(pilot: FeedPilot) -> int:
+    return parse_ms(pilot.last_updated)
+
+
+class Delivery(NamedTuple):
+    """A snapshot as it reaches the detection."""
+
+    snapshot: Snapshot
+    seen: list[Seen]
+    is_usable: bool
+    """False for what has to be skipped: repeated, out of order, truncated."""
+
+
+def deliver(shots: Iterator[tuple[int, list[Seen]]], random: Random) -> Iterator[Delivery]:
+    """Lose some snapshots on the way, serve some twice, some late, some cut off."""
+    before: Delivery | None = None
+    for at_ms, seen in shots:
+        pilots = [one.pilot for one in seen if one.pilot is not None]
+        prefiles = [one.prefile for one in seen if one.prefile is not None]
+        delivery = Delivery(Snapshot(at_ms, pilots, prefiles), seen, True)
+        fate = random.random()
+        if fate < 0.02 and before is not None:
+            continue  # dropped
+        if fate < 0.025 and before is not None:
+            yield Delivery(Snapshot(at_ms, pilots[: len(pilots) // 50], []), [], False)
+            continue
+        if fate < 0.03 and before is not None:
+            yield delivery
+            yield before._replace(is_usable=False)
+            before = delivery
+            continue
+        yield delivery
+        if fate > 0.98:
+            yield delivery._replace(is_usable=False)
+        before = delivery

@@ -1,0 +1,138 @@
+"""Replay: what the words mean, the pace, the files."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pytest
+from swim_server.protocol.event_id import MAX_SEQUENCE, EventId
+from swimctl.errors import CommandFailed, NotFound, WrongUsage
+from swimctl.replaying import LineSink, Pace, Replayed, file_events, play, read_end, read_start
+
+NOW_MS = 1_768_573_815_000
+
+
+def test_start_without_words_is_the_beginning() -> None:
+    assert read_start(None, NOW_MS) == EventId(0, 0)
+
+
+def test_start_at_an_id_includes_that_event() -> None:
+    assert read_start("1768573815123-4", NOW_MS) == EventId(1768573815123, 3)
+    assert read_start("1768573815123-0", NOW_MS) == EventId(1768573815122, MAX_SEQUENCE)
+
+
+def test_start_at_a_time_includes_its_millisecond() -> None:
+    assert read_start("2026-01-16T14:30:15Z", NOW_MS) == EventId(1768573814999, MAX_SEQUENCE)
+
+
+def test_start_some_time_ago_counts_from_now() -> None:
+    assert read_start("10m", NOW_MS) == EventId(NOW_MS - 600_001, MAX_SEQUENCE)
+
+
+def test_end_at_an_id_or_time_includes_it() -> None:
+    assert read_end(None, NOW_MS) is None
+    assert read_end("1768573815123-4", NOW_MS) == EventId(1768573815123, 4)
+    assert read_end("2026-01-16T14:30:15Z", NOW_MS) == EventId(1768573815000, MAX_SEQUENCE)
+
+
+def test_words_that_mean_nothing_are_refused_with_examples() -> None:
+    with pytest.raises(WrongUsage, match="--from: must be an event id, a time like .*, got 'soon'"):
+        read_start("soon", NOW_MS)
+    with pytest.raises(WrongUsage, match="--to"):
+        read_end("later", NOW_MS)
+
+
+class FakeTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds, 3))
+        self.now += seconds
+
+
+def test_pace_divides_the_time_between_events_by_the_speed() -> None:
+    time = FakeTime()
+    pace = Pace(10, monotonic=time.monotonic, sleep=time.sleep)
+    for moment_ms in (0, 1000, 1500, 1500):
+        pace.await_turn(moment_ms)
+    assert time.slept == [0.1, 0.05]
+
+
+def test_pace_cuts_long_silences() -> None:
+    time = FakeTime()
+    pace = Pace(1, monotonic=time.monotonic, sleep=time.sleep)
+    pace.await_turn(0)
+    pace.await_turn(3_600_000)
+    assert time.slept == [5.0]
+
+
+def test_pace_at_speed_zero_never_waits() -> None:
+    time = FakeTime()
+    pace = Pace(0, monotonic=time.monotonic, sleep=time.sleep)
+    pace.await_turn(0)
+    pace.await_turn(3_600_000)
+    assert time.slept == []
+
+
+def test_pace_of_events_out_of_order_never_waits_backwards() -> None:
+    time = FakeTime()
+    pace = Pace(1, monotonic=time.monotonic, sleep=time.sleep)
+    for moment_ms in (5000, 1000, 2000):
+        pace.await_turn(moment_ms)
+    assert time.slept == [1.0]
+
+
+ROWS = [
+    {"type": "flight.departed", "timestamp": "2026-01-16T14:30:15.000Z", "data": {"callsign": "DLH1"}},
+    {"type": "flight.arrived", "timestamp": "2026-01-16T14:30:16.000Z", "data": {"callsign": "KLM2"}},
+]
+
+
+def test_file_is_played_in_its_order_plain_and_compressed(tmp_path: Path) -> None:
+    text = "\n".join(json.dumps(row) for row in ROWS) + "\n"
+    plain, packed = tmp_path / "a.jsonl", tmp_path / "a.jsonl.gz"
+    plain.write_text(text)
+    packed.write_bytes(gzip.compress(text.encode()))
+    for path in (plain, packed):
+        played = list(file_events(path))
+        assert [each.event for each in played] == ROWS
+        assert [each.moment_ms for each in played] == [1768573815000, 1768573816000]
+
+
+def test_damaged_file_plays_up_to_the_damage_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(ROWS[0]) + "\nnonsense\n")
+    events = file_events(path)
+    assert next(events).event == ROWS[0]
+    with pytest.raises(CommandFailed, match="line 2: not JSON.*; what stood before it was played"):
+        next(events)
+
+
+def test_truncated_compressed_file_plays_up_to_the_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress((json.dumps(ROWS[0]) + "\n").encode())[:-9])
+    with pytest.raises(CommandFailed, match="can't be read on"):
+        list(file_events(path))
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="there is no file"):
+        list(file_events(tmp_path / "none.jsonl"))
+
+
+def test_lines_are_json_and_counted() -> None:
+    out = io.StringIO()
+    sink = LineSink(out)
+    play(iter([Replayed(0, ROWS[0]), Replayed(0, ROWS[1])]), sink, Pace(0))
+    assert [json.loads(line) for line in out.getvalue().splitlines()] == ROWS
+    assert sink.played == 2
