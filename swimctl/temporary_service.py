@@ -54,6 +54,10 @@ class TemporaryService:
                 start_new_session=True,  # Ctrl-C reaches us alone: we end it when the screen is in order again
                 preexec_fn=_end_with_parent,  # noqa: PLW1509  # no other thread runs yet
             )
+        # Importing these takes a while, and so does the daemon's start: both at once.
+        import swim_server.keys.opening
+        import swim_server.keys.store  # noqa: F401
+
         self.url = self._await_url()
         return self
 

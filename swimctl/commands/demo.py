@@ -53,15 +53,15 @@ def demo(
 
     invocation = invocation_of(context)
     output, messages = invocation.output(), invocation.messages()
-    with ending_signals(), TemporaryService(invocation.environ) as service:
-        _tell(messages, "Starting a service of your own in a temporary home …")
-        service.start([f"simulator?flights={flights}&speed={speed}&seed={seed}"])
-        api_key = service.create_key(TIER, OWNER)
-        try:
+    try:
+        with ending_signals(), TemporaryService(invocation.environ) as service:
+            _tell(messages, "Starting a service of your own in a temporary home …")
+            service.start([f"simulator?flights={flights}&speed={speed}&seed={seed}"])
+            api_key = service.create_key(TIER, OWNER)
             _watch(service, api_key, output, messages, _counter(number))
-        finally:
-            _tell(messages, "Putting everything away …")
-    _tell(messages, "Nothing is left behind. A service that stays: swimctl serve --detach --source simulator")
+    finally:
+        _tell(messages, "The demo is over and has left nothing behind.")
+        _tell(messages, "A service that stays: swimctl serve --detach --source simulator")
 
 
 def _counter(number: int | None) -> Callable[[Item], bool]:
@@ -132,7 +132,7 @@ def connect_lines(home: str, url: str, api_key: str) -> list[str]:
         f"  export SWIM_HOME={home}",
         f"  export SWIM_URL={url}",
         f"  export SWIM_API_KEY={api_key}",
-        f"  {program} status      # or connections list, keys list, tail --url $SWIM_URL",
+        f"  {program} status  # or keys list, tail --url $SWIM_URL",
     ]
 
 

@@ -27,7 +27,7 @@ def frame(
     model: TailModel, width: int, height: int, now: float, *, elapsed: float, banner: Sequence[Text] = ()
 ) -> RenderableType:
     """Lay out a screen of ``width`` by ``height``: header, banner, and as many of the newest lines as fit."""
-    head = [*header(model, width, now, elapsed), *(_cut(line, width) for line in banner)]
+    head = [*header(model, width, now, elapsed), *(part for line in banner for part in _fold(line, width))]
     room = max(1, height - len(head) - 2)
     return Group(*head, Text(), events(model, width, room))
 
@@ -107,6 +107,15 @@ def _row(cells: Sequence[tuple[str, str]], columns: list[int]) -> Text:
             line.append_text(cell).append(" ")
     line.rstrip()
     return line
+
+
+def _fold(line: Text, width: int) -> list[Text]:
+    """Break a line that is to be typed elsewhere so that a shell takes its parts as one."""
+    plain, parts = line.plain, []
+    while len(plain) > width:
+        parts.append(plain[: width - 1] + "\\")
+        plain = plain[width - 1 :]
+    return [Text(part, style=line.style, no_wrap=True) for part in [*parts, plain]]
 
 
 def _cut(text: Text, width: int) -> Text:

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
-
 from swim_server.brokers.broker import Published
 from swim_server.brokers.local import LocalBroker
 from swim_server.protocol.channels import Catalogue
@@ -34,6 +33,8 @@ def write(path: Path, events: int, pause: float) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     for number in range(events):
         time.sleep(pause)
+        while path.exists():  # not to write over what was not taken yet
+            time.sleep(0.0005)
         data = {"number": number, "renamed_ns": time.monotonic_ns()}
         temporary.write_text(json.dumps([{"type": "flight.updated", "data": data, "_received_at": time.time()}]))
         temporary.rename(path)
@@ -87,10 +88,10 @@ async def measure(folder: Path, options: argparse.Namespace) -> None:
     idle = (time.process_time() - cpu) / (time.monotonic() - started)
     started, cpu = time.monotonic(), time.process_time()
     writer = subprocess.Popen([sys.executable, __file__, "--write", str(path), *common(options)])
-    while source.status.events < options.events and time.monotonic() - started < 600:
+    while writer.poll() is None or path.exists():
         await asyncio.sleep(0.05)
+    await asyncio.sleep(0.2)
     busy = (time.process_time() - cpu) / (time.monotonic() - started)
-    writer.wait()
     running.cancel()
     await asyncio.wait([running])
     await broker.close()

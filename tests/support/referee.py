@@ -9,7 +9,7 @@ from support.troubled_traffic import Delivery, Seen
 from swim_server.protocol.events import NewEvent
 
 TOLERANCE_MS = 180_000
-"""An announcement so much later than it could have been known counts as missed and as false."""
+"""An announcement so far from when it could be known counts as missed and as false."""
 LATE_MS = 45_000
 
 
@@ -61,22 +61,29 @@ class Referee:
         self.announced: list[Fact] = []
         self._flights: dict[tuple[int, str], Known] = {}
         self._has_begun = False
+        self._premature: set[Fact] = set()
+        """Announced while it was not true."""
 
     def watch(self, delivery: Delivery, events: list[NewEvent], cids: dict[int, int]) -> None:
         """Take note of a snapshot and of what detection made of it. ``cids``: members by flight number."""
         at_ms = delivery.snapshot.update_ms
+        present = {seen.key: seen for seen in delivery.seen}
         for event in events:
             if event.type not in ("flight.positions", "flight.updated"):
                 key = (cids[event.data["flight_uid"]], event.data["callsign"])
-                self.announced.append(Fact(event.type.removeprefix("flight."), key, at_ms))
+                self._hear(Fact(event.type.removeprefix("flight."), key, at_ms), present.get(key))
         if not delivery.is_usable:
             return
-        present = {seen.key: seen for seen in delivery.seen}
         for key, seen in present.items():
             self._see(key, seen, at_ms)
         for key in [key for key in self._flights if key not in present]:
             self._miss(key, at_ms)
         self._has_begun = True
+
+    def _hear(self, told: Fact, seen: Seen | None) -> None:
+        self.announced.append(told)
+        if seen is not None and told.kind in ("departed", "arrived"):
+            self._premature |= {told} if seen.is_airborne is (told.kind == "arrived") else set()
 
     def _see(self, key: tuple[int, str], seen: Seen, at_ms: int) -> None:
         known = self._flights.get(key)
@@ -87,10 +94,14 @@ class Referee:
         known.absences = 0
         if seen.pilot is None or seen.pilot.last_updated == known.reported:
             return
-        has_leapt = seen.leap != known.leap
-        if known.is_airborne is not None and known.is_airborne is not seen.is_airborne and not has_leapt:
-            self.facts.append(Fact("departed" if seen.is_airborne else "arrived", key, at_ms))
-        known.reported, known.is_airborne, known.leap = seen.pilot.last_updated, seen.is_airborne, seen.leap
+        known.reported = seen.pilot.last_updated
+        if seen.leap != known.leap:
+            known.leap, known.is_airborne = seen.leap, None
+        if seen.shows_airborne is None:
+            return
+        if known.is_airborne is not None and known.is_airborne is not seen.shows_airborne:
+            self.facts.append(Fact("departed" if seen.shows_airborne else "arrived", key, at_ms))
+        known.is_airborne = seen.shows_airborne
 
     def _miss(self, key: tuple[int, str], at_ms: int) -> None:
         known = self._flights[key]
@@ -122,8 +133,8 @@ class Referee:
         false, late = [], 0
         for told in (fact for fact in self.announced if fact.kind == kind):
             facts = by_key.get(told.key, [])
-            match = next((fact for fact in facts if -30_000 <= told.at_ms - fact.at_ms <= TOLERANCE_MS), None)
-            if match is None:
+            match = next((fact for fact in facts if abs(told.at_ms - fact.at_ms) <= TOLERANCE_MS), None)
+            if match is None or told in self._premature:
                 false.append(told)
                 continue
             facts.remove(match)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from support.source_rigs import AdlRig, DropRig, EcfmpRig, VatsimRig
 from swim_server.brokers.broker import BrokerUnavailable, Published
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.event_id import EventId
@@ -138,5 +139,11 @@ class EventFileRig:
         self.path.rmdir()
 
 
-SOURCE_RIGS: dict[str, Callable[[Path], SourceRig]] = {"file": EventFileRig}
+SOURCE_RIGS: dict[str, Callable[[Path], SourceRig]] = {
+    "file": EventFileRig,
+    "drop": DropRig,
+    "vatsim": VatsimRig,
+    "ecfmp": EcfmpRig,
+    "adl": AdlRig,
+}
 """Every source that reads an input which a test can provide. A new one joins the suite with a line here."""

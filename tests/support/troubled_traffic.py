@@ -34,6 +34,8 @@ class Seen(NamedTuple):
     pilot: FeedPilot | None
     prefile: FeedPrefile | None
     is_airborne: bool
+    shows_airborne: bool | None
+    """The same as far as an attentive observer can tell; None within feet of the ground, and while it rolls out."""
     leap: int
     """Another number than the report before had: the aircraft was set to another place in between."""
 
@@ -68,7 +70,7 @@ class TroubledFlight:
         """Give what a snapshot taken at this moment lists."""
         prefile = self._flight.prefile(at_ms)
         if prefile is not None:
-            return Seen(None, msgspec.structs.replace(prefile, cid=self._cid), False, 0)
+            return Seen(None, msgspec.structs.replace(prefile, cid=self._cid), False, False, 0)
         if self.trouble == "disconnected" and self._from_ms <= at_ms < self._until_ms:
             return None
         shown_ms, lives_ms = at_ms, at_ms
@@ -80,9 +82,10 @@ class TroubledFlight:
         if pilot is None:
             return None
         reported_ms = shown_ms - (lives_ms - _reported(pilot))
-        return Seen(
-            self._dress(pilot, at_ms, reported_ms), None, self._is_airborne(_reported(pilot)), self._leap(at_ms)
-        )
+        lived_ms = _reported(pilot)
+        shows_airborne = self._shows_airborne(pilot, lived_ms)
+        dressed = self._dress(pilot, at_ms, reported_ms)
+        return Seen(dressed, None, self._is_airborne(lived_ms), shows_airborne, self._leap(at_ms))
 
     def _window(self, random: Random) -> tuple[int, int]:
         """Choose when the trouble begins and ends: mostly where it hurts, around take-off and landing."""
@@ -98,6 +101,14 @@ class TroubledFlight:
 
     def _is_airborne(self, reported_ms: int) -> bool:
         return self._flight.off_ms < reported_ms <= self._flight.on_ms
+
+    def _shows_airborne(self, pilot: FeedPilot, reported_ms: int) -> bool | None:
+        """Tell what an attentive observer can see: over some hundred feet, or slow on the ground."""
+        flight, margin_ms = self._flight, 40_000 if self._flight.aircraft.is_rotorcraft else 12_000
+        if flight.off_ms + margin_ms <= reported_ms <= flight.on_ms - margin_ms:
+            return True
+        is_slow = reported_ms > flight.on_ms and (pilot.groundspeed or 0) <= 40
+        return False if reported_ms <= flight.off_ms or is_slow else None
 
     def _leap(self, at_ms: int) -> int:
         if self.trouble == "set ahead":

@@ -78,6 +78,8 @@ class Opener:
         ssl: Optional[ssl_module.SSLContext] = None,
         timeout_seconds: float = 15.0,
     ) -> None:
+        if ssl is not None and not unix_path and not url.startswith("wss:"):
+            raise ValueError(f"ssl is for wss:// addresses, not for {shown(url)}")
         self.address = str(unix_path) if unix_path else shown(url)
         """Where it connects to, as it may be logged."""
         self._url = url
@@ -96,7 +98,7 @@ class Opener:
             return await _NoRedirects(self._url, **self._options())
         except InvalidStatus as error:
             raise self._refused(error) from None
-        except (InvalidHandshake, EOFError) as error:
+        except (InvalidHandshake, EOFError, ValueError) as error:  # ValueError: websockets before 14, for no HTTP
             raise NotOpened(self.redact(f"no WebSocket answers there: {error}")) from None
         except (TimeoutError, asyncio.TimeoutError):  # two classes before Python 3.11
             raise NotOpened(f"no answer within {self._timeout_seconds:g} s") from None

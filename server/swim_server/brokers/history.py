@@ -132,7 +132,9 @@ class History:
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._let_go()
-            self._write_mark(is_clean=True)
+            mark = self._mark.read()
+            if mark is None or mark.newest <= self.newest:  # else another process goes on with it
+                self._write_mark(is_clean=True)
         self._mark.close()
 
     def _on_sound_file(self, work: Callable[[sqlite3.Connection], T]) -> T:

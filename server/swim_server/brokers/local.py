@@ -150,6 +150,8 @@ class LocalBroker:
         """Tell whether an event after ``after`` may be gone: exact to the event for what retention removed."""
         if after > self._newest:
             await self._look_now()
+        if after > self._newest:
+            await self._catch_up()
         return after > self._newest or await self._readers.read(lambda reader: reader.has_gap(after, types))
 
     async def span(self) -> HistorySpan:
@@ -168,6 +170,7 @@ class LocalBroker:
         self._pending.close()
         if self._committer_task is not None:
             await self._committer_task
+        self._let_go_on()
         if self._timer is not None:
             self._timer.cancel()
         if self._checkpoint_waiter is not None:
@@ -251,7 +254,23 @@ class LocalBroker:
         self._is_tick_due = True
         self._pending.wake.set()
 
+    async def _catch_up(self) -> None:
+        """Take in what other processes have stored up to now."""
+        if self._committer_task is None or self._committer_task.done():
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._look_waiters.append(waiter)
+        self._tick()
+        await waiter
+
+    def _let_go_on(self) -> None:
+        waiters, self._look_waiters = self._look_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
     async def _look_after(self) -> None:
+        """Watch over the file, take in what other processes have stored, and let go of what retention does not keep."""
         self._is_tick_due = False
         looked_waiters, self._looked_waiters = self._looked_waiters, []
         is_suspect, self._readers.is_suspect = self._readers.is_suspect, False
@@ -271,6 +290,8 @@ class LocalBroker:
         while self._is_behind and not self._pending and not self._pending.is_closed:
             await self._prune()
         self._start_checkpoint()
+        if self._timer is not None:
+            self._timer.cancel()
         self._set_timer()
 
     async def _prune(self, at_least: int = 0) -> None:

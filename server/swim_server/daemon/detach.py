@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -39,7 +41,7 @@ class StartFailed(Exception):
 def serve_detached(home: Home, arguments: Sequence[str]) -> LockInfo:
     """Start ``swimctl`` with ``arguments`` in a session of its own; return once it serves.
 
-    Its output goes to the home's log. Raises HomeError, StartFailed, OSError.
+    Its output goes to the home's log. Whoever stops waiting ends it too. Raises HomeError, StartFailed, OSError.
     """
     home.prepare()
     reading, writing = os.pipe()
@@ -47,7 +49,7 @@ def serve_detached(home: Home, arguments: Sequence[str]) -> LockInfo:
     with home.log.open("ab") as log:
         os.fchmod(log.fileno(), 0o600)
         child = subprocess.Popen(
-            [sys.executable, "-m", "swimctl", *arguments],
+            [*program(), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -58,6 +60,9 @@ def serve_detached(home: Home, arguments: Sequence[str]) -> LockInfo:
     os.close(writing)
     try:
         return _await_ready(child, reading, home.log, begin)
+    except BaseException:
+        child.terminate()
+        raise
     finally:
         os.close(reading)
 
@@ -75,9 +80,19 @@ def _await_ready(child: subprocess.Popen[bytes], reading: int, log: Path, begin:
     if said.endswith(b"\n"):
         return msgspec.json.decode(said, type=LockInfo)
     if time.monotonic() >= deadline:
-        child.terminate()
         raise StartFailed(None, tail(log, begin), log)
     raise StartFailed(child.wait(), tail(log, begin), log)
+
+
+def program() -> list[str]:
+    """How to start ``swimctl`` anew: the code on disk that this process was imported from.
+
+    ``-m`` alone would look into the working folder first, wherever that happens to be.
+    """
+    spec = find_spec("swimctl")
+    assert spec is not None and spec.submodule_search_locations, "it is installed together with this package"
+    is_here = Path(spec.submodule_search_locations[0]).parent == Path.cwd()
+    return [sys.executable, *([] if is_here else ["-P"]), "-m", "swimctl"]
 
 
 def ready_callback() -> Callable[[LockInfo], None] | None:
@@ -89,7 +104,8 @@ def ready_callback() -> Callable[[LockInfo], None] | None:
     os.set_inheritable(descriptor, False)
 
     def tell(info: LockInfo) -> None:
-        os.write(descriptor, msgspec.json.encode(info) + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # nobody waits any more; the service is there all the same
+            os.write(descriptor, msgspec.json.encode(info) + b"\n")
         os.close(descriptor)
 
     return tell

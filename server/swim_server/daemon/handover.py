@@ -21,8 +21,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from swim_server.daemon.detach import tail
+from swim_server.daemon.detach import program, tail
 from swim_server.daemon.lockfile import LockInfo
+from swim_server.keys.errors import StoreError
 
 if TYPE_CHECKING:
     from swim_server.daemon.service import Service
@@ -109,22 +110,20 @@ async def hand_over(service: Service) -> tuple[LockInfo, Channel]:
 
     The caller drains what is left here and ends. Raises HandoverFailed with nothing changed.
     """
-    ours, theirs = socket.socketpair()
     log_path = service.home.log
     begin = log_path.stat().st_size if log_path.exists() else 0
-    child = _start(service, theirs)
-    theirs.close()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            child = _start(service, theirs)
+        except OSError as error:
+            ours.close()
+            raise HandoverFailed(f"can't be started: {error.strerror}", None, []) from None
     channel = await Channel.open(ours)
     try:
         async with asyncio.timeout(PREPARE_SECONDS):
-            await _expect(channel, "prepared")
-            await service.stand_aside()
-            channel.say("go", connections=service.admission.holders())
-            service.admission.on_change = lambda word, tier, key_id: channel.say(word, tier=tier, key_id=key_id)
-            said = await _expect(channel, "serving")
-            return msgspec.convert(said["info"], LockInfo), channel
-    except (TimeoutError, _Silent, asyncio.CancelledError) as error:
-        service.admission.on_change = None
+            return await negotiate(service, channel), channel
+    except (TimeoutError, HungUp, asyncio.CancelledError) as error:
         await _end(child, at_once=isinstance(error, asyncio.CancelledError))
         await channel.close()
         if isinstance(error, asyncio.CancelledError):
@@ -134,22 +133,39 @@ async def hand_over(service: Service) -> tuple[LockInfo, Channel]:
         raise HandoverFailed(reason, child.returncode, tail(log_path, begin)) from None
 
 
+async def negotiate(service: Service, channel: Channel) -> LockInfo:
+    """The old process's part of the conversation up to ``serving``. Raises HungUp."""
+    try:
+        await _expect(channel, "prepared")
+        await service.stand_aside()
+        channel.say("go", connections=service.admission.holders())
+        service.admission.on_change = lambda word, tier, key_id: channel.say(word, tier=tier, key_id=key_id)
+        said = await _expect(channel, "serving")
+    except BaseException:
+        service.admission.on_change = None
+        raise
+    return msgspec.convert(said["info"], LockInfo)
+
+
 async def heed(service: Service, channel: Channel) -> None:
     """In the old process, while clients are left: do what the new one asks, until it is gone."""
     while (said := await channel.hear()) is not None:
         if said["word"] == "key_changed":
-            await service.key_changed(said["key_id"])
+            try:
+                await service.key_changed(said["key_id"])
+            except StoreError as error:
+                service.log.warning("a changed key can't be read just now", key_id=said["key_id"], reason=str(error))
     service.hurry.set()
 
 
-class _Silent(Exception):
-    """The new process hung up."""
+class HungUp(Exception):
+    """The other process is gone, or says what it shouldn't."""
 
 
 async def _expect(channel: Channel, word: str) -> dict[str, Any]:
     said = await channel.hear()
     if said is None or said.get("word") != word:
-        raise _Silent
+        raise HungUp
     return said
 
 
@@ -164,7 +180,7 @@ def _start(service: Service, channel: socket.socket) -> subprocess.Popen[bytes]:
     )
     with _log_of(service.home.log) as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "swimctl", *_arguments()],
+            [*program(), *_arguments()],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

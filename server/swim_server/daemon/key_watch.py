@@ -73,7 +73,10 @@ class KeyWatch:
         }
 
     async def recheck(self, key_ids: list[int]) -> int:
-        """Ask the table about these keys in one query; close what no longer holds; return how many connections."""
+        """Ask the table about these keys in one query; close what no longer holds; return how many connections.
+
+        A key that holds is known from then on as the table has it: what was prolonged doesn't end at its old date.
+        """
         if not key_ids:
             return 0
         found = await self._authenticator.check(key_ids)
@@ -83,6 +86,8 @@ class KeyWatch:
     def _close(self, admitted: KeyRecord, current: KeyRecord | None) -> int:
         refused = still_holds(current, admitted.tier, self._clock())
         if refused is None:
+            if current is not None and current is not admitted:
+                self._gateway.renew_key(current)
             return 0
         if refused.reason == "tier_changed":
             closed = self._gateway.close_key(admitted.id, CloseCode.SERVICE_RESTART, refused.message)

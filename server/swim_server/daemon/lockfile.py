@@ -21,7 +21,7 @@ class LockInfo(msgspec.Struct, kw_only=True):
 
     pid: int
     process_started: float
-    """Seconds since the epoch, as the kernel tells; with the pid it names one process, also after pids come around."""
+    """Seconds since boot, as the kernel tells; with the pid it names one process, also after pids come around."""
     boot_id: str | None = None
     host: str
     started_at: str

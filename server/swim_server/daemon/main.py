@@ -8,10 +8,11 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from swim_server import logs
 from swim_server.config import LoadedConfig
-from swim_server.daemon.fingerprint import take_fingerprint
+from swim_server.daemon.fingerprint import check_syntax, take_fingerprint
 from swim_server.daemon.handover import Inheritance, Offer, take_offer
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile, LockInfo
@@ -42,7 +43,7 @@ def serve(
     stream = Path(log_file).open("a", encoding="utf-8") if log_file else sys.stderr  # noqa: SIM115  # open until the end
     logs.configure(loaded.config.logging.level, loaded.config.logging.format, stream)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(loaded, home, lockfile, offer, ready or _nobody_waits, reload_config))
+        runner.run(_run(loaded, home, lockfile, offer, ready or _nobody_waits, reload_config, stream))
 
 
 async def _run(
@@ -52,7 +53,10 @@ async def _run(
     offer: Offer | None,
     ready: Callable[[LockInfo], None],
     reload_config: Callable[[], LoadedConfig] | None,
+    log_stream: TextIO,
 ) -> None:
+    if offer is not None:
+        check_syntax()
     service = Service(
         loaded,
         home,
@@ -60,11 +64,14 @@ async def _run(
         take_fingerprint(),
         reload_config=reload_config,
         inheritance=Inheritance(offer) if offer is not None else None,
+        log_stream=log_stream,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
-    loop.add_signal_handler(signal.SIGHUP, service.request_restart)
+    # At a terminal a hangup is the terminal's end; else it is an operator's way to say: again, with what is on disk.
+    on_hangup = service.request_stop if sys.stderr.isatty() else service.request_restart
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     loop.add_signal_handler(signal.SIGUSR1, service.request_reload)
     await service.run(ready)
 

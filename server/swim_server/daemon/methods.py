@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.config import ConfigError
 from swim_server.daemon.handover import HandoverFailed
 from swim_server.daemon.status import connections_document, status_document
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
-from swim_server.protocol.codes import BadMessage, CloseCode
+from swim_server.keys.errors import StoreError
+from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
@@ -88,6 +89,9 @@ class Methods:
             published = await self._service.broker.publish(events)
         except BrokerUnavailable as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
+        except InvalidEvent as error:
+            details = {"index": error.index, "code": str(ErrorCode.INVALID_PUBLISH)}
+            raise RpcError(INVALID_PARAMS, str(error), details) from None
         return {"published": [{"id": one.id, "duplicate": one.duplicate} for one in published]}
 
     def _read_event(self, index: int, row: Any) -> NewEvent:
@@ -119,7 +123,10 @@ class Methods:
         key_id = params.get("key_id")
         if not isinstance(key_id, int):
             raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
-        return {"closed": await self._service.key_changed(key_id)}
+        try:
+            return {"closed": await self._service.key_changed(key_id)}
+        except StoreError as error:
+            raise RpcError(UNAVAILABLE, str(error)) from None
 
 
 class _EventRow(msgspec.Struct):

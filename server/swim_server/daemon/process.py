@@ -11,7 +11,10 @@ import psutil
 from swim_server.daemon.lockfile import LockInfo
 
 SAME_START_SECONDS = 0.05
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PROC = Path("/proc")
+_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
+_START_FIELD = 19
+"""Of /proc/PID/stat behind the command's name: ``starttime``, in clock ticks since boot (man 5 proc)."""
 
 
 def boot_id() -> str | None:
@@ -23,7 +26,15 @@ def boot_id() -> str | None:
 
 
 def started_at(pid: int) -> float | None:
-    """When a process began, seconds since the epoch; None when there is none."""
+    """When a process began, in seconds since boot; None when there is none.
+
+    Never since the epoch where it can be helped: that figure changes when the clock is set.
+    """
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text("ascii", "replace")
+        return int(stat.rpartition(")")[2].split()[_START_FIELD]) / os.sysconf("SC_CLK_TCK")
+    except (ProcessLookupError, FileNotFoundError):
+        pass
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:

@@ -28,14 +28,15 @@ async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
     service.admission.limits.update(tier_limits(after.tiers))
     service.key_watch.recheck_seconds = after.auth.recheck_seconds
     if (before.logging.level, before.logging.format) != (after.logging.level, after.logging.format):
-        logs.configure(after.logging.level, after.logging.format)
+        logs.configure(after.logging.level, after.logging.format, service.log_stream)
     service.conversation.publishing = publishing_rules(after.publish, service.catalogue)
     if any(name.startswith(SOURCES) for name in living):
         await service.replace_sources(after)
     service.config = msgspec.structs.replace(
         before,
         tiers=after.tiers,
-        logging=after.logging,
+        auth=msgspec.structs.replace(before.auth, recheck_seconds=after.auth.recheck_seconds),
+        logging=msgspec.structs.replace(before.logging, level=after.logging.level, format=after.logging.format),
         sources=after.sources,
         adl=after.adl,
         detection=after.detection,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 import psutil
@@ -44,7 +44,7 @@ from swim_server.keys.store import KeyStore
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.timestamps import format_ms
-from swim_server.sources.source import SourceStatus
+from swim_server.sources.source import Source, SourceStatus
 from swim_server.sources.supervisor import Supervisor
 from swim_server.streaming.admission import Admission, TierLimit
 from swim_server.streaming.conversation import Conversation
@@ -53,7 +53,7 @@ from swim_server.streaming.publishing import Publishing
 from swim_server.streaming.tasks import Tasks
 from swim_server.streaming.wheel import Wheel
 
-SETTLE_SECONDS = 0.5
+SETTLE_SECONDS = 1.0
 """So long clients that have just connected may take until they are let in, before another process takes over."""
 FOLLOW_SECONDS = 20.0
 """So long this process, when its clients have moved on, counts those that the one before it may still have."""
@@ -71,7 +71,10 @@ class Service:
         *,
         reload_config: Callable[[], LoadedConfig] | None = None,
         inheritance: Inheritance | None = None,
+        log_stream: TextIO | None = None,
     ) -> None:
+        self.log_stream = log_stream
+        """Where this process logs; None: standard error."""
         self.inheritance = inheritance
         """What this process takes over from the one before; None when it starts by itself."""
         self.bound_to = (loaded.config.server.host, loaded.config.server.port)
@@ -94,6 +97,8 @@ class Service:
         self._process = psutil.Process()
         self.supervisor: Supervisor | None = None
         self._sources_task: asyncio.Task[None] | None = None
+        self._built_sources: list[Source] | None = None
+        """Built before anything depends on it: what can't be built ends a start, not a service."""
         self.is_wired = False
         """The rooms that need the broker's place in the order of events are built."""
         self.info = LockInfo(
@@ -194,6 +199,7 @@ class Service:
         self._check_descriptors()
         await self.broker.open(self._deliver)
         self._wire()
+        self._built_sources = build_sources(self.config, self.home, self.catalogue)
         left = await self.inheritance.await_go() if self.inheritance is not None else []
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
@@ -280,14 +286,18 @@ class Service:
 
     async def go_on(self) -> None:
         """Serve as before: the other process did not take over. Idempotent."""
-        self.gateway.release()
+        self.lockfile.write(self.info)
+        await self.listeners.listen_locally(self.home.control_socket)
         await self.listeners.resume()
+        self.gateway.release()
         if self._sources_task is None:
             self.start_sources()
 
     def start_sources(self) -> None:
         """Let the sources of the configuration publish."""
-        sources = build_sources(self.config, self.home, self.catalogue)
+        sources, self._built_sources = self._built_sources, None
+        if sources is None:
+            sources = build_sources(self.config, self.home, self.catalogue)
         self.supervisor = Supervisor(sources, self.broker.publish, get_logger("sources"))
         self._sources_task = self.tasks.start(self.supervisor.run())
 
@@ -300,6 +310,7 @@ class Service:
 
     async def replace_sources(self, config: Config) -> None:
         """Go on with the sources of another configuration; those that stay as they are begin anew where they were."""
+        self._built_sources = build_sources(config, self.home, self.catalogue)
         await self.stop_sources()
         self.config = msgspec.structs.replace(
             self.config, sources=config.sources, adl=config.adl, detection=config.detection
@@ -326,7 +337,10 @@ class Service:
     # What others ask of it.
 
     def request_stop(self) -> None:
-        """Let ``run`` come to its end. Idempotent; safe from a signal handler of the loop."""
+        """Let ``run`` come to its end, the second time at once. Safe from a signal handler of the loop."""
+        if self._stop_requested.is_set() and self.is_wired:
+            for endpoint in list(self.gateway.endpoints):
+                endpoint.abort()
         self._stop_requested.set()
 
     async def restart(self) -> LockInfo:

@@ -77,7 +77,11 @@ class _Building:
         from swim_server.sources.drop import DropSource
 
         return DropSource(
-            name, Path(source.path), interval_seconds=source.interval_seconds, catalogue=self._catalogue
+            name,
+            Path(source.path),
+            interval_seconds=source.interval_seconds,
+            catalogue=self._catalogue,
+            state_path=self._state_path("drop", source.path),
         )
 
     def _traffic(self, source: RecordingSourceConfig | SimulatorSourceConfig, name: str) -> Source:

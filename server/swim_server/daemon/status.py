@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from swim_server.brokers.broker import BrokerUnavailable, HistorySpan
 from swim_server.keys.format import Tier
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 async def status_document(service: Service) -> dict[str, Any]:
     """Put the document together. Its fields are listed in the README; more may be added."""
     gateway, hub, info = service.gateway, service.hub, service.info
-    span = await service.broker.span()
     connections = {
         "total": gateway.clients(),
         "by_tier": {
@@ -44,18 +44,28 @@ async def status_document(service: Service) -> dict[str, Any]:
         "refused": dict(gateway.refusals.counts),
         "slow_consumers": {"lagging": lagging, "closed": gateway.slow_consumers},
         "sources": [source_document(status) for status in service.source_statuses()],
-        "history": {
-            "oldest_id": str(span.oldest_id) if span.oldest_id is not None else None,
-            "newest_id": str(span.newest_id) if span.newest_id is not None else None,
-            "events": span.events,
-            "size_bytes": span.size_bytes,
-        },
+        "history": await _history_document(service),
         "keys": {
             **msgspec.to_builtins(service.authenticator.status()),
             "recheck_error": service.key_watch.last_recheck_error,
         },
         "loop_lag_ms": service.pulse.lag_ms(),
         "memory_bytes": service.memory_bytes(),
+    }
+
+
+async def _history_document(service: Service) -> dict[str, Any]:
+    """What history holds; a history that can't be read is no reason to say nothing of all the rest."""
+    try:
+        span, problem = await service.broker.span(), None
+    except BrokerUnavailable as error:
+        span, problem = HistorySpan(None, None, 0, 0), error.reason
+    return {
+        "oldest_id": str(span.oldest_id) if span.oldest_id is not None else None,
+        "newest_id": str(span.newest_id) if span.newest_id is not None else None,
+        "events": span.events,
+        "size_bytes": span.size_bytes,
+        "problem": problem,
     }
 
 

@@ -1,7 +1,7 @@
 """Flights of the ADL tables against what is remembered of them. Pure.
 
 A reading holds every active flight, and of the others those that were seen, took off or came in lately. What the
-writer commits late, or with a time in the past, is news all the same: the memory tells what was announced, no time does.
+writer commits late, or with a time in the past, is news all the same: what was announced is remembered, not guessed.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.authenticator import Authenticator
+    from swim_server.keys.records import KeyRecord
     from swim_server.streaming.admission import Admission, LimitReached
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.conversation import Conversation
@@ -237,24 +238,28 @@ class Gateway:
         for go_on in held:
             go_on()
 
-    # Closing many.
+    # All of one key.
 
     def close_key(self, key_id: int, code: CloseCode, reason: str) -> int:
         """Close every connection of a key; return how many there were."""
-        found = [
-            endpoint
-            for endpoint in self.endpoints
-            if endpoint.connection is not None
-            and endpoint.connection.key is not None
-            and endpoint.connection.key.id == key_id
-            and endpoint.connection.id in self.hub.connections
-        ]
-        for endpoint in found:
-            assert endpoint.connection is not None
+        found = self._of_key(key_id)
+        for connection in found:
             if code is CloseCode.UNAUTHORIZED:
-                endpoint.connection.answer(self.conversation.error(ErrorCode.AUTH_FAILED, reason))
-            endpoint.close(code, reason)
+                connection.answer(self.conversation.error(ErrorCode.AUTH_FAILED, reason))
+            connection.outlet.close(code, reason)
         return len(found)
+
+    def renew_key(self, key: KeyRecord) -> None:
+        """Let the connections of a key know it as it is now."""
+        for connection in self._of_key(key.id):
+            connection.key = key
+
+    def _of_key(self, key_id: int) -> list[Connection]:
+        return [
+            connection
+            for connection in self.hub.connections.values()
+            if connection.key is not None and connection.key.id == key_id
+        ]
 
 
 def _too_large(limit: int, size: int | None) -> BadMessage:

@@ -41,7 +41,7 @@ class Listeners:
         self._public = public
         self._local = local
         self._public_servers: list[asyncio.Server] = []
-        self._local_servers: list[asyncio.Server] = []
+        self._local_server: asyncio.Server | None = None
         self.sockets: list[socket.socket] = []
         """The public listening sockets, all of one port. Clients may connect as long as they are open, and wait while
         nobody accepts."""
@@ -70,7 +70,10 @@ class Listeners:
         self._public_servers.clear()
 
     async def listen_locally(self, path: Path) -> None:
-        """Bind the control socket, readable by its owner alone; replaces one that a killed daemon left, in one step."""
+        """Bind the control socket, readable by its owner alone.
+
+        Takes the place, in one step, of one that a killed daemon left, or of this one's own.
+        """
         temporary = path.with_name(f".{os.getpid()}")  # no longer than the name: a socket's path has a limit
         temporary.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -82,8 +85,10 @@ class Listeners:
             raise
         finally:
             os.umask(mask)
-        self._local_servers.append(await asyncio.get_running_loop().create_unix_server(self._local, sock=listener))
+        server = await asyncio.get_running_loop().create_unix_server(self._local, sock=listener)
         temporary.rename(path)
+        self._close_local()
+        self._local_server = server
 
     def close(self) -> None:
         """Accept nobody any more; who is connected stays."""
@@ -91,9 +96,12 @@ class Listeners:
         for each in self.sockets:
             each.close()
         self.sockets = []
-        for server in self._local_servers:
-            server.close()
-        self._local_servers.clear()
+        self._close_local()
+
+    def _close_local(self) -> None:
+        if self._local_server is not None:
+            self._local_server.close()
+            self._local_server = None
 
     @staticmethod
     def remove_socket(path: Path) -> None:

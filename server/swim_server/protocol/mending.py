@@ -1,7 +1,7 @@
 """Makes of what former providers write what the wire protocol says: numbers that came as text, a heading of 360. Pure.
 
-PHP's driver for SQL Server gives BIGINT and DECIMAL as text, and the former detection sent the number of a centre's row for
-its code.
+PHP's driver for SQL Server gives BIGINT and DECIMAL as text, and the former detection sent the number of a centre's row
+for its code.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ INTEGERS = frozenset({"flight_uid", "altitude_ft", "groundspeed_kts", "heading_d
 DECIMALS = frozenset({"latitude", "longitude"})
 CODES = frozenset({"current_artcc", "current_fir"})
 MAX_DIGITS = 24
+LARGEST = 1e15
 
 
 def mend(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -29,9 +30,9 @@ def _mend(data: dict[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for field in INTEGERS & data.keys():
         value = _number(data[field])
-        if isinstance(value, float):
+        if isinstance(value, float) and abs(value) < LARGEST:
             value = round(value)
-        changed[field] = value % 360 if field == "heading_deg" and isinstance(value, int) else value
+        changed[field] = value % 360 if field == "heading_deg" and type(value) is int else value
     for field in DECIMALS & data.keys():
         changed[field] = _number(data[field])
     for field in CODES & data.keys():
@@ -53,4 +54,4 @@ def _number(value: Any) -> Any:
         number = float(text)
     except ValueError:
         return value
-    return number if abs(number) < 1e18 else value
+    return number if abs(number) < LARGEST else value

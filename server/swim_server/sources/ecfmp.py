@@ -23,7 +23,7 @@ from swim_server.logs import get_logger
 from swim_server.sources.backoff import Backoff
 from swim_server.sources.door import Door
 from swim_server.sources.health import Health
-from swim_server.sources.http_feed import FeedTrouble, HttpFeed, Validators, inflate
+from swim_server.sources.http_feed import FeedTrouble, HttpFeed, OpenFeed, Validators, inflate
 from swim_server.sources.outlet import Outlet
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
@@ -55,12 +55,14 @@ class EcfmpSource:
         interval_seconds: float = INTERVAL_SECONDS,
         timeout_seconds: float = 30.0,
         state_path: Path | None = None,
+        open_feed: OpenFeed = HttpFeed,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.status = SourceStatus(name=name, kind="ecfmp", details={"url": url, "answers": 0})
         self._url = url
+        self._open_feed = open_feed
         self._interval_seconds = interval_seconds
         self._timeout_seconds = timeout_seconds
         self._state_file = StateFile(state_path, EcfmpState)
@@ -81,7 +83,7 @@ class EcfmpSource:
         with Door("ecfmp") as door:
             if self._book is None:
                 self._book = await door.pass_through(self._load)
-            async with HttpFeed(self._url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
+            async with self._open_feed(self._url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
                 while True:
                     await self._sleep(await self._look(feed, publish, door))
 
@@ -101,7 +103,7 @@ class EcfmpSource:
             await self._compare(None, publish, door)
             self._health.count(f"failed_{trouble.kind.replace(' ', '_')}")
             pause = max(self._backoff.fail(), trouble.retry_after_seconds or 0.0, self._interval_seconds)
-            self._health.trouble(f"{trouble}; asking again in {pause:.0f} s")
+            self._health.trouble(str(trouble), f"asking again in {pause:.0f} s")
             return pause
         await self._compare(measures, publish, door)
         self._backoff.succeed()

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
-from swim_server.sources.event_entry import Batch, EntryReader, RecentNames
-from swim_server.sources.event_folder import EventFolder, Signature, is_being_written, read_chunks, signature
-from swim_server.sources.event_text import Unreadable
+from swim_server.sources.door import Door
+from swim_server.sources.event_entry import EntryReader, RecentNames
+from swim_server.sources.event_folder import EventFolder, Signature, signature
 from swim_server.sources.folder_watch import watch_folder
 from swim_server.sources.source import SourceStatus
+from swim_server.sources.taken_file import TakenFile
 
 PUBLISH_EVENTS = 500
 GRACE_SECONDS = 1.5
@@ -27,28 +27,17 @@ SHORTEST_INTERVAL_SECONDS = 0.005
 """Between two looks, however busy the writers are."""
 RETRY_SECONDS = 0.5
 """After trouble."""
-MAX_REJECTED = 10_000
-"""Stretches of one file that are kept; more are only counted."""
 LOGGED_REASONS = 5
 
-T = TypeVar("T")
 
+class _Survey(NamedTuple):
+    """What the folder holds at one moment."""
 
-class _Taken:
-    """A file that is ours until all of it is stored."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.published: Signature | None = None
-        """What it looked like when it was last published as a whole."""
-        self.changed_at = 0.0
-        """When it was last seen to change, by the monotonic clock."""
-        self.rejected: list[Unreadable] = []
-        self.rejected_count = 0
-
-    def reject(self, pieces: list[Unreadable]) -> None:
-        self.rejected += pieces[: max(MAX_REJECTED - len(self.rejected), 0)]
-        self.rejected_count += len(pieces)
+    signatures: list[Signature | None]
+    """Of the files taken, in their order; None: it is gone."""
+    taken: Path | None
+    """The event file, taken just now; its signature is the last one."""
+    trouble: OSError | None
 
 
 class EventFileSource:
@@ -80,27 +69,30 @@ class EventFileSource:
         self._retry_seconds = retry_seconds
         self._monotonic = monotonic
         self._is_watching = is_watching
-        self._taken: list[_Taken] = []
+        self._taken: list[TakenFile] = []
+        self._may_take = True
+        """False while what was taken can't be stored: the event file may as well stay where it is."""
         self._recent = RecentNames()
         self._wake = asyncio.Event()
         self._log = get_logger("sources").bind(source=name)
 
     async def run(self, publish: Publish) -> None:
         """Publish what appears, until cancelled. Files taken and not finished before a crash come first."""
-        with ThreadPoolExecutor(1, thread_name_prefix="event-file") as executor:
-            door = _Door(executor)
-            self._taken = [_Taken(path) for path in await door.pass_through(self._folder.find_taken)]
+        with Door("event-file") as door:
+            found = await door.pass_through(self._folder.find_taken)
+            self._taken = [TakenFile(path, now=self._monotonic()) for path in found]
             async with asyncio.TaskGroup() as tasks:
                 if self._is_watching:
                     tasks.create_task(watch_folder(self._folder, self._wake))
                 await self._look_for_ever(publish, door)
 
-    async def _look_for_ever(self, publish: Publish, door: _Door) -> None:
+    async def _look_for_ever(self, publish: Publish, door: Door) -> None:
         while True:
             self._wake.clear()
             try:
                 await self._look(publish, door)
             except (BrokerUnavailable, OSError) as error:
+                self._may_take = not isinstance(error, BrokerUnavailable)
                 self._tell_trouble(str(error))
                 await asyncio.sleep(max(self._interval_seconds, self._retry_seconds))
             else:
@@ -108,53 +100,56 @@ class EventFileSource:
                 await asyncio.sleep(SHORTEST_INTERVAL_SECONDS)
                 await _wait(self._wake, self._interval_seconds)
 
-    async def _look(self, publish: Publish, door: _Door) -> None:
-        """Publish what was taken, remove what is finished, and take what is there now."""
-        trouble: OSError | None = None
-        signatures = await door.pass_through(lambda: [signature(taken.path) for taken in self._taken])
-        for taken, seen in zip(list(self._taken), signatures, strict=True):
-            try:
-                await self._attend(taken, seen, publish, door)
-            except OSError as error:
-                trouble = error  # of that file; the others go on
-        path = await door.pass_through(self._folder.take)
-        if path is not None:
-            taken = _Taken(path)
-            self._taken.append(taken)
-            await self._attend(taken, await door.pass_through(lambda: signature(path)), publish, door)
+    async def _look(self, publish: Publish, door: Door) -> None:
+        """Take what is there now, publish what is new in the files taken, and remove those that are finished."""
+        survey = await door.pass_through(self._survey)
+        if survey.taken is not None:
+            self._taken.append(TakenFile(survey.taken, now=self._monotonic()))
+        troubles = [survey.trouble]
+        for taken, seen in zip(self._taken, survey.signatures, strict=True):
+            if seen is not None and seen != taken.published:
+                troubles.append(await _trouble_of(self._publish_file(taken, seen, publish, door)))
+        self._may_take = True
+        for taken, seen in list(zip(self._taken, survey.signatures, strict=True)):
+            if seen is None:
+                self._taken.remove(taken)  # somebody else has removed it
+            elif seen == taken.published and self._monotonic() - taken.changed_at >= self._grace_seconds:
+                troubles.append(await _trouble_of(self._remove(taken, seen, door)))
         self._recent.forget(self._monotonic())
         self.status.details["taken"] = len(self._taken)
-        if trouble is not None:
-            raise trouble
+        for trouble in troubles:
+            if trouble is not None:
+                raise trouble
 
-    async def _attend(self, taken: _Taken, seen: Signature | None, publish: Publish, door: _Door) -> None:
-        """Publish a taken file if it has changed since it was last published; else, after the grace, remove it."""
-        if seen is None:
-            self._taken.remove(taken)  # somebody else has removed it
-        elif seen != taken.published:
-            taken.changed_at = self._monotonic()
-            await self._publish_file(taken, publish, door)
-            taken.published = seen
-        elif self._monotonic() - taken.changed_at >= self._grace_seconds:
-            await self._finish(taken, seen, door)
+    def _survey(self) -> _Survey:
+        taken, trouble = None, None
+        if self._may_take:
+            try:
+                taken = self._folder.take()
+            except OSError as error:
+                trouble = error
+        files = [file.path for file in self._taken] + ([] if taken is None else [taken])
+        return _Survey([signature(file) for file in files], taken, trouble)
 
-    async def _publish_file(self, taken: _Taken, publish: Publish, door: _Door) -> None:
+    async def _publish_file(self, taken: TakenFile, seen: Signature, publish: Publish, door: Door) -> None:
         """Publish all of a file, from its beginning: what was published before is known by its event ids."""
-        taken.rejected, taken.rejected_count = [], 0
-        reader = EntryReader(self._catalogue, taken.path.name, self._recent, self._monotonic())
-        batches = _read(taken.path, reader)
-        while (batch := await door.pass_through(lambda: next(batches, None))) is not None:
+        now = self._monotonic()
+        taken.begin(now=now)
+        batches = taken.read(EntryReader(self._catalogue, taken.path.name, self._recent, now))
+        is_last = False
+        while not is_last:
+            batch, is_last = await door.pass_through(lambda: next(batches))
             taken.reject(batch.rejected)
             for start in range(0, len(batch.events), PUBLISH_EVENTS):
                 await self._publish(taken, batch.events[start : start + PUBLISH_EVENTS], publish)
+        taken.published = seen
 
-    async def _publish(self, taken: _Taken, events: list[NewEvent], publish: Publish) -> None:
+    async def _publish(self, taken: TakenFile, events: list[NewEvent], publish: Publish) -> None:
         while events:
             try:
                 published = await publish(events)
             except InvalidEvent as invalid:
-                refused = events[invalid.index]
-                taken.reject([Unreadable(f"{refused.type} {refused.data}", invalid.reason, 0, 0)])
+                taken.reject_event(events[invalid.index], invalid.reason)
                 events = events[: invalid.index] + events[invalid.index + 1 :]
                 continue
             new = sum(not answer.duplicate for answer in published)
@@ -164,25 +159,16 @@ class EventFileSource:
                 self.status.last_event_monotonic = time.monotonic()
             return
 
-    async def _finish(self, taken: _Taken, seen: Signature, door: _Door) -> None:
-        """Set aside what could not be read, then remove the file, unless somebody still writes to it."""
-
-        def finish() -> tuple[bool, Path | None]:
-            if is_being_written(taken.path) or signature(taken.path) != seen:
-                return False, None
-            aside = self._folder.set_aside(taken.path, [piece.text for piece in taken.rejected])
-            taken.path.unlink(missing_ok=True)
-            return True, aside
-
-        is_finished, aside = await door.pass_through(finish)
-        if not is_finished:
-            taken.changed_at = self._monotonic()
+    async def _remove(self, taken: TakenFile, seen: Signature, door: Door) -> None:
+        removal = await door.pass_through(lambda: taken.remove(self._folder, seen))
+        if not removal.is_done:
+            taken.changed_at = self._monotonic()  # somebody still writes to it
             return
         self._taken.remove(taken)
-        if aside is not None:
-            self._tell_rejected(taken, aside)
+        if removal.aside is not None:
+            self._tell_rejected(taken, removal.aside)
 
-    def _tell_rejected(self, taken: _Taken, aside: Path) -> None:
+    def _tell_rejected(self, taken: TakenFile, aside: Path) -> None:
         count = taken.rejected_count
         self.status.errors += count
         self._count("rejected", count)
@@ -216,30 +202,17 @@ class EventFileSource:
         self.status.last_success_monotonic = time.monotonic()
 
 
-class _Door:
-    """The one thread in which this source touches files. What has begun there ends before a cancellation goes on."""
-
-    def __init__(self, executor: ThreadPoolExecutor) -> None:
-        self._executor = executor
-
-    async def pass_through(self, work: Callable[[], T]) -> T:
-        """Do something in the thread."""
-        passing = asyncio.get_running_loop().run_in_executor(self._executor, work)
-        try:
-            return await asyncio.shield(passing)
-        except asyncio.CancelledError:
-            await asyncio.wait([passing])
-            raise
-
-
 def _details(path: Path) -> dict[str, str | int | float | None]:
     return {"file": str(path), "duplicates": 0, "rejected": 0, "taken": 0}
 
 
-def _read(path: Path, reader: EntryReader) -> Iterator[Batch]:
-    for chunk in read_chunks(path):
-        yield reader.feed(chunk)
-    yield reader.finish()
+async def _trouble_of(work: Awaitable[None]) -> OSError | None:
+    """One file's trouble, so that the others go on."""
+    try:
+        await work
+    except OSError as error:
+        return error
+    return None
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Protocol
 
 from watchfiles import awatch
 
 from swim_server.logs import get_logger
-from swim_server.sources.event_folder import EventFolder
 
 STEP_MS = 3
 """How often the watching thread looks at what the kernel has told; a change is told on after two looks."""
@@ -18,7 +19,20 @@ RESTART_SECONDS = 1.0
 _log = get_logger("sources")
 
 
-async def watch_folder(folder: EventFolder, wake: asyncio.Event) -> None:
+class WatchedFolder(Protocol):
+    """A folder, and what in it is of interest."""
+
+    path: Path
+    """Something in it."""
+
+    def is_ours(self, file: str) -> bool:
+        """Whether a changed file is one to look at. Does not block."""
+
+    def identity(self) -> tuple[int, int] | None:
+        """Tell which folder it is just now; None when there is none. Blocks."""
+
+
+async def watch_folder(folder: WatchedFolder, wake: asyncio.Event) -> None:
     """Set ``wake`` whenever the event file, or one taken from it, has changed. Outlives the folder's absence."""
     is_told = False
     while True:
@@ -36,7 +50,7 @@ async def watch_folder(folder: EventFolder, wake: asyncio.Event) -> None:
         await asyncio.sleep(RESTART_SECONDS)
 
 
-async def _watch_once(folder: EventFolder, wake: asyncio.Event) -> None:
+async def _watch_once(folder: WatchedFolder, wake: asyncio.Event) -> None:
     changes = awatch(
         folder.path.parent,
         watch_filter=lambda _, path: folder.is_ours(path),

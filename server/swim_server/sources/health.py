@@ -1,4 +1,4 @@
-"""How a source tells how it fares: counts, the last error, and a line in the log at each turn to the worse or better."""
+"""How a source tells how it fares: counts, the last error, and a line in the log when that changes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ class Health:
         self._log = log
         self._input = input
         self._monotonic = monotonic
+        self._trouble: str | None = None
+        """What was wrong with the input when it was last read."""
         self._lasting: dict[str, str] = {}
         """What is wrong beside the input itself, and stays wrong until it is mended."""
 
     def well(self) -> None:
         """The input could be read."""
         self._status.last_success_monotonic = self._monotonic()
+        self._trouble = None
         if self._lasting:
             self._worsen("; ".join(self._lasting.values()), is_new=False)
             return
@@ -33,10 +36,13 @@ class Health:
         self._status.state = "running"
         self._status.last_error = None
 
-    def trouble(self, reason: str) -> None:
-        """The input could not be read just now, or not as a whole."""
-        self._status.errors += 1
-        self._worsen(reason, is_new=self._status.state != "degraded")
+    def trouble(self, reason: str, next_step: str = "") -> None:
+        """The input could not be read just now, or not as a whole. The same trouble again is counted once."""
+        if reason != self._trouble:
+            self._status.errors += 1
+        is_new = self._trouble is None
+        self._trouble = reason
+        self._worsen(f"{reason}; {next_step}" if next_step else reason, is_new=is_new)
 
     def lasting(self, about: str, reason: str | None) -> None:
         """Something beside reading is wrong (None: mended); the source says so until then."""

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
 
@@ -135,6 +135,12 @@ class HttpFeed:
     def _refusal(self, status: int, retry_after: str | None) -> FeedTrouble:
         seconds = read_retry_after(retry_after, self._clock())
         return FeedTrouble(f"status {status}", "", retry_after_seconds=seconds)
+
+
+class OpenFeed(Protocol):
+    """How a source comes by its feed."""
+
+    def __call__(self, url: str, *, clock: Callable[[], float], total_seconds: float) -> HttpFeed: ...
 
 
 def inflate(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> bytes:

@@ -24,7 +24,7 @@ from swim_server.sources.backoff import Backoff
 from swim_server.sources.boundaries import BoundariesFile
 from swim_server.sources.door import Door
 from swim_server.sources.health import Health
-from swim_server.sources.http_feed import Answer, FeedTrouble, HttpFeed, Validators, inflate
+from swim_server.sources.http_feed import Answer, FeedTrouble, HttpFeed, OpenFeed, Validators, inflate
 from swim_server.sources.outlet import Outlet
 from swim_server.sources.poll_times import PollTimes
 from swim_server.sources.source import SourceStatus
@@ -70,6 +70,7 @@ class VatsimSource:
         interval_seconds: float = INTERVAL_SECONDS,
         timeout_seconds: float = 30.0,
         state_path: Path | None = None,
+        open_feed: OpenFeed = HttpFeed,
         airfields: LoadAirfields = load_airfields,
         regions: Regions | None = None,
         clock: Callable[[], float] = time.time,
@@ -79,6 +80,7 @@ class VatsimSource:
     ) -> None:
         self.status = SourceStatus(name=name, kind="vatsim", details={"url": url, "snapshots": 0})
         self._url = url
+        self._open_feed = open_feed
         self._interval_seconds = interval_seconds
         self._timeout_seconds = timeout_seconds
         self._state_file = StateFile(state_path, VatsimState)
@@ -106,7 +108,7 @@ class VatsimSource:
             if left is not None:
                 with contextlib.suppress(FeedTrouble):  # it was no snapshot, and is forgotten now
                     await self._use(Answer(left.body, left.validators), publish, door)
-            async with HttpFeed(self._url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
+            async with self._open_feed(self._url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
                 while True:
                     await self._sleep(await self._look(feed, publish, door))
 
@@ -219,5 +221,5 @@ class VatsimSource:
         """Count it, tell it, and give the pause after it."""
         self._health.count(f"failed_{trouble.kind.replace(' ', '_')}")
         pause = max(self._backoff.fail(), trouble.retry_after_seconds or 0.0, self._interval_seconds)
-        self._health.trouble(f"{trouble}; asking again in {pause:.0f} s")
+        self._health.trouble(str(trouble), f"asking again in {pause:.0f} s")
         return pause

@@ -11,7 +11,7 @@ from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
 from swim_server.protocol import messages
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import BadMessage, ErrorCode
-from swim_server.protocol.event_id import ZERO, EventId
+from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.messages import Action, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms

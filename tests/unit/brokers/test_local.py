@@ -13,6 +13,7 @@ import pytest
 from support.brokers import KEEP_POSITIONS_MS, Listener, LocalRig, ids, numbered, numbers, read_all
 from swim_server.brokers import history_file
 from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.brokers.history_mark import HistoryMark
 from swim_server.brokers.local import LocalBroker
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import NewEvent
@@ -435,6 +436,37 @@ async def test_two_processes_on_one_file_share_one_order_and_all_events(rig: Loc
     assert [event.id for event in heard.events] == stored
     assert [event.id for event in also_heard.events] == stored[1:]
     assert one.newest_id == other.newest_id == stored[-1]
+
+
+async def test_an_id_that_another_process_has_just_given_is_no_gap(rig: LocalRig, started: MakeBroker) -> None:
+    listener = Listener()
+    one = await started(tick_seconds=60)
+    other = await started(listener, tick_seconds=60)
+    (event,) = ids(await one.publish(numbered(0)))
+    gaps = await asyncio.gather(*(other.has_gap(event) for _ in range(3)))
+    assert gaps == [False, False, False]
+    assert other.newest_id == event
+    assert listener.numbers == [0]
+
+
+async def test_closing_answers_who_waits_for_other_processes(rig: LocalRig, started: MakeBroker) -> None:
+    broker = await started(tick_seconds=60)
+    asking = asyncio.create_task(broker.has_gap(EventId(2**40, 0)))
+    await asyncio.sleep(0)
+    await broker.close()
+    assert await asking
+
+
+async def test_the_one_of_two_processes_that_ends_leaves_the_mark_to_the_other(
+    rig: LocalRig, started: MakeBroker
+) -> None:
+    one, other = await started(tick_seconds=60), await started(tick_seconds=60)
+    await one.publish(numbered(0))
+    (newest,) = ids(await other.publish(numbered(1)))
+    await one.close()
+    mark = HistoryMark(rig.path.with_suffix(".mark")).read()
+    assert mark is not None
+    assert (mark.newest, mark.is_clean) == (newest, False)
 
 
 # retention by size

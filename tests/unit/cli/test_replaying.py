@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from swim_server.protocol.event_id import MAX_SEQUENCE, EventId
+
 from swimctl.errors import CommandFailed, NotFound, WrongUsage
 from swimctl.replaying import LineSink, Pace, Replayed, file_events, play, read_end, read_start
 

@@ -113,7 +113,7 @@ def test_table_has_room_for_a_banner() -> None:
         frame(busy_model(), 80, 12, 107, elapsed=1, banner=[Text("export X=1"), Text("y" * 200)])
     ).splitlines()
     assert lines[3] == "export X=1"
-    assert lines[4] == "y" * 79 + "…"
+    assert lines[4:7] == ["y" * 79 + "\\", "y" * 79 + "\\", "y" * 42]
     assert len(lines) == 12
 
 

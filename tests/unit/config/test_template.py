@@ -68,9 +68,8 @@ def test_template_says_not_set_only_of_what_has_no_default() -> None:
 def without_nothing(value: Any) -> Any:
     """Leave out what has no default, empty tables, and the sources, which are examples."""
     if isinstance(value, dict):
-        return {
-            key: without_nothing(item) for key, item in value.items() if item not in (None, {}) and key != "sources"
-        }
+        kept = {key: without_nothing(item) for key, item in value.items() if key != "sources"}
+        return {key: item for key, item in kept.items() if item is not None and item != {}}
     return value
 
 

@@ -216,30 +216,30 @@ def test_control_socket_has_no_rate_and_reads_large_messages(rig: Rig) -> None:
 # Frames that are no WebSocket frames.
 
 
-@pytest.mark.parametrize(
-    ("frame", "code"),
-    [
-        (Frame(Opcode.TEXT, PING).serialize(mask=False), 1002),
-        (_raw(0xC1, PING), 1002),
-        (_raw(0xA1, PING), 1002),
-        (_raw(0x91, PING), 1002),
-        (_raw(0x83, PING), 1002),
-        (_raw(0x8B), 1002),
-        (_raw(0x80, PING), 1002),
-        (_raw(0x09), 1002),
-        (_raw(0x08), 1002),
-        (b"\x89\xfe\x00\x7e" + b"\x00" * 130, 1002),
-        (_raw(0x88, b"\x03"), 1002),
-        (_raw(0x88, b"\x03\xe8\xff"), 1007),
-        (close_frame(999), 1002),
-        (close_frame(1005), 1002),
-        (close_frame(1006), 1002),
-        (close_frame(2999), 1002),
-        (b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff", 1009),
-        (client_frame(b"a", fin=False) + client_frame(b"b", fin=False), 1002),
-        (client_frame(b"a", fin=False) + close_frame(), 1002),
-    ],
-)
+AGAINST_THE_RULES = [
+    (Frame(Opcode.TEXT, PING).serialize(mask=False), 1002),
+    (_raw(0xC1, PING), 1002),
+    (_raw(0xA1, PING), 1002),
+    (_raw(0x91, PING), 1002),
+    (_raw(0x83, PING), 1002),
+    (_raw(0x8B), 1002),
+    (_raw(0x80, PING), 1002),
+    (_raw(0x09), 1002),
+    (_raw(0x08), 1002),
+    (b"\x89\xfe\x00\x7e" + b"\x00" * 130, 1002),
+    (_raw(0x88, b"\x03"), 1002),
+    (_raw(0x88, b"\x03\xe8\xff"), 1007),
+    (close_frame(999), 1002),
+    (close_frame(1005), 1002),
+    (close_frame(1006), 1002),
+    (close_frame(2999), 1002),
+    (b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff", 1009),
+    (client_frame(b"a", fin=False) + client_frame(b"b", fin=False), 1002),
+    (client_frame(b"a", fin=False) + close_frame(), 1002),
+]
+
+
+@pytest.mark.parametrize(("frame", "code"), AGAINST_THE_RULES, ids=range(len(AGAINST_THE_RULES)))
 def test_frame_against_the_rules_ends_the_connection_with_the_right_code(rig: Rig, frame: bytes, code: int) -> None:
     client = rig.admitted().send(message("ping"), frame, message("ping"))
     assert client.types[:2] == ["connected", "pong"]

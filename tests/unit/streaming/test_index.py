@@ -1,0 +1,138 @@
+"""The index finds every group that an event passes: held against a matcher that looks at all of them."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+from support import any_filters
+from swim_server.protocol.channels import Catalogue, matches
+from swim_server.protocol.event_id import EventId
+from swim_server.protocol.events import Event
+from swim_server.protocol.filters import EMPTY, Filters
+from swim_server.streaming.group import Group
+from swim_server.streaming.index import MAX_JOINT_SECTIONS, Index
+from swim_server.streaming.match import Match
+from swim_server.streaming.section import FEW_GROUPS
+from swim_server.streaming.subscription import Subscription
+
+EXAMPLES = int(os.environ.get("SWIM_INDEX_EXAMPLES", "150"))
+"""Many more in ``tests/load/index.py``."""
+CATALOGUE = Catalogue()
+
+
+def event_of(event_type: str, data: dict[str, Any]) -> Event:
+    return Event(EventId(1, 0), event_type, b'{"type":"x","data":{}}', data)
+
+
+def found_by_index(index: Index, event: Event) -> dict[Group, Any]:
+    match = Match(event, index)
+    found = ((group, match.sift(group.subscription.filters)) for group in match)
+    return {group: framed.event.data for group, framed in found if framed is not None}
+
+
+def found_naively(groups: list[Group], event: Event) -> dict[Group, Any]:
+    found = {}
+    for group in groups:
+        subscription = group.subscription
+        if not any(matches(channel, event.type) for channel in subscription.channels):
+            continue
+        if event.type == "flight.positions":
+            rest = subscription.filters.cut(event.data) if subscription.filters != EMPTY else event.data
+            if rest is not None:
+                found[group] = rest
+        elif subscription.filters.passes(event.type, event.data):
+            found[group] = event.data
+    return found
+
+
+def index_of(groups: list[Group]) -> Index:
+    index = Index(CATALOGUE)
+    for group in groups:
+        index.add(group)
+    return index
+
+
+def one(channel: str = "flight.*", **kinds: Any) -> Group:
+    return Group(Subscription(frozenset({channel}), Filters(**kinds)))
+
+
+@given(
+    st.lists(any_filters.subscriptions, min_size=1, max_size=30),
+    st.lists(any_filters.events(), min_size=1, max_size=6),
+    st.sets(st.integers(0, 29)),
+)
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_index_finds_what_a_naive_matcher_finds(
+    subscriptions: list[Subscription], events: list[tuple[str, dict[str, Any]]], removed: set[int]
+) -> None:
+    groups = [Group(subscription) for subscription in subscriptions]
+    index = index_of(groups)
+    for number in removed:
+        if number < len(groups):
+            index.remove(groups[number])
+    left = [group for number, group in enumerate(groups) if number not in removed]
+    for event_type, data in events:
+        event = event_of(event_type, data)
+        assert repr(found_by_index(index, event)) == repr(found_by_index(index, event)), "the same twice"
+        found, naive = found_by_index(index, event), found_naively(left, event)
+        assert found.keys() == naive.keys()
+        assert all(repr(found[group]) == repr(naive[group]) for group in found)
+
+
+def test_event_meets_only_groups_that_ask_for_its_airport() -> None:
+    groups = [one(airports=frozenset({f"K{number:03}"})) for number in range(1000)]
+    index = index_of(groups)
+    match = Match(event_of("flight.departed", {"dep": "K007", "arr": "K123"}), index)
+    assert set(match) == {groups[7], groups[123]}
+
+
+def test_event_of_another_type_meets_no_group() -> None:
+    index = index_of([one("flight.departed", airports=frozenset({"KJFK"})) for _ in range(20)])
+    assert not set(Match(event_of("flight.arrived", {"dep": "KJFK"}), index))
+
+
+def test_groups_with_one_airport_in_common_stand_under_what_tells_them_apart() -> None:
+    groups = [
+        one(airports=frozenset({"KJFK"}), callsign_prefixes=frozenset({f"DAL{number}X"})) for number in range(100)
+    ]
+    match = Match(event_of("flight.departed", {"dep": "KJFK", "callsign": "DAL42X"}), index_of(groups))
+    assert len(set(match)) < FEW_GROUPS
+
+
+@pytest.mark.parametrize("count", [1, MAX_JOINT_SECTIONS * 3])
+def test_many_different_sets_of_types_share_sections_in_the_end(count: int) -> None:
+    rng = random.Random(4)
+    types = sorted(CATALOGUE.types)
+    groups = [
+        Group(Subscription(frozenset(rng.sample(types, 5)), Filters(airports=frozenset({"KJFK"}))))
+        for _ in range(count)
+    ]
+    index = index_of(groups)
+    for event_type in types:
+        event = event_of(event_type, {"dep": "KJFK"})
+        assert found_by_index(index, event).keys() == found_naively(groups, event).keys()
+    for group in groups:
+        index.remove(group)
+    assert not index._sections and not index._by_type and not index._placed, "nothing is left behind"
+
+
+def test_removed_groups_leave_nothing_behind() -> None:
+    rng = random.Random(3)
+    groups = [
+        one(
+            "*",
+            airports=frozenset(rng.sample(any_filters.AIRPORTS, 2)),
+            callsign_prefixes=frozenset(rng.sample(any_filters.PREFIXES, rng.randrange(3))),
+        )
+        for _ in range(200)
+    ]
+    index = index_of(groups)
+    rng.shuffle(groups)
+    for group in groups:
+        index.remove(group)
+    assert not index._sections and not index._by_type and not index._placed
