@@ -160,6 +160,9 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
     known = _explain_known(error)
     if known is not None:
         return known
+    if isinstance(error, SyntaxError):
+        place = f"{error.filename}, line {error.lineno}"
+        return f"the code on disk is broken: {place}: {error.msg}", None, ExitCode.FAILED
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", None, ExitCode.FAILED
     return (
@@ -184,6 +187,8 @@ def _explain_known(error: BaseException) -> tuple[str, str | None, int] | None:
         ("swim_server.config.errors", "ConfigError"): ExitCode.WRONG_USAGE,
         ("swim_server.daemon.home", "HomeError"): ExitCode.FAILED,
         ("swim_server.daemon.lockfile", "AlreadyRunning"): ExitCode.ALREADY_RUNNING,
+        ("swim_server.gateway.listeners", "CannotListen"): ExitCode.FAILED,
+        ("swim_server.keys.errors", "StoreError"): ExitCode.FAILED,
     }
     for kind in type(error).__mro__:
         code = codes.get((kind.__module__, kind.__name__))

@@ -45,21 +45,30 @@ class Output:
     """One stream, and how to write to it."""
 
     def __init__(
-        self, stream: TextIO, *, as_json: bool = False, is_terminal: bool = False, colour: bool = False, width: int = 80
+        self,
+        stream: TextIO,
+        *,
+        as_json: bool = False,
+        is_terminal: bool = False,
+        is_dumb: bool = False,
+        colour: bool = False,
+        width: int = PLAIN_WIDTH,
     ) -> None:
         self.stream = stream
         self.as_json = as_json
         self.is_terminal = is_terminal
+        self.can_redraw = is_terminal and not is_dumb
+        """Whether a picture can be drawn over itself."""
         self.colour = colour
         self.width = width
 
     @classmethod
     def to(cls, stream: TextIO, environ: Mapping[str, str], *, as_json: bool = False) -> Output:
         """Write to a stream as its kind and the environment ask: ``NO_COLOR`` and ``TERM=dumb`` are honoured."""
-        is_terminal = stream.isatty()
-        colour = is_terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        is_terminal, is_dumb = stream.isatty(), environ.get("TERM") == "dumb"
+        colour = is_terminal and not environ.get("NO_COLOR") and not is_dumb
         width = _terminal_width(stream) if is_terminal else PLAIN_WIDTH
-        return cls(stream, as_json=as_json, is_terminal=is_terminal, colour=colour, width=width)
+        return cls(stream, as_json=as_json, is_terminal=is_terminal, is_dumb=is_dumb, colour=colour, width=width)
 
     def line(self, text: str = "") -> None:
         """Write one line and flush it."""

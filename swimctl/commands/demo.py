@@ -85,7 +85,7 @@ def _watch(
     stream = EventStream(_opener(service, api_key), Wanted(("*",)))
     stream.open()
     try:
-        if output.is_terminal:
+        if output.can_redraw:
             from swimctl.live import show_live
             from swimctl.tail_model import TailModel
 

@@ -41,7 +41,7 @@ def status(
     output = invocation.output(as_json=as_json)
     if not watch:
         _write(output, _ask(invocation))
-    elif output.is_terminal and not as_json:
+    elif output.can_redraw and not as_json:
         _watch(invocation, output)
     else:
         while True:

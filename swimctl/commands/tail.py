@@ -78,7 +78,7 @@ def tail(
         stream.open()
         try:
             until = _Until(number, no_follow=no_follow)
-            if output.is_terminal and not as_json and not no_follow:
+            if output.can_redraw and not as_json and not no_follow:
                 _show_table(stream, wanted, output, until, url)
             else:
                 _write_lines(stream, wanted, output, invocation.messages(), until)

@@ -71,6 +71,9 @@ def _facts(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | N
         facts.append(("slow", f"{slow.get('lagging', 0)} lagging now, {slow.get('closed', 0)} closed since the start"))
     if refused:
         facts.append(("refused", ", ".join(f"{number} {reason}" for reason, number in sorted(refused.items()))))
+    history = document.get("history") or {}
+    if history.get("problem"):
+        facts.append(("history", Text(clean(f"can't be used just now: {history['problem']}"), style="red")))
     keys = document.get("keys") or {}
     trouble = keys.get("problem") or keys.get("recheck_error")
     if trouble:

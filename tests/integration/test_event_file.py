@@ -34,7 +34,7 @@ class World:
         self.writers: list[subprocess.Popen[str]] = []
         self.reader: subprocess.Popen[str] | None = None
 
-    def write(self, name: str, count: int, style: str) -> None:
+    def write(self, name: str, count: int, style: str, pause: float = 0) -> None:
         script = SUPPORT / "event_file_writer.py"
         arguments = [
             sys.executable,
@@ -170,7 +170,7 @@ async def test_a_reader_killed_at_random_moments_loses_and_repeats_nothing(world
     print(f"seed {SEED}")
     chance = random.Random(SEED)
     for name in ("one", "two", "three"):
-        world.write(name, 2000, "locked")
+        world.write(name, 2000, "locked", pause=0.01)
     for _ in range(KILLS):
         world.start_reader()
         time.sleep(chance.uniform(0, 0.2))
@@ -184,7 +184,7 @@ async def test_a_reader_killed_at_random_moments_loses_and_repeats_nothing(world
 
 
 async def test_a_reader_killed_when_it_has_just_taken_the_file_loses_and_repeats_nothing(world: World) -> None:
-    world.write("one", 4000, "locked")
+    world.write("one", 4000, "locked", pause=0.005)
     for _ in range(KILLS):
         world.start_reader()
         before = set(world.event_file.parent.glob("*.taken-*"))

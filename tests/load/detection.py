@@ -155,6 +155,8 @@ def measure_quality(airfields: Airfields, arguments: argparse.Namespace) -> None
         skipped[detection.skipped or "used"] += 1
         cids |= {flight.uid: flight.cid for flight in stage.flights.values()}
         referee.watch(delivery, detection.events, cids)
+    for flight in day.flights.values():
+        referee.reveal(flight.cid, flight.truth())
     report(referee, day, skipped, arguments.explain)
     print(f"{arguments.hours:g} h in {time.perf_counter() - began:.0f} s; longest comparison {longest * 1000:.0f} ms")
 

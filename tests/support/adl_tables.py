@@ -16,7 +16,8 @@ CREATE TABLE adl_flight_core (flight_uid INTEGER PRIMARY KEY, callsign TEXT, is_
 CREATE TABLE adl_flight_plan (flight_uid INTEGER PRIMARY KEY, fp_dept_icao TEXT, fp_dest_icao TEXT,
     aircraft_equip TEXT, fp_route TEXT);
 CREATE TABLE adl_flight_position (flight_uid INTEGER PRIMARY KEY, lat DECIMAL, lon DECIMAL, altitude_ft INTEGER,
-    groundspeed_kts INTEGER, vertical_rate_fpm INTEGER, heading_deg INTEGER, position_updated_utc TEXT);
+    groundspeed_kts INTEGER, vertical_rate_fpm INTEGER, heading_deg INTEGER,
+    position_updated_utc TEXT);
 CREATE TABLE adl_flight_times (flight_uid INTEGER PRIMARY KEY, off_utc TEXT, in_utc TEXT);
 CREATE TABLE tmi_programs (program_id INTEGER PRIMARY KEY, program_type TEXT, ctl_element TEXT, start_utc TEXT,
     end_utc TEXT, status TEXT, impacting_condition TEXT, cause_text TEXT, created_at TEXT, updated_at TEXT);

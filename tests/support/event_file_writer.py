@@ -1,6 +1,6 @@
 """A process that writes events to the event file as the former provider does: nobody keeps it from losing some.
 
-Run as ``python event_file_writer.py FILE LOCK NAME COUNT STYLE``. STYLE: ``rename`` reads the file whole, appends,
+Run as ``python event_file_writer.py FILE LOCK NAME COUNT STYLE PAUSE``. STYLE: ``rename`` reads the file, appends,
 writes a temporary file and renames it over, without a lock; ``append`` appends a bare JSON line; ``locked`` does as
 ``rename``, but takes a lock that the writers share, so that they lose nothing.
 """
@@ -44,9 +44,10 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-def main(path: Path, lock_file: Path, name: str, count: int, style: str) -> None:
+def main(path: Path, lock_file: Path, name: str, count: int, style: str, pause: float) -> None:
     with lock_file.open("w") as lock:
         for number in range(count):
+            time.sleep(pause)
             entry = new_entry(name, number)
             if style == "append":
                 append_line(path, entry)
@@ -59,4 +60,4 @@ def main(path: Path, lock_file: Path, name: str, count: int, style: str) -> None
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5], float(sys.argv[6]))

@@ -51,6 +51,11 @@ class FakeDaemon:
 
     def start(self) -> FakeDaemon:
         """Take the lock and listen."""
+        self.hold()
+        return self.listen()
+
+    def hold(self) -> None:
+        """Take the lock and say who holds it."""
         self.home.prepare()
         self._lockfile.acquire()
         self._lockfile.write(
@@ -59,6 +64,9 @@ class FakeDaemon:
                 fingerprint="0123456789ab", url="ws://127.0.0.1:1/", control=str(self.home.control_socket),
             )
         )  # fmt: skip
+
+    def listen(self) -> FakeDaemon:
+        """Answer on the control socket."""
         self._server = unix_serve(self._serve, str(self.home.control_socket), compression=None)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self

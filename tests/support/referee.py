@@ -11,6 +11,8 @@ from swim_server.protocol.events import NewEvent
 TOLERANCE_MS = 180_000
 """An announcement so far from when it could be known counts as missed and as false."""
 LATE_MS = 45_000
+HIDDEN_MS = 360_000
+"""What really happened may be hidden so long: by a frozen aircraft, a disconnection, dropped snapshots."""
 
 
 class Fact(NamedTuple):
@@ -63,6 +65,13 @@ class Referee:
         self._has_begun = False
         self._premature: set[Fact] = set()
         """Announced while it was not true."""
+        self._really: dict[tuple[str, int], list[int]] = {}
+        """When members really took off and landed."""
+
+    def reveal(self, cid: int, truth: dict[str, int]) -> None:
+        """Tell what a member's flight really did: an announcement of it is not false, even if nobody had to know."""
+        for kind, at_ms in truth.items():
+            self._really.setdefault((kind, cid), []).append(at_ms)
 
     def watch(self, delivery: Delivery, events: list[NewEvent], cids: dict[int, int]) -> None:
         """Take note of a snapshot and of what detection made of it. ``cids``: members by flight number."""
@@ -82,8 +91,9 @@ class Referee:
 
     def _hear(self, told: Fact, seen: Seen | None) -> None:
         self.announced.append(told)
-        if seen is not None and told.kind in ("departed", "arrived"):
-            self._premature |= {told} if seen.is_airborne is (told.kind == "arrived") else set()
+        is_wrong = {"departed": False, "arrived": True}.get(told.kind)
+        if seen is not None and is_wrong is not None and seen.shows_airborne is is_wrong:
+            self._premature.add(told)
 
     def _see(self, key: tuple[int, str], seen: Seen, at_ms: int) -> None:
         known = self._flights.get(key)
@@ -125,6 +135,11 @@ class Referee:
         detected = sum(fact.kind == kind for fact in self.announced)
         return Score(kind, true, detected, len(missed), len(false), late)
 
+    def _is_true(self, told: Fact) -> bool:
+        if told in self._premature:
+            return False
+        return _near(self._really.get((told.kind, told.key[0]), []), told.at_ms) is not None
+
     def _match(self, kind: str) -> tuple[list[Fact], list[Fact], int]:
         open_facts = [fact for fact in self.facts if fact.kind == kind]
         by_key: dict[tuple[int, str], list[Fact]] = {}
@@ -135,11 +150,15 @@ class Referee:
             facts = by_key.get(told.key, [])
             match = next((fact for fact in facts if abs(told.at_ms - fact.at_ms) <= TOLERANCE_MS), None)
             if match is None or told in self._premature:
-                false.append(told)
+                false += [] if self._is_true(told) else [told]
                 continue
             facts.remove(match)
             late += told.at_ms - match.at_ms > LATE_MS
         return [fact for facts in by_key.values() for fact in facts], false, late
+
+
+def _near(times: list[int], at_ms: int) -> int | None:
+    return next((time for time in times if abs(time - at_ms) <= HIDDEN_MS), None)
 
 
 def troubles_of(facts: list[Fact], troubles: dict[tuple[int, str], str]) -> Counter[str]:

@@ -16,8 +16,8 @@ class Listener:
     """Handlers for everything, and what they were given."""
 
     def __init__(self, url: str, channels: Sequence[str] = ("flight.departed",), **settings: Any) -> None:
-        settings.setdefault("reconnect_interval", 0.01)
-        self.client = SWIMClient(KEY, url, **settings)
+        settings = {"api_key": KEY, "reconnect_interval": 0.01, **settings}
+        self.client = SWIMClient(url=url, **settings)
         self.events: list[Any] = []
         """Every event but heartbeats."""
         self.connections: list[Any] = []

@@ -12,6 +12,7 @@ import msgspec
 from support.adl_tables import AdlTables
 from support.feed import AIRFIELDS, document, pilot
 from swim_server.brokers.broker import Publish, Published
+from swim_server.config import AdlDatabaseConfig
 from swim_server.detection.feed import FeedPilot, Snapshot
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
@@ -225,7 +226,7 @@ class AdlRig:
     def source(self, **settings: Any) -> Numbered:
         chosen: dict[str, Any] = {
             "database": "main",
-            "names": self.tables.config(),
+            "names": self.tables.config(flights=AdlDatabaseConfig()),
             "interval_seconds": 0.01,
             "state_folder": self._state_folder,
             "random": lambda: 0.5,

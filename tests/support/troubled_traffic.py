@@ -33,9 +33,8 @@ class Seen(NamedTuple):
 
     pilot: FeedPilot | None
     prefile: FeedPrefile | None
-    is_airborne: bool
     shows_airborne: bool | None
-    """The same as far as an attentive observer can tell; None within feet of the ground, and while it rolls out."""
+    """As far as an attentive observer can tell; None within feet of the ground, and while it rolls out."""
     leap: int
     """Another number than the report before had: the aircraft was set to another place in between."""
 
@@ -70,7 +69,7 @@ class TroubledFlight:
         """Give what a snapshot taken at this moment lists."""
         prefile = self._flight.prefile(at_ms)
         if prefile is not None:
-            return Seen(None, msgspec.structs.replace(prefile, cid=self._cid), False, False, 0)
+            return Seen(None, msgspec.structs.replace(prefile, cid=self._cid), False, 0)
         if self.trouble == "disconnected" and self._from_ms <= at_ms < self._until_ms:
             return None
         shown_ms, lives_ms = at_ms, at_ms
@@ -85,7 +84,26 @@ class TroubledFlight:
         lived_ms = _reported(pilot)
         shows_airborne = self._shows_airborne(pilot, lived_ms)
         dressed = self._dress(pilot, at_ms, reported_ms)
-        return Seen(dressed, None, self._is_airborne(lived_ms), shows_airborne, self._leap(at_ms))
+        return Seen(dressed, None, shows_airborne, self._leap(at_ms))
+
+    def truth(self) -> dict[str, int]:
+        """Tell when it really left the ground and came to it; what it was set past never happened."""
+        times = {"departed": self._flight.off_ms, "arrived": self._flight.on_ms}
+        if self._flight.is_withdrawn:
+            return {}
+        if self.trouble != "set ahead":
+            return times
+        skipped = range(self._from_ms, self._from_ms + self._ahead_ms)
+        return {
+            kind: at_ms if at_ms < self._from_ms else at_ms - self._ahead_ms
+            for kind, at_ms in times.items()
+            if at_ms not in skipped
+        }
+
+    @property
+    def cid(self) -> int:
+        """The member."""
+        return self._cid
 
     def _window(self, random: Random) -> tuple[int, int]:
         """Choose when the trouble begins and ends: mostly where it hurts, around take-off and landing."""

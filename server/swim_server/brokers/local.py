@@ -49,6 +49,8 @@ class Counters(msgspec.Struct):
     """Commits that could not be made, and deliveries that raised."""
     events_pruned: int = 0
     last_commit_seconds: float = 0.0
+    last_error: str | None = None
+    """Why history can't be used just now; None once it has gone well again."""
 
 
 class LocalBroker:
@@ -150,8 +152,6 @@ class LocalBroker:
         """Tell whether an event after ``after`` may be gone: exact to the event for what retention removed."""
         if after > self._newest:
             await self._look_now()
-        if after > self._newest:
-            await self._catch_up()
         return after > self._newest or await self._readers.read(lambda reader: reader.has_gap(after, types))
 
     async def span(self) -> HistorySpan:
@@ -170,7 +170,6 @@ class LocalBroker:
         self._pending.close()
         if self._committer_task is not None:
             await self._committer_task
-        self._let_go_on()
         if self._timer is not None:
             self._timer.cancel()
         if self._checkpoint_waiter is not None:
@@ -202,11 +201,14 @@ class LocalBroker:
         try:
             appended = await self._write(lambda: self._history.append([call.events for call in calls]))
         except BrokerUnavailable as error:
-            _log.error("events can't be stored", reason=error.reason)
+            self._tell_trouble("events can't be stored", error)
             return self._refuse(calls, error)
         except Exception as error:  # noqa: BLE001 - whatever it was, those who wait must hear of it
             _log.exception("storing events failed")
             return self._refuse(calls, BrokerUnavailable(f"an internal error, see the log: {error!r}"))
+        if self.counters.last_error is not None:
+            self.counters.last_error = None
+            _log.info("events can be stored again")
         self.counters.commits += 1
         self.counters.last_commit_seconds = time.perf_counter() - started
         self._hand_on(appended.events)
@@ -223,6 +225,12 @@ class LocalBroker:
         for call in calls:
             call.answer(type(error)(error.reason))
         return 0
+
+    def _tell_trouble(self, what: str, error: BrokerUnavailable) -> None:
+        """Log trouble once, not at every attempt while it lasts."""
+        if error.reason != self.counters.last_error:
+            self.counters.last_error = error.reason
+            _log.error(what, reason=error.reason)
 
     def _hand_on(self, events: Sequence[Event]) -> None:
         if not events:
@@ -254,23 +262,7 @@ class LocalBroker:
         self._is_tick_due = True
         self._pending.wake.set()
 
-    async def _catch_up(self) -> None:
-        """Take in what other processes have stored up to now."""
-        if self._committer_task is None or self._committer_task.done():
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._look_waiters.append(waiter)
-        self._tick()
-        await waiter
-
-    def _let_go_on(self) -> None:
-        waiters, self._look_waiters = self._look_waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
     async def _look_after(self) -> None:
-        """Watch over the file, take in what other processes have stored, and let go of what retention does not keep."""
         self._is_tick_due = False
         looked_waiters, self._looked_waiters = self._looked_waiters, []
         is_suspect, self._readers.is_suspect = self._readers.is_suspect, False
@@ -279,7 +271,7 @@ class LocalBroker:
             self._hand_on(await self._write(self._history.take_foreign))
             self._newest = max(self._newest, self._history.newest_shown)
         except BrokerUnavailable as error:
-            _log.warning("history can't be looked after just now", reason=error.reason)
+            self._tell_trouble("history can't be looked after", error)
         except Exception:  # noqa: BLE001 - the next tick tries again
             self.counters.failures += 1
             _log.exception("looking after history failed")
@@ -290,8 +282,6 @@ class LocalBroker:
         while self._is_behind and not self._pending and not self._pending.is_closed:
             await self._prune()
         self._start_checkpoint()
-        if self._timer is not None:
-            self._timer.cancel()
         self._set_timer()
 
     async def _prune(self, at_least: int = 0) -> None:
@@ -299,7 +289,7 @@ class LocalBroker:
         try:
             self._is_behind = await self._write(lambda: self._history.prune(at_least=at_least))
         except BrokerUnavailable as error:
-            _log.warning("history can't be pruned just now", reason=error.reason)
+            self._tell_trouble("history can't be pruned", error)
         except Exception:  # noqa: BLE001 - the next tick tries again
             self.counters.failures += 1
             _log.exception("pruning history failed")

@@ -237,7 +237,6 @@ class FlightPositionNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tr
     groundspeed_kts: SqlName = "groundspeed_kts"
     vertical_rate_fpm: SqlName = "vertical_rate_fpm"
     heading_deg: SqlName = "heading_deg"
-    position_updated_utc: SqlName = "position_updated_utc"
 
 
 class FlightTimesNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

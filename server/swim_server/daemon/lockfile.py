@@ -95,7 +95,7 @@ class Lockfile:
         for _ in range(ACQUIRE_TRIES):
             try:
                 return msgspec.convert(tomllib.loads(self.path.read_text("utf-8")), LockInfo)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return None
             except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError):
                 time.sleep(ACQUIRE_PAUSE_SECONDS)  # being written at this moment, or left over from a full disk
@@ -105,7 +105,7 @@ class Lockfile:
         """Tell whether a living process holds the lock."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

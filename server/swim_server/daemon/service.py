@@ -81,6 +81,8 @@ class Service:
         """The configured address of the listening sockets."""
         self.hurry = asyncio.Event()
         """Set when clients needn't be given time to leave one after the other."""
+        self._has_home = inheritance is None
+        """The lockfile and the control socket are this process's, not those of one before or behind it."""
         self._successor: Channel | None = None
         self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
         self._follow_task: asyncio.Task[None] | None = None
@@ -209,6 +211,7 @@ class Service:
         )
         self.lockfile.write(self.info)
         if self.inheritance is not None:
+            self._has_home = True
             self.inheritance.say_serving(self.info)
             self._follow_task = self.tasks.start(self.inheritance.follow(self.admission, left))
         self.log.info(
@@ -324,15 +327,16 @@ class Service:
             for endpoint in list(self.gateway.endpoints):
                 endpoint.abort()
             await self.stop_sources()
-            if self._successor is None:
+            if self._has_home:
                 self.listeners.remove_socket(self.home.control_socket)
         await self.tasks.close()
         await self.broker.close()
         await self.authenticator.close()
         if self._successor is not None:
             await self._successor.close()
-        self.lockfile.release(keep_lock=self._successor is not None)
-        self.log.info("stopped")
+        self.lockfile.release(keep_lock=not self._has_home)
+        if self.info.url is not None:
+            self.log.info("stopped")
 
     # What others ask of it.
 
@@ -353,6 +357,7 @@ class Service:
         task, self._handover_task = self._handover_task, None
         try:
             info, self._successor = task.result()
+            self._has_home = False
         except HandoverFailed as failed:
             self.log.error("restart failed; this process goes on", reason=failed.reason, output=failed.output)
             raise
@@ -369,6 +374,7 @@ class Service:
             await asyncio.wait([task])
             if not task.cancelled() and task.exception() is None:  # it had just taken over
                 self._successor = task.result()[1]
+                self._has_home = False
 
     def request_restart(self) -> None:
         """Restart, for those who can only signal; how it went stands in the log."""

@@ -283,8 +283,8 @@ class _Comparison:
 
 def _plan_now(before: AdlFlight, plan: Plan) -> tuple[Plan, int]:
     """A plan that is missing from one reading is kept; missing from two in a row, it was withdrawn."""
-    if plan == before.plan:
-        return before.plan, 0
+    if plan is before.plan or plan == before.plan:
+        return plan, 0
     if plan != NO_PLAN or before.plan_absences:
         return plan, 0
     return before.plan, 1

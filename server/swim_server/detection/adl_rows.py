@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 MAX_CODE = 16
 MAX_TEXT = 1_000
 MAX_UID = 2**53 - 1
+MAX_INTEGER = 2**63
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -32,7 +33,7 @@ class Fix(msgspec.Struct, frozen=True, gc=False):
     vertical_rate_fpm: int | None = None
 
 
-class FlightRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class FlightRow(msgspec.Struct, frozen=True, gc=False):
     """One flight of now: the joined rows of the four tables."""
 
     uid: int
@@ -43,7 +44,6 @@ class FlightRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     artcc: str | None = None
     plan: Plan = NO_PLAN
     fix: Fix | None = None
-    fix_ms: int | None = None
     off_ms: int | None = None
     in_ms: int | None = None
 
@@ -64,68 +64,116 @@ class ProgramRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_ms: int | None = None
 
 
-def read_flight(row: Mapping[str, Any]) -> FlightRow | None:
-    """Read a row; None when it has no number or no callsign, by which nobody could tell which flight it is."""
-    uid, callsign = read_integer(row.get("flight_uid")), read_text(row.get("callsign"), MAX_CODE)
-    if uid is None or not 0 <= uid <= MAX_UID or callsign is None:
+FLIGHT_FIELDS = (
+    *("flight_uid", "callsign", "is_active", "first_seen_utc", "last_seen_utc", "current_artcc"),
+    *("fp_dept_icao", "fp_dest_icao", "aircraft_equip", "fp_route"),
+    *("lat", "lon", "altitude_ft", "groundspeed_kts", "vertical_rate_fpm", "heading_deg"),
+    *("off_utc", "in_utc"),
+)
+"""The order in which the values of a flight's row are given."""
+PROGRAM_FIELDS = (
+    *("program_id", "program_type", "ctl_element", "start_utc", "end_utc", "status"),
+    *("impacting_condition", "cause_text", "created_at", "updated_at"),
+)
+"""The order in which the values of an initiative's row are given."""
+MAX_REMEMBERED = 100_000
+
+Values = Sequence[Any]
+
+
+class FlightReader:
+    """Reads rows of flights. Most of a row is as it was a moment ago: what was read of it then is kept."""
+
+    def __init__(self) -> None:
+        self._plans: dict[int, tuple[Values, Plan]] = {}
+        self._moments: dict[str, int | None] = {}
+
+    def read(self, values: Values) -> FlightRow | None:
+        """Read a row; None when it has no number or no callsign, by which nobody could tell which flight it is."""
+        (uid, callsign, is_active, first_seen, last_seen, artcc), off, came_in = values[:6], values[16], values[17]
+        uid, callsign = read_integer(uid), read_text(callsign, MAX_CODE)
+        if uid is None or not 0 <= uid <= MAX_UID or callsign is None:
+            return None
+        return FlightRow(
+            uid,
+            callsign,
+            read_flag(is_active),
+            self._moment(first_seen),
+            self._moment(last_seen),
+            read_code(artcc),
+            self._plan(uid, values[6:10]),
+            read_fix(*values[10:16]),
+            self._moment(off),
+            self._moment(came_in),
+        )
+
+    def _plan(self, uid: int, values: Values) -> Plan:
+        known = self._plans.get(uid)
+        if known is not None and known[0] == values:
+            return known[1]
+        departure, destination, equipment, route = values
+        plan = Plan(
+            read_code(departure),
+            read_code(destination),
+            read_text(equipment, MAX_EQUIPMENT),
+            read_text(route, MAX_ROUTE),
+        )
+        if len(self._plans) >= MAX_REMEMBERED:
+            self._plans.clear()
+        self._plans[uid] = values, plan
+        return plan
+
+    def _moment(self, value: Any) -> int | None:
+        if not isinstance(value, str):
+            return None if value is None else read_moment(value)
+        if value not in self._moments:
+            if len(self._moments) >= MAX_REMEMBERED:
+                self._moments.clear()
+            self._moments[value] = read_moment(value)
+        return self._moments[value]
+
+
+def read_fix(latitude: Any, longitude: Any, altitude: Any, speed: Any, climb: Any, heading: Any) -> Fix | None:
+    """Read a position; None when there is none."""
+    latitude, longitude = read_number(latitude), read_number(longitude)
+    if latitude is None or longitude is None or not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
         return None
-    return FlightRow(
-        uid=uid,
-        callsign=callsign,
-        is_active=read_flag(row.get("is_active")),
-        first_seen_ms=read_moment(row.get("first_seen_utc")),
-        last_seen_ms=read_moment(row.get("last_seen_utc")),
-        artcc=read_code(row.get("current_artcc")),
-        plan=Plan(
-            read_code(row.get("fp_dept_icao")),
-            read_code(row.get("fp_dest_icao")),
-            read_text(row.get("aircraft_equip"), MAX_EQUIPMENT),
-            read_text(row.get("fp_route"), MAX_ROUTE),
-        ),
-        fix=_read_fix(row),
-        fix_ms=read_moment(row.get("position_updated_utc")),
-        off_ms=read_moment(row.get("off_utc")),
-        in_ms=read_moment(row.get("in_utc")),
+    direction = read_integer(heading)
+    return Fix(
+        latitude,
+        longitude,
+        read_integer(altitude),
+        read_integer(speed),
+        None if direction is None else direction % 360,
+        read_integer(climb),
     )
 
 
-def read_program(row: Mapping[str, Any]) -> ProgramRow | None:
+def read_program(values: Values) -> ProgramRow | None:
     """Read a row; None when it has no number."""
-    number = read_integer(row.get("program_id"))
-    program_id = number if number is not None else read_text(row.get("program_id"), MAX_CODE)
+    number, program_type, element, start, end, status, condition, cause, created, updated = values
+    whole = read_integer(number)
+    program_id = whole if whole is not None else read_text(number, MAX_CODE)
     if program_id is None:
         return None
     return ProgramRow(
         program_id=program_id,
-        status=read_code(row.get("status")) or "",
-        program_type=read_text(row.get("program_type"), MAX_CODE),
-        element=read_code(row.get("ctl_element")),
-        start_ms=read_moment(row.get("start_utc")),
-        end_ms=read_moment(row.get("end_utc")),
-        condition=read_text(row.get("impacting_condition"), MAX_TEXT),
-        cause=read_text(row.get("cause_text"), MAX_TEXT),
-        created_ms=read_moment(row.get("created_at")),
-        updated_ms=read_moment(row.get("updated_at")),
-    )
-
-
-def _read_fix(row: Mapping[str, Any]) -> Fix | None:
-    latitude, longitude = read_number(row.get("lat")), read_number(row.get("lon"))
-    if latitude is None or longitude is None or not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        return None
-    heading = read_integer(row.get("heading_deg"))
-    return Fix(
-        latitude,
-        longitude,
-        read_integer(row.get("altitude_ft")),
-        read_integer(row.get("groundspeed_kts")),
-        None if heading is None else heading % 360,
-        read_integer(row.get("vertical_rate_fpm")),
+        status=read_code(status) or "",
+        program_type=read_text(program_type, MAX_CODE),
+        element=read_code(element),
+        start_ms=read_moment(start),
+        end_ms=read_moment(end),
+        condition=read_text(condition, MAX_TEXT),
+        cause=read_text(cause, MAX_TEXT),
+        created_ms=read_moment(created),
+        updated_ms=read_moment(updated),
     )
 
 
 def read_number(value: Any) -> float | None:
     """Read a number, DECIMAL too; None for anything else."""
+    if type(value) is float:
+        return value if abs(value) < 1e18 else None
     if isinstance(value, bool) or value is None:
         return None
     try:
@@ -138,19 +186,26 @@ def read_number(value: Any) -> float | None:
 def read_integer(value: Any) -> int | None:
     """Read a whole number, rounding a fraction; None for anything else."""
     if type(value) is int:
-        return value if abs(value) < 2**63 else None
+        return value if -MAX_INTEGER < value < MAX_INTEGER else None
+    if value is None:
+        return None
     number = read_number(value)
     return None if number is None else round(number)
 
 
 def read_flag(value: Any) -> bool:
     """Read a BIT, as drivers give it."""
+    if type(value) is int:
+        return value == 1
     return value is not None and str(value).strip().lower() in {"1", "true", "t"}
 
 
 def read_text(value: Any, limit: int) -> str | None:
     """Read a text without the blanks that CHAR columns are padded with; None when nothing remains."""
-    return (str(value).strip("\0 \t\r\n")[:limit] or None) if value is not None else None
+    if value is None:
+        return None
+    text = value if type(value) is str else str(value)
+    return text.strip("\0 \t\r\n")[:limit] or None
 
 
 def read_code(value: Any) -> str | None:

@@ -74,7 +74,8 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
         return _first_judgement_off_field(before, now, plan)
     height = altitude - field.elevation_ft
     is_low = -300 <= height <= (60 if is_rotorcraft(plan.aircraft) else 150)
-    if _climbs_or_sinks(before, now, 100, SLOW_KTS):
+    hovers = is_rotorcraft(plan.aircraft) and height > 60 and not _is_level_or_unknown(before, now)
+    if hovers or _climbs_or_sinks(before, now, 100, SLOW_KTS):
         return Judgement(Footing.AIRBORNE, None)
     if abs(height) <= 40 or (is_low and speed <= SLOW_KTS) or _stands_still(before, now):
         return Judgement(Footing.GROUND, altitude)
@@ -216,6 +217,11 @@ def _climbs_or_sinks(before: Report | None, now: Report, by_ft: int = 30, above_
     change = climb_ft(before, now)
     is_fast = _was(before, above_kts, above=True) and _was(now, above_kts, above=True)
     return change is not None and abs(change) > by_ft and is_fast
+
+
+def _is_level_or_unknown(before: Report | None, now: Report) -> bool:
+    change = climb_ft(before, now)
+    return change is None or abs(change) <= 30
 
 
 def _stands_still(before: Report | None, now: Report) -> bool:

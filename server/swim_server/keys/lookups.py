@@ -40,9 +40,7 @@ class Lookups:
             waiter.add_done_callback(_look_at)
             self._waiting[digest] = api_key
             if len(self._readers) < self.reader_limit:
-                reader = loop.create_task(self._read(), name="key lookups")
-                self._readers.add(reader)
-                reader.add_done_callback(self._readers.discard)
+                self._readers.add(loop.create_task(self._read(), name="key lookups"))
         return waiter
 
     async def close(self) -> None:
@@ -51,6 +49,7 @@ class Lookups:
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
+        self._readers.clear()
         self._waiting.clear()
         for digest in list(self._waiters):
             self._fail(digest, StoreUnavailable("the service is stopping"))
@@ -61,14 +60,21 @@ class Lookups:
             batch = {digest: self._waiting[digest] for digest in list(self._waiting)[: self.batch_limit]}
             for digest in batch:
                 del self._waiting[digest]
-            try:
-                found = await self._find_many(list(batch.values()))
-            except Exception as error:  # noqa: BLE001 - handed to those who wait
-                for digest in batch:
-                    self._fail(digest, error)
-            else:
-                for digest, api_key in batch.items():
-                    self._waiters.pop(digest).set_result(found.get(api_key))
+            await self._read_batch(batch)
+        # Here and not in a callback, which would come later: a key that arrives in between must get a new reader.
+        reader = asyncio.current_task()
+        assert reader is not None, "a reader is a task"
+        self._readers.discard(reader)
+
+    async def _read_batch(self, batch: Mapping[Digest, str]) -> None:
+        try:
+            found = await self._find_many(list(batch.values()))
+        except Exception as error:  # noqa: BLE001 - handed to those who wait
+            for digest in batch:
+                self._fail(digest, error)
+        else:
+            for digest, api_key in batch.items():
+                self._waiters.pop(digest).set_result(found.get(api_key))
 
     def _fail(self, digest: Digest, error: Exception) -> None:
         self._waiters.pop(digest).set_exception(error)

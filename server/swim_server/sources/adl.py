@@ -75,6 +75,10 @@ class AdlSource:
                 _Watch(room, AdlDatabase(config, place), StateFile(state_path, _state_type(room)), seconds, shared)
             )
 
+    def looks(self) -> dict[str, int]:
+        """How many times each of its inputs was looked at, well or not, since the process began."""
+        return {watch.title: watch.looks for watch in self._watches}
+
     async def run(self, publish: Publish) -> None:
         """Look until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -117,6 +121,8 @@ class _Watch:
         limit_seconds: float,
         shared: _Shared,
     ) -> None:
+        self.title = room.title
+        self.looks = 0
         self._room = room
         self._database = database
         self._state_file = state_file
@@ -134,7 +140,9 @@ class _Watch:
             if self._memory is None:
                 self._memory = await door.pass_through(self._load)
             while True:
-                await self._shared.sleep(await self._turn(publish, door))
+                pause = await self._turn(publish, door)
+                self.looks += 1
+                await self._shared.sleep(pause)
 
     def _load(self) -> Any:
         saved = self._state_file.load()

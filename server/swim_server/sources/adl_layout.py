@@ -40,6 +40,7 @@ from swim_server.config import (
     FlightTimesNames,
     ProgramNames,
 )
+from swim_server.detection.adl_rows import FLIGHT_FIELDS, PROGRAM_FIELDS
 
 CHUNK = 500
 """Numbers in one statement; SQL Server takes 2,100 parameters."""
@@ -83,9 +84,13 @@ class AdlTable:
         assert name is not None, f"{self.title}.{field} is missing"
         return self.clause.c[name]
 
-    def selected(self) -> list[ColumnElement[Any]]:
-        """Every column under the documentation's name; null for one that is missing."""
-        return [(self.column(field) if self.has(field) else null()).label(field) for field in self._columns]
+    def selected(self, field: str) -> ColumnElement[Any]:
+        """A column under the documentation's name; null where it is missing."""
+        return (self.column(field) if self.has(field) else null()).label(field)
+
+    def owns(self, field: str) -> bool:
+        """Tell whether the documentation has this column in this table."""
+        return field in self._columns
 
 
 class FlightLayout(msgspec.Struct, frozen=True):
@@ -132,13 +137,14 @@ class FlightLayout(msgspec.Struct, frozen=True):
         return self.times.has("flight_uid", field)
 
     def _joined(self) -> Select[Any]:
+        """All of ``FLIGHT_FIELDS``, in that order."""
         source: Any = self.core.clause
-        columns = self.core.selected()
+        present = [self.core]
         for part in (self.plan, self.position, self.times):
             if part.has("flight_uid"):
                 source = source.outerjoin(part.clause, part.column("flight_uid") == self.core.column("flight_uid"))
-                columns += [each for each in part.selected() if each.name != "flight_uid"]
-        return select(*columns).select_from(source)
+                present.append(part)
+        return select(*(_selected(field, present) for field in FLIGHT_FIELDS)).select_from(source)
 
 
 class ProgramLayout(msgspec.Struct, frozen=True):
@@ -159,12 +165,16 @@ class ProgramLayout(msgspec.Struct, frozen=True):
         """Every initiative that is ACTIVE."""
         status = func.upper(func.rtrim(self.programs.column("status")))
         is_active = status == bindparam("status", "ACTIVE", type_=Unicode(16))
-        return select(*self.programs.selected()).where(is_active)
+        return self._all().where(is_active)
 
     def numbered(self) -> Select[Any]:
         """The initiatives ``:ids``."""
         ids: BindParameter[Any] = bindparam("ids", expanding=True)
-        return select(*self.programs.selected()).where(self.programs.column("program_id").in_(ids))
+        return self._all().where(self.programs.column("program_id").in_(ids))
+
+    def _all(self) -> Select[Any]:
+        """All of ``PROGRAM_FIELDS``, in that order."""
+        return select(*(self.programs.selected(field) for field in PROGRAM_FIELDS))
 
 
 def probe_flights(connection: Connection, names: AdlConfig, is_missing: IsMissing) -> FlightLayout:
@@ -207,6 +217,11 @@ def clause_of(written: str, dialect: str, columns: Sequence[str]) -> TableClause
 def moment_parameter(moment_ms: int) -> datetime:
     """A moment as it is compared with columns: UTC, without a zone."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment_ms)).replace(tzinfo=None)
+
+
+def _selected(field: str, parts: Sequence[AdlTable]) -> ColumnElement[Any]:
+    """A column of the first table that has it."""
+    return next((part.selected(field) for part in parts if part.owns(field)), null().label(field))
 
 
 def _fields(names: Names) -> list[str]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select
 from swim_server.config import AdlConfig
 from swim_server.detection.adl_flights import AdlReading, AdlStage, compare_flights
 from swim_server.detection.adl_programs import ProgramBook, compare_programs
-from swim_server.detection.adl_rows import FlightRow, ProgramRow, read_flight, read_program
+from swim_server.detection.adl_rows import FlightReader, FlightRow, ProgramRow, Values, read_program
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.adl_layout import (
     CHUNK,
@@ -76,6 +76,7 @@ class FlightRoom:
 
     def __init__(self, names: AdlConfig) -> None:
         self._names = names
+        self._reader = FlightReader()
 
     def fresh(self, scope: str) -> AdlStage:
         """Nothing is remembered."""
@@ -104,8 +105,8 @@ class FlightRoom:
         events, after = compare_flights(memory, reading)
         return Outcome(events, after, count, reading.writer_ms())
 
-    @staticmethod
     def _take(
+        self,
         rows: dict[int, FlightRow],
         connection: Connection,
         statement: Select[Any],
@@ -114,7 +115,7 @@ class FlightRoom:
         count = 0
         for row in fetch(connection, statement, parameters):
             count += 1
-            flight = read_flight(row)
+            flight = self._reader.read(row)
             if flight is not None:
                 rows[flight.uid] = flight
         return count
@@ -170,17 +171,15 @@ class ProgramRoom:
 
 def fetch(
     connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None
-) -> Iterator[Mapping[str, Any]]:
+) -> Iterator[Values]:
     """Read the rows of a statement, some at a time. Raises TooManyRows."""
     count = 0
     with connection.execute(statement, dict(parameters or {})) as result:
-        keys = list(result.keys())
         while page := result.fetchmany(FETCHED_AT_ONCE):
             count += len(page)
             if count > MAX_ROWS:
                 raise TooManyRows
-            for row in page:
-                yield dict(zip(keys, row, strict=True))
+            yield from map(tuple, page)
 
 
 def chunks(numbers: Sequence[Number]) -> Iterator[list[Number]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from swim_server.protocol.filters import excluded_kinds
-from swim_server.streaming.section import Section
+from swim_server.streaming.section import FEW_GROUPS, Section
 
 if TYPE_CHECKING:
     from swim_server.protocol.channels import Catalogue
@@ -25,8 +25,16 @@ class Index:
     but every group whose filters an event passes is a candidate.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        max_joint_sections: int = MAX_JOINT_SECTIONS,
+        few_groups: int = FEW_GROUPS,
+    ) -> None:
         self._catalogue = catalogue
+        self._max_joint_sections = max_joint_sections
+        self._few_groups = few_groups
         self._sections: dict[frozenset[str], Section] = {}
         self._by_type: dict[str, dict[Section, None]] = {}
         self._placed: dict[Group, tuple[Section, ...]] = {}
@@ -57,14 +65,14 @@ class Index:
         return found
 
     def _divide(self, joint: frozenset[str]) -> list[frozenset[str]]:
-        if joint in self._sections or len(self._sections) < MAX_JOINT_SECTIONS:
+        if joint in self._sections or len(self._sections) < self._max_joint_sections:
             return [joint]
         return [frozenset({event_type}) for event_type in joint]
 
     def _section(self, types: frozenset[str]) -> Section:
         section = self._sections.get(types)
         if section is None:
-            section = self._sections[types] = Section(types)
+            section = self._sections[types] = Section(types, few_groups=self._few_groups)
             for event_type in types:
                 self._by_type.setdefault(event_type, {})[section] = None
         return section

@@ -30,8 +30,9 @@ class Section:
     Groups whose filters name nothing that they could be looked up by are candidates for every event.
     """
 
-    def __init__(self, types: frozenset[str]) -> None:
+    def __init__(self, types: frozenset[str], *, few_groups: int = FEW_GROUPS) -> None:
         self.types = types
+        self._few_groups = few_groups
         excluded = excluded_kinds(next(iter(types)))
         self._kinds = tuple(kind for kind in _KINDS if kind not in excluded)
         self._postings = {kind: Postings() for kind in self._kinds}
@@ -80,7 +81,7 @@ class Section:
     def collect(self, event: Searchable, into: dict[Group, None]) -> None:
         """Add every group that the event may pass."""
         into.update(self._open)
-        if len(self._placed) <= FEW_GROUPS:
+        if len(self._placed) <= self._few_groups:
             into.update(dict.fromkeys(self._placed))
             return
         for kind, postings in self._postings.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from support.brokers import KEEP_POSITIONS_MS, Listener, LocalRig, ids, numbered, numbers, read_all
 from swim_server.brokers import history_file
 from swim_server.brokers.broker import BrokerUnavailable
@@ -342,13 +343,16 @@ async def test_a_full_disk_refuses_and_space_lets_events_in_again(rig: LocalRig,
     wire.pragma(f"max_page_count = {wire.pragma('page_count')}")
     with pytest.raises(BrokerUnavailable, match="no space left"):
         await broker.publish(numbered(10, 1000))
-    with pytest.raises(BrokerUnavailable, match="free some"):
+    with pytest.raises(BrokerUnavailable, match="free some"), capture_logs() as logs:
         await broker.publish(numbered(10, 1000))
+    assert logs == [], "told once"
+    assert "no space left" in str(broker.counters.last_error)
     assert numbers(await read_all(broker)) == list(range(10)) == listener.numbers
     wire.pragma("max_page_count = 100000")
     await broker.publish(numbered(10, 1000))
     assert numbers(await read_all(broker)) == list(range(1010)) == listener.numbers
     assert broker.counters.failures == 2
+    assert broker.counters.last_error is None
     assert broker.counters.events_published == 1010
 
 

@@ -56,6 +56,8 @@ def test_global_options_may_stand_after_the_command(words: list[str], hoisted: l
          "error: already running in /x: its pid is not known yet; "
          "stop it with swimctl stop, or set another SWIM_HOME\n"),
         (PermissionError(13, "Permission denied", "/x/y"), 1, "error: Permission denied: /x/y\n"),
+        (SyntaxError("invalid syntax", ("/x/y.py", 3, 1, "def (")), 1,
+         "error: the code on disk is broken: /x/y.py, line 3: invalid syntax\n"),
         (KeyboardInterrupt(), 130, ""),
         (typer.Abort(), 130, ""),
         (ZeroDivisionError("division by zero"), 1,

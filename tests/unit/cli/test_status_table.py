@@ -77,6 +77,11 @@ def test_status_of_a_daemon_without_sources_says_how_events_get_in() -> None:
     assert "no sources: events come from swimctl publish only" in screen(status({**DOCUMENT, "sources": []}, NOW))
 
 
+def test_status_tells_that_history_is_in_trouble() -> None:
+    shown = screen(status({"history": {"problem": "the disk is full"}}, NOW))
+    assert "history     can't be used just now: the disk is full" in shown
+
+
 def test_status_of_a_sparse_document_is_shown_all_the_same() -> None:
     assert "daemon" in screen(status({"history": {"oldest_id": "odd"}}, NOW))
     assert "empty" in screen(status({}, NOW))

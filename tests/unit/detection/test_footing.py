@@ -363,6 +363,12 @@ ARRIVALS = [
         aircraft="B06",
     ),
     Scenario(
+        "a helicopter first seen as it comes down slowly",
+        [Seen(0, 0.3, 230, 21), Seen(15, 0.2, 180, 12), Seen(30, 0.2, 65, 0), Seen(45, 0.2, 2, 0)],
+        [("arrived", 45)],
+        aircraft="EC45",
+    ),
+    Scenario(
         "a field whose elevation on record is 1,600 ft too low",
         [
             Seen(0, 4, 3000, 140, "LRBV"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from typing import Any
 
@@ -10,6 +9,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from support import any_filters
+from support.naive_matcher import (
+    CATALOGUE,
+    compare_in_a_random_crowd,
+    compare_with_naive_matcher,
+    event_of,
+    found_by_index,
+    found_naively,
+    index_of,
+)
 from swim_server.protocol.channels import Catalogue, matches
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event
@@ -20,68 +28,26 @@ from swim_server.streaming.match import Match
 from swim_server.streaming.section import FEW_GROUPS
 from swim_server.streaming.subscription import Subscription
 
-EXAMPLES = int(os.environ.get("SWIM_INDEX_EXAMPLES", "150"))
-"""Many more in ``tests/load/index.py``."""
-CATALOGUE = Catalogue()
-
-
-def event_of(event_type: str, data: dict[str, Any]) -> Event:
-    return Event(EventId(1, 0), event_type, b'{"type":"x","data":{}}', data)
-
-
-def found_by_index(index: Index, event: Event) -> dict[Group, Any]:
-    match = Match(event, index)
-    found = ((group, match.sift(group.subscription.filters)) for group in match)
-    return {group: framed.event.data for group, framed in found if framed is not None}
-
-
-def found_naively(groups: list[Group], event: Event) -> dict[Group, Any]:
-    found = {}
-    for group in groups:
-        subscription = group.subscription
-        if not any(matches(channel, event.type) for channel in subscription.channels):
-            continue
-        if event.type == "flight.positions":
-            rest = subscription.filters.cut(event.data) if subscription.filters != EMPTY else event.data
-            if rest is not None:
-                found[group] = rest
-        elif subscription.filters.passes(event.type, event.data):
-            found[group] = event.data
-    return found
-
-
-def index_of(groups: list[Group]) -> Index:
-    index = Index(CATALOGUE)
-    for group in groups:
-        index.add(group)
-    return index
-
 
 def one(channel: str = "flight.*", **kinds: Any) -> Group:
     return Group(Subscription(frozenset({channel}), Filters(**kinds)))
 
 
 @given(
-    st.lists(any_filters.subscriptions, min_size=1, max_size=30),
-    st.lists(any_filters.events(), min_size=1, max_size=6),
-    st.sets(st.integers(0, 29)),
+    st.lists(any_filters.subscriptions, min_size=1, max_size=12),
+    st.lists(any_filters.events(), min_size=1, max_size=3),
 )
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_index_finds_what_a_naive_matcher_finds(
-    subscriptions: list[Subscription], events: list[tuple[str, dict[str, Any]]], removed: set[int]
+    subscriptions: list[Subscription], events: list[tuple[str, dict[str, Any]]]
 ) -> None:
     groups = [Group(subscription) for subscription in subscriptions]
-    index = index_of(groups)
-    for number in removed:
-        if number < len(groups):
-            index.remove(groups[number])
-    left = [group for number, group in enumerate(groups) if number not in removed]
-    for event_type, data in events:
-        event = event_of(event_type, data)
-        assert repr(found_by_index(index, event)) == repr(found_by_index(index, event)), "the same twice"
-        found, naive = found_by_index(index, event), found_naively(left, event)
-        assert found.keys() == naive.keys()
-        assert all(repr(found[group]) == repr(naive[group]) for group in found)
+    compare_with_naive_matcher(groups, index_of(groups, few_groups=0), events)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_index_finds_what_a_naive_matcher_finds_in_crowds_that_come_and_go(seed: int) -> None:
+    compare_in_a_random_crowd(seed)
 
 
 def test_event_meets_only_groups_that_ask_for_its_airport() -> None:

@@ -36,7 +36,7 @@ ANSWER: Told = ("answer", ())
 
 
 def told(event_id: str, data: Mapping[str, Any]) -> Told:
-    rows = data["positions"] if "positions" in data else [data]
+    rows = data.get("positions", [data])
     return event_id, tuple(row["callsign"] for row in rows)
 
 
@@ -106,7 +106,9 @@ class StreamMachine(RuleBasedStateMachine):
         self.closed: list[ModelOutlet] = []
         self.numbers = 0
 
-    @initialize(count=st.integers(0, 6), subscribed=st.lists(st.sampled_from(CHANNELS), max_size=4), is_slow=st.booleans())
+    @initialize(
+        count=st.integers(0, 6), subscribed=st.lists(st.sampled_from(CHANNELS), max_size=4), is_slow=st.booleans()
+    )
     def some_history_and_clients_are_there(self, count: int, subscribed: list[str], is_slow: bool) -> None:
         for number in range(count):
             self.event_is_stored(CALLSIGNS[number % 4], SINGLE_TYPES[number % 3], True)
@@ -119,19 +121,14 @@ class StreamMachine(RuleBasedStateMachine):
 
     def inside(self, act: Callable[[], None]) -> None:
         """Do something in one turn of the loop, with the tasks that are due."""
-        failures: list[BaseException] = []
 
-        def guarded() -> None:
-            try:
-                act()
-            except BaseException as error:
-                failures.append(error)
+        async def acting() -> None:
+            act()
 
-        self.loop.call_soon(guarded)
+        task = self.loop.create_task(acting())
         self.loop.call_soon(self.loop.stop)
         self.loop.run_forever()
-        for failure in failures:
-            raise failure
+        task.result()
 
     @rule(step=st.sampled_from([0.0, 0.0004, 0.0015, 0.003]))
     def time_runs(self, step: float) -> None:

@@ -1,0 +1,125 @@
+"""The VATSIM source in a real daemon, against a server that serves snapshots as the feed does; killed at any moment."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support.daemon import Daemon
+from support.feed_server import FeedServer, feed_server
+from swim_server.detection.detect import detect
+from swim_server.detection.feed import decode_snapshot
+from swim_server.detection.stage import Stage
+from swim_server.sources.airports import load_airfields
+
+RECORDED = Path(__file__).parents[3] / "shared" / "data" / "vatsim" / "2024-11-21"
+SEED = 20241121
+
+pytestmark = pytest.mark.skipif(not RECORDED.is_dir(), reason=f"no recorded snapshots in {RECORDED}")
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[bytes]:
+    return [gzip.decompress(path.read_bytes()) for path in sorted(RECORDED.glob("*.json.gz"))]
+
+
+@pytest.fixture(scope="module")
+def expected(documents: list[bytes]) -> Counter[tuple[str, str]]:
+    """What detection finds when nothing goes wrong, positions apart."""
+    airfields = load_airfields()
+    stage, found = Stage(scope="vatsim:vatsim:"), Counter[tuple[str, str]]()
+    for document in documents:
+        detection = detect(stage, decode_snapshot(document), airfields)
+        stage = detection.stage
+        found.update(
+            (event.type, content(event.data)) for event in detection.events if event.type != "flight.positions"
+        )
+    return found
+
+
+def content(data: dict[str, Any]) -> str:
+    return msgspec.json.encode(data, order="sorted").decode()
+
+
+@pytest.fixture
+def server(documents: list[bytes]) -> Iterator[FeedServer]:
+    with feed_server(*documents) as server:
+        yield server
+
+
+def published(daemon: Daemon) -> Counter[tuple[str, str]]:
+    """Everything in history, positions apart."""
+    done = daemon.swimctl("tail", "--last", "100000", "--no-follow", "--json", check=True)
+    events = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+    return Counter(
+        (event["type"], content(event["data"])) for event in events if event["type"] not in ("flight.positions",)
+    )
+
+
+def source_status(daemon: Daemon) -> dict[str, Any]:
+    (found,) = daemon.status()["sources"]
+    return dict(found)
+
+
+def wait_for(condition: Any, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come to be"
+        time.sleep(0.02)
+
+
+def has_seen(daemon: Daemon, server: FeedServer, documents: list[bytes]) -> bool:
+    stamp = decode_snapshot(documents[server.number]).update_ms
+    from swim_server.protocol.timestamps import format_ms
+
+    return source_status(daemon)["details"].get("feed_time") == format_ms(stamp)
+
+
+def test_each_event_comes_once_through_every_trouble_of_the_feed(
+    server: FeedServer, documents: list[bytes], expected: Counter[tuple[str, str]], tmp_path: Path
+) -> None:
+    daemon = Daemon(tmp_path / "home", sources=[f"vatsim:{server.url}?interval_seconds=0.1"]).start()
+    try:
+        wait_for(lambda: has_seen(daemon, server, documents))
+        while server.advance():
+            server.faults = [503, "truncated", "cut"]
+            wait_for(lambda: has_seen(daemon, server, documents))
+            server.faults = [-1]
+            wait_for(lambda: not server.faults)
+        wait_for(lambda: server.answers[304] >= 2)
+        status = source_status(daemon)
+        assert published(daemon) == expected
+    finally:
+        daemon.kill()
+    assert server.answers[503] >= 1
+    details = status["details"]
+    assert details["snapshots"] == 4
+    assert details["failed_status_503"] >= 1
+    assert details["failed_truncated"] >= 2
+    assert details["skipped_out_of_order"] >= 1
+    assert (status["state"], status["last_error"]) == ("running", None)
+
+
+def test_killed_at_any_moment_it_changes_nothing_in_the_list_of_events(
+    server: FeedServer, documents: list[bytes], expected: Counter[tuple[str, str]], tmp_path: Path
+) -> None:
+    rng = random.Random(SEED)
+    daemon = Daemon(tmp_path / "home", sources=[f"vatsim:{server.url}?interval_seconds=0.1"]).start()
+    try:
+        wait_for(lambda: has_seen(daemon, server, documents))
+        while server.advance():
+            for _ in range(2):
+                time.sleep(rng.uniform(0, 0.4))
+                daemon.kill()
+                daemon.start()
+            wait_for(lambda: has_seen(daemon, server, documents))
+        assert published(daemon) == expected
+    finally:
+        daemon.kill()
