@@ -169,6 +169,29 @@ async def test_second_signal_ends_it_at_once(daemon: LiveDaemon) -> None:
     client.connection.transport.abort()
 
 
+def test_hangup_of_its_terminal_ends_it(daemon: LiveDaemon) -> None:
+    """Without one a hangup is a wish to restart: that would leave a daemon behind nobody asked for."""
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swimctl", "serve", "--port", "0"],
+        env=daemon.environ,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    try:
+        await_true(lambda: (info := daemon.lockfile.read()) is not None and info.url, what="serving", seconds=30)
+        assert daemon.info.pid == process.pid
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(15) == 0
+        assert not daemon.is_serving
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+        os.close(slave)
+
+
 def test_stop_without_a_daemon_exits_3_and_clears_what_a_killed_one_left(daemon: LiveDaemon) -> None:
     assert daemon.swimctl("stop").returncode == 3
     daemon.start()

@@ -36,15 +36,8 @@ class World:
 
     def write(self, name: str, count: int, style: str, pause: float = 0) -> None:
         script = SUPPORT / "event_file_writer.py"
-        arguments = [
-            sys.executable,
-            script,
-            self.event_file,
-            self.event_file.with_name("lock"),
-            name,
-            str(count),
-            style,
-        ]
+        lock = self.event_file.with_name("lock")
+        arguments = [sys.executable, script, self.event_file, lock, name, str(count), style, str(pause)]
         self.writers.append(subprocess.Popen([str(part) for part in arguments], text=True))
 
     def is_writing(self) -> bool:

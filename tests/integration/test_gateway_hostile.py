@@ -37,9 +37,7 @@ async def bystander(daemon: LiveDaemon) -> AsyncIterator[WireClient]:
         yield client
         (id_,) = daemon.put(("tmi.issued", {}))
         assert (await client.events(1))[-1]["id"] == id_
-        await asyncio.to_thread(
-            await_true, lambda: _open_files(daemon) is None or sum(daemon.counted().values()) == 1
-        )
+        await asyncio.to_thread(await_true, lambda: _open_files(daemon) is None or sum(daemon.counted().values()) == 1)
     assert "Traceback" not in daemon.everything_logged
 
 

@@ -102,6 +102,27 @@ async def test_a_handler_may_wait_for_an_answer_behind_many_events(server: Scrip
     assert listener.numbers == list(range(30))
 
 
+async def test_a_handler_may_wait_for_a_task_that_asks(server: ScriptedServer) -> None:
+    listener = Listener(server.url, max_queued_events=5)
+    answers = []
+
+    async def ask() -> None:
+        answers.append(await listener.client.status())
+
+    @listener.client.on("flight.departed")
+    async def asks(event: Any, timestamp: str) -> None:
+        if event.n == 0:
+            await asyncio.sleep(0.1)
+            await asyncio.ensure_future(ask())
+
+    async with run(listener.client):
+        await (await server.connection(0)).sent("subscribe")
+        for number in range(30):
+            await server.publish(n=number)
+        await asyncio.wait_for(listener.got(30), 15)
+    assert len(answers) == 1
+
+
 async def test_a_plain_handler_may_block_for_an_answer(server: ScriptedServer) -> None:
     client = SWIMClient(KEY, server.url)
     answers = []

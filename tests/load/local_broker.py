@@ -96,9 +96,8 @@ async def replay(broker: LocalBroker, **options: Any) -> None:
         if page.is_last:
             break
     rate = count / (time.perf_counter() - started)
-    print(
-        f"read {count:,} events{' of a type' if options else '':10}: {rate:,.0f} events/s, longest page {longest * 1e3:.1f} ms"
-    )
+    what = "events of two types" if options else "events"
+    print(f"read {count:,} {what}: {rate:,.0f} events/s, longest page {longest * 1e3:.1f} ms")
 
 
 async def prune(broker: LocalBroker, clock: Clock) -> None:

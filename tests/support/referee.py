@@ -148,7 +148,7 @@ class Referee:
         false, late = [], 0
         for told in (fact for fact in self.announced if fact.kind == kind):
             facts = by_key.get(told.key, [])
-            match = next((fact for fact in facts if abs(told.at_ms - fact.at_ms) <= TOLERANCE_MS), None)
+            match = next((fact for fact in facts if -HIDDEN_MS <= told.at_ms - fact.at_ms <= TOLERANCE_MS), None)
             if match is None or told in self._premature:
                 false += [] if self._is_true(told) else [told]
                 continue

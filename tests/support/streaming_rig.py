@@ -17,7 +17,7 @@ from swim_server.protocol.events import Event, NewEvent, stamp
 from swim_server.protocol.filters import EMPTY, Filters
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.conversation import Conversation
-from swim_server.streaming.hub import WRITES_PER_LOOK, Hub
+from swim_server.streaming.hub import Hub
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import Subscription
 from swim_server.streaming.tasks import Tasks
@@ -227,9 +227,7 @@ def _decoded_later(event: Event) -> Event:
 class StreamingRig:
     """The rooms of streaming, wired. ``turn`` is the hub's turn of the loop."""
 
-    def __init__(
-        self, *, newest_id: EventId = ZERO, recent_events: int = 2048, writes_per_look: int = WRITES_PER_LOOK
-    ) -> None:
+    def __init__(self, *, newest_id: EventId = ZERO, recent_events: int = 2048, **hub: Any) -> None:
         self.clock = SteppingClock()
         self.failures: list[BaseException] = []
         self.soon: deque[Callable[[], None]] = deque()
@@ -242,7 +240,7 @@ class StreamingRig:
             call_soon=self.soon.append,
             monotonic=self.clock,
             on_failure=self.failures.append,
-            writes_per_look=writes_per_look,
+            **hub,
         )
         self.hub.recent = Recent(newest_id, max_events=recent_events)
         self.tasks = Tasks(self.failures.append)

@@ -33,8 +33,8 @@ class First(NamedTuple):
 
     asked: Optional[EventId]
     """Its ``after``."""
-    history: bool
-    """Whether it asked for history in another way."""
+    history: Mapping[str, Any]
+    """Its ``since`` or ``last``, if it had one."""
 
 
 class Conversation:
@@ -123,7 +123,8 @@ class Conversation:
         elif command.version:
             await self._unsubscribe(command)
         else:
-            _bring(command, await self._requests.ask(command.message, command.answer_type))
+            answer = await self._requests.ask(command.message, command.answer_type, may_overflow=True)
+            _bring(command, answer)
 
     def _interrupted(self, command: Command) -> None:
         """The connection ended while the server had not answered."""
@@ -207,8 +208,9 @@ class Conversation:
         elif progress.can_resume and history:
             message.update(history)
         else:
+            history = {}
             progress.awaits_from((self._greeting or {}).get("last_event_id"))
-        self._first = First(asked, bool(history))
+        self._first = First(asked, history)
         return message
 
     async def _settle(self, wish: Wish, answer: Union[Refusal, Dict[str, Any], None]) -> None:

@@ -67,9 +67,13 @@ class Link:
             self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        self._is_stopping = True
-        if self._task is not None:
-            self._task.cancel()
+        if not self._is_stopping:  # a second cancellation would break off the closing handshake
+            self._is_stopping = True
+            if self._task is not None:
+                self._task.cancel()
+
+    def _should_stop(self) -> bool:
+        return self._is_stopping
 
     def send(self, command: Command) -> None:
         """Let the connection at hand, or the next one, send a request."""
@@ -93,14 +97,14 @@ class Link:
             self._closed.resolve(None)
 
     async def _stay_connected(self) -> None:
-        while not self._is_stopping:
+        while not self._should_stop():
             try:
                 _log.debug("connecting to %s", self._opener.address)
                 socket = await self._opener.open()
             except NotOpened as failure:
                 wait = self._wait_after(failure)
             else:
-                if self._is_stopping:  # the cancellation was swallowed on the way, as libraries sometimes do
+                if self._should_stop():  # the cancellation was swallowed on the way, as libraries sometimes do
                     await socket.close()
                     return
                 wait = await self._serve(socket)

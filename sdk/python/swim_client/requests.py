@@ -10,9 +10,13 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Union
 from websockets.asyncio.client import ClientConnection
 
 from swim_client.errors import NoAnswer, RequestRefused
+from swim_client.inbox import Inbox
 from swim_client.pace import Pace
 
 ANSWER_SECONDS = 30.0
+HELD_UP_SECONDS = 300.0
+PATIENCE_SECONDS = 3.0
+"""After so long with a full inbox it may be the answer itself that the handlers wait for."""
 RATE_LIMIT_SECONDS = 1.1
 """The server ignores what comes before the second is over."""
 
@@ -45,10 +49,10 @@ class Refusal(NamedTuple):
 class Requests:
     """Sends, and waits for the answer. The session tells what it reads."""
 
-    def __init__(self, socket: ClientConnection, *, messages_per_second: int, is_held_up: Callable[[], bool]) -> None:
+    def __init__(self, socket: ClientConnection, *, inbox: Inbox, messages_per_second: int) -> None:
         self._socket = socket
+        self._inbox = inbox
         self._pace = Pace(messages_per_second)
-        self._is_held_up = is_held_up
         self._waiter: Optional[asyncio.Future[Union[Refusal, Dict[str, Any]]]] = None
         self._awaited = ""
         self._hides_refusal = False
@@ -66,9 +70,12 @@ class Requests:
         return self._hides_refusal or refusal.code == "RATE_LIMITED"
 
     async def ask(
-        self, message: Dict[str, Any], answer_type: str, *, hides_refusal: bool = False
+        self, message: Dict[str, Any], answer_type: str, *, hides_refusal: bool = False, may_overflow: bool = False
     ) -> Union[Refusal, Dict[str, Any], None]:
-        """Send one request and wait for its answer; None when there is none. Repeats what was rate limited."""
+        """Send one request and wait for its answer; None when there is none. Repeats what was rate limited.
+
+        ``may_overflow``: a handler may be what waits for it; so when the inbox is full for long, it is held open.
+        """
         while True:
             await self._pace.turn()
             self._waiter, self._awaited = asyncio.get_running_loop().create_future(), answer_type
@@ -76,7 +83,7 @@ class Requests:
             try:
                 await self._socket.send(json.dumps(message))
                 _log.debug("sent %s", message["action"])
-                answer = await self._answer(self._waiter)
+                answer = await self._answer(self._waiter, may_overflow=may_overflow)
             finally:
                 self._waiter = None
             if isinstance(answer, Refusal) and answer.code == "RATE_LIMITED":
@@ -87,14 +94,23 @@ class Requests:
             return answer
 
     async def _answer(
-        self, waiter: asyncio.Future[Union[Refusal, Dict[str, Any]]]
+        self, waiter: asyncio.Future[Union[Refusal, Dict[str, Any]]], *, may_overflow: bool
     ) -> Union[Refusal, Dict[str, Any], None]:
-        """Wait for the answer, not counting the time in which nothing is read because the handlers are slow."""
-        waited = 0.0
-        while waited < ANSWER_SECONDS:
-            done, _ = await asyncio.wait({waiter}, timeout=1.0)
-            if done:
-                return waiter.result()
-            if not self._is_held_up():
-                waited += 1.0
-        return None
+        """Wait for the answer. Time in which nothing is read, because the handlers are slow, hardly counts."""
+        waited, held_up, is_open = 0, 0, False
+        try:
+            while waited < ANSWER_SECONDS and held_up < HELD_UP_SECONDS:
+                done, _ = await asyncio.wait({waiter}, timeout=1.0)
+                if done:
+                    return waiter.result()
+                if not self._inbox.is_held_up:
+                    waited += 1
+                    continue
+                held_up += 1
+                if may_overflow and not is_open and held_up >= PATIENCE_SECONDS:
+                    is_open = True
+                    self._inbox.hold_open()
+            return None
+        finally:
+            if is_open:
+                self._inbox.release()

@@ -52,11 +52,13 @@ class Progress:
         self._last_event_at = 0.0
         self._heartbeat: Optional[EventId] = None
         self._gap_told = False
+        self._begun_at: Optional[EventId] = None
+        """The newest event when the last few were asked for: where to resume if none of them ever came."""
 
     @property
     def after(self) -> Optional[EventId]:
         """What to send as ``after``; None: nothing was seen, or this server can't resume."""
-        return self.point if self.can_resume else None
+        return (self.point or self._begun_at) if self.can_resume else None
 
     def connected(self, data: Mapping[str, Any]) -> None:
         """Begin a connection, with the data of its ``connected`` message."""
@@ -75,11 +77,12 @@ class Progress:
             self.point = parse_id(last_event_id)
 
     def subscribed(
-        self, answer: Mapping[str, Any], *, asked: Optional[EventId], asked_history: bool, now: float
+        self, answer: Mapping[str, Any], *, asked: Optional[EventId], history: Mapping[str, Any], now: float
     ) -> Optional[str]:
-        """Take in the answer to this connection's first ``subscribe``, which was sent with ``after: asked``.
+        """Take in the answer to this connection's first ``subscribe``.
 
-        Returns why there is a gap, or None.
+        ``asked`` was sent as its ``after``; ``history`` has the ``since`` or ``last`` that was sent instead. Returns
+        why there is a gap, or None.
         """
         self._is_subscribed = True
         self._last_event_at = now
@@ -88,8 +91,10 @@ class Progress:
             self._target = newest
             self._is_live = newest is not None and asked >= newest
             return self._tell_once(self._gap(answer, asked, newest))
-        if asked_history:
+        if history:
             self._target = newest
+            if "last" in history:
+                self._begun_at = newest
             return self._tell_once("history does not reach back so far" if answer.get("gap") is True else None)
         self._is_live = True
         if newest is not None and self.can_resume:
@@ -104,8 +109,8 @@ class Progress:
 
     def _gap(self, answer: Mapping[str, Any], asked: EventId, newest: Optional[EventId]) -> Optional[str]:
         if answer.get("gap") is True:
-            if newest is not None and newest < asked:
-                # An older history was restored: its ids may begin below ours, and are new all the same.
+            if newest is None or newest < asked:
+                # Another history, or an older one that was restored: its ids may be below ours, and are new.
                 self._begin_anew(newest)
             return "history no longer reaches back"
         if answer.get("resumed") is False and newest is not None and newest > asked:
@@ -125,9 +130,9 @@ class Progress:
         self.point = None
         return self._tell_once("this server can't send what was missed")
 
-    def _begin_anew(self, point: Optional[EventId]) -> None:
+    def _begin_anew(self, newest: Optional[EventId]) -> None:
         self.baseline = None
-        self.point = point
+        self.point = newest or self.point
 
     def received(self, event_id: Optional[EventId], *, now: float) -> bool:
         """Take in an event. Returns whether it is new; one without an id always is."""
@@ -154,7 +159,7 @@ class Progress:
             self._is_live = True
         if not self._is_live:
             return
-        if self._heartbeat is not None and self.point is not None and self._heartbeat > self.point:
+        if self._heartbeat is not None and (self.point is None or self._heartbeat > self.point):
             self.point = self._heartbeat
         self._heartbeat = parse_id(last_event_id)
 

@@ -56,7 +56,7 @@ class Session:
         self._ping_timeout_seconds = ping_timeout_seconds
         self._lost_at = lost_at
         """When the connection before this one ended; None: this is the first."""
-        self._requests = Requests(socket, messages_per_second=messages_per_second, is_held_up=lambda: inbox.is_held_up)
+        self._requests = Requests(socket, inbox=inbox, messages_per_second=messages_per_second)
         self._conversation = Conversation(
             self._requests,
             is_held_up=lambda: inbox.is_held_up,
@@ -157,7 +157,7 @@ class Session:
         gap, after = None, None
         if first is not None:
             after = first.asked
-            gap = self._progress.subscribed(message, asked=after, asked_history=first.history, now=time.monotonic())
+            gap = self._progress.subscribed(message, asked=after, history=first.history, now=time.monotonic())
         await self._put(message, size)
         self._tell_gap(gap)
         if first is not None and self._lost_at is not None:

@@ -81,8 +81,9 @@ class Subscriptions:
                 wish.is_confirmed = True
             granted = [wish for wish in self._wishes if wish.is_confirmed]
             if granted:
-                channels, filters, _ = merge(granted)
-                whole = Wish(channels, filters)
+                channels, filters, history = merge(granted)
+                # ``since`` stays: should the connection end before any event came, it is asked for again.
+                whole = Wish(channels, filters, {"since": history["since"]} if "since" in history else None)
                 whole.is_confirmed = True
                 self._wishes = [whole] + [wish for wish in self._wishes if not wish.is_confirmed]
 

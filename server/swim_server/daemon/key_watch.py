@@ -88,6 +88,7 @@ class KeyWatch:
         if refused is None:
             if current is not None and current is not admitted:
                 self._gateway.renew_key(current)
+                return self._gateway.close_strangers(current)
             return 0
         if refused.reason == "tier_changed":
             closed = self._gateway.close_key(admitted.id, CloseCode.SERVICE_RESTART, refused.message)

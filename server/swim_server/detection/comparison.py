@@ -150,6 +150,7 @@ class Comparison:
             flight,
             reported=pilot.last_updated,
             report=report,
+            announced=self._announced(flight, report),
             footing=judged.footing,
             ground_ft=judged.ground_ft,
             departures=flight.departures + (judged.departed_ms is not None),
@@ -216,14 +217,19 @@ class Comparison:
         return now
 
     def _announce(self, flight: Flight) -> Flight:
-        """Collect the flight's position where it differs from the one that was published last."""
+        """Collect the position of a flight that has no news, but had some that were held back."""
         report = flight.report
-        if not self._with_positions or report is None or report is flight.announced:
+        if report is None or report is flight.announced:
             return flight
-        if not _is_elsewhere(flight.announced, report):
-            return flight
+        announced = self._announced(flight, report)
+        return flight if announced is flight.announced else msgspec.structs.replace(flight, announced=announced)
+
+    def _announced(self, flight: Flight, report: Report) -> Report | None:
+        """Collect a position where it differs from the one published last; give the one that is now the last."""
+        if not self._with_positions or not _is_elsewhere(flight.announced, report):
+            return flight.announced
         self._findings.position(flight, report)
-        return msgspec.structs.replace(flight, announced=report)
+        return report
 
 
 def _places(pilots: Sequence[FeedPilot]) -> Iterator[Place]:
@@ -243,11 +249,10 @@ def _plan_now(flight: Flight, sent: FeedPlan | None) -> tuple[Plan, int]:
 
 
 def _is_elsewhere(announced: Report | None, report: Report) -> bool:
-    return (
-        announced is None
-        or announced.latitude != report.latitude
-        or announced.longitude != report.longitude
-        or announced.altitude_ft != report.altitude_ft
-        or announced.groundspeed_kts != report.groundspeed_kts
-        or announced.heading_deg != report.heading_deg
+    return announced is None or not (
+        announced.latitude == report.latitude
+        and announced.longitude == report.longitude
+        and announced.altitude_ft == report.altitude_ft
+        and announced.groundspeed_kts == report.groundspeed_kts
+        and announced.heading_deg == report.heading_deg
     )

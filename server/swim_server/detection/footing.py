@@ -43,6 +43,10 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
     """The time of the first report that showed it slow on the ground."""
 
 
+STILL_AIRBORNE = Judgement(Footing.AIRBORNE, None)
+"""What most reports come to."""
+
+
 def judge(
     footing: Footing, ground_ft: int | None, before: Report | None, now: Report, plan: Plan, airfields: Airfields
 ) -> Judgement:
@@ -153,7 +157,7 @@ def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfi
 
 
 def _judge_in_air(before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
-    still = Judgement(Footing.AIRBORNE, None)
+    still = STILL_AIRBORNE
     if now.altitude_ft is None or not _was(now, SLOW_KTS):
         return still
     destination = airfields.get(plan.arr)

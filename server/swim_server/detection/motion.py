@@ -14,6 +14,8 @@ ACCELERATION_KTS_PER_SECOND = 4.0
 """More than airliners reach on a runway; fighters do, but hardly for long before a report shows them moving."""
 JUMP_ACCELERATION_SECONDS, JUMP_SPEED_KTS = 40, 200
 """Standing, and this fast so soon: a simulator that was paused in flight, or set to another place."""
+LEAST_REACH_NM = 1.0
+"""Nothing that near is a jump."""
 
 
 def elapsed_seconds(before: Report, now: Report) -> float:
@@ -48,9 +50,9 @@ def is_jump(before: Report, now: Report) -> bool:
     """Tell whether the aircraft was set to another place, rather than having moved there."""
     if _shot_off(before, now):
         return True
-    reach = _reach_nm(before, now)
-    # A degree is 60 NM at most: most aircraft are acquitted without trigonometry.
-    if (abs(now.latitude - before.latitude) + abs(now.longitude - before.longitude)) * 60 <= reach:
+    # A degree is 60 NM at most: nearly all aircraft are acquitted without trigonometry.
+    at_most_nm = (abs(now.latitude - before.latitude) + abs(now.longitude - before.longitude)) * 60
+    if at_most_nm <= LEAST_REACH_NM or at_most_nm <= (reach := _reach_nm(before, now)):
         return False
     return distance_nm(before.latitude, before.longitude, now.latitude, now.longitude) > reach
 
@@ -65,14 +67,14 @@ def _reach_nm(before: Report, now: Report) -> float:
         return 1.5 + 1.25 * fastest * seconds / 3600
     accelerating = min(seconds, now.groundspeed_kts / ACCELERATION_KTS_PER_SECOND)
     at_full_speed = seconds - accelerating
-    return 1.0 + 1.1 * now.groundspeed_kts * (accelerating / 2 + at_full_speed) / 3600
+    return LEAST_REACH_NM + 1.1 * now.groundspeed_kts * (accelerating / 2 + at_full_speed) / 3600
 
 
 def _shot_off(before: Report, now: Report) -> bool:
     return (
-        before.groundspeed_kts is not None
-        and now.groundspeed_kts is not None
-        and before.groundspeed_kts <= 10
+        now.groundspeed_kts is not None
         and now.groundspeed_kts >= JUMP_SPEED_KTS
+        and before.groundspeed_kts is not None
+        and before.groundspeed_kts <= 10
         and elapsed_seconds(before, now) <= JUMP_ACCELERATION_SECONDS
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from websockets.typing import Origin
 
+from swim_server.keys.permissions import address_refusal
 from swim_server.keys.records import Refused
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.messages import binary_frame
@@ -253,6 +254,17 @@ class Gateway:
         """Let the connections of a key know it as it is now."""
         for connection in self._of_key(key.id):
             connection.key = key
+
+    def close_strangers(self, key: KeyRecord) -> int:
+        """Close the connections of a key from addresses that its allow-list doesn't hold any more; return how many."""
+        closed = 0
+        for connection in self._of_key(key.id):
+            refused = address_refusal(key, connection.remote)
+            if refused is not None:
+                connection.answer(self.conversation.error(ErrorCode.AUTH_FAILED, refused.message))
+                connection.outlet.close(CloseCode.UNAUTHORIZED, refused.message)
+                closed += 1
+        return closed
 
     def _of_key(self, key_id: int) -> list[Connection]:
         return [

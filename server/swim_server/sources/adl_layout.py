@@ -66,7 +66,8 @@ class AdlTable:
         lowered = {name.lower(): name for name in found or ()}
         self._columns = {field: _find(field, getattr(names, field), lowered) for field in _fields(names)}
         self._wanted = {field: getattr(names, field) or OTHER_NAMES[field][0] for field in self._columns}
-        self.clause = clause_of(self._written, dialect, [name for name in self._columns.values() if name])
+        present = [name for name in self._columns.values() if name]
+        self.clause = clause_of(self._written, dialect, present).alias(title)  # columns of three parts are deprecated
 
     def missing(self) -> list[str]:
         """Name what isn't there, as this installation would call it."""

@@ -223,14 +223,11 @@ def _unwrapped(ring: Any, beside: Any = None) -> list[Place]:
     ``beside``: the outer ring, near whose beginning a hole has to stay.
     """
     points: list[Place] = []
-    before = float((beside or ring)[0][0])
+    before = written_before = float((beside or ring)[0][0])
     for point in ring:
-        longitude = float(point[0])
-        if abs(longitude - before) != FULL_TURN:  # from edge to edge: a region around a pole
-            while longitude - before > HALF_TURN:
-                longitude -= FULL_TURN
-            while before - longitude > HALF_TURN:
-                longitude += FULL_TURN
+        written = longitude = float(point[0])
+        if {written, written_before} != {HALF_TURN, -HALF_TURN}:  # else from edge to edge: a region around a pole
+            longitude += FULL_TURN * round((before - longitude) / FULL_TURN)
         points.append((longitude, float(point[1])))
-        before = longitude
+        before, written_before = longitude, written
     return points

@@ -23,7 +23,6 @@ class PollTimes:
         self._first_margin = min(FIRST_MARGIN_SECONDS, interval_seconds / 10)
         self.margin_seconds = self._first_margin
         """How long after it is due something new is asked for; grows while looks come too early."""
-        self._stamp: float | None = None
 
     def next_look(self, asked_at: float, stamp: float | None, spread: float) -> float:
         """Tell when to ask again after a look at ``asked_at`` that found ``stamp``. ``spread``: random, 0 to 1."""
@@ -31,11 +30,10 @@ class PollTimes:
         earliest = asked_at + interval
         if stamp is None or abs(asked_at - stamp) > FORGOTTEN_INTERVALS * interval:
             return earliest
-        if stamp == self._stamp:
+        if asked_at - stamp > interval:  # something newer was due, and is not there yet
             self.margin_seconds += interval / 10
-            if self.margin_seconds > interval / 2:
+            if self.margin_seconds > interval:
                 self.margin_seconds = self._first_margin
-        self._stamp = stamp
         due = stamp + interval + self.margin_seconds * (1 + spread / 2)
         ahead = (due - earliest) % interval
         return earliest if ahead > (1 - TOLERATED) * interval else earliest + ahead

@@ -42,18 +42,17 @@ class FramedEvent:
     def flights(self) -> Mapping[Hashable, Any]:
         """The positions it tells, by what makes two of them the same flight's; none for other events."""
         if self.event.type == POSITION:
-            return {_flight(0, self.event.data): self.event.data}
+            return {self._flight(0, self.event.data): self.event.data}
         rows = self.event.data.get("positions") if self.event.type == POSITIONS else None
         if not isinstance(rows, list):
             return {}
-        return {_flight(number, row): row for number, row in enumerate(rows)}
+        return {self._flight(number, row): row for number, row in enumerate(rows)}
 
-
-def _flight(number: int, row: Any) -> Hashable:
-    """What makes two positions the same flight's; a row that names none stands for itself."""
-    if isinstance(row, dict):
-        for field in ("flight_uid", "callsign"):
-            value = row.get(field)
-            if isinstance(value, (int, str)):
-                return (field, value)
-    return ("row", number, id(row))
+    def _flight(self, number: int, row: Any) -> Hashable:
+        """What makes two positions the same flight's; a row that names none stands for itself."""
+        if isinstance(row, dict):
+            for field in ("flight_uid", "callsign"):
+                value = row.get(field)
+                if isinstance(value, (int, str)):
+                    return (field, value)
+        return (self.event.id, number)

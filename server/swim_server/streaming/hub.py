@@ -46,6 +46,8 @@ class Hub:
         on_failure: Callable[[BaseException], None],
         slice_seconds: float = 0.002,
         writes_per_look: int = WRITES_PER_LOOK,
+        max_waiting_events: int = MAX_WAITING_EVENTS,
+        max_held_bytes: int = MAX_HELD_BYTES,
     ) -> None:
         self.catalogue = catalogue
         self.connections: dict[str, Connection] = {}
@@ -71,6 +73,8 @@ class Hub:
         self._on_failure = on_failure
         self._slice_seconds = slice_seconds
         self._writes_per_look = writes_per_look
+        self._max_waiting_events = max_waiting_events
+        self._max_held_bytes = max_held_bytes
 
     # Who receives.
 
@@ -139,7 +143,7 @@ class Hub:
         self._waiting.extend(events)
         self.events_delivered += len(events)
         self._match_until(self._monotonic() + self._slice_seconds)
-        while len(self._waiting) > MAX_WAITING_EVENTS:
+        while len(self._waiting) > self._max_waiting_events:
             self._write_until(self._monotonic() + self._slice_seconds)
             self._match_until(self._monotonic() + self._slice_seconds)
         self._schedule()
@@ -161,7 +165,7 @@ class Hub:
         self._match = Match(event, self._index)
 
     def _match_until(self, deadline: float) -> None:
-        while self._held_bytes < MAX_HELD_BYTES:
+        while self._held_bytes < self._max_held_bytes:
             if self._match is None:
                 if not self._waiting:
                     return

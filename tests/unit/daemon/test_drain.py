@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 from support.gateway_rig import Rig, close_frame, upgrade_request
 from swim_server.daemon.drain import RETRY_FIRST_MS, RETRY_SPREAD_MS, drain, retry_ms
@@ -27,7 +28,7 @@ def test_moments_to_come_back_at_cover_the_spread_evenly() -> None:
     assert min(moments) == RETRY_FIRST_MS
     assert max(moments) < RETRY_FIRST_MS + RETRY_SPREAD_MS
     first = sorted(moments[:50])
-    assert max(later - earlier for earlier, later in zip(first, first[1:], strict=False)) < 3 * RETRY_SPREAD_MS / 50
+    assert max(later - earlier for earlier, later in pairwise(first)) < 3 * RETRY_SPREAD_MS / 50
 
 
 async def test_every_client_is_closed_with_1012_and_its_own_moment() -> None:

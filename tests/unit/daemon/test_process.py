@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 
 import pytest
 from msgspec.structs import replace
@@ -51,14 +52,11 @@ def test_pid_that_is_not_there_is_not_alive(info: LockInfo) -> None:
 
 
 def test_process_that_has_ended_and_not_been_waited_for_is_not_alive(info: LockInfo) -> None:
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    started = process.started_at(pid)
-    assert started is not None
-    assert not process.is_alive(replace(info, pid=pid, process_started=started))
-    os.waitpid(pid, 0)
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        started = process.started_at(child.pid)
+        assert started is not None
+        assert not process.is_alive(replace(info, pid=child.pid, process_started=started))
 
 
 def test_start_is_told_in_seconds_since_boot(info: LockInfo) -> None:

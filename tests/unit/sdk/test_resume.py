@@ -17,7 +17,7 @@ def begun(progress: Progress, newest: str = "100-0", **answer: Any) -> str | Non
     progress.connected(GREETING)
     asked = progress.after
     answer = {"last_event_id": newest, "resumed": asked is not None, "gap": False, **answer}
-    return progress.subscribed(answer, asked=asked, asked_history=False, now=0.0)
+    return progress.subscribed(answer, asked=asked, history={}, now=0.0)
 
 
 def take(progress: Progress, text: str, now: float = 0.0) -> bool:
@@ -98,7 +98,7 @@ def test_a_server_without_ids_owes_nothing() -> None:
     progress = Progress()
     progress.connected({"client_id": "c"})
     progress.awaits_from(None)
-    progress.subscribed({}, asked=None, asked_history=False, now=0)
+    progress.subscribed({}, asked=None, history={}, now=0)
     progress.received(None, now=0)
     progress.connected({"client_id": "c"})
     assert progress.after is None
@@ -124,7 +124,7 @@ def test_an_unknown_id_is_a_gap_and_live_events_follow_whatever_their_ids() -> N
     asked = progress.after
     assert progress.history_unavailable() is not None
     answer = {"last_event_id": "100-0", "resumed": False, "gap": True}
-    assert progress.subscribed(answer, asked=asked, asked_history=False, now=0) is None
+    assert progress.subscribed(answer, asked=asked, history={}, now=0) is None
     assert take(progress, "101-0")
     assert str(progress.point) == "101-0"
 
@@ -133,6 +133,30 @@ def test_after_an_older_history_was_restored_lower_ids_are_new() -> None:
     progress = Progress(parse_id("500-0"))
     assert begun(progress, newest="400-0", gap=True) is not None
     assert take(progress, "401-0")
+
+
+def test_after_a_gap_with_an_empty_history_whatever_comes_is_new() -> None:
+    progress = Progress(parse_id("500-0"))
+    assert begun(progress, newest="", gap=True) is not None
+    assert str(progress.point) == "500-0"
+    assert take(progress, "3-0")
+
+
+def test_the_last_few_were_asked_for_and_none_came() -> None:
+    progress = Progress()
+    progress.connected(GREETING)
+    progress.subscribed({"last_event_id": "100-0"}, asked=None, history={"last": 5}, now=0)
+    assert str(progress.after) == "100-0"
+    take(progress, "97-0")
+    assert str(progress.after) == "97-0", "the rest of the few is still owed"
+
+
+def test_since_is_asked_for_again_when_nothing_came() -> None:
+    progress = Progress()
+    progress.connected(GREETING)
+    gap = progress.subscribed({"last_event_id": "100-0", "gap": True}, asked=None, history={"since": "t"}, now=0)
+    assert gap == "history does not reach back so far"
+    assert progress.after is None
 
 
 def test_a_gap_within_the_same_history_lets_nothing_come_twice() -> None:

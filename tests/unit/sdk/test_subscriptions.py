@@ -37,6 +37,15 @@ def test_granted_wishes_become_one() -> None:
     assert not subscriptions.covers(Wish(["made.up50"]))
 
 
+def test_since_is_kept_and_last_is_not() -> None:
+    subscriptions = Subscriptions()
+    for history in ({"since": "2026-01-16T14:30:15Z"}, {"last": 5}):
+        wish = Wish(["a.b"], {}, history)
+        subscriptions.add(wish)
+        subscriptions.confirm([wish])
+    assert subscriptions.snapshot().wishes[0].history == {"since": "2026-01-16T14:30:15Z"}
+
+
 def test_a_refused_wish_is_forgotten_and_the_others_stay() -> None:
     subscriptions = Subscriptions()
     good, bad = Wish(["flight.*"]), Wish(["flihgt.*"])

@@ -40,32 +40,32 @@ def sql(statement: Any, dialect: str) -> str:
 
 
 JOINED = (
-    "SELECT {s}adl_flight_core.flight_uid AS flight_uid, {s}adl_flight_core.callsign AS callsign, "
-    "{s}adl_flight_core.is_active AS is_active, {s}adl_flight_core.first_seen_utc AS first_seen_utc, "
-    "{s}adl_flight_core.last_seen_utc AS last_seen_utc, {s}adl_flight_core.current_artcc AS current_artcc, "
-    "{s}adl_flight_plan.fp_dept_icao AS fp_dept_icao, {s}adl_flight_plan.fp_dest_icao AS fp_dest_icao, "
-    "{s}adl_flight_plan.aircraft_equip AS aircraft_equip, {s}adl_flight_plan.fp_route AS fp_route, "
-    "{s}adl_flight_position.lat AS lat, {s}adl_flight_position.lon AS lon, "
-    "{s}adl_flight_position.altitude_ft AS altitude_ft, {s}adl_flight_position.groundspeed_kts AS groundspeed_kts, "
-    "{s}adl_flight_position.vertical_rate_fpm AS vertical_rate_fpm, "
-    "{s}adl_flight_position.heading_deg AS heading_deg, "
-    "{s}adl_flight_times.off_utc AS off_utc, {s}adl_flight_times.in_utc AS in_utc "
-    "FROM {s}adl_flight_core "
-    "LEFT OUTER JOIN {s}adl_flight_plan ON {s}adl_flight_plan.flight_uid = {s}adl_flight_core.flight_uid "
-    "LEFT OUTER JOIN {s}adl_flight_position ON {s}adl_flight_position.flight_uid = {s}adl_flight_core.flight_uid "
-    "LEFT OUTER JOIN {s}adl_flight_times ON {s}adl_flight_times.flight_uid = {s}adl_flight_core.flight_uid "
+    "SELECT adl_flight_core.flight_uid AS flight_uid, adl_flight_core.callsign AS callsign, "
+    "adl_flight_core.is_active AS is_active, adl_flight_core.first_seen_utc AS first_seen_utc, "
+    "adl_flight_core.last_seen_utc AS last_seen_utc, adl_flight_core.current_artcc AS current_artcc, "
+    "adl_flight_plan.fp_dept_icao AS fp_dept_icao, adl_flight_plan.fp_dest_icao AS fp_dest_icao, "
+    "adl_flight_plan.aircraft_equip AS aircraft_equip, adl_flight_plan.fp_route AS fp_route, "
+    "adl_flight_position.lat AS lat, adl_flight_position.lon AS lon, "
+    "adl_flight_position.altitude_ft AS altitude_ft, adl_flight_position.groundspeed_kts AS groundspeed_kts, "
+    "adl_flight_position.vertical_rate_fpm AS vertical_rate_fpm, "
+    "adl_flight_position.heading_deg AS heading_deg, "
+    "adl_flight_times.off_utc AS off_utc, adl_flight_times.in_utc AS in_utc "
+    "FROM adl_flight_core AS adl_flight_core "
+    "LEFT OUTER JOIN adl_flight_plan AS adl_flight_plan ON adl_flight_plan.flight_uid = adl_flight_core.flight_uid "
+    "LEFT OUTER JOIN adl_flight_position AS adl_flight_position ON adl_flight_position.flight_uid = adl_flight_core.flight_uid "
+    "LEFT OUTER JOIN adl_flight_times AS adl_flight_times ON adl_flight_times.flight_uid = adl_flight_core.flight_uid "
 )
 
 
 def test_active_flights_are_asked_for_alike_everywhere() -> None:
     for dialect in ("sqlite", "postgresql"):
-        assert sql(flights(dialect).active(), dialect) == (JOINED.format(s="") + "WHERE adl_flight_core.is_active = 1")
+        assert sql(flights(dialect).active(), dialect) == (JOINED + "WHERE adl_flight_core.is_active = 1")
 
 
 def test_sql_server_is_asked_in_the_schema_dbo() -> None:
     written = sql(flights("mssql").active(), "mssql")
-    assert "FROM dbo.adl_flight_core AS adl_flight_core_1 LEFT OUTER JOIN dbo.adl_flight_plan" in written
-    assert written.endswith("WHERE adl_flight_core_1.is_active = 1")
+    assert "FROM dbo.adl_flight_core AS adl_flight_core LEFT OUTER JOIN dbo.adl_flight_plan AS" in written
+    assert written.endswith("WHERE adl_flight_core.is_active = 1")
 
 
 def test_recent_flights_are_compared_with_a_datetime2() -> None:
@@ -73,7 +73,7 @@ def test_recent_flights_are_compared_with_a_datetime2() -> None:
     assert recent is not None
     compiled = recent.compile(dialect=mssql.dialect())
     assert repr(compiled.binds["since"].type.dialect_impl(mssql.dialect())).startswith("DATETIME2")
-    assert "IN (SELECT adl_flight_times_" in " ".join(str(compiled).split())
+    assert "IN (SELECT adl_flight_times.flight_uid FROM dbo.adl_flight_times AS" in " ".join(str(compiled).split())
 
 
 def test_what_is_missing_reads_as_null_and_is_named() -> None:
@@ -104,7 +104,7 @@ def test_without_one_of_these_no_flight_can_be_detected(needed: str) -> None:
 def test_configured_names_are_used_and_quoted_where_they_must_be() -> None:
     names = FlightCoreNames(table="VATSIM_ADL.dbo.adl_flight_core", current_artcc="artcc code")
     written = sql(flights("mssql", core=names).active(), "mssql")
-    assert "FROM [VATSIM_ADL].dbo.adl_flight_core AS" in written
+    assert "FROM [VATSIM_ADL].dbo.adl_flight_core AS adl_flight_core" in written
     assert ".[artcc code] AS current_artcc" in written
 
 
@@ -123,7 +123,7 @@ def test_older_names_of_stamps_are_found_and_a_configured_one_goes_first() -> No
 
 def test_states_are_compared_without_case_and_padding_as_unicode() -> None:
     written = sql(programs("mssql", (*PROGRAMS, "cause_text", "created_at", "updated_at")).active(), "mssql")
-    assert written.endswith("WHERE upper(rtrim(tmi_programs_1.status)) = :status")
+    assert written.endswith("WHERE upper(rtrim(tmi_programs.status)) = :status")
 
 
 def test_numbers_are_asked_for_in_one_list() -> None:

@@ -18,12 +18,9 @@ from support.naive_matcher import (
     found_naively,
     index_of,
 )
-from swim_server.protocol.channels import Catalogue, matches
-from swim_server.protocol.event_id import EventId
-from swim_server.protocol.events import Event
-from swim_server.protocol.filters import EMPTY, Filters
+from swim_server.protocol.filters import Filters
 from swim_server.streaming.group import Group
-from swim_server.streaming.index import MAX_JOINT_SECTIONS, Index
+from swim_server.streaming.index import MAX_JOINT_SECTIONS
 from swim_server.streaming.match import Match
 from swim_server.streaming.section import FEW_GROUPS
 from swim_server.streaming.subscription import Subscription

@@ -350,6 +350,6 @@ def _observed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TestSlowClients = StreamMachine.TestCase
-TestSlowClients.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSlowClients.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
 TestPositions = PositionsMachine.TestCase
-TestPositions.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPositions.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)

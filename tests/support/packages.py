@@ -1,0 +1,67 @@
+"""The real neighbours that tests need: Debian packages, npm packages. Installed here where that is possible.
+
+What can't be had is a skipped test with a reason on a developer's machine, and a failure in CI.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+INSTALL_SECONDS = 600
+
+
+def missing(what: str) -> NoReturn:
+    """Skip, or fail where everything must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}; in CI nothing may be missing")
+    pytest.skip(what)
+
+
+@cache
+def require_program(program: str, package: str) -> str:
+    """The path of a program; its Debian package is installed first where that is missing and may be done."""
+    found = shutil.which(program)
+    if found is None:
+        _apt_install(package)
+        found = shutil.which(program)
+    return found or missing(f"{program} is not installed: apt-get install {package}")
+
+
+def _apt_install(package: str) -> None:
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (("update", "-q"), ("install", "-y", "-q", "--no-install-recommends", package)):
+        done = subprocess.run(
+            ["apt-get", *words], env=environ, capture_output=True, timeout=INSTALL_SECONDS, check=False
+        )
+        if done.returncode != 0:
+            missing(f"apt-get {words[0]} for {package} failed: {done.stderr.decode(errors='replace')[-200:]}")
+
+
+@cache
+def require_npm_package(name: str, version: str) -> Path:
+    """The folder of ``node_modules`` that holds a package, kept from one run to the next."""
+    require_program("node", "nodejs")
+    npm = require_program("npm", "npm")
+    folder = Path(tempfile.gettempdir()) / f"swim-tests-npm-{os.getuid()}" / f"{name}-{version}"
+    if not (folder / "node_modules" / name / "package.json").exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        done = subprocess.run(
+            [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", f"{name}@{version}"],
+            cwd=folder,
+            capture_output=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            missing(f"npm install {name} failed: {done.stderr.decode(errors='replace')[-200:]}")
+    return folder / "node_modules"

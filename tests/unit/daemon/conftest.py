@@ -1,0 +1,15 @@
+"""The gateway's rig, for what the daemon does with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.gateway_rig import Rig
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    rig = await Rig().open()
+    yield rig
+    await rig.close()

@@ -1,0 +1,144 @@
+"""Which centre and FIR a place lies in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from swim_server.detection.regions import UNKNOWN, Region
+from swim_server.sources.boundaries import BoundariesFile, InvalidBoundaries, load_boundaries, region_of
+
+VATSPY = Path(__file__).parents[4] / "shared" / "data" / "vatspy" / "Boundaries.geojson.gz"
+Square = list[list[list[float]]]
+
+
+def square(west: float, south: float, east: float, north: float) -> Square:
+    return [[[west, south], [east, south], [east, north], [west, north], [west, south]]]
+
+
+def write(path: Path, *features: tuple[str, Any], oceanic: frozenset[str] = frozenset()) -> Path:
+    """A file as VATSpy publishes it. Polygons are given as a list of them."""
+    rows = [
+        {
+            "type": "Feature",
+            "properties": {"id": name, "oceanic": "1" if name in oceanic else "0"},
+            "geometry": {"type": "MultiPolygon", "coordinates": polygons},
+        }
+        for name, polygons in features
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": rows}))
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "boundaries.geojson"
+
+
+@pytest.mark.parametrize(
+    ("identifier", "region"),
+    [
+        ("KZNY", Region("ZNY", "KZNY")),
+        ("KZNY-W", Region("ZNY", "KZNY")),
+        ("KZAK", Region("ZAK", "KZAK")),
+        ("PAZA-P", Region("ZAN", "PAZA")),
+        ("TJZS", Region("ZSU", "TJZS")),
+        ("CZQX", Region("CZQX", "CZQX")),
+        ("egtt-sc", Region("EGTT", "EGTT")),
+        ("ADR", Region("ADR", "ADR")),
+        ("KAAA", Region("KAAA", "KAAA")),
+    ],
+)
+def test_the_code_of_a_centre_and_of_its_fir(identifier: str, region: Region) -> None:
+    assert region_of(identifier) == region
+
+
+def test_a_place_outside_of_all_boundaries_is_unknown(path: Path) -> None:
+    boundaries = load_boundaries(write(path, ("EGTT", [square(-5, 50, 2, 55)])))
+    assert boundaries.locate(52, 0) == Region("EGTT", "EGTT")
+    assert boundaries.locate(52, 10) is UNKNOWN
+
+
+def test_a_place_in_several_is_in_the_smallest_and_in_no_ocean(path: Path) -> None:
+    features = [("KZNY", [square(-80, 35, -70, 45)]), ("EGGX", [square(-75, 40, -74, 41)])]
+    boundaries = load_boundaries(
+        write(path, *features, ("KZBW", [square(-76, 39, -73, 42)]), oceanic=frozenset({"EGGX"}))
+    )
+    assert boundaries.locate(40.5, -74.5).artcc == "ZBW"
+
+
+@pytest.mark.parametrize("longitude", [180, -180, 179.5, -179.5])
+def test_a_boundary_that_is_cut_at_the_antimeridian_holds_both_sides_and_the_line(path: Path, longitude: float) -> None:
+    polygons = [square(175, -25, 180, -10), square(-180, -25, -175, -10)]
+    assert load_boundaries(write(path, ("NFFJ", polygons))).locate(-20, longitude).fir == "NFFJ"
+
+
+@pytest.mark.parametrize("longitude", [180, -180, 179.5, -179.5])
+def test_a_boundary_that_crosses_the_antimeridian_uncut_holds_both_sides_and_the_line(
+    path: Path, longitude: float
+) -> None:
+    ring = [[[175, -25], [-175, -25], [-175, -10], [175, -10], [175, -25]]]
+    boundaries = load_boundaries(write(path, ("NFFJ", [ring])))
+    assert boundaries.locate(-20, longitude).fir == "NFFJ"
+    assert boundaries.locate(-20, 0) is UNKNOWN
+
+
+def test_many_places_are_located_as_one_by_one(path: Path) -> None:
+    boundaries = load_boundaries(write(path, ("EGTT", [square(-5, 50, 2, 55)]), ("EDGG", [square(5, 48, 10, 52)])))
+    places = [(49.0 + step / 10, -6.0 + step / 5) for step in range(80)]
+    assert boundaries.locate_all(places) == [boundaries.locate(*place) for place in places]
+    around = boundaries.around(places)
+    assert [around.locate(*place) for place in places] == boundaries.locate_all(places)
+    assert around.locate(50.5, 6.0).fir == "EDGG"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is no GeoJSON"),
+        (b"<html>", "is no GeoJSON"),
+        (b"{}", "is no GeoJSON"),
+        (b'{"features": []}', "it holds no polygon"),
+        (b'{"features": [{"properties": {"id": "X"}, "geometry": null}]}', "it holds no polygon"),
+        (b'{"features": [{"properties": {"id": "X"}, "geometry": {"type": "Polygon", "coordinates": [["x"]]}}]}', "X"),
+        (gzip.compress(b'{"features": []}' * 100, mtime=0)[:40], "damaged"),
+    ],
+    ids=["empty", "html", "no-features", "none", "null", "absurd", "cut"],
+)
+def test_a_file_that_holds_no_boundaries_is_told(path: Path, content: bytes, reason: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(InvalidBoundaries, match=reason):
+        load_boundaries(path)
+
+
+def test_without_a_file_regions_are_unknown_and_it_says_so(path: Path) -> None:
+    for file in (BoundariesFile(None), BoundariesFile(path)):
+        assert file.around([(50.0, 8.0)]).locate(50, 8) is UNKNOWN
+        assert file.problem is not None
+        assert file.problem.endswith("centre and FIR are null")
+
+
+def test_without_shapely_regions_are_unknown_and_it_says_what_to_install(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shapely", None)
+    file = BoundariesFile(write(path, ("EGTT", [square(-5, 50, 2, 55)])))
+    assert file.locate(52, 0) is UNKNOWN
+    assert "pip install 'swimctl[boundaries]'" in str(file.problem)
+
+
+@pytest.mark.skipif(not VATSPY.exists(), reason=f"no boundaries in {VATSPY}")
+def test_the_world_as_vatspy_has_it() -> None:
+    file = BoundariesFile(VATSPY)
+    places = {
+        (40.64, -73.78): "ZNY", (35.0, -60.0): "ZNY", (39.86, -104.67): "ZDV", (61.2, -150.0): "ZAN",
+        (21.3, -157.9): "ZHN", (43.7, -79.6): "CZYZ", (51.47, -0.45): "EGTT", (50.03, 8.57): "EDGG",
+        (-20.0, 180.0): "NFFJ", (-20.0, -180.0): "NFFJ", (30.0, -150.0): "ZAK",
+    }  # fmt: skip
+    regions = file.around(places)
+    assert {place: regions.locate(*place).artcc for place in places} == places
+    assert file.problem is None
