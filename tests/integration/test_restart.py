@@ -27,9 +27,27 @@ RESTARTS = 3
 PACKAGES = (swimctl, swim_server, swim_client)
 
 
+CONFIG = "[tiers.system]\nmessages_per_second = 1000\n"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDaemon]:
+    with live_daemon(tmp_path_factory.mktemp("restart") / "home", config=CONFIG) as daemon:
+        yield daemon
+
+
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[LiveDaemon]:
-    with live_daemon(tmp_path / "home", config="[tiers.system]\nmessages_per_second = 1000\n") as daemon:
+def daemon(shared: LiveDaemon) -> Iterator[LiveDaemon]:
+    """One that goes from test to test, as one goes from restart to restart."""
+    yield shared
+    shared.config_path.write_text(CONFIG)
+    await_true(lambda: not any(shared.counted().values()), what="the end of the test's connections", seconds=20)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[LiveDaemon]:
+    """One that a test may end."""
+    with live_daemon(tmp_path / "home") as daemon:
         yield daemon
 
 
@@ -292,16 +310,16 @@ async def test_second_restart_at_the_same_time_is_refused(daemon: LiveDaemon) ->
     assert (await first)["pid"] == daemon.info.pid
 
 
-async def test_stop_in_the_middle_of_a_restart_stops_both(daemon: LiveDaemon) -> None:
-    restarting = asyncio.create_task(_restart(daemon))
+async def test_stop_in_the_middle_of_a_restart_stops_both(own: LiveDaemon) -> None:
+    restarting = asyncio.create_task(_restart(own))
     await asyncio.sleep(0.3)
-    pid = daemon.info.pid
-    daemon.signal(signal.SIGTERM)
+    pid = own.info.pid
+    own.signal(signal.SIGTERM)
     await asyncio.gather(restarting, return_exceptions=True)
-    await _until(lambda: not daemon.is_serving or daemon.info.pid != pid)
-    if daemon.is_serving:  # it had taken over just before
-        daemon.signal(signal.SIGTERM)
-    await _until(lambda: not daemon.is_serving)
+    await _until(lambda: not own.is_serving or own.info.pid != pid)
+    if own.is_serving:  # it had taken over just before
+        own.signal(signal.SIGTERM)
+    await _until(lambda: not own.is_serving)
 
 
 async def test_kill_of_the_old_process_after_the_handover_frees_its_places(daemon: LiveDaemon) -> None:
@@ -334,14 +352,14 @@ async def test_hangup_restarts_and_usr1_reloads(daemon: LiveDaemon) -> None:
     assert daemon.call("status")["connections"]["by_tier"]["public"]["limit"] == 7
 
 
-async def test_stop_right_after_a_restart_frees_the_lock_soon(daemon: LiveDaemon) -> None:
-    key = daemon.api_key("partner")
-    clients = [await open_client(daemon.url, key) for _ in range(200)]
-    await _restart(daemon)
+async def test_stop_right_after_a_restart_frees_the_lock_soon(own: LiveDaemon) -> None:
+    key = own.api_key("partner")
+    clients = [await open_client(own.url, key) for _ in range(200)]
+    await _restart(own)
     began = time.monotonic()
-    done = await asyncio.to_thread(daemon.swimctl, "stop")
+    done = await asyncio.to_thread(own.swimctl, "stop")
     assert done.returncode == 0, done.stderr
-    assert not daemon.is_serving
+    assert not own.is_serving
     assert time.monotonic() - began < 8
     for client in clients:
         client.connection.transport.abort()

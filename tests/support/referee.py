@@ -63,6 +63,7 @@ class Referee:
         self.announced: list[Fact] = []
         self._flights: dict[tuple[int, str], Known] = {}
         self._has_begun = False
+        self._last_ms = 0
         self._premature: set[Fact] = set()
         """Announced while it was not true."""
         self._really: dict[tuple[str, int], list[int]] = {}
@@ -76,6 +77,7 @@ class Referee:
     def watch(self, delivery: Delivery, events: list[NewEvent], cids: dict[int, int]) -> None:
         """Take note of a snapshot and of what detection made of it. ``cids``: members by flight number."""
         at_ms = delivery.snapshot.update_ms
+        self._last_ms = max(self._last_ms, at_ms)
         present = {seen.key: seen for seen in delivery.seen}
         for event in events:
             if event.type not in ("flight.positions", "flight.updated"):
@@ -154,7 +156,8 @@ class Referee:
                 continue
             facts.remove(match)
             late += told.at_ms - match.at_ms > LATE_MS
-        return [fact for facts in by_key.values() for fact in facts], false, late
+        knowable_ms = self._last_ms - TOLERANCE_MS  # what happened later may have been announced after the end
+        return [fact for facts in by_key.values() for fact in facts if fact.at_ms <= knowable_ms], false, late
 
 
 def _near(times: list[int], at_ms: int) -> int | None:

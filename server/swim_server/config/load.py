@@ -125,7 +125,7 @@ def _check_source(layers: Layers, index: int, source: Mapping[str, Any]) -> Iter
     """Rules between a source and the rest."""
     values, polite = layers.values, POLITE_SECONDS.get(source["kind"], 0)
     url, seconds = source.get("url"), source.get("interval_seconds")
-    if url and seconds is not None and seconds < polite and not is_local_url(url):
+    if seconds is not None and seconds < polite and not (url and is_local_url(url)):
         rule = f"must be {polite} or more for a server on another machine, got {seconds:g}"
         yield _problem(layers, rule, "sources", index, "interval_seconds")
     if source["kind"] != "adl":

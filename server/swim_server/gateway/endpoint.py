@@ -18,6 +18,7 @@ from websockets.http11 import Request
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
+from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.request import is_known_path, presented_key
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.protocol.codes import CloseCode, ErrorCode
@@ -74,7 +75,10 @@ class Endpoint(asyncio.Protocol):
         self._gateway = gateway
         self._phase = Phase.HANDSHAKE
         self._ws = ServerProtocol(
-            origins=gateway.origins, extensions=None, max_size=door.hard_limit_bytes, logger=_library_log
+            origins=gateway.origins,
+            extensions=door.extensions,
+            max_size=door.hard_limit_bytes,
+            logger=_library_log,
         )
         self._tail = b""
         self._early = bytearray()
@@ -277,6 +281,7 @@ class Endpoint(asyncio.Protocol):
             connected_at_ms=gateway.now_ms(),
             limit_bytes=gateway.max_buffer_bytes,
             user_agent=user_agent,
+            window_bits=negotiated_window_bits(self._ws.extensions),
         )
         self._phase = Phase.OPEN
         gateway.hub.add(self.connection)

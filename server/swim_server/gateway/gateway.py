@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from websockets.extensions.base import ServerExtensionFactory
 from websockets.typing import Origin
 
+from swim_server.gateway import compression
 from swim_server.keys.permissions import address_refusal
 from swim_server.keys.records import Refused
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
@@ -46,6 +48,8 @@ class Door(msgspec.Struct, frozen=True):
     is_local: bool
     max_message_bytes: int
     hard_limit_bytes: int
+    extensions: Sequence[ServerExtensionFactory] | None = None
+    """What is negotiated with clients: compression, where it saves anything."""
 
 
 class Gateway:
@@ -91,7 +95,8 @@ class Gateway:
         self.close_timeout_seconds = config.close_timeout_seconds
         self.max_buffer_bytes = config.max_buffer_bytes
         self.high_water_bytes = min(HIGH_WATER_BYTES, config.max_buffer_bytes)
-        self.public_door = Door(False, config.max_message_bytes, max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes))
+        hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
+        self.public_door = Door(False, config.max_message_bytes, hard_limit_bytes, compression.extensions())
         self.local_door = Door(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES)
         self.slow_consumers = 0
         """Clients closed with 4008 since the start."""

@@ -162,7 +162,10 @@ class Hub:
         event = self._waiting.popleft()
         self.recent.append(event)
         self.delivered_id = event.id
-        self._match = Match(event, self._index)
+        try:
+            self._match = Match(event, self._index)
+        except Exception as error:  # noqa: BLE001  # nobody can be found for it, but those behind it must go on
+            self._on_failure(error)
 
     def _match_until(self, deadline: float) -> None:
         while self._held_bytes < self._max_held_bytes:
@@ -170,7 +173,7 @@ class Hub:
                 if not self._waiting:
                     return
                 self._begin_match()
-            if not self._offer_until(deadline):
+            if self._match is not None and not self._offer_until(deadline):
                 return
 
     def _offer_until(self, deadline: float | None) -> bool:

@@ -313,3 +313,48 @@ def test_sources_without_names_get_different_ones(tmp_path: Path, environ: dict[
     assert [source.name for source in load_from(tmp_path, environ).config.sources] == [
         "simulator", "simulator-2", "simulator-3",
     ]  # fmt: skip
+
+
+ADL = '[adl.main.flights]\nurl = "sqlite:///adl.db"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[[sources]]\nkind = "adl"\ndatabase = "main"', "there is no [adl.main]: [adl.main.flights] says where"),
+        (ADL + '[[sources]]\nkind = "adl"\ndatabase = "mian"', "there is no [adl.mian], did you mean main?"),
+        ('[adl.main.tmi_programs]\ntable = "x"\n[[sources]]\nkind = "adl"\ndatabase = "main"', "has a url or odbc"),
+        ('[adl.main.flights]\nurl = "mysql://x/y"', "must be a database URL like mssql+pyodbc://"),
+        ('[adl.main.adl_flight_core]\ntabel = "x"', "there is no such setting, did you mean table?"),
+        ('[adl.main.adl_flight_core]\ncallsign = ""', "must be the name of a table or column"),
+        (
+            '[[sources]]\nkind = "vatsim"\ninterval_seconds = 5',
+            "must be 15 or more for a server on another machine, got 5",
+        ),
+        ('[[sources]]\nkind = "ecfmp"\ninterval_seconds = 30', "must be 60 or more for a server on another machine"),
+        ("[publish.keys.bot]\nchannels = []", "must be the id of a key, a number"),
+        ('[publish.keys.17]\nchannels = ["splitz.*"]', "splitz.*"),
+    ],
+)
+def test_what_sources_and_publishing_need_of_each_other_is_checked(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "swim.toml"
+    file.write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(file, environ={}, home=tmp_path)
+    assert told in str(caught.value)
+
+
+def test_tables_of_an_adl_source_come_from_file_and_environment(tmp_path: Path) -> None:
+    file = tmp_path / "swim.toml"
+    file.write_text(ADL + '[[sources]]\nkind = "adl"\ndatabase = "main"\n', "utf-8")
+    loaded = load(file, environ={"SWIM_ADL__MAIN__FLIGHTS__PASSWORD": "secret"}, home=tmp_path)
+    flights = loaded.config.adl["main"].flights
+    assert (flights.url, flights.password) == (f"sqlite:///{tmp_path / 'adl.db'}", "secret")
+    assert loaded.config.adl["main"].tmis.url is None
+
+
+def test_a_feed_on_this_machine_may_be_asked_as_often_as_one_likes(tmp_path: Path) -> None:
+    file = tmp_path / "swim.toml"
+    for url in ("http://127.0.0.1:8000/", "http://localhost/", "http://[::1]:80/x"):
+        file.write_text(f'[[sources]]\nkind = "vatsim"\nurl = "{url}"\ninterval_seconds = 0.1', "utf-8")
+        load(file, environ={}, home=tmp_path)

@@ -303,5 +303,5 @@ class AdmissionRaces(RuleBasedStateMachine):
         self.loop.close()
 
 
-AdmissionRaces.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
+AdmissionRaces.TestCase.settings = settings(deadline=None, max_examples=40, stateful_step_count=30)
 TestAdmissionRaces = AdmissionRaces.TestCase

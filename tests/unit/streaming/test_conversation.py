@@ -93,7 +93,10 @@ def test_unsubscribing_some_channels_keeps_the_others(rig: StreamingRig) -> None
     rig.say(client, "subscribe", channels=["flight.*", "tmi.*"], filters={"airports": ["KJFK"]})
     rig.say(client, "unsubscribe", channels=["tmi.*"])
     assert last(client) == {"type": "unsubscribed", "channels": ["tmi.*"]}
-    assert rig.connection(client).subscription.to_wire() == {"channels": ["flight.*"], "filters": {"airports": ["KJFK"]}}
+    assert rig.connection(client).subscription.to_wire() == {
+        "channels": ["flight.*"],
+        "filters": {"airports": ["KJFK"]},
+    }
 
 
 def test_unsubscribing_without_channels_takes_all_and_the_filters(rig: StreamingRig) -> None:

@@ -212,10 +212,13 @@ def test_broken_way_out_does_not_silence_the_others() -> None:
     assert rig.connection(clients[1]).is_gone
 
 
-def test_event_that_cannot_be_judged_does_not_stop_those_behind_it() -> None:
+@pytest.mark.parametrize("others", [0, 20])
+def test_event_that_cannot_be_judged_does_not_stop_those_behind_it(others: int) -> None:
     rig = StreamingRig()
     client, unfiltered = rig.connect(), rig.connect()
     rig.join(client, "flight.*", filters=DELTA)
+    for number in range(others):
+        rig.join(rig.connect(), "flight.*", filters=Filters(airports=frozenset({f"K{number}"})))
     rig.join(unfiltered, "flight.*")
     broken = Event(EventId(1, 0), "flight.created", b"no JSON")
     rig.hub.deliver([broken])
