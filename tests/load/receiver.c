@@ -6,9 +6,9 @@
    line as one masked text frame), and reads. IN_FLIGHT connections are being opened at a time. Connections begin at
    ADDRESSES source addresses (127.0.1.1 and on), as one has 28,000 ports only.
 
-   An event is a text frame that ends with  "seq":NNNNNNNNNN,"at":NNNNNNNNNNNNNNNNNNNN}}  (10 and 20 digits): the
+   An event is a text frame that ends with  "seq":1NNNNNNNNN,"at":1NNNNNNNNNNNNNNNNNN}}  (10 and 19 digits): the
    sequence is checked on each connection (every step not +1 is lost, each one not forward repeated), and the time
-   (CLOCK_MONOTONIC, ns) gives the latency. A compressed frame (RSV1) is counted and not looked into.
+   (CLOCK_MONOTONIC, ns, plus 10^18) gives the latency. A compressed frame (RSV1) is counted and not looked into.
    Standard input: a line "count N" waits until N more events have come on every connection, "stop" ends.
    Standard output: "open SECONDS" when all are open and subscribed, "counted" for each count, then one JSON line. */
 
@@ -98,9 +98,8 @@ static void end_of_frame(struct connection *c, uint64_t now) {
     }
     if (c->opcode != 1) { controls++; return; }
     const char *end = c->tail + c->tail_length;
-    int is_event = c->rsv1 || (c->tail_length >= 46 && !memcmp(end - 45, "\"seq\":", 6) && !memcmp(end - 28, ",\"at\":", 6 - 0) );
+    int is_event = c->rsv1 || (c->tail_length >= 43 && !memcmp(end - 43, "\"seq\":", 6) && !memcmp(end - 27, ",\"at\":", 6));
     if (!is_event) {
-        if (c->state == UPGRADING && memmem(c->tail, c->tail_length, "\"type\":", 7)) controls++;
         c->answers++;
         if (c->state == UPGRADING && c->answers == expected_answers) { c->state = OPEN; opened++; in_flight--; }
         return;
@@ -109,7 +108,7 @@ static void end_of_frame(struct connection *c, uint64_t now) {
     c->frames++;
     if (c->rsv1) compressed++;
     else {
-        uint64_t sequence = number(end - 39, 10), at = number(end - 22, 20);
+        uint64_t sequence = number(end - 37, 10), at = number(end - 21, 19) - 1000000000000000000u;
         if (c->last) {
             if (sequence <= c->last) repeated++;
             else lost += sequence - c->last - 1;

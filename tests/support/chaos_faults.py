@@ -104,7 +104,7 @@ class Faults:
         def strike() -> None:
             deadline = time.monotonic() + 3
             while time.monotonic() < deadline:
-                taken = [each for each in os.listdir(folder) if name in each and each != name]
+                taken = [each for each in folder.iterdir() if name in each.name and each.name != name]
                 if taken and pid is not None:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)

@@ -22,7 +22,6 @@ from swim_server.keys.new_key import NewKey
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import IssuedKey, KeyStore
 
-
 __all__ = ["START_SECONDS", "STOP_SECONDS", "LiveDaemon", "await_true", "live_daemon"]
 
 

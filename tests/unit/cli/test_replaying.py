@@ -40,7 +40,7 @@ def test_end_at_an_id_or_time_includes_it() -> None:
 
 
 def test_words_that_mean_nothing_are_refused_with_examples() -> None:
-    with pytest.raises(WrongUsage, match="--from: must be an event id, a time like .*, got 'soon'"):
+    with pytest.raises(WrongUsage, match=r"--from: must be an event id, a time like .*, got 'soon'"):
         read_start("soon", NOW_MS)
     with pytest.raises(WrongUsage, match="--to"):
         read_end("later", NOW_MS)
@@ -115,7 +115,7 @@ def test_damaged_file_plays_up_to_the_damage_and_says_so(tmp_path: Path) -> None
     path.write_text(json.dumps(ROWS[0]) + "\nnonsense\n")
     events = file_events(path)
     assert next(events).event == ROWS[0]
-    with pytest.raises(CommandFailed, match="line 2: not JSON.*; what stood before it was played"):
+    with pytest.raises(CommandFailed, match=r"line 2: not JSON.*; what stood before it was played"):
         next(events)
 
 

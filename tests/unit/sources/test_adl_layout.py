@@ -52,7 +52,8 @@ JOINED = (
     "adl_flight_times.off_utc AS off_utc, adl_flight_times.in_utc AS in_utc "
     "FROM adl_flight_core AS adl_flight_core "
     "LEFT OUTER JOIN adl_flight_plan AS adl_flight_plan ON adl_flight_plan.flight_uid = adl_flight_core.flight_uid "
-    "LEFT OUTER JOIN adl_flight_position AS adl_flight_position ON adl_flight_position.flight_uid = adl_flight_core.flight_uid "
+    "LEFT OUTER JOIN adl_flight_position AS adl_flight_position "
+    "ON adl_flight_position.flight_uid = adl_flight_core.flight_uid "
     "LEFT OUTER JOIN adl_flight_times AS adl_flight_times ON adl_flight_times.flight_uid = adl_flight_core.flight_uid "
 )
 
