@@ -98,6 +98,8 @@ class HistoryConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     keep: Duration = "24h"
     keep_positions: Duration = "15m"
     max_bytes: Count = 2_147_483_648
+    synchronous: Literal["normal", "full"] = "normal"
+    """Both survive a killed process; ``full`` survives a power cut too, at one fsync a commit."""
 
 
 class BrokerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -128,6 +128,7 @@ class Service:
             keep_ms=_milliseconds(config.history.keep),
             keep_positions_ms=_milliseconds(config.history.keep_positions),
             max_bytes=config.history.max_bytes,
+            synchronous=config.history.synchronous,
         )
         self.store = KeyStore(
             open_database(config.database, self.home.database), clock=_utc_now, randbytes=secrets.token_bytes

@@ -91,19 +91,17 @@ class Boundaries:
 
     def _search(self, places: Sequence[Place], turn: float, best: dict[int, int]) -> None:
         """Find what holds the places as seen one turn of the globe further; smaller numbers are better."""
-        chosen = [index for index, (_, longitude) in enumerate(places) if self._west <= longitude + turn <= self._east]
+        shapely = self._shapely
+        chosen = [index for index, place in enumerate(places) if self._west <= place[1] + turn <= self._east]
         if not chosen:
             return
-        longitudes = [places[index][1] + turn for index in chosen]
-        latitudes = [places[index][0] for index in chosen]
-        points, polygons = self._tree.query(self._shapely.points(longitudes, latitudes))
-        holders = self._tree.geometries.take(polygons)
-        xs = [longitudes[point] for point in points]
-        ys = [latitudes[point] for point in points]
-        holds = self._shapely.intersects_xy(holders, xs, ys)
-        for point, polygon, is_within in zip(points.tolist(), polygons.tolist(), holds.tolist(), strict=True):
+        points = shapely.points([(places[index][1] + turn, places[index][0]) for index in chosen])
+        found, polygons = self._tree.query(points)
+        asked = points.take(found)
+        holds = shapely.intersects_xy(self._tree.geometries.take(polygons), shapely.get_x(asked), shapely.get_y(asked))
+        for point, polygon in zip(found[holds].tolist(), polygons[holds].tolist(), strict=True):
             index = chosen[point]
-            if is_within and polygon < best.get(index, len(self._polygons)):
+            if polygon < best.get(index, len(self._polygons)):
                 best[index] = polygon
 
 

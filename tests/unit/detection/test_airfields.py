@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.feed import AIRFIELDS
 from swim_server.detection.airfields import Airfield, Airfields
@@ -46,6 +46,7 @@ def test_nearest_finds_none_beyond_the_distance() -> None:
     assert AIRFIELDS.nearest(50.0333, 8.80, 5) is None
 
 
+@settings(deadline=None)
 @given(st.floats(-89.5, 89.5), st.floats(-180, 180), st.floats(0, 359), st.floats(0, 9.9))
 def test_nearest_finds_a_field_in_any_direction_anywhere_on_earth(
     latitude: float, longitude: float, bearing: float, distance: float

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.feed import NOON_MS, document, pilot, prefile, snapshot
 from swim_server.detection.feed import MAX_PILOTS, InvalidSnapshot, decode_snapshot
@@ -208,6 +208,7 @@ FIELDS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(json_values | st.dictionaries(st.sampled_from(FIELDS), json_values), max_size=4), json_values)
 def test_no_entry_whatever_costs_more_than_itself(entries: list[Any], prefiles: Any) -> None:
     raw = raw_document()
@@ -216,6 +217,7 @@ def test_no_entry_whatever_costs_more_than_itself(entries: list[Any], prefiles: 
     assert [pilot.cid for pilot in decode_snapshot(encode(raw)).pilots[:3]] == [1, 2, 3]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_but_invalid_snapshot(text: bytes) -> None:
     with pytest.raises(InvalidSnapshot):

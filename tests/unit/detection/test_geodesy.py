@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from swim_server.detection.geodesy import bearing_deg, destination, distance_nm
 
@@ -21,6 +21,7 @@ def test_distance_to_the_same_place_is_zero() -> None:
     assert distance_nm(51.5, -0.4, 51.5, -0.4) == 0
 
 
+@settings(deadline=None)
 @given(latitudes, longitudes, st.floats(0, 359), st.floats(0, 5000))
 def test_destination_lies_at_the_distance_asked_for(
     latitude: float, longitude: float, bearing: float, distance: float

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from swim_server.detection.identity import flight_key, flight_uid
 
@@ -9,6 +9,7 @@ def test_uid_is_the_same_on_every_machine() -> None:
     assert flight_uid(1709777, "KLM342", "2024-11-21T12:56:50.9917675Z") == 2745170494614316
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**53), st.text(max_size=24), st.none() | st.text(max_size=40))
 def test_uid_is_positive_and_below_2_to_the_53(cid: int, callsign: str, began: str | None) -> None:
     assert 0 < flight_uid(cid, callsign, began) < 2**53

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.feed import NOON_MS
 from swim_server.detection.report_clock import MAX_AHEAD_MS, MAX_BEHIND_MS, ReportClock
@@ -47,6 +47,7 @@ def test_a_time_far_from_the_snapshot_is_not_believed(offset_ms: int, is_believe
     assert read == NOON_MS + (offset_ms if is_believed else 0)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_text_raises(text: str) -> None:
     assert abs(ReportClock(NOON_MS).read(text) - NOON_MS) <= MAX_BEHIND_MS

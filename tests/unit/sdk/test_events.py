@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from swim_client.decoding import decode
 from swim_client.events import (
     ConnectionInfo,
     ErrorMessage,
@@ -20,7 +21,6 @@ from swim_client.events import (
     PositionBatch,
     SplitsEvent,
     TMIEvent,
-    decode,
     matches,
     parse_time,
 )

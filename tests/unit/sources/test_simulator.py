@@ -122,7 +122,7 @@ async def test_killed_without_a_last_save_no_event_comes_twice(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("other", [{"seed": 2}, {"flights": 61}])
-async def test_with_another_seed_or_number_of_flights_a_new_world_begins(tmp_path: Path, other: dict[str, int]) -> None:
+async def test_with_another_seed_or_number_of_flights_a_new_world_begins(tmp_path: Path, other: dict[str, Any]) -> None:
     state_path = tmp_path / "simulator.json"
     await Simulated(10, state_path=state_path).live()
     second = Simulated(10, state_path=state_path, **other)
