@@ -27,11 +27,11 @@ def configure(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if format == "json"
-        else structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0, sort_keys=False)
-    )
+    renderer: Any = plain_line
+    if format == "json":
+        renderer = structlog.processors.JSONRenderer()
+    elif out.isatty():
+        renderer = structlog.dev.ConsoleRenderer(pad_event_to=0, sort_keys=False)
     structlog.configure(
         processors=[*shared, structlog.processors.StackInfoRenderer(), *_traceback(format), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -50,6 +50,20 @@ def configure(
     root.setLevel(number)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def plain_line(logger: Any, method: str, entry: MutableMapping[str, Any]) -> str:
+    """Write an entry as ConsoleRenderer does without colours, in a tenth of its time: one a connect adds up."""
+    head = f"{entry.pop('timestamp', '')} [{entry.pop('level', method):<9}] {entry.pop('event', '')}"
+    below = [str(text) for text in (entry.pop("stack", None), entry.pop("exception", None)) if text]
+    fields = [f"{name}={_shown(value)}" for name, value in entry.items()]
+    return "\n".join((" ".join((head, *fields)), *below))
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, str):
+        return repr(value)
+    return repr(value) if not value or any(mark in value for mark in " \t='\"") else value
 
 
 def _one_line(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -34,6 +34,7 @@ from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import detect
 from swim_server.detection.feed import Snapshot, decode_snapshot
 from swim_server.detection.stage import EMPTY_STAGE, Stage
+from swim_server.protocol.timestamps import format_ms, parse_ms
 from swim_server.sources.airports import load_airfields
 from swim_server.sources.simulated_traffic import Traffic
 from swim_server.sources.simulated_world import AIRLINES
@@ -69,58 +70,55 @@ def measure_speed(airfields: Airfields, rounds: int) -> None:
     """Decode and compare pairs of snapshots of two sizes."""
     print(f"{'pilots':>7} {'from':<10} {'decode':>17} {'detect':>17} {'together':>17}   ms: best, median, p99")
     for origin, first, second in pairs(airfields):
-        stage = detect(EMPTY_STAGE, first, airfields).stage
-        encoded = document(second)
+        stage = detect(EMPTY_STAGE, decode_snapshot(first), airfields).stage
         decoding, detecting = [], []
         for _ in range(rounds):
             began = time.perf_counter()
-            snapshot = decode_snapshot(encoded)
+            snapshot = decode_snapshot(second)
             decoded = time.perf_counter()
             detect(stage, snapshot, airfields)
             decoding.append((decoded - began) * 1000)
             detecting.append((time.perf_counter() - decoded) * 1000)
         together = [one + other for one, other in zip(decoding, detecting, strict=True)]
         columns = "".join(f" {show(values):>17}" for values in (decoding, detecting, together))
-        print(f"{len(second.pilots):>7} {origin:<10}{columns}   {memory(first, airfields)}")
+        print(f"{len(snapshot.pilots):>7} {origin:<10}{columns}   {memory(snapshot, airfields)}")
 
 
-def pairs(airfields: Airfields) -> Iterator[tuple[str, Snapshot, Snapshot]]:
-    """Two pairs: recorded ones where there are any, else simulated ones of the same size."""
+def pairs(airfields: Airfields) -> Iterator[tuple[str, bytes, bytes]]:
+    """Two pairs of documents: recorded ones where there are any, else simulated ones of the same size."""
     recorded = sorted((RECORDED / "2024-11-21").glob("*.json.gz"))
     if len(recorded) >= 2:
-        yield "recorded", *(decode_snapshot(gzip.decompress(path.read_bytes())) for path in recorded[:2])
+        yield "recorded", gzip.decompress(recorded[0].read_bytes()), gzip.decompress(recorded[1].read_bytes())
     else:
         yield "simulated", *simulated_pair(airfields, 940)
     single = next(iter((RECORDED / "single").glob("*.json.gz")), None)
     if single is not None:
-        first = decode_snapshot(gzip.decompress(single.read_bytes()))
+        first = gzip.decompress(single.read_bytes())
         yield "recorded", first, moved(first)
     else:
         yield "simulated", *simulated_pair(airfields, 1780)
 
 
-def simulated_pair(airfields: Airfields, flights: int) -> tuple[Snapshot, Snapshot]:
+def simulated_pair(airfields: Airfields, flights: int) -> tuple[bytes, bytes]:
     """Two simulated snapshots, 15 seconds apart."""
     traffic = Traffic(airfields, seed=1)
     traffic.begin(flights, NOON_MS)
-    return traffic.snapshot(NOON_MS), traffic.snapshot(NOON_MS + SNAPSHOT_MS)
+    return document(traffic.snapshot(NOON_MS)), document(traffic.snapshot(NOON_MS + SNAPSHOT_MS))
 
 
-def moved(snapshot: Snapshot) -> Snapshot:
-    """The same snapshot 15 seconds later: whoever flies is farther on, everyone has reported."""
-    pilots = [
-        msgspec.structs.replace(
-            pilot,
-            latitude=max(-90.0, (pilot.latitude or 0) - (pilot.groundspeed or 0) * SNAPSHOT_MS / 3_600_000 / 60),
-            last_updated=(pilot.last_updated or "").replace("Z", "1Z"),
-        )
-        for pilot in snapshot.pilots
-    ]
-    for pilot in pilots:
-        stamp = pilot.last_updated or ""
-        seconds = (int(stamp[17:19]) + 15) % 60
-        pilot.last_updated = f"{stamp[:17]}{seconds:02}{stamp[19:]}"
-    return msgspec.structs.replace(snapshot, pilots=pilots, update_ms=snapshot.update_ms + SNAPSHOT_MS)
+def moved(first: bytes) -> bytes:
+    """The same document 15 seconds later: whoever flies is farther on, everyone has reported."""
+    feed = msgspec.json.decode(first)
+    feed["general"]["update_timestamp"] = later(feed["general"]["update_timestamp"])
+    for pilot in feed["pilots"]:
+        pilot["latitude"] = max(-90.0, pilot["latitude"] - pilot["groundspeed"] * SNAPSHOT_MS / 3_600_000 / 60)
+        pilot["last_updated"] = later(pilot["last_updated"])
+    return msgspec.json.encode(feed)
+
+
+def later(stamp: str) -> str:
+    """The time 15 seconds later, with as many digits as the feed sends."""
+    return format_ms(parse_ms(stamp) + SNAPSHOT_MS).replace("Z", "0000Z")
 
 
 def memory(snapshot: Snapshot, airfields: Airfields) -> str:

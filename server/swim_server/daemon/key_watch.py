@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from swim_server.keys.permissions import still_holds
-from swim_server.protocol.codes import CloseCode
+from swim_server.keys.permissions import address_refusal, still_holds
 
 if TYPE_CHECKING:
     from swim_server.gateway.gateway import Gateway
     from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.records import KeyRecord
+    from swim_server.streaming.connection import Connection
 
 EXPIRY_LOOK_SECONDS = 0.5
 
@@ -47,16 +47,17 @@ class KeyWatch:
         while True:
             await asyncio.sleep(EXPIRY_LOOK_SECONDS)
             now = self._clock()
-            for key in self.live_keys().values():
-                if key.is_expired(now):
-                    self._authenticator.forget(key.id)
-                    self._close(key, key)
+            for key_id, connections in self._gateway.connections_by_key().items():
+                key = connections[-1].key
+                if key is not None and key.is_expired(now):
+                    self._authenticator.forget(key_id)
+                    self._judge(key_id, connections, key)
 
     async def _watch_table(self) -> None:
         while True:
             await asyncio.sleep(self.recheck_seconds)
             try:
-                await self.recheck(list(self.live_keys()))
+                await self.recheck(self._gateway.connections_by_key().keys())
             except Exception as error:  # noqa: BLE001  # the database may fail in any way; connections live on meanwhile
                 if self.last_recheck_error is None:
                     self._log.warning("live keys can't be re-checked", error=str(error))
@@ -64,15 +65,7 @@ class KeyWatch:
             else:
                 self.last_recheck_error = None
 
-    def live_keys(self) -> dict[int, KeyRecord]:
-        """The keys of all live connections, as they were when each was let in."""
-        return {
-            connection.key.id: connection.key
-            for connection in self._gateway.hub.connections.values()
-            if connection.key is not None
-        }
-
-    async def recheck(self, key_ids: list[int]) -> int:
+    async def recheck(self, key_ids: Collection[int]) -> int:
         """Ask the table about these keys in one query; close what no longer holds; return how many connections.
 
         A key that holds is known from then on as the table has it: what was prolonged doesn't end at its old date.
@@ -80,20 +73,24 @@ class KeyWatch:
         if not key_ids:
             return 0
         found = await self._authenticator.check(key_ids)
-        live = self.live_keys()
-        return sum(self._close(live[key_id], found.get(key_id)) for key_id in key_ids if key_id in live)
+        live = self._gateway.connections_by_key()
+        return sum(self._judge(key_id, live[key_id], found.get(key_id)) for key_id in key_ids if key_id in live)
 
-    def _close(self, admitted: KeyRecord, current: KeyRecord | None) -> int:
+    def _judge(self, key_id: int, connections: Sequence[Connection], current: KeyRecord | None) -> int:
+        """Close those that the key no longer lets in: all, or the ones from addresses that it doesn't list."""
+        admitted = connections[-1].key
+        assert admitted is not None, "only connections with a key are judged"
         refused = still_holds(current, admitted.tier, self._clock())
-        if refused is None:
-            if current is not None and current is not admitted:
-                self._gateway.renew_key(current)
-                return self._gateway.close_strangers(current)
-            return 0
-        if refused.reason == "tier_changed":
-            closed = self._gateway.close_key(admitted.id, CloseCode.SERVICE_RESTART, refused.message)
+        if refused is not None:
+            closed = self._gateway.turn_out(connections, refused)
         else:
-            closed = self._gateway.close_key(admitted.id, CloseCode.UNAUTHORIZED, refused.message)
+            assert current is not None, "a key that is gone does not hold"
+            closed = 0
+            for connection in connections:
+                connection.key = current
+                if (stranger := address_refusal(current, connection.remote)) is not None:
+                    closed += self._gateway.turn_out([connection], stranger)
         if closed:
-            self._log.info("connections closed", key_id=admitted.id, reason=refused.reason, connections=closed)
+            reason = refused.reason if refused is not None else "address"
+            self._log.info("connections closed", key_id=key_id, reason=reason, connections=closed)
         return closed

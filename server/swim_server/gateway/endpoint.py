@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -98,7 +97,7 @@ class Endpoint(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self.write: Callable[[bytes], None] = self._transport.write
+        self.write = self._transport.write
         self._buffered_size = self._transport.get_write_buffer_size
         self._transport.set_write_buffer_limits(high=self._gateway.high_water_bytes)
         self.last_seen = self._gateway.monotonic()
@@ -386,9 +385,8 @@ class Endpoint(asyncio.Protocol):
         self._transport.abort()
 
     def _begin_closing(self) -> None:
-        """Be no client any more: nothing may follow the close frame, whoever still has something to say."""
+        """Be no client any more: nothing follows the close frame, as the hub writes to nobody it has forgotten."""
         self._phase = Phase.CLOSING
-        self.write = _discard
         if self._auth_task is not None:
             self._auth_task.cancel()
         self._leave_hub()
@@ -419,7 +417,3 @@ class Endpoint(asyncio.Protocol):
 def _reason(text: str) -> str:
     """Cut a text to what a close frame holds, between characters."""
     return text.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
-
-
-def _discard(data: bytes) -> None:
-    """Take the place of the transport's ``write`` once the client is on its way out."""

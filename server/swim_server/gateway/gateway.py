@@ -11,7 +11,6 @@ from websockets.extensions.base import ServerExtensionFactory
 from websockets.typing import Origin
 
 from swim_server.gateway import compression
-from swim_server.keys.permissions import address_refusal
 from swim_server.keys.records import Refused
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.messages import binary_frame
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.authenticator import Authenticator
-    from swim_server.keys.records import KeyRecord
     from swim_server.streaming.admission import Admission, LimitReached
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.conversation import Conversation
@@ -246,37 +244,26 @@ class Gateway:
 
     # All of one key.
 
-    def close_key(self, key_id: int, code: CloseCode, reason: str) -> int:
-        """Close every connection of a key; return how many there were."""
-        found = self._of_key(key_id)
-        for connection in found:
-            if code is CloseCode.UNAUTHORIZED:
-                connection.answer(self.conversation.error(ErrorCode.AUTH_FAILED, reason))
-            connection.outlet.close(code, reason)
-        return len(found)
+    def connections_by_key(self) -> dict[int, list[Connection]]:
+        """The live connections of each key, in the order in which they were let in."""
+        found: dict[int, list[Connection]] = {}
+        for connection in self.hub.connections.values():
+            if connection.key is not None:
+                found.setdefault(connection.key.id, []).append(connection)
+        return found
 
-    def renew_key(self, key: KeyRecord) -> None:
-        """Let the connections of a key know it as it is now."""
-        for connection in self._of_key(key.id):
-            connection.key = key
+    def turn_out(self, connections: Sequence[Connection], refused: Refused) -> int:
+        """Close connections whose key no longer lets them in; return how many.
 
-    def close_strangers(self, key: KeyRecord) -> int:
-        """Close the connections of a key from addresses that its allow-list doesn't hold any more; return how many."""
-        closed = 0
-        for connection in self._of_key(key.id):
-            refused = address_refusal(key, connection.remote)
-            if refused is not None:
+        For good (4001), unless the key is of another tier now: then they may connect again at once.
+        """
+        for connection in connections:
+            if refused.reason == "tier_changed":
+                connection.outlet.close(CloseCode.SERVICE_RESTART, refused.message)
+            else:
                 connection.answer(self.conversation.error(ErrorCode.AUTH_FAILED, refused.message))
                 connection.outlet.close(CloseCode.UNAUTHORIZED, refused.message)
-                closed += 1
-        return closed
-
-    def _of_key(self, key_id: int) -> list[Connection]:
-        return [
-            connection
-            for connection in self.hub.connections.values()
-            if connection.key is not None and connection.key.id == key_id
-        ]
+        return len(connections)
 
 
 def _too_large(limit: int, size: int | None) -> BadMessage:

@@ -126,7 +126,7 @@ def client_address(peer: str, forwarded_for: Iterable[str], trusted_proxies: Seq
     brackets; at one that is no address the last trusted proxy's word ends, and that proxy is the answer.
     """
     networks = tuple(trusted_proxies)
-    current = _normal(peer) or peer
+    current = (_normal(peer) or peer) if ":" in peer else peer
     hops = [hop for line in forwarded_for for hop in line.split(",")]
     while hops and is_within(current, networks):
         hop = _normal(hops.pop())
@@ -148,6 +148,8 @@ def _normal(text: str) -> str | None:
 
 
 def _group(address: str) -> str:
+    if ":" not in address:
+        return address
     parsed = parse_address(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((int(parsed) >> 64 << 64, 64)))

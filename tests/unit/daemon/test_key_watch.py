@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from support.gateway_rig import Client, FakeAuthenticator, Log, Rig, key_record
+from support.gateway_rig import Client, FakeAuthenticator, Log, Rig, key_record, upgrade_request
 from support.wall_clock import WallClock
 from swim_server.daemon import key_watch as module
 from swim_server.daemon.key_watch import KeyWatch
@@ -116,8 +116,18 @@ async def test_key_that_holds_closes_nothing(world: World) -> None:
     assert client.endpoint.is_open
 
 
+async def test_address_that_the_key_no_longer_lists_is_closed_and_others_stay(world: World) -> None:
+    client = world.connect()
+    other = world.rig.client(("198.51.100.1", 5)).send(upgrade_request("/?key=key"))
+    world.change(ip_whitelist=("192.0.2.0/24",))
+    assert await world.watch.recheck([7]) == 1
+    assert client.endpoint.is_open
+    assert other.close_code == 4001
+    assert world.log.of("connections closed")[0]["reason"] == "address"
+
+
 async def test_nothing_is_asked_when_nobody_is_connected(world: World) -> None:
-    assert await world.watch.recheck(list(world.watch.live_keys())) == 0
+    assert await world.watch.recheck(world.rig.gateway.connections_by_key().keys()) == 0
     assert world.table.checked == []
 
 
@@ -127,7 +137,7 @@ async def test_all_live_keys_are_asked_for_in_one_query(world: World) -> None:
         world.table.put(key_record(key_id, Tier.PUBLIC), f"key{key_id}")
         world.rig.admitted(f"key{key_id}")
         world.rig.admitted(f"key{key_id}")
-    await world.watch.recheck(list(world.watch.live_keys()))
+    await world.watch.recheck(world.rig.gateway.connections_by_key().keys())
     assert [sorted(asked) for asked in world.table.checked] == [[7, 8, 9]]
 
 

@@ -6,30 +6,31 @@ import asyncio
 
 from support.gateway_rig import UNKNOWN, Rig, close_frame, key_record, message, upgrade_request
 from swim_server.keys.format import Tier
-from swim_server.keys.records import Granted
-from swim_server.protocol.codes import CloseCode
+from swim_server.keys.records import Granted, Refused
 
 
-def test_closing_a_key_closes_its_connections_and_no_others(rig: Rig) -> None:
+def test_connections_are_found_by_their_key_in_the_order_of_their_coming(rig: Rig) -> None:
     rig.authenticator.keys["other"] = Granted(key_record(9, Tier.DEVELOPER))
-    mine, other, local = [rig.admitted("dev") for _ in range(3)], rig.admitted("other"), rig.local_client()
-    assert rig.gateway.close_key(1, CloseCode.UNAUTHORIZED, "The key was revoked.") == 3
-    for client in mine:
-        assert (client.types, client.close_code) == (["connected", "AUTH_FAILED"], 4001)
+    mine = [rig.admitted("dev") for _ in range(3)]
+    rig.admitted("other")
+    rig.local_client()
+    found = rig.gateway.connections_by_key()
+    assert [connection.id for connection in found[1]] == [client.messages[0]["data"]["client_id"] for client in mine]
+    assert found.keys() == {1, 9}
+
+
+def test_client_whose_key_has_ended_is_told_and_closed_for_good(rig: Rig) -> None:
+    client, other = rig.admitted("dev"), rig.admitted("dev")
+    (connection, _) = rig.gateway.connections_by_key()[1]
+    assert rig.gateway.turn_out([connection], Refused("The key was revoked.", "inactive", 1)) == 1
+    assert (client.types, client.close_code) == (["connected", "AUTH_FAILED"], 4001)
     assert other.endpoint.is_open
-    assert local.endpoint.is_open
 
 
-def test_closing_a_key_whose_tier_changed_asks_to_come_back_without_an_error(rig: Rig) -> None:
+def test_client_whose_key_is_of_another_tier_now_is_asked_to_come_back_without_an_error(rig: Rig) -> None:
     client = rig.admitted("dev")
-    assert rig.gateway.close_key(1, CloseCode.SERVICE_RESTART, "The key's tier has changed.") == 1
+    rig.gateway.turn_out(rig.gateway.connections_by_key()[1], Refused("The tier has changed.", "tier_changed", 1))
     assert (client.types, client.close_code) == (["connected"], 1012)
-
-
-def test_closing_a_key_twice_closes_nothing_more(rig: Rig) -> None:
-    rig.admitted("dev")
-    rig.gateway.close_key(1, CloseCode.UNAUTHORIZED, "revoked")
-    assert rig.gateway.close_key(1, CloseCode.UNAUTHORIZED, "revoked") == 0
 
 
 async def test_all_gone_waits_for_the_last(rig: Rig) -> None:

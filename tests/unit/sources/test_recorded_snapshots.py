@@ -14,7 +14,7 @@ def put(folder: Path, name: str, at: float, *, packed: bool = False) -> Path:
     """Record a snapshot taken ``at`` seconds after noon."""
     content = document(snapshot(at, [pilot(at)], [prefile()]))
     path = folder / name
-    path.write_bytes(gzip.compress(content) if packed else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
     return path
 
 
@@ -86,7 +86,7 @@ def test_a_packed_file_is_told_by_its_content_not_its_name(tmp_path: Path) -> No
         (b"", "truncated"),
         (b"<html>", "not JSON"),
         (b"{}", "not a feed"),
-        (gzip.compress(b"x" * 10_000)[:40], "truncated"),
+        (gzip.compress(b"x" * 10_000, mtime=0)[:40], "truncated"),
         (b"\x1f\x8b" + b"garbage" * 10, "truncated"),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_stamp_that_does_not_stand_at_the_head_is_found_all_the_same(tmp_path:
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_document_over_the_limit_is_refused_without_being_unpacked(tmp_path: Path, packed: bool) -> None:
     content = document(snapshot(0, [pilot()]))[:-1] + b',"filler":"' + b" " * 200_000 + b'"}'
-    (tmp_path / "big.json").write_bytes(gzip.compress(content) if packed else content)
+    (tmp_path / "big.json").write_bytes(gzip.compress(content, mtime=0) if packed else content)
     recorded = RecordedSnapshots(tmp_path, max_document_bytes=100_000)
     recorded.look()
     with pytest.raises(UnreadableSnapshot, match="larger than 100,000 bytes"):
