@@ -257,6 +257,7 @@ class Rig:
             tasks=self.tasks,
             rpc=self.rpc,
             source_ages=dict,
+            call_soon=self.call_soon,
             monotonic=self.clock,
             now_ms=lambda: FIRST_MS,
             log=self.log,

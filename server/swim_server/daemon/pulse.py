@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from swim_server.daemon.garbage import Garbage
+
 if TYPE_CHECKING:
     from swim_server.streaming.wheel import Wheel
 
@@ -23,11 +25,14 @@ class Pulse:
     async def run(self) -> None:
         """Tick until cancelled."""
         loop = asyncio.get_running_loop()
+        garbage = Garbage(loop.time())
+        garbage.begin()
         while True:
             due = loop.time() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
             self._lags.append(max(loop.time() - due, 0.0))
             self._wheel.advance()
+            garbage.tick(loop.time())
 
     def lag_ms(self) -> dict[str, float]:
         """Median, 99th percentile and maximum of the last minute, in milliseconds."""

@@ -174,6 +174,7 @@ class Service:
             tasks=self.tasks,
             rpc=self.rpc,
             source_ages=self._source_ages,
+            call_soon=loop.call_soon,
             monotonic=time.monotonic,
             now_ms=_now_ms,
             log=get_logger("gateway"),

@@ -164,23 +164,27 @@ class Comparison:
 
     def _see_prefile(self, key: str, prefile: FeedPrefile) -> None:
         flight = self._before.flights.get(key)
-        plan = read_plan(prefile.flight_plan)
-        at_ms = self._clock.read(prefile.last_updated)
         if flight is None:
-            uid = flight_uid(prefile.cid, prefile.callsign, prefile.last_updated)
-            begun = Flight(uid=uid, cid=prefile.cid, callsign=prefile.callsign, plan=plan)
-            gone = self._gone.get(key)
-            if gone is not None and gone.uid == uid:
-                begun = msgspec.structs.replace(
-                    gone, plan=plan, is_connected=False, absences=0, incarnation=gone.incarnation + 1
-                )
-            self._create(key, begun, at_ms)
+            self._create(key, self._begin_filed(key, prefile), self._clock.read(prefile.last_updated))
             return
+        sent = prefile.flight_plan
+        plan = flight.plan if sent is not None and is_same_plan(sent, flight.plan) else read_plan(sent)
         if not flight.is_connected and not flight.absences and plan == flight.plan:
             self._flights[key] = flight
             return
         seen = msgspec.structs.replace(flight, plan=plan, plan_absences=0, is_connected=False, absences=0)
-        self._flights[key] = self._update(flight, seen, at_ms)
+        self._flights[key] = self._update(flight, seen, self._clock.read(prefile.last_updated))
+
+    def _begin_filed(self, key: str, prefile: FeedPrefile) -> Flight:
+        """Give a prefile that is seen first its flight; the same filing seen again, the flight that it had."""
+        uid = flight_uid(prefile.cid, prefile.callsign, prefile.last_updated)
+        plan = read_plan(prefile.flight_plan)
+        gone = self._gone.get(key)
+        if gone is None or gone.uid != uid:
+            return Flight(uid=uid, cid=prefile.cid, callsign=prefile.callsign, plan=plan)
+        return msgspec.structs.replace(
+            gone, plan=plan, is_connected=False, absences=0, incarnation=gone.incarnation + 1
+        )
 
     def _miss(self, key: str, flight: Flight) -> None:
         if not flight.is_connected and self._prefiles is None:

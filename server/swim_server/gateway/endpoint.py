@@ -107,7 +107,9 @@ class Endpoint(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.last_seen = self._gateway.monotonic()
         if self._phase is Phase.HANDSHAKE:
-            self._receive_head(data)
+            self._early += data
+            if len(self._early) == len(data):
+                self._gateway.entrance.enter(self._enter)
         elif self._phase is Phase.AUTHENTICATING:
             self._receive_early(data)
         else:
@@ -130,6 +132,10 @@ class Endpoint(asyncio.Protocol):
         self._release()
         if self.connection is not None:
             self._gateway.log_disconnect(self.connection, self._ws.close_sent, self._ws.close_rcvd)
+        # The library's parser and its protocol hold each other, and so do the two sides of a client: let them go now,
+        # as the garbage collector looks through old objects once a day only.
+        self._ws.parser.close()
+        self.connection = None
 
     def pause_writing(self) -> None:
         """The client reads too slowly. Until it catches up, it isn't listened to either: each ping would add a pong."""
@@ -159,6 +165,11 @@ class Endpoint(asyncio.Protocol):
             self.connection.send_frame(gateway.heartbeat())
 
     # Handshake and admission.
+
+    def _enter(self) -> None:
+        if self._phase is Phase.HANDSHAKE:
+            data, self._early = bytes(self._early), bytearray()
+            self._receive_head(data)
 
     def _receive_head(self, data: bytes) -> None:
         """Feed the library the request's head and nothing behind it: that belongs to a connection not yet admitted."""

@@ -11,6 +11,7 @@ from websockets.extensions.base import ServerExtensionFactory
 from websockets.typing import Origin
 
 from swim_server.gateway import compression
+from swim_server.gateway.entrance import Entrance
 from swim_server.keys.records import Refused
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.messages import binary_frame
@@ -66,6 +67,7 @@ class Gateway:
         tasks: Tasks,
         rpc: Rpc,
         source_ages: Callable[[], dict[str, float | None]],
+        call_soon: Callable[[Callable[[], None]], object],
         monotonic: Callable[[], float],
         now_ms: Callable[[], int],
         log: Any,
@@ -79,6 +81,7 @@ class Gateway:
         self.tasks = tasks
         self.rpc = rpc
         self.monotonic = monotonic
+        self.entrance = Entrance(call_soon=call_soon, monotonic=monotonic)
         self.now_ms = now_ms
         self.endpoints: set[Endpoint] = set()
         self.is_draining = False
