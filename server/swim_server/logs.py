@@ -35,7 +35,7 @@ def configure(
     structlog.configure(
         processors=[*shared, structlog.processors.StackInfoRenderer(), *_traceback(format), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)

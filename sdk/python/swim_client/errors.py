@@ -21,7 +21,8 @@ class AuthenticationError(SwimError):
 
     def __str__(self) -> str:
         told = f" ({self.code})" if self.code else ""
-        return f"the key was refused{told}: {self.reason}. Check the key, or ask the operator for another one."
+        reason = self.reason.rstrip(".")
+        return f"the key was refused{told}: {reason}. Check the key, or ask the operator for another one."
 
 
 class ProtocolError(SwimError):

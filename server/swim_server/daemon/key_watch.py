@@ -70,11 +70,12 @@ class KeyWatch:
 
         A key that holds is known from then on as the table has it: what was prolonged doesn't end at its old date.
         """
-        if not key_ids:
+        asked = self._gateway.connections_by_key().keys() & set(key_ids)
+        if not asked:
             return 0
-        found = await self._authenticator.check(key_ids)
+        found = await self._authenticator.check(asked)
         live = self._gateway.connections_by_key()
-        return sum(self._judge(key_id, live[key_id], found.get(key_id)) for key_id in key_ids if key_id in live)
+        return sum(self._judge(key_id, live[key_id], found.get(key_id)) for key_id in asked if key_id in live)
 
     def _judge(self, key_id: int, connections: Sequence[Connection], current: KeyRecord | None) -> int:
         """Close those that the key no longer lets in: all, or the ones from addresses that it doesn't list."""

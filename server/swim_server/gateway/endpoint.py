@@ -56,7 +56,7 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admitted", "_auth_task", "_buffered_size", "_early", "_fragments", "_gateway", "_is_text", "_phase",
+        "_admitted", "_auth_task", "_buffered_size", "_early", "_fragments", "_gateway", "_head", "_is_text", "_phase",
         "_publications", "_tail", "_transport", "_ws", "address", "connection", "door", "inbound", "last_seen",
         "wheel_tick", "write",
     )  # fmt: skip
@@ -80,6 +80,8 @@ class Endpoint(asyncio.Protocol):
             logger=_library_log,
         )
         self._tail = b""
+        self._head = b""
+        """The answer to the upgrade, until it is written: with what follows it, where that follows at once."""
         self._early = bytearray()
         self._fragments = bytearray()
         self._is_text = False
@@ -202,16 +204,25 @@ class Endpoint(asyncio.Protocol):
             self._ws.send_response(response)
         else:
             self._ws.send_response(self._ws.accept(request))
-        self._flush()
         if self._ws.state is not State.OPEN:
+            self._flush()
             self._begin_closing()
             return
+        self._head = b"".join(self._ws.data_to_send())
+        self.write = self._write_behind_head
         self._phase = Phase.AUTHENTICATING
         user_agent = (request.headers.get_all("User-Agent") or [""])[0][:200] or None
         if self.door.is_local:
             self._open("local", None, user_agent)
         else:
             self._authenticate(presented_key(request.path, request.headers), user_agent)
+        if self._head:
+            self._write_behind_head(b"")
+
+    def _write_behind_head(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        self.write = self._transport.write
+        self._transport.write(head + data)
 
     def _refuse_request(self, request: Request) -> tuple[HTTPStatus, str, Headers] | None:
         gateway = self._gateway
@@ -420,7 +431,8 @@ class Endpoint(asyncio.Protocol):
             if data != SEND_EOF:
                 if self.connection is not None and self.connection.group is not None:
                     self.connection.group.bring_up(self.connection)
-                self._transport.write(data)
+                self._transport.write(self._head + data if self._head else data)
+                self._head = b""
             elif self._transport.can_write_eof() and not self._transport.is_closing():
                 self._transport.write_eof()
 

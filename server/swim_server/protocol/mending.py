@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
+
 INTEGERS = frozenset({"flight_uid", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm"})
 DECIMALS = frozenset({"latitude", "longitude"})
+TIMES = frozenset({"off_utc", "in_utc", "start_time", "end_time"})
 CODES = frozenset({"current_artcc", "current_fir"})
 MAX_DIGITS = 24
 LARGEST = 1e15
 
 
 def mend(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Mend the data of a ``flight.*`` event; other data, and what can't be mended, stays as it is."""
+    """Mend the data of a ``flight.*`` or ``tmi.*`` event; other data, and what can't be mended, stays as it is."""
+    if event_type.startswith("tmi."):
+        return _mend_program(data)
     if not event_type.startswith("flight."):
         return data
     mended = _mend(data)
@@ -38,7 +43,28 @@ def _mend(data: dict[str, Any]) -> dict[str, Any]:
     for field in CODES & data.keys():
         if isinstance(data[field], int):
             changed[field] = None
+    for field in TIMES & data.keys():
+        changed[field] = _time(data[field])
     return {**data, **changed} if changed else data
+
+
+def _mend_program(data: dict[str, Any]) -> dict[str, Any]:
+    changed = {field: _time(data[field]) for field in TIMES & data.keys()}
+    if "program_id" in data:
+        changed["program_id"] = _number(data["program_id"])
+    return {**data, **changed} if changed else data
+
+
+def _time(value: Any) -> Any:
+    """An RFC 3339 time as the wire has it, an empty text as null; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    try:
+        return format_ms(parse_ms(value))
+    except InvalidTimestamp:
+        return value
 
 
 def _number(value: Any) -> Any:

@@ -47,7 +47,8 @@ class Publishing:
     def check(self, event: NewEvent) -> NewEvent:
         """Refuse an event that can't be published by anybody. Raises BadMessage (INVALID_PUBLISH)."""
         if event.type not in self._catalogue.types:
-            wrong = InvalidChannel(event.type, self._catalogue.nearest(event.type))
+            nearest = self._catalogue.nearest(event.type)
+            wrong = InvalidChannel(event.type, nearest if nearest in self._catalogue.types else None)
             raise BadMessage(ErrorCode.INVALID_PUBLISH, f"can't publish: {wrong}", wrong.data)
         if event.type == "system.heartbeat":
             raise BadMessage(ErrorCode.INVALID_PUBLISH, "system.heartbeat is the service's own")

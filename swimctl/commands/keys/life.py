@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import sys
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -77,9 +78,17 @@ def expire(
     """
     from swim_server.keys.audit import operating_user
 
+    from swimctl.output import confirm
+
     invocation = invocation_of(context)
     moment = parse_moment_option("--at", at)
     with open_store(invocation) as store:
+        if sys.stdin.isatty() and moment is not None and moment <= datetime.now(UTC):
+            # Can be taken back: scripts need no --yes for it, only people are asked.
+            record = store.get(key_id)
+            question = f"Expire key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) now?"
+            if not confirm(question, yes=yes):
+                raise typer.Abort
         record = store.expire(key_id, moment, operating_user())
         warn_if_unaudited(invocation, store)
     tell_change(invocation, record, announce_changes(invocation, [key_id]), as_json=as_json)

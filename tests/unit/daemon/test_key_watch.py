@@ -177,3 +177,9 @@ async def test_database_that_is_away_closes_nobody_and_is_told_once(world: World
     await _watched(world)
     assert world.watch.last_recheck_error is None
     assert client.close_code == 4001
+
+
+async def test_key_without_a_connection_is_not_asked_about(world: World) -> None:
+    """Else the table would believe that it is in use."""
+    assert await world.watch.recheck([7]) == 0
+    assert world.table.checked == []

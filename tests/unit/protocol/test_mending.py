@@ -49,6 +49,28 @@ def test_other_families_and_good_data_stay_the_same_objects() -> None:
     assert mend("flight.created", good) is good
 
 
+@pytest.mark.parametrize(
+    ("written", "wire"),
+    [
+        ("", None),
+        ("  ", None),
+        ("2026-11-22T10:00:00+02:00", "2026-11-22T08:00:00.000Z"),
+        ("2026-11-22 10:00:00", "2026-11-22T10:00:00.000Z"),
+        ("2026-11-22T10:00:00.000Z", "2026-11-22T10:00:00.000Z"),
+        ("soon", "soon"),
+        (None, None),
+        (5, 5),
+    ],
+)
+def test_times_are_written_as_the_wire_has_them(written: Any, wire: Any) -> None:
+    assert mend("tmi.issued", {"start_time": written}) == {"start_time": wire}
+    assert mend("flight.departed", {"off_utc": written}) == {"off_utc": wire}
+
+
+def test_number_of_a_program_that_came_as_text_is_a_number() -> None:
+    assert mend("tmi.issued", {"program_id": "7"}) == {"program_id": 7}
+
+
 @pytest.mark.parametrize("value", ["", "x", "nan", "1e400", "9" * 30, True, None, [], {}])
 def test_what_can_not_be_mended_stays(value: Any) -> None:
     assert mend("flight.created", {"altitude_ft": value}) == {"altitude_ft": value}
