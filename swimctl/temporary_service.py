@@ -91,7 +91,14 @@ class TemporaryService:
             self._end_process()
         finally:
             shutil.rmtree(self.home, ignore_errors=True)
+            self._remove_control_socket()
             signal.signal(signal.SIGINT, before)
+
+    def _remove_control_socket(self) -> None:
+        """A daemon that was killed leaves it; it may lie outside the home."""
+        from swim_server.daemon.home import Home
+
+        Home(self.home).remove_control_socket()
 
     def __enter__(self) -> Self:
         return self

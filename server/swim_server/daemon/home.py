@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+LAST_RESORT = "/tmp"  # where every system has a short, writable folder; ours in it is checked to be ours
 SOCKET_PATH_LIMIT = 100
 """Bytes that a Unix socket's path may have on every system we run on (Linux: 107)."""
 
@@ -46,12 +48,19 @@ class Home:
 
     @property
     def control_socket(self) -> Path:
-        """The control socket; in the temporary directory where the home's path is too long for one."""
-        path = self.path / "control.sock"
-        if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
-            return path
+        """The control socket; in a temporary directory where the home's path is too long for one."""
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"swim-{os.getuid()}-{digest}" / "control.sock"
+        folders = [self.path]
+        folders += [Path(each) / f"swim-{os.getuid()}-{digest}" for each in (tempfile.gettempdir(), LAST_RESORT)]
+        paths = [folder / "control.sock" for folder in folders]
+        return next((path for path in paths if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT), paths[-1])
+
+    def remove_control_socket(self) -> None:
+        """Remove the control socket's name, and the folder that was made for it alone. Idempotent."""
+        self.control_socket.unlink(missing_ok=True)
+        if self.control_socket.parent != self.path:
+            with contextlib.suppress(OSError):  # another process has put something into it: it stays
+                self.control_socket.parent.rmdir()
 
     @property
     def database(self) -> Path:

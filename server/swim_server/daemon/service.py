@@ -330,7 +330,7 @@ class Service:
                 endpoint.abort()
             await self.stop_sources()
             if self._has_home:
-                self.listeners.remove_socket(self.home.control_socket)
+                self.home.remove_control_socket()
         await self.tasks.close()
         await self.broker.close()
         await self.authenticator.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -99,7 +100,7 @@ class Endpoint(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self.write = self._transport.write
+        self.write: Callable[[bytes], None] = self._transport.write
         self._buffered_size = self._transport.get_write_buffer_size
         self._transport.set_write_buffer_limits(high=self._gateway.high_water_bytes)
         self.last_seen = self._gateway.monotonic()

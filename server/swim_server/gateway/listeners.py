@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import socket
@@ -102,12 +101,6 @@ class Listeners:
         if self._local_server is not None:
             self._local_server.close()
             self._local_server = None
-
-    @staticmethod
-    def remove_socket(path: Path) -> None:
-        """Remove the control socket's name."""
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:

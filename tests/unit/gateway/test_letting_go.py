@@ -1,0 +1,45 @@
+"""A client that is gone leaves no object behind, and none that waits for the garbage collector."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+
+import pytest
+from support.gateway_rig import Client, Rig, close_frame, message, upgrade_request
+
+
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def leave_by_closing(client: Client) -> None:
+    client.send(close_frame())
+    client.transport.lose()
+
+
+def leave_by_vanishing(client: Client) -> None:
+    client.transport.lose(ConnectionResetError())
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("leave", [leave_by_closing, leave_by_vanishing])
+async def test_client_that_is_gone_is_freed_at_once(rig: Rig, leave: Callable[[Client], None]) -> None:
+    client = rig.client().send(upgrade_request("/?api_key=dev", "Sec-WebSocket-Extensions: permessage-deflate"))
+    client.send(message("subscribe", channels=["flight.*"]))
+    await rig.publish("flight.created", callsign="DAL1")
+    protocol = weakref.ref(client.endpoint._ws)
+    connection = client.endpoint.connection
+    assert connection is not None
+    client_id = connection.id
+    leave(client)
+    rig.turn()
+    client.transport.protocol = None  # as the loop's own transports do
+    assert client_id not in rig.hub.connections
+    del connection, client
+    assert protocol() is None
