@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -83,6 +84,13 @@ class Terminal:
                 self.drawn += os.read(self._master, 65_536).decode(errors="replace")
             except OSError:  # the other side is closed
                 time.sleep(0.02)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder of a short name: what the demo shows of it must fit a line."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from swim_server.detection.airfields import Airfields
+from swim_server.detection.changes import goes_on, is_elsewhere, plan_now
 from swim_server.detection.event_data import known_fields, plan_changes
-from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
+from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
 from swim_server.detection.findings import Findings
 from swim_server.detection.footing import judge
 from swim_server.detection.identity import flight_key, flight_uid
@@ -16,7 +17,7 @@ from swim_server.detection.motion import is_jump, with_vertical_rate
 from swim_server.detection.reading import is_same_plan, read_plan, read_report
 from swim_server.detection.regions import Place, Regions
 from swim_server.detection.report_clock import ReportClock
-from swim_server.detection.stage import NO_PLAN, STAGE_VERSION, Flight, Plan, Report, Stage
+from swim_server.detection.stage import STAGE_VERSION, Flight, Plan, Report, Stage
 from swim_server.protocol.events import NewEvent
 
 DELETED_AFTER_ABSENCES = 2
@@ -64,7 +65,7 @@ class Comparison:
         )
 
     def _compare(self) -> None:
-        pilots = {flight_key(pilot.cid, pilot.callsign): pilot for pilot in self._oldest_first()}
+        pilots = self._pilots()
         prefiles = {flight_key(prefile.cid, prefile.callsign): prefile for prefile in self._prefiles or ()}
         for key, pilot in pilots.items():
             self._see_pilot(key, pilot, prefiles.get(key))
@@ -76,12 +77,14 @@ class Comparison:
                 self._miss(key, flight)
         self._forget_gone()
 
-    def _oldest_first(self) -> Sequence[FeedPilot]:
-        """A pilot that is listed twice counts with its newer report, which is why it has to come last."""
-        pilots = self._snapshot.pilots
-        if len({(pilot.cid, pilot.callsign) for pilot in pilots}) == len(pilots):
-            return pilots
-        return sorted(pilots, key=lambda pilot: pilot.last_updated or "")
+    def _pilots(self) -> dict[str, FeedPilot]:
+        """The pilots by key. One that is listed twice counts with its newer report."""
+        listed = self._snapshot.pilots
+        pilots = {flight_key(pilot.cid, pilot.callsign): pilot for pilot in listed}
+        if len(pilots) < len(listed):
+            oldest_first = sorted(listed, key=lambda pilot: pilot.last_updated or "")
+            pilots = {flight_key(pilot.cid, pilot.callsign): pilot for pilot in oldest_first}
+        return pilots
 
     def _credible_prefiles(self) -> list[FeedPrefile] | None:
         """The prefiles, or None where the snapshot tells nothing about them that can be believed."""
@@ -98,17 +101,15 @@ class Comparison:
         if flight is None:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
-        plan, plan_absences = _plan_now(flight, sent_plan)
-        is_same = plan == flight.plan and plan_absences == flight.plan_absences and not flight.absences
-        is_same = is_same and flight.is_connected and pilot.logon_time == flight.logon
-        if is_same and pilot.last_updated is not None and pilot.last_updated == flight.reported:
-            self._flights[key] = self._announce(flight)  # frozen: no news of it
+        if goes_on(flight, pilot):
+            is_frozen = pilot.last_updated is not None and pilot.last_updated == flight.reported
+            now = flight if is_frozen else self._move(flight, pilot, self._clock.read(pilot.last_updated))
+            self._flights[key] = self._announce(now)
             return
-        seen = flight
-        if not is_same:
-            seen = msgspec.structs.replace(
-                flight, plan=plan, plan_absences=plan_absences, is_connected=True, logon=pilot.logon_time, absences=0
-            )
+        plan, plan_absences = plan_now(flight, sent_plan)
+        seen = msgspec.structs.replace(
+            flight, plan=plan, plan_absences=plan_absences, is_connected=True, logon=pilot.logon_time, absences=0
+        )
         at_ms = self._clock.read(pilot.last_updated)
         if pilot.last_updated is None or pilot.last_updated != flight.reported:
             seen = self._move(seen, pilot, at_ms)
@@ -230,7 +231,7 @@ class Comparison:
 
     def _announced(self, flight: Flight, report: Report) -> Report | None:
         """Collect a position where it differs from the one published last; give the one that is now the last."""
-        if not self._with_positions or not _is_elsewhere(flight.announced, report):
+        if not self._with_positions or not is_elsewhere(flight.announced, report):
             return flight.announced
         self._findings.position(flight, report)
         return report
@@ -240,23 +241,3 @@ def _places(pilots: Sequence[FeedPilot]) -> Iterator[Place]:
     for pilot in pilots:
         if pilot.latitude is not None and pilot.longitude is not None:
             yield pilot.latitude, pilot.longitude
-
-
-def _plan_now(flight: Flight, sent: FeedPlan | None) -> tuple[Plan, int]:
-    """A plan that is missing from one snapshot is kept; missing from two in a row, it was withdrawn."""
-    if sent is not None and is_same_plan(sent, flight.plan):
-        return flight.plan, 0
-    plan = read_plan(sent)
-    if plan != NO_PLAN or flight.plan == NO_PLAN or flight.plan_absences:
-        return plan, 0
-    return flight.plan, 1
-
-
-def _is_elsewhere(announced: Report | None, report: Report) -> bool:
-    return announced is None or not (
-        announced.latitude == report.latitude
-        and announced.longitude == report.longitude
-        and announced.altitude_ft == report.altitude_ft
-        and announced.groundspeed_kts == report.groundspeed_kts
-        and announced.heading_deg == report.heading_deg
-    )

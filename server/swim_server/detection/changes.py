@@ -1,0 +1,41 @@
+"""What is new about a flight in a snapshot: nothing, its position, its plan."""
+
+from __future__ import annotations
+
+from swim_server.detection.feed import FeedPilot, FeedPlan
+from swim_server.detection.reading import is_same_plan, read_plan
+from swim_server.detection.stage import NO_PLAN, Flight, Plan, Report
+
+
+def goes_on(flight: Flight, pilot: FeedPilot) -> bool:
+    """Tell whether at most the position is new. So it is with nearly all, which is why they are told apart early."""
+    return (
+        flight.report is not None
+        and flight.is_connected
+        and not flight.absences
+        and not flight.plan_absences
+        and pilot.logon_time == flight.logon
+        and pilot.flight_plan is not None
+        and is_same_plan(pilot.flight_plan, flight.plan)
+    )
+
+
+def plan_now(flight: Flight, sent: FeedPlan | None) -> tuple[Plan, int]:
+    """A plan that is missing from one snapshot is kept; missing from two in a row, it was withdrawn."""
+    if sent is not None and is_same_plan(sent, flight.plan):
+        return flight.plan, 0
+    plan = read_plan(sent)
+    if plan != NO_PLAN or flight.plan == NO_PLAN or flight.plan_absences:
+        return plan, 0
+    return flight.plan, 1
+
+
+def is_elsewhere(announced: Report | None, report: Report) -> bool:
+    """Tell whether a report differs from the one published last in what a position tells."""
+    return announced is None or not (
+        announced.latitude == report.latitude
+        and announced.longitude == report.longitude
+        and announced.altitude_ft == report.altitude_ft
+        and announced.groundspeed_kts == report.groundspeed_kts
+        and announced.heading_deg == report.heading_deg
+    )
