@@ -98,7 +98,10 @@ def environ(tmp_path: Path) -> dict[str, str]:
     """The demo's temporary home lies where the test can see it; an operator's own settings must not matter."""
     (tmp_path / "tmp").mkdir()
     trap = {"SWIM_HOME": "/nonexistent", "SWIM_DATABASE__URL": "sqlite:////nonexistent/keys.db", "SWIM_SERVR__X": "1"}
-    return Daemon(tmp_path / "unused").environ | trap | {"TMPDIR": str(tmp_path / "tmp")}
+    own = Daemon(tmp_path / "unused").environ | trap | {"TMPDIR": str(tmp_path / "tmp")}
+    return {
+        name: value for name, value in own.items() if name not in ("COLUMNS", "LINES")
+    }  # the terminal's size counts
 
 
 @pytest.fixture

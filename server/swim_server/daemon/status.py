@@ -90,7 +90,7 @@ def age(moment: float | None) -> float | None:
 
 
 def connections_document(service: Service, tier: str | None, key_id: int | None) -> list[dict[str, Any]]:
-    """The live connections; those of the control socket, which are commands like this one, only as tier ``local``."""
+    """The live connections, those of the control socket too: tier ``local``."""
     from swim_server.protocol.timestamps import format_ms
 
     return [
@@ -111,6 +111,6 @@ def connections_document(service: Service, tier: str | None, key_id: int | None)
             "catching_up": connection.catch_up is not None,
         }
         for connection in service.hub.connections.values()
-        if (connection.tier == tier if tier is not None else connection.key is not None)
+        if (tier is None or connection.tier == tier)
         and (key_id is None or (connection.key is not None and connection.key.id == key_id))
     ]

@@ -191,7 +191,7 @@ async def test_connections_are_listed_with_what_they_have(rig: Rig, service: Run
     assert listed["filters"] == {"airports": ["KJFK"]}
     assert (listed["key_id"], listed["tier"], listed["remote"]) == (1, "developer", "192.0.2.7")
     assert listed["connected_at"] == "2026-01-16T14:30:15.123Z"
-    assert len((await _call(service, "connections"))["connections"]) == 2
+    assert len((await _call(service, "connections"))["connections"]) == 3
     assert len((await _call(service, "connections", tier="local"))["connections"]) == 1
     assert len((await _call(service, "connections", key_id=2))["connections"]) == 1
     assert (await _call(service, "connections", key_id=99))["connections"] == []
