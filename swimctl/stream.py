@@ -79,6 +79,11 @@ class EventStream:
         """Whether history is being sent."""
         return self._is_catching_up
 
+    @property
+    def unfinished_recovery(self) -> CaughtUp | None:
+        """What was recovered up to here, for who ends while history is still being sent after a break."""
+        return CaughtUp(self._recovered, False) if self._is_catching_up and not self._is_first else None
+
     def ask(self, method: str) -> None:
         """Ask the daemon something; the answer comes as Answered. Nothing happens while one is under way."""
         if self._session is not None and self._request is None:
@@ -220,7 +225,7 @@ class EventStream:
 
     def _lose(self, lost: SessionLost) -> None:
         self.close()
-        self._is_catching_up, self._ask_at = False, _NEVER
+        self._is_catching_up, self._is_first, self._ask_at = False, False, _NEVER
         if lost.code == KEY_REFUSED:
             raise close_refusal(lost.code, lost.reason)
         self._retry_at = self._monotonic() + min(lost.retry_seconds or 0.0, LONGEST_RETRY_SECONDS)

@@ -230,4 +230,6 @@ def _write_lines(stream: EventStream, wanted: Wanted, output: Output, messages: 
             case Gap():
                 messages.line("— gap: history does not reach back to the last event seen —")
         if item is not None and until(item):
+            if isinstance(item, Happened) and (recovery := stream.unfinished_recovery) is not None:
+                messages.line(f"— {reconnected(recovery.recovered)} —")
             return

@@ -113,6 +113,24 @@ def test_stream_lost_in_the_middle_of_history_goes_on_from_the_last_event(time: 
     assert second.sent[0] == {"action": "subscribe", "channels": ["*"], "filters": {}, "after": id_of(7)}
 
 
+def test_stream_tells_what_it_has_recovered_to_who_ends_in_the_middle_of_it(time: VirtualTime) -> None:
+    first = MemorySession(time, [CONNECTED, subscribed(5), event(6), lost()])
+    second = MemorySession(time, [CONNECTED, subscribed(9), event(7), event(8), event(9)])
+    second.on_status = lambda: {"catching_up": True}
+    stream = stream_of(time, first, second)
+    assert told(take(stream, rounds=4)) == ["Subscribed", 6, "Lost", "Subscribed"]
+    assert stream.unfinished_recovery == CaughtUp(0, is_first=False)
+    assert told(take(stream, rounds=2)) == [7, 8]
+    assert stream.unfinished_recovery == CaughtUp(2, is_first=False)
+
+
+def test_stream_whose_first_history_is_no_recovery_says_so(time: VirtualTime) -> None:
+    session = MemorySession(time, [CONNECTED, subscribed(9), event(7)])
+    stream = stream_of(time, session, last=3)
+    assert told(take(stream, rounds=2)) == ["Subscribed", 7]
+    assert stream.unfinished_recovery is None
+
+
 def test_stream_waits_for_a_daemon_that_is_away(time: VirtualTime) -> None:
     first = MemorySession(time, [CONNECTED, subscribed(5), lost()])
     away = [None, DaemonNotRunning(), CommandFailed("starting"), LimitReached("full"), None]
