@@ -98,7 +98,7 @@ static void end_of_frame(struct connection *c, uint64_t now) {
     }
     if (c->opcode != 1) { controls++; return; }
     const char *end = c->tail + c->tail_length;
-    int is_event = c->rsv1 || (c->tail_length >= 43 && !memcmp(end - 43, "\"seq\":", 6) && !memcmp(end - 27, ",\"at\":", 6));
+    int is_event = (c->rsv1 && c->state == OPEN) || (c->tail_length >= 43 && !memcmp(end - 43, "\"seq\":", 6) && !memcmp(end - 27, ",\"at\":", 6));
     if (!is_event) {
         c->answers++;
         if (c->state == UPGRADING && c->answers == expected_answers) { c->state = OPEN; opened++; in_flight--; }

@@ -1,0 +1,223 @@
+"""``swimctl bench``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.errors import CommandFailed, DaemonNotRunning, WrongUsage
+from swimctl.invocation import Invocation, invocation_of
+
+if TYPE_CHECKING:
+    from swimctl.bench.measurement import Target
+    from swimctl.output import Output
+    from swimctl.session import Session
+
+app = single_command()
+
+KEY_VARIABLE = "SWIM_API_KEY"
+MOST_CLIENTS = 60_000
+DESCRIPTORS_SPARE = 100
+
+
+@app.command()
+def bench(
+    context: typer.Context,
+    *,
+    clients: Annotated[int, typer.Option("--clients", min=1, max=MOST_CLIENTS, help="Listening clients.")] = 1000,
+    rate: Annotated[float, typer.Option("--rate", min=0.01, max=10_000, help="Events a second.")] = 50,
+    duration: Annotated[float, typer.Option("--duration", min=0.1, max=3600, help="Seconds.")] = 10,
+    size: Annotated[int, typer.Option("--size", min=200, max=60_000, help="Bytes of an event, about.")] = 260,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="Another service; its key in SWIM_API_KEY.")
+    ] = None,
+    temporary: Annotated[
+        bool, typer.Option("--temporary", help="A service of its own, even if one runs here.")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", metavar="FILE", help="An earlier --json document to set beside it.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Load an address that isn't of this machine.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Measure a service under load.
+
+    Clients connect and listen in processes of their own while events are published at an even rate: connects and
+    deliveries a second, latency from publish to receive, losses and repeats (both must be 0), the daemon's CPU and
+    memory. The service of this home is measured, or a temporary one where none runs. Measured events are of the
+    type system.notice, and go into history. Exit code 1 when anything was lost or repeated, or a client failed.
+
+    \b
+    Examples:
+      swimctl bench
+      swimctl bench --clients 10000 --rate 20 --duration 20 --json > before.json
+      swimctl bench --temporary --compare before.json
+    """
+    from swimctl.render.bench import pairs
+
+    invocation = invocation_of(context)
+    output, messages = invocation.output(as_json=as_json), invocation.messages()
+    earlier = _read_earlier(compare)
+    _check_descriptors(clients)
+    with _target(invocation, url, clients, is_temporary=temporary, yes=yes, messages=messages) as (target, session):
+        document = _measure(target, session, clients, rate, duration, size, is_local=url is None, messages=messages)
+    if as_json:
+        output.document(document)
+    else:
+        output.details(pairs(document, earlier))
+    if not document["ok"]:
+        raise CommandFailed(_complaint(document), "see what happened with: swimctl logs")
+
+
+def _measure(
+    target: Target,
+    session: Session,
+    clients: int,
+    rate: float,
+    duration: float,
+    size: int,
+    *,
+    is_local: bool,
+    messages: Output,
+) -> dict[str, Any]:
+    import random
+
+    from swimctl.bench.measurement import Measurement
+    from swimctl.bench.publisher import Load
+
+    load = Load(run=random.randrange(10**9), rate=rate, seconds=duration, size_bytes=size)
+    messages.line(f"{clients} clients connect to {target.url}")
+    with Measurement(target, clients, load) as measurement:
+        connecting = measurement.open()
+        messages.line(f"{connecting['listening']} listen; {load.events} events at {rate:g} a second follow")
+        figures = measurement.run(
+            session, is_local=is_local, tell=lambda count: messages.line(f"{count} of {load.events} published")
+        )
+    is_clean = not figures["lost"] and not figures["repeated"] and not connecting["failed"]
+    return {"ok": is_clean, "url": target.url, "clients": clients, "connecting": connecting, **figures}
+
+
+def _complaint(document: Mapping[str, Any]) -> str:
+    failed = document["connecting"]["failed"]
+    parts = [f"{document['lost']} deliveries lost", f"{document['repeated']} repeated", f"{failed} clients failed"]
+    reason = document["connecting"]["reason"]
+    return ", ".join(parts) + (f" ({reason})" if reason else "")
+
+
+@contextmanager
+def _target(
+    invocation: Invocation, url: str | None, clients: int, *, is_temporary: bool, yes: bool, messages: Output
+) -> Iterator[tuple[Target, Session]]:
+    """What is measured, and a session to publish through."""
+    if url is not None:
+        yield from _remote(invocation, url, yes=yes)
+        return
+    try:
+        control = None if is_temporary else invocation.connect()
+    except DaemonNotRunning:
+        control = None
+    if control is None:
+        messages.line("a temporary service is started; nothing of this machine's is used")
+        yield from _temporary()
+        return
+    with control:
+        yield from _running(invocation, control.call("status"), control.session)
+
+
+def _remote(invocation: Invocation, url: str, *, yes: bool) -> Iterator[tuple[Target, Session]]:
+    from urllib.parse import urlsplit
+
+    from swimctl.bench.measurement import Target
+    from swimctl.dial import to_url
+
+    parts = urlsplit(url)
+    if parts.scheme != "ws" or not parts.hostname:
+        raise WrongUsage(
+            f"--url: {url!r} is no ws:// address", "bench speaks plain WebSocket: measure behind the proxy"
+        )
+    if not _is_loopback(parts.hostname) and not yes:
+        raise WrongUsage(
+            f"--url: {parts.hostname} is not of this machine, and load disturbs who uses it", "say --yes to do it"
+        )
+    api_key = invocation.environ.get(KEY_VARIABLE)
+    if not api_key:
+        raise WrongUsage(
+            f"{KEY_VARIABLE} is not set", "it must hold a key of the system tier: clients listen, one publishes"
+        )
+    with to_url(url, api_key)() as session:
+        yield Target(url, api_key, None), session
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _temporary() -> Iterator[tuple[Target, Session]]:
+    import os
+
+    from swimctl.bench.measurement import Target
+    from swimctl.temporary_service import TemporaryService
+
+    with TemporaryService(os.environ).start([]) as service:
+        api_key = service.create_key("system", "swimctl bench")
+        with service.invocation.connect() as control:
+            yield Target(service.url, api_key, control.call("status")["pid"]), control.session
+
+
+def _running(invocation: Invocation, status: Mapping[str, Any], session: Session) -> Iterator[tuple[Target, Session]]:
+    """The service of this home, with a key that lives as long as the measurement."""
+    from swim_server.keys.audit import operating_user
+    from swim_server.keys.format import Tier
+    from swim_server.keys.new_key import NewKey
+
+    from swimctl.bench.measurement import Target
+    from swimctl.key_access import open_store
+
+    with open_store(invocation) as store:
+        issued = store.create(
+            NewKey(tier=Tier.SYSTEM, owner_name="swimctl bench", description="for one measurement"), operating_user()
+        )
+        try:
+            yield Target(str(status["url"]), issued.api_key, int(status["pid"])), session
+        finally:
+            store.revoke(issued.record.id, "the measurement is over", operating_user())
+
+
+def _check_descriptors(clients: int) -> None:
+    import resource
+
+    from swimctl.bench.measurement import CLIENTS_PER_PROCESS
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    needed = min(clients, max(CLIENTS_PER_PROCESS, clients // 2)) + DESCRIPTORS_SPARE
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise CommandFailed(
+            f"{clients} clients need {needed} open files in a process; the limit is {hard}",
+            f"raise it: ulimit -n {needed}",
+        )
+
+
+def _read_earlier(path: Path | None) -> Mapping[str, Any] | None:
+    import json
+
+    if path is None:
+        return None
+    try:
+        earlier = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise WrongUsage(f"--compare: {path} can't be read: {error.strerror}") from None
+    except ValueError:
+        raise WrongUsage(f"--compare: {path} holds no JSON", "make it with: swimctl bench --json > FILE") from None
+    if not isinstance(earlier, dict):
+        raise WrongUsage(f"--compare: {path} holds no measurement", "make it with: swimctl bench --json > FILE")
+    return earlier

@@ -1,0 +1,25 @@
+"""Every check there is, area by area, in the order in which they are shown: the ground first."""
+
+from __future__ import annotations
+
+from swimctl.doctor import code, config, connections, database, front, host, install, keys, process, stream, tiers
+from swimctl.doctor.check import Check
+
+AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "connections", "stream", "front", "host")
+
+
+def all_checks() -> tuple[Check, ...]:
+    """The checks of all areas."""
+    return (
+        *install.CHECKS,
+        *config.CHECKS,
+        *process.CHECKS,
+        *code.CHECKS,
+        *database.CHECKS,
+        *keys.CHECKS,
+        *tiers.CHECKS,
+        *connections.CHECKS,
+        *stream.CHECKS,
+        *front.CHECKS,
+        *host.CHECKS,
+    )

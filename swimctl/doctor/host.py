@@ -1,0 +1,7 @@
+"""The machine: disk, clock, log, systemd unit."""
+
+from __future__ import annotations
+
+from swimctl.doctor.check import Check
+
+CHECKS: tuple[Check, ...] = ()

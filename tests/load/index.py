@@ -1,0 +1,213 @@
+"""The index: an event costs by who receives it, a snapshot of positions by its distinct cuts; and it is never wrong.
+
+    python tests/load/index.py [--examples 20000] [--rounds 5] [--seed 1]
+
+Three tables: one event with ten receivers among more and more connections with distinct filters; 1,700 positions to
+1,000 clients with 200 distinct filters, to a way out that does nothing; and the property run against a naive matcher.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.load_rig import median, table
+from support.naive_matcher import compare_in_a_random_crowd
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.codes import CloseCode
+from swim_server.protocol.event_id import ZERO
+from swim_server.protocol.events import Event, NewEvent, stamp
+from swim_server.protocol.filters import Filters
+from swim_server.protocol.positions import split
+from swim_server.protocol.predicates import Box
+from swim_server.streaming.connection import Connection
+from swim_server.streaming.hub import Hub
+from swim_server.streaming.subscription import Subscription
+
+EVENTS_PER_EXAMPLE = 20
+RECEIVERS = 10
+FLIGHTS = 1700
+
+
+class Nowhere:
+    """A way out that counts."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+        self.bytes = 0
+
+    def write(self, data: bytes) -> None:
+        self.writes += 1
+        self.bytes += len(data)
+
+    def buffered_bytes(self) -> int:
+        return 0
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        raise AssertionError("nobody is slow here")
+
+
+class Room:
+    """A hub whose turns are taken here."""
+
+    def __init__(self) -> None:
+        self.soon: deque[Callable[[], None]] = deque()
+        self.hub = Hub(
+            Catalogue(), newest_id=ZERO, call_soon=self.soon.append, monotonic=time.monotonic, on_failure=_fail
+        )
+        self.outlets: list[Nowhere] = []
+
+    def connect(self, filters: Filters, channel: str = "flight.*") -> None:
+        outlet = Nowhere()
+        self.outlets.append(outlet)
+        connection = Connection(
+            f"client {len(self.outlets)}", outlet, tier="system", key=None, remote="", connected_at_ms=0, limit_bytes=1
+        )
+        self.hub.add(connection)
+        self.hub.subscribe(connection, Subscription(frozenset({channel}), filters))
+
+    def deliver(self, events: list[Event]) -> float:
+        """Seconds until the last write."""
+        began = time.perf_counter()
+        self.hub.deliver(events)
+        while self.soon:
+            self.soon.popleft()()
+        return time.perf_counter() - began
+
+
+def _fail(error: BaseException) -> None:
+    raise error
+
+
+def distinct_filters(kind: str, number: int) -> Filters:
+    """Filters that nobody else has."""
+    match kind:
+        case "airports":
+            return Filters(airports=frozenset({f"X{number:05}"}))
+        case "callsigns":
+            return Filters(callsign_prefixes=frozenset({f"X{number:05}"}))
+        case "centres and callsigns":
+            return Filters(artccs=frozenset({"ZNY"}), callsign_prefixes=frozenset({f"X{number:05}"}))
+        case "airports of one callsign":
+            return Filters(airports=frozenset({f"X{number:05}"}), callsign_prefixes=frozenset({"DAL"}))
+    south, west = -80 + number % 80, -170 + number // 80 % 100
+    return Filters(bbox=_box(south, west))
+
+
+def _box(south: float, west: float) -> Box:
+    return Box(north=south + 0.9, south=south, east=west + 0.9, west=west)
+
+
+def ten_receivers(kind: str, connections: int, rounds: int) -> float:
+    """Microseconds of one event that ten of the connections receive."""
+    room = Room()
+    for number in range(connections - RECEIVERS):
+        room.connect(distinct_filters(kind, number))
+    for number in range(RECEIVERS):
+        room.connect(Filters(airports=frozenset({"KJFK", f"R{number}"}), callsign_prefixes=frozenset({"DAL"})))
+    data = {
+        "callsign": "DAL123",
+        "dep": "KJFK",
+        "arr": "KLAX",
+        "current_artcc": "ZNY",
+        "latitude": 40.6,
+        "longitude": 73.8,
+    }
+    found = []
+    event_id = ZERO
+    for _ in range(rounds * 40):
+        event_id = event_id.next(0)
+        found.append(room.deliver([stamp(NewEvent(type="flight.departed", data=data), event_id)]))
+    received = sum(outlet.writes for outlet in room.outlets)
+    assert received == RECEIVERS * rounds * 40, received
+    return 1e6 * median(found)
+
+
+def snapshot(rounds: int, seed: int) -> tuple[float, float, float, int]:
+    """Milliseconds from the event to the last write, the longest hold, milliseconds of a stamp, frames written."""
+    chance = random.Random(seed)
+    airports = [f"K{chr(65 + number // 26)}{chr(65 + number % 26)}X" for number in range(300)]
+    centres = [f"Z{number:02}" for number in range(40)]
+    room = Room()
+    kinds: tuple[Callable[[int], Filters], ...] = (
+        lambda number: Filters(airports=frozenset(chance.sample(airports, 2))),
+        lambda number: Filters(artccs=frozenset({chance.choice(centres)})),
+        lambda number: Filters(callsign_prefixes=frozenset({f"C{chance.randrange(100):02}"})),
+        lambda number: Filters(bbox=_box(-60 + number / 2, 20)),
+    )
+    chosen = [kinds[number % 4](number) for number in range(200)]
+    for number in range(1000):
+        room.connect(chosen[number % 200])
+    rows = [
+        {"callsign": f"C{number:04}", "flight_uid": number, "latitude": chance.uniform(-60, 60),
+         "longitude": chance.uniform(-180, 180), "altitude_ft": 35000, "groundspeed_kts": 450, "heading_deg": 90,
+         "vertical_rate_fpm": 0, "current_artcc": chance.choice(centres), "dep": chance.choice(airports),
+         "arr": chance.choice(airports)}
+        for number in range(FLIGHTS)
+    ]  # fmt: skip
+    new = NewEvent(type="flight.positions", data={"count": FLIGHTS, "positions": rows})
+    totals, holds, stamps = [], [], []
+    event_id = ZERO
+    for _ in range(rounds * 3):
+        began = time.perf_counter()
+        events = []
+        for part in split(new):
+            event_id = event_id.next(0)
+            events.append(stamp(part, event_id))
+        stamped = time.perf_counter()
+        room.hub.deliver(events)
+        holds.append(time.perf_counter() - stamped)
+        while room.soon:
+            turn = time.perf_counter()
+            room.soon.popleft()()
+            holds.append(time.perf_counter() - turn)
+        totals.append(time.perf_counter() - began)
+        stamps.append(stamped - began)
+    return 1e3 * median(totals), 1e3 * max(holds), 1e3 * median(stamps), sum(outlet.writes for outlet in room.outlets)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--examples", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    rows = []
+    for kind in ("airports", "callsigns", "centres and callsigns", "airports of one callsign", "regions"):
+        few, many = ten_receivers(kind, 100, options.rounds), ten_receivers(kind, 10_000, options.rounds)
+        rows.append([kind, few, many, many / few])
+    columns = ["distinct", "µs among 100", "µs among 10,000", "ratio"]
+    table(f"One event, {RECEIVERS} receivers, every connection with filters of its own", columns, rows)
+    began = time.perf_counter()
+    room = Room()
+    for number in range(10_000):
+        room.connect(distinct_filters("airports", number), "*")
+    added = time.perf_counter() - began
+    total, hold, stamped, writes = snapshot(options.rounds, options.seed)
+    columns = [
+        "ms from snapshot to last write",
+        "of them cut and encode for history",
+        "longest hold of the loop, ms",
+        "writes",
+    ]
+    table(f"{FLIGHTS} positions, 1,000 clients, 200 distinct filters", columns, [[total, stamped, hold, writes]])
+    table("Ten thousand groups with distinct filters", ["seconds to connect and subscribe"], [[added]])
+    began = time.perf_counter()
+    receivers = 0
+    for number in range(-(-options.examples // EVENTS_PER_EXAMPLE)):
+        receivers += compare_in_a_random_crowd(options.seed * 1_000_000 + number, events=EVENTS_PER_EXAMPLE)
+    columns = ["events", "crowds", "receivers", "differences", "seconds", "seed"]
+    crowds = -(-options.examples // EVENTS_PER_EXAMPLE)
+    row = [crowds * EVENTS_PER_EXAMPLE, crowds, receivers, 0, time.perf_counter() - began, options.seed]
+    table("Index against a naive matcher", columns, [row])
+
+
+if __name__ == "__main__":
+    main()
