@@ -9,6 +9,8 @@
    An event is a text frame that ends with  "seq":1NNNNNNNNN,"at":1NNNNNNNNNNNNNNNNNN}}  (10 and 19 digits): the
    sequence is checked on each connection (every step not +1 is lost, each one not forward repeated), and the time
    (CLOCK_MONOTONIC, ns, plus 10^18) gives the latency. A compressed frame (RSV1) is counted and not looked into.
+   With a line "scan" in REQUEST_FILE the bytes are searched for such events instead, whatever they are framed in, each
+   line sent ends in CR LF, and a connection is open when it has heard PONG: that is how NATS speaks.
    Standard input: a line "count N" waits until N more events have come on every connection, "stop" ends.
    Standard output: "open SECONDS" when all are open and subscribed, "counted" for each count, then one JSON line. */
 
@@ -45,7 +47,7 @@ static struct connection *all;
 static int count, opened, gone, epoll_fd, in_flight, next_to_open, addresses;
 static char request[65536], messages[65536];
 static size_t request_length, messages_length;
-static int expected_answers;
+static int expected_answers, scanning;
 static struct sockaddr_in server;
 static uint64_t frames, bytes, lost, repeated, compressed, controls, target, reached, first_event_ns, last_event_ns;
 static uint64_t buckets[BUCKETS], maximum;
@@ -91,6 +93,25 @@ static uint64_t number(const char *text, int digits) {
     return value;
 }
 
+static void count_event(struct connection *c, uint64_t now) {
+    frames++;
+    c->frames++;
+    if (!first_event_ns) first_event_ns = now;
+    last_event_ns = now;
+    if (target && ++c->counted == target) reached++;
+}
+
+static void check_event(struct connection *c, uint64_t sequence, uint64_t at, uint64_t now) {
+    if (c->last) {
+        if (sequence <= c->last) repeated++;
+        else lost += sequence - c->last - 1;
+    }
+    if (sequence > c->last) c->last = sequence;
+    uint64_t latency = now > at ? now - at : 0;
+    buckets[bucket_of(latency)]++;
+    if (latency > maximum) maximum = latency;
+}
+
 static void end_of_frame(struct connection *c, uint64_t now) {
     if (c->opcode == 8) {
         if (c->tail_length >= 2) c->closed_with = (unsigned char)c->tail[0] << 8 | (unsigned char)c->tail[1];
@@ -104,23 +125,9 @@ static void end_of_frame(struct connection *c, uint64_t now) {
         if (c->state == UPGRADING && c->answers == expected_answers) { c->state = OPEN; opened++; in_flight--; }
         return;
     }
-    frames++;
-    c->frames++;
     if (c->rsv1) compressed++;
-    else {
-        uint64_t sequence = number(end - 37, 10), at = number(end - 21, 19) - 1000000000000000000u;
-        if (c->last) {
-            if (sequence <= c->last) repeated++;
-            else lost += sequence - c->last - 1;
-        }
-        if (sequence > c->last) c->last = sequence;
-        uint64_t latency = now > at ? now - at : 0;
-        buckets[bucket_of(latency)]++;
-        if (latency > maximum) maximum = latency;
-    }
-    if (!first_event_ns) first_event_ns = now;
-    last_event_ns = now;
-    if (target && ++c->counted == target) reached++;
+    else check_event(c, number(end - 37, 10), number(end - 21, 19) - 1000000000000000000u, now);
+    count_event(c, now);
 }
 
 static void keep_tail(struct connection *c, const char *data, size_t length) {
@@ -170,6 +177,27 @@ static void parse(struct connection *c, const char *data, size_t length, uint64_
         c->left -= part;
         if (!c->left) end_of_frame(c, now);
     }
+}
+
+/* Before data there is room for TAIL bytes: the end of what was read before goes there. */
+static void scan(struct connection *c, char *data, size_t length, uint64_t now) {
+    char *from = data - c->tail_length, *end = data + length, *found;
+    memcpy(from, c->tail, c->tail_length);
+    if (c->state == UPGRADING && memmem(from, (size_t)(end - from), "PONG", 4)) {
+        c->state = OPEN;
+        opened++;
+        in_flight--;
+    }
+    while ((found = memmem(from, (size_t)(end - from), ",\"at\":", 6)) && end - found >= 27) {
+        if (found - from >= 16) {
+            check_event(c, number(found - 10, 10), number(found + 6, 19) - 1000000000000000000u, now);
+            count_event(c, now);
+        }
+        from = found + 27;
+    }
+    if (end - from > TAIL) from = end - TAIL;
+    c->tail_length = (unsigned)(end - from);
+    memmove(c->tail, from, c->tail_length);
 }
 
 static void leave(struct connection *c) {
@@ -226,20 +254,25 @@ static void on_readable(struct connection *c) {
         length -= end + 4 - buffer;
         data = end + 4;
         if (messages_length && write(c->fd, messages, messages_length) != (ssize_t)messages_length) leave(c);
-        if (!expected_answers) { c->state = OPEN; opened++; in_flight--; }
+        if (!expected_answers && !scanning) { c->state = OPEN; opened++; in_flight--; }
     }
-    if (c->state != GONE) parse(c, data, (size_t)length, now);
+    if (c->state == GONE) return;
+    if (scanning) scan(c, data, (size_t)length, now);
+    else parse(c, data, (size_t)length, now);
 }
 
 /* A line of the request file becomes one masked text frame; the mask is zero. */
 static void add_message(const char *line, size_t length) {
+    size_t ending = scanning ? 2 : 0;
+    length += ending;
     unsigned char *out = (unsigned char *)messages + messages_length;
     *out++ = 0x81;
     if (length < 126) *out++ = (unsigned char)(0x80 | length);
     else { *out++ = 0x80 | 126; *out++ = (unsigned char)(length >> 8); *out++ = (unsigned char)length; }
     memset(out, 0, 4);
     out += 4;
-    memcpy(out, line, length);
+    memcpy(out, line, length - ending);
+    if (ending) memcpy(out + length - ending, "\r\n", ending);
     messages_length = (size_t)((char *)out + length - messages);
 }
 
@@ -255,6 +288,7 @@ static void read_request(const char *path) {
             request_length += (size_t)sprintf(request + request_length, "%s\r\n", line);
             if (!length) in_head = 0;
         } else if (!strncmp(line, "answers ", 8)) expected_answers = atoi(line + 8);
+        else if (!strcmp(line, "scan")) scanning = 1;
         else if (length) add_message(line, length);
     }
     fclose(file);
@@ -298,7 +332,7 @@ int main(int argc, char **argv) {
     read_request(argv[5]);
     addresses = atoi(argv[6]);
     all = calloc((size_t)count, sizeof *all);
-    buffer = malloc(READ);
+    buffer = (char *)malloc(READ + TAIL) + TAIL;
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;

@@ -30,6 +30,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 """Of every upgrade: one answer fits all."""
 TEN, NINETEEN = 10**9, 10**18
 CONNECTIONS_PER_ADDRESS = 20_000
+NATS = ("scan", 'CONNECT {"verbose":false,"no_responders":false,"headers":false}', "SUB flight 1", "PING")
 
 
 def compiled(source: str, folder: Path) -> Path:
@@ -58,6 +59,8 @@ class Server:
         self.process = process
         self.usage = psutil.Process(process.pid)
         self.sequence = 1
+        self.speaks: Sequence[str] = ()
+        """What a client of it must send after the upgrade."""
 
     def send(self, count: int, size: int) -> None:
         """Send events to every client; returns before they have come."""
@@ -158,7 +161,11 @@ def peer(name: str, words: Sequence[str], **environment: str) -> Server:
         env={**os.environ, **environment},
     )
     assert process.stdout is not None
-    return Server(name, process, int(process.stdout.readline()))
+    port, *other_pid = process.stdout.readline().split()
+    server = Server(name, process, int(port))
+    if other_pid:
+        server.usage = psutil.Process(int(other_pid[0]))
+    return server
 
 
 def python_peer(name: str, kind: str) -> Server:
@@ -176,6 +183,15 @@ def node_peer() -> Server | None:
     shutil.copy(LOAD / "peer_ws.mjs", folder)
     (folder / "node_modules").symlink_to(root)
     return peer("node ws", [node, str(folder / "peer_ws.mjs")])
+
+
+def nats_peer() -> Server | None:
+    """A NATS server with its WebSocket listener; None where it isn't installed."""
+    if shutil.which("nats-server") is None:
+        return None
+    server = peer("NATS", [sys.executable, str(LOAD / "peer_nats.py")])
+    server.speaks = NATS
+    return server
 
 
 class Receiver:
@@ -197,7 +213,7 @@ class Receiver:
                 f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13", *headers]  # fmt: skip
         if server.key:
             head.append(f"Authorization: Bearer {server.key}")
-        asked = list(messages) if is_ours else []
+        asked = list(messages) if is_ours else list(server.speaks)
         expected = (1 + len(asked)) if answers is None else answers
         handle, name = tempfile.mkstemp()
         with os.fdopen(handle, "w") as file:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import structlog
+from swim_server import logs
 from swim_server.logs import plain_line
 
 
@@ -24,3 +32,37 @@ def test_traceback_stands_below() -> None:
         "Traceback",
         "  here",
     ]
+
+
+@pytest.fixture
+def out() -> Iterator[io.StringIO]:
+    """What is logged, from a log configured for this test alone."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in logs.QUIET_LOGGERS}
+    written = io.StringIO()
+    logs.configure("info", "text", written)
+    yield written
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+
+
+def test_line_has_the_time_in_utc_and_stays_one_line(out: io.StringIO) -> None:
+    before = datetime.now(UTC)
+    logs.get_logger("test").info("happened", agent="two\nlines")
+    stamp, _, rest = out.getvalue().partition(" ")
+    assert rest == "[info     ] happened room=test agent=two\\nlines\n"
+    assert stamp.endswith("Z")
+    assert before <= datetime.fromisoformat(stamp) <= datetime.now(UTC)
+
+
+def test_traceback_of_an_error_is_logged(out: io.StringIO) -> None:
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        logs.get_logger("test").exception("failed")
+    assert "[error    ] failed room=test\nTraceback" in out.getvalue()
+    assert out.getvalue().rstrip().endswith("ValueError: odd")
