@@ -2,23 +2,26 @@
 
     python tests/load/index.py [--examples 20000] [--rounds 5] [--seed 1]
 
-Three tables: one event with ten receivers among more and more connections with distinct filters; 1,700 positions to
-1,000 clients with 200 distinct filters, to a way out that does nothing; and the property run against a naive matcher.
+One event with ten receivers among more and more connections with distinct filters; 1,700 positions to 1,000 clients
+with 200 distinct filters, to a way out that does nothing and over sockets of a real daemon, where the last read counts;
+and the property run against a naive matcher.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.load_rig import median, table
+from support.load_rig import NINETEEN, TEN, Daemon, Receiver, compiled, median, table, workshop
 from support.naive_matcher import compare_in_a_random_crowd
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import CloseCode
@@ -132,26 +135,10 @@ def ten_receivers(kind: str, connections: int, rounds: int) -> float:
 
 def snapshot(rounds: int, seed: int) -> tuple[float, float, float, int]:
     """Milliseconds from the event to the last write, the longest hold, milliseconds of a stamp, frames written."""
-    chance = random.Random(seed)
-    airports = [f"K{chr(65 + number // 26)}{chr(65 + number % 26)}X" for number in range(300)]
-    centres = [f"Z{number:02}" for number in range(40)]
     room = Room()
-    kinds: tuple[Callable[[int], Filters], ...] = (
-        lambda number: Filters(airports=frozenset(chance.sample(airports, 2))),
-        lambda number: Filters(artccs=frozenset({chance.choice(centres)})),
-        lambda number: Filters(callsign_prefixes=frozenset({f"C{chance.randrange(100):02}"})),
-        lambda number: Filters(bbox=_box(-60 + number / 2, 20)),
-    )
-    chosen = [kinds[number % 4](number) for number in range(200)]
+    chosen, rows = _traffic(seed)
     for number in range(1000):
         room.connect(chosen[number % 200])
-    rows = [
-        {"callsign": f"C{number:04}", "flight_uid": number, "latitude": chance.uniform(-60, 60),
-         "longitude": chance.uniform(-180, 180), "altitude_ft": 35000, "groundspeed_kts": 450, "heading_deg": 90,
-         "vertical_rate_fpm": 0, "current_artcc": chance.choice(centres), "dep": chance.choice(airports),
-         "arr": chance.choice(airports)}
-        for number in range(FLIGHTS)
-    ]  # fmt: skip
     new = NewEvent(type="flight.positions", data={"count": FLIGHTS, "positions": rows})
     totals, holds, stamps = [], [], []
     event_id = ZERO
@@ -173,6 +160,58 @@ def snapshot(rounds: int, seed: int) -> tuple[float, float, float, int]:
     return 1e3 * median(totals), 1e3 * max(holds), 1e3 * median(stamps), sum(outlet.writes for outlet in room.outlets)
 
 
+def _traffic(seed: int) -> tuple[list[Filters], list[dict[str, Any]]]:
+    """Two hundred distinct filters, and the positions of a snapshot."""
+    chance = random.Random(seed)
+    airports = [f"K{chr(65 + number // 26)}{chr(65 + number % 26)}X" for number in range(300)]
+    centres = [f"Z{number:02}" for number in range(40)]
+    kinds: tuple[Callable[[int], Filters], ...] = (
+        lambda number: Filters(airports=frozenset(chance.sample(airports, 2))),
+        lambda number: Filters(artccs=frozenset({chance.choice(centres)})),
+        lambda number: Filters(callsign_prefixes=frozenset({f"C{chance.randrange(100):02}"})),
+        lambda number: Filters(bbox=_box(-60 + number / 2, 20)),
+    )
+    chosen = [kinds[number % 4](number) for number in range(200)]
+    rows = [
+        {"callsign": f"C{number:04}", "flight_uid": number, "latitude": chance.uniform(-60, 60),
+         "longitude": chance.uniform(-180, 180), "altitude_ft": 35000, "groundspeed_kts": 450, "heading_deg": 90,
+         "vertical_rate_fpm": 0, "current_artcc": chance.choice(centres), "dep": chance.choice(airports),
+         "arr": chance.choice(airports)}
+        for number in range(FLIGHTS)
+    ]  # fmt: skip
+    return chosen, rows
+
+
+def over_sockets(folder: Path, rounds: int, seed: int) -> tuple[float, float]:
+    """Milliseconds from the snapshot's publication to the last read of the last client; bytes written."""
+    chosen, rows = _traffic(seed)
+    program = compiled("receiver.c", folder)
+    daemon = Daemon(folder)
+    sets = [
+        json.dumps({"action": "subscribe", "channels": ["flight.positions"], "filters": filters.to_wire()})
+        for filters in chosen
+    ]
+    messages = [line for text in sets for line in ("---", text)][1:]
+    delays, sizes = [], []
+    try:
+        for _ in range(rounds):
+            receiver = Receiver(program, daemon, 1000, messages=messages, answers=2)
+            receiver.opened()
+            time.sleep(0.5)
+            receiver.reset()
+            data = {"count": FLIGHTS, "positions": rows, "seq": TEN + 1, "at": NINETEEN + time.monotonic_ns()}
+            daemon.publish([{"type": "flight.positions", "data": data}])
+            time.sleep(2)
+            found = receiver.stop()
+            assert not found["gone"], found
+            assert found["silent"] < 500, found
+            delays.append(found["max_ms"])
+            sizes.append(found["bytes"])
+    finally:
+        daemon.end()
+    return median(delays), median(sizes)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--examples", type=int, default=20_000)
@@ -191,13 +230,21 @@ def main() -> None:
         room.connect(distinct_filters("airports", number), "*")
     added = time.perf_counter() - began
     total, hold, stamped, writes = snapshot(options.rounds, options.seed)
+    with workshop() as folder:
+        last_read, size = over_sockets(folder, options.rounds, options.seed)
     columns = [
         "ms from snapshot to last write",
         "of them cut and encode for history",
         "longest hold of the loop, ms",
         "writes",
+        "over sockets: ms from snapshot to last read",
+        "MB read",
     ]
-    table(f"{FLIGHTS} positions, 1,000 clients, 200 distinct filters", columns, [[total, stamped, hold, writes]])
+    table(
+        f"{FLIGHTS} positions, 1,000 clients, 200 distinct filters",
+        columns,
+        [[total, stamped, hold, writes, last_read, size / 1e6]],
+    )
     table("Ten thousand groups with distinct filters", ["seconds to connect and subscribe"], [[added]])
     began = time.perf_counter()
     receivers = 0

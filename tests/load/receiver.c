@@ -3,7 +3,7 @@
    receiver HOST PORT CONNECTIONS IN_FLIGHT REQUEST_FILE ADDRESSES
 
    Connects, sends the head of REQUEST_FILE (an HTTP upgrade, then what follows the first empty line, each further
-   line as one masked text frame), and reads. IN_FLIGHT connections are being opened at a time. Connections begin at
+   line as one masked text frame), and reads. Lines "---" part the messages into sets: the clients take them in turn. IN_FLIGHT connections are being opened at a time. Connections begin at
    ADDRESSES source addresses (127.0.1.1 and on), as one has 28,000 ports only.
 
    An event is a text frame that ends with  "seq":1NNNNNNNNN,"at":1NNNNNNNNNNNNNNNNNN}}  (10 and 19 digits): the
@@ -45,9 +45,11 @@ struct connection {
 
 static struct connection *all;
 static int count, opened, gone, epoll_fd, in_flight, next_to_open, addresses;
-static char request[65536], messages[65536];
+enum { MOST_SETS = 1024 };
+static char request[65536], messages[1 << 20];
 static size_t request_length, messages_length;
-static int expected_answers, scanning;
+static struct { size_t begin, length; } sets[MOST_SETS]; /* what each client sends: the first the first set, and so on */
+static int set_count = 1, expected_answers, scanning;
 static struct sockaddr_in server;
 static uint64_t frames, bytes, lost, repeated, compressed, controls, target, reached, first_event_ns, last_event_ns;
 static uint64_t buckets[BUCKETS], maximum;
@@ -253,7 +255,8 @@ static void on_readable(struct connection *c) {
         c->tail_length = 0;
         length -= end + 4 - buffer;
         data = end + 4;
-        if (messages_length && write(c->fd, messages, messages_length) != (ssize_t)messages_length) leave(c);
+        int set = (int)((c - all) % set_count);
+        if (sets[set].length && write(c->fd, messages + sets[set].begin, sets[set].length) != (ssize_t)sets[set].length) leave(c);
         if (!expected_answers && !scanning) { c->state = OPEN; opened++; in_flight--; }
     }
     if (c->state == GONE) return;
@@ -274,6 +277,7 @@ static void add_message(const char *line, size_t length) {
     memcpy(out, line, length - ending);
     if (ending) memcpy(out + length - ending, "\r\n", ending);
     messages_length = (size_t)((char *)out + length - messages);
+    sets[set_count - 1].length = messages_length - sets[set_count - 1].begin;
 }
 
 static void read_request(const char *path) {
@@ -289,6 +293,7 @@ static void read_request(const char *path) {
             if (!length) in_head = 0;
         } else if (!strncmp(line, "answers ", 8)) expected_answers = atoi(line + 8);
         else if (!strcmp(line, "scan")) scanning = 1;
+        else if (!strcmp(line, "---") && set_count < MOST_SETS) sets[set_count++].begin = messages_length;
         else if (length) add_message(line, length);
     }
     fclose(file);
