@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidMessage
+from websockets.exceptions import InvalidHandshake, InvalidMessage
 from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -20,6 +20,7 @@ from websockets.server import ServerProtocol
 
 from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.request import is_known_path, presented_key
+from swim_server.gateway.upgrade import Upgrade, read_upgrade
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.connection import Connection
@@ -28,6 +29,7 @@ from swim_server.streaming.inbound import InboundLimit
 if TYPE_CHECKING:
     from swim_server.gateway.gateway import Door, Gateway
 
+EXTENSIONS = "Sec-WebSocket-Extensions"
 END_OF_HEAD = b"\r\n\r\n"
 LONGEST_REASON_BYTES = 123
 """A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5)."""
@@ -58,7 +60,7 @@ class Endpoint(asyncio.Protocol):
 
     __slots__ = (
         "_admitted", "_auth_task", "_buffered_size", "_early", "_fragments", "_gateway", "_head", "_is_text", "_phase",
-        "_publications", "_tail", "_transport", "_ws", "address", "connection", "door", "inbound", "last_seen",
+        "_protocol", "_publications", "_tail", "_transport", "address", "connection", "door", "inbound", "last_seen",
         "wheel_tick", "write",
     )  # fmt: skip
 
@@ -74,12 +76,7 @@ class Endpoint(asyncio.Protocol):
         self.wheel_tick: int | None = None
         self._gateway = gateway
         self._phase = Phase.HANDSHAKE
-        self._ws = ServerProtocol(
-            origins=gateway.origins,
-            extensions=door.extensions,
-            max_size=door.hard_limit_bytes,
-            logger=_library_log,
-        )
+        self._protocol: ServerProtocol | None = None
         self._tail = b""
         self._head = b""
         """The answer to the upgrade, until it is written: with what follows it, where that follows at once."""
@@ -89,6 +86,21 @@ class Endpoint(asyncio.Protocol):
         """Of the message whose fragments are being read."""
         self._admitted: tuple[str, int] | None = None
         self._auth_task: asyncio.Task[None] | None = None
+
+    @property
+    def _ws(self) -> ServerProtocol:
+        """The library's protocol, made when it is needed first: by then it is known where it begins."""
+        return self._protocol or self._begin_protocol(State.CONNECTING)
+
+    def _begin_protocol(self, state: State) -> ServerProtocol:
+        self._protocol = ServerProtocol(
+            origins=self._gateway.origins,
+            extensions=self.door.extensions,
+            state=state,
+            max_size=self.door.hard_limit_bytes,
+            logger=_library_log,
+        )
+        return self._protocol
 
     # The transport's side.
 
@@ -137,7 +149,8 @@ class Endpoint(asyncio.Protocol):
             self._gateway.log_disconnect(self.connection, self._ws.close_sent, self._ws.close_rcvd)
         # The library's parser and its protocol hold each other, and so do the two sides of a client: let them go now,
         # as the garbage collector looks through old objects once a day only.
-        self._ws.parser.close()
+        if self._protocol is not None:
+            self._protocol.parser.close()
         self.connection = None
 
     def pause_writing(self) -> None:
@@ -175,16 +188,17 @@ class Endpoint(asyncio.Protocol):
             self._receive_head(data)
 
     def _receive_head(self, data: bytes) -> None:
-        """Feed the library the request's head and nothing behind it: that belongs to a connection not yet admitted."""
+        """Read the request's head and nothing behind it: that belongs to a connection not yet admitted."""
         window = self._tail + data
         found = window.find(END_OF_HEAD)
-        if found < 0:
-            self._tail = window[-3:]
-            self._ws.receive_data(data)
-        else:
+        if found >= 0:
             cut = found + len(END_OF_HEAD) - len(self._tail)
-            self._tail, self._early = b"", bytearray(data[cut:])
-            self._ws.receive_data(data[:cut])
+            data, self._early = data[:cut], bytearray(data[cut:])
+            upgrade = read_upgrade(data) if self._protocol is None and self._gateway.origins is None else None
+            if upgrade is not None and self._on_upgrade(upgrade):
+                return
+        self._tail = window[-3:]
+        self._ws.receive_data(data)
         for event in self._ws.events_received():
             if isinstance(event, Request):
                 self._on_request(event)
@@ -196,20 +210,45 @@ class Endpoint(asyncio.Protocol):
         if self._ws.handshake_exc is not None:
             self._begin_closing()
 
+    def _on_upgrade(self, upgrade: Upgrade) -> bool:
+        """Answer an everyday request; False when what it negotiates is for the library to refuse."""
+        offered = Headers([(EXTENSIONS, value) for value in upgrade.headers.get_all(EXTENSIONS)])
+        ws = self._begin_protocol(State.OPEN)
+        try:
+            negotiated, ws.extensions = ws.process_extensions(offered) if offered else (None, [])
+        except InvalidHandshake:
+            self._protocol = None
+            return False
+        refusal = self._refuse_request(upgrade)
+        if refusal is None:
+            self._admit(upgrade, upgrade.accept(self._gateway.http_date(), negotiated))
+        else:
+            self._begin_protocol(State.CONNECTING)
+            self._reject(*refusal)
+        return True
+
     def _on_request(self, request: Request) -> None:
         refusal = self._refuse_request(request)
         if refusal is not None:
-            status, text, extra = refusal
-            response = self._ws.reject(status, text)
-            response.headers.update(extra)
-            self._ws.send_response(response)
+            self._reject(*refusal)
+            return
+        self._ws.send_response(self._ws.accept(request))
+        if self._ws.state is State.OPEN:
+            self._admit(request, b"".join(self._ws.data_to_send()))
         else:
-            self._ws.send_response(self._ws.accept(request))
-        if self._ws.state is not State.OPEN:
             self._flush()
             self._begin_closing()
-            return
-        self._head = b"".join(self._ws.data_to_send())
+
+    def _reject(self, status: HTTPStatus, text: str, extra: Headers) -> None:
+        response = self._ws.reject(status, text)
+        response.headers.update(extra)
+        self._ws.send_response(response)
+        self._flush()
+        self._begin_closing()
+
+    def _admit(self, request: Request | Upgrade, head: bytes) -> None:
+        """The upgrade is accepted: find out whose it is. The answer to the upgrade goes out with what follows it."""
+        self._head = head
         self.write = self._write_behind_head
         self._phase = Phase.AUTHENTICATING
         user_agent = (request.headers.get_all("User-Agent") or [""])[0][:200] or None
@@ -225,7 +264,7 @@ class Endpoint(asyncio.Protocol):
         self.write = self._transport.write
         self._transport.write(head + data)
 
-    def _refuse_request(self, request: Request) -> tuple[HTTPStatus, str, Headers] | None:
+    def _refuse_request(self, request: Request | Upgrade) -> tuple[HTTPStatus, str, Headers] | None:
         gateway = self._gateway
         if not is_known_path(request.path):
             return HTTPStatus.NOT_FOUND, "There is nothing at this path; connect to /api/swim/v1/ws\n", Headers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -104,12 +105,20 @@ class Gateway:
         self._source_ages = source_ages
         self._started = monotonic()
         self._heartbeat: tuple[float, bytes] = (-1.0, b"")
+        self._http_date = (-1, "")
         self._log = log
         self._gone_waiter: asyncio.Future[None] | None = None
 
     def uptime_seconds(self) -> float:
         """Since this process began to serve."""
         return self.monotonic() - self._started
+
+    def http_date(self) -> str:
+        """Now, as HTTP writes it (RFC 9110, section 5.6.7); formatted once a second."""
+        second = self.now_ms() // 1000
+        if second != self._http_date[0]:
+            self._http_date = (second, formatdate(second, usegmt=True))
+        return self._http_date[1]
 
     def heartbeat(self) -> bytes:
         """A heartbeat and a ping in one: ready frames, made anew at most ten times a second for all who are due."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
-from websockets.datastructures import Headers
+from swim_server.gateway.upgrade import RequestHeaders
 
 PATHS = frozenset({"/", "/api/swim/v1/ws", "/ws/swim/v1"})
 DEFAULT_PATH = "/api/swim/v1/ws"
@@ -16,6 +16,8 @@ MAX_QUERY_FIELDS = 50
 
 def is_known_path(target: str) -> bool:
     """Tell whether a request target leads to the service, with or without a trailing slash."""
+    if target in PATHS:
+        return True
     if target.startswith("//"):  # to urlsplit a host would follow
         return False
     try:
@@ -25,14 +27,15 @@ def is_known_path(target: str) -> bool:
     return (path.rstrip("/") or "/") in PATHS
 
 
-def presented_key(target: str, headers: Headers) -> str:
+def presented_key(target: str, headers: RequestHeaders) -> str:
     """The API key of a request, in the order of the protocol; empty when it brings none."""
     return next(_candidates(target, headers), "")
 
 
-def _candidates(target: str, headers: Headers) -> Iterator[str]:
+def _candidates(target: str, headers: RequestHeaders) -> Iterator[str]:
+    text = target.partition("?")[2]
     try:
-        query = parse_qs(target.partition("?")[2], keep_blank_values=False, max_num_fields=MAX_QUERY_FIELDS)
+        query = {} if not text else parse_qs(text, keep_blank_values=False, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
         query = {}
     for name in QUERY_NAMES:
