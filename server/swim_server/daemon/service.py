@@ -17,6 +17,7 @@ import msgspec
 import psutil
 
 from swim_server import __version__
+from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.local import LocalBroker
 from swim_server.config import Config, ConfigError, LoadedConfig, PublishConfig, TiersConfig, parse_duration
 from swim_server.daemon import process
@@ -50,6 +51,7 @@ from swim_server.streaming.admission import Admission, TierLimit
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.hub import Hub
 from swim_server.streaming.publishing import Publishing
+from swim_server.streaming.recollection import recollect
 from swim_server.streaming.tasks import Tasks
 from swim_server.streaming.wheel import Wheel
 
@@ -203,6 +205,8 @@ class Service:
         self._check_descriptors()
         await self.broker.open(self._deliver)
         self._wire()
+        with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
+            await recollect(self.hub.recent, self.broker)
         self._built_sources = build_sources(self.config, self.home, self.catalogue)
         left = await self.inheritance.await_go() if self.inheritance is not None else []
         for tier, key_id in left:

@@ -33,6 +33,10 @@ class Recent:
             self._floor, oldest = self._events.popitem(last=False)
             self._size_bytes -= len(oldest.wire)
 
+    def is_unused_at(self, event_id: EventId) -> bool:
+        """Whether nothing was delivered yet, and this event is the one before what will be."""
+        return not self._events and self._floor == event_id
+
     def recall(self, events: Sequence[Event]) -> None:
         """Begin with stored events that no other follows: of a stretch without holes, in order. Once, at the start."""
         if self._events:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from support.memory_broker import MemoryBroker
 from support.streaming_rig import flight
 from swim_server.protocol.event_id import ZERO, EventId
-from swim_server.protocol.events import Event, stamp
+from swim_server.protocol.events import Event, NewEvent, stamp
+from swim_server.streaming import recollection
 from swim_server.streaming.recent import Recent
 
 
@@ -96,3 +100,47 @@ def test_recalling_nothing_changes_nothing() -> None:
 def test_recalling_behind_delivered_events_is_a_bug() -> None:
     with pytest.raises(AssertionError):
         filled(1).recall([event(1)])
+
+
+async def stored(count: int) -> MemoryBroker:
+    broker = MemoryBroker()
+    await broker.publish([NewEvent(type="flight.departed", data={"number": number}) for number in range(count)])
+    return broker
+
+
+async def test_restarted_service_knows_the_newest_stored_events() -> None:
+    broker = await stored(recollection.EVENTS + 10)
+    recent = Recent(broker.newest_id)
+    await recollection.recollect(recent, broker)
+    known = broker.events[-recollection.EVENTS]
+    assert [event.id for event in recent.after(known.id) or []] == [event.id for event in broker.events[11:]]
+    assert recent.after(broker.events[9].id) is None
+    assert recent.holds(broker.events[-1].id)
+
+
+async def test_stretch_with_holes_is_not_recollected() -> None:
+    broker = await stored(20)
+    broker.floor = broker.events[5].id
+    recent = Recent(broker.newest_id)
+    await recollection.recollect(recent, broker)
+    assert recent.after(broker.events[-2].id) is None
+
+
+async def test_what_was_delivered_meanwhile_stays_what_is_known() -> None:
+    broker = await stored(20)
+    recent = Recent(broker.newest_id)
+    broker.gate = asyncio.Event()
+    recollecting = asyncio.create_task(recollection.recollect(recent, broker))
+    await asyncio.sleep(0)
+    await broker.publish([NewEvent(type="flight.departed", data={})])
+    recent.append(broker.events[-1])
+    broker.gate.set()
+    await recollecting
+    assert [event.id for event in recent.after(broker.events[-2].id) or []] == [broker.events[-1].id]
+    assert recent.after(broker.events[-3].id) is None
+
+
+async def test_empty_history_is_nothing_to_recollect() -> None:
+    recent = Recent(ZERO)
+    await recollection.recollect(recent, await stored(0))
+    assert recent.after(ZERO) == []
