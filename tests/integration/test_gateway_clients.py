@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.wire_client import WireClient, dial, open_client, try_to_connect
+from websockets.asyncio.client import connect
 from websockets.sync.client import connect as connect_synchronously
 
 CONFIG = """
@@ -342,3 +344,73 @@ def test_suite_runs_against_the_sources_of_this_folder(daemon: LiveDaemon) -> No
 
     files = daemon.call("version")["files"]
     assert f"swim_server/{Path(swim_server.__file__).name}" in files
+
+
+# Compressed.
+
+
+def batches(number: int) -> list[tuple[str, dict[str, Any]]]:
+    """Position batches, large enough to be compressed, and a small event among them."""
+    rows = [
+        {"callsign": f"DAL{100 * number + each}", "flight_uid": each, "latitude": 40.5 + each / 100, "longitude": -73.5,
+         "altitude_ft": 35_000, "groundspeed_kts": 450, "heading_deg": 90, "vertical_rate_fpm": 0}
+        for each in range(100)
+    ]  # fmt: skip
+    small = {"callsign": f"DAL{number}", "dep": "KJFK", "arr": "KLAX"}
+    return [("flight.positions", {"count": len(rows), "positions": rows}), ("flight.departed", small)]
+
+
+SUBSCRIBE_ALL = json.dumps({"action": "subscribe", "channels": ["flight.*"], "filters": {"callsign_prefix": ["DAL"]}})
+
+
+async def take_events(receive: Callable[[], Awaitable[str | bytes]], count: int) -> list[Any]:
+    """The next so many events, the heartbeats between them left out."""
+    events: list[Any] = []
+    while len(events) < count:
+        message = json.loads(await receive())
+        if message["type"] != "system.heartbeat":
+            events.append(message)
+    return events
+
+
+async def by_websockets(url: str, compression: str | None, ready: asyncio.Semaphore, count: int) -> list[Any]:
+    async with connect(url, compression=compression, max_size=None, proxy=None) as client:
+        await client.recv()
+        await client.send(SUBSCRIBE_ALL)
+        while json.loads(await client.recv())["type"] != "subscribed":
+            pass
+        ready.release()
+        return await take_events(lambda: client.recv(), count)
+
+
+async def by_aiohttp(url: str, ready: asyncio.Semaphore, count: int, window_bits: int) -> list[Any]:
+    async with aiohttp.ClientSession() as session, session.ws_connect(url, compress=window_bits) as client:
+        assert client.compress
+        await client.receive_json()
+        await client.send_str(SUBSCRIBE_ALL)
+        while (await client.receive_json())["type"] != "subscribed":
+            pass
+        ready.release()
+        return await take_events(lambda: client.receive_str(), count)
+
+
+async def test_compressing_clients_receive_what_plain_ones_do(daemon: LiveDaemon, keys: dict[str, str]) -> None:
+    url = f"{daemon.url}?api_key={keys['system']}"
+    ready, events = asyncio.Semaphore(0), 6
+    receiving = [
+        asyncio.create_task(client)
+        for client in (
+            by_websockets(url, None, ready, events),
+            by_websockets(url, "deflate", ready, events),
+            by_aiohttp(url, ready, events, 15),
+            by_aiohttp(url, ready, events, 9),
+        )
+    ]
+    for _ in receiving:
+        await asyncio.wait_for(ready.acquire(), 20)
+    for number in range(events // 2):
+        await asyncio.to_thread(daemon.put, *batches(number))
+    plain, *others = await asyncio.wait_for(asyncio.gather(*receiving), 30)
+    assert len({message["id"] for message in plain}) == events
+    for other in others:
+        assert other == plain
