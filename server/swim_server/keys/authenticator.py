@@ -52,6 +52,8 @@ class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None
     """Why keys can't be checked just now; None: they can."""
     problem_seconds: float | None
+    writing_problem: str | None
+    """Why uses and refusals can't be written; keys may be checked all the same."""
     remembered: int
     """Answers in memory."""
     waiting: int
@@ -92,6 +94,7 @@ class Authenticator:
         self._counts = {Granted: 0, Refused: 0, Unavailable: 0}
         self._is_away = False
         """The log has been told that the database is away."""
+        self._writing_problem: str | None = None
         self._log = get_logger("keys")
 
     # Deciding
@@ -169,13 +172,19 @@ class Authenticator:
         now = self._clock()
         try:
             if used:
-                await self._run(lambda: self._store.touch(used, now))
+                await self._door.run(lambda: self._store.touch(used, now), is_telling=False)
             if refusals:
-                await self._run(lambda: self._store.log_refusals(refusals))
-        except StoreError:
+                await self._door.run(lambda: self._store.log_refusals(refusals), is_telling=False)
+        except StoreError as error:
             for key_id in used:
                 self._activity.use(key_id)
+            if self._writing_problem is None:
+                self._log.warning("uses and refusals of keys can't be written", reason=str(error))
+            self._writing_problem = str(error)
             return False
+        if (used or refusals) and self._writing_problem is not None:
+            self._log.info("uses and refusals of keys can be written again")
+            self._writing_problem = None
         return True
 
     async def close(self) -> None:
@@ -191,6 +200,7 @@ class Authenticator:
         return AuthenticatorStatus(
             problem=self._door.problem,
             problem_seconds=None if since is None else self._monotonic() - since,
+            writing_problem=self._writing_problem,
             remembered=len(self._cache),
             waiting=self._door.waiting,
             queries=self._queries,
