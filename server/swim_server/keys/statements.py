@@ -119,7 +119,7 @@ def read_rows(connection: Connection, statement: Select[Any]) -> list[dict[str, 
     """Run a query and return its rows by column name."""
     result = connection.execute(statement)
     names = list(result.keys())
-    return [dict(zip(names, row, strict=True)) for row in result]
+    return [dict(zip(names, row, strict=True)) for row in result.all()]
 
 
 def write_audit(connection: Connection, schema: Schema, entries: Sequence[AuditEntry], method: str) -> None:
