@@ -22,6 +22,7 @@ from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.logs import get_logger
+from swim_server.streaming.turns import in_turns
 
 T = TypeVar("T")
 _STALE_AFTER_SECONDS = 1.0
@@ -129,13 +130,15 @@ class Authenticator:
         changes = self._changes
         self._queries += 1
         records = await self._run(lambda: self._store.records(ids))
-        found = {key_id: records.get(key_id) for key_id in ids}
-        if changes == self._changes:
-            now = self._clock()
-            good = {record.id for record in records.values() if refusal(record, now) is None}
-            self._cache.refresh(found, self._monotonic(), good_ids=good, used_ids=asked)
-        self._use_again(record for key_id, record in records.items() if key_id in asked)
-        return {key_id: found[key_id] for key_id in asked}
+        now, moment = self._clock(), self._monotonic()
+        async for key_id in in_turns(ids):
+            record = records.get(key_id)
+            if changes == self._changes:
+                is_good = record is not None and refusal(record, now) is None
+                self._cache.refresh(key_id, record, moment, is_good=is_good, is_used=key_id in asked)
+            if record is not None and key_id in asked:
+                self._use_again(record, now)
+        return {key_id: records.get(key_id) for key_id in asked}
 
     # Keys that changed
 
@@ -274,11 +277,9 @@ class Authenticator:
             self._activity.refuse(decision, address, self._clock())
         return decision
 
-    def _use_again(self, records: Iterable[KeyRecord]) -> None:
-        now = self._clock()
-        for record in records:
-            if record.last_used_at is None or now - record.last_used_at >= _USE_AGAIN:
-                self._activity.use(record.id)
+    def _use_again(self, record: KeyRecord, now: datetime) -> None:
+        if record.last_used_at is None or now - record.last_used_at >= _USE_AGAIN:
+            self._activity.use(record.id)
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Go through the door; log when the database goes away and when it is back, not each time it is missed."""
