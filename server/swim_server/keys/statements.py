@@ -23,6 +23,7 @@ CONNECT_METHOD = "CONNECT"
 
 MAX_PARAMETERS = 2_000
 """SQL Server takes 2,100 a statement."""
+_FETCHED_ROWS = 100
 MAX_ROWS = 1_000
 """SQL Server takes no more in one list of VALUES."""
 
@@ -119,7 +120,8 @@ def read_rows(connection: Connection, statement: Select[Any]) -> list[dict[str, 
     """Run a query and return its rows by column name."""
     result = connection.execute(statement)
     names = list(result.keys())
-    return [dict(zip(names, row, strict=True)) for row in result.all()]
+    # In pieces: one long fetch would hold Python's lock, and with it the loop's thread.
+    return [dict(zip(names, row, strict=True)) for piece in result.partitions(_FETCHED_ROWS) for row in piece]
 
 
 def write_audit(connection: Connection, schema: Schema, entries: Sequence[AuditEntry], method: str) -> None:

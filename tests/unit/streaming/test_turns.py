@@ -8,7 +8,7 @@ from swim_server.streaming.turns import in_turns
 
 
 async def test_others_have_their_turn_whenever_one_is_used_up() -> None:
-    now = 0.0
+    seconds = iter(range(100))
     seen: list[str] = []
 
     async def other() -> None:
@@ -17,9 +17,8 @@ async def test_others_have_their_turn_whenever_one_is_used_up() -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(other())
-    async for item in in_turns(range(6), turn_seconds=2, monotonic=lambda: now):
+    async for item in in_turns(range(6), turn_seconds=2, monotonic=lambda: next(seconds)):
         seen.append(str(item))
-        now += 1
     task.cancel()
     assert seen == ["0", "1", "other", "2", "3", "other", "4", "5", "other"]
 
