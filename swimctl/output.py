@@ -85,14 +85,23 @@ class Output:
         if self.as_json:
             self.document(found)
         elif not self.is_terminal:
-            for row in found:
-                self.line("\t".join(clean(column.show(row.get(column.name))) or "-" for column in columns))
+            shows = [(column.name, column.show) for column in columns]
+            lines = ["\t".join([clean(show(row.get(name))) or "-" for name, show in shows]) + "\n" for row in found]
+            self.stream.write("".join(lines))
+            self.stream.flush()
         elif not found:
             self.line(empty)
         else:
-            from swimctl.render.table import table
+            self._lay_out([column for column in columns if column.min_width <= self.width], found)
 
-            self.print(table([column for column in columns if column.min_width <= self.width], found))
+    def _lay_out(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
+        from swimctl.render.long_table import MANY_ROWS, lines
+        from swimctl.render.table import table
+
+        if len(rows) < MANY_ROWS:
+            self.print(table(columns, rows))
+        else:
+            self.line("\n".join(lines(columns, rows, width=self.width, colour=self.colour)))
 
     def details(self, pairs: Sequence[tuple[str, Any]], document: Any = None) -> None:
         """Write labels with values. JSON: ``document``, else an object of the labels in snake case."""

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 NOTHING = "-"
+_JSON_TYPES = frozenset({str, int, float, bool})
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -20,6 +21,10 @@ def clean(text: str) -> str:
 
 def cell(value: Any) -> str:
     """A value as the text of one cell; nothing is ``-``."""
+    if type(value) is str and value:
+        return clean(value)
+    if type(value) is int:
+        return str(value)
     if value is None or value in ("", [], (), {}):
         return NOTHING
     if isinstance(value, bool):
@@ -40,7 +45,7 @@ def cell(value: Any) -> str:
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC to the second; a naive time is UTC."""
     aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return f"{aware:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{aware.isoformat()[:19]}Z"
 
 
 def short_timestamp(value: Any) -> str:
@@ -96,6 +101,8 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
 
 def to_json(value: Any) -> Any:
     """A value made of JSON's own types: times as RFC 3339, structs as objects."""
+    if value is None or type(value) in _JSON_TYPES:
+        return value
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):

@@ -78,6 +78,8 @@ def _facts(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | N
     trouble = keys.get("problem") or keys.get("recheck_error")
     if trouble:
         facts.append(("keys", Text(clean(f"can't be checked just now: {trouble}"), style="red")))
+    if keys.get("writing_problem") and not trouble:
+        facts.append(("keys", Text(clean(f"their use can't be written: {keys['writing_problem']}"), style="yellow")))
     return facts
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.key_store_contract import OPERATOR, new_key
 from support.odbc import DRIVERS, connection_string
 from support.seeded_bytes import SeededBytes
-from support.tds_server import TdsServer
+from support.tds_server import Error, TdsServer
 from support.tds_sqlite import SqliteStatements
 from support.wall_clock import WallClock
 from swim_server.config import DatabaseConfig
@@ -42,8 +42,9 @@ AUDIT_COLUMNS = ["api_key_id", "endpoint", "method", "ip_address", "user_agent",
 SELECT_KEYS = f"SELECT {', '.join(f'swim_api_keys.{name}' for name in KEY_COLUMNS)} FROM swim_api_keys"
 INSERT_KEY = (
     "INSERT INTO swim_api_keys (api_key, tier, owner_name, owner_email, created_at, is_active, can_write, key_hint)"
-    " OUTPUT inserted.id VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8)"
+    " VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8)"
 )
+SELECT_ID = "SELECT swim_api_keys.id, swim_api_keys.api_key FROM swim_api_keys WHERE swim_api_keys.api_key IN (@P1)"
 INSERT_AUDIT = f"INSERT INTO swim_audit_log ({', '.join(AUDIT_COLUMNS)}) VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7)"
 AUDIT_ORDER = "ORDER BY swim_audit_log.request_time DESC, swim_audit_log.id DESC"
 SELECT_AUDIT = (
@@ -99,7 +100,7 @@ def test_each_call_sends_the_statements_that_it_should(
     }
     by_id = "WHERE swim_api_keys.id"
     expected = {
-        "create": [INSERT_KEY, f"{SELECT_KEYS} {by_id} = @P1", INSERT_AUDIT],
+        "create": [INSERT_KEY, SELECT_ID, f"{SELECT_KEYS} {by_id} = @P1", INSERT_AUDIT],
         "find": [f"{SELECT_KEYS} WHERE swim_api_keys.api_key IN (@P1, @P2)"],
         "records": [f"{SELECT_KEYS} {by_id} IN (@P1, @P2)"],
         "records, many": [f"{SELECT_KEYS} {by_id} BETWEEN @P1 AND @P2"],
@@ -107,8 +108,8 @@ def test_each_call_sends_the_statements_that_it_should(
         "audit": [SELECT_AUDIT],
         "expire": [
             f"UPDATE swim_api_keys SET expires_at=@P1 {by_id} = @P2",
-            INSERT_AUDIT,
             f"{SELECT_KEYS} {by_id} = @P1",
+            INSERT_AUDIT,
         ],
         "touch": [f"UPDATE swim_api_keys SET last_used_at=@P1 {by_id} IN (@P2, @P3)"],
         "log": [INSERT_AUDIT],
@@ -117,6 +118,7 @@ def test_each_call_sends_the_statements_that_it_should(
             f"{SELECT_KEYS} {by_id} = @P1",
             f"UPDATE swim_api_keys SET expires_at=@P1 {by_id} = @P2",
             INSERT_KEY,
+            SELECT_ID,
             f"{SELECT_KEYS} {by_id} = @P1",
             INSERT_AUDIT + ", (@P8, @P9, @P10, @P11, @P12, @P13, @P14)",
         ],
@@ -141,6 +143,21 @@ def test_what_only_reads_sends_one_message(statements: SqliteStatements, server:
     store.close()
     assert len(requests) == 1
     assert requests[0].startswith("SELECT swim_api_keys.id")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_login_without_rights_to_the_audit_trail_checks_and_changes_keys(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path, driver: str
+) -> None:
+    statements.create_tables()
+    denied = Error(229, "The SELECT permission was denied on the object 'swim_audit_log'.", 14)
+    server.on_statement = lambda sql: denied if "swim_audit_log" in sql else None
+    store = open_store(server, tmp_path, driver)
+    issued = store.create(new_key(), OPERATOR)
+    assert store.find(issued.api_key) == issued.record
+    assert store.revoke(issued.record.id, None, OPERATOR).is_active is False
+    assert not store.is_audited
+    store.close()
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

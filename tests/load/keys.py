@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_bytes
@@ -155,6 +155,27 @@ async def measure_recheck(authenticator: Authenticator, store: KeyStore) -> None
         assert len(found) == len(ids)
     queries = (authenticator.status().queries - before) / 5
     tell(f"recheck of {len(ids):,} live keys", f"{statistics.median(times):.0f} ms, {queries:g} query")
+    held = await longest_hold(lambda: authenticator.check(ids))
+    tell("  longest the loop had to wait meanwhile", f"{held * 1000:.0f} ms")
+
+
+async def longest_hold(work: Callable[[], Awaitable[object]]) -> float:
+    """For how many seconds at a time others on the loop had no turn while something was done."""
+    longest = 0.0
+
+    async def look() -> None:
+        nonlocal longest
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+
+    task = asyncio.create_task(look())
+    await asyncio.sleep(0)
+    await work()
+    task.cancel()
+    return longest
 
 
 async def measure_connects(installation: Installation, url: str, keys: list[str]) -> None:

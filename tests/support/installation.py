@@ -41,6 +41,11 @@ class Installation:
         """Run ``swimctl … --json``."""
         return json.loads(self.run(*words, "--json"))
 
+    def threads(self) -> int:
+        """How many threads the running daemon has."""
+        pid = self.document("status")["pid"]
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
     @contextmanager
     def serving(self, *options: str) -> Iterator[str]:
         """Run a daemon on a free port; gives the address that clients connect to."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from swim_server.config.hiding import text_without_secrets
 from swim_server.config.rules import RULES
 from swim_server.config.settings import Config
 
@@ -111,7 +112,7 @@ def show(value: object) -> str:
         return "a table"
     if isinstance(value, list):
         return "a list"
-    shown = repr(value) if isinstance(value, str) else str(value)
+    shown = repr(text_without_secrets(value)) if isinstance(value, str) else str(value)
     return shown if len(shown) <= 80 else shown[:77] + "…"
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from swim_server.config.durations import InvalidDuration, parse_duration
+from swim_server.config.hiding import url_without_secrets
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
@@ -42,7 +43,7 @@ def _network(text: str) -> str | None:
 def _websocket_url(text: str) -> str | None:
     if _host_of(text, ("ws", "wss")):
         return None
-    return f"must be a ws:// or wss:// address like wss://swim.example.org/api/swim/v1/ws, got {text[:120]!r}"
+    return f"must be a ws:// or wss:// address like wss://swim.example.org/api/swim/v1/ws, got {_shown(text)}"
 
 
 def _browser_origin(text: str) -> str | None:
@@ -70,7 +71,7 @@ def _tables_database_url(text: str) -> str | None:
 def _feed_url(text: str) -> str | None:
     if _host_of(text, ("http", "https")) and text.isprintable() and " " not in text:
         return None
-    return f"must be an http:// or https:// address, got {text[:120]!r}"
+    return f"must be an http:// or https:// address, got {_shown(text)}"
 
 
 def _sql_name(text: str) -> str | None:
@@ -88,7 +89,11 @@ def _odbc(text: str) -> str | None:
 
 
 def _broker_url(text: str) -> str | None:
-    return None if text == "local" else f"must be local, the only broker of this version, got {text[:120]!r}"
+    return None if text == "local" else f"must be local, the only broker of this version, got {_shown(text)}"
+
+
+def _shown(url: str) -> str:
+    return repr(url_without_secrets(url)[:120])
 
 
 def _host_of(text: str, schemes: tuple[str, ...]) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from swim_server.keys.permissions import address_refusal, still_holds
+from swim_server.keys.format import Tier
+from swim_server.keys.permissions import still_holds
+from swim_server.streaming.turns import in_turns
 
 if TYPE_CHECKING:
     from swim_server.gateway.gateway import Gateway
     from swim_server.keys.authenticator import Authenticator
-    from swim_server.keys.records import KeyRecord
+    from swim_server.keys.records import KeyRecord, Refused
     from swim_server.streaming.connection import Connection
 
 EXPIRY_LOOK_SECONDS = 0.5
@@ -46,18 +48,22 @@ class KeyWatch:
     async def _watch_clock(self) -> None:
         while True:
             await asyncio.sleep(EXPIRY_LOOK_SECONDS)
-            now = self._clock()
-            for key_id, connections in self._gateway.connections_by_key().items():
-                key = connections[-1].key
-                if key is not None and key.is_expired(now):
-                    self._authenticator.forget(key_id)
-                    self._judge(key_id, connections, key)
+            await self._end_expired()
+
+    async def _end_expired(self) -> None:
+        """Each key is judged by what its newest connection knows of it."""
+        async for key_id in in_turns(self._gateway.live_keys()):
+            connections = self._gateway.connections_of(key_id)
+            key = connections[-1].key if connections else None
+            if key is not None and key.is_expired(self._clock()):
+                self._authenticator.forget(key_id)
+                await self._judge(key_id, key)
 
     async def _watch_table(self) -> None:
         while True:
             await asyncio.sleep(self.recheck_seconds)
             try:
-                await self.recheck(self._gateway.connections_by_key().keys())
+                await self.recheck(self._gateway.live_keys())
             except Exception as error:  # noqa: BLE001  # the database may fail in any way; connections live on meanwhile
                 if self.last_recheck_error is None:
                     self._log.warning("live keys can't be re-checked", error=str(error))
@@ -70,28 +76,28 @@ class KeyWatch:
 
         A key that holds is known from then on as the table has it: what was prolonged doesn't end at its old date.
         """
-        asked = self._gateway.connections_by_key().keys() & set(key_ids)
+        asked = self._gateway.live_keys() & set(key_ids)
         if not asked:
             return 0
         found = await self._authenticator.check(asked)
-        live = self._gateway.connections_by_key()
-        return sum(self._judge(key_id, live[key_id], found.get(key_id)) for key_id in asked if key_id in live)
+        closed = 0
+        async for key_id in in_turns(asked):
+            closed += await self._judge(key_id, found.get(key_id))
+        return closed
 
-    def _judge(self, key_id: int, connections: Sequence[Connection], current: KeyRecord | None) -> int:
-        """Close those that the key no longer lets in: all, or the ones from addresses that it doesn't list."""
-        admitted = connections[-1].key
-        assert admitted is not None, "only connections with a key are judged"
-        refused = still_holds(current, admitted.tier, self._clock())
-        if refused is not None:
-            closed = self._gateway.turn_out(connections, refused)
-        else:
-            assert current is not None, "a key that is gone does not hold"
-            closed = 0
-            for connection in connections:
+    async def _judge(self, key_id: int, current: KeyRecord | None) -> int:
+        """Close those that the key no longer lets in: all, or those of another tier, or from addresses not listed."""
+        now = self._clock()
+        refusals: dict[Refused, list[Connection]] = {}
+        for connection in self._gateway.connections_of(key_id):
+            refused = still_holds(current, Tier(connection.tier), now, connection.remote)
+            if refused is None:
                 connection.key = current
-                if (stranger := address_refusal(current, connection.remote)) is not None:
-                    closed += self._gateway.turn_out([connection], stranger)
-        if closed:
-            reason = refused.reason if refused is not None else "address"
-            self._log.info("connections closed", key_id=key_id, reason=reason, connections=closed)
+            else:
+                refusals.setdefault(refused, []).append(connection)
+        closed = 0
+        for refused, connections in refusals.items():
+            turned_out = await self._gateway.turn_out(connections, refused)
+            self._log.info("connections closed", key_id=key_id, reason=refused.reason, connections=turned_out)
+            closed += turned_out
         return closed

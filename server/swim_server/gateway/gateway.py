@@ -18,6 +18,7 @@ from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.messages import binary_frame
 from swim_server.streaming.frames import ping_frame, text_frame
 from swim_server.streaming.inbound import Verdict
+from swim_server.streaming.turns import in_turns
 
 if TYPE_CHECKING:
     from websockets.frames import Close
@@ -256,26 +257,32 @@ class Gateway:
 
     # All of one key.
 
-    def connections_by_key(self) -> dict[int, list[Connection]]:
-        """The live connections of each key, in the order in which they were let in."""
-        found: dict[int, list[Connection]] = {}
-        for connection in self.hub.connections.values():
-            if connection.key is not None:
-                found.setdefault(connection.key.id, []).append(connection)
-        return found
+    def live_keys(self) -> set[int]:
+        """The ids of the keys that hold connections."""
+        return set(self.hub.by_key)
 
-    def turn_out(self, connections: Sequence[Connection], refused: Refused) -> int:
-        """Close connections whose key no longer lets them in; return how many.
+    def connections_of(self, key_id: int) -> list[Connection]:
+        """The live connections of a key, in the order in which they were let in."""
+        return list(self.hub.by_key.get(key_id, {}).values())
+
+    async def turn_out(self, connections: Sequence[Connection], refused: Refused) -> int:
+        """Close connections whose key no longer lets them in; return how many were live until then.
 
         For good (4001), unless the key is of another tier now: then they may connect again at once.
         """
-        for connection in connections:
-            if refused.reason == "tier_changed":
-                connection.outlet.close(CloseCode.SERVICE_RESTART, refused.message)
-            else:
-                connection.answer(self.conversation.error(ErrorCode.AUTH_FAILED, refused.message))
-                connection.outlet.close(CloseCode.UNAUTHORIZED, refused.message)
-        return len(connections)
+        farewell, code = b"", CloseCode.SERVICE_RESTART
+        if refused.reason != "tier_changed":
+            code = CloseCode.UNAUTHORIZED
+            farewell = text_frame(self.conversation.error(ErrorCode.AUTH_FAILED, refused.message))
+        closed = 0
+        async for connection in in_turns(connections):
+            if connection.is_gone:
+                continue
+            if farewell:
+                connection.send_frame(farewell)
+            connection.outlet.close(code, refused.message)
+            closed += 1
+        return closed
 
 
 def _too_large(limit: int, size: int | None) -> BadMessage:

@@ -22,6 +22,7 @@ from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.logs import get_logger
+from swim_server.streaming.turns import in_turns
 
 T = TypeVar("T")
 _STALE_AFTER_SECONDS = 1.0
@@ -52,6 +53,8 @@ class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None
     """Why keys can't be checked just now; None: they can."""
     problem_seconds: float | None
+    writing_problem: str | None
+    """Why uses and refusals can't be written; keys may be checked all the same."""
     remembered: int
     """Answers in memory."""
     waiting: int
@@ -92,6 +95,7 @@ class Authenticator:
         self._counts = {Granted: 0, Refused: 0, Unavailable: 0}
         self._is_away = False
         """The log has been told that the database is away."""
+        self._writing_problem: str | None = None
         self._log = get_logger("keys")
 
     # Deciding
@@ -126,13 +130,15 @@ class Authenticator:
         changes = self._changes
         self._queries += 1
         records = await self._run(lambda: self._store.records(ids))
-        found = {key_id: records.get(key_id) for key_id in ids}
-        if changes == self._changes:
-            now = self._clock()
-            good = {record.id for record in records.values() if refusal(record, now) is None}
-            self._cache.refresh(found, self._monotonic(), good_ids=good, used_ids=asked)
-        self._use_again(record for key_id, record in records.items() if key_id in asked)
-        return {key_id: found[key_id] for key_id in asked}
+        now, moment = self._clock(), self._monotonic()
+        async for key_id in in_turns(ids):
+            record = records.get(key_id)
+            if changes == self._changes:
+                is_good = record is not None and refusal(record, now) is None
+                self._cache.refresh(key_id, record, moment, is_good=is_good, is_used=key_id in asked)
+            if record is not None and key_id in asked:
+                self._use_again(record, now)
+        return {key_id: records.get(key_id) for key_id in asked}
 
     # Keys that changed
 
@@ -169,13 +175,19 @@ class Authenticator:
         now = self._clock()
         try:
             if used:
-                await self._run(lambda: self._store.touch(used, now))
+                await self._door.run(lambda: self._store.touch(used, now), is_telling=False)
             if refusals:
-                await self._run(lambda: self._store.log_refusals(refusals))
-        except StoreError:
+                await self._door.run(lambda: self._store.log_refusals(refusals), is_telling=False)
+        except StoreError as error:
             for key_id in used:
                 self._activity.use(key_id)
+            if self._writing_problem is None:
+                self._log.warning("uses and refusals of keys can't be written", reason=str(error))
+            self._writing_problem = str(error)
             return False
+        if (used or refusals) and self._writing_problem is not None:
+            self._log.info("uses and refusals of keys can be written again")
+            self._writing_problem = None
         return True
 
     async def close(self) -> None:
@@ -191,6 +203,7 @@ class Authenticator:
         return AuthenticatorStatus(
             problem=self._door.problem,
             problem_seconds=None if since is None else self._monotonic() - since,
+            writing_problem=self._writing_problem,
             remembered=len(self._cache),
             waiting=self._door.waiting,
             queries=self._queries,
@@ -264,11 +277,9 @@ class Authenticator:
             self._activity.refuse(decision, address, self._clock())
         return decision
 
-    def _use_again(self, records: Iterable[KeyRecord]) -> None:
-        now = self._clock()
-        for record in records:
-            if record.last_used_at is None or now - record.last_used_at >= _USE_AGAIN:
-                self._activity.use(record.id)
+    def _use_again(self, record: KeyRecord, now: datetime) -> None:
+        if record.last_used_at is None or now - record.last_used_at >= _USE_AGAIN:
+            self._activity.use(record.id)
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Go through the door; log when the database goes away and when it is back, not each time it is missed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,9 @@ from swim_server.keys.audit import Actor
 from swim_server.keys.format import digest, hint, is_digest
 from swim_server.keys.importing import ImportedKey
 from swim_server.keys.schema import Schema
-from swim_server.keys.statements import KEYS_METHOD, insert_keys, key_values, read_rows, write_audit
+from swim_server.keys.statements import KEYS_METHOD, ids_of, insert_keys, key_values, read_rows, write_audit
 from swim_server.keys.store import KeyStore, entry
 from swim_server.keys.tables import api_keys
-
-_CHUNK = 500
 
 
 class ImportOutcome(msgspec.Struct, frozen=True):
@@ -33,7 +31,7 @@ def import_keys(store: KeyStore, keys: Sequence[ImportedKey], actor: Actor, now:
     """Store keys that exist elsewhere, all or none; those that are known stay as they are. Raises StoreError."""
 
     def work(connection: Connection, schema: Schema) -> ImportOutcome:
-        known = _known_ids(connection, [form for key in keys for form in (key.stored, key.plain) if form])
+        known = ids_of(connection, [form for key in keys for form in (key.stored, key.plain) if form])
         existing = [known.get(key.stored) or (known.get(key.plain) if key.plain else None) for key in keys]
         new = [key for key, known_id in zip(keys, existing, strict=True) if known_id is None]
         ids = insert_keys(connection, [_row_of(schema, key, now) for key in new])
@@ -86,16 +84,3 @@ def _hardened(schema: Schema, key_id: int, api_key: str, is_double: bool) -> Map
     if is_double:
         return {"api_key": f"sha256$double-of-another-row-{key_id}", "is_active": False}
     return schema.storable({"api_key": digest(api_key), "key_hint": hint(api_key)})
-
-
-def _known_ids(connection: Connection, forms: Sequence[str]) -> dict[str, int]:
-    """The rows that hold one of these digests or keys, exactly."""
-    known: dict[str, int] = {}
-    for chunk in _chunks(forms):
-        statement = select(api_keys.c.id, api_keys.c.api_key).where(api_keys.c.api_key.in_(chunk))
-        known.update({str(row["api_key"]): row["id"] for row in read_rows(connection, statement)})
-    return known
-
-
-def _chunks(forms: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (forms[start : start + _CHUNK] for start in range(0, len(forms), _CHUNK))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -77,18 +76,14 @@ class DecisionCache:
             if len(self._bad) > self.bad_limit:
                 self._bad.popitem(last=False)
 
-    def refresh(
-        self, found: Mapping[int, KeyRecord | None], now: float, *, good_ids: Collection[int], used_ids: Collection[int]
-    ) -> None:
-        """Take over what a query by ids just told. ``good_ids``: those whose records let their owners in.
+    def refresh(self, key_id: int, record: KeyRecord | None, now: float, *, is_good: bool, is_used: bool) -> None:
+        """Take over what a query by ids just told of a key, if an answer about it is remembered.
 
-        Only answers about ``used_ids``, keys that hold connections, become young again; the others age on.
+        Only an answer about a key that holds connections (``is_used``) becomes young again; the others age on.
         """
-        for key_id, record in found.items():
-            digest = self._digests.get(key_id)
-            if digest is not None:
-                at = now if key_id in used_ids else self._good[digest].at
-                self.remember(digest, record, at, is_good=key_id in good_ids)
+        digest = self._digests.get(key_id)
+        if digest is not None:
+            self.remember(digest, record, now if is_used else self._good[digest].at, is_good=is_good)
 
     def forget(self, key_id: int) -> None:
         """Drop what is known of a key, and every bad answer: one of them may be about this key before it was made."""

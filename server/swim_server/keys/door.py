@@ -96,8 +96,12 @@ class Door:
         """How many calls are waiting or running for somebody."""
         return len(self._waiting)
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Run ``work`` in a thread. Raises StoreUnavailable when the database is away, hangs, or too many wait."""
+    async def run(self, work: Callable[[], T], *, is_telling: bool = True) -> T:
+        """Run ``work`` in a thread. Raises StoreUnavailable when the database is away, hangs, or too many wait.
+
+        ``is_telling``: its failure tells that the database is away. That of a write doesn't: keys can be read where
+        nothing can be written.
+        """
         self._refuse_if_away()
         is_probe = self.problem is not None
         self._is_probing = self._is_probing or is_probe
@@ -109,13 +113,16 @@ class Door:
             result = await asyncio.wait_for(job.waiter, self.timeout_seconds)
         except TimeoutError:
             problem = f"no answer within {self.timeout_seconds:g} s"
-            if job.has_begun or is_probe:  # else it only stood in the queue, and the database may be well
+            if is_telling and (
+                job.has_begun or is_probe
+            ):  # else it only stood in the queue, and the database may be well
                 self._fail(problem)
             raise StoreUnavailable(problem) from None
         except OutcomeUnknown:
             raise
         except (StoreUnavailable, StoreMisconfigured) as error:
-            self._fail(error.reason if isinstance(error, StoreUnavailable) else str(error))
+            if is_telling:
+                self._fail(error.reason if isinstance(error, StoreUnavailable) else str(error))
             raise
         else:
             self._recover()

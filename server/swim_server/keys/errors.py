@@ -45,6 +45,10 @@ class StoreMisconfigured(StoreError):
         return f"{self.problem}: {self.remedy}" if self.remedy else self.problem
 
 
+class PermissionDenied(StoreMisconfigured):
+    """The login may not do this; others of its statements may well be allowed."""
+
+
 class SchemaMissing(StoreMisconfigured):
     """A table, or a column that the code can't do without, doesn't exist."""
 

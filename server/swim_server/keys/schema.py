@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Column, Select, Table, literal_column, select, text
 
 from swim_server.keys.database import Database
-from swim_server.keys.errors import SchemaMissing
+from swim_server.keys.errors import PermissionDenied, SchemaMissing
 from swim_server.keys.tables import NEEDED_AUDIT_COLUMNS, NEEDED_KEY_COLUMNS, api_keys, audit_log
 
 
@@ -48,7 +48,11 @@ class Schema(msgspec.Struct, frozen=True):
 
 def observe(database: Database) -> Schema:
     """Ask the database which columns it has, by reading nothing from each table. Raises StoreError."""
-    return Schema(_columns_of(database, api_keys), _columns_of(database, audit_log))
+    try:
+        audit_columns = _columns_of(database, audit_log)
+    except PermissionDenied:
+        audit_columns = frozenset()  # a login that only checks keys needs no right to it
+    return Schema(_columns_of(database, api_keys), audit_columns)
 
 
 def _columns_of(database: Database, table: Table) -> frozenset[str]:

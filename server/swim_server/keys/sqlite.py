@@ -1,4 +1,8 @@
-"""The embedded key database: a SQLite file that only its owner can read, in write-ahead mode."""
+"""The embedded key database: a SQLite file that only its owner can read.
+
+It keeps SQLite's rollback journal, as keys change seldom: the one file is the whole database, to be copied at any
+moment, and who locks it for himself locks it for everybody, readers too.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,6 @@ def open_sqlite(url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin when we say so, below
-        connection.execute("PRAGMA journal_mode=WAL").close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from swim_server.keys.errors import SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
+from swim_server.keys.errors import PermissionDenied, SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
 
 PASSING_NUMBERS = frozenset(
     {64, 104, 233, 4060, 4221, 10053, 10054, 10060, 10928, 10929, 40020, 40143, 40166, 40197, 40501, 40540, 40613}
@@ -25,6 +25,10 @@ LASTING_NUMBERS = frozenset({18456, 40615})
 PASSING_STATES = frozenset({"08001", "08S01", "08003", "08007", "HYT00", "HYT01", "40001"})
 LOST_STATES = frozenset({"08S01", "08003", "08007", "01000"})
 """FreeTDS tells a broken connection under 01000 too, and a reset one as HY000 without a number."""
+PERMISSION_NUMBERS = frozenset({229, 230})
+"""The login may not use this object or this column."""
+SCHEMA_PERMISSION_NUMBERS = frozenset({262, 1088, 2760, 4902})
+"""The login may not make or change tables."""
 TIMEOUT_STATES = frozenset({"HYT00", "HYT01"})
 
 DRIVER_PREFERENCE = ("ODBC Driver 18 for SQL Server", "ODBC Driver 17 for SQL Server", "FreeTDS")
@@ -102,7 +106,11 @@ def explain_fault(fault: Fault, was_used: bool) -> StoreError:
         at_once = fault.is_conflict or (was_used and fault.is_lost and fault.state not in TIMEOUT_STATES)
         reason = f"{fault.text or 'no answer'} ({fault.number or fault.state})"
         return StoreUnavailable(reason, number=fault.number or None, repeat_at_once=at_once)
-    return StoreMisconfigured(f"the key database refuses ({fault.number or fault.state})", fault.text)
+    if fault.number in SCHEMA_PERMISSION_NUMBERS:
+        problem = f"the key database refuses ({fault.number}): {fault.text.rstrip('.')}"
+        return StoreMisconfigured(problem, "let its administrator run what `swimctl db upgrade --sql` prints")
+    refused = PermissionDenied if fault.number in PERMISSION_NUMBERS else StoreMisconfigured
+    return refused(f"the key database refuses ({fault.number or fault.state})", fault.text)
 
 
 def choose_driver(installed: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, Table, insert, select, update
 
 from swim_server.keys.audit import AuditEntry
 from swim_server.keys.errors import KeyNotFound, SchemaMissing
@@ -21,6 +21,12 @@ KEYS_METHOD = "KEYS"
 CONNECT_METHOD = "CONNECT"
 """What stands in ``method`` of our lines; the former system's REST interface writes GET, POST … there."""
 
+MAX_PARAMETERS = 2_000
+"""SQL Server takes 2,100 a statement."""
+_FETCHED_ROWS = 100
+MAX_ROWS = 1_000
+"""SQL Server takes no more in one list of VALUES."""
+
 RESTRICTIONS = ("ip_whitelist", "allowed_sources")
 """A key must not be made without one of these because the table has no column for it."""
 
@@ -29,15 +35,38 @@ def insert_key(connection: Connection, schema: Schema, new_key: NewKey, stored: 
     """Insert a key, given as its digest or in plain, and read it back. Raises SchemaMissing."""
     # A value that is not known is left to the column's default, which may be NOT NULL in a foreign table.
     values = {name: value for name, value in key_values(schema, new_key, stored, now).items() if value is not None}
-    identity = connection.execute(insert(api_keys).values(**values)).inserted_primary_key
-    assert identity is not None
-    return read_key(connection, schema, identity[0])
+    (key_id,) = insert_keys(connection, [values]).values()
+    return read_key(connection, schema, key_id)
 
 
 def insert_keys(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Insert many keys, all with the same columns, in few statements. Returns their ids by their digests."""
-    statement = insert(api_keys).returning(api_keys.c.api_key, api_keys.c.id)
-    return {row.api_key: row.id for row in connection.execute(statement, rows)} if rows else {}
+    """Insert many keys, all with the same columns, in few statements. Returns their ids by their digests.
+
+    The ids are read back by the digests: ``OUTPUT`` is refused where the table has a trigger (error 334), and
+    ``SCOPE_IDENTITY()`` lies where the trigger inserts in the key's stead.
+    """
+    insert_rows(connection, api_keys, rows)
+    return ids_of(connection, [row["api_key"] for row in rows])
+
+
+def ids_of(connection: Connection, stored: Sequence[str]) -> dict[str, int]:
+    """The ids of the rows that hold exactly these texts; texts that no row holds are left out."""
+    wanted = set(stored)
+    found: dict[str, int] = {}
+    for start in range(0, len(stored), MAX_PARAMETERS):
+        condition = api_keys.c.api_key.in_(stored[start : start + MAX_PARAMETERS])
+        for row in read_rows(connection, select(api_keys.c.id, api_keys.c.api_key).where(condition)):
+            if row["api_key"] in wanted:  # the database may take other texts for equal
+                found[row["api_key"]] = row["id"]
+    return found
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that have all the same columns, as many in one statement as its parameters allow."""
+    at_once = min(MAX_ROWS, MAX_PARAMETERS // max(1, len(rows[0]))) if rows else 1
+    for start in range(0, len(rows), at_once):
+        chunk = list(rows[start : start + at_once])
+        connection.execute(insert(table).values(chunk).inline())  # nobody asks for an identity
 
 
 def key_values(schema: Schema, new_key: NewKey, stored: str, now: datetime, **more: Any) -> dict[str, Any]:
@@ -66,9 +95,12 @@ def key_values(schema: Schema, new_key: NewKey, stored: str, now: datetime, **mo
 
 
 def update_key(connection: Connection, key_id: int, values: Mapping[str, Any]) -> None:
-    """Change a key's row, and so lock it until the transaction ends. Raises KeyNotFound."""
-    if connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(**values)).rowcount == 0:
-        raise KeyNotFound(key_id)
+    """Change a key's row, and so lock it until the transaction ends.
+
+    Whether there is such a row, only reading it tells: where the table has a trigger, the number of rows that a driver
+    reports may be the trigger's.
+    """
+    connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(**values))
 
 
 def lock_key(connection: Connection, schema: Schema, key_id: int) -> KeyRecord:
@@ -88,7 +120,8 @@ def read_rows(connection: Connection, statement: Select[Any]) -> list[dict[str, 
     """Run a query and return its rows by column name."""
     result = connection.execute(statement)
     names = list(result.keys())
-    return [dict(zip(names, row, strict=True)) for row in result]
+    # In pieces: one long fetch would hold Python's lock, and with it the loop's thread.
+    return [dict(zip(names, row, strict=True)) for piece in result.partitions(_FETCHED_ROWS) for row in piece]
 
 
 def write_audit(connection: Connection, schema: Schema, entries: Sequence[AuditEntry], method: str) -> None:
@@ -108,7 +141,7 @@ def write_audit(connection: Connection, schema: Schema, entries: Sequence[AuditE
         for entry in entries
     ]
     columns = schema.audit_columns
-    connection.execute(insert(audit_log).inline(), [{k: v for k, v in row.items() if k in columns} for row in rows])
+    insert_rows(connection, audit_log, [{k: v for k, v in row.items() if k in columns} for row in rows])
 
 
 def read_audit(connection: Connection, schema: Schema, key_id: int | None, limit: int) -> list[AuditEntry]:
@@ -134,4 +167,7 @@ def read_audit(connection: Connection, schema: Schema, key_id: int | None, limit
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """Cut a text to a column, whose length counts UTF-16 units, between characters."""
+    if len(text) * 2 <= limit or len(text.encode("utf-16-le", "replace")) <= limit * 2:
+        return text
+    return text.encode("utf-16-le", "replace")[: (limit - 1) * 2].decode("utf-16-le", "ignore") + "…"

@@ -25,6 +25,7 @@ from swim_server.keys.schema import Schema, observe
 from swim_server.keys.statements import (
     CONNECT_METHOD,
     KEYS_METHOD,
+    MAX_PARAMETERS,
     insert_key,
     lock_key,
     read_audit,
@@ -36,8 +37,6 @@ from swim_server.keys.statements import (
 from swim_server.keys.tables import api_keys, metadata
 
 T = TypeVar("T")
-_MAX_PARAMETERS = 2_000
-"""SQL Server takes 2,100 a statement."""
 
 
 class IssuedKey(msgspec.Struct, frozen=True):
@@ -103,7 +102,7 @@ class KeyStore:
         wanted = set(key_ids)
         if not wanted:
             return {}
-        if len(wanted) <= _MAX_PARAMETERS:
+        if len(wanted) <= MAX_PARAMETERS:
             condition = api_keys.c.id.in_(sorted(wanted))
         else:
             condition = api_keys.c.id.between(min(wanted), max(wanted))
@@ -197,8 +196,8 @@ class KeyStore:
         def work(connection: Connection, schema: Schema) -> None:
             if "last_used_at" not in schema.key_columns:
                 return
-            for start in range(0, len(ids), _MAX_PARAMETERS):
-                chunk = ids[start : start + _MAX_PARAMETERS]
+            for start in range(0, len(ids), MAX_PARAMETERS):
+                chunk = ids[start : start + MAX_PARAMETERS]
                 connection.execute(update(api_keys).where(api_keys.c.id.in_(chunk)).values(last_used_at=at))
 
         if ids:
@@ -253,8 +252,9 @@ class KeyStore:
 
         def work(connection: Connection, schema: Schema) -> KeyRecord:
             update_key(connection, key_id, values)
+            record = read_key(connection, schema, key_id)
             self._log(connection, schema, [entry(now, actor, action, key_id, detail)])
-            return read_key(connection, schema, key_id)
+            return record
 
         return self.change(work)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, MetaData, Table, Unicode
+from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, MetaData, Table, Unicode, text
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 
@@ -102,7 +102,7 @@ api_keys = Table(
     Column("expires_at", UtcDateTime),
     Column("created_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),
-    Column("is_active", Bit, nullable=False),
+    Column("is_active", Bit, nullable=False, server_default=text("1")),
     Column("source_id", Unicode(50)),
     Column("can_write", Bit),
     Column("allowed_sources", Unicode()),

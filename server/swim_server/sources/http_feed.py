@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 from swim_server import __version__
+from swim_server.config.hiding import url_without_secrets
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
@@ -120,7 +121,9 @@ class HttpFeed:
         except aiohttp.TooManyRedirects:
             raise FeedTrouble("redirected", f"more than {MAX_REDIRECTS} times") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise FeedTrouble("unreachable", str(error) or type(error).__name__) from None
+            # What aiohttp says may have the whole address in it, and so a password or a token.
+            text = str(error).replace(self.url, url_without_secrets(self.url))
+            raise FeedTrouble("unreachable", text or type(error).__name__) from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         parts = []

@@ -58,6 +58,8 @@ class Hub:
         """Events taken in since the start."""
         self.deliveries = 0
         """Events times the connections that they were for."""
+        self.by_key: dict[int, dict[str, Connection]] = {}
+        """The same by the id of their key, in the order in which they were let in; keys with at least one."""
         self.groups: dict[tuple[Subscription, int], Group] = {}
         self._index = Index(catalogue)
         self._waiting: deque[Event] = deque()
@@ -81,11 +83,18 @@ class Hub:
     def add(self, connection: Connection) -> None:
         """Take in an admitted connection; it receives nothing until it subscribes."""
         self.connections[connection.id] = connection
+        if connection.key is not None:
+            self.by_key.setdefault(connection.key.id, {})[connection.id] = connection
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection at once: nothing more is written to it. Idempotent."""
         if self.connections.pop(connection.id, None) is None:
             return
+        if connection.key is not None:
+            others = self.by_key[connection.key.id]
+            del others[connection.id]
+            if not others:
+                del self.by_key[connection.key.id]
         if connection.catch_up is not None:
             connection.catch_up.cancel()
         group = connection.group

@@ -127,7 +127,7 @@ async def test_address_that_the_key_no_longer_lists_is_closed_and_others_stay(wo
 
 
 async def test_nothing_is_asked_when_nobody_is_connected(world: World) -> None:
-    assert await world.watch.recheck(world.rig.gateway.connections_by_key().keys()) == 0
+    assert await world.watch.recheck(world.rig.gateway.live_keys()) == 0
     assert world.table.checked == []
 
 
@@ -137,7 +137,7 @@ async def test_all_live_keys_are_asked_for_in_one_query(world: World) -> None:
         world.table.put(key_record(key_id, Tier.PUBLIC), f"key{key_id}")
         world.rig.admitted(f"key{key_id}")
         world.rig.admitted(f"key{key_id}")
-    await world.watch.recheck(world.rig.gateway.connections_by_key().keys())
+    await world.watch.recheck(world.rig.gateway.live_keys())
     assert [sorted(asked) for asked in world.table.checked] == [[7, 8, 9]]
 
 

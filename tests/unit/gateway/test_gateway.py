@@ -14,22 +14,24 @@ def test_connections_are_found_by_their_key_in_the_order_of_their_coming(rig: Ri
     mine = [rig.admitted("dev") for _ in range(3)]
     rig.admitted("other")
     rig.local_client()
-    found = rig.gateway.connections_by_key()
-    assert [connection.id for connection in found[1]] == [client.messages[0]["data"]["client_id"] for client in mine]
-    assert found.keys() == {1, 9}
+    found = rig.gateway.connections_of(1)
+    assert [connection.id for connection in found] == [client.messages[0]["data"]["client_id"] for client in mine]
+    assert rig.gateway.live_keys() == {1, 9}
+    mine[0].endpoint.abort()
+    assert rig.gateway.connections_of(1) == found[1:]
 
 
-def test_client_whose_key_has_ended_is_told_and_closed_for_good(rig: Rig) -> None:
+async def test_client_whose_key_has_ended_is_told_and_closed_for_good(rig: Rig) -> None:
     client, other = rig.admitted("dev"), rig.admitted("dev")
-    (connection, _) = rig.gateway.connections_by_key()[1]
-    assert rig.gateway.turn_out([connection], Refused("The key was revoked.", "inactive", 1)) == 1
+    (connection, _) = rig.gateway.connections_of(1)
+    assert await rig.gateway.turn_out([connection], Refused("The key was revoked.", "inactive", 1)) == 1
     assert (client.types, client.close_code) == (["connected", "AUTH_FAILED"], 4001)
     assert other.endpoint.is_open
 
 
-def test_client_whose_key_is_of_another_tier_now_is_asked_to_come_back_without_an_error(rig: Rig) -> None:
+async def test_client_whose_key_is_of_another_tier_now_is_asked_to_come_back_without_an_error(rig: Rig) -> None:
     client = rig.admitted("dev")
-    rig.gateway.turn_out(rig.gateway.connections_by_key()[1], Refused("The tier has changed.", "tier_changed", 1))
+    await rig.gateway.turn_out(rig.gateway.connections_of(1), Refused("The tier has changed.", "tier_changed", 1))
     assert (client.types, client.close_code) == (["connected"], 1012)
 
 

@@ -13,7 +13,7 @@ from support.seeded_bytes import SeededBytes
 from support.wall_clock import WallClock
 from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.door import Door
-from swim_server.keys.errors import StoreUnavailable
+from swim_server.keys.errors import PermissionDenied, StoreUnavailable
 from swim_server.keys.format import Tier, generate
 from swim_server.keys.records import Granted, KeyRecord, Refused, Unavailable
 
@@ -328,6 +328,19 @@ async def test_uses_that_could_not_be_written_are_written_later(
     clock.advance(2)
     assert await authenticator.flush()
     assert store.touched == [({7}, clock.now)]
+
+
+async def test_uses_that_can_not_be_written_keep_nobody_out(authenticator: Authenticator, store: FakeKeyStore) -> None:
+    """A login that may only read, a full disk: keys are checked as ever, and the status says what is amiss."""
+    authenticator.touch(7)
+    store.failure = PermissionDenied("the key database refuses (229)", "The UPDATE permission was denied")
+    assert not await authenticator.flush()
+    store.failure = None
+    assert isinstance(await authenticator.authenticate(KEY, None), Granted)
+    assert authenticator.status().problem is None
+    assert "UPDATE" in (authenticator.status().writing_problem or "")
+    assert await authenticator.flush()
+    assert authenticator.status().writing_problem is None
 
 
 async def test_key_that_only_holds_connections_counts_as_used_every_hour(

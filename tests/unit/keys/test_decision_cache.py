@@ -77,7 +77,8 @@ def test_refresh_makes_only_used_keys_young_again(cache: DecisionCache) -> None:
     cache.remember(b"a", record(1), 0, is_good=True)
     cache.remember(b"b", record(2), 0, is_good=True)
     changed = msgspec.structs.replace(record(2), owner_name="y")
-    cache.refresh({1: record(1), 2: changed, 3: record(3)}, 200, good_ids={1, 2, 3}, used_ids={1})
+    for told in (record(1), changed, record(3)):
+        cache.refresh(told.id, told, 200, is_good=True, is_used=told.id == 1)
     assert cache.fresh(b"a", 400) is not None
     assert cache.fresh(b"b", 400) is None
     assert cache.stale(b"b", 350) == changed
@@ -85,7 +86,7 @@ def test_refresh_makes_only_used_keys_young_again(cache: DecisionCache) -> None:
 
 def test_refresh_turns_an_ended_key_into_a_bad_answer(cache: DecisionCache) -> None:
     cache.remember(b"a", record(1), 0, is_good=True)
-    cache.refresh({1: None}, 10, good_ids=set(), used_ids={1})
+    cache.refresh(1, None, 10, is_good=False, is_used=True)
     answer = cache.fresh(b"a", 11)
     assert answer is not None
     assert answer.record is None

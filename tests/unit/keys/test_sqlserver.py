@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from swim_server.keys.errors import SchemaMissing, StoreMisconfigured, StoreUnavailable
+from swim_server.keys.errors import PermissionDenied, SchemaMissing, StoreMisconfigured, StoreUnavailable
 from swim_server.keys.sqlserver import choose_driver, explain_fault, read_fault
 
 MS = "[Microsoft][ODBC Driver 18 for SQL Server]"
@@ -82,6 +82,16 @@ def test_connection_is_kept_after_a_complaint_about_a_statement(place: int) -> N
         ),
         (("42S22", "[42S22] Invalid column name 'tier'. (207) (SQLExecDirectW)"), SchemaMissing, "swim_api_keys: tier"),
         (CAUGHT[9][0], StoreMisconfigured, "certificate is not trusted"),
+        (
+            ("42000", "[42000] The SELECT permission was denied on the object 'x'. (229) (SQLExecDirectW)"),
+            PermissionDenied,
+            "SELECT permission",
+        ),
+        (
+            ("42000", "[42000] CREATE TABLE permission denied in database 'swim'. (262) (SQLExecDirectW)"),
+            StoreMisconfigured,
+            "db upgrade --sql",
+        ),
         (
             ("01000", "[01000] [unixODBC]Can't open lib 'x' (0) (SQLDriverConnect)"),
             StoreMisconfigured,

@@ -54,7 +54,7 @@ class TestContract(KeyStoreContract):
 def test_file_and_its_companions_are_readable_by_their_owner_alone(store: KeyStore, path: Path) -> None:
     store.create(new_key(), OPERATOR)
     files = list(path.parent.iterdir())
-    assert {file.name for file in files} >= {"swim.db", "swim.db-wal"}
+    assert {file.name for file in files} >= {"swim.db"}
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 

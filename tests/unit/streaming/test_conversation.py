@@ -14,7 +14,11 @@ from swim_server.streaming.conversation import MAX_WAITING
 
 def with_key(rig: StreamingRig, tier: Tier, *, can_write: bool | None = None) -> FakeOutlet:
     client = rig.connect(tier=str(tier))
-    rig.connection(client).key = KeyRecord(id=1, hint="swim_…", tier=tier, owner_name="me", can_write=can_write)
+    connection = rig.connection(client)
+    rig.hub.remove(connection)
+    connection.is_gone = False
+    connection.key = KeyRecord(id=1, hint="swim_…", tier=tier, owner_name="me", can_write=can_write)
+    rig.hub.add(connection)
     return client
 
 

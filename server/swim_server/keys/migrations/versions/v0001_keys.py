@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, Unicode
+from sqlalchemy import Column, Integer, Unicode, text
 
 from swim_server.keys.migrations.additions import add_columns, add_table
 from swim_server.keys.tables import Bit, UtcDateTime
@@ -26,7 +26,7 @@ def upgrade() -> None:
         Column("expires_at", UtcDateTime),
         Column("created_at", UtcDateTime),
         Column("last_used_at", UtcDateTime),
-        Column("is_active", Bit, nullable=False),
+        Column("is_active", Bit, nullable=False, server_default=text("1")),
         Column("source_id", Unicode(50)),
         Column("can_write", Bit),
         Column("allowed_sources", Unicode()),
