@@ -78,13 +78,13 @@ def replay(
 def _play_file(
     sink: Sink, file: Path, start: str | None, end: str | None, channels: list[str] | None, speed: float
 ) -> None:
-    from swim_server.sources.recorded_events import is_recording_of_events
+    from swim_server.sources.recorded_events import kind_of_recording
 
     from swimctl.replaying import ChannelSink, Pace, file_events, play, play_snapshots, read_seek
 
     first, last = read_seek(start, "--from"), read_seek(end, "--to")
     try:
-        is_of_events = str(file) == "-" or is_recording_of_events(file)
+        is_of_events = str(file) == "-" or kind_of_recording(file) != "snapshots"
     except FileNotFoundError:
         raise NotFound(f"there is no file {file}") from None
     except OSError as error:

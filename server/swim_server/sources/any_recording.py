@@ -15,7 +15,7 @@ from swim_server.protocol.channels import Catalogue
 from swim_server.sources.door import Door
 from swim_server.sources.event_recording import EventRecordingSource
 from swim_server.sources.health import Health
-from swim_server.sources.recorded_events import is_recording_of_events
+from swim_server.sources.recorded_events import kind_of_recording
 from swim_server.sources.recording import RecordingSource
 from swim_server.sources.recording_pace import LOOK_AGAIN_SECONDS
 from swim_server.sources.source import Source, SourceStatus
@@ -64,15 +64,16 @@ class AnyRecordingSource:
         with Door("recording") as door:
             while True:
                 try:
-                    holds_events = await door.pass_through(lambda: is_recording_of_events(self._path))
+                    kind = await door.pass_through(lambda: kind_of_recording(self._path))
+                    trouble = f"{self._path} holds neither recorded events nor feed snapshots"
                 except OSError as error:
-                    reason = f"{self._path} can't be read: {error.strerror or error}"
-                    trouble = f"{reason}; looking again every {LOOK_AGAIN_SECONDS:g} s"
-                    if self.status.last_error != trouble:
-                        self._health.trouble(trouble)
-                    await self._sleep(LOOK_AGAIN_SECONDS)
-                    continue
-                return self._player_of_events() if holds_events else self._player_of_snapshots()
+                    kind, trouble = None, f"{self._path} can't be read: {error.strerror or error}"
+                if kind is not None:
+                    return self._player_of_events() if kind == "events" else self._player_of_snapshots()
+                trouble = f"{trouble}; looking again every {LOOK_AGAIN_SECONDS:g} s"
+                if self.status.last_error != trouble:
+                    self._health.trouble(trouble)
+                await self._sleep(LOOK_AGAIN_SECONDS)
 
     def _player_of_events(self) -> Source:
         state_path = self._state_path and self._state_path.with_suffix(".events.json")

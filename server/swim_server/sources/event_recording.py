@@ -138,6 +138,8 @@ class EventRecordingSource:
         state = self._state
         if state is None or (state.version, state.recording) != (STATE_VERSION, recording):
             self._state = EventRecordingState(recording=recording, run=f"{self._clock_ms():x}")
+            with contextlib.suppress(OSError):  # told when the first events have been played
+                self._state_file.save(self._state)  # before them: the run's name is part of theirs
 
     # Playing.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from swim_server.sources.recording_lines import (
     MAX_LINE_BYTES,
@@ -58,18 +58,21 @@ class _Piece(NamedTuple):
     position: int
     """Of its first byte; of its block's where it was packed."""
     content: bytes
+    is_packed: bool = True
 
 
-def is_recording_of_events(path: Path) -> bool:
-    """Tell a recording of events from feed snapshots: by how it begins, else by its name. Raises OSError."""
+def kind_of_recording(path: Path) -> Literal["events", "snapshots"] | None:
+    """Tell what is recorded there: by how it begins, else by its name; None for neither. Raises OSError."""
     if path.is_dir():
-        return False
+        return "snapshots"
     with path.open("rb") as stream:
         try:
             head = next(_pieces(stream), _Piece(0, b"")).content
         except _Broken:
             head = b""
-    return _EVENT_LINE.match(head) is not None or not path.name.endswith(SNAPSHOT_SUFFIXES)
+    if _EVENT_LINE.match(head) is not None:
+        return "events"
+    return "snapshots" if path.name.endswith(SNAPSHOT_SUFFIXES) else None
 
 
 class RecordedEvents:
@@ -151,29 +154,18 @@ def stream_length(stream: BinaryIO) -> int:
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Give each line without its end and blanks, with its position. Raises _Broken after the last whole one."""
+    """Give each line without its end, with its position. Raises _Broken after the last whole one."""
     rest, rest_position = b"", 0
-    broken: _Broken | None = None
-    pieces = _pieces(stream)
-    while broken is None:
-        try:
-            position, content = next(pieces)
-        except StopIteration:
-            break
-        except _Broken as error:
-            broken = error
-            break
-        *texts, following = (rest + content).split(b"\n")
-        line_position = rest_position if rest else position
+    for piece in _pieces(stream):
+        *texts, following = (rest + piece.content).split(b"\n")
+        position = rest_position if rest else piece.position
         for text in texts:
             if text.strip():
-                yield line_position, text.strip(b"\r")
-            line_position = position
-        rest, rest_position = following, line_position
+                yield position, text.strip(b"\r")
+            position = piece.position if piece.is_packed else position + len(text) + 1
+        rest, rest_position = following, position
         if len(rest) > MAX_LINE_BYTES:
-            broken = _Broken(rest_position, f"a line is longer than {MAX_LINE_BYTES:,} bytes")
-    if broken is not None:
-        raise broken
+            raise _Broken(rest_position, f"a line is longer than {MAX_LINE_BYTES:,} bytes")
     if rest.strip():  # a last line without a line feed: whole, or cut off
         yield rest_position, rest.strip(b"\r")
 
@@ -185,7 +177,7 @@ def _pieces(stream: BinaryIO) -> Iterator[_Piece]:
         return
     position = 0
     while first:
-        yield _Piece(position, first)
+        yield _Piece(position, first, is_packed=False)
         position += len(first)
         first = stream.read(CHUNK_BYTES)
 
