@@ -199,19 +199,28 @@ class Day:
             yield seen
 
 
+def after(delays_ms: list[int]) -> str:
+    """How long after it could be known: median and 99th percentile; negative: before the snapshot that proves it."""
+    ordered = sorted(delays_ms) or [0]
+    return f"{ordered[len(ordered) // 2] / 1000:g}, {ordered[int(len(ordered) * 0.99)] / 1000:g}"
+
+
 def report(referee: Referee, day: Day, skipped: Counter[str], is_explained: bool) -> None:
     """Print the table."""
     troubles = Counter(flight.trouble for flight in day.flights.values())
     print(f"\n{len(day.flights)} flights: " + ", ".join(f"{count} {name}" for name, count in troubles.most_common()))
     print("    " + ", ".join(f"{count} {name}" for name, count in day.manoeuvres.most_common()))
     print("snapshots: " + ", ".join(f"{count} {name}" for name, count in skipped.most_common()))
-    print(f"\n{'':<10}{'true':>7}{'detected':>10}{'missed':>8}{'false':>7}{'late':>6}{'precision':>11}{'recall':>9}")
+    headings = f"{'true':>7}{'detected':>10}{'missed':>8}{'false':>7}{'late':>6}{'precision':>11}{'recall':>9}"
+    print(f"\n{'':<10}{headings}   seconds: median, p99")
     for score in referee.scores():
         print(
             f"{score.kind:<10}{score.true:>7}{score.detected:>10}{score.missed:>8}{score.false:>7}{score.late:>6}"
-            f"{score.precision:>11.5f}{score.recall:>9.5f}"
+            f"{score.precision:>11.5f}{score.recall:>9.5f}   {after(referee.delays_ms(score.kind))}"
         )
         missed, false = referee.wrong(score.kind)
+        if is_explained and (late := referee.late(score.kind)):
+            print(f"    late: {dict(troubles_of(late, day.troubles))} {late[:5]}")
         if is_explained and (missed or false):
             print(f"    missed: {dict(troubles_of(missed, day.troubles))} {missed[:5]}")
             print(f"    false: {dict(troubles_of(false, day.troubles))} {false[:5]}")
