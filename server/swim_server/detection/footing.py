@@ -59,6 +59,13 @@ def judge(
         judgement = first_judgement(None, now, plan, airfields)
         was_in_air = footing is Footing.AIRBORNE and judgement.footing is Footing.UNKNOWN
         return Judgement(Footing.AIRBORNE, None) if was_in_air else judgement
+    speed = now.groundspeed_kts
+    if speed is not None:  # nearly all aircraft cruise or are parked: they are told apart first
+        if footing is Footing.AIRBORNE and speed > SLOW_KTS:
+            return STILL_AIRBORNE
+        is_unmoved = footing is Footing.GROUND and now.altitude_ft == before.altitude_ft == ground_ft
+        if is_unmoved and speed <= TAXI_KTS and _was(before, TAXI_KTS):
+            return Judgement(Footing.GROUND, ground_ft)
     if footing is Footing.GROUND and ground_ft is not None:
         return _judge_on_ground(ground_ft, before, now, plan, airfields)
     if footing is Footing.AIRBORNE:
