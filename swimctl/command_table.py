@@ -35,6 +35,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("tail", "Watch events as they happen."),
             Entry("publish", "Put events in."),
+            Entry("record", "Record events into one file."),
             Entry("replay", "Play history or a recording again."),
             Entry("connections", "Who listens: list them, close one."),
             Entry("bench", "Measure a service under load."),

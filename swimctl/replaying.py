@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from swim_server.brokers.broker import Published
+from swim_server.protocol.channels import matches
 from swim_server.protocol.event_id import MAX_SEQUENCE, EventId, InvalidEventId
 from swim_server.protocol.positions import split
 from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
 
 from swimctl.errors import CommandFailed, NotFound, WrongUsage
-from swimctl.event_lines import BadLine, NumberedEvent, parse_line
+from swimctl.event_lines import BATCH_EVENTS, NumberedEvent
 
 if TYPE_CHECKING:
+    from swim_server.config.seek import Seek
     from swim_server.protocol.events import NewEvent
 
     from swimctl.publishing import Publisher
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 LONGEST_WAIT_SECONDS = 5.0
 """A silence that would last longer at the pace asked for is cut to this."""
 LOOK_SECONDS = 0.5
-LONGEST_LINE_BYTES = 8 * 1024 * 1024
 
 
 class Replayed(NamedTuple):
@@ -37,6 +38,8 @@ class Replayed(NamedTuple):
     """Its place in time: when it was stored, or when it happened."""
     event: dict[str, Any]
     """``type``, ``timestamp``, ``data``; ``id`` where it had one."""
+    line: str | None = None
+    """As it was recorded, byte for byte."""
 
 
 class Sink(Protocol):
@@ -44,21 +47,26 @@ class Sink(Protocol):
 
     played: int
 
-    def put(self, event: dict[str, Any]) -> None:
-        """Take one event; in order."""
+    def put(self, event: dict[str, Any], line: str | None = None) -> None:
+        """Take one event; in order. ``line``: its JSON as it was recorded."""
+
+    def flush(self) -> None:
+        """Let go of all that was taken: nothing comes for a while, or ever."""
 
 
 class LineSink:
-    """JSON lines on a stream, each flushed."""
+    """JSON lines on a stream."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.played = 0
         self._stream = stream
 
-    def put(self, event: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n")
-        self._stream.flush()
+    def put(self, event: dict[str, Any], line: str | None = None) -> None:
+        self._stream.write((line or json.dumps(event, separators=(",", ":"), ensure_ascii=False)) + "\n")
         self.played += 1
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class DaemonSink:
@@ -67,11 +75,38 @@ class DaemonSink:
     def __init__(self, publisher: Publisher) -> None:
         self.played = 0
         self._publisher = publisher
+        self._taken = 0
+        self._batch: list[NumberedEvent] = []
 
-    def put(self, event: dict[str, Any]) -> None:
-        self.played += 1
+    def put(self, event: dict[str, Any], line: str | None = None) -> None:
+        self._taken += 1
         row: dict[str, Any] = {name: event[name] for name in ("type", "timestamp", "data") if name in event}
-        self._publisher.publish([NumberedEvent(self.played, row, 0)])
+        self._batch.append(NumberedEvent(self._taken, row, 0))
+        if len(self._batch) >= BATCH_EVENTS:
+            self.flush()
+
+    def flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch:
+            self._publisher.publish(batch)
+            self.played += len(batch)
+
+
+class ChannelSink:
+    """Passes on what belongs to one of the channels."""
+
+    def __init__(self, sink: Sink, channels: Sequence[str]) -> None:
+        self.played = 0
+        self._sink = sink
+        self._channels = channels
+
+    def put(self, event: dict[str, Any], line: str | None = None) -> None:
+        if any(matches(channel, event["type"]) for channel in self._channels):
+            self._sink.put(event, line)
+
+    def flush(self) -> None:
+        self._sink.flush()
+        self.played = self._sink.played
 
 
 class Pace:
@@ -90,8 +125,8 @@ class Pace:
         self._last_moment_ms: int | None = None
         self._due = 0.0
 
-    def await_turn(self, moment_ms: int) -> None:
-        """Wait as long after the event before as it came then, divided by the speed."""
+    def await_turn(self, moment_ms: int, before: Callable[[], None]) -> None:
+        """Wait as long after the event before as it came then, divided by the speed; ``before`` is called first."""
         if self._speed <= 0:
             return
         if self._last_moment_ms is None:
@@ -102,14 +137,18 @@ class Pace:
         self._last_moment_ms = moment_ms
         delay = self._due - self._monotonic()
         if delay > 0:
+            before()
             self._sleep(delay)
 
 
 def play(events: Iterator[Replayed], sink: Sink, pace: Pace) -> None:
-    """Give every event to the sink when it is due."""
-    for each in events:
-        pace.await_turn(each.moment_ms)
-        sink.put(each.event)
+    """Give every event to the sink when it is due; also what stood before a place where there is no going on."""
+    try:
+        for each in events:
+            pace.await_turn(each.moment_ms, sink.flush)
+            sink.put(each.event, each.line)
+    finally:
+        sink.flush()
 
 
 # Where events come from.
@@ -128,11 +167,11 @@ def history_events(stream: EventStream, until: EventId | None, tell: Callable[[s
         match item:
             case Subscribed(greeting=greeting) if until is None:
                 until = EventId.parse(greeting["last_event_id"])
-            case Happened(event=event) if "id" in event:
+            case Happened(event=event, wire=wire) if "id" in event:
                 event_id = EventId.parse(event["id"])
                 if until is not None and event_id > until:
                     return
-                yield Replayed(event_id.milliseconds, dict(event))
+                yield Replayed(event_id.milliseconds, dict(event), wire.decode())
             case CaughtUp():
                 return
             case Gap():
@@ -143,45 +182,57 @@ def history_events(stream: EventStream, until: EventId | None, tell: Callable[[s
                 continue
 
 
-def file_events(path: Path) -> Iterator[Replayed]:
-    """Events of a file of JSON lines, plain or ``.gz``, as ``tail --json`` writes them. Raises CommandFailed."""
+def file_events(path: Path, start: Seek | None = None, end: Seek | None = None) -> Iterator[Replayed]:
+    """Events of a recording, or of JSON lines as ``tail --json`` writes them, packed or plain, between two places.
+
+    Raises CommandFailed after the last event before the place where it is damaged.
+    """
+    from swim_server.config.seek import Stretch
+    from swim_server.sources.recorded_events import Damage, RecordedEvents
+
+    stretch = Stretch(start, end)
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE_BYTES), b""), 1):
-                numbered = parse_line(number, line)
-                if numbered is not None:
-                    yield Replayed(_moment_of(numbered.event), numbered.event)
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as stream:
+            for each in RecordedEvents(stream):
+                place = stretch.place(each.place)
+                if stretch.is_after(place):
+                    return
+                if not stretch.is_before(place):
+                    event = {"type": each.type, "timestamp": each.timestamp, "id": each.id, "data": each.data}
+                    yield Replayed(place.milliseconds, event, each.line.decode())
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}") from None
-    except BadLine as bad:
-        raise CommandFailed(f"{path}: {bad}; what stood before it was played") from None
-    except (OSError, EOFError) as error:
+    except Damage as damage:
+        raise CommandFailed(f"{path} is {damage}", "what stood before it was played") from None
+    except OSError as error:
         raise CommandFailed(f"{path} can't be read on: {error}; what stood before it was played") from None
 
 
-def _moment_of(event: dict[str, Any]) -> int:
-    try:
-        return parse_ms(event.get("timestamp"))
-    except InvalidTimestamp:
-        return 0
+def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = None, end: Seek | None = None) -> None:
+    """Detect events in a folder of feed snapshots, or in one, paced by the snapshots' own times. Raises CommandFailed.
 
-
-def play_snapshots(folder: Path, speed: float, sink: Sink) -> None:
-    """Detect events in a folder of feed snapshots, paced by the snapshots' own times. Raises CommandFailed."""
+    Snapshots that can't be read are left out and told at the end.
+    """
     from swim_server.sources.recording import RecordingSource
 
-    if not any(folder.glob("*.json")) and not any(folder.glob("*.json.gz")):
+    if folder.is_dir() and not any(folder.glob("*.json")) and not any(folder.glob("*.json.gz")):
         raise CommandFailed(f"{folder} has no snapshots: no *.json or *.json.gz")
-    source = RecordingSource("replay", folder, speed=speed or 1e6, loop=False)
+    source = RecordingSource("replay", folder, speed=speed or 1e6, loop=False, start=start, end=end)
 
     async def publish(events: Sequence[NewEvent]) -> list[Published]:
         for event in events:
             for part in split(event):
                 timestamp = format_ms(part.timestamp_ms) if part.timestamp_ms is not None else None
                 sink.put({"type": part.type, "timestamp": timestamp, "data": part.data})
+        sink.flush()
         return [Published("0-0") for _ in events]
 
     asyncio.run(source.run(publish))
+    details = source.status.details
+    if details.get("broken_file"):
+        raise CommandFailed(
+            f"{details['broken_files']} files can't be read, the others were played: {details['broken_file']}"
+        )
 
 
 # What the words mean.
@@ -202,6 +253,16 @@ def read_end(text: str | None, now_ms: int) -> EventId | None:
     if text is None:
         return None
     return _event_id(text) or EventId(_milliseconds(text, now_ms, "--to"), MAX_SEQUENCE)
+
+
+def read_seek(text: str | None, option: str) -> Seek | None:
+    """A place in a recording; none: its beginning, or its end. Raises WrongUsage."""
+    from swim_server.config.seek import InvalidSeek, parse_seek
+
+    try:
+        return None if text is None else parse_seek(text)
+    except InvalidSeek as error:
+        raise WrongUsage(f"{option}: {error}") from None
 
 
 def _event_id(text: str) -> EventId | None:

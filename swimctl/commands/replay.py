@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
-from swimctl.errors import CommandFailed, WrongUsage
+from swimctl.errors import CommandFailed, NotFound, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
@@ -28,15 +28,16 @@ def replay(
     context: typer.Context,
     *,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="JSON lines (.gz too), or a folder of feed snapshots.")
+        Path | None, typer.Argument(metavar="[FILE]", help="A recording, JSON lines, or a folder of feed snapshots; -.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="X", help="History from this id, time, or 10m ago.")
+        str | None,
+        typer.Option(
+            "--from", metavar="X", help="An id, a time, or 10m: in history that long ago, in FILE after its start."
+        ),
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="Y", help="History up to this; else to its end.")] = None,
-    channels: Annotated[
-        list[str] | None, typer.Option("--channel", metavar="CHANNEL", help="Only these, of history.")
-    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="Y", help="Up to this; else to the end.")] = None,
+    channels: Annotated[list[str] | None, typer.Option("--channel", metavar="CHANNEL", help="Only these.")] = None,
     speed: Annotated[float, typer.Option("--speed", metavar="N", min=0, help="Times real time; 0: at once.")] = 1.0,
     output_file: Annotated[Path | None, typer.Option("--output", metavar="F", help="Write JSON lines there.")] = None,
     into: Annotated[
@@ -45,59 +46,77 @@ def replay(
 ) -> None:
     """Play events again: a range of history, or a recording.
 
-    To standard output as JSON lines, to a file, or into a daemon, where each is stored anew with an id of its own and
-    the time at which it happened. Silences longer than five seconds are shortened.
+    To standard output or a file as JSON lines, byte for byte as they were recorded; or into a daemon, with the same
+    type, data and timestamp, where each is stored anew under an id of its own. Silences longer than five seconds are
+    shortened. A damaged recording is played up to the damage, which is told: exit 1.
 
     \b
     Examples:
       swimctl replay --from 10m --speed 10
       swimctl replay --from 2026-01-16T14:00:00Z --to 2026-01-16T15:00:00Z --speed 0 --output hour.jsonl
-      swimctl replay hour.jsonl --speed 5 --into /tmp/test-home
+      swimctl replay evening.swim --speed 10 --from 30m --to 45m --channel "tmi.*"
+      swimctl replay evening.swim --speed 5 --into /tmp/test-home
       swimctl replay snapshots/2024-11-21 --speed 30
     """
-    if (file is None) == (start is None and end is None):
-        raise WrongUsage("replay takes either FILE, or --from and --to", "see: swimctl replay --help")
+    if file is None and start is None and end is None:
+        raise WrongUsage("replay takes FILE, or --from and --to for history", "see: swimctl replay --help")
     if output_file is not None and into is not None:
         raise WrongUsage("--output and --into can't both be given")
     invocation = invocation_of(context)
     with _sink(invocation, output_file, into) as sink:
         try:
-            _play(invocation, sink, file, start, end, channels, speed)
+            if file is not None:
+                _play_file(sink, file, start, end, channels, speed)
+            else:
+                _play_history(invocation, sink, start, end, channels, speed)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if invocation.messages().is_terminal:
         invocation.messages().line(f"{sink.played:,} events played")
 
 
-def _play(
-    invocation: Invocation,
-    sink: Sink,
-    file: Path | None,
-    start: str | None,
-    end: str | None,
-    channels: list[str] | None,
-    speed: float,
+def _play_file(
+    sink: Sink, file: Path, start: str | None, end: str | None, channels: list[str] | None, speed: float
+) -> None:
+    from swim_server.sources.recorded_events import kind_of_recording
+
+    from swimctl.replaying import ChannelSink, Pace, file_events, play, play_snapshots, read_seek
+
+    first, last = read_seek(start, "--from"), read_seek(end, "--to")
+    try:
+        is_of_events = str(file) == "-" or kind_of_recording(file) != "snapshots"
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {file}") from None
+    except OSError as error:
+        raise CommandFailed(f"{file} can't be read: {error.strerror}") from None
+    wanted = ChannelSink(sink, read_channels(channels))
+    if is_of_events:
+        play(file_events(file, first, last), wanted, Pace(speed))
+    else:
+        play_snapshots(file, speed, wanted, first, last)
+
+
+def _play_history(
+    invocation: Invocation, sink: Sink, start: str | None, end: str | None, channels: list[str] | None, speed: float
 ) -> None:
     from swimctl.dial import to_daemon
-    from swimctl.replaying import Pace, file_events, history_events, play, play_snapshots, read_end, read_start
+    from swimctl.replaying import Pace, history_events, play, read_end, read_start
     from swimctl.stream import EventStream
     from swimctl.stream_items import Wanted
 
-    if file is not None and file.is_dir():
-        play_snapshots(file, speed, sink)
-        return
-    if file is not None:
-        play(file_events(file), sink, Pace(speed))
-        return
     now_ms = time.time_ns() // 1_000_000
     after, until = read_start(start, now_ms), read_end(end, now_ms)
-    wanted = Wanted(tuple(channels or ["*"]), after=str(after))
-    stream = EventStream(to_daemon(invocation.home), wanted)
+    stream = EventStream(to_daemon(invocation.home), Wanted(read_channels(channels), after=str(after)))
     stream.open()
     try:
         play(history_events(stream, until, invocation.messages().line), sink, Pace(speed))
     finally:
         stream.close()
+
+
+def read_channels(channels: list[str] | None) -> tuple[str, ...]:
+    """Channels, also several with commas between; all without."""
+    return tuple(part.strip() for channel in channels or ["*"] for part in channel.split(",") if part.strip())
 
 
 @contextmanager

@@ -65,15 +65,12 @@ def tail(
       SWIM_API_KEY=swim_dev_… swimctl tail --url wss://swim.example.org/api/swim/v1/ws
     """
     from swimctl.live import ending_signals
-    from swimctl.stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
     filters = read_filters(airport, artcc, callsign, fir, bbox)
     wanted = read_wanted(channels, filters, since=since, after=after, last=last, has_end=no_follow)
-    open_session = _opener(invocation, url)
-    retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if url is None else LONGEST_RETRY_SECONDS
-    stream = EventStream(open_session, wanted, longest_retry_seconds=retry_seconds)
+    stream = new_stream(invocation, wanted, url)
     with ending_signals():
         stream.open()
         try:
@@ -162,6 +159,14 @@ def _moment(since: str | None) -> str | None:
     except InvalidDuration:
         known = "a length of time like 10m or a time like 2026-01-16T14:30:15Z"
         raise WrongUsage(f"--since: must be {known}, got {since!r}") from None
+
+
+def new_stream(invocation: Invocation, wanted: Wanted, url: str | None) -> EventStream:
+    """The stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
+    from swimctl.stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
+
+    retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if url is None else LONGEST_RETRY_SECONDS
+    return EventStream(_opener(invocation, url), wanted, longest_retry_seconds=retry_seconds)
 
 
 def _opener(invocation: Invocation, url: str | None) -> Callable[[], Session]:

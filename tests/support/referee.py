@@ -66,6 +66,7 @@ class Referee:
         self._last_ms = 0
         self._premature: set[Fact] = set()
         """Announced while it was not true."""
+        self._delays: dict[str, list[int]] = {}
         self._really: dict[tuple[str, int], list[int]] = {}
         """When members really took off and landed."""
 
@@ -131,23 +132,33 @@ class Referee:
         missed, false, _ = self._match(kind)
         return missed, false
 
+    def late(self, kind: str) -> list[Fact]:
+        """Tell the facts that were announced late."""
+        return self._match(kind)[2]
+
+    def delays_ms(self, kind: str) -> list[int]:
+        """Tell how long after it could be known each announcement came, by the snapshots' stamps."""
+        return self._delays.get(kind, [])
+
     def _score(self, kind: str) -> Score:
         missed, false, late = self._match(kind)
         true = sum(fact.kind == kind for fact in self.facts)
         detected = sum(fact.kind == kind for fact in self.announced)
-        return Score(kind, true, detected, len(missed), len(false), late)
+        return Score(kind, true, detected, len(missed), len(false), len(late))
 
     def _is_true(self, told: Fact) -> bool:
         if told in self._premature:
             return False
         return _near(self._really.get((told.kind, told.key[0]), []), told.at_ms) is not None
 
-    def _match(self, kind: str) -> tuple[list[Fact], list[Fact], int]:
+    def _match(self, kind: str) -> tuple[list[Fact], list[Fact], list[Fact]]:
         open_facts = [fact for fact in self.facts if fact.kind == kind]
         by_key: dict[tuple[int, str], list[Fact]] = {}
         for fact in open_facts:
             by_key.setdefault(fact.key, []).append(fact)
-        false, late = [], 0
+        false: list[Fact] = []
+        late: list[Fact] = []
+        delays = self._delays[kind] = []
         for told in (fact for fact in self.announced if fact.kind == kind):
             facts = by_key.get(told.key, [])
             match = next((fact for fact in facts if -HIDDEN_MS <= told.at_ms - fact.at_ms <= TOLERANCE_MS), None)
@@ -155,7 +166,8 @@ class Referee:
                 false += [] if self._is_true(told) else [told]
                 continue
             facts.remove(match)
-            late += told.at_ms - match.at_ms > LATE_MS
+            delays.append(told.at_ms - match.at_ms)
+            late += [match] if told.at_ms - match.at_ms > LATE_MS else []
         knowable_ms = self._last_ms - TOLERANCE_MS  # what happened later may have been announced after the end
         return [fact for facts in by_key.values() for fact in facts if fact.at_ms <= knowable_ms], false, late
 

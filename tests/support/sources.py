@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from support.recordings import RecordingFileRig, SnapshotsRig
 from support.source_rigs import AdlRig, DropRig, EcfmpRig, VatsimRig
 from swim_server.brokers.broker import BrokerUnavailable, Published
 from swim_server.protocol.channels import Catalogue
@@ -145,5 +146,7 @@ SOURCE_RIGS: dict[str, Callable[[Path], SourceRig]] = {
     "vatsim": VatsimRig,
     "ecfmp": EcfmpRig,
     "adl": AdlRig,
+    "recording of events": RecordingFileRig,
+    "recording of snapshots": SnapshotsRig,
 }
 """Every source that reads an input which a test can provide. A new one joins the suite with a line here."""

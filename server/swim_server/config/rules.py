@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from swim_server.config.durations import InvalidDuration, parse_duration
 from swim_server.config.hiding import url_without_secrets
+from swim_server.config.seek import InvalidSeek, parse_seek
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
@@ -88,6 +89,14 @@ def _odbc(text: str) -> str | None:
     return None if "=" in text else "must be an ODBC connection string like Driver={ODBC Driver 18 for SQL Server};…"
 
 
+def _seek(text: str) -> str | None:
+    try:
+        parse_seek(text)
+    except InvalidSeek as error:
+        return str(error)
+    return None
+
+
 def _broker_url(text: str) -> str | None:
     return None if text == "local" else f"must be local, the only broker of this version, got {_shown(text)}"
 
@@ -118,6 +127,7 @@ RULES: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
         "sql_name": _sql_name,
         "odbc": _odbc,
         "secret": _secret,
+        "seek": _seek,
         "broker_url": _broker_url,
     }
 )

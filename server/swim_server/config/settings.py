@@ -126,12 +126,14 @@ class FileSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
 class RecordingSourceConfig(
     msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="recording"
 ):
-    """Recorded feed snapshots: a folder of ``*.json`` or ``*.json.gz``."""
+    """A file of events as ``swimctl record`` writes it, or a folder of feed snapshots, ``*.json`` or ``*.json.gz``."""
 
     name: SourceName | None = None
     path: FilePath
     speed: Annotated[float, Meta(gt=0)] = 1
     loop: bool = True
+    start: Annotated[str, Meta(extra={"rule": "seek"})] | None = None
+    """An event id, a time, or a length of time from its beginning."""
 
 
 class SimulatorSourceConfig(

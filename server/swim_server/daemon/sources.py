@@ -95,14 +95,16 @@ class _Building:
                 seed=source.seed,
                 state_path=self._state_path("simulator", name),
             )
-        from swim_server.sources.recording import RecordingSource
+        from swim_server.sources.any_recording import AnyRecordingSource
 
-        return RecordingSource(
+        return AnyRecordingSource(
             name,
             Path(source.path),
+            catalogue=self._catalogue,
             speed=source.speed,
             loop=source.loop,
-            state_path=self._state_path("recording", str(Path(source.path))),
+            start=source.start,
+            state_path=self._state_path("recording", f"{name} {Path(source.path)}"),
             regions=self._regions,
         )
 

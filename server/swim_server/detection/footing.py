@@ -59,6 +59,13 @@ def judge(
         judgement = first_judgement(None, now, plan, airfields)
         was_in_air = footing is Footing.AIRBORNE and judgement.footing is Footing.UNKNOWN
         return Judgement(Footing.AIRBORNE, None) if was_in_air else judgement
+    speed = now.groundspeed_kts
+    if speed is not None:  # nearly all aircraft cruise or are parked: they are told apart first
+        if footing is Footing.AIRBORNE and speed > SLOW_KTS:
+            return STILL_AIRBORNE
+        is_unmoved = footing is Footing.GROUND and now.altitude_ft == before.altitude_ft == ground_ft
+        if is_unmoved and speed <= TAXI_KTS and _was(before, TAXI_KTS):
+            return Judgement(Footing.GROUND, ground_ft)
     if footing is Footing.GROUND and ground_ft is not None:
         return _judge_on_ground(ground_ft, before, now, plan, airfields)
     if footing is Footing.AIRBORNE:
@@ -94,7 +101,7 @@ def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -
     altitude, speed = now.altitude_ft, now.groundspeed_kts
     if altitude is None or speed is None:
         raise AssertionError("the caller has looked")
-    if _stands_still(before, now) and altitude <= MAX_FIELD_FT:
+    if altitude <= MAX_FIELD_FT and (_stands_still(before, now) or _taxies(before, now, plan)):
         return Judgement(Footing.GROUND, altitude)
     is_steady = speed >= 100 or is_rotorcraft(plan.aircraft) or _was(before, SLOW_KTS, above=True)
     is_flying = (is_steady and speed > SLOW_KTS) or _climbs_or_sinks(before, now)
@@ -163,12 +170,14 @@ def _judge_in_air(before: Report, now: Report, plan: Plan, airfields: Airfields)
     destination = airfields.get(plan.arr)
     is_there = destination is not None and _distance_nm(now, destination) <= ARRIVAL_NM
     field = destination if is_there else airfields.nearest(now.latitude, now.longitude, FIELD_NM)
-    if field is None:
-        return still
-    landed_ms = _landed_ms(now.altitude_ft - field.elevation_ft, before, now, plan)
+    if field is not None:
+        landed_ms = _landed_ms(now.altitude_ft - field.elevation_ft, before, now, plan)
+    else:  # a strip, or water, that nobody has listed: the destination, where that isn't listed either
+        landed_ms = before.at_ms if _taxies(before, now, plan) and now.altitude_ft <= MAX_FIELD_FT else None
     if landed_ms is None:
         return still
-    return Judgement(Footing.GROUND, now.altitude_ft, arrived_ms=landed_ms if is_there else None)
+    is_unlisted = field is None and destination is None and plan.arr is not None
+    return Judgement(Footing.GROUND, now.altitude_ft, arrived_ms=landed_ms if is_there or is_unlisted else None)
 
 
 def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int | None:
@@ -179,6 +188,8 @@ def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int
         return now.at_ms
     if not is_level(before, now, 40):
         return None
+    if height_ft < -400 and _was(before, SLOW_KTS):
+        return before.at_ms  # under the ground nobody flies: its altitude is wrong, or the field's elevation
     if _was(now, 40) and -400 <= height_ft <= 100 and _was(before, 100):
         return before.at_ms if _was(before, SLOW_KTS) else now.at_ms
     if _was(before, SLOW_KTS) and -400 <= height_ft <= 120:

@@ -12,6 +12,7 @@ MIN_CLIMB_SECONDS, MAX_CLIMB_SECONDS = 1, 180
 STANDSTILL_KTS = 40
 ACCELERATION_KTS_PER_SECOND = 4.0
 """More than airliners reach on a runway; fighters do, but hardly for long before a report shows them moving."""
+STOOD_KTS = 10
 JUMP_ACCELERATION_SECONDS, JUMP_SPEED_KTS = 40, 200
 """Standing, and this fast so soon: a simulator that was paused in flight, or set to another place."""
 LEAST_REACH_NM = 1.0
@@ -23,13 +24,24 @@ def elapsed_seconds(before: Report, now: Report) -> float:
     return max(0.001, (now.at_ms - before.at_ms) / 1000)
 
 
+def vertical_rate_fpm(before: Report, now: Report) -> int | None:
+    """Tell the climb (negative: descent) since the report before; None where it can't be told."""
+    if before.altitude_ft is None or now.altitude_ft is None:
+        return None
+    milliseconds = now.at_ms - before.at_ms
+    if not MIN_CLIMB_SECONDS * 1000 <= milliseconds <= MAX_CLIMB_SECONDS * 1000:
+        return None
+    climb = now.altitude_ft - before.altitude_ft
+    if not climb:
+        return 0
+    return max(-MAX_VERTICAL_RATE_FPM, min(MAX_VERTICAL_RATE_FPM, round(climb * 60_000 / milliseconds)))
+
+
 def with_vertical_rate(before: Report, now: Report) -> Report:
-    """Add the climb (negative: descent) since the report before; None where it can't be told."""
-    seconds = (now.at_ms - before.at_ms) / 1000
-    climb = climb_ft(before, now)
-    if climb is None or not MIN_CLIMB_SECONDS <= seconds <= MAX_CLIMB_SECONDS:
+    """Add the climb since the report before; None where it can't be told."""
+    rate = vertical_rate_fpm(before, now)
+    if rate is None:
         return now
-    rate = max(-MAX_VERTICAL_RATE_FPM, min(MAX_VERTICAL_RATE_FPM, round(climb * 60 / seconds)))
     return Report(now.at_ms, now.latitude, now.longitude, now.altitude_ft, now.groundspeed_kts, now.heading_deg, rate)
 
 
@@ -48,7 +60,7 @@ def is_level(before: Report | None, now: Report, within_ft: int) -> bool:
 
 def is_jump(before: Report, now: Report) -> bool:
     """Tell whether the aircraft was set to another place, rather than having moved there."""
-    if _shot_off(before, now):
+    if (now.groundspeed_kts or 0) >= JUMP_SPEED_KTS and _stood(before) and _is_soon(before, now):
         return True
     # A degree is 60 NM at most: nearly all aircraft are acquitted without trigonometry.
     at_most_nm = (abs(now.latitude - before.latitude) + abs(now.longitude - before.longitude)) * 60
@@ -70,11 +82,9 @@ def _reach_nm(before: Report, now: Report) -> float:
     return LEAST_REACH_NM + 1.1 * now.groundspeed_kts * (accelerating / 2 + at_full_speed) / 3600
 
 
-def _shot_off(before: Report, now: Report) -> bool:
-    return (
-        now.groundspeed_kts is not None
-        and now.groundspeed_kts >= JUMP_SPEED_KTS
-        and before.groundspeed_kts is not None
-        and before.groundspeed_kts <= 10
-        and elapsed_seconds(before, now) <= JUMP_ACCELERATION_SECONDS
-    )
+def _stood(report: Report) -> bool:
+    return report.groundspeed_kts is not None and report.groundspeed_kts <= STOOD_KTS
+
+
+def _is_soon(before: Report, now: Report) -> bool:
+    return elapsed_seconds(before, now) <= JUMP_ACCELERATION_SECONDS

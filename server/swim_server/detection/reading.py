@@ -37,8 +37,8 @@ def is_same_plan(sent: FeedPlan, plan: Plan) -> bool:
 
 
 def read_report(pilot: FeedPilot, at_ms: int) -> Report | None:
-    """Read a report; None when it has no position."""
-    if pilot.latitude is None or pilot.longitude is None:
+    """Read a report; None when it has no position. Where both degrees are nought a simulator has yet to load."""
+    if pilot.latitude is None or pilot.longitude is None or pilot.latitude == 0 == pilot.longitude:
         return None
     return Report(
         at_ms,

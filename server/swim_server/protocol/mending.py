@@ -31,6 +31,24 @@ def mend(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
     return mended
 
 
+def with_north_as_zero(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Write north as the wire has it: a heading of 360 becomes 0. All else stays as it is, also what is wrong."""
+    if not event_type.startswith("flight."):
+        return data
+    turned = {**data, "heading_deg": 0} if _is_north(data) else data
+    positions = data.get("positions")
+    if isinstance(positions, list) and any(_is_north(each) for each in positions):
+        turned = {
+            **turned,
+            "positions": [{**each, "heading_deg": 0} if _is_north(each) else each for each in positions],
+        }
+    return turned
+
+
+def _is_north(data: Any) -> bool:
+    return isinstance(data, dict) and data.get("heading_deg") == 360
+
+
 def _mend(data: dict[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for field in INTEGERS & data.keys():

@@ -138,8 +138,16 @@ def _open_postgresql(url: URL, config: AdlDatabaseConfig) -> Engine:
     from swim_server.keys.sqlserver_engine import read_password
 
     url = url.set(username=url.username or config.username, password=url.password or read_password(config))
+    limits: dict[str, Any] = {}
+    if url.get_driver_name() in ("psycopg", "psycopg2"):
+        limits = {
+            "connect_timeout": max(1, round(config.connect_timeout_seconds)),
+            # A stamp with a zone is compared in the session's: ours are UTC.
+            "options": f"-c statement_timeout={round(config.query_timeout_seconds * 1000)} -c timezone=UTC",
+        }
     return create_engine(
         url,
+        connect_args=limits,
         hide_parameters=True,
         pool_size=config.pool_size,
         max_overflow=0,

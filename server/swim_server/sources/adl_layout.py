@@ -14,15 +14,18 @@ from sqlalchemy import (
     BindParameter,
     Connection,
     DateTime,
+    Integer,
     Select,
     TableClause,
     Unicode,
     and_,
     bindparam,
+    cast,
     column,
     false,
     func,
     literal_column,
+    not_,
     null,
     or_,
     select,
@@ -62,6 +65,7 @@ class AdlTable:
         """``title``: what the documentation calls it. ``found``: its columns; None: there is no such table."""
         self.title = title
         self.exists = found is not None
+        self._dialect = dialect
         self._written = str(names.table)
         lowered = {name.lower(): name for name in found or ()}
         self._columns = {field: _find(field, getattr(names, field), lowered) for field in _fields(names)}
@@ -89,6 +93,11 @@ class AdlTable:
         """A column under the documentation's name; null where it is missing."""
         return (self.column(field) if self.has(field) else null()).label(field)
 
+    def flag(self, field: str) -> ColumnElement[bool]:
+        """Tell in a condition whether a BIT is set. In PostgreSQL it may be a boolean, which is no number there."""
+        column = self.column(field)
+        return (cast(column, Integer) if self._dialect == "postgresql" else column) == literal_column("1")
+
     def owns(self, field: str) -> bool:
         """Tell whether the documentation has this column in this table."""
         return field in self._columns
@@ -113,7 +122,7 @@ class FlightLayout(msgspec.Struct, frozen=True):
 
     def active(self) -> Select[Any]:
         """Every active flight."""
-        return self._joined().where(self.core.column("is_active") == literal_column("1"))
+        return self._joined().where(self.core.flag("is_active"))
 
     def recent(self) -> Select[Any] | None:
         """Inactive flights that were seen, took off or came in since ``:since``; None when no column could tell."""
@@ -127,7 +136,7 @@ class FlightLayout(msgspec.Struct, frozen=True):
             conditions.append(self.core.column("flight_uid").in_(moved))
         if not conditions:
             return None
-        return self._joined().where(and_(self.core.column("is_active") != literal_column("1"), or_(*conditions)))
+        return self._joined().where(and_(not_(self.core.flag("is_active")), or_(*conditions)))
 
     def numbered(self) -> Select[Any]:
         """The flights ``:uids``."""

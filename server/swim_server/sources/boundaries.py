@@ -8,8 +8,9 @@ from __future__ import annotations
 import gzip
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -53,6 +54,9 @@ class _Collection(msgspec.Struct):
     features: list[_Feature]
 
 
+NOTHING_KNOWN: Mapping[Place, Region] = MappingProxyType({})
+
+
 class Boundaries:
     """All boundaries in a tree. Immutable; any thread may ask."""
 
@@ -84,10 +88,12 @@ class Boundaries:
             self._search(places, turn, best)
         return [self._regions[best[index]] if index in best else UNKNOWN for index in range(len(places))]
 
-    def around(self, places: Iterable[Place]) -> Regions:
-        """Look these places up at once, as those that a detection is about to ask for."""
-        wanted = list(dict.fromkeys(places))
-        return LocatedRegions(self, dict(zip(wanted, self.locate_all(wanted), strict=True)))
+    def around(self, places: Iterable[Place], known: Mapping[Place, Region] = NOTHING_KNOWN) -> LocatedRegions:
+        """Look these places up at once, as those that a detection is about to ask for; not those known already."""
+        wanted = dict.fromkeys(places)
+        new = [place for place in wanted if place not in known]
+        found = dict(zip(new, self.locate_all(new), strict=True))
+        return LocatedRegions(self, {place: found.get(place) or known[place] for place in wanted})
 
     def _search(self, places: Sequence[Place], turn: float, best: dict[int, int]) -> None:
         """Find what holds the places as seen one turn of the globe further; smaller numbers are better."""
@@ -110,7 +116,7 @@ class LocatedRegions:
 
     def __init__(self, boundaries: Boundaries, located: dict[Place, Region]) -> None:
         self._boundaries = boundaries
-        self._located = located
+        self.located = located
 
     def around(self, places: Iterable[Place]) -> Regions:
         """Look other places up."""
@@ -118,7 +124,7 @@ class LocatedRegions:
 
     def locate(self, latitude: float, longitude: float) -> Region:
         """Tell the region of a place."""
-        region = self._located.get((latitude, longitude))
+        region = self.located.get((latitude, longitude))
         return self._boundaries.locate(latitude, longitude) if region is None else region
 
 
@@ -132,10 +138,17 @@ class BoundariesFile:
         self._lock = threading.Lock()
         self._boundaries: Boundaries | None = None
         self._has_tried = path is None
+        self._located: Mapping[Place, Region] = NOTHING_KNOWN
+        """Of the last look: who stands where he stood is not looked up again."""
 
     def around(self, places: Iterable[Place]) -> Regions:
         """The regions of these places and any other; unknown ones where there is no usable file."""
-        return self._loaded().around(places)
+        boundaries = self._loaded()
+        if not isinstance(boundaries, Boundaries):
+            return boundaries
+        found = boundaries.around(places, self._located)
+        self._located = found.located
+        return found
 
     def locate(self, latitude: float, longitude: float) -> Region:
         """Tell the region of a place."""

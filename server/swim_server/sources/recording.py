@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from swim_server.brokers.broker import Publish
+from swim_server.config.seek import Seek
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import Detection, detect
 from swim_server.detection.regions import Regions
@@ -26,19 +27,17 @@ from swim_server.sources.recorded_snapshots import (
     RecordedSnapshots,
     UnreadableSnapshot,
 )
+from swim_server.sources.recording_pace import (
+    LOOK_AGAIN_SECONDS,
+    MAX_DELAY_BEHIND_SECONDS,
+    MAX_STEP_MS,
+    MIN_ROUND_SECONDS,
+)
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
 
-MAX_STEP_MS = 300_000
-"""Longer gaps of a recording are shortened to this."""
 DEFAULT_STEP_MS = 15_000
 """The pace of the feed; that of a recording that holds one snapshot only."""
-MIN_ROUND_SECONDS = 0.1
-"""Between the end of one round and the beginning of the next, whatever the speed."""
-MAX_DELAY_BEHIND_SECONDS = 1.0
-"""Further behind its pace, it goes on from now instead of catching up in a burst."""
-LOOK_AGAIN_SECONDS = 2.0
-"""While there is nothing to play."""
 
 
 class RecordingState(msgspec.Struct, kw_only=True, frozen=True):
@@ -71,6 +70,9 @@ class RecordingSource:
         *,
         speed: float = 1.0,
         loop: bool = True,
+        start: Seek | None = None,
+        end: Seek | None = None,
+        status: SourceStatus | None = None,
         state_path: Path | None = None,
         airfields: LoadAirfields = load_airfields,
         regions: Regions | None = None,
@@ -81,11 +83,14 @@ class RecordingSource:
     ) -> None:
         if not speed > 0:
             raise ValueError(f"the speed of a recording must be above 0, got {speed}")
-        self.status = SourceStatus(name=name, kind="recording", details={"path": str(folder), "speed": speed})
+        told = SourceStatus(name=name, kind="recording", details={"path": str(folder), "speed": speed})
+        self.status = told if status is None else status
         self._recorded = RecordedSnapshots(folder, max_document_bytes=max_document_bytes)
         self._path = str(folder.absolute())
         self._speed = speed
         self._loops = loop
+        self._start = start
+        self._end = end
         self._state_file = StateFile(state_path, RecordingState)
         self._state: RecordingState | None = None
         self._load_airfields = airfields
@@ -173,12 +178,22 @@ class RecordingSource:
     def _look(self) -> Recorded | None:
         position = self._now_at.position_ms
         self._recorded.look(thoroughly=position is None)
-        recorded = self._recorded.after(position)
+        recorded = self._find(position)
         if recorded is None:
             self._recorded.look(thoroughly=True)  # what was added within the folder's last instant
-            recorded = self._recorded.after(position)
+            recorded = self._find(position)
         self._describe()
         return recorded
+
+    def _find(self, position: int | None) -> Recorded | None:
+        """Find the snapshot after a position, from the place chosen as beginning to the one chosen as end."""
+        first = self._recorded.after(None)
+        began_ms = 0 if first is None else first.update_ms
+        if position is None and self._start is not None:
+            position = self._start.moment(began_ms) - 1
+        found = self._recorded.after(position)
+        is_beyond = found is not None and self._end is not None and found.update_ms > self._end.moment(began_ms)
+        return None if is_beyond else found
 
     def _describe(self) -> None:
         details = self.status.details

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from swim_server.keys.permissions import publish_refusal
 from swim_server.protocol.channels import Catalogue, InvalidChannel
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.json_data import InvalidData
+from swim_server.protocol.mending import with_north_as_zero
 from swim_server.protocol.payloads import check_payload
 
 if TYPE_CHECKING:
@@ -45,13 +48,19 @@ class Publishing:
         return tier == "system" and _MARK in payload
 
     def check(self, event: NewEvent) -> NewEvent:
-        """Refuse an event that can't be published by anybody. Raises BadMessage (INVALID_PUBLISH)."""
+        """Refuse an event that can't be published by anybody; give it as the wire has it: a heading of 360 becomes 0.
+
+        Raises BadMessage (INVALID_PUBLISH).
+        """
         if event.type not in self._catalogue.types:
             nearest = self._catalogue.nearest(event.type)
             wrong = InvalidChannel(event.type, nearest if nearest in self._catalogue.types else None)
             raise BadMessage(ErrorCode.INVALID_PUBLISH, f"can't publish: {wrong}", wrong.data)
         if event.type == "system.heartbeat":
             raise BadMessage(ErrorCode.INVALID_PUBLISH, "system.heartbeat is the service's own")
+        data = with_north_as_zero(event.type, event.data)
+        if data is not event.data:
+            event = msgspec.structs.replace(event, data=data)
         try:
             check_payload(event.type, event.data)
         except InvalidData as invalid:

@@ -5,13 +5,29 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
+from support.recordings import recording, wire
 from swim_server.protocol.event_id import MAX_SEQUENCE, EventId
 
 from swimctl.errors import CommandFailed, NotFound, WrongUsage
-from swimctl.replaying import LineSink, Pace, Replayed, file_events, play, read_end, read_start
+from swimctl.event_lines import NumberedEvent
+from swimctl.publishing import Publisher
+from swimctl.replaying import (
+    ChannelSink,
+    DaemonSink,
+    LineSink,
+    Pace,
+    Replayed,
+    file_events,
+    play,
+    read_end,
+    read_seek,
+    read_start,
+)
 
 NOW_MS = 1_768_573_815_000
 
@@ -65,23 +81,23 @@ def test_pace_divides_the_time_between_events_by_the_speed() -> None:
     time = FakeTime()
     pace = Pace(10, monotonic=time.monotonic, sleep=time.sleep)
     for moment_ms in (0, 1000, 1500, 1500):
-        pace.await_turn(moment_ms)
+        pace.await_turn(moment_ms, lambda: None)
     assert time.slept == [0.1, 0.05]
 
 
 def test_pace_cuts_long_silences() -> None:
     time = FakeTime()
     pace = Pace(1, monotonic=time.monotonic, sleep=time.sleep)
-    pace.await_turn(0)
-    pace.await_turn(3_600_000)
+    pace.await_turn(0, lambda: None)
+    pace.await_turn(3_600_000, lambda: None)
     assert time.slept == [5.0]
 
 
 def test_pace_at_speed_zero_never_waits() -> None:
     time = FakeTime()
     pace = Pace(0, monotonic=time.monotonic, sleep=time.sleep)
-    pace.await_turn(0)
-    pace.await_turn(3_600_000)
+    pace.await_turn(0, lambda: None)
+    pace.await_turn(3_600_000, lambda: None)
     assert time.slept == []
 
 
@@ -89,7 +105,7 @@ def test_pace_of_events_out_of_order_never_waits_backwards() -> None:
     time = FakeTime()
     pace = Pace(1, monotonic=time.monotonic, sleep=time.sleep)
     for moment_ms in (5000, 1000, 2000):
-        pace.await_turn(moment_ms)
+        pace.await_turn(moment_ms, lambda: None)
     assert time.slept == [1.0]
 
 
@@ -106,7 +122,7 @@ def test_file_is_played_in_its_order_plain_and_compressed(tmp_path: Path) -> Non
     packed.write_bytes(gzip.compress(text.encode()))
     for path in (plain, packed):
         played = list(file_events(path))
-        assert [each.event for each in played] == ROWS
+        assert [json.loads(each.line or "") for each in played] == ROWS
         assert [each.moment_ms for each in played] == [1768573815000, 1768573816000]
 
 
@@ -114,15 +130,18 @@ def test_damaged_file_plays_up_to_the_damage_and_says_so(tmp_path: Path) -> None
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(ROWS[0]) + "\nnonsense\n")
     events = file_events(path)
-    assert next(events).event == ROWS[0]
-    with pytest.raises(CommandFailed, match=r"line 2: not JSON.*; what stood before it was played"):
+    assert next(events).event["data"] == ROWS[0]["data"]
+    with pytest.raises(
+        CommandFailed,
+        match=r"is damaged at byte \d+, after 1 events: no line of a recording.*\nwhat stood before it was played",
+    ):
         next(events)
 
 
 def test_truncated_compressed_file_plays_up_to_the_damage(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress((json.dumps(ROWS[0]) + "\n").encode())[:-9])
-    with pytest.raises(CommandFailed, match="can't be read on"):
+    with pytest.raises(CommandFailed, match="it ends in the middle of a block"):
         list(file_events(path))
 
 
@@ -137,3 +156,37 @@ def test_lines_are_json_and_counted() -> None:
     play(iter([Replayed(0, ROWS[0]), Replayed(0, ROWS[1])]), sink, Pace(0))
     assert [json.loads(line) for line in out.getvalue().splitlines()] == ROWS
     assert sink.played == 2
+
+
+def test_file_is_played_from_one_place_to_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.swim"
+    path.write_bytes(recording([wire(number, at=number) for number in range(10)]))
+    played = file_events(path, read_seek("3s", "--from"), read_seek("2026-01-16T14:30:20Z", "--to"))
+    assert [each.event["data"]["number"] for each in played] == [3, 4, 5]
+
+
+def test_only_the_channels_asked_for_are_passed_on() -> None:
+    out = io.StringIO()
+    lines = LineSink(out)
+    sink = ChannelSink(lines, ("tmi.*",))
+    play(iter([Replayed(0, {"type": "tmi.issued"}, "x"), Replayed(0, {"type": "flight.created"}, "y")]), sink, Pace(0))
+    assert (out.getvalue(), lines.played) == ("x\n", 1)
+
+
+class FakePublisher:
+    """Keeps the sizes of the batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def publish(self, batch: Sequence[NumberedEvent]) -> None:
+        self.batches.append(len(batch))
+
+
+def test_into_a_daemon_events_go_in_batches_as_long_as_none_waits() -> None:
+    publisher, time = FakePublisher(), FakeTime()
+    sink = DaemonSink(cast(Publisher, publisher))
+    events = [Replayed(moment_ms, ROWS[0]) for moment_ms in [0] * 1200 + [1000] * 2]
+    play(iter(events), sink, Pace(1, monotonic=time.monotonic, sleep=time.sleep))
+    assert publisher.batches == [500, 500, 200, 2]
+    assert sink.played == 1202

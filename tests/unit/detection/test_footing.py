@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from support.feed import AIRFIELDS, NOON_MS, Network, beside, pilot, plan, stamp
+from support.feed import AIRFIELDS, NOON_MS, Network, beside, pilot, plan, positions, stamp
 from swim_server.detection.stage import Footing
 
 
@@ -47,6 +47,11 @@ def final(at: float, field: str = "EDDM") -> list[Seen]:
 
 
 DEPARTURES = [
+    Scenario(
+        "from the water, where no field is listed, first seen on the way to the take-off",
+        [Seen(0, 30, 0, 9), Seen(15, 30, 0, 12), Seen(30, 30.1, 2, 40), Seen(45, 30.5, 350, 75), Seen(60, 31, 800, 80)],
+        [("departed", 45)],
+    ),
     Scenario(
         "an ordinary take-off",
         [*GATE, Seen(30, 0.5, 0, 18), Seen(45, 0.6, 0, 95), Seen(60, 1.2, 250, 155), Seen(75, 1.9, 900, 165)],
@@ -309,6 +314,28 @@ ARRIVALS = [
         arr=None,
     ),
     Scenario(
+        "a strip that nobody has listed, filed under a code that nobody has listed",
+        [Seen(0, 30, 900, 110), Seen(15, 30.4, 300, 90), Seen(30, 30.6, 10, 28), Seen(45, 30.6, 10, 12)],
+        [("arrived", 30)],
+        arr="ZZZZ",
+    ),
+    Scenario(
+        "a strip that nobody has listed, far from the destination",
+        [Seen(0, 30, 900, 110), Seen(15, 30.4, 300, 90), Seen(30, 30.6, 10, 28), Seen(45, 30.6, 10, 12)],
+        [],
+    ),
+    Scenario(
+        "a simulator that is paused where nobody has listed a field",
+        [Seen(0, 30, 900, 110), Seen(15, 30.4, 300, 0), Seen(30, 30.4, 300, 0), Seen(300, 30.4, 300, 0)],
+        [],
+        arr="ZZZZ",
+    ),
+    Scenario(
+        "an altimeter that is a thousand feet wrong",
+        [*final(0), Seen(60, 0.1, -1000, 52), Seen(75, 0.1, -1000, 35), Seen(90, 0.1, -1000, 0)],
+        [("arrived", 60)],
+    ),
+    Scenario(
         "a destination that nobody knows",
         [*final(0), Seen(90, 0.1, 0, 20), Seen(105, 0.1, 0, 0)],
         [],
@@ -497,3 +524,19 @@ def test_disconnected_in_flight_and_back_on_final_arrives() -> None:
     network.see(60, [pilot(58, **beside("EDDM", 16), altitude=7000, groundspeed=270, logon_time=stamp(40))])
     network.see(400, [pilot(399, **beside("EDDM", 0.5), altitude=1490, groundspeed=10, logon_time=stamp(40))])
     assert [event.type for event in network.events if event.type != "flight.positions"] == ["flight.arrived"]
+
+
+def test_a_simulator_that_has_yet_to_load_is_nowhere() -> None:
+    """Both degrees nought: no position, no jump, no take-off."""
+    network = Network()
+    nowhere = {"latitude": 0.0, "longitude": 0.0, "altitude": 0, "groundspeed": 0}
+    network.see(0, [pilot(0, **nowhere)])
+    network.see(15, [pilot(15)])
+    network.see(30, [pilot(30)])
+    network.see(45, [pilot(45, **nowhere)])
+    network.see(60, [pilot(60, **beside("EDDF", 1), altitude=1500, groundspeed=150)])
+    assert [event.type for event in network.events if event.type != "flight.positions"] == [
+        "flight.updated",
+        "flight.departed",
+    ]
+    assert all(position["latitude"] != 0 for position in positions(network.events))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from swim_server.detection.regions import UNKNOWN, Region
-from swim_server.sources.boundaries import BoundariesFile, InvalidBoundaries, load_boundaries, region_of
+from swim_server.sources.boundaries import Boundaries, BoundariesFile, InvalidBoundaries, load_boundaries, region_of
 
 VATSPY = Path(__file__).parents[4] / "shared" / "data" / "vatspy" / "Boundaries.geojson.gz"
 Square = list[list[list[float]]]
@@ -129,6 +130,22 @@ def test_without_shapely_regions_are_unknown_and_it_says_what_to_install(
     file = BoundariesFile(write(path, ("EGTT", [square(-5, 50, 2, 55)])))
     assert file.locate(52, 0) is UNKNOWN
     assert "pip install 'swimctl[boundaries]'" in str(file.problem)
+
+
+def test_who_stands_where_he_stood_is_not_looked_up_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[list[tuple[float, float]]] = []
+    locate_all = Boundaries.locate_all
+
+    def watched(self: Boundaries, places: Sequence[tuple[float, float]]) -> list[Region]:
+        looked_up.append(list(places))
+        return locate_all(self, places)
+
+    monkeypatch.setattr(Boundaries, "locate_all", watched)
+    file = BoundariesFile(write(path, ("EGTT", [square(-5, 50, 2, 55)])))
+    for places in ([(52.0, 0.0), (52.0, 9.0)], [(52.0, 0.0), (52.5, 0.0)], [(52.0, 9.0)]):
+        regions = file.around(places)
+        assert [regions.locate(*place).fir for place in places] == ["EGTT" if y < 5 else None for _, y in places]
+    assert looked_up == [[(52.0, 0.0), (52.0, 9.0)], [(52.5, 0.0)], [(52.0, 9.0)]]
 
 
 @pytest.mark.skipif(not VATSPY.exists(), reason=f"no boundaries in {VATSPY}")

@@ -36,10 +36,19 @@ def test_unknown_fields_and_free_families_pass(type: str, data: dict[str, Any]) 
     assert RULES.check(event(type, **data)).data == data
 
 
+def test_north_is_taken_as_pilots_write_it() -> None:
+    assert RULES.check(event("flight.position", heading_deg=360, own=360)).data == {"heading_deg": 0, "own": 360}
+    batch = {"positions": [{"heading_deg": 360}, {"heading_deg": 359}]}
+    expected = {"positions": [{"heading_deg": 0}, {"heading_deg": 359}]}
+    assert RULES.check(event("flight.positions", **batch)).data == expected
+    assert RULES.check(event("splits.updated", heading_deg=360)).data == {"heading_deg": 360}
+
+
 @pytest.mark.parametrize(
     ("type", "data", "text"),
     [
         ("flight.departed", {"latitude": "x"}, "data.latitude: Expected `float | null`, got `str`"),
+        ("flight.departed", {"heading_deg": 361}, "data.heading_deg: "),
         ("flight.positions", {"positions": [{"flight_uid": "17"}]}, "data.positions[0].flight_uid: "),
         ("splits.updated", {"position_count": "3"}, "data.position_count: "),
         ("splits.updated", {"x": float("nan")}, "data.x: must be a finite number"),

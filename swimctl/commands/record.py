@@ -1,0 +1,199 @@
+"""``swimctl record``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import msgspec
+import typer
+
+from swimctl.app import single_command
+from swimctl.commands import tail as watching
+from swimctl.errors import CommandError, WrongUsage
+from swimctl.invocation import Invocation, invocation_of
+
+if TYPE_CHECKING:
+    from swim_server.sources.recording_lines import Header
+    from swim_server.sources.recording_writer import RecordingWriter
+
+    from swimctl.output import Output
+    from swimctl.recording import Signals
+    from swimctl.stream import EventStream
+    from swimctl.stream_items import Item
+
+app = single_command()
+
+PROGRESS_SECONDS = 0.5
+
+
+@app.command()
+def record(
+    context: typer.Context,
+    *,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - is standard output.")],
+    channels: Annotated[
+        list[str] | None, typer.Option("--channel", metavar="CHANNEL", help="flight.departed, tmi.* …; all without.")
+    ] = None,
+    airport: Annotated[list[str] | None, typer.Option("--airport", metavar="ICAO", help="From or to it.")] = None,
+    artcc: Annotated[list[str] | None, typer.Option("--artcc", metavar="ID", help="In this centre.")] = None,
+    callsign: Annotated[list[str] | None, typer.Option("--callsign", metavar="PREFIX", help="Callsigns so.")] = None,
+    fir: Annotated[list[str] | None, typer.Option("--fir", metavar="ID", help="In or through this region.")] = None,
+    bbox: Annotated[
+        str | None, typer.Option("--bbox", metavar="N,S,E,W", help="Within; E < W crosses the antimeridian.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="WHEN", help="10m, or a time: history first.")] = None,
+    after: Annotated[str | None, typer.Option("--after", metavar="ID", help="After this event: history first.")] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", metavar="N", min=0, max=100_000, help="The newest N events first.")
+    ] = None,
+    number: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="End after N events.")] = None,
+    duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long: 90s, 1h.")] = None,
+    no_follow: Annotated[bool, typer.Option("--no-follow", help="History only, then end.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace FILE without asking.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="At the end one JSON document about the recording.")] = False,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="As a client there, with the key in SWIM_API_KEY.")
+    ] = None,
+) -> None:
+    """Record events into one file, until Ctrl-C: what comes, or history first.
+
+    Compressed, one JSON line an event, byte for byte as it came: zcat FILE | jq reads it. Survives restarts of the
+    daemon without losing or repeating an event; killed, what it wrote can be played up to its last second.
+
+    \b
+    Examples:
+      swimctl record evening.swim
+      swimctl record morning.swim --since 6h --no-follow
+      swimctl record jfk.swim --channel "flight.*" --airport KJFK --for 1h
+      swimctl record - --since 1h --no-follow | ssh host 'cat > hour.swim'
+      swimctl replay evening.swim --speed 10
+      swimctl serve --source "recording:evening.swim?speed=10"
+    """
+    from swimctl.recording import Signals, new_header, output_file
+
+    invocation = invocation_of(context)
+    if file == "-" and as_json:
+        raise WrongUsage("--json tells about the recording on standard output, where the recording itself goes with -")
+    if no_follow and since is None and after is None and last is None:
+        after = "0-0"  # all there is
+    filters = watching.read_filters(airport, artcc, callsign, fir, bbox)
+    wanted = watching.read_wanted(channels, filters, since=since, after=after, last=last)
+    signals = Signals()
+    until = _Until(signals, number, _seconds(duration), no_follow=no_follow)
+    with output_file(file, yes=yes) as open_file, signals.taken():
+        stream = watching.new_stream(invocation, wanted, url)
+        stream.open()
+        try:
+            _record(invocation, stream, new_header(wanted, url or "this machine"), open_file, file, until, as_json)
+        finally:
+            stream.close()
+    if signals.received is not None:
+        raise SystemExit(128 + signals.received)  # 130 for Ctrl-C, though the recording is whole
+
+
+def _record(
+    invocation: Invocation,
+    stream: EventStream,
+    header: Header,
+    open_file: Callable[[], BinaryIO],
+    name: str,
+    until: _Until,
+    as_json: bool,
+) -> None:
+    """Record, write the end mark whatever ended it, and tell."""
+    from swim_server.sources.recording_writer import RecordingWriter
+
+    from swimctl.recording import Recording, synchronise
+
+    messages = invocation.messages()
+    progress = _Progress(messages)
+    file = open_file()
+    recording = Recording(stream, RecordingWriter(file, header, monotonic=time.monotonic), name, progress.tell)
+    try:
+        recording.run(until, progress)
+    except CommandError as error:
+        progress.clear()
+        with suppress(CommandError):  # told already, where it is the file that can't be written
+            recording.finish(error.problem)
+        raise
+    progress.clear()
+    end = recording.finish(until.reason)
+    synchronise(file)
+    if as_json:
+        document = {"file": name, "bytes": recording.writer.packed_bytes, **msgspec.to_builtins(end)}
+        invocation.output(as_json=True).document(document)
+    elif messages.is_terminal:
+        messages.line(f"{end.events:,} events recorded, {_size(recording.writer.packed_bytes)}")
+
+
+class _Until:
+    """When to end, and why."""
+
+    def __init__(self, signals: Signals, number: int | None, seconds: float | None, *, no_follow: bool) -> None:
+        self.reason = ""
+        self._signals = signals
+        self._left = number
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._no_follow = no_follow
+
+    def __call__(self, item: Item | None) -> bool:
+        from swimctl.live import is_event
+        from swimctl.stream_items import CaughtUp
+
+        if self._left is not None and item is not None and is_event(item):
+            self._left -= 1
+        if self._left == 0:
+            self.reason = "the number of events asked for"
+        elif self._no_follow and isinstance(item, CaughtUp):
+            self.reason = "the end of history"
+        elif self._deadline is not None and time.monotonic() >= self._deadline:
+            self.reason = "the time asked for"
+        elif self._signals.received is not None:
+            self.reason = "interrupted"
+        return bool(self.reason)
+
+
+class _Progress:
+    """One line on a terminal that tells how far it is; nothing elsewhere."""
+
+    def __init__(self, messages: Output) -> None:
+        self._messages = messages
+        self._due = 0.0
+        self._is_shown = False
+
+    def __call__(self, writer: RecordingWriter) -> None:
+        now = time.monotonic()
+        if self._messages.can_redraw and now >= self._due:
+            self._due = now + PROGRESS_SECONDS
+            self._is_shown = True
+            line = f"recording: {writer.events:,} events, {_size(writer.packed_bytes)}; Ctrl-C ends"
+            self._messages.stream.write(f"\r{line}\x1b[K")
+            self._messages.stream.flush()
+
+    def tell(self, text: str) -> None:
+        """Write a line that stays."""
+        self.clear()
+        self._messages.line(text)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_shown:
+            self._messages.stream.write("\r\x1b[K")
+            self._messages.stream.flush()
+            self._is_shown = False
+
+
+def _seconds(text: str | None) -> float | None:
+    from swim_server.config import InvalidDuration, parse_duration
+
+    try:
+        return None if text is None else parse_duration(text)
+    except InvalidDuration as error:
+        raise WrongUsage(f"--for: {error}") from None
+
+
+def _size(count: int) -> str:
+    return f"{count:,} bytes" if count < 10_240 else f"{count / 1024:,.0f} KiB"

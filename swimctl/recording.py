@@ -1,0 +1,172 @@
+"""Recording a stream of events into one file: what is written when, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
+
+from swim_server import __version__
+from swim_server.protocol.timestamps import format_ms
+from swim_server.sources.recording_lines import FORMAT, End, Header
+from swim_server.sources.recording_writer import RecordingWriter
+
+from swimctl.errors import CommandFailed, WrongUsage
+from swimctl.output import confirm
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from swimctl.stream import EventStream
+    from swimctl.stream_items import Item, Wanted
+
+LOOK_SECONDS = 0.25
+
+T = TypeVar("T")
+Tell = Callable[[str], None]
+
+
+def new_header(wanted: Wanted, source: str) -> Header:
+    """What a recording that begins now tells of itself."""
+    starts = {"after": wanted.after, "since": wanted.since, "last": wanted.last}
+    return Header(
+        format=FORMAT,
+        id=secrets.token_hex(12),
+        program=f"swimctl {__version__}",
+        created=format_ms(time.time_ns() // 1_000_000),
+        source=source,
+        channels=list(wanted.channels),
+        filters=dict(wanted.filters),
+        start={name: value for name, value in starts.items() if value is not None},
+    )
+
+
+@contextmanager
+def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
+    """Ask what must be asked now; give what opens the file: nothing is destroyed before there is something to record.
+
+    Raises WrongUsage, CommandFailed; the opener raises CommandFailed.
+    """
+    if name == "-":
+        if sys.stdout.isatty():
+            raise WrongUsage(
+                "a recording is compressed, nothing for a terminal", "swimctl record - > FILE, or: swimctl tail"
+            )
+        yield lambda: sys.stdout.buffer
+        return
+    path = Path(name)
+    if path.is_dir():
+        raise CommandFailed(f"{path} is a folder", "name a file to record into")
+    if not path.parent.is_dir():
+        raise CommandFailed(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
+    replaces = path.exists() and stat.S_ISREG(path.stat().st_mode)
+    if replaces and not confirm(f"{path} exists already. Replace it?", yes=yes):
+        raise CommandFailed(f"{path} stays as it is")
+    opened: list[BinaryIO] = []
+
+    def open_file() -> BinaryIO:
+        try:
+            opened.append(path.open("wb" if replaces or (path.exists() and not path.is_file()) else "xb"))
+        except FileExistsError:
+            raise CommandFailed(f"{path} has just come into being", "choose another name") from None
+        except OSError as error:
+            raise CommandFailed(f"{path} can't be written: {error.strerror}") from None
+        return opened[0]
+
+    try:
+        yield open_file
+    finally:
+        for file in opened:
+            with suppress(OSError):  # what could not be written was told when it was written
+                file.close()
+
+
+class Recording:
+    """Takes what comes out of a stream and writes what belongs into the file. Raises CommandFailed when it can't."""
+
+    def __init__(self, stream: EventStream, writer: RecordingWriter, name: str, tell: Tell) -> None:
+        self.writer = writer
+        self._stream = stream
+        self._name = name
+        self._tell = tell
+
+    def run(self, until: Callable[[Item | None], bool], progress: Callable[[RecordingWriter], None]) -> None:
+        """Record until ``until`` says so, which is asked after each item and at least every quarter of a second."""
+        while True:
+            wait = self.writer.wait_seconds
+            if wait is not None and wait <= 0:
+                self._written(self.writer.flush)
+                wait = None
+            item = self._stream.next(LOOK_SECONDS if wait is None else min(wait, LOOK_SECONDS))
+            if item is not None:
+                self._take(item)
+            progress(self.writer)
+            if until(item):
+                return
+
+    def finish(self, reason: str) -> End:
+        """Write the end mark."""
+        return self._written(lambda: self.writer.finish(reason, time.time_ns() // 1_000_000))
+
+    def _take(self, item: Item) -> None:
+        from swimctl.stream_items import CaughtUp, Gap, Happened, Lost
+        from swimctl.tail_model import reconnected
+
+        match item:
+            case Happened(event=event, wire=wire) if event.get("type") != "system.heartbeat":
+                event_id = event.get("id")
+                self._written(lambda: self.writer.add(wire, event_id if isinstance(event_id, str) else None))
+            case Lost(reason=reason):
+                self._tell(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
+            case CaughtUp(recovered=recovered, is_first=False):
+                self._tell(f"— {reconnected(recovered)} —")
+            case Gap():
+                self._written(self.writer.mark_gap)
+                self._tell("— gap: history does not reach back that far; the recording has a mark there —")
+            case _:
+                pass
+
+    def _written(self, write: Callable[[], T]) -> T:
+        told = f"{self.writer.events:,} events were received; what is in the file can be played"
+        try:
+            return write()
+        except BrokenPipeError:
+            raise CommandFailed(f"nobody reads the recording any more; {told}") from None
+        except OSError as error:
+            raise CommandFailed(f"{self._name} can't be written: {error.strerror}; {told}") from None
+
+
+class Signals:
+    """SIGINT, SIGTERM and SIGHUP as a wish to end, so that a line is never cut off; the second one ends at once."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take them for the length of a ``with``."""
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+
+
+def synchronise(file: BinaryIO) -> None:
+    """Make what was written survive a power cut; pipes and devices have nothing to keep."""
+    with suppress(OSError):
+        os.fsync(file.fileno())
