@@ -8,20 +8,24 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, Result, Status, skip, unknown
+from swimctl.errors import CommandError, DaemonNotRunning
 
 if TYPE_CHECKING:
     from swimctl.doctor.examination import Examination
 
 GOOD_GROUND = (Status.OK, Status.WARN)
+WHOLE_SECONDS = 2.4
+"""All checks together, those of ``--deep`` apart: with the start of the program less than three seconds."""
 
 
 async def run_checks(checks: Sequence[Check], examination: Examination) -> list[Result]:
     """Ask every check; results in the order of the checks. Checks that are needed but not among them count as good."""
+    deadline = time.perf_counter() + max(WHOLE_SECONDS, examination.options.timeout_seconds or 0.0)
     results: dict[str, asyncio.Task[Result]] = {}
     async with asyncio.TaskGroup() as tasks:
         for check in in_order(checks):
             ground = [results[needed] for needed in check.needs if needed in results]
-            results[check.id] = tasks.create_task(_run_one(check, ground, examination))
+            results[check.id] = tasks.create_task(_run_one(check, ground, examination, deadline))
     return [results[check.id].result() for check in checks]
 
 
@@ -39,21 +43,32 @@ def in_order(checks: Iterable[Check]) -> list[Check]:
     return ordered
 
 
-async def _run_one(check: Check, ground: Sequence[asyncio.Task[Result]], examination: Examination) -> Result:
+async def _run_one(
+    check: Check, ground: Sequence[asyncio.Task[Result]], examination: Examination, deadline: float
+) -> Result:
     for task in ground:
         result = await asyncio.shield(task)
         if result.status not in GOOD_GROUND:
             return _result(check, skip(check.summary, f"{result.id} is {result.status}"), 0.0)
     started = time.perf_counter()
-    return _result(check, await _ask(check, examination), time.perf_counter() - started)
+    seconds = max(check.timeout_seconds, examination.options.timeout_seconds or 0.0)
+    if not check.is_deep:
+        seconds = max(0.05, min(seconds, deadline - started))
+    return _result(check, await _ask(check, examination, seconds), time.perf_counter() - started)
 
 
-async def _ask(check: Check, examination: Examination) -> Answer:
+async def _ask(check: Check, examination: Examination, seconds: float) -> Answer:
     try:
-        async with asyncio.timeout(check.timeout_seconds):
+        async with asyncio.timeout(seconds) as limit:
             return await check.ask(examination)
-    except TimeoutError:
-        return unknown(check.summary, f"no answer within {check.timeout_seconds:g} s")
+    except TimeoutError as error:
+        if limit.expired():
+            return unknown(check.summary, f"no answer within {seconds:.3g} s")
+        return unknown(check.summary, f"timed out: {error}" if str(error) else "timed out")
+    except DaemonNotRunning:
+        return skip(check.summary, "the daemon is not running")
+    except CommandError as error:
+        return unknown(check.summary, error.problem, error.next_step)
     except Exception as error:  # noqa: BLE001  # a check that breaks says so; the others go on
         return unknown(check.summary, f"the check itself failed: {type(error).__name__}: {error}")
 
