@@ -148,7 +148,7 @@ CHECKS: tuple[Check, ...] = (
         id="host.folders",
         summary="The daemon's folders are there and can be written",
         ask=folders_are_there,
-        needs=("config.valid",),
+        needs=("config.valid", "process.lock"),
         repair=Repair(mend=make_folders),
     ),
     Check(id="host.clock", summary="The clock is synchronised", ask=clock_is_right),
