@@ -38,9 +38,7 @@ class ControlClient:
         """What its lockfile said when it was found."""
 
     @classmethod
-    def connect(
-        cls, home: Home, timeout: float = STARTING_SECONDS, open_timeout: float = OPEN_TIMEOUT_SECONDS
-    ) -> Self:
+    def connect(cls, home: Home, timeout: float = STARTING_SECONDS, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Self:
         """Connect to the daemon of a home; one that is just starting is waited for.
 
         Raises DaemonNotRunning when nobody holds the lock, CommandFailed when somebody does and does not answer.

@@ -56,7 +56,9 @@ def doctor(
     url: Annotated[
         str | None, typer.Option("--url", metavar="URL", help="A service elsewhere, from outside; key in SWIM_API_KEY.")
     ] = None,
-    deep: Annotated[bool, typer.Option("--deep", help="Also what loads the service: tiers filled to their limit.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also what loads the service: tiers filled to their limit.")
+    ] = False,
     expect_version: Annotated[
         str | None, typer.Option("--expect-version", metavar="V", help="The version that must be running.")
     ] = None,

@@ -72,7 +72,9 @@ async def version_is_expected(examination: Examination) -> Answer:
     running = str((await examination.version())["version"])
     if running == wanted:
         return ok(f"version {wanted}", f"the process runs {running}")
-    fix = RESTART if __version__ == wanted else f"swimctl version  # the disk holds {__version__}: deploy {wanted} first"
+    fix = (
+        RESTART if __version__ == wanted else f"swimctl version  # the disk holds {__version__}: deploy {wanted} first"
+    )
     return fail(f"version {wanted}", f"the process runs {running}, the disk holds {__version__}", fix=fix)
 
 

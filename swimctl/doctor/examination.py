@@ -112,7 +112,7 @@ class Examination:
     def _call(self, method: str, params: Mapping[str, Any]) -> Any:
         from swimctl.control import ControlClient
 
-        patience = max(ANSWER_SECONDS, self.options.timeout_seconds or 0.0)
+        patience = max(ANSWER_SECONDS, 0.75 * (self.options.timeout_seconds or 0.0))
         with ControlClient.connect(self.home, timeout=0.0, open_timeout=patience) as control:
             return control.call(method, params, timeout=patience)
 

@@ -72,10 +72,12 @@ async def make_folders(examination: Examination) -> Sequence[str]:
 
 async def _folders(examination: Examination) -> list[Path]:
     """Those of the home once it is in use, and those that the configuration names."""
+    from swim_server.config import FileSourceConfig
+
     config, home = (await examination.loaded()).config, examination.home
     found = [home.path, home.sources] if await examination.is_held() else []
     found += [Path(config.logging.file).parent] if config.logging.file else []
-    return found + [Path(each.path).parent for each in config.sources if each.__class__.__name__ == "FileSourceConfig"]
+    return found + [Path(each.path).parent for each in config.sources if isinstance(each, FileSourceConfig)]
 
 
 def _judge_folders(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -89,7 +91,7 @@ async def clock_is_right(examination: Examination) -> Answer:
     state = await asyncio.to_thread(clock.ask_kernel)
     if state is not None and state.is_synchronised:
         return ok(expected, f"synchronised, off by {state.max_error_ms:g} ms at most")
-    if not SYSTEMD.exists():
+    if not await asyncio.to_thread(SYSTEMD.exists):
         return skip(expected, "no systemd here: the clock is the affair of whoever runs this container")
     if state is None:
         return skip(expected, "the kernel does not tell")

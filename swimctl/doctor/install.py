@@ -49,7 +49,9 @@ def judge_files(roots: dict[str, str]) -> Answer:
     differing += [f"{name}: not in RECORD" for name in _present(roots) if name not in known]
     if not differing:
         return ok(expected, f"{plural(len(files), 'file')} as recorded")
-    observed = f"{plural(len(differing), 'file')} otherwise: {', '.join(each.partition(':')[0] for each in differing[:3])}"
+    observed = (
+        f"{plural(len(differing), 'file')} otherwise: {', '.join(each.partition(':')[0] for each in differing[:3])}"
+    )
     fix = f"{_PIP} --force-reinstall --no-deps {shlex.quote(_origin(distribution))}"
     return fail(expected, observed, *differing[:NAMED_FILES], fix=fix)
 

@@ -98,7 +98,7 @@ class Machine:
     def sockets(self, pid: int) -> set[str] | None:
         """The inodes of a process's sockets."""
         try:
-            links = [os.readlink(entry) for entry in self._descriptors(pid)]
+            links = [str(entry.readlink()) for entry in self._descriptors(pid)]
         except OSError:
             return None
         return {match[1] for link in links if (match := _SOCKET.fullmatch(link)) is not None}
@@ -126,6 +126,11 @@ class Machine:
                     return DescriptorUse(soft, hard, None)
         return None
 
+    def may_raise_limits(self) -> bool:
+        """Tell whether this process has what it takes to raise another's limits: CAP_SYS_RESOURCE."""
+        match = re.search(r"^CapEff:\s+([0-9a-f]+)$", self._read("self/status") or "", re.MULTILINE)
+        return match is not None and bool(int(match[1], 16) >> 24 & 1)
+
     def log_target(self, pid: int, number: int = 2) -> str | None:
         """What a process's descriptor, standard error, leads to: a path, ``pipe:[…]``, with `` (deleted)`` if so."""
         try:
@@ -138,7 +143,7 @@ class Machine:
         total = re.search(r"^MemTotal:\s+(\d+) kB", self._read("meminfo") or "", re.MULTILINE)
         limits = [int(total[1]) * 1024] if total else []
         for line in (self._read(f"{pid}/cgroup") or "").splitlines():
-            _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+            _, controllers, path = [*line.split(":", 2), "", ""][:3]
             folder, name = ("", "memory.max") if not controllers else ("memory", "memory.limit_in_bytes")
             if not controllers or "memory" in controllers.split(","):
                 limits += _numbers(Path("/sys/fs/cgroup", folder, path.lstrip("/")) / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from swimctl.doctor.examination import Examination
 
 GOOD_GROUND = (Status.OK, Status.WARN)
+_GONE = re.compile(r"[\w.-]+ is (?:fail|unknown|skip)")
+"""What a check says that was skipped because of another one: its own root is passed on."""
 WHOLE_SECONDS = 2.4
 """All checks together, those of ``--deep`` apart: with the start of the program less than three seconds."""
 
@@ -49,7 +52,9 @@ async def _run_one(
     for task in ground:
         result = await asyncio.shield(task)
         if result.status not in GOOD_GROUND:
-            return _result(check, skip(check.summary, f"{result.id} is {result.status}"), 0.0)
+            is_itself_skipped = result.status is Status.SKIP and _GONE.fullmatch(result.observed)
+            why = result.observed if is_itself_skipped else f"{result.id} is {result.status}"
+            return _result(check, skip(check.summary, why), 0.0)
     started = time.perf_counter()
     seconds = max(check.timeout_seconds, examination.options.timeout_seconds or 0.0)
     if not check.is_deep:

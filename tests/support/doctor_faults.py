@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-
 from support.daemon import ROOT, NotAnswering, end_all
 from support.live_daemon import LiveDaemon
 
@@ -139,7 +138,7 @@ def judge(fault: Fault, folder: Path, code: Path | None = None) -> None:
             told = fired(document)
             assert set(told) == fault.fires, f"{fault.name}: {told}\n{patient.everything_logged}"
             assert exit_code == fault.exit_code, told
-            assert fault.names in json.dumps(document)
+            assert fault.names in json.dumps(document, ensure_ascii=False), f"{fault.names!r} is not told: {told}"
             if fault.is_mended_by_paste:
                 fixes = [each["fix"] for each in document["checks"] if each["id"] in told]
                 for fix in fixes:

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from swim_server.daemon.lockfile import LockInfo
-
 from support.doctor_faults import SMALL, Fault, Patient, copy_of_the_code, installed_copy
 from support.live_daemon import await_true
+from swim_server.daemon.lockfile import LockInfo
 
 LOGS = "swim_server/logs.py"
 LOCK_AND_WAIT = """

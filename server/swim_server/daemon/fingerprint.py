@@ -59,7 +59,7 @@ def package_roots() -> dict[str, str]:
 
 
 def digests_below(roots: Mapping[str, str]) -> dict[str, str]:
-    """SHA-256 of each source file in some packages' folders, by ``package/path``. Raises OSError for unreadable ones."""
+    """SHA-256 of each source file in some packages' folders, by ``package/path``. Raises OSError."""
     found = {}
     for name, path in _source_files(roots):
         try:
