@@ -158,7 +158,7 @@ def _write(output: Output, format: Format, report: Report) -> int:
     elif format is Format.PROMETHEUS:
         output.line(render.prometheus(report, time.time()))
     elif output.is_terminal:
-        output.print(render.picture(report))
+        output.console(output.width).print(render.picture(report), crop=False)  # what is to be pasted is never cut
     else:
         for line in render.lines(report):
             output.line(line)

@@ -153,7 +153,7 @@ def _compare(process: Mapping[str, str], disk: Mapping[str, str], expected: str,
     if not differing:
         return ok(expected, f"{digest_of(disk)} {where}, {plural(len(disk), 'file')}")
     first = ", ".join(line.partition(":")[0] for line in differing[:3]) + (", …" if len(differing) > 3 else "")
-    observed = f"{digest_of(disk)} {where}; {plural(len(differing), 'file')} differ: {first}"
+    observed = f"{digest_of(disk)} {where}; {plural(len(differing), 'file')} other than in the process: {first}"
     return fail(expected, observed, *_named(differing), fix=fix)
 
 

@@ -58,7 +58,7 @@ async def _run_one(
     started = time.perf_counter()
     seconds = max(check.timeout_seconds, examination.options.timeout_seconds or 0.0)
     if not check.is_deep:
-        seconds = max(0.05, min(seconds, deadline - started))
+        seconds = min(seconds, max(0.05, deadline - started))
     return _result(check, await _ask(check, examination, seconds), time.perf_counter() - started)
 
 

@@ -39,7 +39,7 @@ def picture(report: Report) -> RenderableType:
 def problem(result: Result, *, is_first: bool) -> RenderableType:
     """One check that did not come out well, whole."""
     style = STYLES[result.status]
-    title = Text(f"{MARKS[result.status]} ", style=f"bold {style}").append(result.id, style=f"bold {style}")
+    title = Text().append(f"{MARKS[result.status]} {result.id}", style=f"bold {style}")
     if is_first:
         title.append("   look here first", style="dim")
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -47,20 +47,23 @@ def problem(result: Result, *, is_first: bool) -> RenderableType:
     grid.add_column(overflow="fold")
     grid.add_row("expected", Text(clean(result.expected)))
     grid.add_row("observed", Text(clean(result.observed), style="bold" if is_first else ""))
-    for number, line in enumerate(result.evidence[:MAX_EVIDENCE]):
+    evidence = [line for line in result.evidence if line != result.observed]
+    for number, line in enumerate(evidence[:MAX_EVIDENCE]):
         grid.add_row("" if number else "seen in", Text(clean(line), style="dim"))
-    if len(result.evidence) > MAX_EVIDENCE:
-        grid.add_row("", Text(f"and {len(result.evidence) - MAX_EVIDENCE} more; all with --json", style="dim"))
-    if result.fix is not None:
-        grid.add_row("type", Text(clean(result.fix), style="bold cyan"))
-    return Group(title, Padding(grid, (0, 0, 0, 2)))
+    if len(evidence) > MAX_EVIDENCE:
+        grid.add_row("", Text(f"and {len(evidence) - MAX_EVIDENCE} more; all with --json", style="dim"))
+    parts: list[RenderableType] = [title, Padding(grid, (0, 0, 0, 2))]
+    if result.fix is not None:  # one line, however long: it is to be pasted
+        words = (("  type      ", "dim"), (clean(result.fix), "bold cyan"))
+        parts.append(Text.assemble(*words, no_wrap=True, overflow="ignore"))
+    return Group(*parts)
 
 
 def _headline(report: Report) -> Text:
     bad = [status for status in (Status.FAIL, Status.UNKNOWN, Status.WARN) if report.count(status)]
     worst = bad[0] if bad else Status.OK
     words = [f"{report.count(status)} {status}" for status in bad] or [f"all well: {report.count(Status.OK)} checks"]
-    line = Text(f"{MARKS[worst]} ", style=f"bold {STYLES[worst]}").append(", ".join(words), style="bold")
+    line = Text().append(f"{MARKS[worst]} ", style=f"bold {STYLES[worst]}").append(", ".join(words), style="bold")
     return line.append(f"   {clean(report.subject)}, {report.seconds:.1f} s", style="dim")
 
 
