@@ -90,6 +90,10 @@ def doctor(
         raise WrongUsage("--watch goes with neither --fix nor --bundle", "see: swimctl doctor --help")
     if url is not None and (fix or bundle is not None):
         raise WrongUsage("--fix and --bundle are for the service of this machine", "leave --url away")
+    if bundle is not None:
+        from swimctl.doctor.bundle import archive_kind
+
+        archive_kind(bundle)
     output = invocation.output(as_json=chosen is Format.JSON)
     if list_checks:
         _list(output)
