@@ -5,6 +5,7 @@ What may not be looked at, another user's process, is None: never an error, neve
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -42,7 +43,7 @@ class Machine:
     def state(self, pid: int) -> str | None:
         """``R``, ``S``, ``T`` (stopped) … as ps shows it; None when there is no such process."""
         text = self._read(f"{pid}/stat")
-        fields = text.rpartition(")")[2].split() if text else []
+        fields = text.rpartition(")")[2].split() if text and ")" in text else []
         return fields[0] if fields else None
 
     def name(self, pid: int) -> str:
@@ -97,11 +98,15 @@ class Machine:
 
     def sockets(self, pid: int) -> set[str] | None:
         """The inodes of a process's sockets."""
+        found = set()
         try:
-            links = [str(entry.readlink()) for entry in self._descriptors(pid)]
+            for entry in self._descriptors(pid):
+                with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                    match = _SOCKET.fullmatch(str(entry.readlink()))
+                    found |= {match[1]} if match is not None else set()
         except OSError:
             return None
-        return {match[1] for link in links if (match := _SOCKET.fullmatch(link)) is not None}
+        return found
 
     def socket_owner(self, inode: str) -> int | None:
         """A process that has a socket."""
