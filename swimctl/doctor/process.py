@@ -32,10 +32,26 @@ SPARE_DESCRIPTORS = 50
 async def lock_is_ours(examination: Examination) -> Answer:
     """The lock is held by the living process that its content names, or by nobody and empty."""
     expected = "held by the process that it names, or by nobody"
-    info, is_held = await examination.lock(), await examination.is_held()
+    try:
+        info, is_held = await examination.lock(), await examination.is_held()
+    except PermissionError as error:
+        return unknown(
+            expected, f"this user may not look at it: {error.filename}", fix=await _as_its_owner(examination)
+        )
     if not is_held:
         return ok(expected, "held by nobody") if info is None else await _stale(examination, info, expected)
     return await asyncio.to_thread(_held, examination, info, expected)
+
+
+async def _as_its_owner(examination: Examination) -> str:
+    """Ask again as the user whom the home belongs to."""
+    import pwd
+
+    try:
+        owner = pwd.getpwuid((await asyncio.to_thread(examination.home.path.stat)).st_uid).pw_name
+    except (OSError, KeyError):
+        owner = "root"
+    return f"sudo -u {shlex.quote(owner)} env SWIM_HOME={shlex.quote(str(examination.home.path))} swimctl doctor"
 
 
 async def _stale(examination: Examination, info: LockInfo, expected: str) -> Answer:

@@ -259,3 +259,13 @@ async def test_deaths_of_the_last_hour_count_and_restarts_do_not(examination: Fa
 async def test_diary_of_nonsense_is_no_death(examination: FakeExamination) -> None:
     examination.home.starts.write_bytes(b'\xff\xfe{{\n{"at": "x"}\n[]\n{"at": 1e300, "pid": 1, "how": "start"}\n')
     assert (await stays_up(examination)).status == "ok"
+
+
+async def test_home_of_another_user_is_unknown_and_says_as_whom_to_ask(examination: FakeExamination) -> None:
+    async def refuse() -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", "/home/other/swim.lock")
+
+    examination.is_held = refuse  # type: ignore[method-assign]
+    answer = await lock_is_ours(examination)
+    assert answer.status == "unknown"
+    assert str(answer.fix).startswith("sudo -u ")
