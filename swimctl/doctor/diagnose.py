@@ -48,7 +48,10 @@ class Doctor:
         """Carry the checks out. Takes three seconds at most, without ``--deep``."""
         began = time.perf_counter()
         results = _run(self._examine())
-        roots = frozenset(check.id for check in self.selection.checks if check.is_root)
+        is_outside = self._options.url is not None
+        roots = frozenset(
+            check.id for check in self.selection.checks if check.is_root and check.is_outside == is_outside
+        )
         return Report(
             subject=self._options.url or str(self._invocation.home.path),
             results=tuple(self.selection.shown(results, self._catalogue)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 1.5
 """So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
+MARGIN_SECONDS = 0.3
+"""Between the end of a question and the end of the run."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,8 @@ class Examination:
         self.machine = machine or Machine()
         """Processes, sockets, disks."""
         self.home: Home = invocation.home
+        self.deadline: float | None = None
+        """When the run ends, by ``time.perf_counter``; set by who runs the checks."""
         self._facts: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def fact(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -112,9 +117,16 @@ class Examination:
     def _call(self, method: str, params: Mapping[str, Any]) -> Any:
         from swimctl.control import ControlClient
 
-        patience = max(ANSWER_SECONDS, 0.75 * (self.options.timeout_seconds or 0.0))
+        patience = self.patience()
         with ControlClient.connect(self.home, timeout=0.0, open_timeout=patience) as control:
             return control.call(method, params, timeout=patience)
+
+    def patience(self) -> float:
+        """How long a question to the process may take now, in seconds: its silence is told before the run ends."""
+        seconds = max(ANSWER_SECONDS, 0.75 * (self.options.timeout_seconds or 0.0))
+        if self.deadline is not None:
+            seconds = min(seconds, self.deadline - time.perf_counter() - MARGIN_SECONDS)
+        return max(0.1, seconds)
 
     async def close(self) -> None:
         """End what is still being found out."""

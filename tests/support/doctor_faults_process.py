@@ -446,6 +446,7 @@ FAULTS: tuple[Fault, ...] = (
         name="loop blocked",
         produce=loop_blocked,
         fires=frozenset({"process.loop"}),
+        follows=frozenset({"stream.event-comes-out"}),
         exit_code=0,
         is_mended_by_paste=False,
     ),
