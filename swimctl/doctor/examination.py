@@ -117,9 +117,8 @@ class Examination:
     def _call(self, method: str, params: Mapping[str, Any]) -> Any:
         from swimctl.control import ControlClient
 
-        patience = self.patience()
-        with ControlClient.connect(self.home, timeout=0.0, open_timeout=patience) as control:
-            return control.call(method, params, timeout=patience)
+        with ControlClient.connect(self.home, timeout=0.0, open_timeout=self.patience()) as control:
+            return control.call(method, params, timeout=self.patience())
 
     def patience(self) -> float:
         """How long a question to the process may take now, in seconds: its silence is told before the run ends."""
