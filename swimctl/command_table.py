@@ -44,6 +44,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "This installation",
         (
+            Entry("doctor", "Prove that what runs is what was deployed, and keeps its promises."),
             Entry("config", "Show, check and change the configuration."),
             Entry("db", "Compare and upgrade the key database's schema."),
             Entry("version", "Version, commit, Python, fingerprint of the code on disk."),

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from swimctl.errors import CommandFailed, DaemonNotRunning
-from swimctl.session import ANSWER_TIMEOUT_SECONDS, RpcFailed, Session, SessionLost, decode
+from swimctl.session import (
+    ANSWER_TIMEOUT_SECONDS,
+    OPEN_TIMEOUT_SECONDS,
+    RpcFailed,
+    Session,
+    SessionLost,
+    decode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +38,7 @@ class ControlClient:
         """What its lockfile said when it was found."""
 
     @classmethod
-    def connect(cls, home: Home, timeout: float = STARTING_SECONDS) -> Self:
+    def connect(cls, home: Home, timeout: float = STARTING_SECONDS, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Self:
         """Connect to the daemon of a home; one that is just starting is waited for.
 
         Raises DaemonNotRunning when nobody holds the lock, CommandFailed when somebody does and does not answer.
@@ -47,7 +54,8 @@ class ControlClient:
             info = lockfile.read()
             try:
                 session = Session.open_unix(
-                    Path(info.control) if info is not None and info.control else home.control_socket
+                    Path(info.control) if info is not None and info.control else home.control_socket,
+                    open_timeout,
                 )
                 break
             except (OSError, TimeoutError, WebSocketException) as error:

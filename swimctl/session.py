@@ -66,7 +66,7 @@ class Session:
         self._next_request = 0
 
     @classmethod
-    def open_unix(cls, path: Path) -> Session:
+    def open_unix(cls, path: Path, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Session:
         """Connect to a control socket. Raises OSError, TimeoutError, websockets' exceptions."""
         from websockets.sync.client import unix_connect
 
@@ -77,7 +77,7 @@ class Session:
                 CONTROL_URI,
                 compression=None,
                 proxy=None,
-                open_timeout=OPEN_TIMEOUT_SECONDS,
+                open_timeout=open_timeout,
                 close_timeout=CLOSE_TIMEOUT_SECONDS,
                 ping_interval=None,
                 max_size=MAX_MESSAGE_BYTES,

@@ -26,17 +26,13 @@ def version(
       swimctl version
       swimctl version --json
     """
-    import platform
-
-    from swim_server import __version__
     from swim_server.daemon.fingerprint import take_fingerprint
 
-    from swimctl.checkout import commit_of_checkout
-
+    taken = take_fingerprint()
     found = {
-        "version": __version__,
-        "commit": commit_of_checkout(),
-        "python": platform.python_version(),
-        "fingerprint": take_fingerprint().digest,
+        "version": taken.version,
+        "commit": taken.commit,
+        "python": taken.python,
+        "fingerprint": taken.digest,
     }
     invocation_of(context).output(as_json=as_json).details(list(found.items()), found)

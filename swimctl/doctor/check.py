@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``--fix`` does about a check that did not come out well. Safe: nothing that anybody misses is lost."""
+
+    mend: Callable[[Examination], Awaitable[Sequence[str]]]
+    """Does it; answers what was changed, a sentence each. Raises OSError, CommandError."""
+    question: str | None = None
+    """What is asked first; None: it needs no asking."""
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One small question about the service."""
 
@@ -63,6 +72,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """Only with ``--deep``: it loads the service."""
     is_outside: bool = False
     """Can be asked of a service on another machine, with nothing but its address and a key."""
+    is_root: bool = False
+    """When it fails there is nobody to be asked: exit code 3."""
+    repair: Repair | None = None
     timeout_seconds: float = 2.0
 
     @property

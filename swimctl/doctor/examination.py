@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+
+from swimctl.doctor.machine import Machine
 
 if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
@@ -19,12 +22,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ANSWER_SECONDS = 1.5
+"""So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
+MARGIN_SECONDS = 0.3
+"""Between the end of a question and the end of the run."""
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What the reader asked for."""
 
     is_deep: bool = False
     expect_version: str | None = None
+    expect_commit: str | None = None
+    timeout_seconds: float | None = None
+    """For a machine that is slow: each check may take this long where it would have less."""
     url: str | None = None
     """A service on another machine; None: the one of this home."""
     api_key: str | None = None
@@ -33,10 +44,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class Examination:
     """One look at one installation. Its facts stay as they were first seen, so that checks agree with each other."""
 
-    def __init__(self, invocation: Invocation, options: Options) -> None:
+    def __init__(self, invocation: Invocation, options: Options, machine: Machine | None = None) -> None:
         self.invocation = invocation
         self.options = options
+        self.machine = machine or Machine()
+        """Processes, sockets, disks."""
         self.home: Home = invocation.home
+        self.deadline: float | None = None
+        """When the run ends, by ``time.perf_counter``; set by who runs the checks."""
         self._facts: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def fact(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -62,15 +77,36 @@ class Examination:
 
         return await self.fact("is_held", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).is_held))
 
+    def is_process(self, info: LockInfo) -> bool:
+        """Whether the very process that wrote this lockfile lives, not another one with its pid. Blocks, quickly."""
+        from swim_server.daemon.process import is_alive
+
+        return is_alive(info)
+
     async def disk(self) -> Fingerprint:
         """The code on disk."""
         from swim_server.daemon.fingerprint import take_fingerprint
 
         return await self.fact("disk", lambda: asyncio.to_thread(take_fingerprint))
 
+    async def disk_at(self, roots: Mapping[str, str]) -> dict[str, str]:
+        """The digests of the source files in some packages' folders."""
+        from swim_server.daemon.fingerprint import digests_below
+
+        disk = await self.disk()
+        if dict(roots) == disk.roots:
+            return disk.files
+        name = ("disk", tuple(sorted(roots.items())))
+        return await self.fact(name, lambda: asyncio.to_thread(digests_below, roots))
+
     async def status(self) -> dict[str, Any]:
         """The running process's status document. Raises DaemonNotRunning, CommandFailed."""
         document: dict[str, Any] = await self.ask("status")
+        return document
+
+    async def version(self) -> dict[str, Any]:
+        """What code the running process has, as it took it at its start. Raises as ``status``."""
+        document: dict[str, Any] = await self.ask("version")
         return document
 
     async def ask(self, method: str, **params: Any) -> Any:
@@ -79,8 +115,17 @@ class Examination:
         return await self.fact(name, lambda: asyncio.to_thread(self._call, method, params))
 
     def _call(self, method: str, params: Mapping[str, Any]) -> Any:
-        with self.invocation.connect() as control:
-            return control.call(method, params, timeout=2.0)
+        from swimctl.control import ControlClient
+
+        with ControlClient.connect(self.home, timeout=0.0, open_timeout=self.patience()) as control:
+            return control.call(method, params, timeout=self.patience())
+
+    def patience(self) -> float:
+        """How long a question to the process may take now, in seconds: its silence is told before the run ends."""
+        seconds = max(ANSWER_SECONDS, 0.75 * (self.options.timeout_seconds or 0.0))
+        if self.deadline is not None:
+            seconds = min(seconds, self.deadline - time.perf_counter() - MARGIN_SECONDS)
+        return max(0.1, seconds)
 
     async def close(self) -> None:
         """End what is still being found out."""

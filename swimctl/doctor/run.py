@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, Result, Status, skip, unknown
+from swimctl.errors import CommandError, DaemonNotRunning
 
 if TYPE_CHECKING:
     from swimctl.doctor.examination import Examination
 
 GOOD_GROUND = (Status.OK, Status.WARN)
+_GONE = re.compile(r"[\w.-]+ is (?:fail|unknown|skip)")
+"""What a check says that was skipped because of another one: its own root is passed on."""
+WHOLE_SECONDS = 2.4
+"""All checks together, those of ``--deep`` apart: with the start of the program less than three seconds."""
 
 
 async def run_checks(checks: Sequence[Check], examination: Examination) -> list[Result]:
     """Ask every check; results in the order of the checks. Checks that are needed but not among them count as good."""
+    deadline = time.perf_counter() + max(WHOLE_SECONDS, examination.options.timeout_seconds or 0.0)
+    examination.deadline = None if any(check.is_deep for check in checks) else deadline
     results: dict[str, asyncio.Task[Result]] = {}
     async with asyncio.TaskGroup() as tasks:
         for check in in_order(checks):
             ground = [results[needed] for needed in check.needs if needed in results]
-            results[check.id] = tasks.create_task(_run_one(check, ground, examination))
+            results[check.id] = tasks.create_task(_run_one(check, ground, examination, deadline))
     return [results[check.id].result() for check in checks]
 
 
@@ -39,21 +47,34 @@ def in_order(checks: Iterable[Check]) -> list[Check]:
     return ordered
 
 
-async def _run_one(check: Check, ground: Sequence[asyncio.Task[Result]], examination: Examination) -> Result:
+async def _run_one(
+    check: Check, ground: Sequence[asyncio.Task[Result]], examination: Examination, deadline: float
+) -> Result:
     for task in ground:
         result = await asyncio.shield(task)
         if result.status not in GOOD_GROUND:
-            return _result(check, skip(check.summary, f"{result.id} is {result.status}"), 0.0)
+            is_itself_skipped = result.status is Status.SKIP and _GONE.fullmatch(result.observed)
+            why = result.observed if is_itself_skipped else f"{result.id} is {result.status}"
+            return _result(check, skip(check.summary, why), 0.0)
     started = time.perf_counter()
-    return _result(check, await _ask(check, examination), time.perf_counter() - started)
+    seconds = max(check.timeout_seconds, examination.options.timeout_seconds or 0.0)
+    if not check.is_deep:
+        seconds = min(seconds, max(0.05, deadline - started))
+    return _result(check, await _ask(check, examination, seconds), time.perf_counter() - started)
 
 
-async def _ask(check: Check, examination: Examination) -> Answer:
+async def _ask(check: Check, examination: Examination, seconds: float) -> Answer:
     try:
-        async with asyncio.timeout(check.timeout_seconds):
+        async with asyncio.timeout(seconds) as limit:
             return await check.ask(examination)
-    except TimeoutError:
-        return unknown(check.summary, f"no answer within {check.timeout_seconds:g} s")
+    except TimeoutError as error:
+        if limit.expired():
+            return unknown(check.summary, f"no answer within {seconds:.3g} s")
+        return unknown(check.summary, f"timed out: {error}" if str(error) else "timed out")
+    except DaemonNotRunning:
+        return skip(check.summary, "the daemon is not running")
+    except CommandError as error:
+        return unknown(check.summary, error.problem, error.next_step)
     except Exception as error:  # noqa: BLE001  # a check that breaks says so; the others go on
         return unknown(check.summary, f"the check itself failed: {type(error).__name__}: {error}")
 

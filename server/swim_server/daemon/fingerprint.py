@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
+
+from swim_server import __version__
+from swim_server.daemon.checkout import commit_of_checkout
+from swim_server.daemon.requirements import installed_versions
 
 PACKAGES = ("swim_client", "swim_server", "swimctl")
 
@@ -19,13 +24,55 @@ class Fingerprint(msgspec.Struct, frozen=True):
     """The first 12 hex digits of the SHA-256 over all files' names and digests."""
     files: dict[str, str]
     """SHA-256 of each source file by its path below the packages' folder: ``swim_server/config.py``."""
+    roots: dict[str, str] = {}
+    """Where each package lies."""
+    version: str = __version__
+    commit: str | None = None
+    """Of the checkout, when it is one."""
+    python: str = ""
+    dependencies: dict[str, str] = {}
+    """The version of each required package, by name."""
 
 
 def take_fingerprint() -> Fingerprint:
-    """Read the packages' source files from disk as they are now. Some 10 ms; call it before serving."""
-    files = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in _source_files()}
-    whole = hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(files.items())).encode())
-    return Fingerprint(whole.hexdigest()[:12], files)
+    """Read the packages' source files from disk as they are now. Some 20 ms; call it before serving."""
+    roots = package_roots()
+    files = digests_below(roots)
+    return Fingerprint(
+        digest_of(files),
+        files,
+        roots=roots,
+        commit=commit_of_checkout(),
+        python=platform.python_version(),
+        dependencies=installed_versions(),
+    )
+
+
+def package_roots() -> dict[str, str]:
+    """The folder of each package that this process would import."""
+    found = {}
+    for package in PACKAGES:
+        spec = find_spec(package)
+        if spec is not None and spec.submodule_search_locations:
+            found[package] = str(Path(spec.submodule_search_locations[0]).absolute())
+    return found
+
+
+def digests_below(roots: Mapping[str, str]) -> dict[str, str]:
+    """SHA-256 of each source file in some packages' folders, by ``package/path``. Raises OSError."""
+    found = {}
+    for name, path in _source_files(roots):
+        try:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            continue  # taken away since it was listed
+    return found
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """One short digest of all."""
+    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
 def check_syntax() -> None:
@@ -33,14 +80,12 @@ def check_syntax() -> None:
 
     About a second: for a process that is to take over from one that serves.
     """
-    for _, path in _source_files():
+    for _, path in _source_files(package_roots()):
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
 
 
-def _source_files() -> Iterator[tuple[str, Path]]:
-    for package in PACKAGES:
-        spec = find_spec(package)
-        if spec is not None and spec.submodule_search_locations:
-            root = Path(spec.submodule_search_locations[0])
-            for path in sorted(root.rglob("*.py")):
-                yield f"{package}/{path.relative_to(root).as_posix()}", path
+def _source_files(roots: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    for package, folder in sorted(roots.items()):
+        root = Path(folder)
+        for path in sorted(root.rglob("*.py")):
+            yield f"{package}/{path.relative_to(root).as_posix()}", path

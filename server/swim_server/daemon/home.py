@@ -75,6 +75,11 @@ class Home:
         return self.path / "swim.log"
 
     @property
+    def starts(self) -> Path:
+        """The diary of starts."""
+        return self.path / "starts.jsonl"
+
+    @property
     def sources(self) -> Path:
         """Where sources keep their state over a restart."""
         return self.path / "sources"

@@ -27,6 +27,8 @@ class LockInfo(msgspec.Struct, kw_only=True):
     started_at: str
     version: str
     fingerprint: str
+    commit: str | None = None
+    python: str | None = None
     url: str | None = None
     """Where clients connect; None until it listens."""
     control: str | None = None

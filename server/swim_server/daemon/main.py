@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -17,6 +19,7 @@ from swim_server.daemon.handover import Inheritance, Offer, take_offer
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile, LockInfo
 from swim_server.daemon.service import Service
+from swim_server.daemon.starts import How, Start, record_start
 
 
 def serve(
@@ -34,11 +37,15 @@ def serve(
     home.prepare()
     lockfile = Lockfile(home.lockfile)
     offer = take_offer(os.environ)
+    how: How = "restart"
     if offer is None:
         lockfile.acquire()
+        how = "after-crash" if home.lockfile.stat().st_size else "start"
     else:
         lockfile.adopt(offer.lock)
     os.umask(0o077)
+    with contextlib.suppress(OSError):  # a full disk is no reason not to serve; doctor tells of the disk
+        record_start(home.starts, Start(time.time(), os.getpid(), how))
     log_file = loaded.config.logging.file
     stream = Path(log_file).open("a", encoding="utf-8") if log_file else sys.stderr  # noqa: SIM115  # open until the end
     logs.configure(loaded.config.logging.level, loaded.config.logging.format, stream)

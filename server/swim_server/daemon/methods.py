@@ -36,7 +36,7 @@ class Methods:
         """Make them answer."""
         for name in (
             "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "live_keys",
-            "config", "version", "restart",
+            "config", "config_changes", "version", "restart",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
 
@@ -50,7 +50,11 @@ class Methods:
         return {
             "version": info.version,
             "fingerprint": info.fingerprint,
+            "commit": info.commit,
+            "python": info.python,
             "files": dict(self._service.fingerprint.files),
+            "roots": dict(self._service.fingerprint.roots),
+            "dependencies": dict(self._service.fingerprint.dependencies),
             "pid": info.pid,
         }
 
@@ -78,6 +82,10 @@ class Methods:
     async def config(self, params: Mapping[str, Any]) -> Any:
         """The configuration that this process runs, secrets removed."""
         return self._service.config_document()
+
+    async def config_changes(self, params: Mapping[str, Any]) -> Any:
+        """What a reload and what a restart would change, by the files as they are now. Changes nothing."""
+        return await self._service.config_changes()
 
     async def publish(self, params: Mapping[str, Any]) -> Any:
         """Store events, all or nothing."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server import logs
+from swim_server.config.secrets import without_secrets
 
 if TYPE_CHECKING:
-    from swim_server.config import LoadedConfig
+    from swim_server.config import Config, LoadedConfig
     from swim_server.daemon.service import Service
 
 SOURCES = ("sources", "adl", "detection")
@@ -45,6 +46,32 @@ async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
     )
     service.log.info("configuration read again", changed=living, needs_restart=waiting)
     return {"changed": living, "needs_restart": waiting}
+
+
+def pending(before: Config, after: Config) -> dict[str, Any]:
+    """What ``apply`` and what a restart would change: running and new value by dotted name, secrets hidden."""
+    plain_before, plain_after = msgspec.to_builtins(before), msgspec.to_builtins(after)
+    shown_before, shown_after = without_secrets(plain_before), without_secrets(plain_after)
+    reload: dict[str, Any] = {}
+    restart: dict[str, Any] = {}
+    for name in sorted(differences(plain_before, plain_after)):
+        found = {"running": value_at(shown_before, name), "configured": value_at(shown_after, name)}
+        (reload if name.startswith(LIVING) else restart)[name] = found
+    return {"reload": reload, "restart": restart}
+
+
+def value_at(values: Any, name: str) -> Any:
+    """The value with a dotted name as ``differences`` makes them; None where there is none."""
+    if not name:
+        return values
+    if not isinstance(values, dict):
+        return None
+    for key, value in values.items():
+        if name == key:
+            return value
+        if name.startswith(f"{key}.") and (found := value_at(value, name[len(key) + 1 :])) is not None:
+            return found
+    return None
 
 
 def differences(before: Any, after: Any, name: str = "") -> set[str]:

@@ -113,6 +113,8 @@ class Service:
             started_at=format_ms(_now_ms()),
             version=__version__,
             fingerprint=fingerprint.digest,
+            commit=fingerprint.commit,
+            python=fingerprint.python,
             config_file=str(loaded.files[0]) if loaded.files else None,
         )
         self._build()
@@ -225,6 +227,8 @@ class Service:
             url=self.info.url,
             version=__version__,
             fingerprint=self.info.fingerprint,
+            commit=self.info.commit,
+            python=self.info.python,
             pid=self.info.pid,
             home=str(self.home.path),
         )
@@ -398,6 +402,18 @@ class Service:
             return {"changed": [], "needs_restart": []}
         loaded = await asyncio.to_thread(self._reload_config)
         return await apply(self, loaded)
+
+    async def config_changes(self) -> dict[str, Any]:
+        """What a reload or a restart would change."""
+        from swim_server.daemon.reload import pending
+
+        if self._reload_config is None:
+            return {"reload": {}, "restart": {}}
+        try:
+            loaded = await asyncio.to_thread(self._reload_config)
+        except ConfigError as error:
+            return {"reload": {}, "restart": {}, "problem": str(error)}
+        return pending(self.config, loaded.config)
 
     def request_reload(self) -> None:
         """Reload, for those who can only signal; how it went stands in the log."""

@@ -30,6 +30,8 @@ async def status_document(service: Service) -> dict[str, Any]:
         "pid": info.pid,
         "version": info.version,
         "fingerprint": info.fingerprint,
+        "commit": info.commit,
+        "python": info.python,
         "url": info.url,
         "home": str(service.home.path),
         "config_files": [str(path) for path in service.config_files],

@@ -11,6 +11,7 @@ from support.gateway_rig import Rig, message
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Published
 from swim_server.config import ConfigError
 from swim_server.config.errors import Problem
+from swim_server.daemon.fingerprint import Fingerprint
 from swim_server.daemon.handover import HandoverFailed
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import LockInfo
@@ -19,7 +20,10 @@ from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.errors import StoreUnavailable
 from swim_server.protocol.events import NewEvent
 
-INFO = LockInfo(pid=2, process_started=1.0, host="h", started_at="t", version="0.1.0", fingerprint="f", url="ws://x")
+INFO = LockInfo(
+    pid=2, process_started=1.0, host="h", started_at="t", version="0.1.0", fingerprint="f", commit="c0ffee",
+    python="3.11.7", url="ws://x",
+)  # fmt: skip
 
 
 class RunningService(SimpleNamespace):
@@ -33,7 +37,12 @@ class RunningService(SimpleNamespace):
             conversation=rig.gateway.conversation,
             info=INFO,
             home=Home(Path("/nowhere")),
-            fingerprint=SimpleNamespace(files={"swim_server/logs.py": "0" * 64}),
+            fingerprint=Fingerprint(
+                "f",
+                {"swim_server/logs.py": "0" * 64},
+                roots={"swim_server": "/srv/swim_server"},
+                dependencies={"msgspec": "0.19"},
+            ),
             failure=None,
             stops=0,
         )
@@ -86,7 +95,11 @@ async def test_version_tells_what_runs(service: RunningService) -> None:
     assert answer == {
         "version": "0.1.0",
         "fingerprint": "f",
+        "commit": "c0ffee",
+        "python": "3.11.7",
         "files": {"swim_server/logs.py": "0" * 64},
+        "roots": {"swim_server": "/srv/swim_server"},
+        "dependencies": {"msgspec": "0.19"},
         "pid": 2,
     }
     assert await _call(service, "config") == {"server": {"port": 1}}

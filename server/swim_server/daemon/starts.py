@@ -1,0 +1,52 @@
+"""The diary of starts in the home: when a process began, and whether the one before it had ended in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+KEPT_STARTS = 200
+"""The newest ones; older lines go when there are twice as many."""
+
+How = Literal["start", "after-crash", "restart"]
+
+
+class Start(msgspec.Struct, frozen=True):
+    """One start."""
+
+    at: float
+    """Unix time."""
+    pid: int
+    how: How
+    """``after-crash``: the process before had been killed, it left its lockfile as it was."""
+
+
+def record_start(path: Path, start: Start) -> None:
+    """Add a line. Raises OSError."""
+    lines = [msgspec.json.encode(each) for each in read_starts(path)]
+    line = msgspec.json.encode(start) + b"\n"
+    if len(lines) < 2 * KEPT_STARTS:
+        with path.open("ab") as file:
+            file.write(line)
+    else:
+        path.write_bytes(b"".join(each + b"\n" for each in lines[-KEPT_STARTS:]) + line)
+
+
+def read_starts(path: Path) -> list[Start]:
+    """What the diary tells, oldest first; what can't be read of it is left out."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    return list(_decode(lines))
+
+
+def _decode(lines: Iterable[bytes]) -> Iterable[Start]:
+    for line in lines:
+        try:
+            yield msgspec.json.decode(line, type=Start)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # torn by a crash or a full disk

@@ -1,0 +1,104 @@
+"""One whole run: choose, examine, mend where that is wanted, report."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from swimctl.doctor.catalogue import all_checks
+from swimctl.doctor.check import Check, Repair, Result, Status
+from swimctl.doctor.examination import Examination, Options
+from swimctl.doctor.report import Report, is_absent
+from swimctl.doctor.run import run_checks
+from swimctl.doctor.selection import Selection, select
+from swimctl.doctor.threads import AbandonableThreads
+from swimctl.errors import CommandError
+
+if TYPE_CHECKING:
+    from swimctl.invocation import Invocation
+
+T = TypeVar("T")
+Agree = Callable[[str], bool]
+"""Asks whether something may be done."""
+
+
+class Doctor:
+    """What was asked of it; ``examine`` and ``mend`` as often as one likes."""
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        options: Options,
+        *,
+        only: Sequence[str] = (),
+        skipped: Sequence[str] = (),
+        is_strict: bool = False,
+    ) -> None:
+        self._invocation = invocation
+        self._options = options
+        self._is_strict = is_strict
+        self._catalogue = all_checks()
+        self.selection: Selection = select(
+            self._catalogue, only, skipped, is_deep=options.is_deep, is_outside=options.url is not None
+        )
+
+    def examine(self, changed: Sequence[str] = ()) -> Report:
+        """Carry the checks out. Takes three seconds at most, without ``--deep``."""
+        began = time.perf_counter()
+        results = _run(self._examine())
+        is_outside = self._options.url is not None
+        roots = frozenset(
+            check.id for check in self.selection.checks if check.is_root and check.is_outside == is_outside
+        )
+        return Report(
+            subject=self._options.url or str(self._invocation.home.path),
+            results=tuple(self.selection.shown(results, self._catalogue)),
+            seconds=round(time.perf_counter() - began, 3),
+            is_strict=self._is_strict,
+            is_absent=is_absent(results, roots),
+            changed=tuple(changed),
+        )
+
+    async def _examine(self) -> list[Result]:
+        examination = Examination(self._invocation, self._options)
+        try:
+            return await run_checks(self.selection.checks, examination)
+        finally:
+            await examination.close()
+
+    def mend(self, report: Report, agree: Agree) -> list[str]:
+        """Do what is safe about what did not come out well; say what was changed, and what could not be."""
+        changed: list[str] = []
+        for check, repair in self.repairs(report):
+            if repair.question is not None and not agree(repair.question):
+                continue
+            try:
+                changed += _run(self._mend(repair))
+            except (CommandError, OSError) as error:
+                problem = error.problem if isinstance(error, CommandError) else (error.strerror or str(error))
+                changed.append(f"{check.id} could not be mended: {problem}")
+        return changed
+
+    async def _mend(self, repair: Repair) -> Sequence[str]:
+        examination = Examination(self._invocation, self._options)
+        try:
+            return await repair.mend(examination)
+        finally:
+            await examination.close()
+
+    def repairs(self, report: Report) -> list[tuple[Check, Repair]]:
+        """What there is to mend."""
+        bad = {each.id for each in report.results if each.status in (Status.FAIL, Status.WARN)}
+        return [(check, check.repair) for check in self.selection.checks if check.repair and check.id in bad]
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on a loop whose threads may be left behind."""
+
+    async def inside() -> T:
+        asyncio.get_running_loop().set_default_executor(AbandonableThreads())
+        return await work
+
+    return asyncio.run(inside())

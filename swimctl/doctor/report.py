@@ -1,0 +1,69 @@
+"""What one run of doctor found, and what that means for the exit code. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from swimctl.doctor.check import Result, Status
+from swimctl.errors import ExitCode
+
+SEVERITY = (Status.FAIL, Status.UNKNOWN, Status.WARN)
+"""What must be seen, the worst first."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One run."""
+
+    subject: str
+    """The home, or the address, that was examined."""
+    results: tuple[Result, ...]
+    """In the catalogue's order: the ground first."""
+    seconds: float
+    is_strict: bool = False
+    is_absent: bool = False
+    """There was nobody to be asked: the root failed."""
+    changed: tuple[str, ...] = ()
+    """What ``--fix`` changed before."""
+
+    @property
+    def is_ok(self) -> bool:
+        """Everything that was asked is proven; warnings alone don't count unless strict."""
+        bad = SEVERITY if self.is_strict else (Status.FAIL, Status.UNKNOWN)
+        return not any(each.status in bad for each in self.results)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 all well, 1 something failed, 3 nobody was there to be asked."""
+        if self.is_absent:
+            return ExitCode.NOT_RUNNING
+        return ExitCode.DONE if self.is_ok else ExitCode.FAILED
+
+    @property
+    def problems(self) -> tuple[Result, ...]:
+        """What is not well, the worst first, of these the deepest ground first."""
+        return tuple(each for status in SEVERITY for each in self.results if each.status is status)
+
+    def count(self, status: Status) -> int:
+        """How many checks came out so."""
+        return sum(each.status is status for each in self.results)
+
+    def document(self) -> dict[str, Any]:
+        """As ``--json`` writes it."""
+        first = self.problems[0].id if self.problems else None
+        return {
+            "ok": self.is_ok,
+            "subject": self.subject,
+            "first": first,
+            "counts": {str(status): self.count(status) for status in Status},
+            "seconds": self.seconds,
+            "changed": list(self.changed),
+            "checks": [msgspec.to_builtins(each) for each in self.results],
+        }
+
+
+def is_absent(results: Sequence[Result], roots: frozenset[str]) -> bool:
+    """Whether a root failed: then nobody could be asked at all."""
+    return any(each.id in roots and each.status is Status.FAIL for each in results)

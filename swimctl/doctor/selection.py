@@ -1,0 +1,76 @@
+"""Which checks a run has: what was asked for, and the ground that it needs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+import msgspec
+
+from swimctl.doctor.catalogue import AREAS
+from swimctl.doctor.check import Check, Result, Status
+from swimctl.errors import WrongUsage
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """The checks of one run."""
+
+    asked: tuple[Check, ...]
+    """What the reader wants to see."""
+    ground: tuple[Check, ...] = ()
+    """What these need besides; shown only where it did not come out well."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All that are carried out."""
+        return (*self.ground, *self.asked)
+
+    def shown(self, results: Iterable[Result], catalogue: Sequence[Check]) -> list[Result]:
+        """The results that the reader should see, in the catalogue's order."""
+        asked = {check.id for check in self.asked}
+        order = {check.id: number for number, check in enumerate(catalogue)}
+        quiet = (Status.OK, Status.SKIP, Status.WARN)
+        wanted = [each for each in results if each.id in asked or each.status not in quiet]
+        return sorted(wanted, key=lambda each: order[each.id])
+
+
+def select(
+    catalogue: Sequence[Check], only: Sequence[str], skipped: Sequence[str], *, is_deep: bool, is_outside: bool
+) -> Selection:
+    """Choose by areas and ids, several in a word with commas between. Raises WrongUsage for an unknown one."""
+    wanted, unwanted = _words(only, catalogue, "--only"), _words(skipped, catalogue, "--skip")
+    possible = [
+        check
+        for check in catalogue
+        if (is_deep or not check.is_deep or check.id in wanted)
+        and (check.is_outside or not is_outside)
+        and not {check.id, check.area} & unwanted
+    ]
+    asked = tuple(check for check in possible if not wanted or {check.id, check.area} & wanted)
+    if not asked:
+        raise WrongUsage("no check is left of these", "all checks: swimctl doctor --list")
+    return Selection(asked=asked, ground=tuple(_ground(asked, possible)))
+
+
+def _ground(asked: Sequence[Check], possible: Sequence[Check]) -> list[Check]:
+    by_id = {check.id: check for check in possible}
+    known = {check.id for check in asked}
+    needed: set[str] = set()
+    waiting = [need for check in asked for need in check.needs]
+    while waiting:
+        name = waiting.pop()
+        if name in by_id and name not in known | needed:
+            needed.add(name)
+            waiting += by_id[name].needs
+    return [check for check in possible if check.id in needed]
+
+
+def _words(given: Sequence[str], catalogue: Sequence[Check], option: str) -> set[str]:
+    known = [*AREAS, *(check.id for check in catalogue)]
+    words = {word.strip() for text in given for word in text.split(",") if word.strip()}
+    for word in sorted(words):
+        if word not in known:
+            near = get_close_matches(word, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else "all areas and checks: swimctl doctor --list"
+            raise WrongUsage(f"{option}: there is no area or check {word!r}", hint)
+    return words

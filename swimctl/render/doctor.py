@@ -1,0 +1,153 @@
+"""A report of doctor: for a terminal, for a pipe, for Nagios, for Prometheus. Pure functions of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from swimctl.doctor.catalogue import AREAS
+from swimctl.doctor.check import Result, Status
+from swimctl.text import clean, plural
+
+if TYPE_CHECKING:
+    from swimctl.doctor.check import Check
+    from swimctl.doctor.report import Report
+
+MARKS = {Status.OK: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.SKIP: "–", Status.UNKNOWN: "?"}
+STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red", Status.SKIP: "dim", Status.UNKNOWN: "magenta"}
+MAX_EVIDENCE = 8
+NAGIOS_CODES = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
+
+
+def picture(report: Report) -> RenderableType:
+    """Lay a report out for people: what is broken first, with what to type; then a line an area."""
+    problems = report.problems
+    parts: list[RenderableType] = [_headline(report), Text()]
+    if report.changed:
+        parts += [*(Text(f"  mended: {clean(line)}", style="cyan") for line in report.changed), Text()]
+    for number, each in enumerate(problems):
+        parts += [problem(each, is_first=number == 0), Text()]
+    parts.append(_areas(report))
+    return Group(*parts)
+
+
+def problem(result: Result, *, is_first: bool) -> RenderableType:
+    """One check that did not come out well, whole."""
+    style = STYLES[result.status]
+    title = Text().append(f"{MARKS[result.status]} {result.id}", style=f"bold {style}")
+    if is_first:
+        title.append("   look here first", style="dim")
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("expected", Text(clean(result.expected)))
+    grid.add_row("observed", Text(clean(result.observed), style="bold" if is_first else ""))
+    evidence = [line for line in result.evidence if line != result.observed]
+    for number, line in enumerate(evidence[:MAX_EVIDENCE]):
+        grid.add_row("" if number else "seen in", Text(clean(line), style="dim"))
+    if len(evidence) > MAX_EVIDENCE:
+        grid.add_row("", Text(f"and {len(evidence) - MAX_EVIDENCE} more; all with --json", style="dim"))
+    parts: list[RenderableType] = [title, Padding(grid, (0, 0, 0, 2))]
+    if result.fix is not None:  # one line, however long: it is to be pasted
+        words = (("  type      ", "dim"), (clean(result.fix), "bold cyan"))
+        parts.append(Text.assemble(*words, no_wrap=True, overflow="ignore"))
+    return Group(*parts)
+
+
+def _headline(report: Report) -> Text:
+    bad = [status for status in (Status.FAIL, Status.UNKNOWN, Status.WARN) if report.count(status)]
+    worst = bad[0] if bad else Status.OK
+    words = [f"{report.count(status)} {status}" for status in bad] or [f"all well: {report.count(Status.OK)} checks"]
+    line = Text().append(f"{MARKS[worst]} ", style=f"bold {STYLES[worst]}").append(", ".join(words), style="bold")
+    return line.append(f"   {clean(report.subject)}, {report.seconds:.1f} s", style="dim")
+
+
+def _areas(report: Report) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for area in AREAS:
+        results = [each for each in report.results if each.area == area]
+        if results:
+            worst = min((each.status for each in results), key=_ORDER.index)
+            grid.add_row(Text(MARKS[worst], style=STYLES[worst]), Text(area), _names(results))
+    return grid
+
+
+_ORDER = (Status.FAIL, Status.UNKNOWN, Status.WARN, Status.OK, Status.SKIP)
+
+
+def _names(results: Sequence[Result]) -> Text:
+    line = Text()
+    for each in results:
+        name = each.id.partition(".")[2]
+        line.append(", " if line.plain else "", style="dim")
+        line.append(name, style="" if each.status is Status.OK else STYLES[each.status])
+    return line
+
+
+def lines(report: Report) -> list[str]:
+    """A line a check for scripts: status, id, observed, fix, with tabs between."""
+    rows = [(str(each.status), each.id, each.observed, each.fix or "-") for each in report.results]
+    return ["\t".join(clean(cell) for cell in row) for row in rows] + [
+        f"mended\t-\t{clean(line)}\t-" for line in report.changed
+    ]
+
+
+def listing(checks: Sequence[Check]) -> list[dict[str, str]]:
+    """The checks there are, for ``--list``."""
+    found = []
+    for check in checks:
+        marks = [("deep", check.is_deep), ("outside", check.is_outside), ("fix", check.repair is not None)]
+        found.append(
+            {
+                "id": check.id,
+                "area": check.area,
+                "summary": check.summary,
+                "when": ", ".join(name for name, holds in marks if holds),
+                "needs": ", ".join(check.needs),
+            }
+        )
+    return found
+
+
+def nagios(report: Report) -> tuple[str, int]:
+    """One line of a Nagios plugin with its performance data, and the plugin's exit code."""
+    problems = report.problems
+    statuses = {each.status for each in problems}
+    if Status.FAIL in statuses or (report.is_strict and Status.WARN in statuses):
+        word = "CRITICAL"
+    elif Status.UNKNOWN in statuses:
+        word = "UNKNOWN"
+    else:
+        word = "WARNING" if statuses else "OK"
+    told = "; ".join(f"{each.id}: {each.observed}" for each in problems[:3])
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    text = f"{told}{more}" if problems else plural(report.count(Status.OK), "check") + " well"
+    data = " ".join(f"{status}={report.count(status)}" for status in Status)
+    line = clean(f"SWIM {word} - {text}").replace("|", "/")
+    return f"{line} | {data} seconds={report.seconds:g}s", NAGIOS_CODES[word]
+
+
+def prometheus(report: Report, unix_seconds: float) -> str:
+    """For the node exporter's textfile collector; write it beside the place and rename it in."""
+    rows = ["# HELP swim_doctor_ok Whether doctor found everything well.", "# TYPE swim_doctor_ok gauge"]
+    rows.append(f"swim_doctor_ok {int(report.is_ok)}")
+    rows += ["# HELP swim_doctor_check One check and how it came out.", "# TYPE swim_doctor_check gauge"]
+    for each in report.results:
+        for status in Status:
+            labels = f'area="{each.area}",check="{each.id}",status="{status}"'
+            rows.append(f"swim_doctor_check{{{labels}}} {int(each.status is status)}")
+    rows += ["# HELP swim_doctor_check_seconds How long the check took.", "# TYPE swim_doctor_check_seconds gauge"]
+    rows += [f'swim_doctor_check_seconds{{check="{each.id}"}} {each.seconds:g}' for each in report.results]
+    rows += ["# HELP swim_doctor_seconds How long the whole run took.", "# TYPE swim_doctor_seconds gauge"]
+    rows.append(f"swim_doctor_seconds {report.seconds:g}")
+    rows += ["# HELP swim_doctor_run_time_seconds When it ran.", "# TYPE swim_doctor_run_time_seconds gauge"]
+    rows.append(f"swim_doctor_run_time_seconds {unix_seconds:.3f}")
+    return "\n".join(rows)

@@ -1,0 +1,155 @@
+"""``swimctl doctor`` as people and scripts use it, on a real daemon that is well."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.doctor_faults import SMALL, Patient, fired
+
+SECRET = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+    """A daemon with traffic and a password."""
+    folder = tmp_path_factory.mktemp("doctor")
+    (folder / "password").write_text(f"{SECRET}\n", "utf-8")
+    (folder / "password").chmod(0o600)
+    patient = Patient(folder, config=SMALL + f'[database]\npassword_file = "{folder}/password"\n')
+    patient.sources = ["simulator?flights=50&speed=30"]
+    try:
+        yield patient.start()
+    finally:
+        patient.finish()
+
+
+def test_healthy_daemon_is_well_each_time(patient: Patient) -> None:
+    for _ in range(3):
+        exit_code, document = patient.doctor()
+        assert not fired(document)
+        assert (exit_code, document["ok"], document["first"]) == (0, True, None)
+    needed = {"id", "area", "status", "expected", "observed", "fix", "seconds"}
+    assert all(needed <= set(each) for each in document["checks"])
+
+
+def test_strict_is_as_well(patient: Patient) -> None:
+    exit_code, _ = patient.doctor("--strict")
+    assert exit_code == 0
+
+
+def test_piped_text_is_a_line_a_check(patient: Patient) -> None:
+    done = patient.swimctl("doctor", "--timeout", "30", "--only", "code,host.disk")
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert {len(row) for row in rows} == {4}
+    assert ["ok", "code.process-is-disk"] in [row[:2] for row in rows]
+    assert {row[1].partition(".")[0] for row in rows} == {"code", "host"}
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("format", ["nagios", "prometheus"])
+def test_other_formats(patient: Patient, format: str) -> None:
+    done = patient.swimctl("doctor", "--timeout", "30", "--format", format)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("SWIM OK - " if format == "nagios" else "# HELP swim_doctor_ok")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--only", "confg"),
+        ("--skip", "nonsense"),
+        ("--format", "xml"),
+        ("--json", "--format", "nagios"),
+        ("--watch", "--fix"),
+        ("--bundle", "x.rar"),
+        ("--url", "ws://127.0.0.1:1/", "--fix"),
+        ("--bundle", "help.zip"),
+    ],
+    ids=["only", "skip", "format", "two-formats", "watch-and-fix", "archive", "url-and-fix", "nobody-to-ask"],
+)
+def test_words_that_can_not_be_are_refused(patient: Patient, words: tuple[str, ...]) -> None:
+    done = patient.swimctl("doctor", "--timeout", "30", *words)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()
+
+
+def test_list_carries_nothing_out(tmp_path: Path, patient: Patient) -> None:
+    done = patient.swimctl("doctor", "--list", "--json")
+    assert done.returncode == 0
+    assert {"code.process-is-disk", "process.lock"} <= {each["id"] for each in json.loads(done.stdout)}
+
+
+def test_fix_mends_what_is_safe_says_so_and_looks_again(patient: Patient) -> None:
+    (patient.folder / "password").chmod(0o644)
+    (patient.home / "sources").rename(patient.folder / "away")
+    exit_code, document = patient.doctor("--fix")
+    assert document["changed"] == [
+        f"{patient.folder}/password: 0644 → 0640",
+        f"made {patient.home}/sources",
+    ]
+    assert (exit_code, fired(document)) == (0, {})
+
+
+def test_fix_with_nothing_to_mend_says_so(patient: Patient) -> None:
+    done = patient.swimctl("doctor", "--timeout", "30", "--fix", "--only", "code")
+    assert done.returncode == 0
+    assert done.stderr == "there is nothing to mend\n"
+
+
+def test_bundle_lists_and_holds_what_a_helper_asks_for_without_a_secret(patient: Patient, tmp_path: Path) -> None:
+    key = patient.api_key()
+    patient.environ["SWIM_API_KEY"] = key
+    patient.environ["SWIM_DATABASE__USERNAME"] = "somebody"
+    log = patient.home / "swim.log"
+    log.write_text(f"GET /?api_key={key} HTTP/1.1\nlogin with {SECRET} failed\n", "utf-8")
+    path = tmp_path / "help.tar.gz"
+    try:
+        done = patient.swimctl("doctor", "--timeout", "30", "--bundle", str(path), "--yes", "--only", "code,process")
+    finally:
+        del patient.environ["SWIM_API_KEY"], patient.environ["SWIM_DATABASE__USERNAME"]
+    assert "written" in done.stderr
+    assert path.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(path) as archive:
+        held = {each.name.removeprefix("help/"): archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]
+    for name, data in held.items():
+        assert name in done.stderr
+        assert key.encode() not in data
+        assert SECRET.encode() not in data
+    assert {"doctor.json", "daemon/status.json", "config/effective.json", "home/swim.log", "home/swim.lock"} <= set(
+        held
+    )
+    assert json.loads(held["daemon/version.json"])["files"]["swim_server/logs.py"]
+    assert json.loads(held["doctor.json"])["checks"]
+
+
+def test_watch_goes_on_until_it_is_interrupted(patient: Patient) -> None:
+    process = patient.spawn("doctor", "--watch", "--interval", "1", "--json", "--only", "process", "--timeout", "30")
+    assert process.stdout is not None
+    for _ in range(2):
+        assert json.loads(process.stdout.readline())["ok"] is True
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+
+
+def test_default_installation_without_any_configuration_is_well(tmp_path: Path) -> None:
+    patient = Patient(tmp_path, config="")
+    patient.environ["SWIM_SERVER__PORT"] = "0"
+    try:
+        assert patient.swimctl("serve", "--detach").returncode == 0
+        exit_code, document = patient.doctor()
+        few = os.sysconf("SC_OPEN_MAX") < 10_755
+        assert set(fired(document)) <= ({"process.descriptors"} if few else set())
+        assert (exit_code, document["ok"]) == (0, True)
+        os.kill(patient.status()["pid"], signal.SIGKILL)
+        exit_code, document = patient.doctor("--fix")
+        assert document["changed"] == [f"cleared the stale lockfile {patient.home}/swim.lock"]
+        assert (exit_code, set(fired(document))) == (3, {"process.running"})
+        assert patient.swimctl("doctor", "--format", "nagios").returncode == 2
+    finally:
+        patient.finish()

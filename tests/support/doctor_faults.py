@@ -1,0 +1,214 @@
+"""Faults really produced on a real deployment, and doctor asked about it: what must fire, and nothing else.
+
+A table of faults is a tuple of ``Fault``. Each has a ``produce``: a context manager around a ``Patient`` that has not
+been started; at its ``yield`` the fault is there. ``judge`` runs it whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from support.daemon import ROOT, NotAnswering, end_all
+from support.live_daemon import LiveDaemon
+
+SMALL = """\
+[server]
+port = 0
+
+[tiers.system]
+connections = 100
+"""
+"""Full tiers must fit this machine's file descriptors, whatever they are."""
+PATIENCE_SECONDS = "30"
+"""What doctor is given on a machine that runs other tests at the same time."""
+PACKAGES = ("swimctl", "server/swim_server", "sdk/python/swim_client")
+
+
+class Patient(LiveDaemon):
+    """A copy of the code, a home and a configuration file of its own; doctor is run from the same copy."""
+
+    def __init__(self, folder: Path, code: Path | None = None, *, config: str = SMALL) -> None:
+        self.folder = folder
+        self.code = code or copy_of_the_code(folder / "code")
+        """What the daemon is started from, and doctor too; change it for one of them."""
+        super().__init__(folder / "home", config=config)
+        commands = folder / "bin"
+        commands.mkdir(exist_ok=True)
+        program = commands / "swimctl"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m swimctl "$@"\n', "utf-8")
+        program.chmod(0o755)
+        self.environ["PATH"] = f"{commands}{os.pathsep}{os.environ['PATH']}"
+        self.environ["PYTHONSAFEPATH"] = "1"  # no working folder is looked into for code
+        self.use(self.code)
+
+    def use(self, code: Path) -> None:
+        """Run commands, and start daemons, from this copy."""
+        self.environ["PYTHONPATH"] = os.pathsep.join(map(str, roots_of(code)))
+
+    def configure(self, text: str) -> None:
+        """Write the configuration file anew."""
+        self.config_path.write_text(text, "utf-8")
+
+    def source(self, name: str) -> Path:
+        """A file of the copy: ``swim_server/logs.py``."""
+        return next(path for root in roots_of(self.code) if (path := root / name).exists())
+
+    def edit(self, name: str, old: str = "", new: str = "") -> None:
+        """Change a source file of the copy: something in it, or a comment at its end."""
+        path = self.source(name)
+        text = path.read_text("utf-8")
+        assert old in text, f"{name} has no {old!r}"
+        path.write_text(text.replace(old, new, 1) if old else f"{text}# edited\n", "utf-8")
+
+    def doctor(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """Run ``swimctl doctor --json``: exit code and document."""
+        done = self.swimctl("doctor", "--json", "--timeout", PATIENCE_SECONDS, *words, timeout=120)
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def paste(self, text: str) -> None:
+        """Do what a reader does with a fix: paste it into a shell."""
+        environ = self.environ | {"EDITOR": "true", "PAGER": "cat"}
+        subprocess.run(["bash", "-c", text], env=environ, cwd=self.folder, check=False, capture_output=True, timeout=90)
+
+    def swimctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command with the patient's code, from outside of it."""
+        stdin = more.pop("stdin", None)
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "swimctl", *words], env=self.environ, text=True, capture_output=True,
+            cwd=self.folder, timeout=more.pop("timeout", 60), check=False, input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+        )  # fmt: skip
+
+    def finish(self) -> None:
+        """End whatever runs in the home."""
+        try:
+            pid = self.status()["pid"]
+        except NotAnswering:
+            pid = None
+        if self.process is None and pid is not None:
+            self.swimctl("stop")
+        super().finish()
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that can go wrong."""
+
+    name: str
+    produce: Callable[[Patient], AbstractContextManager[None]]
+    fires: frozenset[str]
+    """The checks that must come out as warn, fail or unknown; no other may."""
+    follows: frozenset[str] = frozenset()
+    """What may fire besides, as its consequence, depending on how fast the machine is."""
+    exit_code: int = 1
+    words: tuple[str, ...] = ()
+    """More words for doctor."""
+    names: str = ""
+    """What must be told somewhere: a file, a pid."""
+    is_mended_by_paste: bool = True
+    """Pasting the fixes, in their order, makes all well again."""
+    config: str = SMALL
+
+
+def fired(document: dict[str, Any]) -> dict[str, str]:
+    """The checks that are not well, with what they observed."""
+    return {
+        each["id"]: f"{each['status']}: {each['observed']}"
+        for each in document["checks"]
+        if each["status"] not in ("ok", "skip")
+    }
+
+
+def judge(fault: Fault, folder: Path, code: Path | None = None) -> None:
+    """Produce a fault, hold what fires against the table, paste the fixes, and look that all is well."""
+    patient = Patient(folder, code, config=fault.config)
+    try:
+        with fault.produce(patient):
+            exit_code, document = patient.doctor(*fault.words)
+            told = fired(document)
+            assert fault.fires <= set(told) <= fault.fires | fault.follows, (
+                f"{fault.name}: {told}\n{patient.everything_logged}"
+            )
+            assert exit_code == fault.exit_code, told
+            assert fault.names in json.dumps(document, ensure_ascii=False), f"{fault.names!r} is not told: {told}"
+            if fault.is_mended_by_paste:
+                fixes = [each["fix"] for each in document["checks"] if each["id"] in told]
+                for fix in fixes:
+                    patient.paste(fix)
+                exit_code, document = patient.doctor(*fault.words)
+                assert not fired(document), f"{fault.name}, after {fixes}: {fired(document)}"
+                assert (exit_code, document["ok"]) == (0, True)
+    finally:
+        patient.finish()
+
+
+@contextmanager
+def healthy(patient: Patient) -> Iterator[None]:
+    """No fault at all."""
+    patient.start(port=0)
+    yield
+
+
+def copy_of_the_code(folder: Path) -> Path:
+    """Copy the project's code. What it requires has no bounds there: this machine's packages may be others."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, dirs_exist_ok=True)
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    head, _, rest = text.partition("dependencies = [")
+    listed, _, tail = rest.partition("\n]")
+    names = re.findall(r'^  "([A-Za-z0-9._-]+)', listed, re.MULTILINE)
+    lines = "".join(f'\n  "{name}",' for name in names if name != "uvloop")
+    (folder / "pyproject.toml").write_text(f"{head}dependencies = [{lines}\n]{tail}", "utf-8")
+    return folder
+
+
+def roots_of(code: Path) -> Sequence[Path]:
+    """What stands on Python's path for a copy."""
+    return (code, code / "server", code / "sdk" / "python") if (code / "server").exists() else (code,)
+
+
+def installed_copy(folder: Path, version: str = "0.1.0") -> Path:
+    """The code as pip lays it down from a wheel: packages and RECORD side by side."""
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, folder / Path(package).name, dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )  # fmt: skip
+    shutil.copy(ROOT / "config" / "swim.toml", folder / "swim_server" / "config" / "swim.toml")
+    metadata = folder / f"swimctl-{version}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.3\nName: swimctl\nVersion: {version}\n", "utf-8")
+    rows = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
+            rows.append(f"{path.relative_to(folder).as_posix()},sha256={digest},{path.stat().st_size}")
+    record = metadata / "RECORD"
+    record.write_text("\n".join([*rows, f"{record.relative_to(folder).as_posix()},,"]) + "\n", "utf-8")
+    return folder
+
+
+__all__ = [
+    "SMALL",
+    "Fault",
+    "Patient",
+    "copy_of_the_code",
+    "end_all",
+    "fired",
+    "healthy",
+    "installed_copy",
+    "judge",
+    "roots_of",
+]

@@ -1,0 +1,13 @@
+"""An examination whose facts are the test's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.fake_examination import FakeExamination
+
+
+@pytest.fixture
+def examination(tmp_path: Path) -> FakeExamination:
+    return FakeExamination(tmp_path)
