@@ -428,6 +428,14 @@ class Service:
             self.inheritance.tell("key_changed", key_id=key_id)
         return await self.key_watch.recheck([key_id])
 
+    @property
+    def is_handing_over(self) -> bool:
+        """Two processes have this service's clients just now."""
+        follow = self._follow_task
+        return (
+            self._handover_task is not None or self._successor is not None or (follow is not None and not follow.done())
+        )
+
     def source_statuses(self) -> list[SourceStatus]:
         """Every source's own account of itself."""
         return list(self.supervisor.statuses()) if self.supervisor is not None else []
