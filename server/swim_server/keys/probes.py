@@ -13,7 +13,7 @@ from hashlib import sha256
 from swim_server.keys.format import Tier, generate, hint
 from swim_server.keys.records import KeyRecord
 
-MAX_KEYS = 10_000
+MAX_KEYS = 25_000
 MAX_ANNOUNCED = 100
 MAX_SECONDS = 600.0
 OWNER = "swimctl doctor"
