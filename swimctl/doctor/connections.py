@@ -105,11 +105,10 @@ async def keys_hold(examination: Examination) -> Answer:
         f"key {each.key_id} of {each.owner[:40]}: {each.connections} connections, {reason}"
         for each, reason in suspects.items()
     ]
-    first = next(iter(suspects))
     recheck = (await promises(examination)).recheck_seconds
-    late = f"the process looks again every {recheck:g} s ([auth] recheck_seconds)"
+    late = f"the process looks again every {recheck:g} s ([auth] recheck_seconds), and at a reload"
     seen = f"{sum(each.connections for each in suspects)} connections are not: {lines[0]}"
-    return fail(_KEYS_HOLD, seen, *lines[:SHOWN], late, fix=f"swimctl keys revoke {first.key_id}")
+    return fail(_KEYS_HOLD, seen, *lines[:SHOWN], late, fix="swimctl reload")
 
 
 def _without_right(keys: list[KeyTally], records: Mapping[int, KeyRecord]) -> dict[KeyTally, str]:

@@ -12,7 +12,8 @@ import msgspec
 
 from swimctl.doctor import key_database
 from swimctl.doctor.asking import asked, expecting
-from swimctl.doctor.check import Answer, Check, Status, fail, ok, skip, warn
+from swimctl.doctor.check import Answer, Check, Repair, Status, fail, ok, skip, warn
+from swimctl.errors import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,12 @@ def _look_at_file(path: Path) -> Answer:
     try:
         found = path.stat()
     except OSError as error:
-        fix = "swimctl serve --detach" if isinstance(error, FileNotFoundError) else f"ls -ld {path.parent}"
+        is_gone = isinstance(error, FileNotFoundError)
+        fix = (
+            "swimctl restart  # makes a new, empty one: put your copy there first"
+            if is_gone
+            else f"ls -ld {path.parent}"
+        )
         return fail(expected, f"{path}: {error.strerror}", fix=fix)
     if not path.is_file():
         return fail(expected, f"{path} is no file", fix="swimctl config set database.url sqlite:////path/to/swim.db")
@@ -183,6 +189,8 @@ async def schema(examination: Examination) -> Answer:
     except StoreError as error:
         return fail(expected, str(error), fix="swimctl db status")
     needed = sorted(NEEDED_KEY_COLUMNS - found.key_columns)
+    if not found.key_columns and (await key_database.opened(examination)).kind == "sqlite":
+        return ok(expected, "no table yet: they are made when the first key is made or asked for")
     if not found.key_columns:
         return fail(expected, "there is no table swim_api_keys", fix="swimctl db upgrade")
     if needed:
@@ -191,6 +199,20 @@ async def schema(examination: Examination) -> Answer:
     if missing:
         return warn(expected, f"works without: {'; '.join(missing)}", *missing, fix="swimctl db upgrade")
     return ok(expected, f"{len(found.key_columns)} columns of keys, {len(found.audit_columns)} of the audit trail")
+
+
+async def upgrade_schema(examination: Examination) -> list[str]:
+    """Add what is missing. Raises CommandFailed."""
+    from swim_server.keys.errors import StoreError
+    from swim_server.keys.upgrading import upgrade
+
+    database = (await key_database.opened(examination)).database
+    missing = (await key_database.schema(examination)).missing()
+    try:
+        await asyncio.to_thread(upgrade, database)
+    except StoreError as error:
+        raise CommandFailed(str(error), "swimctl db upgrade --sql") from None
+    return [f"added to {table}: {', '.join(columns)}" for table, columns in missing.items()]
 
 
 async def clock(examination: Examination) -> Answer:
@@ -279,7 +301,7 @@ async def same_store(examination: Examination) -> Answer:
         return ok(expected, "a row written here was read there", row.database)
     if row.database != ours:
         seen = f"it reads another one: {row.database}"
-        return fail(expected, seen, f"the command line writes: {ours}", fix="swimctl config show --origin")
+        return fail(expected, seen, f"the command line writes: {ours}", fix="swimctl stop && swimctl serve --detach")
     seen = "it has another file or copy open: a row written here is not there"
     return fail(expected, seen, f"both call it {ours}", fix=fix)
 
@@ -345,6 +367,10 @@ CHECKS: tuple[Check, ...] = (
         summary="The key database has the columns that the code uses",
         ask=schema,
         needs=("database.latency",),
+        repair=Repair(
+            mend=upgrade_schema,
+            question="Add the missing tables and columns to the key database? Nothing in it is changed or removed.",
+        ),
         timeout_seconds=TIMEOUT_SECONDS,
     ),
     Check(

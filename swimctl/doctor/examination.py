@@ -28,6 +28,10 @@ MARGIN_SECONDS = 0.3
 """Between the end of a question and the end of the run."""
 
 
+ENDING_SECONDS = 3.0
+"""So long what the checks made may take to be undone."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What the reader asked for."""
 
@@ -144,6 +148,8 @@ class Examination:
         for task in self._facts.values():
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
-        while self._endings:
+        deadline = asyncio.get_running_loop().time() + ENDING_SECONDS
+        while self._endings:  # a process that hangs, or a database, must not keep us: keys end and rows are found again
             with contextlib.suppress(Exception):
-                await asyncio.shield(self._endings.pop()())
+                async with asyncio.timeout_at(deadline):
+                    await self._endings.pop()()

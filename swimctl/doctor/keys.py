@@ -81,20 +81,22 @@ async def hashed(examination: Examination) -> Answer:
     if not plain:
         return ok(expected, f"{len(records)} keys")
     seen = f"{len(plain)} of {len(records)} can be read by whoever reads the table"
-    return warn(expected, seen, *_shown(plain), fix="swimctl keys harden")
+    return warn(expected, seen, *_shown(plain), fix="swimctl keys harden --yes")
 
 
 async def expiring(examination: Examination) -> Answer:
-    """No key in use runs out unnoticed."""
+    """No key in use runs out unnoticed. One whose owner has a younger key of the tier has been seen to."""
     expected = f"no key ends within {EXPIRING_DAYS} days"
     now = key_database.utc_now()
+    records = await _rows(examination)
     soon = sorted(
         (
             (record.expires_at, record)
-            for record in await _rows(examination)
+            for record in records
             if record.is_active
             and record.expires_at is not None
             and now < record.expires_at <= now + timedelta(days=EXPIRING_DAYS)
+            and not any(_succeeds(other, record) for other in records)
         ),
         key=lambda pair: (pair[0], pair[1].id),
     )
@@ -103,6 +105,15 @@ async def expiring(examination: Examination) -> Answer:
     lines = tuple(f"{_named(record)} ends {ends_at:%Y-%m-%d}" for ends_at, record in soon[:SHOWN])
     fix = f"swimctl keys rotate {soon[0][1].id}"
     return warn(expected, f"{len(soon)}, the first: {lines[0]}", *lines, fix=fix)
+
+
+def _succeeds(other: KeyRecord, record: KeyRecord) -> bool:
+    return (
+        other.is_active
+        and other.id > record.id
+        and (other.owner_name, other.tier) == (record.owner_name, record.tier)
+        and (other.expires_at is None or (record.expires_at is not None and other.expires_at > record.expires_at))
+    )
 
 
 async def used(examination: Examination) -> Answer:

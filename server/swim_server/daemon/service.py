@@ -397,6 +397,7 @@ class Service:
         if self._reload_config is None:
             return {"changed": [], "needs_restart": []}
         loaded = await asyncio.to_thread(self._reload_config)
+        self.tasks.start(self.key_watch.recheck_all())  # who asks for a fresh look means the keys too
         return await apply(self, loaded)
 
     async def config_changes(self) -> dict[str, Any]:
