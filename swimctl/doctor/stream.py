@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SLOW_SECONDS = 1.0
 STALL_INTERVALS, STALL_SECONDS = 3.0, 5.0
 """A source that did not look at its input for so many intervals, and some seconds more, stands still."""
-STARTING_SECONDS = 120.0
+STARTING_SECONDS = 60.0
 AHEAD_SECONDS = 2.0
 FULL_SHARE = 0.9
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import ssl
@@ -13,16 +14,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trustme
 from support.adl_tables import AdlTables
 from support.daemon import running_daemon
-from support.doctor_faults import SMALL, Fault, Patient, fired
+from support.doctor_faults import PATIENCE_SECONDS, SMALL, Fault, Patient, fired
 from support.doctor_faults_process import free_port, program
 from support.feed_server import feed_server
 from support.front_proxy import FrontProxy
 from support.live_daemon import await_true
 from support.odbc import missing
 from websockets.sync.client import ClientConnection, connect
+
+from swimctl.doctor.diagnose import Doctor
+from swimctl.doctor.examination import Options
+from swimctl.invocation import Invocation
 
 NO_RECHECK = SMALL + "[auth]\nrecheck_seconds = 3600\n"
 HOLD_A_LOCK = """
@@ -32,6 +38,23 @@ database.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 time.sleep(600)
 """
+
+
+class Examined(Patient):
+    """Runs doctor within the test's process, which is quicker; what the code is does not matter here."""
+
+    def doctor(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """Examine: exit code and document."""
+        options = Options(is_deep="--deep" in words, timeout_seconds=float(PATIENCE_SECONDS))
+        only = words[words.index("--only") + 1 :][:1] if "--only" in words else ()
+        invocation = Invocation(config_path=self.config_path, environ=self.environ)
+        before = os.environ.get("SSL_CERT_FILE")
+        os.environ |= {"SSL_CERT_FILE": self.environ.get("SSL_CERT_FILE", before or "")}
+        try:
+            report = Doctor(invocation, options, only=only, skipped=() if only else ("install", "code")).examine()
+        finally:
+            os.environ |= {"SSL_CERT_FILE": before or ""}
+        return int(report.exit_code), msgspec.json.decode(msgspec.json.encode(report.document()))
 
 
 def fires(*checks: str) -> frozenset[str]:
@@ -145,6 +168,7 @@ def plaintext_rows(patient: Patient) -> Iterator[None]:
 def expiring_key(patient: Patient) -> Iterator[None]:
     patient.start(port=0)
     patient.make_key(expires_at=datetime.now(UTC) + timedelta(days=5))
+    execute(patient, "UPDATE swim_api_keys SET created_at = '2026-01-01', last_used_at = '2026-01-01'")
     yield
 
 
@@ -428,7 +452,8 @@ def _connections() -> tuple[Fault, ...]:
             config=NO_RECHECK,
         ),
         _fault(
-            "tier changed behind the back", tier_changed_behind_the_back, "connections.keys-hold", names="tier has changed",
+            "tier changed behind the back", tier_changed_behind_the_back, "connections.keys-hold",
+            names="tier has changed",
             config=NO_RECHECK,
         ),
         _fault(
@@ -454,7 +479,10 @@ def _stream() -> tuple[Fault, ...]:
             is_mended_by_paste=False,
         ),
         _fault("history read-only", history_read_only, "stream.history-writable", is_mended_by_paste=False),
-        _warning("history too small", history_too_small, "stream.history-kept", config=small_history, is_mended_by_paste=False),
+        _warning(
+            "history too small", history_too_small, "stream.history-kept", config=small_history,
+            is_mended_by_paste=False,
+        ),
     )  # fmt: skip
 
 
