@@ -28,6 +28,10 @@ MARGIN_SECONDS = 0.3
 """Between the end of a question and the end of the run."""
 
 
+ENDING_SECONDS = 3.0
+"""So long what the checks made may take to be undone."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What the reader asked for."""
 
@@ -53,6 +57,7 @@ class Examination:
         self.deadline: float | None = None
         """When the run ends, by ``time.perf_counter``; set by who runs the checks."""
         self._facts: dict[Hashable, asyncio.Task[Any]] = {}
+        self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
 
     async def fact(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Find something out once; whoever asks again gets the same answer, or the same error."""
@@ -114,6 +119,14 @@ class Examination:
         name = (method, msgspec.json.encode(params))
         return await self.fact(name, lambda: asyncio.to_thread(self._call, method, params))
 
+    async def ask_anew(self, method: str, **params: Any) -> Any:
+        """The same, asked now whoever asked before: for what changes while one looks."""
+        return await asyncio.to_thread(self._call, method, params)
+
+    def at_end(self, undo: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Have something undone when the examination ends, however it ends; the last thing first."""
+        self._endings.append(undo)
+
     def _call(self, method: str, params: Mapping[str, Any]) -> Any:
         from swimctl.control import ControlClient
 
@@ -128,9 +141,14 @@ class Examination:
         return max(0.1, seconds)
 
     async def close(self) -> None:
-        """End what is still being found out."""
+        """End what is still being found out, and undo what the checks have made. Idempotent."""
         for task in self._facts.values():
             task.cancel()
         for task in self._facts.values():
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
+        deadline = asyncio.get_running_loop().time() + ENDING_SECONDS
+        while self._endings:  # a process that hangs, or a database, must not keep us: keys end and rows are found again
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout_at(deadline):
+                    await self._endings.pop()()

@@ -131,9 +131,9 @@ def fired(document: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def judge(fault: Fault, folder: Path, code: Path | None = None) -> None:
+def judge(fault: Fault, folder: Path, code: Path | None = None, *, kind: type[Patient] = Patient) -> None:
     """Produce a fault, hold what fires against the table, paste the fixes, and look that all is well."""
-    patient = Patient(folder, code, config=fault.config)
+    patient = kind(folder, code, config=fault.config)
     try:
         with fault.produce(patient):
             exit_code, document = patient.doctor(*fault.words)

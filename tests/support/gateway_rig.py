@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from support.fake_transport import FakeTransport
@@ -16,6 +18,7 @@ from swim_server.gateway.gateway import Gateway
 from swim_server.gateway.refusals import Refusals
 from swim_server.gateway.rpc import Rpc
 from swim_server.keys.format import Tier
+from swim_server.keys.probes import Probes
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.event_id import ZERO
@@ -89,6 +92,7 @@ class FakeAuthenticator:
         self.touched: list[int] = []
         self.noted: list[tuple[str, str | None]] = []
         self.waiters: deque[tuple[str, asyncio.Future[Decision]]] = deque()
+        self.probes = Probes(clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), randbytes=os.urandom)
 
     def cached(self, api_key: str | None, address: str | None) -> Decision | None:
         self.asked.append((api_key or "", address))

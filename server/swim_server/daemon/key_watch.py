@@ -62,14 +62,18 @@ class KeyWatch:
     async def _watch_table(self) -> None:
         while True:
             await asyncio.sleep(self.recheck_seconds)
-            try:
-                await self.recheck(self._gateway.live_keys())
-            except Exception as error:  # noqa: BLE001  # the database may fail in any way; connections live on meanwhile
-                if self.last_recheck_error is None:
-                    self._log.warning("live keys can't be re-checked", error=str(error))
-                self.last_recheck_error = str(error)
-            else:
-                self.last_recheck_error = None
+            await self.recheck_all()
+
+    async def recheck_all(self) -> None:
+        """Ask the table about every key that holds connections. Never raises: ``last_recheck_error`` tells."""
+        try:
+            await self.recheck(self._gateway.live_keys())
+        except Exception as error:  # noqa: BLE001  # the database may fail in any way; connections live on meanwhile
+            if self.last_recheck_error is None:
+                self._log.warning("live keys can't be re-checked", error=str(error))
+            self.last_recheck_error = str(error)
+        else:
+            self.last_recheck_error = None
 
     async def recheck(self, key_ids: Collection[int]) -> int:
         """Ask the table about these keys in one query; close what no longer holds; return how many connections.

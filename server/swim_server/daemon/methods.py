@@ -9,6 +9,7 @@ import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.config import ConfigError
+from swim_server.daemon.examined import Examined
 from swim_server.daemon.handover import HandoverFailed
 from swim_server.daemon.status import connections_document, status_document
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
@@ -39,6 +40,7 @@ class Methods:
             "config", "config_changes", "version", "restart",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
+        Examined(self._service).register(rpc)
 
     async def status(self, params: Mapping[str, Any]) -> Any:
         """The status document."""

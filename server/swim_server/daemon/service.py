@@ -401,6 +401,7 @@ class Service:
         if self._reload_config is None:
             return {"changed": [], "needs_restart": []}
         loaded = await asyncio.to_thread(self._reload_config)
+        self.tasks.start(self.key_watch.recheck_all())  # who asks for a fresh look means the keys too
         return await apply(self, loaded)
 
     async def config_changes(self) -> dict[str, Any]:
@@ -431,6 +432,14 @@ class Service:
         if self.inheritance is not None:
             self.inheritance.tell("key_changed", key_id=key_id)
         return await self.key_watch.recheck([key_id])
+
+    @property
+    def is_handing_over(self) -> bool:
+        """Two processes have this service's clients just now."""
+        follow = self._follow_task
+        return (
+            self._handover_task is not None or self._successor is not None or (follow is not None and not follow.done())
+        )
 
     def source_statuses(self) -> list[SourceStatus]:
         """Every source's own account of itself."""

@@ -296,7 +296,7 @@ class Endpoint(asyncio.Protocol):
         """Ask the database, or hold a refusal back. A granted key is admitted without an await in between."""
         if decision is None:
             decision = await self._gateway.authenticator.authenticate(api_key, self.address)
-        if isinstance(decision, Refused):
+        if isinstance(decision, Refused) and not self._gateway.authenticator.probes.is_announced(api_key):
             await asyncio.sleep(self._gateway.refusals.failed(self.address, api_key, decision))
         self._auth_task = None
         if self._phase is Phase.AUTHENTICATING:
@@ -312,6 +312,8 @@ class Endpoint(asyncio.Protocol):
             key = decision.key
             gateway.refusals.succeeded(self.address)
             reached = gateway.admission.admit(key.tier, key.id)
+            if reached is not None and gateway.make_room(key, reached):
+                reached = gateway.admission.admit(key.tier, key.id)
             if reached is None:
                 self._admitted = (key.tier, key.id)
                 self._open(key.tier, key, user_agent)
@@ -440,6 +442,11 @@ class Endpoint(asyncio.Protocol):
         self._flush()
         self._begin_closing()
         self._receive_what_came_early()
+
+    def give_way(self) -> None:
+        """Leave at once so that another may have the place."""
+        self._release()
+        self.close(CloseCode.LIMIT, "gave way to a client")
 
     def abort(self) -> None:
         """Drop the connection without a word."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from websockets.typing import Origin
 
 from swim_server.gateway import compression
 from swim_server.gateway.entrance import Entrance
+from swim_server.keys.probes import is_probe_id
 from swim_server.keys.records import Refused
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.messages import binary_frame
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.authenticator import Authenticator
+    from swim_server.keys.records import KeyRecord
     from swim_server.streaming.admission import Admission, LimitReached
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.conversation import Conversation
@@ -51,6 +54,16 @@ class Door(msgspec.Struct, frozen=True):
     hard_limit_bytes: int
     extensions: Sequence[ServerExtensionFactory] | None = None
     """What is negotiated with clients: compression, where it saves anything."""
+
+
+class Eviction(msgspec.Struct, frozen=True):
+    """A client that was closed with 4008."""
+
+    monotonic: float
+    connection_id: str
+    key_id: int | None
+    owner: str | None
+    reason: str
 
 
 class Gateway:
@@ -103,6 +116,10 @@ class Gateway:
         self.local_door = Door(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES)
         self.slow_consumers = 0
         """Clients closed with 4008 since the start."""
+        self.evictions: deque[Eviction] = deque(maxlen=50)
+        """The last of them."""
+        self.gone = 0
+        """Public connections that have ended, admitted or not, since the start."""
         self._source_ages = source_ages
         self._started = monotonic()
         self._heartbeat: tuple[float, bytes] = (-1.0, b"")
@@ -207,6 +224,9 @@ class Gateway:
         """One line a client that has gone."""
         if sent is not None and sent.code == CloseCode.SLOW_CONSUMER:
             self.slow_consumers += 1
+            owner = connection.key.owner_name if connection.key is not None else None
+            key_id = connection.key.id if connection.key is not None else None
+            self.evictions.append(Eviction(self.monotonic(), connection.id, key_id, owner, sent.reason))
         self._log_of(connection)(
             "disconnected",
             client=connection.id,
@@ -217,17 +237,22 @@ class Gateway:
 
     def _log_of(self, connection: Connection) -> Callable[..., None]:
         """Our own commands come and go all the time: only who looks for them sees them."""
-        log: Callable[..., None] = self._log.debug if connection.key is None else self._log.info
+        is_ours = connection.key is None or is_probe_id(connection.key.id)
+        log: Callable[..., None] = self._log.debug if is_ours else self._log.info
         return log
 
     def note_limit(self, address: str, reached: LimitReached, key_id: int) -> None:
         """A client with a good key found its tier or key full."""
+        if is_probe_id(key_id):
+            return
         self.refusals.note("limit", address, key_id=key_id, tier=reached.tier)
         self.authenticator.note_refusal(Refused(reached.message, "limit", key_id), address)
 
     def forget(self, endpoint: Endpoint) -> None:
         """An endpoint is gone."""
         self.endpoints.discard(endpoint)
+        if not endpoint.door.is_local:
+            self.gone += 1
         if not self.endpoints and self._gone_waiter is not None and not self._gone_waiter.done():
             self._gone_waiter.set_result(None)
 
@@ -236,6 +261,19 @@ class Gateway:
         if self.endpoints:
             self._gone_waiter = asyncio.get_running_loop().create_future()
             await self._gone_waiter
+
+    # Giving way.
+
+    def make_room(self, key: KeyRecord, reached: LimitReached) -> bool:
+        """Where the doctor fills a tier to try its limit, its connections give way to clients. True when one did."""
+        if reached.is_per_key or is_probe_id(key.id) or not self.authenticator.probes:
+            return False
+        for endpoint in self.endpoints:
+            holder = endpoint.connection.key if endpoint.connection is not None and endpoint.is_open else None
+            if holder is not None and is_probe_id(holder.id) and holder.tier is key.tier:
+                endpoint.give_way()
+                return True
+        return False
 
     # Standing aside for another process.
 

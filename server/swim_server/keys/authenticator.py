@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Protocol, TypeVar
@@ -20,6 +21,7 @@ from swim_server.keys.errors import StoreError, StoreUnavailable
 from swim_server.keys.format import classify
 from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
+from swim_server.keys.probes import Probes, is_probe_id
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.logs import get_logger
 from swim_server.streaming.turns import in_turns
@@ -84,6 +86,8 @@ class Authenticator:
         self._monotonic = monotonic
         self._flush_seconds = flush_seconds
         self._door = door or Door(monotonic=monotonic)
+        self.probes = Probes(clock=clock, randbytes=secrets.token_bytes)
+        """Keys of the doctor, in memory only."""
         self._cache = DecisionCache(
             good_seconds=cache_seconds, bad_seconds=negative_cache_seconds, stale_seconds=stale_grace_seconds
         )
@@ -103,7 +107,7 @@ class Authenticator:
     def cached(self, api_key: str | None, address: str | None) -> Decision | None:
         """Decide without asking the database, or answer None when it must be asked. A decision counts as an attempt."""
         decision = self._decide_from_memory(api_key, address)
-        return None if decision is None else self._decided(decision, address)
+        return None if decision is None else self._decided(decision, address, api_key)
 
     async def authenticate(self, api_key: str | None, address: str | None) -> Decision:
         """Decide about a key. Never raises: whatever goes wrong while asking is Unavailable.
@@ -115,18 +119,19 @@ class Authenticator:
         if decision is None:
             assert api_key is not None, "a missing key is decided from memory"
             decision = await self._ask(api_key, address)
-        return self._decided(decision, address)
+        return self._decided(decision, address, api_key)
 
-    async def check(self, key_ids: Iterable[int]) -> dict[int, KeyRecord | None]:
+    async def check(self, key_ids: Collection[int]) -> dict[int, KeyRecord | None]:
         """Read what the table says now about keys that hold connections, in one query; None: the key is gone.
 
         What is remembered of other keys is renewed by the same query. Raises StoreError.
         """
-        asked = set(key_ids)
+        probes = {key_id: self.probes.record(key_id) for key_id in key_ids if is_probe_id(key_id)}
+        asked = set(key_ids) - probes.keys()
         remembered = self._cache.good_ids(self._monotonic())
         ids = asked | remembered
         if not ids:
-            return {}
+            return {**probes}
         changes = self._changes
         self._queries += 1
         records = await self._run(lambda: self._store.records(ids))
@@ -138,7 +143,11 @@ class Authenticator:
                 self._cache.refresh(key_id, record, moment, is_good=is_good, is_used=key_id in asked)
             if record is not None and key_id in asked:
                 self._use_again(record, now)
-        return {key_id: records.get(key_id) for key_id in asked}
+        return {**probes, **{key_id: records.get(key_id) for key_id in asked}}
+
+    async def look_up(self, key_ids: Collection[int]) -> dict[int, KeyRecord]:
+        """Read rows of the table as they are now, with nothing remembered before or after. Raises StoreError."""
+        return await self._run(lambda: self._store.records(key_ids))
 
     # Keys that changed
 
@@ -156,11 +165,13 @@ class Authenticator:
 
     def touch(self, key_id: int) -> None:
         """Note that a key is in use; ``last_used_at`` is written with the next batch."""
-        self._activity.use(key_id)
+        if not is_probe_id(key_id):
+            self._activity.use(key_id)
 
     def note_refusal(self, refused: Refused, address: str | None) -> None:
         """Note a connection refused for another reason than its key (a limit), for the audit trail."""
-        self._activity.refuse(refused, address, self._clock())
+        if refused.key_id is None or not is_probe_id(refused.key_id):
+            self._activity.refuse(refused, address, self._clock())
 
     async def run(self) -> None:
         """Write uses and refusals every few seconds, until cancelled; less often while the database is away."""
@@ -218,7 +229,10 @@ class Authenticator:
         if refused := SHAPE_REFUSALS.get(classify(api_key)):
             return refused
         assert api_key is not None, "a missing key has a shape refusal"
-        answer = self._cache.fresh(_digest(api_key), self._monotonic())
+        digest = _digest(api_key)
+        if self.probes and (probe := self.probes.find(digest)) is not None:
+            return self._judge(probe, address)
+        answer = self._cache.fresh(digest, self._monotonic())
         return None if answer is None else self._judge(answer.record, address)
 
     async def _ask(self, api_key: str, address: str | None) -> Decision:
@@ -269,12 +283,12 @@ class Authenticator:
             return UNKNOWN_KEY
         return refusal(record, self._clock()) or address_refusal(record, address) or Granted(record)
 
-    def _decided(self, decision: Decision, address: str | None) -> Decision:
+    def _decided(self, decision: Decision, address: str | None, api_key: str | None) -> Decision:
         self._counts[type(decision)] += 1
         if isinstance(decision, Granted):
-            self._activity.use(decision.key.id)
-        elif isinstance(decision, Refused):
-            self._activity.refuse(decision, address, self._clock())
+            self.touch(decision.key.id)
+        elif isinstance(decision, Refused) and not self.probes.is_announced(api_key):
+            self.note_refusal(decision, address)
         return decision
 
     def _use_again(self, record: KeyRecord, now: datetime) -> None:

@@ -11,6 +11,9 @@ from swim_server.protocol.codes import BadMessage, ErrorCode, show
 
 EVERYTHING = "*"
 """The channel of every event."""
+PROBE = "system.notice#probe"
+"""The type of the events by which the service is examined. On the wire it is what stands before the ``#``; no channel
+that a client may name selects it, not ``*`` either: only a connection that is given this very channel receives them."""
 
 FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -106,7 +109,7 @@ class Catalogue:
         selected: set[str] = set()
         for channel in channels:
             name = channel.strip()
-            selected.update(type for type in self.types if matches(name, type))
+            selected.update([PROBE] if name == PROBE else (type for type in self.types if matches(name, type)))
         return frozenset(selected)
 
 

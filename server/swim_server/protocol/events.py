@@ -66,6 +66,6 @@ def stamp(event: NewEvent, event_id: EventId) -> Event:
 
 
 def encode(type: str, timestamp: str, event_id: EventId, data: dict[str, Any]) -> Event:
-    """Build the event whose wire form is ``{"type","timestamp","id","data"}``."""
-    wire = _encoder.encode({"type": type, "timestamp": timestamp, "id": str(event_id), "data": data})
+    """Build the event whose wire form is ``{"type","timestamp","id","data"}``, its type up to a ``#``."""
+    wire = _encoder.encode({"type": type.partition("#")[0], "timestamp": timestamp, "id": str(event_id), "data": data})
     return Event(event_id, type, wire, data)

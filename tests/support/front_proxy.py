@@ -1,0 +1,119 @@
+"""A small proxy in front of the service, with the faults that real ones have: TLS or not, headers, patience.
+
+It copies bytes both ways; of the first request it reads the head, and does to it what its switches say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from typing import Self
+
+END_OF_HEAD = b"\r\n\r\n"
+
+
+class FrontProxy:
+    """Listens on a free port while it is entered, in a thread of its own. Switches may be changed at any moment."""
+
+    def __init__(self, target_port: int, *, tls: ssl.SSLContext | None = None) -> None:
+        self.target_port = target_port
+        self.strips_key = False
+        """The headers that may hold a key don't pass."""
+        self.passes_upgrade = True
+        self.idle_seconds: float | None = None
+        """A connection over which nothing goes for so long is cut."""
+        self.port = 0
+        self._tls = tls
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._stop: asyncio.Event | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        scheme = "wss" if self._tls is not None else "ws"
+        return f"{scheme}://localhost:{self.port}/api/swim/v1/ws"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._stop is not None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        server = await asyncio.start_server(self._accept, ["127.0.0.1", "::1"][:1], 0, ssl=self._tls)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, ssl.SSLError):
+                await self._pass_through(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _pass_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(END_OF_HEAD)
+        if not self.passes_upgrade:
+            writer.write(b"HTTP/1.1 426 Upgrade Required\r\nServer: proxy\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            return
+        there_reader, there = await asyncio.open_connection("127.0.0.1", self.target_port)
+        try:
+            there.write(self._changed(head))
+            last = [self._loop.time()]
+            copies = [
+                asyncio.ensure_future(self._copy(reader, there, last)),
+                asyncio.ensure_future(self._copy(there_reader, writer, last)),
+                asyncio.ensure_future(self._watch(last)),
+            ]
+            try:
+                await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for copy in copies:
+                    copy.cancel()
+                await asyncio.gather(*copies, return_exceptions=True)
+        finally:
+            there.transport.abort()
+
+    def _changed(self, head: bytes) -> bytes:
+        if not self.strips_key:
+            return head
+        secret = (b"authorization:", b"x-api-key:", b"x-swim-api-key:")
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(secret)]
+        return b"\r\n".join(lines)
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, last: list[float]) -> None:
+        while data := await reader.read(65_536):
+            last[0] = self._loop.time()
+            writer.write(data)
+            await writer.drain()
+        await asyncio.sleep(0.05)  # what came last is on its way
+
+    async def _watch(self, last: list[float]) -> None:
+        while self.idle_seconds is None or self._loop.time() - last[0] < self.idle_seconds:
+            await asyncio.sleep(0.05)
