@@ -48,6 +48,7 @@ from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.source import Source, SourceStatus
 from swim_server.sources.supervisor import Supervisor
 from swim_server.streaming.admission import Admission, TierLimit
+from swim_server.streaming.attendance import Attendance
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.hub import Hub
 from swim_server.streaming.publishing import Publishing
@@ -152,6 +153,7 @@ class Service:
             call_soon=loop.call_soon,
             monotonic=time.monotonic,
             on_failure=self._on_failure,
+            attendance=Attendance(_now_ms),
         )
         self.conversation = Conversation(
             self.hub,

@@ -206,10 +206,14 @@ class Gateway:
         """One line a client that has gone."""
         if sent is not None and sent.code == CloseCode.SLOW_CONSUMER:
             self.slow_consumers += 1
+        close = sent or received
+        code = int(close.code) if close is not None else 1006
+        if self.hub.attendance is not None and connection.stay is not None:
+            self.hub.attendance.closed(connection.stay, code, close.reason if close is not None else "")
         self._log_of(connection)(
             "disconnected",
             client=connection.id,
-            code=int(sent.code) if sent is not None else int(received.code) if received is not None else 1006,
+            code=code,
             seconds=round((self.now_ms() - connection.connected_at_ms) / 1000, 1),
             sent=connection.messages_sent,
         )
