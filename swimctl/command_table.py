@@ -37,6 +37,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("publish", "Put events in."),
             Entry("replay", "Play history or a recording again."),
             Entry("connections", "Who listens: list them, close one."),
+            Entry("explain", "Why a consumer got an event, or didn't."),
             Entry("bench", "Measure a service under load."),
         ),
     ),

@@ -208,8 +208,7 @@ class Gateway:
             self.slow_consumers += 1
         close = sent or received
         code = int(close.code) if close is not None else 1006
-        if self.hub.attendance is not None and connection.stay is not None:
-            self.hub.attendance.closed(connection.stay, code, close.reason if close is not None else "")
+        self.note_end(connection, code, close.reason if close is not None else "")
         self._log_of(connection)(
             "disconnected",
             client=connection.id,
@@ -217,6 +216,11 @@ class Gateway:
             seconds=round((self.now_ms() - connection.connected_at_ms) / 1000, 1),
             sent=connection.messages_sent,
         )
+
+    def note_end(self, connection: Connection, code: int, reason: str) -> None:
+        """Remember how a connection ends, for those who ask later."""
+        if self.hub.attendance is not None and connection.stay is not None:
+            self.hub.attendance.closed(connection.stay, int(code), reason)
 
     def _log_of(self, connection: Connection) -> Callable[..., None]:
         """Our own commands come and go all the time: only who looks for them sees them."""

@@ -37,7 +37,8 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Any
     """As a client would send it: a list of codes, a box, start and end."""
     found: list[Any]
-    """What the event has there; empty: nothing that could be compared. Of a batch: what its positions have."""
+    """What the event has there; empty: nothing that could be compared. Of a batch: what the positions have that are
+    left behind it, or where none is, those that came as far."""
     passes: bool
     """Whether it lets the event pass; of a batch: whether anything is left behind it and the clauses before it."""
     applies: bool = True
@@ -93,8 +94,9 @@ def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[st
     kept = [row for row in rows if isinstance(row, dict)]
     clauses = []
     for kind, predicate in predicates_of(filters):
-        found = _distinct(value for row in kept for value in _FINDERS[kind](row))
-        kept = [row for row in kept if predicate(row)]
+        left = [row for row in kept if predicate(row)]
+        found = _distinct(value for row in left or kept for value in _FINDERS[kind](row))
+        kept = left
         clauses.append(Clause(kind=kind, wanted=wanted[kind], found=found, passes=bool(kept), remaining=len(kept)))
     passes, remaining = (bool(kept), len(kept)) if clauses else (True, len(rows))
     return Explanation(clauses=clauses, passes=passes, positions=len(rows), remaining=remaining)

@@ -32,7 +32,17 @@ _NO_STARTS: Mapping[str, EventId] = MappingProxyType({})
 class Change:
     """From an event on, a connection had this subscription."""
 
-    __slots__ = ("after", "at_ms", "is_loose", "starts", "stay", "subscription", "weight")
+    __slots__ = (
+        "after",
+        "at_ms",
+        "catch_ups",
+        "is_catching_up",
+        "is_loose",
+        "starts",
+        "stay",
+        "subscription",
+        "weight",
+    )
 
     def __init__(
         self, stay: Stay, after: EventId, at_ms: int, subscription: Subscription, starts: Mapping[str, EventId]
@@ -44,6 +54,10 @@ class Change:
         self.subscription = subscription
         self.starts = starts
         """History was asked for: by event type, the id after which it is sent too."""
+        self.catch_ups = stay.catch_ups
+        """How often it had begun to be sent history."""
+        self.is_catching_up = False
+        """It was being sent history with this subscription; the last time that it had begun to."""
         self.weight = 1 + len(starts) + subscription.weight
         self.is_loose = False
         """Older than what is remembered, kept only because it still holds."""
@@ -52,12 +66,15 @@ class Change:
 class Lag:
     """A stretch of events that waited because the client read too slowly."""
 
-    __slots__ = ("conflated", "first", "last")
+    __slots__ = ("catch_ups", "conflated", "first", "last")
 
-    def __init__(self, first: EventId, last: EventId, conflated: Mapping[EventId, int]) -> None:
-        self.first = first
-        self.last = last
-        self.conflated = conflated
+    def __init__(self, backlog: Backlog) -> None:
+        assert backlog.first_id is not None and backlog.last_id is not None, "something waited"
+        self.first: EventId = backlog.first_id
+        self.last: EventId = backlog.last_id
+        self.catch_ups = backlog.catch_ups
+        """How often the client had begun to be sent history: what waits belongs to the last time."""
+        self.conflated: Mapping[EventId, int] = backlog.conflated
         """Events of which positions were left out, as newer ones of the same flights had come; and how many."""
 
 
@@ -82,7 +99,10 @@ class End:
 class Stay:
     """One connection, from its coming to its end."""
 
-    __slots__ = ("changes", "connected_at_ms", "end", "id", "is_cut", "key_hint", "key_id", "lags", "remote", "tier")
+    __slots__ = (
+        "catch_ups", "changes", "connected_at_ms", "end", "id", "is_cut", "key_hint", "key_id", "lags", "remote",
+        "tier",
+    )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
         self.id = connection.id
@@ -95,14 +115,15 @@ class Stay:
         """In the order in which they came; the first is the connect, unless ``is_cut``."""
         self.is_cut = False
         """Its beginning is forgotten."""
+        self.catch_ups = 0
+        """How often it began to be sent history."""
         self.lags: tuple[Lag, ...] = ()
         self.end: End | None = None
 
     def lagged(self, backlog: Backlog) -> None:
         """The client keeps up again, or is gone: note what waited."""
-        if backlog.first_id is not None and backlog.last_id is not None:
-            lag = Lag(backlog.first_id, backlog.last_id, backlog.conflated)
-            self.lags = (*self.lags, lag)[-MAX_LAGS:]
+        if backlog.first_id is not None:
+            self.lags = (*self.lags, Lag(backlog))[-MAX_LAGS:]
 
 
 class Attendance:
@@ -128,10 +149,24 @@ class Attendance:
         return stay
 
     def changed(
-        self, stay: Stay, after: EventId, subscription: Subscription, starts: Mapping[str, EventId] = _NO_STARTS
+        self,
+        stay: Stay,
+        after: EventId,
+        subscription: Subscription,
+        starts: Mapping[str, EventId] = _NO_STARTS,
+        *,
+        is_catching_up: bool = False,
     ) -> None:
-        """From ``after`` on another subscription holds; with ``starts`` it gets history first."""
-        self._note(Change(stay, after, self._now_ms(), subscription, starts))
+        """From ``after`` on another subscription holds; with ``starts`` it gets history first.
+
+        ``is_catching_up``: it was being sent history already, and this is part of the same.
+        """
+        change = Change(stay, after, self._now_ms(), subscription, starts)
+        change.is_catching_up = is_catching_up or bool(starts)
+        if starts and not is_catching_up:
+            stay.catch_ups += 1
+            change.catch_ups = stay.catch_ups
+        self._note(change)
 
     def left(self, stay: Stay, until: EventId, *, unsent_from: EventId | None, history_until: EventId | None) -> None:
         """A connection is forgotten by the hub. ``closed`` says why."""

@@ -22,9 +22,22 @@ class Backlog:
     An event of which nothing is left goes away altogether, so what is held is bounded by ``size_bytes``.
     """
 
-    __slots__ = ("_entries", "_first", "_ids", "_newest", "_next", "conflated", "first_id", "last_id", "size_bytes")
+    __slots__ = (
+        "_entries",
+        "_first",
+        "_ids",
+        "_newest",
+        "_next",
+        "catch_ups",
+        "conflated",
+        "first_id",
+        "last_id",
+        "size_bytes",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, catch_ups: int = 0) -> None:
+        self.catch_ups = catch_ups
+        """How often the client had begun to be sent history when it stopped reading."""
         self._entries: dict[int, bytes | _Positions] = {}
         """By a number that counts up; where one is missing, its event was conflated away."""
         self._first = 0

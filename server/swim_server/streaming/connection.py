@@ -186,7 +186,7 @@ class Connection:
         """The transport's buffer is full: let frames wait here, where they can be conflated."""
         self._is_blocked = True
         if self.backlog is None and not self.is_gone:
-            self.backlog = Backlog()
+            self.backlog = Backlog(self.stay.catch_ups if self.stay is not None else 0)
 
     def resume(self) -> None:
         """The transport takes data again: write what waits, as much as it takes."""

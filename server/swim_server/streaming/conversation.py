@@ -145,7 +145,13 @@ class Conversation:
     ) -> None:
         """For those who ask later what a client was sent, and why not."""
         if self._hub.attendance is not None and connection.stay is not None:
-            self._hub.attendance.changed(connection.stay, self._hub.delivered_id, subscription, starts or {})
+            self._hub.attendance.changed(
+                connection.stay,
+                self._hub.delivered_id,
+                subscription,
+                starts or {},
+                is_catching_up=connection.catch_up is not None,
+            )
 
     def _answer_subscribed(
         self, connection: Connection, action: Subscribe, *, resumed: bool = False, gap: bool = False

@@ -13,13 +13,14 @@ from swim_server.protocol.channels import matches
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.explanation import Clause, Explanation
 from swim_server.protocol.timestamps import format_ms
+from swim_server.streaming.attendance import Lag
 from swim_server.streaming.framed_event import POSITION
 from swim_server.streaming.subscription import POSITIONS, Subscription
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
-    from swim_server.streaming.attendance import Change, Lag, Stay
+    from swim_server.streaming.attendance import Change, Stay
     from swim_server.streaming.connection import Connection
 
 MAX_NAMED = 12
@@ -125,7 +126,7 @@ def _judge_change(
     verdict = msgspec.structs.replace(judge_subscription(change.subscription, event.type, event.data), **_facts(stay))
     if verdict.outcome is not Outcome.PASSES:
         return verdict
-    undelivered = _undelivered(stay, event, delivered_id, connection)
+    undelivered = _undelivered(stay, change, event, delivered_id, connection)
     if undelivered is not None:
         outcome, why = undelivered
         return msgspec.structs.replace(verdict, outcome=outcome, why=why, positions_sent=None)
@@ -133,10 +134,10 @@ def _judge_change(
 
 
 def _undelivered(
-    stay: Stay, event: Event, delivered_id: EventId, connection: Connection | None
+    stay: Stay, change: Change, event: Event, delivered_id: EventId, connection: Connection | None
 ) -> tuple[Outcome, str] | None:
     """Why an event that passes was not written to the connection, if it was not."""
-    end = stay.end
+    end, is_catching_up = stay.end, change.is_catching_up and change.catch_ups == stay.catch_ups
     if end is not None:
         if end.unsent_from is not None and event.id >= end.unsent_from:
             at = format_ms(end.at_ms)
@@ -147,7 +148,7 @@ def _undelivered(
                 Outcome.UNSENT,
                 f"its connection ended at {at} ({_close(end.code, end.reason)}) before it was written",
             )
-        if end.history_until is not None and event.id > end.history_until:
+        if is_catching_up and end.history_until is not None and event.id > end.history_until:
             told = f"history had come as far as {end.history_until}"
             return Outcome.UNSENT, f"its connection ended ({_close(end.code, end.reason)}) when {told}"
     elif event.id > delivered_id:
@@ -156,13 +157,14 @@ def _undelivered(
         unsent_from, catch_up = connection.unsent_from, connection.catch_up
         if connection.is_lagging and unsent_from is not None and event.id >= unsent_from:
             return Outcome.WAITING, f"it reads too slowly: everything from event {unsent_from} on waits for it"
-        if catch_up is not None and event.id > catch_up.position:
+        if is_catching_up and catch_up is not None and event.id > catch_up.position:
             return Outcome.WAITING, f"it is being sent history, which has come as far as {catch_up.position}"
     return None
 
 
 def _sent(verdict: Verdict, stay: Stay, change: Change, event: Event, connection: Connection | None) -> Verdict:
-    lag = next((each for each in _lags(stay, connection) if each.first <= event.id <= each.last), None)
+    lags = (each for each in _lags(stay, connection) if each.catch_ups == change.catch_ups)
+    lag = next((each for each in lags if each.first <= event.id <= each.last), None)
     dropped = lag.conflated.get(event.id, 0) if lag is not None else 0
     whole = 1 if event.type == POSITION else verdict.positions_sent
     remaining = (whole or 0) - dropped
@@ -182,12 +184,10 @@ def _sent(verdict: Verdict, stay: Stay, change: Change, event: Event, connection
 
 
 def _lags(stay: Stay, connection: Connection | None) -> Iterator[Lag]:
-    from swim_server.streaming.attendance import Lag
-
     yield from stay.lags
     backlog = connection.backlog if connection is not None else None
-    if backlog is not None and backlog.first_id is not None and backlog.last_id is not None:
-        yield Lag(backlog.first_id, backlog.last_id, backlog.conflated)
+    if backlog is not None and backlog.first_id is not None:
+        yield Lag(backlog)
 
 
 def _absent(stay: Stay, event: Event) -> Verdict:
