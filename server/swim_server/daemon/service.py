@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 import psutil
@@ -28,7 +28,9 @@ from swim_server.daemon.home import Home
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.limits import needed_descriptors, raise_descriptor_limit
 from swim_server.daemon.lockfile import Lockfile, LockInfo
+from swim_server.daemon.log_stream import LogStream
 from swim_server.daemon.methods import Methods
+from swim_server.daemon.notifier import Notifier, status_line
 from swim_server.daemon.pulse import Pulse
 from swim_server.daemon.rates import Rate
 from swim_server.daemon.sources import build_sources
@@ -74,10 +76,12 @@ class Service:
         *,
         reload_config: Callable[[], LoadedConfig] | None = None,
         inheritance: Inheritance | None = None,
-        log_stream: TextIO | None = None,
+        log_stream: LogStream | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self.log_stream = log_stream
         """Where this process logs; None: standard error."""
+        self.notifier = notifier or Notifier(None)
         self.inheritance = inheritance
         """What this process takes over from the one before; None when it starts by itself."""
         self.bound_to = (loaded.config.server.host, loaded.config.server.port)
@@ -199,6 +203,7 @@ class Service:
         try:
             await self._start()
             ready(self.info)
+            self.notifier.ready(self.status_line())
             await self._serve()
         finally:
             await self._shut_down()
@@ -257,6 +262,7 @@ class Service:
                 self.key_watch.run(),
                 self.authenticator.run(),
                 self._sample_rates(),
+                self.notifier.run(self.status_line),
             )
         ]
         try:
@@ -277,6 +283,7 @@ class Service:
         self.listeners.close()
         self.gateway.is_draining = True
         if self._successor is None:
+            self.notifier.stopping()
             self.hurry.set()
             await self.stop_sources()
         else:
@@ -360,13 +367,16 @@ class Service:
         if self._handover_task is not None or self._stop_requested.is_set():
             raise HandoverFailed("is not started: a restart or stop is under way", None, [])
         self.log.info("starting the code on disk beside this process")
+        self.notifier.reloading("restarting: the code on disk is to take over")
         self._handover_task = asyncio.create_task(hand_over(self), name="handover")
         await asyncio.wait([self._handover_task])
         task, self._handover_task = self._handover_task, None
         try:
             info, self._successor = task.result()
             self._has_home = False
+            self.notifier.succeeded_by(info.pid)
         except HandoverFailed as failed:
+            self.notifier.ready(f"{self.status_line()}; a restart failed")
             self.log.error("restart failed; this process goes on", reason=failed.reason, output=failed.output)
             raise
         except asyncio.CancelledError:
@@ -398,8 +408,11 @@ class Service:
 
         if self._reload_config is None:
             return {"changed": [], "needs_restart": []}
-        loaded = await asyncio.to_thread(self._reload_config)
-        return await apply(self, loaded)
+        self.notifier.reloading("reading the configuration again")
+        try:
+            return await apply(self, await asyncio.to_thread(self._reload_config))
+        finally:
+            self.notifier.ready(self.status_line())
 
     def request_reload(self) -> None:
         """Reload, for those who can only signal; how it went stands in the log."""
@@ -417,6 +430,10 @@ class Service:
         if self.inheritance is not None:
             self.inheritance.tell("key_changed", key_id=key_id)
         return await self.key_watch.recheck([key_id])
+
+    def status_line(self) -> str:
+        """What the service manager shows."""
+        return status_line(self.info.url, self.gateway.clients(), self.event_rate.per_second())
 
     def source_statuses(self) -> list[SourceStatus]:
         """Every source's own account of itself."""
