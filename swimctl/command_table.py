@@ -27,6 +27,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("reload", "Make it read its configuration again."),
             Entry("status", "What it does just now: connections, rates, sources, history."),
             Entry("logs", "Its log."),
+            Entry("service", "Run it under systemd: install, show and remove the unit."),
         ),
     ),
     ("Access", (Entry("keys", "Create, list, expire and revoke API keys."),)),
