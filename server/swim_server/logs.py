@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import MutableMapping
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, Protocol
 
 import structlog
 
@@ -18,13 +18,23 @@ QUIET_LOGGERS = ("websockets", "watchfiles", "asyncio", "aiohttp", "sqlalchemy",
 _RUNS_TOGETHER = re.compile("""[ \t='"]""")
 
 
+class Stream(Protocol):
+    """What a log is written to: of a text stream, as much as is needed."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+
 def configure(
     level: Literal["debug", "info", "warning", "error"],
     format: Literal["text", "json"],
-    stream: TextIO | None = None,
+    stream: Stream | None = None,
 ) -> None:
     """Send this process's log, and what libraries log through ``logging``, to one stream (standard error)."""
-    out = stream or sys.stderr
+    out: Any = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         _one_line,

@@ -49,13 +49,28 @@ def logs(
             f"there is no log at {path}", "a daemon started without --detach writes to its own terminal"
         ) from None
     with file:
-        for line in deque(file, maxlen=lines):
+        newest = deque(file, maxlen=lines)
+        for line in [*rotated_lines(path, lines - len(newest)), *newest]:
             output.stream.write(line.decode(errors="replace"))
         output.stream.flush()
         if follow:
             for chunk in follow_file(path, file):
                 output.stream.write(chunk.decode(errors="replace"))
                 output.stream.flush()
+
+
+def rotated_lines(path: Path, wanted: int) -> list[bytes]:
+    """The last lines of the files that were rotated away, oldest first; at most as many as are wanted."""
+    found: list[bytes] = []
+    number = 1
+    while len(found) < wanted:
+        try:
+            with path.with_name(f"{path.name}.{number}").open("rb") as older:
+                found[:0] = deque(older, maxlen=wanted - len(found))
+        except OSError:
+            break
+        number += 1
+    return found
 
 
 def log_path(invocation: Invocation) -> Path:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from swim_server.protocol.event_id import EventId
+from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
 Deliver = Callable[[Sequence[Event]], None]
@@ -118,3 +118,12 @@ class Broker(Protocol):
 
 Publish = Callable[[Sequence[NewEvent]], Awaitable[list[Published]]]
 """The part of a broker that sources use."""
+
+
+async def find_event(broker: Broker, event_id: EventId) -> Event | None:
+    """Read one stored event. None: there is none of this id, or no longer. Raises BrokerUnavailable."""
+    if event_id == ZERO:
+        return None
+    before = EventId.from_integer(event_id.to_integer() - 1)
+    page = await broker.read(before, event_id, limit=1)
+    return page.events[0] if page.events else None

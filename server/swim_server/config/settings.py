@@ -314,6 +314,10 @@ class LoggingConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     format: Literal["text", "json"] = "text"
     file: FilePath | None = None
     """None: standard error in the foreground, ``$SWIM_HOME/swim.log`` when detached."""
+    max_bytes: Annotated[int, Meta(ge=0)] = 52_428_800
+    """A file that would grow beyond it is rotated; 0: never, logrotate does it or nobody."""
+    keep_files: Annotated[int, Meta(ge=0, le=1000)] = 5
+    """How many rotated files stay: ``swim.log.1`` is the newest."""
 
 
 class ExpectedCount(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -10,14 +10,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 from swim_server import logs
-from swim_server.config import LoadedConfig
+from swim_server.config import LoadedConfig, LoggingConfig
 from swim_server.daemon.fingerprint import check_syntax, take_fingerprint
 from swim_server.daemon.handover import Inheritance, Offer, take_offer
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile, LockInfo
+from swim_server.daemon.log_stream import LogStream
+from swim_server.daemon.notifier import Notifier
 from swim_server.daemon.service import Service
 from swim_server.daemon.starts import How, Start, record_start
 
@@ -46,8 +47,7 @@ def serve(
     os.umask(0o077)
     with contextlib.suppress(OSError):  # a full disk is no reason not to serve; doctor tells of the disk
         record_start(home.starts, Start(time.time(), os.getpid(), how))
-    log_file = loaded.config.logging.file
-    stream = Path(log_file).open("a", encoding="utf-8") if log_file else sys.stderr  # noqa: SIM115  # open until the end
+    stream = open_log(loaded.config.logging, home)
     logs.configure(loaded.config.logging.level, loaded.config.logging.format, stream)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(loaded, home, lockfile, offer, ready or _nobody_waits, reload_config, stream))
@@ -60,7 +60,7 @@ async def _run(
     offer: Offer | None,
     ready: Callable[[LockInfo], None],
     reload_config: Callable[[], LoadedConfig] | None,
-    log_stream: TextIO,
+    log_stream: LogStream,
 ) -> None:
     if offer is not None:
         check_syntax()
@@ -72,6 +72,7 @@ async def _run(
         reload_config=reload_config,
         inheritance=Inheritance(offer) if offer is not None else None,
         log_stream=log_stream,
+        notifier=Notifier.from_environment(os.environ),
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,7 +81,16 @@ async def _run(
     on_hangup = service.request_stop if sys.stderr.isatty() else service.request_restart
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     loop.add_signal_handler(signal.SIGUSR1, service.request_reload)
+    loop.add_signal_handler(signal.SIGUSR2, log_stream.reopen)
     await service.run(ready)
+
+
+def open_log(config: LoggingConfig, home: Home) -> LogStream:
+    """Open the log: the configured file, else standard error. Raises OSError."""
+    limits = {"max_bytes": config.max_bytes, "keep_files": config.keep_files}
+    if config.file is not None:
+        return LogStream.open(Path(config.file), **limits)
+    return LogStream.standard_error(home.log, **limits)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -10,6 +10,7 @@ import msgspec
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.config import ConfigError
 from swim_server.daemon.examined import Examined
+from swim_server.daemon.explainer import Explainer
 from swim_server.daemon.handover import HandoverFailed
 from swim_server.daemon.status import connections_document, status_document
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
@@ -32,12 +33,13 @@ class Methods:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._explainer = Explainer(service)
 
     def register(self, rpc: Rpc) -> None:
         """Make them answer."""
         for name in (
             "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "live_keys",
-            "config", "config_changes", "version", "restart",
+            "config", "config_changes", "version", "restart", "explain",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
         Examined(self._service).register(rpc)
@@ -123,6 +125,10 @@ class Methods:
             return {"closed": False}
         connection.outlet.close(CloseCode.SERVICE_RESTART, "closed by the operator; retry_ms=1000")
         return {"closed": True}
+
+    async def explain(self, params: Mapping[str, Any]) -> Any:
+        """Say why a consumer got an event or didn't; or what a subscription would have been sent lately."""
+        return await self._explainer.explain(params)
 
     async def live_keys(self, params: Mapping[str, Any]) -> Any:
         """How many connections each key has."""

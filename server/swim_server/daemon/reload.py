@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from swim_server.daemon.service import Service
 
 SOURCES = ("sources", "adl", "detection")
-LIVING = ("tiers", "auth.recheck_seconds", "logging.level", "logging.format", "expect", "publish", *SOURCES)
+LOGGING = ("level", "format", "max_bytes", "keep_files")
+LIVING = ("tiers", "auth.recheck_seconds", *(f"logging.{name}" for name in LOGGING), "expect", "publish", *SOURCES)
 """Settings, by the beginning of their dotted name, that take effect at once. All others need a restart."""
 
 
@@ -30,6 +31,9 @@ async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
     service.key_watch.recheck_seconds = after.auth.recheck_seconds
     if (before.logging.level, before.logging.format) != (after.logging.level, after.logging.format):
         logs.configure(after.logging.level, after.logging.format, service.log_stream)
+    if service.log_stream is not None:
+        service.log_stream.max_bytes = after.logging.max_bytes
+        service.log_stream.keep_files = after.logging.keep_files
     service.conversation.publishing = publishing_rules(after.publish, service.catalogue)
     if any(name.startswith(SOURCES) for name in living):
         await service.replace_sources(after)
@@ -37,7 +41,7 @@ async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
         before,
         tiers=after.tiers,
         auth=msgspec.structs.replace(before.auth, recheck_seconds=after.auth.recheck_seconds),
-        logging=msgspec.structs.replace(before.logging, level=after.logging.level, format=after.logging.format),
+        logging=msgspec.structs.replace(before.logging, **{name: getattr(after.logging, name) for name in LOGGING}),
         sources=after.sources,
         adl=after.adl,
         detection=after.detection,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 import psutil
@@ -28,7 +28,9 @@ from swim_server.daemon.home import Home
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.limits import needed_descriptors, raise_descriptor_limit
 from swim_server.daemon.lockfile import Lockfile, LockInfo
+from swim_server.daemon.log_stream import LogStream
 from swim_server.daemon.methods import Methods
+from swim_server.daemon.notifier import Notifier, status_line
 from swim_server.daemon.pulse import Pulse
 from swim_server.daemon.rates import Rate
 from swim_server.daemon.sources import build_sources
@@ -48,6 +50,7 @@ from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.source import Source, SourceStatus
 from swim_server.sources.supervisor import Supervisor
 from swim_server.streaming.admission import Admission, TierLimit
+from swim_server.streaming.attendance import Attendance
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.hub import Hub
 from swim_server.streaming.publishing import Publishing
@@ -73,10 +76,12 @@ class Service:
         *,
         reload_config: Callable[[], LoadedConfig] | None = None,
         inheritance: Inheritance | None = None,
-        log_stream: TextIO | None = None,
+        log_stream: LogStream | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self.log_stream = log_stream
         """Where this process logs; None: standard error."""
+        self.notifier = notifier or Notifier(None)
         self.inheritance = inheritance
         """What this process takes over from the one before; None when it starts by itself."""
         self.bound_to = (loaded.config.server.host, loaded.config.server.port)
@@ -154,6 +159,7 @@ class Service:
             call_soon=loop.call_soon,
             monotonic=time.monotonic,
             on_failure=self._on_failure,
+            attendance=Attendance(_now_ms),
         )
         self.conversation = Conversation(
             self.hub,
@@ -199,6 +205,7 @@ class Service:
         try:
             await self._start()
             ready(self.info)
+            self.notifier.ready(self.status_line())
             await self._serve()
         finally:
             await self._shut_down()
@@ -259,6 +266,7 @@ class Service:
                 self.key_watch.run(),
                 self.authenticator.run(),
                 self._sample_rates(),
+                self.notifier.run(self.status_line),
             )
         ]
         try:
@@ -279,6 +287,7 @@ class Service:
         self.listeners.close()
         self.gateway.is_draining = True
         if self._successor is None:
+            self.notifier.stopping()
             self.hurry.set()
             await self.stop_sources()
         else:
@@ -362,13 +371,16 @@ class Service:
         if self._handover_task is not None or self._stop_requested.is_set():
             raise HandoverFailed("is not started: a restart or stop is under way", None, [])
         self.log.info("starting the code on disk beside this process")
+        self.notifier.reloading("restarting: the code on disk is to take over")
         self._handover_task = asyncio.create_task(hand_over(self), name="handover")
         await asyncio.wait([self._handover_task])
         task, self._handover_task = self._handover_task, None
         try:
             info, self._successor = task.result()
             self._has_home = False
+            self.notifier.succeeded_by(info.pid)
         except HandoverFailed as failed:
+            self.notifier.ready(f"{self.status_line()}; a restart failed")
             self.log.error("restart failed; this process goes on", reason=failed.reason, output=failed.output)
             raise
         except asyncio.CancelledError:
@@ -400,9 +412,13 @@ class Service:
 
         if self._reload_config is None:
             return {"changed": [], "needs_restart": []}
-        loaded = await asyncio.to_thread(self._reload_config)
-        self.tasks.start(self.key_watch.recheck_all())  # who asks for a fresh look means the keys too
-        return await apply(self, loaded)
+        self.notifier.reloading("reading the configuration again")
+        try:
+            loaded = await asyncio.to_thread(self._reload_config)
+            self.tasks.start(self.key_watch.recheck_all())  # who asks for a fresh look means the keys too
+            return await apply(self, loaded)
+        finally:
+            self.notifier.ready(self.status_line())
 
     async def config_changes(self) -> dict[str, Any]:
         """What a reload or a restart would change."""
@@ -440,6 +456,10 @@ class Service:
         return (
             self._handover_task is not None or self._successor is not None or (follow is not None and not follow.done())
         )
+
+    def status_line(self) -> str:
+        """What the service manager shows."""
+        return status_line(self.info.url, self.gateway.clients(), self.event_rate.per_second())
 
     def source_statuses(self) -> list[SourceStatus]:
         """Every source's own account of itself."""

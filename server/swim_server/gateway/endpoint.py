@@ -438,6 +438,7 @@ class Endpoint(asyncio.Protocol):
             return
         if self.connection is not None:
             self._gateway.hub.dismiss(self.connection)
+            self._gateway.note_end(self.connection, code, reason)
         self._ws.send_close(code, _reason(reason))
         self._flush()
         self._begin_closing()

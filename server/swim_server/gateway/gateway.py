@@ -227,13 +227,21 @@ class Gateway:
             owner = connection.key.owner_name if connection.key is not None else None
             key_id = connection.key.id if connection.key is not None else None
             self.evictions.append(Eviction(self.monotonic(), connection.id, key_id, owner, sent.reason))
+        close = sent or received
+        code = int(close.code) if close is not None else 1006
+        self.note_end(connection, code, close.reason if close is not None else "")
         self._log_of(connection)(
             "disconnected",
             client=connection.id,
-            code=int(sent.code) if sent is not None else int(received.code) if received is not None else 1006,
+            code=code,
             seconds=round((self.now_ms() - connection.connected_at_ms) / 1000, 1),
             sent=connection.messages_sent,
         )
+
+    def note_end(self, connection: Connection, code: int, reason: str) -> None:
+        """Remember how a connection ends, for those who ask later."""
+        if self.hub.attendance is not None and connection.stay is not None:
+            self.hub.attendance.closed(connection.stay, int(code), reason)
 
     def _log_of(self, connection: Connection) -> Callable[..., None]:
         """Our own commands come and go all the time: only who looks for them sees them."""

@@ -149,6 +149,10 @@ class Authenticator:
         """Read rows of the table as they are now, with nothing remembered before or after. Raises StoreError."""
         return await self._run(lambda: self._store.records(key_ids))
 
+    async def consult(self, work: Callable[[], T]) -> T:
+        """Run another call of the store in a thread, through the same door as all. Raises StoreError."""
+        return await self._run(work)
+
     # Keys that changed
 
     def forget(self, key_id: int) -> None:

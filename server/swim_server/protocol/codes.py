@@ -55,6 +55,8 @@ class ErrorCode(StrEnum):
     """A filter can't be read; nothing of the message was applied. The client corrects the kind that is named."""
     INVALID_PUBLISH = "INVALID_PUBLISH"
     """The event was not stored. The client corrects it before it sends it again."""
+    INVALID_EXPLAIN = "INVALID_EXPLAIN"
+    """There is nothing to explain in what was sent. The client corrects it."""
     FORBIDDEN = "FORBIDDEN"
     """The key may not do that. The client asks for another key."""
     HISTORY_UNAVAILABLE = "HISTORY_UNAVAILABLE"

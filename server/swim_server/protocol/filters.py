@@ -66,7 +66,7 @@ class Filters:
     """Those of the kinds that are set and apply, for each class of families."""
 
     def __post_init__(self) -> None:
-        kinds = _predicates_of(self)
+        kinds = predicates_of(self)
         chosen = (tuple(predicate for kind, predicate in kinds if kind not in excluded) for excluded in _EXCLUDED)
         object.__setattr__(self, "_predicates", tuple(chosen))
 
@@ -189,7 +189,7 @@ def _either(new: frozenset[str] | UnsetType, old: frozenset[str]) -> frozenset[s
     return old if isinstance(new, UnsetType) else new
 
 
-def _predicates_of(filters: Filters) -> list[tuple[str, Predicate]]:
+def predicates_of(filters: Filters) -> list[tuple[str, Predicate]]:
     """The predicate of each kind that is set, the cheapest and most selective first."""
     found: list[tuple[str, Predicate]] = []
     if filters.callsign_prefixes:

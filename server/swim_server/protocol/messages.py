@@ -19,6 +19,7 @@ __all__ = [
     "ACTIONS",
     "Action",
     "BadMessage",
+    "Explain",
     "Ping",
     "Publish",
     "Status",
@@ -28,6 +29,7 @@ __all__ = [
     "connected",
     "decode_action",
     "error",
+    "explained",
     "heartbeat",
     "pong",
     "publish_ack",
@@ -89,8 +91,18 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag
     """The publisher's own name for the event."""
 
 
-Action = Subscribe | Unsubscribe | Ping | Status | Publish
-ACTIONS = ("subscribe", "unsubscribe", "ping", "status", "publish")
+class Explain(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="explain"):
+    """Ask why an event comes through this connection's subscription, or doesn't: a stored one, or a made-up one."""
+
+    event_id: str | None = None
+    """Of a stored event; None: type and data are given."""
+    type: str | None = None
+    """Whether it exists, the catalogue says."""
+    data: dict[str, Any] = {}
+
+
+Action = Subscribe | Unsubscribe | Ping | Status | Publish | Explain
+ACTIONS = ("subscribe", "unsubscribe", "ping", "status", "publish", "explain")
 
 
 def decode_action(frame: bytes | str) -> Action:
@@ -109,6 +121,8 @@ def decode_action(frame: bytes | str) -> Action:
             return Status()
         case "publish":
             return _publish(message)
+        case "explain":
+            return _explain(message)
     known = ", ".join(ACTIONS)
     text = (
         f"unknown action {show(action)}: there are {known}" if "action" in message else f"no action: there are {known}"
@@ -235,6 +249,27 @@ def _refuse_publish(text: str, field: str) -> NoReturn:
     raise BadMessage(ErrorCode.INVALID_PUBLISH, text, {"field": field})
 
 
+def _explain(message: Mapping[str, Any]) -> Explain:
+    event = message.get("event")
+    if isinstance(event, str):
+        try:
+            return Explain(event_id=str(EventId.parse(event.strip())))
+        except InvalidEventId as wrong:
+            raise BadMessage(ErrorCode.INVALID_EXPLAIN, f"event: {wrong}", {"field": "event"}) from None
+    if not isinstance(event, dict):
+        rule = 'must be an event id, or an object like {"type": "flight.departed", "data": {}}'
+        text = f"event: {rule}, got {show(event)}"
+        raise BadMessage(ErrorCode.INVALID_EXPLAIN, text, {"field": "event"})
+    event_type, data = event.get("type"), event.get("data", {})
+    if not isinstance(event_type, str) or not event_type.strip():
+        text = f"event.type: must be an event type, like flight.departed, got {show(event_type)}"
+        raise BadMessage(ErrorCode.INVALID_EXPLAIN, text, {"field": "event.type"})
+    if not isinstance(data, dict):
+        text = f"event.data: must be an object, got {show(data)}"
+        raise BadMessage(ErrorCode.INVALID_EXPLAIN, text, {"field": "event.data"})
+    return Explain(type=event_type.strip(), data=data)
+
+
 def connected(
     timestamp: str,
     *,
@@ -308,6 +343,12 @@ def publish_ack(*, event_id: str | None, id: str, duplicate: bool = False) -> by
             "id": id,
         }
     )
+
+
+def explained(*, event_id: str | None, event_type: str | None, verdict: Any) -> bytes:
+    """The answer to ``explain``. ``verdict``: the outcome, why, and each filter clause's part in it."""
+    data = {"event": event_id, "event_type": event_type, **msgspec.to_builtins(verdict)}
+    return _encoder.encode({"type": "explained", "data": data})
 
 
 def error(code: ErrorCode, message: str, timestamp: str, **details: Any) -> bytes:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swim_server.streaming.framed_event import FramedEvent
 from swim_server.streaming.frames import text_frame
 from swim_server.streaming.subscription import POSITIONS
+
+if TYPE_CHECKING:
+    from swim_server.protocol.event_id import EventId
+
+MAX_CONFLATED = 1000
+"""Of so many events it is remembered that positions were left out of them."""
 
 
 class Backlog:
@@ -16,9 +22,22 @@ class Backlog:
     An event of which nothing is left goes away altogether, so what is held is bounded by ``size_bytes``.
     """
 
-    __slots__ = ("_entries", "_first", "_newest", "_next", "size_bytes")
+    __slots__ = (
+        "_entries",
+        "_first",
+        "_ids",
+        "_newest",
+        "_next",
+        "catch_ups",
+        "conflated",
+        "first_id",
+        "last_id",
+        "size_bytes",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, catch_ups: int = 0) -> None:
+        self.catch_ups = catch_ups
+        """How often the client had begun to be sent history when it stopped reading."""
         self._entries: dict[int, bytes | _Positions] = {}
         """By a number that counts up; where one is missing, its event was conflated away."""
         self._first = 0
@@ -27,15 +46,30 @@ class Backlog:
         """Which entry has the newest position of each flight."""
         self.size_bytes = 0
         """Of all that waits, as it would be sent now; what conflation saves is estimated."""
+        self._ids: dict[int, EventId] = {}
+        """Of the entries that are events', by their numbers."""
+        self.first_id: EventId | None = None
+        """The first event that came to wait here, and the last: what stood between them, waited too."""
+        self.last_id: EventId | None = None
+        self.conflated: dict[EventId, int] = {}
+        """How many positions were left out of an event."""
 
     def __len__(self) -> int:
         """How many messages wait."""
         return len(self._entries)
 
+    @property
+    def oldest_id(self) -> EventId | None:
+        """The first event that still waits."""
+        return next(iter(self._ids.values()), None)
+
     def append(self, frame: bytes, framed: FramedEvent | None = None) -> int:
         """Put one frame at the end; with its event, where it is one's. Returns how many others that made needless."""
         vanished = 0
         number, self._next = self._next, self._next + 1
+        if framed is not None:
+            self._ids[number] = self.last_id = framed.event.id
+            self.first_id = self.first_id or framed.event.id
         if framed is not None and framed.flights:
             entry = _Positions(number, frame, framed)
             for flight in framed.flights:
@@ -51,9 +85,12 @@ class Backlog:
 
     def _conflate(self, older: _Positions, flight: Hashable) -> int:
         self.size_bytes -= older.drop(flight)
+        event_id = self._ids[older.number]
+        if event_id in self.conflated or len(self.conflated) < MAX_CONFLATED:
+            self.conflated[event_id] = self.conflated.get(event_id, 0) + 1
         if older.rows:
             return 0
-        del self._entries[older.number]
+        del self._entries[older.number], self._ids[older.number]
         return 1
 
     def take(self, limit_bytes: int) -> bytes:
@@ -73,6 +110,7 @@ class Backlog:
 
     def _remove(self, entry: bytes | _Positions, size_bytes: int) -> bytes:
         del self._entries[self._first]
+        self._ids.pop(self._first, None)
         self.size_bytes -= size_bytes
         if isinstance(entry, bytes):
             return entry

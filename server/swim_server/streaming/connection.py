@@ -14,7 +14,9 @@ from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
+    from swim_server.protocol.event_id import EventId
     from swim_server.protocol.messages import Action
+    from swim_server.streaming.attendance import Stay
     from swim_server.streaming.catchup import CatchUp
     from swim_server.streaming.group import Group
 
@@ -44,7 +46,7 @@ class Connection:
 
     __slots__ = (
         "_drain_waiters", "_is_blocked", "_sent_before", "backlog", "catch_up", "connected_at_ms", "group", "id",
-        "is_gone", "joined_at", "key", "limit_bytes", "outlet", "position", "remote", "subscription", "tier",
+        "is_gone", "joined_at", "key", "limit_bytes", "outlet", "position", "remote", "stay", "subscription", "tier",
         "user_agent", "waiting", "window_bits",
     )  # fmt: skip
 
@@ -83,6 +85,8 @@ class Connection:
         """None while the client keeps up."""
         self.waiting: list[Action] | None = None
         """Actions that wait while a resume finds its place in history; None when none does. Conversation's."""
+        self.stay: Stay | None = None
+        """Where it is remembered what it was sent, and what not. The hub sets it."""
         self.is_gone = False
         """Nothing is written any more: the way out is closed, or closing."""
         self._is_blocked = False
@@ -95,6 +99,16 @@ class Connection:
     def is_lagging(self) -> bool:
         """Whether something waits here because the client doesn't keep up."""
         return self.backlog is not None
+
+    @property
+    def unsent_from(self) -> EventId | None:
+        """The first event that is meant for it and was not given to the transport; None: all were."""
+        if self.backlog is not None and (oldest := self.backlog.oldest_id) is not None:
+            return oldest
+        group = self.group
+        if group is None or self.position >= group.end:
+            return None
+        return group.events[self.position - group.base].event.id
 
     @property
     def messages_sent(self) -> int:
@@ -123,7 +137,7 @@ class Connection:
         self._part()
         self._sent_before = self.messages_sent
         self.is_gone = True
-        self.backlog = None
+        self._end_backlog()
         self._wake()
 
     def _part(self) -> None:
@@ -172,7 +186,7 @@ class Connection:
         """The transport's buffer is full: let frames wait here, where they can be conflated."""
         self._is_blocked = True
         if self.backlog is None and not self.is_gone:
-            self.backlog = Backlog()
+            self.backlog = Backlog(self.stay.catch_ups if self.stay is not None else 0)
 
     def resume(self) -> None:
         """The transport takes data again: write what waits, as much as it takes."""
@@ -183,8 +197,13 @@ class Connection:
         while backlog and not self._is_blocked:  # a write may block it again
             self.outlet.write(backlog.take(WRITE_BYTES))
         if not self._is_blocked:
-            self.backlog = None
+            self._end_backlog()
             self._wake()
+
+    def _end_backlog(self) -> None:
+        if self.stay is not None and self.backlog is not None:
+            self.stay.lagged(self.backlog)
+        self.backlog = None
 
     async def drained(self) -> None:
         """Wait until the client keeps up, or is gone."""

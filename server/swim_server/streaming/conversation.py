@@ -7,20 +7,22 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
+from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent, find_event
 from swim_server.protocol import messages
-from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.channels import Catalogue, InvalidChannel
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import NewEvent
-from swim_server.protocol.messages import Action, Ping, Publish, Status, Subscribe, Unsubscribe
+from swim_server.protocol.messages import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.catchup import CatchUp
 from swim_server.streaming.publishing import Publishing
 from swim_server.streaming.starts import Starts
 from swim_server.streaming.subscription import NOTHING, Subscription
+from swim_server.streaming.verdict import Outcome, Verdict, judge_stay, judge_subscription
 
 if TYPE_CHECKING:
+    from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.hub import Hub
     from swim_server.streaming.tasks import Tasks
@@ -104,6 +106,8 @@ class Conversation:
                 self._status(connection)
             case Publish() as action:
                 self._publish(connection, action)
+            case Explain() as action:
+                self._explain(connection, action)
 
     def _now(self) -> str:
         return format_ms(self._now_ms())
@@ -126,6 +130,7 @@ class Conversation:
 
     def _change(self, connection: Connection, subscription: Subscription) -> None:
         """Make a subscription hold from now on, be it live or while catching up."""
+        self._remember(connection, subscription)
         catch_up = connection.catch_up
         if catch_up is None:
             self._hub.subscribe(connection, subscription)
@@ -134,6 +139,19 @@ class Conversation:
         connection.subscription = subscription
         catch_up.forgets(self._catalogue.expand(subscription.channels))
         catch_up.wants(dict.fromkeys(added, self._hub.delivered_id))
+
+    def _remember(
+        self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId] | None = None
+    ) -> None:
+        """For those who ask later what a client was sent, and why not."""
+        if self._hub.attendance is not None and connection.stay is not None:
+            self._hub.attendance.changed(
+                connection.stay,
+                self._hub.delivered_id,
+                subscription,
+                starts or {},
+                is_catching_up=connection.catch_up is not None,
+            )
 
     def _answer_subscribed(
         self, connection: Connection, action: Subscribe, *, resumed: bool = False, gap: bool = False
@@ -202,6 +220,7 @@ class Conversation:
         self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId], *, has_gap: bool
     ) -> None:
         """Take the connection out of the live stream until it has had its history, in one order with what it had."""
+        self._remember(connection, subscription, starts)
         live = self._catalogue.expand(connection.subscription.channels) - starts.keys()
         catch_up = connection.catch_up
         if catch_up is not None:
@@ -246,6 +265,34 @@ class Conversation:
                 last_event_id=self._last_event_id(),
             )
         )
+
+    def _explain(self, connection: Connection, action: Explain) -> None:
+        if action.event_id is not None:
+            self._tasks.start(self._explain_later(connection, EventId.parse(action.event_id)))
+            return
+        assert action.type is not None, "an explain without an id has a type"
+        if action.type not in self._catalogue.types:
+            raise InvalidChannel(action.type, self._catalogue.nearest(action.type))
+        verdict = judge_subscription(connection.subscription, action.type, action.data)
+        connection.answer(messages.explained(event_id=None, event_type=action.type, verdict=verdict))
+
+    async def _explain_later(self, connection: Connection, event_id: EventId) -> None:
+        event_type: str | None = None
+        try:
+            async with self._turn:
+                event = await find_event(self._broker, event_id)
+        except BrokerUnavailable:
+            verdict = Verdict(outcome=Outcome.UNKNOWN, why="history can't be read just now")
+        else:
+            verdict = Verdict(outcome=Outcome.UNKNOWN, why="no such event is stored, or no longer")
+            if event is not None:
+                event_type, verdict = event.type, self._judge(connection, event)
+        connection.answer(messages.explained(event_id=str(event_id), event_type=event_type, verdict=verdict))
+
+    def _judge(self, connection: Connection, event: Event) -> Verdict:
+        if connection.stay is None:
+            return judge_subscription(connection.subscription, event.type, event.data)
+        return judge_stay(connection.stay, event, self._hub.delivered_id, connection)
 
     def _publish(self, connection: Connection, action: Publish) -> None:
         event = NewEvent(type=action.channel, data=action.data, event_id=action.event_id)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.channels import Catalogue
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
+    from swim_server.streaming.attendance import Attendance
     from swim_server.streaming.connection import Connection
 
 WRITE_BYTES = 128 * 1024
@@ -44,12 +45,15 @@ class Hub:
         call_soon: Callable[[Callable[[], None]], object],
         monotonic: Callable[[], float],
         on_failure: Callable[[BaseException], None],
+        attendance: Attendance | None = None,
         slice_seconds: float = 0.002,
         writes_per_look: int = WRITES_PER_LOOK,
         max_waiting_events: int = MAX_WAITING_EVENTS,
         max_held_bytes: int = MAX_HELD_BYTES,
     ) -> None:
         self.catalogue = catalogue
+        self.attendance = attendance
+        """Where it is remembered who was here when; None: nowhere."""
         self.connections: dict[str, Connection] = {}
         self.delivered_id = newest_id
         """Id of the last event handed to the groups: where the live stream stands."""
@@ -85,6 +89,8 @@ class Hub:
         self.connections[connection.id] = connection
         if connection.key is not None:
             self.by_key.setdefault(connection.key.id, {})[connection.id] = connection
+        if self.attendance is not None:
+            connection.stay = self.attendance.came(connection, self.delivered_id)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection at once: nothing more is written to it. Idempotent."""
@@ -95,11 +101,22 @@ class Hub:
             del others[connection.id]
             if not others:
                 del self.by_key[connection.key.id]
+        self._note_end(connection)
         if connection.catch_up is not None:
             connection.catch_up.cancel()
         group = connection.group
         connection.drop()
         self._discard_if_empty(group)
+
+    def _note_end(self, connection: Connection) -> None:
+        if self.attendance is None or connection.stay is None:
+            return
+        unsent_from, group, match = connection.unsent_from, connection.group, self._match
+        if unsent_from is None and group is not None and match is not None and match.awaits(group):
+            unsent_from = match.event_id
+        catch_up = connection.catch_up
+        history_until = catch_up.position if catch_up is not None else None
+        self.attendance.left(connection.stay, self.delivered_id, unsent_from=unsent_from, history_until=history_until)
 
     def dismiss(self, connection: Connection) -> None:
         """Give a connection that keeps up every event until now, then forget it. Idempotent."""

@@ -11,6 +11,7 @@ from swim_server.streaming.subscription import POSITIONS
 from swim_server.streaming.traits import Traits
 
 if TYPE_CHECKING:
+    from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
     from swim_server.protocol.filters import Filters
     from swim_server.streaming.group import Group
@@ -34,6 +35,14 @@ class Match:
     def take(self, group: Group) -> bool:
         """Take one group out of turn. False when it is no candidate, or was taken before."""
         return self._candidates.pop(group, self) is not self
+
+    def awaits(self, group: Group) -> bool:
+        """Whether a group is a candidate that has not been taken."""
+        return group in self._candidates
+
+    @property
+    def event_id(self) -> EventId:
+        return self._event.id
 
     def sift(self, filters: Filters) -> FramedEvent | None:
         """Find what of the event passes the filters, or None. Equal remainders are one object, framed once."""

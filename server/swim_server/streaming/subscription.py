@@ -31,6 +31,13 @@ class Subscription(msgspec.Struct, frozen=True):
         remaining = self.channels - frozenset(channels) if channels else frozenset()
         return Subscription(remaining, self.filters) if remaining else NOTHING
 
+    @property
+    def weight(self) -> int:
+        """How many channels and filter values it names: what it costs to remember."""
+        filters = self.filters
+        codes = (filters.airports, filters.artccs, filters.firs, filters.callsign_prefixes, filters.phases)
+        return len(self.channels) + sum(map(len, codes))
+
     def to_wire(self) -> dict[str, Any]:
         """The two as the ``status`` message shows them."""
         return {"channels": sorted(self.channels), "filters": self.filters.to_wire()}

@@ -167,7 +167,7 @@ def test_more_channels_than_the_limit_are_refused_with_the_limit() -> None:
 def test_unknown_action_is_refused_with_those_that_exist(action: object) -> None:
     refusal = refused(action=action)
     assert refusal.code is ErrorCode.UNKNOWN_ACTION
-    assert refusal.data == {"actions": ["subscribe", "unsubscribe", "ping", "status", "publish"]}
+    assert refusal.data == {"actions": ["subscribe", "unsubscribe", "ping", "status", "publish", "explain"]}
     assert "subscribe, unsubscribe, ping, status, publish" in refusal.message
 
 

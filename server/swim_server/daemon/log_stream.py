@@ -1,0 +1,153 @@
+"""Where the log is written: a file that rotates, or standard error. Writing never fails: the service matters more.
+
+A file is rotated by size, here; by somebody else who renames it (logrotate), which is noticed; or opened again when
+that is asked for (SIGUSR2). Lines that can't be written, on a full disk say, are counted, and told of afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+LOOK_SECONDS = 1.0
+"""How often it is looked whether the file has been renamed."""
+AGAIN_SECONDS = 60.0
+"""After a rotation that failed the file goes on growing for so long."""
+
+
+class LogStream:
+    """What ``logs.configure`` writes to. Lives on the loop's thread, but several threads may write."""
+
+    def __init__(
+        self,
+        descriptor: int,
+        path: Path | None = None,
+        *,
+        max_bytes: int = 0,
+        keep_files: int = 5,
+        redirects: Sequence[int] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = path
+        """The file; None: not one of ours to rotate, a terminal or a journal."""
+        self.max_bytes = max_bytes
+        """Beyond it the file is rotated; 0: never."""
+        self.keep_files = keep_files
+        """How many rotated ones stay: ``swim.log.1`` is the newest."""
+        self.lost = 0
+        """Lines that could not be written since the last one that could."""
+        self._descriptor = descriptor
+        self._redirects = redirects
+        """Standard output and error, where they lead into the file too."""
+        self._reason = ""
+        self._monotonic = monotonic
+        self._look_at = 0.0
+        self._rotate_at = 0.0
+
+    @classmethod
+    def open(cls, path: Path, *, max_bytes: int, keep_files: int) -> LogStream:
+        """Open the file that the configuration names. Raises OSError."""
+        return cls(_open(path), path, max_bytes=max_bytes, keep_files=keep_files)
+
+    @classmethod
+    def standard_error(cls, home_log: Path, *, max_bytes: int, keep_files: int) -> LogStream:
+        """Write to standard error; where that leads into the home's log, as detached, to be rotated as a file."""
+        redirects = [number for number in (1, 2) if _is_same(number, home_log)]
+        if 2 not in redirects:
+            return cls(2)
+        return cls(2, home_log, max_bytes=max_bytes, keep_files=keep_files, redirects=redirects)
+
+    # What a text stream has.
+
+    def write(self, text: str) -> int:
+        """Write, rotating before where that is due. Never raises."""
+        data = text.encode(errors="replace")
+        try:
+            if self.path is not None:
+                self._keep_in_place(self.path, len(data))
+            if self.lost:
+                told = f"{self.lost} lines of the log could not be written: {self._reason}\n"
+                _write(self._descriptor, told.encode())
+                self.lost = 0
+            _write(self._descriptor, data)
+        except OSError as error:
+            self.lost += 1
+            self._reason = error.strerror or str(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits: each write has gone to the system."""
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    # Rotation.
+
+    def reopen(self) -> None:
+        """Open the file by its name again: whoever renamed it has the old one for himself."""
+        if self.path is None:
+            return
+        try:
+            self._move_to(_open(self.path))
+        except OSError as error:
+            self.lost += 1
+            self._reason = error.strerror or str(error)
+
+    def _keep_in_place(self, path: Path, coming_bytes: int) -> None:
+        now = self._monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            if not _is_same(self._descriptor, path):
+                self.reopen()
+        if not self.max_bytes or now < self._rotate_at:
+            return
+        size = os.fstat(self._descriptor).st_size
+        if size and size + coming_bytes > self.max_bytes:
+            self._rotate(path, now)
+
+    def _rotate(self, path: Path, now: float) -> None:
+        """``swim.log`` becomes ``swim.log.1``, that ``.2`` and so on; the oldest goes. By one process of several."""
+        try:
+            if _is_same(self._descriptor, path):
+                for number in range(self.keep_files, 0, -1):
+                    older = _numbered(path, number - 1)
+                    if older.exists():
+                        older.replace(_numbered(path, number))
+                if not self.keep_files:
+                    path.unlink()
+            self._move_to(_open(path))
+        except OSError:
+            self._rotate_at = now + AGAIN_SECONDS
+
+    def _move_to(self, descriptor: int) -> None:
+        """Write to this one from now on, through the same numbers as before."""
+        try:
+            for number in {self._descriptor, *self._redirects}:
+                os.dup2(descriptor, number, inheritable=number <= 2)
+        finally:
+            os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _is_same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}") if number else path

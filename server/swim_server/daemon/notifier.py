@@ -1,0 +1,106 @@
+"""Telling systemd how the service is: ready, reloading, stopping, alive (sd_notify(3)). Silent where nobody listens.
+
+Over a restart the new process announces itself as the main one, so that systemd follows it and not the old one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from swim_server.logs import get_logger
+
+STATUS_SECONDS = 5.0
+"""How often the status line is told anew where no watchdog asks for more."""
+BEATS_PER_TIMEOUT = 3
+"""Beats within the time after which the watchdog would act: one may be late, one be lost."""
+
+
+class Notifier:
+    """One end of systemd's notification socket. Sending never blocks and never fails the service."""
+
+    def __init__(self, address: str | None, watchdog_seconds: float | None = None, *, log: Any = None) -> None:
+        self.watchdog_seconds = watchdog_seconds
+        """After so long without a beat systemd restarts the service; None: it doesn't watch."""
+        self._address = f"\0{address[1:]}" if address is not None and address.startswith("@") else address
+        self._log = log or get_logger("systemd")
+        self._is_silent = False
+        """Nobody takes what is sent, and the log says so."""
+        self._said_status: str | None = None
+
+    @classmethod
+    def from_environment(cls, environ: MutableMapping[str, str]) -> Notifier:
+        """As systemd started this process, or a process before it that hands over.
+
+        ``WATCHDOG_PID`` is removed: it names the first process only, and whoever follows it is watched as well.
+        """
+        address = environ.get("NOTIFY_SOCKET") or None
+        watched = environ.pop("WATCHDOG_PID", None)
+        microseconds = environ.get("WATCHDOG_USEC", "")
+        is_watched = watched in (None, str(os.getpid())) and microseconds.isdecimal() and int(microseconds) > 0
+        return cls(address, int(microseconds) / 1_000_000 if is_watched else None)
+
+    @property
+    def is_listened_to(self) -> bool:
+        """Whether there is a service manager to tell."""
+        return self._address is not None
+
+    def ready(self, status: str) -> None:
+        """It serves, or serves again after a reload; by this process."""
+        self._said_status = status
+        self._send(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={status}")
+
+    def reloading(self, status: str) -> None:
+        """Its configuration is read again, or another process is about to take over. ``ready`` ends it."""
+        self._said_status = status
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS={status}")
+
+    def succeeded_by(self, pid: int) -> None:
+        """Another process is the main one from now on; this one says no more."""
+        self._send(f"MAINPID={pid}")
+        self._address = None
+
+    def stopping(self) -> None:
+        """It stops, and nobody follows."""
+        self._send("STOPPING=1\nSTATUS=stopping")
+
+    async def run(self, status: Callable[[], str]) -> None:
+        """Beat, and tell the status line when it changes, until cancelled. A loop that hangs does not beat."""
+        if not self.is_listened_to:
+            await asyncio.Event().wait()
+        pause = STATUS_SECONDS
+        if self.watchdog_seconds is not None:
+            pause = min(pause, self.watchdog_seconds / BEATS_PER_TIMEOUT)
+        while True:
+            told = ["WATCHDOG=1"] if self.watchdog_seconds is not None else []
+            line = status()
+            if line != self._said_status:
+                self._said_status = line
+                told.append(f"STATUS={line}")
+            if told:
+                self._send("\n".join(told))
+            await asyncio.sleep(pause)
+
+    def _send(self, text: str) -> None:
+        if self._address is None:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as way:
+                way.setblocking(False)
+                way.sendto(text.encode(), self._address)
+        except OSError as error:
+            if not self._is_silent:
+                self._is_silent = True
+                self._log.warning("systemd can't be told", socket=self._address.lstrip("\0"), reason=str(error))
+        else:
+            self._is_silent = False
+
+
+def status_line(url: str | None, clients: int, events_per_second: float) -> str:
+    """What ``systemctl status`` shows."""
+    noun = "client" if clients == 1 else "clients"
+    return f"serving {url}: {clients} {noun}, {events_per_second:.1f} events/s"

@@ -1,0 +1,169 @@
+"""Why filters let an event pass or stop it, clause by clause: the judgement of ``Filters.passes``, with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from swim_server.protocol.filters import POSITIONS, Filters, excluded_kinds, predicates_of
+from swim_server.protocol.predicates import (
+    AIRPORT_FIELDS,
+    ARTCC_FIELDS,
+    canonical,
+    codes_of,
+    firs_of,
+    off_block_ms_of,
+    phase_of,
+    place_of,
+)
+from swim_server.protocol.timestamps import format_ms
+
+MAX_FOUND = 20
+"""How many of the values that stand in an event are named."""
+MAX_CHARACTERS = 80
+"""How much of each."""
+
+Finder = Callable[[Mapping[str, Any]], Sequence[Any]]
+
+
+class Clause(msgspec.Struct, frozen=True, kw_only=True):
+    """What one filter kind says of one event."""
+
+    kind: str
+    """``airports``, ``callsign_prefix`` …; both ends of the departure window are one: ``dep_window``."""
+    wanted: Any
+    """As a client would send it: a list of codes, a box, start and end."""
+    found: list[Any]
+    """What the event has there; empty: nothing that could be compared. Of a batch: what the positions have that are
+    left behind it, or where none is, those that came as far."""
+    passes: bool
+    """Whether it lets the event pass; of a batch: whether anything is left behind it and the clauses before it."""
+    applies: bool = True
+    """False: it can't be judged on events of this family, and so lets every one pass."""
+    remaining: int | None = None
+    """Of a batch: how many positions are left behind it and the clauses before it."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """The clauses in the order in which they are judged."""
+
+    clauses: list[Clause]
+    passes: bool
+    positions: int | None = None
+    """Of a batch: how many positions it has."""
+    remaining: int | None = None
+    """Of a batch: how many of them pass."""
+
+    @property
+    def stopped_by(self) -> Clause | None:
+        """The first clause that stops it; None: it passes, or is a batch without anything that could."""
+        return next((clause for clause in self.clauses if not clause.passes), None)
+
+
+def explain(filters: Filters, event_type: str, data: Mapping[str, Any]) -> Explanation:
+    """Judge an event clause by clause; ``passes`` is what ``Filters.passes`` answers. Never raises."""
+    wanted = _wanted(filters)
+    if event_type == POSITIONS:
+        return _explain_batch(filters, wanted, data)
+    excluded = excluded_kinds(event_type)
+    clauses = [
+        Clause(
+            kind=kind,
+            wanted=wanted[kind],
+            found=_distinct(_FINDERS[kind](data)),
+            passes=kind in excluded or predicate(data),
+            applies=kind not in excluded,
+        )
+        for kind, predicate in predicates_of(filters)
+    ]
+    return Explanation(clauses=clauses, passes=all(clause.passes for clause in clauses))
+
+
+def without(filters: Filters, kind: str) -> Filters:
+    """The same filters without one clause."""
+    kept = {name: getattr(filters, name) for name in _ATTRIBUTES.values() if name != _ATTRIBUTES[kind]}
+    return Filters(**kept)
+
+
+def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[str, Any]) -> Explanation:
+    positions = data.get("positions")
+    rows = positions if isinstance(positions, list) else []
+    kept = [row for row in rows if isinstance(row, dict)]
+    clauses = []
+    for kind, predicate in predicates_of(filters):
+        left = [row for row in kept if predicate(row)]
+        found = _distinct(value for row in left or kept for value in _FINDERS[kind](row))
+        kept = left
+        clauses.append(Clause(kind=kind, wanted=wanted[kind], found=found, passes=bool(kept), remaining=len(kept)))
+    passes, remaining = (bool(kept), len(kept)) if clauses else (True, len(rows))
+    return Explanation(clauses=clauses, passes=passes, positions=len(rows), remaining=remaining)
+
+
+def _wanted(filters: Filters) -> dict[str, Any]:
+    """Each clause's value as on the wire."""
+    wire = filters.to_wire()
+    window = {end: wire.pop(end) for end in ("dep_window_start", "dep_window_end") if end in wire}
+    return {**wire, "dep_window": window} if window else wire
+
+
+def _distinct(values: Any) -> list[Any]:
+    found: dict[Any, None] = {}
+    for value in values:
+        found[value[:MAX_CHARACTERS] if isinstance(value, str) else value] = None
+        if len(found) == MAX_FOUND:
+            break
+    return [list(value) if isinstance(value, tuple) else value for value in found]
+
+
+def _callsign(data: Mapping[str, Any]) -> list[str]:
+    callsign = canonical(data.get("callsign"))
+    return [callsign] if callsign else []
+
+
+def _phase(data: Mapping[str, Any]) -> list[str]:
+    phase = phase_of(data)
+    return [phase] if phase else []
+
+
+def _place(data: Mapping[str, Any]) -> list[tuple[float, float]]:
+    place = place_of(data)
+    return [place] if place is not None else []
+
+
+def _off_block(data: Mapping[str, Any]) -> list[str]:
+    moment = off_block_ms_of(data)
+    if moment is None:
+        return []
+    try:
+        return [format_ms(moment)]
+    except OverflowError:
+        return [f"{moment} ms"]
+
+
+_FINDERS: Mapping[str, Finder] = MappingProxyType(
+    {
+        "callsign_prefix": _callsign,
+        "airports": lambda data: codes_of(data, AIRPORT_FIELDS),
+        "artccs": lambda data: codes_of(data, ARTCC_FIELDS),
+        "bbox": _place,
+        "phase": _phase,
+        "firs": firs_of,
+        "dep_window": _off_block,
+    }
+)
+"""What each clause looks at."""
+_ATTRIBUTES: Mapping[str, str] = MappingProxyType(
+    {
+        "callsign_prefix": "callsign_prefixes",
+        "airports": "airports",
+        "artccs": "artccs",
+        "bbox": "bbox",
+        "phase": "phases",
+        "firs": "firs",
+        "dep_window": "dep_window",
+    }
+)
+"""The attribute of ``Filters`` that each clause comes from."""

@@ -1,0 +1,122 @@
+"""``swimctl explain``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.errors import CommandError, NotFound, WrongUsage
+from swimctl.invocation import invocation_of
+
+if TYPE_CHECKING:
+    from swimctl.session import RpcFailed
+
+app = single_command()
+
+ANSWER_SECONDS = 60.0
+"""Counting a long stretch of history takes its time."""
+NOT_FOUND, INVALID_PARAMS = -32004, -32602
+NEXT_STEPS = {
+    "event": "see what there is: swimctl tail --last 20 --no-follow",
+    "connection": "see who is connected: swimctl connections list; of one that is gone: --key ID",
+    "key": "see which there are: swimctl keys list",
+}
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    *,
+    about: Annotated[str, typer.Argument(metavar="EVENT_ID|TYPE", help="1768573815123-0; or flight.departed, tmi.* …")],
+    key: Annotated[int | None, typer.Option("--key", metavar="ID", min=1, help="Every connection of this key.")] = None,
+    connection: Annotated[
+        str | None, typer.Option("--connection", metavar="ID", help="One connection, also one that is gone.")
+    ] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option("--channel", metavar="C", help="One that would subscribe to this.")
+    ] = None,
+    airport: Annotated[list[str] | None, typer.Option("--airport", metavar="ICAO", help="… with this filter.")] = None,
+    artcc: Annotated[list[str] | None, typer.Option("--artcc", metavar="ID", help="In this centre.")] = None,
+    callsign: Annotated[list[str] | None, typer.Option("--callsign", metavar="PREFIX", help="Callsigns so.")] = None,
+    fir: Annotated[list[str] | None, typer.Option("--fir", metavar="ID", help="In or through this region.")] = None,
+    bbox: Annotated[
+        str | None, typer.Option("--bbox", metavar="N,S,E,W", help="Within; E < W crosses the antimeridian.")
+    ] = None,
+    since: Annotated[str, typer.Option("--since", metavar="WHEN", help="With a TYPE: how far to look back.")] = "1h",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Say why a consumer got an event, or why it didn't.
+
+    With an event's id: whether it was connected, its key good, the channel subscribed; which clause of the filter
+    stopped it, and what the event has there; whether it was closed as slow, or when it was sent. With a type: what
+    would have been sent in the last hour, and what stopped the rest.
+
+    \b
+    Examples:
+      swimctl explain 1768573815123-0 --key 7
+      swimctl explain 1768573815123-0 --connection client_0123456789abcdef
+      swimctl explain 1768573815123-0 --airport KJFK
+      swimctl explain flight.departed --key 7 --since 15m
+      swimctl explain "*" --airport KJFK --callsign DAL
+    """
+    from swimctl.commands.tail import read_filters
+    from swimctl.render.explain import lines, picture
+    from swimctl.session import RpcFailed
+
+    invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
+    filters = read_filters(airport, artcc, callsign, fir, bbox)
+    params = {"about": about, "seconds": read_since(since), **read_consumer(key, connection, channel, filters)}
+    with invocation.connect() as control:
+        try:
+            document: dict[str, Any] = control.call("explain", params, timeout=ANSWER_SECONDS)
+        except RpcFailed as failed:
+            raise _refusal(failed) from None
+    if as_json or not output.is_terminal:
+        output.details(lines(document), document)
+    else:
+        output.print(picture(document))
+
+
+def read_consumer(
+    key: int | None, connection: str | None, channel: list[str] | None, filters: dict[str, Any]
+) -> dict[str, Any]:
+    """Whom it is about, as the daemon is asked. Raises WrongUsage unless it is one."""
+    channels = [part.strip() for value in channel or [] for part in value.split(",") if part.strip()]
+    would = {name: value for name, value in (("channels", channels), ("filters", filters)) if value}
+    given = [bool(key), connection is not None, bool(would)]
+    if sum(given) != 1:
+        problem = "explain needs a consumer" if not any(given) else "explain takes one consumer, several were given"
+        raise WrongUsage(
+            f"{problem}: --key ID, --connection ID, or channels and filters", "see: swimctl explain --help"
+        )
+    return {"key_id": key} if key else {"connection": connection} if connection is not None else would
+
+
+def read_since(since: str) -> float:
+    """``15m``, or a time, as seconds. Raises WrongUsage."""
+    import time
+
+    from swim_server.config import InvalidDuration, parse_duration
+    from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+
+    try:
+        return max(1.0, time.time() - parse_ms(since) / 1000)
+    except InvalidTimestamp:
+        pass
+    try:
+        return max(1.0, parse_duration(since))
+    except InvalidDuration:
+        known = "a length of time like 10m or a time like 2026-01-16T14:30:15Z"
+        raise WrongUsage(f"--since: must be {known}, got {since!r}") from None
+
+
+def _refusal(failed: RpcFailed) -> CommandError:
+    what = failed.data.get("what") if isinstance(failed.data, dict) else None
+    if failed.code == NOT_FOUND:
+        return NotFound(failed.problem, NEXT_STEPS.get(str(what)))
+    if failed.code == INVALID_PARAMS:
+        return WrongUsage(failed.problem, "an event's id looks like 1768573815123-0, a type like flight.departed")
+    return failed

@@ -1,0 +1,220 @@
+"""``swimctl service install | uninstall | show``: the systemd unit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swimctl.app import command_group
+from swimctl.errors import CommandFailed, NotFound, WrongUsage
+from swimctl.invocation import invocation_of
+
+if TYPE_CHECKING:
+    from swimctl.output import Output
+    from swimctl.systemd.manager import Manager
+    from swimctl.systemd.unit import Scope, Unit
+
+app = command_group("Run it under systemd: install, show and remove the unit.")
+
+ScopeOption = Annotated[
+    str | None, typer.Option("--scope", metavar="system|user", help="Whose manager; root: the system's, else yours.")
+]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the unit is called.")]
+RunAs = Annotated[str | None, typer.Option("--run-as", metavar="USER", help="Whom a system unit runs as.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    *,
+    scope: ScopeOption = None,
+    name: Name = "swim",
+    run_as: RunAs = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Print the unit that would be installed; say whether the installed one is the same.
+
+    \b
+    Examples:
+      swimctl service show
+      swimctl service show --scope system --run-as swim > /etc/systemd/system/swim.service
+    """
+    from swimctl.systemd.installation import unit_of
+    from swimctl.systemd.manager import Manager
+
+    invocation = invocation_of(context)
+    chosen, name = read_scope(scope), read_name(name)
+    text = unit_of(invocation, chosen, run_as, is_draft=True).text()
+    path = Manager(chosen, invocation.environ).unit_path(name)
+    installed = read_installed(path)
+    output = invocation.output(as_json=as_json)
+    if as_json:
+        state = {"is_installed": installed is not None, "is_same": installed == text}
+        output.document({"path": str(path), "scope": chosen, "unit": text, **state})
+        return
+    output.stream.write(text)
+    output.stream.flush()
+    if installed is None:
+        invocation.messages().line(f"not installed; it would be {path}: swimctl service install")
+    else:
+        same = "installed as it is" if installed == text else "the installed one differs: swimctl service install"
+        invocation.messages().line(f"{path}: {same}")
+
+
+@app.command()
+def install(
+    context: typer.Context,
+    *,
+    scope: ScopeOption = None,
+    name: Name = "swim",
+    run_as: RunAs = None,
+    now: Annotated[bool, typer.Option("--now", help="Start it too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Write the unit and let systemd start it with the machine.
+
+    It tells systemd when it is ready, is watched by it, may write only where it has to, and is restarted when it
+    fails. Its home is SWIM_HOME, for a system unit /var/lib/swim where that is not set.
+
+    \b
+    Examples:
+      swimctl service install --dry-run
+      swimctl service install --now
+      sudo SWIM_HOME=/srv/swim swimctl service install --run-as swim --yes
+    """
+    from swimctl.output import confirm
+    from swimctl.systemd.installation import unit_of
+    from swimctl.systemd.manager import Manager
+
+    invocation = invocation_of(context)
+    output, messages = invocation.output(), invocation.messages()
+    chosen, name = read_scope(scope), read_name(name)
+    unit, manager = unit_of(invocation, chosen, run_as, is_draft=dry_run), Manager(chosen, invocation.environ)
+    path, text = manager.unit_path(name), unit.text()
+    if dry_run:
+        output.stream.write(text)
+        output.stream.flush()
+        messages.line(f"would write {path}, then: {_steps(manager, name, now)}")
+        return
+    require_systemd(manager)
+    installed = read_installed(path)
+    if installed != text:
+        what = "Replace" if installed is not None else "Write"
+        if not confirm(f"{what} {path} and let systemd start {name} with the machine?", yes=yes):
+            messages.line("left as it was")
+            return
+        make_home(unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text)
+        manager.call("daemon-reload")
+    manager.call("enable", *(["--now"] if now else []), name)
+    output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
+    _tell_how_to_go_on(messages, manager, name, unit, has_started=now)
+
+
+@app.command()
+def uninstall(context: typer.Context, *, scope: ScopeOption = None, name: Name = "swim", yes: Yes = False) -> None:
+    """Stop the service that systemd runs and remove its unit. Home, keys and history stay.
+
+    \b
+    Examples:
+      swimctl service uninstall
+      swimctl service uninstall --scope system --yes
+    """
+    from swimctl.output import confirm
+    from swimctl.systemd.manager import Manager
+    from swimctl.systemd.unit import MARK
+
+    invocation = invocation_of(context)
+    chosen, name = read_scope(scope), read_name(name)
+    manager = Manager(chosen, invocation.environ)
+    path = manager.unit_path(name)
+    installed = read_installed(path)
+    if installed is None:
+        raise NotFound(f"there is no unit {path}", "a user's and the system's are apart: --scope user, --scope system")
+    foreign = "" if installed.startswith(MARK) else " (it was not written by swimctl)"
+    if not confirm(f"Stop {name} and remove {path}{foreign}?", yes=yes):
+        invocation.messages().line("left as it was")
+        return
+    has_systemd = manager.problem() is None
+    if has_systemd:
+        manager.call("disable", "--now", name)
+    path.unlink()
+    if has_systemd:
+        manager.call("daemon-reload")
+    invocation.output().line(f"removed {path}")
+
+
+def read_scope(scope: str | None) -> Scope:
+    """Read ``--scope``. Raises WrongUsage."""
+    from swimctl.systemd.installation import default_scope
+
+    if scope is None:
+        return default_scope()
+    if scope == "system":
+        return "system"
+    if scope == "user":
+        return "user"
+    raise WrongUsage(f"--scope: must be system or user, got {scope!r}")
+
+
+def read_name(name: str) -> str:
+    """Read ``--name``: a unit's name, not a path. Raises WrongUsage."""
+    found = name.removesuffix(".service")
+    if not found or not all(character.isalnum() or character in "-_" for character in found) or not found.isascii():
+        raise WrongUsage(f"--name: must be letters, digits, - and _, got {name!r}")
+    return found
+
+
+def read_installed(path: Path) -> str | None:
+    """The unit that is there; None: there is none."""
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def require_systemd(manager: Manager) -> None:
+    """Raise CommandFailed where systemd does not run."""
+    problem = manager.problem()
+    if problem is not None:
+        raise CommandFailed(
+            f"systemd can't be asked here: {problem}",
+            "print the unit: swimctl service show; run without it: swimctl serve --detach",
+        )
+
+
+def make_home(unit: Unit) -> None:
+    """Make a system unit's home, its user's alone, if it isn't there."""
+    if unit.scope == "system" and unit.user is not None and not unit.home.exists():
+        import shutil
+
+        unit.home.mkdir(mode=0o700, parents=True)
+        shutil.chown(unit.home, unit.user)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody ever reads half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, "utf-8")
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def _steps(manager: Manager, name: str, now: bool) -> str:
+    systemctl = " ".join(manager.command)
+    return f"{systemctl} daemon-reload; {systemctl} enable {'--now ' if now else ''}{name}"
+
+
+def _tell_how_to_go_on(messages: Output, manager: Manager, name: str, unit: Unit, *, has_started: bool) -> None:
+    systemctl = " ".join(manager.command)
+    if not has_started:
+        messages.line(f"start it: {systemctl} start {name}")
+    messages.line(f"new code: SWIM_HOME={unit.home} swimctl restart (systemctl restart would drop its clients)")
+    if unit.scope == "user":
+        messages.line("to let it run when you are logged out: loginctl enable-linger")

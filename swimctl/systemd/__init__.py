@@ -1,0 +1,1 @@
+"""Running the service under systemd: its unit, and systemd's own tools."""

@@ -1,0 +1,106 @@
+"""What this installation's unit has to be: derived from where swimctl, its home and its configuration are."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swimctl.errors import WrongUsage
+from swimctl.systemd.unit import Scope, Unit
+
+if TYPE_CHECKING:
+    from swim_server.config import Config
+
+    from swimctl.invocation import Invocation
+
+SYSTEM_HOME = Path("/var/lib/swim")
+SYSTEM_USER = "swim"
+MAKE_USER = "useradd --system --home-dir /var/lib/swim --shell /usr/sbin/nologin swim"
+
+
+def default_scope() -> Scope:
+    """The system's manager for root, else the user's."""
+    return "system" if os.geteuid() == 0 else "user"
+
+
+def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draft: bool = False) -> Unit:
+    """Make the unit; as a draft also where the user that it would run as has yet to be made.
+
+    Raises ConfigError, WrongUsage.
+    """
+    from swim_server import __version__
+    from swim_server.daemon.home import Home
+
+    loaded = invocation.load_config()
+    home = invocation.home
+    if scope == "system" and not invocation.environ.get("SWIM_HOME"):
+        home = Home(SYSTEM_HOME)
+    if run_as is not None and scope == "user":
+        raise WrongUsage("--run-as is for a system unit: a user's runs as that user", "leave it out, or --scope system")
+    files = [path.absolute() for path in loaded.files if path.name != "swim.local.toml"]
+    return Unit(
+        scope=scope,
+        version=__version__,
+        home=home.path,
+        command=swimctl_command(),
+        user=find_user(run_as, home.path, is_draft=is_draft) if scope == "system" else None,
+        config_file=files[0] if files else None,
+        python_path=invocation.environ.get("PYTHONPATH") or None,
+        writable=sorted(set(written_folders(loaded.config)) - {home.path}),
+        needs_temporary=home.control_socket.parent != home.path,
+        port=loaded.config.server.port,
+    )
+
+
+def swimctl_command() -> list[str]:
+    """How this very swimctl is started: the script beside its Python, else the module."""
+    script = Path(sys.executable).with_name("swimctl")
+    return (
+        [str(script)]
+        if script.is_file() and not os.environ.get("PYTHONPATH")
+        else [sys.executable, "-P", "-m", "swimctl"]
+    )
+
+
+def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
+    """Whom a system unit runs as: who was named, whose the home is, or ``swim``. Raises WrongUsage."""
+    if run_as is not None:
+        try:
+            return pwd.getpwnam(run_as).pw_name
+        except KeyError:
+            raise WrongUsage(f"--run-as: there is no user {run_as!r}", f"make one: {MAKE_USER}") from None
+    try:
+        owner = pwd.getpwuid(home.stat().st_uid).pw_name
+        if owner != "root":
+            return owner
+    except (OSError, KeyError):
+        pass
+    try:
+        return pwd.getpwnam(SYSTEM_USER).pw_name
+    except KeyError:
+        if is_draft:
+            return SYSTEM_USER
+        raise WrongUsage(
+            "which user is the service to run as? --run-as USER", f"one of its own is best: {MAKE_USER}"
+        ) from None
+
+
+def written_folders(config: Config) -> Iterator[Path]:
+    """The folders that the configuration makes the service write to, beside its home."""
+    from swim_server.config import DropSourceConfig, FileSourceConfig
+
+    for source in config.sources:
+        if isinstance(source, FileSourceConfig):
+            yield Path(source.path).parent
+        elif isinstance(source, DropSourceConfig):
+            yield Path(source.path)
+    if config.logging.file is not None:
+        yield Path(config.logging.file).parent
+    urls = [config.database.url, *(part.url for adl in config.adl.values() for part in (adl.flights, adl.tmis))]
+    for url in urls:
+        if url is not None and url.startswith("sqlite") and "/" in (path := url.partition(":///")[2].partition("?")[0]):
+            yield Path(path).parent

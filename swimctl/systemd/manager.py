@@ -1,0 +1,64 @@
+"""systemd's own tools: where units are, and asking systemctl."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from swimctl.errors import CommandFailed
+from swimctl.systemd.unit import Scope
+
+SYSTEM_UNITS = Path("/etc/systemd/system")
+ANSWER_SECONDS = 120.0
+
+
+class Manager:
+    """The system's manager, or the user's."""
+
+    def __init__(self, scope: Scope, environ: Mapping[str, str]) -> None:
+        self.scope = scope
+        self._environ = environ
+
+    def unit_path(self, name: str) -> Path:
+        """Where the unit of this name is put."""
+        if self.scope == "system":
+            return SYSTEM_UNITS / f"{name}.service"
+        configured = self._environ.get("XDG_CONFIG_HOME")
+        folder = Path(configured) if configured else Path.home() / ".config"
+        return folder / "systemd" / "user" / f"{name}.service"
+
+    @property
+    def command(self) -> list[str]:
+        """How systemctl is called, for this manager."""
+        return ["systemctl", *(["--user"] if self.scope == "user" else [])]
+
+    def problem(self) -> str | None:
+        """Why systemd can't be asked here; None: it can."""
+        if shutil.which("systemctl", path=self._environ.get("PATH")) is None:
+            return "there is no systemctl"
+        done = self._run("show", "--property=Version")
+        return None if done.returncode == 0 else _first_line(done.stderr) or "systemctl does not answer"
+
+    def call(self, *words: str) -> None:
+        """Run systemctl. Raises CommandFailed with what it says."""
+        done = self._run(*words)
+        if done.returncode != 0:
+            told = _first_line(done.stderr) or f"exit code {done.returncode}"
+            raise CommandFailed(
+                f"{' '.join([*self.command, *words])}: {told}", f"see: {' '.join(self.command)} status {words[-1]}"
+            )
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                [*self.command, *words], env=dict(self._environ), capture_output=True, text=True, check=False,
+                stdin=subprocess.DEVNULL, timeout=ANSWER_SECONDS,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise CommandFailed(f"{' '.join([*self.command, *words])} does not come to an end") from None
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

@@ -1,0 +1,152 @@
+"""The systemd unit as text: pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Scope = Literal["system", "user"]
+
+WATCHDOG_SECONDS = 30
+STOP_SECONDS = 30
+DESCRIPTORS = 65_536
+MARK = "# Written by swimctl service install"
+_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
+_HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What the unit depends on."""
+
+    scope: Scope
+    version: str
+    home: Path
+    command: Sequence[str]
+    """How swimctl is started."""
+    user: str | None = None
+    """Whom it runs as, of a system unit."""
+    config_file: Path | None = None
+    python_path: str | None = None
+    """Where a checkout's packages are; None: installed where Python looks."""
+    writable: Sequence[Path] = ()
+    """Folders beside its home that it writes to: those of event files, of a log, of a database."""
+    needs_temporary: bool = False
+    """It meets others in the common temporary folder."""
+    port: int = 8090
+
+    def text(self) -> str:
+        """The whole file."""
+        target = "multi-user.target" if self.scope == "system" else "default.target"
+        return "\n".join(
+            [
+                f"{MARK} ({self.version}). Changes of your own: systemctl edit.",
+                "",
+                "[Unit]",
+                "Description=SWIM: live flight and traffic management events",
+                *(["Wants=network-online.target", "After=network-online.target"] if self.scope == "system" else []),
+                "StartLimitIntervalSec=300",
+                "StartLimitBurst=10",
+                "",
+                "[Service]",
+                *self._process(),
+                "",
+                *self._hardening(),
+                "",
+                "[Install]",
+                f"WantedBy={target}",
+                "",
+            ]
+        )
+
+    def _process(self) -> list[str]:
+        environment = [("SWIM_HOME", str(self.home))]
+        environment += [("SWIM_CONFIG", str(self.config_file))] if self.config_file is not None else []
+        environment += [("PYTHONPATH", self.python_path)] if self.python_path else []
+        secrets = "/etc/swim/swim.env" if self.scope == "system" else "%E/swim/swim.env"
+        return [
+            "Type=notify",
+            "# Over swimctl restart the process that takes over says so itself.",
+            "NotifyAccess=all",
+            f"WatchdogSec={WATCHDOG_SECONDS}",
+            *([f"User={self.user}"] if self.scope == "system" and self.user else []),
+            *(f"Environment={quoted(f'{name}={value}')}" for name, value in environment),
+            "# Secrets, one SWIM_DATABASE__PASSWORD=… a line, readable by root alone.",
+            f"EnvironmentFile=-{secrets}",
+            f"ExecStart={words([*self.command, 'serve'])}",
+            f"ExecReload={words([*self.command, 'reload'])}",
+            "Restart=on-failure",
+            "RestartSec=2",
+            "# A configuration that is wrong, and a service that runs already, are not mended by another try.",
+            "RestartPreventExitStatus=2 4",
+            "KillMode=mixed",
+            "TimeoutStartSec=60",
+            f"TimeoutStopSec={STOP_SECONDS}",
+            f"LimitNOFILE={DESCRIPTORS}",
+            "UMask=0077",
+        ]
+
+    def _hardening(self) -> list[str]:
+        """What it needs not is taken away. A user's manager can take away less than the system's."""
+        common = [
+            "NoNewPrivileges=yes",
+            "LockPersonality=yes",
+            "RestrictRealtime=yes",
+            "RestrictSUIDSGID=yes",
+            "SystemCallArchitectures=native",
+        ]
+        if self.scope == "user":
+            return common
+        capabilities = "CAP_NET_BIND_SERVICE" if 0 < self.port < 1024 else ""
+        writable = list(dict.fromkeys([self.home, *self.writable]))
+        return [
+            *common,
+            f"CapabilityBoundingSet={capabilities}",
+            *([f"AmbientCapabilities={capabilities}"] if capabilities else []),
+            "ProtectSystem=strict",
+            f"ProtectHome={'read-only' if self._is_in_homes() else 'yes'}",
+            *(f"ReadWritePaths={quoted(f'-{path}')}" for path in writable),
+            f"PrivateTmp={'no' if self._meets_others() else 'yes'}",
+            "PrivateDevices=yes",
+            "ProtectClock=yes",
+            "ProtectControlGroups=yes",
+            "ProtectHostname=yes",
+            "ProtectKernelLogs=yes",
+            "ProtectKernelModules=yes",
+            "ProtectKernelTunables=yes",
+            "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+            "RestrictNamespaces=yes",
+            "SystemCallFilter=@system-service",
+            "SystemCallErrorNumber=EPERM",
+        ]
+
+    def _is_in_homes(self) -> bool:
+        """Whether anything that it needs lies where ProtectHome= would hide it."""
+        return any(path.is_relative_to(folder) for path in self._needed() for folder in _HOMES)
+
+    def _meets_others(self) -> bool:
+        needed = self._needed()
+        return self.needs_temporary or any(path.is_relative_to(folder) for path in needed for folder in _TEMPORARY)
+
+    def _needed(self) -> list[Path]:
+        needed = [self.home, *self.writable, Path(self.command[0])]
+        needed += [self.config_file] if self.config_file is not None else []
+        return needed + [Path(part) for part in (self.python_path or "").split(":") if part]
+
+
+def words(command: Sequence[str]) -> str:
+    """A command line as systemd reads it (systemd.service(5), COMMAND LINES)."""
+    return " ".join(quoted(word.replace("$", "$$")) for word in command)
+
+
+def quoted(word: str) -> str:
+    """One word, whatever is in it: no specifier, no second word."""
+    escaped = word.replace("%", "%%")
+    if _PLAIN.fullmatch(escaped):
+        return escaped
+    escaped = escaped.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
