@@ -7,11 +7,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from swim_server.keys.attempts import Attempts, client_address
+from swim_server.keys.attempts import Attempts, client_address, group_of
 from swim_server.keys.records import Refused
 
 LOG_EVERY_SECONDS = 10.0
 """One line an address and so long; what it leaves out, the next one counts."""
+MOST_LINES = 50
+"""For all addresses together in that time; how many were left out, the first line after it tells."""
 REMEMBERED_ADDRESSES = 1000
 NO_GUESSES = frozenset({"missing", "malformed", "checksum"})
 """Refusals that no secret can be learned from: an address's second one counts little."""
@@ -28,7 +30,10 @@ class Refusals:
         self._monotonic = monotonic
         self._log = log
         self._logged: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """By address: when a line was written last, and how many refusals it has had since."""
+        """By address or network: when a line was written last, and how many refusals it has had since."""
+        self._window_began = -LOG_EVERY_SECONDS
+        self._lines = 0
+        self._unlogged = 0
 
     def address_of(self, peer: Sequence[object] | None, forwarded_for: Sequence[str]) -> str:
         """Where a client comes from: the peer, or what trusted proxies say of it."""
@@ -57,10 +62,21 @@ class Refusals:
         """Count and log one refused connection."""
         self.counts[reason] += 1
         now = self._monotonic()
-        last, left_out = self._logged.pop(address, (-LOG_EVERY_SECONDS, 0))
-        if now - last >= LOG_EVERY_SECONDS:
+        group = group_of(address)
+        last, left_out = self._logged.pop(group, (-LOG_EVERY_SECONDS, 0))
+        if now - last >= LOG_EVERY_SECONDS and self._may_log(now):
             self._log.info("refused", reason=reason, remote=address, left_out=left_out, **details)
             last, left_out = now, -1
-        self._logged[address] = (last, left_out + 1)
+        self._logged[group] = (last, left_out + 1)
         if len(self._logged) > REMEMBERED_ADDRESSES:
             self._logged.popitem(last=False)
+
+    def _may_log(self, now: float) -> bool:
+        """Take one of the lines that all addresses have together."""
+        if now - self._window_began >= LOG_EVERY_SECONDS:
+            if self._unlogged:
+                self._log.info("refused", reason="too many addresses for a line each", left_out=self._unlogged)
+            self._window_began, self._lines, self._unlogged = now, 0, 0
+        self._lines += 1
+        self._unlogged += self._lines > MOST_LINES
+        return self._lines <= MOST_LINES

@@ -14,9 +14,13 @@ Refusal = tuple[int | None, str, str]
 class Activity:
     """What happened to keys since the last time it was written."""
 
-    def __init__(self, *, refusal_limit: int = 200) -> None:
+    def __init__(self, *, refusal_limit: int = 200, refusals_per_hour: float = 1_000) -> None:
         self.refusal_limit = refusal_limit
-        """How many different refusals one batch holds; the others are only counted."""
+        """How many different refusals are written one by one after a quiet while; the others are only counted."""
+        self.refusals_per_hour = refusals_per_hour
+        """How many are in the long run: whoever comes from ever new addresses doesn't fill the table."""
+        self._allowance = float(refusal_limit)
+        self._allowed_at: datetime | None = None
         self._used: set[int] = set()
         self._refusals: dict[Refusal, tuple[datetime, int]] = {}
         self._uncounted = 0
@@ -31,7 +35,7 @@ class Activity:
         refusal = (refused.key_id, refused.reason, address or "")
         if (known := self._refusals.get(refusal)) is not None:
             self._refusals[refusal] = (known[0], known[1] + 1)
-        elif len(self._refusals) < self.refusal_limit:
+        elif self._is_allowed(now):
             self._refusals[refusal] = (now, 1)
         else:
             self._uncounted += 1
@@ -48,12 +52,23 @@ class Activity:
             _entry(at, key_id, address, reason if count == 1 else f"{reason}, {count} times")
             for (key_id, reason, address), (at, count) in self._refusals.items()
         ]
+        self._refusals = {}
         if self._uncounted_since is not None:
             entries.append(
                 _entry(self._uncounted_since, None, "", f"{self._uncounted} more, of other keys or addresses")
             )
-        self._refusals, self._uncounted, self._uncounted_since = {}, 0, None
+            self._uncounted, self._uncounted_since = 0, None
         return entries
+
+    def _is_allowed(self, now: datetime) -> bool:
+        """Take one from the allowance, which grows with time."""
+        passed = (now - self._allowed_at).total_seconds() if self._allowed_at is not None else 0.0
+        grown = self._allowance + max(0.0, passed) * self.refusals_per_hour / 3600
+        self._allowance, self._allowed_at = min(grown, float(self.refusal_limit)), now
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
 
 
 def _entry(at: datetime, key_id: int | None, address: str, detail: str) -> AuditEntry:

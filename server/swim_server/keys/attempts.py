@@ -77,7 +77,7 @@ class Attempts:
 
     def retry_after(self, address: str, now: float) -> int | None:
         """Whole seconds after which this address may try again; None: it may now."""
-        score = self._scores.get(_group(address))
+        score = self._scores.get(group_of(address))
         if score is None:
             return None
         excess = self._value(score, now) - self.limits.refused * self._factor(score, now)
@@ -85,7 +85,7 @@ class Attempts:
 
     def penalty_seconds(self, address: str, now: float) -> float:
         """How long a refusal to this address is to be held back: it doubles with each failure beyond the free ones."""
-        score = self._scores.get(_group(address))
+        score = self._scores.get(group_of(address))
         if score is None:
             return 0.0
         beyond = math.floor(self._value(score, now) - self.limits.free * self._factor(score, now))
@@ -96,7 +96,7 @@ class Attempts:
 
     def _score(self, address: str, now: float) -> _Score:
         """The score of an address, molten down to now, and the youngest of all."""
-        group = _group(address)
+        group = group_of(address)
         score = self._scores.get(group)
         if score is None:
             score = self._scores[group] = _Score(0.0, now)
@@ -147,7 +147,8 @@ def _normal(text: str) -> str | None:
     return None if parsed is None else str(parsed)
 
 
-def _group(address: str) -> str:
+def group_of(address: str) -> str:
+    """What one household or attacker has: an IPv4 address, an IPv6 network of 64 bits."""
     if ":" not in address:
         return address
     parsed = parse_address(address)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.gateway_rig import UNKNOWN, Log, ManualClock
-from swim_server.gateway.refusals import LOG_EVERY_SECONDS, REMEMBERED_ADDRESSES, Refusals
+from swim_server.gateway.refusals import LOG_EVERY_SECONDS, MOST_LINES, REMEMBERED_ADDRESSES, Refusals
 
 
 def _refusals(*trusted: str) -> Refusals:
@@ -86,3 +86,22 @@ def test_memory_of_addresses_is_bounded() -> None:
     for number in range(REMEMBERED_ADDRESSES + 100):
         refusals.note("limit", f"10.0.{number // 250}.{number % 250}")
     assert len(refusals._logged) == REMEMBERED_ADDRESSES
+
+
+def test_ever_new_addresses_do_not_fill_the_log() -> None:
+    clock, log = ManualClock(), Log()
+    refusals = Refusals((), monotonic=clock, log=log)
+    for number in range(1_000):
+        refusals.failed(f"10.0.{number // 250}.{number % 250}", "guess", UNKNOWN)
+    assert len(log.of("refused")) == MOST_LINES
+    clock.seconds += LOG_EVERY_SECONDS
+    refusals.failed("192.0.2.1", "guess", UNKNOWN)
+    assert [line["left_out"] for line in log.of("refused")[MOST_LINES:]] == [1_000 - MOST_LINES, 0]
+
+
+def test_addresses_of_one_ipv6_network_share_a_line() -> None:
+    log = Log()
+    refusals = Refusals((), monotonic=ManualClock(), log=log)
+    for number in range(20):
+        refusals.failed(f"2001:db8::{number:x}", "guess", UNKNOWN)
+    assert len(log.of("refused")) == 1

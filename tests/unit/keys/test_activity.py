@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from support.wall_clock import START
 from swim_server.keys.activity import Activity
 from swim_server.keys.records import Refused
@@ -44,3 +46,13 @@ def test_refusal_without_an_address_is_kept() -> None:
     activity = Activity()
     activity.refuse(UNKNOWN, None, START)
     assert activity.take_refusals()[0].origin == ""
+
+
+def test_flood_that_goes_on_is_written_at_a_bounded_rate() -> None:
+    activity = Activity(refusal_limit=10, refusals_per_hour=36)
+    written = 0
+    for seconds in range(0, 3_600, 10):
+        for number in range(100):
+            activity.refuse(UNKNOWN, f"2001:db8:{seconds:x}::{number:x}", START + timedelta(seconds=seconds))
+        written += sum(entry.origin != "" for entry in activity.take_refusals())
+    assert 10 + 34 <= written <= 10 + 36
