@@ -5,34 +5,24 @@ What can't be had is a skipped test with a reason on a developer's machine, and 
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
 
-import pytest
+from support.packages import apt_install, missing
 
 DRIVERS = ("microsoft", "freetds")
 _PACKAGES = ("libodbc2", "tdsodbc")
-
-
-def missing(what: str) -> NoReturn:
-    """Skip, or fail where everything must be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what}; in CI nothing may be missing")
-    pytest.skip(what)
 
 
 @cache
 def load_pyodbc() -> ModuleType:
     """Import pyodbc, and install the system's ODBC library first if that is missing and may be done."""
     if not (_is_library_there("libodbc.so.2") and _freetds_path()):
-        _install(_PACKAGES)
+        apt_install(*_PACKAGES)
+        _freetds_path.cache_clear()
     try:
         return import_module("pyodbc")
     except ImportError as error:
@@ -47,7 +37,7 @@ def connection_string(driver: str, port: int, *, user: str = "sa", password: str
         fields = {"Driver": _microsoft_path(), "Server": f"127.0.0.1,{port}", "Encrypt": "no"} | fields
     else:
         fields = {
-            "Driver": _freetds_path() or "",
+            "Driver": _freetds(),
             "Server": "127.0.0.1",
             "Port": str(port),
             "TDS_Version": "7.4",
@@ -58,7 +48,7 @@ def connection_string(driver: str, port: int, *, user: str = "sa", password: str
 def driver_path(driver: str) -> str:
     """The shared library of a driver."""
     load_pyodbc()
-    return _microsoft_path() if driver == "microsoft" else _freetds_path() or ""
+    return _microsoft_path() if driver == "microsoft" else _freetds()
 
 
 @cache
@@ -72,6 +62,10 @@ def _microsoft_path() -> str:
     return str(found[-1])
 
 
+def _freetds() -> str:
+    return _freetds_path() or missing("FreeTDS is not installed: apt-get install tdsodbc")
+
+
 @cache
 def _freetds_path() -> str | None:
     found = sorted(Path("/usr/lib").glob("*/odbc/libtdsodbc.so"))
@@ -80,15 +74,3 @@ def _freetds_path() -> str | None:
 
 def _is_library_there(name: str) -> bool:
     return any(Path("/usr/lib").glob(f"*/{name}"))
-
-
-def _install(packages: tuple[str, ...]) -> None:
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        missing(f"apt-get install {' '.join(packages)}, as root, is needed for these tests")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    for words in (["apt-get", "update", "-qq"], command):
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=600)
-        if done.returncode:
-            missing(f"{' '.join(words)} failed: {done.stderr.strip()[-300:]}")
-    _freetds_path.cache_clear()

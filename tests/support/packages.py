@@ -30,21 +30,23 @@ def require_program(program: str, package: str) -> str:
     """The path of a program; its Debian package is installed first where that is missing and may be done."""
     found = shutil.which(program)
     if found is None:
-        _apt_install(package)
+        apt_install(package)
         found = shutil.which(program)
     return found or missing(f"{program} is not installed: apt-get install {package}")
 
 
-def _apt_install(package: str) -> None:
+def apt_install(*packages: str) -> None:
+    """Install Debian packages where that may be done; else nothing happens, and who needs them finds them missing."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (("update", "-q"), ("install", "-y", "-q", "--no-install-recommends", package)):
+    for words in (("update", "-q"), ("install", "-y", "-q", "--no-install-recommends", *packages)):
         done = subprocess.run(
             ["apt-get", *words], env=environ, capture_output=True, timeout=INSTALL_SECONDS, check=False
         )
         if done.returncode != 0:
-            missing(f"apt-get {words[0]} for {package} failed: {done.stderr.decode(errors='replace')[-200:]}")
+            problem = done.stderr.decode(errors="replace")[-200:]
+            missing(f"apt-get {words[0]} for {', '.join(packages)} failed: {problem}")
 
 
 @cache
