@@ -22,6 +22,9 @@ from swim_server.daemon.notifier import Notifier
 from swim_server.daemon.service import Service
 from swim_server.daemon.starts import How, Start, record_start
 
+THREAD_TURN_SECONDS = 0.0005
+"""So long the loop waits for a thread that reads history or keys before it has Python's lock; by default 5 ms."""
+
 
 def serve(
     loaded: LoadedConfig,
@@ -44,6 +47,7 @@ def serve(
         how = "after-crash" if home.lockfile.stat().st_size else "start"
     else:
         lockfile.adopt(offer.lock)
+    sys.setswitchinterval(THREAD_TURN_SECONDS)
     os.umask(0o077)
     with contextlib.suppress(OSError):  # a full disk is no reason not to serve; doctor tells of the disk
         record_start(home.starts, Start(time.time(), os.getpid(), how))

@@ -62,7 +62,13 @@ def ids_of(connection: Connection, stored: Sequence[str]) -> dict[str, int]:
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that have all the same columns, as many in one statement as its parameters allow."""
+    """Insert rows that have all the same columns, as many in one statement as its parameters allow.
+
+    Long statements are worth their making only where each one travels to a server.
+    """
+    if connection.dialect.name == "sqlite" and rows:
+        connection.execute(insert(table).inline(), list(rows))
+        return
     at_once = min(MAX_ROWS, MAX_PARAMETERS // max(1, len(rows[0]))) if rows else 1
     for start in range(0, len(rows), at_once):
         chunk = list(rows[start : start + at_once])
