@@ -302,12 +302,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="source file edited after start",
         produce=edited_after_start,
+        has_own_code=True,
         fires=frozenset({"code.process-is-disk"}),
         names=LOGS,
     ),
     Fault(
         name="source file gone after start",
         produce=file_gone_after_start,
+        has_own_code=True,
         fires=frozenset({"code.process-is-disk"}),
         names="swim_server/sources/recording.py: not on disk any more",
         is_mended_by_paste=False,
@@ -315,6 +317,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="file edited and restarted in a checkout",
         produce=edited_in_a_checkout,
+        has_own_code=True,
         fires=frozenset({"code.checkout"}),
         exit_code=0,
         names=LOGS,
@@ -323,12 +326,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="process started from an older copy",
         produce=older_copy,
+        has_own_code=True,
         fires=frozenset({"code.same-copy"}),
         names=LOGS,
     ),
     Fault(
         name="file of the wheel edited and restarted",
         produce=wheel_edited,
+        has_own_code=True,
         fires=frozenset({"install.files"}),
         names=f"{LOGS}: changed",
         is_mended_by_paste=False,
@@ -336,6 +341,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="file of the wheel missing",
         produce=wheel_file_missing,
+        has_own_code=True,
         fires=frozenset({"install.files"}),
         names="swim_server/config/swim.toml: missing",
         is_mended_by_paste=False,
@@ -343,6 +349,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="dependency out of bounds",
         produce=dependency_out_of_bounds,
+        has_own_code=True,
         fires=frozenset({"install.dependencies"}),
         exit_code=0,
         names="msgspec",
@@ -351,6 +358,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="dependency upgraded after start",
         produce=dependency_upgraded_after_start,
+        has_own_code=True,
         fires=frozenset({"code.dependencies"}),
         names="tenacity",
     ),
@@ -445,6 +453,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="loop blocked",
         produce=loop_blocked,
+        has_own_code=True,
         fires=frozenset({"process.loop"}),
         follows=frozenset({"stream.event-comes-out"}),
         exit_code=0,
