@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,11 +54,8 @@ def edited_after_start(patient: Patient) -> Iterator[None]:
 @contextmanager
 def file_gone_after_start(patient: Patient) -> Iterator[None]:
     patient.start(port=0)
-    patient.source("swim_server/sources/recording.py").rename(patient.folder / "away.py")
-    try:
-        yield
-    finally:
-        (patient.folder / "away.py").rename(patient.source(LOGS).parent / "sources" / "recording.py")
+    patient.source("swimctl/commands/demo.py").unlink()
+    yield
 
 
 @contextmanager
@@ -211,13 +207,6 @@ def port_taken(patient: Patient) -> Iterator[None]:
 
 
 @contextmanager
-def port_shared(patient: Patient) -> Iterator[None]:
-    """Another program listens on the daemon's very port and takes some of its clients."""
-    patient.start(port=0)
-    yield
-
-
-@contextmanager
 def few_descriptors(patient: Patient) -> Iterator[None]:
     patient.start(port=0)
     resource.prlimit(patient.info.pid, resource.RLIMIT_NOFILE, (300, 300))
@@ -244,8 +233,14 @@ def loop_blocked(patient: Patient) -> Iterator[None]:
     block += "            loop.call_later(0.001, block)\n\n        block()\n"
     patient.edit("swim_server/daemon/pulse.py", begin, begin + block)
     patient.start(port=0)
-    await_true(lambda: patient.status()["loop_lag_ms"]["p50"] > 150, seconds=60, what="a late loop")
+    await_true(lambda: is_late(patient), seconds=90, what="a late loop")
     yield
+
+
+def is_late(patient: Patient) -> bool:
+    """Late, and up for long enough to be judged."""
+    status = patient.status()
+    return bool(status["loop_lag_ms"]["p50"] > 150 and status["uptime_seconds"] > 12)
 
 
 @contextmanager
@@ -293,11 +288,6 @@ def disk_full(patient: Patient) -> Iterator[None]:
             patient.finish()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
 FAULTS: tuple[Fault, ...] = (
     Fault(
         name="source file edited after start",
@@ -311,7 +301,7 @@ FAULTS: tuple[Fault, ...] = (
         produce=file_gone_after_start,
         has_own_code=True,
         fires=frozenset({"code.process-is-disk"}),
-        names="swim_server/sources/recording.py: not on disk any more",
+        names="swimctl/commands/demo.py: not on disk any more",
         is_mended_by_paste=False,
     ),
     Fault(
