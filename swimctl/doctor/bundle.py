@@ -83,11 +83,14 @@ def write(path: Path, kind: str, contents: Mapping[str, bytes]) -> None:
 def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[str]:
     """The very secrets of this installation, wherever they might turn up."""
     from swim_server.config import ConfigError
+    from swim_server.config.files import find_files
     from swim_server.config.places import places
 
-    from swimctl.doctor.config import password_files
+    from swimctl.doctor.config import password_files, written_passwords
 
     yield from (environ[name] for name in ("SWIM_API_KEY", "SWIM_DATABASE__PASSWORD") if environ.get(name))
+    for path in find_files(invocation.config_path, invocation.environ):
+        yield from written_passwords(path)  # also of a configuration that is not valid
     try:
         config = invocation.load_config().config
     except ConfigError:

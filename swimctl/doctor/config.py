@@ -101,14 +101,22 @@ def password_files(config: Config) -> Iterable[str]:
     return [each.password_file for each in databases if each.password_file]
 
 
+def written_passwords(path: Path) -> list[str]:
+    """The passwords that stand in a configuration file as such."""
+    return [value for key, value in _settings_in(path) if key == "password" and isinstance(value, str)]
+
+
 def _has_secret(path: Path) -> bool:
+    return any(_is_secret(key, value) for key, value in _settings_in(path))
+
+
+def _settings_in(path: Path) -> list[tuple[str, Any]]:
     import tomllib
 
     try:
-        values = tomllib.loads(path.read_text("utf-8-sig"))
+        return list(_leaves(tomllib.loads(path.read_text("utf-8-sig"))))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return False  # it was read a moment ago; whatever it is now, config.valid tells
-    return any(_is_secret(key, value) for key, value in _leaves(values))
+        return []  # what is wrong with it is told by config.valid
 
 
 def _is_secret(key: str, value: Any) -> bool:

@@ -53,7 +53,8 @@ def faults_found(folder: Path) -> None:
     """Produce every fault; print what was found, what else fired, how long it took."""
     found, alarms, seconds, misses = 0, 0, [], []
     for number, (name, fault) in enumerate(tables()):
-        patient = Patient(folder / str(number), config=fault.config)
+        place = folder / str(number)
+        patient = Patient(place, copy_of_the_code(place / "code"), config=fault.config)
         try:
             with fault.produce(patient):
                 words = [word for word in fault.words if word != "--timeout"]

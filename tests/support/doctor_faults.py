@@ -6,6 +6,7 @@ been started; at its ``yield`` the fault is there. ``judge`` runs it whole.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import hashlib
 import json
@@ -14,14 +15,17 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from support.daemon import ROOT, NotAnswering, end_all
 from support.live_daemon import LiveDaemon
+from support.preloaded import Preloaded
 
 SMALL = """\
 [server]
@@ -41,7 +45,7 @@ class Patient(LiveDaemon):
 
     def __init__(self, folder: Path, code: Path | None = None, *, config: str = SMALL) -> None:
         self.folder = folder
-        self.code = code or copy_of_the_code(folder / "code")
+        self.code = code or shared_code()
         """What the daemon is started from, and doctor too; change it for one of them."""
         super().__init__(folder / "home", config=config)
         commands = folder / "bin"
@@ -67,6 +71,7 @@ class Patient(LiveDaemon):
 
     def edit(self, name: str, old: str = "", new: str = "") -> None:
         """Change a source file of the copy: something in it, or a comment at its end."""
+        assert self.code != shared_code(), "others run that code: the fault needs has_own_code"
         path = self.source(name)
         text = path.read_text("utf-8")
         assert old in text, f"{name} has no {old!r}"
@@ -86,6 +91,9 @@ class Patient(LiveDaemon):
     def swimctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a command with the patient's code, from outside of it."""
         stdin = more.pop("stdin", None)
+        code = os.pathsep.join(map(str, roots_of(shared_code())))
+        if stdin is None and self.environ["PYTHONPATH"] == code:
+            return preloaded(code).run(words, self.environ, self.folder, more.pop("timeout", 60))
         return subprocess.run(
             [sys.executable, "-P", "-m", "swimctl", *words], env=self.environ, text=True, capture_output=True,
             cwd=self.folder, timeout=more.pop("timeout", 60), check=False, input=stdin,
@@ -117,6 +125,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """More words for doctor."""
     names: str = ""
     """What must be told somewhere: a file, a pid."""
+    has_own_code: bool = False
+    """It changes the code: it has a copy of its own."""
     is_mended_by_paste: bool = True
     """Pasting the fixes, in their order, makes all well again."""
     config: str = SMALL
@@ -133,7 +143,8 @@ def fired(document: dict[str, Any]) -> dict[str, str]:
 
 def judge(fault: Fault, folder: Path, code: Path | None = None, *, kind: type[Patient] = Patient) -> None:
     """Produce a fault, hold what fires against the table, paste the fixes, and look that all is well."""
-    patient = kind(folder, code, config=fault.config)
+    own = copy_of_the_code(folder / "code") if fault.has_own_code and code is None else code
+    patient = kind(folder, own, config=fault.config)
     try:
         with fault.produce(patient):
             exit_code, document = patient.doctor(*fault.words)
@@ -159,6 +170,23 @@ def healthy(patient: Patient) -> Iterator[None]:
     """No fault at all."""
     patient.start(port=0)
     yield
+
+
+@lru_cache
+def shared_code() -> Path:
+    """A copy of the code for all of this process that don't change it."""
+    folder = tempfile.mkdtemp(prefix="swim-code-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return copy_of_the_code(Path(folder))
+
+
+@lru_cache
+def preloaded(code: str) -> Preloaded:
+    """A process that has imported a copy of the code."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SWIM_", "_SWIM"))}
+    process = Preloaded(kept | {"PYTHONPATH": code, "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": ""})
+    atexit.register(process.end)
+    return process
 
 
 def copy_of_the_code(folder: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,11 +54,8 @@ def edited_after_start(patient: Patient) -> Iterator[None]:
 @contextmanager
 def file_gone_after_start(patient: Patient) -> Iterator[None]:
     patient.start(port=0)
-    patient.source("swim_server/sources/recording.py").rename(patient.folder / "away.py")
-    try:
-        yield
-    finally:
-        (patient.folder / "away.py").rename(patient.source(LOGS).parent / "sources" / "recording.py")
+    patient.source("swimctl/commands/demo.py").unlink()
+    yield
 
 
 @contextmanager
@@ -211,13 +207,6 @@ def port_taken(patient: Patient) -> Iterator[None]:
 
 
 @contextmanager
-def port_shared(patient: Patient) -> Iterator[None]:
-    """Another program listens on the daemon's very port and takes some of its clients."""
-    patient.start(port=0)
-    yield
-
-
-@contextmanager
 def few_descriptors(patient: Patient) -> Iterator[None]:
     patient.start(port=0)
     resource.prlimit(patient.info.pid, resource.RLIMIT_NOFILE, (300, 300))
@@ -244,8 +233,14 @@ def loop_blocked(patient: Patient) -> Iterator[None]:
     block += "            loop.call_later(0.001, block)\n\n        block()\n"
     patient.edit("swim_server/daemon/pulse.py", begin, begin + block)
     patient.start(port=0)
-    await_true(lambda: patient.status()["loop_lag_ms"]["p50"] > 150, seconds=60, what="a late loop")
+    await_true(lambda: is_late(patient), seconds=90, what="a late loop")
     yield
+
+
+def is_late(patient: Patient) -> bool:
+    """Late, and up for long enough to be judged."""
+    status = patient.status()
+    return bool(status["loop_lag_ms"]["p50"] > 150 and status["uptime_seconds"] > 12)
 
 
 @contextmanager
@@ -293,28 +288,26 @@ def disk_full(patient: Patient) -> Iterator[None]:
             patient.finish()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
 FAULTS: tuple[Fault, ...] = (
     Fault(
         name="source file edited after start",
         produce=edited_after_start,
+        has_own_code=True,
         fires=frozenset({"code.process-is-disk"}),
         names=LOGS,
     ),
     Fault(
         name="source file gone after start",
         produce=file_gone_after_start,
+        has_own_code=True,
         fires=frozenset({"code.process-is-disk"}),
-        names="swim_server/sources/recording.py: not on disk any more",
+        names="swimctl/commands/demo.py: not on disk any more",
         is_mended_by_paste=False,
     ),
     Fault(
         name="file edited and restarted in a checkout",
         produce=edited_in_a_checkout,
+        has_own_code=True,
         fires=frozenset({"code.checkout"}),
         exit_code=0,
         names=LOGS,
@@ -323,12 +316,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="process started from an older copy",
         produce=older_copy,
+        has_own_code=True,
         fires=frozenset({"code.same-copy"}),
         names=LOGS,
     ),
     Fault(
         name="file of the wheel edited and restarted",
         produce=wheel_edited,
+        has_own_code=True,
         fires=frozenset({"install.files"}),
         names=f"{LOGS}: changed",
         is_mended_by_paste=False,
@@ -336,6 +331,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="file of the wheel missing",
         produce=wheel_file_missing,
+        has_own_code=True,
         fires=frozenset({"install.files"}),
         names="swim_server/config/swim.toml: missing",
         is_mended_by_paste=False,
@@ -343,6 +339,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="dependency out of bounds",
         produce=dependency_out_of_bounds,
+        has_own_code=True,
         fires=frozenset({"install.dependencies"}),
         exit_code=0,
         names="msgspec",
@@ -351,6 +348,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="dependency upgraded after start",
         produce=dependency_upgraded_after_start,
+        has_own_code=True,
         fires=frozenset({"code.dependencies"}),
         names="tenacity",
     ),
@@ -445,6 +443,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="loop blocked",
         produce=loop_blocked,
+        has_own_code=True,
         fires=frozenset({"process.loop"}),
         follows=frozenset({"stream.event-comes-out"}),
         exit_code=0,

@@ -230,6 +230,7 @@ async def test_memory_is_held_against_what_there_is(
         (700, 800, 100, "fail"),
         (1, 1500, 100, "warn"),
         (1, 1500, 20, "ok"),
+        (700, 800, 9, "skip"),
     ],
 )
 async def test_loop_is_judged_by_most_ticks(
