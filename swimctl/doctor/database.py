@@ -51,7 +51,7 @@ async def reachable(examination: Examination) -> Answer:
         return fail(expected, f"no such host: {address.host}", str(error.strerror or error), fix=fix)
     started = loop.time()
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(examination.within(CONNECT_SECONDS)):
             _, writer = await asyncio.open_connection(address.host, address.port)
     except TimeoutError:
         seen = f"no answer from {where} within {CONNECT_SECONDS:g} s: it is down, or a firewall swallows it"
@@ -110,7 +110,8 @@ async def encrypted(examination: Examination) -> Answer:
     if address is None:
         return skip(expected, "only the driver knows the server's address")
     try:
-        found = await shake_hands(address.host, address.port, verify=address.is_verified, seconds=CONNECT_SECONDS)
+        seconds = examination.within(CONNECT_SECONDS)
+        found = await shake_hands(address.host, address.port, verify=address.is_verified, seconds=seconds)
     except (NoTds, OSError, TimeoutError) as error:
         reason = str(error) or f"no answer within {CONNECT_SECONDS:g} s"
         return fail(expected, f"{address.host}:{address.port}: {reason}", fix="swimctl config show --origin")
@@ -173,9 +174,9 @@ async def latency(examination: Examination) -> Answer:
     except StoreError as error:
         return fail(expected, str(error), fix=fix)
     seen = f"{seconds * 1000:.1f} ms"
-    if seconds >= TOO_SLOW_SECONDS:
+    if seconds >= TOO_SLOW_SECONDS * examination.stretch:
         return fail(expected, f"{seen}: clients whose key isn't remembered wait so long", fix=fix)
-    return ok(expected, seen) if seconds < SLOW_SECONDS else warn(expected, seen, fix=fix)
+    return ok(expected, seen) if seconds < SLOW_SECONDS * examination.stretch else warn(expected, seen, fix=fix)
 
 
 async def schema(examination: Examination) -> Answer:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from swimctl.doctor.machine import Machine
+from swimctl.doctor.patience import stretch
 
 if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
@@ -57,6 +58,8 @@ class Examination:
         self.deadline: float | None = None
         """When the run ends, by ``time.perf_counter``; set by who runs the checks."""
         self._facts: dict[Hashable, asyncio.Task[Any]] = {}
+        self.stretch = stretch()
+        """On a machine that has more to do than it can, limits are so many times longer."""
         self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
 
     async def fact(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -135,10 +138,14 @@ class Examination:
 
     def patience(self) -> float:
         """How long a question to the process may take now, in seconds: its silence is told before the run ends."""
-        seconds = max(ANSWER_SECONDS, 0.75 * (self.options.timeout_seconds or 0.0))
+        seconds = max(ANSWER_SECONDS * self.stretch, 0.75 * (self.options.timeout_seconds or 0.0))
         if self.deadline is not None:
             seconds = min(seconds, self.deadline - time.perf_counter() - MARGIN_SECONDS)
         return max(0.1, seconds)
+
+    def within(self, seconds: float) -> float:
+        """How long a step of a check may take that has so many seconds on a machine with time to spare."""
+        return max(seconds * self.stretch, 0.5 * (self.options.timeout_seconds or 0.0))
 
     async def close(self) -> None:
         """End what is still being found out, and undo what the checks have made. Idempotent."""

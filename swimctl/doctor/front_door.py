@@ -72,7 +72,7 @@ async def addresses(examination: Examination) -> list[str]:
     target = await target_of(examination)
 
     async def find() -> list[str]:
-        async with asyncio.timeout(STEP_SECONDS):
+        async with asyncio.timeout(examination.within(STEP_SECONDS)):
             found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         return list(dict.fromkeys(str(each[4][0]) for each in found))
 
@@ -83,7 +83,7 @@ async def connect_seconds(examination: Examination) -> float:
     """How long a TCP connection takes. Raises OSError, TimeoutError."""
     target = await target_of(examination)
     started = time.perf_counter()
-    async with asyncio.timeout(STEP_SECONDS):
+    async with asyncio.timeout(examination.within(STEP_SECONDS)):
         _, writer = await asyncio.open_connection(target.host, target.port)
     writer.close()
     return time.perf_counter() - started
@@ -92,16 +92,16 @@ async def connect_seconds(examination: Examination) -> float:
 async def certificate(examination: Examination) -> Certificate:
     """Shake hands and look at the certificate. Raises OSError, TimeoutError."""
     target = await target_of(examination)
-    return await examination.fact("front certificate", lambda: _shake_hands(target))
+    return await examination.fact("front certificate", lambda: _shake_hands(target, examination.within(STEP_SECONDS)))
 
 
-async def _shake_hands(target: Target) -> Certificate:
+async def _shake_hands(target: Target, seconds: float) -> Certificate:
     from swimctl.doctor.database import days_left
     from swimctl.doctor.key_database import utc_now
 
     context = await asyncio.to_thread(ssl.create_default_context)
     try:
-        async with asyncio.timeout(STEP_SECONDS):
+        async with asyncio.timeout(seconds):
             _, writer = await asyncio.open_connection(target.host, target.port, ssl=context)
     except ssl.SSLCertVerificationError as error:
         return Certificate(None, error.verify_message or str(error))
@@ -121,7 +121,7 @@ async def visit(examination: Examination) -> Visit:
 async def _visit(examination: Examination) -> Visit:
     try:
         async with client_of(examination) as wire:
-            greeting = await wire.greet(2 * STEP_SECONDS)
+            greeting = await wire.greet(examination.within(2 * STEP_SECONDS))
             received = time.time()
             if greeting is None:
                 return Visit(True, "nothing was said")
@@ -129,8 +129,10 @@ async def _visit(examination: Examination) -> Visit:
                 return Visit(True, greeting.text, greeting=greeting)
             is_ours, remote = await _is_known(examination, greeting)
             answers = {
-                "ping": await wire.ask("pong", action="ping"),
-                "subscribe": await wire.ask("subscribed", action="subscribe", channels=["system.notice"]),
+                "ping": await wire.ask("pong", examination.within(STEP_SECONDS), action="ping"),
+                "subscribe": await wire.ask(
+                    "subscribed", examination.within(STEP_SECONDS), action="subscribe", channels=["system.notice"]
+                ),
             }
             return Visit(True, None, None, greeting, is_ours, remote, received, answers)
     except NotUpgraded as error:
@@ -142,7 +144,8 @@ async def _visit(examination: Examination) -> Visit:
 @asynccontextmanager
 async def client_of(examination: Examination) -> AsyncIterator[Wire]:
     """A client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
-    async with dial(await target_of(examination), await _key(examination), open_seconds=STEP_SECONDS) as wire:
+    seconds = examination.within(STEP_SECONDS)
+    async with dial(await target_of(examination), await _key(examination), open_seconds=seconds) as wire:
         yield wire
 
 
@@ -150,8 +153,8 @@ async def is_let_in_by_query(examination: Examination) -> bool:
     """Whether the same service lets a client in whose key stands in the address. Raises CannotAsk."""
     target = (await target_of(examination)).with_key(await _key(examination))
     try:
-        async with dial(target, None, open_seconds=STEP_SECONDS) as wire:
-            greeting = await wire.greet(2 * STEP_SECONDS)
+        async with dial(target, None, open_seconds=examination.within(STEP_SECONDS)) as wire:
+            greeting = await wire.greet(examination.within(2 * STEP_SECONDS))
             return greeting is not None and greeting.is_in
     except (NotUpgraded, Ended):
         return False

@@ -26,7 +26,7 @@ async def idle_holds(examination: Examination) -> Answer:
     interval = HEARTBEAT_SECONDS
     try:
         async with client_of(examination) as wire:
-            greeting = await wire.greet(2 * STEP_SECONDS)
+            greeting = await wire.greet(examination.within(2 * STEP_SECONDS))
             if greeting is None or not greeting.is_in:
                 return unknown(expected, "not let in" if greeting is None else greeting.text)
             data = greeting.message.get("data")

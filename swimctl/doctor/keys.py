@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from swimctl.doctor import key_database
 from swimctl.doctor.asking import CannotAsk, asked, expecting, service_url
 from swimctl.doctor.check import Answer, Check, fail, ok, unknown, warn
-from swimctl.doctor.wire import Ended, Greeting, NotUpgraded, Target, dial
+from swimctl.doctor.wire import OPEN_SECONDS, Ended, Greeting, NotUpgraded, Target, dial
 
 if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
@@ -40,8 +40,8 @@ async def made_up_refused(examination: Examination) -> Answer:
         await asked(examination, "probe_refusal", dict, anew=True, digest=hashlib.sha256(api_key.encode()).hexdigest())
         url = await service_url(examination)
     try:
-        async with dial(Target.parse(url), api_key) as wire:
-            greeting = await wire.greet(REFUSAL_SECONDS)
+        async with dial(Target.parse(url), api_key, open_seconds=examination.within(OPEN_SECONDS)) as wire:
+            greeting = await wire.greet(examination.within(REFUSAL_SECONDS))
     except NotUpgraded as error:
         if error.status == 429:
             return unknown(_REFUSAL, "this address is refused for a while: too many bad keys came from it")
@@ -57,7 +57,7 @@ async def made_up_refused(examination: Examination) -> Answer:
 def _judge_refusal(greeting: Greeting | None) -> Answer:
     fix = "swimctl stop  # at once: whoever knows the address gets in"
     if greeting is None:
-        return unknown(_REFUSAL, f"neither refused nor let in within {REFUSAL_SECONDS:g} s")
+        return unknown(_REFUSAL, "neither refused nor let in: nothing was said")
     if greeting.is_in:
         return fail(_REFUSAL, "it was LET IN", fix=fix)
     if greeting.close_code == REFUSED:

@@ -61,17 +61,21 @@ async def _receive(examination: Examination) -> Received:
     await stored(examination)
     try:
         target = Target.parse(await service_url(examination))
-        async with dial(target, await throw_away_key(examination), open_seconds=DOOR_SECONDS) as wire:
+        async with dial(
+            target, await throw_away_key(examination), open_seconds=examination.within(DOOR_SECONDS)
+        ) as wire:
             return await _through(examination, wire)
     except (NotUpgraded, Ended, ValueError) as error:
         raise Lost(f"no client gets in to receive it: {error}") from None
 
 
 async def _through(examination: Examination, wire: Wire) -> Received:
-    greeting = await wire.greet(DOOR_SECONDS)
+    greeting = await wire.greet(examination.within(DOOR_SECONDS))
     if greeting is None or not greeting.is_in or greeting.client_id is None:
         raise Lost(f"no client gets in to receive it: {'no greeting' if greeting is None else greeting.text}")
-    answer = await wire.ask("subscribed", DOOR_SECONDS, action="subscribe", channels=["system.notice"])
+    answer = await wire.ask(
+        "subscribed", examination.within(DOOR_SECONDS), action="subscribe", channels=["system.notice"]
+    )
     if answer is None or answer.get("type") != "subscribed":
         told = "no answer" if answer is None else str(answer.get("message"))[:100]
         raise Lost(f"a subscription to system.notice is not accepted: {told}")
@@ -81,7 +85,8 @@ async def _through(examination: Examination, wire: Wire) -> Received:
         put_in = await store(examination, greeting.client_id, token)
     except RpcFailed as failed:
         raise CannotAsk(failed.problem) from None
-    while (left := ARRIVAL_SECONDS - (time.perf_counter() - started)) > 0:
+    patience = examination.within(ARRIVAL_SECONDS)
+    while (left := patience - (time.perf_counter() - started)) > 0:
         message = await wire.await_type(("system.notice",), left)
         if message is None:
             break
@@ -90,4 +95,4 @@ async def _through(examination: Examination, wire: Wire) -> Received:
             if message.get("id") != put_in.id:
                 raise Lost(f"it came out as {str(message.get('id'))[:40]}, it was stored as {put_in.id}")
             return Received(put_in.id, time.perf_counter() - started)
-    raise Lost(f"stored as {put_in.id}, and not received within {ARRIVAL_SECONDS:g} s")
+    raise Lost(f"stored as {put_in.id}, and not received within {patience:g} s")

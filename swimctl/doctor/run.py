@@ -23,7 +23,9 @@ WHOLE_SECONDS = 2.4
 
 async def run_checks(checks: Sequence[Check], examination: Examination) -> list[Result]:
     """Ask every check; results in the order of the checks. Checks that are needed but not among them count as good."""
-    deadline = time.perf_counter() + max(WHOLE_SECONDS, examination.options.timeout_seconds or 0.0)
+    deadline = time.perf_counter() + max(
+        WHOLE_SECONDS * examination.stretch, examination.options.timeout_seconds or 0.0
+    )
     examination.deadline = None if any(check.is_deep for check in checks) else deadline
     results: dict[str, asyncio.Task[Result]] = {}
     async with asyncio.TaskGroup() as tasks:
@@ -57,7 +59,7 @@ async def _run_one(
             why = result.observed if is_itself_skipped else f"{result.id} is {result.status}"
             return _result(check, skip(check.summary, why), 0.0)
     started = time.perf_counter()
-    seconds = max(check.timeout_seconds, examination.options.timeout_seconds or 0.0)
+    seconds = max(check.timeout_seconds * examination.stretch, examination.options.timeout_seconds or 0.0)
     if not check.is_deep:
         seconds = min(seconds, max(0.05, deadline - started))
     return _result(check, await _ask(check, examination, seconds), time.perf_counter() - started)

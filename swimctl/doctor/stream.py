@@ -120,7 +120,7 @@ async def event_comes_out(examination: Examination) -> Answer:
     except RpcFailed as failed:
         raise CannotAsk(failed.problem) from None
     seen = f"{probe.id} after {probe.seconds * 1000:.0f} ms"
-    if probe.seconds > SLOW_SECONDS:
+    if probe.seconds > SLOW_SECONDS * examination.stretch:
         return warn(_COMES_OUT, f"late: {seen}", fix="swimctl status")
     return ok(_COMES_OUT, seen)
 

@@ -109,6 +109,7 @@ class FakeExamination(Examination):
         self.fakes = FakeMachine()
         invocation = Invocation(environ={"SWIM_HOME": str(home)})
         super().__init__(invocation, Options(**options), self.fakes)
+        self.stretch = 1.0
         self.answers: dict[str, Any] = {
             "status": status_document(),
             "version": version_document(),

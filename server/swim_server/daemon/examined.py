@@ -7,12 +7,13 @@ delivered like any other, to the one connection of a throw-away key that asked f
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from swim_server.brokers.broker import BrokerUnavailable
@@ -51,6 +52,9 @@ PACE_SECONDS = 1.0
 """Of sources that have no interval of their own."""
 EDGE_SHARE, EDGE_SECONDS = 0.01, 2.0
 """Events this close to the end of their promised time may have been let go of already."""
+
+_ODBC_FIELD = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)\s*(?:;|$)")
+"""A value may stand in braces, with semicolons in it."""
 
 
 class Examined:
@@ -292,8 +296,7 @@ def describe_database(config: DatabaseConfig, default_path: str) -> str:
     """Name a database so that two can be told apart: where it is and what it is called; no user, no password."""
     if config.odbc is not None:
         kept = {"server", "address", "addr", "database", "port", "dsn"}
-        fields = (field.partition("=") for field in config.odbc.split(";"))
-        shown = [f"{name.strip()}={value.strip()}" for name, _, value in fields if name.strip().lower() in kept]
+        shown = [f"{name}={value}" for name, value in _ODBC_FIELD.findall(config.odbc) if name.lower() in kept]
         return f"odbc {';'.join(shown)}"
     if config.url is None:
         return f"sqlite:///{default_path}"
@@ -301,4 +304,4 @@ def describe_database(config: DatabaseConfig, default_path: str) -> str:
         url = make_url(config.url)
     except ArgumentError:
         return "a database whose url can't be read"
-    return url.set(username=None, password=None, query={}).render_as_string()
+    return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
