@@ -128,17 +128,31 @@ async def _visit(examination: Examination) -> Visit:
             if not greeting.is_in:
                 return Visit(True, greeting.text, greeting=greeting)
             is_ours, remote = await _is_known(examination, greeting)
-            answers = {
-                "ping": await wire.ask("pong", examination.within(STEP_SECONDS), action="ping"),
-                "subscribe": await wire.ask(
-                    "subscribed", examination.within(STEP_SECONDS), action="subscribe", channels=["system.notice"]
-                ),
-            }
+            answers = await _answers(wire, examination.within(STEP_SECONDS))
             return Visit(True, None, None, greeting, is_ours, remote, received, answers)
     except NotUpgraded as error:
         return Visit(False, error.reason, error.status)
     except Ended as ended:
         return Visit(True, str(ended))
+
+
+async def _answers(wire: Wire, seconds: float) -> dict[str, Any]:
+    """Ping and subscribe at once; what answers them, as far as it comes in time. Raises Ended."""
+    await wire.send(action="ping")
+    await wire.send(action="subscribe", channels=["system.notice"])
+    answers: dict[str, Any] = {}
+    deadline = time.perf_counter() + seconds
+    while len(answers) < 2 and (left := deadline - time.perf_counter()) > 0:
+        message = await wire.await_type(("pong", "subscribed", "error"), left)
+        if message is None:
+            break
+        if message.get("type") == "pong":
+            answers["ping"] = message
+        elif message.get("type") == "subscribed" or "ping" in answers:
+            answers["subscribe"] = message
+        else:
+            answers["ping"] = message
+    return answers
 
 
 @asynccontextmanager
