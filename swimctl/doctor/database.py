@@ -13,6 +13,7 @@ import msgspec
 from swimctl.doctor import key_database
 from swimctl.doctor.asking import asked, expecting
 from swimctl.doctor.check import Answer, Check, Repair, Status, fail, ok, skip, warn
+from swimctl.doctor.wire import reason_of
 from swimctl.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ async def reachable(examination: Examination) -> Answer:
         seen = f"no answer from {where} within {CONNECT_SECONDS:g} s: it is down, or a firewall swallows it"
         return fail(expected, seen, *_addresses(found), fix=f"nc -vz -w 5 {address.host} {address.port}")
     except OSError as error:
-        seen = f"{where}: {error.strerror or error}"
+        seen = f"{where}: {reason_of(error)}"
         return fail(expected, seen, *_addresses(found), fix=f"nc -vz -w 5 {address.host} {address.port}")
     seconds = loop.time() - started
     writer.close()

@@ -10,6 +10,7 @@ from swimctl.doctor.asking import Ask, expecting
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, unknown, warn
 from swimctl.doctor.front_door import NO_KEY_WORDS, NoFront, Visit, target_of
 from swimctl.doctor.front_idle import idle_holds
+from swimctl.doctor.wire import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,7 +59,7 @@ async def _tcp(examination: Examination) -> Answer:
         seen = f"no answer within {front_door.STEP_SECONDS:g} s: it is down, or a firewall swallows it"
         return fail(expected, seen, fix=f"nc -vz -w 5 {target.host} {target.port}")
     except OSError as error:
-        return fail(expected, error.strerror or str(error), fix=f"nc -vz -w 5 {target.host} {target.port}")
+        return fail(expected, reason_of(error), fix=f"nc -vz -w 5 {target.host} {target.port}")
     return ok(expected, f"in {seconds * 1000:.0f} ms")
 
 

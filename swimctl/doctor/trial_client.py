@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from swimctl.doctor.wire import USER_AGENT, Target
+from swimctl.doctor.wire import USER_AGENT, Target, reason_of
 
 MAX_READ_BYTES = 64 * 1024
 TEXT, CLOSE = 0x1, 0x8
@@ -58,7 +58,7 @@ class TrialClient(asyncio.Protocol):
         except TimeoutError:
             return Outcome(False, f"no answer within {seconds:g} s")
         except OSError as error:
-            return Outcome(False, error.strerror or str(error))
+            return Outcome(False, reason_of(error))
 
     def abort(self) -> None:
         """Be gone. Idempotent."""

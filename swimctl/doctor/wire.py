@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -110,6 +111,13 @@ class Greeting(msgspec.Struct, frozen=True):
         return found if isinstance(found, str) else None
 
 
+def reason_of(error: OSError) -> str:
+    """What the system says of it; asyncio puts the address in the place of the reason."""
+    if error.errno is not None and error.errno > 0 and isinstance(error, ConnectionError):
+        return os.strerror(error.errno)
+    return str(error.strerror or error) or type(error).__name__
+
+
 class Wire:
     """One open connection."""
 
@@ -210,7 +218,7 @@ async def dial(
     except TimeoutError:
         raise NotUpgraded(f"no answer within {open_seconds:g} s") from None
     except (OSError, ssl.SSLError, ValueError) as error:
-        raise NotUpgraded(str(getattr(error, "strerror", None) or error) or type(error).__name__) from None
+        raise NotUpgraded(reason_of(error) if isinstance(error, OSError) else str(error)) from None
     try:
         yield Wire(connection)
     finally:

@@ -25,10 +25,12 @@ OUTSIDE = {
 }  # fmt: skip
 
 
-async def look(url: str, api_key: str | None, home: Path, *, is_deep: bool = False) -> dict[str, Result]:
+async def look(
+    url: str, api_key: str | None, home: Path, *, is_deep: bool = False, seconds: float = 30
+) -> dict[str, Result]:
     """Run what can be asked from outside."""
     invocation = Invocation(environ={"SWIM_HOME": str(home)})
-    options = Options(url=url, api_key=api_key, timeout_seconds=30, is_deep=is_deep)
+    options = Options(url=url, api_key=api_key, timeout_seconds=seconds, is_deep=is_deep)
     examination = Examination(invocation, options)
     checks = [check for check in all_checks() if check.is_outside and (is_deep or not check.is_deep)]
     try:
@@ -116,7 +118,7 @@ async def test_door_that_lets_a_made_up_key_in_is_told_loudly(tmp_path: Path) ->
 
 async def test_door_that_answers_nothing_is_named_by_what_it_leaves_out(tmp_path: Path) -> None:
     async with former_service(answers=set()) as door:
-        results = await look(door.url, door.api_key, tmp_path)
+        results = await look(door.url, door.api_key, tmp_path, seconds=10)
     assert results["front.answers"].status == "fail"
     assert "ping: no answer" in results["front.answers"].observed
 
