@@ -278,11 +278,15 @@ def nothing_comes_out(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def source_stalls(patient: Patient) -> Iterator[None]:
-    """Its server takes the request and never answers."""
-    with feed_server(b"{}") as feed:
-        feed.faults = ["silent"] * 20
+    """Its server answers, and then takes requests and never answers any more."""
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.0000000Z")
+    document = f'{{"general":{{"version":3,"update_timestamp":"{moment}"}},"pilots":[],"prefiles":[]}}'
+    with feed_server(document.encode()) as feed:
         patient.configure(f'{SMALL}[[sources]]\nkind = "vatsim"\nurl = "{feed.url}"\ninterval_seconds = 0.1\n')
         patient.start(port=0)
+        await_true(lambda: patient.status()["sources"][0]["last_success_age_seconds"] is not None, seconds=30)
+        feed.faults = ["silent"] * 20
+        await_true(lambda: patient.status()["sources"][0]["last_success_age_seconds"] > 6, seconds=60)
         await_true(lambda: "stream.sources" in fired(patient.doctor("--only", "stream")[1]), seconds=60)
         yield
 
@@ -468,7 +472,10 @@ def _connections() -> tuple[Fault, ...]:
 def _stream() -> tuple[Fault, ...]:
     small_history = SMALL + "[history]\nmax_bytes = 1000000\n"
     return (
-        _fault("nothing comes out", nothing_comes_out, "stream.event-comes-out", is_mended_by_paste=False),
+        _fault(
+            "nothing comes out", nothing_comes_out, "stream.event-comes-out", is_mended_by_paste=False,
+            has_own_code=True,
+        ),
         _fault("a source stalls", source_stalls, "stream.sources", is_mended_by_paste=False),
         _warning(
             "a source's column is missing", column_missing_in_a_source, "stream.sources", names="callsign",
