@@ -29,9 +29,11 @@ async def run_checks(checks: Sequence[Check], examination: Examination) -> list[
     examination.deadline = None if any(check.is_deep for check in checks) else deadline
     results: dict[str, asyncio.Task[Result]] = {}
     async with asyncio.TaskGroup() as tasks:
-        for check in in_order(checks):
+        # What loads the service begins when all else has been asked.
+        for check in sorted(in_order(checks), key=lambda each: each.is_deep):
             ground = [results[needed] for needed in check.needs if needed in results]
-            results[check.id] = tasks.create_task(_run_one(check, ground, examination, deadline))
+            others = [results[each.id] for each in checks if not each.is_deep] if check.is_deep else []
+            results[check.id] = tasks.create_task(_run_one(check, ground, others, examination, deadline))
     return [results[check.id].result() for check in checks]
 
 
@@ -50,8 +52,14 @@ def in_order(checks: Iterable[Check]) -> list[Check]:
 
 
 async def _run_one(
-    check: Check, ground: Sequence[asyncio.Task[Result]], examination: Examination, deadline: float
+    check: Check,
+    ground: Sequence[asyncio.Task[Result]],
+    others: Sequence[asyncio.Task[Result]],
+    examination: Examination,
+    deadline: float,
 ) -> Result:
+    for task in others:
+        await asyncio.shield(task)
     for task in ground:
         result = await asyncio.shield(task)
         if result.status not in GOOD_GROUND:

@@ -106,3 +106,22 @@ async def test_fact_is_found_out_once_for_all_who_ask(examination: Examination) 
 
     assert await asyncio.gather(*(examination.fact("x", find) for _ in range(3))) == [1, 1, 1]
     await examination.close()
+
+
+async def test_what_loads_the_service_is_asked_when_all_else_has_been(examination: Examination) -> None:
+    asked: list[str] = []
+
+    def noting(name: str, seconds: float) -> Ask:
+        async def ask(examination: Examination) -> Answer:
+            await asyncio.sleep(seconds)
+            asked.append(name)
+            return ok("a", "a")
+
+        return ask
+
+    deep = Check(id="tiers.deep", summary="it holds", ask=noting("deep", 0), is_deep=True)
+    results = await run_checks(
+        [deep, check("a.one", noting("one", 0.02)), check("b.two", noting("two", 0))], examination
+    )
+    assert asked == ["two", "one", "deep"]
+    assert [result.id for result in results] == ["tiers.deep", "a.one", "b.two"]
