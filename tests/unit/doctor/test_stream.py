@@ -107,7 +107,7 @@ async def test_ids_that_follow_each_other_and_the_clock_are_well(service: Servic
     assert (await stream.ids_forward(service)).status == "ok"
 
 
-@pytest.mark.parametrize("second", [f"{NOW_MS}-0", f"{NOW_MS - 1}-5"])
+@pytest.mark.parametrize("second", [f"{NOW_MS}-0", f"{NOW_MS - 1}-5"], ids=["the same", "behind"])
 async def test_id_that_does_not_move_is_a_failure(service: ServiceExamination, second: str) -> None:
     service.known["probe received"] = Received(second, 0.003)
     assert (await stream.ids_forward(service)).status == "fail"
