@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ class KeyWatch:
             key = connections[-1].key if connections else None
             if key is not None and key.is_expired(self._clock()):
                 self._authenticator.forget(key_id)
-                await self._judge(key_id, key)
+                await self._judge(key_id, key, connections)
 
     async def _watch_table(self) -> None:
         while True:
@@ -86,22 +86,31 @@ class KeyWatch:
         found = await self._authenticator.check(asked)
         closed = 0
         async for key_id in in_turns(asked):
-            closed += await self._judge(key_id, found.get(key_id))
+            closed += await self._judge(key_id, found.get(key_id), ())
         return closed
 
-    async def _judge(self, key_id: int, current: KeyRecord | None) -> int:
-        """Close those that the key no longer lets in: all, or those of another tier, or from addresses not listed."""
+    async def key_changed(self, key_id: int) -> int:
+        """The same for one key that was just changed; connections that a recheck closes meanwhile are counted too."""
+        held = self._gateway.connections_of(key_id)
+        if not held:
+            return 0
+        found = await self._authenticator.check([key_id])
+        return await self._judge(key_id, found.get(key_id), held)
+
+    async def _judge(self, key_id: int, current: KeyRecord | None, held: Sequence[Connection]) -> int:
+        """Close those that the key no longer lets in: all, or those of another tier, or from addresses not listed.
+
+        Return how many of them, and of those ``held`` before, are closed now.
+        """
         now = self._clock()
         refusals: dict[Refused, list[Connection]] = {}
-        for connection in self._gateway.connections_of(key_id):
+        for connection in dict.fromkeys([*held, *self._gateway.connections_of(key_id)]):
             refused = still_holds(current, Tier(connection.tier), now, connection.remote)
             if refused is None:
                 connection.key = current
             else:
                 refusals.setdefault(refused, []).append(connection)
-        closed = 0
         for refused, connections in refusals.items():
-            turned_out = await self._gateway.turn_out(connections, refused)
-            self._log.info("connections closed", key_id=key_id, reason=refused.reason, connections=turned_out)
-            closed += turned_out
-        return closed
+            await self._gateway.turn_out(connections, refused)
+            self._log.info("connections closed", key_id=key_id, reason=refused.reason, connections=len(connections))
+        return sum(map(len, refusals.values()))

@@ -447,7 +447,7 @@ class Service:
         self.authenticator.forget(key_id)
         if self.inheritance is not None:
             self.inheritance.tell("key_changed", key_id=key_id)
-        return await self.key_watch.recheck([key_id])
+        return await self.key_watch.key_changed(key_id)
 
     @property
     def is_handing_over(self) -> bool:

@@ -183,3 +183,21 @@ async def test_key_without_a_connection_is_not_asked_about(world: World) -> None
     """Else the table would believe that it is in use."""
     assert await world.watch.recheck([7]) == 0
     assert world.table.checked == []
+
+
+async def test_connections_that_a_recheck_closes_meanwhile_are_counted_too(world: World) -> None:
+    clients = [world.connect(), world.rig.admitted("key")]
+    world.change(is_active=False)
+    assert await asyncio.gather(world.watch.key_changed(7), world.watch.recheck([7])) == [2, 0]
+    assert [client.close_code for client in clients] == [4001, 4001]
+    assert await world.watch.key_changed(7) == 0
+
+
+async def test_connections_of_two_tiers_are_judged_each_by_its_own(world: World) -> None:
+    """One came before the key's tier was changed, the other one after."""
+    before = world.connect()
+    world.change(tier=Tier.PARTNER)
+    world.table.keys["key"] = Granted(world.table.rows[7])
+    after = world.rig.admitted("key")
+    assert await world.watch.recheck([7]) == 1
+    assert (before.close_code, after.endpoint.is_open) == (1012, True)
