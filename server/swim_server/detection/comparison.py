@@ -14,10 +14,11 @@ from swim_server.detection.findings import Findings
 from swim_server.detection.footing import judge
 from swim_server.detection.identity import flight_key, flight_uid
 from swim_server.detection.motion import is_jump, with_vertical_rate
+from swim_server.detection.phases import phase_at
 from swim_server.detection.reading import is_same_plan, read_plan, read_report
 from swim_server.detection.regions import Place, Regions
 from swim_server.detection.report_clock import ReportClock
-from swim_server.detection.stage import STAGE_VERSION, Flight, Plan, Report, Stage
+from swim_server.detection.stage import STAGE_VERSION, Flight, Footing, Plan, Report, Stage
 from swim_server.protocol.events import NewEvent
 
 DELETED_AFTER_ABSENCES = 2
@@ -41,7 +42,7 @@ class Comparison:
         self._clock = ReportClock(snapshot.update_ms)
         self._prefiles = self._credible_prefiles()
         located = regions.around(_places(snapshot.pilots))
-        self._findings = Findings(f"{stage.scope}{stage.born_ms}", snapshot.update_ms, located)
+        self._findings = Findings(f"{stage.scope}{stage.born_ms}", snapshot.update_ms, located, airfields)
         self._flights: dict[str, Flight] = {}
         self._gone = dict(stage.gone)
         self._gone_ms = dict(stage.gone_ms)
@@ -147,15 +148,16 @@ class Comparison:
         if before is not None:
             report = with_vertical_rate(before, report)
         judged = judge(flight.footing, flight.ground_ft, before, report, flight.plan, self._airfields)
+        arrivals = flight.arrivals + (judged.arrived_ms is not None)
         moved = msgspec.structs.replace(
             flight,
             reported=pilot.last_updated,
             report=report,
-            announced=self._announced(flight, report),
+            announced=self._announced(flight, report, judged.footing, arrivals),
             footing=judged.footing,
             ground_ft=judged.ground_ft,
             departures=flight.departures + (judged.departed_ms is not None),
-            arrivals=flight.arrivals + (judged.arrived_ms is not None),
+            arrivals=arrivals,
         )
         if judged.departed_ms is not None:
             self._findings.departed(moved, judged.departed_ms)
@@ -226,14 +228,15 @@ class Comparison:
         report = flight.report
         if report is None or report is flight.announced:
             return flight
-        announced = self._announced(flight, report)
+        announced = self._announced(flight, report, flight.footing, flight.arrivals)
         return flight if announced is flight.announced else msgspec.structs.replace(flight, announced=announced)
 
-    def _announced(self, flight: Flight, report: Report) -> Report | None:
+    def _announced(self, flight: Flight, report: Report, footing: Footing, arrivals: int) -> Report | None:
         """Collect a position where it differs from the one published last; give the one that is now the last."""
         if not self._with_positions or not is_elsewhere(flight.announced, report):
             return flight.announced
-        self._findings.position(flight, report)
+        phase = phase_at(report, footing, flight.plan, self._airfields, has_arrived=arrivals > 0)
+        self._findings.position(flight, report, phase)
         return report
 
 

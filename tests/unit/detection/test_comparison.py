@@ -45,6 +45,7 @@ def test_a_pilot_seen_first_is_created_with_all_that_is_known(network: Network) 
         "heading_deg": 0,
         "current_artcc": None,
         "current_fir": None,
+        "phase": "PREFLIGHT",
     }
 
 
@@ -317,6 +318,7 @@ def test_positions_hold_those_that_changed(network: Network) -> None:
             "current_fir": None,
             "dep": "EDDF",
             "arr": "EDDM",
+            "phase": "CLIMBING",
         }
     ]
 
