@@ -103,18 +103,23 @@ class Comparison:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
         if goes_on(flight, pilot):
-            is_frozen = pilot.last_updated is not None and pilot.last_updated == flight.reported
-            now = flight if is_frozen else self._move(flight, pilot, self._clock.read(pilot.last_updated))
-            self._flights[key] = self._announce(now)
+            self._flights[key] = self._announce(self._follow(flight, pilot))
             return
         plan, plan_absences = plan_now(flight, sent_plan)
         seen = msgspec.structs.replace(
             flight, plan=plan, plan_absences=plan_absences, is_connected=True, logon=pilot.logon_time, absences=0
         )
-        at_ms = self._clock.read(pilot.last_updated)
+        seen = self._follow(seen, pilot)
+        self._flights[key] = self._announce(self._update(flight, seen, self._clock.read(pilot.last_updated)))
+
+    def _follow(self, flight: Flight, pilot: FeedPilot) -> Flight:
+        """Take the report into account if it is a new one: by its time, or, where that stands still, by its place."""
         if pilot.last_updated is None or pilot.last_updated != flight.reported:
-            seen = self._move(seen, pilot, at_ms)
-        self._flights[key] = self._announce(self._update(flight, seen, at_ms))
+            return self._move(flight, pilot, self._clock.read(pilot.last_updated))
+        report = flight.report
+        if report is None or (pilot.latitude == report.latitude and pilot.longitude == report.longitude):
+            return flight
+        return self._move(flight, pilot, self._snapshot.update_ms)
 
     def _begin(self, key: str, pilot: FeedPilot, plan: Plan) -> Flight:
         """Give a pilot that is seen first its flight; the same connection seen again, the flight that it had."""
