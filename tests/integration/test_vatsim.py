@@ -17,10 +17,13 @@ from support.feed_server import FeedServer, feed_server
 from swim_server.detection.detect import detect
 from swim_server.detection.feed import decode_snapshot
 from swim_server.detection.stage import Stage
+from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.airports import load_airfields
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "vatsim" / "2024-11-21"
 SEED = 20241121
+KILLS = 2
+"""While each snapshot is served."""
 
 pytestmark = pytest.mark.skipif(not RECORDED.is_dir(), reason=f"no recorded snapshots in {RECORDED}")
 
@@ -32,20 +35,21 @@ def documents() -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def expected(documents: list[bytes]) -> Counter[tuple[str, str]]:
-    """What detection finds when nothing goes wrong, positions apart."""
+    """What detection finds when nothing goes wrong."""
     airfields = load_airfields()
     stage, found = Stage(scope="vatsim:vatsim:"), Counter[tuple[str, str]]()
     for document in documents:
         detection = detect(stage, decode_snapshot(document), airfields)
         stage = detection.stage
-        found.update(
-            (event.type, content(event.data)) for event in detection.events if event.type != "flight.positions"
-        )
+        for event in detection.events:
+            found.update(contents(event.type, format_ms(event.timestamp_ms or 0), event.data))
     return found
 
 
-def content(data: dict[str, Any]) -> str:
-    return msgspec.json.encode(data, order="sorted").decode()
+def contents(type: str, timestamp: str, data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What an event tells, and when it is said to have been; each position of a batch by itself."""
+    for one in data["positions"] if type == "flight.positions" else [data]:
+        yield type, timestamp + msgspec.json.encode(one, order="sorted").decode()
 
 
 @pytest.fixture
@@ -55,12 +59,13 @@ def server(documents: list[bytes]) -> Iterator[FeedServer]:
 
 
 def published(daemon: Daemon) -> Counter[tuple[str, str]]:
-    """Everything in history, positions apart."""
+    """Everything in history."""
     done = daemon.swimctl("tail", "--last", "100000", "--no-follow", "--json", check=True)
-    events = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
-    return Counter(
-        (event["type"], content(event["data"])) for event in events if event["type"] not in ("flight.positions",)
-    )
+    found: Counter[tuple[str, str]] = Counter()
+    for line in done.stdout.splitlines():
+        event = msgspec.json.decode(line)
+        found.update(contents(event["type"], event["timestamp"], event["data"]))
+    return found
 
 
 def source_status(daemon: Daemon) -> dict[str, Any]:
@@ -77,8 +82,6 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
 
 def has_seen(daemon: Daemon, server: FeedServer, documents: list[bytes]) -> bool:
     stamp = decode_snapshot(documents[server.number]).update_ms
-    from swim_server.protocol.timestamps import format_ms
-
     return source_status(daemon)["details"].get("feed_time") == format_ms(stamp)
 
 
@@ -115,8 +118,8 @@ def test_killed_at_any_moment_it_changes_nothing_in_the_list_of_events(
     try:
         wait_for(lambda: has_seen(daemon, server, documents))
         while server.advance():
-            for _ in range(2):
-                time.sleep(rng.uniform(0, 0.4))
+            for _ in range(KILLS):
+                time.sleep(rng.uniform(0, 0.4))  # before it is asked for, while it is compared, published, remembered
                 daemon.kill()
                 daemon.start()
             wait_for(lambda: has_seen(daemon, server, documents))

@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 
 from swim_server.detection.adl_rows import Fix, FlightRow
+from swim_server.detection.airfields import Airfields
 from swim_server.detection.event_data import PLAN_FIELDS, POSITION_FIELDS
+from swim_server.detection.phases import ARRIVED, phase_in_air, phase_on_ground
 from swim_server.detection.stage import NO_PLAN, Plan
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
@@ -65,6 +67,10 @@ class AdlStage(msgspec.Struct, frozen=True, kw_only=True):
     def active(self) -> set[int]:
         """The flights that were active at the last reading."""
         return {uid for uid, flight in self.flights.items() if flight.is_active}
+
+
+NO_AIRFIELDS = Airfields(())
+"""The tables tell of take-off and landing themselves."""
 
 
 class AdlReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,15 +212,15 @@ class _Comparison:
         """Announce take-off and coming in, each once. What happens to their times later is no news."""
         if self._reading.knows_off:
             is_news = row.off_ms is not None and self._is_news(now.is_off, row.off_ms)
+            now = now if now.is_off else msgspec.structs.replace(now, is_off=row.off_ms is not None)
             if is_news and row.off_ms is not None:
                 off = format_ms(row.off_ms)
                 self._note(self._moved, "flight.departed", row.uid, now, "", row.off_ms, off_utc=off)
-            now = now if now.is_off else msgspec.structs.replace(now, is_off=row.off_ms is not None)
         if self._reading.knows_in:
             is_news = row.in_ms is not None and self._is_news(now.is_in, row.in_ms)
+            now = now if now.is_in else msgspec.structs.replace(now, is_in=row.in_ms is not None)
             if is_news and row.in_ms is not None:
                 self._note(self._moved, "flight.arrived", row.uid, now, "", row.in_ms, in_utc=format_ms(row.in_ms))
-            now = now if now.is_in else msgspec.structs.replace(now, is_in=row.in_ms is not None)
         return now
 
     def _is_news(self, was_announced: bool | None, moment: int) -> bool:
@@ -246,6 +252,7 @@ class _Comparison:
                     "current_fir": None,
                     "dep": now.plan.dep,
                     "arr": now.plan.arr,
+                    "phase": _phase(now),
                 }
             )
 
@@ -273,12 +280,27 @@ class _Comparison:
             **{field: None if flight.fix is None else getattr(flight.fix, field) for field in POSITION_FIELDS},
             "current_artcc": flight.artcc,
             "current_fir": None,
+            "phase": _phase(flight),
             **more,
         }
         events.append(self._event(type, f"{uid}:{name}", data, at_ms))
 
     def _event(self, type: str, name: str, data: dict[str, Any], at_ms: int | None) -> NewEvent:
         return NewEvent(type=type, data=data, timestamp_ms=at_ms, event_id=f"{self._before.scope}{type}:{name}")
+
+
+def _phase(flight: AdlFlight) -> str | None:
+    """The phase as the tables tell it: by take-off, coming in and climb; None where they tell of no take-off."""
+    fix = flight.fix
+    if flight.is_in:
+        return ARRIVED
+    if flight.is_off and fix is not None:
+        return phase_in_air(
+            fix.latitude, fix.longitude, fix.altitude_ft, fix.vertical_rate_fpm or 0, flight.plan, NO_AIRFIELDS
+        )
+    if flight.is_off is False or fix is None:
+        return phase_on_ground(None if fix is None else fix.groundspeed_kts, has_arrived=False)
+    return None
 
 
 def _plan_now(before: AdlFlight, plan: Plan) -> tuple[Plan, int]:

@@ -14,10 +14,11 @@ from swim_server.detection.findings import Findings
 from swim_server.detection.footing import judge
 from swim_server.detection.identity import flight_key, flight_uid
 from swim_server.detection.motion import is_jump, with_vertical_rate
+from swim_server.detection.phases import phase_at
 from swim_server.detection.reading import is_same_plan, read_plan, read_report
 from swim_server.detection.regions import Place, Regions
 from swim_server.detection.report_clock import ReportClock
-from swim_server.detection.stage import STAGE_VERSION, Flight, Plan, Report, Stage
+from swim_server.detection.stage import STAGE_VERSION, Flight, Footing, Plan, Report, Stage
 from swim_server.protocol.events import NewEvent
 
 DELETED_AFTER_ABSENCES = 2
@@ -41,7 +42,7 @@ class Comparison:
         self._clock = ReportClock(snapshot.update_ms)
         self._prefiles = self._credible_prefiles()
         located = regions.around(_places(snapshot.pilots))
-        self._findings = Findings(f"{stage.scope}{stage.born_ms}", snapshot.update_ms, located)
+        self._findings = Findings(f"{stage.scope}{stage.born_ms}", snapshot.update_ms, located, airfields)
         self._flights: dict[str, Flight] = {}
         self._gone = dict(stage.gone)
         self._gone_ms = dict(stage.gone_ms)
@@ -102,18 +103,23 @@ class Comparison:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
         if goes_on(flight, pilot):
-            is_frozen = pilot.last_updated is not None and pilot.last_updated == flight.reported
-            now = flight if is_frozen else self._move(flight, pilot, self._clock.read(pilot.last_updated))
-            self._flights[key] = self._announce(now)
+            self._flights[key] = self._announce(self._follow(flight, pilot))
             return
         plan, plan_absences = plan_now(flight, sent_plan)
         seen = msgspec.structs.replace(
             flight, plan=plan, plan_absences=plan_absences, is_connected=True, logon=pilot.logon_time, absences=0
         )
-        at_ms = self._clock.read(pilot.last_updated)
+        seen = self._follow(seen, pilot)
+        self._flights[key] = self._announce(self._update(flight, seen, self._clock.read(pilot.last_updated)))
+
+    def _follow(self, flight: Flight, pilot: FeedPilot) -> Flight:
+        """Take the report into account if it is a new one: by its time, or, where that stands still, by its place."""
         if pilot.last_updated is None or pilot.last_updated != flight.reported:
-            seen = self._move(seen, pilot, at_ms)
-        self._flights[key] = self._announce(self._update(flight, seen, at_ms))
+            return self._move(flight, pilot, self._clock.read(pilot.last_updated))
+        report = flight.report
+        if report is None or (pilot.latitude == report.latitude and pilot.longitude == report.longitude):
+            return flight
+        return self._move(flight, pilot, self._snapshot.update_ms)
 
     def _begin(self, key: str, pilot: FeedPilot, plan: Plan) -> Flight:
         """Give a pilot that is seen first its flight; the same connection seen again, the flight that it had."""
@@ -147,15 +153,16 @@ class Comparison:
         if before is not None:
             report = with_vertical_rate(before, report)
         judged = judge(flight.footing, flight.ground_ft, before, report, flight.plan, self._airfields)
+        arrivals = flight.arrivals + (judged.arrived_ms is not None)
         moved = msgspec.structs.replace(
             flight,
             reported=pilot.last_updated,
             report=report,
-            announced=self._announced(flight, report),
+            announced=self._announced(flight, report, judged.footing, arrivals),
             footing=judged.footing,
             ground_ft=judged.ground_ft,
             departures=flight.departures + (judged.departed_ms is not None),
-            arrivals=flight.arrivals + (judged.arrived_ms is not None),
+            arrivals=arrivals,
         )
         if judged.departed_ms is not None:
             self._findings.departed(moved, judged.departed_ms)
@@ -226,14 +233,15 @@ class Comparison:
         report = flight.report
         if report is None or report is flight.announced:
             return flight
-        announced = self._announced(flight, report)
+        announced = self._announced(flight, report, flight.footing, flight.arrivals)
         return flight if announced is flight.announced else msgspec.structs.replace(flight, announced=announced)
 
-    def _announced(self, flight: Flight, report: Report) -> Report | None:
+    def _announced(self, flight: Flight, report: Report, footing: Footing, arrivals: int) -> Report | None:
         """Collect a position where it differs from the one published last; give the one that is now the last."""
         if not self._with_positions or not is_elsewhere(flight.announced, report):
             return flight.announced
-        self._findings.position(flight, report)
+        phase = phase_at(report, footing, flight.plan, self._airfields, has_arrived=arrivals > 0)
+        self._findings.position(flight, report, phase)
         return report
 
 

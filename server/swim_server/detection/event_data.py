@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from swim_server.detection.airfields import Airfields
+from swim_server.detection.phases import phase_of
 from swim_server.detection.regions import UNKNOWN, Regions
 from swim_server.detection.stage import Flight, Plan, Report
 from swim_server.protocol.timestamps import format_ms
@@ -12,19 +14,19 @@ PLAN_FIELDS = ("dep", "arr", "equipment", "route")
 POSITION_FIELDS = ("latitude", "longitude", "altitude_ft", "groundspeed_kts", "heading_deg")
 
 
-def flight_data(flight: Flight, regions: Regions) -> dict[str, Any]:
+def flight_data(flight: Flight, regions: Regions, airfields: Airfields) -> dict[str, Any]:
     """Build the data of ``flight.created``; with ``changed`` also that of ``flight.updated``."""
     plan = {"equipment": flight.plan.equipment, "route": flight.plan.route}
-    return {**_identity(flight), **plan, **_where(flight, regions)}
+    return {**_identity(flight), **plan, **_where(flight, regions), "phase": phase_of(flight, airfields)}
 
 
-def moment_data(flight: Flight, regions: Regions, **times_ms: int) -> dict[str, Any]:
+def moment_data(flight: Flight, regions: Regions, airfields: Airfields, **times_ms: int) -> dict[str, Any]:
     """Build the data of ``flight.departed`` (``off_utc``), ``flight.arrived`` (``in_utc``), ``flight.deleted``."""
     times = {name: format_ms(moment) for name, moment in times_ms.items()}
-    return {**_identity(flight), **times, **_where(flight, regions)}
+    return {**_identity(flight), **times, **_where(flight, regions), "phase": phase_of(flight, airfields)}
 
 
-def position_data(flight: Flight, report: Report, regions: Regions) -> dict[str, Any]:
+def position_data(flight: Flight, report: Report, regions: Regions, phase: str | None) -> dict[str, Any]:
     """Build one element of ``flight.positions``."""
     region = regions.locate(report.latitude, report.longitude)
     return {
@@ -40,6 +42,7 @@ def position_data(flight: Flight, report: Report, regions: Regions) -> dict[str,
         "current_fir": region.fir,
         "dep": flight.plan.dep,
         "arr": flight.plan.arr,
+        "phase": phase,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from swim_server.detection.airfields import Airfields
 from swim_server.detection.event_data import flight_data, moment_data, position_data
 from swim_server.detection.regions import Regions
 from swim_server.detection.stage import Flight, Report
@@ -20,10 +21,11 @@ class Findings:
     same departure seen again from a later snapshot, because the stage was not saved in time, has the same name.
     """
 
-    def __init__(self, scope: str, update_ms: int, regions: Regions) -> None:
+    def __init__(self, scope: str, update_ms: int, regions: Regions, airfields: Airfields) -> None:
         self._scope = scope
         self._update_ms = update_ms
         self._regions = regions
+        self._airfields = airfields
         self._created: list[NewEvent] = []
         self._updated: list[NewEvent] = []
         self._moved: list[NewEvent] = []
@@ -43,33 +45,37 @@ class Findings:
     def created(self, flight: Flight, at_ms: int) -> None:
         """A flight was seen first, or again after it was deleted."""
         name = f"{flight.uid}:{flight.incarnation}"
-        self._created.append(self._event("flight.created", at_ms, name, flight_data(flight, self._regions)))
+        self._created.append(
+            self._event("flight.created", at_ms, name, flight_data(flight, self._regions, self._airfields))
+        )
 
     def updated(self, flight: Flight, at_ms: int, changed: list[str]) -> None:
         """The wire fields ``changed`` of a flight have other values."""
-        data = {**flight_data(flight, self._regions), "changed": changed}
+        data = {**flight_data(flight, self._regions, self._airfields), "changed": changed}
         # The count alone could name two different edits when the first detection was lost.
         said = blake2s(msgspec.json.encode([changed, flight.plan]), digest_size=4).hexdigest()
         self._updated.append(self._event("flight.updated", at_ms, f"{flight.uid}:{flight.updates}:{said}", data))
 
     def departed(self, flight: Flight, off_ms: int) -> None:
         """A flight left the ground."""
-        data = moment_data(flight, self._regions, off_utc=off_ms)
+        data = moment_data(flight, self._regions, self._airfields, off_utc=off_ms)
         self._moved.append(self._event("flight.departed", off_ms, f"{flight.uid}:{flight.departures}", data))
 
     def arrived(self, flight: Flight, in_ms: int) -> None:
         """A flight is on the ground at its destination."""
-        data = moment_data(flight, self._regions, in_utc=in_ms)
+        data = moment_data(flight, self._regions, self._airfields, in_utc=in_ms)
         self._moved.append(self._event("flight.arrived", in_ms, f"{flight.uid}:{flight.arrivals}", data))
 
     def deleted(self, flight: Flight) -> None:
         """A flight went away."""
         name = f"{flight.uid}:{flight.incarnation}"
-        self._deleted.append(self._event("flight.deleted", self._update_ms, name, moment_data(flight, self._regions)))
+        self._deleted.append(
+            self._event("flight.deleted", self._update_ms, name, moment_data(flight, self._regions, self._airfields))
+        )
 
-    def position(self, flight: Flight, report: Report) -> None:
+    def position(self, flight: Flight, report: Report, phase: str | None) -> None:
         """A flight is at another place than was published last."""
-        self._positions.append(position_data(flight, report, self._regions))
+        self._positions.append(position_data(flight, report, self._regions, phase))
 
     def _event(self, type: str, at_ms: int, name: str, data: dict[str, Any]) -> NewEvent:
         return NewEvent(type=type, data=data, timestamp_ms=at_ms, event_id=f"{self._scope}:{type}:{name}")

@@ -42,6 +42,9 @@ class Flight(msgspec.Struct, kw_only=True):
     """The centre whose airspace it is in: ``ZNY``; outside the United States its FIR."""
     current_fir: str | None = None
     """The FIR that it is in: ``KZNY``."""
+    phase: str | None = None
+    """``PREFLIGHT``, ``DEPARTING``, ``CLIMBING``, ``ENROUTE``, ``DESCENDING``, ``APPROACH``, ``LANDED``,
+    ``ARRIVED``; null while it isn't known whether it flies."""
 
 
 class FlightCreated(Flight, kw_only=True):

@@ -137,12 +137,15 @@ class _Watch:
 
     async def run(self, publish: Publish) -> None:
         with Door(f"adl-{self._room.title}") as door:
-            if self._memory is None:
-                self._memory = await door.pass_through(self._load)
-            while True:
-                pause = await self._turn(publish, door)
-                self.looks += 1
-                await self._shared.sleep(pause)
+            try:
+                if self._memory is None:
+                    self._memory = await door.pass_through(self._load)
+                while True:
+                    pause = await self._turn(publish, door)
+                    self.looks += 1
+                    await self._shared.sleep(pause)
+            finally:
+                door.close(self._database.close)
 
     def _load(self) -> Any:
         saved = self._state_file.load()

@@ -74,8 +74,10 @@ class Door:
                 await asyncio.wait([passing])
             raise
 
-    def close(self) -> None:
-        """Let the thread end after what it is doing."""
+    def close(self, last: Callable[[], None] | None = None) -> None:
+        """Let the thread end after what it is doing, and after ``last``, for which nobody waits."""
+        if self._thread is not None and last is not None:
+            self._works.put((last, Future()))
         if self._thread is not None:
             self._works.put(None)
             self._thread = None

@@ -45,6 +45,7 @@ def test_a_pilot_seen_first_is_created_with_all_that_is_known(network: Network) 
         "heading_deg": 0,
         "current_artcc": None,
         "current_fir": None,
+        "phase": "PREFLIGHT",
     }
 
 
@@ -317,6 +318,7 @@ def test_positions_hold_those_that_changed(network: Network) -> None:
             "current_fir": None,
             "dep": "EDDF",
             "arr": "EDDM",
+            "phase": "CLIMBING",
         }
     ]
 
@@ -382,3 +384,15 @@ def test_names_begin_with_the_scope_of_the_stage() -> None:
     network.see(0, [])
     created = network.take(snapshot(15, [pilot(15)])).events[0]
     assert created.event_id == f"loop 2:{NOON_MS}:flight.created:{created.data['flight_uid']}:0"
+
+
+def test_a_report_whose_time_stands_still_is_new_when_the_aircraft_has_moved(network: Network) -> None:
+    """As in recordings of others, which don't keep the times of the reports."""
+    constant = {"last_updated": stamp(0)}
+    network.see(0, [pilot(0, **constant)])
+    network.see(15, [pilot(0, **constant, **beside("EDDF", 0.4), groundspeed=90)])
+    network.see(30, [pilot(0, **constant, **beside("EDDF", 1.2), altitude=1400, groundspeed=160)])
+    network.see(45, [pilot(0, **constant, **beside("EDDF", 1.2), altitude=1400, groundspeed=160)])
+    (departed,) = [event for event in network.events if event.type == "flight.departed"]
+    assert departed.timestamp_ms == NOON_MS + 30_000
+    assert len(positions(network.events)) == 2

@@ -11,7 +11,8 @@ from swim_server.protocol.json_data import InvalidData
 from swim_server.protocol.payloads import PAYLOADS, check_payload
 
 PLACE = (
-    "callsign flight_uid dep arr latitude longitude altitude_ft groundspeed_kts heading_deg current_artcc current_fir"
+    "callsign flight_uid dep arr latitude longitude altitude_ft groundspeed_kts heading_deg current_artcc current_fir "
+    "phase"
 )
 CREATED = f"{PLACE} equipment route"
 POSITION = f"{PLACE} vertical_rate_fpm"

@@ -107,12 +107,17 @@ async def test_a_flight_is_created_departs_arrives_and_is_deleted_each_once(turn
         "heading_deg": 0,
         "current_artcc": "ZNY",
         "current_fir": None,
+        "phase": "PREFLIGHT",
     }
     turns.tables.set("adl_flight_times", 5, off_utc=sql_time(turns.now - 3))
+    turns.tables.set("adl_flight_position", 5, altitude_ft=2000, vertical_rate_fpm=1800, groundspeed_kts=180)
     assert await turns.look() == [("flight.departed", 5)]
-    assert turns.publish.events[-1].data["off_utc"] == "2026-01-16T14:30:42.000Z"
+    (departed,) = [event.data for event in turns.publish.events if event.type == "flight.departed"]
+    assert departed["phase"] == "CLIMBING"
+    assert departed["off_utc"] == "2026-01-16T14:30:42.000Z"
     turns.tables.set("adl_flight_times", 5, in_utc=sql_time(turns.now))
     assert await turns.look() == [("flight.arrived", 5)]
+    assert turns.publish.events[-1].data["phase"] == "ARRIVED"
     turns.tables.set("adl_flight_core", 5, is_active=0)
     assert await turns.look() == [("flight.deleted", 5)]
     assert await turns.look() == []

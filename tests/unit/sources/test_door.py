@@ -68,3 +68,25 @@ async def test_it_can_be_used_again_after_it_was_closed() -> None:
     for _ in range(2):
         with door:
             assert await door.pass_through(lambda: 1) == 1
+
+
+async def test_what_is_done_last_comes_after_all_that_was_begun() -> None:
+    done: list[str] = []
+    may_go_on, ended = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        may_go_on.wait(10)
+        done.append("slow")
+
+    def last() -> None:
+        done.append("last")
+        ended.set()
+
+    door = Door("test")
+    with pytest.raises(TimeoutError):
+        await door.pass_through(slow, timeout_seconds=0.001)
+    door.close(last)
+    may_go_on.set()
+    assert await asyncio.to_thread(ended.wait, 10)
+    assert done == ["slow", "last"]
+    Door("never used").close(last)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from support.feed import AIRFIELDS, NOON_MS, document, pilot, snapshot, types
 from support.source_rigs import FakeFeed
 from support.sources import Recorder, Running, eventually
-from swim_server.detection.feed import FeedPilot
+from swim_server.detection.feed import FeedPilot, decode_snapshot
+from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.boundaries import BoundariesFile
 from swim_server.sources.http_feed import Answer, FeedTrouble, Validators
 from swim_server.sources.vatsim import VatsimSource
@@ -166,3 +169,44 @@ async def test_a_state_that_can_not_be_written_is_told_and_lived_with(world: Wor
     await world.look(network(15, pilot(15)))
     assert told(world.publish) == ["created"]
     assert "a restart will not know" in str(world.source.status.last_error)
+
+
+async def test_ended_at_any_step_and_begun_again_it_tells_the_same_in_the_end(tmp_path: Path) -> None:
+    """Ended hundreds of times: before asking, between taking and comparing, while publishing, before remembering."""
+    documents = [
+        document(snapshot(at, [pilot(at, cid=number, callsign=f"N{number}") for number in range(1, 3 + at // 15)]))
+        for at in range(0, 90, 15)
+    ]
+    undisturbed = await _played(documents, tmp_path / "quiet", steps=None)
+    assert types(undisturbed.events).count("created") == 5
+    for seed in range(12):
+        random = Random(seed)
+        disturbed = await _played(documents, tmp_path / str(seed), steps=lambda: random.randrange(60))  # noqa: B023
+        assert disturbed.events == undisturbed.events, f"seed {seed}"
+
+
+async def _played(documents: list[bytes], folder: Path, steps: Callable[[], int] | None) -> Recorder:
+    feed, publish = FakeFeed(), Recorder()
+
+    def start() -> VatsimSource:
+        return VatsimSource(
+            "vatsim",
+            url="http://feed.invalid/",
+            state_path=folder / "state.json",
+            interval_seconds=0.001,
+            airfields=lambda: AIRFIELDS,
+            random=lambda: 0.5,
+            open_feed=feed,
+        )
+
+    for body in documents:
+        feed.body = body
+        stamp = format_ms(decode_snapshot(body).update_ms)
+        for _ in range(0 if steps is None else 12):
+            async with Running(start(), publish):
+                for _ in range(steps() if steps is not None else 0):
+                    await asyncio.sleep(0)
+        source = start()
+        async with Running(source, publish):
+            await eventually(lambda: source.status.details.get("feed_time") == stamp)  # noqa: B023
+    return publish

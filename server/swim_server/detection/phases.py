@@ -1,0 +1,85 @@
+"""The phase that a flight is in, by the names that consumers of the former service know. Pure."""
+
+from __future__ import annotations
+
+from swim_server.detection.airfields import Airfields
+from swim_server.detection.geodesy import distance_nm
+from swim_server.detection.stage import Flight, Footing, Plan, Report
+
+PREFLIGHT = "PREFLIGHT"
+"""Filed, or at the gate before take-off."""
+DEPARTING = "DEPARTING"
+"""On the way to the runway, taking off, or still low beside the departure."""
+CLIMBING = "CLIMBING"
+ENROUTE = "ENROUTE"
+DESCENDING = "DESCENDING"
+APPROACH = "APPROACH"
+"""Low beside the destination."""
+LANDED = "LANDED"
+"""On the ground at the destination, on the way to the gate."""
+ARRIVED = "ARRIVED"
+"""Standing there."""
+
+STANDING_KTS = 3
+LEVEL_FPM = 400
+DEPARTING_NM, DEPARTING_FT = 5.0, 3_000
+APPROACH_NM, APPROACH_FT = 20.0, 6_000
+HIGHEST_FT = 22_000
+"""Above the highest field's approach: no field need be asked."""
+
+
+def phase_of(flight: Flight, airfields: Airfields) -> str | None:
+    """Tell the phase of a flight as it was last seen; None while it isn't known whether it flies."""
+    if not flight.is_connected:
+        return PREFLIGHT
+    if flight.report is None:
+        return None
+    return phase_at(flight.report, flight.footing, flight.plan, airfields, has_arrived=flight.arrivals > 0)
+
+
+def phase_at(report: Report, footing: Footing, plan: Plan, airfields: Airfields, *, has_arrived: bool) -> str | None:
+    """Tell the phase that a report shows."""
+    if footing is Footing.AIRBORNE:
+        rate, altitude = report.vertical_rate_fpm or 0, report.altitude_ft
+        return phase_in_air(report.latitude, report.longitude, altitude, rate, plan, airfields)
+    return phase_on_ground(report.groundspeed_kts, has_arrived) if footing is Footing.GROUND else None
+
+
+def phase_on_ground(speed_kts: int | None, has_arrived: bool) -> str:
+    """Tell the phase of an aircraft that stands or rolls."""
+    is_standing = speed_kts is None or speed_kts <= STANDING_KTS
+    if has_arrived:
+        return ARRIVED if is_standing else LANDED
+    return PREFLIGHT if is_standing else DEPARTING
+
+
+def phase_in_air(
+    latitude: float, longitude: float, altitude_ft: int | None, rate_fpm: int, plan: Plan, airfields: Airfields
+) -> str:
+    """Tell the phase of an aircraft that flies."""
+    if altitude_ft is not None and altitude_ft < HIGHEST_FT:
+        place = latitude, longitude, altitude_ft
+        if rate_fpm < LEVEL_FPM and _is_low_beside(plan.arr, airfields, *place, APPROACH_NM, APPROACH_FT):
+            return APPROACH
+        if rate_fpm > -LEVEL_FPM and _is_low_beside(plan.dep, airfields, *place, DEPARTING_NM, DEPARTING_FT):
+            return DEPARTING
+    if rate_fpm >= LEVEL_FPM:
+        return CLIMBING
+    return DESCENDING if rate_fpm <= -LEVEL_FPM else ENROUTE
+
+
+def _is_low_beside(
+    code: str | None,
+    airfields: Airfields,
+    latitude: float,
+    longitude: float,
+    altitude_ft: int,
+    within_nm: float,
+    below_ft: int,
+) -> bool:
+    field = airfields.get(code)
+    if field is None or altitude_ft - field.elevation_ft > below_ft:
+        return False
+    if abs(latitude - field.latitude) * 60 > within_nm:
+        return False
+    return distance_nm(latitude, longitude, field.latitude, field.longitude) <= within_nm

@@ -1,0 +1,135 @@
+"""Events through the drop folder and through the event file of a real daemon: how many a second, lost, repeated.
+
+    python tests/load/files.py
+    python tests/load/files.py --events 10000 --only drop
+
+The writer of the event file reads it whole, appends a thousand events, and renames its copy over it. ``file``: it does
+so when what it wrote before has been taken. ``racing``: without a pause, so that nearly every taking falls between its
+reading and its renaming, and it brings back all that was taken: the work grows with the square of the events, and
+only what is lost and repeated says something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
+
+from support.daemon import Daemon, running_daemon
+
+KINDS = ("drop", "file", "racing")
+BATCH = 1000
+PATIENCE_SECONDS = 600
+
+
+def main() -> None:
+    """Measure both and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--only", choices=KINDS)
+    arguments = parser.parse_args()
+    print(f"{'':<7}{'events':>9}{'seconds':>9}{'events/s':>10}{'daemon CPU s':>14}{'lost':>7}{'repeated':>10}")
+    for kind in KINDS:
+        if arguments.only in (None, kind):
+            measure(kind, arguments.events if kind != "racing" else arguments.events // 10)
+
+
+def measure(kind: str, count: int) -> None:
+    """Give a daemon so many events, as fast as a provider can write them; look what is in its history."""
+    with tempfile.TemporaryDirectory(prefix="swim-files-") as folder:
+        target = Path(folder) / ("in" if kind == "drop" else "events.json")
+        if kind == "drop":
+            target.mkdir()
+        with running_daemon(Path(folder) / "h", sources=[f"{'drop' if kind == 'drop' else 'file'}:{target}"]) as daemon:
+            began, cpu_began = time.perf_counter(), cpu_seconds(daemon)
+            for batch in batches(count):
+                if kind == "drop":
+                    drop(target, batch)
+                    continue
+                while kind == "file" and target.exists():
+                    time.sleep(0.0005)
+                append(target, batch)
+            wait(daemon, count)
+            seconds, cpu = time.perf_counter() - began, cpu_seconds(daemon) - cpu_began
+            found = Counter(numbers(daemon))
+        lost = count - len(found)
+        repeated = found.total() - len(found)
+        print(f"{kind:<7}{count:>9,}{seconds:>9.2f}{count / seconds:>10,.0f}{cpu:>14.2f}{lost:>7}{repeated:>10}")
+
+
+def batches(count: int) -> Iterator[list[dict[str, Any]]]:
+    """Events as the former provider writes them."""
+    for first in range(0, count, BATCH):
+        yield [
+            {
+                "type": "flight.departed",
+                "data": {
+                    "callsign": f"T{number}",
+                    "flight_uid": number,
+                    "dep": "KJFK",
+                    "arr": "EGLL",
+                    "off_utc": "2026-01-16T14:30:15Z",
+                    "latitude": 40.64,
+                    "longitude": -73.78,
+                },
+                "_received_at": "2026-01-16T14:30:15Z",
+            }
+            for number in range(first, min(first + BATCH, count))
+        ]
+
+
+def drop(folder: Path, batch: list[dict[str, Any]]) -> None:
+    """Bring a file of JSON lines: written under another name, renamed in."""
+    written = folder / ".writing"
+    written.write_text("".join(json.dumps(event) + "\n" for event in batch))
+    written.rename(folder / f"{batch[0]['data']['flight_uid']:09}.jsonl")
+
+
+def append(path: Path, batch: list[dict[str, Any]]) -> None:
+    """Read whole, append, write a temporary file, rename over: the former provider's way."""
+    try:
+        before = json.loads(path.read_text())
+    except FileNotFoundError:
+        before = []
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    temporary.write_text(json.dumps(before + batch))
+    temporary.rename(path)
+
+
+def wait(daemon: Daemon, count: int) -> None:
+    """Wait until the source has published all of them, or nothing more comes."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while daemon.status()["sources"][0]["events"] < count:
+        if time.monotonic() > deadline:
+            print(f"    after {PATIENCE_SECONDS} s: {daemon.status()['sources'][0]}")
+            return
+        time.sleep(0.02)
+
+
+def numbers(daemon: Daemon) -> Iterator[int]:
+    """What history holds, of all events."""
+    done = daemon.swimctl("replay", "--from", "1970-01-01T00:00:00Z", "--speed", "0", timeout=600, check=True)
+    for line in done.stdout.splitlines():
+        yield json.loads(line)["data"]["flight_uid"]
+
+
+def cpu_seconds(daemon: Daemon) -> float:
+    """What its process has used."""
+    assert daemon.process is not None
+    fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()
