@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -251,6 +252,25 @@ def log_deleted(patient: Patient) -> Iterator[None]:
 
 
 @contextmanager
+def log_disk_full(patient: Patient) -> Iterator[None]:
+    """The log has a small disk of its own, and that is full."""
+    logs = patient.folder / "logs"
+    logs.mkdir()
+    with mounted(logs, 2):
+        patient.configure(SMALL + f'[logging]\nfile = "{logs}/swim.log"\n')
+        patient.start(port=0)
+        filler = logs / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        try:
+            yield
+        finally:
+            filler.unlink()
+            patient.finish()
+
+
+@contextmanager
 def folder_missing(patient: Patient) -> Iterator[None]:
     patient.start(port=0)
     (patient.home / "sources").rmdir()
@@ -454,6 +474,13 @@ FAULTS: tuple[Fault, ...] = (
         produce=log_deleted,
         fires=frozenset({"host.log"}),
         names="was deleted",
+    ),
+    Fault(
+        name="log unwritable",
+        produce=log_disk_full,
+        fires=frozenset({"host.log"}),
+        names="no room",
+        is_mended_by_paste=False,
     ),
     Fault(
         name="folder missing",
