@@ -245,13 +245,6 @@ def is_late(patient: Patient) -> bool:
 
 
 @contextmanager
-def log_deleted(patient: Patient) -> Iterator[None]:
-    assert patient.swimctl("serve", "--detach").returncode == 0
-    (patient.home / "swim.log").unlink()
-    yield
-
-
-@contextmanager
 def log_disk_full(patient: Patient) -> Iterator[None]:
     """The log has a small disk of its own, and that is full."""
     logs = patient.folder / "logs"
@@ -468,12 +461,6 @@ FAULTS: tuple[Fault, ...] = (
         follows=frozenset({"stream.event-comes-out"}),
         exit_code=0,
         is_mended_by_paste=False,
-    ),
-    Fault(
-        name="log deleted",
-        produce=log_deleted,
-        fires=frozenset({"host.log"}),
-        names="was deleted",
     ),
     Fault(
         name="log unwritable",
