@@ -38,6 +38,8 @@ async def reachable(examination: Examination) -> Answer:
     config = await key_database.database_config(examination)
     path = key_database.sqlite_path(config, examination.home.database)
     if path is not None:
+        if not await asyncio.to_thread(path.exists) and not await _is_in_use(examination):
+            return skip("the database's file", f"nothing has been stored in {path} yet: serve and keys create make it")
         return await asyncio.to_thread(_look_at_file, path)
     address = address_of(config)
     expected = "the database's server answers"
@@ -63,6 +65,11 @@ async def reachable(examination: Examination) -> Answer:
     seconds = loop.time() - started
     writer.close()
     return ok(expected, f"{where} connects in {seconds * 1000:.0f} ms", *_addresses(found))
+
+
+async def _is_in_use(examination: Examination) -> bool:
+    """Whether a daemon says that it serves from this home; who does not has not made its files yet."""
+    return await examination.is_held() and await examination.lock() is not None
 
 
 def _addresses(found: Sequence[tuple[object, object, object, object, tuple[object, ...]]]) -> tuple[str, ...]:
@@ -393,13 +400,13 @@ CHECKS: tuple[Check, ...] = (
         id="database.same-store",
         summary="The running process reads the database that the command line writes",
         ask=same_store,
-        needs=("process.running", "database.writable"),
+        needs=("process.answers", "database.writable"),
         timeout_seconds=TIMEOUT_SECONDS,
     ),
     Check(
         id="database.in-use",
         summary="The running process can check keys",
         ask=in_use,
-        needs=("process.running", "database.same-store"),
+        needs=("process.answers", "database.same-store"),
     ),
 )

@@ -220,7 +220,7 @@ CHECKS: tuple[Check, ...] = (
     _check("front.tcp", "The public address takes connections", _tcp, "front.dns"),
     _check("front.certificate", "Clients trust the certificate, and will for a while", _certificate, "front.tcp"),
     _check(
-        "front.upgrade", "The upgrade to WebSocket passes the proxy", _upgrade, "process.running", "front.certificate"
+        "front.upgrade", "The upgrade to WebSocket passes the proxy", _upgrade, "process.answers", "front.certificate"
     ),
     _check("front.key-header", "A key in a header arrives", _key_header, "front.upgrade"),
     _check(

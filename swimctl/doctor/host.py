@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swimctl.doctor import clock
 from swimctl.doctor.check import Answer, Check, Repair, fail, ok, skip, warn
+from swimctl.doctor.unit import SYSTEMD, unit_is_installed
 from swimctl.text import plural, size
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ MEBIBYTE = 1024 * 1024
 FULL_BYTES, NEARLY_FULL_BYTES = 32 * MEBIBYTE, 256 * MEBIBYTE
 FEW_INODES = 1000
 LARGE_LOG_BYTES = 1024 * MEBIBYTE
-SYSTEMD = Path("/run/systemd/system")
 
 
 async def disk_has_room(examination: Examination) -> Answer:
@@ -99,41 +99,48 @@ async def clock_is_right(examination: Examination) -> Answer:
 
 
 async def log_is_written(examination: Examination) -> Answer:
-    """The process's log goes to a file that is still there, has room and does not grow for ever."""
+    """The process can write its log, there is room for it, and it does not grow for ever."""
     status = await examination.status()
-    config, pid = (await examination.loaded()).config, int(status["pid"])
-    return await asyncio.to_thread(_judge_log, examination, pid, config.logging.file)
+    log, pid = status.get("log") or {}, int(status["pid"])
+    return await asyncio.to_thread(_judge_log, examination, pid, log)
 
 
-def _judge_log(examination: Examination, pid: int, configured: str | None) -> Answer:
-    path, machine = Path(configured) if configured else None, examination.machine
-    expected = "a log that is there, with room to grow"
+def _judge_log(examination: Examination, pid: int, log: Mapping[str, Any]) -> Answer:
+    expected = "a log that can be written, with room to grow"
+    path = Path(log["path"]) if log.get("path") else None
     if path is None:
-        target = machine.log_target(pid)
+        target = examination.machine.log_target(pid)
         if target is None:
             return skip(expected, "only the daemon's own user, or root, may look at where it logs")
-        path = Path(target.removesuffix(" (deleted)"))
-        if target.endswith(" (deleted)"):
-            observed = f"the process writes to a file that was deleted: {path}"
-            return fail(expected, observed, fix="swimctl restart  # the new process opens the log anew")
+        path = Path(target)
         if not path.is_file():
-            return ok(expected, f"it writes to {_kind(target)}")
-    elif path.is_file() and machine.has_open(pid, path) is False:
-        return fail(expected, f"{path} is not the file that the process writes to", fix="swimctl restart")
-    elif not path.exists():
-        return fail(expected, f"{path} is not there any more", fix="swimctl restart")
-    return _judge_log_file(path, expected)
+            return _judge_other(target, log, expected)
+    quoted = shlex.quote(str(path))
+    if log.get("problem"):
+        observed = f"{plural(int(log['lost_lines']), 'line')} of {path} lost: {log['problem']}"
+        return fail(expected, observed, fix=f"df -h {quoted}; ls -l {quoted}")
+    return _judge_log_file(path, int(log.get("max_bytes") or 0), expected)
 
 
-def _judge_log_file(path: Path, expected: str) -> Answer:
-    found, length = os.statvfs(path), path.stat().st_size
-    free, quoted = found.f_bavail * found.f_frsize, shlex.quote(str(path))
+def _judge_other(target: str, log: Mapping[str, Any], expected: str) -> Answer:
+    if log.get("problem"):
+        return fail(expected, f"it can't write to {_kind(target)}: {log['problem']}", fix="swimctl restart")
+    return ok(expected, f"it writes to {_kind(target)}")
+
+
+def _judge_log_file(path: Path, max_bytes: int, expected: str) -> Answer:
+    try:
+        length = path.stat().st_size
+    except FileNotFoundError:
+        length = 0  # taken away; the next line makes it anew
+    found, quoted = os.statvfs(path.parent), shlex.quote(str(path))
+    free = found.f_bavail * found.f_frsize
     observed = f"{path}, {size(length)}, {size(free)} free"
     if found.f_flag & os.ST_RDONLY:
         return fail(expected, f"{path} is on a read-only disk", fix=f"mount -o remount,rw $(stat -c %m {quoted})")
     if free < MEBIBYTE:
         return fail(expected, f"no room: {observed}", fix=f"truncate -s 0 {quoted}")
-    if length > LARGE_LOG_BYTES:
+    if length > (2 * max_bytes or LARGE_LOG_BYTES):
         return warn(expected, f"it is not rotated: {observed}", fix=f"cp {quoted} {quoted}.1 && truncate -s 0 {quoted}")
     return ok(expected, observed)
 
@@ -158,6 +165,12 @@ CHECKS: tuple[Check, ...] = (
         id="host.log",
         summary="The log can be written and is rotated",
         ask=log_is_written,
-        needs=("config.valid", "process.answers", "host.disk"),
+        needs=("process.answers", "host.disk"),
+    ),
+    Check(
+        id="host.unit",
+        summary="The systemd unit is as it should be, and runs the daemon",
+        ask=unit_is_installed,
+        needs=("config.valid", "process.lock"),
     ),
 )

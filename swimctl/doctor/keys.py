@@ -192,7 +192,7 @@ CHECKS: tuple[Check, ...] = (
         id="keys.made-up-refused",
         summary="A made-up key is refused at the real door",
         ask=made_up_refused,
-        needs=("process.running", "database.in-use"),
+        needs=("process.answers", "database.in-use"),
         is_outside=True,
         timeout_seconds=TIMEOUT_SECONDS,
     ),

@@ -76,7 +76,7 @@ def _trial(tier: str) -> Check:
         id=f"tiers.{tier}-limit-holds",
         summary=f"Tier {tier} lets in as many as it promises, and not one more",
         ask=expecting("so many are let in, and the next one is refused")(ask),
-        needs=("process.running", "tiers.in-force"),
+        needs=("process.answers", "tiers.in-force"),
         is_deep=True,
         timeout_seconds=TRIAL_SECONDS,
     )
@@ -87,8 +87,8 @@ CHECKS: tuple[Check, ...] = (
         id="tiers.in-force",
         summary="The process applies the configured limits",
         ask=in_force,
-        needs=("process.running", "config.valid"),
+        needs=("process.answers", "config.valid"),
     ),
-    Check(id="tiers.room", summary="No tier is full, or nearly so", ask=room, needs=("process.running",)),
+    Check(id="tiers.room", summary="No tier is full, or nearly so", ask=room, needs=("process.answers",)),
     *(_trial(tier) for tier in TIERS),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -244,10 +245,22 @@ def is_late(patient: Patient) -> bool:
 
 
 @contextmanager
-def log_deleted(patient: Patient) -> Iterator[None]:
-    assert patient.swimctl("serve", "--detach").returncode == 0
-    (patient.home / "swim.log").unlink()
-    yield
+def log_disk_full(patient: Patient) -> Iterator[None]:
+    """The log has a small disk of its own, and that is full."""
+    logs = patient.folder / "logs"
+    logs.mkdir()
+    with mounted(logs, 2):
+        patient.configure(SMALL + f'[logging]\nfile = "{logs}/swim.log"\n')
+        patient.start(port=0)
+        filler = logs / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        try:
+            yield
+        finally:
+            filler.unlink()
+            patient.finish()
 
 
 @contextmanager
@@ -450,10 +463,11 @@ FAULTS: tuple[Fault, ...] = (
         is_mended_by_paste=False,
     ),
     Fault(
-        name="log deleted",
-        produce=log_deleted,
+        name="log unwritable",
+        produce=log_disk_full,
         fires=frozenset({"host.log"}),
-        names="was deleted",
+        names="no room",
+        is_mended_by_paste=False,
     ),
     Fault(
         name="folder missing",

@@ -59,6 +59,11 @@ class LogStream:
             return cls(2)
         return cls(2, home_log, max_bytes=max_bytes, keep_files=keep_files, redirects=redirects)
 
+    @property
+    def problem(self) -> str | None:
+        """Why lines are lost; None: none is."""
+        return self._reason if self.lost else None
+
     # What a text stream has.
 
     def write(self, text: str) -> int:

@@ -53,6 +53,18 @@ async def status_document(service: Service) -> dict[str, Any]:
         },
         "loop_lag_ms": service.pulse.lag_ms(),
         "memory_bytes": service.memory_bytes(),
+        "log": _log_document(service),
+    }
+
+
+def _log_document(service: Service) -> dict[str, Any]:
+    """Where this process logs, and whether it can."""
+    stream = service.log_stream
+    return {
+        "path": str(stream.path) if stream is not None and stream.path is not None else None,
+        "lost_lines": stream.lost if stream is not None else 0,
+        "problem": stream.problem if stream is not None else None,
+        "max_bytes": stream.max_bytes if stream is not None else 0,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.doctor_faults import installed_copy
-from support.fake_examination import FakeExamination
+from support.fake_examination import FakeExamination, status_document
 from swim_server.config import Config, FileSourceConfig, LoggingConfig
 from swim_server.daemon import requirements as module
 
@@ -62,7 +62,7 @@ async def test_home_that_was_never_used_is_not_missed(examination: FakeExaminati
         ("pipe:[123]", "ok"),
         ("socket:[123]", "ok"),
         ("/dev/pts/3", "ok"),
-        ("/x/swim.log (deleted)", "fail"),
+        ("/x/swim.log (deleted)", "ok"),
     ],
 )
 async def test_log_that_is_no_file_is_somebody_elses(
@@ -72,14 +72,21 @@ async def test_log_that_is_no_file_is_somebody_elses(
     assert (await host.log_is_written(examination)).status == status
 
 
+def log_document(path: Path | None, **more: Any) -> dict[str, Any]:
+    """What the process tells of its log."""
+    log = {"path": str(path) if path is not None else None, "lost_lines": 0, "problem": None, "max_bytes": 0, **more}
+    return status_document(log=log)
+
+
 async def test_log_that_grows_for_ever_warns(
     examination: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "my swim.log"
     log.write_text("a line\n", "utf-8")
-    examination.fakes.target = str(log)
+    examination.answers["status"] = log_document(log)
     assert (await host.log_is_written(examination)).status == "ok"
-    os.truncate(log, host.LARGE_LOG_BYTES + 1)
+    os.truncate(log, 2**20)
+    examination.answers["status"] = log_document(log, max_bytes=1000)
     answer = await host.log_is_written(examination)
     assert answer.status == "warn"
     assert f"truncate -s 0 '{log}'" in str(answer.fix)
@@ -87,16 +94,22 @@ async def test_log_that_grows_for_ever_warns(
     assert (await host.log_is_written(examination)).status == "fail"
 
 
-async def test_configured_log_that_the_process_does_not_have_open_fails(
+async def test_log_that_was_taken_away_is_made_anew_with_the_next_line(
     examination: FakeExamination, tmp_path: Path
 ) -> None:
-    log = tmp_path / "swim.log"
-    examination.config = Config(logging=LoggingConfig(file=str(log)))
-    assert (await host.log_is_written(examination)).status == "fail"
-    log.touch()
+    examination.answers["status"] = log_document(tmp_path / "swim.log")
     assert (await host.log_is_written(examination)).status == "ok"
-    examination.fakes.open_by[42] = False
-    assert (await host.log_is_written(examination)).status == "fail"
+
+
+@pytest.mark.parametrize("has_path", [True, False])
+async def test_lost_lines_are_told_with_their_reason(
+    examination: FakeExamination, tmp_path: Path, has_path: bool
+) -> None:
+    path = tmp_path / "swim.log" if has_path else None
+    examination.answers["status"] = log_document(path, lost_lines=3, problem="No space left on device")
+    answer = await host.log_is_written(examination)
+    assert answer.status == "fail"
+    assert "No space left on device" in answer.observed
 
 
 async def test_clock_is_asked_of_the_kernel(examination: FakeExamination) -> None:
