@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from swim_server.streaming.catchup import CatchUp
     from swim_server.streaming.group import Group
 
+LOCAL_TIER = "local"
+"""What connections of the control socket have in the place of a tier."""
 WRITE_BYTES = 64 * 1024
 """What waited is written in pieces of this size, as long as the transport takes them."""
 

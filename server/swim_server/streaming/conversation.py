@@ -15,6 +15,7 @@ from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.messages import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms
+from swim_server.streaming.attendance import NO_STARTS
 from swim_server.streaming.catchup import CatchUp
 from swim_server.streaming.publishing import Publishing
 from swim_server.streaming.starts import Starts
@@ -130,11 +131,12 @@ class Conversation:
 
     def _change(self, connection: Connection, subscription: Subscription) -> None:
         """Make a subscription hold from now on, be it live or while catching up."""
-        self._remember(connection, subscription)
         catch_up = connection.catch_up
         if catch_up is None:
             self._hub.subscribe(connection, subscription)
+            self._remember(connection, connection.subscription)  # the one that its whole group shares
             return
+        self._remember(connection, subscription)
         added = self._catalogue.expand(subscription.channels) - self._catalogue.expand(connection.subscription.channels)
         connection.subscription = subscription
         catch_up.forgets(self._catalogue.expand(subscription.channels))
@@ -149,7 +151,7 @@ class Conversation:
                 connection.stay,
                 self._hub.delivered_id,
                 subscription,
-                starts or {},
+                starts or NO_STARTS,
                 is_catching_up=connection.catch_up is not None,
             )
 

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from swim_server.streaming.connection import LOCAL_TIER
 from swim_server.streaming.group import Group
 from swim_server.streaming.index import Index
 from swim_server.streaming.match import Match
@@ -91,7 +92,7 @@ class Hub:
         self.connections[connection.id] = connection
         if connection.key is not None:
             self.by_key.setdefault(connection.key.id, {})[connection.id] = connection
-        if self.attendance is not None:
+        if self.attendance is not None and connection.tier != LOCAL_TIER:  # commands would crowd the consumers out
             connection.stay = self.attendance.came(connection, self.delivered_id)
 
     def remove(self, connection: Connection) -> None:
