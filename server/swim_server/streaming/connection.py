@@ -86,7 +86,7 @@ class Connection:
         self.backlog: Backlog | None = None
         """None while the client keeps up."""
         self.waiting: list[Action] | None = None
-        """Actions that wait while a resume finds its place in history; None when none does. Conversation's."""
+        """Actions that wait while history is looked into for another; None when none does. Conversation's."""
         self.stay: Stay | None = None
         """Where it is remembered what it was sent, and what not. The hub sets it."""
         self.is_gone = False

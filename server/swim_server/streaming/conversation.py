@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent, find_event
@@ -127,7 +127,7 @@ class Conversation:
         else:
             # What was subscribed before goes on live meanwhile; the new channels join when their history is found.
             connection.waiting = []
-            self._tasks.start(self._resume_and_go_on(connection, action))
+            self._tasks.start(self._go_on_after(connection, self._resume(connection, action)))
 
     def _change(self, connection: Connection, subscription: Subscription) -> None:
         """Make a subscription hold from now on, be it live or while catching up."""
@@ -168,10 +168,10 @@ class Conversation:
             )
         )
 
-    async def _resume_and_go_on(self, connection: Connection, action: Subscribe) -> None:
-        """Resume, then perform the actions that came meanwhile: answers keep the order of the questions."""
+    async def _go_on_after(self, connection: Connection, work: Coroutine[Any, Any, None]) -> None:
+        """Do what has to look into history, then what came meanwhile: answers keep the order of the questions."""
         try:
-            await self._resume(connection, action)
+            await work
         finally:
             waiting = deque(connection.waiting or ())
             connection.waiting = None
@@ -270,7 +270,9 @@ class Conversation:
 
     def _explain(self, connection: Connection, action: Explain) -> None:
         if action.event_id is not None:
-            self._tasks.start(self._explain_later(connection, EventId.parse(action.event_id)))
+            connection.waiting = []  # one look into history at a time for each client
+            later = self._explain_later(connection, EventId.parse(action.event_id))
+            self._tasks.start(self._go_on_after(connection, later))
             return
         assert action.type is not None, "an explain without an id has a type"
         if action.type not in self._catalogue.types:
