@@ -11,7 +11,7 @@ from support.wire_client import dial
 
 async def test_top_names_the_busiest_and_goes_on_over_a_restart(tmp_path: Path) -> None:
     with live_daemon(tmp_path / "h", sources=["simulator?flights=20&speed=60"]) as daemon:
-        async with dial(daemon.url, daemon.api_key()) as client:
+        async with dial(daemon.url, daemon.api_key(), max_queue=None) as client:
             await client.subscribe("flight.*")
             watching = daemon.spawn("top", "--json")
             watched = daemon.spawn("status", "--json", "--watch")
