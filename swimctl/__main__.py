@@ -9,6 +9,8 @@ import sys
 def main() -> None:
     """Run the words of the command line and exit with their code."""
     words = sys.argv[1:]
+    if os.environ.get("_SWIMCTL_COMPLETE", "").startswith("complete"):
+        sys.exit(_complete())
     if "_SWIMCTL_COMPLETE" not in os.environ:
         # Answered before anything heavy is imported: help must be there at once.
         if words in ([], ["--help"], ["-h"], ["help"]):
@@ -20,6 +22,17 @@ def main() -> None:
     from swimctl.app import run
 
     sys.exit(run(words))
+
+
+def _complete() -> int:
+    """Answer a shell that completes a line. Nothing is ever said beside it: there is a prompt on the screen."""
+    from contextlib import redirect_stderr
+    from io import StringIO
+
+    from swimctl.app import run
+
+    with redirect_stderr(StringIO()):
+        return run([])
 
 
 def _show_overview() -> int:

@@ -26,6 +26,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("restart", "Start the code on disk in its place; nobody is dropped."),
             Entry("reload", "Make it read its configuration again."),
             Entry("status", "What it does just now: connections, rates, sources, history."),
+            Entry("top", "What goes on, live: rates, busiest connections, latency, slow consumers."),
             Entry("logs", "Its log."),
             Entry("service", "Run it under systemd: install, show and remove the unit."),
         ),

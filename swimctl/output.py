@@ -79,6 +79,10 @@ class Output:
         """Write one JSON document: indented on a terminal, one line when piped."""
         self.line(json.dumps(to_json(value), ensure_ascii=False, indent=2 if self.is_terminal else None))
 
+    def json_line(self, value: Any) -> None:
+        """Write one JSON document of a stream of them: always one line."""
+        self.line(json.dumps(to_json(value), ensure_ascii=False))
+
     def table(self, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, empty: str = "nothing") -> None:
         """Write rows. JSON: a list of them, whole. ``empty`` is told on a terminal when there is none."""
         found = list(rows)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from swimctl.app import command_group
+from swimctl.completion import settings
 from swimctl.errors import ExitCode
 from swimctl.invocation import Invocation, invocation_of
 
@@ -112,7 +113,7 @@ def init(
 def set_setting(
     context: typer.Context,
     *,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Like tiers.public.connections.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", autocompletion=settings, help="Like tiers.public.connections.")],
     value: Annotated[str | None, typer.Argument(metavar="VALUE", help="The new value.")] = None,
     unset: Annotated[bool, typer.Option("--unset", help="Take the value in swim.local.toml away again.")] = False,
 ) -> None:

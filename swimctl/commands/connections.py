@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from swimctl.app import command_group
+from swimctl.completion import connection_ids, key_ids, tiers
 from swimctl.errors import NotFound
 from swimctl.invocation import invocation_of
 
@@ -20,8 +21,12 @@ app = command_group("Who listens: list the live connections, close one.")
 def list_connections(
     context: typer.Context,
     *,
-    tier: Annotated[str | None, typer.Option("--tier", metavar="T", help="Only those of this tier.")] = None,
-    key: Annotated[int | None, typer.Option("--key", metavar="ID", help="Only those of this key.")] = None,
+    tier: Annotated[
+        str | None, typer.Option("--tier", metavar="T", autocompletion=tiers, help="Only those of this tier.")
+    ] = None,
+    key: Annotated[
+        int | None, typer.Option("--key", metavar="ID", autocompletion=key_ids, help="Only those of this key.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document: a list.")] = False,
 ) -> None:
     """List the live connections.
@@ -56,7 +61,9 @@ def list_connections(
 def close_connection(
     context: typer.Context,
     *,
-    id: Annotated[str, typer.Argument(metavar="ID", help="As connections list shows it.")],
+    id: Annotated[
+        str, typer.Argument(metavar="ID", autocompletion=connection_ids, help="As connections list shows it.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
     """Close one connection.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
+from swimctl.completion import areas
 from swimctl.errors import WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
@@ -37,9 +38,12 @@ def doctor(
     context: typer.Context,
     *,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="AREA|ID", help="These alone; several, or with commas.")
+        list[str] | None,
+        typer.Option("--only", metavar="AREA|ID", autocompletion=areas, help="These alone; several, or with commas."),
     ] = None,
-    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="AREA|ID", help="All but these.")] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option("--skip", metavar="AREA|ID", autocompletion=areas, help="All but these.")
+    ] = None,
     list_checks: Annotated[bool, typer.Option("--list", help="Name the checks, carry none out.")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can safely be, say what, check again.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer the questions of --fix and --bundle.")] = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swimctl.app import single_command
+from swimctl.completion import channels, connection_ids, key_ids
 from swimctl.errors import CommandError, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
@@ -29,13 +30,25 @@ NEXT_STEPS = {
 def explain(
     context: typer.Context,
     *,
-    about: Annotated[str, typer.Argument(metavar="EVENT_ID|TYPE", help="1768573815123-0; or flight.departed, tmi.* …")],
-    key: Annotated[int | None, typer.Option("--key", metavar="ID", min=1, help="Every connection of this key.")] = None,
+    about: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVENT_ID|TYPE", autocompletion=channels, help="1768573815123-0; or flight.departed, tmi.* …"
+        ),
+    ],
+    key: Annotated[
+        int | None,
+        typer.Option("--key", metavar="ID", min=1, autocompletion=key_ids, help="Every connection of this key."),
+    ] = None,
     connection: Annotated[
-        str | None, typer.Option("--connection", metavar="ID", help="One connection, also one that is gone.")
+        str | None,
+        typer.Option(
+            "--connection", metavar="ID", autocompletion=connection_ids, help="One connection, also one that is gone."
+        ),
     ] = None,
     channel: Annotated[
-        list[str] | None, typer.Option("--channel", metavar="C", help="One that would subscribe to this.")
+        list[str] | None,
+        typer.Option("--channel", metavar="C", autocompletion=channels, help="One that would subscribe to this."),
     ] = None,
     airport: Annotated[list[str] | None, typer.Option("--airport", metavar="ICAO", help="… with this filter.")] = None,
     artcc: Annotated[list[str] | None, typer.Option("--artcc", metavar="ID", help="In this centre.")] = None,

@@ -46,7 +46,8 @@ def logs(
         file = path.open("rb")
     except FileNotFoundError:
         raise NotFound(
-            f"there is no log at {path}", "a daemon started without --detach writes to its own terminal"
+            f"there is no log at {path}",
+            "a daemon started without --detach writes to its own terminal, one of systemd's to: journalctl -u swim",
         ) from None
     with file:
         newest = deque(file, maxlen=lines)

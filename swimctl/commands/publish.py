@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
+from swimctl.completion import event_types
 from swimctl.errors import CommandError, CommandFailed, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
@@ -28,7 +29,9 @@ app = single_command()
 def publish(
     context: typer.Context,
     *,
-    type: Annotated[str | None, typer.Argument(metavar="TYPE", help="flight.departed, tmi.issued …")] = None,
+    type: Annotated[
+        str | None, typer.Argument(metavar="TYPE", autocompletion=event_types, help="flight.departed, tmi.issued …")
+    ] = None,
     data: Annotated[str | None, typer.Option("--data", metavar="JSON", help="The event's data, an object.")] = None,
     timestamp: Annotated[str | None, typer.Option("--timestamp", metavar="TIME", help="When it happened.")] = None,
     event_id: Annotated[

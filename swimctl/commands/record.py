@@ -12,6 +12,7 @@ import typer
 
 from swimctl.app import single_command
 from swimctl.commands import tail as watching
+from swimctl.completion import channels as complete_channels
 from swimctl.errors import CommandError, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
@@ -35,7 +36,13 @@ def record(
     *,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - is standard output.")],
     channels: Annotated[
-        list[str] | None, typer.Option("--channel", metavar="CHANNEL", help="flight.departed, tmi.* …; all without.")
+        list[str] | None,
+        typer.Option(
+            "--channel",
+            metavar="CHANNEL",
+            autocompletion=complete_channels,
+            help="flight.departed, tmi.* …; all without.",
+        ),
     ] = None,
     airport: Annotated[list[str] | None, typer.Option("--airport", metavar="ICAO", help="From or to it.")] = None,
     artcc: Annotated[list[str] | None, typer.Option("--artcc", metavar="ID", help="In this centre.")] = None,

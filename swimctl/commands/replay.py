@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
+from swimctl.completion import channels as complete_channels
 from swimctl.errors import CommandFailed, NotFound, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
@@ -37,7 +38,10 @@ def replay(
         ),
     ] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="Y", help="Up to this; else to the end.")] = None,
-    channels: Annotated[list[str] | None, typer.Option("--channel", metavar="CHANNEL", help="Only these.")] = None,
+    channels: Annotated[
+        list[str] | None,
+        typer.Option("--channel", metavar="CHANNEL", autocompletion=complete_channels, help="Only these."),
+    ] = None,
     speed: Annotated[float, typer.Option("--speed", metavar="N", min=0, help="Times real time; 0: at once.")] = 1.0,
     output_file: Annotated[Path | None, typer.Option("--output", metavar="F", help="Write JSON lines there.")] = None,
     into: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
+from swimctl.completion import sources
 from swimctl.errors import AlreadyRunning, CommandFailed
 from swimctl.invocation import Invocation, invocation_of
 
@@ -27,7 +28,10 @@ def serve(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            "--source", metavar="S", help="file:PATH, recording:PATH?speed=30&loop=false, simulator?flights=300."
+            "--source",
+            metavar="S",
+            autocompletion=sources,
+            help="file:PATH, recording:PATH?speed=30&loop=false, simulator?flights=300.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --detach: one JSON document about it.")] = False,

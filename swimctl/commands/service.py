@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import command_group
+from swimctl.completion import scopes
 from swimctl.errors import CommandFailed, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 app = command_group("Run it under systemd: install, show and remove the unit.")
 
 ScopeOption = Annotated[
-    str | None, typer.Option("--scope", metavar="system|user", help="Whose manager; root: the system's, else yours.")
+    str | None,
+    typer.Option(
+        "--scope", metavar="system|user", autocompletion=scopes, help="Whose manager; root: the system's, else yours."
+    ),
 ]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the unit is called.")]
 RunAs = Annotated[str | None, typer.Option("--run-as", metavar="USER", help="Whom a system unit runs as.")]

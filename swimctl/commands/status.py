@@ -44,15 +44,31 @@ def status(
     elif output.can_redraw and not as_json:
         _watch(invocation, output)
     else:
-        while True:
-            _write(output, _ask(invocation))
-            time.sleep(REFRESH_SECONDS)
+        _write_on(invocation, output)
 
 
 def _ask(invocation: Invocation) -> dict[str, Any]:
     with invocation.connect() as control:
         document: dict[str, Any] = control.call("status")
     return document
+
+
+def _write_on(invocation: Invocation, output: Output) -> None:
+    """Write document after document; a daemon that is away is waited for."""
+    document: dict[str, Any] | None = _ask(invocation)  # not running at the start is an error; later it is news
+    while True:
+        if document is not None:
+            if output.as_json:
+                output.json_line(document)
+            else:
+                _write(output, document)
+        time.sleep(REFRESH_SECONDS)
+        try:
+            document = _ask(invocation)
+        except CommandError as error:
+            if document is not None:
+                invocation.messages().line(f"— {error.problem}; waiting for it —")
+            document = None
 
 
 def _write(output: Output, document: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swimctl.app import single_command
+from swimctl.completion import channels as complete_channels
 from swimctl.errors import WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
@@ -29,7 +30,10 @@ def tail(
     context: typer.Context,
     *,
     channels: Annotated[
-        list[str] | None, typer.Argument(metavar="[CHANNEL]...", help="flight.departed, tmi.* …; all without.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[CHANNEL]...", autocompletion=complete_channels, help="flight.departed, tmi.* …; all without."
+        ),
     ] = None,
     airport: Annotated[list[str] | None, typer.Option("--airport", metavar="ICAO", help="From or to it.")] = None,
     artcc: Annotated[list[str] | None, typer.Option("--artcc", metavar="ID", help="In this centre.")] = None,

@@ -26,7 +26,7 @@ BAR_CELLS = 20
 
 def status(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | None = None) -> RenderableType:
     """Lay out a status document; ``now`` tells how old the oldest event is."""
-    parts: list[RenderableType] = [details(_facts(document, now, disk_fingerprint)), Text(), _tiers(document), Text()]
+    parts: list[RenderableType] = [details(_facts(document, now, disk_fingerprint)), Text(), tiers(document), Text()]
     sources = document.get("sources") or []
     parts.append(_sources(sources) if sources else Text("no sources: events come from swimctl publish only"))
     for source in sources:
@@ -67,6 +67,8 @@ def _facts(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | N
         ("history", _history(document.get("history") or {}, now)),
         ("process", f"{size(document.get('memory_bytes'))} of memory, loop lag {_lag(document.get('loop_lag_ms'))}"),
     ]
+    if document.get("latency_ms"):
+        facts.append(("latency", f"{_lag(document['latency_ms'])} from an event's id to its last client"))
     if slow.get("lagging") or slow.get("closed"):
         facts.append(("slow", f"{slow.get('lagging', 0)} lagging now, {slow.get('closed', 0)} closed since the start"))
     if refused:
@@ -113,7 +115,8 @@ def _lag(lag: Any) -> str:
     return f"{cell(lag)} ms"
 
 
-def _tiers(document: Mapping[str, Any]) -> Table:
+def tiers(document: Mapping[str, Any]) -> Table:
+    """Connections of each tier against its limit."""
     grid = _grid("TIER", ">CONNECTED", ">LIMIT", "")
     for name, tier in ((document.get("connections") or {}).get("by_tier") or {}).items():
         current, limit = int(tier["current"]), int(tier["limit"])

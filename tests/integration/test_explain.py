@@ -126,6 +126,14 @@ def test_question_without_a_daemon_exits_with_3(tmp_path: Path) -> None:
     assert daemon.swimctl("explain", "flight.departed", "--key", "1").returncode == 3
 
 
+def test_command_of_this_machine_is_judged_by_its_subscription(daemon: LiveDaemon) -> None:
+    watching = daemon.spawn("tail", "tmi.*", "--json")
+    (connection,) = await_true(lambda: [one["id"] for one in daemon.connections if one["tier"] == "local"])
+    (event,) = daemon.put(("flight.departed", {"callsign": "DAL1"}))
+    assert ask(daemon, event, connection=connection)["outcome"] == "not_subscribed"
+    watching.terminate()
+
+
 def test_plain_output_is_label_and_value(daemon: LiveDaemon) -> None:
     (event,) = daemon.put(("flight.departed", {"callsign": "DAL1", "dep": "EGLL"}))
     done = daemon.swimctl("explain", event, "--airport", "KJFK", check=True)

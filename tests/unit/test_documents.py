@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 TEMPLATE = (ROOT / "config" / "swim.toml").read_text("utf-8")
 
-SERVER_MESSAGES = ("connected", "subscribed", "unsubscribed", "pong", "status", "publish_ack", "error")
+SERVER_MESSAGES = ("connected", "subscribed", "unsubscribed", "pong", "status", "publish_ack", "explained", "error")
 FILTERS = (
     "airports", "artccs", "firs", "constrained_firs", "callsign_prefix", "phase", "dep_window_start", "dep_window_end",
     "bbox",

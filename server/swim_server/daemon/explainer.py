@@ -91,6 +91,9 @@ class Explainer:
             return await self._key(key_id)
         if connection_id is not None:
             stay = self._attendance.find(str(connection_id))
+            live = self._service.hub.connections.get(str(connection_id))
+            if stay is None and live is not None:  # a command of this machine: not remembered, but here
+                return _Consumer(subscription=live.subscription)
             if stay is None:
                 since = format_ms(self._attendance.since_ms)
                 text = f"no connection {connection_id!r} is known; remembered are those since {since}"

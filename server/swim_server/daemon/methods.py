@@ -13,6 +13,7 @@ from swim_server.daemon.examined import Examined
 from swim_server.daemon.explainer import Explainer
 from swim_server.daemon.handover import HandoverFailed
 from swim_server.daemon.status import connections_document, status_document
+from swim_server.daemon.top import MAX_COUNT, top_document
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.errors import StoreError
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
@@ -39,7 +40,7 @@ class Methods:
         """Make them answer."""
         for name in (
             "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "live_keys",
-            "config", "config_changes", "version", "restart", "explain",
+            "config", "config_changes", "version", "restart", "explain", "top",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
         Examined(self._service).register(rpc)
@@ -129,6 +130,13 @@ class Methods:
     async def explain(self, params: Mapping[str, Any]) -> Any:
         """Say why a consumer got an event or didn't; or what a subscription would have been sent lately."""
         return await self._explainer.explain(params)
+
+    async def top(self, params: Mapping[str, Any]) -> Any:
+        """Status, and the busiest connections, channels and types of the second that it takes to look."""
+        count = params.get("count", 10)
+        if type(count) is not int or not 0 < count <= MAX_COUNT:
+            raise RpcError(INVALID_PARAMS, f"count must be a whole number from 1 to {MAX_COUNT}")
+        return await top_document(self._service, count)
 
     async def live_keys(self, params: Mapping[str, Any]) -> Any:
         """How many connections each key has."""

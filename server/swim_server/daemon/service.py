@@ -26,6 +26,7 @@ from swim_server.daemon.fingerprint import Fingerprint
 from swim_server.daemon.handover import Channel, HandoverFailed, Inheritance, hand_over, heed
 from swim_server.daemon.home import Home
 from swim_server.daemon.key_watch import KeyWatch
+from swim_server.daemon.latency import Latency
 from swim_server.daemon.limits import needed_descriptors, raise_descriptor_limit
 from swim_server.daemon.lockfile import Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
@@ -161,6 +162,9 @@ class Service:
             on_failure=self._on_failure,
             attendance=Attendance(_now_ms),
         )
+        self.latency = Latency(
+            self.hub, now_ms=lambda: time.time() * 1000, monotonic=time.monotonic, call_soon=loop.call_soon
+        )
         self.conversation = Conversation(
             self.hub,
             self.broker,
@@ -254,6 +258,7 @@ class Service:
 
     def _deliver(self, events: Any) -> None:
         self.hub.deliver(events)
+        self.latency.delivered(events[-1].id.milliseconds)
 
     async def _serve(self) -> None:
         """Keep everything running until the stop is requested; a failure of one of these ends the service."""

@@ -9,10 +9,12 @@ import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan
 from swim_server.keys.format import Tier
+from swim_server.protocol.timestamps import format_ms
 
 if TYPE_CHECKING:
     from swim_server.daemon.service import Service
     from swim_server.sources.source import SourceStatus
+    from swim_server.streaming.connection import Connection
 
 
 async def status_document(service: Service) -> dict[str, Any]:
@@ -51,6 +53,7 @@ async def status_document(service: Service) -> dict[str, Any]:
             **msgspec.to_builtins(service.authenticator.status()),
             "recheck_error": service.key_watch.last_recheck_error,
         },
+        "latency_ms": service.latency.summary_ms(),
         "loop_lag_ms": service.pulse.lag_ms(),
         "memory_bytes": service.memory_bytes(),
         "log": _log_document(service),
@@ -105,26 +108,30 @@ def age(moment: float | None) -> float | None:
 
 def connections_document(service: Service, tier: str | None, key_id: int | None) -> list[dict[str, Any]]:
     """The live connections, those of the control socket too: tier ``local``."""
-    from swim_server.protocol.timestamps import format_ms
-
     return [
-        {
-            "id": connection.id,
-            "tier": connection.tier,
-            "key_id": connection.key.id if connection.key is not None else None,
-            "key_hint": connection.key.hint if connection.key is not None else None,
-            "owner": connection.key.owner_name if connection.key is not None else None,
-            "remote": connection.remote,
-            "user_agent": connection.user_agent,
-            "connected_at": format_ms(connection.connected_at_ms),
-            "channels": sorted(connection.subscription.channels),
-            "filters": connection.subscription.filters.to_wire(),
-            "messages_sent": connection.messages_sent,
-            "buffered_bytes": connection.buffered_bytes,
-            "lagging": connection.is_lagging,
-            "catching_up": connection.catch_up is not None,
-        }
+        connection_row(connection)
         for connection in service.hub.connections.values()
         if (tier is None or connection.tier == tier)
         and (key_id is None or (connection.key is not None and connection.key.id == key_id))
     ]
+
+
+def connection_row(connection: Connection) -> dict[str, Any]:
+    """What is told of one connection."""
+    key = connection.key
+    return {
+        "id": connection.id,
+        "tier": connection.tier,
+        "key_id": key.id if key is not None else None,
+        "key_hint": key.hint if key is not None else None,
+        "owner": key.owner_name if key is not None else None,
+        "remote": connection.remote,
+        "user_agent": connection.user_agent,
+        "connected_at": format_ms(connection.connected_at_ms),
+        "channels": sorted(connection.subscription.channels),
+        "filters": connection.subscription.filters.to_wire(),
+        "messages_sent": connection.messages_sent,
+        "buffered_bytes": connection.buffered_bytes,
+        "lagging": connection.is_lagging,
+        "catching_up": connection.catch_up is not None,
+    }

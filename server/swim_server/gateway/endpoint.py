@@ -23,7 +23,7 @@ from swim_server.gateway.request import is_known_path, presented_key
 from swim_server.gateway.upgrade import Upgrade, read_upgrade
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.protocol.codes import CloseCode, ErrorCode
-from swim_server.streaming.connection import Connection
+from swim_server.streaming.connection import LOCAL_TIER, Connection
 from swim_server.streaming.inbound import InboundLimit
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.AUTHENTICATING
         user_agent = (request.headers.get_all("User-Agent") or [""])[0][:200] or None
         if self.door.is_local:
-            self._open("local", None, user_agent)
+            self._open(LOCAL_TIER, None, user_agent)
         else:
             self._authenticate(presented_key(request.path, request.headers), user_agent)
         if self._head:

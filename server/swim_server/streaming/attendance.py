@@ -23,10 +23,13 @@ MAX_CHANGES = 60_000
 """Connects and changes of subscription that are remembered, all connections together; then the oldest go."""
 MAX_WEIGHT = 200_000
 """Channels and filter values in them, all together."""
+MAX_OF_ONE = 50
+"""Changes of one connection: one that subscribes all the time takes nobody else's place."""
 MAX_LAGS = 8
 """Of one connection."""
 
-_NO_STARTS: Mapping[str, EventId] = MappingProxyType({})
+NO_STARTS: Mapping[str, EventId] = MappingProxyType({})
+"""No history was asked for."""
 
 
 class Change:
@@ -59,6 +62,7 @@ class Change:
         self.is_catching_up = False
         """It was being sent history with this subscription; the last time that it had begun to."""
         self.weight = 1 + len(starts) + subscription.weight
+        """What it costs to remember; 0: it is forgotten."""
         self.is_loose = False
         """Older than what is remembered, kept only because it still holds."""
 
@@ -139,13 +143,14 @@ class Attendance:
         """Nothing is known of what was before."""
         self._stays: dict[str, Stay] = {}
         self._ledger: deque[Change] = deque()
-        """Every change that is remembered, the oldest first."""
+        """Every change that is remembered, the oldest first; and some that are forgotten already."""
+        self._count = 0
         self._weight = 0
 
     def came(self, connection: Connection, after: EventId) -> Stay:
         """A client was let in when the live stream stood at ``after``."""
         stay = self._stays[connection.id] = Stay(connection)
-        self._note(Change(stay, after, connection.connected_at_ms, NOTHING, _NO_STARTS))
+        self._note(Change(stay, after, connection.connected_at_ms, NOTHING, NO_STARTS))
         return stay
 
     def changed(
@@ -153,7 +158,7 @@ class Attendance:
         stay: Stay,
         after: EventId,
         subscription: Subscription,
-        starts: Mapping[str, EventId] = _NO_STARTS,
+        starts: Mapping[str, EventId] = NO_STARTS,
         *,
         is_catching_up: bool = False,
     ) -> None:
@@ -161,6 +166,9 @@ class Attendance:
 
         ``is_catching_up``: it was being sent history already, and this is part of the same.
         """
+        last = stay.changes[-1]
+        if not (starts or is_catching_up or last.is_catching_up) and last.subscription == subscription:
+            return
         change = Change(stay, after, self._now_ms(), subscription, starts)
         change.is_catching_up = is_catching_up or bool(starts)
         if starts and not is_catching_up:
@@ -196,25 +204,40 @@ class Attendance:
         return len(self._stays)
 
     def _note(self, change: Change) -> None:
-        changes = change.stay.changes
-        if changes and changes[0].is_loose:
-            del changes[0]
-        changes.append(change)
+        stay = change.stay
+        if stay.changes and stay.changes[0].is_loose:
+            del stay.changes[0]
+        elif len(stay.changes) >= MAX_OF_ONE:
+            self._let_go(stay.changes.pop(0))
+            stay.is_cut = True
+        stay.changes.append(change)
         self._enter(change)
 
     def _enter(self, change: Change) -> None:
         self._ledger.append(change)
+        self._count += 1
         self._weight += change.weight
-        while len(self._ledger) > self._max_changes or self._weight > self._max_weight:
+        while self._count > self._max_changes or self._weight > self._max_weight:
             self._forget(self._ledger.popleft())
+        if len(self._ledger) > 2 * self._max_changes:
+            self._ledger = deque(each for each in self._ledger if each.weight)
+
+    def _let_go(self, change: Change) -> None:
+        self._count -= 1
+        self._weight -= change.weight
+        change.weight, change.subscription = 0, NOTHING
 
     def _forget(self, change: Change) -> None:
+        if not change.weight:
+            return
         stay = change.stay
-        self._weight -= change.weight
         stay.is_cut = True
         if stay.end is None and stay.changes[-1] is change:
             change.is_loose = True
+            self._count -= 1
+            self._weight -= change.weight
             return
+        self._let_go(change)
         stay.changes.remove(change)
         if not stay.changes:
             self._stays.pop(stay.id, None)

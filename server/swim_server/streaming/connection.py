@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from swim_server.streaming.catchup import CatchUp
     from swim_server.streaming.group import Group
 
+LOCAL_TIER = "local"
+"""What connections of the control socket have in the place of a tier."""
 WRITE_BYTES = 64 * 1024
 """What waited is written in pieces of this size, as long as the transport takes them."""
 
@@ -84,7 +86,7 @@ class Connection:
         self.backlog: Backlog | None = None
         """None while the client keeps up."""
         self.waiting: list[Action] | None = None
-        """Actions that wait while a resume finds its place in history; None when none does. Conversation's."""
+        """Actions that wait while history is looked into for another; None when none does. Conversation's."""
         self.stay: Stay | None = None
         """Where it is remembered what it was sent, and what not. The hub sets it."""
         self.is_gone = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent, find_event
@@ -15,6 +15,7 @@ from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.messages import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms
+from swim_server.streaming.attendance import NO_STARTS
 from swim_server.streaming.catchup import CatchUp
 from swim_server.streaming.publishing import Publishing
 from swim_server.streaming.starts import Starts
@@ -126,15 +127,16 @@ class Conversation:
         else:
             # What was subscribed before goes on live meanwhile; the new channels join when their history is found.
             connection.waiting = []
-            self._tasks.start(self._resume_and_go_on(connection, action))
+            self._tasks.start(self._go_on_after(connection, self._resume(connection, action)))
 
     def _change(self, connection: Connection, subscription: Subscription) -> None:
         """Make a subscription hold from now on, be it live or while catching up."""
-        self._remember(connection, subscription)
         catch_up = connection.catch_up
         if catch_up is None:
             self._hub.subscribe(connection, subscription)
+            self._remember(connection, connection.subscription)  # the one that its whole group shares
             return
+        self._remember(connection, subscription)
         added = self._catalogue.expand(subscription.channels) - self._catalogue.expand(connection.subscription.channels)
         connection.subscription = subscription
         catch_up.forgets(self._catalogue.expand(subscription.channels))
@@ -149,7 +151,7 @@ class Conversation:
                 connection.stay,
                 self._hub.delivered_id,
                 subscription,
-                starts or {},
+                starts or NO_STARTS,
                 is_catching_up=connection.catch_up is not None,
             )
 
@@ -166,10 +168,10 @@ class Conversation:
             )
         )
 
-    async def _resume_and_go_on(self, connection: Connection, action: Subscribe) -> None:
-        """Resume, then perform the actions that came meanwhile: answers keep the order of the questions."""
+    async def _go_on_after(self, connection: Connection, work: Coroutine[Any, Any, None]) -> None:
+        """Do what has to look into history, then what came meanwhile: answers keep the order of the questions."""
         try:
-            await self._resume(connection, action)
+            await work
         finally:
             waiting = deque(connection.waiting or ())
             connection.waiting = None
@@ -268,7 +270,9 @@ class Conversation:
 
     def _explain(self, connection: Connection, action: Explain) -> None:
         if action.event_id is not None:
-            self._tasks.start(self._explain_later(connection, EventId.parse(action.event_id)))
+            connection.waiting = []  # one look into history at a time for each client
+            later = self._explain_later(connection, EventId.parse(action.event_id))
+            self._tasks.start(self._go_on_after(connection, later))
             return
         assert action.type is not None, "an explain without an id has a type"
         if action.type not in self._catalogue.types:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from swim_server.streaming.connection import LOCAL_TIER
 from swim_server.streaming.group import Group
 from swim_server.streaming.index import Index
 from swim_server.streaming.match import Match
@@ -60,6 +61,8 @@ class Hub:
         self.recent = Recent(newest_id)
         self.events_delivered = 0
         """Events taken in since the start."""
+        self.events_by_type: Counter[str] = Counter()
+        """Of them, those that the live stream has come to."""
         self.deliveries = 0
         """Events times the connections that they were for."""
         self.by_key: dict[int, dict[str, Connection]] = {}
@@ -89,7 +92,7 @@ class Hub:
         self.connections[connection.id] = connection
         if connection.key is not None:
             self.by_key.setdefault(connection.key.id, {})[connection.id] = connection
-        if self.attendance is not None:
+        if self.attendance is not None and connection.tier != LOCAL_TIER:  # commands would crowd the consumers out
             connection.stay = self.attendance.came(connection, self.delivered_id)
 
     def remove(self, connection: Connection) -> None:
@@ -188,6 +191,7 @@ class Hub:
         event = self._waiting.popleft()
         self.recent.append(event)
         self.delivered_id = event.id
+        self.events_by_type[event.type] += 1
         try:
             self._match = Match(event, self._index)
         except Exception as error:  # noqa: BLE001  # nobody can be found for it, but those behind it must go on
@@ -234,8 +238,13 @@ class Hub:
 
     # Writing.
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything delivered has been written, or waits for its client alone."""
+        return not (self._dirty or self._writer is not None or self._match or self._waiting)
+
     def _schedule(self) -> None:
-        if not self._is_scheduled and (self._dirty or self._writer is not None or self._match or self._waiting):
+        if not self._is_scheduled and not self.is_idle:
             self._is_scheduled = True
             self._call_soon(self._run_slice)
 

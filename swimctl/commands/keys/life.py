@@ -10,6 +10,7 @@ import typer
 
 from swimctl.commands.keys.options import Json, KeyId, Yes, app, parse_moment_option, parse_tier
 from swimctl.commands.keys.showing import show_issued, tell_change
+from swimctl.completion import tiers
 from swimctl.errors import WrongUsage
 from swimctl.invocation import invocation_of
 from swimctl.key_access import announce_changes, open_store, warn_if_unaudited
@@ -19,7 +20,9 @@ from swimctl.key_access import announce_changes, open_store, warn_if_unaudited
 def create(
     context: typer.Context,
     *,
-    tier: Annotated[str, typer.Option("--tier", metavar="T", help="public, developer, partner or system.")],
+    tier: Annotated[
+        str, typer.Option("--tier", metavar="T", autocompletion=tiers, help="public, developer, partner or system.")
+    ],
     owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="Whose key it is.")],
     email: Annotated[str | None, typer.Option("--email", help="The owner's address.")] = None,
     description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import command_group
+from swimctl.completion import key_ids
 from swimctl.errors import WrongUsage
 from swimctl.key_access import utc_now
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 app = command_group("Create, list, expire and revoke API keys.")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
-KeyId = Annotated[int, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.", min=1)]
+KeyId = Annotated[
+    int, typer.Argument(metavar="ID", autocompletion=key_ids, help="The key's id, as `keys list` shows it.", min=1)
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 

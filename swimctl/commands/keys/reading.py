@@ -9,6 +9,7 @@ import typer
 
 from swimctl.commands.keys.options import Json, KeyId, app, parse_tier
 from swimctl.commands.keys.showing import audit_columns, audit_rows, key_columns, show_record
+from swimctl.completion import key_ids, key_states, tiers
 from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 from swimctl.key_access import key_document, live_connections, open_store, utc_now
@@ -17,9 +18,17 @@ from swimctl.key_access import key_document, live_connections, open_store, utc_n
 @app.command("list")
 def list_keys(
     context: typer.Context,
-    tier: Annotated[str | None, typer.Option("--tier", metavar="T", help="Only of this tier.")] = None,
+    tier: Annotated[
+        str | None, typer.Option("--tier", metavar="T", autocompletion=tiers, help="Only of this tier.")
+    ] = None,
     state: Annotated[
-        str, typer.Option("--state", metavar="S", help="active, expiring (within 14 days), expired, revoked or all.")
+        str,
+        typer.Option(
+            "--state",
+            metavar="S",
+            autocompletion=key_states,
+            help="active, expiring (within 14 days), expired, revoked or all.",
+        ),
     ] = "all",
     owner: Annotated[str | None, typer.Option("--owner", metavar="X", help="Only whose owner's name has this.")] = None,
     as_json: Json = False,
@@ -92,7 +101,9 @@ def find(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def audit(
     context: typer.Context,
-    key_id: Annotated[int | None, typer.Argument(metavar="[ID]", help="Only about this key.")] = None,
+    key_id: Annotated[
+        int | None, typer.Argument(metavar="[ID]", autocompletion=key_ids, help="Only about this key.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="How many lines, the newest ones.", min=1)] = 200,
     as_json: Json = False,
 ) -> None:

@@ -135,3 +135,35 @@ def test_stays_of_a_key_come_latest_first(watched: StreamingRig, attendance: Att
         stay.key_id = 7
     assert attendance.of_key(7) == stays[::-1]
     assert attendance.of_key(8) == []
+
+
+def test_commands_of_this_machine_are_not_remembered(watched: StreamingRig, attendance: Attendance) -> None:
+    client = watched.connect(tier="local")
+    watched.say(client, "subscribe", channels=["*"])
+    client.close(CloseCode.NORMAL)
+    assert (len(attendance), watched.connection(client).stay) == (0, None)
+
+
+def test_one_that_subscribes_all_the_time_takes_nobody_elses_place() -> None:
+    rig = StreamingRig(attendance=(attendance := Attendance(lambda: FIRST_MS, max_changes=100)))
+    quiet, restless = rig.connect(), rig.connect()
+    rig.say(quiet, "subscribe", channels=["tmi.*"])
+    for number in range(1000):
+        rig.say(restless, "subscribe", channels=["flight.*"], filters={"airports": [f"K{number:03}"]})
+    stays = [rig.connection(client).stay for client in (quiet, restless)]
+    assert stays[0] is not None and stays[1] is not None
+    assert (len(stays[0].changes), stays[0].is_cut) == (2, False)
+    assert (len(stays[1].changes), stays[1].is_cut) == (50, True)
+    for client in (quiet, restless):
+        client.close(CloseCode.NORMAL)
+    for _ in range(200):
+        rig.connect().close(CloseCode.NORMAL)
+    assert len(attendance) == 100
+
+
+def test_same_subscription_again_is_no_change(watched: StreamingRig) -> None:
+    client = watched.connect()
+    for _ in range(5):
+        watched.say(client, "subscribe", channels=["tmi.*"])
+    stay = watched.connection(client).stay
+    assert stay is not None and len(stay.changes) == 2

@@ -49,6 +49,21 @@ async def test_stored_event_is_judged_by_what_was_sent(rig: StreamingRig) -> Non
     assert (answer(client)["event"], answer(client)["outcome"]) == (str(event.id), "sent")
 
 
+async def test_answers_keep_the_order_of_the_questions(rig: StreamingRig) -> None:
+    client = rig.connect()
+    (event,) = rig.publish(flight())
+    rig.broker.is_gated = True
+    for _ in range(3):
+        rig.say(client, "explain", event=str(event.id))
+    rig.say(client, "ping")
+    await rig.settle()
+    assert (client.types, len(rig.broker.gates)) == ([], 1), "one look into history at a time"
+    for _ in range(3):
+        rig.broker.open_gate()
+        await rig.settle()
+    assert client.types == ["explained", "explained", "explained", "pong"]
+
+
 async def test_event_that_is_not_stored_is_unknown(rig: StreamingRig) -> None:
     client = rig.connect()
     for event_id in ("0-0", "1768573815123-9"):

@@ -1,0 +1,61 @@
+"""How long an event takes from its id to the last write of it to a client: sampled, a few times a second."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swim_server.streaming.hub import Hub
+
+SAMPLE_SECONDS = 0.1
+KEPT_SECONDS = 60.0
+MAX_TURNS = 100_000
+"""A hub that is never done under load is not waited for longer."""
+
+
+class Latency:
+    """The last minute's samples. An id holds whole milliseconds, so each sample is up to one too long."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        now_ms: Callable[[], float],
+        monotonic: Callable[[], float],
+        call_soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self._hub = hub
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._call_soon = call_soon
+        self._samples: deque[tuple[float, float]] = deque(maxlen=int(KEPT_SECONDS / SAMPLE_SECONDS))
+        self._sample_at = 0.0
+        self._is_waiting = False
+
+    def delivered(self, milliseconds: int) -> None:
+        """An event with an id of this moment was just handed to the hub."""
+        if not self._is_waiting and self._monotonic() >= self._sample_at:
+            self._is_waiting = True
+            self._await_writes(milliseconds, 0)
+
+    def _await_writes(self, milliseconds: int, turns: int) -> None:
+        def look() -> None:
+            if not self._hub.is_idle and turns < MAX_TURNS:
+                self._await_writes(milliseconds, turns + 1)
+                return
+            now = self._monotonic()
+            self._samples.append((now, max(self._now_ms() - milliseconds, 0.0)))
+            self._sample_at, self._is_waiting = now + SAMPLE_SECONDS, False
+
+        self._call_soon(look)
+
+    def summary_ms(self) -> dict[str, float] | None:
+        """Median, 99th percentile and maximum of the last minute; None: there was no event."""
+        since = self._monotonic() - KEPT_SECONDS
+        found = sorted(latency for at, latency in self._samples if at >= since)
+        if not found:
+            return None
+        chosen = {"p50": found[len(found) // 2], "p99": found[int(len(found) * 0.99)], "max": found[-1]}
+        return {name: round(latency, 2) for name, latency in chosen.items()}

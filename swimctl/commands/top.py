@@ -1,0 +1,110 @@
+"""``swimctl top``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.errors import CommandError
+from swimctl.invocation import Invocation, invocation_of
+
+if TYPE_CHECKING:
+    from swimctl.output import Output
+
+app = single_command()
+
+ANSWER_SECONDS = 15.0
+AWAY_SECONDS = 0.5
+"""How often a daemon that is away is looked for."""
+
+
+@app.command()
+def top(
+    context: typer.Context,
+    *,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, max=100, help="How many of each list.")] = 10,
+    number: Annotated[
+        int | None, typer.Option("--count", metavar="N", min=1, help="End after N looks; each takes a second.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines, one a look.")] = False,
+) -> None:
+    """Show what goes on, live: rates, tiers, the busiest connections, channels and types, latency, slow consumers.
+
+    On a terminal a picture that is drawn anew every second, piped a line a second. Survives restarts of the daemon.
+    Latency is from an event's id to the last write of it to a client.
+
+    \b
+    Examples:
+      swimctl top
+      swimctl top --rows 30
+      swimctl top --count 60 > minute.tsv
+      swimctl top --json --count 1 | jq '.busiest[0]'
+    """
+    from swimctl.live import ending_signals
+
+    invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
+    with ending_signals():
+        if output.can_redraw and not as_json:
+            _draw(invocation, output, rows, number)
+        else:
+            _write(invocation, output, rows, number)
+
+
+def _ask(invocation: Invocation, rows: int) -> dict[str, Any]:
+    with invocation.connect() as control:
+        document: dict[str, Any] = control.call("top", {"count": rows}, timeout=ANSWER_SECONDS)
+    return document
+
+
+def _write(invocation: Invocation, output: Output, rows: int, number: int | None) -> None:
+    """Write line after line; what a daemon that is away means for them is told beside."""
+    import time
+
+    from swimctl.render.top import HEADINGS, line
+
+    document: dict[str, Any] | None = _ask(invocation, rows)  # not running at the start is an error; later it is news
+    if output.is_terminal and not output.as_json:
+        output.line("\t".join(HEADINGS))
+    left = number
+    while True:
+        if document is not None:
+            if output.as_json:
+                output.json_line(document)
+            else:
+                output.line(line(document, time.time()))
+            left = left - 1 if left is not None else None
+        if left == 0:
+            return
+        try:
+            document = _ask(invocation, rows)
+        except CommandError as error:
+            if document is not None:
+                invocation.messages().line(f"— {error.problem}; waiting for it —")
+            document = None
+            time.sleep(AWAY_SECONDS)
+
+
+def _draw(invocation: Invocation, output: Output, rows: int, number: int | None) -> None:
+    import time
+
+    from rich.live import Live
+
+    from swimctl.render.top import picture
+
+    console = output.console()
+    document, away, left = _ask(invocation, rows), None, number
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(picture(document, time.time(), console.width, console.height, away=away), refresh=True)
+            left = left - 1 if left is not None and away is None else left
+            if left == 0:
+                break
+            try:
+                document, away = _ask(invocation, rows), None
+            except CommandError as error:
+                away = error.problem
+                time.sleep(AWAY_SECONDS)
+    console.print(picture(document, time.time(), console.width, console.height - 1, away=away))

@@ -1,0 +1,133 @@
+"""What a shell is offered to complete with. Quick, silent, never a key: whatever goes wrong, nothing is offered.
+
+Each function takes what stands there already and answers the words that fit; heavy imports happen inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+TIERS = ("public", "developer", "partner", "system")
+KEY_STATES = ("active", "expiring", "expired", "revoked", "all")
+SOURCES = ("adl:", "drop:", "ecfmp", "file:", "recording:", "simulator", "vatsim")
+SCOPES = ("system", "user")
+MAX_OFFERED = 200
+
+
+def tiers(incomplete: str) -> list[str]:
+    """The four that exist."""
+    return _fitting(TIERS, incomplete)
+
+
+def key_states(incomplete: str) -> list[str]:
+    """As ``keys list --state`` takes them."""
+    return _fitting(KEY_STATES, incomplete)
+
+
+def scopes(incomplete: str) -> list[str]:
+    """Of a systemd unit."""
+    return _fitting(SCOPES, incomplete)
+
+
+def sources(incomplete: str) -> list[str]:
+    """The kinds of ``--source``."""
+    return _fitting(SOURCES, incomplete)
+
+
+def channels(incomplete: str) -> list[str]:
+    """Every channel, those of the configuration too."""
+    return _offer(lambda: sorted(_catalogue_channels()), incomplete)
+
+
+def event_types(incomplete: str) -> list[str]:
+    """Every event type, those of the configuration too."""
+    return [name for name in channels(incomplete) if not name.endswith("*")]
+
+
+def settings(incomplete: str) -> list[str]:
+    """The dotted names of the configuration."""
+
+    def names() -> Iterable[str]:
+        from swim_server.config.written import setting_names
+
+        return setting_names()
+
+    return _offer(names, incomplete)
+
+
+def areas(incomplete: str) -> list[str]:
+    """The doctor's."""
+
+    def names() -> Iterable[str]:
+        from swimctl.doctor.catalogue import AREAS
+
+        return AREAS
+
+    return _offer(names, incomplete)
+
+
+def key_ids(incomplete: str) -> list[str]:
+    """Ids of the newest keys: of the embedded database, else those that hold connections. Never a key itself."""
+    return _offer(lambda: _stored_key_ids() or _live_key_ids(), incomplete)
+
+
+def connection_ids(incomplete: str) -> list[str]:
+    """Of those connected just now."""
+    return _offer(_live_connection_ids, incomplete)
+
+
+def _offer(find: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
+    try:
+        return _fitting(find(), incomplete)
+    except Exception:  # noqa: BLE001 - at a prompt nothing may be said: no word fits, that is all
+        return []
+
+
+def _fitting(words: Iterable[str], incomplete: str) -> list[str]:
+    return [word for word in words if word.startswith(incomplete)][:MAX_OFFERED]
+
+
+def _catalogue_channels() -> Iterable[str]:
+    from swim_server.config import ConfigError
+    from swim_server.protocol.channels import Catalogue
+
+    from swimctl.invocation import Invocation
+
+    try:
+        return Catalogue(Invocation().load_config().config.channels.families).channels
+    except ConfigError:
+        return Catalogue().channels
+
+
+def _stored_key_ids() -> list[str]:
+    import sqlite3
+    from contextlib import closing
+
+    from swimctl.invocation import Invocation
+
+    path = Invocation().home.database
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.1)) as database:
+        rows = database.execute("SELECT id FROM swim_api_keys ORDER BY id DESC LIMIT ?", (MAX_OFFERED,))
+        return [str(key_id) for (key_id,) in rows]
+
+
+def _live_key_ids() -> list[str]:
+    return sorted(_ask("live_keys"), key=int)
+
+
+def _live_connection_ids() -> list[str]:
+    """Without those that just ask something, this one for instance."""
+    found = _ask("connections")["connections"]
+    return [one["id"] for one in found if one["channels"] or one["tier"] != "local"]
+
+
+def _ask(method: str) -> Any:
+    """Ask the daemon; one that does not answer at once is not waited for."""
+    from swimctl.control import ControlClient
+    from swimctl.invocation import Invocation
+
+    with ControlClient.connect(Invocation().home, timeout=0.0) as control:
+        return control.call(method, timeout=1.0)
