@@ -16,6 +16,7 @@ from swimctl.doctor.probe_event import Lost, Received, Stored
 from swimctl.session import RpcFailed
 
 NOW_MS = int(time.time() * 1000)
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
@@ -119,8 +120,8 @@ async def test_history_behind_what_was_stored_is_a_failure(service: ServiceExami
 
 
 async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> None:
-    later = f"{NOW_MS + 60_000}-0"
-    service.known |= {"probe stored": Stored(later, NOW_MS), "probe received": Received(f"{NOW_MS + 60_000}-1", 0.1)}
+    later = f"{NOW_MS + DAY_MS}-0"
+    service.known |= {"probe stored": Stored(later, NOW_MS), "probe received": Received(f"{NOW_MS + DAY_MS}-1", 0.1)}
     service.answers["status"] = _status(later)
     answer = await stream.ids_forward(service)
     assert (answer.status, answer.fix) == ("warn", "timedatectl status")
