@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
 
 from swimctl.text import cell, clean, to_json
 
@@ -39,6 +40,16 @@ class Column:
     """Terminals narrower than this leave the column out; pipes and JSON always have it."""
     styles: Mapping[str, str] | None = None
     """Styles by the cell's text, for words that should be seen: ``{"revoked": "red"}``."""
+
+
+def is_unread(stream: IO[Any]) -> bool:
+    """Whether a stream is a pipe that nobody reads any more. Asks the kernel; nothing is written."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)  # errors alone
+        return any(happened & (select.POLLERR | select.POLLNVAL) for _, happened in poll.poll(0))
+    except (OSError, ValueError):  # no file behind it
+        return False
 
 
 class Output:
@@ -69,6 +80,11 @@ class Output:
         colour = is_terminal and not environ.get("NO_COLOR") and not is_dumb
         width = _terminal_width(stream) if is_terminal else PLAIN_WIDTH
         return cls(stream, as_json=as_json, is_terminal=is_terminal, is_dumb=is_dumb, colour=colour, width=width)
+
+    def check_reader(self) -> None:
+        """Raise BrokenPipeError when whoever read this pipe has gone: for commands that wait long between two lines."""
+        if is_unread(self.stream):
+            raise BrokenPipeError
 
     def line(self, text: str = "") -> None:
         """Write one line and flush it."""

@@ -56,6 +56,8 @@ def logs(
         output.stream.flush()
         if follow:
             for chunk in follow_file(path, file):
+                if not chunk:
+                    output.check_reader()
                 output.stream.write(chunk.decode(errors="replace"))
                 output.stream.flush()
 
@@ -81,7 +83,7 @@ def log_path(invocation: Invocation) -> Path:
 
 
 def follow_file(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """Yield what is appended, for ever; goes on in the new file when the log is rotated or cut."""
+    """Yield what is appended, for ever, and nothing now and then; goes on in the new file when the log is rotated."""
     while True:
         chunk = file.read(CHUNK_BYTES)
         if chunk:
@@ -97,4 +99,5 @@ def follow_file(path: Path, file: BinaryIO) -> Iterator[bytes]:
                 yield from follow_file(path, newer)
         if found is not None and found.st_size < file.tell():
             file.seek(0)
+        yield b""
         time.sleep(LOOK_SECONDS)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 app = single_command()
 
+LOOK_SECONDS = 0.5
+"""So often it is looked whether anybody still reads what is written."""
 HISTORY_WITHOUT_START = 50
 """What ``--no-follow`` shows when no start is given."""
 
@@ -227,8 +229,10 @@ def _write_lines(stream: EventStream, wanted: Wanted, output: Output, messages: 
 
     shows_heartbeats = bool({"system.heartbeat", "system.*"} & set(wanted.channels))
     while True:
-        item = stream.next(60.0)
+        item = stream.next(LOOK_SECONDS)
         match item:
+            case None:
+                output.check_reader()
             case Happened(event=event, wire=wire):
                 if event.get("type") != "system.heartbeat" or shows_heartbeats:
                     output.line(wire.decode() if output.as_json else describe(event).to_line())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +109,19 @@ def test_question_without_a_terminal_needs_yes(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(WrongUsage) as caught:
         confirm("Close it?", yes=False)
     assert str(caught.value) == "Close it? Nobody can be asked here\nadd --yes to go ahead"
+
+
+def test_pipe_that_nobody_reads_is_noticed() -> None:
+    read_end, write_end = os.pipe()
+    with os.fdopen(write_end, "w") as stream:
+        output = Output(stream)
+        output.check_reader()
+        os.close(read_end)
+        with pytest.raises(BrokenPipeError):
+            output.check_reader()
+
+
+def test_what_is_no_pipe_has_its_reader(tmp_path: Path) -> None:
+    Output(io.StringIO()).check_reader()
+    with (tmp_path / "file").open("w") as stream:
+        Output(stream).check_reader()
