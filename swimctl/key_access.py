@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -84,8 +85,10 @@ def warn_if_unaudited(invocation: Invocation, store: KeyStore) -> None:
         messages.line("add it with: swimctl db upgrade")
 
 
-def announce_changes(invocation: Invocation, key_ids: Sequence[int]) -> int | None:
+def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: float | None = None) -> int | None:
     """Tell a running daemon which keys changed; answers how many live connections it closed. None: no daemon runs.
+
+    ``since``: ``time.monotonic`` just before the change. What the daemon found by itself after that counts too.
 
     Raises CommandFailed when a daemon runs but can't be told: the change is stored, and the daemon finds it by itself
     within ``auth.recheck_seconds``.
@@ -94,7 +97,11 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int]) -> int | No
         return None
     try:
         with invocation.connect() as daemon:
-            return sum(int(daemon.call("key_changed", {"key_id": key_id})["closed"]) for key_id in key_ids)
+            closed = 0
+            for key_id in key_ids:
+                seconds = 0.0 if since is None else time.monotonic() - since
+                closed += int(daemon.call("key_changed", {"key_id": key_id, "seconds": seconds})["closed"])
+            return closed
     except DaemonNotRunning:
         return None
     except (CommandError, OSError) as error:

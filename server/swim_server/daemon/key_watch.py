@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from swim_server.keys.format import Tier
 from swim_server.keys.permissions import still_holds
@@ -18,6 +22,17 @@ if TYPE_CHECKING:
     from swim_server.streaming.connection import Connection
 
 EXPIRY_LOOK_SECONDS = 0.5
+REMEMBERED_ENDINGS = 1000
+"""For who asks how many connections a change has closed, when the watch was quicker."""
+
+
+class _Ending(msgspec.Struct):
+    """A key was found to have ended, and its connections are being closed."""
+
+    at: float
+    key_id: int
+    closed: int = 0
+    """So far: each connection is counted where it is closed, once."""
 
 
 class KeyWatch:
@@ -31,12 +46,15 @@ class KeyWatch:
         recheck_seconds: float,
         log: Any,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gateway = gateway
         self._authenticator = authenticator
         self.recheck_seconds = recheck_seconds
         self._log = log
         self._clock = clock
+        self._monotonic = monotonic
+        self._endings: deque[_Ending] = deque(maxlen=REMEMBERED_ENDINGS)
         self.last_recheck_error: str | None = None
 
     async def run(self) -> None:
@@ -57,7 +75,7 @@ class KeyWatch:
             key = connections[-1].key if connections else None
             if key is not None and key.is_expired(self._clock()):
                 self._authenticator.forget(key_id)
-                await self._judge(key_id, key, connections)
+                await self._judge(key_id, key)
 
     async def _watch_table(self) -> None:
         while True:
@@ -86,31 +104,34 @@ class KeyWatch:
         found = await self._authenticator.check(asked)
         closed = 0
         async for key_id in in_turns(asked):
-            closed += await self._judge(key_id, found.get(key_id), ())
+            closed += await self._judge(key_id, found.get(key_id))
         return closed
 
-    async def key_changed(self, key_id: int) -> int:
-        """The same for one key that was just changed; connections that a recheck closes meanwhile are counted too."""
-        held = self._gateway.connections_of(key_id)
-        if not held:
-            return 0
-        found = await self._authenticator.check([key_id])
-        return await self._judge(key_id, found.get(key_id), held)
+    async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
+        """The same for one key that was changed so many seconds ago.
 
-    async def _judge(self, key_id: int, current: KeyRecord | None, held: Sequence[Connection]) -> int:
-        """Close those that the key no longer lets in: all, or those of another tier, or from addresses not listed.
-
-        Return how many of them, and of those ``held`` before, are closed now.
+        Return how many connections were closed because of it, also those that the watch had found by itself.
         """
+        since = self._monotonic() - seconds
+        await self.recheck([key_id])
+        return sum(ending.closed for ending in self._endings if ending.key_id == key_id and ending.at >= since)
+
+    async def _judge(self, key_id: int, current: KeyRecord | None) -> int:
+        """Close those that the key no longer lets in: all, or those of another tier, or from addresses not listed."""
         now = self._clock()
         refusals: dict[Refused, list[Connection]] = {}
-        for connection in dict.fromkeys([*held, *self._gateway.connections_of(key_id)]):
+        for connection in self._gateway.connections_of(key_id):
             refused = still_holds(current, Tier(connection.tier), now, connection.remote)
             if refused is None:
                 connection.key = current
             else:
                 refusals.setdefault(refused, []).append(connection)
+        closed = 0
         for refused, connections in refusals.items():
-            await self._gateway.turn_out(connections, refused)
-            self._log.info("connections closed", key_id=key_id, reason=refused.reason, connections=len(connections))
-        return sum(map(len, refusals.values()))
+            ending = _Ending(self._monotonic(), key_id)
+            self._endings.append(ending)
+            async for _ in self._gateway.turn_out(connections, refused):
+                ending.closed += 1
+            self._log.info("connections closed", key_id=key_id, reason=refused.reason, connections=ending.closed)
+            closed += ending.closed
+        return closed

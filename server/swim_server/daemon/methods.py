@@ -143,12 +143,14 @@ class Methods:
         return {str(key_id): count for key_id, count in self._service.gateway.admission.by_key().items()}
 
     async def key_changed(self, params: Mapping[str, Any]) -> Any:
-        """Read a key again, now; close what it no longer holds open."""
-        key_id = params.get("key_id")
+        """Read a key again that was changed so many ``seconds`` ago; answers how many connections that has closed."""
+        key_id, seconds = params.get("key_id"), params.get("seconds", 0)
         if not isinstance(key_id, int):
             raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
+        if not isinstance(seconds, int | float):
+            raise RpcError(INVALID_PARAMS, "seconds must be a number")
         try:
-            return {"closed": await self._service.key_changed(key_id)}
+            return {"closed": await self._service.key_changed(key_id, seconds=seconds)}
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
 

@@ -447,12 +447,12 @@ class Service:
         except ConfigError as error:
             self.log.error("configuration not read: nothing is changed", reason=str(error))
 
-    async def key_changed(self, key_id: int) -> int:
+    async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         """Read a key again, now; close what it no longer holds open, also in a process that has yet to leave."""
         self.authenticator.forget(key_id)
         if self.inheritance is not None:
             self.inheritance.tell("key_changed", key_id=key_id)
-        return await self.key_watch.key_changed(key_id)
+        return await self.key_watch.key_changed(key_id, seconds=seconds)
 
     @property
     def is_handing_over(self) -> bool:

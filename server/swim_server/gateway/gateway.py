@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -311,8 +311,8 @@ class Gateway:
         """The live connections of a key, in the order in which they were let in."""
         return list(self.hub.by_key.get(key_id, {}).values())
 
-    async def turn_out(self, connections: Sequence[Connection], refused: Refused) -> int:
-        """Close connections whose key no longer lets them in; return how many were live until then.
+    async def turn_out(self, connections: Sequence[Connection], refused: Refused) -> AsyncIterator[Connection]:
+        """Close connections whose key no longer lets them in; tell of each that was live until then, as it is closed.
 
         For good (4001), unless the key is of another tier now: then they may connect again at once.
         """
@@ -320,15 +320,13 @@ class Gateway:
         if refused.reason != "tier_changed":
             code = CloseCode.UNAUTHORIZED
             farewell = text_frame(self.conversation.error(ErrorCode.AUTH_FAILED, refused.message))
-        closed = 0
         async for connection in in_turns(connections):
             if connection.is_gone:
                 continue
             if farewell:
                 connection.send_frame(farewell)
             connection.outlet.close(code, refused.message)
-            closed += 1
-        return closed
+            yield connection
 
 
 def _too_large(limit: int, size: int | None) -> BadMessage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -92,9 +93,10 @@ def expire(
             question = f"Expire key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) now?"
             if not confirm(question, yes=yes):
                 raise typer.Abort
+        began = time.monotonic()
         record = store.expire(key_id, moment, operating_user())
         warn_if_unaudited(invocation, store)
-    tell_change(invocation, record, announce_changes(invocation, [key_id]), as_json=as_json)
+    tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
 
 
 @app.command()
@@ -122,9 +124,10 @@ def revoke(
         question = f"Revoke key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) for good?"
         if not confirm(question, yes=yes):
             raise typer.Abort
+        began = time.monotonic()
         record = store.revoke(key_id, reason, operating_user())
         warn_if_unaudited(invocation, store)
-    tell_change(invocation, record, announce_changes(invocation, [key_id]), as_json=as_json)
+    tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
 
 
 @app.command()

@@ -185,12 +185,21 @@ async def test_key_without_a_connection_is_not_asked_about(world: World) -> None
     assert world.table.checked == []
 
 
-async def test_connections_that_a_recheck_closes_meanwhile_are_counted_too(world: World) -> None:
+async def test_connections_that_a_recheck_closed_first_are_counted_too(world: World) -> None:
     clients = [world.connect(), world.rig.admitted("key")]
     world.change(is_active=False)
-    assert await asyncio.gather(world.watch.key_changed(7), world.watch.recheck([7])) == [2, 0]
+    await world.watch.recheck([7])
     assert [client.close_code for client in clients] == [4001, 4001]
+    assert await world.watch.key_changed(7, seconds=60) == 2
     assert await world.watch.key_changed(7) == 0
+
+
+async def test_connections_closed_by_two_at_once_are_counted_once(world: World) -> None:
+    clients = [world.connect(), *(world.rig.admitted("key") for _ in range(9))]
+    world.change(is_active=False)
+    found, _ = await asyncio.gather(world.watch.key_changed(7, seconds=60), world.watch.recheck([7]))
+    assert [client.close_code for client in clients] == [4001] * 10
+    assert found == 10
 
 
 async def test_connections_of_two_tiers_are_judged_each_by_its_own(world: World) -> None:

@@ -59,7 +59,7 @@ class RunningService(SimpleNamespace):
     async def reload(self) -> Any:
         return self._or_fail({"changed": [], "needs_restart": []})
 
-    async def key_changed(self, key_id: int) -> Any:
+    async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> Any:
         return self._or_fail(3)
 
     def _or_fail(self, answer: Any) -> Any:

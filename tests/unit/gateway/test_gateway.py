@@ -24,14 +24,17 @@ def test_connections_are_found_by_their_key_in_the_order_of_their_coming(rig: Ri
 async def test_client_whose_key_has_ended_is_told_and_closed_for_good(rig: Rig) -> None:
     client, other = rig.admitted("dev"), rig.admitted("dev")
     (connection, _) = rig.gateway.connections_of(1)
-    assert await rig.gateway.turn_out([connection], Refused("The key was revoked.", "inactive", 1)) == 1
+    refused = Refused("The key was revoked.", "inactive", 1)
+    assert [closed async for closed in rig.gateway.turn_out([connection], refused)] == [connection]
+    assert [closed async for closed in rig.gateway.turn_out([connection], refused)] == []
     assert (client.types, client.close_code) == (["connected", "AUTH_FAILED"], 4001)
     assert other.endpoint.is_open
 
 
 async def test_client_whose_key_is_of_another_tier_now_is_asked_to_come_back_without_an_error(rig: Rig) -> None:
     client = rig.admitted("dev")
-    await rig.gateway.turn_out(rig.gateway.connections_of(1), Refused("The tier has changed.", "tier_changed", 1))
+    refused = Refused("The tier has changed.", "tier_changed", 1)
+    assert len([closed async for closed in rig.gateway.turn_out(rig.gateway.connections_of(1), refused)]) == 1
     assert (client.types, client.close_code) == (["connected"], 1012)
 
 
