@@ -405,11 +405,6 @@ def proxy_down(patient: Patient) -> Iterator[None]:
     yield
 
 
-def service_faults() -> tuple[Fault, ...]:
-    """The whole table."""
-    return (*_database(), *_keys(), *_connections(), *_stream(), *_fronts())
-
-
 def _fault(name: str, produce: Any, *checks: str, **more: Any) -> Fault:
     return Fault(name=name, produce=produce, fires=fires(*checks), **more)
 
@@ -508,3 +503,6 @@ def _fronts() -> tuple[Fault, ...]:
             words=("--deep", "--only", "front"), names="heartbeats come every 2 s", **by_hand,
         ),
     )  # fmt: skip
+
+
+FAULTS: tuple[Fault, ...] = (*_database(), *_keys(), *_connections(), *_stream(), *_fronts())
