@@ -65,7 +65,7 @@ async def limit_holds(examination: Examination, tier: str) -> Answer:
         trial = await _fill(target, api_keys, attempt, clients)
         if trial.refused is None and trial.failed is None and attempt == room:
             await _add_until_refused(target, api_keys, clients, trial, min(MOST_EXTRA, possible - attempt))
-        counted = (await asked(examination, "tally", _Counts, anew=True)).admitted.get(tier, 0)
+        counted = (await asked(examination, "tally", _Counts, anew=True, brief=True)).admitted.get(tier, 0)
         now = await _promise_now(examination, tier)
     finally:
         for client in clients:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import sqlite3
 import ssl
 import subprocess
@@ -19,7 +20,7 @@ import trustme
 from support.adl_tables import AdlTables
 from support.daemon import running_daemon
 from support.doctor_faults import PATIENCE_SECONDS, SMALL, Fault, Patient, fired
-from support.doctor_faults_process import free_port, program
+from support.doctor_faults_process import program
 from support.feed_server import feed_server
 from support.front_proxy import FrontProxy
 from support.live_daemon import await_true
@@ -356,13 +357,12 @@ def immutable(path: Path) -> Iterator[None]:
 @contextmanager
 def in_front(patient: Patient, *, tls: str | None = None, more: str = "", **switches: Any) -> Iterator[FrontProxy]:
     """A proxy before the daemon, known as its public address. ``tls``: trusted, expired or foreign."""
-    port = free_port()
-    with FrontProxy(port, tls=_server_context(patient, tls) if tls else None) as proxy:
+    with FrontProxy(tls=_server_context(patient, tls) if tls else None) as proxy:
         for name, value in switches.items():
             setattr(proxy, name, value)
-        text = SMALL.replace("port = 0", f'port = {port}\npublic_url = "{proxy.url}"\n{more}')
-        patient.configure(text)
-        patient.start(port=port)
+        patient.configure(SMALL.replace("port = 0", f'port = 0\npublic_url = "{proxy.url}"\n{more}'))
+        patient.start(port=0)
+        proxy.target_port = patient.port
         yield proxy
 
 
@@ -400,9 +400,12 @@ def old_process_behind(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def proxy_down(patient: Patient) -> Iterator[None]:
-    patient.configure(SMALL.replace("port = 0", f'port = 0\npublic_url = "ws://127.0.0.1:{free_port()}/"'))
-    patient.start(port=0)
-    yield
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens: nobody else gets the port meanwhile
+        url = f"ws://127.0.0.1:{taken.getsockname()[1]}/"
+        patient.configure(SMALL.replace("port = 0", f'port = 0\npublic_url = "{url}"'))
+        patient.start(port=0)
+        yield
 
 
 def _fault(name: str, produce: Any, *checks: str, **more: Any) -> Fault:

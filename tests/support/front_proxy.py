@@ -17,8 +17,9 @@ END_OF_HEAD = b"\r\n\r\n"
 class FrontProxy:
     """Listens on a free port while it is entered, in a thread of its own. Switches may be changed at any moment."""
 
-    def __init__(self, target_port: int, *, tls: ssl.SSLContext | None = None) -> None:
-        self.target_port = target_port
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+        self.target_port = 0
+        """Of the service on this machine."""
         self.strips_key = False
         """The headers that may hold a key don't pass."""
         self.passes_upgrade = True

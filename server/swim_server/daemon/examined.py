@@ -214,7 +214,7 @@ class Examined:
         return await broker.has_gap(start, types=types)
 
     async def tally(self, params: Mapping[str, Any]) -> Any:
-        """Connections counted in every way there is; of one moment, but for the lists at the end."""
+        """Connections counted in every way there is, of one moment; then, unless ``brief``, what is told of each."""
         gateway, hub = self._service.gateway, self._service.hub
         public = [endpoint for endpoint in gateway.endpoints if not endpoint.door.is_local]
         clients = [connection for connection in hub.connections.values() if connection.key is not None]
@@ -238,7 +238,7 @@ class Examined:
                 for each in gateway.evictions
             ],
         }
-        return document | await self._details(clients)
+        return document if params.get("brief") is True else document | await self._details(clients)
 
     async def _details(self, clients: list[Connection]) -> dict[str, Any]:
         keys: Counter[tuple[int, str, str]] = Counter()
