@@ -30,6 +30,7 @@ SPARE_DESCRIPTORS = 64
 MOST_EXTRA = 25
 """When real clients leave meanwhile, so many more are tried."""
 OPEN_SECONDS = 15.0
+LEAVE_SECONDS = 0.002
 
 
 class Trial(msgspec.Struct):
@@ -45,7 +46,19 @@ class _Counts(msgspec.Struct):
 
 
 async def limit_holds(examination: Examination, tier: str) -> Answer:
-    """As many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk."""
+    """As many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk.
+
+    One tier after the other: together they might need more descriptors than this process may have.
+    """
+    async with await examination.fact("trial", _make_turn):
+        return await _try_limit(examination, tier)
+
+
+async def _make_turn() -> asyncio.Lock:
+    return asyncio.Lock()
+
+
+async def _try_limit(examination: Examination, tier: str) -> Answer:
     promise = (await promises(examination)).tiers.get(tier)
     if promise is None:
         raise CannotAsk(f"the process knows no tier {tier}", "swimctl restart")
@@ -68,10 +81,21 @@ async def limit_holds(examination: Examination, tier: str) -> Answer:
         counted = (await asked(examination, "tally", _Counts, anew=True, brief=True)).admitted.get(tier, 0)
         now = await _promise_now(examination, tier)
     finally:
-        for client in clients:
-            client.abort()
+        await _leave(clients)
         await asyncio.shield(examination.ask_anew("probe_keys_end", ids=[key.id for key in keys]))
     return _judge(expected, tier, promise, now, trial, counted, is_whole=attempt == room)
+
+
+async def _leave(clients: list[TrialClient]) -> None:
+    """Be gone, some at a time: ten thousand that leave at one moment would hold the process up."""
+    try:
+        for number, client in enumerate(clients, 1):
+            client.abort()
+            if not number % IN_FLIGHT:
+                await asyncio.sleep(LEAVE_SECONDS)
+    finally:
+        for client in clients:
+            client.abort()
 
 
 async def _promise_now(examination: Examination, tier: str) -> TierPromise | None:
