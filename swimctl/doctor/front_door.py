@@ -164,7 +164,7 @@ async def client_of(examination: Examination) -> AsyncIterator[Wire]:
 
 
 async def is_let_in_by_query(examination: Examination) -> bool:
-    """Whether the same service lets a client in whose key stands in the address. Raises CannotAsk."""
+    """Whether the same service lets a client in whose throw-away key stands in the address. Raises CannotAsk."""
     target = (await target_of(examination)).with_key(await _key(examination))
     try:
         async with dial(target, None, open_seconds=examination.within(STEP_SECONDS)) as wire:
