@@ -13,6 +13,7 @@ from swimctl.doctor import key_database
 from swimctl.doctor.asking import CannotAsk, asked, expecting, promises, service_url
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
 from swimctl.doctor.kernel import count_connections
+from swimctl.doctor.tallies import KeyTally, Tally, brief_tally, tally
 from swimctl.doctor.wire import Target
 
 if TYPE_CHECKING:
@@ -32,61 +33,6 @@ EVICTED_WITHIN_SECONDS = 600.0
 SHOWN = 5
 TIMEOUT_SECONDS = 6.0
 _SDK = re.compile(r"swim-client/(\d+)\.(\d+)(?:\.(\d+))?")
-
-
-class KeyTally(msgspec.Struct, frozen=True):
-    """Connections of one key, admitted as of one tier."""
-
-    key_id: int
-    tier: str
-    owner: str
-    connections: int
-
-
-class Laggard(msgspec.Struct):
-    """A client that doesn't read as fast as it is written to."""
-
-    id: str
-    key_id: int
-    owner: str
-    buffered_bytes: int
-    remote: str = ""
-
-
-class Evicted(msgspec.Struct):
-    """A client that was closed because it could not keep up."""
-
-    seconds_ago: float
-    id: str
-    key_id: int | None = None
-    owner: str | None = None
-
-
-class Tally(msgspec.Struct):
-    """Connections as the process counts them."""
-
-    made: int
-    gone: int
-    public: int
-    closing: int
-    admitted: dict[str, int]
-    listed: dict[str, int]
-    is_handing_over: bool
-    slow_consumers: int
-    evictions: list[Evicted]
-    keys: list[KeyTally] = []
-    agents: dict[str, int] = {}
-    lagging: list[Laggard] = []
-
-
-async def tally(examination: Examination, *, anew: bool = False) -> Tally:
-    """The counts. Raises CannotAsk."""
-    return await asked(examination, "tally", Tally, anew=anew)
-
-
-async def _brief_tally(examination: Examination) -> Tally:
-    """The numbers alone, as they are now: they cost the process little."""
-    return await asked(examination, "tally", Tally, anew=True, brief=True)
 
 
 _KEYS_HOLD = "every connection's key is active, unexpired and of the connection's tier"
@@ -152,9 +98,9 @@ async def counted(examination: Examination) -> Answer:
     for attempt in range(COUNTS):
         if attempt:
             await asyncio.sleep(COUNT_PAUSE_SECONDS)
-        before = await _brief_tally(examination)
+        before = await brief_tally(examination)
         kernel = await asyncio.to_thread(count_connections, pid, port)
-        after = await _brief_tally(examination)
+        after = await brief_tally(examination)
         if kernel is None:
             return skip(_COUNTED, "the kernel doesn't show that process's sockets to this user")
         if before.is_handing_over or after.is_handing_over:

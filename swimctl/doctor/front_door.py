@@ -96,7 +96,7 @@ async def certificate(examination: Examination) -> Certificate:
 
 
 async def _shake_hands(target: Target, seconds: float) -> Certificate:
-    from swimctl.doctor.database import days_left
+    from swimctl.doctor.database_ground import days_left
     from swimctl.doctor.key_database import utc_now
 
     context = await asyncio.to_thread(ssl.create_default_context)

@@ -7,20 +7,15 @@ delivered like any other, to the one connection of a throw-away key that asked f
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.retention import POSITION_TYPES
 from swim_server.config import (
     AdlSourceConfig,
-    DatabaseConfig,
     DropSourceConfig,
     EcfmpSourceConfig,
     FileSourceConfig,
@@ -29,6 +24,7 @@ from swim_server.config import (
     VatsimSourceConfig,
     parse_duration,
 )
+from swim_server.daemon.database_name import describe_database
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.errors import StoreError
 from swim_server.keys.format import Tier
@@ -52,9 +48,6 @@ PACE_SECONDS = 1.0
 """Of sources that have no interval of their own."""
 EDGE_SHARE, EDGE_SECONDS = 0.01, 2.0
 """Events this close to the end of their promised time may have been let go of already."""
-
-_ODBC_FIELD = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)\s*(?:;|$)")
-"""A value may stand in braces, with semicolons in it."""
 
 
 class Examined:
@@ -290,18 +283,3 @@ def pace_seconds(config: SourceConfig) -> float:
         ):
             return seconds
     return PACE_SECONDS
-
-
-def describe_database(config: DatabaseConfig, default_path: str) -> str:
-    """Name a database so that two can be told apart: where it is and what it is called; no user, no password."""
-    if config.odbc is not None:
-        kept = {"server", "address", "addr", "database", "port", "dsn"}
-        shown = [f"{name}={value}" for name, value in _ODBC_FIELD.findall(config.odbc) if name.lower() in kept]
-        return f"odbc {';'.join(shown)}"
-    if config.url is None:
-        return f"sqlite:///{default_path}"
-    try:
-        url = make_url(config.url)
-    except ArgumentError:
-        return "a database whose url can't be read"
-    return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()

@@ -1,0 +1,28 @@
+"""Naming a key database, so that two can be told apart: never a user or a password."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from swim_server.config import DatabaseConfig
+
+_ODBC_FIELD = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)\s*(?:;|$)")
+"""A value may stand in braces, with semicolons in it."""
+
+
+def describe_database(config: DatabaseConfig, default_path: str) -> str:
+    """Name a database so that two can be told apart: where it is and what it is called; no user, no password."""
+    if config.odbc is not None:
+        kept = {"server", "address", "addr", "database", "port", "dsn"}
+        shown = [f"{name}={value}" for name, value in _ODBC_FIELD.findall(config.odbc) if name.lower() in kept]
+        return f"odbc {';'.join(shown)}"
+    if config.url is None:
+        return f"sqlite:///{default_path}"
+    try:
+        url = make_url(config.url)
+    except ArgumentError:
+        return "a database whose url can't be read"
+    return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
