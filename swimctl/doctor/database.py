@@ -15,13 +15,11 @@ from swimctl.errors import CommandFailed
 if TYPE_CHECKING:
     from swimctl.doctor.examination import Examination
 
-CONNECT_SECONDS = 1.5
 SLOW_SECONDS, TOO_SLOW_SECONDS = 0.25, 1.0
 CLOCK_SECONDS = 2.0
 """So far the clocks may be apart: keys end by the one, and are made by the other."""
 FUTURE = timedelta(seconds=60)
 TIMEOUT_SECONDS = 2 * key_database.STATEMENT_SECONDS + 0.5
-CERTIFICATE_DAYS = 14
 
 
 async def login(examination: Examination) -> Answer:
