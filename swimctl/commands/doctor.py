@@ -94,6 +94,8 @@ def doctor(
         raise WrongUsage("--watch goes with neither --fix nor --bundle", "see: swimctl doctor --help")
     if url is not None and (fix or bundle is not None):
         raise WrongUsage("--fix and --bundle are for the service of this machine", "leave --url away")
+    if url is not None and not url.startswith(("ws://", "wss://")):
+        raise WrongUsage(f"--url: {url!r} is no ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws")
     if bundle is not None:
         from swimctl.doctor.bundle import archive_kind
 

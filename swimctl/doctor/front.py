@@ -211,6 +211,7 @@ def _check(
         needs=needs,
         is_deep=is_deep,
         is_outside=is_outside,
+        is_root=id in ("front.dns", "front.tcp"),
         timeout_seconds=IDLE_SECONDS if is_deep else TIMEOUT_SECONDS,
     )
 

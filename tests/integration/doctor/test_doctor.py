@@ -69,14 +69,27 @@ def test_other_formats(patient: Patient, format: str) -> None:
         ("--watch", "--fix"),
         ("--bundle", "x.rar"),
         ("--url", "ws://127.0.0.1:1/", "--fix"),
+        ("--url", "swim.example.org"),
         ("--bundle", "help.zip"),
     ],
-    ids=["only", "skip", "format", "two-formats", "watch-and-fix", "archive", "url-and-fix", "nobody-to-ask"],
+    ids=["only", "skip", "format", "two-formats", "watch-and-fix", "archive", "url-and-fix", "no-url", "nobody-to-ask"],
 )
 def test_words_that_can_not_be_are_refused(patient: Patient, words: tuple[str, ...]) -> None:
     done = patient.swimctl("doctor", "--timeout", "30", *words)
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()
+
+
+def test_from_outside_a_door_is_asked_like_any_clients(patient: Patient) -> None:
+    patient.environ["SWIM_API_KEY"] = patient.api_key()
+    try:
+        exit_code, document = patient.doctor("--url", patient.url)
+    finally:
+        del patient.environ["SWIM_API_KEY"]
+    assert (exit_code, fired(document)) == (0, {})
+    assert {each["area"] for each in document["checks"]} <= {"front", "keys"}
+    exit_code, document = patient.doctor("--url", "ws://127.0.0.1:1/api/swim/v1/ws")
+    assert (exit_code, document["first"]) == (3, "front.tcp")
 
 
 def test_list_carries_nothing_out(tmp_path: Path, patient: Patient) -> None:
