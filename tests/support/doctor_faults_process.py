@@ -301,6 +301,12 @@ def disk_full(patient: Patient) -> Iterator[None]:
             patient.finish()
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault(
         name="source file edited after start",
