@@ -37,7 +37,8 @@ def tables() -> list[tuple[str, Fault]]:
     found = []
     for module in pkgutil.iter_modules(support.__path__):
         if module.name.startswith(TABLES):
-            faults: Sequence[Fault] = getattr(importlib.import_module(f"support.{module.name}"), "FAULTS", ())
+            held = importlib.import_module(f"support.{module.name}")
+            faults: Sequence[Fault] = held.FAULTS if hasattr(held, "FAULTS") else held.service_faults()
             found += [(module.name.removeprefix(TABLES), fault) for fault in faults]
     return found
 
