@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,31 +22,44 @@ class Manager:
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
-        self.socket.settimeout(20)
+        self._heard: queue.Queue[bytes] = queue.Queue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        """Take what comes at once: the kernel keeps no more than ten."""
+        while told := self.socket.recv(4096):
+            self._heard.put(told)
+
+    def close(self) -> None:
+        self.socket.shutdown(socket.SHUT_RD)
+        self._listener.join(10)
+        self.socket.close()
 
     def until(self, name: str, value: str | None = None) -> dict[str, str]:
         """Hear on until this is told."""
+        deadline = time.monotonic() + 60
         while True:
-            told = dict(line.split("=", 1) for line in self.socket.recv(4096).decode().split("\n"))
+            heard = self._heard.get(timeout=max(0.01, deadline - time.monotonic()))
+            told = dict(line.split("=", 1) for line in heard.decode().split("\n"))
             if name in told and value in (None, told[name]):
                 return told
 
     def hear_to_the_end(self) -> None:
         """Hear on until nothing comes any more: a process that stands still does not beat."""
-        self.socket.settimeout(1.5)  # several beats
-        try:
-            for _ in range(1000):
-                self.socket.recv(4096)
-            raise AssertionError("it goes on beating")
-        except TimeoutError:
-            self.socket.settimeout(20)
+        for _ in range(1000):
+            try:
+                self._heard.get(timeout=1.5)  # several beats
+            except queue.Empty:
+                return
+        raise AssertionError("it goes on beating")
 
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
     manager = Manager(tmp_path / "n")
     yield manager
-    manager.socket.close()
+    manager.close()
 
 
 def test_service_manager_follows_the_service_through_its_life(tmp_path: Path, manager: Manager) -> None:

@@ -16,12 +16,14 @@ from swim_server.logs import get_logger
 
 STATUS_SECONDS = 5.0
 """How often the status line is told anew where no watchdog asks for more."""
+PATIENCE_SECONDS = 0.5
+"""How long what is told once may wait for room in the socket; a busy service manager reads late."""
 BEATS_PER_TIMEOUT = 3
 """Beats within the time after which the watchdog would act: one may be late, one be lost."""
 
 
 class Notifier:
-    """One end of systemd's notification socket. Sending never blocks and never fails the service."""
+    """One end of systemd's notification socket. Sending never fails the service; a beat without room is left out."""
 
     def __init__(self, address: str | None, watchdog_seconds: float | None = None, *, log: Any = None) -> None:
         self.watchdog_seconds = watchdog_seconds
@@ -82,15 +84,15 @@ class Notifier:
                 self._said_status = line
                 told.append(f"STATUS={line}")
             if told:
-                self._send("\n".join(told))
+                self._send("\n".join(told), patience_seconds=0.0)
             await asyncio.sleep(pause)
 
-    def _send(self, text: str) -> None:
+    def _send(self, text: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         if self._address is None:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as way:
-                way.setblocking(False)
+                way.settimeout(patience_seconds)
                 way.sendto(text.encode(), self._address)
         except OSError as error:
             if not self._is_silent:
