@@ -12,7 +12,7 @@
    With a line "scan" in REQUEST_FILE the bytes are searched for such events instead, whatever they are framed in, each
    line sent ends in CR LF, and a connection is open when it has heard PONG: that is how NATS speaks.
    Standard input: a line "count N" waits until N more events have come on every connection, "stop" ends.
-   Standard output: "open SECONDS" when all are open and subscribed, "counted" for each count, then one JSON line. */
+   Standard output: "open SECONDS" when all are open and subscribed, "counting" and "counted" for each count, then one JSON line. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -386,6 +386,8 @@ int main(int argc, char **argv) {
                     target = strtoull(line + 6, NULL, 10);
                     reached = 0;
                     for (int k = 0; k < count; k++) all[k].counted = 0;
+                    printf("counting\n"); /* who asked sends only now */
+                    fflush(stdout);
                 }
                 if (!strcmp(line, "reset")) {
                     memset(buckets, 0, sizeof buckets);

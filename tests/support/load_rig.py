@@ -233,6 +233,8 @@ class Receiver:
     def expect(self, events: int) -> None:
         """Begin to wait for so many more events on every connection."""
         self._say(f"count {events}")
+        line = self._line()
+        assert line.startswith("counting"), line
 
     def counted(self) -> None:
         """Wait until they have come."""
