@@ -213,10 +213,15 @@ def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = 
 
     Snapshots that can't be read are left out and told at the end.
     """
+    from swim_server.sources.recorded_snapshots import RecordedSnapshots, UnreadableSnapshot
     from swim_server.sources.recording import RecordingSource
 
     if folder.is_dir() and not any(folder.glob("*.json")) and not any(folder.glob("*.json.gz")):
         raise CommandFailed(f"{folder} has no snapshots: no *.json or *.json.gz")
+    try:
+        RecordedSnapshots(folder).look(thoroughly=True)  # the source would wait for one to come
+    except UnreadableSnapshot as error:
+        raise CommandFailed(str(error)) from None
     source = RecordingSource("replay", folder, speed=speed or 1e6, loop=False, start=start, end=end)
 
     async def publish(events: Sequence[NewEvent]) -> list[Published]:

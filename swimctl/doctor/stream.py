@@ -34,6 +34,7 @@ class _Source(msgspec.Struct):
     last_success_age_seconds: float | None = None
     last_event_age_seconds: float | None = None
     last_error: str | None = None
+    details: dict[str, object] = {}
 
 
 class _History(msgspec.Struct):
@@ -75,6 +76,8 @@ def _broken(source: _Source, pace_seconds: float, status: _Status) -> str | None
     reason = f": {source.last_error}" if source.last_error else ""
     if source.state == "finished":
         return None
+    if any(name.endswith("_missing") and value for name, value in source.details.items()):
+        return f"{source.name}{reason}"  # a table or a column: it doesn't come back by itself
     if source.state in ("failed", "stopped"):
         return f"{source.name} has {source.state}{reason}"
     if source.state == "starting" and age is None:

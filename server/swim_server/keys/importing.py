@@ -30,6 +30,8 @@ _COLUMNS = frozenset(
     {"api_key", "tier", "owner_name", "owner_email", "description", "expires_at", "created_at", "last_used_at"}
     | {"is_active", "source_id", "can_write", "allowed_sources", "ip_whitelist", "owner_cid", "id", "key_hint"}
 )
+_NOTHING = (None, "", "NULL")
+"""Management Studio writes a null of the table as the word."""
 _TRUE, _FALSE = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 
 
@@ -61,6 +63,7 @@ class InvalidImport(ValueError):
 
 def parse_keys(text: str) -> list[ImportedKey]:
     """Read keys from CSV with a heading, or from a JSON list of objects. Raises InvalidImport."""
+    text = text.removeprefix("\ufeff")
     rows = _json_rows(text) if text.lstrip()[:1] in {"[", "{"} else _csv_rows(text)
     keys: list[ImportedKey] = []
     problems: list[str] = []
@@ -85,6 +88,8 @@ def _json_rows(text: str) -> list[tuple[str, Row]]:
         value = json.loads(text)
     except ValueError as error:
         raise InvalidImport([f"not JSON: {error}"]) from None
+    except RecursionError:
+        raise InvalidImport(["must be a JSON list of objects, not so deeply nested"]) from None
     if isinstance(value, dict):
         value = value.get("keys")
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
@@ -98,15 +103,17 @@ def _csv_rows(text: str) -> list[tuple[str, Row]]:
         rows: list[tuple[str, Row]] = [(f"line {reader.line_num}", row) for row in reader]
     except csv.Error as error:
         raise InvalidImport([f"line {reader.line_num}: {error}"]) from None
-    if not rows and not reader.fieldnames:
+    if not reader.fieldnames:
         raise InvalidImport(["it is empty: a heading like api_key,tier,owner_name is asked for"])
+    if "api_key" not in {_ALIASES.get(name.strip().lower(), name.strip().lower()) for name in reader.fieldnames}:
+        raise InvalidImport(["line 1: no column api_key: a heading like api_key,tier,owner_name is asked for"])
     return rows
 
 
 def _key_of(raw: Row) -> ImportedKey:
     if None in raw:
         raise InvalidKeyField("columns", len(raw), "has more values than the heading has names")
-    row = {_column(str(name)): value for name, value in raw.items() if value not in (None, "")}
+    row = {_column(str(name)): value for name, value in raw.items() if value not in _NOTHING}
     api_key = _api_key(row.get("api_key"))
     new_key = NewKey(
         tier=_tier(row.get("tier"), api_key),
@@ -200,5 +207,5 @@ def _integer(row: Mapping[str, Any], column: str) -> int | None:
     value = row.get(column)
     try:
         return None if value is None else int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidKeyField(column, value, "must be a whole number") from None

@@ -107,7 +107,7 @@ class HttpFeed:
         assert self._session is not None, "it is used within its context"
         try:
             async with self._session.get(self.url, headers=headers, max_redirects=MAX_REDIRECTS) as response:
-                if response.status == 304:
+                if response.status == 304 and headers:
                     return None
                 if response.status != 200:
                     raise self._refusal(response.status, response.headers.get("Retry-After"))

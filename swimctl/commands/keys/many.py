@@ -35,7 +35,7 @@ def import_keys(
 
     invocation = invocation_of(context)
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
         parsed = parse_keys(text)
     except InvalidImport as error:
         raise WrongUsage(f"{file}: {error}", "nothing was imported") from None

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 app = command_group("Create, list, expire and revoke API keys.")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+GREATEST_ID = 2**63 - 1
+"""What an identity column of any database can hold."""
 KeyId = Annotated[
-    int, typer.Argument(metavar="ID", autocompletion=key_ids, help="The key's id, as `keys list` shows it.", min=1)
+    int,
+    typer.Argument(
+        metavar="ID", autocompletion=key_ids, help="The key's id, as `keys list` shows it.", min=1, max=GREATEST_ID
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 

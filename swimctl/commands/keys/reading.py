@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swimctl.commands.keys.options import Json, KeyId, app, parse_tier
+from swimctl.commands.keys.options import GREATEST_ID, Json, KeyId, app, parse_tier
 from swimctl.commands.keys.showing import audit_columns, audit_rows, key_columns, show_record
 from swimctl.completion import key_ids, key_states, tiers
 from swimctl.errors import NotFound, WrongUsage
@@ -102,7 +102,8 @@ def find(context: typer.Context, as_json: Json = False) -> None:
 def audit(
     context: typer.Context,
     key_id: Annotated[
-        int | None, typer.Argument(metavar="[ID]", autocompletion=key_ids, help="Only about this key.")
+        int | None,
+        typer.Argument(metavar="[ID]", autocompletion=key_ids, help="Only about this key.", min=1, max=GREATEST_ID),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="How many lines, the newest ones.", min=1)] = 200,
     as_json: Json = False,

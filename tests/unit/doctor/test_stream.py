@@ -61,11 +61,13 @@ async def about(service: ServiceExamination, pace_seconds: float = 15.0, **field
         ({"state": "stopped"}, "fail"),
         ({"state": "finished", "last_success_age_seconds": 5000.0}, "ok"),
         ({"state": "degraded", "last_error": "column callsign is missing"}, "warn"),
+        ({"state": "degraded", "details": {"flights_missing": "column adl_flight_core.callsign"}}, "fail"),
+        ({"state": "degraded", "details": {"flights_missing": None}}, "warn"),
         ({"state": "degraded", "last_success_age_seconds": 60.0}, "fail"),
         ({"last_success_age_seconds": None}, "fail"),
         ({"state": "starting", "last_success_age_seconds": None}, "fail"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 async def test_source_is_judged_by_its_own_pace(service: ServiceExamination, fields: Any, expected: str) -> None:
     answer = await about(service, **fields)

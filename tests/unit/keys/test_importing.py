@@ -50,8 +50,12 @@ def test_stored_form_of_a_key_is_taken_over() -> None:
         ("", "empty"),
         ("[", "not JSON"),
         ("[1]", "list of objects"),
+        pytest.param("[" * 100_000, "not so deeply nested", id="deeply nested"),
+        ("owner_name\n", "line 1: no column api_key"),
+        ("swim_dev_x,developer\n", "line 1: no column api_key"),
+        ('[{"api_key": "swim_dev_x", "owner_name": "x", "owner_cid": 1e999}]', "owner_cid: must be a whole number"),
         ('{"a": 1}', "list of objects"),
-        ("owner_name\nx", "line 2: api_key: must be there"),
+        ("owner_name,api_key\nx,", "line 2: api_key: must be there"),
         ("api_key,owner_name\nhas blank,x", "line 2: api_key: must be printable"),
         (f"api_key,owner_name\n{KEY[:9]}{KEY[9:].swapcase()},x", "this one is mistyped"),
         ("api_key,owner_name\nsha256$short,x", "stored form of another length"),
@@ -79,6 +83,19 @@ def test_all_problems_are_told_at_once_and_no_key() -> None:
     assert len(caught.value.problems) == 12
     assert str(caught.value).endswith("and 2 more")
     assert "swim_dev_" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["api_key,owner_name\nswim_dev_x,x", '[{"api_key": "swim_dev_x", "owner_name": "x"}]'])
+def test_byte_order_mark_before_the_text_is_left_out(text: str) -> None:
+    assert parse_keys("\ufeff" + text) == parse_keys(text) != []
+
+
+def test_word_null_of_a_table_export_is_no_value() -> None:
+    heading = "api_key,owner_name,owner_email,expires_at,created_at"
+    (key,) = parse_keys(f"{heading}\nswim_dev_x,x,NULL,NULL,2024-01-02 03:04:05.1234567")
+    assert key.new_key.owner_email is None
+    assert key.new_key.expires_at is None
+    assert key.created_at is not None
 
 
 @given(st.text())
