@@ -68,6 +68,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     ask: Callable[[Examination], Awaitable[Answer]]
     needs: tuple[str, ...] = ()
     """Checks without which this one says nothing: unless they are ok or warn, it is skipped."""
+    needs_outside: tuple[str, ...] = ()
+    """The same where the service is on another machine."""
     is_deep: bool = False
     """Only with ``--deep``: it loads the service."""
     is_outside: bool = False

@@ -34,7 +34,7 @@ async def login(examination: Examination) -> Answer:
     except StoreMisconfigured as error:
         return fail(expected, error.problem, fix=error.remedy or "swimctl config show --origin")
     except StoreError as error:
-        return fail(expected, str(error), fix="swimctl db status")
+        return fail(expected, str(error), fix=await _who_holds_it(examination))
     return ok(expected, f"{reading.kind}, logged in and answered in {reading.login_seconds * 1000:.0f} ms")
 
 
@@ -144,16 +144,20 @@ async def writable(examination: Examination) -> Answer:
     from swim_server.keys.errors import StoreError, StoreMisconfigured
 
     expected = "a row can be written"
-    config = await key_database.database_config(examination)
-    path = key_database.sqlite_path(config, examination.home.database)
     try:
         await key_database.marker(examination)
     except StoreMisconfigured as error:
         return fail(expected, error.problem, fix=error.remedy or None)
     except StoreError as error:
-        fix = f"fuser -v {path}" if path is not None else "swimctl db status"
-        return fail(expected, str(error), fix=fix)
+        return fail(expected, str(error), fix=await _who_holds_it(examination))
     return ok(expected, "a marker row was written; it is removed again")
+
+
+async def _who_holds_it(examination: Examination) -> str:
+    """What tells who holds a file's lock; of a server, what it says."""
+    config = await key_database.database_config(examination)
+    path = key_database.sqlite_path(config, examination.home.database)
+    return f"fuser -v {path}" if path is not None else "swimctl db status"
 
 
 async def _encrypted_once(examination: Examination) -> Answer:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STATEMENT_SECONDS = 2.0
 """How long one statement, or a login, may take: more than that is a finding in itself."""
 WRITE_SECONDS = 1.0
-"""How long a write may wait for another's lock."""
+"""How long a write, or anything asked of a file, may wait for another's lock."""
 LOOKS = 3
 MARKER = "swimctl doctor"
 """Owner of the marker row."""
@@ -93,7 +93,7 @@ async def opened(examination: Examination) -> Reading:
     return await examination.fact("key database", find)
 
 
-def _open(config: DatabaseConfig, default: Path) -> Reading:
+def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SECONDS) -> Reading:
     from swim_server.keys.opening import open_database
 
     path = sqlite_path(config, default)
@@ -101,6 +101,8 @@ def _open(config: DatabaseConfig, default: Path) -> Reading:
         from swim_server.keys.errors import StoreMisconfigured
 
         raise StoreMisconfigured(f"there is no file {path}", "swimctl serve makes it")
+    if path is not None:  # a lock is told before the check that meets it is cut off
+        config = msgspec.structs.replace(config, query_timeout_seconds=lock_seconds)
     database = open_database(config, default)
     started = time.perf_counter()
     try:
@@ -112,9 +114,11 @@ def _open(config: DatabaseConfig, default: Path) -> Reading:
 
 
 def _ask_nothing(connection: Any) -> None:
-    from sqlalchemy import literal, select
+    """Ask what costs nothing and yet touches a file: a constant would be answered beside a lock."""
+    from sqlalchemy import literal, select, text
 
-    connection.execute(select(literal(1))).fetchall()
+    is_file = connection.dialect.name == "sqlite"
+    connection.execute(text("PRAGMA schema_version") if is_file else select(literal(1))).fetchall()
 
 
 async def latency_seconds(examination: Examination) -> float:

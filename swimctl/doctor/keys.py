@@ -193,6 +193,7 @@ CHECKS: tuple[Check, ...] = (
         summary="A made-up key is refused at the real door",
         ask=made_up_refused,
         needs=("process.answers", "database.in-use"),
+        needs_outside=("front.certificate",),
         is_outside=True,
         timeout_seconds=TIMEOUT_SECONDS,
     ),

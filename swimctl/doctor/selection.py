@@ -40,7 +40,7 @@ def select(
     """Choose by areas and ids, several in a word with commas between. Raises WrongUsage for an unknown one."""
     wanted, unwanted = _words(only, catalogue, "--only"), _words(skipped, catalogue, "--skip")
     possible = [
-        check
+        msgspec.structs.replace(check, needs=check.needs_outside or check.needs) if is_outside else check
         for check in catalogue
         if (is_deep or not check.is_deep or check.id in wanted)
         and (check.is_outside or not is_outside)

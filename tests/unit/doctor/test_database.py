@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from swim_server.keys.errors import StoreMisconfigured, StoreUnavailable
 from swim_server.keys.schema import Schema
 from swim_server.keys.tables import api_keys, audit_log
 
-from swimctl.doctor import database
+from swimctl.doctor import database, key_database
 from swimctl.doctor.database_address import DatabaseAddress, address_of
 from swimctl.doctor.key_database import Marked, Reading
 from swimctl.doctor.trial_client import TrialClient, _frame
@@ -240,3 +241,15 @@ async def test_connection_that_is_cut_is_told() -> None:
 )
 def test_frame_that_is_not_whole_is_waited_for(data: bytes) -> None:
     assert _frame(bytearray(data)) is None
+
+
+def test_a_file_locked_against_readers_is_told_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "swim.db"
+    holder = sqlite3.connect(path, isolation_level=None)
+    try:
+        holder.execute("CREATE TABLE held (id INTEGER)")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            key_database._open(DatabaseConfig(), path, lock_seconds=0.01)
+    finally:
+        holder.close()

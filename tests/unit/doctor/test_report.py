@@ -152,3 +152,9 @@ def test_listing_names_every_check() -> None:
     rows = listing(CATALOGUE)
     assert [row["id"] for row in rows] == [check.id for check in CATALOGUE]
     assert next(row["when"] for row in rows if row["id"] == "process.lock") == "fix"
+
+
+def test_from_outside_a_made_up_key_is_tried_only_at_a_door_that_is_there() -> None:
+    selection = select(all_checks(), ["keys"], [], is_deep=False, is_outside=True)
+    assert [check.needs for check in selection.asked] == [("front.certificate",)]
+    assert "front.tcp" in {check.id for check in selection.ground}
