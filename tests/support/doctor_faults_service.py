@@ -475,7 +475,7 @@ def _stream() -> tuple[Fault, ...]:
             has_own_code=True,
         ),
         _fault("a source stalls", source_stalls, "stream.sources", is_mended_by_paste=False),
-        _warning(
+        _fault(
             "a source's column is missing", column_missing_in_a_source, "stream.sources", names="callsign",
             is_mended_by_paste=False,
         ),

@@ -73,7 +73,7 @@ class FeedServer:
             return
         if isinstance(fault, int) and fault > 0:
             self.answers[fault] += 1
-            self._send(handler, fault, b"try again later", {})
+            self._send(handler, fault, b"" if fault == 304 else b"try again later", {})
             return
         if isinstance(fault, int):
             number = max(0, number + fault)
