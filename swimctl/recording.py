@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from swim_server import __version__
 from swim_server.protocol.timestamps import format_ms
-from swim_server.sources.recording_lines import FORMAT, End, Header
-from swim_server.sources.recording_writer import RecordingWriter
+from swim_server.sources.recording.lines import FORMAT, End, Header
+from swim_server.sources.recording.writer import RecordingWriter
 
 from swimctl.errors import CommandFailed, WrongUsage
 from swimctl.output import confirm
@@ -24,8 +24,8 @@ from swimctl.output import confirm
 if TYPE_CHECKING:
     from types import FrameType
 
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Item, Wanted
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.stream_items import Item, Wanted
 
 LOOK_SECONDS = 0.25
 
@@ -116,8 +116,8 @@ class Recording:
         return self._written(lambda: self.writer.finish(reason, time.time_ns() // 1_000_000))
 
     def _take(self, item: Item) -> None:
-        from swimctl.stream_items import CaughtUp, Gap, Happened, Lost
-        from swimctl.tail_model import reconnected
+        from swimctl.client.stream_items import CaughtUp, Gap, Happened, Lost
+        from swimctl.live.model import reconnected
 
         match item:
             case Happened(event=event, wire=wire) if event.get("type") != "system.heartbeat":

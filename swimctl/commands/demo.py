@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.session import Session
+    from swimctl.client.stream_items import Item
     from swimctl.output import Output
-    from swimctl.session import Session
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Item
     from swimctl.temporary_service import TemporaryService
 
 app = single_command()
@@ -48,7 +48,7 @@ def demo(
       swimctl demo --flights 2000 --speed 60
       swimctl demo --count 20 | cat
     """
-    from swimctl.live import ending_signals
+    from swimctl.live.loop import ending_signals
     from swimctl.temporary_service import TemporaryService
 
     invocation = invocation_of(context)
@@ -65,7 +65,7 @@ def demo(
 
 
 def _counter(number: int | None) -> Callable[[Item], bool]:
-    from swimctl.live import is_event
+    from swimctl.live.loop import is_event
 
     left = [number or 0]
 
@@ -79,15 +79,15 @@ def _counter(number: int | None) -> Callable[[Item], bool]:
 def _watch(
     service: TemporaryService, api_key: str, output: Output, messages: Output, until: Callable[[Item], bool]
 ) -> None:
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Wanted
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.stream_items import Wanted
 
     stream = EventStream(_opener(service, api_key), Wanted(("*",)))
     stream.open()
     try:
         if output.can_redraw:
-            from swimctl.live import show_live
-            from swimctl.tail_model import TailModel
+            from swimctl.live.loop import show_live
+            from swimctl.live.model import TailModel
 
             model = TailModel(title=f"{service.url}  tier {TIER}")
             show_live(stream, model, output.console(), until=until, banner=_banner(service, api_key))
@@ -101,7 +101,7 @@ def _watch(
 
 def _opener(service: TemporaryService, api_key: str) -> Callable[[], Session]:
     """Sessions through the front door, with the key, as any client has them."""
-    from swimctl.dial import to_url
+    from swimctl.client.connect import to_url
 
     dial = to_url(service.url, api_key)
 
@@ -113,8 +113,8 @@ def _opener(service: TemporaryService, api_key: str) -> Callable[[], Session]:
 
 
 def _write_lines(stream: EventStream, output: Output, until: Callable[[Item], bool]) -> None:
-    from swimctl.render.happening import describe
-    from swimctl.stream_items import Happened
+    from swimctl.client.stream_items import Happened
+    from swimctl.render.event_row import describe
 
     while True:
         item = stream.next(1.0)

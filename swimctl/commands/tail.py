@@ -14,10 +14,10 @@ from swimctl.invocation import Invocation, invocation_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.session import Session
+    from swimctl.client.stream_items import Item, Wanted
     from swimctl.output import Output
-    from swimctl.session import Session
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Item, Wanted
 
 app = single_command()
 
@@ -70,7 +70,7 @@ def tail(
       swimctl tail flight.departed --json --count 3
       SWIM_API_KEY=swim_dev_… swimctl tail --url wss://swim.example.org/api/swim/v1/ws
     """
-    from swimctl.live import ending_signals
+    from swimctl.live.loop import ending_signals
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
@@ -132,7 +132,7 @@ def read_wanted(
     """What to subscribe to. Raises WrongUsage, also for more than one start."""
     from swim_server.protocol.event_id import EventId, InvalidEventId
 
-    from swimctl.stream_items import Wanted
+    from swimctl.client.stream_items import Wanted
 
     if sum(start is not None for start in (since, after, last)) > 1:
         raise WrongUsage("only one of --since, --after and --last can be given")
@@ -169,14 +169,14 @@ def _moment(since: str | None) -> str | None:
 
 def new_stream(invocation: Invocation, wanted: Wanted, url: str | None) -> EventStream:
     """The stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
-    from swimctl.stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
+    from swimctl.client.event_stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
 
     retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if url is None else LONGEST_RETRY_SECONDS
     return EventStream(_opener(invocation, url), wanted, longest_retry_seconds=retry_seconds)
 
 
 def _opener(invocation: Invocation, url: str | None) -> Callable[[], Session]:
-    from swimctl.dial import to_daemon, to_url
+    from swimctl.client.connect import to_daemon, to_url
 
     if url is None:
         return to_daemon(invocation.home)
@@ -194,8 +194,8 @@ class _Until:
         self._no_follow = no_follow
 
     def __call__(self, item: Item) -> bool:
-        from swimctl.live import is_event
-        from swimctl.stream_items import CaughtUp
+        from swimctl.client.stream_items import CaughtUp
+        from swimctl.live.loop import is_event
 
         if self._left is not None and is_event(item):
             self._left -= 1
@@ -203,8 +203,8 @@ class _Until:
 
 
 def _show_table(stream: EventStream, wanted: Wanted, output: Output, until: _Until, url: str | None) -> None:
-    from swimctl.live import show_live
-    from swimctl.tail_model import POSITION_TYPES, TailModel
+    from swimctl.live.loop import show_live
+    from swimctl.live.model import POSITION_TYPES, TailModel
 
     model = TailModel(
         title=url or "this machine",
@@ -223,9 +223,9 @@ def _told(wanted: Wanted) -> str:
 
 
 def _write_lines(stream: EventStream, wanted: Wanted, output: Output, messages: Output, until: _Until) -> None:
-    from swimctl.render.happening import describe
-    from swimctl.stream_items import CaughtUp, Gap, Happened, Lost
-    from swimctl.tail_model import reconnected
+    from swimctl.client.stream_items import CaughtUp, Gap, Happened, Lost
+    from swimctl.live.model import reconnected
+    from swimctl.render.event_row import describe
 
     shows_heartbeats = bool({"system.heartbeat", "system.*"} & set(wanted.channels))
     while True:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from swimctl.doctor.examination import Examination
+    from swimctl.doctor.context import Examination
 
 
 class Status(StrEnum):

@@ -12,7 +12,7 @@ from swimctl.doctor.check import Answer, Check, Result, Status, skip, unknown
 from swimctl.errors import CommandError, DaemonNotRunning
 
 if TYPE_CHECKING:
-    from swimctl.doctor.examination import Examination
+    from swimctl.doctor.context import Examination
 
 GOOD_GROUND = (Status.OK, Status.WARN)
 _GONE = re.compile(r"[\w.-]+ is (?:fail|unknown|skip)")

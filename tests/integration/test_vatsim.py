@@ -15,8 +15,8 @@ import pytest
 from support.daemon import Daemon
 from support.feed_server import FeedServer, feed_server
 from swim_server.detection.detect import detect
-from swim_server.detection.feed import decode_snapshot
-from swim_server.detection.stage import Stage
+from swim_server.detection.feed_decoding import decode_snapshot
+from swim_server.detection.network_state import Stage
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.airports import load_airfields
 

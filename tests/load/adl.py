@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
 
 from support.adl_tables import AdlTables, sql_time
-from swim_server.sources.adl_database import AdlDatabase
-from swim_server.sources.adl_rooms import FlightRoom
+from swim_server.sources.adl.database import AdlDatabase
+from swim_server.sources.adl.table_reader import FlightRoom
 from swim_server.sources.state_file import StateFile
 
 ROUTE = "DCT MERIT ROBUC3 " + "WAVEY EMJAY J174 SWL CEBEE WETRO ILM AR22 " * 6

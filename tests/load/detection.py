@@ -32,14 +32,15 @@ from support.referee import Referee, troubles_of
 from support.troubled_traffic import Seen, TroubledFlight, deliver
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import detect
-from swim_server.detection.feed import Snapshot, decode_snapshot
+from swim_server.detection.feed import Snapshot
+from swim_server.detection.feed_decoding import decode_snapshot
+from swim_server.detection.network_state import EMPTY_STAGE, Stage
 from swim_server.detection.regions import Regions
-from swim_server.detection.stage import EMPTY_STAGE, Stage
 from swim_server.protocol.timestamps import format_ms, parse_ms
 from swim_server.sources.airports import load_airfields
 from swim_server.sources.boundaries import BoundariesFile
-from swim_server.sources.simulated_traffic import Traffic
-from swim_server.sources.simulated_world import AIRLINES
+from swim_server.sources.simulator.traffic import Traffic
+from swim_server.sources.simulator.world import AIRLINES
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 RECORDED = DATA / "vatsim"

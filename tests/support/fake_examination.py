@@ -10,8 +10,8 @@ from swim_server.config import Config, LoadedConfig
 from swim_server.daemon.fingerprint import Fingerprint
 from swim_server.daemon.lockfile import LockInfo
 
-from swimctl.doctor.examination import Examination, Options
-from swimctl.doctor.machine import DescriptorUse, Listener, Machine
+from swimctl.doctor.context import Examination, Options
+from swimctl.doctor.probes.procfs import DescriptorUse, Listener, Machine
 from swimctl.invocation import Invocation
 
 FILES = {"swim_server/logs.py": "a" * 64, "swimctl/app.py": "b" * 64}

@@ -10,7 +10,7 @@ from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.detect import Detection, detect
 from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
 from swim_server.detection.geodesy import destination
-from swim_server.detection.stage import Stage
+from swim_server.detection.network_state import Stage
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
 

@@ -12,10 +12,12 @@ from typing import Any
 
 from support.fake_transport import FakeTransport
 from support.memory_broker import FIRST_MS, MemoryBroker
+from swim_server.concurrency.tasks import Tasks
+from swim_server.concurrency.timer_wheel import Wheel
 from swim_server.config import ServerConfig
 from swim_server.gateway.endpoint import Endpoint
-from swim_server.gateway.gateway import Gateway
 from swim_server.gateway.refusals import Refusals
+from swim_server.gateway.registry import Gateway
 from swim_server.gateway.rpc import Rpc
 from swim_server.keys.format import Tier
 from swim_server.keys.probes import Probes
@@ -26,8 +28,6 @@ from swim_server.protocol.events import NewEvent
 from swim_server.streaming.admission import Admission, TierLimit
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.hub import Hub
-from swim_server.streaming.tasks import Tasks
-from swim_server.streaming.wheel import Wheel
 from websockets.frames import Frame, Opcode
 
 UPGRADE = (

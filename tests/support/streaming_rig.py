@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan, InvalidEvent, Page, Published
+from swim_server.concurrency.tasks import Tasks
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.event_id import ZERO, EventId
@@ -20,7 +21,6 @@ from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.hub import Hub
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import Subscription
-from swim_server.streaming.tasks import Tasks
 
 FIRST_MS = 1_768_573_815_123
 LIMIT_BYTES = 1 << 20

@@ -18,9 +18,8 @@ from swim_client.commands import Command
 from swim_client.errors import ConnectionLost, SwimError
 from swim_client.events import Event, EventType
 from swim_client.handlers import Handlers
-from swim_client.key import ApiKey
 from swim_client.network import NetworkTask, NetworkThread
-from swim_client.opening import DEFAULT_URL, Opener, check_url
+from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_url
 from swim_client.resume import EventId
 from swim_client.resume_file import ResumeFile
 from swim_client.running import NetworkClass, Running, current_task

@@ -15,10 +15,9 @@ from swim_client.closing import NORMAL, Ending
 from swim_client.commands import Command, Commands
 from swim_client.errors import AuthenticationError, ClientStopped, ConnectionLost, SwimError
 from swim_client.inbox import Inbox, Item, Signal
-from swim_client.notices import disconnected_notice
 from swim_client.opening import NotOpened, Opener
 from swim_client.resume import Progress
-from swim_client.session import Session
+from swim_client.session import Session, disconnected_notice
 from swim_client.settings import Settings
 from swim_client.subscriptions import Subscriptions
 

@@ -15,7 +15,7 @@ from swim_server.config.check import choices, configuration_type, nearest, unwra
 from swim_server.config.errors import ConfigError, Origin, Problem
 from swim_server.config.files import LOCAL_NAME, ConfigFile, find_files, read_file, user_folder
 from swim_server.config.load import LoadedConfig, lay
-from swim_server.config.written import read_text, setting_names, setting_type
+from swim_server.config.parse_value import read_text, setting_names, setting_type
 
 
 def set_value(

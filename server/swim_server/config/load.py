@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,30 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from swim_server.config.annotated_values import At, places
 from swim_server.config.check import check, configuration_type, convert, nearest
 from swim_server.config.errors import ConfigError, Origin, Problem
 from swim_server.config.files import ConfigFile, find_files, read_file
 from swim_server.config.layers import Layers, always, dotted
-from swim_server.config.paths import make_absolute
+from swim_server.config.parse_value import read_text, setting_names, setting_type
 from swim_server.config.settings import Config
-from swim_server.config.written import read_text, setting_names, setting_type
 from swim_server.protocol.channels import Catalogue, InvalidChannel, InvalidFamily
+
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:?][^?]*)(.*)", re.DOTALL)
+
+
+def make_absolute(values: dict[str, Any], folder_of: Callable[[At], Path]) -> None:
+    """Make every path absolute, in place, from the folder that its place counts from; ``~`` is the user's home."""
+    for path, rule, holder, key in places(values):
+        if rule == "path":
+            holder[key] = _absolute(holder[key], folder_of(path))
+        elif rule in ("database_url", "tables_database_url") and (match := _SQLITE.fullmatch(holder[key])) is not None:
+            holder[key] = match[1] + _absolute(match[2], folder_of(path)) + match[3]
+
+
+def _absolute(text: str, folder: Path) -> str:
+    return str(folder / Path(text).expanduser())
+
 
 _PREFIX, _SEPARATOR = "SWIM_", "__"
 POLITE_SECONDS = {"vatsim": 15, "ecfmp": 60}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from swim_server.config.hiding import HIDDEN, odbc_without_secrets, url_without_secrets
-from swim_server.config.places import places
+from swim_server.config.annotated_values import places
+from swim_server.config.redaction import HIDDEN, odbc_without_secrets, url_without_secrets
 
 
 def without_secrets(values: dict[str, Any]) -> dict[str, Any]:

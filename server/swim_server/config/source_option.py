@@ -11,8 +11,8 @@ from msgspec import inspect
 
 from swim_server.config.check import Finding, check, choices, nearest, show
 from swim_server.config.errors import ConfigError, Problem
+from swim_server.config.parse_value import read_text
 from swim_server.config.settings import SourceConfig
-from swim_server.config.written import read_text
 
 _TARGETS = ("path", "url", "database")
 """What stands after the colon, for a kind that has one of these settings."""

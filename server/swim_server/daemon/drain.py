@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from swim_server.protocol.codes import CloseCode
 
 if TYPE_CHECKING:
-    from swim_server.gateway.gateway import Gateway
+    from swim_server.gateway.registry import Gateway
 
 RETRY_FIRST_MS = 100
 RETRY_SPREAD_MS = 1900

@@ -23,7 +23,7 @@ import msgspec
 
 from swim_server.daemon.detach import program, tail
 from swim_server.daemon.lockfile import LockInfo
-from swim_server.keys.errors import StoreError
+from swim_server.sql.errors import StoreError
 
 if TYPE_CHECKING:
     from swim_server.daemon.service import Service

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from swim_server.concurrency.yielding import in_turns
 from swim_server.keys.format import Tier
 from swim_server.keys.permissions import still_holds
-from swim_server.streaming.turns import in_turns
 
 if TYPE_CHECKING:
-    from swim_server.gateway.gateway import Gateway
+    from swim_server.gateway.registry import Gateway
     from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.records import KeyRecord, Refused
     from swim_server.streaming.connection import Connection

@@ -20,7 +20,7 @@ from swim_server.daemon.lockfile import Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
 from swim_server.daemon.notifier import Notifier
 from swim_server.daemon.service import Service
-from swim_server.daemon.starts import How, Start, record_start
+from swim_server.daemon.start_log import How, Start, record_start
 
 THREAD_TURN_SECONDS = 0.0005
 """So long the loop waits for a thread that reads history or keys before it has Python's lock; by default 5 ms."""

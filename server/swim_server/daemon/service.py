@@ -19,26 +19,27 @@ import psutil
 from swim_server import __version__
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.tasks import Tasks
+from swim_server.concurrency.timer_wheel import Wheel
 from swim_server.config import Config, ConfigError, LoadedConfig, PublishConfig, TiersConfig, parse_duration
 from swim_server.daemon import process
+from swim_server.daemon.control.methods import Methods
 from swim_server.daemon.drain import drain
 from swim_server.daemon.fingerprint import Fingerprint
 from swim_server.daemon.handover import Channel, HandoverFailed, Inheritance, hand_over, heed
 from swim_server.daemon.home import Home
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
-from swim_server.daemon.limits import needed_descriptors, raise_descriptor_limit
 from swim_server.daemon.lockfile import Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
-from swim_server.daemon.methods import Methods
+from swim_server.daemon.loop_lag import Pulse, Rate
 from swim_server.daemon.notifier import Notifier, status_line
-from swim_server.daemon.pulse import Pulse
-from swim_server.daemon.rates import Rate
+from swim_server.daemon.process import needed_descriptors, raise_descriptor_limit
 from swim_server.daemon.sources import build_sources
 from swim_server.gateway.endpoint import Endpoint
-from swim_server.gateway.gateway import Gateway
 from swim_server.gateway.listeners import Listeners
 from swim_server.gateway.refusals import Refusals
+from swim_server.gateway.registry import Gateway
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.gateway.rpc import Rpc
 from swim_server.keys.authenticator import Authenticator
@@ -51,13 +52,11 @@ from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.source import Source, SourceStatus
 from swim_server.sources.supervisor import Supervisor
 from swim_server.streaming.admission import Admission, TierLimit
-from swim_server.streaming.attendance import Attendance
 from swim_server.streaming.conversation import Conversation
+from swim_server.streaming.explain.session_log import Attendance
 from swim_server.streaming.hub import Hub
 from swim_server.streaming.publishing import Publishing
-from swim_server.streaming.recollection import recollect
-from swim_server.streaming.tasks import Tasks
-from swim_server.streaming.wheel import Wheel
+from swim_server.streaming.recent import preload
 
 SETTLE_SECONDS = 1.0
 """So long clients that have just connected may take until they are let in, before another process takes over."""
@@ -219,7 +218,7 @@ class Service:
         await self.broker.open(self._deliver)
         self._wire()
         with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
-            await recollect(self.hub.recent, self.broker)
+            await preload(self.hub.recent, self.broker)
         self._built_sources = build_sources(self.config, self.home, self.catalogue)
         left = await self.inheritance.await_go() if self.inheritance is not None else []
         for tier, key_id in left:
@@ -413,7 +412,7 @@ class Service:
 
     async def reload(self) -> dict[str, Any]:
         """Read the configuration again and apply what can be applied to a living service."""
-        from swim_server.daemon.reload import apply
+        from swim_server.daemon.control.reload import apply
 
         if self._reload_config is None:
             return {"changed": [], "needs_restart": []}
@@ -427,7 +426,7 @@ class Service:
 
     async def config_changes(self) -> dict[str, Any]:
         """What a reload or a restart would change."""
-        from swim_server.daemon.reload import pending
+        from swim_server.daemon.control.reload import pending
 
         if self._reload_config is None:
             return {"reload": {}, "restart": {}}
@@ -471,7 +470,7 @@ class Service:
         return list(self.supervisor.statuses()) if self.supervisor is not None else []
 
     def _source_ages(self) -> dict[str, float | None]:
-        from swim_server.daemon.status import age
+        from swim_server.daemon.control.status import age
 
         return {status.name: age(status.last_event_monotonic) for status in self.source_statuses()}
 

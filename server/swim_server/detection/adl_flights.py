@@ -15,8 +15,8 @@ import msgspec
 from swim_server.detection.adl_rows import Fix, FlightRow
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.event_data import PLAN_FIELDS, POSITION_FIELDS
+from swim_server.detection.network_state import NO_PLAN, Plan
 from swim_server.detection.phases import ARRIVED, phase_in_air, phase_on_ground
-from swim_server.detection.stage import NO_PLAN, Plan
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
 

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 
 import msgspec
 
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.changes import goes_on, is_elsewhere, plan_now
+from swim_server.detection.event_builder import Findings
 from swim_server.detection.event_data import known_fields, plan_changes
 from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
-from swim_server.detection.findings import Findings
-from swim_server.detection.footing import judge
-from swim_server.detection.identity import flight_key, flight_uid
+from swim_server.detection.ground_state import judge
 from swim_server.detection.motion import is_jump, with_vertical_rate
+from swim_server.detection.network_state import STAGE_VERSION, Flight, Footing, Plan, Report, Stage
 from swim_server.detection.phases import phase_at
 from swim_server.detection.reading import is_same_plan, read_plan, read_report
 from swim_server.detection.regions import Place, Regions
 from swim_server.detection.report_clock import ReportClock
-from swim_server.detection.stage import STAGE_VERSION, Flight, Footing, Plan, Report, Stage
 from swim_server.protocol.events import NewEvent
+
+UID_BITS = 52
+"""Below 2^53: a number that JavaScript clients read without rounding."""
+
+
+def flight_key(cid: int, callsign: str) -> str:
+    """Build the key under which a flight is remembered: member and callsign."""
+    return f"{cid} {callsign}"
+
+
+def flight_uid(cid: int, callsign: str, began: str | None) -> int:
+    """Make the flight's number of member, callsign and the time it began: logon, for a prefile its filing.
+
+    The same input gives the same number on every machine. 0 is never given.
+    """
+    digest = sha256(f"{cid}|{callsign}|{began or ''}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - UID_BITS) or 1
+
 
 DELETED_AFTER_ABSENCES = 2
 REMEMBER_GONE_MS = 3_600_000

@@ -7,11 +7,10 @@ from typing import Literal
 import msgspec
 
 from swim_server.detection.airfields import Airfields
-from swim_server.detection.comparison import Comparison
+from swim_server.detection.comparison import Comparison, flight_key
 from swim_server.detection.feed import Snapshot
-from swim_server.detection.identity import flight_key
+from swim_server.detection.network_state import Stage
 from swim_server.detection.regions import NoRegions, Regions
-from swim_server.detection.stage import Stage
 from swim_server.protocol.events import NewEvent
 
 Skipped = Literal["repeated", "out of order", "truncated"]

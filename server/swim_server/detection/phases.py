@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.geodesy import distance_nm
-from swim_server.detection.stage import Flight, Footing, Plan, Report
+from swim_server.detection.network_state import Flight, Footing, Plan, Report
 
 PREFLIGHT = "PREFLIGHT"
 """Filed, or at the gate before take-off."""

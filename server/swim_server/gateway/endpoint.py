@@ -19,15 +19,15 @@ from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
 from swim_server.gateway.compression import negotiated_window_bits
+from swim_server.gateway.inbound_policy import InboundLimit
 from swim_server.gateway.request import is_known_path, presented_key
 from swim_server.gateway.upgrade import Upgrade, read_upgrade
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.connection import LOCAL_TIER, Connection
-from swim_server.streaming.inbound import InboundLimit
 
 if TYPE_CHECKING:
-    from swim_server.gateway.gateway import Door, Gateway
+    from swim_server.gateway.registry import Door, Gateway
 
 EXTENSIONS = "Sec-WebSocket-Extensions"
 END_OF_HEAD = b"\r\n\r\n"

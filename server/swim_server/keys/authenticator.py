@@ -13,18 +13,18 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from swim_server.concurrency.worker_pool import Door
+from swim_server.concurrency.yielding import in_turns
 from swim_server.keys.activity import Activity
 from swim_server.keys.audit import AuditEntry
 from swim_server.keys.decision_cache import DecisionCache, Digest
-from swim_server.keys.door import Door
-from swim_server.keys.errors import StoreError, StoreUnavailable
 from swim_server.keys.format import classify
 from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
 from swim_server.keys.probes import Probes, is_probe_id
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.logs import get_logger
-from swim_server.streaming.turns import in_turns
+from swim_server.sql.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 _STALE_AFTER_SECONDS = 1.0

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from swim_server.protocol.codes import CloseCode
 from swim_server.streaming.backlog import Backlog
-from swim_server.streaming.framed_event import PLAIN, FramedEvent
-from swim_server.streaming.frames import text_frame
+from swim_server.streaming.framed_event import PLAIN, FramedEvent, text_frame
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.messages import Action
-    from swim_server.streaming.attendance import Stay
     from swim_server.streaming.catchup import CatchUp
+    from swim_server.streaming.explain.session_log import Stay
     from swim_server.streaming.group import Group
 
 LOCAL_TIER = "local"

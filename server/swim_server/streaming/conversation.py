@@ -15,18 +15,18 @@ from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.messages import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms
-from swim_server.streaming.attendance import NO_STARTS
 from swim_server.streaming.catchup import CatchUp
+from swim_server.streaming.explain.outcome import Outcome, Verdict, judge_stay, judge_subscription
+from swim_server.streaming.explain.session_log import NO_STARTS
+from swim_server.streaming.history_start import Starts
 from swim_server.streaming.publishing import Publishing
-from swim_server.streaming.starts import Starts
 from swim_server.streaming.subscription import NOTHING, Subscription
-from swim_server.streaming.verdict import Outcome, Verdict, judge_stay, judge_subscription
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.hub import Hub
-    from swim_server.streaming.tasks import Tasks
 
 MAX_WAITING = 100
 """How many actions of one client may wait while its place in history is looked up."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from swim_server.streaming.connection import LOCAL_TIER
 from swim_server.streaming.group import Group
-from swim_server.streaming.index import Index
+from swim_server.streaming.index.index import Index
 from swim_server.streaming.match import Match
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import NOTHING, Subscription
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from swim_server.protocol.channels import Catalogue
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
-    from swim_server.streaming.attendance import Attendance
     from swim_server.streaming.connection import Connection
+    from swim_server.streaming.explain.session_log import Attendance
 
 WRITE_BYTES = 128 * 1024
 """At most this much goes to a connection in one write, so that a slow one is noticed before much more is queued."""

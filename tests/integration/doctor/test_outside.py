@@ -15,7 +15,7 @@ from support.scripted_server import ScriptedConnection, ScriptedServer
 
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Result
-from swimctl.doctor.examination import Examination, Options
+from swimctl.doctor.context import Examination, Options
 from swimctl.doctor.run import run_checks
 from swimctl.invocation import Invocation
 

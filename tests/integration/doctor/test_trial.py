@@ -11,7 +11,7 @@ from support.wire_client import dial, try_to_connect
 
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Result
-from swimctl.doctor.examination import Examination, Options
+from swimctl.doctor.context import Examination, Options
 from swimctl.doctor.run import run_checks
 from swimctl.invocation import Invocation
 

@@ -20,7 +20,7 @@ from swim_server.daemon.handover import (
     take_offer,
 )
 from swim_server.daemon.lockfile import LockInfo
-from swim_server.keys.errors import StoreUnavailable
+from swim_server.sql.errors import StoreUnavailable
 from swim_server.streaming.admission import Admission, TierLimit
 
 INFO = LockInfo(pid=2, process_started=1.0, host="h", started_at="t", version="v", fingerprint="f", url="ws://x")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 from support.feed import NOON_MS, Network, beside, pilot, plan, positions, prefile, snapshot, stamp, types
+from swim_server.detection.comparison import flight_uid
 from swim_server.detection.feed import FeedPilot, FeedPlan
-from swim_server.detection.identity import flight_uid
 
 FLYING = {**beside("EDDF", 30), "altitude": 20_000, "groundspeed": 400}
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.feed import AIRFIELDS, FIELDS, NOON_MS, Network, beside, document, pilot, plan, prefile, snapshot, types
 from swim_server.detection.detect import MAX_GAP_MS, MAX_OUT_OF_ORDER, MAX_TRUNCATED, detect
-from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot, decode_snapshot
+from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
+from swim_server.detection.feed_decoding import decode_snapshot
+from swim_server.detection.network_state import EMPTY_STAGE, Flight, Footing, Stage
 from swim_server.detection.regions import Place, Region, Regions
-from swim_server.detection.stage import EMPTY_STAGE, Flight, Footing, Stage
 
 FLEET = [pilot(cid=number, callsign=f"TST{number}") for number in range(1, 101)]
 

@@ -11,8 +11,9 @@ import pytest
 from support.feed import Network, types
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import detect
-from swim_server.detection.feed import Snapshot, decode_snapshot
-from swim_server.detection.stage import EMPTY_STAGE, Footing
+from swim_server.detection.feed import Snapshot
+from swim_server.detection.feed_decoding import decode_snapshot
+from swim_server.detection.network_state import EMPTY_STAGE, Footing
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.airports import load_airfields
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from swimctl.doctor.check import Answer, Check, Status, fail, ok, warn
-from swimctl.doctor.examination import Examination, Options
+from swimctl.doctor.context import Examination, Options
 from swimctl.doctor.run import in_order, run_checks
 from swimctl.invocation import Invocation
 

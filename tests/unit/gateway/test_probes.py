@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.gateway_rig import Client, Rig, message
 from swim_server.config import DatabaseConfig, DropSourceConfig, RecordingSourceConfig, SimulatorSourceConfig
+from swim_server.daemon.control.diagnostics import Examined, pace_seconds
 from swim_server.daemon.database_name import describe_database
-from swim_server.daemon.examined import Examined, pace_seconds
 from swim_server.gateway.rpc import Rpc, RpcError
 from swim_server.keys.format import Tier
 from swim_server.keys.records import Granted

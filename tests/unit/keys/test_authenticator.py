@@ -11,11 +11,11 @@ import pytest
 from support.fake_key_store import FakeKeyStore
 from support.seeded_bytes import SeededBytes
 from support.wall_clock import WallClock
+from swim_server.concurrency.worker_pool import Door
 from swim_server.keys.authenticator import Authenticator
-from swim_server.keys.door import Door
-from swim_server.keys.errors import PermissionDenied, StoreUnavailable
 from swim_server.keys.format import Tier, generate
 from swim_server.keys.records import Granted, KeyRecord, Refused, Unavailable
+from swim_server.sql.errors import PermissionDenied, StoreUnavailable
 
 KEY = generate(Tier.DEVELOPER, SeededBytes(1))
 OTHER_KEY = generate(Tier.DEVELOPER, SeededBytes(2))
