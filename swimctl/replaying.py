@@ -160,14 +160,14 @@ def history_events(stream: EventStream, until: EventId | None, tell: Callable[[s
     Where history does not reach back to the beginning asked for, ``tell`` is told and what there is is played.
     Raises CommandFailed when the daemon goes away.
     """
-    from swimctl.client.stream_items import CaughtUp, Gap, Happened, Lost, Subscribed
+    from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Lost, Subscribed
 
     while True:
         item = stream.next(LOOK_SECONDS)
         match item:
             case Subscribed(greeting=greeting) if until is None:
                 until = EventId.parse(greeting["last_event_id"])
-            case Happened(event=event, wire=wire) if "id" in event:
+            case EventReceived(event=event, wire=wire) if "id" in event:
                 event_id = EventId.parse(event["id"])
                 if until is not None and event_id > until:
                     return

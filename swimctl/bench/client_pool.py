@@ -77,7 +77,7 @@ class Result(msgspec.Struct):
     cpu_seconds: float
 
 
-class Crowd:
+class ClientPool:
     """One thread, one epoll."""
 
     def __init__(self, task: Task) -> None:
@@ -244,7 +244,7 @@ def main() -> None:
     line = sys.stdin.buffer.readline()
     if not line:
         return
-    crowd = Crowd(msgspec.json.decode(line, type=Task))
+    crowd = ClientPool(msgspec.json.decode(line, type=Task))
     _answer(crowd.open())
     _answer(crowd.run())
 

@@ -9,7 +9,16 @@ from typing import Any
 
 from swimctl.client.connect import KEY_REFUSED, Gone, LimitReached, close_refusal, message_refusal
 from swimctl.client.session import Session, SessionLost, decode
-from swimctl.client.stream_items import Answered, CaughtUp, Gap, Happened, Item, Lost, Subscribed, Wanted
+from swimctl.client.stream_items import (
+    Answered,
+    CaughtUp,
+    EventReceived,
+    Gap,
+    Lost,
+    StreamItem,
+    Subscribed,
+    SubscriptionRequest,
+)
 from swimctl.errors import CommandError, CommandFailed, Refused, WrongUsage
 
 ANSWER_SECONDS = 15.0
@@ -33,7 +42,7 @@ class EventStream:
     def __init__(
         self,
         open_session: Callable[[], Session],
-        wanted: Wanted,
+        wanted: SubscriptionRequest,
         *,
         longest_retry_seconds: float = LONGEST_RETRY_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
@@ -45,7 +54,7 @@ class EventStream:
         self._monotonic = monotonic
         self._sleep = sleep
         self._session: Session | None = None
-        self._items: deque[Item] = deque()
+        self._items: deque[StreamItem] = deque()
         self._resume_from: str | None = None
         """The last event handed out; before the first one, the newest there was when the subscription began."""
         self._is_first = True
@@ -92,7 +101,7 @@ class EventStream:
             except SessionLost as lost:
                 self._lose(lost)
 
-    def next(self, timeout: float) -> Item | None:
+    def next(self, timeout: float) -> StreamItem | None:
         """Take what comes next; None when nothing comes within ``timeout`` seconds.
 
         Raises CommandError when there is no coming back: the key is no longer valid, say.
@@ -208,7 +217,7 @@ class EventStream:
                 self._finish_catching_up()
             self._recovered += self._is_catching_up
             self._resume_from = event_id
-        self._items.append(Happened(message, payload))
+        self._items.append(EventReceived(message, payload))
 
     def _take_status(self, data: Mapping[str, Any]) -> None:
         if data.get("catching_up"):

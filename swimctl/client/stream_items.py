@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SubscriptionRequest:
     """What is subscribed to, and from where on. At most one of ``after``, ``since``, ``last``."""
 
     channels: tuple[str, ...]
@@ -38,7 +38,7 @@ class Subscribed:
 
 
 @dataclass(frozen=True)
-class Happened:
+class EventReceived:
     """One event; or a heartbeat, which has no id."""
 
     event: Mapping[str, Any]
@@ -74,4 +74,4 @@ class Answered:
     result: Any
 
 
-Item = Subscribed | Happened | CaughtUp | Gap | Lost | Answered
+StreamItem = Subscribed | EventReceived | CaughtUp | Gap | Lost | Answered

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from swim_server.sources.recording.writer import RecordingWriter
 
     from swimctl.client.event_stream import EventStream
-    from swimctl.client.stream_items import Item
+    from swimctl.client.stream_items import StreamItem
     from swimctl.output import Output
     from swimctl.recording import Signals
 
@@ -146,7 +146,7 @@ class _Until:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._no_follow = no_follow
 
-    def __call__(self, item: Item | None) -> bool:
+    def __call__(self, item: StreamItem | None) -> bool:
         from swimctl.client.stream_items import CaughtUp
         from swimctl.live.loop import is_event
 

@@ -105,12 +105,12 @@ def _play_history(
 ) -> None:
     from swimctl.client.connect import to_daemon
     from swimctl.client.event_stream import EventStream
-    from swimctl.client.stream_items import Wanted
+    from swimctl.client.stream_items import SubscriptionRequest
     from swimctl.replaying import Pace, history_events, play, read_end, read_start
 
     now_ms = time.time_ns() // 1_000_000
     after, until = read_start(start, now_ms), read_end(end, now_ms)
-    stream = EventStream(to_daemon(invocation.home), Wanted(read_channels(channels), after=str(after)))
+    stream = EventStream(to_daemon(invocation.home), SubscriptionRequest(read_channels(channels), after=str(after)))
     stream.open()
     try:
         play(history_events(stream, until, invocation.messages().line), sink, Pace(speed))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from swimctl.client.event_stream import EventStream
     from swimctl.client.session import Session
-    from swimctl.client.stream_items import Item, Wanted
+    from swimctl.client.stream_items import StreamItem, SubscriptionRequest
     from swimctl.output import Output
 
 app = single_command()
@@ -128,11 +128,11 @@ def read_wanted(
     after: str | None = None,
     last: int | None = None,
     has_end: bool = False,
-) -> Wanted:
+) -> SubscriptionRequest:
     """What to subscribe to. Raises WrongUsage, also for more than one start."""
     from swim_server.protocol.event_id import EventId, InvalidEventId
 
-    from swimctl.client.stream_items import Wanted
+    from swimctl.client.stream_items import SubscriptionRequest
 
     if sum(start is not None for start in (since, after, last)) > 1:
         raise WrongUsage("only one of --since, --after and --last can be given")
@@ -144,7 +144,7 @@ def read_wanted(
     if has_end and since is None and after is None and last is None:
         last = HISTORY_WITHOUT_START
     selected = [part for channel in channels or ["*"] for part in channel.split(",") if part]
-    return Wanted(tuple(selected), filters, after=after, since=_moment(since), last=last)
+    return SubscriptionRequest(tuple(selected), filters, after=after, since=_moment(since), last=last)
 
 
 def _moment(since: str | None) -> str | None:
@@ -167,7 +167,7 @@ def _moment(since: str | None) -> str | None:
         raise WrongUsage(f"--since: must be {known}, got {since!r}") from None
 
 
-def new_stream(invocation: Invocation, wanted: Wanted, url: str | None) -> EventStream:
+def new_stream(invocation: Invocation, wanted: SubscriptionRequest, url: str | None) -> EventStream:
     """The stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
     from swimctl.client.event_stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
 
@@ -193,7 +193,7 @@ class _Until:
         self._left = number
         self._no_follow = no_follow
 
-    def __call__(self, item: Item) -> bool:
+    def __call__(self, item: StreamItem) -> bool:
         from swimctl.client.stream_items import CaughtUp
         from swimctl.live.loop import is_event
 
@@ -202,7 +202,9 @@ class _Until:
         return self._left == 0 or (self._no_follow and isinstance(item, CaughtUp))
 
 
-def _show_table(stream: EventStream, wanted: Wanted, output: Output, until: _Until, url: str | None) -> None:
+def _show_table(
+    stream: EventStream, wanted: SubscriptionRequest, output: Output, until: _Until, url: str | None
+) -> None:
     from swimctl.live.loop import show_live
     from swimctl.live.model import POSITION_TYPES, TailModel
 
@@ -214,7 +216,7 @@ def _show_table(stream: EventStream, wanted: Wanted, output: Output, until: _Unt
     show_live(stream, model, output.console(), until=until, asks_status=url is None)
 
 
-def _told(wanted: Wanted) -> str:
+def _told(wanted: SubscriptionRequest) -> str:
     filters = [f"{kind}={','.join(map(str, value))}" for kind, value in wanted.filters.items() if kind != "bbox"]
     box = wanted.filters.get("bbox")
     if box:
@@ -222,8 +224,10 @@ def _told(wanted: Wanted) -> str:
     return " ".join([*(channel for channel in wanted.channels if channel != "*"), *filters])
 
 
-def _write_lines(stream: EventStream, wanted: Wanted, output: Output, messages: Output, until: _Until) -> None:
-    from swimctl.client.stream_items import CaughtUp, Gap, Happened, Lost
+def _write_lines(
+    stream: EventStream, wanted: SubscriptionRequest, output: Output, messages: Output, until: _Until
+) -> None:
+    from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Lost
     from swimctl.live.model import reconnected
     from swimctl.render.event_row import describe
 
@@ -233,7 +237,7 @@ def _write_lines(stream: EventStream, wanted: Wanted, output: Output, messages: 
         match item:
             case None:
                 output.check_reader()
-            case Happened(event=event, wire=wire):
+            case EventReceived(event=event, wire=wire):
                 if event.get("type") != "system.heartbeat" or shows_heartbeats:
                     output.line(wire.decode() if output.as_json else describe(event).to_line())
             case Lost(reason=reason):
@@ -243,6 +247,6 @@ def _write_lines(stream: EventStream, wanted: Wanted, output: Output, messages: 
             case Gap():
                 messages.line("— gap: history does not reach back to the last event seen —")
         if item is not None and until(item):
-            if isinstance(item, Happened) and (recovery := stream.unfinished_recovery) is not None:
+            if isinstance(item, EventReceived) and (recovery := stream.unfinished_recovery) is not None:
                 messages.line(f"— {reconnected(recovery.recovered)} —")
             return

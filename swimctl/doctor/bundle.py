@@ -79,7 +79,7 @@ def collect(invocation: Invocation, report: Report, environ: Mapping[str, str]) 
     found |= {f"daemon/{name}.json": text for name, text in _answers(invocation)}
     found["config/effective.json"] = _effective(invocation)
     found["environment.json"] = _json({name: environ[name] for name in sorted(environ) if name.startswith("SWIM_")})
-    found["machine.json"] = _json(_machine())
+    found["machine.json"] = _json(_procfs())
     found["packages.txt"] = "".join(f"{line}\n" for line in _packages())
     for name, path in _files(invocation):
         found[name] = _tail(path)
@@ -116,7 +116,7 @@ def write(path: Path, kind: str, contents: Mapping[str, bytes]) -> None:
 def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[str]:
     """The very secrets of this installation, wherever they might turn up."""
     from swim_server.config import ConfigError
-    from swim_server.config.annotated_values import places
+    from swim_server.config.annotated_values import annotated_values
     from swim_server.config.files import find_files
 
     from swimctl.doctor.checks.config import password_files, written_passwords
@@ -128,7 +128,7 @@ def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterato
         config = invocation.load_config().config
     except ConfigError:
         return
-    for _, rule, holder, key in places(msgspec.to_builtins(config)):
+    for _, rule, holder, key in annotated_values(msgspec.to_builtins(config)):
         value = str(holder[key])
         if rule == "secret":
             yield value
@@ -198,7 +198,7 @@ def _tail(path: Path) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _machine() -> dict[str, Any]:
+def _procfs() -> dict[str, Any]:
     import resource
     import shutil
 

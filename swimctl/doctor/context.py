@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from swimctl.doctor.probes.procfs import Machine
+from swimctl.doctor.probes.procfs import ProcFs
 
 if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
@@ -66,13 +66,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str | None = None
 
 
-class Examination:
+class DoctorContext:
     """One look at one installation. Its facts stay as they were first seen, so that checks agree with each other."""
 
-    def __init__(self, invocation: Invocation, options: Options, machine: Machine | None = None) -> None:
+    def __init__(self, invocation: Invocation, options: Options, procfs: ProcFs | None = None) -> None:
         self.invocation = invocation
         self.options = options
-        self.machine = machine or Machine()
+        self.procfs = procfs or ProcFs()
         """Processes, sockets, disks."""
         self.home: Home = invocation.home
         self.deadline: float | None = None
@@ -147,7 +147,7 @@ class Examination:
         return await asyncio.to_thread(self._call, method, params)
 
     def at_end(self, undo: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Have something undone when the examination ends, however it ends; the last thing first."""
+        """Have something undone when the context ends, however it ends; the last thing first."""
         self._endings.append(undo)
 
     def _call(self, method: str, params: Mapping[str, Any]) -> Any:

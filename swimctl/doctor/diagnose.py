@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Check, Repair, Result, Status
-from swimctl.doctor.context import Examination, Options
+from swimctl.doctor.context import DoctorContext, Options
 from swimctl.doctor.report import Report, is_absent
 from swimctl.doctor.run import run_checks
 from swimctl.doctor.selection import Selection, select
@@ -64,11 +64,11 @@ class Doctor:
         )
 
     async def _examine(self) -> list[Result]:
-        examination = Examination(self._invocation, self._options)
+        context = DoctorContext(self._invocation, self._options)
         try:
-            return await run_checks(self.selection.checks, examination)
+            return await run_checks(self.selection.checks, context)
         finally:
-            await examination.close()
+            await context.close()
 
     def mend(self, report: Report, agree: Agree) -> list[str]:
         """Do what is safe about what did not come out well; say what was changed, and what could not be."""
@@ -84,11 +84,11 @@ class Doctor:
         return changed
 
     async def _mend(self, repair: Repair) -> Sequence[str]:
-        examination = Examination(self._invocation, self._options)
+        context = DoctorContext(self._invocation, self._options)
         try:
-            return await repair.mend(examination)
+            return await repair.mend(context)
         finally:
-            await examination.close()
+            await context.close()
 
     def repairs(self, report: Report) -> list[tuple[Check, Repair]]:
         """What there is to mend."""

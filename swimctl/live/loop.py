@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from swimctl.client.stream_items import Happened, Item, Subscribed
+from swimctl.client.stream_items import EventReceived, StreamItem, Subscribed
 from swimctl.live.model import TailModel
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def show_live(
     model: TailModel,
     console: Console,
     *,
-    until: Callable[[Item], bool],
+    until: Callable[[StreamItem], bool],
     banner: Sequence[Text] = (),
     asks_status: bool = False,
 ) -> None:
@@ -52,7 +52,12 @@ def show_live(
 
 
 def _loop(
-    stream: EventStream, model: TailModel, until: Callable[[Item], bool], draw: Callable[[], None], *, asks_status: bool
+    stream: EventStream,
+    model: TailModel,
+    until: Callable[[StreamItem], bool],
+    draw: Callable[[], None],
+    *,
+    asks_status: bool,
 ) -> None:
     frame_at = ask_at = 0.0
     is_dirty = True
@@ -76,7 +81,7 @@ def _loop(
                 return
 
 
-def _settle(model: TailModel, stream: EventStream, item: Item) -> None:
+def _settle(model: TailModel, stream: EventStream, item: StreamItem) -> None:
     if isinstance(item, Subscribed) and not stream.is_catching_up:
         model.settle()
 
@@ -111,6 +116,6 @@ def ending_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def is_event(item: Item) -> bool:
+def is_event(item: StreamItem) -> bool:
     """Whether the item is an event that counts: heartbeats don't."""
-    return isinstance(item, Happened) and item.event.get("type") != "system.heartbeat"
+    return isinstance(item, EventReceived) and item.event.get("type") != "system.heartbeat"

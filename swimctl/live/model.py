@@ -6,8 +6,8 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from swimctl.client.stream_items import Answered, CaughtUp, Gap, Happened, Item, Lost, Subscribed
-from swimctl.render.event_row import Happening, describe, describe_position, positions_of
+from swimctl.client.stream_items import Answered, CaughtUp, EventReceived, Gap, Lost, StreamItem, Subscribed
+from swimctl.render.event_row import EventRow, describe, describe_position, positions_of
 from swimctl.text import clean, plural
 
 MAX_ROWS = 500
@@ -30,7 +30,7 @@ class TailModel:
         """Where the events come from."""
         self.wanted = wanted
         """Channels and filters, as typed; empty when everything is shown."""
-        self.rows: deque[Happening | Note] = deque(maxlen=MAX_ROWS)
+        self.rows: deque[EventRow | Note] = deque(maxlen=MAX_ROWS)
         self.totals: Counter[str] = Counter()
         """Events by type."""
         self.positions = 0
@@ -44,10 +44,10 @@ class TailModel:
         self._recent: deque[tuple[float, int, int]] = deque()
         """Moment, events and positions of the last seconds."""
 
-    def apply(self, item: Item, now: float) -> None:
+    def apply(self, item: StreamItem, now: float) -> None:
         """Take one item; ``now`` in seconds, monotonic."""
         match item:
-            case Happened():
+            case EventReceived():
                 self._take_event(item.event, now)
             case Subscribed():
                 self.state = "resuming"

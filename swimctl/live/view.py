@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from swimctl.live.model import Note, TailModel
-from swimctl.render.event_row import Happening
+from swimctl.render.event_row import EventRow
 from swimctl.text import count, duration, rate
 
 ID_FROM_WIDTH = 120
@@ -89,7 +89,7 @@ def _columns(width: int) -> list[int]:
     return [*fixed, max(0, rest), id_width]
 
 
-def _happening(row: Happening, columns: list[int]) -> Text:
+def _happening(row: EventRow, columns: list[int]) -> Text:
     quiet = row.style if row.style == "dim" else ""
     cells = [
         (row.clock, "dim"), (row.short_type, row.style), (row.callsign, quiet or "bold"), (row.route, quiet),

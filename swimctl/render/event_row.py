@@ -35,7 +35,7 @@ STYLES: Mapping[str, str] = MappingProxyType(
 )
 
 
-class Happening(NamedTuple):
+class EventRow(NamedTuple):
     """The columns of one line."""
 
     timestamp: str
@@ -74,12 +74,12 @@ class Happening(NamedTuple):
         return "\t".join(cell or NOTHING for cell in cells)
 
 
-def describe(event: Mapping[str, Any]) -> Happening:
+def describe(event: Mapping[str, Any]) -> EventRow:
     """Turn a message of the wire into its line."""
     type, found = _text(event.get("type")), event.get("data")
     data: Mapping[str, Any] = found if isinstance(found, dict) else {}
     callsign, origin, destination = _who_and_where(type, data)
-    return Happening(
+    return EventRow(
         timestamp=_text(event.get("timestamp")),
         type=type,
         callsign=callsign,
@@ -91,7 +91,7 @@ def describe(event: Mapping[str, Any]) -> Happening:
     )
 
 
-def describe_position(event: Mapping[str, Any], position: Mapping[str, Any]) -> Happening:
+def describe_position(event: Mapping[str, Any], position: Mapping[str, Any]) -> EventRow:
     """One position of a batch as a line of its own."""
     return describe({**event, "type": "flight.position", "data": position})
 

@@ -285,7 +285,7 @@ async def test_process_that_dies_while_it_starts_leaves_the_old_one_serving(copi
     moments = (
         "    async def _start(self) -> None:\n",
         "    async def _listen(self) -> int:\n",
-        "        self.lockfile.write(self.info)\n        if self.inheritance is not None:\n",
+        "        self.lockfile.write(self.info)\n        if self.inherited is not None:\n",
     )
     for moment in moments:
         assert text.count(moment) == 1

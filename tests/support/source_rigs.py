@@ -233,8 +233,8 @@ class AdlRig:
         }
         source = AdlSource("adl", **chosen | settings)
         for watch in source._watches:
-            if watch._room.title == "tmis" and watch._state_file.load() is None:
-                memory = msgspec.structs.replace(watch._room.fresh("adl:adl:"), has_begun=True)
+            if watch._reader.title == "tmis" and watch._state_file.load() is None:
+                memory = msgspec.structs.replace(watch._reader.fresh("adl:adl:"), has_begun=True)
                 watch._state_file.save(_adl_state(memory))
         return Numbered(source, lambda event: event.data["program_id"] if event.type == "tmi.issued" else None)
 

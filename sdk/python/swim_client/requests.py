@@ -17,7 +17,7 @@ from swim_client.inbox import Inbox
 WINDOW_SECONDS = 1.0
 
 
-class Pace:
+class RateLimiter:
     """Lets at most so many through in any second; the rest wait their turn."""
 
     def __init__(self, per_second: int = 8, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -77,7 +77,7 @@ class Requests:
     def __init__(self, socket: ClientConnection, *, inbox: Inbox, messages_per_second: int) -> None:
         self._socket = socket
         self._inbox = inbox
-        self._pace = Pace(messages_per_second)
+        self._pace = RateLimiter(messages_per_second)
         self._waiter: Optional[asyncio.Future[Union[Refusal, Dict[str, Any]]]] = None
         self._awaited = ""
         self._hides_refusal = False

@@ -16,7 +16,7 @@ class Timed(Protocol):
         """Called once, in the tick that it was scheduled for; may schedule itself again."""
 
 
-class Wheel:
+class TimerWheel:
     """Deadlines in buckets of ``tick_seconds``. Whoever drives it calls ``advance`` about once a tick."""
 
     def __init__(

@@ -54,7 +54,7 @@ class _Job(Generic[T]):
             return  # the loop is closed: nobody waits
 
 
-class Door:
+class WorkerPool:
     """Runs blocking calls in daemon threads, so that a database that hangs never keeps the process from ending."""
 
     def __init__(

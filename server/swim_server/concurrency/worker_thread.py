@@ -27,7 +27,7 @@ class StillBusy(Exception):
         return f"no answer for {self.seconds:.0f} s"
 
 
-class Door:
+class WorkerThread:
     """Passes work through one thread, one piece after the other.
 
     A driver that never returns costs this one thread, and does not keep the process from ending.

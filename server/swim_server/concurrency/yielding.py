@@ -11,7 +11,7 @@ T = TypeVar("T")
 TURN_SECONDS = 0.002
 
 
-async def in_turns(
+async def yielding(
     items: Iterable[T], *, turn_seconds: float = TURN_SECONDS, monotonic: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[T]:
     """Give the items one by one; whenever a turn is used up, everybody else on the loop has theirs.

@@ -14,7 +14,7 @@ Place = tuple[At, str, Any, str | int]
 """Path, rule, the table or list that holds the value, its key there."""
 
 
-def places(values: dict[str, Any]) -> Iterator[Place]:
+def annotated_values(values: dict[str, Any]) -> Iterator[Place]:
     """Walk over the checked values of a whole configuration: each text whose type carries a rule."""
     yield from _walk(values, configuration_type(), ())
 

@@ -41,7 +41,7 @@ def setting_names(kind: inspect.Type | None = None, prefix: str = "") -> list[st
     return [found for field, name in names for found in setting_names(field.type, name)]
 
 
-def read_text(text: str, kind: inspect.Type) -> Any:
+def parse_value(text: str, kind: inspect.Type) -> Any:
     """Read a text as this type; what can't be read is left as text, for ``check`` to refuse with its rule."""
     _, kind = unwrap(kind)
     if isinstance(kind, inspect.UnionType):

@@ -15,7 +15,7 @@ YOUNG_OBJECTS = 10_000
 FULL_COLLECTION_SECONDS = 24 * 3600
 
 
-class Garbage:
+class GcTuning:
     """``tick`` is called several times a second, on the loop's thread."""
 
     def __init__(self, now: float) -> None:

@@ -6,10 +6,10 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from swim_server.daemon.gc_tuning import Garbage
+from swim_server.daemon.gc_tuning import GcTuning
 
 if TYPE_CHECKING:
-    from swim_server.concurrency.timer_wheel import Wheel
+    from swim_server.concurrency.timer_wheel import TimerWheel
 
 
 WINDOW_SECONDS = 10
@@ -37,17 +37,17 @@ TICK_SECONDS = 0.1
 KEPT_TICKS = 600
 
 
-class Pulse:
+class LoopLagMonitor:
     """Ten ticks a second. How late a tick comes is what anything else on the loop waited too."""
 
-    def __init__(self, wheel: Wheel) -> None:
+    def __init__(self, wheel: TimerWheel) -> None:
         self._wheel = wheel
         self._lags: deque[float] = deque(maxlen=KEPT_TICKS)
 
     async def run(self) -> None:
         """Tick until cancelled."""
         loop = asyncio.get_running_loop()
-        garbage = Garbage(loop.time())
+        garbage = GcTuning(loop.time())
         garbage.begin()
         while True:
             due = loop.time() + TICK_SECONDS

@@ -14,7 +14,7 @@ from pathlib import Path
 from swim_server import logs
 from swim_server.config import LoadedConfig, LoggingConfig
 from swim_server.daemon.fingerprint import check_syntax, take_fingerprint
-from swim_server.daemon.handover import Inheritance, Offer, take_offer
+from swim_server.daemon.handover import InheritedProcess, Offer, take_offer
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
@@ -74,7 +74,7 @@ async def _run(
         lockfile,
         take_fingerprint(),
         reload_config=reload_config,
-        inheritance=Inheritance(offer) if offer is not None else None,
+        inherited=InheritedProcess(offer) if offer is not None else None,
         log_stream=log_stream,
         notifier=Notifier.from_environment(os.environ),
     )

@@ -14,11 +14,11 @@ from swim_server.detection.regions import Regions
 from swim_server.protocol.events import NewEvent
 
 
-class Findings:
+class EventBuilder:
     """Collects the events of one snapshot.
 
-    An event is named by stage, flight and the count of what the flight did, not by the snapshot that showed it: the
-    same departure seen again from a later snapshot, because the stage was not saved in time, has the same name.
+    An event is named by scope, flight and the count of what the flight did, not by the snapshot that showed it:
+    the same departure seen again from a later snapshot, as the state was not saved in time, has the same name.
     """
 
     def __init__(self, scope: str, update_ms: int, regions: Regions, airfields: Airfields) -> None:

@@ -1,7 +1,7 @@
 """Judges whether an aircraft left the ground or came to it. All rules of departures and arrivals live here.
 
 A single report is believed where it is clear: high and fast, or low and slow. Where it is doubtful (a taxi at 45 kt, a
-bump in the scenery, a hover, a low pass) the footing stays as it was until the next report of that aircraft agrees.
+bump in the scenery, a hover, a low pass) the state stays as it was until the next report of that aircraft agrees.
 Heights are over the place where the aircraft itself stood, else over the field: the elevations of airfields are wrong
 by a thousand feet here and there (LRBV, SEQM), an aircraft's own altitude on the ground is not.
 """
@@ -13,7 +13,7 @@ import msgspec
 from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.geodesy import distance_nm
 from swim_server.detection.motion import climb_ft, elapsed_seconds, is_level
-from swim_server.detection.network_state import Footing, Plan, Report
+from swim_server.detection.network_state import GroundState, Plan, Report
 from swim_server.detection.rotorcraft import is_rotorcraft
 
 ARRIVAL_NM = 5.0
@@ -35,7 +35,7 @@ FAST_KTS = 190
 class Judgement(msgspec.Struct, frozen=True, gc=False):
     """What is known after a report."""
 
-    footing: Footing
+    ground_state: GroundState
     ground_ft: int | None
     departed_ms: int | None = None
     """The time of the first report that showed it airborne; set once, in the judgement that believes it."""
@@ -43,12 +43,17 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
     """The time of the first report that showed it slow on the ground."""
 
 
-STILL_AIRBORNE = Judgement(Footing.AIRBORNE, None)
+STILL_AIRBORNE = Judgement(GroundState.AIRBORNE, None)
 """What most reports come to."""
 
 
 def judge(
-    footing: Footing, ground_ft: int | None, before: Report | None, now: Report, plan: Plan, airfields: Airfields
+    ground_state: GroundState,
+    ground_ft: int | None,
+    before: Report | None,
+    now: Report,
+    plan: Plan,
+    airfields: Airfields,
 ) -> Judgement:
     """Judge the newest report of an aircraft against what was known and the report before.
 
@@ -57,18 +62,18 @@ def judge(
     """
     if before is None:
         judgement = first_judgement(None, now, plan, airfields)
-        was_in_air = footing is Footing.AIRBORNE and judgement.footing is Footing.UNKNOWN
-        return Judgement(Footing.AIRBORNE, None) if was_in_air else judgement
+        was_in_air = ground_state is GroundState.AIRBORNE and judgement.ground_state is GroundState.UNKNOWN
+        return Judgement(GroundState.AIRBORNE, None) if was_in_air else judgement
     speed = now.groundspeed_kts
     if speed is not None:  # nearly all aircraft cruise or are parked: they are told apart first
-        if footing is Footing.AIRBORNE and speed > SLOW_KTS:
+        if ground_state is GroundState.AIRBORNE and speed > SLOW_KTS:
             return STILL_AIRBORNE
-        is_unmoved = footing is Footing.GROUND and now.altitude_ft == before.altitude_ft == ground_ft
+        is_unmoved = ground_state is GroundState.GROUND and now.altitude_ft == before.altitude_ft == ground_ft
         if is_unmoved and speed <= TAXI_KTS and _was(before, TAXI_KTS):
-            return Judgement(Footing.GROUND, ground_ft)
-    if footing is Footing.GROUND and ground_ft is not None:
+            return Judgement(GroundState.GROUND, ground_ft)
+    if ground_state is GroundState.GROUND and ground_ft is not None:
         return _judge_on_ground(ground_ft, before, now, plan, airfields)
-    if footing is Footing.AIRBORNE:
+    if ground_state is GroundState.AIRBORNE:
         return _judge_in_air(before, now, plan, airfields)
     return first_judgement(before, now, plan, airfields)
 
@@ -77,9 +82,9 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
     """Judge an aircraft of which nothing is known yet: no departure or arrival can come of it."""
     speed, altitude = now.groundspeed_kts, now.altitude_ft
     if speed is None or altitude is None:
-        return Judgement(Footing.UNKNOWN, None)
+        return Judgement(GroundState.UNKNOWN, None)
     if speed >= FAST_KTS:
-        return Judgement(Footing.AIRBORNE, None)
+        return Judgement(GroundState.AIRBORNE, None)
     field = field_below(now, plan, airfields)
     if field is None:
         return _first_judgement_off_field(before, now, plan)
@@ -87,14 +92,14 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
     is_low = -300 <= height <= (60 if is_rotorcraft(plan.aircraft) else 150)
     hovers = is_rotorcraft(plan.aircraft) and height > 60 and not _is_level_or_unknown(before, now)
     if hovers or _climbs_or_sinks(before, now, 100, SLOW_KTS):
-        return Judgement(Footing.AIRBORNE, None)
+        return Judgement(GroundState.AIRBORNE, None)
     if abs(height) <= 40 or (is_low and speed <= SLOW_KTS) or _stands_still(before, now):
-        return Judgement(Footing.GROUND, altitude)
+        return Judgement(GroundState.GROUND, altitude)
     if _taxies(before, now, plan) and abs(height) <= MAX_ELEVATION_ERROR_FT:
-        return Judgement(Footing.GROUND, altitude)
+        return Judgement(GroundState.GROUND, altitude)
     if (height >= 120 and speed >= 100) or (height >= 300 and (speed >= 50 or _climbs_or_sinks(before, now))):
-        return Judgement(Footing.AIRBORNE, None)
-    return Judgement(Footing.UNKNOWN, None)
+        return Judgement(GroundState.AIRBORNE, None)
+    return Judgement(GroundState.UNKNOWN, None)
 
 
 def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -> Judgement:
@@ -102,10 +107,10 @@ def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -
     if altitude is None or speed is None:
         raise AssertionError("the caller has looked")
     if altitude <= MAX_FIELD_FT and (_stands_still(before, now) or _taxies(before, now, plan)):
-        return Judgement(Footing.GROUND, altitude)
+        return Judgement(GroundState.GROUND, altitude)
     is_steady = speed >= 100 or is_rotorcraft(plan.aircraft) or _was(before, SLOW_KTS, above=True)
     is_flying = (is_steady and speed > SLOW_KTS) or _climbs_or_sinks(before, now)
-    return Judgement(Footing.AIRBORNE if is_flying else Footing.UNKNOWN, None)
+    return Judgement(GroundState.AIRBORNE if is_flying else GroundState.UNKNOWN, None)
 
 
 def field_below(report: Report, plan: Plan, airfields: Airfields) -> Airfield | None:
@@ -119,16 +124,16 @@ def field_below(report: Report, plan: Plan, airfields: Airfields) -> Airfield | 
 
 def _judge_on_ground(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
     if now.altitude_ft is None or now.groundspeed_kts is None:
-        return Judgement(Footing.GROUND, ground_ft)
+        return Judgement(GroundState.GROUND, ground_ft)
     if _is_clearly_airborne(now, ground_ft):
-        return Judgement(Footing.AIRBORNE, None, before.at_ms if _may_be_airborne(before, ground_ft) else now.at_ms)
+        return Judgement(GroundState.AIRBORNE, None, before.at_ms if _may_be_airborne(before, ground_ft) else now.at_ms)
     if _still_stands(ground_ft, before, now, plan, airfields):
-        return Judgement(Footing.GROUND, now.altitude_ft)
+        return Judgement(GroundState.GROUND, now.altitude_ft)
     if now.groundspeed_kts > 60 and now.altitude_ft < ground_ft - 150:
-        return Judgement(Footing.AIRBORNE, None)  # it sinks at speed: what was taken for the ground was not
+        return Judgement(GroundState.AIRBORNE, None)  # it sinks at speed: what was taken for the ground was not
     if _may_be_airborne(before, ground_ft) and _may_be_airborne(now, ground_ft):
-        return Judgement(Footing.AIRBORNE, None, before.at_ms)
-    return Judgement(Footing.GROUND, ground_ft)
+        return Judgement(GroundState.AIRBORNE, None, before.at_ms)
+    return Judgement(GroundState.GROUND, ground_ft)
 
 
 def _is_clearly_airborne(report: Report, ground_ft: int) -> bool:
@@ -177,7 +182,7 @@ def _judge_in_air(before: Report, now: Report, plan: Plan, airfields: Airfields)
     if landed_ms is None:
         return still
     is_unlisted = field is None and destination is None and plan.arr is not None
-    return Judgement(Footing.GROUND, now.altitude_ft, arrived_ms=landed_ms if is_there or is_unlisted else None)
+    return Judgement(GroundState.GROUND, now.altitude_ft, arrived_ms=landed_ms if is_there or is_unlisted else None)
 
 
 def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int | None:

@@ -1,4 +1,4 @@
-"""The stage: everything that is remembered about the flights between two snapshots. Values; serialisable by msgspec."""
+"""The network state: all that is remembered of the flights between two snapshots. Values, serialisable by msgspec."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from enum import IntEnum
 
 import msgspec
 
-STAGE_VERSION = 1
+STATE_VERSION = 1
 
 
-class Footing(IntEnum):
+class GroundState(IntEnum):
     """Where an aircraft is known to be."""
 
     UNKNOWN = 0
@@ -46,7 +46,7 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     """From this report and the one before; None where there was none to compare with."""
 
 
-class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename={"ground_state": "footing"}):
     """One flight: a member under a callsign, from its first sight until it is deleted."""
 
     uid: int
@@ -64,9 +64,9 @@ class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     report: Report | None = None
     announced: Report | None = None
     """The last report that was published as a position."""
-    footing: Footing = Footing.UNKNOWN
+    ground_state: GroundState = GroundState.UNKNOWN
     ground_ft: int | None = None
-    """Altitude at which it last stood or taxied; there is one whenever the footing is GROUND."""
+    """Altitude at which it last stood or taxied; there is one whenever the ground state is GROUND."""
     absences: int = 0
     """Snapshots in a row without it."""
     incarnation: int = 0
@@ -77,14 +77,14 @@ class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """How many of each were announced. They name the events, so that a second detection gives the same names."""
 
 
-class Stage(msgspec.Struct, frozen=True, kw_only=True):
+class NetworkState(msgspec.Struct, frozen=True, kw_only=True):
     """The network as of the last snapshot used. Bounded by the number of pilots that a snapshot may hold."""
 
-    version: int = STAGE_VERSION
+    version: int = STATE_VERSION
     scope: str = ""
-    """Goes in front of every event id: chosen by the source, one for each time it sets the stage."""
+    """Goes in front of every event id: chosen by the source, one for each time it sets the network state."""
     born_ms: int | None = None
-    """Stamp of the snapshot that set the stage; None: no snapshot has been seen."""
+    """Stamp of the snapshot that set the network state; None: no snapshot has been seen."""
     update_ms: int | None = None
     """Stamp of the last snapshot used."""
     flights: dict[str, Flight] = {}
@@ -99,4 +99,4 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """Stamp of the last one."""
 
 
-EMPTY_STAGE = Stage()
+EMPTY_STATE = NetworkState()

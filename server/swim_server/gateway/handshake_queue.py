@@ -1,4 +1,4 @@
-"""The entrance: however many clients arrive at once, they are let in one by one, with turns for everybody else."""
+"""The queue: however many clients arrive at once, they are let in one by one, with turns for everybody else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SLICE_SECONDS = 0.003
 """So much of one turn of the loop goes into handshakes; ten times as much would delay every live event."""
 
 
-class Entrance:
+class HandshakeQueue:
     """Does work at once while this turn's slice lasts; what comes after that waits for the next turns, in order."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Entrance:
         """How many wait."""
         return len(self._waiting)
 
-    def enter(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], None]) -> None:
         """Do a piece of work, now or in its turn."""
         if not self._is_scheduled:  # the first one of this turn
             self._begin_slice()

@@ -12,7 +12,7 @@ REFUSED_STRIKES = 100
 """Messages in a row that were refused for whatever reason after which the client is closed."""
 
 
-class Verdict(Enum):
+class RateDecision(Enum):
     """What to do with a message."""
 
     TAKE = "take"
@@ -34,7 +34,7 @@ class InboundLimit:
         self._malformed = 0
         self._refused = 0
 
-    def judge(self, moment: float, messages_per_second: int) -> Verdict:
+    def judge(self, moment: float, messages_per_second: int) -> RateDecision:
         """Count one message at ``moment`` (seconds, monotonic) and say what becomes of it."""
         second = int(moment)
         if second != self._second:
@@ -43,11 +43,11 @@ class InboundLimit:
             self._second, self._count = second, 0
         self._count += 1
         if self._count <= messages_per_second:
-            return Verdict.TAKE
+            return RateDecision.TAKE
         if self._count > messages_per_second + 1:
-            return Verdict.IGNORE
+            return RateDecision.IGNORE
         self._seconds_over += 1
-        return Verdict.CLOSE if self._seconds_over >= RATE_STRIKES else Verdict.REFUSE
+        return RateDecision.CLOSE if self._seconds_over >= RATE_STRIKES else RateDecision.REFUSE
 
     def record(self, *, is_malformed: bool = False, is_refused: bool = False) -> bool:
         """Remember how a message fared. True when the client has had its chances: close with 4003."""

@@ -12,10 +12,10 @@ import msgspec
 from websockets.extensions.base import ServerExtensionFactory
 from websockets.typing import Origin
 
-from swim_server.concurrency.yielding import in_turns
+from swim_server.concurrency.yielding import yielding
 from swim_server.gateway import compression
-from swim_server.gateway.handshake_queue import Entrance
-from swim_server.gateway.inbound_policy import Verdict
+from swim_server.gateway.handshake_queue import HandshakeQueue
+from swim_server.gateway.inbound_policy import RateDecision
 from swim_server.keys.probes import is_probe_id
 from swim_server.keys.records import Refused
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from websockets.frames import Close
 
     from swim_server.concurrency.tasks import Tasks
-    from swim_server.concurrency.timer_wheel import Wheel
+    from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.config import ServerConfig
     from swim_server.gateway.endpoint import Endpoint
     from swim_server.gateway.refusals import Refusals
@@ -46,7 +46,7 @@ HIGH_WATER_BYTES = 64 * 1024
 LOOK_SECONDS = 0.005
 
 
-class Door(msgspec.Struct, frozen=True):
+class ListenerKind(msgspec.Struct, frozen=True):
     """One way in: the public one, or the control socket, where the file system is the access control."""
 
     is_local: bool
@@ -78,7 +78,7 @@ class Gateway:
         authenticator: Authenticator,
         conversation: Conversation,
         refusals: Refusals,
-        wheel: Wheel,
+        wheel: TimerWheel,
         tasks: Tasks,
         rpc: Rpc,
         source_ages: Callable[[], dict[str, float | None]],
@@ -96,13 +96,13 @@ class Gateway:
         self.tasks = tasks
         self.rpc = rpc
         self.monotonic = monotonic
-        self.entrance = Entrance(call_soon=call_soon, monotonic=monotonic)
+        self.handshake_queue = HandshakeQueue(call_soon=call_soon, monotonic=monotonic)
         self.now_ms = now_ms
         self.endpoints: set[Endpoint] = set()
         self.is_draining = False
         """Nobody is let in any more."""
         self.held: list[Callable[[], None]] | None = None
-        """While a list, clients with a good key wait in it for ``release``."""
+        """While a list, clients with a good key wait in it for ``resume_admission``."""
         self.origins: list[Origin | None] | None = None
         if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
             self.origins = [None, *(Origin(origin) for origin in config.allowed_origins)]
@@ -112,8 +112,8 @@ class Gateway:
         self.max_buffer_bytes = config.max_buffer_bytes
         self.high_water_bytes = min(HIGH_WATER_BYTES, config.max_buffer_bytes)
         hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
-        self.public_door = Door(False, config.max_message_bytes, hard_limit_bytes, compression.extensions())
-        self.local_door = Door(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES)
+        self.public_kind = ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions())
+        self.local_kind = ListenerKind(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES)
         self.slow_consumers = 0
         """Clients closed with 4008 since the start."""
         self.evictions: deque[Eviction] = deque(maxlen=50)
@@ -156,9 +156,9 @@ class Gateway:
 
     def on_message(self, endpoint: Endpoint, connection: Connection, payload: bytes, *, is_text: bool) -> None:
         """Judge one message, have it answered, and keep the record of a client that sends nonsense."""
-        if not endpoint.door.is_local and not self._is_within_rate(endpoint, connection, payload):
+        if not endpoint.kind.is_local and not self._is_within_rate(endpoint, connection, payload):
             return
-        if endpoint.door.is_local and self.rpc.is_request(payload):
+        if endpoint.kind.is_local and self.rpc.is_request(payload):
             self.tasks.start(self.rpc.answer(connection, payload))
             return
         try:
@@ -176,31 +176,31 @@ class Gateway:
         else:
             endpoint.inbound.record()
 
-    def too_large(self, door: Door) -> bytes:
+    def too_large(self, kind: ListenerKind) -> bytes:
         """The error before a close with 1009: the message was longer than what is even read to be refused."""
-        refused = _too_large(door.max_message_bytes, None)
+        refused = _too_large(kind.max_message_bytes, None)
         return self.conversation.error(refused.code, refused.message, refused.data)
 
     def _size_limit(self, endpoint: Endpoint, connection: Connection, payload: bytes) -> int:
         """Events of providers have a limit of their own."""
         publishing = self.conversation.publishing
-        is_publication = not endpoint.door.is_local and publishing.governs(connection.tier, payload)
-        return publishing.max_event_bytes if is_publication else endpoint.door.max_message_bytes
+        is_publication = not endpoint.kind.is_local and publishing.governs(connection.tier, payload)
+        return publishing.max_event_bytes if is_publication else endpoint.kind.max_message_bytes
 
     def _is_within_rate(self, endpoint: Endpoint, connection: Connection, payload: bytes) -> bool:
         publishing = self.conversation.publishing
         if publishing.governs(connection.tier, payload):
             allowed = publishing.events_per_second
-            verdict = endpoint.publications().judge(self.monotonic(), allowed)
+            decision = endpoint.publications().judge(self.monotonic(), allowed)
         else:
             allowed = self.admission.limits[connection.tier].messages_per_second
-            verdict = endpoint.inbound.judge(self.monotonic(), allowed)
-        if verdict is Verdict.TAKE:
+            decision = endpoint.inbound.judge(self.monotonic(), allowed)
+        if decision is RateDecision.TAKE:
             return True
-        if verdict is not Verdict.IGNORE:
+        if decision is not RateDecision.IGNORE:
             text = f"more than {allowed} messages in a second: the rest of them is ignored"
             connection.answer(self.conversation.error(ErrorCode.RATE_LIMITED, text, {"limit": allowed}))
-        if verdict is Verdict.CLOSE:
+        if decision is RateDecision.CLOSE:
             endpoint.close(CloseCode.LIMIT, "too many messages a second, again and again")
         return False
 
@@ -240,8 +240,8 @@ class Gateway:
 
     def note_end(self, connection: Connection, code: int, reason: str) -> None:
         """Remember how a connection ends, for those who ask later."""
-        if self.hub.attendance is not None and connection.stay is not None:
-            self.hub.attendance.closed(connection.stay, int(code), reason)
+        if self.hub.session_log is not None and connection.session is not None:
+            self.hub.session_log.closed(connection.session, int(code), reason)
 
     def _log_of(self, connection: Connection) -> Callable[..., None]:
         """Our own commands come and go all the time: only who looks for them sees them."""
@@ -259,7 +259,7 @@ class Gateway:
     def forget(self, endpoint: Endpoint) -> None:
         """An endpoint is gone."""
         self.endpoints.discard(endpoint)
-        if not endpoint.door.is_local:
+        if not endpoint.kind.is_local:
             self.gone += 1
         if not self.endpoints and self._gone_waiter is not None and not self._gone_waiter.done():
             self._gone_waiter.set_result(None)
@@ -272,34 +272,34 @@ class Gateway:
 
     # Giving way.
 
-    def make_room(self, key: KeyRecord, reached: LimitReached) -> bool:
+    def evict_probe_client(self, key: KeyRecord, reached: LimitReached) -> bool:
         """Where the doctor fills a tier to try its limit, its connections give way to clients. True when one did."""
         if reached.is_per_key or is_probe_id(key.id) or not self.authenticator.probes:
             return False
         for endpoint in self.endpoints:
             holder = endpoint.connection.key if endpoint.connection is not None and endpoint.is_open else None
             if holder is not None and is_probe_id(holder.id) and holder.tier is key.tier:
-                endpoint.give_way()
+                endpoint.yield_slot()
                 return True
         return False
 
     # Standing aside for another process.
 
-    async def settled(self, seconds: float) -> None:
+    async def handshakes_done(self, seconds: float) -> None:
         """Wait until every client that has come is let in or refused, but no longer than so many seconds."""
         deadline = self.monotonic() + seconds
         while self.monotonic() < deadline and any(endpoint.is_arriving for endpoint in self.endpoints):  # noqa: ASYNC110
             await asyncio.sleep(LOOK_SECONDS)  # for once in a restart an event would cost every client
 
-    def hold(self) -> None:
-        """Let nobody in until ``release``: exactly who is admitted now counts."""
+    def pause_admission(self) -> None:
+        """Let nobody in until ``resume_admission``: exactly who is admitted now counts."""
         self.held = []
 
-    def release(self) -> None:
+    def resume_admission(self) -> None:
         """Let in who was held."""
         held, self.held = self.held or [], None
-        for go_on in held:
-            go_on()
+        for admit in held:
+            admit()
 
     # All of one key.
 
@@ -311,7 +311,7 @@ class Gateway:
         """The live connections of a key, in the order in which they were let in."""
         return list(self.hub.by_key.get(key_id, {}).values())
 
-    async def turn_out(self, connections: Sequence[Connection], refused: Refused) -> AsyncIterator[Connection]:
+    async def close_revoked(self, connections: Sequence[Connection], refused: Refused) -> AsyncIterator[Connection]:
         """Close connections whose key no longer lets them in; tell of each that was live until then, as it is closed.
 
         For good (4001), unless the key is of another tier now: then they may connect again at once.
@@ -320,12 +320,12 @@ class Gateway:
         if refused.reason != "tier_changed":
             code = CloseCode.UNAUTHORIZED
             farewell = text_frame(self.conversation.error(ErrorCode.AUTH_FAILED, refused.message))
-        async for connection in in_turns(connections):
+        async for connection in yielding(connections):
             if connection.is_gone:
                 continue
             if farewell:
                 connection.send_frame(farewell)
-            connection.outlet.close(code, refused.message)
+            connection.transport.close(code, refused.message)
             yield connection
 
 

@@ -18,16 +18,16 @@ MAX_DIGITS = 24
 LARGEST = 1e15
 
 
-def mend(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+def normalise(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
     """Mend the data of a ``flight.*`` or ``tmi.*`` event; other data, and what can't be mended, stays as it is."""
     if event_type.startswith("tmi."):
-        return _mend_program(data)
+        return _normalise_program(data)
     if not event_type.startswith("flight."):
         return data
-    mended = _mend(data)
+    mended = _normalise(data)
     positions = data.get("positions")
     if isinstance(positions, list):
-        mended = {**mended, "positions": [_mend(each) if isinstance(each, dict) else each for each in positions]}
+        mended = {**mended, "positions": [_normalise(each) if isinstance(each, dict) else each for each in positions]}
     return mended
 
 
@@ -49,7 +49,7 @@ def _is_north(data: Any) -> bool:
     return isinstance(data, dict) and data.get("heading_deg") == 360
 
 
-def _mend(data: dict[str, Any]) -> dict[str, Any]:
+def _normalise(data: dict[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for field in INTEGERS & data.keys():
         value = _number(data[field])
@@ -66,7 +66,7 @@ def _mend(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, **changed} if changed else data
 
 
-def _mend_program(data: dict[str, Any]) -> dict[str, Any]:
+def _normalise_program(data: dict[str, Any]) -> dict[str, Any]:
     changed = {field: _time(data[field]) for field in TIMES & data.keys()}
     if "program_id" in data:
         changed["program_id"] = _number(data["program_id"])

@@ -20,7 +20,7 @@ Refused = Callable[[NewEvent, str], None]
 """Told of an event that can't be stored as it is, and why."""
 
 
-class Outlet:
+class EventPublisher:
     """Where the events of one source go. Returns only when all of them are stored."""
 
     def __init__(

@@ -109,7 +109,7 @@ class CatchUp:
                     await self._send_page()
         except BrokerUnavailable:
             # Going on live would lose what could not be read. Closed as one that can't keep up, the client resumes.
-            connection.outlet.close(CloseCode.SLOW_CONSUMER, "history can't be read just now; reconnect and resume")
+            connection.transport.close(CloseCode.SLOW_CONSUMER, "history can't be read just now; reconnect and resume")
         finally:
             if connection.catch_up is self:
                 connection.catch_up = None

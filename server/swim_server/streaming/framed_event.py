@@ -14,7 +14,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 COMPRESS_FROM_BYTES = 512
-"""A shorter message goes plain, also to those who negotiated compression: little to gain (RFC 7692, section 6)."""
+"""A shorter message goes plain, also to those who negotiated compression: little to gain (RFC 7692, partition 6)."""
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -29,7 +29,7 @@ def deflated_frame(payload: bytes, window_bits: int) -> bytes:
 
 
 def ping_frame(payload: bytes) -> bytes:
-    """Frame one ping; at most 125 bytes of payload (RFC 6455, section 5.5)."""
+    """Frame one ping; at most 125 bytes of payload (RFC 6455, partition 5.5)."""
     return Frame(Opcode.PING, payload).serialize(mask=False)
 
 

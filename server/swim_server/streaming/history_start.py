@@ -21,7 +21,7 @@ SCAN_EVENTS = 256
 """How many stored events are looked at in one go for ``last``."""
 
 
-class Starts:
+class HistoryStart:
     """Answers ``after``, ``since`` and ``last``. Raises BrokerUnavailable where history can't be read."""
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from swim_server.protocol.position_batch import PositionBatch
 from swim_server.streaming.framed_event import FramedEvent
-from swim_server.streaming.index.event_keys import Traits
+from swim_server.streaming.index.event_keys import EventKeys
 from swim_server.streaming.subscription import POSITIONS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Match:
         self._whole = FramedEvent(event)
         self._batch = PositionBatch(event) if event.type == POSITIONS else None
         self._parts: dict[Event, FramedEvent] = {}
-        self._candidates = index.candidates(event.type, self._batch or Traits(event))
+        self._candidates = index.candidates(event.type, self._batch or EventKeys(event))
 
     def __iter__(self) -> Iterator[Group]:
         while self._candidates:

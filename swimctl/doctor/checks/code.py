@@ -13,7 +13,7 @@ from swimctl.doctor.check import Answer, Check, fail, ok, skip, unknown, warn
 from swimctl.text import plural
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 NAMED_FILES = 20
 GIT_SECONDS = 1.8
@@ -29,25 +29,25 @@ def differing_files(process: Mapping[str, str], disk: Mapping[str, str]) -> list
     return sorted(found)
 
 
-async def process_is_disk(examination: Examination) -> Answer:
+async def process_is_disk(context: DoctorContext) -> Answer:
     """The process runs what stands on disk where it was started from; by its own memory of its start."""
-    version = await examination.version()
+    version = await context.version()
     files, roots = _files(version), _roots(version)
     expected = f"fingerprint {version['fingerprint']}, that of the process"
     if not roots:
-        disk: Mapping[str, str] = (await examination.disk()).files
+        disk: Mapping[str, str] = (await context.disk()).files
     else:
         gone = [folder for folder in roots.values() if not await asyncio.to_thread(Path(folder).is_dir)]
         if gone:
             observed = f"{gone[0]}, where it was started from, is gone"
             return fail(expected, observed, *gone, fix=ANEW)
-        disk = await examination.disk_at(roots)
+        disk = await context.disk_at(roots)
     return await asyncio.to_thread(_compare, files, disk, expected, RESTART, "on disk")
 
 
-async def same_copy(examination: Examination) -> Answer:
+async def same_copy(context: DoctorContext) -> Answer:
     """The process was started from the copy of the code that this command is."""
-    version, disk = await examination.version(), await examination.disk()
+    version, disk = await context.version(), await context.disk()
     roots = _roots(version)
     expected = f"the code that this command runs: {disk.roots.get('swimctl')}"
     if not roots:
@@ -62,14 +62,14 @@ async def same_copy(examination: Examination) -> Answer:
     return fail(expected, observed, *elsewhere, *_named(differing), fix=ANEW)
 
 
-async def version_is_expected(examination: Examination) -> Answer:
+async def version_is_expected(context: DoctorContext) -> Answer:
     """Process and disk have the version that ``--expect-version`` or the configuration names."""
     from swim_server import __version__
 
-    wanted = examination.options.expect_version or (await examination.loaded()).config.expect.version
+    wanted = context.options.expect_version or (await context.loaded()).config.expect.version
     if wanted is None:
         return skip("the expected version", "none is expected: --expect-version, or [expect] version")
-    running = str((await examination.version())["version"])
+    running = str((await context.version())["version"])
     if running == wanted:
         return ok(f"version {wanted}", f"the process runs {running}")
     fix = (
@@ -78,12 +78,12 @@ async def version_is_expected(examination: Examination) -> Answer:
     return fail(f"version {wanted}", f"the process runs {running}, the disk holds {__version__}", fix=fix)
 
 
-async def commit_is_expected(examination: Examination) -> Answer:
+async def commit_is_expected(context: DoctorContext) -> Answer:
     """The process was started from the commit that the configuration names."""
-    wanted = examination.options.expect_commit or (await examination.loaded()).config.expect.commit
+    wanted = context.options.expect_commit or (await context.loaded()).config.expect.commit
     if wanted is None:
         return skip("the expected commit", "none is expected: [expect] commit")
-    running, disk = (await examination.version()).get("commit"), (await examination.disk()).commit
+    running, disk = (await context.version()).get("commit"), (await context.disk()).commit
     expected = f"commit {wanted}"
     if running is None:
         return unknown(expected, "the process was not started from a checkout: no commit is known")
@@ -99,12 +99,12 @@ async def commit_is_expected(examination: Examination) -> Answer:
     return fail(expected, observed, fix=f"{where}checkout {shlex.quote(wanted)} && {RESTART}")
 
 
-async def checkout_is_clean(examination: Examination) -> Answer:
+async def checkout_is_clean(context: DoctorContext) -> Answer:
     """Where the code is a checkout, its files are those of the commit."""
     from swim_server.daemon.requirements import checkout_root
 
     expected = "the files of the commit that is checked out"
-    disk, folder = await examination.disk(), checkout_root()
+    disk, folder = await context.disk(), checkout_root()
     if disk.commit is None or folder is None:
         return skip(expected, "this is no checkout")
     return await asyncio.to_thread(_ask_git, folder, [*disk.roots.values()], disk.commit, expected)
@@ -130,9 +130,9 @@ def _ask_git(folder: Path, packages: list[str], commit: str, expected: str) -> A
     return warn(expected, observed, *_named(lines), fix=f"git -C {shlex.quote(str(folder))} status")
 
 
-async def same_python(examination: Examination) -> Answer:
+async def same_python(context: DoctorContext) -> Answer:
     """The process has the Python and the packages that are installed now."""
-    version, disk = await examination.version(), await examination.disk()
+    version, disk = await context.version(), await context.disk()
     running = {"python": version.get("python"), **(version.get("dependencies") or {})}
     installed = {"python": disk.python, **disk.dependencies}
     expected = f"Python {disk.python} and {plural(len(disk.dependencies), 'package')} as installed"

@@ -16,20 +16,20 @@ from swimctl.text import cell, plural
 if TYPE_CHECKING:
     from swim_server.config import Config, LoadedConfig, Problem
 
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 _NEAREST = re.compile(r"did you mean ([\w.-]+)\?")
 _FILE_AND_LINE = re.compile(r"(.+), line (\d+)")
 _IN_URL = re.compile(r"://[^/@:]*:[^@]+@|(?:pwd|password|access_?token)=", re.IGNORECASE)
 
 
-async def is_valid(examination: Examination) -> Answer:
+async def is_valid(context: DoctorContext) -> Answer:
     """Every setting exists and has a possible value."""
     from swim_server.config import ConfigError
 
     expected = "settings that exist, with values that are possible"
     try:
-        loaded = await examination.loaded()
+        loaded = await context.loaded()
     except ConfigError as error:
         first, *_ = error.problems
         observed = f"{plural(len(error.problems), 'problem')}: {first}"
@@ -56,11 +56,11 @@ def mending_of(problem: Problem) -> str:
     return f"${{EDITOR:-vi}} {f'+{line} ' if line else ''}{file}"
 
 
-async def is_private(examination: Examination) -> Answer:
+async def is_private(context: DoctorContext) -> Answer:
     """Files with secrets are for their owner, and at most their group, to read."""
     expected = "files with secrets are nobody else's to read or write"
-    loaded = await examination.loaded()
-    places = await asyncio.to_thread(secret_files, loaded, examination.home.database)
+    loaded = await context.loaded()
+    places = await asyncio.to_thread(secret_files, loaded, context.home.database)
     open_ones = await asyncio.to_thread(_open_to_others, places)
     if not open_ones:
         return ok(expected, f"{plural(len(places), 'file')} looked at")
@@ -70,10 +70,10 @@ async def is_private(examination: Examination) -> Answer:
     return fail(expected, observed, *evidence, fix=f"chmod u=rw,g-w,o= {paths}")
 
 
-async def close_to_others(examination: Examination) -> Sequence[str]:
+async def close_to_others(context: DoctorContext) -> Sequence[str]:
     """Take the others' permissions from files with secrets."""
-    loaded = await examination.loaded()
-    places = await asyncio.to_thread(secret_files, loaded, examination.home.database)
+    loaded = await context.loaded()
+    places = await asyncio.to_thread(secret_files, loaded, context.home.database)
     changed = []
     for path, mode in await asyncio.to_thread(_open_to_others, places):
         closed = mode & ~0o027 & ~0o111
@@ -143,10 +143,10 @@ def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
     return found
 
 
-async def is_running(examination: Examination) -> Answer:
+async def is_running(context: DoctorContext) -> Answer:
     """The process runs with what stands in the files: neither a reload nor a restart would change anything."""
     expected = "a reload and a restart would change nothing"
-    changes = await examination.ask("config_changes")
+    changes = await context.ask("config_changes")
     if changes.get("problem"):
         return fail(expected, f"the process can't read its configuration again: {changes['problem']}", fix=CHECK)
     reload, restart = changes.get("reload") or {}, changes.get("restart") or {}
@@ -168,14 +168,14 @@ def _change(name: str, change: Mapping[str, Any], verb: str) -> str:
     return f"{name}: {told}; a {verb} changes it"
 
 
-async def is_same(examination: Examination) -> Answer:
+async def is_same(context: DoctorContext) -> Answer:
     """This command and the process read the same files."""
-    status, loaded = await examination.status(), await examination.loaded()
+    status, loaded = await context.status(), await context.loaded()
     theirs, ours = [str(path) for path in status.get("config_files") or []], [str(path) for path in loaded.files]
     expected = f"the process's: {', '.join(theirs) or 'the built-in defaults'}"
     if theirs == ours:
         return ok(expected, "the same")
-    differing = _other_values(await examination.ask("config"), loaded)
+    differing = _other_values(await context.ask("config"), loaded)
     observed = f"this command reads {', '.join(ours) or 'the built-in defaults'}"
     if not differing:
         return ok(expected, f"{observed}, which says the same")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from swim_server.config import ExpectedCount
     from swim_server.keys.records import KeyRecord
 
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 SECOND_LOOK_SECONDS = 0.5
 COUNTS = 4
@@ -39,14 +39,14 @@ _KEYS_HOLD = "every connection's key is active, unexpired and of the connection'
 
 
 @expecting(_KEYS_HOLD)
-async def keys_hold(examination: Examination) -> Answer:
+async def keys_hold(context: DoctorContext) -> Answer:
     """No one is connected whose key would not let them in now. What changes just now gets a second look."""
-    found = await tally(examination)
-    suspects = _without_right(found.keys, await _records(examination, anew=False))
+    found = await tally(context)
+    suspects = _without_right(found.keys, await _records(context, anew=False))
     if suspects:
         await asyncio.sleep(SECOND_LOOK_SECONDS)
-        found = await tally(examination, anew=True)
-        again = _without_right(found.keys, await _records(examination, anew=True))
+        found = await tally(context, anew=True)
+        again = _without_right(found.keys, await _records(context, anew=True))
         known = {(each.key_id, each.tier) for each in suspects}
         suspects = {each: reason for each, reason in again.items() if (each.key_id, each.tier) in known}
     total = sum(each.connections for each in found.keys)
@@ -56,7 +56,7 @@ async def keys_hold(examination: Examination) -> Answer:
         f"key {each.key_id} of {each.owner[:40]}: {each.connections} connections, {reason}"
         for each, reason in suspects.items()
     ]
-    recheck = (await promises(examination)).recheck_seconds
+    recheck = (await promises(context)).recheck_seconds
     late = f"the process looks again every {recheck:g} s ([auth] recheck_seconds), and at a reload"
     seen = f"{sum(each.connections for each in suspects)} connections are not: {lines[0]}"
     return fail(_KEYS_HOLD, seen, *lines[:SHOWN], late, fix="swimctl reload")
@@ -77,11 +77,11 @@ def _without_right(keys: list[KeyTally], records: Mapping[int, KeyRecord]) -> di
     return wrong
 
 
-async def _records(examination: Examination, *, anew: bool) -> Mapping[int, KeyRecord]:
+async def _records(context: DoctorContext, *, anew: bool) -> Mapping[int, KeyRecord]:
     from swim_server.sql.errors import StoreError
 
     try:
-        return await (key_database.rows_anew(examination) if anew else key_database.rows(examination))
+        return await (key_database.rows_anew(context) if anew else key_database.rows(context))
     except StoreError as error:
         raise CannotAsk(str(error), "swimctl db status") from None
 
@@ -90,17 +90,17 @@ _COUNTED = "tiers, client list and kernel count the same connections"
 
 
 @expecting(_COUNTED)
-async def counted(examination: Examination) -> Answer:
+async def counted(context: DoctorContext) -> Answer:
     """What the process counts is what the kernel holds. Counted again where it differs: clients come and go."""
-    pid = (await asked(examination, "status", _Pid)).pid
-    port = Target.parse(await service_url(examination)).port
+    pid = (await asked(context, "status", _Pid)).pid
+    port = Target.parse(await service_url(context)).port
     wrong: list[str] = []
     for attempt in range(COUNTS):
         if attempt:
             await asyncio.sleep(COUNT_PAUSE_SECONDS)
-        before = await brief_tally(examination)
+        before = await brief_tally(context)
         kernel = await asyncio.to_thread(count_connections, pid, port)
-        after = await brief_tally(examination)
+        after = await brief_tally(context)
         if kernel is None:
             return skip(_COUNTED, "the kernel doesn't show that process's sockets to this user")
         if before.is_handing_over or after.is_handing_over:
@@ -128,9 +128,9 @@ def _miscount(before: Tally, kernel: int, after: Tally) -> str | None:
     return None
 
 
-async def expected(examination: Examination) -> Answer:
+async def expected(context: DoctorContext) -> Answer:
     """Those of ``[expect.connections]`` are there."""
-    wanted = (await examination.loaded()).config.expect.connections
+    wanted = (await context.loaded()).config.expect.connections
     bounds = {
         f"tier {tier}": each
         for tier in ("public", "developer", "partner", "system")
@@ -140,15 +140,15 @@ async def expected(examination: Examination) -> Answer:
     promise = "; ".join(f"{who} {_bound(each)}" for who, each in bounds.items())
     if not bounds:
         return skip("the connections of [expect.connections]", "nothing is expected: [expect.connections] is empty")
-    return await expecting(promise)(_compare(bounds, promise))(examination)
+    return await expecting(promise)(_compare(bounds, promise))(context)
 
 
-def _compare(bounds: Mapping[str, ExpectedCount], promise: str) -> Callable[[Examination], Awaitable[Answer]]:
-    async def ask(examination: Examination) -> Answer:
-        wrong = _unmet(bounds, await tally(examination))
+def _compare(bounds: Mapping[str, ExpectedCount], promise: str) -> Callable[[DoctorContext], Awaitable[Answer]]:
+    async def ask(context: DoctorContext) -> Answer:
+        wrong = _unmet(bounds, await tally(context))
         if wrong:  # a client that reconnects at this moment is no reason to wake anybody
             await asyncio.sleep(SECOND_LOOK_SECONDS)
-            again = _unmet(bounds, await tally(examination, anew=True))
+            again = _unmet(bounds, await tally(context, anew=True))
             wrong = {who: seen for who, seen in again.items() if who in wrong}
         if wrong:
             lines = [f"{who}: {seen}, expected {_bound(bounds[who])}" for who, seen in wrong.items()]
@@ -180,13 +180,13 @@ _KEEP_UP = "every client reads as fast as it is written to"
 
 
 @expecting(_KEEP_UP)
-async def keep_up(examination: Examination) -> Answer:
+async def keep_up(context: DoctorContext) -> Answer:
     """No client lags, at two looks, and none was closed for it lately."""
-    found = await tally(examination)
+    found = await tally(context)
     lagging = {each.id for each in found.lagging}
     if lagging:
         await asyncio.sleep(SECOND_LOOK_SECONDS)
-        found = await tally(examination, anew=True)
+        found = await tally(context, anew=True)
     still = [each for each in found.lagging if each.id in lagging]
     evicted = [each for each in found.evictions if each.seconds_ago <= EVICTED_WITHIN_SECONDS]
     lines = [
@@ -207,12 +207,12 @@ _CURRENT = "clients of our SDK run this version of it or a newer one"
 
 
 @expecting(_CURRENT)
-async def current(examination: Examination) -> Answer:
+async def current(context: DoctorContext) -> Answer:
     """Clients that tell their version tell a current one. Others can't be judged: the protocol doesn't ask."""
     from swim_client import __version__
 
     ours = _version(f"swim-client/{__version__}")
-    agents = (await tally(examination)).agents
+    agents = (await tally(context)).agents
     told = {agent: count for agent, count in agents.items() if _version(agent) is not None}
     silent = sum(agents.values()) - sum(told.values())
     others = f"; {silent} other clients tell no version of it" if silent else ""

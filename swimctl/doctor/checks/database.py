@@ -13,7 +13,7 @@ from swimctl.doctor.probes import key_database
 from swimctl.errors import CommandFailed
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 SLOW_SECONDS, TOO_SLOW_SECONDS = 0.25, 1.0
 CLOCK_SECONDS = 2.0
@@ -22,54 +22,54 @@ FUTURE = timedelta(seconds=60)
 TIMEOUT_SECONDS = 2 * key_database.STATEMENT_SECONDS + 0.5
 
 
-async def login(examination: Examination) -> Answer:
+async def login(context: DoctorContext) -> Answer:
     """It lets us in."""
     from swim_server.sql.errors import StoreError, StoreMisconfigured
 
     expected = "the database lets us in and answers"
-    if (await _encrypted_status(examination)) is Status.FAIL:
+    if (await _encrypted_status(context)) is Status.FAIL:
         return skip(expected, "database.encrypted is fail")
     try:
-        reading = await key_database.opened(examination)
+        reading = await key_database.opened(context)
     except StoreMisconfigured as error:
         return fail(expected, error.problem, fix=error.remedy or "swimctl config show --origin")
     except StoreError as error:
-        return fail(expected, str(error), fix=await _who_holds_it(examination))
+        return fail(expected, str(error), fix=await _who_holds_it(context))
     return ok(expected, f"{reading.kind}, logged in and answered in {reading.login_seconds * 1000:.0f} ms")
 
 
-async def _encrypted_status(examination: Examination) -> Status:
-    return (await examination.fact("database.encrypted", lambda: encrypted(examination))).status
+async def _encrypted_status(context: DoctorContext) -> Status:
+    return (await context.fact("database.encrypted", lambda: encrypted(context))).status
 
 
-async def latency(examination: Examination) -> Answer:
+async def latency(context: DoctorContext) -> Answer:
     """It answers quickly."""
     from swim_server.sql.errors import StoreError
 
     expected = f"an answer within {SLOW_SECONDS * 1000:.0f} ms"
     fix = "swimctl doctor --only database  # again, with the database's own monitoring open"
     try:
-        seconds = await key_database.latency_seconds(examination)
+        seconds = await key_database.latency_seconds(context)
     except StoreError as error:
         return fail(expected, str(error), fix=fix)
     seen = f"{seconds * 1000:.1f} ms"
-    if seconds >= TOO_SLOW_SECONDS * examination.stretch:
+    if seconds >= TOO_SLOW_SECONDS * context.stretch:
         return fail(expected, f"{seen}: clients whose key isn't remembered wait so long", fix=fix)
-    return ok(expected, seen) if seconds < SLOW_SECONDS * examination.stretch else warn(expected, seen, fix=fix)
+    return ok(expected, seen) if seconds < SLOW_SECONDS * context.stretch else warn(expected, seen, fix=fix)
 
 
-async def schema(examination: Examination) -> Answer:
+async def schema(context: DoctorContext) -> Answer:
     """The columns are there."""
     from swim_server.keys.tables import NEEDED_KEY_COLUMNS
     from swim_server.sql.errors import StoreError
 
     expected = "every table and column that the code uses"
     try:
-        found = await key_database.schema(examination)
+        found = await key_database.schema(context)
     except StoreError as error:
         return fail(expected, str(error), fix="swimctl db status")
     needed = sorted(NEEDED_KEY_COLUMNS - found.key_columns)
-    if not found.key_columns and (await key_database.opened(examination)).kind == "sqlite":
+    if not found.key_columns and (await key_database.opened(context)).kind == "sqlite":
         return ok(expected, "no table yet: they are made when the first key is made or asked for")
     if not found.key_columns:
         return fail(expected, "there is no table swim_api_keys", fix="swimctl db upgrade")
@@ -81,13 +81,13 @@ async def schema(examination: Examination) -> Answer:
     return ok(expected, f"{len(found.key_columns)} columns of keys, {len(found.audit_columns)} of the audit trail")
 
 
-async def upgrade_schema(examination: Examination) -> list[str]:
+async def upgrade_schema(context: DoctorContext) -> list[str]:
     """Add what is missing. Raises CommandFailed."""
     from swim_server.keys.upgrading import upgrade
     from swim_server.sql.errors import StoreError
 
-    database = (await key_database.opened(examination)).database
-    missing = (await key_database.schema(examination)).missing()
+    database = (await key_database.opened(context)).database
+    missing = (await key_database.schema(context)).missing()
     try:
         await asyncio.to_thread(upgrade, database)
     except StoreError as error:
@@ -95,17 +95,17 @@ async def upgrade_schema(examination: Examination) -> list[str]:
     return [f"added to {table}: {', '.join(columns)}" for table, columns in missing.items()]
 
 
-async def clock(examination: Examination) -> Answer:
+async def clock(context: DoctorContext) -> Answer:
     """Its clock and ours agree."""
     from swim_server.sql.errors import StoreError
 
-    reading = await key_database.opened(examination)
+    reading = await key_database.opened(context)
     if reading.kind != "mssql":
-        return await _no_row_from_the_future(examination)
+        return await _no_row_from_the_future(context)
     expected = f"the server's clock and ours agree within {CLOCK_SECONDS:g} s"
     fix = "timedatectl status"
     try:
-        before, there, after = await key_database.server_clock(examination)
+        before, there, after = await key_database.server_clock(context)
     except StoreError as error:
         return fail(expected, str(error), fix="swimctl db status")
     apart = max((before - there).total_seconds(), (there - after).total_seconds(), 0.0)
@@ -117,13 +117,13 @@ async def clock(examination: Examination) -> Answer:
     return ok(expected, f"{apart:.1f} s apart")
 
 
-async def _no_row_from_the_future(examination: Examination) -> Answer:
+async def _no_row_from_the_future(context: DoctorContext) -> Answer:
     """A file has no clock; but rows tell of the clocks that wrote them."""
     from swim_server.sql.errors import StoreError
 
     expected = "no key was made or used in the future"
     try:
-        records = (await key_database.rows(examination)).values()
+        records = (await key_database.rows(context)).values()
     except StoreError as error:
         return fail(expected, str(error), fix="swimctl db status")
     limit = key_database.utc_now() + FUTURE
@@ -139,29 +139,29 @@ async def _no_row_from_the_future(examination: Examination) -> Answer:
     return ok(expected, f"{len(records)} keys, none of them")
 
 
-async def writable(examination: Examination) -> Answer:
+async def writable(context: DoctorContext) -> Answer:
     """Keys can be stored: a row that is no key, removed again."""
     from swim_server.sql.errors import StoreError, StoreMisconfigured
 
     expected = "a row can be written"
     try:
-        await key_database.marker(examination)
+        await key_database.marker(context)
     except StoreMisconfigured as error:
         return fail(expected, error.problem, fix=error.remedy or None)
     except StoreError as error:
-        return fail(expected, str(error), fix=await _who_holds_it(examination))
+        return fail(expected, str(error), fix=await _who_holds_it(context))
     return ok(expected, "a marker row was written; it is removed again")
 
 
-async def _who_holds_it(examination: Examination) -> str:
+async def _who_holds_it(context: DoctorContext) -> str:
     """What tells who holds a file's lock; of a server, what it says."""
-    config = await key_database.database_config(examination)
-    path = key_database.sqlite_path(config, examination.home.database)
+    config = await key_database.database_config(context)
+    path = key_database.sqlite_path(config, context.home.database)
     return f"fuser -v {path}" if path is not None else "swimctl db status"
 
 
-async def _encrypted_once(examination: Examination) -> Answer:
-    return await examination.fact("database.encrypted", lambda: encrypted(examination))
+async def _encrypted_once(context: DoctorContext) -> Answer:
+    return await context.fact("database.encrypted", lambda: encrypted(context))
 
 
 CHECKS: tuple[Check, ...] = (

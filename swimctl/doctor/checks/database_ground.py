@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 CONNECT_SECONDS = 1.5
 CERTIFICATE_DAYS = 14
 
 
-async def reachable(examination: Examination) -> Answer:
+async def reachable(context: DoctorContext) -> Answer:
     """The file is there, or the server's port answers."""
     from swimctl.doctor.probes.database_address import address_of
 
-    config = await key_database.database_config(examination)
-    path = key_database.sqlite_path(config, examination.home.database)
+    config = await key_database.database_config(context)
+    path = key_database.sqlite_path(config, context.home.database)
     if path is not None:
-        if not await asyncio.to_thread(path.exists) and not await _is_in_use(examination):
+        if not await asyncio.to_thread(path.exists) and not await _is_in_use(context):
             return skip("the database's file", f"nothing has been stored in {path} yet: serve and keys create make it")
         return await asyncio.to_thread(_look_at_file, path)
     address = address_of(config)
@@ -45,7 +45,7 @@ async def reachable(examination: Examination) -> Answer:
         return fail(expected, f"no such host: {address.host}", str(error.strerror or error), fix=fix)
     started = loop.time()
     try:
-        async with asyncio.timeout(examination.within(CONNECT_SECONDS)):
+        async with asyncio.timeout(context.within(CONNECT_SECONDS)):
             _, writer = await asyncio.open_connection(address.host, address.port)
     except TimeoutError:
         seen = f"no answer from {where} within {CONNECT_SECONDS:g} s: it is down, or a firewall swallows it"
@@ -58,9 +58,9 @@ async def reachable(examination: Examination) -> Answer:
     return ok(expected, f"{where} connects in {seconds * 1000:.0f} ms", *_addresses(found))
 
 
-async def _is_in_use(examination: Examination) -> bool:
+async def _is_in_use(context: DoctorContext) -> bool:
     """Whether a daemon says that it serves from this home; who does not has not made its files yet."""
-    return await examination.is_held() and await examination.lock() is not None
+    return await context.is_held() and await context.lock() is not None
 
 
 def _addresses(found: Sequence[tuple[object, object, object, object, tuple[object, ...]]]) -> tuple[str, ...]:
@@ -96,20 +96,20 @@ def _user() -> str:
         return str(os.getuid())
 
 
-async def encrypted(examination: Examination) -> Answer:
+async def encrypted(context: DoctorContext) -> Answer:
     """A server encrypts, with a certificate that holds."""
     from swimctl.doctor.probes.database_address import address_of
     from swimctl.doctor.probes.tds import NoTds, shake_hands
 
-    config = await key_database.database_config(examination)
+    config = await key_database.database_config(context)
     expected = "the server encrypts, with a certificate that is trusted"
-    if key_database.sqlite_path(config, examination.home.database) is not None:
+    if key_database.sqlite_path(config, context.home.database) is not None:
         return skip(expected, "a file on this machine: nothing travels")
     address = address_of(config)
     if address is None:
         return skip(expected, "only the driver knows the server's address")
     try:
-        seconds = examination.within(CONNECT_SECONDS)
+        seconds = context.within(CONNECT_SECONDS)
         found = await shake_hands(address.host, address.port, verify=address.is_verified, seconds=seconds)
     except (NoTds, OSError, TimeoutError) as error:
         reason = str(error) or f"no answer within {CONNECT_SECONDS:g} s"

@@ -11,7 +11,7 @@ from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import asked, expecting
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 
 class _Row(msgspec.Struct):
@@ -21,18 +21,18 @@ class _Row(msgspec.Struct):
 
 
 @expecting("the running process reads the database that the command line writes")
-async def same_store(examination: Examination) -> Answer:
+async def same_store(context: DoctorContext) -> Answer:
     """What the command line writes is what the process reads: the marker row, read back through it."""
     from swim_server.daemon.database_name import describe_database
 
     from swimctl.client.session import RpcFailed
 
     expected = "the running process reads the database that the command line writes"
-    ours = describe_database(await key_database.database_config(examination), str(examination.home.database))
-    marked = await key_database.marker(examination)
+    ours = describe_database(await key_database.database_config(context), str(context.home.database))
+    marked = await key_database.marker(context)
     fix = "swimctl restart"
     try:
-        row = await asked(examination, "probe_row", _Row, key_id=marked.key_id)
+        row = await asked(context, "probe_row", _Row, key_id=marked.key_id)
     except RpcFailed as failed:
         return fail(expected, f"the process can't read its database: {failed.problem}", f"ours: {ours}", fix=fix)
     if row.found and row.description == marked.text:
@@ -55,10 +55,10 @@ class _Status(msgspec.Struct):
 
 
 @expecting("the running process can check keys")
-async def in_use(examination: Examination) -> Answer:
+async def in_use(context: DoctorContext) -> Answer:
     """The process itself has no trouble with the database."""
     expected = "the running process can check keys"
-    keys = (await asked(examination, "status", _Status)).keys
+    keys = (await asked(context, "status", _Status)).keys
     if keys.problem is not None:
         since = f" for {keys.problem_seconds:.0f} s" if keys.problem_seconds is not None else ""
         return fail(expected, f"it can't{since}: {keys.problem}", fix="swimctl logs")

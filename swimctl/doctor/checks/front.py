@@ -15,7 +15,7 @@ from swimctl.doctor.probes.wire import reason_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 CERTIFICATE_DAYS = 14
 CLOCK_SECONDS = 5.0
@@ -27,9 +27,9 @@ def _of_the_front(expected: str) -> Callable[[Ask], Ask]:
     """A check that has nothing to ask where there is no public address."""
 
     def wrap(ask: Ask) -> Ask:
-        async def careful(examination: Examination) -> Answer:
+        async def careful(context: DoctorContext) -> Answer:
             try:
-                return await expecting(expected)(ask)(examination)
+                return await expecting(expected)(ask)(context)
             except NoFront:
                 return skip(expected, "no [server] public_url is configured")
 
@@ -38,23 +38,23 @@ def _of_the_front(expected: str) -> Callable[[Ask], Ask]:
     return wrap
 
 
-async def _dns(examination: Examination) -> Answer:
-    target = await target_of(examination)
+async def _dns(context: DoctorContext) -> Answer:
+    target = await target_of(context)
     expected = f"{target.host} is known"
     try:
-        found = await public_endpoint.addresses(examination)
+        found = await public_endpoint.addresses(context)
     except (OSError, TimeoutError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "no answer in time"
         return fail(expected, f"{target.host}: {reason}", fix=f"getent ahosts {target.host}")
     return ok(expected, ", ".join(found[:5]))
 
 
-async def _tcp(examination: Examination) -> Answer:
-    target = await target_of(examination)
+async def _tcp(context: DoctorContext) -> Answer:
+    target = await target_of(context)
     where = f"{target.host}:{target.port}"
     expected = f"{where} takes connections"
     try:
-        seconds = await public_endpoint.connect_seconds(examination)
+        seconds = await public_endpoint.connect_seconds(context)
     except TimeoutError:
         seen = f"no answer within {public_endpoint.STEP_SECONDS:g} s: it is down, or a firewall swallows it"
         return fail(expected, seen, fix=f"nc -vz -w 5 {target.host} {target.port}")
@@ -63,8 +63,8 @@ async def _tcp(examination: Examination) -> Answer:
     return ok(expected, f"in {seconds * 1000:.0f} ms")
 
 
-async def _certificate(examination: Examination) -> Answer:
-    target = await target_of(examination)
+async def _certificate(context: DoctorContext) -> Answer:
+    target = await target_of(context)
     expected = f"a certificate that clients trust, for {CERTIFICATE_DAYS} days more at least"
     if not target.is_tls:
         if target.is_loopback:
@@ -74,7 +74,7 @@ async def _certificate(examination: Examination) -> Answer:
     where = f"-connect {target.host}:{target.port} -servername {target.host}"
     fix = f"echo | openssl s_client {where} | openssl x509 -dates -noout"
     try:
-        found = await public_endpoint.certificate(examination)
+        found = await public_endpoint.certificate(context)
     except (OSError, TimeoutError) as error:
         return fail(expected, f"no encryption comes about: {error or 'no answer in time'}", fix=fix)
     if found.distrust is not None:
@@ -84,9 +84,9 @@ async def _certificate(examination: Examination) -> Answer:
     return ok(expected, f"{found.version}, {found.days_left} days left")
 
 
-async def _upgrade(examination: Examination) -> Answer:
+async def _upgrade(context: DoctorContext) -> Answer:
     expected = "the upgrade to WebSocket passes"
-    visit = await public_endpoint.visit(examination)
+    visit = await public_endpoint.visit(context)
     if visit.is_upgraded:
         return ok(expected, "it does")
     told = {
@@ -106,37 +106,37 @@ async def _upgrade(examination: Examination) -> Answer:
     )
 
 
-async def _key_header(examination: Examination) -> Answer:
+async def _key_header(context: DoctorContext) -> Answer:
     expected = "a key in the Authorization header arrives"
-    visit = await public_endpoint.visit(examination)
+    visit = await public_endpoint.visit(context)
     if visit.greeting is None:
         return unknown(expected, visit.trouble or "the service said nothing")
     if visit.greeting.is_in:
         return ok(expected, "it does")
     if visit.greeting.close_code == 4001 or visit.greeting.error_code == "AUTH_FAILED":
-        return await _judge_refused_header(examination, visit, expected)
+        return await _judge_refused_header(context, visit, expected)
     return unknown(expected, f"not let in for another reason: {visit.greeting.text}")
 
 
-async def _judge_refused_header(examination: Examination, visit: Visit, expected: str) -> Answer:
+async def _judge_refused_header(context: DoctorContext, visit: Visit, expected: str) -> Answer:
     assert visit.greeting is not None, "it was refused"
     fix = (
         "proxy_set_header Authorization $http_authorization;  # nginx; Apache: CGIPassAuth is not enough, use mod_proxy"
     )
     if any(word in visit.greeting.text.lower() for word in NO_KEY_WORDS):
         return fail(expected, f"the proxy takes it away: {visit.greeting.text}", fix=fix)
-    if examination.options.url is not None:  # a lasting key is never put into an address, where proxies log it
+    if context.options.url is not None:  # a lasting key is never put into an address, where proxies log it
         seen = f"the key is refused, or the proxy takes it away: {visit.greeting.text}"
         return fail(expected, seen, fix="SWIM_API_KEY=… swimctl doctor --url …")
-    if await public_endpoint.is_let_in_by_query(examination):
+    if await public_endpoint.is_let_in_by_query(context):
         seen = f"the proxy takes it away: in the address the same key is good, in the header {visit.greeting.text}"
         return fail(expected, seen, fix=fix)
     return ok(expected, "a key arrives, though one that the far end doesn't know")
 
 
-async def _same_process(examination: Examination) -> Answer:
+async def _same_process(context: DoctorContext) -> Answer:
     expected = "behind the public address is the running process"
-    visit = await public_endpoint.visit(examination)
+    visit = await public_endpoint.visit(context)
     fix = "swimctl status  # its url is where the proxy must lead; end what listens elsewhere"
     if visit.greeting is None:
         return unknown(expected, visit.trouble or "the service said nothing")
@@ -154,9 +154,9 @@ async def _same_process(examination: Examination) -> Answer:
     return unknown(expected, visit.greeting.text)
 
 
-async def _greeting(examination: Examination) -> Answer:
+async def _greeting(context: DoctorContext) -> Answer:
     expected = "a client is let in, greeted and answered as the protocol says"
-    visit = await public_endpoint.visit(examination)
+    visit = await public_endpoint.visit(context)
     greeting = visit.greeting
     if greeting is None:
         return fail(expected, visit.trouble or "the service said nothing", fix="swimctl logs")
@@ -176,9 +176,9 @@ async def _greeting(examination: Examination) -> Answer:
     return ok(expected, f"connected as {(greeting.client_id or '')[:40]}, pong, subscribed")
 
 
-async def _clock(examination: Examination) -> Answer:
+async def _clock(context: DoctorContext) -> Answer:
     expected = f"the far end's clock and ours agree within {CLOCK_SECONDS:g} s"
-    visit = await public_endpoint.visit(examination)
+    visit = await public_endpoint.visit(context)
     data = visit.greeting.message.get("data") if visit.greeting is not None and visit.greeting.is_in else None
     text = data.get("server_time") if isinstance(data, dict) else None
     if not isinstance(text, str):
@@ -193,14 +193,14 @@ async def _clock(examination: Examination) -> Answer:
     return ok(expected, f"{apart:.1f} s apart")
 
 
-async def _idle(examination: Examination) -> Answer:
-    return await idle_holds(examination)
+async def _idle(context: DoctorContext) -> Answer:
+    return await idle_holds(context)
 
 
 def _check(
     id: str,
     summary: str,
-    ask: Callable[[Examination], Awaitable[Answer]],
+    ask: Callable[[DoctorContext], Awaitable[Answer]],
     *needs: str,
     is_deep: bool = False,
     is_outside: bool = True,

@@ -15,7 +15,7 @@ from swimctl.doctor.probes import kernel_clock
 from swimctl.text import plural, size
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 MEBIBYTE = 1024 * 1024
 FULL_BYTES, NEARLY_FULL_BYTES = 32 * MEBIBYTE, 256 * MEBIBYTE
@@ -23,9 +23,9 @@ FEW_INODES = 1000
 LARGE_LOG_BYTES = 1024 * MEBIBYTE
 
 
-async def disk_has_room(examination: Examination) -> Answer:
+async def disk_has_room(context: DoctorContext) -> Answer:
     """There is room on the home's disk for history and keys."""
-    return await asyncio.to_thread(judge_disk, examination.home.path)
+    return await asyncio.to_thread(judge_disk, context.home.path)
 
 
 def judge_disk(path: Path) -> Answer:
@@ -47,9 +47,9 @@ def judge_disk(path: Path) -> Answer:
     return warn(expected, observed, fix=fix) if free < NEARLY_FULL_BYTES else ok(expected, observed)
 
 
-async def folders_are_there(examination: Examination) -> Answer:
+async def folders_are_there(context: DoctorContext) -> Answer:
     """The folders that the daemon writes to exist and can be written."""
-    missing, closed = await asyncio.to_thread(_judge_folders, await _folders(examination))
+    missing, closed = await asyncio.to_thread(_judge_folders, await _folders(context))
     expected = "folders that exist and can be written"
     if missing:
         names = " ".join(shlex.quote(str(path)) for path in missing)
@@ -60,9 +60,9 @@ async def folders_are_there(examination: Examination) -> Answer:
     return ok(expected, "they are")
 
 
-async def make_folders(examination: Examination) -> Sequence[str]:
+async def make_folders(context: DoctorContext) -> Sequence[str]:
     """Make the folders that are missing, and let their owner write."""
-    missing, closed = await asyncio.to_thread(_judge_folders, await _folders(examination))
+    missing, closed = await asyncio.to_thread(_judge_folders, await _folders(context))
     for path in missing:
         await asyncio.to_thread(path.mkdir, 0o700, True, True)
     for path in closed:
@@ -70,12 +70,12 @@ async def make_folders(examination: Examination) -> Sequence[str]:
     return [f"made {path}" for path in missing] + [f"{path}: its owner may write again" for path in closed]
 
 
-async def _folders(examination: Examination) -> list[Path]:
+async def _folders(context: DoctorContext) -> list[Path]:
     """Those of the home once it is in use, and those that the configuration names."""
     from swim_server.config import FileSourceConfig
 
-    config, home = (await examination.loaded()).config, examination.home
-    found = [home.path, home.sources] if await examination.is_held() else []
+    config, home = (await context.loaded()).config, context.home
+    found = [home.path, home.sources] if await context.is_held() else []
     found += [Path(config.logging.file).parent] if config.logging.file else []
     return found + [Path(each.path).parent for each in config.sources if isinstance(each, FileSourceConfig)]
 
@@ -85,7 +85,7 @@ def _judge_folders(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return missing, [path for path in folders if path not in missing and not os.access(path, os.W_OK | os.X_OK)]
 
 
-async def clock_is_right(examination: Examination) -> Answer:
+async def clock_is_right(context: DoctorContext) -> Answer:
     """Something keeps this machine's clock right."""
     expected = "a clock that is synchronised"
     state = await asyncio.to_thread(kernel_clock.ask_kernel)
@@ -98,18 +98,18 @@ async def clock_is_right(examination: Examination) -> Answer:
     return warn(expected, "the kernel's clock is not synchronised", fix="timedatectl set-ntp true && timedatectl")
 
 
-async def log_is_written(examination: Examination) -> Answer:
+async def log_is_written(context: DoctorContext) -> Answer:
     """The process can write its log, there is room for it, and it does not grow for ever."""
-    status = await examination.status()
+    status = await context.status()
     log, pid = status.get("log") or {}, int(status["pid"])
-    return await asyncio.to_thread(_judge_log, examination, pid, log)
+    return await asyncio.to_thread(_judge_log, context, pid, log)
 
 
-def _judge_log(examination: Examination, pid: int, log: Mapping[str, Any]) -> Answer:
+def _judge_log(context: DoctorContext, pid: int, log: Mapping[str, Any]) -> Answer:
     expected = "a log that can be written, with room to grow"
     path = Path(log["path"]) if log.get("path") else None
     if path is None:
-        target = examination.machine.log_target(pid)
+        target = context.procfs.log_target(pid)
         if target is None:
             return skip(expected, "only the daemon's own user, or root, may look at where it logs")
         path = Path(target)

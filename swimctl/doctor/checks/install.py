@@ -18,16 +18,16 @@ from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
 from swimctl.text import plural
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 OLDEST_PYTHON = (3, 11)
 NAMED_FILES = 20
 _PIP = f"{shlex.quote(sys.executable)} -m pip install"
 
 
-async def files_are_recorded(examination: Examination) -> Answer:
+async def files_are_recorded(context: DoctorContext) -> Answer:
     """Every file of the installed package has the content that the wheel's RECORD names."""
-    disk = await examination.disk()
+    disk = await context.disk()
     return await asyncio.to_thread(judge_files, disk.roots)
 
 
@@ -86,7 +86,7 @@ def _origin(distribution: metadata.Distribution) -> str:
     return str(origin) if origin else f"{distribution.name}=={distribution.version}"
 
 
-async def python_is_new_enough(examination: Examination) -> Answer:
+async def python_is_new_enough(context: DoctorContext) -> Answer:
     """The interpreter is one that this code is made for."""
     expected = f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer"
     observed = f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}"
@@ -95,7 +95,7 @@ async def python_is_new_enough(examination: Examination) -> Answer:
     return ok(expected, observed)
 
 
-async def dependencies_fit(examination: Examination) -> Answer:
+async def dependencies_fit(context: DoctorContext) -> Answer:
     """Every package that is needed is installed, in a version that this code is made for."""
     return await asyncio.to_thread(judge_dependencies)
 
@@ -127,10 +127,10 @@ def judge_dependencies() -> Answer:
     return answer(expected, "; ".join(evidence[:3]), *evidence, fix=f"{_PIP} {words}")
 
 
-async def odbc_is_there(examination: Examination) -> Answer:
+async def odbc_is_there(context: DoctorContext) -> Answer:
     """Where keys live in SQL Server: driver manager and driver are installed."""
     expected = "an ODBC driver manager and a driver for SQL Server"
-    database = (await examination.loaded()).config.database
+    database = (await context.loaded()).config.database
     if database.odbc is None and not (database.url or "").startswith("mssql"):
         return skip(expected, "keys don't live in SQL Server")
     return await asyncio.to_thread(judge_odbc, expected)

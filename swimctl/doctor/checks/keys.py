@@ -16,7 +16,7 @@ from swimctl.doctor.probes.wire import OPEN_SECONDS, Ended, Greeting, NotUpgrade
 if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
 
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 EXPIRING_DAYS = 14
 UNUSED_DAYS = 30
@@ -30,18 +30,18 @@ _REFUSAL = "a made-up key is refused with 4001"
 
 
 @expecting(_REFUSAL)
-async def made_up_refused(examination: Examination) -> Answer:
+async def made_up_refused(context: DoctorContext) -> Answer:
     """Nobody gets in with a key that nobody made: tried at the real door."""
     from swim_server.keys.format import Tier, generate
 
     api_key = generate(Tier.DEVELOPER, secrets.token_bytes)
-    url = examination.options.url
+    url = context.options.url
     if url is None:
-        await asked(examination, "probe_refusal", dict, anew=True, digest=hashlib.sha256(api_key.encode()).hexdigest())
-        url = await service_url(examination)
+        await asked(context, "probe_refusal", dict, anew=True, digest=hashlib.sha256(api_key.encode()).hexdigest())
+        url = await service_url(context)
     try:
-        async with dial(Target.parse(url), api_key, open_seconds=examination.within(OPEN_SECONDS)) as wire:
-            greeting = await wire.greet(examination.within(REFUSAL_SECONDS))
+        async with dial(Target.parse(url), api_key, open_seconds=context.within(OPEN_SECONDS)) as wire:
+            greeting = await wire.greet(context.within(REFUSAL_SECONDS))
     except NotUpgraded as error:
         if error.status == 429:
             return unknown(_REFUSAL, "this address is refused for a while: too many bad keys came from it")
@@ -73,10 +73,10 @@ def _judge_refusal(greeting: Greeting | None) -> Answer:
     return fail(_REFUSAL, "it was neither refused nor let in by the protocol", fix="swimctl restart")
 
 
-async def hashed(examination: Examination) -> Answer:
+async def hashed(context: DoctorContext) -> Answer:
     """No key can be read out of the table."""
     expected = "every key is stored hashed"
-    records = await _rows(examination)
+    records = await _rows(context)
     plain = [record for record in records if record.is_plaintext]
     if not plain:
         return ok(expected, f"{len(records)} keys")
@@ -84,11 +84,11 @@ async def hashed(examination: Examination) -> Answer:
     return warn(expected, seen, *_shown(plain), fix="swimctl keys harden --yes")
 
 
-async def expiring(examination: Examination) -> Answer:
+async def expiring(context: DoctorContext) -> Answer:
     """No key in use runs out unnoticed. One whose owner has a younger key of the tier has been seen to."""
     expected = f"no key ends within {EXPIRING_DAYS} days"
     now = key_database.utc_now()
-    records = await _rows(examination)
+    records = await _rows(context)
     soon = sorted(
         (
             (record.expires_at, record)
@@ -116,13 +116,13 @@ def _succeeds(other: KeyRecord, record: KeyRecord) -> bool:
     )
 
 
-async def used(examination: Examination) -> Answer:
+async def used(context: DoctorContext) -> Answer:
     """No key lies about that nobody ever used."""
     expected = f"every key was used within {UNUSED_DAYS} days of being made"
     now = key_database.utc_now()
     unused = [
         record
-        for record in await _rows(examination)
+        for record in await _rows(context)
         if record.is_active
         and not record.is_expired(now)
         and record.last_used_at is None
@@ -135,11 +135,11 @@ async def used(examination: Examination) -> Answer:
     return warn(expected, seen, *_shown(unused), fix=f"swimctl keys revoke {unused[0].id}")
 
 
-async def owned(examination: Examination) -> Answer:
+async def owned(context: DoctorContext) -> Answer:
     """Whoever may publish has a name."""
     expected = "every key of the system tier has an owner"
     now = key_database.utc_now()
-    system = [record for record in await _rows(examination) if record.tier == "system" and record.unknown_tier is None]
+    system = [record for record in await _rows(context) if record.tier == "system" and record.unknown_tier is None]
     nobodys = [
         record for record in system if record.is_active and not record.is_expired(now) and not record.owner_name.strip()
     ]
@@ -149,10 +149,10 @@ async def owned(examination: Examination) -> Answer:
     return warn(expected, f"{len(nobodys)} may publish, and nobody knows whose they are", *_shown(nobodys), fix=fix)
 
 
-async def tiered(examination: Examination) -> Answer:
+async def tiered(context: DoctorContext) -> Answer:
     """No key is refused because of what its row says."""
     expected = "every key has one of the four tiers"
-    wrong = [record for record in await _rows(examination) if record.is_active and record.unknown_tier is not None]
+    wrong = [record for record in await _rows(context) if record.is_active and record.unknown_tier is not None]
     if not wrong:
         return ok(expected, "each has")
     lines = [f"{_named(record)}: {str(record.unknown_tier)[:30]!r}" for record in wrong[:SHOWN]]
@@ -160,11 +160,11 @@ async def tiered(examination: Examination) -> Answer:
     return warn(expected, f"{len(wrong)} have none, and are refused", *lines, fix=fix)
 
 
-async def _rows(examination: Examination) -> list[KeyRecord]:
+async def _rows(context: DoctorContext) -> list[KeyRecord]:
     from swim_server.sql.errors import StoreError
 
     try:
-        return list((await key_database.rows(examination)).values())
+        return list((await key_database.rows(context)).values())
     except StoreError as error:
         raise CannotAsk(str(error), "swimctl db status") from None
 
@@ -181,7 +181,7 @@ def _of_the_table(id: str, summary: str, expected: str, ask: object) -> Check:
     return Check(
         id=id,
         summary=summary,
-        ask=expecting(expected)(ask),  # type: ignore[arg-type]  # a function of one examination
+        ask=expecting(expected)(ask),  # type: ignore[arg-type]  # a function of one context
         needs=("database.schema",),
         timeout_seconds=TIMEOUT_SECONDS,
     )

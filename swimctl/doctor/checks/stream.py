@@ -16,7 +16,7 @@ from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, expecting, prom
 from swimctl.doctor.probes.probe_event import Lost, received, stored
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
     from swimctl.doctor.probes.daemon_facts import KindPromise
 
 SLOW_SECONDS = 1.0
@@ -54,10 +54,10 @@ _SOURCES = "every source has looked at its input lately, and could read all of i
 
 
 @expecting(_SOURCES)
-async def sources(examination: Examination) -> Answer:
+async def sources(context: DoctorContext) -> Answer:
     """No source has failed, stands still, or misses part of its input."""
-    status = await asked(examination, "status", _Status)
-    paces = {each.name: each.pace_seconds for each in (await promises(examination)).sources}
+    status = await asked(context, "status", _Status)
+    paces = {each.name: each.pace_seconds for each in (await promises(context)).sources}
     if not status.sources:
         return ok(_SOURCES, "there are none: events come from publishers alone")
     broken = [line for each in status.sources if (line := _broken(each, paces.get(each.name, 1.0), status))]
@@ -101,12 +101,12 @@ _WRITABLE = "history stores events"
 
 
 @expecting(_WRITABLE)
-async def history_writable(examination: Examination) -> Answer:
+async def history_writable(context: DoctorContext) -> Answer:
     """A probe is stored."""
     try:
-        probe = await stored(examination)
+        probe = await stored(context)
     except RpcFailed as failed:
-        return fail(_WRITABLE, failed.problem, fix=f"ls -l {examination.home.path}; df -h {examination.home.path}")
+        return fail(_WRITABLE, failed.problem, fix=f"ls -l {context.home.path}; df -h {context.home.path}")
     return ok(_WRITABLE, f"a probe was stored as {probe.id}")
 
 
@@ -114,16 +114,16 @@ _COMES_OUT = "an event that is put in comes out"
 
 
 @expecting(_COMES_OUT)
-async def event_comes_out(examination: Examination) -> Answer:
+async def event_comes_out(context: DoctorContext) -> Answer:
     """A probe comes out of a real subscription: stored, matched, framed, written, received."""
     try:
-        probe = await received(examination)
+        probe = await received(context)
     except Lost as lost:
         return fail(_COMES_OUT, str(lost), fix="swimctl restart")
     except RpcFailed as failed:
         raise CannotAsk(failed.problem) from None
     seen = f"{probe.id} after {probe.seconds * 1000:.0f} ms"
-    if probe.seconds > SLOW_SECONDS * examination.stretch:
+    if probe.seconds > SLOW_SECONDS * context.stretch:
         return warn(_COMES_OUT, f"late: {seen}", fix="swimctl status")
     return ok(_COMES_OUT, seen)
 
@@ -132,13 +132,13 @@ _IDS = "ids move forward, and follow the clock"
 
 
 @expecting(_IDS)
-async def ids_forward(examination: Examination) -> Answer:
+async def ids_forward(context: DoctorContext) -> Answer:
     """Each probe has a higher id than all before it, and no id runs ahead of the clock."""
-    first = await stored(examination)
-    newest = (await asked(examination, "status", _Status, anew=True)).history.newest_id
+    first = await stored(context)
+    newest = (await asked(context, "status", _Status, anew=True)).history.newest_id
     ids = [first.id]
     with suppress(Lost, RpcFailed):  # stream.event-comes-out tells; one id is enough to hold against the clock
-        ids.append((await received(examination)).id)
+        ids.append((await received(context)).id)
     moments = [_moment(each) for each in ids]
     if any(earlier >= later for earlier, later in pairwise(moments)):
         return fail(_IDS, f"they don't: {', '.join(ids)}", fix="swimctl restart")
@@ -164,10 +164,10 @@ _KEPT = "history keeps events for as long as promised"
 
 
 @expecting(_KEPT)
-async def history_kept(examination: Examination) -> Answer:
+async def history_kept(context: DoctorContext) -> Answer:
     """Nothing is gone that clients were promised to find."""
-    history = (await promises(examination)).history
-    size = (await asked(examination, "status", _Status)).history.size_bytes
+    history = (await promises(context)).history
+    size = (await asked(context, "status", _Status)).history.size_bytes
     expected = f"events for {_span(history.events)}, positions for {_span(history.positions)}"
     if history.problem is not None:
         return fail(expected, f"history can't be read: {history.problem}", fix="swimctl logs")
@@ -192,10 +192,10 @@ _FILES = "the event file is taken as soon as it is written"
 
 
 @expecting(_FILES)
-async def event_files(examination: Examination) -> Answer:
+async def event_files(context: DoctorContext) -> Answer:
     """What providers write is read."""
-    found = [each for each in (await promises(examination)).sources if each.path is not None]
-    kinds = {each.name: each.kind for each in (await asked(examination, "status", _Status)).sources}
+    found = [each for each in (await promises(context)).sources if each.path is not None]
+    kinds = {each.name: each.kind for each in (await asked(context, "status", _Status)).sources}
     files = [(each.name, each.path or "", each.pace_seconds) for each in found if kinds.get(each.name) == "file"]
     if not files:
         return skip(_FILES, "no source of kind file")

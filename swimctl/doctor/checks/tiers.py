@@ -9,7 +9,7 @@ from swimctl.doctor.probes.daemon_facts import TierPromise, expecting, promises
 from swimctl.doctor.probes.tier_trial import TRIAL_SECONDS, limit_holds
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 NEAR_SHARE = 0.9
 FIELDS = ("connections", "connections_per_key", "messages_per_second")
@@ -17,12 +17,12 @@ TIERS = ("public", "developer", "partner", "system")
 
 
 @expecting("the process applies the configured limits")
-async def in_force(examination: Examination) -> Answer:
+async def in_force(context: DoctorContext) -> Answer:
     """Process, configuration and table say the same; where the configuration chose otherwise, that is told."""
     from swim_server.config import TiersConfig
 
-    found = (await promises(examination)).tiers
-    configured, table = (await examination.loaded()).config.tiers, TiersConfig()
+    found = (await promises(context)).tiers
+    configured, table = (await context.loaded()).config.tiers, TiersConfig()
     expected = ", ".join(f"{tier} {getattr(configured, tier).connections}" for tier in TIERS)
     wrong = [line for tier in TIERS for line in _differences(tier, found.get(tier), getattr(configured, tier))]
     if wrong:
@@ -52,9 +52,9 @@ def _differences(tier: str, found: TierPromise | None, configured: object) -> li
 
 
 @expecting("room in every tier")
-async def room(examination: Examination) -> Answer:
+async def room(context: DoctorContext) -> Answer:
     """Nobody is turned away just now, nor will be by the next few who come."""
-    found = (await promises(examination)).tiers
+    found = (await promises(context)).tiers
     expected = f"less than {NEAR_SHARE:.0%} of each tier in use"
     near = {tier: each for tier, each in found.items() if each.current >= NEAR_SHARE * each.connections}
     if not near:
@@ -69,8 +69,8 @@ def _crowded(tier: str, promise: TierPromise) -> str:
 
 
 def _trial(tier: str) -> Check:
-    async def ask(examination: Examination) -> Answer:
-        return await limit_holds(examination, tier)
+    async def ask(context: DoctorContext) -> Answer:
+        return await limit_holds(context, tier)
 
     return Check(
         id=f"tiers.{tier}-limit-holds",

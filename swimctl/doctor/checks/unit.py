@@ -13,7 +13,7 @@ from swimctl.systemd.manager import Manager
 from swimctl.systemd.unit import MARK, Scope, quoted
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 SYSTEMD = Path("/run/systemd/system")
 NAME = "swim"
@@ -22,31 +22,31 @@ ASK_SECONDS = 1.2
 EXPECTED = "the unit that swimctl service show prints, loaded and running the daemon"
 
 
-async def unit_is_installed(examination: Examination) -> Answer:
+async def unit_is_installed(context: DoctorContext) -> Answer:
     """Where a unit runs this home, it is the one that should be, and the daemon is its process."""
     if not await asyncio.to_thread(SYSTEMD.exists):
         return skip(EXPECTED, "systemd does not run here")
-    return await asyncio.to_thread(judge_unit, examination, await _pid(examination))
+    return await asyncio.to_thread(judge_unit, context, await _pid(context))
 
 
-async def _pid(examination: Examination) -> int | None:
-    info = await examination.lock()
-    return info.pid if info is not None and await examination.is_held() else None
+async def _pid(context: DoctorContext) -> int | None:
+    info = await context.lock()
+    return info.pid if info is not None and await context.is_held() else None
 
 
-def judge_unit(examination: Examination, pid: int | None) -> Answer:
+def judge_unit(context: DoctorContext, pid: int | None) -> Answer:
     """Read the unit's file and ask systemctl about it. Blocks for a second at most."""
-    found = [each for scope in ("system", "user") if (each := _installed(examination, scope)) is not None]
+    found = [each for scope in ("system", "user") if (each := _installed(context, scope)) is not None]
     if not found:
         return skip(EXPECTED, "no unit is installed for this home: swimctl service install would")
     manager, path, text = found[0]
     control = " ".join(manager.command)
-    shown = _show(manager, examination.invocation.environ)
+    shown = _show(manager, context.invocation.environ)
     if isinstance(shown, str):
         return unknown(EXPECTED, shown, fix=f"{control} status {NAME}")
     if shown.get("NeedDaemonReload") == "yes":
         return fail(EXPECTED, f"{path} was changed and not loaded", fix=f"{control} daemon-reload")
-    wanted = _wanted(examination, manager.scope, text)
+    wanted = _wanted(context, manager.scope, text)
     if wanted is not None and wanted != text:
         fix = f"swimctl service install --scope {manager.scope} --yes && {control} daemon-reload"
         return warn(EXPECTED, f"{path} is not what this version would install", *_differing(text, wanted), fix=fix)
@@ -58,18 +58,18 @@ def judge_unit(examination: Examination, pid: int | None) -> Answer:
     return ok(EXPECTED, f"{path}, {shown.get('ActiveState')}")
 
 
-def _installed(examination: Examination, scope: Scope) -> tuple[Manager, Path, str] | None:
-    manager = Manager(scope, examination.invocation.environ)
+def _installed(context: DoctorContext, scope: Scope) -> tuple[Manager, Path, str] | None:
+    manager = Manager(scope, context.invocation.environ)
     path = manager.unit_path(NAME)
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    home = quoted(f"SWIM_HOME={examination.home.path}")
+    home = quoted(f"SWIM_HOME={context.home.path}")
     return (manager, path, text) if f"Environment={home}" in text.splitlines() else None
 
 
-def _wanted(examination: Examination, scope: Scope, text: str) -> str | None:
+def _wanted(context: DoctorContext, scope: Scope, text: str) -> str | None:
     """The unit that would be installed, for the same user; None: this one was not written by swimctl."""
     from swimctl.systemd.installation import unit_of
 
@@ -77,7 +77,7 @@ def _wanted(examination: Examination, scope: Scope, text: str) -> str | None:
         return None
     user = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("User=")), None)
     try:
-        return unit_of(examination.invocation, scope, user, is_draft=True).text()
+        return unit_of(context.invocation, scope, user, is_draft=True).text()
     except Exception:  # noqa: BLE001  # a user that is gone, a configuration that is not valid: told by others
         return None
 

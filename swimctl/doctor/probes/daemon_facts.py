@@ -12,10 +12,10 @@ from swimctl.doctor.check import Answer, unknown
 from swimctl.errors import CommandError
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 T = TypeVar("T")
-Ask = Callable[["Examination"], Awaitable[Answer]]
+Ask = Callable[["DoctorContext"], Awaitable[Answer]]
 
 METHOD_NOT_FOUND = -32601
 
@@ -34,9 +34,9 @@ def expecting(expected: str) -> Callable[[Ask], Ask]:
 
     def wrap(ask: Ask) -> Ask:
         @functools.wraps(ask)
-        async def careful(examination: Examination) -> Answer:
+        async def careful(context: DoctorContext) -> Answer:
             try:
-                return await ask(examination)
+                return await ask(context)
             except CannotAsk as trouble:
                 return unknown(expected, trouble.problem, trouble.fix)
 
@@ -45,12 +45,12 @@ def expecting(expected: str) -> Callable[[Ask], Ask]:
     return wrap
 
 
-async def asked(examination: Examination, method: str, shape: type[T], *, anew: bool = False, **params: Any) -> T:
+async def asked(context: DoctorContext, method: str, shape: type[T], *, anew: bool = False, **params: Any) -> T:
     """A method's answer as ``shape``; asked once in a run unless ``anew``. Raises CannotAsk, RpcFailed."""
     from swimctl.client.session import RpcFailed
 
     try:
-        ask = examination.ask_anew if anew else examination.ask
+        ask = context.ask_anew if anew else context.ask
         return msgspec.convert(await ask(method, **params), shape)
     except RpcFailed as failed:
         if failed.code == METHOD_NOT_FOUND:
@@ -62,9 +62,9 @@ async def asked(examination: Examination, method: str, shape: type[T], *, anew: 
         raise CannotAsk(f"the answer to {method} can't be read: {error}", "swimctl restart") from None
 
 
-async def service_url(examination: Examination) -> str:
+async def service_url(context: DoctorContext) -> str:
     """Where the running process lets clients in. Raises CannotAsk."""
-    url = (await asked(examination, "status", _Status)).url
+    url = (await asked(context, "status", _Status)).url
     if not url:
         raise CannotAsk("the running process doesn't listen yet")
     return url
@@ -118,6 +118,6 @@ class Promises(msgspec.Struct):
     now_ms: int
 
 
-async def promises(examination: Examination) -> Promises:
+async def promises(context: DoctorContext) -> Promises:
     """Limits, retention, paces. Raises CannotAsk."""
-    return await asked(examination, "promises", Promises)
+    return await asked(context, "promises", Promises)

@@ -10,7 +10,7 @@ from swimctl.doctor.probes.public_endpoint import STEP_SECONDS, client_of
 from swimctl.doctor.probes.wire import Ended, NotUpgraded
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 LONGEST_SECONDS = 120.0
 SLACK = 1.25
@@ -18,15 +18,15 @@ HEARTBEAT_SECONDS = 30.0
 """Where the service doesn't tell its own."""
 
 
-async def idle_holds(examination: Examination) -> Answer:
+async def idle_holds(context: DoctorContext) -> Answer:
     """A connection over which nothing goes lives until its heartbeat comes. Waits for that."""
     expected = "a quiet connection lives until the next heartbeat"
     loop = asyncio.get_running_loop()
     began = loop.time()
     interval = HEARTBEAT_SECONDS
     try:
-        async with client_of(examination) as wire:
-            greeting = await wire.greet(examination.within(2 * STEP_SECONDS))
+        async with client_of(context) as wire:
+            greeting = await wire.greet(context.within(2 * STEP_SECONDS))
             if greeting is None or not greeting.is_in:
                 return unknown(expected, "not let in" if greeting is None else greeting.text)
             data = greeting.message.get("data")

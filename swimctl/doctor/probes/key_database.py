@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from swim_server.keys.schema import Schema
     from swim_server.sql.database import Database
 
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 STATEMENT_SECONDS = 2.0
 """How long one statement, or a login, may take: more than that is a finding in itself."""
@@ -58,9 +58,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def database_config(examination: Examination) -> DatabaseConfig:
+async def database_config(context: DoctorContext) -> DatabaseConfig:
     """The database of the configuration, with limits that a check can wait for."""
-    config = (await examination.loaded()).config.database
+    config = (await context.loaded()).config.database
     return msgspec.structs.replace(
         config,
         connect_timeout_seconds=min(config.connect_timeout_seconds, STATEMENT_SECONDS),
@@ -80,17 +80,17 @@ def sqlite_path(config: DatabaseConfig, default: Path) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-async def opened(examination: Examination) -> Reading:
+async def opened(context: DoctorContext) -> Reading:
     """Log in, once. Raises StoreError."""
-    config = await database_config(examination)
-    default = examination.home.database
+    config = await database_config(context)
+    default = context.home.database
 
     async def find() -> Reading:
         reading = await asyncio.to_thread(_open, config, default)
-        examination.at_end(lambda: asyncio.to_thread(reading.database.close))
+        context.at_end(lambda: asyncio.to_thread(reading.database.close))
         return reading
 
-    return await examination.fact("key database", find)
+    return await context.fact("key database", find)
 
 
 def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SECONDS) -> Reading:
@@ -121,10 +121,10 @@ def _ask_nothing(connection: Any) -> None:
     connection.execute(text("PRAGMA schema_version") if is_file else select(literal(1))).fetchall()
 
 
-async def latency_seconds(examination: Examination) -> float:
+async def latency_seconds(context: DoctorContext) -> float:
     """How long a question takes that is none, on an open connection. Raises StoreError."""
-    reading = await opened(examination)
-    return await examination.fact("key database latency", lambda: asyncio.to_thread(_measure, reading.database))
+    reading = await opened(context)
+    return await context.fact("key database latency", lambda: asyncio.to_thread(_measure, reading.database))
 
 
 def _measure(database: Database) -> float:
@@ -138,22 +138,22 @@ def _measure(database: Database) -> float:
     return statistics.median(seconds)
 
 
-async def schema(examination: Examination) -> Schema:
+async def schema(context: DoctorContext) -> Schema:
     """The columns there are. Raises StoreError."""
     from swim_server.keys.schema import observe
 
-    reading = await opened(examination)
-    return await examination.fact("key schema", lambda: asyncio.to_thread(observe, reading.database))
+    reading = await opened(context)
+    return await context.fact("key schema", lambda: asyncio.to_thread(observe, reading.database))
 
 
-async def rows(examination: Examination) -> dict[int, KeyRecord]:
+async def rows(context: DoctorContext) -> dict[int, KeyRecord]:
     """All keys, read in one query. Raises StoreError."""
-    return await examination.fact("key rows", lambda: rows_anew(examination))
+    return await context.fact("key rows", lambda: rows_anew(context))
 
 
-async def rows_anew(examination: Examination) -> dict[int, KeyRecord]:
+async def rows_anew(context: DoctorContext) -> dict[int, KeyRecord]:
     """The same as the table is now."""
-    reading = await opened(examination)
+    reading = await opened(context)
     found = await asyncio.to_thread(lambda: _store(reading.database).list())
     return {record.id: record for record in found if not is_marker(record)}
 
@@ -169,9 +169,9 @@ def _store(database: Database) -> Any:
     return KeyStore(database, clock=utc_now, randbytes=secrets.token_bytes)
 
 
-async def server_clock(examination: Examination) -> tuple[datetime, datetime, datetime]:
+async def server_clock(context: DoctorContext) -> tuple[datetime, datetime, datetime]:
     """The database server's time, with ours before and after. Raises StoreError."""
-    reading = await opened(examination)
+    reading = await opened(context)
     return await asyncio.to_thread(_read_clock, reading.database)
 
 
@@ -187,17 +187,17 @@ def _read_clock(database: Database) -> tuple[datetime, datetime, datetime]:
     return before, there.replace(tzinfo=UTC), utc_now()
 
 
-async def marker(examination: Examination) -> Marked:
-    """Write a row that is no key, once; it is removed when the examination ends. Raises StoreError."""
-    return await examination.fact("marker", lambda: _mark_and_remember(examination))
+async def marker(context: DoctorContext) -> Marked:
+    """Write a row that is no key, once; it is removed when the context ends. Raises StoreError."""
+    return await context.fact("marker", lambda: _mark_and_remember(context))
 
 
-async def _mark_and_remember(examination: Examination) -> Marked:
+async def _mark_and_remember(context: DoctorContext) -> Marked:
     from swim_server.keys.opening import open_database
 
-    config = await database_config(examination)
+    config = await database_config(context)
     config = msgspec.structs.replace(config, query_timeout_seconds=WRITE_SECONDS)
-    default = examination.home.database
+    default = context.home.database
 
     def make() -> Any:
         return open_database(config, default)
@@ -215,7 +215,7 @@ async def _mark_and_remember(examination: Examination) -> Marked:
         finally:
             database.close()
 
-    examination.at_end(remove)
+    context.at_end(remove)
     return marked
 
 

@@ -34,7 +34,7 @@ class DescriptorUse(NamedTuple):
     open: int | None
 
 
-class Machine:
+class ProcFs:
     """One machine, seen through its ``/proc``."""
 
     def __init__(self, proc: Path = Path("/proc")) -> None:

@@ -14,10 +14,10 @@ import msgspec
 
 from swimctl.doctor.probes.daemon_facts import CannotAsk
 from swimctl.doctor.probes.temporary_keys import throw_away_key
-from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, Target, Wire, dial
+from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, ProbeClient, Target, dial
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 STEP_SECONDS = 1.5
 NO_KEY_WORDS = ("no api key", "api key required", "missing api key", "api key is required", "key was presented")
@@ -56,9 +56,9 @@ class Visit(msgspec.Struct, frozen=True):
     """By action: the answer, or None where none came."""
 
 
-async def target_of(examination: Examination) -> Target:
+async def target_of(context: DoctorContext) -> Target:
     """The address to look at. Raises NoFront, CannotAsk."""
-    url = examination.options.url or (await examination.loaded()).config.server.public_url
+    url = context.options.url or (await context.loaded()).config.server.public_url
     if url is None:
         raise NoFront
     try:
@@ -67,32 +67,32 @@ async def target_of(examination: Examination) -> Target:
         raise CannotAsk(str(error)) from None
 
 
-async def addresses(examination: Examination) -> list[str]:
+async def addresses(context: DoctorContext) -> list[str]:
     """What its name stands for. Raises OSError."""
-    target = await target_of(examination)
+    target = await target_of(context)
 
     async def find() -> list[str]:
-        async with asyncio.timeout(examination.within(STEP_SECONDS)):
+        async with asyncio.timeout(context.within(STEP_SECONDS)):
             found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         return list(dict.fromkeys(str(each[4][0]) for each in found))
 
-    return await examination.fact("front addresses", find)
+    return await context.fact("front addresses", find)
 
 
-async def connect_seconds(examination: Examination) -> float:
+async def connect_seconds(context: DoctorContext) -> float:
     """How long a TCP connection takes. Raises OSError, TimeoutError."""
-    target = await target_of(examination)
+    target = await target_of(context)
     started = time.perf_counter()
-    async with asyncio.timeout(examination.within(STEP_SECONDS)):
+    async with asyncio.timeout(context.within(STEP_SECONDS)):
         _, writer = await asyncio.open_connection(target.host, target.port)
     writer.close()
     return time.perf_counter() - started
 
 
-async def certificate(examination: Examination) -> Certificate:
+async def certificate(context: DoctorContext) -> Certificate:
     """Shake hands and look at the certificate. Raises OSError, TimeoutError."""
-    target = await target_of(examination)
-    return await examination.fact("front certificate", lambda: _shake_hands(target, examination.within(STEP_SECONDS)))
+    target = await target_of(context)
+    return await context.fact("front certificate", lambda: _shake_hands(target, context.within(STEP_SECONDS)))
 
 
 async def _shake_hands(target: Target, seconds: float) -> Certificate:
@@ -110,25 +110,25 @@ async def _shake_hands(target: Target, seconds: float) -> Certificate:
     return Certificate(days_left(shown.getpeercert(), utc_now()), None, shown.version())
 
 
-async def visit(examination: Examination) -> Visit:
+async def visit(context: DoctorContext) -> Visit:
     """Be a client for a moment: upgrade, greeting, ping, subscribe. Raises CannotAsk.
 
     With a throw-away key of the running process, or the reader's key for a service on another machine.
     """
-    return await examination.fact("front visit", lambda: _visit(examination))
+    return await context.fact("front visit", lambda: _visit(context))
 
 
-async def _visit(examination: Examination) -> Visit:
+async def _visit(context: DoctorContext) -> Visit:
     try:
-        async with client_of(examination) as wire:
-            greeting = await wire.greet(examination.within(2 * STEP_SECONDS))
+        async with client_of(context) as wire:
+            greeting = await wire.greet(context.within(2 * STEP_SECONDS))
             received = time.time()
             if greeting is None:
                 return Visit(True, "nothing was said")
             if not greeting.is_in:
                 return Visit(True, greeting.text, greeting=greeting)
-            is_ours, remote = await _is_known(examination, greeting)
-            answers = await _answers(wire, examination.within(STEP_SECONDS))
+            is_ours, remote = await _is_known(context, greeting)
+            answers = await _answers(wire, context.within(STEP_SECONDS))
             return Visit(True, None, None, greeting, is_ours, remote, received, answers)
     except NotUpgraded as error:
         return Visit(False, error.reason, error.status)
@@ -136,7 +136,7 @@ async def _visit(examination: Examination) -> Visit:
         return Visit(True, str(ended))
 
 
-async def _answers(wire: Wire, seconds: float) -> dict[str, Any]:
+async def _answers(wire: ProbeClient, seconds: float) -> dict[str, Any]:
     """Ping and subscribe at once; what answers them, as far as it comes in time. Raises Ended."""
     await wire.send(action="ping")
     await wire.send(action="subscribe", channels=["system.notice"])
@@ -156,37 +156,37 @@ async def _answers(wire: Wire, seconds: float) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def client_of(examination: Examination) -> AsyncIterator[Wire]:
+async def client_of(context: DoctorContext) -> AsyncIterator[ProbeClient]:
     """A client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
-    seconds = examination.within(STEP_SECONDS)
-    async with dial(await target_of(examination), await _key(examination), open_seconds=seconds) as wire:
+    seconds = context.within(STEP_SECONDS)
+    async with dial(await target_of(context), await _key(context), open_seconds=seconds) as wire:
         yield wire
 
 
-async def is_let_in_by_query(examination: Examination) -> bool:
+async def is_let_in_by_query(context: DoctorContext) -> bool:
     """Whether the same service lets a client in whose throw-away key stands in the address. Raises CannotAsk."""
-    target = (await target_of(examination)).with_key(await _key(examination))
+    target = (await target_of(context)).with_key(await _key(context))
     try:
-        async with dial(target, None, open_seconds=examination.within(STEP_SECONDS)) as wire:
-            greeting = await wire.greet(examination.within(2 * STEP_SECONDS))
+        async with dial(target, None, open_seconds=context.within(STEP_SECONDS)) as wire:
+            greeting = await wire.greet(context.within(2 * STEP_SECONDS))
             return greeting is not None and greeting.is_in
     except (NotUpgraded, Ended):
         return False
 
 
-async def _key(examination: Examination) -> str:
-    if examination.options.url is None:
-        return await throw_away_key(examination)
-    if not examination.options.api_key:
-        raise CannotAsk("no key to connect with", "SWIM_API_KEY=… swimctl doctor --url " + examination.options.url)
-    return examination.options.api_key
+async def _key(context: DoctorContext) -> str:
+    if context.options.url is None:
+        return await throw_away_key(context)
+    if not context.options.api_key:
+        raise CannotAsk("no key to connect with", "SWIM_API_KEY=… swimctl doctor --url " + context.options.url)
+    return context.options.api_key
 
 
-async def _is_known(examination: Examination, greeting: Greeting) -> tuple[bool | None, str | None]:
+async def _is_known(context: DoctorContext, greeting: Greeting) -> tuple[bool | None, str | None]:
     """Ask the running process whether this connection is one of its own."""
-    if examination.options.url is not None:
+    if context.options.url is not None:
         return None, None
-    found = await examination.ask_anew("probe_connection", id=greeting.client_id)
+    found = await context.ask_anew("probe_connection", id=greeting.client_id)
     if not isinstance(found, dict):
         return None, None
     remote = found.get("remote")

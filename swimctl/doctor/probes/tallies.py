@@ -9,7 +9,7 @@ import msgspec
 from swimctl.doctor.probes.daemon_facts import asked
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 
 class KeyTally(msgspec.Struct, frozen=True):
@@ -57,11 +57,11 @@ class Tally(msgspec.Struct):
     lagging: list[Laggard] = []
 
 
-async def tally(examination: Examination, *, anew: bool = False) -> Tally:
+async def tally(context: DoctorContext, *, anew: bool = False) -> Tally:
     """The counts. Raises CannotAsk."""
-    return await asked(examination, "tally", Tally, anew=anew)
+    return await asked(context, "tally", Tally, anew=anew)
 
 
-async def brief_tally(examination: Examination) -> Tally:
+async def brief_tally(context: DoctorContext) -> Tally:
     """The numbers alone, as they are now: they cost the process little."""
-    return await asked(examination, "tally", Tally, anew=True, brief=True)
+    return await asked(context, "tally", Tally, anew=True, brief=True)

@@ -21,7 +21,7 @@ from swimctl.doctor.probes.trial_client import Outcome, TrialClient
 from swimctl.doctor.probes.wire import Target
 
 if TYPE_CHECKING:
-    from swimctl.doctor.context import Examination
+    from swimctl.doctor.context import DoctorContext
 
 TRIAL_SECONDS = 90.0
 KEY_SECONDS = 100.0
@@ -45,21 +45,21 @@ class _Counts(msgspec.Struct):
     admitted: dict[str, int]
 
 
-async def limit_holds(examination: Examination, tier: str) -> Answer:
+async def limit_holds(context: DoctorContext, tier: str) -> Answer:
     """As many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk.
 
     One tier after the other: together they might need more descriptors than this process may have.
     """
-    async with await examination.fact("trial", _make_turn):
-        return await _try_limit(examination, tier)
+    async with await context.fact("trial", _make_turn):
+        return await _try_limit(context, tier)
 
 
 async def _make_turn() -> asyncio.Lock:
     return asyncio.Lock()
 
 
-async def _try_limit(examination: Examination, tier: str) -> Answer:
-    promise = (await promises(examination)).tiers.get(tier)
+async def _try_limit(context: DoctorContext, tier: str) -> Answer:
+    promise = (await promises(context)).tiers.get(tier)
     if promise is None:
         raise CannotAsk(f"the process knows no tier {tier}", "swimctl restart")
     limit = promise.connections
@@ -69,20 +69,20 @@ async def _try_limit(examination: Examination, tier: str) -> Answer:
     if possible < 2:
         return unknown(expected, "this process may not open as many files", fix="ulimit -n 20000")
     attempt = min(room, possible - 1)
-    target = Target.parse(await service_url(examination))
+    target = Target.parse(await service_url(context))
     per_key = promise.connections_per_key or attempt + MOST_EXTRA + 1
-    keys = await lend(examination, tier, ceil((attempt + MOST_EXTRA + 1) / per_key), KEY_SECONDS)
+    keys = await lend(context, tier, ceil((attempt + MOST_EXTRA + 1) / per_key), KEY_SECONDS)
     api_keys = [key.api_key for key in keys for _ in range(per_key)]
     clients: list[TrialClient] = []
     try:
         trial = await _fill(target, api_keys, attempt, clients)
         if trial.refused is None and trial.failed is None and attempt == room:
             await _add_until_refused(target, api_keys, clients, trial, min(MOST_EXTRA, possible - attempt))
-        counted = (await asked(examination, "tally", _Counts, anew=True, brief=True)).admitted.get(tier, 0)
-        now = await _promise_now(examination, tier)
+        counted = (await asked(context, "tally", _Counts, anew=True, brief=True)).admitted.get(tier, 0)
+        now = await _promise_now(context, tier)
     finally:
         await _leave(clients)
-        await asyncio.shield(examination.ask_anew("probe_keys_end", ids=[key.id for key in keys]))
+        await asyncio.shield(context.ask_anew("probe_keys_end", ids=[key.id for key in keys]))
     return _judge(expected, tier, promise, now, trial, counted, is_whole=attempt == room)
 
 
@@ -98,10 +98,10 @@ async def _leave(clients: list[TrialClient]) -> None:
             client.abort()
 
 
-async def _promise_now(examination: Examination, tier: str) -> TierPromise | None:
+async def _promise_now(context: DoctorContext, tier: str) -> TierPromise | None:
     from swimctl.doctor.probes.daemon_facts import Promises
 
-    return (await asked(examination, "promises", Promises, anew=True)).tiers.get(tier)
+    return (await asked(context, "promises", Promises, anew=True)).tiers.get(tier)
 
 
 async def _fill(target: Target, api_keys: list[str], count: int, clients: list[TrialClient]) -> Trial:

@@ -118,7 +118,7 @@ def reason_of(error: OSError) -> str:
     return str(error.strerror or error) or type(error).__name__
 
 
-class Wire:
+class ProbeClient:
     """One open connection."""
 
     def __init__(self, connection: ClientConnection) -> None:
@@ -189,7 +189,7 @@ async def dial(
     *,
     context: ssl.SSLContext | None = None,
     open_seconds: float = OPEN_SECONDS,
-) -> AsyncIterator[Wire]:
+) -> AsyncIterator[ProbeClient]:
     """Open a WebSocket, the key in a header. Raises NotUpgraded, Ended."""
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidStatus, WebSocketException
@@ -220,7 +220,7 @@ async def dial(
     except (OSError, ssl.SSLError, ValueError) as error:
         raise NotUpgraded(reason_of(error) if isinstance(error, OSError) else str(error)) from None
     try:
-        yield Wire(connection)
+        yield ProbeClient(connection)
     finally:
         with suppress(Exception):
             await connection.close()

@@ -18,7 +18,16 @@ from support.memory_session import (
 
 from swimctl.client.connect import Gone, LimitReached
 from swimctl.client.event_stream import ALIVE_SECONDS, EventStream
-from swimctl.client.stream_items import Answered, CaughtUp, Gap, Happened, Item, Lost, Subscribed, Wanted
+from swimctl.client.stream_items import (
+    Answered,
+    CaughtUp,
+    EventReceived,
+    Gap,
+    Lost,
+    StreamItem,
+    Subscribed,
+    SubscriptionRequest,
+)
 from swimctl.errors import CommandFailed, DaemonNotRunning, Refused, WrongUsage
 
 
@@ -30,20 +39,20 @@ def time() -> VirtualTime:
 def stream_of(time: VirtualTime, *sessions: MemorySession | Exception | None, **wanted: Any) -> EventStream:
     channels = wanted.pop("channels", ("*",))
     stream = EventStream(
-        Dialler(list(sessions)), Wanted(channels, **wanted), monotonic=time.monotonic, sleep=time.sleep
+        Dialler(list(sessions)), SubscriptionRequest(channels, **wanted), monotonic=time.monotonic, sleep=time.sleep
     )
     stream.open()
     return stream
 
 
-def take(stream: EventStream, rounds: int = 30, timeout: float = 1.0) -> list[Item]:
+def take(stream: EventStream, rounds: int = 30, timeout: float = 1.0) -> list[StreamItem]:
     return [item for _ in range(rounds) if (item := stream.next(timeout)) is not None]
 
 
-def told(items: list[Item]) -> list[object]:
+def told(items: list[StreamItem]) -> list[object]:
     """Events as their numbers, the rest by name."""
     return [
-        int(str(item.event["id"]).partition("-")[2]) if isinstance(item, Happened) and "id" in item.event
+        int(str(item.event["id"]).partition("-")[2]) if isinstance(item, EventReceived) and "id" in item.event
         else f"recovered {item.recovered}" if isinstance(item, CaughtUp)
         else type(item).__name__
         for item in items
@@ -144,7 +153,7 @@ def test_stream_waits_for_a_daemon_that_is_away(time: VirtualTime) -> None:
 def test_stream_comes_back_no_sooner_than_the_server_asks(time: VirtualTime) -> None:
     first = MemorySession(time, [CONNECTED, subscribed(5), lost(1012, "the service stops; retry_ms=2500")])
     dialler = Dialler([first, MemorySession(time, [CONNECTED, subscribed(5)])])
-    stream = EventStream(dialler, Wanted(("*",)), monotonic=time.monotonic, sleep=time.sleep)
+    stream = EventStream(dialler, SubscriptionRequest(("*",)), monotonic=time.monotonic, sleep=time.sleep)
     stream.open()
     assert told(take(stream, rounds=2)) == ["Subscribed", "Lost"]
     lost_at = time.now
@@ -177,7 +186,7 @@ def test_stream_notices_a_connection_that_is_dead(time: VirtualTime) -> None:
 def test_stream_takes_heartbeats_which_have_no_id(time: VirtualTime) -> None:
     beat = {"type": "system.heartbeat", "timestamp": "t", "data": {"connected_clients": 3}}
     session = MemorySession(time, [CONNECTED, subscribed(5), beat, event(6)])
-    assert told(take(stream_of(time, session))) == ["Subscribed", "Happened", 6]
+    assert told(take(stream_of(time, session))) == ["Subscribed", "EventReceived", 6]
 
 
 def test_stream_hands_out_answers_to_its_own_requests(time: VirtualTime) -> None:
@@ -237,7 +246,7 @@ def test_stream_passes_over_what_is_no_event(time: VirtualTime) -> None:
     ]  # fmt: skip
     session = MemorySession(time, [CONNECTED, subscribed(5), *odd])
     items = take(stream_of(time, session))
-    assert [type(item) for item in items] == [Subscribed, Happened, Happened]
+    assert [type(item) for item in items] == [Subscribed, EventReceived, EventReceived]
 
 
 def test_stream_with_no_time_to_wait_answers_at_once(time: VirtualTime) -> None:

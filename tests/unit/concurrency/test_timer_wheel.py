@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from swim_server.concurrency.timer_wheel import Wheel
+from swim_server.concurrency.timer_wheel import TimerWheel
 
 
 class Bell:
@@ -34,11 +34,11 @@ def failures() -> list[BaseException]:
 
 
 @pytest.fixture
-def wheel(clock: list[float], failures: list[BaseException]) -> Wheel:
-    return Wheel(lambda: clock[0], on_failure=failures.append, tick_seconds=0.1)
+def wheel(clock: list[float], failures: list[BaseException]) -> TimerWheel:
+    return TimerWheel(lambda: clock[0], on_failure=failures.append, tick_seconds=0.1)
 
 
-def test_it_rings_once_and_not_before_its_time(wheel: Wheel, clock: list[float]) -> None:
+def test_it_rings_once_and_not_before_its_time(wheel: TimerWheel, clock: list[float]) -> None:
     bell = Bell(clock)
     wheel.schedule(bell, 0.5)
     for _ in range(20):
@@ -49,7 +49,7 @@ def test_it_rings_once_and_not_before_its_time(wheel: Wheel, clock: list[float])
     assert bell.wheel_tick is None
 
 
-def test_new_deadline_replaces_the_old_one(wheel: Wheel, clock: list[float]) -> None:
+def test_new_deadline_replaces_the_old_one(wheel: TimerWheel, clock: list[float]) -> None:
     bell = Bell(clock)
     wheel.schedule(bell, 0.5)
     wheel.schedule(bell, 5)
@@ -61,7 +61,7 @@ def test_new_deadline_replaces_the_old_one(wheel: Wheel, clock: list[float]) -> 
     assert len(bell.rang) == 1
 
 
-def test_cancelled_never_rings(wheel: Wheel, clock: list[float]) -> None:
+def test_cancelled_never_rings(wheel: TimerWheel, clock: list[float]) -> None:
     bell = Bell(clock)
     wheel.schedule(bell, 0.5)
     wheel.cancel(bell)
@@ -72,7 +72,7 @@ def test_cancelled_never_rings(wheel: Wheel, clock: list[float]) -> None:
     assert not wheel._buckets, "nothing is left behind"
 
 
-def test_it_may_schedule_itself_again(wheel: Wheel, clock: list[float]) -> None:
+def test_it_may_schedule_itself_again(wheel: TimerWheel, clock: list[float]) -> None:
     bell = Bell(clock)
     bell.then = lambda: wheel.schedule(bell, 1)
     wheel.schedule(bell, 1)
@@ -82,7 +82,7 @@ def test_it_may_schedule_itself_again(wheel: Wheel, clock: list[float]) -> None:
     assert 8 <= len(bell.rang) <= 10
 
 
-def test_one_may_cancel_another_that_is_due_in_the_same_tick(wheel: Wheel, clock: list[float]) -> None:
+def test_one_may_cancel_another_that_is_due_in_the_same_tick(wheel: TimerWheel, clock: list[float]) -> None:
     bells = [Bell(clock), Bell(clock)]
     bells[0].then = lambda: wheel.cancel(bells[1])
     for bell in bells:
@@ -92,7 +92,7 @@ def test_one_may_cancel_another_that_is_due_in_the_same_tick(wheel: Wheel, clock
     assert [len(bell.rang) for bell in bells] == [1, 0]
 
 
-def test_one_may_cancel_the_only_one_of_a_later_tick_that_is_due_too(wheel: Wheel, clock: list[float]) -> None:
+def test_one_may_cancel_the_only_one_of_a_later_tick_that_is_due_too(wheel: TimerWheel, clock: list[float]) -> None:
     first, second = Bell(clock), Bell(clock)
     first.then = lambda: wheel.cancel(second)
     wheel.schedule(first, 0.5)
@@ -102,7 +102,7 @@ def test_one_may_cancel_the_only_one_of_a_later_tick_that_is_due_too(wheel: Whee
     assert (len(first.rang), len(second.rang)) == (1, 0)
 
 
-def test_long_pause_rings_everything_that_was_due_in_its_order(wheel: Wheel, clock: list[float]) -> None:
+def test_long_pause_rings_everything_that_was_due_in_its_order(wheel: TimerWheel, clock: list[float]) -> None:
     order: list[int] = []
     for number in (3, 1, 2):
         wheel.schedule(Bell(clock, lambda number=number: order.append(number)), number * 10)
@@ -112,7 +112,7 @@ def test_long_pause_rings_everything_that_was_due_in_its_order(wheel: Wheel, clo
 
 
 def test_one_that_fails_does_not_silence_the_others(
-    wheel: Wheel, clock: list[float], failures: list[BaseException]
+    wheel: TimerWheel, clock: list[float], failures: list[BaseException]
 ) -> None:
     def fail() -> None:
         raise RuntimeError("as the test asked")
@@ -127,7 +127,7 @@ def test_one_that_fails_does_not_silence_the_others(
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_random_deadlines_ring_between_one_and_two_ticks_late(wheel: Wheel, clock: list[float], seed: int) -> None:
+def test_random_deadlines_ring_between_one_and_two_ticks_late(wheel: TimerWheel, clock: list[float], seed: int) -> None:
     chance = random.Random(seed)
     due: dict[Bell, float] = {}
     bells = [Bell(clock) for _ in range(20)]

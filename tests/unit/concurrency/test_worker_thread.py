@@ -6,22 +6,22 @@ import asyncio
 import threading
 
 import pytest
-from swim_server.concurrency.worker_thread import Door, StillBusy
+from swim_server.concurrency.worker_thread import StillBusy, WorkerThread
 
 
 async def test_work_is_done_in_one_thread_that_is_not_the_loop_s() -> None:
-    with Door("test") as door:
-        threads = {await door.pass_through(threading.current_thread) for _ in range(5)}
+    with WorkerThread("test") as worker:
+        threads = {await worker.pass_through(threading.current_thread) for _ in range(5)}
     (thread,) = threads
     assert thread is not threading.current_thread()
     assert thread.name == "test"
 
 
 async def test_what_work_raises_is_raised() -> None:
-    with Door("test") as door:
+    with WorkerThread("test") as worker:
         with pytest.raises(ZeroDivisionError):
-            await door.pass_through(lambda: 1 // 0)
-        assert await door.pass_through(lambda: 1) == 1
+            await worker.pass_through(lambda: 1 // 0)
+        assert await worker.pass_through(lambda: 1) == 1
 
 
 async def test_a_cancellation_waits_for_what_has_begun() -> None:
@@ -32,8 +32,8 @@ async def test_a_cancellation_waits_for_what_has_begun() -> None:
         go_on.wait(5)
         done.append(1)
 
-    with Door("test") as door:
-        task = asyncio.create_task(door.pass_through(work))
+    with WorkerThread("test") as worker:
+        task = asyncio.create_task(worker.pass_through(work))
         await asyncio.to_thread(begun.wait, 5)
         task.cancel()
         await asyncio.sleep(0.01)
@@ -47,27 +47,27 @@ async def test_a_cancellation_waits_for_what_has_begun() -> None:
 async def test_work_that_hangs_is_given_up_and_nothing_is_begun_beside_it() -> None:
     go_on = threading.Event()
     before = threading.active_count()
-    with Door("test") as door:
+    with WorkerThread("test") as worker:
         with pytest.raises(TimeoutError):
-            await door.pass_through(lambda: go_on.wait(5), timeout_seconds=0.01)
+            await worker.pass_through(lambda: go_on.wait(5), timeout_seconds=0.01)
         for _ in range(5):
             with pytest.raises(StillBusy, match="no answer for 0 s"):
-                await door.pass_through(lambda: 1, timeout_seconds=0.01)
+                await worker.pass_through(lambda: 1, timeout_seconds=0.01)
         assert threading.active_count() == before + 1
         go_on.set()
         while True:
             try:
-                assert await door.pass_through(lambda: 7, timeout_seconds=5) == 7
+                assert await worker.pass_through(lambda: 7, timeout_seconds=5) == 7
                 break
             except StillBusy:
                 await asyncio.sleep(0.001)
 
 
 async def test_it_can_be_used_again_after_it_was_closed() -> None:
-    door = Door("test")
+    worker = WorkerThread("test")
     for _ in range(2):
-        with door:
-            assert await door.pass_through(lambda: 1) == 1
+        with worker:
+            assert await worker.pass_through(lambda: 1) == 1
 
 
 async def test_what_is_done_last_comes_after_all_that_was_begun() -> None:
@@ -82,11 +82,11 @@ async def test_what_is_done_last_comes_after_all_that_was_begun() -> None:
         done.append("last")
         ended.set()
 
-    door = Door("test")
+    worker = WorkerThread("test")
     with pytest.raises(TimeoutError):
-        await door.pass_through(slow, timeout_seconds=0.001)
-    door.close(last)
+        await worker.pass_through(slow, timeout_seconds=0.001)
+    worker.close(last)
     may_go_on.set()
     assert await asyncio.to_thread(ended.wait, 10)
     assert done == ["slow", "last"]
-    Door("never used").close(last)
+    WorkerThread("never used").close(last)

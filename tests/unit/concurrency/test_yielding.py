@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from swim_server.concurrency.yielding import in_turns
+from swim_server.concurrency.yielding import yielding
 
 
 async def test_others_have_their_turn_whenever_one_is_used_up() -> None:
@@ -17,11 +17,11 @@ async def test_others_have_their_turn_whenever_one_is_used_up() -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(other())
-    async for item in in_turns(range(6), turn_seconds=2, monotonic=lambda: next(seconds)):
+    async for item in yielding(range(6), turn_seconds=2, monotonic=lambda: next(seconds)):
         seen.append(str(item))
     task.cancel()
     assert seen == ["0", "1", "other", "2", "3", "other", "4", "5", "other"]
 
 
 async def test_nothing_takes_no_turn() -> None:
-    assert [item async for item in in_turns(())] == []
+    assert [item async for item in yielding(())] == []

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from swim_server.daemon.gc_tuning import FULL_COLLECTION_SECONDS, YOUNG_OBJECTS, Garbage
+from swim_server.daemon.gc_tuning import FULL_COLLECTION_SECONDS, YOUNG_OBJECTS, GcTuning
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +30,13 @@ class Ring:
 
 
 def test_what_was_there_at_the_start_is_set_aside() -> None:
-    Garbage(0).begin()
+    GcTuning(0).begin()
     assert gc.get_freeze_count() > 1000
     assert gc.get_threshold()[0] == YOUNG_OBJECTS
 
 
 def test_survivors_are_set_aside_by_a_tick() -> None:
-    garbage = Garbage(0)
+    garbage = GcTuning(0)
     garbage.begin()
     before = gc.get_freeze_count()
     kept = [[number] for number in range(3 * YOUNG_OBJECTS)]
@@ -46,7 +46,7 @@ def test_survivors_are_set_aside_by_a_tick() -> None:
 
 
 def test_young_rings_are_freed() -> None:
-    garbage = Garbage(0)
+    garbage = GcTuning(0)
     garbage.begin()
     Ring.freed = 0
     for _ in range(100):
@@ -58,7 +58,7 @@ def test_young_rings_are_freed() -> None:
 
 
 def test_old_rings_are_freed_once_a_day() -> None:
-    garbage = Garbage(0)
+    garbage = GcTuning(0)
     ring = Ring()
     garbage.begin()
     Ring.freed = 0

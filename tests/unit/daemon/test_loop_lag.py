@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from swim_server.daemon.loop_lag import KEPT_TICKS, Pulse
+from swim_server.daemon.loop_lag import KEPT_TICKS, LoopLagMonitor
 
 
 class CountingWheel:
@@ -15,8 +15,8 @@ class CountingWheel:
         self.advances += 1
 
 
-def _pulse(*lags: float) -> Pulse:
-    pulse = Pulse(CountingWheel())  # type: ignore[arg-type]
+def _pulse(*lags: float) -> LoopLagMonitor:
+    pulse = LoopLagMonitor(CountingWheel())  # type: ignore[arg-type]
     pulse._lags.extend(lags)
     return pulse
 
@@ -40,7 +40,7 @@ def test_only_the_last_minute_is_remembered() -> None:
 
 async def test_each_tick_advances_the_wheel() -> None:
     wheel = CountingWheel()
-    task = asyncio.create_task(Pulse(wheel).run())  # type: ignore[arg-type]
+    task = asyncio.create_task(LoopLagMonitor(wheel).run())  # type: ignore[arg-type]
     async with asyncio.timeout(5):
         while wheel.advances < 2:
             await asyncio.sleep(0.01)

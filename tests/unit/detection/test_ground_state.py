@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from support.feed import AIRFIELDS, NOON_MS, Network, beside, pilot, plan, positions, stamp
-from swim_server.detection.network_state import Footing
+from swim_server.detection.network_state import GroundState
 
 
 class Seen(NamedTuple):
@@ -497,7 +497,7 @@ def test_a_report_older_than_the_last_is_no_evidence() -> None:
     network = Network()
     network.see(0, [pilot(-10)])
     network.see(15, [pilot(-40, altitude=3000, groundspeed=200, **beside("EDDF", 1))])
-    assert network.stage.flights["1000001 DLH1AB"].footing is Footing.GROUND
+    assert network.network_state.flights["1000001 DLH1AB"].ground_state is GroundState.GROUND
     assert network.events == []
 
 
@@ -505,7 +505,7 @@ def test_a_report_without_altitude_changes_no_footing() -> None:
     network = Network()
     network.see(0, [pilot(0)])
     network.see(15, [pilot(15, altitude=None, groundspeed=120, **beside("EDDF", 0.4))])
-    assert network.stage.flights["1000001 DLH1AB"].footing is Footing.GROUND
+    assert network.network_state.flights["1000001 DLH1AB"].ground_state is GroundState.GROUND
 
 
 def test_a_filed_destination_that_changes_on_final_is_the_one_that_counts() -> None:

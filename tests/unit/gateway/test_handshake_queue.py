@@ -1,11 +1,11 @@
-"""The entrance: at once while the slice lasts, then in order, a slice a turn."""
+"""The queue: at once while the slice lasts, then in order, a slice a turn."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
 
-from swim_server.gateway.handshake_queue import Entrance
+from swim_server.gateway.handshake_queue import HandshakeQueue
 
 
 class Turns:
@@ -16,10 +16,12 @@ class Turns:
         self.soon: deque[Callable[[], None]] = deque()
         self.done: list[int] = []
         self._work_seconds = work_seconds
-        self.entrance = Entrance(call_soon=self.soon.append, monotonic=lambda: self.now, slice_seconds=slice_seconds)
+        self.handshake_queue = HandshakeQueue(
+            call_soon=self.soon.append, monotonic=lambda: self.now, slice_seconds=slice_seconds
+        )
 
     def arrive(self, number: int) -> None:
-        self.entrance.enter(lambda: self._do(number))
+        self.handshake_queue.submit(lambda: self._do(number))
 
     def _do(self, number: int) -> None:
         self.now += self._work_seconds
@@ -42,13 +44,13 @@ def test_many_are_let_in_a_slice_a_turn_in_their_order() -> None:
     for number in range(10):
         turns.arrive(number)
     assert turns.done == [0, 1, 2]
-    assert len(turns.entrance) == 7
+    assert len(turns.handshake_queue) == 7
     turns.turn()
     assert turns.done == [0, 1, 2, 3, 4, 5]
     while turns.soon:
         turns.turn()
     assert turns.done == list(range(10))
-    assert not len(turns.entrance)
+    assert not len(turns.handshake_queue)
 
 
 def test_who_comes_while_others_wait_stands_behind_them() -> None:

@@ -8,49 +8,49 @@ from swim_server.gateway.inbound_policy import (
     RATE_STRIKES,
     REFUSED_STRIKES,
     InboundLimit,
-    Verdict,
+    RateDecision,
 )
 
 
-def judged(limit: InboundLimit, moment: float, count: int, rate: int = 10) -> list[Verdict]:
+def judged(limit: InboundLimit, moment: float, count: int, rate: int = 10) -> list[RateDecision]:
     return [limit.judge(moment, rate) for _ in range(count)]
 
 
 def test_ten_in_a_second_are_taken_the_next_is_refused_the_rest_ignored() -> None:
     verdicts = judged(InboundLimit(), 5.0, 13)
-    assert verdicts == [Verdict.TAKE] * 10 + [Verdict.REFUSE] + [Verdict.IGNORE] * 2
+    assert verdicts == [RateDecision.TAKE] * 10 + [RateDecision.REFUSE] + [RateDecision.IGNORE] * 2
 
 
 def test_new_second_begins_with_a_clean_sheet() -> None:
     limit = InboundLimit()
     judged(limit, 5.0, 20)
-    assert judged(limit, 6.0, 10) == [Verdict.TAKE] * 10
+    assert judged(limit, 6.0, 10) == [RateDecision.TAKE] * 10
 
 
 def test_ten_seconds_in_a_row_over_the_rate_close() -> None:
     limit = InboundLimit()
     for second in range(RATE_STRIKES - 1):
-        assert Verdict.CLOSE not in judged(limit, float(second), 30)
-    assert judged(limit, float(RATE_STRIKES - 1), 11)[-1] is Verdict.CLOSE
+        assert RateDecision.CLOSE not in judged(limit, float(second), 30)
+    assert judged(limit, float(RATE_STRIKES - 1), 11)[-1] is RateDecision.CLOSE
 
 
 def test_one_calm_second_in_between_forgives() -> None:
     limit = InboundLimit()
     for second in range(30):
         count = 5 if second % (RATE_STRIKES - 1) == 0 else 30
-        assert Verdict.CLOSE not in judged(limit, float(second), count)
+        assert RateDecision.CLOSE not in judged(limit, float(second), count)
 
 
 def test_silent_second_in_between_forgives() -> None:
     limit = InboundLimit()
     for second in range(0, 60, 2):
-        assert Verdict.CLOSE not in judged(limit, float(second), 30)
+        assert RateDecision.CLOSE not in judged(limit, float(second), 30)
 
 
 @pytest.mark.parametrize("rate", [1, 100])
 def test_rate_is_the_tiers(rate: int) -> None:
     verdicts = judged(InboundLimit(), 0.0, rate + 1, rate)
-    assert verdicts == [Verdict.TAKE] * rate + [Verdict.REFUSE]
+    assert verdicts == [RateDecision.TAKE] * rate + [RateDecision.REFUSE]
 
 
 def test_ten_unreadable_messages_in_a_row_close() -> None:

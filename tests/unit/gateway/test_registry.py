@@ -25,8 +25,8 @@ async def test_client_whose_key_has_ended_is_told_and_closed_for_good(rig: Rig) 
     client, other = rig.admitted("dev"), rig.admitted("dev")
     (connection, _) = rig.gateway.connections_of(1)
     refused = Refused("The key was revoked.", "inactive", 1)
-    assert [closed async for closed in rig.gateway.turn_out([connection], refused)] == [connection]
-    assert [closed async for closed in rig.gateway.turn_out([connection], refused)] == []
+    assert [closed async for closed in rig.gateway.close_revoked([connection], refused)] == [connection]
+    assert [closed async for closed in rig.gateway.close_revoked([connection], refused)] == []
     assert (client.types, client.close_code) == (["connected", "AUTH_FAILED"], 4001)
     assert other.endpoint.is_open
 
@@ -34,7 +34,7 @@ async def test_client_whose_key_has_ended_is_told_and_closed_for_good(rig: Rig) 
 async def test_client_whose_key_is_of_another_tier_now_is_asked_to_come_back_without_an_error(rig: Rig) -> None:
     client = rig.admitted("dev")
     refused = Refused("The tier has changed.", "tier_changed", 1)
-    assert len([closed async for closed in rig.gateway.turn_out(rig.gateway.connections_of(1), refused)]) == 1
+    assert len([closed async for closed in rig.gateway.close_revoked(rig.gateway.connections_of(1), refused)]) == 1
     assert (client.types, client.close_code) == (["connected"], 1012)
 
 
@@ -71,46 +71,46 @@ async def test_failing_message_is_told_apart_from_a_bad_one(rig: Rig) -> None:
 
 
 async def test_client_that_comes_while_held_is_let_in_on_release(rig: Rig) -> None:
-    rig.gateway.hold()
+    rig.gateway.pause_admission()
     client = await rig.admitted("pub").settle()
     assert (client.status, client.types, rig.admission.current("public")) == (101, [], 0)
-    rig.gateway.release()
+    rig.gateway.resume_admission()
     assert client.types == ["connected"]
     assert rig.admitted("pub").types == ["connected"]
 
 
 async def test_held_client_whose_key_ends_meanwhile_is_refused_on_release(rig: Rig) -> None:
-    rig.gateway.hold()
+    rig.gateway.pause_admission()
     client = await rig.admitted("pub").settle()
     rig.authenticator.keys["pub"] = UNKNOWN
-    rig.gateway.release()
+    rig.gateway.resume_admission()
     await client.settle()
     assert client.types == ["AUTH_FAILED"]
 
 
 async def test_held_client_that_leaves_is_forgotten(rig: Rig) -> None:
-    rig.gateway.hold()
+    rig.gateway.pause_admission()
     client = await rig.admitted("pub").settle()
     client.transport.feed_eof()
     rig.turn()
-    rig.gateway.release()
+    rig.gateway.resume_admission()
     await client.settle()
     assert client.is_gone
     assert rig.admission.current("public") == 0
 
 
 async def test_bad_key_is_refused_while_held(rig: Rig) -> None:
-    rig.gateway.hold()
+    rig.gateway.pause_admission()
     client = await rig.admitted("nobody").settle()
     assert client.types == ["AUTH_FAILED"]
-    rig.gateway.release()
+    rig.gateway.resume_admission()
 
 
 async def test_settled_waits_for_those_who_have_just_come(rig: Rig) -> None:
     rig.admitted("dev")
-    await rig.gateway.settled(1)
+    await rig.gateway.handshakes_done(1)
     client = rig.client().send(upgrade_request()[:20])
-    waiting = asyncio.create_task(rig.gateway.settled(1))
+    waiting = asyncio.create_task(rig.gateway.handshakes_done(1))
     await asyncio.sleep(0.02)
     assert not waiting.done()
     client.send(upgrade_request()[20:])
@@ -119,7 +119,7 @@ async def test_settled_waits_for_those_who_have_just_come(rig: Rig) -> None:
 
 async def test_settled_waits_for_nobody_longer_than_it_is_told(rig: Rig) -> None:
     rig.client()
-    waiting = asyncio.create_task(rig.gateway.settled(1))
+    waiting = asyncio.create_task(rig.gateway.handshakes_done(1))
     await asyncio.sleep(0)
     rig.clock.seconds += 1
     await asyncio.wait_for(waiting, 1)

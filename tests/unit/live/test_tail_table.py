@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from swimctl.client.stream_items import Answered, CaughtUp, Gap, Happened, Lost, Subscribed
+from swimctl.client.stream_items import Answered, CaughtUp, EventReceived, Gap, Lost, Subscribed
 from swimctl.live.model import MAX_ROWS, TailModel
 from swimctl.live.view import events, frame
 
@@ -22,9 +22,9 @@ def screen(renderable: Any, width: int = 80) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
-def happened(number: int, type: str, **data: Any) -> Happened:
+def happened(number: int, type: str, **data: Any) -> EventReceived:
     event = {"type": type, "timestamp": f"2026-01-16T14:30:{number % 60:02d}.000Z", "id": f"1768573815000-{number}"}
-    return Happened({**event, "data": data}, b"")
+    return EventReceived({**event, "data": data}, b"")
 
 
 def flight(callsign: str, origin: str, destination: str, **more: Any) -> dict[str, Any]:
@@ -165,6 +165,6 @@ def test_model_is_bounded_however_long_it_runs() -> None:
 
 def test_heartbeats_are_no_events_and_tell_how_many_listen() -> None:
     model = TailModel(title="x")
-    model.apply(Happened({"type": "system.heartbeat", "data": {"connected_clients": 7}}, b""), 1)
-    model.apply(Happened({"type": "system.heartbeat", "data": None}, b""), 1)
+    model.apply(EventReceived({"type": "system.heartbeat", "data": {"connected_clients": 7}}, b""), 1)
+    model.apply(EventReceived({"type": "system.heartbeat", "data": None}, b""), 1)
     assert (model.events, model.clients, len(model.rows)) == (0, 7, 0)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.protocol.normalise import mend
+from swim_server.protocol.normalise import normalise
 from swim_server.protocol.payloads import check_payload
 
 FORMER = {
@@ -23,7 +23,7 @@ FORMER = {
 
 
 def test_numbers_that_came_as_text_become_numbers() -> None:
-    mended = mend("flight.created", FORMER)
+    mended = normalise("flight.created", FORMER)
     check_payload("flight.created", mended)
     assert mended == {
         "callsign": "DAL5",
@@ -38,15 +38,15 @@ def test_numbers_that_came_as_text_become_numbers() -> None:
 
 
 def test_each_position_of_a_batch_is_mended() -> None:
-    mended = mend("flight.positions", {"count": 1, "positions": [FORMER]})
+    mended = normalise("flight.positions", {"count": 1, "positions": [FORMER]})
     check_payload("flight.positions", mended)
 
 
 def test_other_families_and_good_data_stay_the_same_objects() -> None:
     data = {"flight_uid": "17"}
-    assert mend("tmi.issued", data) is data
+    assert normalise("tmi.issued", data) is data
     good = {"callsign": "N1", "own": "5"}
-    assert mend("flight.created", good) is good
+    assert normalise("flight.created", good) is good
 
 
 @pytest.mark.parametrize(
@@ -63,17 +63,17 @@ def test_other_families_and_good_data_stay_the_same_objects() -> None:
     ],
 )
 def test_times_are_written_as_the_wire_has_them(written: Any, wire: Any) -> None:
-    assert mend("tmi.issued", {"start_time": written}) == {"start_time": wire}
-    assert mend("flight.departed", {"off_utc": written}) == {"off_utc": wire}
+    assert normalise("tmi.issued", {"start_time": written}) == {"start_time": wire}
+    assert normalise("flight.departed", {"off_utc": written}) == {"off_utc": wire}
 
 
 def test_number_of_a_program_that_came_as_text_is_a_number() -> None:
-    assert mend("tmi.issued", {"program_id": "7"}) == {"program_id": 7}
+    assert normalise("tmi.issued", {"program_id": "7"}) == {"program_id": 7}
 
 
 @pytest.mark.parametrize("value", ["", "x", "nan", "1e400", "9" * 30, True, None, [], {}])
 def test_what_can_not_be_mended_stays(value: Any) -> None:
-    assert mend("flight.created", {"altitude_ft": value}) == {"altitude_ft": value}
+    assert normalise("flight.created", {"altitude_ft": value}) == {"altitude_ft": value}
 
 
 json_values = st.recursive(
@@ -84,4 +84,4 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.sampled_from([*FORMER, "positions"]), json_values))
 def test_no_data_raises(data: dict[str, Any]) -> None:
-    mend("flight.positions", data)
+    normalise("flight.positions", data)

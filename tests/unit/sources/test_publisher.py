@@ -10,7 +10,7 @@ from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publishe
 from swim_server.logs import get_logger
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.health import Health
-from swim_server.sources.publisher import Outlet
+from swim_server.sources.publisher import EventPublisher
 from swim_server.sources.source import SourceStatus
 
 
@@ -24,9 +24,9 @@ def status() -> SourceStatus:
 
 async def test_all_are_published_in_order_and_duplicates_are_not_counted() -> None:
     publish, told = Recorder(), status()
-    outlet = Outlet(told, get_logger("test"))
-    assert await outlet.publish(publish, events(1200)) == 1200
-    assert await outlet.publish(publish, events(1201)) == 1
+    publisher = EventPublisher(told, get_logger("test"))
+    assert await publisher.publish(publish, events(1200)) == 1200
+    assert await publisher.publish(publish, events(1201)) == 1
     assert publish.numbers == list(range(1201))
     assert (told.events, publish.calls) == (1201, 6)
 
@@ -44,7 +44,7 @@ async def test_an_outage_of_the_broker_is_waited_for_longer_and_longer() -> None
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    assert await Outlet(told, get_logger("test"), sleep=sleep).publish(publish, events(3)) == 3
+    assert await EventPublisher(told, get_logger("test"), sleep=sleep).publish(publish, events(3)) == 3
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2]
     assert (told.errors, told.state) == (1, "degraded")
 
@@ -60,11 +60,11 @@ async def test_what_can_not_be_stored_is_left_out_and_told() -> None:
         return [Published("1-0") for _ in new]
 
     told, refused = status(), list[tuple[Any, str]]()
-    outlet = Outlet(told, get_logger("test"))
-    await outlet.publish(publish, events(3), lambda event, reason: refused.append((event.event_id, reason)))
+    publisher = EventPublisher(told, get_logger("test"))
+    await publisher.publish(publish, events(3), lambda event, reason: refused.append((event.event_id, reason)))
     assert refused == [("1", "too large")]
     assert [event.event_id for event in stored] == ["0", "2"]
-    await outlet.publish(publish, events(3))
+    await publisher.publish(publish, events(3))
     assert told.last_error == "an event of type tmi.issued can't be stored: too large"
 
 

@@ -50,7 +50,7 @@ EDGE_SHARE, EDGE_SECONDS = 0.01, 2.0
 """Events this close to the end of their promised time may have been let go of already."""
 
 
-class Examined:
+class Diagnostics:
     """Each method is called as it is named, with its params as a mapping."""
 
     def __init__(self, service: Service) -> None:
@@ -92,7 +92,7 @@ class Examined:
             and endpoint.connection.key.id in wanted
         ]
         for number, endpoint in enumerate(left, 1):
-            endpoint.give_way()
+            endpoint.yield_slot()
             endpoint.abort()
             if not number % SLICE:
                 await asyncio.sleep(0)
@@ -209,7 +209,7 @@ class Examined:
     async def tally(self, params: Mapping[str, Any]) -> Any:
         """Connections counted in every way there is, of one moment; then, unless ``brief``, what is told of each."""
         gateway, hub = self._service.gateway, self._service.hub
-        public = [endpoint for endpoint in gateway.endpoints if not endpoint.door.is_local]
+        public = [endpoint for endpoint in gateway.endpoints if not endpoint.kind.is_local]
         clients = [connection for connection in hub.connections.values() if connection.key is not None]
         document: dict[str, Any] = {
             "made": gateway.gone + len(public),

@@ -19,7 +19,7 @@ from swim_server.protocol.codes import BadMessage
 from swim_server.protocol.event_id import MAX_SEQUENCE, EventId, InvalidEventId
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sql.errors import StoreError
-from swim_server.streaming.explain.outcome import RANK, Outcome, Verdict, judge_stay, judge_subscription
+from swim_server.streaming.explain.outcome import RANK, Explanation, Outcome, explain_session, explain_subscription
 from swim_server.streaming.explain.tally import Tally
 from swim_server.streaming.subscription import NOTHING, Subscription
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from swim_server.keys.audit import AuditEntry
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.events import Event
-    from swim_server.streaming.explain.session_log import Attendance, Stay
+    from swim_server.streaming.explain.session_log import Session, SessionLog
 
 NOT_FOUND = -32004
 """There is no such event, connection or key: ``data`` says which."""
@@ -47,7 +47,7 @@ MAX_SECONDS = 7 * 86_400
 class _Consumer:
     """Who is asked about: connections, or a subscription that nobody needs to have."""
 
-    stays: Sequence[Stay] = ()
+    sessions: Sequence[Session] = ()
     """The latest first."""
     subscription: Subscription | None = None
     key: KeyRecord | None = None
@@ -90,15 +90,15 @@ class Explainer:
                 raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
             return await self._key(key_id)
         if connection_id is not None:
-            stay = self._attendance.find(str(connection_id))
+            session = self._attendance.find(str(connection_id))
             live = self._service.hub.connections.get(str(connection_id))
-            if stay is None and live is not None:  # a command of this machine: not remembered, but here
+            if session is None and live is not None:  # a command of this machine: not remembered, but here
                 return _Consumer(subscription=live.subscription)
-            if stay is None:
+            if session is None:
                 since = format_ms(self._attendance.since_ms)
                 text = f"no connection {connection_id!r} is known; remembered are those since {since}"
                 raise RpcError(NOT_FOUND, text, {"what": "connection"})
-            return _Consumer(stays=[stay])
+            return _Consumer(sessions=[session])
         try:
             channels = params.get("channels") or [about if _is_channel(about) else "*"]
             subscription = NOTHING.subscribe(channels, params.get("filters"), self._service.catalogue)
@@ -107,22 +107,22 @@ class Explainer:
         return _Consumer(subscription=subscription)
 
     async def _key(self, key_id: int) -> _Consumer:
-        store, stays = self._service.store, self._attendance.of_key(key_id)
+        store, sessions = self._service.store, self._attendance.of_key(key_id)
         try:
             record, audit = await self._service.authenticator.consult(
                 lambda: (store.records([key_id]).get(key_id), store.audit(key_id))
             )
         except StoreError as error:
-            return _Consumer(stays=stays, key_problem=str(error))
-        if record is None and not stays:
+            return _Consumer(sessions=sessions, key_problem=str(error))
+        if record is None and not sessions:
             raise RpcError(NOT_FOUND, f"no key has the id {key_id}", {"what": "key"})
-        return _Consumer(stays=stays, key=record, audit=audit)
+        return _Consumer(sessions=sessions, key=record, audit=audit)
 
     @property
-    def _attendance(self) -> Attendance:
-        attendance = self._service.hub.attendance
-        assert attendance is not None, "the service remembers who was here"
-        return attendance
+    def _attendance(self) -> SessionLog:
+        session_log = self._service.hub.session_log
+        assert session_log is not None, "the service remembers who was here"
+        return session_log
 
     # An event that was.
 
@@ -131,26 +131,26 @@ class Explainer:
         if event is None:
             raise RpcError(NOT_FOUND, await self._not_stored(event_id), {"what": "event"})
         if consumer.subscription is not None:
-            verdicts = [judge_subscription(consumer.subscription, event.type, event.data)]
+            verdicts = [explain_subscription(consumer.subscription, event.type, event.data)]
         else:
-            verdicts = [self._judge(stay, event) for stay in consumer.stays]
-        best = min(verdicts, key=lambda verdict: RANK[verdict.outcome], default=None)
+            verdicts = [self._judge(session, event) for session in consumer.sessions]
+        best = min(verdicts, key=lambda explanation: RANK[explanation.outcome], default=None)
         outcome, why = (best.outcome, best.why) if best is not None else self._nobody(event)
         if RANK[outcome] >= RANK[Outcome.NOT_CONNECTED] and outcome is not Outcome.PASSES:
             outcome, why = self._absent(consumer, event, outcome, why)
-        told = [verdict for verdict in verdicts if verdict.outcome is not Outcome.NOT_CONNECTED] or verdicts
+        told = [explanation for explanation in verdicts if explanation.outcome is not Outcome.NOT_CONNECTED] or verdicts
         return {
             "event": {"id": str(event.id), "type": event.type, "stored_at": format_ms(event.id.milliseconds)},
             "outcome": str(outcome),
             "why": why,
-            "consumers": [msgspec.to_builtins(verdict) for verdict in told[:MAX_STAYS]],
-            "connections_remembered": len(consumer.stays),
+            "consumers": [msgspec.to_builtins(explanation) for explanation in told[:MAX_STAYS]],
+            "connections_remembered": len(consumer.sessions),
             **self._about(consumer),
         }
 
-    def _judge(self, stay: Stay, event: Event) -> Verdict:
+    def _judge(self, session: Session, event: Event) -> Explanation:
         hub = self._service.hub
-        return judge_stay(stay, event, hub.delivered_id, hub.connections.get(stay.id))
+        return explain_session(session, event, hub.delivered_id, hub.connections.get(session.id))
 
     def _nobody(self, event: Event) -> tuple[Outcome, str]:
         return Outcome.NOT_CONNECTED, f"not connected when it came, at {format_ms(event.id.milliseconds)}"
@@ -167,8 +167,8 @@ class Explainer:
         if came_ms < since_ms:
             text = f"not known: the daemon remembers connections since {format_ms(since_ms)}, when it was started"
             return Outcome.UNKNOWN, f"{text}; the event came before"
-        before = [stay for stay in consumer.stays if stay.end is not None and stay.end.until < event.id]
-        if before and len(consumer.stays) > 1:  # of several, the one that ended last before it tells the most
+        before = [session for session in consumer.sessions if session.end is not None and session.end.until < event.id]
+        if before and len(consumer.sessions) > 1:  # of several, the one that ended last before it tells the most
             return outcome, self._judge(before[0], event).why
         return outcome, why
 
@@ -212,12 +212,14 @@ class Explainer:
         """What the consumer is subscribed to, and through which connections; if none lives, what it was last."""
         if consumer.subscription is not None:
             return {consumer.subscription: []}
-        live = [stay for stay in consumer.stays if stay.end is None]
+        live = [session for session in consumer.sessions if session.end is None]
         found: dict[Subscription, list[str]] = {}
-        for stay in live or consumer.stays[:1]:
-            wanted = [change.subscription for change in stay.changes if change.subscription.channels]
-            subscription = stay.changes[-1].subscription if stay.end is None else wanted[-1] if wanted else NOTHING
-            found.setdefault(subscription, []).append(stay.id)
+        for session in live or consumer.sessions[:1]:
+            wanted = [change.subscription for change in session.changes if change.subscription.channels]
+            subscription = (
+                session.changes[-1].subscription if session.end is None else wanted[-1] if wanted else NOTHING
+            )
+            found.setdefault(subscription, []).append(session.id)
         return found
 
     async def _count(self, tallies: list[Tally], types: Sequence[str], start: EventId, until: EventId) -> EventId:
@@ -248,7 +250,7 @@ class Explainer:
                 "tier": str(key.tier),
                 "owner": key.owner_name,
                 "state": str(state_of(key, datetime.now(UTC))),
-                "connected_now": sum(stay.end is None for stay in consumer.stays),
+                "connected_now": sum(session.end is None for session in consumer.sessions),
             }
         since = format_ms(self._attendance.since_ms)
         return {"key": told, "key_problem": consumer.key_problem, "remembered_since": since}

@@ -9,7 +9,7 @@ import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.config import ConfigError
-from swim_server.daemon.control.diagnostics import Examined
+from swim_server.daemon.control.diagnostics import Diagnostics
 from swim_server.daemon.control.explain import Explainer
 from swim_server.daemon.control.status import connections_document, status_document
 from swim_server.daemon.control.top import MAX_COUNT, top_document
@@ -43,7 +43,7 @@ class Methods:
             "config", "config_changes", "version", "restart", "explain", "top",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
-        Examined(self._service).register(rpc)
+        Diagnostics(self._service).register(rpc)
 
     async def status(self, params: Mapping[str, Any]) -> Any:
         """The status document."""
@@ -124,7 +124,7 @@ class Methods:
         connection = self._service.hub.connections.get(str(params.get("id")))
         if connection is None:
             return {"closed": False}
-        connection.outlet.close(CloseCode.SERVICE_RESTART, "closed by the operator; retry_ms=1000")
+        connection.transport.close(CloseCode.SERVICE_RESTART, "closed by the operator; retry_ms=1000")
         return {"closed": True}
 
     async def explain(self, params: Mapping[str, Any]) -> Any:

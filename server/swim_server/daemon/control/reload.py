@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SOURCES = ("sources", "adl", "detection")
 LOGGING = ("level", "format", "max_bytes", "keep_files")
-LIVING = ("tiers", "auth.recheck_seconds", *(f"logging.{name}" for name in LOGGING), "expect", "publish", *SOURCES)
+RELOADABLE = ("tiers", "auth.recheck_seconds", *(f"logging.{name}" for name in LOGGING), "expect", "publish", *SOURCES)
 """Settings, by the beginning of their dotted name, that take effect at once. All others need a restart."""
 
 
@@ -25,7 +25,7 @@ async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
 
     before, after = service.config, loaded.config
     changed = sorted(differences(msgspec.to_builtins(before), msgspec.to_builtins(after)))
-    living = [name for name in changed if name.startswith(LIVING)]
+    living = [name for name in changed if name.startswith(RELOADABLE)]
     waiting = [name for name in changed if name not in living]
     service.admission.limits.update(tier_limits(after.tiers))
     service.key_watch.recheck_seconds = after.auth.recheck_seconds
@@ -60,7 +60,7 @@ def pending(before: Config, after: Config) -> dict[str, Any]:
     restart: dict[str, Any] = {}
     for name in sorted(differences(plain_before, plain_after)):
         found = {"running": value_at(shown_before, name), "configured": value_at(shown_after, name)}
-        (reload if name.startswith(LIVING) else restart)[name] = found
+        (reload if name.startswith(RELOADABLE) else restart)[name] = found
     return {"reload": reload, "restart": restart}
 
 

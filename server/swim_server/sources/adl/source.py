@@ -13,15 +13,15 @@ import msgspec
 
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.backoff import Backoff
-from swim_server.concurrency.worker_thread import Door, StillBusy
+from swim_server.concurrency.worker_thread import StillBusy, WorkerThread
 from swim_server.config import AdlConfig
 from swim_server.logs import get_logger
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.adl.database import AdlDatabase, TablesUnreachable, identity
-from swim_server.sources.adl.table_reader import FlightRoom, Memory, Outcome, ProgramRoom, Room, TooManyRows
+from swim_server.sources.adl.table_reader import FlightTables, Memory, Outcome, ProgramTables, TableReader, TooManyRows
 from swim_server.sources.health import Health
 from swim_server.sources.poll_times import PollTimes
-from swim_server.sources.publisher import Outlet
+from swim_server.sources.publisher import EventPublisher
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
 
@@ -55,7 +55,7 @@ class AdlSource:
         shared = _Shared(
             status=self.status,
             health=Health(self.status, log, "the ADL tables", monotonic=monotonic),
-            outlet=Outlet(self.status, log, sleep=sleep, monotonic=monotonic),
+            publisher=EventPublisher(self.status, log, sleep=sleep, monotonic=monotonic),
             interval_seconds=interval_seconds,
             clock=clock,
             monotonic=monotonic,
@@ -63,16 +63,19 @@ class AdlSource:
             sleep=sleep,
         )
         self._watches: list[_Watch] = []
-        rooms: list[tuple[Room[Any, Any], Any]] = [(FlightRoom(names), names.flights), (ProgramRoom(names), names.tmis)]
-        for room, config in rooms:
+        readers: list[tuple[TableReader[Any, Any], Any]] = [
+            (FlightTables(names), names.flights),
+            (ProgramTables(names), names.tmis),
+        ]
+        for reader, config in readers:
             if config.url is None and config.odbc is None:
-                self.status.details[room.title] = "not configured"
+                self.status.details[reader.title] = "not configured"
                 continue
-            place = f"[adl.{database}.{room.title}]"
+            place = f"[adl.{database}.{reader.title}]"
             seconds = 2 * config.connect_timeout_seconds + 4 * config.query_timeout_seconds + SLACK_SECONDS
-            state_path = state_folder and state_folder / f"adl-{name}.{room.title}-{identity(config)}.json"
+            state_path = state_folder and state_folder / f"adl-{name}.{reader.title}-{identity(config)}.json"
             self._watches.append(
-                _Watch(room, AdlDatabase(config, place), StateFile(state_path, _state_type(room)), seconds, shared)
+                _Watch(reader, AdlDatabase(config, place), StateFile(state_path, _state_type(reader)), seconds, shared)
             )
 
     def looks(self) -> dict[str, int]:
@@ -91,7 +94,7 @@ class _Shared(msgspec.Struct, frozen=True, kw_only=True):
 
     status: SourceStatus
     health: Health
-    outlet: Outlet
+    publisher: EventPublisher
     interval_seconds: float
     clock: Callable[[], float]
     monotonic: Callable[[], float]
@@ -106,24 +109,24 @@ class _State(msgspec.Struct, Generic[Memory], kw_only=True, frozen=True):
     memory: Memory
 
 
-def _state_type(room: Room[Any, Any]) -> Any:
-    return _State[room.memory_type]  # type: ignore[name-defined]  # a type that is a value here
+def _state_type(reader: TableReader[Any, Any]) -> Any:
+    return _State[reader.memory_type]  # type: ignore[name-defined]  # a type that is a value here
 
 
 class _Watch:
-    """Looks at one room through one connection, in a thread of its own."""
+    """Looks at one reader through one connection, in a thread of its own."""
 
     def __init__(
         self,
-        room: Room[Any, Any],
+        reader: TableReader[Any, Any],
         database: AdlDatabase,
         state_file: StateFile[Any],
         limit_seconds: float,
         shared: _Shared,
     ) -> None:
-        self.title = room.title
+        self.title = reader.title
         self.looks = 0
-        self._room = room
+        self._reader = reader
         self._database = database
         self._state_file = state_file
         self._limit_seconds = limit_seconds
@@ -136,16 +139,16 @@ class _Watch:
         self._probed_at = 0.0
 
     async def run(self, publish: Publish) -> None:
-        with Door(f"adl-{self._room.title}") as door:
+        with WorkerThread(f"adl-{self._reader.title}") as worker:
             try:
                 if self._memory is None:
-                    self._memory = await door.pass_through(self._load)
+                    self._memory = await worker.pass_through(self._load)
                 while True:
-                    pause = await self._turn(publish, door)
+                    pause = await self._turn(publish, worker)
                     self.looks += 1
                     await self._shared.sleep(pause)
             finally:
-                door.close(self._database.close)
+                worker.close(self._database.close)
 
     def _load(self) -> Any:
         saved = self._state_file.load()
@@ -153,25 +156,25 @@ class _Watch:
             self._shared.health.trouble(self._state_file.fault)
         if saved is not None and saved.version == STATE_VERSION:
             return saved.memory
-        return self._room.fresh(f"adl:{self._shared.status.name}:")
+        return self._reader.fresh(f"adl:{self._shared.status.name}:")
 
-    async def _turn(self, publish: Publish, door: Door) -> float:
+    async def _turn(self, publish: Publish, worker: WorkerThread) -> float:
         """Look once; return how many seconds to wait."""
         shared, asked_at = self._shared, self._shared.clock()
         begun = shared.monotonic()
         try:
-            outcome = await door.pass_through(self._look, timeout_seconds=self._limit_seconds)
+            outcome = await worker.pass_through(self._look, timeout_seconds=self._limit_seconds)
         except (TablesUnreachable, TooManyRows, StillBusy, TimeoutError) as error:
             reason = str(error) or f"no answer within {self._limit_seconds:.0f} s"
-            shared.health.count(f"{self._room.title}_failed")
-            shared.health.lasting(self._room.title, f"{self._room.title} can't be read: {reason}")
+            shared.health.count(f"{self._reader.title}_failed")
+            shared.health.lasting(self._reader.title, f"{self._reader.title} can't be read: {reason}")
             return self._backoff.fail()
         self._backoff.succeed()
         self._describe(outcome, shared.monotonic() - begun)
         if outcome is not None:
-            await shared.outlet.publish(publish, outcome.events)
-            await self._remember(outcome.memory, door)
-        shared.health.lasting(self._room.title, None)
+            await shared.publisher.publish(publish, outcome.events)
+            await self._remember(outcome.memory, worker)
+        shared.health.lasting(self._reader.title, None)
         shared.health.well()
         stamp = None if outcome is None or outcome.writer_ms is None else outcome.writer_ms / 1000
         return max(0.0, self._times.next_look(asked_at, stamp, shared.random()) - shared.clock())
@@ -191,19 +194,19 @@ class _Watch:
                 return self._look_with(connection)
 
     def _look_with(self, connection: Any) -> Outcome[Any] | None:
-        if self._room.without(self._layout) is not None:
+        if self._reader.without(self._layout) is not None:
             return None
-        return self._room.look(connection, self._layout, self._memory, round(self._shared.clock() * 1000))
+        return self._reader.look(connection, self._layout, self._memory, round(self._shared.clock() * 1000))
 
     def _should_probe(self) -> bool:
         is_whole = self._layout is not None and not self._layout.missing()
         return not is_whole and self._shared.monotonic() - self._probed_at >= PROBE_SECONDS
 
     def _probe(self, connection: Any) -> None:
-        self._layout = self._room.probe(connection, self._database.is_missing)
+        self._layout = self._reader.probe(connection, self._database.is_missing)
         self._probed_at = self._shared.monotonic()
 
-    async def _remember(self, memory: Any, door: Door) -> None:
+    async def _remember(self, memory: Any, worker: WorkerThread) -> None:
         before, self._memory = self._memory, memory
 
         def save() -> None:
@@ -211,20 +214,20 @@ class _Watch:
                 self._state_file.save(_State(memory=memory))
 
         try:
-            await door.pass_through(save)
+            await worker.pass_through(save)
         except OSError as error:
             self._shared.health.lasting("memory", f"a restart will not know what has been announced: {error}")
         else:
             self._shared.health.lasting("memory", None)
 
     def _describe(self, outcome: Outcome[Any] | None, seconds: float) -> None:
-        title, details, layout = self._room.title, self._shared.status.details, self._layout
+        title, details, layout = self._reader.title, self._shared.status.details, self._layout
         details[f"{title}_milliseconds"] = round(seconds * 1000, 1)
         details[f"{title}_rows"] = 0 if outcome is None else outcome.rows
         if outcome is not None and outcome.writer_ms is not None:
             details["writer_time"] = format_ms(outcome.writer_ms)
         missing = [] if layout is None else layout.missing()
         details[f"{title}_missing"] = ", ".join(missing) or None
-        why = None if layout is None else self._room.without(layout)
+        why = None if layout is None else self._reader.without(layout)
         text = f"{why}: {', '.join(missing)}" if why else f"missing in [adl] {title}: {', '.join(missing)}"
         self._shared.health.lasting(f"{title} columns", text if missing else None)

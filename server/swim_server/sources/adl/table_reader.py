@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Select
 
 from swim_server.config import AdlConfig
-from swim_server.detection.adl_flights import AdlReading, AdlStage, compare_flights
+from swim_server.detection.adl_flights import AdlReading, AdlState, compare_flights
 from swim_server.detection.adl_programs import ProgramBook, compare_programs
 from swim_server.detection.adl_rows import FlightReader, FlightRow, ProgramRow, Values, read_program
 from swim_server.protocol.events import NewEvent
@@ -28,7 +28,7 @@ MAX_ROWS = 100_000
 FETCHED_AT_ONCE = 2_000
 
 Layout = TypeVar("Layout", FlightLayout, ProgramLayout)
-Memory = TypeVar("Memory", AdlStage, ProgramBook)
+Memory = TypeVar("Memory", AdlState, ProgramBook)
 Number = TypeVar("Number", int, "int | str")
 
 
@@ -50,7 +50,7 @@ class Outcome(msgspec.Struct, Generic[Memory], frozen=True):
     """The newest stamp of the writer."""
 
 
-class Room(Protocol[Layout, Memory]):
+class TableReader(Protocol[Layout, Memory]):
     """What is looked at. Its methods block or take long, except the values."""
 
     title: str
@@ -68,19 +68,19 @@ class Room(Protocol[Layout, Memory]):
         """Read and compare."""
 
 
-class FlightRoom:
+class FlightTables:
     """Flights."""
 
     title = "flights"
-    memory_type = AdlStage
+    memory_type = AdlState
 
     def __init__(self, names: AdlConfig) -> None:
         self._names = names
         self._reader = FlightReader()
 
-    def fresh(self, scope: str) -> AdlStage:
+    def fresh(self, scope: str) -> AdlState:
         """Nothing is remembered."""
-        return AdlStage(scope=scope)
+        return AdlState(scope=scope)
 
     def probe(self, connection: Connection, is_missing: IsMissing) -> FlightLayout:
         """Look which tables and columns there are."""
@@ -90,7 +90,7 @@ class FlightRoom:
         """Flights need their numbers, callsigns and whether they are active."""
         return None if layout.is_usable else "no flight can be detected without"
 
-    def look(self, connection: Connection, layout: FlightLayout, memory: AdlStage, now_ms: int) -> Outcome[AdlStage]:
+    def look(self, connection: Connection, layout: FlightLayout, memory: AdlState, now_ms: int) -> Outcome[AdlState]:
         """Read every active flight, those that ended lately, and whatever is remembered and is in neither."""
         rows: dict[int, FlightRow] = {}
         count = self._take(rows, connection, layout.active())
@@ -121,7 +121,7 @@ class FlightRoom:
         return count
 
 
-class ProgramRoom:
+class ProgramTables:
     """Traffic management initiatives."""
 
     title = "tmis"

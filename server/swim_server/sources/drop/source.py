@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from swim_server.brokers.broker import Publish
-from swim_server.concurrency.worker_thread import Door
+from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
@@ -18,7 +18,7 @@ from swim_server.sources.drop.folder import DropFolder, FolderTrouble, Taken, re
 from swim_server.sources.drop.lines import InvalidLine, Rejected, read_line, reject
 from swim_server.sources.folder_watch import watch_folder
 from swim_server.sources.health import Health
-from swim_server.sources.publisher import Outlet
+from swim_server.sources.publisher import EventPublisher
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
 from swim_server.streaming.publishing import Publishing
@@ -83,16 +83,16 @@ class DropSource:
         self._wake = asyncio.Event()
         self._log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, self._log, "the drop folder", monotonic=monotonic)
-        self._outlet = Outlet(self.status, self._log, sleep=sleep, monotonic=monotonic)
+        self._publisher = EventPublisher(self.status, self._log, sleep=sleep, monotonic=monotonic)
 
     async def run(self, publish: Publish) -> None:
         """Publish what comes, until cancelled. A file that was taken before a crash comes first."""
-        with Door("drop") as door:
-            self._progress = await door.pass_through(self._load)
+        with WorkerThread("drop") as worker:
+            self._progress = await worker.pass_through(self._load)
             async with asyncio.TaskGroup() as tasks:
                 if self._is_watching:
                     tasks.create_task(watch_folder(self._folder, self._wake))
-                await self._look_for_ever(publish, door)
+                await self._look_for_ever(publish, worker)
 
     def _load(self) -> Progress:
         saved: Progress | None = self._state_file.load()
@@ -100,15 +100,15 @@ class DropSource:
             self._health.trouble(self._state_file.fault)
         return saved or Progress()
 
-    async def _look_for_ever(self, publish: Publish, door: Door) -> None:
+    async def _look_for_ever(self, publish: Publish, worker: WorkerThread) -> None:
         while True:
             delay = self._interval_seconds
             self._wake.clear()
             try:
-                taken = await door.pass_through(self._take)
+                taken = await worker.pass_through(self._take)
                 while taken is not None:
-                    await self._work_off(taken, publish, door)
-                    taken = await door.pass_through(self._take)
+                    await self._work_off(taken, publish, worker)
+                    taken = await worker.pass_through(self._take)
             except (FolderTrouble, OSError) as trouble:
                 self._health.trouble(str(trouble))
                 delay = max(delay, self._retry_seconds)
@@ -125,16 +125,16 @@ class DropSource:
             return left[0]
         return next((taken for name in offered if (taken := self._folder.take(name)) is not None), None)
 
-    async def _work_off(self, taken: Taken, publish: Publish, door: Door) -> None:
+    async def _work_off(self, taken: Taken, publish: Publish, worker: WorkerThread) -> None:
         """Publish a file from where it was left, and remove it."""
         if self._progress.batch != taken.batch:
             self._progress = Progress(batch=taken.batch)
         self.status.details["file"] = taken.name
-        while (page := await door.pass_through(lambda: self._read(taken, self._progress))) is not None:
-            await self._publish(taken, page, publish, door)
+        while (page := await worker.pass_through(lambda: self._read(taken, self._progress))) is not None:
+            await self._publish(taken, page, publish, worker)
             self._health.well()
         rejected = self._progress.rejected
-        aside = await door.pass_through(lambda: self._folder.finish(taken))
+        aside = await worker.pass_through(lambda: self._folder.finish(taken))
         self._health.count("files")
         self.status.details["file"] = None
         if aside is not None:
@@ -166,14 +166,14 @@ class DropSource:
                 page.lines[event.event_id] = number, line
         return page
 
-    async def _publish(self, taken: Taken, page: _Page, publish: Publish, door: Door) -> None:
+    async def _publish(self, taken: Taken, page: _Page, publish: Publish, worker: WorkerThread) -> None:
         """Store the lines, set aside those that can't be, and remember it."""
 
         def refuse(event: NewEvent, reason: str) -> None:
             number, line = page.lines[event.event_id or ""]
             page.rejected.append(reject(line, number, reason))
 
-        await self._outlet.publish(publish, page.events, refuse)
+        await self._publisher.publish(publish, page.events, refuse)
         before = self._progress
 
         def remember() -> Progress:
@@ -188,7 +188,7 @@ class DropSource:
             self._state_file.save(after)
             return after
 
-        self._progress = await door.pass_through(remember)
+        self._progress = await worker.pass_through(remember)
         self._health.count("lines", page.line - before.line)
         self._health.count("rejected", len(page.rejected))
         self.status.errors += len(page.rejected)

@@ -14,7 +14,7 @@ from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import show
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.json_data import InvalidData
-from swim_server.protocol.normalise import mend
+from swim_server.protocol.normalise import normalise
 from swim_server.protocol.payloads import check_payload
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 from swim_server.sources.event_file.text import Found, ObjectScanner, Unreadable
@@ -137,7 +137,7 @@ def read_entry(entry: Mapping[str, Any], catalogue: Catalogue) -> NewEvent:
         data = {}  # PHP writes an empty object back as an empty array
     if not isinstance(data, dict):
         raise InvalidEntry(f"data: must be an object, got {show(data)}" if "data" in entry else "no data")
-    data = mend(event_type, data)
+    data = normalise(event_type, data)
     try:
         check_payload(event_type, data)
     except InvalidData as invalid:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
-from swim_server.concurrency.worker_thread import Door
+from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
@@ -78,19 +78,19 @@ class EventFileSource:
 
     async def run(self, publish: Publish) -> None:
         """Publish what appears, until cancelled. Files taken and not finished before a crash come first."""
-        with Door("event-file") as door:
-            found = await door.pass_through(self._folder.find_taken)
+        with WorkerThread("event-file") as worker:
+            found = await worker.pass_through(self._folder.find_taken)
             self._taken = [TakenFile(path, now=self._monotonic()) for path in found]
             async with asyncio.TaskGroup() as tasks:
                 if self._is_watching:
                     tasks.create_task(watch_folder(self._folder, self._wake))
-                await self._look_for_ever(publish, door)
+                await self._look_for_ever(publish, worker)
 
-    async def _look_for_ever(self, publish: Publish, door: Door) -> None:
+    async def _look_for_ever(self, publish: Publish, worker: WorkerThread) -> None:
         while True:
             self._wake.clear()
             try:
-                await self._look(publish, door)
+                await self._look(publish, worker)
             except (BrokerUnavailable, OSError) as error:
                 self._may_take = not isinstance(error, BrokerUnavailable)
                 self._tell_trouble(str(error))
@@ -100,21 +100,21 @@ class EventFileSource:
                 await asyncio.sleep(SHORTEST_INTERVAL_SECONDS)
                 await _wait(self._wake, self._interval_seconds)
 
-    async def _look(self, publish: Publish, door: Door) -> None:
+    async def _look(self, publish: Publish, worker: WorkerThread) -> None:
         """Take what is there now, publish what is new in the files taken, and remove those that are finished."""
-        survey = await door.pass_through(self._survey)
+        survey = await worker.pass_through(self._survey)
         if survey.taken is not None:
             self._taken.append(TakenFile(survey.taken, now=self._monotonic()))
         troubles = [survey.trouble]
         for taken, seen in zip(self._taken, survey.signatures, strict=True):
             if seen is not None and seen != taken.published:
-                troubles.append(await _trouble_of(self._publish_file(taken, seen, publish, door)))
+                troubles.append(await _trouble_of(self._publish_file(taken, seen, publish, worker)))
         self._may_take = True
         for taken, seen in list(zip(self._taken, survey.signatures, strict=True)):
             if seen is None:
                 self._taken.remove(taken)  # somebody else has removed it
             elif seen == taken.published and self._monotonic() - taken.changed_at >= self._grace_seconds:
-                troubles.append(await _trouble_of(self._remove(taken, seen, door)))
+                troubles.append(await _trouble_of(self._remove(taken, seen, worker)))
         self._recent.forget(self._monotonic())
         self.status.details["taken"] = len(self._taken)
         for trouble in troubles:
@@ -131,14 +131,14 @@ class EventFileSource:
         files = [file.path for file in self._taken] + ([] if taken is None else [taken])
         return _Survey([signature(file) for file in files], taken, trouble)
 
-    async def _publish_file(self, taken: TakenFile, seen: Signature, publish: Publish, door: Door) -> None:
+    async def _publish_file(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
         """Publish all of a file, from its beginning: what was published before is known by its event ids."""
         now = self._monotonic()
         taken.begin(now=now)
         batches = taken.read(EntryReader(self._catalogue, taken.path.name, self._recent, now))
         is_last = False
         while not is_last:
-            batch, is_last = await door.pass_through(lambda: next(batches))
+            batch, is_last = await worker.pass_through(lambda: next(batches))
             taken.reject(batch.rejected)
             for start in range(0, len(batch.events), PUBLISH_EVENTS):
                 await self._publish(taken, batch.events[start : start + PUBLISH_EVENTS], publish)
@@ -159,8 +159,8 @@ class EventFileSource:
                 self.status.last_event_monotonic = time.monotonic()
             return
 
-    async def _remove(self, taken: TakenFile, seen: Signature, door: Door) -> None:
-        removal = await door.pass_through(lambda: taken.remove(self._folder, seen))
+    async def _remove(self, taken: TakenFile, seen: Signature, worker: WorkerThread) -> None:
+        removal = await worker.pass_through(lambda: taken.remove(self._folder, seen))
         if not removal.is_done:
             taken.changed_at = self._monotonic()  # somebody still writes to it
             return

@@ -12,7 +12,7 @@ import msgspec
 
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.backoff import Backoff
-from swim_server.concurrency.worker_thread import Door
+from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.detection.flow_measures import (
     Compared,
     FlowMeasure,
@@ -24,7 +24,7 @@ from swim_server.detection.flow_measures import (
 from swim_server.logs import get_logger
 from swim_server.sources.feeds.http_feed import FeedTrouble, HttpFeed, OpenFeed, Validators, inflate
 from swim_server.sources.health import Health
-from swim_server.sources.publisher import Outlet
+from swim_server.sources.publisher import EventPublisher
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
 
@@ -76,16 +76,16 @@ class EcfmpSource:
         self._backoff = Backoff(interval_seconds, max(LONGEST_PAUSE_SECONDS, interval_seconds), random)
         log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, log, "the list of flow measures")
-        self._outlet = Outlet(self.status, log, sleep=sleep)
+        self._publisher = EventPublisher(self.status, log, sleep=sleep)
 
     async def run(self, publish: Publish) -> None:
         """Poll until cancelled."""
-        with Door("ecfmp") as door:
+        with WorkerThread("ecfmp") as worker:
             if self._book is None:
-                self._book = await door.pass_through(self._load)
+                self._book = await worker.pass_through(self._load)
             async with self._open_feed(self._url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
                 while True:
-                    await self._sleep(await self._look(feed, publish, door))
+                    await self._sleep(await self._look(feed, publish, worker))
 
     def _load(self) -> MeasureBook:
         saved = self._state_file.load()
@@ -95,22 +95,22 @@ class EcfmpSource:
             return saved.book
         return MeasureBook(scope=f"ecfmp:{self.status.name}:")
 
-    async def _look(self, feed: HttpFeed, publish: Publish, door: Door) -> float:
+    async def _look(self, feed: HttpFeed, publish: Publish, worker: WorkerThread) -> float:
         """Ask once and compare; return how many seconds to wait. Without an answer only time has passed."""
         try:
-            measures = await self._ask(feed, door)
+            measures = await self._ask(feed, worker)
         except FeedTrouble as trouble:
-            await self._compare(None, publish, door)
+            await self._compare(None, publish, worker)
             self._health.count(f"failed_{trouble.kind.replace(' ', '_')}")
             pause = max(self._backoff.fail(), trouble.retry_after_seconds or 0.0, self._interval_seconds)
             self._health.trouble(str(trouble), f"asking again in {pause:.0f} s")
             return pause
-        await self._compare(measures, publish, door)
+        await self._compare(measures, publish, worker)
         self._backoff.succeed()
         self._health.well()
         return self._interval_seconds
 
-    async def _ask(self, feed: HttpFeed, door: Door) -> list[FlowMeasure]:
+    async def _ask(self, feed: HttpFeed, worker: WorkerThread) -> list[FlowMeasure]:
         """The list as it is now. Raises FeedTrouble."""
         answer = await feed.get(self._validators)
         if answer is None and self._measures is not None:
@@ -118,7 +118,7 @@ class EcfmpSource:
             return self._measures
         body = answer.body if answer is not None else b""
         try:
-            measures, dropped = await door.pass_through(lambda: decode_measures(inflate(body, MAX_BODY_BYTES)))
+            measures, dropped = await worker.pass_through(lambda: decode_measures(inflate(body, MAX_BODY_BYTES)))
         except InvalidMeasures as invalid:
             self._validators, self._measures = Validators(), None
             raise FeedTrouble("no list", invalid.reason) from None
@@ -129,20 +129,20 @@ class EcfmpSource:
         self.status.details["unreadable_measures"] = dropped
         return measures
 
-    async def _compare(self, measures: list[FlowMeasure] | None, publish: Publish, door: Door) -> None:
+    async def _compare(self, measures: list[FlowMeasure] | None, publish: Publish, worker: WorkerThread) -> None:
         assert self._book is not None, "run begins with a book"
         compared: Compared = compare_measures(self._book, measures, round(self._clock() * 1000))
-        await self._outlet.publish(publish, compared.events)
+        await self._publisher.publish(publish, compared.events)
         if compared.book != self._book:
             self._book = compared.book
-            await self._save(compared.book, door)
+            await self._save(compared.book, worker)
         in_force = sum(known.ended_ms is None for known in compared.book.measures.values())
         self.status.details["in_force"] = in_force
 
-    async def _save(self, book: MeasureBook, door: Door) -> None:
+    async def _save(self, book: MeasureBook, worker: WorkerThread) -> None:
         state = EcfmpState(url=self._url, book=book)
         try:
-            await door.pass_through(lambda: self._state_file.save(state))
+            await worker.pass_through(lambda: self._state_file.save(state))
         except OSError as error:
             self._health.lasting("memory", f"a restart will not know what has been announced: {error}")
         else:

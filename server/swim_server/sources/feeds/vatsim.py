@@ -13,12 +13,12 @@ import msgspec
 
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.backoff import Backoff
-from swim_server.concurrency.worker_thread import Door
+from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import Detection, detect
 from swim_server.detection.feed import InvalidSnapshot
 from swim_server.detection.feed_decoding import decode_snapshot
-from swim_server.detection.network_state import STAGE_VERSION, Stage
+from swim_server.detection.network_state import STATE_VERSION, NetworkState
 from swim_server.detection.regions import Regions
 from swim_server.logs import get_logger
 from swim_server.protocol.timestamps import format_ms
@@ -27,7 +27,7 @@ from swim_server.sources.boundaries import BoundariesFile
 from swim_server.sources.feeds.http_feed import Answer, FeedTrouble, HttpFeed, OpenFeed, Validators, inflate
 from swim_server.sources.health import Health
 from swim_server.sources.poll_times import PollTimes
-from swim_server.sources.publisher import Outlet
+from swim_server.sources.publisher import EventPublisher
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
 
@@ -39,14 +39,14 @@ STALE_SECONDS, STALE_INTERVALS = 180.0, 4
 """A feed whose stamp stands still for so long is broken, even if it answers."""
 
 
-class VatsimState(msgspec.Struct, kw_only=True, frozen=True):
+class VatsimState(msgspec.Struct, kw_only=True, frozen=True, rename={"network_state": "stage"}):
     """What must be known after a restart."""
 
-    version: int = STAGE_VERSION
+    version: int = STATE_VERSION
     url: str
-    stage: Stage
+    network_state: NetworkState
     validators: Validators = Validators()
-    """Of the answer that the stage has seen last."""
+    """Of the answer that the network state has seen last."""
 
 
 class Taken(msgspec.Struct, kw_only=True, frozen=True):
@@ -100,18 +100,18 @@ class VatsimSource:
         """When the feed's stamp was last seen to move, by the monotonic clock."""
         self._log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, self._log, "the feed", monotonic=monotonic)
-        self._outlet = Outlet(self.status, self._log, sleep=sleep, monotonic=monotonic)
+        self._publisher = EventPublisher(self.status, self._log, sleep=sleep, monotonic=monotonic)
 
     async def run(self, publish: Publish) -> None:
         """Poll until cancelled. A snapshot that was taken before a crash and not finished comes first."""
-        with Door("vatsim") as door:
-            left = await door.pass_through(self._begin)
+        with WorkerThread("vatsim") as worker:
+            left = await worker.pass_through(self._begin)
             if left is not None:
                 with contextlib.suppress(FeedTrouble):  # it was no snapshot, and is forgotten now
-                    await self._use(Answer(left.body, left.validators), publish, door)
+                    await self._use(Answer(left.body, left.validators), publish, worker)
             async with self._open_feed(self._url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
                 while True:
-                    await self._sleep(await self._look(feed, publish, door))
+                    await self._sleep(await self._look(feed, publish, worker))
 
     def _begin(self) -> Taken | None:
         if self._airfields is None:
@@ -120,8 +120,8 @@ class VatsimSource:
             saved = self._state_file.load()
             if self._state_file.fault is not None:
                 self._health.trouble(self._state_file.fault)
-            is_usable = saved is not None and (saved.version, saved.url) == (STAGE_VERSION, self._url)
-            fresh = VatsimState(url=self._url, stage=Stage(scope=f"vatsim:{self.status.name}:"))
+            is_usable = saved is not None and (saved.version, saved.url) == (STATE_VERSION, self._url)
+            fresh = VatsimState(url=self._url, network_state=NetworkState(scope=f"vatsim:{self.status.name}:"))
             self._state = saved if is_usable and saved is not None else fresh
         return self._taken_file.load()
 
@@ -130,7 +130,7 @@ class VatsimSource:
         assert self._state is not None, "run begins with a state"
         return self._state
 
-    async def _look(self, feed: HttpFeed, publish: Publish, door: Door) -> float:
+    async def _look(self, feed: HttpFeed, publish: Publish, worker: WorkerThread) -> float:
         """Ask once and use the answer; return how many seconds to wait."""
         asked_at = self._clock()
         try:
@@ -139,31 +139,33 @@ class VatsimSource:
                 self._health.count("not_modified")
             else:
                 taken = Taken(body=answer.body, validators=answer.validators)
-                await self._write(door, lambda: self._taken_file.save(taken))
-                await self._use(answer, publish, door)
+                await self._write(worker, lambda: self._taken_file.save(taken))
+                await self._use(answer, publish, worker)
         except FeedTrouble as trouble:
             return self._tell_trouble(trouble)
         self._backoff.succeed()
         self._tell_well()
         return max(0.0, self._times.next_look(asked_at, self._stamp(), self._random()) - self._clock())
 
-    async def _use(self, answer: Answer, publish: Publish, door: Door) -> None:
+    async def _use(self, answer: Answer, publish: Publish, worker: WorkerThread) -> None:
         """Compare, publish, remember. Raises FeedTrouble for an answer that holds no snapshot."""
         try:
-            detection = await door.pass_through(lambda: self._detect(answer.body))
+            detection = await worker.pass_through(lambda: self._detect(answer.body))
         except FeedTrouble:
-            await self._write(door, self._forget_taken)
+            await self._write(worker, self._forget_taken)
             raise
-        await self._outlet.publish(publish, detection.events)
-        state = msgspec.structs.replace(self._now_at, stage=detection.stage, validators=answer.validators)
+        await self._publisher.publish(publish, detection.events)
+        state = msgspec.structs.replace(
+            self._now_at, network_state=detection.network_state, validators=answer.validators
+        )
         self._describe(detection)
-        await self._write(door, lambda: self._remember(state))
+        await self._write(worker, lambda: self._remember(state))
         self._state = state
 
-    async def _write(self, door: Door, work: Callable[[], None]) -> None:
+    async def _write(self, worker: WorkerThread, work: Callable[[], None]) -> None:
         """Keep something for after a restart. Where that fails, the source goes on without."""
         try:
-            await door.pass_through(work)
+            await worker.pass_through(work)
         except OSError as error:
             self._health.lasting("memory", f"a restart will not know what has been seen: {error}")
         else:
@@ -177,7 +179,7 @@ class VatsimSource:
         assert self._airfields is not None, "run begins with the airfields"
         if snapshot.dropped:
             self._health.count("dropped_entries", snapshot.dropped)
-        return detect(self._now_at.stage, snapshot, self._airfields, regions=self._regions)
+        return detect(self._now_at.network_state, snapshot, self._airfields, regions=self._regions)
 
     def _remember(self, state: VatsimState) -> None:
         self._state_file.save(state)
@@ -189,8 +191,8 @@ class VatsimSource:
 
     def _stamp(self) -> float | None:
         """The newest snapshot's, in seconds since the epoch."""
-        stage = self._now_at.stage
-        return None if stage.update_ms is None else stage.update_ms / 1000
+        network_state = self._now_at.network_state
+        return None if network_state.update_ms is None else network_state.update_ms / 1000
 
     # What is told.
 
@@ -200,9 +202,9 @@ class VatsimSource:
             return
         self._health.count("snapshots")
         self._changed_at = self._monotonic()
-        connected = sum(flight.is_connected for flight in detection.stage.flights.values())
+        connected = sum(flight.is_connected for flight in detection.network_state.flights.values())
         self.status.details["pilots"] = connected
-        self.status.details["prefiles"] = len(detection.stage.flights) - connected
+        self.status.details["prefiles"] = len(detection.network_state.flights) - connected
 
     def _tell_well(self) -> None:
         stamp, now = self._stamp(), self._monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swim_server.brokers.broker import Publish
-from swim_server.concurrency.worker_thread import Door
+from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.config.recording_position import parse_seek
 from swim_server.detection.regions import Regions
 from swim_server.logs import get_logger
@@ -61,10 +61,10 @@ class AnyRecordingSource:
         await self._player.run(publish)
 
     async def _choose(self) -> Source:
-        with Door("recording") as door:
+        with WorkerThread("recording") as worker:
             while True:
                 try:
-                    kind = await door.pass_through(lambda: kind_of_recording(self._path))
+                    kind = await worker.pass_through(lambda: kind_of_recording(self._path))
                     trouble = f"{self._path} holds neither recorded events nor feed snapshots"
                 except OSError as error:
                     kind, trouble = None, f"{self._path} can't be read: {error.strerror or error}"

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from swim_server.brokers.broker import Publish
-from swim_server.concurrency.worker_thread import Door
+from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.config.recording_position import Seek, Stretch
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
@@ -20,7 +20,7 @@ from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.health import Health
-from swim_server.sources.publisher import PUBLISH_EVENTS, Outlet
+from swim_server.sources.publisher import PUBLISH_EVENTS, EventPublisher
 from swim_server.sources.recording.lines import RecordedEvent
 from swim_server.sources.recording.pace import LOOK_AGAIN_SECONDS, MIN_ROUND_SECONDS, Pace
 from swim_server.sources.recording.recorded_events import RecordedEvents
@@ -76,16 +76,16 @@ class EventRecordingSource:
         self._pace = Pace(speed, status, monotonic=monotonic, sleep=sleep)
         log = get_logger("sources").bind(source=status.name)
         self._health = Health(status, log, "the recording", monotonic=monotonic)
-        self._outlet = Outlet(status, log, sleep=sleep, monotonic=monotonic)
+        self._publisher = EventPublisher(status, log, sleep=sleep, monotonic=monotonic)
 
     async def run(self, publish: Publish) -> None:
         """Play until cancelled; without ``loop``, until the end."""
-        with Door("recording") as door:
+        with WorkerThread("recording") as worker:
             self._pace.begin()
             while True:
-                stream, recorded, first = await self._open(door)
+                stream, recorded, first = await self._open(worker)
                 with contextlib.closing(stream):
-                    await self._play_round(recorded, first, publish, door)
+                    await self._play_round(recorded, first, publish, worker)
                 self._tell_end(recorded)
                 if not self._loops:
                     self._finish()
@@ -101,11 +101,11 @@ class EventRecordingSource:
 
     # Reading.
 
-    async def _open(self, door: Door) -> tuple[BinaryIO, RecordedEvents, list[RecordedEvent]]:
+    async def _open(self, worker: WorkerThread) -> tuple[BinaryIO, RecordedEvents, list[RecordedEvent]]:
         """Open the file and read its first events. Waits while there is none that can be played."""
         while True:
             try:
-                stream, recorded, first = await door.pass_through(self._begin)
+                stream, recorded, first = await worker.pass_through(self._begin)
             except OSError as error:
                 trouble = f"{self._path} can't be read: {error.strerror or error}"
             else:
@@ -144,7 +144,7 @@ class EventRecordingSource:
     # Playing.
 
     async def _play_round(
-        self, recorded: RecordedEvents, batch: list[RecordedEvent], publish: Publish, door: Door
+        self, recorded: RecordedEvents, batch: list[RecordedEvent], publish: Publish, worker: WorkerThread
     ) -> None:
         """Play from where the round stands to the end of what can be read."""
         stretch = Stretch(self._start, None)
@@ -164,26 +164,26 @@ class EventRecordingSource:
                     continue
                 if self._pace.must_wait(place.milliseconds):
                     if due:
-                        await self._publish(due, passed - 1, publish, door)
+                        await self._publish(due, passed - 1, publish, worker)
                     due = []
                     await self._pace.await_turn()
                 due.append(self._new(event, passed))
             if passed > self._now_at.read:
-                await self._publish(due, passed, publish, door)
+                await self._publish(due, passed, publish, worker)
             self._describe(recorded, place)
-            batch = await door.pass_through(lambda: recorded.take(PUBLISH_EVENTS))
+            batch = await worker.pass_through(lambda: recorded.take(PUBLISH_EVENTS))
 
     def _new(self, event: RecordedEvent, number: int) -> NewEvent:
         state = self._now_at
         name = f"{self.status.name}:{state.run}:{state.loop}:{number}"
         return NewEvent(type=event.type, data=event.data, timestamp_ms=event.timestamp_ms, event_id=name)
 
-    async def _publish(self, due: list[NewEvent], read: int, publish: Publish, door: Door) -> None:
+    async def _publish(self, due: list[NewEvent], read: int, publish: Publish, worker: WorkerThread) -> None:
         """Publish, then remember: in this order, so that a kill in between repeats a step and loses none."""
-        await self._outlet.publish(publish, [event for event in due if self._is_known(event)])
+        await self._publisher.publish(publish, [event for event in due if self._is_known(event)])
         self._state = msgspec.structs.replace(self._now_at, read=read)
         try:
-            await door.pass_through(lambda: self._state_file.save(self._now_at))
+            await worker.pass_through(lambda: self._state_file.save(self._now_at))
         except OSError as error:
             self._health.lasting("memory", f"what has been played can't be remembered for a restart: {error}")
         else:

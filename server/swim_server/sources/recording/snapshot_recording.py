@@ -10,17 +10,17 @@ from pathlib import Path
 import msgspec
 
 from swim_server.brokers.broker import Publish
-from swim_server.concurrency.worker_thread import Door
+from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.config.recording_position import Seek
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import Detection, detect
-from swim_server.detection.network_state import STAGE_VERSION, Stage
+from swim_server.detection.network_state import STATE_VERSION, NetworkState
 from swim_server.detection.regions import Regions
 from swim_server.logs import get_logger
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.airports import LoadAirfields, load_airfields
 from swim_server.sources.health import Health
-from swim_server.sources.publisher import Outlet
+from swim_server.sources.publisher import EventPublisher
 from swim_server.sources.recording.pace import (
     LOOK_AGAIN_SECONDS,
     MAX_DELAY_BEHIND_SECONDS,
@@ -40,10 +40,10 @@ DEFAULT_STEP_MS = 15_000
 """The pace of the feed; that of a recording that holds one snapshot only."""
 
 
-class RecordingState(msgspec.Struct, kw_only=True, frozen=True):
+class RecordingState(msgspec.Struct, kw_only=True, frozen=True, rename={"network_state": "stage"}):
     """How far a recording has been played."""
 
-    version: int = STAGE_VERSION
+    version: int = STATE_VERSION
     path: str
     run: str
     """Names this playing in event ids: played anew another day, its events are other events."""
@@ -52,13 +52,13 @@ class RecordingState(msgspec.Struct, kw_only=True, frozen=True):
     """Stamp of the last snapshot that was played or skipped; None at the beginning of a round."""
     step_ms: int = DEFAULT_STEP_MS
     """The last step between two snapshots; the pause between two rounds is as long."""
-    stage: Stage = Stage()
+    network_state: NetworkState = NetworkState()
 
 
 class RecordingSource:
     """Plays a folder of snapshots, or one, in the order of their own stamps.
 
-    Each round sets the stage anew with its first snapshot. What has been published is remembered in the state file
+    Each round sets the network state anew with its first snapshot. The state file remembers what has been published
     after each snapshot; killed in between, the events of that snapshot are published again under the same ids, which
     the broker knows. Without a state file every process plays from the beginning.
     """
@@ -103,15 +103,15 @@ class RecordingSource:
         """When the next snapshot is to be played; None: at once."""
         log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, log, "the recording", monotonic=monotonic)
-        self._outlet = Outlet(self.status, log, sleep=sleep, monotonic=monotonic)
+        self._publisher = EventPublisher(self.status, log, sleep=sleep, monotonic=monotonic)
 
     async def run(self, publish: Publish) -> None:
         """Play until cancelled; without ``loop``, until the last snapshot has been played."""
-        with Door("recording") as door:
-            airfields = await door.pass_through(self._begin)
+        with WorkerThread("recording") as worker:
+            airfields = await worker.pass_through(self._begin)
             self._due = None
             while True:
-                recorded = await self._next(door)
+                recorded = await self._next(worker)
                 if recorded is None and not self._loops:
                     self._finish()
                     return
@@ -119,22 +119,22 @@ class RecordingSource:
                     await self._next_round()
                     continue
                 await self._pace(recorded)
-                await self._play(recorded, airfields, publish, door)
+                await self._play(recorded, airfields, publish, worker)
 
-    async def _play(self, recorded: Recorded, airfields: Airfields, publish: Publish, door: Door) -> None:
+    async def _play(self, recorded: Recorded, airfields: Airfields, publish: Publish, worker: WorkerThread) -> None:
         """Detect, publish, remember: in this order, so that a kill in between repeats a step and loses none."""
         detection: Detection | None = None
         try:
-            detection = await door.pass_through(lambda: self._detect(recorded, airfields))
+            detection = await worker.pass_through(lambda: self._detect(recorded, airfields))
         except UnreadableSnapshot as error:
             self._recorded.broken[error.name] = error.reason
             self._health.trouble(f"{error}; the others are played")
         if detection is not None:
-            await self._outlet.publish(publish, detection.events)
+            await self._publisher.publish(publish, detection.events)
             self._health.well()
         self._advance(recorded, detection)
         try:
-            await door.pass_through(lambda: self._state_file.save(self._now_at))
+            await worker.pass_through(lambda: self._state_file.save(self._now_at))
         except OSError as error:
             self._health.lasting("memory", f"what has been played can't be remembered for a restart: {error}")
         else:
@@ -147,13 +147,13 @@ class RecordingSource:
             saved = self._state_file.load()
             if self._state_file.fault is not None:
                 self._health.trouble(self._state_file.fault)
-            is_usable = saved is not None and (saved.version, saved.path) == (STAGE_VERSION, self._path)
+            is_usable = saved is not None and (saved.version, saved.path) == (STATE_VERSION, self._path)
             self._state = saved if is_usable and saved is not None else self._new_state()
         return self._airfields
 
     def _new_state(self) -> RecordingState:
         run = f"{self._clock_ms():x}"
-        return RecordingState(path=self._path, run=run, stage=Stage(scope=self._scope(run, 1)))
+        return RecordingState(path=self._path, run=run, network_state=NetworkState(scope=self._scope(run, 1)))
 
     def _scope(self, run: str, loop: int) -> str:
         return f"{self.status.name}:{run}:{loop}:"
@@ -164,11 +164,11 @@ class RecordingSource:
             raise AssertionError("run begins with a state")
         return self._state
 
-    async def _next(self, door: Door) -> Recorded | None:
+    async def _next(self, worker: WorkerThread) -> Recorded | None:
         """Find the snapshot to play next; None at the end of a round. Waits while there is none at all."""
         while True:
             try:
-                return await door.pass_through(self._look)
+                return await worker.pass_through(self._look)
             except UnreadableSnapshot as error:
                 trouble = f"{error}; looking again every {LOOK_AGAIN_SECONDS:g} s"
                 if self.status.last_error != trouble:
@@ -228,14 +228,16 @@ class RecordingSource:
     def _detect(self, recorded: Recorded, airfields: Airfields) -> Detection:
         """Read, decode and compare. Raises UnreadableSnapshot."""
         snapshot = self._recorded.read(recorded)
-        return detect(self._now_at.stage, snapshot, airfields, regions=self._regions)
+        return detect(self._now_at.network_state, snapshot, airfields, regions=self._regions)
 
     def _advance(self, recorded: Recorded, detection: Detection | None) -> None:
         """Take a snapshot for played; ``detection`` is None for one that can't be."""
         state, details = self._now_at, self.status.details
         step_ms = state.step_ms if state.position_ms is None else self._step_ms(recorded, state.position_ms)
-        stage = state.stage if detection is None else detection.stage
-        self._state = msgspec.structs.replace(state, position_ms=recorded.update_ms, step_ms=step_ms, stage=stage)
+        network_state = state.network_state if detection is None else detection.network_state
+        self._state = msgspec.structs.replace(
+            state, position_ms=recorded.update_ms, step_ms=step_ms, network_state=network_state
+        )
         details["file"] = recorded.path.name
         details["recorded_time"] = format_ms(recorded.update_ms)
         self._health.count("unreadable" if detection is None else "skipped" if detection.skipped else "snapshots")
@@ -246,8 +248,8 @@ class RecordingSource:
         """Begin from the first snapshot, a step later, under a scope of its own."""
         state = self._now_at
         await self._wait(max(MIN_ROUND_SECONDS, state.step_ms / 1000 / self._speed))
-        stage = Stage(scope=self._scope(state.run, state.loop + 1))
-        self._state = msgspec.structs.replace(state, loop=state.loop + 1, position_ms=None, stage=stage)
+        network_state = NetworkState(scope=self._scope(state.run, state.loop + 1))
+        self._state = msgspec.structs.replace(state, loop=state.loop + 1, position_ms=None, network_state=network_state)
 
     def _finish(self) -> None:
         self.status.state = "finished"

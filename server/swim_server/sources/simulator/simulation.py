@@ -10,7 +10,7 @@ import msgspec
 
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import detect
-from swim_server.detection.network_state import STAGE_VERSION, Stage
+from swim_server.detection.network_state import STATE_VERSION, NetworkState
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.simulator.programs import MINUTE_MS, Change, Programs, ProgramsState
@@ -24,10 +24,10 @@ MAX_SNAPSHOTS = 20
 FIRST_STOP_MS = 4 * MINUTE_MS
 
 
-class SimulationState(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationState(msgspec.Struct, frozen=True, kw_only=True, rename={"network_state": "stage"}):
     """All that has to be kept to go on with the same flights."""
 
-    version: int = STAGE_VERSION
+    version: int = STATE_VERSION
     flights: int
     seed: int
     first_program: int
@@ -38,7 +38,7 @@ class SimulationState(msgspec.Struct, frozen=True, kw_only=True):
     programs: ProgramsState
     issued_ms: dict[int, int]
     """When the ground stops that hold were really issued, by program id."""
-    stage: Stage
+    network_state: NetworkState
 
 
 class Simulation:
@@ -54,7 +54,7 @@ class Simulation:
         self._airfields = airfields
         self._programs = Programs(state.seed, state.programs)
         self._issued_ms = dict(state.issued_ms)
-        self._stage = state.stage
+        self._network_state = state.network_state
         self._centres = NearestCentre()
 
     @classmethod
@@ -64,7 +64,9 @@ class Simulation:
         """Begin a world in the middle of things; some flights take off and some land within ``soon_ms``."""
         traffic = Traffic(airfields, seed=seed)
         traffic.begin(flights, real_ms, soon_ms)
-        stage = detect(Stage(scope=scope), traffic.snapshot(real_ms - SNAPSHOT_MS), airfields).stage
+        network_state = detect(
+            NetworkState(scope=scope), traffic.snapshot(real_ms - SNAPSHOT_MS), airfields
+        ).network_state
         state = SimulationState(
             flights=flights,
             seed=seed,
@@ -73,7 +75,7 @@ class Simulation:
             traffic=traffic.state(),
             programs=ProgramsState(real_ms, 1, real_ms + FIRST_STOP_MS),
             issued_ms={},
-            stage=stage,
+            network_state=network_state,
         )
         return cls(state, airfields)
 
@@ -85,7 +87,7 @@ class Simulation:
             traffic=self.traffic.state(),
             programs=self._programs.state(),
             issued_ms=self._issued_ms,
-            stage=self._stage,
+            network_state=self._network_state,
         )
 
     @property
@@ -102,13 +104,13 @@ class Simulation:
             self.now_ms = began_ms + by_ms * number // snapshots
             self.traffic.advance(self.now_ms)
             detection = detect(
-                self._stage,
+                self._network_state,
                 self.traffic.snapshot(self.now_ms),
                 self._airfields,
                 regions=self._centres,
                 with_positions=number == snapshots,
             )
-            self._stage = detection.stage
+            self._network_state = detection.network_state
             seen += detection.events
         clock = _RealClock(self.now_ms, real_ms, speed)
         stops = [self._tell(change, clock) for change in self._programs.advance(self.now_ms)]
@@ -127,7 +129,7 @@ class Simulation:
             start_ms = self._issued_ms.setdefault(program_id, at_ms)
             data |= {"start_time": format_ms(start_ms), "end_time": format_ms(clock.real(end_ms))}
             data |= {"reason": stop.reason, "status": "ACTIVE"}
-        name = f"{self._stage.scope}tmi.{change.kind}:{program_id}"
+        name = f"{self._network_state.scope}tmi.{change.kind}:{program_id}"
         return NewEvent(type=f"tmi.{change.kind}", data=data, timestamp_ms=at_ms, event_id=name)
 
 

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from swim_server.brokers.broker import Publish
-from swim_server.concurrency.worker_thread import Door
-from swim_server.detection.network_state import STAGE_VERSION
+from swim_server.concurrency.worker_thread import WorkerThread
+from swim_server.detection.network_state import STATE_VERSION
 from swim_server.logs import get_logger
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.airports import LoadAirfields, load_airfields
 from swim_server.sources.health import Health
-from swim_server.sources.publisher import Outlet
+from swim_server.sources.publisher import EventPublisher
 from swim_server.sources.simulator.simulation import Simulation, SimulationState
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
@@ -76,30 +76,30 @@ class SimulatorSource:
         self._saved_at: float | None = None
         log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, log, "the simulation", monotonic=monotonic)
-        self._outlet = Outlet(self.status, log, sleep=sleep, monotonic=monotonic)
+        self._publisher = EventPublisher(self.status, log, sleep=sleep, monotonic=monotonic)
 
     async def run(self, publish: Publish) -> None:
         """Let the world go on until cancelled."""
-        with Door("simulator") as door:
+        with WorkerThread("simulator") as worker:
             if self.simulation is None:
-                self.simulation = await door.pass_through(self._begin)
+                self.simulation = await worker.pass_through(self._begin)
             try:
-                await self._live(self.simulation, publish, door)
+                await self._live(self.simulation, publish, worker)
             finally:
                 if not self._pending:
-                    await self._save(self.simulation, door)
+                    await self._save(self.simulation, worker)
 
-    async def _live(self, simulation: Simulation, publish: Publish, door: Door) -> None:
+    async def _live(self, simulation: Simulation, publish: Publish, worker: WorkerThread) -> None:
         pause, then = FIRST_TICK_SECONDS, self._monotonic()
         while True:
-            await self._outlet.publish(publish, self._pending)
+            await self._publisher.publish(publish, self._pending)
             self._pending = []
             self._health.well()
-            await self._save_now_and_then(simulation, door)
+            await self._save_now_and_then(simulation, worker)
             await self._sleep(pause)
             now = self._monotonic()
             elapsed, then = min(now - then, MAX_ELAPSED_SECONDS), now
-            await door.pass_through(partial(self._advance, simulation, elapsed))
+            await worker.pass_through(partial(self._advance, simulation, elapsed))
             pause = self._tick_seconds()
 
     def _begin(self) -> Simulation:
@@ -107,7 +107,7 @@ class SimulatorSource:
         saved = self._state_file.load()
         if self._state_file.fault is not None:
             self._health.trouble(self._state_file.fault)
-        wanted = (STAGE_VERSION, self._flights, self._seed)
+        wanted = (STATE_VERSION, self._flights, self._seed)
         if saved is not None and (saved.version, saved.flights, saved.seed) == wanted:
             return Simulation(saved, airfields)
         real_ms = self._clock_ms()
@@ -134,18 +134,18 @@ class SimulatorSource:
         pace = min(LONGEST_TICK_SECONDS, max(SHORTEST_TICK_SECONDS, FEED_PACE_SECONDS / self._speed))
         return max(pace, self._work_seconds * IDLE_PER_WORK)
 
-    async def _save_now_and_then(self, simulation: Simulation, door: Door) -> None:
+    async def _save_now_and_then(self, simulation: Simulation, worker: WorkerThread) -> None:
         now = self._monotonic()
         if self._saved_at is None or now - self._saved_at >= SAVE_EVERY_SECONDS:
             self._saved_at = now
-            await self._save(simulation, door)
+            await self._save(simulation, worker)
 
-    async def _save(self, simulation: Simulation, door: Door) -> None:
+    async def _save(self, simulation: Simulation, worker: WorkerThread) -> None:
         """Save the world; only ever called when all that happened in it has been published."""
         if self._state_file.path is None:
             return
         try:
-            await door.pass_through(lambda: self._state_file.save(simulation.state()))
+            await worker.pass_through(lambda: self._state_file.save(simulation.state()))
         except OSError as error:
             self._health.lasting("memory", f"the flights can't be remembered for a restart: {error}")
         else:

@@ -11,9 +11,9 @@ import msgspec
 from swim_server.protocol import explanation
 from swim_server.protocol.channels import matches
 from swim_server.protocol.codes import CloseCode
-from swim_server.protocol.explanation import Clause, Explanation
+from swim_server.protocol.explanation import Clause, FilterExplanation
 from swim_server.protocol.timestamps import format_ms
-from swim_server.streaming.explain.session_log import Lag
+from swim_server.streaming.explain.session_log import SlowPeriod
 from swim_server.streaming.framed_event import POSITION
 from swim_server.streaming.subscription import POSITIONS, Subscription
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
-    from swim_server.streaming.explain.session_log import Change, Stay
+    from swim_server.streaming.explain.session_log import Change, Session
 
 MAX_NAMED = 12
 """How many channels, codes or values a sentence names."""
@@ -56,7 +56,7 @@ class Outcome(StrEnum):
 RANK = {outcome: number for number, outcome in enumerate(Outcome)}
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer for one connection, or for a subscription that nobody has."""
 
     outcome: Outcome
@@ -77,7 +77,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     positions_sent: int | None = None
 
 
-def judge_subscription(subscription: Subscription, event_type: str, data: dict[str, Any]) -> Verdict:
+def explain_subscription(subscription: Subscription, event_type: str, data: dict[str, Any]) -> Explanation:
     """Judge an event by channels and filters alone: PASSES, FILTERED or NOT_SUBSCRIBED."""
     channels = sorted(subscription.channels)
     selecting = [channel for channel in channels if matches(channel, event_type)]
@@ -92,27 +92,29 @@ def judge_subscription(subscription: Subscription, event_type: str, data: dict[s
     if not selecting:
         subscribed = f"only to {_listed(channels)}" if channels else "to nothing"
         why = f"not subscribed to {event_type}, {subscribed}"
-        return Verdict(outcome=Outcome.NOT_SUBSCRIBED, why=why, **told)
+        return Explanation(outcome=Outcome.NOT_SUBSCRIBED, why=why, **told)
     if not found.passes:
-        return Verdict(outcome=Outcome.FILTERED, why=_stopped(found), **told)
+        return Explanation(outcome=Outcome.FILTERED, why=_stopped(found), **told)
     why = f"channel {selecting[0]} selects it and {_let_through(found)}"
-    return Verdict(outcome=Outcome.PASSES, why=why, **told)
+    return Explanation(outcome=Outcome.PASSES, why=why, **told)
 
 
-def judge_stay(stay: Stay, event: Event, delivered_id: EventId, connection: Connection | None) -> Verdict:
+def explain_session(
+    session: Session, event: Event, delivered_id: EventId, connection: Connection | None
+) -> Explanation:
     """Judge what became of an event for one connection; ``connection`` is given while it lives."""
-    verdicts = [_judge_change(stay, change, event, delivered_id, connection) for change in _covering(stay, event)]
+    verdicts = [_judge_change(session, change, event, delivered_id, connection) for change in _covering(session, event)]
     if not verdicts:
-        return _absent(stay, event)
-    return min(verdicts, key=lambda verdict: RANK[verdict.outcome])
+        return _absent(session, event)
+    return min(verdicts, key=lambda explanation: RANK[explanation.outcome])
 
 
-def _covering(stay: Stay, event: Event) -> Iterator[Change]:
+def _covering(session: Session, event: Event) -> Iterator[Change]:
     """Each subscription through which the event may have come: live, or from history."""
-    changes = stay.changes
+    changes = session.changes
     for number, change in enumerate(changes):
         is_last = number + 1 == len(changes)
-        until = changes[number + 1].after if not is_last else stay.end.until if stay.end is not None else None
+        until = changes[number + 1].after if not is_last else session.end.until if session.end is not None else None
         start = change.starts.get(event.type)
         is_live = change.after < event.id and (until is None or event.id <= until)
         is_stored = start is not None and start < event.id <= change.after
@@ -121,23 +123,25 @@ def _covering(stay: Stay, event: Event) -> Iterator[Change]:
 
 
 def _judge_change(
-    stay: Stay, change: Change, event: Event, delivered_id: EventId, connection: Connection | None
-) -> Verdict:
-    verdict = msgspec.structs.replace(judge_subscription(change.subscription, event.type, event.data), **_facts(stay))
-    if verdict.outcome is not Outcome.PASSES:
-        return verdict
-    undelivered = _undelivered(stay, change, event, delivered_id, connection)
+    session: Session, change: Change, event: Event, delivered_id: EventId, connection: Connection | None
+) -> Explanation:
+    explanation = msgspec.structs.replace(
+        explain_subscription(change.subscription, event.type, event.data), **_facts(session)
+    )
+    if explanation.outcome is not Outcome.PASSES:
+        return explanation
+    undelivered = _undelivered(session, change, event, delivered_id, connection)
     if undelivered is not None:
         outcome, why = undelivered
-        return msgspec.structs.replace(verdict, outcome=outcome, why=why, positions_sent=None)
-    return _sent(verdict, stay, change, event, connection)
+        return msgspec.structs.replace(explanation, outcome=outcome, why=why, positions_sent=None)
+    return _sent(explanation, session, change, event, connection)
 
 
 def _undelivered(
-    stay: Stay, change: Change, event: Event, delivered_id: EventId, connection: Connection | None
+    session: Session, change: Change, event: Event, delivered_id: EventId, connection: Connection | None
 ) -> tuple[Outcome, str] | None:
     """Why an event that passes was not written to the connection, if it was not."""
-    end, is_catching_up = stay.end, change.is_catching_up and change.catch_ups == stay.catch_ups
+    end, is_catching_up = session.end, change.is_catching_up and change.catch_ups == session.catch_ups
     if end is not None:
         if end.unsent_from is not None and event.id >= end.unsent_from:
             at = format_ms(end.at_ms)
@@ -162,55 +166,59 @@ def _undelivered(
     return None
 
 
-def _sent(verdict: Verdict, stay: Stay, change: Change, event: Event, connection: Connection | None) -> Verdict:
-    lags = (each for each in _lags(stay, connection) if each.catch_ups == change.catch_ups)
+def _sent(
+    explanation: Explanation, session: Session, change: Change, event: Event, connection: Connection | None
+) -> Explanation:
+    lags = (each for each in _lags(session, connection) if each.catch_ups == change.catch_ups)
     lag = next((each for each in lags if each.first <= event.id <= each.last), None)
     dropped = lag.conflated.get(event.id, 0) if lag is not None else 0
-    whole = 1 if event.type == POSITION else verdict.positions_sent
+    whole = 1 if event.type == POSITION else explanation.positions_sent
     remaining = (whole or 0) - dropped
     if dropped and remaining <= 0:
         why = "it read too slowly: newer positions of the same flights were sent in its place"
-        return msgspec.structs.replace(verdict, outcome=Outcome.CONFLATED, why=why, positions_sent=0)
+        return msgspec.structs.replace(explanation, outcome=Outcome.CONFLATED, why=why, positions_sent=0)
     is_history = event.id <= change.after
     at = format_ms(max(event.id.milliseconds, change.at_ms) if is_history else event.id.milliseconds)
     how = "from history, after " if is_history else ""
-    why = f"sent {how}at {at}: {verdict.why}"
+    why = f"sent {how}at {at}: {explanation.why}"
     if lag is not None:
         why += "; it waited, as the client read slowly"
     if dropped:
         why += f"; {dropped} of its positions were left out, as newer ones of the same flights had come"
     positions_sent = remaining if event.type == POSITIONS else None
-    return msgspec.structs.replace(verdict, outcome=Outcome.SENT, why=why, sent_at=at, positions_sent=positions_sent)
+    return msgspec.structs.replace(
+        explanation, outcome=Outcome.SENT, why=why, sent_at=at, positions_sent=positions_sent
+    )
 
 
-def _lags(stay: Stay, connection: Connection | None) -> Iterator[Lag]:
-    yield from stay.lags
+def _lags(session: Session, connection: Connection | None) -> Iterator[SlowPeriod]:
+    yield from session.lags
     backlog = connection.backlog if connection is not None else None
     if backlog is not None and backlog.first_id is not None:
-        yield Lag(backlog)
+        yield SlowPeriod(backlog)
 
 
-def _absent(stay: Stay, event: Event) -> Verdict:
+def _absent(session: Session, event: Event) -> Explanation:
     """The event is of a time before or after this connection."""
-    facts, at = _facts(stay), format_ms(event.id.milliseconds)
-    end = stay.end
+    facts, at = _facts(session), format_ms(event.id.milliseconds)
+    end = session.end
     if end is not None and event.id > end.until:
         told = f"it had ended at {format_ms(end.at_ms)} ({_close(end.code, end.reason)})"
         outcome = Outcome.NOT_CONNECTED
-    elif stay.is_cut:
+    elif session.is_cut:
         told, outcome = "so far back what it was subscribed to is no longer remembered", Outcome.UNKNOWN
     else:
-        told, outcome = f"it connected later, at {format_ms(stay.connected_at_ms)}", Outcome.NOT_CONNECTED
-        if any(change.starts for change in stay.changes):
+        told, outcome = f"it connected later, at {format_ms(session.connected_at_ms)}", Outcome.NOT_CONNECTED
+        if any(change.starts for change in session.changes):
             told += ", and did not ask for history of this type so far back"
-    return Verdict(outcome=outcome, why=f"not connected when it came at {at}: {told}", **facts)
+    return Explanation(outcome=outcome, why=f"not connected when it came at {at}: {told}", **facts)
 
 
-def _facts(stay: Stay) -> dict[str, Any]:
-    end = stay.end
+def _facts(session: Session) -> dict[str, Any]:
+    end = session.end
     return {
-        "connection": stay.id,
-        "connected_at": format_ms(stay.connected_at_ms),
+        "connection": session.id,
+        "connected_at": format_ms(session.connected_at_ms),
         "ended_at": format_ms(end.at_ms) if end is not None else None,
         "close_code": end.code if end is not None else None,
         "close_reason": end.reason or None if end is not None else None,
@@ -221,7 +229,7 @@ def _close(code: int, reason: str) -> str:
     return f"{code}, {reason}" if reason else str(code)
 
 
-def _stopped(found: Explanation) -> str:
+def _stopped(found: FilterExplanation) -> str:
     clause = found.stopped_by
     if clause is None:
         return "the batch has no positions"
@@ -236,7 +244,7 @@ def _stopped(found: Explanation) -> str:
     )
 
 
-def _before(found: Explanation, clause: Clause) -> int:
+def _before(found: FilterExplanation, clause: Clause) -> int:
     """How many positions came as far as this clause."""
     before = found.positions or 0
     for each in found.clauses:
@@ -251,7 +259,7 @@ def _has(clause: Clause, who: str) -> str:
     return f"{who} {has} {_shown(clause.found)}" if clause.found else f"{who} {has} nothing to compare it with"
 
 
-def _let_through(found: Explanation) -> str:
+def _let_through(found: FilterExplanation) -> str:
     if not found.clauses:
         return "there is no filter"
     if found.positions is not None:

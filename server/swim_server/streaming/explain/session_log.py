@@ -41,23 +41,23 @@ class Change:
         "catch_ups",
         "is_catching_up",
         "is_loose",
+        "session",
         "starts",
-        "stay",
         "subscription",
         "weight",
     )
 
     def __init__(
-        self, stay: Stay, after: EventId, at_ms: int, subscription: Subscription, starts: Mapping[str, EventId]
+        self, session: Session, after: EventId, at_ms: int, subscription: Subscription, starts: Mapping[str, EventId]
     ) -> None:
-        self.stay = stay
+        self.session = session
         self.after = after
         """It holds for events after this one."""
         self.at_ms = at_ms
         self.subscription = subscription
         self.starts = starts
         """History was asked for: by event type, the id after which it is sent too."""
-        self.catch_ups = stay.catch_ups
+        self.catch_ups = session.catch_ups
         """How often it had begun to be sent history."""
         self.is_catching_up = False
         """It was being sent history with this subscription; the last time that it had begun to."""
@@ -67,7 +67,7 @@ class Change:
         """Older than what is remembered, kept only because it still holds."""
 
 
-class Lag:
+class SlowPeriod:
     """A stretch of events that waited because the client read too slowly."""
 
     __slots__ = ("catch_ups", "conflated", "first", "last")
@@ -96,11 +96,11 @@ class End:
         self.history_until = history_until
         """It ended while history was being sent: so far that had come."""
         self.code = 1006
-        """The close code; 1006 when the connection just broke (RFC 6455, section 7.4.1)."""
+        """The close code; 1006 when the connection just broke (RFC 6455, partition 7.4.1)."""
         self.reason = ""
 
 
-class Stay:
+class Session:
     """One connection, from its coming to its end."""
 
     __slots__ = (
@@ -121,16 +121,16 @@ class Stay:
         """Its beginning is forgotten."""
         self.catch_ups = 0
         """How often it began to be sent history."""
-        self.lags: tuple[Lag, ...] = ()
+        self.lags: tuple[SlowPeriod, ...] = ()
         self.end: End | None = None
 
     def lagged(self, backlog: Backlog) -> None:
         """The client keeps up again, or is gone: note what waited."""
         if backlog.first_id is not None:
-            self.lags = (*self.lags, Lag(backlog))[-MAX_LAGS:]
+            self.lags = (*self.lags, SlowPeriod(backlog))[-MAX_LAGS:]
 
 
-class Attendance:
+class SessionLog:
     """Stays by connection id, the living and as many of the past as the limits allow. Lives on the loop's thread."""
 
     def __init__(
@@ -141,21 +141,21 @@ class Attendance:
         self._max_weight = max_weight
         self.since_ms = now_ms()
         """Nothing is known of what was before."""
-        self._stays: dict[str, Stay] = {}
+        self._sessions: dict[str, Session] = {}
         self._ledger: deque[Change] = deque()
         """Every change that is remembered, the oldest first; and some that are forgotten already."""
         self._count = 0
         self._weight = 0
 
-    def came(self, connection: Connection, after: EventId) -> Stay:
+    def opened(self, connection: Connection, after: EventId) -> Session:
         """A client was let in when the live stream stood at ``after``."""
-        stay = self._stays[connection.id] = Stay(connection)
-        self._note(Change(stay, after, connection.connected_at_ms, NOTHING, NO_STARTS))
-        return stay
+        session = self._sessions[connection.id] = Session(connection)
+        self._note(Change(session, after, connection.connected_at_ms, NOTHING, NO_STARTS))
+        return session
 
     def changed(
         self,
-        stay: Stay,
+        session: Session,
         after: EventId,
         subscription: Subscription,
         starts: Mapping[str, EventId] = NO_STARTS,
@@ -166,51 +166,53 @@ class Attendance:
 
         ``is_catching_up``: it was being sent history already, and this is part of the same.
         """
-        last = stay.changes[-1]
+        last = session.changes[-1]
         if not (starts or is_catching_up or last.is_catching_up) and last.subscription == subscription:
             return
-        change = Change(stay, after, self._now_ms(), subscription, starts)
+        change = Change(session, after, self._now_ms(), subscription, starts)
         change.is_catching_up = is_catching_up or bool(starts)
         if starts and not is_catching_up:
-            stay.catch_ups += 1
-            change.catch_ups = stay.catch_ups
+            session.catch_ups += 1
+            change.catch_ups = session.catch_ups
         self._note(change)
 
-    def left(self, stay: Stay, until: EventId, *, unsent_from: EventId | None, history_until: EventId | None) -> None:
+    def removed(
+        self, session: Session, until: EventId, *, unsent_from: EventId | None, history_until: EventId | None
+    ) -> None:
         """A connection is forgotten by the hub. ``closed`` says why."""
-        stay.end = End(self._now_ms(), until, unsent_from, history_until)
-        last = stay.changes[-1]
+        session.end = End(self._now_ms(), until, unsent_from, history_until)
+        last = session.changes[-1]
         if last.is_loose:  # from now on it goes in its turn, as all others
             last.is_loose = False
             self._enter(last)
 
-    def closed(self, stay: Stay, code: int, reason: str) -> None:
+    def closed(self, session: Session, code: int, reason: str) -> None:
         """A connection has ended, with this code."""
-        if stay.end is not None:
-            stay.end.code, stay.end.reason = code, reason
+        if session.end is not None:
+            session.end.code, session.end.reason = code, reason
 
-    def find(self, connection_id: str) -> Stay | None:
-        """The stay of one connection, if it is remembered."""
-        return self._stays.get(connection_id)
+    def find(self, connection_id: str) -> Session | None:
+        """The session of one connection, if it is remembered."""
+        return self._sessions.get(connection_id)
 
-    def of_key(self, key_id: int) -> list[Stay]:
-        """All remembered stays of a key, the latest first."""
-        return [stay for stay in reversed(self._stays.values()) if stay.key_id == key_id]
+    def of_key(self, key_id: int) -> list[Session]:
+        """All remembered sessions of a key, the latest first."""
+        return [session for session in reversed(self._sessions.values()) if session.key_id == key_id]
 
-    def __iter__(self) -> Iterator[Stay]:
-        return iter(self._stays.values())
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._sessions.values())
 
     def __len__(self) -> int:
-        return len(self._stays)
+        return len(self._sessions)
 
     def _note(self, change: Change) -> None:
-        stay = change.stay
-        if stay.changes and stay.changes[0].is_loose:
-            del stay.changes[0]
-        elif len(stay.changes) >= MAX_OF_ONE:
-            self._let_go(stay.changes.pop(0))
-            stay.is_cut = True
-        stay.changes.append(change)
+        session = change.session
+        if session.changes and session.changes[0].is_loose:
+            del session.changes[0]
+        elif len(session.changes) >= MAX_OF_ONE:
+            self._let_go(session.changes.pop(0))
+            session.is_cut = True
+        session.changes.append(change)
         self._enter(change)
 
     def _enter(self, change: Change) -> None:
@@ -230,14 +232,14 @@ class Attendance:
     def _forget(self, change: Change) -> None:
         if not change.weight:
             return
-        stay = change.stay
-        stay.is_cut = True
-        if stay.end is None and stay.changes[-1] is change:
+        session = change.session
+        session.is_cut = True
+        if session.end is None and session.changes[-1] is change:
             change.is_loose = True
             self._count -= 1
             self._weight -= change.weight
             return
         self._let_go(change)
-        stay.changes.remove(change)
-        if not stay.changes:
-            self._stays.pop(stay.id, None)
+        session.changes.remove(change)
+        if not session.changes:
+            self._sessions.pop(session.id, None)

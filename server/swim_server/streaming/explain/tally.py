@@ -13,7 +13,7 @@ from swim_server.streaming.subscription import POSITIONS
 
 if TYPE_CHECKING:
     from swim_server.protocol.events import Event
-    from swim_server.protocol.explanation import Explanation
+    from swim_server.protocol.explanation import FilterExplanation
     from swim_server.streaming.subscription import Subscription
 
 EXAMPLES = 3
@@ -71,7 +71,7 @@ class Tally:
         for kind in self._alone(found, event):
             self.clauses[kind].alone += 1
 
-    def _alone(self, found: Explanation, event: Event) -> list[str]:
+    def _alone(self, found: FilterExplanation, event: Event) -> list[str]:
         """The clauses without which the event would pass."""
         if found.positions is None:
             kinds = [clause.kind for clause in found.clauses if not clause.passes]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Searchable(Protocol):
-    """What the index asks of an event: a single one (``Traits``), or a batch (``PositionBatch``)."""
+    """What the index asks of an event: a single one (``EventKeys``), or a batch (``PositionBatch``)."""
 
     @property
     def airports(self) -> Collection[str]: ...
@@ -43,7 +43,7 @@ class Searchable(Protocol):
         """Latitudes and longitudes, numbers that may be no place on earth."""
 
 
-class Traits:
+class EventKeys:
     """The values of one event that is no batch; each looked up when it is asked for."""
 
     __slots__ = ("_event",)

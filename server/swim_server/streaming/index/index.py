@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from swim_server.protocol.filters import excluded_kinds
-from swim_server.streaming.index.partition import FEW_GROUPS, Section
+from swim_server.streaming.index.partition import FEW_GROUPS, Partition
 
 if TYPE_CHECKING:
     from swim_server.protocol.channels import Catalogue
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from swim_server.streaming.index.event_keys import Searchable
 
 MAX_JOINT_SECTIONS = 64
-"""So many different sets of event types have a section each; groups with yet another stand in one for each type."""
+"""So many different sets of event types have a partition each; groups with yet another stand in one for each type."""
 
 
 class Index:
     """Groups by the event types that their channels select, then by what their filters ask for.
 
-    A section is for the groups that select the same types of one class (of which the same filter kinds can be
-    judged), so an event looks into few sections, and a group stands in few. Not every candidate passes its filters,
+    A partition is for the groups that select the same types of one class (of which the same filter kinds can be
+    judged), so an event looks into few partitions, and a group stands in few. Not every candidate passes its filters,
     but every group whose filters an event passes is a candidate.
     """
 
@@ -35,55 +35,55 @@ class Index:
         self._catalogue = catalogue
         self._max_joint_sections = max_joint_sections
         self._few_groups = few_groups
-        self._sections: dict[frozenset[str], Section] = {}
-        self._by_type: dict[str, dict[Section, None]] = {}
-        self._placed: dict[Group, tuple[Section, ...]] = {}
+        self._partitions: dict[frozenset[str], Partition] = {}
+        self._by_type: dict[str, dict[Partition, None]] = {}
+        self._placed: dict[Group, tuple[Partition, ...]] = {}
 
     def add(self, group: Group) -> None:
         """Take a group in."""
-        sections = tuple(
-            self._section(types)
+        partitions = tuple(
+            self._partition(types)
             for joint in _by_class(self._catalogue.expand(group.subscription.channels)).values()
             for types in self._divide(joint)
         )
-        for section in sections:
-            section.add(group)
-        self._placed[group] = sections
+        for partition in partitions:
+            partition.add(group)
+        self._placed[group] = partitions
 
     def remove(self, group: Group) -> None:
         """Take a group out that was added."""
-        for section in self._placed.pop(group):
-            section.remove(group)
-            if not section:
-                self._discard(section)
+        for partition in self._placed.pop(group):
+            partition.remove(group)
+            if not partition:
+                self._discard(partition)
 
     def candidates(self, event_type: str, event: Searchable) -> dict[Group, None]:
         """Find every group that the event may pass, and few others."""
         found: dict[Group, None] = {}
-        for section in self._by_type.get(event_type, ()):
-            section.collect(event, found)
+        for partition in self._by_type.get(event_type, ()):
+            partition.collect(event, found)
         return found
 
     def _divide(self, joint: frozenset[str]) -> list[frozenset[str]]:
-        if joint in self._sections or len(self._sections) < self._max_joint_sections:
+        if joint in self._partitions or len(self._partitions) < self._max_joint_sections:
             return [joint]
         return [frozenset({event_type}) for event_type in joint]
 
-    def _section(self, types: frozenset[str]) -> Section:
-        section = self._sections.get(types)
-        if section is None:
-            section = self._sections[types] = Section(types, few_groups=self._few_groups)
+    def _partition(self, types: frozenset[str]) -> Partition:
+        partition = self._partitions.get(types)
+        if partition is None:
+            partition = self._partitions[types] = Partition(types, few_groups=self._few_groups)
             for event_type in types:
-                self._by_type.setdefault(event_type, {})[section] = None
-        return section
+                self._by_type.setdefault(event_type, {})[partition] = None
+        return partition
 
-    def _discard(self, section: Section) -> None:
-        if self._sections.pop(section.types, None) is None:
+    def _discard(self, partition: Partition) -> None:
+        if self._partitions.pop(partition.types, None) is None:
             return
-        for event_type in section.types:
-            sections = self._by_type[event_type]
-            del sections[section]
-            if not sections:
+        for event_type in partition.types:
+            partitions = self._by_type[event_type]
+            del partitions[partition]
+            if not partitions:
                 del self._by_type[event_type]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.index.event_keys import Searchable
 
 
-class Postings:
+class InvertedIndex:
     """Which groups stand under which code. A code with a single group costs no container: most have one."""
 
     __slots__ = ("_by_code",)
@@ -80,7 +80,7 @@ _KINDS = ("callsign_prefix", "airports", "bbox", "firs", "artccs", "phase")
 """By what a group may be looked up: where nothing else decides, the first of them."""
 
 
-class Section:
+class Partition:
     """Groups, each under one kind of its filters: the one whose places in the index are the emptiest.
 
     Groups whose filters name nothing that they could be looked up by are candidates for every event.
@@ -91,7 +91,7 @@ class Section:
         self._few_groups = few_groups
         excluded = excluded_kinds(next(iter(types)))
         self._kinds = tuple(kind for kind in _KINDS if kind not in excluded)
-        self._postings = {kind: Postings() for kind in self._kinds}
+        self._postings = {kind: InvertedIndex() for kind in self._kinds}
         self._open: dict[Group, None] = {}
         self._placed: dict[Group, tuple[str, Collection[Hashable]]] = {}
         self._prefix_lengths: Counter[int] = Counter()
@@ -144,7 +144,7 @@ class Section:
             if postings:
                 self._collect_by(kind, postings, event, into)
 
-    def _collect_by(self, kind: str, postings: Postings, event: Searchable, into: dict[Group, None]) -> None:
+    def _collect_by(self, kind: str, postings: InvertedIndex, event: Searchable, into: dict[Group, None]) -> None:
         match kind:
             case "callsign_prefix":
                 postings.collect(self._prefixes(event), into)

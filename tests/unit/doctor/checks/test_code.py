@@ -20,14 +20,14 @@ from swimctl.doctor.checks.code import (
 
 
 @pytest.fixture
-def here(examination: FakeExamination, tmp_path: Path) -> FakeExamination:
+def here(context: FakeExamination, tmp_path: Path) -> FakeExamination:
     """The packages' folders exist."""
     roots = {name: str(tmp_path / name) for name in ROOTS}
     for folder in roots.values():
         Path(folder).mkdir()
-    examination.answers["version"] = version_document(roots=roots)
-    examination.on_disk = msgspec.structs.replace(examination.on_disk, roots=roots)
-    return examination
+    context.answers["version"] = version_document(roots=roots)
+    context.on_disk = msgspec.structs.replace(context.on_disk, roots=roots)
+    return context
 
 
 def test_files_differ_in_three_ways() -> None:
@@ -58,17 +58,17 @@ async def test_many_files_are_counted_and_the_first_named(here: FakeExamination)
     assert "102 files" in answer.observed
 
 
-async def test_folder_that_is_gone_is_told(examination: FakeExamination) -> None:
-    answer = await process_is_disk(examination)
+async def test_folder_that_is_gone_is_told(context: FakeExamination) -> None:
+    answer = await process_is_disk(context)
     assert (answer.status, answer.fix) == ("fail", "swimctl stop; swimctl serve --detach")
     assert "/srv/swim_server, where it was started from, is gone" in answer.observed
 
 
-async def test_process_of_an_older_version_tells_no_folders(examination: FakeExamination) -> None:
-    examination.answers["version"] = {"version": "0.9", "fingerprint": "f", "files": FILES, "pid": 42}
-    assert (await process_is_disk(examination)).status == "ok"
-    assert (await same_copy(examination)).status == "skip"
-    assert (await same_python(examination)).status == "skip"
+async def test_process_of_an_older_version_tells_no_folders(context: FakeExamination) -> None:
+    context.answers["version"] = {"version": "0.9", "fingerprint": "f", "files": FILES, "pid": 42}
+    assert (await process_is_disk(context)).status == "ok"
+    assert (await same_copy(context)).status == "skip"
+    assert (await same_python(context)).status == "skip"
 
 
 async def test_other_folder_with_other_code_fails_and_with_the_same_warns(here: FakeExamination) -> None:
@@ -91,15 +91,15 @@ async def test_package_upgraded_since_the_start_is_named(here: FakeExamination) 
 
 
 async def test_expected_version_of_the_option_goes_before_the_configurations(tmp_path: Path) -> None:
-    examination = FakeExamination(tmp_path, expect_version="1.0.0")
-    examination.config = Config(expect=ExpectConfig(version="2.0.0"))
-    assert (await version_is_expected(examination)).status == "ok"
+    context = FakeExamination(tmp_path, expect_version="1.0.0")
+    context.config = Config(expect=ExpectConfig(version="2.0.0"))
+    assert (await version_is_expected(context)).status == "ok"
 
 
-async def test_other_version_than_expected_fails(examination: FakeExamination) -> None:
-    assert (await version_is_expected(examination)).status == "skip"
-    examination.config = Config(expect=ExpectConfig(version="2.0.0"))
-    answer = await version_is_expected(examination)
+async def test_other_version_than_expected_fails(context: FakeExamination) -> None:
+    assert (await version_is_expected(context)).status == "skip"
+    context.config = Config(expect=ExpectConfig(version="2.0.0"))
+    answer = await version_is_expected(context)
     assert (answer.status, answer.expected) == ("fail", "version 2.0.0")
 
 
@@ -115,9 +115,9 @@ async def test_other_version_than_expected_fails(examination: FakeExamination) -
     ],
 )
 async def test_expected_commit_may_be_short(
-    examination: FakeExamination, wanted: str | None, running: str | None, disk: str | None, status: str
+    context: FakeExamination, wanted: str | None, running: str | None, disk: str | None, status: str
 ) -> None:
-    examination.config = Config(expect=ExpectConfig(commit=wanted))
-    examination.answers["version"] = version_document(commit=running)
-    examination.on_disk = msgspec.structs.replace(examination.on_disk, commit=disk)
-    assert (await commit_is_expected(examination)).status == status
+    context.config = Config(expect=ExpectConfig(commit=wanted))
+    context.answers["version"] = version_document(commit=running)
+    context.on_disk = msgspec.structs.replace(context.on_disk, commit=disk)
+    assert (await commit_is_expected(context)).status == status

@@ -38,10 +38,10 @@ def test_fix_of_a_problem_is_what_can_be_pasted(problem: Problem, fix: str) -> N
     assert mending_of(problem) == fix
 
 
-async def test_everything_that_is_wrong_is_evidence(examination: FakeExamination) -> None:
-    assert (await is_valid(examination)).status == "ok"
-    examination.config = ConfigError([Problem("a", "is wrong", FILE), Problem("b", "too", FILE)])
-    answer = await is_valid(examination)
+async def test_everything_that_is_wrong_is_evidence(context: FakeExamination) -> None:
+    assert (await is_valid(context)).status == "ok"
+    context.config = ConfigError([Problem("a", "is wrong", FILE), Problem("b", "too", FILE)])
+    answer = await is_valid(context)
     assert answer.status == "fail"
     assert answer.observed.startswith("2 problems: in a: is wrong")
     assert len(answer.evidence) == 2
@@ -51,17 +51,17 @@ async def test_everything_that_is_wrong_is_evidence(examination: FakeExamination
     ("mode", "status"), [(0o600, "ok"), (0o640, "ok"), (0o644, "fail"), (0o660, "fail"), (0o602, "fail")]
 )
 async def test_file_with_a_password_is_its_owners_and_its_groups_to_read(
-    examination: FakeExamination, tmp_path: Path, mode: int, status: str
+    context: FakeExamination, tmp_path: Path, mode: int, status: str
 ) -> None:
     secret = tmp_path / "password"
     secret.write_text("hunter2", "utf-8")
     secret.chmod(mode)
-    examination.config = Config(database=DatabaseConfig(password_file=str(secret)))
-    answer = await is_private(examination)
+    context.config = Config(database=DatabaseConfig(password_file=str(secret)))
+    answer = await is_private(context)
     assert answer.status == status
-    changed = await close_to_others(examination)
+    changed = await close_to_others(context)
     assert bool(changed) == (status == "fail")
-    assert (await is_private(examination)).status == "ok"
+    assert (await is_private(context)).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -75,42 +75,42 @@ async def test_file_with_a_password_is_its_owners_and_its_groups_to_read(
     ],
 )
 async def test_configuration_file_counts_when_a_secret_is_in_it(
-    examination: FakeExamination, tmp_path: Path, text: str, status: str
+    context: FakeExamination, tmp_path: Path, text: str, status: str
 ) -> None:
     file = tmp_path / "swim.toml"
     file.write_text(text, "utf-8")
     file.chmod(0o644)
-    examination.files = (file,)
-    assert (await is_private(examination)).status == status
+    context.files = (file,)
+    assert (await is_private(context)).status == status
 
 
-async def test_setting_that_is_not_in_force_is_named_with_the_way_to_it(examination: FakeExamination) -> None:
-    assert (await is_running(examination)).status == "ok"
+async def test_setting_that_is_not_in_force_is_named_with_the_way_to_it(context: FakeExamination) -> None:
+    assert (await is_running(context)).status == "ok"
     change = {"running": "info", "configured": "debug"}
-    examination.answers["config_changes"] = {"reload": {"logging.level": change}, "restart": {}}
-    answer = await is_running(examination)
+    context.answers["config_changes"] = {"reload": {"logging.level": change}, "restart": {}}
+    answer = await is_running(context)
     assert (answer.status, answer.fix) == ("fail", "swimctl reload")
     assert answer.evidence == ("logging.level: info in the process, debug configured; a reload changes it",)
     hidden = {"running": "***", "configured": "***"}
-    examination.answers["config_changes"]["restart"] = {"database.password": hidden}
-    answer = await is_running(examination)
+    context.answers["config_changes"]["restart"] = {"database.password": hidden}
+    answer = await is_running(context)
     assert answer.fix == "swimctl restart"
     assert answer.evidence[-1] == "database.password: changed; a restart changes it"
 
 
-async def test_file_that_the_process_could_not_read_again_fails(examination: FakeExamination) -> None:
-    examination.answers["config_changes"] = {"problem": "in a: is wrong", "reload": {}, "restart": {}}
-    assert (await is_running(examination)).status == "fail"
+async def test_file_that_the_process_could_not_read_again_fails(context: FakeExamination) -> None:
+    context.answers["config_changes"] = {"problem": "in a: is wrong", "reload": {}, "restart": {}}
+    assert (await is_running(context)).status == "fail"
 
 
-async def test_other_files_warn_only_when_they_say_something_else(examination: FakeExamination) -> None:
+async def test_other_files_warn_only_when_they_say_something_else(context: FakeExamination) -> None:
     import msgspec
 
-    assert (await is_same(examination)).status == "ok"
-    examination.answers["status"] = status_document(config_files=["/etc/swim/swim.toml"])
-    examination.answers["config"] = msgspec.to_builtins(Config())
-    assert (await is_same(examination)).status == "ok"
-    examination.answers["config"] = msgspec.to_builtins(Config(logging=LoggingConfig(format="json")))
-    answer = await is_same(examination)
+    assert (await is_same(context)).status == "ok"
+    context.answers["status"] = status_document(config_files=["/etc/swim/swim.toml"])
+    context.answers["config"] = msgspec.to_builtins(Config())
+    assert (await is_same(context)).status == "ok"
+    context.answers["config"] = msgspec.to_builtins(Config(logging=LoggingConfig(format="json")))
+    answer = await is_same(context)
     assert (answer.status, answer.fix) == ("warn", "export SWIM_CONFIG=/etc/swim/swim.toml")
     assert answer.evidence == ("logging.format",)

@@ -21,13 +21,13 @@ from swimctl.doctor.probes import key_database
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceExamination:
     """Second looks come at once, and find the table as it was."""
     monkeypatch.setattr(connections, "SECOND_LOOK_SECONDS", 0)
-    examination = ServiceExamination(tmp_path)
+    context = ServiceExamination(tmp_path)
 
     async def rows_anew(_: object) -> Any:
-        return examination.known.get("key rows later", examination.known["key rows"])
+        return context.known.get("key rows later", context.known["key rows"])
 
     monkeypatch.setattr(key_database, "rows_anew", rows_anew)
-    return examination
+    return context
 
 
 async def test_connections_whose_key_holds_are_well(service: ServiceExamination) -> None:

@@ -29,13 +29,13 @@ ALL_KEYS, ALL_AUDIT = frozenset(api_keys.columns.keys()), frozenset(audit_log.co
 
 @pytest.fixture
 def service(tmp_path: Path) -> ServiceExamination:
-    examination = ServiceExamination(tmp_path)
-    examination.known |= {
+    context = ServiceExamination(tmp_path)
+    context.known |= {
         "key database": Reading(_Database(), 0.01), "marker": Marked(9, "text"), "key database latency": 0.001,
         "key schema": Schema(ALL_KEYS, ALL_AUDIT),
     }  # fmt: skip
-    examination.answers["probe_row"] = {"database": _ours(tmp_path), "found": True, "description": "text"}
-    return examination
+    context.answers["probe_row"] = {"database": _ours(tmp_path), "found": True, "description": "text"}
+    return context
 
 
 class _Database:

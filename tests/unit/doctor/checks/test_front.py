@@ -22,9 +22,9 @@ ANSWERS = {"ping": {"type": "pong"}, "subscribe": {"type": "subscribed"}}
 
 @pytest.fixture
 def service(tmp_path: Path) -> ServiceExamination:
-    examination = ServiceExamination(tmp_path)
-    examination.config = Config(server=ServerConfig(public_url=URL))
-    return examination
+    context = ServiceExamination(tmp_path)
+    context.config = Config(server=ServerConfig(public_url=URL))
+    return context
 
 
 def let_in(**data: Any) -> Greeting:

@@ -39,19 +39,19 @@ def test_disk_is_judged_by_what_is_free(
     assert host.judge_disk(tmp_path / "not" / "there yet").status == status
 
 
-async def test_missing_folders_are_named_and_made(examination: FakeExamination, tmp_path: Path) -> None:
+async def test_missing_folders_are_named_and_made(context: FakeExamination, tmp_path: Path) -> None:
     file = FileSourceConfig(path=str(tmp_path / "spool" / "events.json"))
-    examination.config = Config(logging=LoggingConfig(file=str(tmp_path / "logs" / "swim.log")), sources=[file])
-    answer = await host.folders_are_there(examination)
+    context.config = Config(logging=LoggingConfig(file=str(tmp_path / "logs" / "swim.log")), sources=[file])
+    answer = await host.folders_are_there(context)
     assert answer.status == "fail"
     assert answer.evidence == (str(tmp_path / "sources"), str(tmp_path / "logs"), str(tmp_path / "spool"))
-    assert len(await host.make_folders(examination)) == 3
-    assert (await host.folders_are_there(examination)).status == "ok"
+    assert len(await host.make_folders(context)) == 3
+    assert (await host.folders_are_there(context)).status == "ok"
 
 
-async def test_home_that_was_never_used_is_not_missed(examination: FakeExamination) -> None:
-    examination.held = False
-    assert (await host.folders_are_there(examination)).status == "ok"
+async def test_home_that_was_never_used_is_not_missed(context: FakeExamination) -> None:
+    context.held = False
+    assert (await host.folders_are_there(context)).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,9 @@ async def test_home_that_was_never_used_is_not_missed(examination: FakeExaminati
         ("/x/swim.log (deleted)", "ok"),
     ],
 )
-async def test_log_that_is_no_file_is_somebody_elses(
-    examination: FakeExamination, target: str | None, status: str
-) -> None:
-    examination.fakes.target = target
-    assert (await host.log_is_written(examination)).status == status
+async def test_log_that_is_no_file_is_somebody_elses(context: FakeExamination, target: str | None, status: str) -> None:
+    context.fakes.target = target
+    assert (await host.log_is_written(context)).status == status
 
 
 def log_document(path: Path | None, **more: Any) -> dict[str, Any]:
@@ -79,43 +77,41 @@ def log_document(path: Path | None, **more: Any) -> dict[str, Any]:
 
 
 async def test_log_that_grows_for_ever_warns(
-    examination: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "my swim.log"
     log.write_text("a line\n", "utf-8")
-    examination.answers["status"] = log_document(log)
-    assert (await host.log_is_written(examination)).status == "ok"
+    context.answers["status"] = log_document(log)
+    assert (await host.log_is_written(context)).status == "ok"
     os.truncate(log, 2**20)
-    examination.answers["status"] = log_document(log, max_bytes=1000)
-    answer = await host.log_is_written(examination)
+    context.answers["status"] = log_document(log, max_bytes=1000)
+    answer = await host.log_is_written(context)
     assert answer.status == "warn"
     assert f"truncate -s 0 '{log}'" in str(answer.fix)
     monkeypatch.setattr(os, "statvfs", lambda path: disk(1000))
-    assert (await host.log_is_written(examination)).status == "fail"
+    assert (await host.log_is_written(context)).status == "fail"
 
 
 async def test_log_that_was_taken_away_is_made_anew_with_the_next_line(
-    examination: FakeExamination, tmp_path: Path
+    context: FakeExamination, tmp_path: Path
 ) -> None:
-    examination.answers["status"] = log_document(tmp_path / "swim.log")
-    assert (await host.log_is_written(examination)).status == "ok"
+    context.answers["status"] = log_document(tmp_path / "swim.log")
+    assert (await host.log_is_written(context)).status == "ok"
 
 
 @pytest.mark.parametrize("has_path", [True, False])
-async def test_lost_lines_are_told_with_their_reason(
-    examination: FakeExamination, tmp_path: Path, has_path: bool
-) -> None:
+async def test_lost_lines_are_told_with_their_reason(context: FakeExamination, tmp_path: Path, has_path: bool) -> None:
     path = tmp_path / "swim.log" if has_path else None
-    examination.answers["status"] = log_document(path, lost_lines=3, problem="No space left on device")
-    answer = await host.log_is_written(examination)
+    context.answers["status"] = log_document(path, lost_lines=3, problem="No space left on device")
+    answer = await host.log_is_written(context)
     assert answer.status == "fail"
     assert "No space left on device" in answer.observed
 
 
-async def test_clock_is_asked_of_the_kernel(examination: FakeExamination) -> None:
+async def test_clock_is_asked_of_the_kernel(context: FakeExamination) -> None:
     state = ask_kernel()
     assert state is None or state.max_error_ms >= 0
-    assert (await host.clock_is_right(examination)).status in ("ok", "warn", "skip")
+    assert (await host.clock_is_right(context)).status in ("ok", "warn", "skip")
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,13 @@ DAY_MS = 86_400_000
 
 @pytest.fixture
 def service(tmp_path: Path) -> ServiceExamination:
-    examination = ServiceExamination(tmp_path)
-    examination.known |= {
+    context = ServiceExamination(tmp_path)
+    context.known |= {
         "probe stored": Stored(f"{NOW_MS}-0", NOW_MS),
         "probe received": Received(f"{NOW_MS}-1", 0.003),
     }
-    examination.answers["status"] = _status(f"{NOW_MS}-0")
-    return examination
+    context.answers["status"] = _status(f"{NOW_MS}-0")
+    return context
 
 
 def history(newest: str | None) -> dict[str, Any]:

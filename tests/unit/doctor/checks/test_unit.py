@@ -13,7 +13,7 @@ from swimctl.systemd.installation import unit_of
 
 
 @pytest.fixture
-def examination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeExamination:
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeExamination:
     """A home with a user's unit, as this version installs it."""
     found = FakeExamination(tmp_path / "home")
     (tmp_path / "home").mkdir()
@@ -42,8 +42,8 @@ def say(folder: Path, text: str, code: int = 0) -> None:
     program.chmod(0o755)
 
 
-async def test_unit_as_installed_that_runs_the_daemon_is_well(examination: FakeExamination) -> None:
-    answer = await unit.unit_is_installed(examination)
+async def test_unit_as_installed_that_runs_the_daemon_is_well(context: FakeExamination) -> None:
+    answer = await unit.unit_is_installed(context)
     assert (answer.status, answer.fix) == ("ok", None)
 
 
@@ -58,24 +58,24 @@ async def test_unit_as_installed_that_runs_the_daemon_is_well(examination: FakeE
     ids=["not-loaded", "by-hand", "another", "no-answer"],
 )
 async def test_what_systemd_says_is_judged(
-    examination: FakeExamination, tmp_path: Path, text: str, code: int, status: str, fix: str
+    context: FakeExamination, tmp_path: Path, text: str, code: int, status: str, fix: str
 ) -> None:
     say(tmp_path, text, code)
-    answer = await unit.unit_is_installed(examination)
+    answer = await unit.unit_is_installed(context)
     assert (answer.status, answer.fix) == (status, fix)
 
 
-async def test_unit_of_another_version_warns_and_shows_the_lines(examination: FakeExamination, tmp_path: Path) -> None:
+async def test_unit_of_another_version_warns_and_shows_the_lines(context: FakeExamination, tmp_path: Path) -> None:
     path = unit_path(tmp_path)
     path.write_text(path.read_text("utf-8").replace("RestartSec=2", "RestartSec=99"), "utf-8")
-    answer = await unit.unit_is_installed(examination)
+    answer = await unit.unit_is_installed(context)
     assert answer.status == "warn"
     assert answer.evidence == ("- RestartSec=99", "+ RestartSec=2")
 
 
 @pytest.mark.parametrize("reason", ["no-systemd", "no-unit", "another-home"])
 async def test_what_does_not_apply_is_skipped(
-    examination: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+    context: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     path = unit_path(tmp_path)
     if reason == "no-systemd":
@@ -84,4 +84,4 @@ async def test_what_does_not_apply_is_skipped(
         path.unlink()
     else:
         path.write_text(path.read_text("utf-8").replace(str(tmp_path / "home"), "/srv/other"), "utf-8")
-    assert (await unit.unit_is_installed(examination)).status == "skip"
+    assert (await unit.unit_is_installed(context)).status == "skip"

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from swimctl.doctor.diagnose import AbandonableThreads
-from swimctl.doctor.probes.procfs import Machine
+from swimctl.doctor.probes.procfs import ProcFs
 
 
 def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
-    machine, pid = Machine(), os.getpid()
+    machine, pid = ProcFs(), os.getpid()
     assert machine.state(pid) in ("R", "S")
     assert machine.name(pid)
     file = tmp_path / "file"
@@ -32,7 +32,7 @@ def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
 
 
 def test_listener_is_found_with_its_owner() -> None:
-    machine = Machine()
+    machine = ProcFs()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         (found,) = machine.listeners(port) or []
@@ -48,14 +48,14 @@ def test_holder_of_a_lock_is_found(tmp_path: Path) -> None:
 
     file = tmp_path / "lock"
     with file.open("w") as held:
-        assert Machine().lock_holders(file) == []
+        assert ProcFs().lock_holders(file) == []
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert Machine().lock_holders(file) in ([os.getpid()], [])  # not every sandbox tells of locks
-    assert Machine().lock_holders(tmp_path / "none") == []
+        assert ProcFs().lock_holders(file) in ([os.getpid()], [])  # not every sandbox tells of locks
+    assert ProcFs().lock_holders(tmp_path / "none") == []
 
 
 def test_process_that_is_not_there_is_nothing() -> None:
-    machine, pid = Machine(), 2**22 + 1
+    machine, pid = ProcFs(), 2**22 + 1
     assert machine.state(pid) is None
     assert machine.sockets(pid) is None
     assert machine.descriptors(pid) is None
@@ -74,7 +74,7 @@ def test_hostile_proc_is_read_without_an_error(tmp_path: Path, text: str) -> Non
     (tmp_path / "self").mkdir()
     for name in ("42/stat", "42/comm", "42/limits", "42/cgroup", "net/tcp", "locks", "meminfo", "self/status"):
         (tmp_path / name).write_text(text, "utf-8")
-    machine = Machine(tmp_path)
+    machine = ProcFs(tmp_path)
     assert machine.state(42) in (None, "b)", "(c", "Z")
     assert machine.name(42)
     assert machine.listeners(1) == []

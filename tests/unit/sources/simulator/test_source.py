@@ -129,7 +129,7 @@ async def test_with_another_seed_or_number_of_flights_a_new_world_begins(tmp_pat
     second.time.start_ms += 60_000
     await second.live()
     assert second.source.simulation is not None
-    began_ms = second.source.simulation.state().stage.born_ms
+    began_ms = second.source.simulation.state().network_state.born_ms
     assert began_ms is not None
     assert began_ms > second.time.start_ms - 60_000
 

@@ -9,28 +9,28 @@ import pytest
 from support.streaming_rig import FIRST_MS, FakeOutlet, StreamingRig, flight, positions
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.events import Event
-from swim_server.streaming.explain.outcome import Outcome, Verdict, judge_stay, judge_subscription
-from swim_server.streaming.explain.session_log import Attendance
+from swim_server.streaming.explain.outcome import Explanation, Outcome, explain_session, explain_subscription
+from swim_server.streaming.explain.session_log import SessionLog
 from swim_server.streaming.subscription import NOTHING
 
 
 @pytest.fixture
 def rig() -> StreamingRig:
     """A rig whose hub remembers."""
-    return StreamingRig(attendance=Attendance(lambda: FIRST_MS))
+    return StreamingRig(session_log=SessionLog(lambda: FIRST_MS))
 
 
-def judge(rig: StreamingRig, client: FakeOutlet, event: Event) -> Verdict:
+def judge(rig: StreamingRig, client: FakeOutlet, event: Event) -> Explanation:
     connection = rig.connection(client)
-    assert connection.stay is not None
-    return judge_stay(connection.stay, event, rig.hub.delivered_id, rig.hub.connections.get(connection.id))
+    assert connection.session is not None
+    return explain_session(connection.session, event, rig.hub.delivered_id, rig.hub.connections.get(connection.id))
 
 
 def closed(rig: StreamingRig, client: FakeOutlet, code: CloseCode, reason: str = "") -> None:
     client.close(code, reason)
-    attendance, stay = rig.hub.attendance, rig.connection(client).stay
-    assert attendance is not None and stay is not None
-    attendance.closed(stay, int(code), reason)
+    session_log, session = rig.hub.session_log, rig.connection(client).session
+    assert session_log is not None and session is not None
+    session_log.closed(session, int(code), reason)
 
 
 def test_event_that_passes_was_sent(rig: StreamingRig) -> None:
@@ -38,9 +38,9 @@ def test_event_that_passes_was_sent(rig: StreamingRig) -> None:
     rig.say(client, "subscribe", channels=["flight.*"], filters={"callsign_prefix": ["DAL"]})
     (event,) = rig.publish(flight())
     rig.run()
-    verdict = judge(rig, client, event)
-    assert verdict.outcome is Outcome.SENT
-    assert verdict.why == (
+    explanation = judge(rig, client, event)
+    assert explanation.outcome is Outcome.SENT
+    assert explanation.why == (
         "sent at 2026-01-16T14:30:15.123Z: channel flight.* selects it and it passes callsign_prefix"
     )
 
@@ -49,9 +49,9 @@ def test_event_before_the_connect_was_not_sent(rig: StreamingRig) -> None:
     (event,) = rig.publish(flight())
     client = rig.connect()
     rig.say(client, "subscribe", channels=["*"])
-    verdict = judge(rig, client, event)
-    assert verdict.outcome is Outcome.NOT_CONNECTED
-    assert "it connected later" in verdict.why
+    explanation = judge(rig, client, event)
+    assert explanation.outcome is Outcome.NOT_CONNECTED
+    assert "it connected later" in explanation.why
 
 
 def test_event_after_the_end_was_not_sent(rig: StreamingRig) -> None:
@@ -59,17 +59,17 @@ def test_event_after_the_end_was_not_sent(rig: StreamingRig) -> None:
     rig.say(client, "subscribe", channels=["*"])
     closed(rig, client, CloseCode.UNAUTHORIZED, "The API key has expired.")
     (event,) = rig.publish(flight())
-    verdict = judge(rig, client, event)
-    assert verdict.outcome is Outcome.NOT_CONNECTED
-    assert "4001, The API key has expired." in verdict.why
+    explanation = judge(rig, client, event)
+    assert explanation.outcome is Outcome.NOT_CONNECTED
+    assert "4001, The API key has expired." in explanation.why
 
 
 def test_event_before_the_subscribe_was_not_subscribed_to(rig: StreamingRig) -> None:
     client = rig.connect()
     (event,) = rig.publish(flight())
     rig.say(client, "subscribe", channels=["*"])
-    verdict = judge(rig, client, event)
-    assert (verdict.outcome, verdict.why) == (
+    explanation = judge(rig, client, event)
+    assert (explanation.outcome, explanation.why) == (
         Outcome.NOT_SUBSCRIBED,
         "not subscribed to flight.created, to nothing",
     )
@@ -79,9 +79,9 @@ def test_clause_that_stopped_it_is_named_with_both_sides(rig: StreamingRig) -> N
     client = rig.connect()
     rig.say(client, "subscribe", channels=["flight.*"], filters={"airports": ["KJFK"]})
     (event,) = rig.publish(flight(dep="EGLL", arr="EDDF"))
-    verdict = judge(rig, client, event)
-    assert verdict.outcome is Outcome.FILTERED
-    assert verdict.why == "filter airports stopped it: wanted KJFK, the event has EGLL, EDDF"
+    explanation = judge(rig, client, event)
+    assert explanation.outcome is Outcome.FILTERED
+    assert explanation.why == "filter airports stopped it: wanted KJFK, the event has EGLL, EDDF"
 
 
 def test_subscription_of_that_moment_counts_not_the_one_of_today(rig: StreamingRig) -> None:
@@ -101,8 +101,8 @@ def test_slow_consumer_did_not_get_what_waited(rig: StreamingRig) -> None:
     rig.run()
     closed(rig, client, CloseCode.SLOW_CONSUMER)
     assert client.closed is not None
-    stay = rig.connection(client).stay
-    assert stay is not None and stay.end is not None
+    session = rig.connection(client).session
+    assert session is not None and session.end is not None
     outcomes = [judge(rig, client, event).outcome for event in waiting]
     assert outcomes[0] is Outcome.SLOW
     assert set(outcomes) <= {Outcome.SLOW, Outcome.NOT_CONNECTED}
@@ -133,8 +133,8 @@ def test_position_that_a_newer_one_replaced_was_conflated(rig: StreamingRig) -> 
     rig.run()
     client.read_on()
     assert judge(rig, client, older).outcome is Outcome.CONFLATED
-    assert (verdict := judge(rig, client, partly)).outcome is Outcome.SENT
-    assert (verdict.positions_sent, "1 of its positions were left out" in verdict.why) == (1, True)
+    assert (explanation := judge(rig, client, partly)).outcome is Outcome.SENT
+    assert (explanation.positions_sent, "1 of its positions were left out" in explanation.why) == (1, True)
     assert judge(rig, client, newer).outcome is Outcome.SENT
 
 
@@ -143,8 +143,8 @@ async def test_history_that_was_asked_for_was_sent(rig: StreamingRig) -> None:
     client = rig.connect()
     rig.say(client, "subscribe", channels=["flight.*"], after=str(before.id))
     await rig.settle()
-    assert (verdict := judge(rig, client, event)).outcome is Outcome.SENT
-    assert "from history" in verdict.why
+    assert (explanation := judge(rig, client, event)).outcome is Outcome.SENT
+    assert "from history" in explanation.why
     assert judge(rig, client, before).outcome is Outcome.NOT_CONNECTED
     await rig.close()
 
@@ -158,7 +158,7 @@ def test_broken_connection_did_not_get_what_was_not_written(rig: StreamingRig) -
 
 
 def test_time_that_is_forgotten_is_not_known() -> None:
-    rig = StreamingRig(attendance=Attendance(lambda: FIRST_MS, max_changes=2))
+    rig = StreamingRig(session_log=SessionLog(lambda: FIRST_MS, max_changes=2))
     client = rig.connect()
     (event,) = rig.publish(flight())
     rig.say(client, "subscribe", channels=["*"])
@@ -168,14 +168,14 @@ def test_time_that_is_forgotten_is_not_known() -> None:
 
 
 def test_subscription_that_nobody_has_is_judged_by_itself() -> None:
-    assert judge_subscription(NOTHING, "flight.created", {}).outcome is Outcome.NOT_SUBSCRIBED
+    assert explain_subscription(NOTHING, "flight.created", {}).outcome is Outcome.NOT_SUBSCRIBED
 
 
 @pytest.mark.parametrize("seed", range(40))
 async def test_verdict_is_what_was_received(seed: int) -> None:
     """Clients come, go, subscribe, lag and resume at random: for each event, SENT if and only if it was received."""
     chance = random.Random(seed)
-    rig = StreamingRig(attendance=Attendance(lambda: FIRST_MS))
+    rig = StreamingRig(session_log=SessionLog(lambda: FIRST_MS))
     clients: list[FakeOutlet] = []
     stored: list[Event] = []
     for _ in range(120):

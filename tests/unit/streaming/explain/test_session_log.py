@@ -6,19 +6,19 @@ import pytest
 from support.streaming_rig import FIRST_MS, StreamingRig, flight, positions
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.filters import Filters
-from swim_server.streaming.explain.session_log import Attendance
+from swim_server.streaming.explain.session_log import SessionLog
 from swim_server.streaming.subscription import Subscription
 
 
 @pytest.fixture
-def attendance() -> Attendance:
-    return Attendance(lambda: FIRST_MS)
+def session_log() -> SessionLog:
+    return SessionLog(lambda: FIRST_MS)
 
 
 @pytest.fixture
-def watched(attendance: Attendance) -> StreamingRig:
+def watched(session_log: SessionLog) -> StreamingRig:
     """A rig whose hub remembers."""
-    return StreamingRig(attendance=attendance)
+    return StreamingRig(session_log=session_log)
 
 
 def test_subscriptions_are_remembered_with_the_event_they_hold_from(watched: StreamingRig) -> None:
@@ -26,26 +26,26 @@ def test_subscriptions_are_remembered_with_the_event_they_hold_from(watched: Str
     client = watched.connect()
     (second,) = watched.publish(flight())
     watched.say(client, "subscribe", channels=["flight.*"], filters={"airports": ["KJFK"]})
-    stay = watched.connection(client).stay
-    assert stay is not None
-    assert [(change.after, sorted(change.subscription.channels)) for change in stay.changes] == [
+    session = watched.connection(client).session
+    assert session is not None
+    assert [(change.after, sorted(change.subscription.channels)) for change in session.changes] == [
         (first.id, []),
         (second.id, ["flight.*"]),
     ]
-    assert stay.end is None
+    assert session.end is None
 
 
-def test_end_remembers_the_last_event_and_the_close(watched: StreamingRig, attendance: Attendance) -> None:
+def test_end_remembers_the_last_event_and_the_close(watched: StreamingRig, session_log: SessionLog) -> None:
     client = watched.connect()
     watched.say(client, "subscribe", channels=["*"])
     (event,) = watched.publish(flight())
-    stay = watched.connection(client).stay
-    assert stay is not None
+    session = watched.connection(client).session
+    assert session is not None
     client.close(CloseCode.UNAUTHORIZED)
-    attendance.closed(stay, 4001, "The API key has expired.")
-    assert stay.end is not None
-    assert (stay.end.until, stay.end.unsent_from, stay.end.code) == (event.id, None, 4001)
-    assert attendance.find(stay.id) is stay
+    session_log.closed(session, 4001, "The API key has expired.")
+    assert session.end is not None
+    assert (session.end.until, session.end.unsent_from, session.end.code) == (event.id, None, 4001)
+    assert session_log.find(session.id) is session
 
 
 def test_connection_that_breaks_remembers_what_it_was_not_given(watched: StreamingRig) -> None:
@@ -55,9 +55,9 @@ def test_connection_that_breaks_remembers_what_it_was_not_given(watched: Streami
     watched.run()
     (unsent, _) = watched.publish(flight(), flight())
     watched.hub.remove(watched.connection(client))
-    stay = watched.connection(client).stay
-    assert stay is not None and stay.end is not None
-    assert stay.end.unsent_from == unsent.id
+    session = watched.connection(client).session
+    assert session is not None and session.end is not None
+    assert session.end.unsent_from == unsent.id
 
 
 def test_eviction_remembers_the_first_event_that_waited(watched: StreamingRig) -> None:
@@ -68,9 +68,9 @@ def test_eviction_remembers_the_first_event_that_waited(watched: StreamingRig) -
     waiting = watched.publish(*[flight(route="x" * 500) for _ in range(10)])
     watched.run()
     assert client.closed is not None and client.closed[0] is CloseCode.SLOW_CONSUMER
-    stay = watched.connection(client).stay
-    assert stay is not None and stay.end is not None
-    assert stay.end.unsent_from == waiting[0].id
+    session = watched.connection(client).session
+    assert session is not None and session.end is not None
+    assert session.end.unsent_from == waiting[0].id
 
 
 def test_lag_that_ended_remembers_what_was_conflated(watched: StreamingRig) -> None:
@@ -82,88 +82,88 @@ def test_lag_that_ended_remembers_what_was_conflated(watched: StreamingRig) -> N
     (newer,) = watched.publish(positions("DAL1"))
     watched.run()
     client.read_on()
-    stay = watched.connection(client).stay
-    assert stay is not None
-    (lag,) = stay.lags
+    session = watched.connection(client).session
+    assert session is not None
+    (lag,) = session.lags
     assert (lag.first, lag.last, dict(lag.conflated)) == (older.id, newer.id, {older.id: 1})
 
 
 def test_oldest_are_forgotten_first() -> None:
-    rig = StreamingRig(attendance=(attendance := Attendance(lambda: FIRST_MS, max_changes=4)))
+    rig = StreamingRig(session_log=(session_log := SessionLog(lambda: FIRST_MS, max_changes=4)))
     clients = [rig.connect() for _ in range(3)]
     for client in clients[:2]:
         client.close(CloseCode.NORMAL)
     for client in (clients[2], rig.connect()):
         rig.say(client, "subscribe", channels=["*"])
-    assert [stay.id for stay in attendance] == [rig.connection(clients[2]).id, "client_0000000000000004"]
+    assert [session.id for session in session_log] == [rig.connection(clients[2]).id, "client_0000000000000004"]
 
 
 def test_living_connection_keeps_its_subscription_however_old() -> None:
-    rig = StreamingRig(attendance=(attendance := Attendance(lambda: FIRST_MS, max_changes=2)))
+    rig = StreamingRig(session_log=(session_log := SessionLog(lambda: FIRST_MS, max_changes=2)))
     client = rig.connect()
     rig.say(client, "subscribe", channels=["tmi.*"])
     for _ in range(5):
         rig.connect().close(CloseCode.NORMAL)
-    stay = rig.connection(client).stay
-    assert stay is not None and attendance.find(stay.id) is stay
-    assert stay.is_cut
-    assert [sorted(change.subscription.channels) for change in stay.changes] == [["tmi.*"]]
+    session = rig.connection(client).session
+    assert session is not None and session_log.find(session.id) is session
+    assert session.is_cut
+    assert [sorted(change.subscription.channels) for change in session.changes] == [["tmi.*"]]
     client.close(CloseCode.NORMAL)
     for _ in range(5):
         rig.connect().close(CloseCode.NORMAL)
-    assert attendance.find(stay.id) is None
-    assert len(attendance) <= 2
+    assert session_log.find(session.id) is None
+    assert len(session_log) <= 2
 
 
 def test_large_filters_weigh_more() -> None:
-    attendance = Attendance(lambda: FIRST_MS, max_weight=100)
-    rig = StreamingRig(attendance=attendance)
+    session_log = SessionLog(lambda: FIRST_MS, max_weight=100)
+    rig = StreamingRig(session_log=session_log)
     codes = frozenset(f"K{number:03}" for number in range(60))
     for _ in range(3):
         client = rig.connect()
-        stay = rig.connection(client).stay
-        assert stay is not None
-        attendance.changed(stay, rig.hub.delivered_id, Subscription(frozenset({"*"}), Filters(airports=codes)))
+        session = rig.connection(client).session
+        assert session is not None
+        session_log.changed(session, rig.hub.delivered_id, Subscription(frozenset({"*"}), Filters(airports=codes)))
         client.close(CloseCode.NORMAL)
-    assert len(attendance) == 1
+    assert len(session_log) == 1
 
 
-def test_stays_of_a_key_come_latest_first(watched: StreamingRig, attendance: Attendance) -> None:
-    stays = [watched.connection(watched.connect()).stay for _ in range(3)]
-    for stay in stays:
-        assert stay is not None
-        stay.key_id = 7
-    assert attendance.of_key(7) == stays[::-1]
-    assert attendance.of_key(8) == []
+def test_stays_of_a_key_come_latest_first(watched: StreamingRig, session_log: SessionLog) -> None:
+    sessions = [watched.connection(watched.connect()).session for _ in range(3)]
+    for session in sessions:
+        assert session is not None
+        session.key_id = 7
+    assert session_log.of_key(7) == sessions[::-1]
+    assert session_log.of_key(8) == []
 
 
-def test_commands_of_this_machine_are_not_remembered(watched: StreamingRig, attendance: Attendance) -> None:
+def test_commands_of_this_machine_are_not_remembered(watched: StreamingRig, session_log: SessionLog) -> None:
     client = watched.connect(tier="local")
     watched.say(client, "subscribe", channels=["*"])
     client.close(CloseCode.NORMAL)
-    assert (len(attendance), watched.connection(client).stay) == (0, None)
+    assert (len(session_log), watched.connection(client).session) == (0, None)
 
 
 def test_one_that_subscribes_all_the_time_takes_nobody_elses_place() -> None:
-    rig = StreamingRig(attendance=(attendance := Attendance(lambda: FIRST_MS, max_changes=100)))
+    rig = StreamingRig(session_log=(session_log := SessionLog(lambda: FIRST_MS, max_changes=100)))
     quiet, restless = rig.connect(), rig.connect()
     rig.say(quiet, "subscribe", channels=["tmi.*"])
     for number in range(1000):
         rig.say(restless, "subscribe", channels=["flight.*"], filters={"airports": [f"K{number:03}"]})
-    stays = [rig.connection(client).stay for client in (quiet, restless)]
-    assert stays[0] is not None and stays[1] is not None
-    assert (len(stays[0].changes), stays[0].is_cut) == (2, False)
-    assert (len(stays[1].changes), stays[1].is_cut) == (50, True)
+    sessions = [rig.connection(client).session for client in (quiet, restless)]
+    assert sessions[0] is not None and sessions[1] is not None
+    assert (len(sessions[0].changes), sessions[0].is_cut) == (2, False)
+    assert (len(sessions[1].changes), sessions[1].is_cut) == (50, True)
     for client in (quiet, restless):
         client.close(CloseCode.NORMAL)
     for _ in range(200):
         rig.connect().close(CloseCode.NORMAL)
-    assert len(attendance) == 100
+    assert len(session_log) == 100
 
 
 def test_same_subscription_again_is_no_change(watched: StreamingRig) -> None:
     client = watched.connect()
     for _ in range(5):
         watched.say(client, "subscribe", channels=["tmi.*"])
-    stay = watched.connection(client).stay
-    assert stay is not None and len(stay.changes) == 2
+    session = watched.connection(client).session
+    assert session is not None and len(session.changes) == 2

@@ -81,7 +81,7 @@ def test_many_different_sets_of_types_share_sections_in_the_end(count: int) -> N
         assert found_by_index(index, event).keys() == found_naively(groups, event).keys()
     for group in groups:
         index.remove(group)
-    assert not index._sections and not index._by_type and not index._placed, "nothing is left behind"
+    assert not index._partitions and not index._by_type and not index._placed, "nothing is left behind"
 
 
 def test_removed_groups_leave_nothing_behind() -> None:
@@ -98,4 +98,4 @@ def test_removed_groups_leave_nothing_behind() -> None:
     rng.shuffle(groups)
     for group in groups:
         index.remove(group)
-    assert not index._sections and not index._by_type and not index._placed
+    assert not index._partitions and not index._by_type and not index._placed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from swim_server.streaming.group import Group
-from swim_server.streaming.index.partition import Postings
+from swim_server.streaming.index.partition import InvertedIndex
 from swim_server.streaming.subscription import Subscription
 
 
@@ -13,7 +13,7 @@ def some_groups(count: int) -> list[Group]:
     return [Group(Subscription(frozenset({"flight.*"}))) for _ in range(count)]
 
 
-def collected(postings: Postings, *codes: str) -> set[Group]:
+def collected(postings: InvertedIndex, *codes: str) -> set[Group]:
     into: dict[Group, None] = {}
     postings.collect(codes, into)
     return set(into)
@@ -21,7 +21,7 @@ def collected(postings: Postings, *codes: str) -> set[Group]:
 
 def test_groups_are_found_by_each_of_their_codes() -> None:
     one, two = some_groups(2)
-    postings = Postings()
+    postings = InvertedIndex()
     postings.add(one, ["KJFK", "KLAX"])
     postings.add(two, ["KJFK"])
     assert collected(postings, "KJFK") == {one, two}
@@ -34,7 +34,7 @@ def test_groups_are_found_by_each_of_their_codes() -> None:
 
 def test_removed_groups_leave_nothing() -> None:
     one, two = some_groups(2)
-    postings = Postings()
+    postings = InvertedIndex()
     postings.add(one, ["KJFK"])
     postings.add(two, ["KJFK"])
     postings.remove(one, ["KJFK"])
@@ -45,7 +45,7 @@ def test_removed_groups_leave_nothing() -> None:
 
 def test_random_comings_and_goings_are_a_plain_mapping() -> None:
     chance = random.Random(7)
-    postings, model = Postings(), {}
+    postings, model = InvertedIndex(), {}
     for group in some_groups(300):
         codes = chance.sample("ABCDE", chance.randint(1, 3))
         postings.add(group, codes)

@@ -11,9 +11,9 @@ from swim_client.dispatcher import Dispatcher
 from swim_client.errors import ClientStopped, SwimError
 from swim_client.handlers import Handlers
 from swim_client.inbox import Inbox
-from swim_client.link import Link
 from swim_client.network import NetworkTask, NetworkThread
 from swim_client.opening import Opener
+from swim_client.reconnector import Reconnector
 from swim_client.resume import EventId, Progress
 from swim_client.resume_file import ResumeFile
 from swim_client.settings import Settings
@@ -22,8 +22,8 @@ from swim_client.subscriptions import Subscriptions
 NetworkClass = Union[Type[NetworkTask], Type[NetworkThread]]
 
 
-class Running:
-    """Link, inbox and dispatcher of one run. ``send`` and ``stop`` may be called from any thread, once it is open."""
+class ClientRun:
+    """Reconnector, inbox and dispatcher of one run. Once open, ``send`` and ``stop`` may be called from any thread."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Running:
             self._inbox, handlers, resume_file=resume_file, handled=handled, on_connected=self._greeting_handled
         )
         self._network: Union[NetworkTask, NetworkThread, None] = None
-        self._link: Optional[Link] = None
+        self._link: Optional[Reconnector] = None
         self._closed = Answer(self.is_network_thread)
 
     @property
@@ -68,8 +68,8 @@ class Running:
         self._network = network_class(self._make_link)
         self._link = await self._network.open()
 
-    def _make_link(self) -> Link:
-        return Link(
+    def _make_link(self) -> Reconnector:
+        return Reconnector(
             self._opener,
             inbox=self._inbox,
             progress=self._progress,

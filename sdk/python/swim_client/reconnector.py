@@ -24,7 +24,7 @@ from swim_client.subscriptions import Subscriptions
 _log = logging.getLogger("swim_client")
 
 
-class Link:
+class Reconnector:
     """Keeps one client connected. Made and run inside the network's loop; any thread may ``send`` and ``stop``."""
 
     def __init__(
