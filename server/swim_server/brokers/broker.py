@@ -78,12 +78,13 @@ class Broker(Protocol):
     async def open(self, deliver: Deliver) -> None:
         """Make it ready. ``deliver`` receives every event published from now on, by this node or another."""
 
-    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         """Store all of them, durably and in order, then deliver them; answers in the same order.
 
         ``flight.positions`` larger than a frame may hold are stored as several events. All or nothing: raises
         BrokerUnavailable when they could not be stored, InvalidEvent when one is no JSON. Safe to call
-        concurrently; calls are committed together.
+        concurrently; calls are committed together. ``durable``: return when they, and everything stored before, also
+        survive a power cut, whatever the broker is set to; with no events, only wait for that.
         """
 
     async def read(
@@ -116,8 +117,10 @@ class Broker(Protocol):
         """Store what is pending, then let go of everything. Idempotent."""
 
 
-Publish = Callable[[Sequence[NewEvent]], Awaitable[list[Published]]]
-"""The part of a broker that sources use."""
+class Publish(Protocol):
+    """The part of a broker that sources use."""
+
+    def __call__(self, events: Sequence[NewEvent], *, durable: bool = False) -> Awaitable[list[Published]]: ...
 
 
 async def find_event(broker: Broker, event_id: EventId) -> Event | None:
