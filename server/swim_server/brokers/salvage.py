@@ -122,7 +122,7 @@ class Account(msgspec.Struct, frozen=True):
 def read_account(path: Path) -> Account | None:
     """Read it; None: it can't be read any more."""
     try:
-        with closing(connect_read_only(path)) as connection:
+        with closing(_connect_beside(path)) as connection:
             pruned = connection.execute("SELECT type, up_to FROM pruned").fetchall()
             holes = connection.execute("SELECT up_to, after, reason FROM holes").fetchall()
         return Account(
@@ -131,6 +131,16 @@ def read_account(path: Path) -> Account | None:
         )
     except (sqlite3.Error, TypeError, ValueError):
         return None
+
+
+def _connect_beside(path: Path) -> sqlite3.Connection:
+    """Open without leaving anything beside the file, unless its write-ahead log stands there already."""
+    if path.with_name(f"{path.name}-wal").exists():
+        return connect_read_only(path)
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True)
+    connection.text_factory = bytes
+    return connection
 
 
 def _text(raw: bytes) -> str:
