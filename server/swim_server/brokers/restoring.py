@@ -78,7 +78,7 @@ class Restoring:
             return True
         _log.info(
             "brought over what could be read of the damaged history; the file stays where it is",
-            path=str(self.path), events=self.restored, gaps=len(self._lost),
+            path=str(self.path), events=self.restored, gaps=len(self._lost), names_missing=self.lacks_names,
         )  # fmt: skip
         return False
 
