@@ -32,7 +32,7 @@ class MemoryBroker:
     async def open(self, deliver: Deliver) -> None:
         self._deliver = deliver
 
-    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         self._fail_if_asked()
         return [self._publish(event) for event in events]
 

@@ -150,7 +150,7 @@ class FakeBroker:
         self.events = [each for each in self.events if each is not event]
         self.gap_up_to[event.type] = max(event.id, self.gap_up_to.get(event.type, ZERO))
 
-    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         await self._pass_gate()
         if self.refuse_next is not None:
             reason, self.refuse_next = self.refuse_next, None

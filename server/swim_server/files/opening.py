@@ -24,11 +24,12 @@ class UnsafeFile(OSError):
         self.reason = reason
 
 
-def open_descriptor(path: Path, flags: int, mode: int = 0o600, *, may_have_links: bool = False) -> int:
+def open_descriptor(
+    path: Path, flags: int, mode: int = 0o600, *, may_have_links: bool = False, is_ours: bool = False
+) -> int:
     """Open a regular file; ``flags`` as of ``os.open``. Raises UnsafeFile, OSError.
 
-    ``may_have_links``: also a file that has several names. One that we only read may be shared by its owner; one
-    that we write must be ours alone.
+    ``may_have_links``: also a file that has several names. ``is_ours``: only a file that belongs to this user.
     """
     truncates = flags & os.O_TRUNC
     try:
@@ -43,6 +44,8 @@ def open_descriptor(path: Path, flags: int, mode: int = 0o600, *, may_have_links
         reason = kind_of(found.st_mode)
         if reason is None and found.st_nlink > 1 and not may_have_links:
             reason = "a file with a second name elsewhere"
+        if reason is None and is_ours and found.st_uid != os.geteuid():
+            reason = "a file of another user"
         if reason is not None:
             raise UnsafeFile(path, reason)
         if truncates:
@@ -65,7 +68,18 @@ def open_new(path: Path, mode: int = 0o600) -> BinaryIO:
 
 def open_to_append(path: Path, mode: int = 0o600) -> BinaryIO:
     """Open a file of ours to write at its end; make it where it is missing. Raises UnsafeFile, OSError."""
-    return os.fdopen(open_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode), "ab")
+    return os.fdopen(open_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode, is_ours=True), "ab")
+
+
+def look_at(path: Path) -> os.stat_result:
+    """Look at what stands under a name, and not at what it leads to. Raises UnsafeFile, OSError."""
+    found = path.lstat()
+    reason = kind_of(found.st_mode)
+    if reason is None and found.st_nlink > 1:
+        reason = "a file with a second name elsewhere"
+    if reason is not None:
+        raise UnsafeFile(path, reason)
+    return found
 
 
 def kind_of(mode: int) -> str | None:

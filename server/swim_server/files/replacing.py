@@ -41,6 +41,22 @@ def replace_durably(path: Path, content: bytes, *, mode: int | None = None, foll
     sync_folder(target.parent)
 
 
+def put_in_place(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Put a file of ours under a name that others may have planted: whatever it was, its name goes. Raises OSError."""
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
+    try:
+        with open_new(temporary, mode) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
 def rename_durably(path: Path, target: Path) -> None:
     """Rename within one folder, over what is there; returns when that is on the disk. Raises OSError."""
     path.replace(target)
@@ -81,7 +97,7 @@ def _end_of_links(path: Path) -> Path:
 
 
 def _stat_of(path: Path) -> os.stat_result | None:
-    """What is there now. Raises UnsafeFile where it is no regular file."""
+    """Look at what is there now. Raises UnsafeFile where it is no regular file."""
     try:
         found = path.lstat()
     except FileNotFoundError:

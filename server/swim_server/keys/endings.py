@@ -50,7 +50,7 @@ class Endings:
         self._waiting[ending.key_id] = ending
 
     def apply(self, record: KeyRecord) -> KeyRecord:
-        """What counts of a key, whatever the table still says."""
+        """Say what counts of a key, whatever the table still says."""
         ending = self._waiting.get(record.id)
         if ending is None:
             return record
@@ -60,11 +60,11 @@ class Endings:
         return msgspec.structs.replace(record, expires_at=expires_at)
 
     def waiting(self) -> list[Ending]:
-        """What is to be stored."""
+        """List what is to be stored."""
         return list(self._waiting.values())
 
     def stored(self, ending: Ending) -> None:
-        """It is; another wish about the same key that came meanwhile stays."""
+        """Forget what is stored; another wish about the same key that came meanwhile stays."""
         if self._waiting.get(ending.key_id) is ending:
             del self._waiting[ending.key_id]
 

@@ -49,7 +49,7 @@ def seal(connection: Connection, columns: Collection[str], key_ids: Iterable[int
 
 
 def find_altered(connection: Connection, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> frozenset[int]:
-    """The ids of the rows that don't fit their seal, or that the table itself holds otherwise than the index led to.
+    """Find the rows, by id, that don't fit their seal, or that the table holds otherwise than the index led to.
 
     A row without a seal is of an earlier version, or of another program: accepted.
     """
@@ -70,7 +70,7 @@ def find_altered(connection: Connection, columns: Collection[str], rows: Sequenc
 
 
 def judge(record: KeyRecord, last: AuditEntry | None, now: datetime) -> KeyRecord:
-    """What to believe of a row that doesn't fit its seal: not that a key is good which was ended."""
+    """Say what to believe of a row that doesn't fit its seal: not that a key is good which was ended."""
     record = msgspec.structs.replace(record, is_altered=True)
     if last is None:
         return record
@@ -84,7 +84,7 @@ def judge(record: KeyRecord, last: AuditEntry | None, now: datetime) -> KeyRecor
 
 
 def _raw_rows(connection: Connection, columns: Collection[str], ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """The rows as SQLite holds them, no type applied, read from the table and from no index."""
+    """Read the rows as SQLite holds them, no type applied, read from the table and from no index."""
     names = [name for name in _SEALED if name in columns]
     raw = table("swim_api_keys", column("id"), *(column(name) for name in names))
     statement = select(raw.c.id, *(raw.c[name] for name in names)).where(raw.c.id.in_(ids))
