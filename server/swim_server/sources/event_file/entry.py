@@ -98,6 +98,10 @@ class EntryReader:
         """Whether what has come ends within an entry, as far as can be told."""
         return self._scanner.is_within
 
+    def holds_back(self) -> bool:
+        """Whether entries wait behind one that is cut off."""
+        return self._scanner.holds_back()
+
     @property
     def pending_bytes(self) -> int:
         """How much of what has come is not done with."""

@@ -206,8 +206,11 @@ class EventFileSource:
 
     async def _finish(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
         """Be done with a file that has come to rest, unless somebody has it open, or may have."""
+        now = self._monotonic()
+        if now - taken.asked_at < self._grace_seconds:
+            return
+        taken.asked_at, quiet_seconds = now, now - taken.changed_at
         writer = await worker.pass_through(taken.writer)
-        quiet_seconds = self._monotonic() - taken.changed_at
         if writer is None:
             self.status.details["writers"] = WRITERS_UNKNOWN
         if writer or (writer is None and quiet_seconds < self._unknown_seconds):

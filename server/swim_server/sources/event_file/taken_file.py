@@ -53,6 +53,8 @@ class TakenFile:
         """When it was last seen to change, by the monotonic clock."""
         self.whole_at = now
         """When the reading last stood at the end of an entry."""
+        self.asked_at = float("-inf")
+        """When it was last asked whether somebody has it open."""
         self.is_finished = False
         """What it holds behind its last whole entry was looked at too."""
         self.is_judged_early = False
@@ -104,10 +106,15 @@ class TakenFile:
             self.boundary = Place(offset, _edges(file, offset))
 
     def judge_rest(self, *, is_end: bool) -> Batch:
-        """Look at what was waited for: an entry that is cut off. ``is_end``: nobody writes any more."""
+        """Look at what was waited for: an entry that is cut off. ``is_end``: nobody writes any more.
+
+        Before the end, only where it holds back others: else its writer may just be slow.
+        """
+        if self._reader is None or not (is_end or self._reader.holds_back()):
+            return Batch([], [])
         self.is_finished |= is_end
         self.is_judged_early |= not is_end
-        return self._reader.finish() if self._reader is not None else Batch([], [])
+        return self._reader.finish()
 
     @property
     def waits_for_more(self) -> bool:

@@ -82,6 +82,14 @@ class ObjectScanner:
         """Whether something has come that is not done with: an object's beginning, or junk."""
         return bool(self._text.strip(" \t\r\n,[]\ufeff")) or self._junk is not None
 
+    def holds_back(self) -> bool:
+        """Whether objects wait behind one that is cut off: they would come if this were the end."""
+        if not self._text:
+            return False
+        other = ObjectScanner()
+        other._text, other._base, other._wasted = self._text, self._base, self._wasted
+        return any(isinstance(each, Found) for each in other.finish())
+
     @property
     def pending_bytes(self) -> int:
         """How much of what has come is not done with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -261,11 +261,11 @@ async def test_bytes_that_are_no_utf8_are_set_aside_as_they_were(rig: EventFileR
 
 
 async def test_an_event_that_the_broker_can_not_store_is_set_aside(rig: EventFileRig, publish: Recorder) -> None:
-    async def refuse_one(events: list[NewEvent]) -> list[Published]:
+    async def refuse_one(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         for index, event in enumerate(events):
             if event.data["number"] == 1:
                 raise InvalidEvent(index, "too large")
-        return await publish(events)
+        return await publish(events, durable=durable)
 
     replace(rig.path, array(0, 1, 2))
     async with Running(rig.source(), refuse_one):
