@@ -80,6 +80,7 @@ class DropFolder:
         """Return what was taken and not finished, before a crash or just now, in order. Raises FolderTrouble."""
         found = [match for name in self._names() if (match := _TAKEN.fullmatch(name))]
         taken = [Taken(self.folder / match[0], match["name"], match["mtime"]) for match in found]
+        taken = [one for one in taken if self._is_file(one.path)]
         return sorted(taken, key=lambda one: (natural(one.name), one.mtime))
 
     def take(self, name: str) -> Taken | None:
@@ -113,6 +114,17 @@ class DropFolder:
             rename_durably(rejects, aside)
         taken.path.unlink(missing_ok=True)
         return aside
+
+    def _is_file(self, path: Path) -> bool:
+        """Whether a name like those that we give stands for a file; what else was planted under it goes aside."""
+        try:
+            look_at(path)
+        except UnsafeFile as unsafe:
+            self._refuse(path, unsafe)
+            return False
+        except OSError:
+            return False
+        return True
 
     def _refuse(self, path: Path, unsafe: UnsafeFile) -> None:
         """Take what is no file out of the way, and say what it was: the rest goes on. Raises FolderTrouble."""

@@ -85,7 +85,7 @@ class EventFolder:
             target = self._unused_name()
             self.path.rename(target)
         except UnsafeFile as unsafe:
-            raise self._refuse(unsafe) from None
+            raise self.refuse(self.path, unsafe) from None
         except FileNotFoundError:
             if not self.path.parent.is_dir():
                 raise FolderTrouble(f"the folder {self.path.parent} does not exist: create it") from None
@@ -97,14 +97,14 @@ class EventFolder:
             raise FolderTrouble(f"{self.path} can't be taken ({error.strerror}): {hint}") from None
         return target
 
-    def _refuse(self, unsafe: UnsafeFile) -> FolderTrouble:
+    def refuse(self, path: Path, unsafe: UnsafeFile) -> FolderTrouble:
         """Take what is no file out of the way, so that what comes next is read; say what it was."""
         aside = self.path.with_name(f"{self.path.name}.{self._clock_ns():020d}.refused")
         try:
-            self.path.rename(aside)
+            path.rename(aside)
         except OSError:
-            return FolderTrouble(f"{self.path} is {unsafe.reason}, which is not read: remove it")
-        return FolderTrouble(f"{self.path} was {unsafe.reason}, which is not read: moved to {aside.name}")
+            return FolderTrouble(f"{path} is {unsafe.reason}, which is not read: remove it")
+        return FolderTrouble(f"{path} was {unsafe.reason}, which is not read: moved to {aside.name}")
 
     def set_aside(self, taken: Path, texts: Sequence[str]) -> Path | None:
         """Write what could not be read beside the event file, a line each; None when there is nothing to write.

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
 from swim_server.concurrency.worker_thread import WorkerThread
+from swim_server.files.opening import UnsafeFile
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
@@ -188,6 +190,8 @@ class EventFileSource:
         try:
             while (batch := await worker.pass_through(lambda: next(batches, None))) is not None:
                 await self._publish_batch(taken, batch, publish)
+        except UnsafeFile as unsafe:
+            raise await worker.pass_through(partial(self._folder.refuse, taken.path, unsafe)) from None
         except BaseException:
             taken.begin_anew()  # what was read isn't stored as a whole; what is, is known by its event ids
             taken.published = None
