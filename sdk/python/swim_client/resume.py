@@ -36,9 +36,7 @@ def parse_id(text: object) -> Optional[EventId]:
 class Progress:
     """What has come, and from where to go on. Lives over many connections."""
 
-    def __init__(
-        self, after: Optional[EventId] = None, *, is_enabled: bool = True, lost: Optional[str] = None
-    ) -> None:
+    def __init__(self, after: Optional[EventId] = None, *, is_enabled: bool = True, lost: Optional[str] = None) -> None:
         """``lost``: why the program no longer knows where it stood; the stream begins with a gap then."""
         self.baseline = after
         self.point = after

@@ -9,22 +9,23 @@ import secrets
 import stat
 from pathlib import Path
 
-from swim_server.files.opening import UnsafeFile, kind_of, open_new
-
-MAX_LINKS = 16
-"""A configuration that is a link to a link …"""
+from swim_server.files.opening import MAX_LINKS, UnsafeFile, kind_of, open_new
 
 
-def replace_durably(path: Path, content: bytes, *, mode: int | None = None, follows_link: bool = False) -> None:
+def replace_durably(
+    path: Path, content: bytes, *, mode: int | None = None, follows_link: bool = False, like: Path | None = None
+) -> None:
     """Put ``content`` in the place of a file, or make it; returns when that is on the disk. Raises OSError.
 
-    Owner, group and mode stay those of the file that was there; a new one takes ``mode`` (0600), and in a folder of
-    somebody else's, made by root, the folder's owner. ``follows_link``: where the name is a link, the file that it
-    leads to is replaced and the link stays; only for names that nobody but the operator can plant. Without it a link,
-    or anything else that is no regular file, is refused by UnsafeFile.
+    Owner, group and mode stay those of the file that was there; a new one takes them from ``like``, else ``mode``
+    (0600) and, made by root in a folder of somebody else's, the folder's owner. ``follows_link``: where the name is a
+    link, the file that it leads to is replaced and the link stays; only for names that nobody but the operator can
+    plant. Without it a link, or anything else that is no regular file, is refused by UnsafeFile.
     """
     target = _end_of_links(path) if follows_link else path
     before = _stat_of(target)
+    if before is None and like is not None:
+        before = _stat_of(_end_of_links(like))
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     file = open_new(temporary)
     try:

@@ -53,7 +53,13 @@ def create_private_file(path: Path) -> None:
     """Make an empty file with mode 0600, and leave one that exists as it is. Raises StoreMisconfigured."""
     try:
         is_new = not path.exists()
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            if is_new and os.geteuid() == 0:  # made by root in a service user's home, it is to be the service's
+                folder = path.parent.stat()
+                os.fchown(descriptor, folder.st_uid, folder.st_gid)
+        finally:
+            os.close(descriptor)
         if is_new:
             sync_folder(path.parent)
     except OSError as error:
