@@ -49,7 +49,7 @@ def settings(incomplete: str) -> list[str]:
     """The dotted names of the configuration."""
 
     def names() -> Iterable[str]:
-        from swim_server.config.written import setting_names
+        from swim_server.config.parse_value import setting_names
 
         return setting_names()
 
@@ -126,7 +126,7 @@ def _live_connection_ids() -> list[str]:
 
 def _ask(method: str) -> Any:
     """Ask the daemon; one that does not answer at once is not waited for."""
-    from swimctl.control import ControlClient
+    from swimctl.client.control import ControlClient
     from swimctl.invocation import Invocation
 
     with ControlClient.connect(Invocation().home, timeout=0.0) as control:

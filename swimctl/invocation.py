@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
     from swim_server.daemon.home import Home
 
-    from swimctl.control import ControlClient
+    from swimctl.client.control import ControlClient
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Invocation:
 
     def connect(self) -> ControlClient:
         """Open the running daemon's control socket. Raises DaemonNotRunning (exit 3)."""
-        from swimctl.control import ControlClient
+        from swimctl.client.control import ControlClient
 
         return ControlClient.connect(self.home)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, NotFound, WrongUsage
 
 if TYPE_CHECKING:
-    from swim_server.keys.database import Database
     from swim_server.keys.records import KeyRecord
     from swim_server.keys.store import KeyStore
+    from swim_server.sql.database import Database
 
     from swimctl.invocation import Invocation
 
@@ -40,8 +40,8 @@ def open_store(invocation: Invocation) -> Iterator[KeyStore]:
 @contextmanager
 def open_database_of(invocation: Invocation) -> Iterator[Database]:
     """Open the configured key database for one command. Raises CommandError for whatever goes wrong with it."""
-    from swim_server.keys.errors import StoreError, StoreUnavailable
     from swim_server.keys.opening import open_database
+    from swim_server.sql.errors import StoreError, StoreUnavailable
 
     messages = invocation.messages()
 
@@ -63,7 +63,8 @@ def open_database_of(invocation: Invocation) -> Iterator[Database]:
 
 def explain(error: Exception) -> CommandError:
     """Tell a person what an error of the key store means for them."""
-    from swim_server.keys.errors import InvalidKeyField, KeyNotFound, KeyUnusable, StoreMisconfigured
+    from swim_server.keys.errors import InvalidKeyField, KeyNotFound, KeyUnusable
+    from swim_server.sql.errors import StoreMisconfigured
 
     if isinstance(error, KeyNotFound):
         return NotFound(f"no key has the id {error.key_id}", "see: swimctl keys list")

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from swimctl.dial import Gone
+from swimctl.client.connect import Gone
 from swimctl.errors import CommandFailed
 
 if TYPE_CHECKING:

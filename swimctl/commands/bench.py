@@ -15,8 +15,8 @@ from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
     from swimctl.bench.measurement import Target
+    from swimctl.client.session import Session
     from swimctl.output import Output
-    from swimctl.session import Session
 
 app = single_command()
 
@@ -133,7 +133,7 @@ def _remote(invocation: Invocation, url: str, *, yes: bool) -> Iterator[tuple[Ta
     from urllib.parse import urlsplit
 
     from swimctl.bench.measurement import Target
-    from swimctl.dial import to_url
+    from swimctl.client.connect import to_url
 
     parts = urlsplit(url)
     if parts.scheme != "ws" or not parts.hostname:

@@ -18,9 +18,9 @@ from swimctl.errors import CommandError, CommandFailed, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
+    from swimctl.client.publisher import Report
     from swimctl.event_lines import NumberedEvent
     from swimctl.output import Output
-    from swimctl.publishing import Report
 
 app = single_command()
 
@@ -54,8 +54,8 @@ def publish(
       swimctl publish --file events.jsonl
       my-provider | swimctl publish --file - --json
     """
+    from swimctl.client.publisher import EventRefused, Interrupted, Publisher
     from swimctl.event_lines import BadLine
-    from swimctl.publishing import EventRefused, Interrupted, Publisher
 
     if (type is None) == (file is None) or (type is None) != (data is None):
         raise WrongUsage("publish takes either TYPE with --data JSON, or --file F", "see: swimctl publish --help")

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from swimctl.doctor import code, config, connections, database, front, host, install, keys, process, stream, tiers
 from swimctl.doctor.check import Check
+from swimctl.doctor.checks import (
+    code,
+    config,
+    connections,
+    database,
+    front,
+    host,
+    install,
+    keys,
+    process,
+    stream,
+    tiers,
+)
 
 AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "connections", "stream", "front", "host")
 

@@ -1,4 +1,4 @@
-"""The documents say what the code does: every command, setting, message, code and check stands in its page, and no other."""
+"""The documents say what the code does: each command, setting, message, code and check is in its page, and no other."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from support.documents import ROOT, Document, code_in, document, documents
 from swim_client import SWIMClient
 from swim_server.config import SourceConfig, TiersConfig
 from swim_server.config.check import choices
-from swim_server.config.written import setting_names
+from swim_server.config.parse_value import setting_names
+from swim_server.daemon.control.reload import RELOADABLE
 from swim_server.daemon.home import Home
-from swim_server.daemon.reload import LIVING
 from swim_server.keys.format import PREFIXES, Tier
 from swim_server.protocol.channels import FAMILIES, Catalogue
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.protocol.messages import ACTIONS
-from swim_server.streaming.verdict import Outcome
+from swim_server.streaming.explain.outcome import Outcome
 
 from swimctl.app import load_command
 from swimctl.command_table import ENTRIES, GLOBAL_OPTIONS
@@ -151,7 +151,7 @@ def check_ids() -> set[str]:
 def test_sections_that_a_reload_applies_stand_in_operating() -> None:
     (sentence,) = re.findall(r"`swimctl reload` applies changes of (.*?)\.\s", OPERATING.text, re.DOTALL)
     named = {code.replace("logging.file", "") for code in code_in(sentence.replace("\n", " "))}
-    applied = {name if name.startswith("auth") else name.partition(".")[0] for name in LIVING}
+    applied = {name if name.startswith("auth") else name.partition(".")[0] for name in RELOADABLE}
     assert named - {"file"} == applied
 
 

@@ -9,7 +9,7 @@ from swim_client.events import Event
 from swim_client.handlers import NotHandled
 
 
-class Feed:
+class EventQueue:
     """Between the dispatcher, which waits for the loop's body, and the loop. Lives in one asyncio loop."""
 
     def __init__(self) -> None:

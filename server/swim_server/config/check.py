@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from swim_server.config.hiding import text_without_secrets
+from swim_server.config.redaction import text_without_secrets
 from swim_server.config.rules import RULES
 from swim_server.config.settings import Config
 

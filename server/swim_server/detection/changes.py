@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from swim_server.detection.feed import FeedPilot, FeedPlan
+from swim_server.detection.network_state import NO_PLAN, Flight, Plan, Report
 from swim_server.detection.reading import is_same_plan, read_plan
-from swim_server.detection.stage import NO_PLAN, Flight, Plan, Report
 
 
 def goes_on(flight: Flight, pilot: FeedPilot) -> bool:

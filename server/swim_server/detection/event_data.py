@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from swim_server.detection.airfields import Airfields
+from swim_server.detection.network_state import Flight, Plan, Report
 from swim_server.detection.phases import phase_of
 from swim_server.detection.regions import UNKNOWN, Regions
-from swim_server.detection.stage import Flight, Plan, Report
 from swim_server.protocol.timestamps import format_ms
 
 PLAN_FIELDS = ("dep", "arr", "equipment", "route")

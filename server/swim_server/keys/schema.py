@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, Select, Table, literal_column, select, text
 
-from swim_server.keys.database import Database
-from swim_server.keys.errors import PermissionDenied, SchemaMissing
 from swim_server.keys.tables import NEEDED_AUDIT_COLUMNS, NEEDED_KEY_COLUMNS, api_keys, audit_log
+from swim_server.sql.database import Database
+from swim_server.sql.errors import PermissionDenied, SchemaMissing
 
 
 class Schema(msgspec.Struct, frozen=True):

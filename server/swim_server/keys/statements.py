@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, insert, select, update
 
 from swim_server.keys.audit import AuditEntry
-from swim_server.keys.errors import KeyNotFound, SchemaMissing
+from swim_server.keys.errors import KeyNotFound
 from swim_server.keys.format import Tier, digest, hint, is_digest
 from swim_server.keys.new_key import NewKey
 from swim_server.keys.records import KeyRecord
 from swim_server.keys.rows import format_list, record_of
 from swim_server.keys.schema import Schema
 from swim_server.keys.tables import api_keys, audit_log
+from swim_server.sql.errors import SchemaMissing
 
 KEYS_METHOD = "KEYS"
 CONNECT_METHOD = "CONNECT"

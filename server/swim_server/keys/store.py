@@ -13,12 +13,11 @@ from sqlalchemy import ColumnElement, Connection, select, update
 
 from swim_server.keys import format as key_format
 from swim_server.keys.audit import Actor, AuditEntry
-from swim_server.keys.database import Database
-from swim_server.keys.errors import KeyNotFound, KeyUnusable, SchemaMissing
+from swim_server.keys.errors import KeyNotFound, KeyUnusable
 from swim_server.keys.format import Tier
+from swim_server.keys.lookup_forms import PresentedKeys
 from swim_server.keys.new_key import NewKey, check_text
 from swim_server.keys.permissions import KeyState, refusal, state_of
-from swim_server.keys.presented import PresentedKeys
 from swim_server.keys.records import KeyRecord
 from swim_server.keys.rows import record_of
 from swim_server.keys.schema import Schema, observe
@@ -35,6 +34,8 @@ from swim_server.keys.statements import (
     write_audit,
 )
 from swim_server.keys.tables import api_keys, metadata
+from swim_server.sql.database import Database
+from swim_server.sql.errors import SchemaMissing
 
 T = TypeVar("T")
 

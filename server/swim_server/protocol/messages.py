@@ -345,9 +345,9 @@ def publish_ack(*, event_id: str | None, id: str, duplicate: bool = False) -> by
     )
 
 
-def explained(*, event_id: str | None, event_type: str | None, verdict: Any) -> bytes:
-    """The answer to ``explain``. ``verdict``: the outcome, why, and each filter clause's part in it."""
-    data = {"event": event_id, "event_type": event_type, **msgspec.to_builtins(verdict)}
+def explained(*, event_id: str | None, event_type: str | None, explanation: Any) -> bytes:
+    """The answer to ``explain``. ``explanation``: the outcome, why, and each filter clause's part in it."""
+    data = {"event": event_id, "event_type": event_type, **msgspec.to_builtins(explanation)}
     return _encoder.encode({"type": "explained", "data": data})
 
 
