@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.documents import ROOT, Document, document, documents
+from support.imports import LAYERS
 
 PAGES = documents()
 MAX_README_LINES = 150
@@ -95,4 +96,7 @@ def test_every_folder_of_the_server_stands_in_its_page() -> None:
     package = ROOT / "server" / "swim_server"
     folders = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
     rows = document("server/README.md").rows("Folders")
-    assert folders == {code for row in rows for code in re.findall(r"`(\w+/)`", row[0])}
+    named = [code for row in rows for code in re.findall(r"`(\w+/)`", row[0])]
+    assert set(named) == folders
+    layers = [LAYERS[f"swim_server.{code.rstrip('/')}"] for code in named]
+    assert layers == sorted(layers), "from the ground up"
