@@ -74,6 +74,12 @@ def test_every_block_of_python_can_be_parsed(page: Document) -> None:
         ast.parse(f"async def block():\n{re.sub(r'^', '    ', block, flags=re.MULTILINE)}\n    ...")
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_code_is_broken_over_lines(page: Document) -> None:
+    """Else nothing that looks for code in a page would see it."""
+    assert [line for line in page.prose.splitlines() if line.count("`") % 2] == []
+
+
 def test_readme_is_short() -> None:
     lines = document("README.md").text.count("\n")
     assert lines <= MAX_README_LINES, f"README.md has {lines} lines: what is longer has a page of its own"

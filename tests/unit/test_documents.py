@@ -148,6 +148,12 @@ def check_ids() -> set[str]:
     return {check.id for check in all_checks()}
 
 
+def test_settings_that_a_reload_applies_stand_in_the_annotated_configuration() -> None:
+    (sentence,) = re.findall(r"A running daemon takes changes of (.*?) with swimctl reload", TEMPLATE, re.DOTALL)
+    told = set(re.findall(r"[a-z_.]+", re.sub(r"\(.*?\)|#| and ", " ", sentence)))
+    assert told == {name if name.startswith("auth") else name.partition(".")[0] for name in RELOADABLE}
+
+
 def test_sections_that_a_reload_applies_stand_in_operating() -> None:
     (sentence,) = re.findall(r"`swimctl reload` applies changes of (.*?)\.\s", OPERATING.text, re.DOTALL)
     named = {code.replace("logging.file", "") for code in code_in(sentence.replace("\n", " "))}
