@@ -19,6 +19,7 @@ from swim_server.keys.format import PREFIXES, Tier
 from swim_server.protocol.channels import FAMILIES, Catalogue
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.protocol.messages import ACTIONS
+from swim_server.protocol.payloads import PAYLOADS
 from swim_server.streaming.explain.outcome import Outcome
 
 from swimctl.app import load_command
@@ -182,6 +183,12 @@ def test_event_types_of_the_protocol_are_those_of_the_catalogue() -> None:
     rows = PROTOCOL.rows("Channels")
     assert {code for row in rows for code in code_in(row[1])} == Catalogue().types
     assert {code for row in rows for code in code_in(row[0])} == {f"{family}.*" for family in FAMILIES}
+
+
+def test_fields_of_every_event_stand_in_the_protocol() -> None:
+    section = PROTOCOL.section("Event data")
+    fields = {field for payload in PAYLOADS.values() for field in payload.__struct_fields__}
+    assert {field for field in fields if f"`{field}`" not in section} == set()
 
 
 @pytest.mark.parametrize("word", [*ACTIONS, *SERVER_MESSAGES, *FILTERS, *HISTORY])
