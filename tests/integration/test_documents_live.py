@@ -1,4 +1,4 @@
-"""The README's first hour, typed line by line into a shell: each does what it says."""
+"""What documents say, held against a running service: the README's first hour, the fields of status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.daemon import Daemon
-from support.documents import document
+from support.documents import code_in, document
 
 ENDS = "until Ctrl-C"
 LINE_SECONDS = 60
@@ -65,3 +65,17 @@ def type_into_a_shell(line: str, environ: dict[str, str], folder: Path) -> str:
         raise
     assert process.returncode == (130 if ENDS in line else 0), f"{line}\n{first}{output}\n{errors}"
     return first + output + errors
+
+
+def test_fields_of_status_are_those_that_operating_lists(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "home", sources=["simulator"]).start()
+    try:
+        status = daemon.status()
+    finally:
+        daemon.stop()
+    rows = {field: row[1] for row in document("server/OPERATING.md").rows("Monitoring") for field in code_in(row[0])}
+    assert rows.keys() == status.keys()
+    assert set(status["history"]) <= set(code_in(rows["history"]))
+    assert set(status["sources"][0]) == set(code_in(rows["sources"]))
+    assert set(status["log"]) == set(code_in(rows["log"]))
+    assert set(status["slow_consumers"]) == set(code_in(rows["slow_consumers"])) - {"4008"}
