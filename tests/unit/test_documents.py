@@ -141,6 +141,9 @@ def test_setting_that_a_page_names_exists(page: Document) -> None:
     named = {".".join(found) for found in re.findall(r"`\[([a-z]+)\] ([a-z_]+)", page.text)}
     sections = "|".join({setting.partition(".")[0] for setting in setting_names()})
     named |= set(re.findall(rf"`((?:{sections})\.[a-z_]+(?:\.[a-z_]+)*)[ `]", page.text)) - check_ids() - HISTORY_FILES
+    named |= {words[2] for words in page.commands() if words[:2] == ["config", "set"] and len(words) > 2} - {"KEY"}
+    variables = re.findall(r"SWIM_([A-Z]+(?:__[A-Z]+(?:_[A-Z]+)*)+)", page.text)
+    named |= {variable.lower().replace("__", ".") for variable in variables}
     known = set(setting_names()) | {setting.rpartition(".")[0] for setting in setting_names()}
     assert named - known == set()
 
