@@ -12,7 +12,6 @@ import asyncio
 import logging
 import sys
 import time
-import zlib
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -22,10 +21,9 @@ from support.gateway_rig import Rig
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.framed_event import PLAIN
-from swim_server.streaming.frames import text_frame
+from swim_server.streaming.frames import deflated_frame, text_frame
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
 
 LIMIT_BYTES = 32 * 1024 * 1024
 """Section 9 sends messages of 16 MiB; the service itself reads 1 MiB."""
@@ -67,19 +65,16 @@ class EchoRig(Rig):
         self._loop = asyncio.get_running_loop()
         super().__init__(max_buffer_bytes=LIMIT_BYTES)
         self.authenticator.keys[""] = self.authenticator.keys["sys"]
-        self.gateway.on_message = self._echo  # type: ignore[method-assign, assignment]
+        self.gateway.on_message = self._echo  # type: ignore[method-assign]
         self.gateway.conversation.greeting = lambda connection: GREETING  # type: ignore[method-assign]
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
 
     def _echo(self, endpoint: Endpoint, connection: Connection, payload: bytes, *, is_text: bool) -> None:
-        frame = Frame(Opcode.TEXT if is_text else Opcode.BINARY, payload)
-        if connection.window_bits != PLAIN:
-            packer = zlib.compressobj(wbits=-max(connection.window_bits, 9))
-            frame.data = (packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
-            frame.rsv1 = True
-        connection.send_frame(frame.serialize(mask=False))
+        bits = connection.window_bits
+        frame = text_frame(payload) if bits == PLAIN else deflated_frame(payload, bits)
+        connection.send_frame(frame if is_text else bytes([frame[0] + 1]) + frame[1:])
 
     async def run(self) -> None:
         """Listen, and let the rig's clock go as time does."""
