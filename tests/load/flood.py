@@ -3,8 +3,9 @@
     python tests/load/flood.py [--seconds 3] [--kinds small-pings,bombs] [--clients 1,50] [--json]
 
 Each kind meets a server of its own. Others are four clients that ask something forty times a second each; their
-latency is measured without the flood, then during it, whatever they must wait for an answer. Memory is the server
-process's, before, at most, and two seconds after. The flood is sent by a process of lower priority on the other core.
+latency is measured without the flood, then during it, until the last question of that time is answered. Memory is
+the server process's, before, at most, and two seconds after. The flood is sent by a process of lower priority on the
+other core.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ OTHERS = 4
 ASK_SECONDS = 0.025
 QUIET_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
+PATIENCE_SECONDS = 20.0
 QUESTION = masked(TEXT, b'{"action":"ping"}')
 HISTORY = 2_000
 CONFIG = """
@@ -62,6 +64,10 @@ class Other(Tunnel):
             self._asked.append(now)
             self.transport.write(QUESTION)
             await asyncio.sleep(ASK_SECONDS)
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._asked)
 
     def take(self) -> list[float]:
         """The latencies since the last time; what is still unanswered counts with the time that it has waited."""
@@ -121,6 +127,7 @@ def our_daemon() -> Iterator[Target]:
                 subprocess.run([*words[:1], "-pc", words[-1], str(pid)], check=True, capture_output=True)
             yield Target("swim", pid, daemon.port, daemon.api_key("system"), daemon.api_key("public"))
         finally:
+            daemon.kill()  # what a flood has left behind may keep it from a graceful end
             daemon.finish()
 
 
@@ -130,6 +137,7 @@ def library_server() -> Iterator[Target]:
     try:
         yield Target(server.name, server.process.pid, server.port)
     finally:
+        server.process.kill()
         server.end()
 
 
@@ -158,6 +166,7 @@ async def measure(target: Target, kind: str, clients: int, seconds: float) -> di
             while not sending.done():
                 await asyncio.gather(*(other.ask_for(0.2) for other in others))
             sent = json.loads((await sending)[0])
+            recovered = await all_answered(others)
             during = quantiles(others)
         await asyncio.sleep(min(SETTLE_SECONDS, seconds))
         lost = sum(other.ended.done() for other in others)
@@ -171,12 +180,23 @@ async def measure(target: Target, kind: str, clients: int, seconds: float) -> di
             "rss_most": most[0],
             "rss_after": target.rss(),
             "others_lost": lost,
+            "recovered_seconds": recovered,
             **sent,
         }
     finally:
         for other in others:
             other.transport.abort()
         await asyncio.gather(*(other.ended for other in others))
+
+
+async def all_answered(others: Sequence[Other]) -> float:
+    """Wait until every question has its answer, or nobody waits for that any longer; the seconds that it took."""
+    began = time.monotonic()
+    while time.monotonic() - began < PATIENCE_SECONDS and any(
+        other.is_waiting and not other.ended.done() for other in others
+    ):
+        await asyncio.sleep(0.02)
+    return round(time.monotonic() - began, 2)
 
 
 def quantiles(others: Sequence[Other]) -> dict[str, float]:
@@ -202,6 +222,7 @@ def row(one: dict[str, Any]) -> list[object]:
         f"{one['sent_bytes'] / 2**20:.1f}",
         one["connections"],
         answers,
+        f"{one['recovered_seconds']:.1f}",
         one["others_lost"],
     ]
 
@@ -218,6 +239,7 @@ COLUMNS = (
     "MiB sent",
     "connections",
     "answered",
+    "quiet again after, s",
     "others cut",
 )
 
@@ -229,17 +251,17 @@ def main() -> None:
     parser.add_argument("--clients", default="1,50")
     parser.add_argument("--json", action="store_true", dest="as_json", help="one JSON line a flood instead of a table")
     options = parser.parse_args()
-    found = []
+    if not options.as_json:
+        command = shlex.join(["python", "tests/load/flood.py", *sys.argv[1:]])
+        table(f"{command}, {date.today()}", COLUMNS, [])
     for kind in options.kinds.split(","):
         for clients in map(int, options.clients.split(",")):
             for start in (our_daemon, library_server):
                 with start() as target:
-                    found.append(asyncio.run(measure(target, kind, clients, options.seconds)))
-                if options.as_json:
-                    print(json.dumps(found[-1]), flush=True)
+                    found = asyncio.run(measure(target, kind, clients, options.seconds))
+                line = "| " + " | ".join(map(str, row(found))) + " |"
+                print(json.dumps(found) if options.as_json else line, flush=True)
     if not options.as_json:
-        command = shlex.join(["python", "tests/load/flood.py", *sys.argv[1:]])
-        table(f"{command}, {date.today()}", COLUMNS, [row(one) for one in found])
         print("\n" + "\n".join(f"- {kind}: {FLOODS[kind].title}" for kind in options.kinds.split(",")))
 
 
