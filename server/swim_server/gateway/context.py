@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from websockets.typing import Origin
 
 from swim_server.gateway import compression
@@ -14,11 +13,11 @@ from swim_server.gateway.authentication import Authentication
 from swim_server.gateway.connection_log import ConnectionLog
 from swim_server.gateway.dispatcher import Dispatcher
 from swim_server.gateway.handshake import HandshakeRules
-from swim_server.gateway.handshake_queue import HandshakeQueue
 from swim_server.gateway.heartbeats import Heartbeats
 from swim_server.gateway.listener_kind import ListenerKind
 from swim_server.gateway.refusals import Refusals
 from swim_server.gateway.registry import Gateway
+from swim_server.gateway.work_queue import WorkQueue
 
 if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
@@ -37,26 +36,19 @@ HIGH_WATER_BYTES = 64 * 1024
 """What a transport may hold before its client counts as lagging."""
 
 
-class Timings(msgspec.Struct, frozen=True):
-    """How long things may take, and how much may wait."""
-
-    heartbeat_seconds: float
-    handshake_timeout_seconds: float
-    close_timeout_seconds: float
-    max_buffer_bytes: int
-    high_water_bytes: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointContext:
     """The parts that an endpoint works with. Nothing in it belongs to a single connection."""
 
     public_kind: ListenerKind
     local_kind: ListenerKind
-    timings: Timings
+    settings: ServerConfig
+    """How long things may take, how much may wait, and what one client may cost."""
+    high_water_bytes: int
     gateway: Gateway
     handshake_rules: HandshakeRules
-    handshake_queue: HandshakeQueue
+    handshake_queue: WorkQueue
+    reading_queue: WorkQueue
     authentication: Authentication
     dispatcher: Dispatcher
     conversation: Conversation
@@ -96,20 +88,18 @@ def build_context(
     return EndpointContext(
         public_kind=ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions()),
         local_kind=ListenerKind(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES),
-        timings=Timings(
-            heartbeat_seconds=config.heartbeat_seconds,
-            handshake_timeout_seconds=config.handshake_timeout_seconds,
-            close_timeout_seconds=config.close_timeout_seconds,
-            max_buffer_bytes=config.max_buffer_bytes,
-            high_water_bytes=min(HIGH_WATER_BYTES, config.max_buffer_bytes),
-        ),
+        settings=config,
+        high_water_bytes=min(HIGH_WATER_BYTES, config.max_buffer_bytes),
         gateway=gateway,
         handshake_rules=HandshakeRules(
             refusals, origins=origins, is_draining=lambda: gateway.is_draining, now_ms=now_ms
         ),
-        handshake_queue=HandshakeQueue(call_soon=call_soon, monotonic=monotonic),
+        handshake_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+        reading_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
         authentication=Authentication(authenticator, admission, refusals, gateway),
-        dispatcher=Dispatcher(conversation, rpc, admission, tasks, monotonic=monotonic),
+        dispatcher=Dispatcher(
+            conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, monotonic=monotonic
+        ),
         conversation=conversation,
         heartbeats=Heartbeats(gateway, conversation, source_ages, monotonic=monotonic),
         hub=hub,

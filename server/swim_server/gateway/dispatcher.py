@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from websockets.frames import Opcode
+
 from swim_server.gateway.inbound_policy import InboundLimit, RateDecision
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.messages import binary_frame
@@ -27,6 +29,12 @@ class Sender(Protocol):
     def publications(self) -> InboundLimit:
         """How much the client publishes: counted apart from its other messages."""
 
+    def rest_until_next_second(self) -> None:
+        """Don't read for what is left of this second."""
+
+    def close_abuser(self, reason: str) -> None:
+        """Close with 4002 and look at nothing more of what comes."""
+
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Begin the closing handshake; idempotent."""
 
@@ -41,13 +49,36 @@ class Dispatcher:
         admission: Admission,
         tasks: Tasks,
         *,
+        abuse_factor: int,
         monotonic: Callable[[], float],
     ) -> None:
         self._conversation = conversation
         self._rpc = rpc
         self._admission = admission
         self._tasks = tasks
+        self._abuse_factor = abuse_factor
         self._monotonic = monotonic
+
+    def count_frame(self, sender: Sender, connection: Connection, opcode: int, size_bytes: int) -> None:
+        """Count a frame of whatever kind and what it has cost, inflated. Pings are messages: they have an answer."""
+        if sender.kind.is_local:
+            return
+        limits, publishing = self._admission.limits[connection.tier], self._conversation.publishing
+        frames_allowed = limits.messages_per_second
+        bytes_allowed = limits.messages_per_second * sender.kind.max_message_bytes
+        if publishing.may_publish(connection.tier):
+            frames_allowed += publishing.events_per_second
+            bytes_allowed += publishing.events_per_second * publishing.max_event_bytes
+        frames, received_bytes = sender.inbound.count_frame(self._monotonic(), size_bytes)
+        if frames > self._abuse_factor * frames_allowed:
+            text = f"more than {self._abuse_factor} times {frames_allowed} frames in a second"
+            self._say_rate_limited(connection, text, frames_allowed)
+            sender.close_abuser(text)
+            return
+        if received_bytes > bytes_allowed:
+            sender.rest_until_next_second()
+        if opcode == Opcode.PING:
+            self._judge(sender, connection, sender.inbound, limits.messages_per_second)
 
     def dispatch(self, sender: Sender, connection: Connection, payload: bytes, *, is_text: bool) -> None:
         """Judge one message, have it answered, and keep the record of a client that sends nonsense."""
@@ -85,19 +116,23 @@ class Dispatcher:
     def _is_within_rate(self, sender: Sender, connection: Connection, payload: bytes) -> bool:
         publishing = self._conversation.publishing
         if publishing.governs(connection.tier, payload):
-            allowed = publishing.events_per_second
-            decision = sender.publications().judge(self._monotonic(), allowed)
-        else:
-            allowed = self._admission.limits[connection.tier].messages_per_second
-            decision = sender.inbound.judge(self._monotonic(), allowed)
+            return self._judge(sender, connection, sender.publications(), publishing.events_per_second)
+        allowed = self._admission.limits[connection.tier].messages_per_second
+        return self._judge(sender, connection, sender.inbound, allowed)
+
+    def _judge(self, sender: Sender, connection: Connection, limit: InboundLimit, allowed: int) -> bool:
+        decision = limit.judge(self._monotonic(), allowed)
         if decision is RateDecision.TAKE:
             return True
         if decision is not RateDecision.IGNORE:
             text = f"more than {allowed} messages in a second: the rest of them is ignored"
-            connection.answer(self._conversation.error(ErrorCode.RATE_LIMITED, text, {"limit": allowed}))
+            self._say_rate_limited(connection, text, allowed)
         if decision is RateDecision.CLOSE:
-            sender.close(CloseCode.LIMIT, "too many messages a second, again and again")
+            sender.close_abuser("too many messages a second, again and again")
         return False
+
+    def _say_rate_limited(self, connection: Connection, text: str, allowed: int) -> None:
+        connection.answer(self._conversation.error(ErrorCode.RATE_LIMITED, text, {"limit": allowed}))
 
 
 def _too_large(limit: int, size: int | None) -> BadMessage:

@@ -9,13 +9,15 @@ from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from websockets.frames import CloseCode as LibraryCloseCode
-from websockets.frames import Frame, Opcode
 from websockets.protocol import SEND_EOF, State
 
+from swim_server.concurrency.timer_wheel import Alarm
 from swim_server.gateway.authentication import TurnedAway
 from swim_server.gateway.compression import negotiated_window_bits
+from swim_server.gateway.frame_reader import FrameReader
 from swim_server.gateway.handshake import Accepted, Handshake, Rejected
 from swim_server.gateway.inbound_policy import InboundLimit
+from swim_server.gateway.read_gate import Hold, ReadGate
 from swim_server.keys.records import Decision, Granted, KeyRecord, Unavailable
 from swim_server.protocol.codes import CloseCode
 from swim_server.streaming.connection import LOCAL_TIER, Connection
@@ -58,12 +60,13 @@ class Endpoint(asyncio.Protocol):
         "_buffered_size",
         "_context",
         "_early",
-        "_fragments",
+        "_gate",
         "_handshake",
-        "_is_text",
         "_phase",
         "_protocol",
         "_publications",
+        "_reader",
+        "_rest_alarm",
         "_transport",
         "address",
         "connection",
@@ -93,9 +96,9 @@ class Endpoint(asyncio.Protocol):
         self._answer = b""
         """The answer to the upgrade, until it is written: with what follows it, where that follows at once."""
         self._early = bytearray()
-        self._fragments = bytearray()
-        self._is_text = False
-        """Of the message whose fragments are being read."""
+        self._reader: FrameReader | None = None
+        """From the upgrade on."""
+        self._rest_alarm: Alarm | None = None
         self._admitted: KeyRecord | None = None
         self._auth_task: asyncio.Task[None] | None = None
 
@@ -117,10 +120,11 @@ class Endpoint(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.write: Callable[[bytes], None] = self._transport.write
         self._buffered_size = self._transport.get_write_buffer_size
-        self._transport.set_write_buffer_limits(high=context.timings.high_water_bytes)
+        self._transport.set_write_buffer_limits(high=context.high_water_bytes)
+        self._gate = ReadGate(self._transport)
         self.last_seen = context.monotonic()
         context.gateway.add(self)
-        context.wheel.schedule(self, context.timings.handshake_timeout_seconds)
+        context.wheel.schedule(self, context.settings.handshake_timeout_seconds)
 
     def data_received(self, data: bytes) -> None:
         self.last_seen = self._context.monotonic()
@@ -130,14 +134,14 @@ class Endpoint(asyncio.Protocol):
                 self._context.handshake_queue.submit(self._enter)
         elif self._phase is Phase.AUTHENTICATING:
             self._receive_early(data)
-        else:
-            self._receive(data)
+        elif self._reader is not None:  # else it is what follows a request that was rejected
+            self._reader.receive(data)
 
     def eof_received(self) -> bool:
         """A client that sends no more is gone; the transport closes when what was written before has reached it."""
         if self._protocol is not None:
             self._protocol.receive_eof()
-            self._flush()
+            self.flush()
         self._release()
         if self._phase is not Phase.CLOSING:
             self._begin_closing()
@@ -147,6 +151,8 @@ class Endpoint(asyncio.Protocol):
         self._begin_closing()
         self._phase = Phase.LOST
         self._context.wheel.cancel(self)
+        if self._rest_alarm is not None:
+            self._context.wheel.cancel(self._rest_alarm)
         self._context.gateway.forget(self)
         self._release()
         if self.connection is not None:
@@ -155,24 +161,23 @@ class Endpoint(asyncio.Protocol):
         # as the garbage collector looks through old objects once a day only.
         if self._protocol is not None:
             self._protocol.parser.close()
-        self.connection = None
+        self.connection = self._reader = None
 
     def pause_writing(self) -> None:
         """The client reads too slowly. Until it catches up, it isn't listened to either: each ping would add a pong."""
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.pause()
-        self._transport.pause_reading()
+        self._gate.add(Hold.UNWRITTEN)
 
     def resume_writing(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._read_on(Hold.UNWRITTEN)
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.resume()
 
     # What is due: the handshake's end, a heartbeat, or the end of our patience.
 
     def on_due(self) -> None:
-        context, heartbeat_seconds = self._context, self._context.timings.heartbeat_seconds
+        context, heartbeat_seconds = self._context, self._context.settings.heartbeat_seconds
         if self._phase is Phase.AUTHENTICATING:
             self._decided(Unavailable("no answer in time"), "", None)
         elif self._phase is not Phase.OPEN:
@@ -212,6 +217,14 @@ class Endpoint(asyncio.Protocol):
     def _authenticate_client(self, accepted: Accepted) -> None:
         """The upgrade is accepted: find out whose it is. The answer to the upgrade goes out with what follows it."""
         self._protocol, self._answer = accepted.protocol, accepted.answer
+        self._reader = FrameReader(
+            accepted.protocol,
+            self,
+            self._gate,
+            self._context.reading_queue,
+            self._context.settings,
+            max_frame_bytes=self.kind.hard_limit_bytes,
+        )
         self._early = bytearray(accepted.rest)
         self.write = self._write_behind_answer
         self._phase = Phase.AUTHENTICATING
@@ -233,7 +246,7 @@ class Endpoint(asyncio.Protocol):
         if isinstance(decision, Granted):
             self._decided(decision, api_key, user_agent)
             return
-        context.wheel.schedule(self, context.timings.handshake_timeout_seconds * 3)
+        context.wheel.schedule(self, context.settings.handshake_timeout_seconds * 3)
         self._auth_task = context.tasks.start(self._authenticate_later(api_key, decision, user_agent))
 
     async def _authenticate_later(self, api_key: str, decision: Decision | None, user_agent: str | None) -> None:
@@ -248,7 +261,7 @@ class Endpoint(asyncio.Protocol):
             lambda: self._authenticate_again(api_key, user_agent)
         ):
             return
-        self._transport.resume_reading()
+        self._gate.remove(Hold.UNADMITTED)
         admitted = self._context.authentication.admit(decision, self.address)
         if isinstance(admitted, TurnedAway):
             self._turn_away(admitted)
@@ -270,13 +283,13 @@ class Endpoint(asyncio.Protocol):
             key=key,
             remote=self.address,
             connected_at_ms=context.now_ms(),
-            limit_bytes=context.timings.max_buffer_bytes,
+            limit_bytes=context.settings.max_buffer_bytes,
             user_agent=user_agent,
             window_bits=negotiated_window_bits(self._ws.extensions),
         )
         self._phase = Phase.OPEN
         context.hub.add(self.connection)
-        context.wheel.schedule(self, context.timings.heartbeat_seconds)
+        context.wheel.schedule(self, context.settings.heartbeat_seconds)
         context.log.connected(self.connection)
         self.connection.answer(context.conversation.greeting(self.connection))
         self._receive_what_came_early()
@@ -285,61 +298,60 @@ class Endpoint(asyncio.Protocol):
         conversation = self._context.conversation
         self._ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
         self._ws.send_close(refused.close_code, _reason(refused.message))
-        self._flush()
+        self.flush()
         self._begin_closing()
         self._receive_what_came_early()
 
     def _receive_early(self, data: bytes) -> None:
         self._early += data
         if len(self._early) > MAX_EARLY_BYTES:
-            self._transport.pause_reading()
+            self._gate.add(Hold.UNADMITTED)
 
     def _receive_what_came_early(self) -> None:
         early, self._early = bytes(self._early), bytearray()
-        if early:
-            self._receive(early)
+        if early and self._reader is not None:
+            self._reader.receive(early)
 
-    # Messages.
+    # Messages (FrameOwner, Sender).
 
-    def _receive(self, data: bytes) -> None:
-        ws = self._protocol
-        if ws is None:  # what follows a request that was rejected
-            return
-        ws.receive_data(data)
-        for event in ws.events_received():
-            if self._phase is Phase.OPEN:
-                self._on_frame(cast(Frame, event))
-        is_leaving = self._phase is Phase.OPEN and ws.state is not State.OPEN
-        if is_leaving:
-            self._say_too_large()
-        self._flush()
-        if is_leaving:
-            self._release()
-            self._begin_closing()
+    def count_frame(self, opcode: int, size_bytes: int) -> None:
+        """Note a frame and what it has cost in bytes, inflated."""
+        assert self.connection is not None, "frames are counted only of an admitted client"
+        self._context.dispatcher.count_frame(self, self.connection, opcode, size_bytes)
 
-    def _on_frame(self, frame: Frame) -> None:
-        """Put messages together. Control frames are the library's: it has answered them."""
-        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
-            self._is_text = frame.opcode is Opcode.TEXT
-            if frame.fin:
-                self._on_message(bytes(frame.data), is_text=self._is_text)
-            else:
-                self._fragments += frame.data
-        elif frame.opcode is Opcode.CONT:
-            self._fragments += frame.data
-            if frame.fin:
-                payload, self._fragments = bytes(self._fragments), bytearray()
-                self._on_message(payload, is_text=self._is_text)
-
-    def _say_too_large(self) -> None:
-        """Before the close with 1009, the error that a client looks for."""
-        sent = self._ws.close_sent
-        if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
-            self.connection.answer(self._context.dispatcher.too_large(self.kind))
-
-    def _on_message(self, payload: bytes, *, is_text: bool) -> None:
+    def on_message(self, payload: bytes, *, is_text: bool) -> None:
+        """Answer a whole message."""
         assert self.connection is not None, "messages are read only of an admitted client"
         self._context.dispatcher.dispatch(self, self.connection, payload, is_text=is_text)
+
+    def leave(self) -> None:
+        """The library has begun to close: the client asked, or broke the rules of the protocol."""
+        sent = self._ws.close_sent if self._ws.close_rcvd is None else None
+        if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
+            self.connection.answer(self._context.dispatcher.too_large(self.kind))
+        self.flush()
+        self._release()
+        self._begin_closing()
+
+    def rest_until_next_second(self) -> None:
+        """Don't read for what is left of this second."""
+        if self._rest_alarm is None:
+            self._rest_alarm = Alarm(lambda: self._read_on(Hold.RATE))
+        self._gate.add(Hold.RATE)
+        self._context.wheel.schedule(self._rest_alarm, 1 - self._context.monotonic() % 1)
+
+    def hold_reading(self) -> None:
+        """Don't read: as much of it as is allowed waits for an answer."""
+        self._gate.add(Hold.UNANSWERED)
+
+    def release_reading(self) -> None:
+        """Read again: what waited is answered."""
+        self._read_on(Hold.UNANSWERED)
+
+    def _read_on(self, hold: Hold) -> None:
+        self._gate.remove(hold)
+        if self._reader is not None:
+            self._reader.wake()
 
     @property
     def is_open(self) -> bool:
@@ -369,9 +381,14 @@ class Endpoint(asyncio.Protocol):
             self._context.hub.flush_and_remove(self.connection)
             self._context.log.ended(self.connection, code, reason)
         self._ws.send_close(code, _reason(reason))
-        self._flush()
+        self.flush()
         self._begin_closing()
         self._receive_what_came_early()
+
+    def close_abuser(self, reason: str) -> None:
+        """Close with 4002 and look at nothing more of what comes."""
+        self.close(CloseCode.LIMIT, reason)
+        self._gate.add(Hold.ABUSE)
 
     def yield_slot(self) -> None:
         """Leave at once so that another may have the place."""
@@ -389,7 +406,8 @@ class Endpoint(asyncio.Protocol):
         if self._auth_task is not None:
             self._auth_task.cancel()
         self._leave_hub()
-        self._context.wheel.schedule(self, self._context.timings.close_timeout_seconds)
+        self._read_on(Hold.RATE | Hold.UNANSWERED | Hold.UNADMITTED)  # the answer to our close stands behind
+        self._context.wheel.schedule(self, self._context.settings.close_timeout_seconds)
 
     def _leave_hub(self) -> None:
         if self.connection is not None:
@@ -401,7 +419,7 @@ class Endpoint(asyncio.Protocol):
             key, self._admitted = self._admitted, None
             self._context.authentication.release(key)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write what the library has to say: handshake, pongs, close frames; behind the events that precede it."""
         for data in self._ws.data_to_send():
             if data != SEND_EOF:

@@ -16,7 +16,7 @@ async def _drained(rig: Rig, *, skip_pacing: bool = True) -> asyncio.Task[None]:
     if skip_pacing:
         event.set()
     task = asyncio.create_task(
-        drain(rig.gateway, event, close_timeout_seconds=rig.context.timings.close_timeout_seconds)
+        drain(rig.gateway, event, close_timeout_seconds=rig.context.settings.close_timeout_seconds)
     )
     for _ in range(10):
         await asyncio.sleep(0)
