@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def status_document(service: Service) -> dict[str, Any]:
-    """Put the document together. Its fields are listed in the README; more may be added."""
+    """Put the document together. Its fields are listed in server/OPERATING.md; more may be added."""
     gateway, hub, info = service.gateway, service.hub, service.info
     connections = {
         "total": gateway.clients(),
