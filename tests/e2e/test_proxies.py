@@ -24,7 +24,7 @@ from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.packages import INSTALL_SECONDS, missing, require_program
 from support.proxies import PROXIES, Caddy, running_proxy
 from support.proxy import HOST, PAGE, Proxy
-from support.tunnels import Crowd
+from support.tunnels import TunnelPool
 from support.wire_client import WireClient, dial
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.extensions.permessage_deflate import PerMessageDeflate
@@ -52,8 +52,8 @@ class Stand(NamedTuple):
     def dial(self, path: str = "/api/swim/v1/ws", **options: Any) -> Any:
         return dial_through(self.proxy, path, options.pop("key", self.key), **options)
 
-    def crowd(self) -> Crowd:
-        return Crowd(
+    def crowd(self) -> TunnelPool:
+        return TunnelPool(
             self.proxy.port, self.key, tls=self.proxy.tls if self.proxy.has_tls else None, host=HOST, paths=PATHS
         )
 

@@ -27,7 +27,7 @@ from support.live_daemon import LiveDaemon, live_daemon
 from support.load_rig import table
 from support.proxies import PROXIES
 from support.proxy import HOST, Proxy
-from support.tunnels import Crowd
+from support.tunnels import TunnelPool
 
 CONFIG = "[tiers.system]\nconnections = 10000\nconnections_per_key = 10000\n"
 DEBIANS = {
@@ -69,7 +69,7 @@ def measure(daemon: LiveDaemon, kind: type[Proxy], tunnels: int, seconds: float)
 
             async def open_all() -> tuple[int, float, float]:
                 tls = proxy.tls if proxy.has_tls else None
-                async with Crowd(proxy.port, daemon.api_key("system"), tls=tls, host=HOST) as crowd:
+                async with TunnelPool(proxy.port, daemon.api_key("system"), tls=tls, host=HOST) as crowd:
                     began = time.monotonic()
                     opened = await crowd.open(tunnels, seconds=seconds)
                     took = time.monotonic() - began

@@ -94,7 +94,7 @@ class Tunnel(asyncio.Protocol):
             self.ended.set_result(self._close_code)
 
 
-class Crowd:
+class TunnelPool:
     """Many tunnels through one address, spread over several paths."""
 
     def __init__(
