@@ -1,9 +1,13 @@
 """Handing the service over to a new process: the listening sockets and the held lock go across, nobody is turned away.
 
 Old and new talk over a socket pair, one JSON object a line:
-new: ``prepared``: everything is open but the doors · old, its sources stopped, letting nobody in any more: ``go`` with
-its live connections · new: ``serving``: it accepts, also who came meanwhile; the lockfile names it · old: ``left`` for
-each connection, then hangs up. Before ``serving`` any failure leaves the old process serving as before.
+
+- new: ``prepared``. Everything is open except the listeners.
+- old: ``go``, with its live connections. Its sources have stopped, and it admits nobody any more.
+- new: ``serving``. It accepts, also clients that came meanwhile; the lockfile names it.
+- old: ``left`` for each connection, then it closes the channel.
+
+Before ``serving`` any failure leaves the old process serving as before.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -26,7 +30,7 @@ from swim_server.daemon.lockfile import LockInfo
 from swim_server.sql.errors import StoreError
 
 if TYPE_CHECKING:
-    from swim_server.daemon.service import Service
+    from swim_server.daemon.home import Home
     from swim_server.streaming.admission import Admission
 
 VARIABLE = "_SWIM_HANDOVER"
@@ -47,6 +51,27 @@ class Offer(msgspec.Struct, frozen=True):
     """As configured when they were bound: other ones in the new configuration are bound anew."""
 
 
+class Predecessor(Protocol):
+    """What the handover needs of the service that runs and is to be followed by another process."""
+
+    home: Home
+    admission: Admission
+    log: Any
+    skip_pacing: asyncio.Event
+
+    def offer(self, channel: int) -> Offer:
+        """Name the descriptors that the new process inherits."""
+
+    async def begin_handover(self) -> None:
+        """Admit nobody and publish nothing."""
+
+    async def abort_handover(self) -> None:
+        """Serve as before."""
+
+    async def key_changed(self, key_id: int) -> int:
+        """Read a key again, and close what it no longer holds open."""
+
+
 class HandoverFailed(Exception):
     """The new process did not come to serve; the old one goes on."""
 
@@ -62,7 +87,7 @@ class HandoverFailed(Exception):
 
 
 class Channel:
-    """One end of the conversation between old and new."""
+    """One end of the conversation between the old process and the new one."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -79,7 +104,7 @@ class Channel:
             self._writer.write(msgspec.json.encode({"type": kind, "word": kind, **details}) + b"\n")
 
     async def receive(self) -> dict[str, Any] | None:
-        """The next thing the other end says; None when it is gone."""
+        """Receive the next message; None when the other end is gone."""
         try:
             line = await self._reader.readline()
         except ConnectionError:
@@ -91,14 +116,14 @@ class Channel:
         return message
 
     async def close(self) -> None:
-        """Hang up, everything sent is delivered. Idempotent."""
+        """Close this end once everything sent is delivered. Idempotent."""
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
 
 
 def take_offer(environ: MutableMapping[str, str]) -> Offer | None:
-    """The offer with which this process was started, if it was; removed, so that no child believes in it."""
+    """Take the offer with which this process was started, if it was: it is removed, so that no child believes in it."""
     text = environ.pop(VARIABLE, None)
     return msgspec.json.decode(text, type=Offer) if text is not None else None
 
@@ -106,7 +131,7 @@ def take_offer(environ: MutableMapping[str, str]) -> Offer | None:
 # The old process's side.
 
 
-async def hand_over(service: Service) -> tuple[LockInfo, Channel]:
+async def hand_over(service: Predecessor) -> tuple[LockInfo, Channel]:
     """Start the code on disk beside this process and let it take over; return once it serves.
 
     The caller drains what is left here and ends. Raises HandoverFailed with nothing changed.
@@ -134,8 +159,8 @@ async def hand_over(service: Service) -> tuple[LockInfo, Channel]:
         raise HandoverFailed(reason, child.returncode, tail(log_path, begin)) from None
 
 
-async def negotiate(service: Service, channel: Channel) -> LockInfo:
-    """The old process's part of the conversation up to ``serving``. Raises PeerClosed."""
+async def negotiate(service: Predecessor, channel: Channel) -> LockInfo:
+    """Do the old process's part of the conversation, up to ``serving``. Raises PeerClosed."""
     try:
         await _expect(channel, "prepared")
         await service.begin_handover()
@@ -148,8 +173,8 @@ async def negotiate(service: Service, channel: Channel) -> LockInfo:
     return msgspec.convert(message["info"], LockInfo)
 
 
-async def serve_successor(service: Service, channel: Channel) -> None:
-    """In the old process, while clients are left: do what the new one asks, until it is gone."""
+async def serve_successor(service: Predecessor, channel: Channel) -> None:
+    """Do what the new process asks while clients are left in the old one, until the new one is gone."""
     while (message := await channel.receive()) is not None:
         if message["type"] == "key_changed":
             try:
@@ -170,15 +195,8 @@ async def _expect(channel: Channel, kind: str) -> dict[str, Any]:
     return message
 
 
-def _start(service: Service, channel: socket.socket) -> subprocess.Popen[bytes]:
-    listeners = service.listeners.sockets
-    offer = Offer(
-        channel=channel.fileno(),
-        lock=service.lockfile.fileno(),
-        listeners=[each.fileno() for each in listeners],
-        host=service.bound_to[0],
-        port=service.bound_to[1],
-    )
+def _start(service: Predecessor, channel: socket.socket) -> subprocess.Popen[bytes]:
+    offer = service.offer(channel.fileno())
     with _log_of(service.home.log) as log:
         return subprocess.Popen(
             [*program(), *_arguments()],
@@ -192,13 +210,13 @@ def _start(service: Service, channel: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def _arguments() -> list[str]:
-    """This process's own arguments; the new one is in the background already."""
+    """Return this process's own arguments; the new one is in the background already."""
     return [argument for argument in sys.argv[1:] if argument != "--detach"]
 
 
 @contextlib.contextmanager
 def _log_of(path: Path) -> Iterator[IO[bytes] | None]:
-    """Where the new process writes: to the journal where this one does, else to the home's log."""
+    """Open what the new process writes to: the journal where this one does (None), else the home's log."""
     if "JOURNAL_STREAM" in os.environ:
         yield None
         return
@@ -228,7 +246,7 @@ class InheritedProcess:
         self._channel: Channel | None = None
 
     def sockets(self, host: str, port: int) -> list[socket.socket] | None:
-        """The inherited listening sockets; None when the configuration now names another address."""
+        """Return the inherited listening sockets; None when the configuration now names another address."""
         sockets = [socket.socket(fileno=descriptor) for descriptor in self.offer.listeners]
         if host == self.offer.host and port in (0, self.offer.port):
             for each in sockets:

@@ -186,8 +186,8 @@ async def is_same(context: DoctorContext) -> Answer:
 def _other_values(running: Mapping[str, Any], loaded: LoadedConfig) -> list[str]:
     """What differs of the settings that no option of ``serve`` sets."""
     import msgspec
+    from swim_server.config.differences import differences
     from swim_server.config.secrets import without_secrets
-    from swim_server.daemon.control.reload import differences
 
     ours = without_secrets(msgspec.to_builtins(loaded.config))
     options = ("server.host", "server.port", "sources", "logging.level")
