@@ -120,8 +120,12 @@ def _live_key_ids() -> list[str]:
 
 def _live_connection_ids() -> list[str]:
     """Without those that just ask something, this one for instance."""
-    found = _ask("connections")["connections"]
-    return [one["id"] for one in found if one["channels"] or one["tier"] != "local"]
+    from swim_server.daemon.control.documents.connections import Connections
+
+    from swimctl.client.answers import read_answer
+
+    found = read_answer("connections", _ask("connections"), Connections).connections
+    return [one.id for one in found if one.channels or one.tier != "local"]
 
 
 def _ask(method: str) -> Any:

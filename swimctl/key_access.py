@@ -94,6 +94,8 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
     Raises CommandFailed when a daemon runs but can't be told: the change is stored, and the daemon finds it by itself
     within ``auth.recheck_seconds``.
     """
+    from swim_server.daemon.control.documents.process import KeyChanged
+
     if not invocation.home.lockfile.exists():
         return None
     try:
@@ -101,7 +103,7 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
             closed = 0
             for key_id in key_ids:
                 seconds = 0.0 if since is None else time.monotonic() - since
-                closed += int(daemon.call("key_changed", {"key_id": key_id, "seconds": seconds})["closed"])
+                closed += daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds}).closed
             return closed
     except DaemonNotRunning:
         return None

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from swimctl.client.answers import read_answer
 from swimctl.doctor.probes.procfs import ProcFs
 
 if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
+    from swim_server.daemon.control.documents.process import Version
+    from swim_server.daemon.control.documents.status import Status
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.home import Home
     from swim_server.daemon.lockfile import LockInfo
@@ -127,15 +130,17 @@ class DoctorContext:
         name = ("disk", tuple(sorted(roots.items())))
         return await self.fact(name, lambda: asyncio.to_thread(digests_below, roots))
 
-    async def status(self) -> dict[str, Any]:
-        """The running process's status document. Raises DaemonNotRunning, CommandFailed."""
-        document: dict[str, Any] = await self.ask("status")
-        return document
+    async def status(self) -> Status:
+        """Read the running process's status document. Raises DaemonNotRunning, CommandFailed."""
+        from swim_server.daemon.control.documents.status import Status
 
-    async def version(self) -> dict[str, Any]:
-        """What code the running process has, as it took it at its start. Raises as ``status``."""
-        document: dict[str, Any] = await self.ask("version")
-        return document
+        return read_answer("status", await self.ask("status"), Status)
+
+    async def version(self) -> Version:
+        """Read what code the running process has, as it took it at its start. Raises as ``status``."""
+        from swim_server.daemon.control.documents.process import Version
+
+        return read_answer("version", await self.ask("version"), Version)
 
     async def ask(self, method: str, **params: Any) -> Any:
         """A method of the control socket, asked once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""

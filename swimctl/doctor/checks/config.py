@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swimctl.doctor.check import Answer, Check, Repair, fail, ok, warn
+from swimctl.doctor.probes.daemon_facts import asked, expecting
 from swimctl.text import cell, plural
 
 if TYPE_CHECKING:
     from swim_server.config import Config, LoadedConfig, Problem
+    from swim_server.daemon.control.documents.process import ChangedSetting
 
     from swimctl.doctor.context import DoctorContext
 
@@ -143,13 +145,16 @@ def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
     return found
 
 
+@expecting("a reload and a restart would change nothing")
 async def is_running(context: DoctorContext) -> Answer:
     """The process runs with what stands in the files: neither a reload nor a restart would change anything."""
+    from swim_server.daemon.control.documents.process import ConfigChanges
+
     expected = "a reload and a restart would change nothing"
-    changes = await context.ask("config_changes")
-    if changes.get("problem"):
-        return fail(expected, f"the process can't read its configuration again: {changes['problem']}", fix=CHECK)
-    reload, restart = changes.get("reload") or {}, changes.get("restart") or {}
+    changes = await asked(context, "config_changes", ConfigChanges)
+    if changes.problem:
+        return fail(expected, f"the process can't read its configuration again: {changes.problem}", fix=CHECK)
+    reload, restart = changes.reload, changes.restart
     if not reload and not restart:
         return ok(expected, "the process runs with what stands in the files")
     verb = "restart" if restart else "reload"
@@ -162,8 +167,8 @@ async def is_running(context: DoctorContext) -> Answer:
 CHECK = "swimctl config check"
 
 
-def _change(name: str, change: Mapping[str, Any], verb: str) -> str:
-    running, configured = cell(change.get("running")), cell(change.get("configured"))
+def _change(name: str, change: ChangedSetting, verb: str) -> str:
+    running, configured = cell(change.running), cell(change.configured)
     told = "changed" if running == configured else f"{running} in the process, {configured} configured"
     return f"{name}: {told}; a {verb} changes it"
 
@@ -171,7 +176,7 @@ def _change(name: str, change: Mapping[str, Any], verb: str) -> str:
 async def is_same(context: DoctorContext) -> Answer:
     """This command and the process read the same files."""
     status, loaded = await context.status(), await context.loaded()
-    theirs, ours = [str(path) for path in status.get("config_files") or []], [str(path) for path in loaded.files]
+    theirs, ours = status.config_files, [str(path) for path in loaded.files]
     expected = f"the process's: {', '.join(theirs) or 'the built-in defaults'}"
     if theirs == ours:
         return ok(expected, "the same")

@@ -7,19 +7,18 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
 from swimctl.doctor.probes import key_database
-from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, expecting, promises, service_url
+from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, service_url, status
 from swimctl.doctor.probes.kernel_sockets import count_connections
-from swimctl.doctor.probes.tallies import KeyTally, Tally, brief_tally, tally
+from swimctl.doctor.probes.tallies import brief_tally, tally
 from swimctl.doctor.probes.wire import Target
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from swim_server.config import ExpectedCount
+    from swim_server.daemon.control.documents.diagnostics import KeyTally, Tally
     from swim_server.keys.records import KeyRecord
 
     from swimctl.doctor.context import DoctorContext
@@ -92,7 +91,7 @@ _COUNTED = "tiers, client list and kernel count the same connections"
 @expecting(_COUNTED)
 async def counted(context: DoctorContext) -> Answer:
     """What the process counts is what the kernel holds. Counted again where it differs: clients come and go."""
-    pid = (await asked(context, "status", _Pid)).pid
+    pid = (await status(context)).pid
     port = Target.parse(await service_url(context)).port
     wrong: list[str] = []
     for attempt in range(COUNTS):
@@ -110,10 +109,6 @@ async def counted(context: DoctorContext) -> Answer:
             return ok(_COUNTED, f"{after.public} connections, {sum(after.listed.values())} of them clients")
         wrong.append(found)
     return fail(_COUNTED, wrong[-1], *dict.fromkeys(wrong), fix="swimctl restart")
-
-
-class _Pid(msgspec.Struct):
-    pid: int
 
 
 def _miscount(before: Tally, kernel: int, after: Tally) -> str | None:

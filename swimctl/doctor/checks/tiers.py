@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from swimctl.doctor.check import Answer, Check, fail, ok, warn
-from swimctl.doctor.probes.daemon_facts import TierPromise, expecting, promises
+from swimctl.doctor.probes.daemon_facts import expecting, promises
 from swimctl.doctor.probes.tier_trial import TRIAL_SECONDS, limit_holds
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.diagnostics import TierPromise
+
     from swimctl.doctor.context import DoctorContext
 
 NEAR_SHARE = 0.9

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from swim_server.daemon.control.documents.diagnostics import ProbeConnection
 
-from swimctl.doctor.probes.daemon_facts import CannotAsk
-from swimctl.doctor.probes.temporary_keys import throw_away_key
+from swimctl.doctor.probes.daemon_facts import CannotAsk, asked
+from swimctl.doctor.probes.temporary_keys import temporary_key
 from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, ProbeClient, Target, dial
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ async def _shake_hands(target: Target, seconds: float) -> Certificate:
 async def visit(context: DoctorContext) -> Visit:
     """Be a client for a moment: upgrade, greeting, ping, subscribe. Raises CannotAsk.
 
-    With a throw-away key of the running process, or the reader's key for a service on another machine.
+    With a temporary key of the running process, or the reader's key for a service on another machine.
     """
     return await context.fact("front visit", lambda: _visit(context))
 
@@ -164,7 +165,7 @@ async def client_of(context: DoctorContext) -> AsyncIterator[ProbeClient]:
 
 
 async def is_let_in_by_query(context: DoctorContext) -> bool:
-    """Whether the same service lets a client in whose throw-away key stands in the address. Raises CannotAsk."""
+    """Tell whether the same service lets a client in whose temporary key stands in the address. Raises CannotAsk."""
     target = (await target_of(context)).with_key(await _key(context))
     try:
         async with dial(target, None, open_seconds=context.within(STEP_SECONDS)) as wire:
@@ -176,7 +177,7 @@ async def is_let_in_by_query(context: DoctorContext) -> bool:
 
 async def _key(context: DoctorContext) -> str:
     if context.options.url is None:
-        return await throw_away_key(context)
+        return await temporary_key(context)
     if not context.options.api_key:
         raise CannotAsk("no key to connect with", "SWIM_API_KEY=… swimctl doctor --url " + context.options.url)
     return context.options.api_key
@@ -186,8 +187,5 @@ async def _is_known(context: DoctorContext, greeting: Greeting) -> tuple[bool | 
     """Ask the running process whether this connection is one of its own."""
     if context.options.url is not None:
         return None, None
-    found = await context.ask_anew("probe_connection", id=greeting.client_id)
-    if not isinstance(found, dict):
-        return None, None
-    remote = found.get("remote")
-    return found.get("found") is True, remote if isinstance(remote, str) else None
+    found = await asked(context, "probe_connection", ProbeConnection, anew=True, id=greeting.client_id)
+    return found.found, found.remote

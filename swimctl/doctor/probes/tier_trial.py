@@ -1,6 +1,6 @@
-"""Trying a tier's limit: real connections up to it and one more, with throw-away keys, in whatever room is left.
+"""Trying a tier's limit: real connections up to it and one more, with temporary keys, in whatever room is left.
 
-Clients that come meanwhile are let in: the process lets a throw-away connection give way to them. Whatever becomes of
+Clients that come meanwhile are let in: the process lets a temporary connection give way to them. Whatever becomes of
 the trial, its connections close and its keys end: here, and by themselves when this process dies.
 """
 
@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from swimctl.doctor.check import Answer, fail, ok, unknown, warn
-from swimctl.doctor.probes.daemon_facts import CannotAsk, TierPromise, asked, promises, service_url
+from swimctl.doctor.probes.daemon_facts import CannotAsk, promises, service_url
+from swimctl.doctor.probes.tallies import brief_tally
 from swimctl.doctor.probes.temporary_keys import lend
 from swimctl.doctor.probes.trial_client import Outcome, TrialClient
 from swimctl.doctor.probes.wire import Target
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.diagnostics import TierPromise
+
     from swimctl.doctor.context import DoctorContext
 
 TRIAL_SECONDS = 90.0
@@ -39,10 +42,6 @@ class Trial(msgspec.Struct):
     let_in: int = 0
     refused: Outcome | None = None
     failed: str | None = None
-
-
-class _Counts(msgspec.Struct):
-    admitted: dict[str, int]
 
 
 async def limit_holds(context: DoctorContext, tier: str) -> Answer:
@@ -78,7 +77,7 @@ async def _try_limit(context: DoctorContext, tier: str) -> Answer:
         trial = await _fill(target, api_keys, attempt, clients)
         if trial.refused is None and trial.failed is None and attempt == room:
             await _add_until_refused(target, api_keys, clients, trial, min(MOST_EXTRA, possible - attempt))
-        counted = (await asked(context, "tally", _Counts, anew=True, brief=True)).admitted.get(tier, 0)
+        counted = (await brief_tally(context)).admitted.get(tier, 0)
         now = await _promise_now(context, tier)
     finally:
         await _leave(clients)
@@ -99,9 +98,7 @@ async def _leave(clients: list[TrialClient]) -> None:
 
 
 async def _promise_now(context: DoctorContext, tier: str) -> TierPromise | None:
-    from swimctl.doctor.probes.daemon_facts import Promises
-
-    return (await asked(context, "promises", Promises, anew=True)).tiers.get(tier)
+    return (await promises(context, anew=True)).tiers.get(tier)
 
 
 async def _fill(target: Target, api_keys: list[str], count: int, clients: list[TrialClient]) -> Trial:

@@ -14,7 +14,7 @@ class Version(msgspec.Struct, kw_only=True):
     fingerprint: str
     commit: str | None = None
     python: str | None = None
-    files: dict[str, str | None] = {}
+    files: dict[str, str] = {}
     """Digest by path below the packages' folder."""
     roots: dict[str, str] = {}
     """Where each package lies."""
