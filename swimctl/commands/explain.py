@@ -109,7 +109,7 @@ def _read(answer: dict[str, Any]) -> EventExplained | ChannelExplained:
 def read_consumer(
     key: int | None, connection: str | None, channel: list[str] | None, filters: dict[str, Any]
 ) -> dict[str, Any]:
-    """Whom it is about, as the daemon is asked. Raises WrongUsage unless it is one."""
+    """Read whom it is about, as the daemon is asked. Raises WrongUsage unless it is one."""
     channels = [part.strip() for value in channel or [] for part in value.split(",") if part.strip()]
     would = {name: value for name, value in (("channels", channels), ("filters", filters)) if value}
     given = [bool(key), connection is not None, bool(would)]
@@ -122,7 +122,7 @@ def read_consumer(
 
 
 def read_since(since: str) -> float:
-    """``15m``, or a time, as seconds. Raises WrongUsage."""
+    """Read ``15m``, or a time, as seconds. Raises WrongUsage."""
     import time
 
     from swim_server.config import InvalidDuration, parse_duration

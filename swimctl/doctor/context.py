@@ -30,7 +30,7 @@ _LOADAVG = Path("/proc/loadavg")
 
 
 def stretch(loadavg: Path = _LOADAVG, cores: int | None = None) -> float:
-    """By how much limits are to be stretched: 1 where each that wants to run has a core, 6 at most.
+    """Compute by how much limits are to be stretched: 1 where each that wants to run has a core, 6 at most.
 
     What counts is the greater of the last minute's load and the number that want to run at this moment, so that a
     load that has only just begun is seen too (proc(5), /proc/loadavg).
@@ -93,35 +93,35 @@ class DoctorContext:
         return result
 
     async def loaded(self) -> LoadedConfig:
-        """The configuration on disk, as this process's options and environment make it. Raises ConfigError."""
+        """Load the configuration on disk, as this process's options and environment make it. Raises ConfigError."""
         return await self.fact("loaded", lambda: asyncio.to_thread(self.invocation.load_config))
 
     async def lock(self) -> LockInfo | None:
-        """What the lockfile says."""
+        """Read what the lockfile says."""
         from swim_server.daemon.lockfile import Lockfile
 
         return await self.fact("lock", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).read))
 
     async def is_held(self) -> bool:
-        """Whether a process holds the lock."""
+        """Tell whether a process holds the lock."""
         from swim_server.daemon.lockfile import Lockfile
 
         return await self.fact("is_held", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).is_held))
 
     def is_process(self, info: LockInfo) -> bool:
-        """Whether the very process that wrote this lockfile lives, not another one with its pid. Blocks, quickly."""
+        """Tell whether the very process that wrote this lockfile lives, not another with its pid. Blocks briefly."""
         from swim_server.daemon.process import is_alive
 
         return is_alive(info)
 
     async def disk(self) -> Fingerprint:
-        """The code on disk."""
+        """Take the fingerprint of the code on disk."""
         from swim_server.daemon.fingerprint import take_fingerprint
 
         return await self.fact("disk", lambda: asyncio.to_thread(take_fingerprint))
 
     async def disk_at(self, roots: Mapping[str, str]) -> dict[str, str]:
-        """The digests of the source files in some packages' folders."""
+        """Compute the digests of the source files in some packages' folders."""
         from swim_server.daemon.fingerprint import digests_below
 
         disk = await self.disk()
@@ -143,12 +143,12 @@ class DoctorContext:
         return read_answer("version", await self.ask("version"), Version)
 
     async def ask(self, method: str, **params: Any) -> Any:
-        """A method of the control socket, asked once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
+        """Call a method of the control socket, once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
         name = (method, msgspec.json.encode(params))
         return await self.fact(name, lambda: asyncio.to_thread(self._call, method, params))
 
     async def ask_anew(self, method: str, **params: Any) -> Any:
-        """The same, asked now whoever asked before: for what changes while one looks."""
+        """Call a method now, whoever called it before: for what changes while one looks."""
         return await asyncio.to_thread(self._call, method, params)
 
     def at_end(self, undo: Callable[[], Coroutine[Any, Any, object]]) -> None:
@@ -162,14 +162,14 @@ class DoctorContext:
             return control.call(method, params, timeout=self.patience())
 
     def patience(self) -> float:
-        """How long a question to the process may take now, in seconds: its silence is told before the run ends."""
+        """Compute how many seconds a question to the process may take now: its silence is told before the run ends."""
         seconds = max(ANSWER_SECONDS * self.stretch, 0.75 * (self.options.timeout_seconds or 0.0))
         if self.deadline is not None:
             seconds = min(seconds, self.deadline - time.perf_counter() - MARGIN_SECONDS)
         return max(0.1, seconds)
 
     def within(self, seconds: float) -> float:
-        """How long a step of a check may take that has so many seconds on a machine with time to spare."""
+        """Compute how long a step of a check may take that has so many seconds on an idle machine."""
         return max(seconds * self.stretch, 0.5 * (self.options.timeout_seconds or 0.0))
 
     async def close(self) -> None:

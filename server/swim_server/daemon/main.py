@@ -109,4 +109,4 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _nobody_waits(info: LockInfo) -> None:
-    """Nobody asked to be told."""
+    """Ignore that clients can connect: nobody asked to be told."""

@@ -26,12 +26,12 @@ LARGE_LOG_BYTES = 1024 * MEBIBYTE
 
 
 async def disk_has_room(context: DoctorContext) -> Answer:
-    """There is room on the home's disk for history and keys."""
+    """Check that there is room on the home's disk for history and keys."""
     return await asyncio.to_thread(judge_disk, context.home.path)
 
 
 def judge_disk(path: Path) -> Answer:
-    """How much room there is where a folder is, or will be."""
+    """Judge how much room there is where a folder is, or will be."""
     while not path.exists() and path != path.parent:
         path = path.parent
     expected = f"{size(NEARLY_FULL_BYTES)} free where {path} is"
@@ -50,7 +50,7 @@ def judge_disk(path: Path) -> Answer:
 
 
 async def folders_are_there(context: DoctorContext) -> Answer:
-    """The folders that the daemon writes to exist and can be written."""
+    """Check that the folders that the daemon writes to exist and can be written."""
     missing, closed = await asyncio.to_thread(_judge_folders, await _folders(context))
     expected = "folders that exist and can be written"
     if missing:
@@ -73,7 +73,7 @@ async def make_folders(context: DoctorContext) -> Sequence[str]:
 
 
 async def _folders(context: DoctorContext) -> list[Path]:
-    """Those of the home once it is in use, and those that the configuration names."""
+    """List the folders of the home once it is in use, and those that the configuration names."""
     from swim_server.config import FileSourceConfig
 
     config, home = (await context.loaded()).config, context.home
@@ -88,7 +88,7 @@ def _judge_folders(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 async def clock_is_right(context: DoctorContext) -> Answer:
-    """Something keeps this machine's clock right."""
+    """Check that something keeps this machine's clock right."""
     expected = "a clock that is synchronised"
     state = await asyncio.to_thread(kernel_clock.ask_kernel)
     if state is not None and state.is_synchronised:
@@ -101,7 +101,7 @@ async def clock_is_right(context: DoctorContext) -> Answer:
 
 
 async def log_is_written(context: DoctorContext) -> Answer:
-    """The process can write its log, there is room for it, and it does not grow for ever."""
+    """Check that the process can write its log, with room for it, and that it does not grow for ever."""
     status = await context.status()
     return await asyncio.to_thread(_judge_log, context, status.pid, status.log)
 

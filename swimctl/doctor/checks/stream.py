@@ -32,7 +32,7 @@ _SOURCES = "every source has looked at its input lately, and could read all of i
 
 @expecting(_SOURCES)
 async def sources(context: DoctorContext) -> Answer:
-    """No source has failed, stands still, or misses part of its input."""
+    """Check that no source has failed, stands still, or misses part of its input."""
     document = await status(context)
     paces = {each.name: each.pace_seconds for each in (await promises(context)).sources}
     if not document.sources:
@@ -47,7 +47,7 @@ async def sources(context: DoctorContext) -> Answer:
 
 
 def _broken(source: SourceDocument, pace_seconds: float, status: Status) -> str | None:
-    """Why a source gives nothing just now."""
+    """Say why a source gives nothing just now."""
     patience = STALL_INTERVALS * pace_seconds + STALL_SECONDS
     age = source.last_success_age_seconds
     reason = f": {source.last_error}" if source.last_error else ""
@@ -79,7 +79,7 @@ _WRITABLE = "history stores events"
 
 @expecting(_WRITABLE)
 async def history_writable(context: DoctorContext) -> Answer:
-    """A probe is stored."""
+    """Check that a probe is stored."""
     try:
         probe = await stored(context)
     except RpcFailed as failed:
@@ -92,7 +92,7 @@ _COMES_OUT = "an event that is put in comes out"
 
 @expecting(_COMES_OUT)
 async def event_comes_out(context: DoctorContext) -> Answer:
-    """A probe comes out of a real subscription: stored, matched, framed, written, received."""
+    """Check that a probe comes out of a real subscription: stored, matched, framed, written, received."""
     try:
         probe = await received(context)
     except Lost as lost:
@@ -110,7 +110,7 @@ _IDS = "ids move forward, and follow the clock"
 
 @expecting(_IDS)
 async def ids_forward(context: DoctorContext) -> Answer:
-    """Each probe has a higher id than all before it, and no id runs ahead of the clock."""
+    """Check that each probe has a higher id than all before it, and that no id runs ahead of the clock."""
     first = await stored(context)
     newest = (await status(context, anew=True)).history.newest_id
     ids = [first.id]
@@ -142,7 +142,7 @@ _KEPT = "history keeps events for as long as promised"
 
 @expecting(_KEPT)
 async def history_kept(context: DoctorContext) -> Answer:
-    """Nothing is gone that clients were promised to find."""
+    """Check that nothing is gone that clients were promised to find."""
     history = (await promises(context)).history
     size = (await status(context)).history.size_bytes
     expected = f"events for {_span(history.events)}, positions for {_span(history.positions)}"
@@ -170,7 +170,7 @@ _FILES = "the event file is taken as soon as it is written"
 
 @expecting(_FILES)
 async def event_files(context: DoctorContext) -> Answer:
-    """What providers write is read."""
+    """Check that what providers write is read."""
     found = [each for each in (await promises(context)).sources if each.path is not None]
     kinds = {each.name: each.kind for each in (await status(context)).sources}
     files = [(each.name, each.path or "", each.pace_seconds) for each in found if kinds.get(each.name) == "file"]

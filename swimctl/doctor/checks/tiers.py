@@ -20,7 +20,7 @@ TIERS = ("public", "developer", "partner", "system")
 
 @expecting("the process applies the configured limits")
 async def in_force(context: DoctorContext) -> Answer:
-    """Process, configuration and table say the same; where the configuration chose otherwise, that is told."""
+    """Check that process, configuration and table say the same; say where the configuration chose otherwise."""
     from swim_server.config import TiersConfig
 
     found = (await promises(context)).tiers
@@ -55,7 +55,7 @@ def _differences(tier: str, found: TierPromise | None, configured: object) -> li
 
 @expecting("room in every tier")
 async def room(context: DoctorContext) -> Answer:
-    """Nobody is turned away just now, nor will be by the next few who come."""
+    """Check that nobody is turned away just now, nor will be by the next few who come."""
     found = (await promises(context)).tiers
     expected = f"less than {NEAR_SHARE:.0%} of each tier in use"
     near = {tier: each for tier, each in found.items() if each.current >= NEAR_SHARE * each.connections}

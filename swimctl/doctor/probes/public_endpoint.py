@@ -58,7 +58,7 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 async def target_of(context: DoctorContext) -> Target:
-    """The address to look at. Raises NoFront, CannotAsk."""
+    """Find the address to look at. Raises NoFront, CannotAsk."""
     url = context.options.url or (await context.loaded()).config.server.public_url
     if url is None:
         raise NoFront
@@ -69,7 +69,7 @@ async def target_of(context: DoctorContext) -> Target:
 
 
 async def addresses(context: DoctorContext) -> list[str]:
-    """What its name stands for. Raises OSError."""
+    """Resolve the address's name. Raises OSError."""
     target = await target_of(context)
 
     async def find() -> list[str]:
@@ -81,7 +81,7 @@ async def addresses(context: DoctorContext) -> list[str]:
 
 
 async def connect_seconds(context: DoctorContext) -> float:
-    """How long a TCP connection takes. Raises OSError, TimeoutError."""
+    """Measure how long a TCP connection takes. Raises OSError, TimeoutError."""
     target = await target_of(context)
     started = time.perf_counter()
     async with asyncio.timeout(context.within(STEP_SECONDS)):
@@ -112,7 +112,7 @@ async def _shake_hands(target: Target, seconds: float) -> Certificate:
 
 
 async def visit(context: DoctorContext) -> Visit:
-    """Be a client for a moment: upgrade, greeting, ping, subscribe. Raises CannotAsk.
+    """Act as a client for a moment: upgrade, greeting, ping, subscribe. Raises CannotAsk.
 
     With a temporary key of the running process, or the reader's key for a service on another machine.
     """
@@ -138,7 +138,7 @@ async def _visit(context: DoctorContext) -> Visit:
 
 
 async def _answers(wire: ProbeClient, seconds: float) -> dict[str, Any]:
-    """Ping and subscribe at once; what answers them, as far as it comes in time. Raises Ended."""
+    """Ping and subscribe at once; return what answers in time. Raises Ended."""
     await wire.send(action="ping")
     await wire.send(action="subscribe", channels=["system.notice"])
     answers: dict[str, Any] = {}
@@ -158,7 +158,7 @@ async def _answers(wire: ProbeClient, seconds: float) -> dict[str, Any]:
 
 @asynccontextmanager
 async def client_of(context: DoctorContext) -> AsyncIterator[ProbeClient]:
-    """A client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
+    """Connect a client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
     seconds = context.within(STEP_SECONDS)
     async with dial(await target_of(context), await _key(context), open_seconds=seconds) as wire:
         yield wire

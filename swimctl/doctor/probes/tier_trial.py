@@ -45,7 +45,7 @@ class Trial(msgspec.Struct):
 
 
 async def limit_holds(context: DoctorContext, tier: str) -> Answer:
-    """As many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk.
+    """Check that as many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk.
 
     One tier after the other: together they might need more descriptors than this process may have.
     """
@@ -86,7 +86,7 @@ async def _try_limit(context: DoctorContext, tier: str) -> Answer:
 
 
 async def _leave(clients: list[TrialClient]) -> None:
-    """Be gone, some at a time: ten thousand that leave at one moment would hold the process up."""
+    """Close the clients, some at a time: ten thousand that leave at one moment would block the process."""
     try:
         for number, client in enumerate(clients, 1):
             client.abort()
@@ -174,7 +174,7 @@ def _judge(
 
 
 def _possible_connections() -> int:
-    """How many connections this process can open, its limit raised as far as it may be."""
+    """Count how many connections this process can open, its limit raised as far as it may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
