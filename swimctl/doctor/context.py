@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable, Coroutine, Hashable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -22,9 +24,15 @@ if TYPE_CHECKING:
     from swim_server.daemon.lockfile import LockInfo
 
     from swimctl.invocation import Invocation
-import os
-from pathlib import Path
 
+T = TypeVar("T")
+
+ANSWER_SECONDS = 1.5
+"""So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
+MARGIN_SECONDS = 0.3
+"""Between the end of a question and the end of the run."""
+ENDING_SECONDS = 3.0
+"""So long what the checks made may take to be undone."""
 MOST = 6.0
 _LOADAVG = Path("/proc/loadavg")
 
@@ -42,18 +50,6 @@ def stretch(loadavg: Path = _LOADAVG, cores: int | None = None) -> float:
     except (OSError, ValueError, IndexError):
         return 1.0
     return min(max(1.0, waiting / cores), MOST)
-
-
-T = TypeVar("T")
-
-ANSWER_SECONDS = 1.5
-"""So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
-MARGIN_SECONDS = 0.3
-"""Between the end of a question and the end of the run."""
-
-
-ENDING_SECONDS = 3.0
-"""So long what the checks made may take to be undone."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

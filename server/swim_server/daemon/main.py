@@ -16,7 +16,8 @@ from swim_server.config import LoadedConfig, LoggingConfig
 from swim_server.daemon.control.methods import Methods
 from swim_server.daemon.control.reload import Reloader
 from swim_server.daemon.fingerprint import check_syntax, take_fingerprint
-from swim_server.daemon.handover import InheritedProcess, Offer, take_offer
+from swim_server.daemon.handover.channel import Offer, take_offer
+from swim_server.daemon.handover.inherited import InheritedProcess
 from swim_server.daemon.home import Home
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.lockfile import Lockfile, LockInfo

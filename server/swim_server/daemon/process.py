@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 RESERVE = 200
 """Descriptors for history, database, logs, sources and the interpreter itself."""
+SAME_START_SECONDS = 0.05
+_PROC = Path("/proc")
+_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
+_START_FIELD = 19
+"""Of /proc/PID/stat behind the command's name: ``starttime``, in clock ticks since boot (man 5 proc)."""
 
 
 def raise_descriptor_limit() -> int:
@@ -65,13 +70,6 @@ def describe_this_process(fingerprint: Fingerprint, config_files: Sequence[Path]
         python=fingerprint.python,
         config_file=str(config_files[0]) if config_files else None,
     )
-
-
-SAME_START_SECONDS = 0.05
-_PROC = Path("/proc")
-_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
-_START_FIELD = 19
-"""Of /proc/PID/stat behind the command's name: ``starttime``, in clock ticks since boot (man 5 proc)."""
 
 
 def boot_id() -> str | None:

@@ -11,7 +11,8 @@ import msgspec
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
-from swim_server.daemon.handover import Channel, HandoverFailed, Offer, hand_over, serve_successor
+from swim_server.daemon.handover.channel import Channel, Offer
+from swim_server.daemon.handover.predecessor import HandoverFailed, hand_over, serve_successor
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.notifier import status_line
 from swim_server.daemon.rules import dialable_url
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from swim_server.daemon.components import Components
     from swim_server.daemon.fingerprint import Fingerprint
-    from swim_server.daemon.handover import InheritedProcess
+    from swim_server.daemon.handover.inherited import InheritedProcess
     from swim_server.daemon.lockfile import Lockfile, LockInfo
     from swim_server.protocol.events import Event
 

@@ -14,7 +14,7 @@ from swim_server.daemon.control.documents.process import ConnectionClosed, KeyCh
 from swim_server.daemon.control.explain import Explainer
 from swim_server.daemon.control.status import build_status
 from swim_server.daemon.control.top import MAX_COUNT, build_top
-from swim_server.daemon.handover import HandoverFailed
+from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent

@@ -15,7 +15,7 @@ from swim_server.config.errors import Problem
 from swim_server.daemon.control.documents.process import Reloaded
 from swim_server.daemon.control.methods import MAX_EVENTS, RESTART_FAILED, Methods
 from swim_server.daemon.fingerprint import Fingerprint
-from swim_server.daemon.handover import HandoverFailed
+from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.home import Home
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.lockfile import LockInfo

@@ -1,14 +1,4 @@
-"""Handing the service over to a new process: the listening sockets and the held lock go across, nobody is turned away.
-
-Old and new talk over a socket pair, one JSON object a line:
-
-- new: ``prepared``. Everything is open except the listeners.
-- old: ``go``, with its live connections. Its sources have stopped, and it admits nobody any more.
-- new: ``serving``. It accepts, also clients that came meanwhile; the lockfile names it.
-- old: ``left`` for each connection, then it closes the channel.
-
-Before ``serving`` any failure leaves the old process serving as before.
-"""
+"""The old process's side: it starts the new one, stands aside, and does what that asks until its clients have left."""
 
 from __future__ import annotations
 
@@ -18,14 +8,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from swim_server.daemon.detach import program, tail
+from swim_server.daemon.handover.channel import VARIABLE, Channel, Offer, PeerClosed
 from swim_server.daemon.lockfile import LockInfo
 from swim_server.sql.errors import StoreError
 
@@ -33,22 +23,8 @@ if TYPE_CHECKING:
     from swim_server.daemon.home import Home
     from swim_server.streaming.admission import Admission
 
-VARIABLE = "_SWIM_HANDOVER"
-"""Holds the ``Offer`` that a new process finds in its environment."""
 PREPARE_SECONDS = 30.0
-MAX_LINE_BYTES = 64 * 1024 * 1024
-"""Of what old and new say to each other: the live connections are one line."""
-
-
-class Offer(msgspec.Struct, frozen=True):
-    """What the old process hands to the new one: descriptors that it has inherited."""
-
-    channel: int
-    lock: int
-    listeners: list[int]
-    host: str
-    port: int
-    """As configured when they were bound: other ones in the new configuration are bound anew."""
+"""So long the new process may take until it serves."""
 
 
 class Predecessor(Protocol):
@@ -84,51 +60,6 @@ class HandoverFailed(Exception):
     def __str__(self) -> str:
         summary = f"the new process {self.reason}; the old one goes on serving"
         return "\n".join([f"{summary}. What it said:", *self.output]) if self.output else summary
-
-
-class Channel:
-    """One end of the conversation between the old process and the new one."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def open(cls, end: socket.socket) -> Channel:
-        """Use one end of a socket pair."""
-        return cls(*await asyncio.open_connection(sock=end, limit=MAX_LINE_BYTES))
-
-    def send(self, kind: str, **details: Any) -> None:
-        """Send a message; ignored when the other end is gone. ``word`` is its type to earlier versions."""
-        if not self._writer.is_closing():
-            self._writer.write(msgspec.json.encode({"type": kind, "word": kind, **details}) + b"\n")
-
-    async def receive(self) -> dict[str, Any] | None:
-        """Receive the next message; None when the other end is gone."""
-        try:
-            line = await self._reader.readline()
-        except ConnectionError:
-            return None
-        if not line.endswith(b"\n"):
-            return None
-        message: dict[str, Any] = msgspec.json.decode(line)
-        message.setdefault("type", message.get("word"))
-        return message
-
-    async def close(self) -> None:
-        """Close this end once everything sent is delivered. Idempotent."""
-        self._writer.close()
-        with contextlib.suppress(ConnectionError):
-            await self._writer.wait_closed()
-
-
-def take_offer(environ: MutableMapping[str, str]) -> Offer | None:
-    """Take the offer with which this process was started, if it was: it is removed, so that no child believes in it."""
-    text = environ.pop(VARIABLE, None)
-    return msgspec.json.decode(text, type=Offer) if text is not None else None
-
-
-# The old process's side.
 
 
 async def hand_over(service: Predecessor) -> tuple[LockInfo, Channel]:
@@ -184,10 +115,6 @@ async def serve_successor(service: Predecessor, channel: Channel) -> None:
     service.skip_pacing.set()
 
 
-class PeerClosed(Exception):
-    """The other process is gone, or says what it shouldn't."""
-
-
 async def _expect(channel: Channel, kind: str) -> dict[str, Any]:
     message = await channel.receive()
     if message is None or message.get("type") != kind:
@@ -231,62 +158,3 @@ async def _end(child: subprocess.Popen[bytes], *, at_once: bool) -> None:
     if child.poll() is None:
         child.kill()
     await asyncio.to_thread(child.wait)
-
-
-# The new process's side.
-
-
-class InheritedProcess:
-    """What a new process has from the old one, and how it tells when it is ready."""
-
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
-        for descriptor in (offer.channel, offer.lock, *offer.listeners):
-            os.set_inheritable(descriptor, False)
-        self._channel: Channel | None = None
-
-    def sockets(self, host: str, port: int) -> list[socket.socket] | None:
-        """Return the inherited listening sockets; None when the configuration now names another address."""
-        sockets = [socket.socket(fileno=descriptor) for descriptor in self.offer.listeners]
-        if host == self.offer.host and port in (0, self.offer.port):
-            for each in sockets:
-                each.setblocking(False)
-            return sockets
-        for each in sockets:
-            each.close()
-        return None
-
-    async def await_go(self) -> list[tuple[str, int]]:
-        """Say that all is prepared; wait until the old process's sources have stopped.
-
-        Returns tier and key id of each of its live connections.
-
-        If the old process dies meanwhile nobody serves: then this one goes on at once.
-        """
-        self._channel = await Channel.open(socket.socket(fileno=self.offer.channel))
-        self._channel.send("prepared")
-        message = await self._channel.receive()
-        return [(tier, key_id) for tier, key_id in (message or {}).get("connections", ())]
-
-    def say_serving(self, info: LockInfo) -> None:
-        """Tell the old process that it may go."""
-        assert self._channel is not None, "await_go comes first"
-        self._channel.send("serving", info=msgspec.to_builtins(info))
-
-    async def follow(self, admission: Admission, connections: Sequence[tuple[str, int]]) -> None:
-        """Count the old process's connections until each has left, so that limits stay exact over both."""
-        assert self._channel is not None, "await_go comes first"
-        held = Counter((tier, key_id) for tier, key_id in connections)
-        while (message := await self._channel.receive()) is not None:
-            if message["type"] == "left":
-                holder = (message["tier"], message["key_id"])
-                admission.release(*holder)
-                held[holder] -= 1
-        for holder in held.elements():
-            admission.release(*holder)
-        await self._channel.close()
-
-    def tell(self, kind: str, **details: Any) -> None:
-        """Tell the old process, which still has clients."""
-        if self._channel is not None:
-            self._channel.send(kind, **details)
