@@ -57,8 +57,7 @@ def list_connections(
     if as_json:
         output.document(answer["connections"])
     else:
-        columns = COLUMNS if output.is_terminal else PLAIN
-        output.table(columns, rows(found, utc_now()), empty="nobody is connected")
+        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, utc_now()), empty="nobody is connected")
 
 
 @app.command("close")
