@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.notifier import Notifier
     from swim_server.daemon.running_config import RunningConfig
     from swim_server.daemon.running_sources import RunningSources
+    from swim_server.gateway.context import EndpointContext
     from swim_server.gateway.listeners import Listeners
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
@@ -52,6 +53,9 @@ class Components:
     throughput: Throughput
     conversation: Conversation
     rpc: Rpc
+    endpoints: EndpointContext
+    """What all endpoints share."""
     gateway: Gateway
+    """Who is connected."""
     key_watch: KeyWatch
     listeners: Listeners

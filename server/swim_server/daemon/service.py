@@ -169,7 +169,11 @@ class Service:
             await parts.sources.stop()
         else:
             parts.tasks.start(serve_successor(self, self._successor))
-        await drain(parts.gateway, self.skip_pacing)
+        await drain(
+            parts.gateway,
+            self.skip_pacing,
+            close_timeout_seconds=parts.config.values.server.close_timeout_seconds,
+        )
         if self._successor is not None and self._follow_task is not None:
             await asyncio.wait([self._follow_task], timeout=FOLLOW_SECONDS)
 
@@ -191,8 +195,8 @@ class Service:
             self.log.info("stopped")
 
     def _abort_clients(self) -> None:
-        for endpoint in list(self.components.gateway.endpoints):
-            endpoint.abort()
+        for peer in list(self.components.gateway.peers):
+            peer.abort()
 
     # What others ask of it.
 

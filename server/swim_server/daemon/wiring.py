@@ -19,10 +19,9 @@ from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.rules import publishing_rules, tier_limits
 from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.running_sources import RunningSources
+from swim_server.gateway.context import EndpointContext, build_context
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.listeners import Listeners
-from swim_server.gateway.refusals import Refusals
-from swim_server.gateway.registry import Gateway
 from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
@@ -61,18 +60,20 @@ def build_components(
     sources = RunningSources(running, home, catalogue, broker.publish, tasks)
     hub = build_hub(catalogue, loop)
     conversation = build_conversation(config, hub, broker, tasks)
-    gateway = build_gateway(
+    endpoints = build_endpoints(
         config, loop, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,
         wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,
     )  # fmt: skip
     latency = Latency(hub, now_ms=lambda: time.time() * 1000, monotonic=time.monotonic, call_soon=loop.call_soon)
-    key_watch = KeyWatch(gateway, authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys"))
+    key_watch = KeyWatch(
+        endpoints.gateway, authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
+    )
     return Components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub, latency=latency,
-        throughput=Throughput(hub, monotonic=time.monotonic), conversation=conversation, rpc=rpc, gateway=gateway,
-        key_watch=key_watch, listeners=build_listeners(gateway),
+        throughput=Throughput(hub, monotonic=time.monotonic), conversation=conversation, rpc=rpc,
+        endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=build_listeners(endpoints),
     )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def build_conversation(config: Config, hub: Hub, broker: Broker, tasks: Tasks) -
     )
 
 
-def build_gateway(
+def build_endpoints(
     config: Config,
     loop: asyncio.AbstractEventLoop,
     *,
@@ -136,16 +137,14 @@ def build_gateway(
     tasks: Tasks,
     rpc: Rpc,
     sources: RunningSources,
-) -> Gateway:
+) -> EndpointContext:
     """Build what all endpoints share."""
-    log = get_logger("gateway")
-    return Gateway(
+    return build_context(
         config.server,
         hub=hub,
         admission=admission,
         authenticator=authenticator,
         conversation=conversation,
-        refusals=Refusals(config.server.trusted_proxies, monotonic=time.monotonic, log=log),
         wheel=wheel,
         tasks=tasks,
         rpc=rpc,
@@ -153,13 +152,15 @@ def build_gateway(
         call_soon=loop.call_soon,
         monotonic=time.monotonic,
         now_ms=now_ms,
-        log=log,
+        log=get_logger("gateway"),
     )
 
 
-def build_listeners(gateway: Gateway) -> Listeners:
+def build_listeners(endpoints: EndpointContext) -> Listeners:
     """Build the two ways in: each connection gets an endpoint of its own."""
-    return Listeners(lambda: Endpoint(gateway, gateway.public_kind), lambda: Endpoint(gateway, gateway.local_kind))
+    return Listeners(
+        lambda: Endpoint(endpoints, endpoints.public_kind), lambda: Endpoint(endpoints, endpoints.local_kind)
+    )
 
 
 def log_failure(error: BaseException) -> None:

@@ -78,15 +78,13 @@ class Diagnostics:
         wanted = set(ids)
         self._parts.authenticator.probes.end(wanted)
         left = [
-            endpoint
-            for endpoint in self._parts.gateway.endpoints
-            if endpoint.connection is not None
-            and endpoint.connection.key is not None
-            and endpoint.connection.key.id in wanted
+            peer
+            for peer in self._parts.gateway.peers
+            if peer.connection is not None and peer.connection.key is not None and peer.connection.key.id in wanted
         ]
-        for number, endpoint in enumerate(left, 1):
-            endpoint.yield_slot()
-            endpoint.abort()
+        for number, peer in enumerate(left, 1):
+            peer.yield_slot()
+            peer.abort()
             if not number % COUNTED_AT_ONCE:
                 await asyncio.sleep(0)
         return ProbeKeysEnded(closed=len(left))

@@ -49,7 +49,7 @@ async def build_promises(parts: Components) -> Promises:
             SourcePace(name=status.name, pace_seconds=pace_seconds(source), path=getattr(source, "path", None))
             for source, status in zip(config.sources, parts.sources.statuses(), strict=False)
         ],
-        heartbeat_seconds=parts.gateway.heartbeat_seconds,
+        heartbeat_seconds=config.server.heartbeat_seconds,
         recheck_seconds=parts.key_watch.recheck_seconds,
         now_ms=time.time_ns() // 1_000_000,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -24,27 +25,28 @@ MAX_AGENTS = 200
 
 async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
     """Count; unless it is to be brief, say of each key, program and slow client how many there are."""
-    gateway, hub = process.components.gateway, process.components.hub
-    public = [endpoint for endpoint in gateway.endpoints if not endpoint.kind.is_local]
+    parts = process.components
+    gateway, hub, log = parts.gateway, parts.hub, parts.endpoints.log
+    public = [peer for peer in gateway.peers if not peer.kind.is_local]
     clients = [connection for connection in hub.connections.values() if connection.key is not None]
     tally = Tally(
         made=gateway.gone + len(public),
         gone=gateway.gone,
         public=len(public),
-        closing=sum(not (endpoint.is_open or endpoint.is_arriving) for endpoint in public),
-        admitted={str(tier): gateway.admission.current(tier) for tier in Tier},
+        closing=sum(not (peer.is_open or peer.is_arriving) for peer in public),
+        admitted={str(tier): parts.admission.current(tier) for tier in Tier},
         listed=dict(Counter(connection.tier for connection in clients)),
         is_handing_over=process.is_handing_over,
-        slow_consumers=gateway.slow_consumers,
+        slow_consumers=log.slow_consumers,
         evictions=[
             Eviction(
-                seconds_ago=round(gateway.monotonic() - each.monotonic, 1),
+                seconds_ago=round(time.monotonic() - each.monotonic, 1),
                 id=each.connection_id,
                 key_id=each.key_id,
                 owner=each.owner,
                 reason=each.reason,
             )
-            for each in gateway.evictions
+            for each in log.evictions
         ],
     )
     if not is_brief:

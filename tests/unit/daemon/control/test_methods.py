@@ -39,7 +39,7 @@ class RunningProcess:
             hub=rig.hub,
             broker=rig.broker,
             admission=rig.admission,
-            conversation=rig.gateway.conversation,
+            conversation=rig.context.conversation,
             config=RunningConfig(LoadedConfig(Config(server=ServerConfig(port=1)), {}, ())),
             home=Home(Path("/nowhere")),
         )
