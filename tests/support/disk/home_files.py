@@ -1,0 +1,104 @@
+"""Which file of an installation holds what. The one place of the disk harnesses that knows names of files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+HISTORY, HISTORY_LOG, MARK = "home/history.db", "home/history.db-wal", "home/history.mark"
+KEYS = "home/swim.db"
+SOURCE_STATE = "home/sources"
+EVENT_FILE, DROP = "feed/swim_ws_events.json", "drop"
+SET_ASIDE = "history.db.damaged-*"
+"""Beside the history: what a repair has put out of the way."""
+CONFIG = """
+[server]
+host = "127.0.0.1"
+port = {port}
+
+[tiers.public]
+connections = 10
+
+[history]
+synchronous = "{synchronous}"
+keep_positions = "{keep_positions}"
+
+[logging]
+level = "info"
+"""
+SOURCES = """
+[[sources]]
+kind = "file"
+name = "file"
+path = "{root}/feed/swim_ws_events.json"
+
+[[sources]]
+kind = "drop"
+name = "drop"
+path = "{root}/drop"
+"""
+
+
+def write_config(
+    root: Path, port: int, synchronous: str, *, with_sources: bool = True, keep_positions: str = "15m"
+) -> Path:
+    """Write the settings of the installation below ``root``; return their file."""
+    text = CONFIG.format(port=port, synchronous=synchronous, keep_positions=keep_positions)
+    path = root / "swim.toml"
+    path.write_text(text + (SOURCES.format(root=root) if with_sources else ""), "utf-8")
+    return path
+
+
+def make_folders(root: Path) -> None:
+    """Make the folders of an installation where they are missing."""
+    for name in ("home", "feed", "drop"):
+        (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def append_to_event_file(root: Path, rows: list[dict[str, object]], sync: Callable[[Path], None]) -> None:
+    """Do as the provider does: read the file whole, append, write another, rename it over."""
+    path = root / EVENT_FILE
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        found = []
+    temporary = path.with_suffix(".writing")
+    temporary.write_text(json.dumps(found + rows), "utf-8")
+    sync(temporary)
+    temporary.rename(path)
+    sync(path.parent)
+
+
+def put_in_drop_folder(root: Path, name: str, rows: list[dict[str, object]], sync: Callable[[Path], None]) -> None:
+    """Write a file of JSON lines under another name and rename it in."""
+    temporary = root / DROP / f".{name}.writing"
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    sync(temporary)
+    temporary.rename(root / DROP / f"{name}.jsonl")
+    sync(root / DROP)
+
+
+def stored_places(history: Path, table: str, column: str, rows: int) -> list[tuple[int, int]]:
+    """Where values of a column stand in the file: offset and length, of at most so many rows, spread evenly."""
+    content = history.read_bytes()
+    connection = sqlite3.connect(f"file:{history}?mode=ro&immutable=1", uri=True)
+    try:
+        values = [value for (value,) in connection.execute(f"SELECT {column} FROM {table}")]  # noqa: S608
+    finally:
+        connection.close()
+    step = max(1, len(values) // rows)
+    places = []
+    for value in values[::step]:
+        sought = value if isinstance(value, bytes) else str(value).encode()
+        if (at := content.find(sought)) >= 0:
+            places.append((at, len(sought)))
+    return places
+
+
+def recorded_events(recording: Path) -> list[dict[str, object]]:
+    """Read the events of a sound recording."""
+    lines = gzip.decompress(recording.read_bytes()).splitlines()
+    return [row for line in lines if "id" in (row := json.loads(line)) and "type" in row]

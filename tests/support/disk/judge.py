@@ -1,0 +1,202 @@
+"""The independent checker: what a started daemon tells clients, providers and operators, beside what they knew before."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from typing import Any
+
+from support.disk import home_files
+from support.disk.forked_daemon import DidNotStart, ForkedDaemon
+from support.disk.ledger import EventKey, Ledger, content, event_key, is_content
+from support.disk.wire import Closed, InvalidText, Wire
+
+CHANNELS = ["flight.departed", "flight.arrived", "flight.deleted"]
+PROBES = {"probe-event-file", "probe-drop-folder", "probe-control"}
+"""Events put in by the checker, each behind all others of its way: when they have come, everything has."""
+PATIENCE_SECONDS = 3.0
+KEYS_TRIED = 6
+FAULTS = (
+    "lost_silently", "lost_by_provider", "repeated", "reordered", "reused", "wrong_content", "never_published",
+    "wrong_key", "undone_setting", "not_started", "stuck",
+)  # fmt: skip
+"""None of these may ever be found."""
+TOLD = ("lost_but_told", "needless_gap", "set_aside")
+"""These are no lies, but better rare."""
+
+
+class Verdict(Counter[str]):
+    """How often each fault was found, with a few examples in words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.examples: list[str] = []
+
+    def find(self, fault: str, count: int, what: object) -> None:
+        """Count a fault; nothing when ``count`` is 0."""
+        if count:
+            self[fault] += count
+            if len(self.examples) < 5:
+                self.examples.append(f"{fault}: {what}")
+
+
+class Judge:
+    """Judges one image: ``daemon`` is to be started on it, ``ledger`` is what was known."""
+
+    def __init__(self, daemon: ForkedDaemon, ledger: Ledger, rng: random.Random) -> None:
+        self.verdict = Verdict()
+        self._daemon = daemon
+        self._ledger = ledger
+        self._rng = rng
+        self._names: dict[str, str] = {}
+        """Of the events found, with their ids."""
+        self._ids: list[str] = []
+        """In the order in which they came."""
+
+    def judge(self, listener_key: str, oldest: str) -> Verdict:
+        """Start, ask, end. ``oldest`` is an id that has been on the disk for long: the reading begins behind it."""
+        put_probes(self._daemon)
+        try:
+            self._daemon.start()
+        except DidNotStart as reason:
+            self.verdict.find("not_started", 1, reason)
+            return self.verdict
+        try:
+            self._publish_probe()
+            self._read_all(listener_key, oldest)
+            self._compare_events()
+            self._compare_clients(listener_key, oldest)
+            self._compare_keys()
+            self._compare_settings()
+        except (Closed, InvalidText, TimeoutError, RuntimeError, OSError) as error:
+            self.verdict.find("stuck", 1, f"{type(error).__name__}: {error}")
+        finally:
+            self._daemon.kill()
+        aside = [path.name for path in self._daemon.home.glob(home_files.SET_ASIDE)]
+        self.verdict.find("set_aside", len(aside), aside)
+        return self.verdict
+
+    def _publish_probe(self) -> None:
+        control = Wire.control(self._daemon.control_socket)
+        control.publish([_row("probe-control")])
+        control.close()
+
+    def _read_all(self, listener_key: str, oldest: str) -> None:
+        wire = Wire.connect(self._daemon.port, listener_key)
+        wire.send({"action": "subscribe", "channels": CHANNELS, "after": oldest})
+        waited = set(PROBES)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while waited and time.monotonic() < deadline:
+            message = wire.next()
+            if message["type"] in CHANNELS:
+                self._take(message)
+                waited.discard(message["data"]["callsign"])
+        self.verdict.find("stuck", len(waited), f"never came: {sorted(waited)}")
+        wire.close()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        name, event_id = str(message["data"].get("callsign")), message["id"]
+        self.verdict.find("wrong_content", not is_content(message["data"]), message)
+        self.verdict.find("repeated", name in self._names, f"{name}: {self._names.get(name)} and {event_id}")
+        if self._ids:
+            is_later = event_key(event_id) > event_key(self._ids[-1])
+            self.verdict.find("reordered", not is_later, f"{event_id} after {self._ids[-1]}")
+        self._names[name] = event_id
+        self._ids.append(event_id)
+
+    def _compare_events(self) -> None:
+        ledger, found = self._ledger, self._names
+        known = ledger.known
+        changed = [f"{name}: {known[name]}, now {found[name]}" for name in known.keys() & found.keys()
+                   if known[name] != found[name] and name not in ledger.given]  # fmt: skip
+        lost = known.keys() - found.keys()
+        anew = set(changed) if lost else set()  # what a publisher or source has repeated after a loss has a new id
+        self.verdict.find("repeated", len(changed) - len(anew), changed[:3])
+        strangers = found.keys() - ledger.sent - known.keys() - PROBES
+        self.verdict.find("never_published", len(strangers), sorted(strangers)[:3])
+        by_id = {event_id: name for name, event_id in known.items()}
+        reused = [event_id for event_id in self._ids if by_id.get(event_id, self._at(event_id)) != self._at(event_id)]
+        newest_known = max(map(event_key, known.values()), default=(0, 0))
+        late = [found[name] for name in PROBES & found.keys() if event_key(found[name]) <= newest_known]
+        self.verdict.find("reused", len(reused) + len(late), (reused + late)[:3])
+        gone = ledger.given.keys() - found.keys()
+        self.verdict.find("lost_by_provider", len(gone), sorted(gone)[:3])
+
+    def _at(self, event_id: str) -> str:
+        if not hasattr(self, "_by_id"):
+            self._by_id = {found: name for name, found in self._names.items()}
+        return self._by_id.get(event_id, "")
+
+    def _compare_clients(self, listener_key: str, oldest: str) -> None:
+        present = set(self._ids)
+        known = sorted((event_key(event_id), event_id) for event_id in self._ledger.known.values())
+        missing = [key for key, event_id in known if event_id not in present and key > event_key(oldest)]
+        places = set(self._ledger.clients.values()) or {oldest}
+        places |= {event_id for _, event_id in known[-2:]} | {self._rng.choice(known)[1]}
+        if missing:  # those who stand in the midst of what is gone
+            places |= {_written(self._rng.choice(missing)) for _ in range(2)} | {_written(missing[0])}
+        is_told, read = True, self._rng.choice(sorted(places))
+        for place in sorted(places, key=event_key):
+            behind = [key for key in missing if key > event_key(place)]
+            has_gap = self._resume(listener_key, place, is_read=place == read)
+            if behind and not has_gap:
+                is_told = False
+            self.verdict.find("lost_silently", len(behind) * (not has_gap), f"after {place}: {len(behind)} events")
+            self.verdict.find("needless_gap", has_gap and not missing, f"after {place}")
+        self.verdict.find("lost_but_told", len(missing) * is_told, f"{len(missing)} events")
+
+    def _resume(self, listener_key: str, place: str, *, is_read: bool) -> bool:
+        """Resume as a client that saw ``place`` last; was it told of a gap? What comes must be what is there."""
+        wire = Wire.connect(self._daemon.port, listener_key)
+        wire.send({"action": "subscribe", "channels": CHANNELS, "after": place})
+        answer = wire.until("subscribed")
+        for expected in self._behind(event_key(place)) if is_read else []:
+            found = wire.until(*CHANNELS)["id"]
+            if found != expected:
+                self.verdict.find("reordered", 1, f"resumed after {place}: {found} instead of {expected}")
+                break
+        wire.close()
+        return bool(answer["gap"])
+
+    def _behind(self, place: EventKey) -> list[str]:
+        return [event_id for event_id in self._ids if event_key(event_id) > place]
+
+    def _compare_keys(self) -> None:
+        sure = [(number, key) for number, key in self._ledger.keys.items() if key.is_sure]
+        for number, key in sure[-KEYS_TRIED:]:
+            try:
+                Wire.connect(self._daemon.port, key.api_key).close()
+                is_good = True
+            except Closed as closed:
+                is_good = False
+                if closed.code != 4001:
+                    raise
+            expected, found = (("revoked", "active")[value] for value in (key.is_good, is_good))
+            self.verdict.find("wrong_key", key.is_good != is_good, f"key {number} is {found}, it was {expected}")
+
+    def _compare_settings(self) -> None:
+        for name, value in self._ledger.settings.items():
+            _, shown = self._daemon.run(["config", "show"])
+            line = next((line for line in shown.splitlines() if name.rpartition(".")[2] in line), "")
+            self.verdict.find("undone_setting", value not in line, f"{name} was set to {value}: {line!r}")
+
+
+def put_probes(daemon: ForkedDaemon) -> None:
+    """Put an event behind all others into each source."""
+    home_files.append_to_event_file(
+        daemon.root, [{**_row("probe-event-file", "flight.deleted"), "_received_at": "2026-01-16T14:30:15Z"}], _nothing
+    )
+    home_files.put_in_drop_folder(daemon.root, "zzzz-probe", [_row("probe-drop-folder", "flight.arrived")], _nothing)
+
+
+def _row(name: str, event_type: str = "flight.departed") -> dict[str, object]:
+    return {"type": event_type, "data": content(name)}
+
+
+def _written(key: EventKey) -> str:
+    return f"{key[0]}-{key[1]}"
+
+
+def _nothing(_: object) -> None:
+    """The checker's own files need no disk."""
