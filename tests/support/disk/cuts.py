@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-
 from support.disk.change_log import Change, Operation
 from support.disk.ledger import Ledger
 from support.disk.power_model import Amount, Model, PowerModel

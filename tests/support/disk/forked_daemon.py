@@ -56,16 +56,17 @@ class BootId:
 class ForkedDaemon:
     """One daemon at a time in one home. The process that forks it must have the preloaded library itself."""
 
-    def __init__(self, root: Path, port: int) -> None:
+    def __init__(self, root: Path, port: int, notes: Path | None = None) -> None:
+        """``notes``: the folder of its output and of what waits for it; beside ``root`` when not given."""
         self.root = root
         self.port = port
         self.home = root / "home"
         self.pid: int | None = None
         self.cpu_seconds = 0.0
-        self._log = root.with_name(f"{root.name}.log")
-        self._output = root.with_name(f"{root.name}.output")
+        notes = notes or root.parent
+        self._log, self._output = notes / f"{root.name}.log", notes / f"{root.name}.output"
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notice_path = root.with_name(f"{root.name}.notify")
+        self._notice_path = notes / f"{root.name}.notify"
         self._notice_path.unlink(missing_ok=True)
         self._notices.bind(str(self._notice_path))
         self._notices.settimeout(0.05)

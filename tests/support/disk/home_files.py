@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 HISTORY, HISTORY_LOG, MARK = "home/history.db", "home/history.db-wal", "home/history.mark"
@@ -81,20 +82,35 @@ def put_in_drop_folder(root: Path, name: str, rows: list[dict[str, object]], syn
     sync(root / DROP)
 
 
-def stored_places(history: Path, table: str, column: str, rows: int) -> list[tuple[int, int]]:
-    """Where values of a column stand in the file: offset and length, of at most so many rows, spread evenly."""
-    content = history.read_bytes()
-    connection = sqlite3.connect(f"file:{history}?mode=ro&immutable=1", uri=True)
+def stored_events(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Read the names and ids of the events that history and its log hold. ``files``: content by name."""
+    with tempfile.TemporaryDirectory(prefix="swim-files-") as folder:
+        for name in (HISTORY, HISTORY_LOG):
+            if name in files:
+                (Path(folder) / Path(name).name).write_bytes(files[name])
+        connection = sqlite3.connect(Path(folder) / Path(HISTORY).name)
+        try:
+            rows = [json.loads(wire) for (wire,) in connection.execute("SELECT wire FROM events ORDER BY id")]
+        finally:
+            connection.close()
+    return {str(row["data"].get("callsign")): row["id"] for row in rows}
+
+
+def stored_places(database: Path, table: str, column: str, rows: int) -> list[tuple[int, int]]:
+    """Where values of a column stand in the file, indexes too: offset and length, of about so many rows."""
+    content = database.read_bytes()
+    connection = sqlite3.connect(f"file:{database}?mode=ro&immutable=1", uri=True)
     try:
-        values = [value for (value,) in connection.execute(f"SELECT {column} FROM {table}")]  # noqa: S608
+        values = [value for (value,) in connection.execute(f"SELECT {column} FROM {table}")]
     finally:
         connection.close()
-    step = max(1, len(values) // rows)
     places = []
-    for value in values[::step]:
+    for value in values[:: max(1, len(values) // rows)]:
         sought = value if isinstance(value, bytes) else str(value).encode()
-        if (at := content.find(sought)) >= 0:
+        at = content.find(sought)
+        while at >= 0:
             places.append((at, len(sought)))
+            at = content.find(sought, at + 1)
     return places
 
 

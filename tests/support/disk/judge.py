@@ -1,10 +1,12 @@
-"""The independent checker: what a started daemon tells clients, providers and operators, beside what they knew before."""
+"""The independent checker: what a started daemon tells everybody, beside what they knew before."""
 
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from support.disk import home_files
@@ -13,17 +15,21 @@ from support.disk.ledger import EventKey, Ledger, content, event_key, is_content
 from support.disk.wire import Closed, InvalidText, Wire
 
 CHANNELS = ["flight.departed", "flight.arrived", "flight.deleted"]
+OTHERS = {"subscribed", "system.heartbeat", "error"}
+"""What else a client is sent."""
 PROBES = {"probe-event-file", "probe-drop-folder", "probe-control"}
 """Events put in by the checker, each behind all others of its way: when they have come, everything has."""
 PATIENCE_SECONDS = 3.0
 KEYS_TRIED = 6
 FAULTS = (
     "lost_silently", "lost_by_provider", "repeated", "reordered", "reused", "wrong_content", "never_published",
-    "wrong_key", "undone_setting", "not_started", "stuck",
+    "wrong_key", "undone_setting", "not_started", "stuck", "unreadable",
+    "resumed_elsewhere",
 )  # fmt: skip
 """None of these may ever be found."""
 TOLD = ("lost_but_told", "needless_gap", "set_aside")
 """These are no lies, but better rare."""
+_IDS = re.compile(r"\d{1,15}-\d{1,9}")
 
 
 class Verdict(Counter[str]):
@@ -44,11 +50,15 @@ class Verdict(Counter[str]):
 class Judge:
     """Judges one image: ``daemon`` is to be started on it, ``ledger`` is what was known."""
 
-    def __init__(self, daemon: ForkedDaemon, ledger: Ledger, rng: random.Random) -> None:
+    def __init__(
+        self, daemon: ForkedDaemon, ledger: Ledger, rng: random.Random, *, repeated: Sequence[str] = ()
+    ) -> None:
+        """``repeated``: names that a publisher publishes again, as it does when it doesn't know whether they came."""
         self.verdict = Verdict()
         self._daemon = daemon
         self._ledger = ledger
         self._rng = rng
+        self._repeated = repeated
         self._names: dict[str, str] = {}
         """Of the events found, with their ids."""
         self._ids: list[str] = []
@@ -69,7 +79,10 @@ class Judge:
             self._compare_clients(listener_key, oldest)
             self._compare_keys()
             self._compare_settings()
-        except (Closed, InvalidText, TimeoutError, RuntimeError, OSError) as error:
+            self._publish_again()
+        except InvalidText as error:
+            self.verdict.find("unreadable", 1, error)
+        except (Closed, TimeoutError, RuntimeError, OSError) as error:
             self.verdict.find("stuck", 1, f"{type(error).__name__}: {error}")
         finally:
             self._daemon.kill()
@@ -89,21 +102,26 @@ class Judge:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while waited and time.monotonic() < deadline:
             message = wire.next()
-            if message["type"] in CHANNELS:
-                self._take(message)
-                waited.discard(message["data"]["callsign"])
+            if message.get("type") not in OTHERS:
+                waited.discard(self._take(message))
         self.verdict.find("stuck", len(waited), f"never came: {sorted(waited)}")
         wire.close()
 
-    def _take(self, message: dict[str, Any]) -> None:
-        name, event_id = str(message["data"].get("callsign")), message["id"]
-        self.verdict.find("wrong_content", not is_content(message["data"]), message)
+    def _take(self, message: dict[str, Any]) -> str:
+        """Take in an event; return its name."""
+        data, event_id = message.get("data"), message.get("id")
+        is_right = isinstance(data, dict) and message.get("type") in CHANNELS and is_content(data)
+        self.verdict.find("wrong_content", not is_right, message)
+        if not isinstance(data, dict) or not isinstance(event_id, str) or not _IDS.fullmatch(event_id):
+            return ""
+        name = str(data.get("callsign"))
         self.verdict.find("repeated", name in self._names, f"{name}: {self._names.get(name)} and {event_id}")
         if self._ids:
             is_later = event_key(event_id) > event_key(self._ids[-1])
             self.verdict.find("reordered", not is_later, f"{event_id} after {self._ids[-1]}")
         self._names[name] = event_id
         self._ids.append(event_id)
+        return name
 
     def _compare_events(self) -> None:
         ledger, found = self._ledger, self._names
@@ -174,6 +192,17 @@ class Judge:
                     raise
             expected, found = (("revoked", "active")[value] for value in (key.is_good, is_good))
             self.verdict.find("wrong_key", key.is_good != is_good, f"key {number} is {found}, it was {expected}")
+
+    def _publish_again(self) -> None:
+        """A name that is stored, or whose loss is told, is not stored anew silently."""
+        names = [name for name in self._repeated if name in self._names]
+        if not names:
+            return
+        control = Wire.control(self._daemon.control_socket)
+        answers = control.publish([{**_row(name), "event_id": name} for name in names])
+        control.close()
+        anew = [name for name, answer in zip(names, answers, strict=True) if not answer["duplicate"]]
+        self.verdict.find("repeated", len(anew), anew[:3])
 
     def _compare_settings(self) -> None:
         for name, value in self._ledger.settings.items():

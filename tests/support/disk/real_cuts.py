@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
-
 from support.disk import home_files
 from support.disk.forked_daemon import BootId, ForkedDaemon
 from support.disk.judge import Judge, Verdict
@@ -34,6 +33,7 @@ class CutDisk:
     """One small file system, made anew for each cut."""
 
     def __init__(self, folder: Path) -> None:
+        self.notes = folder
         self._file = folder / "disk"
         self.mounted = folder / "mounted"
         self.mounted.mkdir(exist_ok=True)
@@ -81,7 +81,7 @@ def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int
     root = disk.mounted / "root"
     home_files.make_folders(root)
     home_files.write_config(root, port, synchronous)
-    daemon = ForkedDaemon(root, port)
+    daemon = ForkedDaemon(root, port, disk.notes)
     ledger = Ledger()
     try:
         daemon.start()
@@ -93,6 +93,7 @@ def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int
         disk.cut()
     finally:
         daemon.kill()
+    control.close()
     disk.unmount()
     disk.mount()
     boot.renew()

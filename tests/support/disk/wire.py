@@ -100,7 +100,7 @@ class Wire:
             found: dict[str, Any] = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidText(str(error)) from None
-        return found
+        return found if isinstance(found, dict) else {}
 
     def has_more(self) -> bool:
         """Whether a whole message has been received already."""

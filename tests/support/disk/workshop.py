@@ -41,7 +41,7 @@ class Workshop:
 def workshop() -> Iterator[Workshop]:
     """Start this program again with the library preloaded, and there give the place to work in; removed at the end."""
     if _FOLDER not in os.environ:
-        parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - mkdtemp makes it ours
+        parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         folder = Path(tempfile.mkdtemp(prefix="swim-disk-", dir=parent))
         (folder / "boot_id").touch()
         (folder / "faults").write_bytes(bytes(MAP_BYTES))
