@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.disk import home_files
-from support.disk.flips import Aim, Flip, aims, flip_that_reactivates
+from support.disk.flips import Aim, Flip, aims, sharp_flips
 from support.disk.forked_daemon import preload_product
 from support.disk.judge import Judge, Verdict
 from support.disk.report import Tally, print_report
@@ -53,7 +53,7 @@ def main() -> int:
         flips = SHORT_FLIPS if arguments.short else arguments.flips
         rot.flip_at_random(flips, random.Random(seed), [name for name in arguments.only.split(",") if name])
         if not arguments.only:
-            rot.flip_a_revoked_key()
+            rot.flip_where_it_hurts()
             rot.put_in_place("history of another installation", {**installation.stopped, **_history(foreign.stopped)})
             rot.put_in_place("older history", {**installation.stopped, **_history(installation.older)})
         rot.close()
@@ -108,12 +108,12 @@ class Rot:
             self._tally.add([aim.name], self._try(aim, flip), f"bit {flip.bit} of {flip.file}")
         self._end_daemon()
 
-    def flip_a_revoked_key(self) -> None:
-        """Flip the one bit that makes a revoked key active."""
-        flip = flip_that_reactivates(self._installation.stopped, "3")
-        if flip is not None:
-            verdict = self._judge(flip.apply(self._installation.stopped))
-            self._tally.add(["revoked key"], verdict, f"bit {flip.bit} of {flip.file}")
+    def flip_where_it_hurts(self) -> None:
+        """Flip the single bits that do the most harm."""
+        for name, flip in sharp_flips(self._installation).items():
+            rotten = flip.apply(self._installation.stopped)
+            verdict = self._resume(rotten) if flip.file == RESUME_FILE else self._judge(rotten)
+            self._tally.add([name], verdict, f"bit {flip.bit} of {flip.file}")
 
     def put_in_place(self, name: str, files: Files) -> None:
         """Judge files that were exchanged."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import random
-import sqlite3
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 from support.disk import home_files
 from support.disk.rot_base import RECORDING, RESUME_FILE, Files, Installation
 
 PAGE_BYTES = 4096
-_LEAF, _INTERIOR = 0x0D, 0x05
+DIGEST_CHARACTERS = 32
+_LEAF, _INDEX = 0x0D, 0x0A
 
 
 class Flip(msgspec.Struct, frozen=True):
@@ -74,67 +71,49 @@ def _whole(name: str, file: str, files: Files, weight: int, *, is_killed: bool =
 
 
 def _places(files: Files, table: str, column: str) -> list[tuple[int, int]]:
-    with _written(files[home_files.HISTORY][0]) as path:
-        return home_files.stored_places(path, table, column, 200)
+    return home_files.stored_places(files[home_files.HISTORY][0], table, column, 200)
 
 
 def pages(content: bytes, page_type: int) -> list[tuple[int, int]]:
-    """The first bytes of the pages of a type: 0x0D a leaf of a table, 0x05 an interior page."""
+    """The first bytes of the pages of a type: 0x0D a leaf of a table, 0x0A one of an index."""
     found = [at for at in range(PAGE_BYTES, len(content), PAGE_BYTES) if content[at] == page_type]
     return [(at, 8) for at in found]
 
 
 def key_rows(files: Files) -> list[tuple[int, int]]:
     """The bytes about each key's row: its header before, its other columns behind."""
-    content = files[home_files.KEYS][0]
-    with _written(content) as path:
-        return [(max(0, at - 40), 300) for at, _ in home_files.stored_places(path, "swim_api_keys", "api_key", 100)]
+    places = home_files.stored_places(files[home_files.KEYS][0], "swim_api_keys", "api_key", 100)
+    return [(max(0, at - 40), 300) for at, _ in places]
 
 
-def flip_that_reactivates(files: Files, number: str) -> Flip | None:
+def sharp_flips(installation: Installation) -> dict[str, Flip]:
+    """The single bits that do the most harm, by what they do."""
+    files = installation.stopped
+    history, resume = files[home_files.HISTORY][0], files[RESUME_FILE][0]
+    letter = history.index(b'"event-100"') + 2
+    digests = [
+        at for at, _ in _places(files, "event_ids", "digest") if history[at // PAGE_BYTES * PAGE_BYTES] == _INDEX
+    ]
+    flips = {
+        "other text in an event": Flip(home_files.HISTORY, letter * 8),
+        "no text in an event": Flip(home_files.HISTORY, letter * 8 + 7),
+        "a page of events": Flip(home_files.HISTORY, pages(history, _LEAF)[-1][0] * 8 + 1),
+        "another name in the index": Flip(home_files.HISTORY, (digests[10] + DIGEST_CHARACTERS - 1) * 8),
+        "another id in the resume file": Flip(RESUME_FILE, (resume.index(b'"', resume.index(b"-")) - 1) * 8),
+    }
+    if (revoked := _flip_that_reactivates(files, "3")) is not None:
+        flips["a revoked key is good"] = revoked
+    return flips
+
+
+def _flip_that_reactivates(files: Files, number: str) -> Flip | None:
     """Find the bit that makes a revoked key active in the eyes of SQLite, and changes nothing else of its row."""
-
-    def row(content: bytes) -> tuple[object, ...] | None:
-        with _written(content) as path:
-            connection = sqlite3.connect(path)
-            try:
-                found: tuple[object, ...] | None = connection.execute(
-                    "SELECT is_active, api_key, tier, expires_at FROM swim_api_keys WHERE id = ?", (int(number),)
-                ).fetchone()
-            except sqlite3.Error:
-                return None
-            finally:
-                connection.close()
-            return found
-
     content = files[home_files.KEYS][0]
-    sound = row(content)
+    sound = home_files.key_row(content, number)
     assert sound is not None
-    return _find(
-        files, home_files.KEYS, key_rows(files), lambda rotten: row(rotten) == (1, *sound[1:]) and sound[0] == 0
-    )
-
-
-def _find(files: Files, file: str, ranges: list[tuple[int, int]], is_wanted: Callable[[bytes], bool]) -> Flip | None:
-    for offset, length in ranges:
+    for offset, length in key_rows(files):
         for bit in range(offset * 8, (offset + min(length, 64)) * 8):
-            flip = Flip(file, bit)
-            if is_wanted(flip.apply(files)[file][0]):
+            flip = Flip(home_files.KEYS, bit)
+            if home_files.key_row(flip.apply(files)[home_files.KEYS][0], number) == (1, *sound[1:]):
                 return flip
     return None
-
-
-class _written:  # noqa: N801 - reads as a function
-    """The content as a file, for as long as it is looked at."""
-
-    def __init__(self, content: bytes) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="swim-rot-")
-        self._content = content
-
-    def __enter__(self) -> Path:
-        path = Path(self._folder.name) / "file"
-        path.write_bytes(self._content)
-        return path
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()

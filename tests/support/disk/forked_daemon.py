@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import io
 import os
 import pkgutil
 import select
 import signal
 import socket
+import tempfile
 import time
 import uuid
 from collections.abc import Mapping
@@ -37,8 +39,21 @@ def preload_product() -> None:
     for name in ("uvloop", "sqlalchemy.dialects.sqlite", "watchfiles"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    _warm_up()
     gc.collect()
     gc.freeze()
+
+
+def _warm_up() -> None:
+    """Read a configuration once: what is remembered of the types of settings need not be found out in every fork."""
+    from swimctl.app import run
+
+    with tempfile.TemporaryDirectory(prefix="swim-warm-") as folder, contextlib.redirect_stdout(io.StringIO()):
+        config = Path(folder) / "swim.toml"
+        config.touch()
+        os.environ.update(SWIM_HOME=folder, SWIM_CONFIG=str(config))
+        run(["config", "show"])
+        del os.environ["SWIM_HOME"], os.environ["SWIM_CONFIG"]
 
 
 class BootId:

@@ -6,7 +6,8 @@ import gzip
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 HISTORY, HISTORY_LOG, MARK = "home/history.db", "home/history.db-wal", "home/history.mark"
@@ -96,14 +97,10 @@ def stored_events(files: Mapping[str, bytes]) -> dict[str, str]:
     return {str(row["data"].get("callsign")): row["id"] for row in rows}
 
 
-def stored_places(database: Path, table: str, column: str, rows: int) -> list[tuple[int, int]]:
-    """Where values of a column stand in the file, indexes too: offset and length, of about so many rows."""
-    content = database.read_bytes()
-    connection = sqlite3.connect(f"file:{database}?mode=ro&immutable=1", uri=True)
-    try:
+def stored_places(content: bytes, table: str, column: str, rows: int) -> list[tuple[int, int]]:
+    """Where values of a column stand in a database, indexes too: offset and length, of about so many rows."""
+    with _opened(content) as connection:
         values = [value for (value,) in connection.execute(f"SELECT {column} FROM {table}")]
-    finally:
-        connection.close()
     places = []
     for value in values[:: max(1, len(values) // rows)]:
         sought = value if isinstance(value, bytes) else str(value).encode()
@@ -112,6 +109,29 @@ def stored_places(database: Path, table: str, column: str, rows: int) -> list[tu
             places.append((at, len(sought)))
             at = content.find(sought, at + 1)
     return places
+
+
+def key_row(content: bytes, number: str) -> tuple[object, ...] | None:
+    """Read a key's row out of a key database: first whether it is active. None where it can't be read."""
+    query = "SELECT is_active, api_key, tier, expires_at FROM swim_api_keys WHERE id = ?"
+    try:
+        with _opened(content) as connection:
+            found: tuple[object, ...] | None = connection.execute(query, (int(number),)).fetchone()
+    except sqlite3.Error:
+        return None
+    return found
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[sqlite3.Connection]:
+    """A database that is in memory alone."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        # A database in memory has no write-ahead log: bytes 18 and 19 say whether there is one.
+        connection.deserialize(content[:18] + b"\1\1" + content[20:])
+        yield connection
+    finally:
+        connection.close()
 
 
 def recorded_events(recording: Path) -> list[dict[str, object]]:

@@ -19,6 +19,7 @@ OTHERS = {"subscribed", "system.heartbeat", "error"}
 """What else a client is sent."""
 PROBES = {"probe-event-file", "probe-drop-folder", "probe-control"}
 """Events put in by the checker, each behind all others of its way: when they have come, everything has."""
+TRY_LATER = 1013
 PATIENCE_SECONDS = 3.0
 KEYS_TRIED = 6
 FAULTS = (
@@ -27,7 +28,7 @@ FAULTS = (
     "resumed_elsewhere",
 )  # fmt: skip
 """None of these may ever be found."""
-TOLD = ("lost_but_told", "needless_gap", "set_aside")
+TOLD = ("lost_but_told", "needless_gap", "set_aside", "turned_away")
 """These are no lies, but better rare."""
 _IDS = re.compile(r"\d{1,15}-\d{1,9}")
 
@@ -51,14 +52,19 @@ class Judge:
     """Judges one image: ``daemon`` is to be started on it, ``ledger`` is what was known."""
 
     def __init__(
-        self, daemon: ForkedDaemon, ledger: Ledger, rng: random.Random, *, repeated: Sequence[str] = ()
+        self, daemon: ForkedDaemon, ledger: Ledger, rng: random.Random, *, repeated: Sequence[str] = (), tag: str = ""
     ) -> None:
-        """``repeated``: names that a publisher publishes again, as it does when it doesn't know whether they came."""
+        """``repeated``: names that a publisher publishes again, as it does when it doesn't know whether they came.
+
+        ``tag`` tells the probes of one judge from those of another on the same disk.
+        """
         self.verdict = Verdict()
         self._daemon = daemon
         self._ledger = ledger
         self._rng = rng
         self._repeated = repeated
+        self._tag = tag
+        self._probes = {name + tag for name in PROBES}
         self._names: dict[str, str] = {}
         """Of the events found, with their ids."""
         self._ids: list[str] = []
@@ -66,12 +72,22 @@ class Judge:
 
     def judge(self, listener_key: str, oldest: str) -> Verdict:
         """Start, ask, end. ``oldest`` is an id that has been on the disk for long: the reading begins behind it."""
-        put_probes(self._daemon)
+        put_probes(self._daemon, self._tag)
         try:
             self._daemon.start()
         except DidNotStart as reason:
             self.verdict.find("not_started", 1, reason)
             return self.verdict
+        try:
+            self.ask(listener_key, oldest)
+        finally:
+            self._daemon.kill()
+        aside = [path.name for path in self._daemon.home.glob(home_files.SET_ASIDE)]
+        self.verdict.find("set_aside", len(aside), aside)
+        return self.verdict
+
+    def ask(self, listener_key: str, oldest: str) -> None:
+        """Ask the daemon that runs about everything; the probes of the sources are given already."""
         try:
             self._publish_probe()
             self._read_all(listener_key, oldest)
@@ -83,22 +99,18 @@ class Judge:
         except InvalidText as error:
             self.verdict.find("unreadable", 1, error)
         except (Closed, TimeoutError, RuntimeError, OSError) as error:
-            self.verdict.find("stuck", 1, f"{type(error).__name__}: {error}")
-        finally:
-            self._daemon.kill()
-        aside = [path.name for path in self._daemon.home.glob(home_files.SET_ASIDE)]
-        self.verdict.find("set_aside", len(aside), aside)
-        return self.verdict
+            is_told = isinstance(error, Closed) and error.code == TRY_LATER
+            self.verdict.find("turned_away" if is_told else "stuck", 1, f"{type(error).__name__}: {error}")
 
     def _publish_probe(self) -> None:
         control = Wire.control(self._daemon.control_socket)
-        control.publish([_row("probe-control")])
+        control.publish([_row(f"probe-control{self._tag}")])
         control.close()
 
     def _read_all(self, listener_key: str, oldest: str) -> None:
         wire = Wire.connect(self._daemon.port, listener_key)
         wire.send({"action": "subscribe", "channels": CHANNELS, "after": oldest})
-        waited = set(PROBES)
+        waited = set(self._probes)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while waited and time.monotonic() < deadline:
             message = wire.next()
@@ -131,12 +143,12 @@ class Judge:
         lost = known.keys() - found.keys()
         anew = set(changed) if lost else set()  # what a publisher or source has repeated after a loss has a new id
         self.verdict.find("repeated", len(changed) - len(anew), changed[:3])
-        strangers = found.keys() - ledger.sent - known.keys() - PROBES
+        strangers = {name for name in found.keys() - ledger.sent - known.keys() if not name.startswith("probe-")}
         self.verdict.find("never_published", len(strangers), sorted(strangers)[:3])
         by_id = {event_id: name for name, event_id in known.items()}
         reused = [event_id for event_id in self._ids if by_id.get(event_id, self._at(event_id)) != self._at(event_id)]
         newest_known = max(map(event_key, known.values()), default=(0, 0))
-        late = [found[name] for name in PROBES & found.keys() if event_key(found[name]) <= newest_known]
+        late = [found[name] for name in self._probes & found.keys() if event_key(found[name]) <= newest_known]
         self.verdict.find("reused", len(reused) + len(late), (reused + late)[:3])
         gone = ledger.given.keys() - found.keys()
         self.verdict.find("lost_by_provider", len(gone), sorted(gone)[:3])
@@ -151,9 +163,10 @@ class Judge:
         known = sorted((event_key(event_id), event_id) for event_id in self._ledger.known.values())
         missing = [key for key, event_id in known if event_id not in present and key > event_key(oldest)]
         places = set(self._ledger.clients.values()) or {oldest}
-        places |= {event_id for _, event_id in known[-2:]} | {self._rng.choice(known)[1]}
-        if missing:  # those who stand in the midst of what is gone
-            places |= {_written(self._rng.choice(missing)) for _ in range(2)} | {_written(missing[0])}
+        places.add(known[-1][1])
+        if missing:  # those who stand before, and in the midst of, what is gone
+            before = [event_id for key, event_id in known if key < missing[0]]
+            places |= {before[-1] if before else oldest, _written(self._rng.choice(missing))}
         is_told, read = True, self._rng.choice(sorted(places))
         for place in sorted(places, key=event_key):
             behind = [key for key in missing if key > event_key(place)]
@@ -211,12 +224,12 @@ class Judge:
             self.verdict.find("undone_setting", value not in line, f"{name} was set to {value}: {line!r}")
 
 
-def put_probes(daemon: ForkedDaemon) -> None:
+def put_probes(daemon: ForkedDaemon, tag: str = "") -> None:
     """Put an event behind all others into each source."""
-    home_files.append_to_event_file(
-        daemon.root, [{**_row("probe-event-file", "flight.deleted"), "_received_at": "2026-01-16T14:30:15Z"}], _nothing
-    )
-    home_files.put_in_drop_folder(daemon.root, "zzzz-probe", [_row("probe-drop-folder", "flight.arrived")], _nothing)
+    row = _row(f"probe-event-file{tag}", "flight.deleted") | {"_received_at": "2026-01-16T14:30:15Z"}
+    home_files.append_to_event_file(daemon.root, [row], _nothing)
+    row = _row(f"probe-drop-folder{tag}", "flight.arrived")
+    home_files.put_in_drop_folder(daemon.root, f"zzzz-probe{tag}", [row], _nothing)
 
 
 def _row(name: str, event_type: str = "flight.departed") -> dict[str, object]:

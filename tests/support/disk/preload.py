@@ -24,9 +24,14 @@ class NoCompiler(Exception):
         return "no C compiler found: apt-get install gcc libc6-dev"
 
 
+def find_compiler() -> str | None:
+    """The C compiler of this machine."""
+    return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+
+
 def compile_library(name: str, folder: Path) -> Path:
     """Compile ``recorder`` or ``faults`` into ``folder``; return the library's path. Raises NoCompiler."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    compiler = find_compiler()
     if compiler is None:
         raise NoCompiler
     target = folder / f"{name}.so"

@@ -12,8 +12,10 @@ from support.disk.judge import FAULTS, Verdict
 class Tally:
     """Verdicts, added up by group."""
 
-    def __init__(self, group_names: Sequence[str]) -> None:
+    def __init__(self, group_names: Sequence[str], faults: Sequence[str] = FAULTS) -> None:
+        """``faults``: what may never be found."""
         self._group_names = group_names
+        self._faults = faults
         self._groups: dict[tuple[str, ...], Verdict] = {}
         self.count = 0
 
@@ -22,7 +24,7 @@ class Tally:
         self.count += 1
         kept = self._groups.setdefault(tuple(group), Verdict())
         kept["cases"] += 1
-        kept["faulty"] += any(verdict[fault] for fault in FAULTS)
+        kept["faulty"] += any(verdict[fault] for fault in self._faults)
         kept.update(verdict)
         room = 3 - len(kept.examples)
         kept.examples += [f"{example} ({where})" for example in verdict.examples[: max(0, room)]]
