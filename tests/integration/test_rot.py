@@ -24,35 +24,35 @@ def test_rot_of_a_file_with_checksums_is_silent_nowhere(rows: Rows, aim: str) ->
     assert not found(rows, *FAULTS, aim=aim)
 
 
-@pytest.mark.xfail(strict=True, reason="K5: events have no checksum")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K5: events have no checksum")
 @pytest.mark.parametrize("aim", ["other text in an event", "no text in an event", "event"])
 def test_a_rotten_event_is_given_to_nobody(rows: Rows, aim: str) -> None:
     assert not found(rows, *FAULTS, aim=aim)
 
 
-@pytest.mark.xfail(strict=True, reason="K6: a bad page costs the whole history")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K6: a bad page costs the whole history")
 def test_a_bad_page_costs_no_more_than_its_own_events(rows: Rows) -> None:
     (row,) = (row for row in rows if row["aim"] == "a page of events")
     assert not found(rows, *FAULTS, aim="a page of events")
     assert row.get("lost_but_told", 0) <= MOST_LOST_WITH_A_PAGE
 
 
-@pytest.mark.xfail(strict=True, reason="K8: the names of events have no checksum")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K8: the names of events have no checksum")
 def test_an_event_is_not_published_again_though_its_name_rots(rows: Rows) -> None:
     assert not found(rows, *FAULTS, aim="another name in the index")
 
 
-@pytest.mark.xfail(strict=True, reason="K12: a file does not know its installation")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K12: a file does not know its installation")
 @pytest.mark.parametrize("aim", ["history of another installation", "older history"])
 def test_history_that_is_not_this_installation_s_newest_is_told(rows: Rows, aim: str) -> None:
     assert not found(rows, "lost_silently", aim=aim)
 
 
-@pytest.mark.xfail(strict=True, reason="K13: rows of keys have no checksum")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K13: rows of keys have no checksum")
 def test_a_revoked_key_stays_revoked_though_its_row_rots(rows: Rows) -> None:
     assert not found(rows, "wrong_key", aim="a revoked key is good")
 
 
-@pytest.mark.xfail(strict=True, reason="K14: a resume file has no checksum")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K14: a resume file has no checksum")
 def test_a_program_of_the_sdk_does_not_go_on_elsewhere(rows: Rows) -> None:
     assert not found(rows, "resumed_elsewhere", aim="another id in the resume file")

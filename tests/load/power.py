@@ -35,8 +35,7 @@ GROUPS = ("kind", "written", "started", "model", "aim")
 MODELS: tuple[Model, ...] = ("ext4", "strict")
 IMAGES_OF_ONE_RUN = 600
 RECORD_SECONDS, SHORT_SECONDS = 8.0, 2.0
-SHORT_IMAGES = 48
-SWITCHED_SHARE = 0.25
+SHORT_IMAGES = 60
 
 
 def main() -> int:
@@ -100,7 +99,7 @@ def judge_images(
             cuts = choose_cuts(changes, count // len(MODELS), rng)
             recorded_root = str(place.folder / f"run-{synchronous}")
             for cut, ledger, everything in build_images(changes, cuts, model, recorded_root, image):
-                started = "full" if synchronous == "full" or cut.seed % 100 < SWITCHED_SHARE * 100 else "normal"
+                started = "full" if synchronous == "full" or cut.is_switched else "normal"
                 home_files.make_folders(image)
                 home_files.write_config(image, port, started)
                 place.boot.renew()

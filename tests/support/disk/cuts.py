@@ -16,7 +16,8 @@ from support.disk.power_model import Amount, Model, PowerModel
 
 Aim = Literal["anywhere", "keys", "restart", "providers", "settings", "acknowledgement"]
 """What has just happened where the power is cut."""
-AMOUNTS: tuple[Amount, ...] = ("least", "some", "some", "some", "most")
+AMOUNTS: tuple[Amount, ...] = ("least", "names", "some", "some", "some", "most")
+SWITCHED_SHARE = 0.25
 NEAR_CHANGES = 300
 """A cut soon after a moment comes within so many changes of it."""
 
@@ -28,6 +29,8 @@ class Cut(msgspec.Struct, frozen=True):
     aim: Aim
     amount: Amount
     seed: int
+    is_switched: bool
+    """Written under ``normal``, it is started as ``full``."""
 
 
 def moments(changes: list[Change]) -> dict[Aim, list[int]]:
@@ -66,9 +69,13 @@ def choose_cuts(changes: list[Change], count: int, rng: random.Random) -> list[C
     """Choose cuts, in the order of their places: of every aim the barest first, then at random."""
     aims, start = moments(changes), baseline(changes)
     cuts = [_bare(aim, places[len(places) // 2], rng) for aim, places in aims.items()]
-    cuts += [
-        _bare("restart", min(place + 40 * step, len(changes)), rng) for place in aims["restart"] for step in (1, 2)
-    ]
+    for share in (1, 2, 3):
+        place = len(aims["providers"]) * share // 4
+        cuts.append(msgspec.structs.replace(_bare("providers", aims["providers"][place], rng), amount="names"))
+        place = len(aims["acknowledgement"]) * share // 4
+        cuts.append(_bare("acknowledgement", aims["acknowledgement"][place], rng, is_switched=True))
+    for place in aims["restart"]:
+        cuts += [_bare("restart", min(place + 40 * step, len(changes)), rng) for step in (1, 2)]
     while len(cuts) < count:
         aim = rng.choice((*aims, *("anywhere",) * 3))
         if aim == "anywhere":
@@ -76,12 +83,13 @@ def choose_cuts(changes: list[Change], count: int, rng: random.Random) -> list[C
         else:
             distance = rng.randint(0, NEAR_CHANGES if aim == "restart" else 3)
             place = min(rng.choice(aims[aim]) + distance, len(changes))
-        cuts.append(Cut(place, aim, rng.choice(AMOUNTS), rng.getrandbits(32)))
+        is_switched = rng.random() < SWITCHED_SHARE
+        cuts.append(Cut(place, aim, rng.choice(AMOUNTS), rng.getrandbits(32), is_switched))
     return sorted(cuts, key=lambda cut: cut.place)
 
 
-def _bare(aim: Aim, place: int, rng: random.Random) -> Cut:
-    return Cut(place, aim, "least", rng.getrandbits(32))
+def _bare(aim: Aim, place: int, rng: random.Random, *, is_switched: bool = False) -> Cut:
+    return Cut(place, aim, "least", rng.getrandbits(32), is_switched)
 
 
 def build_images(

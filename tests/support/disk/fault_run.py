@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import random
 import time
 from pathlib import Path
@@ -54,6 +55,7 @@ class FaultRun:
     def run(self, scenario: Scenario) -> tuple[Verdict, int]:
         """Run one; return what was found, and how many operations failed or were shortened."""
         self._begin(scenario)
+        os.environ["SWIM_DISK_SEED"] = str(self._seed)
         rng = random.Random(f"{self._seed} {scenario.name}")
         if scenario.when == "start":
             self._faults.set(scenario.rules)

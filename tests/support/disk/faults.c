@@ -5,10 +5,10 @@
      OPERATIONS  comma-separated: read write fsync truncate open rename unlink
      PATTERN     fnmatch(3) over the whole path
      ERROR       EIO ENOSPC EINTR EROFS; or short: half of what was asked for is done
+   SWIM_DISK_SEED repeats the choices of each thread.
    SWIM_DISK_BOOT_ID names a file that is read instead of the kernel's boot_id: another boot without one. */
 #include "preload.h"
 #include <fnmatch.h>
-#include <sys/random.h>
 
 enum { READ = 1, WRITE = 2, SYNC = 4, TRUNCATE = 8, OPEN = 16, RENAME = 32, UNLINK = 64 };
 enum { NOTHING = 0, SHORT = -1 };
@@ -74,9 +74,15 @@ static void read_rules(void) {
     }
 }
 
-static uint32_t next_random(void) { /* xorshift; seeded by the kernel, once a thread */
-    if (!random_state && getrandom(&random_state, sizeof random_state, 0) < 0) random_state = 1;
-    random_state |= !random_state;
+/* xorshift; each thread has its own, made of SWIM_DISK_SEED and the order in which the threads came. */
+static uint32_t next_random(void) {
+    static uint64_t threads;
+    if (!random_state) {
+        const char *seed = getenv("SWIM_DISK_SEED");
+        random_state = (seed ? strtoull(seed, NULL, 10) : 0) * 0x9e3779b97f4a7c15ULL;
+        random_state += __sync_add_and_fetch(&threads, 1) * 0xbf58476d1ce4e5b9ULL;
+        random_state |= !random_state;
+    }
     random_state ^= random_state << 13;
     random_state ^= random_state >> 7;
     random_state ^= random_state << 17;

@@ -14,8 +14,8 @@ Model = Literal["ext4", "strict"]
 """``ext4``: names and sizes survive in order, up to some moment after the last sync; pages written over, in any
 order. ``strict``: only what was synced is sure; of the rest any sectors, in any order, and any first part of the
 changes of names."""
-Amount = Literal["least", "most", "some"]
-"""How much survives of what was not synced: nothing, all, or what the random numbers say."""
+Amount = Literal["least", "names", "most", "some"]
+"""How much survives of what was not synced: nothing, changes of names only, all, or what the random numbers say."""
 PAGE_BYTES = 4096
 SECTOR_BYTES = (512, 4096)
 
@@ -163,7 +163,7 @@ class PowerModel:
         """Write what may be left into the empty ``folder``; return its bytes."""
         names = dict(self._durable_names)
         count = len(self._pending_names)
-        kept = {"least": 0, "most": count, "some": rng.randint(0, count)}[amount]
+        kept = {"least": 0, "names": count, "most": count, "some": rng.randint(0, count)}[amount]
         for one in self._pending_names[:kept]:
             _rename_in(names, one)
         for path in self._folders:
@@ -176,13 +176,15 @@ class PowerModel:
             content = survive(file, file.forced if self.model == "ext4" and is_named_anew else 0)
             target = folder / path[len(self.root) + 1 :]
             target.write_bytes(content)
-            changed_ns = file.changed_ns if amount == "least" or not file.pending else file.pending[-1].changed_ns
+            changed_ns = (
+                file.changed_ns if amount in ("least", "names") or not file.pending else file.pending[-1].changed_ns
+            )
             os.utime(target, ns=(changed_ns, changed_ns))
             total += len(content)
         return total
 
     def _survivor(self, amount: Amount, rng: random.Random) -> Callable[[_File, int], bytes]:
-        if amount == "least":
+        if amount in ("least", "names"):
             return lambda file, forced: bytes(_prefix(file, forced))
         if amount == "most":
             return lambda file, _: bytes(_prefix(file, len(file.pending)))

@@ -44,7 +44,8 @@ def short_run(harness: str, seed: int, factory: pytest.TempPathFactory) -> Rows:
 def found(rows: Rows, *faults: str, **group: str) -> dict[str, Any]:
     """Add up the faults of the rows of a group; there must be such rows. ``examples`` says which they are."""
     chosen = [row for row in rows if all(row[name] == value for name, value in group.items())]
-    assert chosen, f"no row of {group}"
+    if not chosen:
+        raise LookupError(f"no row of {group}")
     sums: dict[str, Any] = {fault: sum(row.get(fault, 0) for row in chosen) for fault in faults}
     told = {fault: number for fault, number in sums.items() if number}
     examples = [example for row in chosen for example in row["examples"]]
