@@ -76,9 +76,14 @@ def record(place: Workshop, seed: int, seconds: float) -> dict[str, list[Change]
         root.mkdir(exist_ok=True)
         words = [sys.executable, str(program), synchronous, str(seed), str(seconds)]
         running[synchronous] = subprocess.Popen(words, env=place.recorder_environ(root, log))
-    for synchronous, process in running.items():
-        if process.wait() != 0:
-            raise SystemExit(f"the recorded run with {synchronous} failed")
+    try:
+        for synchronous, process in running.items():
+            if process.wait() != 0:
+                raise SystemExit(f"the recorded run with {synchronous} failed")
+    finally:
+        for process in running.values():
+            process.terminate()
+            process.wait()
     recorded = {}
     for synchronous in running:
         log = place.folder / f"run-{synchronous}.log"

@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-START_SECONDS = 10.0
+START_SECONDS = 20.0
 ROOT = Path(__file__).parents[3]
 _LEFT_OUT = ("migrations", "sqlserver", "odbc")
 
@@ -161,6 +161,7 @@ class ForkedDaemon:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(log, 1)
             os.dup2(log, 2)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             code = run(words)
         finally:

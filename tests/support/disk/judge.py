@@ -20,7 +20,7 @@ OTHERS = {"subscribed", "system.heartbeat", "error"}
 PROBES = {"probe-event-file", "probe-drop-folder", "probe-control"}
 """Events put in by the checker, each behind all others of its way: when they have come, everything has."""
 TRY_LATER = 1013
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 8.0
 KEYS_TRIED = 6
 FAULTS = (
     "lost_silently", "lost_by_provider", "repeated", "reordered", "reused", "wrong_content", "never_published",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -246,7 +247,12 @@ def _row(event_type: str, name: str) -> dict[str, Any]:
     return {"type": event_type, "data": content(name), "event_id": name}
 
 
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(143)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     RecordedRun(
         Path(os.environ["SWIM_DISK_ROOT"]), Path(os.environ["SWIM_DISK_LOG"]), sys.argv[1], int(sys.argv[2]),
         float(sys.argv[3]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -37,6 +38,11 @@ class Workshop:
         return {**os.environ, "LD_PRELOAD": str(library), "SWIM_DISK_ROOT": str(root), "SWIM_DISK_LOG": str(log)}
 
 
+def _end(_number: int, _frame: object) -> None:
+    """End as after Ctrl-C, so that nothing is left behind."""
+    raise SystemExit(143)
+
+
 @contextmanager
 def workshop() -> Iterator[Workshop]:
     """Start this program again with the library preloaded, and there give the place to work in; removed at the end."""
@@ -53,6 +59,7 @@ def workshop() -> Iterator[Workshop]:
         }  # fmt: skip
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
     place = Workshop(Path(os.environ[_FOLDER]))
+    signal.signal(signal.SIGTERM, _end)
     try:
         yield place
     finally:
