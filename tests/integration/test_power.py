@@ -62,7 +62,14 @@ def test_a_setting_stays_as_the_command_left_it(rows: Rows) -> None:
     assert not found(rows, "undone_setting")
 
 
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="K10: a resume file is renamed without a sync of its folder"
+)
+def test_a_program_of_the_sdk_goes_on_where_it_ended(rows: Rows) -> None:
+    assert not found(rows, "undone_place")
+
+
 def test_what_may_be_lost_under_normal_is_told_by_a_gap_or_is_named_above(rows: Rows) -> None:
     """No fault beside those that have a test of their own."""
-    named = {"lost_silently", "lost_by_provider", "wrong_key", "undone_setting"}
+    named = {"lost_silently", "lost_by_provider", "wrong_key", "undone_setting", "undone_place"}
     assert not found(rows, *(fault for fault in FAULTS if fault not in named))

@@ -11,7 +11,6 @@ installation, and older ones, in their place. What is told (a gap, an error) is 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import random
 import sys
@@ -22,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.disk import home_files
 from support.disk.flips import Aim, Flip, aims, sharp_flips
 from support.disk.forked_daemon import preload_product
+from support.disk.home_files import RECORDING, RESUME_FILE
 from support.disk.judge import Judge, Verdict
 from support.disk.report import Tally, print_report
-from support.disk.rot_base import EVENTS, RECORDING, RESUME_FILE, Files, Installation, handle_events, put_back
+from support.disk.rot_base import EVENTS, Files, Installation, put_back
 from support.disk.workshop import Workshop, workshop
 from swim_client import SwimError
 
@@ -165,10 +165,10 @@ class Rot:
         if installation.daemon.pid is None:
             put_back(installation.stopped, installation.root)
             installation.daemon.start()
-            self._resumed = asyncio.run(handle_events(installation, RESUMED_EVENTS))
+            self._resumed = installation.handle_events(RESUMED_EVENTS)
         (installation.root / RESUME_FILE).write_bytes(files[RESUME_FILE][0])
         try:
-            handled = asyncio.run(handle_events(installation, RESUMED_EVENTS))
+            handled = installation.handle_events(RESUMED_EVENTS)
         except (SwimError, OSError) as error:
             verdict.find("lost_but_told", 1, f"{type(error).__name__}: {error}")
             return verdict

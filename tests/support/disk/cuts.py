@@ -47,7 +47,7 @@ def moments(changes: list[Change]) -> dict[Aim, list[int]]:
                 found["keys"].append(place)
             case "phase" if mark["name"] == "restart returned":
                 found["restart"].append(place)
-            case "setting":
+            case "setting" | "resume":
                 found["settings"].append(place)
             case "acknowledged":
                 found["acknowledgement"].append(place)

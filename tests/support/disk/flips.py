@@ -6,7 +6,8 @@ import random
 
 import msgspec
 from support.disk import home_files
-from support.disk.rot_base import RECORDING, RESUME_FILE, Files, Installation
+from support.disk.home_files import RECORDING, RESUME_FILE
+from support.disk.rot_base import Files, Installation
 
 PAGE_BYTES = 4096
 DIGEST_CHARACTERS = 32

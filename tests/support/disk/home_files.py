@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 HISTORY, HISTORY_LOG, MARK = "home/history.db", "home/history.db-wal", "home/history.mark"
 KEYS = "home/swim.db"
 SOURCE_STATE = "home/sources"
+RESUME_FILE, RECORDING = "resume.json", "evening.swim"
 EVENT_FILE, DROP = "feed/swim_ws_events.json", "drop"
 SET_ASIDE = "history.db.damaged-*"
 """Beside the history: what a repair has put out of the way."""
@@ -58,6 +60,13 @@ def make_folders(root: Path) -> None:
     """Make the folders of an installation where they are missing."""
     for name in ("home", "feed", "drop"):
         (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def append_to_event_file(root: Path, rows: list[dict[str, object]], sync: Callable[[Path], None]) -> None:
@@ -138,3 +147,12 @@ def recorded_events(recording: Path) -> list[dict[str, object]]:
     """Read the events of a sound recording."""
     lines = gzip.decompress(recording.read_bytes()).splitlines()
     return [row for line in lines if "id" in (row := json.loads(line)) and "type" in row]
+
+
+def resume_id(resume_file: Path) -> str | None:
+    """Read where a program of the SDK would go on; None: the file does not say."""
+    try:
+        found = json.loads(resume_file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return str(found.get("last_event_id"))

@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 8.0
 KEYS_TRIED = 6
 FAULTS = (
     "lost_silently", "lost_by_provider", "repeated", "reordered", "reused", "wrong_content", "never_published",
-    "wrong_key", "undone_setting", "not_started", "stuck", "unreadable",
+    "wrong_key", "undone_setting", "undone_place", "not_started", "stuck", "unreadable",
     "resumed_elsewhere",
 )  # fmt: skip
 """None of these may ever be found."""
@@ -222,6 +222,9 @@ class Judge:
             _, shown = self._daemon.run(["config", "show"])
             line = next((line for line in shown.splitlines() if name.rpartition(".")[2] in line), "")
             self.verdict.find("undone_setting", value not in line, f"{name} was set to {value}: {line!r}")
+        for place in self._ledger.resume_ids[-1:]:
+            found = home_files.resume_id(self._daemon.root / home_files.RESUME_FILE)
+            self.verdict.find("undone_place", found != place, f"a program was told {place}, its file says {found}")
 
 
 def put_probes(daemon: ForkedDaemon, tag: str = "") -> None:

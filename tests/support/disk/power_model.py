@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from support.disk.change_log import Change, Operation
+from support.disk.cut_file import CutFile, Edit, ordered, prefix, torn
 
 Model = Literal["ext4", "strict"]
 """``ext4``: names and sizes survive in order, up to some moment after the last sync; pages written over, in any
@@ -16,44 +17,6 @@ order. ``strict``: only what was synced is sure; of the rest any sectors, in any
 changes of names."""
 Amount = Literal["least", "names", "most", "some"]
 """How much survives of what was not synced: nothing, changes of names only, all, or what the random numbers say."""
-PAGE_BYTES = 4096
-SECTOR_BYTES = (512, 4096)
-
-
-class _Edit(NamedTuple):
-    """A change of a file's content: a write, or with ``data`` None a truncation to ``offset``."""
-
-    offset: int
-    data: bytes | None
-    changed_ns: int = 0
-
-
-class _File:
-    """One inode: what is sure to be on the disk, and what came after it."""
-
-    def __init__(self) -> None:
-        self.durable = bytearray()
-        self.pending: list[_Edit] = []
-        self.size = 0
-        self.changed_ns = 0
-        self.is_size_pending = True
-        """A data sync must write the journal too: the size or the name has changed."""
-        self.forced = 0
-        """So many pending edits are on the disk if the newest name is: ext4 writes a file that replaces another."""
-
-    def edit(self, edit: _Edit) -> None:
-        end = edit.offset if edit.data is None else max(self.size, edit.offset + len(edit.data))
-        self.is_size_pending |= end != self.size
-        self.size = end
-        self.pending.append(edit)
-
-    def settle(self, count: int) -> None:
-        """The first ``count`` edits are on the disk."""
-        for edit in self.pending[:count]:
-            _apply(self.durable, edit)
-            self.changed_ns = edit.changed_ns
-        del self.pending[:count]
-        self.forced = max(0, self.forced - count)
 
 
 class _Rename(NamedTuple):
@@ -70,7 +33,7 @@ class PowerModel:
     def __init__(self, root: str, model: Model) -> None:
         self.root = root
         self.model = model
-        self._files: dict[int, _File] = {}
+        self._files: dict[int, CutFile] = {}
         self._inodes: dict[int, int] = {}
         """The kernel's number of a file → ours: the kernel gives a number out again."""
         self._names: dict[str, int] = {}
@@ -86,12 +49,12 @@ class PowerModel:
             case Operation.CREATE:
                 self._count += 1
                 self._inodes[change.file] = self._names[change.path] = self._count
-                self._files[self._count] = _File()
+                self._files[self._count] = CutFile()
                 self._pending_names.append(_Rename(change.path, self._inodes[change.file], ""))
             case Operation.WRITE if change.file in self._inodes:
-                self._file(change).edit(_Edit(change.offset, change.data, change.changed_ns))
+                self._file(change).edit(Edit(change.offset, change.data, change.changed_ns))
             case Operation.TRUNCATE if change.file in self._inodes:
-                self._file(change).edit(_Edit(change.offset, None, change.changed_ns))
+                self._file(change).edit(Edit(change.offset, None, change.changed_ns))
             case Operation.RENAME | Operation.LINK:
                 self._rename(change)
             case Operation.UNLINK:
@@ -117,7 +80,7 @@ class PowerModel:
         self._pending_names.clear()
         self._syncs.clear()
 
-    def _file(self, change: Change) -> _File:
+    def _file(self, change: Change) -> CutFile:
         return self._files[self._inodes[change.file]]
 
     def _rename(self, change: Change) -> None:
@@ -183,14 +146,14 @@ class PowerModel:
             total += len(content)
         return total
 
-    def _survivor(self, amount: Amount, rng: random.Random) -> Callable[[_File, int], bytes]:
+    def _survivor(self, amount: Amount, rng: random.Random) -> Callable[[CutFile, int], bytes]:
         if amount in ("least", "names"):
-            return lambda file, forced: bytes(_prefix(file, forced))
+            return lambda file, forced: bytes(prefix(file, forced))
         if amount == "most":
-            return lambda file, _: bytes(_prefix(file, len(file.pending)))
+            return lambda file, _: bytes(prefix(file, len(file.pending)))
         if self.model == "ext4":
-            return lambda file, forced: _ordered(file, forced, rng)
-        return lambda file, _: _torn(file, rng)
+            return lambda file, forced: ordered(file, forced, rng)
+        return lambda file, _: torn(file, rng)
 
 
 def _folder(path: str) -> str:
@@ -204,58 +167,3 @@ def _rename_in(names: dict[str, int], one: _Rename) -> None:
         names.pop(one.path, None)
     else:
         names[one.path] = one.file
-
-
-def _apply(content: bytearray, edit: _Edit) -> None:
-    if edit.data is None:
-        del content[edit.offset :]
-        content.extend(bytes(edit.offset - len(content)))
-        return
-    content.extend(bytes(max(0, edit.offset - len(content))))
-    content[edit.offset : edit.offset + len(edit.data)] = edit.data
-
-
-def _prefix(file: _File, count: int) -> bytearray:
-    content = bytearray(file.durable)
-    for edit in file.pending[:count]:
-        _apply(content, edit)
-    return content
-
-
-def _ordered(file: _File, forced: int, rng: random.Random) -> bytes:
-    """As of some moment; of what came later, any pages that were written over within the size of then."""
-    count = len(file.pending)
-    moment = rng.choice((forced, count, rng.randint(min(forced, count), count)))
-    content = _prefix(file, moment)
-    share = rng.choice((0.0, 0.5, 1.0))
-    for edit in file.pending[moment:]:
-        if edit.data is not None:
-            for offset, data in _pieces(edit.offset, edit.data, PAGE_BYTES):
-                if offset + len(data) <= len(content) and rng.random() < share:
-                    content[offset : offset + len(data)] = data
-    return bytes(content)
-
-
-def _torn(file: _File, rng: random.Random) -> bytes:
-    """Any sectors of what was not synced, and any truncations."""
-    content = bytearray(file.durable)
-    share, sector = rng.choice((0.1, 0.5, 0.9)), rng.choice(SECTOR_BYTES)
-    for edit in file.pending:
-        if edit.data is None:
-            if rng.random() < share:
-                _apply(content, edit)
-            continue
-        for offset, data in _pieces(edit.offset, edit.data, sector):
-            if rng.random() < share:
-                _apply(content, _Edit(offset, data))
-    return bytes(content)
-
-
-def _pieces(offset: int, data: bytes, size: int) -> list[tuple[int, bytes]]:
-    """A write, cut where a sector or page ends."""
-    pieces, place = [], 0
-    while place < len(data):
-        end = min(len(data), (offset + place) // size * size + size - offset)
-        pieces.append((offset + place, data[place:end]))
-        place = end
-    return pieces

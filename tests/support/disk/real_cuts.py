@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,6 @@ from support.disk import home_files
 from support.disk.forked_daemon import BootId, ForkedDaemon
 from support.disk.judge import Judge, Verdict
 from support.disk.ledger import KnownKey, Ledger, content
-from support.disk.recorded_run import sync
 from support.disk.wire import Wire
 
 DISK_BYTES = 96 * 1024 * 1024
@@ -70,8 +69,8 @@ def cut_disk(folder: Path) -> Iterator[CutDisk]:
     try:
         yield disk
     finally:
-        with suppress(NoLoopDevice):
-            disk.unmount()
+        if disk.mounted.is_mount():
+            _run("umount", "--lazy", str(disk.mounted))
 
 
 def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int) -> Verdict:
@@ -116,7 +115,7 @@ def _traffic(daemon: ForkedDaemon, control: Wire, ledger: Ledger, rng: random.Ra
             names = [f"drop-{number}-{index}" for index in range(rng.randint(1, 30))]
             ledger.sent.update(names)
             rows = [{"type": "flight.arrived", "data": content(name)} for name in names]
-            home_files.put_in_drop_folder(daemon.root, f"batch-{number}", rows, sync)
+            home_files.put_in_drop_folder(daemon.root, f"batch-{number}", rows, home_files.sync)
             ledger.given.update(dict.fromkeys(names, "drop folder"))
         if time.monotonic() > key_time:
             key_time = end

@@ -6,6 +6,7 @@ SWIM_DISK_ROOT set. The providers' own files are written here, synced as careful
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -25,12 +26,14 @@ from support.disk import home_files
 from support.disk.change_log import Marks
 from support.disk.forked_daemon import free_port
 from support.disk.ledger import content
+from support.disk.sdk_program import handle_events
 from support.disk.wire import Closed, Wire
 from support.preloaded import Preloaded
 
 LISTENERS = 3
 SHORT_SECONDS = 4.0
 """A shorter run has one restart only."""
+HANDLED_EVENTS = 10
 KEEP_POSITIONS = "1s"
 CHANNELS = ["flight.departed", "flight.arrived", "flight.deleted"]
 """Of publishers, the drop folder, the event file; ``flight.position`` is what retention removes."""
@@ -192,7 +195,7 @@ class RecordedRun:
             number += len(names)
             self._marks.put("sent", names=names)
             rows = [{**_row("flight.deleted", name), "_received_at": "2026-01-16T14:30:15Z"} for name in names]
-            home_files.append_to_event_file(self._root, rows, sync)
+            home_files.append_to_event_file(self._root, rows, home_files.sync)
             self._marks.put("given", names=names, source="event file")
             self._over.wait(rng.uniform(0.05, 0.2))
 
@@ -203,7 +206,7 @@ class RecordedRun:
             number += len(names)
             self._marks.put("sent", names=names)
             rows = [{"type": "flight.arrived", "data": content(name)} for name in names]
-            home_files.put_in_drop_folder(self._root, f"batch-{number}", rows, sync)
+            home_files.put_in_drop_folder(self._root, f"batch-{number}", rows, home_files.sync)
             self._marks.put("given", names=names, source="drop folder")
             self._over.wait(rng.uniform(0.05, 0.2))
 
@@ -234,13 +237,9 @@ class RecordedRun:
         """What returns just before the power goes: a setting, and a program that has handled events."""
         self._command("config", "set", "server.heartbeat_seconds", "31")
         self._marks.put("setting", name="server.heartbeat_seconds", value="31")
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or a folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+        url, place = f"ws://127.0.0.1:{self._port}/api/swim/v1/ws", self._root / home_files.RESUME_FILE
+        asyncio.run(handle_events(url, self._listener_key, place, HANDLED_EVENTS))
+        self._marks.put("resume", id=home_files.resume_id(place))
 
 
 def _row(event_type: str, name: str) -> dict[str, Any]:

@@ -13,13 +13,11 @@ import msgspec
 from support.disk import home_files
 from support.disk.forked_daemon import ForkedDaemon, free_port
 from support.disk.ledger import KnownKey, Ledger, content
+from support.disk.sdk_program import handle_events
 from support.disk.wire import Wire
-from swim_client import SWIMClient
 
 EVENTS = 240
 DROPPED_LINES = 1100
-SDK_SECONDS = 10.0
-RECORDING, RESUME_FILE = "evening.swim", "resume.json"
 
 Files = dict[str, tuple[bytes, int]]
 """Path below the root → content and time of change in nanoseconds."""
@@ -85,6 +83,11 @@ class Installation:
             self.ledger.acknowledged.update({name: a["id"] for name, a in zip(names, answers, strict=True)})
         control.close()
 
+    def handle_events(self, count: int) -> list[str]:
+        """Run a program of the SDK that handles so many events."""
+        url = f"ws://127.0.0.1:{self.daemon.port}/api/swim/v1/ws"
+        return asyncio.run(handle_events(url, self.listener_key, self.root / home_files.RESUME_FILE, count))
+
     def _create_keys(self) -> None:
         for tier in ("system", "developer", "developer", "developer"):
             code, output = self.daemon.run(["keys", "create", "--tier", tier, "--owner", "a test", "--json"])
@@ -97,12 +100,14 @@ class Installation:
             self.ledger.keys[number].is_good = False
 
     def _record(self) -> None:
-        code, output = self.daemon.run(["record", str(self.root / RECORDING), "--last", "1000", "--no-follow"])
+        code, output = self.daemon.run(
+            ["record", str(self.root / home_files.RECORDING), "--last", "1000", "--no-follow"]
+        )
         assert code == 0, output
 
     def _remember_place(self) -> None:
         """Let a program of the SDK handle half of the events and end."""
-        asyncio.run(handle_events(self, EVENTS // 2))
+        self.handle_events(EVENTS // 2)
 
     def _give_dropped_file(self) -> None:
         names = [f"drop-{number}" for number in range(DROPPED_LINES)]
@@ -120,32 +125,6 @@ class Installation:
         while list((self.root / home_files.DROP).iterdir()):
             assert time.monotonic() < deadline, "the dropped file was not finished"
             time.sleep(0.01)
-
-
-async def handle_events(installation: Installation, count: int) -> list[str]:
-    """Run a program of the SDK that handles so many events; return their names, or ``gap`` where that was told."""
-    handled: list[str] = []
-    resume_file = installation.root / RESUME_FILE
-    client = SWIMClient(
-        installation.listener_key, url=f"ws://127.0.0.1:{installation.daemon.port}/api/swim/v1/ws",
-        resume_file=resume_file, reconnect=False,
-    )  # fmt: skip
-
-    def handle(name: str) -> None:
-        handled.append(name)
-        if len(handled) >= count:
-            client.stop()
-
-    client.on("gap")(lambda *_: handle("gap"))
-    client.on("error")(lambda *_: handle("error"))
-    client.on("flight.departed")(lambda event: handle(str(event["callsign"])))
-    if resume_file.exists():
-        client.subscribe(["flight.departed"])
-    else:
-        client.subscribe(["flight.departed"], last=1000)
-    async with asyncio.timeout(SDK_SECONDS):
-        await client.run_async()
-    return handled
 
 
 def read_files(root: Path) -> Files:
