@@ -37,6 +37,12 @@ def test_a_bad_page_costs_no_more_than_its_own_events(rows: Rows) -> None:
     assert row.get("lost_but_told", 0) <= MOST_LOST_WITH_A_PAGE
 
 
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K7: a large history is not checked")
+def test_events_that_a_large_history_hides_are_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert not found(short_run("rot", SEED, tmp_path_factory, "--large"), *FAULTS, aim="large history")
+
+
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="K8: the names of events have no checksum")
 def test_an_event_is_not_published_again_though_its_name_rots(rows: Rows) -> None:
     assert not found(rows, *FAULTS, aim="another name in the index")

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.disk import home_files
-from support.disk.flips import Aim, Flip, aims, sharp_flips
+from support.disk.flips import Aim, Flip, aims, flip_that_hides_events, sharp_flips
 from support.disk.forked_daemon import preload_product
 from support.disk.home_files import RECORDING, RESUME_FILE
 from support.disk.judge import Judge, Verdict
@@ -40,12 +40,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="repeats the choices of a run; random when not given")
     parser.add_argument("--only", default="", help="comma-separated aims")
     parser.add_argument("--short", action="store_true", help=f"{SHORT_FLIPS} flips, every aim at least once")
+    parser.add_argument("--large", action="store_true", help="one flip in a history of 280 MB, nothing else")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
     tally = Tally(GROUPS)
     with workshop() as place:
         preload_product()
+        if arguments.large:
+            flip_in_a_large_history(place, tally)
+            head = {"seed": seed, "flips": tally.count, "seconds": place.seconds}
+            return print_report(head, tally, GROUPS, as_json=arguments.json)
         foreign = _fill(place, "foreign")
         installation = _fill(place, "installation")
         _go_on(foreign)
@@ -66,6 +71,19 @@ def _fill(place: Workshop, name: str) -> Installation:
     installation = Installation(place.folder / name, place.folder)
     installation.fill()
     return installation
+
+
+def flip_in_a_large_history(place: Workshop, tally: Tally) -> None:
+    """Hide events of a history that is too large to be read through at each start."""
+    installation = Installation(place.folder / "large", place.folder)
+    installation.fill_with_large_events()
+    flip = flip_that_hides_events(installation)
+    put_back(flip.apply(installation.stopped), installation.root)
+    verdict = Judge(installation.daemon, installation.ledger, random.Random(0)).judge(
+        installation.listener_key, installation.oldest
+    )
+    tally.add(["large history"], verdict, f"bit {flip.bit} of {flip.file}")
+    installation.daemon.close()
 
 
 def _go_on(installation: Installation) -> None:

@@ -11,7 +11,7 @@ from support.disk.rot_base import Files, Installation
 
 PAGE_BYTES = 4096
 DIGEST_CHARACTERS = 32
-_LEAF, _INDEX = 0x0D, 0x0A
+_LEAF, _INDEX, _INTERIOR = 0x0D, 0x0A, 0x05
 
 
 class Flip(msgspec.Struct, frozen=True):
@@ -76,9 +76,13 @@ def _places(files: Files, table: str, column: str) -> list[tuple[int, int]]:
 
 
 def pages(content: bytes, page_type: int) -> list[tuple[int, int]]:
-    """The first bytes of the pages of a type: 0x0D a leaf of a table, 0x0A one of an index."""
-    found = [at for at in range(PAGE_BYTES, len(content), PAGE_BYTES) if content[at] == page_type]
-    return [(at, 8) for at in found]
+    """The headers of the pages of a type: 0x0D a leaf of a table, 0x0A one of an index, 0x05 inside a table."""
+    found = []
+    for at in range(PAGE_BYTES, len(content), PAGE_BYTES):
+        cells, start = (int.from_bytes(content[at + place : at + place + 2], "big") for place in (3, 5))
+        is_page = content[at] == page_type and cells > 0 and 8 + 2 * cells <= start <= PAGE_BYTES
+        found += [(at, 8)] if is_page else []  # else it holds something else that begins with this byte
+    return found
 
 
 def key_rows(files: Files) -> list[tuple[int, int]]:
@@ -105,6 +109,15 @@ def sharp_flips(installation: Installation) -> dict[str, Flip]:
     if (revoked := _flip_that_reactivates(files, "3")) is not None:
         flips["a revoked key is good"] = revoked
     return flips
+
+
+def flip_that_hides_events(installation: Installation) -> Flip:
+    """Let the page that leads to most pages of events count fewer of them."""
+    history = installation.stopped[home_files.HISTORY][0]
+    at = max((at for at, _ in pages(history, _INTERIOR)), key=lambda at: history[at + 3 : at + 5])
+    count = int.from_bytes(history[at + 3 : at + 5], "big")
+    bit = count.bit_length() - 1
+    return Flip(home_files.HISTORY, (at + 4 - bit // 8) * 8 + bit % 8)
 
 
 def _flip_that_reactivates(files: Files, number: str) -> Flip | None:

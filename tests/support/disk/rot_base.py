@@ -18,6 +18,7 @@ from support.disk.wire import Wire
 
 EVENTS = 240
 DROPPED_LINES = 1100
+LARGE_EVENTS, LARGE_EVENT_BYTES = 4600, 60_000
 
 Files = dict[str, tuple[bytes, int]]
 """Path below the root → content and time of change in nanoseconds."""
@@ -72,13 +73,22 @@ class Installation:
         ledger.given = {name: way for name, way in self.ledger.given.items() if name not in found}
         return ledger
 
-    def publish(self, start: int, end: int, who: str = "event") -> None:
+    def fill_with_large_events(self) -> None:
+        """Make a history that is too large to be read through at each start."""
+        self.daemon.start()
+        self._create_keys()
+        self.publish(0, LARGE_EVENTS, at_once=12, padding="x" * LARGE_EVENT_BYTES)
+        self.daemon.end(signal.SIGTERM)
+        self.stopped = read_files(self.root)
+
+    def publish(self, start: int, end: int, *, at_once: int = 40, padding: str = "") -> None:
         """Publish events of these numbers, some at a time."""
         control = Wire.control(self.daemon.control_socket)
-        for first in range(start, end, 40):
-            names = [f"{who}-{number}" for number in range(first, min(first + 40, end))]
+        more = {"padding": padding} if padding else {}
+        for first in range(start, end, at_once):
+            names = [f"event-{number}" for number in range(first, min(first + at_once, end))]
             self.ledger.sent.update(names)
-            rows = [{"type": "flight.departed", "data": content(name), "event_id": name} for name in names]
+            rows = [{"type": "flight.departed", "data": content(name) | more, "event_id": name} for name in names]
             answers = control.publish(rows)
             self.ledger.acknowledged.update({name: a["id"] for name, a in zip(names, answers, strict=True)})
         control.close()

@@ -18,7 +18,7 @@ SECONDS = 300.0
 Rows = list[dict[str, Any]]
 
 
-def short_run(harness: str, seed: int, factory: pytest.TempPathFactory) -> Rows:
+def short_run(harness: str, seed: int, factory: pytest.TempPathFactory, how: str = "--short") -> Rows:
     """Run ``tests/load/HARNESS.py --short`` unless another process of this test run has done so; return its rows."""
     if not sys.platform.startswith("linux"):
         missing("the disk harnesses need Linux")
@@ -27,16 +27,16 @@ def short_run(harness: str, seed: int, factory: pytest.TempPathFactory) -> Rows:
     folder = factory.getbasetemp()
     if folder.name.startswith("popen-"):
         folder = folder.parent  # that of all workers of pytest-xdist
-    report = folder / f"{harness}.json"
-    with (folder / f"{harness}.lock").open("w") as lock:
+    report = folder / f"{harness}{how}.json"
+    with (folder / f"{harness}{how}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not report.exists():
-            words = [sys.executable, str(LOAD / f"{harness}.py"), "--short", "--json", "--seed", str(seed)]
+            words = [sys.executable, str(LOAD / f"{harness}.py"), how, "--json", "--seed", str(seed)]
             done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
             assert done.returncode in (0, 1), done.stderr[-3000:]
             report.write_text(done.stdout.splitlines()[-1], "utf-8")
     document = json.loads(report.read_text("utf-8"))
-    print(f"{harness}.py --short --seed {seed}: {document['seconds']} s")
+    print(f"{harness}.py {how} --seed {seed}: {document['seconds']} s")
     rows: Rows = document["rows"]
     return rows
 
