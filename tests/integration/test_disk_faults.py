@@ -36,6 +36,11 @@ def test_a_read_that_fails_at_the_start_sets_no_history_aside(rows: Rows) -> Non
     assert not found(rows, *COSTS, scenario="history: a quarter of reads fail at the start")
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a history that opens late is not read for who resumes")
+def test_who_resumes_after_a_start_without_space_is_given_everything(rows: Rows) -> None:
+    assert not found(rows, *COSTS, scenario="history: no space at the start")
+
+
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="K11: a failed checkpoint is not told")
 def test_a_checkpoint_that_failed_is_told(rows: Rows) -> None:
     assert not found(rows, "untold", scenario="history: a failed checkpoint")

@@ -62,7 +62,7 @@ def main() -> int:
         if not arguments.only:
             tally.add([CHECKPOINT], run.tell_of_a_failed_checkpoint(), CHECKPOINT)
         run.close()
-        head = {"seed": seed, "scenarios": tally.count, "seconds": place.seconds}
+        head = {"seed": seed, "scenarios": tally.count, "seconds": place.seconds, "cpu seconds": place.cpu_seconds}
         return print_report(head, tally, GROUPS, as_json=arguments.json)
 
 

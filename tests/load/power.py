@@ -63,7 +63,13 @@ def main() -> int:
             for synchronous, changes in recorded.items():
                 judge_images(place, tally, synchronous, changes, images // runs // 2, rng)
         told = judge_real_cuts(place, tally, arguments.real_cuts, rng)
-        head = {"seed": seed, "images and cuts": tally.count, "seconds": place.seconds, "real cuts": told}
+        head = {
+            "seed": seed,
+            "images and cuts": tally.count,
+            "seconds": place.seconds,
+            "cpu seconds": place.cpu_seconds,
+            "real cuts": told,
+        }
         return print_report(head, tally, GROUPS, as_json=arguments.json)
 
 

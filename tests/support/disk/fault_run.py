@@ -64,7 +64,7 @@ class FaultRun:
             self._daemon.start()
             self._faults.set(scenario.rules)
         self._work(time.monotonic() + scenario.seconds, scenario, rng)
-        struck = self._faults.struck
+        struck = self._struck + self._faults.struck
         self._faults.set([])
         verdict = self._settle()
         verdict += self._judge_again()
@@ -96,6 +96,7 @@ class FaultRun:
 
     def _begin(self, scenario: Scenario | None) -> None:
         self._daemon.kill()
+        self._struck = 0
         put_back(self._base, self._root)
         home_files.write_config(self._root, self._port, scenario.synchronous if scenario else "normal")
         acknowledged, sent = msgspec.msgpack.decode(self._kept)
@@ -107,6 +108,7 @@ class FaultRun:
         """Start it as a service manager does: again and again while it fails; the disk is well when time is up."""
         while True:
             if time.monotonic() >= deadline:
+                self._struck += self._faults.struck
                 self._faults.set([])
             try:
                 self._daemon.start()

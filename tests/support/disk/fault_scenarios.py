@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 from support.disk.preload import Rule
 
+GRACE_SECONDS = 3.0
+"""A taken event file is removed only some time after the last change to it."""
 When = Literal["running", "start"]
 
 
@@ -17,7 +19,7 @@ class Scenario(msgspec.Struct, frozen=True):
     rules: list[Rule]
     when: When = "running"
     synchronous: str = "normal"
-    seconds: float = 1.0
+    seconds: float = 0.0
     with_keys: bool = False
     """Keys are created and revoked meanwhile."""
     is_short: bool = False
@@ -42,7 +44,7 @@ def scenarios(seconds: float) -> list[Scenario]:
         _one("history: a quarter of writes fail", "write", _HISTORY, "EIO", 0.25, is_short=True),
         _one("history: every write fails", "write", _HISTORY, "EIO"),
         _one("history: no space", "write,truncate", _HISTORY, "ENOSPC"),
-        _one("history: no space at the start", "write,truncate", _HISTORY, "ENOSPC", when="start"),
+        _one("history: no space at the start", "write,truncate", _HISTORY, "ENOSPC", when="start", is_short=True),
         _one("history: writes interrupted", "write", _HISTORY, "EINTR", 0.3),
         _one("history: short writes", "write", _HISTORY, "short", 0.3),
         _one("history: syncs fail", "fsync", _HISTORY, "EIO", 0.5),
@@ -66,7 +68,7 @@ def scenarios(seconds: float) -> list[Scenario]:
         _one("drop folder: reads fail", "read,open", _DROPPED, "EIO", 0.3),
         _one("drop folder: removing fails", "unlink", _DROPPED, "EIO", 0.5),
         _one("event file: reads fail", "read,open", _GIVEN, "EIO", 0.3),
-        _one("event file: removing fails", "unlink", _GIVEN, "EIO", 0.5),
+        _one("event file: removing fails", "unlink", _GIVEN, "EIO", 0.5, seconds=GRACE_SECONDS),
     ]
     everything = [
         _one("all files: a tenth of reads fail", "read", "*/disk/*", "EIO", 0.1),
@@ -75,7 +77,8 @@ def scenarios(seconds: float) -> list[Scenario]:
         _one("all files: short", "read,write", "*/disk/home/*", "short", 0.2),
         _one("all files: no space at the start", "write,truncate", "*/disk/home/*", "ENOSPC", when="start"),
     ]
-    return [msgspec.structs.replace(one, seconds=seconds) for one in history + keys + sources + everything]
+    every = history + keys + sources + everything
+    return [msgspec.structs.replace(one, seconds=max(seconds, one.seconds)) for one in every]
 
 
 def _one(
@@ -83,4 +86,4 @@ def _one(
     synchronous: str = "normal", with_keys: bool = False, is_short: bool = False,
 ) -> Scenario:  # fmt: skip
     rule = Rule(operations, pattern, error, share)
-    return Scenario(name, [rule], when, synchronous, with_keys=with_keys, is_short=is_short)
+    return Scenario(name, [rule], when, synchronous, seconds=seconds, with_keys=with_keys, is_short=is_short)

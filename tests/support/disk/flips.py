@@ -48,7 +48,7 @@ class Aim(msgspec.Struct, frozen=True):
 def aims(installation: Installation) -> list[Aim]:
     """All places, with how often each is to be chosen."""
     stopped, killed = installation.stopped, installation.killed
-    state = next(name for name in killed if name.startswith(home_files.SOURCE_STATE))
+    state = _state_file(killed)
     taken = next(name for name in killed if name.startswith(home_files.DROP) and name.endswith(".taken"))
     return [
         _whole("history", home_files.HISTORY, stopped, 30),
@@ -65,6 +65,10 @@ def aims(installation: Installation) -> list[Aim]:
         _whole("recording", RECORDING, stopped, 10),
         _whole("resume file", RESUME_FILE, stopped, 10),
     ]
+
+
+def _state_file(files: Files) -> str:
+    return next(name for name in files if name.startswith(home_files.SOURCE_STATE))
 
 
 def _whole(name: str, file: str, files: Files, weight: int, *, is_killed: bool = False) -> Aim:
@@ -106,6 +110,9 @@ def sharp_flips(installation: Installation) -> dict[str, Flip]:
         "another name in the index": Flip(home_files.HISTORY, (digests[10] + DIGEST_CHARACTERS - 1) * 8),
         "another id in the resume file": Flip(RESUME_FILE, (resume.index(b'"', resume.index(b"-")) - 1) * 8),
     }
+    state = _state_file(installation.killed)
+    digit = home_files.line_digit(installation.killed[state][0])
+    flips["another line in the drop state"] = Flip(state, digit * 8)
     if (revoked := _flip_that_reactivates(files, "3")) is not None:
         flips["a revoked key is good"] = revoked
     return flips

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -90,6 +91,13 @@ def put_in_drop_folder(root: Path, name: str, rows: list[dict[str, object]], syn
     sync(temporary)
     temporary.rename(root / DROP / f"{name}.jsonl")
     sync(root / DROP)
+
+
+def line_digit(state: bytes) -> int:
+    """Where the last digit stands of how many lines the drop folder's state says are done."""
+    found = re.search(rb'"line":(\d+)', state)
+    assert found is not None, state
+    return found.end() - 1
 
 
 def stored_events(files: Mapping[str, bytes]) -> dict[str, str]:

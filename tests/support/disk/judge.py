@@ -19,12 +19,12 @@ OTHERS = {"subscribed", "system.heartbeat", "error"}
 """What else a client is sent."""
 PROBES = {"probe-event-file", "probe-drop-folder", "probe-control"}
 """Events put in by the checker, each behind all others of its way: when they have come, everything has."""
-TRY_LATER = 1013
+TRY_LATER, REFUSED = 1013, 4001
 PATIENCE_SECONDS = 8.0
 KEYS_TRIED = 6
 FAULTS = (
     "lost_silently", "lost_by_provider", "repeated", "reordered", "reused", "wrong_content", "never_published",
-    "wrong_key", "undone_setting", "undone_place", "not_started", "stuck", "unreadable",
+    "key_good_again", "key_lost", "undone_setting", "undone_place", "not_started", "stuck", "unreadable",
     "resumed_elsewhere",
 )  # fmt: skip
 """None of these may ever be found."""
@@ -99,7 +99,7 @@ class Judge:
         except InvalidText as error:
             self.verdict.find("unreadable", 1, error)
         except (Closed, TimeoutError, RuntimeError, OSError) as error:
-            is_told = isinstance(error, Closed) and error.code == TRY_LATER
+            is_told = isinstance(error, Closed) and error.code in (TRY_LATER, REFUSED)
             self.verdict.find("turned_away" if is_told else "stuck", 1, f"{type(error).__name__}: {error}")
 
     def _publish_probe(self) -> None:
@@ -201,10 +201,10 @@ class Judge:
                 is_good = True
             except Closed as closed:
                 is_good = False
-                if closed.code != 4001:
+                if closed.code != REFUSED:
                     raise
-            expected, found = (("revoked", "active")[value] for value in (key.is_good, is_good))
-            self.verdict.find("wrong_key", key.is_good != is_good, f"key {number} is {found}, it was {expected}")
+            self.verdict.find("key_good_again", is_good and not key.is_good, f"key {number}")
+            self.verdict.find("key_lost", key.is_good and not is_good, f"key {number}")
 
     def _publish_again(self) -> None:
         """A name that is stored, or whose loss is told, is not stored anew silently."""

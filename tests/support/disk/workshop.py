@@ -32,6 +32,11 @@ class Workshop:
         """Since the harness began."""
         return round(time.monotonic() - self.started, 1)
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Of the harness and of all processes that it has waited for."""
+        return round(sum(os.times()[:4]), 1)
+
     def recorder_environ(self, root: Path, log: Path) -> dict[str, str]:
         """What a process needs whose changes below ``root`` are to be recorded."""
         library = compile_library("recorder", self.folder)
