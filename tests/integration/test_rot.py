@@ -62,7 +62,7 @@ def test_a_revoked_key_stays_revoked_though_its_row_rots(rows: Rows) -> None:
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="a source's state has no checksum")
 def test_a_dropped_file_is_published_once_though_its_state_rots(rows: Rows) -> None:
-    assert not found(rows, *LIES, aim="another line in the drop state")
+    assert not found(rows, *LIES, aim="another place in the drop state")
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="K14: a resume file has no checksum")

@@ -82,8 +82,17 @@ def scenarios(seconds: float) -> list[Scenario]:
 
 
 def _one(
-    name: str, operations: str, pattern: str, error: str, share: float = 1.0, *, when: When = "running",
-    synchronous: str = "normal", with_keys: bool = False, is_short: bool = False,
-) -> Scenario:  # fmt: skip
+    name: str,
+    operations: str,
+    pattern: str,
+    error: str,
+    share: float = 1.0,
+    *,
+    when: When = "running",
+    synchronous: str = "normal",
+    seconds: float = 0.0,
+    with_keys: bool = False,
+    is_short: bool = False,
+) -> Scenario:
     rule = Rule(operations, pattern, error, share)
     return Scenario(name, [rule], when, synchronous, seconds=seconds, with_keys=with_keys, is_short=is_short)

@@ -111,8 +111,8 @@ def sharp_flips(installation: Installation) -> dict[str, Flip]:
         "another id in the resume file": Flip(RESUME_FILE, (resume.index(b'"', resume.index(b"-")) - 1) * 8),
     }
     state = _state_file(installation.killed)
-    digit = home_files.line_digit(installation.killed[state][0])
-    flips["another line in the drop state"] = Flip(state, digit * 8)
+    bit = home_files.bit_that_lowers_the_offset(installation.killed[state][0])
+    flips["another place in the drop state"] = Flip(state, bit)
     if (revoked := _flip_that_reactivates(files, "3")) is not None:
         flips["a revoked key is good"] = revoked
     return flips

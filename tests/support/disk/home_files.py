@@ -93,11 +93,12 @@ def put_in_drop_folder(root: Path, name: str, rows: list[dict[str, object]], syn
     sync(root / DROP)
 
 
-def line_digit(state: bytes) -> int:
-    """Where the last digit stands of how many lines the drop folder's state says are done."""
-    found = re.search(rb'"line":(\d+)', state)
+def bit_that_lowers_the_offset(state: bytes) -> int:
+    """Find the bit by which the drop folder's state says that less of the file is done."""
+    found = re.search(rb'"offset":(\d+)', state)
     assert found is not None, state
-    return found.end() - 1
+    places = range(found.start(1) + 1, found.end())
+    return next(at * 8 + bit for at in places for bit in (2, 1, 0) if state[at] >> bit & 1)
 
 
 def stored_events(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -33,7 +33,7 @@ def short_run(harness: str, seed: int, factory: pytest.TempPathFactory, how: str
         if not report.exists():
             words = [sys.executable, str(LOAD / f"{harness}.py"), how, "--json", "--seed", str(seed)]
             done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
-            assert done.returncode in (0, 1), done.stderr[-3000:]
+            assert done.stdout.strip() and done.returncode in (0, 1), done.stderr[-3000:]
             report.write_text(done.stdout.splitlines()[-1], "utf-8")
     document = json.loads(report.read_text("utf-8"))
     print(f"{harness}.py {how} --seed {seed}: {document['seconds']} s")
