@@ -34,7 +34,7 @@ from support.disk.workshop import Workshop, workshop
 GROUPS = ("kind", "written", "started", "model", "aim")
 MODELS: tuple[Model, ...] = ("ext4", "strict")
 IMAGES_OF_ONE_RUN = 600
-RECORD_SECONDS, SHORT_SECONDS = 8.0, 2.0
+RECORD_SECONDS, SHORT_SECONDS = 5.0, 2.0
 SHORT_IMAGES = 60
 
 

@@ -27,8 +27,6 @@ class Ledger:
         """Name of an event → its id, as its publisher was told."""
         self.seen: dict[str, str] = {}
         """Name → id, as some client was sent it."""
-        self.positions: dict[str, str] = {}
-        """Of acknowledged events that retention removes soon."""
         self.given: dict[str, str] = {}
         """Name of an event that a provider has put on the disk → by which way."""
         self.sent: set[str] = set()
@@ -48,8 +46,6 @@ class Ledger:
                 self.sent.update(mark["names"])
             case "acknowledged":
                 self.acknowledged.update(mark["ids"])
-            case "position":
-                self.positions.update(mark["ids"])
             case "seen":
                 self.seen.update(mark["ids"])
                 self.clients[mark["client"]] = mark["last"]
