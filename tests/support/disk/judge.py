@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import time
@@ -11,14 +12,13 @@ from typing import Any
 
 from support.disk import home_files
 from support.disk.forked_daemon import DidNotStart, ForkedDaemon
-from support.disk.ledger import EventKey, Ledger, content, event_key, is_content
+from support.disk.ledger import EventKey, Ledger, event_key, is_content
+from support.disk.probes import PROBES, event_row, put_probes
 from support.disk.wire import Closed, InvalidText, Wire
 
 CHANNELS = ["flight.departed", "flight.arrived", "flight.deleted"]
 OTHERS = {"subscribed", "system.heartbeat", "error"}
 """What else a client is sent."""
-PROBES = {"probe-event-file", "probe-drop-folder", "probe-control"}
-"""Events put in by the checker, each behind all others of its way: when they have come, everything has."""
 TRY_LATER, REFUSED = 1013, 4001
 PATIENCE_SECONDS = 8.0
 KEYS_TRIED = 6
@@ -93,6 +93,7 @@ class Judge:
             self._read_all(listener_key, oldest)
             self._compare_events()
             self._compare_clients(listener_key, oldest)
+            self._compare_positions(listener_key)
             self._compare_keys()
             self._compare_settings()
             self._publish_again()
@@ -104,7 +105,7 @@ class Judge:
 
     def _publish_probe(self) -> None:
         control = Wire.control(self._daemon.control_socket)
-        control.publish([_row(f"probe-control{self._tag}")])
+        control.publish([event_row(f"probe-control{self._tag}")])
         control.close()
 
     def _read_all(self, listener_key: str, oldest: str) -> None:
@@ -190,6 +191,21 @@ class Judge:
         wire.close()
         return bool(answer["gap"])
 
+    def _compare_positions(self, listener_key: str) -> None:
+        """What retention has removed is told to who resumes from before it."""
+        if not self._ledger.positions:
+            return
+        place = self._rng.choice(self._ledger.positions)
+        behind = {event_id for event_id in self._ledger.positions if event_key(event_id) > event_key(place)}
+        wire = Wire.connect(self._daemon.port, listener_key)
+        wire.send({"action": "subscribe", "channels": ["flight.position"], "after": place})
+        is_told = wire.until("subscribed")["gap"]
+        with contextlib.suppress(TimeoutError):
+            while behind and not is_told:
+                behind.discard(wire.until("flight.position")["id"])
+        self.verdict.find("lost_silently", len(behind) * (not is_told), f"positions after {place}: {len(behind)}")
+        wire.close()
+
     def _behind(self, place: EventKey) -> list[str]:
         return [event_id for event_id in self._ids if event_key(event_id) > place]
 
@@ -212,7 +228,7 @@ class Judge:
         if not names:
             return
         control = Wire.control(self._daemon.control_socket)
-        answers = control.publish([{**_row(name), "event_id": name} for name in names])
+        answers = control.publish([{**event_row(name), "event_id": name} for name in names])
         control.close()
         anew = [name for name, answer in zip(names, answers, strict=True) if not answer["duplicate"]]
         self.verdict.find("repeated", len(anew), anew[:3])
@@ -227,21 +243,5 @@ class Judge:
             self.verdict.find("undone_place", found != place, f"a program was told {place}, its file says {found}")
 
 
-def put_probes(daemon: ForkedDaemon, tag: str = "") -> None:
-    """Put an event behind all others into each source."""
-    row = _row(f"probe-event-file{tag}", "flight.deleted") | {"_received_at": "2026-01-16T14:30:15Z"}
-    home_files.append_to_event_file(daemon.root, [row], _nothing)
-    row = _row(f"probe-drop-folder{tag}", "flight.arrived")
-    home_files.put_in_drop_folder(daemon.root, f"zzzz-probe{tag}", [row], _nothing)
-
-
-def _row(name: str, event_type: str = "flight.departed") -> dict[str, object]:
-    return {"type": event_type, "data": content(name)}
-
-
 def _written(key: EventKey) -> str:
     return f"{key[0]}-{key[1]}"
-
-
-def _nothing(_: object) -> None:
-    """The checker's own files need no disk."""

@@ -27,6 +27,8 @@ class Ledger:
         """Name of an event → its id, as its publisher was told."""
         self.seen: dict[str, str] = {}
         """Name → id, as some client was sent it."""
+        self.positions: list[str] = []
+        """Ids of acknowledged events that retention removes soon."""
         self.given: dict[str, str] = {}
         """Name of an event that a provider has put on the disk → by which way."""
         self.sent: set[str] = set()
@@ -49,6 +51,8 @@ class Ledger:
             case "seen":
                 self.seen.update(mark["ids"])
                 self.clients[mark["client"]] = mark["last"]
+            case "position":
+                self.positions += mark["ids"]
             case "given":
                 self.given.update(dict.fromkeys(mark["names"], mark["source"]))
             case "key":

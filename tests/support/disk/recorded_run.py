@@ -43,8 +43,6 @@ BROKEN = (OSError, Closed, RuntimeError)
 
 
 class RecordedRun:
-    """One run below ``root``."""
-
     def __init__(self, root: Path, log: Path, synchronous: str, seed: int, seconds: float) -> None:
         self._root = root
         self._marks = Marks(log)
@@ -159,7 +157,8 @@ class RecordedRun:
                 while not self._over.is_set():
                     names = [f"position-{number + index}" for index in range(5)]
                     number += 5
-                    control.publish([_row("flight.position", name) for name in names])
+                    answers = control.publish([_row("flight.position", name) for name in names])
+                    self._marks.put("position", ids=[answer["id"] for answer in answers])
                     self._over.wait(0.05)
             self._over.wait(0.05)
 
