@@ -22,6 +22,11 @@ from pathlib import Path
 
 START_SECONDS = 20.0
 ROOT = Path(__file__).parents[3]
+_IMPORTED_LATE = (
+    "uvloop", "sqlalchemy.dialects.sqlite", "watchfiles", "anyio.to_thread", "anyio._backends._asyncio",
+    "encodings.idna", "encodings.utf_8_sig",
+)  # fmt: skip
+"""By libraries, when they are first used: that would be in every fork."""
 _LEFT_OUT = ("migrations", "sqlserver", "odbc")
 
 
@@ -36,7 +41,7 @@ def preload_product() -> None:
         for found in pkgutil.walk_packages(package.__path__, f"{name}."):
             if not any(word in found.name for word in (*_LEFT_OUT, "__main__")):
                 importlib.import_module(found.name)
-    for name in ("uvloop", "sqlalchemy.dialects.sqlite", "watchfiles"):
+    for name in _IMPORTED_LATE:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     _warm_up()
