@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.disk.fault_run import FaultRun
 from support.disk.fault_scenarios import scenarios
 from support.disk.forked_daemon import DidNotStart, free_port, preload_product
-from support.disk.judge import FAULTS, Verdict
 from support.disk.report import Tally, print_report
+from support.disk.verdict import FAULTS, Verdict
 from support.disk.workshop import workshop
 
 GROUPS = ("scenario",)

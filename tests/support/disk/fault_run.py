@@ -13,11 +13,12 @@ import msgspec
 from support.disk import home_files
 from support.disk.fault_scenarios import Scenario
 from support.disk.forked_daemon import DidNotStart, ForkedDaemon
-from support.disk.judge import Judge, Verdict
+from support.disk.judge import Judge
 from support.disk.ledger import KnownKey, Ledger, content
 from support.disk.preload import FaultControl, Rule
 from support.disk.probes import put_probes
 from support.disk.rot_base import Files, put_back, read_files
+from support.disk.verdict import Verdict
 from support.disk.wire import Closed, Wire
 
 RECOVERY_SECONDS = 8.0

@@ -6,7 +6,6 @@ import contextlib
 import random
 import re
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,49 +13,36 @@ from support.disk import home_files
 from support.disk.forked_daemon import DidNotStart, ForkedDaemon
 from support.disk.ledger import EventKey, Ledger, event_key, is_content
 from support.disk.probes import PROBES, event_row, put_probes
+from support.disk.verdict import Verdict
 from support.disk.wire import Closed, InvalidText, Wire
 
 CHANNELS = ["flight.departed", "flight.arrived", "flight.deleted"]
 OTHERS = {"subscribed", "system.heartbeat", "error"}
 """What else a client is sent."""
 TRY_LATER, REFUSED = 1013, 4001
+UNREADABLE = "HISTORY_UNAVAILABLE"
 PATIENCE_SECONDS = 8.0
 KEYS_TRIED = 6
-FAULTS = (
-    "lost_silently", "lost_by_provider", "repeated", "reordered", "reused", "wrong_content", "never_published",
-    "key_good_again", "key_lost", "undone_setting", "undone_place", "not_started", "stuck", "unreadable",
-    "resumed_elsewhere",
-)  # fmt: skip
-"""None of these may ever be found."""
-TOLD = ("lost_but_told", "needless_gap", "set_aside", "turned_away")
-"""These are no lies, but better rare."""
 _IDS = re.compile(r"\d{1,15}-\d{1,9}")
-
-
-class Verdict(Counter[str]):
-    """How often each fault was found, with a few examples in words."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.examples: list[str] = []
-
-    def find(self, fault: str, count: int, what: object) -> None:
-        """Count a fault; nothing when ``count`` is 0."""
-        if count:
-            self[fault] += count
-            if len(self.examples) < 5:
-                self.examples.append(f"{fault}: {what}")
 
 
 class Judge:
     """Judges one image: ``daemon`` is to be started on it, ``ledger`` is what was known."""
 
     def __init__(
-        self, daemon: ForkedDaemon, ledger: Ledger, rng: random.Random, *, repeated: Sequence[str] = (), tag: str = ""
+        self,
+        daemon: ForkedDaemon,
+        ledger: Ledger,
+        rng: random.Random,
+        *,
+        repeated: Sequence[str] = (),
+        tag: str = "",
+        grace_seconds: float = 0.2,
     ) -> None:
         """``repeated``: names that a publisher publishes again, as it does when it doesn't know whether they came.
 
-        ``tag`` tells the probes of one judge from those of another on the same disk.
+        ``tag`` tells the probes of one judge from those of another on the same disk. ``grace_seconds``: so long after
+        the last event a client may still be told that something is missing.
         """
         self.verdict = Verdict()
         self._daemon = daemon
@@ -64,6 +50,7 @@ class Judge:
         self._rng = rng
         self._repeated = repeated
         self._tag = tag
+        self._grace_seconds = grace_seconds
         self._probes = {name + tag for name in PROBES}
         self._names: dict[str, str] = {}
         """Of the events found, with their ids."""
@@ -171,25 +158,35 @@ class Judge:
         is_told, read = True, self._rng.choice(sorted(places))
         for place in sorted(places, key=event_key):
             behind = [key for key in missing if key > event_key(place)]
-            has_gap = self._resume(listener_key, place, is_read=place == read)
+            has_gap = self._resume(listener_key, place, is_read=place == read, is_missing=bool(behind))
             if behind and not has_gap:
                 is_told = False
             self.verdict.find("lost_silently", len(behind) * (not has_gap), f"after {place}: {len(behind)} events")
             self.verdict.find("needless_gap", has_gap and not missing, f"after {place}")
         self.verdict.find("lost_but_told", len(missing) * is_told, f"{len(missing)} events")
 
-    def _resume(self, listener_key: str, place: str, *, is_read: bool) -> bool:
-        """Resume as a client that saw ``place`` last; was it told of a gap? What comes must be what is there."""
+    def _resume(self, listener_key: str, place: str, *, is_read: bool, is_missing: bool) -> bool:
+        """Resume as a client that saw ``place`` last; was it told of a gap? What comes must be what is there.
+
+        It is told by ``gap``, or by an error on the way where a stretch turns out unreadable.
+        """
         wire = Wire.connect(self._daemon.port, listener_key)
         wire.send({"action": "subscribe", "channels": CHANNELS, "after": place})
-        answer = wire.until("subscribed")
-        for expected in self._behind(event_key(place)) if is_read else []:
-            found = wire.until(*CHANNELS)["id"]
-            if found != expected:
-                self.verdict.find("reordered", 1, f"resumed after {place}: {found} instead of {expected}")
+        is_told = bool(wire.until("subscribed")["gap"])
+        is_asking = is_missing and not is_told
+        for expected in self._behind(event_key(place)) if is_read or is_asking else []:
+            message = wire.until(*CHANNELS, "error")
+            while message["type"] == "error":
+                is_told |= message.get("code") == UNREADABLE
+                message = wire.until(*CHANNELS, "error")
+            if message["id"] != expected:
+                self.verdict.find("reordered", 1, f"resumed after {place}: {message['id']} instead of {expected}")
                 break
+        if is_asking and not is_told:
+            with contextlib.suppress(TimeoutError):
+                is_told = wire.until("error", seconds=self._grace_seconds).get("code") == UNREADABLE
         wire.close()
-        return bool(answer["gap"])
+        return is_told
 
     def _compare_positions(self, listener_key: str) -> None:
         """What retention has removed is told to who resumes from before it."""

@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 from support.disk import home_files
 from support.disk.forked_daemon import BootId, ForkedDaemon
-from support.disk.judge import Judge, Verdict
+from support.disk.judge import Judge
 from support.disk.ledger import KnownKey, Ledger, content
+from support.disk.verdict import Verdict
 from support.disk.wire import Wire
 
 DISK_BYTES = 96 * 1024 * 1024

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from support.disk.judge import FAULTS, Verdict
+from support.disk.verdict import FAULTS, Verdict
 
 
 class Tally:

@@ -109,14 +109,18 @@ class Wire:
         self._buffer[:] = kept
         return frame is not None
 
-    def until(self, *types: str) -> dict[str, Any]:
-        """Read on until a message of one of these types comes; errors raise Closed with their code as reason."""
-        deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            message = self.next()
-            if message.get("type") in types:
-                return message
-        raise TimeoutError(f"no {' or '.join(types)} within {SECONDS:g} s")
+    def until(self, *types: str, seconds: float = SECONDS) -> dict[str, Any]:
+        """Read on until a message of one of these types comes. Raises TimeoutError, and what ``next`` raises."""
+        deadline = time.monotonic() + seconds
+        self._link.settimeout(seconds)
+        try:
+            while time.monotonic() < deadline:
+                message = self.next()
+                if message.get("type") in types:
+                    return message
+        finally:
+            self._link.settimeout(SECONDS)
+        raise TimeoutError(f"no {' or '.join(types)} within {seconds:g} s")
 
     def call(self, method: str, params: dict[str, Any]) -> Any:
         """Ask the control socket. Raises RuntimeError with what it answers."""
