@@ -119,7 +119,8 @@ class Wire:
                 if message.get("type") in types:
                     return message
         finally:
-            self._link.settimeout(SECONDS)
+            if self._link.fileno() >= 0:  # not closed meanwhile
+                self._link.settimeout(SECONDS)
         raise TimeoutError(f"no {' or '.join(types)} within {seconds:g} s")
 
     def call(self, method: str, params: dict[str, Any]) -> Any:
