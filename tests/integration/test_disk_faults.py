@@ -6,8 +6,8 @@ The scenarios are those of ``tests/load/disk_faults.py --short``.
 from __future__ import annotations
 
 import pytest
+from support.disk.judgement import FAULTS
 from support.disk.short_run import Rows, found, short_run
-from support.disk.verdict import FAULTS
 
 SEED = 20260116
 COSTS = (*FAULTS, "lost_but_told", "set_aside")

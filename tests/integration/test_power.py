@@ -6,8 +6,8 @@ The run and its images are those of ``tests/load/power.py --short``.
 from __future__ import annotations
 
 import pytest
+from support.disk.judgement import FAULTS
 from support.disk.short_run import Rows, found, short_run
-from support.disk.verdict import FAULTS
 
 SEED = 20260116
 

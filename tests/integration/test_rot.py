@@ -6,9 +6,9 @@ The flips are those of ``tests/load/rot.py --short``.
 from __future__ import annotations
 
 import pytest
+from support.disk.judgement import FAULTS
 from support.disk.rot_base import DROPPED_LINES, EVENTS
 from support.disk.short_run import Rows, found, short_run
-from support.disk.verdict import FAULTS
 
 SEED = 20260116
 LIES = tuple(fault for fault in FAULTS if fault != "key_lost")

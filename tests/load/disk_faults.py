@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.disk.fault_run import FaultRun
 from support.disk.fault_scenarios import scenarios
 from support.disk.forked_daemon import DidNotStart, free_port, preload_product
+from support.disk.judgement import FAULTS, Judgement
 from support.disk.report import Tally, print_report
-from support.disk.verdict import FAULTS, Verdict
 from support.disk.workshop import workshop
 
 GROUPS = ("scenario",)
@@ -53,12 +53,12 @@ def main() -> int:
         run.prepare(SHORT_EVENTS if arguments.short else EVENTS)
         for scenario in chosen * arguments.rounds:
             try:
-                verdict, struck = run.run(scenario)
+                judgement, struck = run.run(scenario)
             except DidNotStart as reason:
-                verdict, struck = Verdict(), 0
-                verdict.find("not_started", 1, reason)
-            verdict["struck"] = struck
-            tally.add([scenario.name], verdict, scenario.name)
+                judgement, struck = Judgement(), 0
+                judgement.find("not_started", 1, reason)
+            judgement["struck"] = struck
+            tally.add([scenario.name], judgement, scenario.name)
         if not arguments.only:
             tally.add([CHECKPOINT], run.tell_of_a_failed_checkpoint(), CHECKPOINT)
         run.close()

@@ -116,8 +116,8 @@ def judge_images(
                 place.boot.renew()
                 listener_key = everything.keys["1"].api_key
                 judge = Judge(daemon, ledger, random.Random(cut.seed))
-                verdict = judge.judge(listener_key, ledger.acknowledged["baseline-0"])
-                tally.add(("image", synchronous, started, model, cut.aim), verdict, f"{cut.amount} at {cut.place}")
+                judgement = judge.judge(listener_key, ledger.acknowledged["baseline-0"])
+                tally.add(("image", synchronous, started, model, cut.aim), judgement, f"{cut.amount} at {cut.place}")
     finally:
         daemon.close()
 
@@ -129,8 +129,8 @@ def judge_real_cuts(place: Workshop, tally: Tally, count: int, rng: random.Rando
             port = free_port()
             for synchronous in _in_turn(count):
                 seed = rng.getrandbits(32)
-                verdict = real_cut(disk, place.boot, port, synchronous, seed)
-                tally.add(("cut", synchronous, synchronous, "ext4", "anywhere"), verdict, f"seed {seed}")
+                judgement = real_cut(disk, place.boot, port, synchronous, seed)
+                tally.add(("cut", synchronous, synchronous, "ext4", "anywhere"), judgement, f"seed {seed}")
     except NoLoopDevice as reason:
         return f"none: {reason}"
     return str(count)

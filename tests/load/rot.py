@@ -23,9 +23,9 @@ from support.disk.flips import Aim, Flip, aims, flip_that_hides_events, sharp_fl
 from support.disk.forked_daemon import preload_product
 from support.disk.home_files import RECORDING, RESUME_FILE
 from support.disk.judge import Judge
+from support.disk.judgement import FAULTS, Judgement
 from support.disk.report import Tally, print_report
 from support.disk.rot_base import EVENTS, Files, Installation, put_back
-from support.disk.verdict import FAULTS, Verdict
 from support.disk.workshop import Workshop, workshop
 from swim_client import SwimError
 
@@ -85,8 +85,8 @@ def flip_in_a_large_history(place: Workshop, tally: Tally) -> None:
     flip = flip_that_hides_events(installation)
     put_back(flip.apply(installation.stopped), installation.root)
     judge = Judge(installation.daemon, installation.ledger, random.Random(0), grace_seconds=LARGE_GRACE_SECONDS)
-    verdict = judge.judge(installation.listener_key, installation.oldest)
-    tally.add(["large history"], verdict, f"bit {flip.bit} of {flip.file}")
+    judgement = judge.judge(installation.listener_key, installation.oldest)
+    tally.add(["large history"], judgement, f"bit {flip.bit} of {flip.file}")
     installation.daemon.close()
 
 
@@ -135,8 +135,8 @@ class Rot:
         for name, flip in sharp_flips(self._installation).items():
             is_killed = flip.file.startswith(home_files.SOURCE_STATE)
             rotten = flip.apply(self._installation.killed if is_killed else self._installation.stopped)
-            verdict = self._resume(rotten) if flip.file == RESUME_FILE else self._judge(rotten, is_killed=is_killed)
-            self._tally.add([name], verdict, f"bit {flip.bit} of {flip.file}")
+            judgement = self._resume(rotten) if flip.file == RESUME_FILE else self._judge(rotten, is_killed=is_killed)
+            self._tally.add([name], judgement, f"bit {flip.bit} of {flip.file}")
 
     def put_in_place(self, name: str, files: Files) -> None:
         """Judge files that were exchanged."""
@@ -146,7 +146,7 @@ class Rot:
         """End everything."""
         self._installation.daemon.close()
 
-    def _try(self, aim: Aim, flip: Flip) -> Verdict:
+    def _try(self, aim: Aim, flip: Flip) -> Judgement:
         installation = self._installation
         rotten = flip.apply(installation.killed if aim.is_killed else installation.stopped)
         match aim.name:
@@ -157,7 +157,7 @@ class Rot:
             case _:
                 return self._judge(rotten, is_killed=aim.is_killed)
 
-    def _judge(self, files: Files, *, is_killed: bool = False) -> Verdict:
+    def _judge(self, files: Files, *, is_killed: bool = False) -> Judgement:
         installation = self._installation
         self._end_daemon()
         put_back(files, installation.root)
@@ -165,9 +165,9 @@ class Rot:
         judge = Judge(installation.daemon, self._known[is_killed], random.Random(0), repeated=repeated)
         return judge.judge(installation.listener_key, installation.oldest)
 
-    def _replay(self, files: Files) -> Verdict:
+    def _replay(self, files: Files) -> Judgement:
         """Play a recording: what is played is as it was recorded, and what is missing is told by the exit code."""
-        verdict = Verdict()
+        judgement = Judgement()
         installation = self._installation
         path, output = installation.root / RECORDING, installation.root / "played.jsonl"
         path.write_bytes(files[RECORDING][0])
@@ -176,14 +176,16 @@ class Rot:
         lines = output.read_bytes().splitlines() if output.exists() else []
         sound = {json.dumps(row, sort_keys=True) for row in self._sound_recording}
         wrong = sum(_canonical(line) not in sound for line in lines)
-        verdict.find("wrong_content", wrong, told[-200:])
+        judgement.find("wrong_content", wrong, told[-200:])
         missing = len(sound) - len(lines)
-        verdict.find("lost_silently" if code == 0 else "lost_but_told", max(0, missing), f"exit {code}, {told[-200:]}")
-        return verdict
+        judgement.find(
+            "lost_silently" if code == 0 else "lost_but_told", max(0, missing), f"exit {code}, {told[-200:]}"
+        )
+        return judgement
 
-    def _resume(self, files: Files) -> Verdict:
+    def _resume(self, files: Files) -> Judgement:
         """Run a program of the SDK on a resume file: it goes on where it was, or says what is wrong."""
-        verdict = Verdict()
+        judgement = Judgement()
         installation = self._installation
         if installation.daemon.pid is None:
             put_back(installation.stopped, installation.root)
@@ -193,16 +195,16 @@ class Rot:
         try:
             handled = installation.handle_events(RESUMED_EVENTS)
         except (SwimError, OSError) as error:
-            verdict.find("lost_but_told", 1, f"{type(error).__name__}: {error}")
-            return verdict
+            judgement.find("lost_but_told", 1, f"{type(error).__name__}: {error}")
+            return judgement
         except TimeoutError:
-            verdict.find("lost_silently", 1, "it waits for ever")
-            return verdict
+            judgement.find("lost_silently", 1, "it waits for ever")
+            return judgement
         if "gap" in handled or "error" in handled:
-            verdict.find("lost_but_told", 1, handled)
+            judgement.find("lost_but_told", 1, handled)
         elif handled != self._resumed:
-            verdict.find("resumed_elsewhere", 1, f"{handled} instead of {self._resumed}")
-        return verdict
+            judgement.find("resumed_elsewhere", 1, f"{handled} instead of {self._resumed}")
+        return judgement
 
     def _end_daemon(self) -> None:
         self._installation.daemon.kill()

@@ -14,11 +14,11 @@ from support.disk import home_files
 from support.disk.fault_scenarios import Scenario
 from support.disk.forked_daemon import DidNotStart, ForkedDaemon
 from support.disk.judge import Judge
+from support.disk.judgement import Judgement
 from support.disk.ledger import KnownKey, Ledger, content
 from support.disk.preload import FaultControl, Rule
 from support.disk.probes import put_probes
 from support.disk.rot_base import Files, put_back, read_files
-from support.disk.verdict import Verdict
 from support.disk.wire import Closed, Wire
 
 RECOVERY_SECONDS = 8.0
@@ -54,7 +54,7 @@ class FaultRun:
         self._base = read_files(self._root)
         self._kept = msgspec.msgpack.encode([self._ledger.acknowledged, sorted(self._ledger.sent)])
 
-    def run(self, scenario: Scenario) -> tuple[Verdict, int]:
+    def run(self, scenario: Scenario) -> tuple[Judgement, int]:
         """Run one; return what was found, and how many operations failed or were shortened."""
         self._begin(scenario)
         os.environ["SWIM_DISK_SEED"] = str(self._seed)
@@ -68,13 +68,13 @@ class FaultRun:
         self._work(time.monotonic() + scenario.seconds, scenario, rng)
         struck = self._struck + self._faults.struck
         self._faults.set([])
-        verdict = self._settle()
-        verdict += self._judge_again()
-        return verdict, struck
+        judgement = self._settle()
+        judgement += self._judge_again()
+        return judgement, struck
 
-    def tell_of_a_failed_checkpoint(self) -> Verdict:
+    def tell_of_a_failed_checkpoint(self) -> Judgement:
         """History's log can't be written back for a while: that is told, and done as soon as it can be."""
-        verdict = Verdict()
+        judgement = Judgement()
         self._begin(None)
         self._daemon.start()
         control = Wire.control(self._daemon.control_socket)
@@ -82,14 +82,14 @@ class FaultRun:
         self._publish(control, ["the-last-event"])
         time.sleep(0.8)
         told = msgspec.json.encode(control.call("status", {})).decode().casefold()
-        verdict.find("untold", "i/o error" not in told, "status says nothing of the disk")
+        judgement.find("untold", "i/o error" not in told, "status says nothing of the disk")
         self._faults.set([])
         time.sleep(1.2)
         written = b"the-last-event" in (self._root / home_files.HISTORY).read_bytes()
-        verdict.find("not_tried_again", not written, "history's log is not written back a second after the trouble")
+        judgement.find("not_tried_again", not written, "history's log is not written back a second after the trouble")
         control.close()
         self._daemon.kill()
-        return verdict
+        return judgement
 
     def close(self) -> None:
         """End everything."""
@@ -197,7 +197,7 @@ class FaultRun:
             if code == 0:
                 key.is_sure, key.is_good = True, False
 
-    def _settle(self) -> Verdict:
+    def _settle(self) -> Judgement:
         """The disk is well again: everything goes on by itself, and what was refused can be published."""
         deadline = time.monotonic() + RECOVERY_SECONDS
         while self._pending and time.monotonic() < deadline:
@@ -209,12 +209,12 @@ class FaultRun:
             except TROUBLES:
                 time.sleep(0.1)
         judge = Judge(self._daemon, self._ledger, random.Random(0), tag="-running")
-        judge.verdict.find("stuck", len(self._pending), "events can't be published though the disk is well again")
+        judge.judgement.find("stuck", len(self._pending), "events can't be published though the disk is well again")
         put_probes(self._daemon, "-running")
         judge.ask(self._listener_key, self._oldest)
-        return judge.verdict
+        return judge.judgement
 
-    def _judge_again(self) -> Verdict:
+    def _judge_again(self) -> Judgement:
         """Killed and started again, it still knows everything."""
         self._daemon.kill()
         return Judge(self._daemon, self._ledger, random.Random(0)).judge(self._listener_key, self._oldest)

@@ -11,9 +11,9 @@ from typing import Any
 
 from support.disk import home_files
 from support.disk.forked_daemon import DidNotStart, ForkedDaemon
+from support.disk.judgement import Judgement
 from support.disk.ledger import EventKey, Ledger, event_key, is_content
 from support.disk.probes import PROBES, event_row, put_probes
-from support.disk.verdict import Verdict
 from support.disk.wire import Closed, InvalidText, Wire
 
 CHANNELS = ["flight.departed", "flight.arrived", "flight.deleted"]
@@ -44,7 +44,7 @@ class Judge:
         ``tag`` tells the probes of one judge from those of another on the same disk. ``grace_seconds``: so long after
         the last event a client may still be told that something is missing.
         """
-        self.verdict = Verdict()
+        self.judgement = Judgement()
         self._daemon = daemon
         self._ledger = ledger
         self._rng = rng
@@ -57,21 +57,21 @@ class Judge:
         self._ids: list[str] = []
         """In the order in which they came."""
 
-    def judge(self, listener_key: str, oldest: str) -> Verdict:
+    def judge(self, listener_key: str, oldest: str) -> Judgement:
         """Start, ask, end. ``oldest`` is an id that has been on the disk for long: the reading begins behind it."""
         put_probes(self._daemon, self._tag)
         try:
             self._daemon.start()
         except DidNotStart as reason:
-            self.verdict.find("not_started", 1, reason)
-            return self.verdict
+            self.judgement.find("not_started", 1, reason)
+            return self.judgement
         try:
             self.ask(listener_key, oldest)
         finally:
             self._daemon.kill()
         aside = [path.name for path in self._daemon.home.glob(home_files.SET_ASIDE)]
-        self.verdict.find("set_aside", len(aside), aside)
-        return self.verdict
+        self.judgement.find("set_aside", len(aside), aside)
+        return self.judgement
 
     def ask(self, listener_key: str, oldest: str) -> None:
         """Ask the daemon that runs about everything; the probes of the sources are given already."""
@@ -85,10 +85,10 @@ class Judge:
             self._compare_settings()
             self._publish_again()
         except InvalidText as error:
-            self.verdict.find("unreadable", 1, error)
+            self.judgement.find("unreadable", 1, error)
         except (Closed, TimeoutError, RuntimeError, OSError) as error:
             is_told = isinstance(error, Closed) and error.code in (TRY_LATER, REFUSED)
-            self.verdict.find("turned_away" if is_told else "stuck", 1, f"{type(error).__name__}: {error}")
+            self.judgement.find("turned_away" if is_told else "stuck", 1, f"{type(error).__name__}: {error}")
 
     def _publish_probe(self) -> None:
         control = Wire.control(self._daemon.control_socket)
@@ -104,21 +104,21 @@ class Judge:
             message = wire.next()
             if message.get("type") not in OTHERS:
                 waited.discard(self._take(message))
-        self.verdict.find("stuck", len(waited), f"never came: {sorted(waited)}")
+        self.judgement.find("stuck", len(waited), f"never came: {sorted(waited)}")
         wire.close()
 
     def _take(self, message: dict[str, Any]) -> str:
         """Take in an event; return its name."""
         data, event_id = message.get("data"), message.get("id")
         is_right = isinstance(data, dict) and message.get("type") in CHANNELS and is_content(data)
-        self.verdict.find("wrong_content", not is_right, message)
+        self.judgement.find("wrong_content", not is_right, message)
         if not isinstance(data, dict) or not isinstance(event_id, str) or not _IDS.fullmatch(event_id):
             return ""
         name = str(data.get("callsign"))
-        self.verdict.find("repeated", name in self._names, f"{name}: {self._names.get(name)} and {event_id}")
+        self.judgement.find("repeated", name in self._names, f"{name}: {self._names.get(name)} and {event_id}")
         if self._ids:
             is_later = event_key(event_id) > event_key(self._ids[-1])
-            self.verdict.find("reordered", not is_later, f"{event_id} after {self._ids[-1]}")
+            self.judgement.find("reordered", not is_later, f"{event_id} after {self._ids[-1]}")
         self._names[name] = event_id
         self._ids.append(event_id)
         return name
@@ -130,16 +130,16 @@ class Judge:
                    if known[name] != found[name] and name not in ledger.given]  # fmt: skip
         lost = known.keys() - found.keys()
         anew = set(changed) if lost else set()  # what a publisher or source has repeated after a loss has a new id
-        self.verdict.find("repeated", len(changed) - len(anew), changed[:3])
+        self.judgement.find("repeated", len(changed) - len(anew), changed[:3])
         strangers = {name for name in found.keys() - ledger.sent - known.keys() if not name.startswith("probe-")}
-        self.verdict.find("never_published", len(strangers), sorted(strangers)[:3])
+        self.judgement.find("never_published", len(strangers), sorted(strangers)[:3])
         by_id = {event_id: name for name, event_id in known.items()}
         reused = [event_id for event_id in self._ids if by_id.get(event_id, self._at(event_id)) != self._at(event_id)]
         newest_known = max(map(event_key, known.values()), default=(0, 0))
         late = [found[name] for name in self._probes & found.keys() if event_key(found[name]) <= newest_known]
-        self.verdict.find("reused", len(reused) + len(late), (reused + late)[:3])
+        self.judgement.find("reused", len(reused) + len(late), (reused + late)[:3])
         gone = ledger.given.keys() - found.keys()
-        self.verdict.find("lost_by_provider", len(gone), sorted(gone)[:3])
+        self.judgement.find("lost_by_provider", len(gone), sorted(gone)[:3])
 
     def _at(self, event_id: str) -> str:
         if not hasattr(self, "_by_id"):
@@ -161,9 +161,9 @@ class Judge:
             has_gap = self._resume(listener_key, place, is_read=place == read, is_missing=bool(behind))
             if behind and not has_gap:
                 is_told = False
-            self.verdict.find("lost_silently", len(behind) * (not has_gap), f"after {place}: {len(behind)} events")
-            self.verdict.find("needless_gap", has_gap and not missing, f"after {place}")
-        self.verdict.find("lost_but_told", len(missing) * is_told, f"{len(missing)} events")
+            self.judgement.find("lost_silently", len(behind) * (not has_gap), f"after {place}: {len(behind)} events")
+            self.judgement.find("needless_gap", has_gap and not missing, f"after {place}")
+        self.judgement.find("lost_but_told", len(missing) * is_told, f"{len(missing)} events")
 
     def _resume(self, listener_key: str, place: str, *, is_read: bool, is_missing: bool) -> bool:
         """Resume as a client that saw ``place`` last; was it told of a gap? What comes must be what is there.
@@ -180,7 +180,7 @@ class Judge:
                 is_told |= message.get("code") == UNREADABLE
                 message = wire.until(*CHANNELS, "error")
             if message["id"] != expected:
-                self.verdict.find("reordered", 1, f"resumed after {place}: {message['id']} instead of {expected}")
+                self.judgement.find("reordered", 1, f"resumed after {place}: {message['id']} instead of {expected}")
                 break
         if is_asking and not is_told:
             with contextlib.suppress(TimeoutError):
@@ -200,7 +200,7 @@ class Judge:
         with contextlib.suppress(TimeoutError):
             while behind and not is_told:
                 behind.discard(wire.until("flight.position")["id"])
-        self.verdict.find("lost_silently", len(behind) * (not is_told), f"positions after {place}: {len(behind)}")
+        self.judgement.find("lost_silently", len(behind) * (not is_told), f"positions after {place}: {len(behind)}")
         wire.close()
 
     def _behind(self, place: EventKey) -> list[str]:
@@ -216,8 +216,8 @@ class Judge:
                 is_good = False
                 if closed.code != REFUSED:
                     raise
-            self.verdict.find("key_good_again", is_good and not key.is_good, f"key {number}")
-            self.verdict.find("key_lost", key.is_good and not is_good, f"key {number}")
+            self.judgement.find("key_good_again", is_good and not key.is_good, f"key {number}")
+            self.judgement.find("key_lost", key.is_good and not is_good, f"key {number}")
 
     def _publish_again(self) -> None:
         """A name that is stored, or whose loss is told, is not stored anew silently."""
@@ -228,16 +228,16 @@ class Judge:
         answers = control.publish([{**event_row(name), "event_id": name} for name in names])
         control.close()
         anew = [name for name, answer in zip(names, answers, strict=True) if not answer["duplicate"]]
-        self.verdict.find("repeated", len(anew), anew[:3])
+        self.judgement.find("repeated", len(anew), anew[:3])
 
     def _compare_settings(self) -> None:
         for name, value in self._ledger.settings.items():
             _, shown = self._daemon.run(["config", "show"])
             line = next((line for line in shown.splitlines() if name.rpartition(".")[2] in line), "")
-            self.verdict.find("undone_setting", value not in line, f"{name} was set to {value}: {line!r}")
+            self.judgement.find("undone_setting", value not in line, f"{name} was set to {value}: {line!r}")
         for place in self._ledger.resume_ids[-1:]:
             found = home_files.resume_id(self._daemon.root / home_files.RESUME_FILE)
-            self.verdict.find("undone_place", found != place, f"a program was told {place}, its file says {found}")
+            self.judgement.find("undone_place", found != place, f"a program was told {place}, its file says {found}")
 
 
 def _written(key: EventKey) -> str:

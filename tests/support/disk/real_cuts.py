@@ -16,8 +16,8 @@ import msgspec
 from support.disk import home_files
 from support.disk.forked_daemon import BootId, ForkedDaemon
 from support.disk.judge import Judge
+from support.disk.judgement import Judgement
 from support.disk.ledger import KnownKey, Ledger, content
-from support.disk.verdict import Verdict
 from support.disk.wire import Wire
 
 DISK_BYTES = 96 * 1024 * 1024
@@ -74,7 +74,7 @@ def cut_disk(folder: Path) -> Iterator[CutDisk]:
             _run("umount", "--lazy", str(disk.mounted))
 
 
-def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int) -> Verdict:
+def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int) -> Judgement:
     """Run, cut, start again, judge. Raises NoLoopDevice."""
     rng = random.Random(seed)
     disk.format()
@@ -98,11 +98,11 @@ def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int
     disk.mount()
     boot.renew()
     try:
-        verdict = Judge(daemon, ledger, rng).judge(listener_key, ledger.acknowledged["baseline-0"])
+        judgement = Judge(daemon, ledger, rng).judge(listener_key, ledger.acknowledged["baseline-0"])
     finally:
         daemon.close()
         disk.unmount()
-    return verdict
+    return judgement
 
 
 def _traffic(daemon: ForkedDaemon, control: Wire, ledger: Ledger, rng: random.Random) -> None:

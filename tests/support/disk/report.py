@@ -6,28 +6,28 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from support.disk.verdict import FAULTS, Verdict
+from support.disk.judgement import FAULTS, Judgement
 
 
 class Tally:
-    """Verdicts, added up by group."""
+    """Judgements, added up by group."""
 
     def __init__(self, group_names: Sequence[str], faults: Sequence[str] = FAULTS) -> None:
         """``faults``: what may never be found."""
         self._group_names = group_names
         self._faults = faults
-        self._groups: dict[tuple[str, ...], Verdict] = {}
+        self._groups: dict[tuple[str, ...], Judgement] = {}
         self.count = 0
 
-    def add(self, group: Sequence[str], verdict: Verdict, where: str) -> None:
-        """Add one verdict; ``where`` tells how to find its case again."""
+    def add(self, group: Sequence[str], judgement: Judgement, where: str) -> None:
+        """Add one judgement; ``where`` tells how to find its case again."""
         self.count += 1
-        kept = self._groups.setdefault(tuple(group), Verdict())
+        kept = self._groups.setdefault(tuple(group), Judgement())
         kept["cases"] += 1
-        kept["faulty"] += any(verdict[fault] for fault in self._faults)
-        kept.update(verdict)
+        kept["faulty"] += any(judgement[fault] for fault in self._faults)
+        kept.update(judgement)
         room = 3 - len(kept.examples)
-        kept.examples += [f"{example} ({where})" for example in verdict.examples[: max(0, room)]]
+        kept.examples += [f"{example} ({where})" for example in judgement.examples[: max(0, room)]]
 
     def rows(self) -> list[dict[str, Any]]:
         """A document for each group."""

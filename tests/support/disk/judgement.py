@@ -14,7 +14,7 @@ TOLD = ("lost_but_told", "needless_gap", "set_aside", "turned_away")
 """These are no lies, but better rare."""
 
 
-class Verdict(Counter[str]):
+class Judgement(Counter[str]):
     """How often each fault was found, with a few examples in words."""
 
     def __init__(self) -> None:
