@@ -49,7 +49,7 @@ class Methods:
     def register(self, rpc: Rpc) -> None:
         """Make them answer."""
         for name in (
-            "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "live_keys",
+            "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "key_end", "live_keys",
             "config", "config_changes", "version", "restart", "explain", "top",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
@@ -162,6 +162,19 @@ class Methods:
             return KeyChanged(closed=await self._process.key_changed(key_id, seconds=seconds))
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
+
+    async def key_end(self, params: Mapping[str, Any]) -> KeyEnded:
+        """End a key that the database can't end just now: in memory, at once, and stored as soon as that can be."""
+        try:
+            ending = msgspec.convert(params, Ending)
+        except msgspec.ValidationError as error:
+            raise RpcError(INVALID_PARAMS, str(error)) from None
+        is_stored = await self._parts.authenticator.end(ending)
+        try:
+            closed = await self._process.key_changed(ending.key_id, seconds=0.0)
+        except StoreError:
+            closed = await self._parts.key_watch.end_in_memory(ending.key_id)
+        return KeyEnded(is_stored=is_stored, closed=closed)
 
 
 class _EventRow(msgspec.Struct):

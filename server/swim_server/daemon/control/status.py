@@ -81,8 +81,9 @@ async def _history(parts: Components) -> HistoryDocument:
     try:
         span = await parts.broker.span()
     except BrokerUnavailable as error:
-        return HistoryDocument(problem=error.reason)
+        return HistoryDocument(problem=error.reason, **await parts.broker.state())
     return HistoryDocument(
+        **await parts.broker.state(),
         oldest_id=str(span.oldest_id) if span.oldest_id is not None else None,
         newest_id=str(span.newest_id) if span.newest_id is not None else None,
         events=span.events,
@@ -95,6 +96,7 @@ def _keys(parts: Components) -> KeysDocument:
     return KeysDocument(
         problem=status.problem,
         problem_seconds=status.problem_seconds,
+        not_stored=status.not_stored,
         writing_problem=status.writing_problem,
         remembered=status.remembered,
         waiting=status.waiting,
