@@ -56,6 +56,21 @@ class HistorySpan(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class StorageState(msgspec.Struct, frozen=True, kw_only=True):
+    """How what history stands on is doing."""
+
+    trouble: str | None = None
+    """Why it can't be written, written back or checked just now."""
+    failures: int = 0
+    """Commits that could not be made, since the start."""
+    rotten: int = 0
+    """Stretches that were found not to be what was stored, since the start."""
+    checked_at: float | None = None
+    """Unix time at which all of it was last read through; None: not since the start."""
+    damaged_files: list[str] = []
+    """Histories that were set aside."""
+
+
 class Page(msgspec.Struct, frozen=True):
     """A stretch of history in the order of ids."""
 
@@ -112,6 +127,9 @@ class Broker(Protocol):
 
     async def span(self) -> HistorySpan:
         """Tell what history holds."""
+
+    async def state(self) -> StorageState:
+        """Tell how the storage is doing. Never raises."""
 
     async def close(self) -> None:
         """Store what is pending, then let go of everything. Idempotent."""

@@ -15,7 +15,7 @@ import msgspec
 
 from swim_server.brokers import history_file
 from swim_server.brokers.background_check import BackgroundCheck, CheckStatus, Findings
-from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published
+from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published, StorageState
 from swim_server.brokers.history import History
 from swim_server.brokers.history_file import Synchronous
 from swim_server.brokers.history_reader import HistoryReader, Rotten
@@ -156,6 +156,18 @@ class LocalBroker:
     def check_status(self) -> CheckStatus:
         """How far the check in the background has come."""
         return self._check.status
+
+    async def state(self) -> StorageState:
+        """Tell how the storage is doing."""
+        files = await asyncio.get_running_loop().run_in_executor(None, history_file.damaged_files, self.path)
+        counters, check = self.counters, self._check.status
+        return StorageState(
+            trouble=counters.last_error or counters.checkpoint_error or check.trouble,
+            failures=counters.failures,
+            rotten=counters.rotten,
+            checked_at=check.checked_at,
+            damaged_files=[str(path) for path in files],
+        )
 
     async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         """Store, then deliver, then answer. Cancelled before its commit began, a call leaves nothing behind."""

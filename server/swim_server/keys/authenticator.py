@@ -184,6 +184,10 @@ class Authenticator:
         await self._store_endings()
         return ending.key_id not in self._endings.key_ids
 
+    def as_ended(self, record: KeyRecord) -> KeyRecord:
+        """Say what counts of a key, whatever the table still says."""
+        return self._endings.apply(record)
+
     async def _store_endings(self) -> None:
         for ending in self._endings.waiting():
             try:

@@ -328,7 +328,7 @@ class Conversation:
             return
         except BrokerUnavailable:
             text = "the event is not stored: history can't be written just now; send it again"
-            details = {"event_id": event.event_id, "retry": True}
-            connection.answer(self.error(ErrorCode.STORAGE_UNAVAILABLE, text, details))
+            retry: dict[str, object] = {"event_id": event.event_id, "retry": True}
+            connection.answer(self.error(ErrorCode.STORAGE_UNAVAILABLE, text, retry))
             return
         connection.answer(messages.publish_ack(event_id=event.event_id, id=published.id, duplicate=published.duplicate))
