@@ -43,6 +43,8 @@ class Restoring:
         self.restored = 0
         self.lacks_names = False
         """Some producers' names of events are lost: what they name would be stored again."""
+        self.trouble: str | None = None
+        """Why the file could not be read last time."""
         self._pieces: Iterator[Piece] | None = None
         self._account: Account | None = None
         self._pruned: dict[str, int] = {}
@@ -74,6 +76,7 @@ class Restoring:
                 self._finish(connection, newest, now_ms)
         except OSError as error:
             _log.warning("what is left of a damaged history can't be read just now", error=str(error))
+            self.trouble = str(error)
             self._pieces, self._again_at = None, time.monotonic() + PAUSE_SECONDS
             return True
         _log.info(
