@@ -71,10 +71,9 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     labels += [("not what was stored", event_id) for event_id in report.rotten[:SHOWN]]
     invocation.output(as_json=as_json).details(labels, document)
     if not report.is_sound:
-        next_step = (
-            "a running daemon goes on without what is bad and tells clients; more is kept by: swimctl history salvage"
-        )
-        invocation.messages().line(next_step)
+        messages = invocation.messages()
+        messages.line("a running daemon goes on without what is bad, and tells its clients")
+        messages.line("what can still be read of a damaged file: swimctl history salvage")
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -21,7 +21,7 @@ from swim_server.brokers.history_file import Synchronous, transaction
 from swim_server.brokers.history_mark import newest_of, read_boot_id
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.marks import Marks
-from swim_server.brokers.names import rebuild_names
+from swim_server.brokers.names import are_names_sound, rebuild_names
 from swim_server.brokers.origin import BEGUN, Hole, Identity, find_hole, identity_of
 from swim_server.brokers.restoring import Restoring
 from swim_server.brokers.retention import Pruner, Retention
@@ -36,6 +36,10 @@ SMALLEST_PAGE_BYTES = 512
 """A file that is shorter SQLite takes for a new one."""
 FUTURE_MS = 24 * 60 * 60 * 1000
 """A clock may have been so far ahead when a row was stored; an id beyond it is one that rotted."""
+
+NAMES_SECONDS = 0.5
+"""So long producers' names are compared with their checksums at open; the rest in the background."""
+_NAMES_ROTTEN = "producers' names of events had rotted: made anew from what is left"
 
 _INSERT = "INSERT INTO events (id, type, wire, crc) VALUES (?, ?, ?, ?)"
 _INSERT_EVENT_ID = "INSERT OR REPLACE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)"
@@ -270,7 +274,10 @@ class History:
         """Write into the file what opening it has shown, where that is new."""
         self.identity = identity
         self._types = {row[0] for row in connection.execute("SELECT type FROM types")}
+        is_sound = is_new or are_names_sound(connection, NAMES_SECONDS)
         with transaction(connection):
+            if not is_sound:
+                _log.error(_NAMES_ROTTEN, lost=rebuild_names(connection))
             if not holes.seal_holes(connection):
                 _log.error("what history knew of its gaps had rotted: clients that resume are told of a gap")
             if hole is not None:
@@ -312,9 +319,7 @@ class History:
         try:
             return find_known(connection, calls, now_ms)
         except NamesRotten:
-            _log.error(
-                "producers' names of events had rotted: made anew from what is left", lost=rebuild_names(connection)
-            )
+            _log.error(_NAMES_ROTTEN, lost=rebuild_names(connection))
             return find_known(connection, calls, now_ms)
 
     def _read_foreign(self, connection: sqlite3.Connection) -> list[Event]:
