@@ -25,7 +25,8 @@ from swim_server.brokers.names import are_names_sound, rebuild_names
 from swim_server.brokers.origin import BEGUN, Hole, Identity, find_hole, identity_of
 from swim_server.brokers.restoring import Restoring
 from swim_server.brokers.retention import Pruner, Retention
-from swim_server.brokers.trouble import HistoryDamaged, is_damage, unavailable
+from swim_server.brokers.second_look import require_readable
+from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -209,6 +210,9 @@ class History:
                 assert self._connection is not None
                 return work(self._connection)
             except HistoryDamaged as damage:
+                self._let_go()
+                if self.path.is_file():
+                    require_readable(self.path)
                 self._set_aside(damage.reason)
             except sqlite3.Error as error:
                 if not is_damage(error):
@@ -219,19 +223,20 @@ class History:
         raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is made: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
-        """A second look, on another connection, decides: what the disk read wrong once may be right."""
+        """A second look decides: what the disk read wrong once may be right. Raises DiskTrouble."""
+        self._let_go()
         reason = str(error)
         try:
             if self.path.is_file():
                 history_file.confirm_damage(self.path)
-                self._let_go()
-                return
+                found = f"it read bad once ({reason}), and good when read again"
+                raise DiskTrouble(f"the disk of {self.path} has trouble: {found}")
+                    f"the disk of {self.path} has trouble: it read bad once ({reason}), and good when read again"
+                )
         except HistoryDamaged as damage:
             reason = damage.reason
         except (sqlite3.Error, OSError) as trouble:
-            if not (isinstance(trouble, sqlite3.Error) and is_damage(trouble)):
-                self._let_go()
-                raise unavailable(trouble, self.path) from trouble
+            raise unavailable(trouble, self.path) from trouble
         self._set_aside(reason)
 
     def _open(self) -> None:
