@@ -82,6 +82,8 @@ class History:
         """No id up to this one is ever given out again."""
         self.newest_shown = ZERO
         """The newest id that an event has, or may once have had."""
+        self.found = ZERO
+        """The newest id shown when the file was first opened."""
         self.generation = 0
         """Counts the files opened: whoever reads an older one opens anew."""
         self.removed = 0
@@ -231,8 +233,6 @@ class History:
                 history_file.confirm_damage(self.path)
                 found = f"it read bad once ({reason}), and good when read again"
                 raise DiskTrouble(f"the disk of {self.path} has trouble: {found}")
-                    f"the disk of {self.path} has trouble: it read bad once ({reason}), and good when read again"
-                )
         except HistoryDamaged as damage:
             reason = damage.reason
         except (sqlite3.Error, OSError) as trouble:
@@ -265,6 +265,8 @@ class History:
         self.newest = max(end.newest, hole.up_to if hole else ZERO)
         self.newest_shown = self.newest if hole and hole.reason != BEGUN else end.newest_shown
         self._connection, self._pruner, self._identity = connection, pruner, _identity(self.path)
+        if not self.generation:
+            self.found = self.newest_shown
         self.generation += 1
         self._loss = "lost"
         self._marks.begin(self.newest, self.identity)
