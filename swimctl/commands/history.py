@@ -33,7 +33,7 @@ def info(context: typer.Context, file: File = None, as_json: Json = False) -> No
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
-    from swim_server.brokers.inspection import read_info
+    from swim_server.brokers.recovery.inspection import read_info
 
     invocation = invocation_of(context)
     try:
@@ -59,7 +59,7 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
-    from swim_server.brokers.inspection import check as check_history
+    from swim_server.brokers.recovery.inspection import check as check_history
 
     invocation = invocation_of(context)
     try:
@@ -92,7 +92,7 @@ def salvage(
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
-    from swim_server.brokers.inspection import salvage_into
+    from swim_server.brokers.recovery.inspection import salvage_into
 
     invocation = invocation_of(context)
     _existing(invocation, file)

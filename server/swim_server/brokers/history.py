@@ -15,17 +15,17 @@ import msgspec
 
 from swim_server.brokers import history_file, holes
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Published
-from swim_server.brokers.checksum import event_checksum, name_checksum
-from swim_server.brokers.draft import Draft, NamesRotten, find_known
+from swim_server.brokers.draft import Draft
 from swim_server.brokers.history_file import Synchronous, transaction
 from swim_server.brokers.history_mark import newest_of, read_boot_id
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.marks import Marks
-from swim_server.brokers.names import are_names_sound, rebuild_names
 from swim_server.brokers.origin import BEGUN, Hole, Identity, find_hole, identity_of
-from swim_server.brokers.restoring import Restoring
+from swim_server.brokers.recovery.names import are_names_sound, rebuild_names
+from swim_server.brokers.recovery.restoring import Restoring
+from swim_server.brokers.recovery.second_look import require_readable
 from swim_server.brokers.retention import Pruner, Retention
-from swim_server.brokers.second_look import require_readable
+from swim_server.brokers.storing import NAMES_ROTTEN, StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
@@ -40,12 +40,7 @@ FUTURE_MS = 24 * 60 * 60 * 1000
 
 NAMES_SECONDS = 0.5
 """So long producers' names are compared with their checksums at open; the rest in the background."""
-_NAMES_ROTTEN = "producers' names of events had rotted: made anew from what is left"
 
-_INSERT = "INSERT INTO events (id, type, wire, crc) VALUES (?, ?, ?, ?)"
-_INSERT_EVENT_ID = "INSERT OR REPLACE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)"
-_INSERT_TYPE = "INSERT OR IGNORE INTO types (type) VALUES (?)"
-_AFTER = "SELECT id, type, wire, crc FROM events WHERE id > ? ORDER BY id"
 
 _log = get_logger("broker")
 T = TypeVar("T")
@@ -102,8 +97,7 @@ class History:
         self._pruner: Pruner | None = None
         self._restoring: Restoring | None = None
         """What is brought over from a damaged file."""
-        self._types: set[str] = set()
-        """Those that stand in the table of types."""
+        self._types: StoredTypes | None = None
         self._rows = RowReader()
         self._loss = "lost"
         """What to call the hole if the file turns out to be gone."""
@@ -118,7 +112,7 @@ class History:
 
     def take_foreign(self) -> list[Event]:
         """Read what another process on the same file has stored since the last look."""
-        events = self._on_sound_file(self._read_foreign)
+        events = self._on_sound_file(lambda connection: read_after(connection, self.newest, self._rows))
         if events:
             self._committed(events[-1].id)
         return events
@@ -171,16 +165,15 @@ class History:
         return self._on_sound_file(rebuild)
 
     def know_types(self, types: set[str]) -> None:
-        """Every type that is stored is among these, or has been put down since."""
+        """Put down every type that is stored: all of history was read."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
-                connection.executemany(_INSERT_TYPE, [(event_type,) for event_type in types])
+                add_types(connection, types)
                 holes.write_meta(connection, "types", "complete")
-            self._types |= types
+            self._types = StoredTypes(connection)
 
-        if not types <= self._types:
-            self._on_sound_file(write)
+        self._on_sound_file(write)
 
     def sync(self) -> None:
         """Wait until every commit so far is on the disk. Any thread; raises BrokerUnavailable."""
@@ -280,11 +273,11 @@ class History:
     ) -> None:
         """Write into the file what opening it has shown, where that is new."""
         self.identity = identity
-        self._types = {row[0] for row in connection.execute("SELECT type FROM types")}
+        self._types = StoredTypes(connection)
         is_sound = is_new or are_names_sound(connection, NAMES_SECONDS)
         with transaction(connection):
             if not is_sound:
-                _log.error(_NAMES_ROTTEN, lost=rebuild_names(connection))
+                _log.error(NAMES_ROTTEN, lost=rebuild_names(connection))
             if not holes.seal_holes(connection):
                 _log.error("what history knew of its gaps had rotted: clients that resume are told of a gap")
             if hole is not None:
@@ -302,39 +295,19 @@ class History:
             )
 
     def _append(self, connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]]) -> Appended:
+        assert self._types is not None
         now_ms = self._now_ms()
         with transaction(connection):
-            foreign = self._read_foreign(connection)
+            foreign = read_after(connection, self.newest, self._rows)
             newest = foreign[-1].id if foreign else self.newest
-            draft = Draft(newest, now_ms, self._find_known(connection, calls, now_ms))
+            draft = Draft(newest, now_ms, known_names(connection, calls, now_ms))
             answers = [draft.add(call) for call in calls]
-            if draft.events:
-                connection.executemany(_INSERT, [_row_of(event) for event in draft.events])
-            if draft.names:
-                connection.executemany(_INSERT_EVENT_ID, [_name_row(*each) for each in draft.names.items()])
-            new_types = {event.type for event in draft.events} - self._types
-            connection.executemany(_INSERT_TYPE, [(event_type,) for event_type in new_types])
-        self._types |= new_types
+            store(connection, draft, self._types)
+        self._types.committed()
         events = [*foreign, *draft.events]
         if events:
             self._committed(events[-1].id)
         return Appended(events, answers)
-
-    def _find_known(
-        self, connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]], now_ms: int
-    ) -> dict[str, EventId]:
-        try:
-            return find_known(connection, calls, now_ms)
-        except NamesRotten:
-            _log.error(_NAMES_ROTTEN, lost=rebuild_names(connection))
-            return find_known(connection, calls, now_ms)
-
-    def _read_foreign(self, connection: sqlite3.Connection) -> list[Event]:
-        newest = connection.execute("SELECT max(id) FROM events").fetchone()[0]
-        if newest is None or newest <= self.newest.to_integer():
-            return []
-        rows = connection.execute(_AFTER, (self.newest.to_integer(),))
-        return [event for row in rows if (event := self._rows.event(row)) is not None]
 
     def _committed(self, newest: EventId) -> None:
         self.newest = self.newest_shown = newest
@@ -345,7 +318,7 @@ class History:
         is_more = restoring.step(connection, self.newest, self._now_ms(), is_first=is_first)
         if not is_more:
             self._restoring = None
-            self._types = {row[0] for row in connection.execute("SELECT type FROM types")}
+            self._types = StoredTypes(connection)
         return is_more
 
     def _shorten_wal(self, connection: sqlite3.Connection) -> None:
@@ -379,16 +352,6 @@ class History:
         """The clock's time; 0 where it is out of all bounds, so that ids count on from the newest."""
         now_ms = self._clock_ms()
         return now_ms if 0 <= now_ms < MAX_MILLISECONDS else 0
-
-
-def _row_of(event: Event) -> tuple[int, str, bytes, int]:
-    packed = event.id.to_integer()
-    return packed, event.type, event.wire, event_checksum(packed, event.type, event.wire)
-
-
-def _name_row(digest: str, event_id: EventId) -> tuple[int, str, int]:
-    packed = event_id.to_integer()
-    return packed, digest, name_checksum(packed, digest)
 
 
 def _draw() -> Identity:

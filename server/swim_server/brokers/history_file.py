@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from swim_server.brokers.second_look import require_readable
+from swim_server.brokers.recovery.second_look import require_readable
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, is_unread
 from swim_server.files.replacing import sync_file, sync_folder
 

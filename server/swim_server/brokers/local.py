@@ -14,14 +14,15 @@ from typing import TypeVar
 import msgspec
 
 from swim_server.brokers import history_file
-from swim_server.brokers.background_check import BackgroundCheck, CheckStatus, Findings
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published, StorageState
 from swim_server.brokers.history import History
 from swim_server.brokers.history_file import Synchronous
 from swim_server.brokers.history_reader import HistoryReader, Rotten
 from swim_server.brokers.pending import Call, Pending
 from swim_server.brokers.reader_pool import ReaderPool
+from swim_server.brokers.recovery.background_check import BackgroundCheck, CheckStatus, Findings
 from swim_server.brokers.retention import Retention
+from swim_server.brokers.storing import NAMES_ROTTEN
 from swim_server.brokers.trouble import DiskTrouble, unavailable
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
@@ -291,7 +292,7 @@ class LocalBroker:
     async def _note_rotten_names(self) -> None:
         lost = await self._write(self._history.rebuild_names)
         self.counters.names_rebuilt += 1
-        _log.error("producers' names of events had rotted: made anew from what is left", lost=lost)
+        _log.error(NAMES_ROTTEN, lost=lost)
 
     async def _note_types(self, types: set[str]) -> None:
         await self._write(lambda: self._history.know_types(types))
