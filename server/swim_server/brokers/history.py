@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,15 +19,16 @@ from swim_server.brokers import history_file, holes
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Published
 from swim_server.brokers.draft import Draft
 from swim_server.brokers.history_file import Synchronous, transaction
-from swim_server.brokers.history_mark import newest_of, read_boot_id
+from swim_server.brokers.history_mark import read_boot_id
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.marks import Marks
-from swim_server.brokers.origin import BEGUN, Hole, Identity, find_hole, identity_of
-from swim_server.brokers.recovery.names import are_names_sound, rebuild_names
+from swim_server.brokers.opening import Known, take_stock
+from swim_server.brokers.origin import Hole, Identity
+from swim_server.brokers.recovery.names import rebuild_names
 from swim_server.brokers.recovery.restoring import Restoring
 from swim_server.brokers.recovery.second_look import require_readable
 from swim_server.brokers.retention import Pruner, Retention
-from swim_server.brokers.storing import NAMES_ROTTEN, StoredTypes, add_types, known_names, read_after, store
+from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
@@ -33,13 +36,10 @@ from swim_server.protocol.events import Event, NewEvent
 
 MAX_WAL_BYTES = 64 * 1024 * 1024
 """A write-ahead log that checkpoints beside the commits can't keep at bay is written back between two commits."""
+SET_ASIDE_AT_ONCE, SET_ASIDE_SECONDS = 5, 60.0
+"""A disk that damages all that is written must not be filled with what is set aside."""
 SMALLEST_PAGE_BYTES = 512
 """A file that is shorter SQLite takes for a new one."""
-FUTURE_MS = 24 * 60 * 60 * 1000
-"""A clock may have been so far ahead when a row was stored; an id beyond it is one that rotted."""
-
-NAMES_SECONDS = 0.5
-"""So long producers' names are compared with their checksums at open; the rest in the background."""
 
 
 _log = get_logger("broker")
@@ -99,6 +99,8 @@ class History:
         """What is brought over from a damaged file."""
         self._types: StoredTypes | None = None
         self._rows = RowReader()
+        self._set_aside_at: deque[float] = deque(maxlen=SET_ASIDE_AT_ONCE)
+        """When files were set aside, by the monotonic clock."""
         self._loss = "lost"
         """What to call the hole if the file turns out to be gone."""
 
@@ -240,23 +242,14 @@ class History:
             raise HistoryDamaged(f"it has {size} bytes")
         connection = self._connect(self.path)
         try:
-            is_new = history_file.prepare(connection, self.path, self._synchronous)
-            found = self._marks.find(holes.read_identity(connection), is_new=is_new)
-            now = EventId(self._now_ms(), 0)
-            latest = max(EventId(now.milliseconds + FUTURE_MS, 0), self.newest, newest_of(found.mark))
-            end = holes.read_end(connection, latest.to_integer())
-            hole = find_hole(
-                found, stored=end.newest, known=self.newest, now=now, boot_id=self._boot_id, loss=self._loss
-            )
-            self._put_down(connection, end, hole, identity_of(found, hole, _draw()), is_new=is_new)
-            if self._synchronous == "full" and not is_new:
-                history_file.sync(self.path)  # what was committed under ``normal``, before the mark promises more
+            known = Known(self.newest, self._now_ms(), self._boot_id, self._loss)
+            opened = take_stock(connection, self.path, self._marks, self._synchronous, known)
             pruner = Pruner(connection, self._retention)
         except BaseException:
             connection.close()
             raise
-        self.newest = max(end.newest, hole.up_to if hole else ZERO)
-        self.newest_shown = self.newest if hole and hole.reason != BEGUN else end.newest_shown
+        self.newest, self.newest_shown = opened.newest, opened.newest_shown
+        self.identity, self._types = opened.identity, opened.types
         self._connection, self._pruner, self._identity = connection, pruner, _identity(self.path)
         if not self.generation:
             self.found = self.newest_shown
@@ -267,32 +260,6 @@ class History:
             self._restoring = Restoring.resume(connection, self.path)
         if self._restoring is not None:
             self._restore(connection, self._restoring, is_first=True)
-
-    def _put_down(
-        self, connection: sqlite3.Connection, end: holes.End, hole: Hole | None, identity: Identity, *, is_new: bool
-    ) -> None:
-        """Write into the file what opening it has shown, where that is new."""
-        self.identity = identity
-        self._types = StoredTypes(connection)
-        is_sound = is_new or are_names_sound(connection, NAMES_SECONDS)
-        with transaction(connection):
-            if not is_sound:
-                _log.error(NAMES_ROTTEN, lost=rebuild_names(connection))
-            if not holes.seal_holes(connection):
-                _log.error("what history knew of its gaps had rotted: clients that resume are told of a gap")
-            if hole is not None:
-                holes.write_hole(connection, hole, self._now_ms())
-            holes.write_rotten(connection, [(packed - 1, packed) for packed in end.rotten], self._now_ms())
-            if holes.read_identity(connection) != identity:
-                holes.write_identity(connection, identity)
-            if is_new:
-                holes.write_meta(connection, "types", "complete")
-        if hole is not None and hole.reason != BEGUN:
-            _log.warning(
-                "history has a gap, clients that resume from before it are told",
-                reason=hole.reason,
-                up_to=str(hole.up_to),
-            )
 
     def _append(self, connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]]) -> Appended:
         assert self._types is not None
@@ -330,6 +297,10 @@ class History:
 
     def _set_aside(self, reason: str) -> None:
         self._let_go()
+        now = time.monotonic()
+        if len(self._set_aside_at) == SET_ASIDE_AT_ONCE and now - self._set_aside_at[0] < SET_ASIDE_SECONDS:
+            raise DiskTrouble(f"{self.path} is damaged again and again ({reason}): check its disk")
+        self._set_aside_at.append(now)
         self._restoring = None
         try:
             target = history_file.set_aside(self.path, datetime.fromtimestamp(self._now_ms() / 1000, UTC))
@@ -352,10 +323,6 @@ class History:
         """The clock's time; 0 where it is out of all bounds, so that ids count on from the newest."""
         now_ms = self._clock_ms()
         return now_ms if 0 <= now_ms < MAX_MILLISECONDS else 0
-
-
-def _draw() -> Identity:
-    return Identity(secrets.token_hex(16), secrets.token_hex(4))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
