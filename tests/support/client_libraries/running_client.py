@@ -30,6 +30,8 @@ class RunningClient:
     """How many positions came in batches."""
     said: list[dict[str, Any]] = field(default_factory=list)
     """What it said besides messages: open, error, close."""
+    garbled: list[bytes] = field(default_factory=list)
+    """The beginnings of lines that are no JSON: of a message that it took for another, or was killed while it told."""
     is_over: bool = False
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _reading: asyncio.Task[None] | None = None
@@ -98,7 +100,11 @@ class RunningClient:
             self._changed.notify_all()
 
     def _take(self, line: bytes) -> None:
-        document = json.loads(line)
+        try:
+            document = json.loads(line)
+        except ValueError:
+            self.garbled.append(line[:500])
+            return
         message = document.get("message")
         if message is None:
             self.said.append(document)

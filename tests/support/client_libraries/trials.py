@@ -68,6 +68,8 @@ class Findings:
     stays_while_busy: bool = False
     endings: dict[str, Ending] = field(default_factory=dict)
     """By trial."""
+    garbled: list[bytes] = field(default_factory=list)
+    """What it handed over that is not what was sent."""
 
 
 class Trials:
@@ -235,6 +237,7 @@ class Trials:
         await asyncio.gather(*(client.over(seconds=seconds) for client in clients))
         for client in clients:
             self.findings[client.library].endings[trial] = Ending.of(client)
+            self.findings[client.library].garbled += client.garbled
 
     async def _fill(self, daemon: LiveDaemon) -> None:
         """Publish until the service has given up every client that doesn't read."""
@@ -255,8 +258,8 @@ async def _all(
 def _position(number: int) -> Mapping[str, Any]:
     return {
         "callsign": f"BAW{number}", "flight_uid": 7_000_000_000_000 + number, "latitude": 51.477501,
-        "longitude": -0.461391, "altitude_ft": 36_000, "groundspeed_kts": 451, "heading_deg": number, "vertical_rate_fpm": -1200,
-        "current_artcc": "EGTT", "dep": "EGLL", "arr": "KJFK",
+        "longitude": -0.461391, "altitude_ft": 36_000, "groundspeed_kts": 451, "heading_deg": number,
+        "vertical_rate_fpm": -1200, "current_artcc": "EGTT", "dep": "EGLL", "arr": "KJFK",
     }  # fmt: skip
 
 
