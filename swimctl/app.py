@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from swim_server.errors import ExitKind, OperatorError
 from typer.core import TyperGroup
 
 from swimctl.command_table import ENTRIES
@@ -24,6 +25,12 @@ from swimctl.overview import overview
 # Typer carries its own copy of Click or depends on it, by version; its public names lead to the same classes.
 UsageError = typer.BadParameter.__mro__[1]
 ClickError = typer.BadParameter.__mro__[2]
+
+_EXIT_CODES = {
+    ExitKind.FAILED: ExitCode.FAILED,
+    ExitKind.WRONG_USAGE: ExitCode.WRONG_USAGE,
+    ExitKind.ALREADY_RUNNING: ExitCode.ALREADY_RUNNING,
+}
 
 _HOISTED_FLAGS = ("--debug",)
 _HOISTED_OPTIONS = ("--config",)
@@ -150,7 +157,7 @@ def _report(error: BaseException, debug: bool) -> int:
 
 
 def _explain(error: BaseException) -> tuple[str, str | None, int]:
-    """What to tell, what to type next, and the exit code."""
+    """Return what to tell, what to type next, and the exit code."""
     if isinstance(error, CommandError):
         return error.problem, error.next_step, error.exit_code
     if isinstance(error, UsageError):
@@ -182,19 +189,10 @@ def _explain_usage(error: Any) -> tuple[str, str | None, int]:
 
 
 def _explain_known(error: BaseException) -> tuple[str, str | None, int] | None:
-    """Errors of the service's own rooms. Looked up by module, so that nothing is imported that was not in use."""
-    codes: dict[tuple[str, str], ExitCode] = {
-        ("swim_server.config.errors", "ConfigError"): ExitCode.WRONG_USAGE,
-        ("swim_server.daemon.home", "HomeError"): ExitCode.FAILED,
-        ("swim_server.daemon.lockfile", "AlreadyRunning"): ExitCode.ALREADY_RUNNING,
-        ("swim_server.gateway.listeners", "CannotListen"): ExitCode.FAILED,
-        ("swim_server.keys.errors", "StoreError"): ExitCode.FAILED,
-    }
-    for kind in type(error).__mro__:
-        code = codes.get((kind.__module__, kind.__name__))
-        if code is not None:
-            return str(error), None, code
-    return None
+    """Tell an error of the service that is meant for the operator."""
+    if not isinstance(error, OperatorError):
+        return None
+    return str(error), None, _EXIT_CODES[error.exit_kind]
 
 
 def _reader_went_away() -> int:

@@ -16,7 +16,7 @@ MAX_OFFERED = 200
 
 
 def tiers(incomplete: str) -> list[str]:
-    """The four that exist."""
+    """Return the four that exist."""
     return _fitting(TIERS, incomplete)
 
 
@@ -31,7 +31,7 @@ def scopes(incomplete: str) -> list[str]:
 
 
 def sources(incomplete: str) -> list[str]:
-    """The kinds of ``--source``."""
+    """Return the kinds of ``--source``."""
     return _fitting(SOURCES, incomplete)
 
 
@@ -46,10 +46,10 @@ def event_types(incomplete: str) -> list[str]:
 
 
 def settings(incomplete: str) -> list[str]:
-    """The dotted names of the configuration."""
+    """Return the dotted names of the configuration."""
 
     def names() -> Iterable[str]:
-        from swim_server.config.written import setting_names
+        from swim_server.config.parse_value import setting_names
 
         return setting_names()
 
@@ -57,7 +57,7 @@ def settings(incomplete: str) -> list[str]:
 
 
 def areas(incomplete: str) -> list[str]:
-    """The doctor's."""
+    """Return the doctor's."""
 
     def names() -> Iterable[str]:
         from swimctl.doctor.catalogue import AREAS
@@ -126,7 +126,7 @@ def _live_connection_ids() -> list[str]:
 
 def _ask(method: str) -> Any:
     """Ask the daemon; one that does not answer at once is not waited for."""
-    from swimctl.control import ControlClient
+    from swimctl.client.control import ControlClient
     from swimctl.invocation import Invocation
 
     with ControlClient.connect(Invocation().home, timeout=0.0) as control:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
     from swim_server.daemon.home import Home
 
-    from swimctl.control import ControlClient
+    from swimctl.client.control import ControlClient
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,20 @@ class Invocation:
 
     def connect(self) -> ControlClient:
         """Open the running daemon's control socket. Raises DaemonNotRunning (exit 3)."""
-        from swimctl.control import ControlClient
+        from swimctl.client.control import ControlClient
 
         return ControlClient.connect(self.home)
 
     def output(self, *, as_json: bool = False) -> Output:
-        """Standard output as this run should write it: for people, for scripts, or JSON."""
+        """Return standard output as this run should write it: for people, for scripts, or JSON."""
         return Output.to(sys.stdout, self.environ, as_json=as_json)
 
     def messages(self) -> Output:
-        """Standard error: messages, questions, progress."""
+        """Return standard error: messages, questions, progress."""
         return Output.to(sys.stderr, self.environ)
 
 
 def invocation_of(context: Any) -> Invocation:
-    """The invocation that a command's ``typer.Context`` belongs to."""
+    """Return the invocation that a command's ``typer.Context`` belongs to."""
     found = context.find_object(Invocation)
     return found if isinstance(found, Invocation) else Invocation()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, NotFound, WrongUsage
 
 if TYPE_CHECKING:
-    from swim_server.keys.database import Database
     from swim_server.keys.records import KeyRecord
     from swim_server.keys.store import KeyStore
+    from swim_server.sql.database import Database
 
     from swimctl.invocation import Invocation
 
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 30
 
 
 def utc_now() -> datetime:
-    """The clock of every command."""
+    """Return the clock of every command."""
     return datetime.now(UTC)
 
 
@@ -40,8 +40,8 @@ def open_store(invocation: Invocation) -> Iterator[KeyStore]:
 @contextmanager
 def open_database_of(invocation: Invocation) -> Iterator[Database]:
     """Open the configured key database for one command. Raises CommandError for whatever goes wrong with it."""
-    from swim_server.keys.errors import StoreError, StoreUnavailable
     from swim_server.keys.opening import open_database
+    from swim_server.sql.errors import StoreError, StoreUnavailable
 
     messages = invocation.messages()
 
@@ -63,7 +63,8 @@ def open_database_of(invocation: Invocation) -> Iterator[Database]:
 
 def explain(error: Exception) -> CommandError:
     """Tell a person what an error of the key store means for them."""
-    from swim_server.keys.errors import InvalidKeyField, KeyNotFound, KeyUnusable, StoreMisconfigured
+    from swim_server.keys.errors import InvalidKeyField, KeyNotFound, KeyUnusable
+    from swim_server.sql.errors import StoreMisconfigured
 
     if isinstance(error, KeyNotFound):
         return NotFound(f"no key has the id {error.key_id}", "see: swimctl keys list")
@@ -119,13 +120,13 @@ def live_connections(invocation: Invocation) -> dict[int, int] | None:
 
 
 def connections_of(invocation: Invocation, key_id: int) -> list[dict[str, Any]] | None:
-    """The connections that one key holds just now. None: no daemon runs, or it can't be asked."""
+    """Return the connections that one key holds just now. None: no daemon runs, or it can't be asked."""
     answer = _ask_daemon(invocation, "connections", {"key_id": key_id})
     return None if answer is None else list(answer["connections"])
 
 
 def key_document(record: KeyRecord, now: datetime, live: int | None) -> dict[str, Any]:
-    """A key as commands show it: everything that is known but the key."""
+    """Return a key as commands show it: everything that is known but the key."""
     from swim_server.keys.permissions import state_of
 
     return {

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from swim_server import __version__
 from swim_server.protocol.timestamps import format_ms
-from swim_server.sources.recording_lines import FORMAT, End, Header
-from swim_server.sources.recording_writer import RecordingWriter
+from swim_server.sources.recording.lines import FORMAT, End, Header
+from swim_server.sources.recording.writer import RecordingWriter
 
 from swimctl.errors import CommandFailed, WrongUsage
 from swimctl.output import confirm
@@ -24,8 +24,8 @@ from swimctl.output import confirm
 if TYPE_CHECKING:
     from types import FrameType
 
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Item, Wanted
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.stream_items import StreamItem, SubscriptionRequest
 
 LOOK_SECONDS = 0.25
 
@@ -33,8 +33,8 @@ T = TypeVar("T")
 Tell = Callable[[str], None]
 
 
-def new_header(wanted: Wanted, source: str) -> Header:
-    """What a recording that begins now tells of itself."""
+def new_header(wanted: SubscriptionRequest, source: str) -> Header:
+    """Return what a recording that begins now tells of itself."""
     starts = {"after": wanted.after, "since": wanted.since, "last": wanted.last}
     return Header(
         format=FORMAT,
@@ -97,7 +97,7 @@ class Recording:
         self._name = name
         self._tell = tell
 
-    def run(self, until: Callable[[Item | None], bool], progress: Callable[[RecordingWriter], None]) -> None:
+    def run(self, until: Callable[[StreamItem | None], bool], progress: Callable[[RecordingWriter], None]) -> None:
         """Record until ``until`` says so, which is asked after each item and at least every quarter of a second."""
         while True:
             wait = self.writer.wait_seconds
@@ -115,12 +115,12 @@ class Recording:
         """Write the end mark."""
         return self._written(lambda: self.writer.finish(reason, time.time_ns() // 1_000_000))
 
-    def _take(self, item: Item) -> None:
-        from swimctl.stream_items import CaughtUp, Gap, Happened, Lost
-        from swimctl.tail_model import reconnected
+    def _take(self, item: StreamItem) -> None:
+        from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Lost
+        from swimctl.live.model import reconnected
 
         match item:
-            case Happened(event=event, wire=wire) if event.get("type") != "system.heartbeat":
+            case EventReceived(event=event, wire=wire) if event.get("type") != "system.heartbeat":
                 event_id = event.get("id")
                 self._written(lambda: self.writer.add(wire, event_id if isinstance(event_id, str) else None))
             case Lost(reason=reason):

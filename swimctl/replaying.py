@@ -20,11 +20,11 @@ from swimctl.errors import CommandFailed, NotFound, WrongUsage
 from swimctl.event_lines import BATCH_EVENTS, NumberedEvent
 
 if TYPE_CHECKING:
-    from swim_server.config.seek import Seek
+    from swim_server.config.recording_position import Seek
     from swim_server.protocol.events import NewEvent
 
-    from swimctl.publishing import Publisher
-    from swimctl.stream import EventStream
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.publisher import Publisher
 
 LONGEST_WAIT_SECONDS = 5.0
 """A silence that would last longer at the pace asked for is cut to this."""
@@ -155,19 +155,19 @@ def play(events: Iterator[Replayed], sink: Sink, pace: Pace) -> None:
 
 
 def history_events(stream: EventStream, until: EventId | None, tell: Callable[[str], None]) -> Iterator[Replayed]:
-    """Stored events up to and including ``until``; None: up to the last one stored when it began.
+    """Yield stored events up to and including ``until``; None: up to the last one stored when it began.
 
     Where history does not reach back to the beginning asked for, ``tell`` is told and what there is is played.
     Raises CommandFailed when the daemon goes away.
     """
-    from swimctl.stream_items import CaughtUp, Gap, Happened, Lost, Subscribed
+    from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Lost, Subscribed
 
     while True:
         item = stream.next(LOOK_SECONDS)
         match item:
             case Subscribed(greeting=greeting) if until is None:
                 until = EventId.parse(greeting["last_event_id"])
-            case Happened(event=event, wire=wire) if "id" in event:
+            case EventReceived(event=event, wire=wire) if "id" in event:
                 event_id = EventId.parse(event["id"])
                 if until is not None and event_id > until:
                     return
@@ -187,8 +187,8 @@ def file_events(path: Path, start: Seek | None = None, end: Seek | None = None) 
 
     Raises CommandFailed after the last event before the place where it is damaged.
     """
-    from swim_server.config.seek import Stretch
-    from swim_server.sources.recorded_events import Damage, RecordedEvents
+    from swim_server.config.recording_position import Stretch
+    from swim_server.sources.recording.recorded_events import Damage, RecordedEvents
 
     stretch = Stretch(start, end)
     try:
@@ -213,8 +213,8 @@ def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = 
 
     Snapshots that can't be read are left out and told at the end.
     """
-    from swim_server.sources.recorded_snapshots import RecordedSnapshots, UnreadableSnapshot
-    from swim_server.sources.recording import RecordingSource
+    from swim_server.sources.recording.recorded_snapshots import RecordedSnapshots, UnreadableSnapshot
+    from swim_server.sources.recording.snapshot_recording import RecordingSource
 
     if folder.is_dir() and not any(folder.glob("*.json")) and not any(folder.glob("*.json.gz")):
         raise CommandFailed(f"{folder} has no snapshots: no *.json or *.json.gz")
@@ -244,7 +244,7 @@ def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = 
 
 
 def read_start(text: str | None, now_ms: int) -> EventId:
-    """An id, a time or ``10m`` ago as the id after which to begin; none: the beginning. Raises WrongUsage."""
+    """Return an id, a time or ``10m`` ago as the id after which to begin; none: the beginning. Raises WrongUsage."""
     if text is None:
         return EventId(0, 0)
     event_id = _event_id(text)
@@ -254,15 +254,15 @@ def read_start(text: str | None, now_ms: int) -> EventId:
 
 
 def read_end(text: str | None, now_ms: int) -> EventId | None:
-    """An id, a time or ``10m`` ago as the last id to play; none: all there is. Raises WrongUsage."""
+    """Return an id, a time or ``10m`` ago as the last id to play; none: all there is. Raises WrongUsage."""
     if text is None:
         return None
     return _event_id(text) or EventId(_milliseconds(text, now_ms, "--to"), MAX_SEQUENCE)
 
 
 def read_seek(text: str | None, option: str) -> Seek | None:
-    """A place in a recording; none: its beginning, or its end. Raises WrongUsage."""
-    from swim_server.config.seek import InvalidSeek, parse_seek
+    """Return a place in a recording; none: its beginning, or its end. Raises WrongUsage."""
+    from swim_server.config.recording_position import InvalidSeek, parse_seek
 
     try:
         return None if text is None else parse_seek(text)

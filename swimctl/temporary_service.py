@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from swimctl.dial import Gone
+from swimctl.client.connect import Gone
 from swimctl.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class TemporaryService:
             signal.signal(signal.SIGINT, before)
 
     def _remove_control_socket(self) -> None:
-        """A daemon that was killed leaves it; it may lie outside the home."""
+        """Remove the control socket that a killed daemon leaves; it may lie outside the home."""
         from swim_server.daemon.home import Home
 
         Home(self.home).remove_control_socket()

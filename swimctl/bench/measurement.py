@@ -15,12 +15,12 @@ import msgspec
 import psutil
 
 import swimctl
-from swimctl.bench.crowd import Finish, Opened, Result, Task
+from swimctl.bench.client_pool import Finish, Opened, Result, Task
 from swimctl.bench.histogram import Histogram, bucket_of
 from swimctl.bench.mark import prefix_of
 from swimctl.bench.publisher import CHANNEL, Load, Published, Publisher
+from swimctl.client.session import Session
 from swimctl.errors import CommandFailed
-from swimctl.session import Session
 
 CLIENTS_PER_PROCESS = 2500
 OPEN_SECONDS = 60.0
@@ -98,7 +98,7 @@ class Measurement:
         )
         root = Path(swimctl.__file__).parents[1]
         crowd = subprocess.Popen(
-            [sys.executable, "-m", "swimctl.bench.crowd"],
+            [sys.executable, "-m", "swimctl.bench.client_pool"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])},
@@ -176,5 +176,5 @@ def _quantiles(histogram: Histogram) -> dict[str, float | None]:
 
 
 def _per(after: float | None, before: float | None, count: float, factor: float) -> float | None:
-    """What was used for each; None where it is not known."""
+    """Return what was used for each; None where it is not known."""
     return round((after - before) / count * factor, 2) if after is not None and before is not None and count else None

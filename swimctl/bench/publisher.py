@@ -9,8 +9,8 @@ from collections.abc import Callable
 import msgspec
 
 from swimctl.bench.mark import marked
+from swimctl.client.session import Session, SessionLost, decode
 from swimctl.errors import CommandFailed
-from swimctl.session import Session, SessionLost, decode
 
 CHANNEL = "system.notice"
 """What measured events are: nothing that a consumer would take for traffic."""

@@ -15,8 +15,8 @@ from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
     from swimctl.bench.measurement import Target
+    from swimctl.client.session import Session
     from swimctl.output import Output
-    from swimctl.session import Session
 
 app = single_command()
 
@@ -113,7 +113,7 @@ def _complaint(document: Mapping[str, Any]) -> str:
 def _target(
     invocation: Invocation, url: str | None, clients: int, *, is_temporary: bool, yes: bool, messages: Output
 ) -> Iterator[tuple[Target, Session]]:
-    """What is measured, and a session to publish through."""
+    """Return what is measured, and a session to publish through."""
     if url is not None:
         yield from _remote(invocation, url, yes=yes)
         return
@@ -133,7 +133,7 @@ def _remote(invocation: Invocation, url: str, *, yes: bool) -> Iterator[tuple[Ta
     from urllib.parse import urlsplit
 
     from swimctl.bench.measurement import Target
-    from swimctl.dial import to_url
+    from swimctl.client.connect import to_url
 
     parts = urlsplit(url)
     if parts.scheme != "ws" or not parts.hostname:
@@ -175,7 +175,7 @@ def _temporary() -> Iterator[tuple[Target, Session]]:
 
 
 def _running(invocation: Invocation, status: Mapping[str, Any], session: Session) -> Iterator[tuple[Target, Session]]:
-    """The service of this home, with a key that lives as long as the measurement."""
+    """Return the service of this home, with a key that lives as long as the measurement."""
     from swim_server.keys.audit import operating_user
     from swim_server.keys.format import Tier
     from swim_server.keys.new_key import NewKey

@@ -12,6 +12,15 @@ from swimctl.completion import settings
 from swimctl.errors import ExitCode
 from swimctl.invocation import Invocation, invocation_of
 
+_INSTALLED = Path(__file__).parents[1] / "swim.toml"
+_IN_CHECKOUT = Path(__file__).parents[2] / "config" / "swim.toml"
+
+
+def read_template() -> str:
+    """Read it from the installed package, or from the checkout that this code runs from."""
+    return (_INSTALLED if _INSTALLED.exists() else _IN_CHECKOUT).read_text("utf-8")
+
+
 app = command_group("Show, check and change the configuration.")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
@@ -94,8 +103,6 @@ def init(
       swimctl config init
       swimctl config init /etc/swim/swim.toml
     """
-    from swim_server.config.template import read_template
-
     from swimctl.output import confirm
 
     invocation = invocation_of(context)

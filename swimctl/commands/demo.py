@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.session import Session
+    from swimctl.client.stream_items import StreamItem
     from swimctl.output import Output
-    from swimctl.session import Session
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Item
     from swimctl.temporary_service import TemporaryService
 
 app = single_command()
@@ -48,7 +48,7 @@ def demo(
       swimctl demo --flights 2000 --speed 60
       swimctl demo --count 20 | cat
     """
-    from swimctl.live import ending_signals
+    from swimctl.live.loop import ending_signals
     from swimctl.temporary_service import TemporaryService
 
     invocation = invocation_of(context)
@@ -64,12 +64,12 @@ def demo(
         _tell(messages, "A service that stays: swimctl serve --detach --source simulator")
 
 
-def _counter(number: int | None) -> Callable[[Item], bool]:
-    from swimctl.live import is_event
+def _counter(number: int | None) -> Callable[[StreamItem], bool]:
+    from swimctl.live.loop import is_event
 
     left = [number or 0]
 
-    def until(item: Item) -> bool:
+    def until(item: StreamItem) -> bool:
         left[0] -= is_event(item)
         return number is not None and left[0] <= 0
 
@@ -77,17 +77,17 @@ def _counter(number: int | None) -> Callable[[Item], bool]:
 
 
 def _watch(
-    service: TemporaryService, api_key: str, output: Output, messages: Output, until: Callable[[Item], bool]
+    service: TemporaryService, api_key: str, output: Output, messages: Output, until: Callable[[StreamItem], bool]
 ) -> None:
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Wanted
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.stream_items import SubscriptionRequest
 
-    stream = EventStream(_opener(service, api_key), Wanted(("*",)))
+    stream = EventStream(_opener(service, api_key), SubscriptionRequest(("*",)))
     stream.open()
     try:
         if output.can_redraw:
-            from swimctl.live import show_live
-            from swimctl.tail_model import TailModel
+            from swimctl.live.loop import show_live
+            from swimctl.live.model import TailModel
 
             model = TailModel(title=f"{service.url}  tier {TIER}")
             show_live(stream, model, output.console(), until=until, banner=_banner(service, api_key))
@@ -101,7 +101,7 @@ def _watch(
 
 def _opener(service: TemporaryService, api_key: str) -> Callable[[], Session]:
     """Sessions through the front door, with the key, as any client has them."""
-    from swimctl.dial import to_url
+    from swimctl.client.connect import to_url
 
     dial = to_url(service.url, api_key)
 
@@ -112,20 +112,20 @@ def _opener(service: TemporaryService, api_key: str) -> Callable[[], Session]:
     return open_session
 
 
-def _write_lines(stream: EventStream, output: Output, until: Callable[[Item], bool]) -> None:
-    from swimctl.render.happening import describe
-    from swimctl.stream_items import Happened
+def _write_lines(stream: EventStream, output: Output, until: Callable[[StreamItem], bool]) -> None:
+    from swimctl.client.stream_items import EventReceived
+    from swimctl.render.event_row import describe
 
     while True:
         item = stream.next(1.0)
-        if isinstance(item, Happened) and item.event.get("type") != "system.heartbeat":
+        if isinstance(item, EventReceived) and item.event.get("type") != "system.heartbeat":
             output.line(describe(item.event).to_line())
         if item is not None and until(item):
             return
 
 
 def connect_lines(home: str, url: str, api_key: str) -> list[str]:
-    """What to type in another terminal to use this service."""
+    """Return what to type in another terminal to use this service."""
     program = "swimctl" if shutil.which("swimctl") else f"{sys.executable} -m swimctl"
     return [
         "In another terminal, while this one runs:",

@@ -129,8 +129,8 @@ def _doctor(
     url: str | None,
     timeout: float | None,
 ) -> Doctor:
+    from swimctl.doctor.context import Options
     from swimctl.doctor.diagnose import Doctor
-    from swimctl.doctor.examination import Options
 
     options = Options(
         is_deep=deep,

@@ -12,7 +12,7 @@ from swimctl.errors import CommandError, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
-    from swimctl.session import RpcFailed
+    from swimctl.client.session import RpcFailed
 
 app = single_command()
 
@@ -74,9 +74,9 @@ def explain(
       swimctl explain flight.departed --key 7 --since 15m
       swimctl explain "*" --airport KJFK --callsign DAL
     """
+    from swimctl.client.session import RpcFailed
     from swimctl.commands.tail import read_filters
     from swimctl.render.explain import lines, picture
-    from swimctl.session import RpcFailed
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)

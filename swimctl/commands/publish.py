@@ -18,9 +18,9 @@ from swimctl.errors import CommandError, CommandFailed, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
+    from swimctl.client.publisher import Report
     from swimctl.event_lines import NumberedEvent
     from swimctl.output import Output
-    from swimctl.publishing import Report
 
 app = single_command()
 
@@ -54,8 +54,8 @@ def publish(
       swimctl publish --file events.jsonl
       my-provider | swimctl publish --file - --json
     """
+    from swimctl.client.publisher import EventRefused, Interrupted, Publisher
     from swimctl.event_lines import BadLine
-    from swimctl.publishing import EventRefused, Interrupted, Publisher
 
     if (type is None) == (file is None) or (type is None) != (data is None):
         raise WrongUsage("publish takes either TYPE with --data JSON, or --file F", "see: swimctl publish --help")
@@ -95,7 +95,7 @@ def publish(
 def _batches(
     type: str | None, data: str | None, timestamp: str | None, event_id: str | None, file: str | None
 ) -> Iterator[Iterator[list[NumberedEvent]]]:
-    """The batches to be stored, from the words or from the file."""
+    """Return the batches to be stored, from the words or from the file."""
     from swimctl.event_lines import EventLines
 
     if type is not None:

@@ -17,13 +17,13 @@ from swimctl.errors import CommandError, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
-    from swim_server.sources.recording_lines import Header
-    from swim_server.sources.recording_writer import RecordingWriter
+    from swim_server.sources.recording.lines import Header
+    from swim_server.sources.recording.writer import RecordingWriter
 
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.stream_items import StreamItem
     from swimctl.output import Output
     from swimctl.recording import Signals
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Item
 
 app = single_command()
 
@@ -111,7 +111,7 @@ def _record(
     as_json: bool,
 ) -> None:
     """Record, write the end mark whatever ended it, and tell."""
-    from swim_server.sources.recording_writer import RecordingWriter
+    from swim_server.sources.recording.writer import RecordingWriter
 
     from swimctl.recording import Recording, synchronise
 
@@ -146,9 +146,9 @@ class _Until:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._no_follow = no_follow
 
-    def __call__(self, item: Item | None) -> bool:
-        from swimctl.live import is_event
-        from swimctl.stream_items import CaughtUp
+    def __call__(self, item: StreamItem | None) -> bool:
+        from swimctl.client.stream_items import CaughtUp
+        from swimctl.live.loop import is_event
 
         if self._left is not None and item is not None and is_event(item):
             self._left -= 1

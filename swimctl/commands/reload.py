@@ -28,8 +28,8 @@ def reload(
       swimctl reload
       swimctl config set tiers.public.connections 10 && swimctl reload
     """
+    from swimctl.client.session import RpcFailed
     from swimctl.errors import WrongUsage
-    from swimctl.session import RpcFailed
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)

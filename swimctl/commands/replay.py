@@ -82,7 +82,7 @@ def replay(
 def _play_file(
     sink: Sink, file: Path, start: str | None, end: str | None, channels: list[str] | None, speed: float
 ) -> None:
-    from swim_server.sources.recorded_events import kind_of_recording
+    from swim_server.sources.recording.recorded_events import kind_of_recording
 
     from swimctl.replaying import ChannelSink, Pace, file_events, play, play_snapshots, read_seek
 
@@ -103,14 +103,14 @@ def _play_file(
 def _play_history(
     invocation: Invocation, sink: Sink, start: str | None, end: str | None, channels: list[str] | None, speed: float
 ) -> None:
-    from swimctl.dial import to_daemon
+    from swimctl.client.connect import to_daemon
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.stream_items import SubscriptionRequest
     from swimctl.replaying import Pace, history_events, play, read_end, read_start
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Wanted
 
     now_ms = time.time_ns() // 1_000_000
     after, until = read_start(start, now_ms), read_end(end, now_ms)
-    stream = EventStream(to_daemon(invocation.home), Wanted(read_channels(channels), after=str(after)))
+    stream = EventStream(to_daemon(invocation.home), SubscriptionRequest(read_channels(channels), after=str(after)))
     stream.open()
     try:
         play(history_events(stream, until, invocation.messages().line), sink, Pace(speed))
@@ -127,8 +127,8 @@ def read_channels(channels: list[str] | None) -> tuple[str, ...]:
 def _sink(invocation: Invocation, output_file: Path | None, into: Path | None) -> Iterator[Sink]:
     from swim_server.daemon.home import Home
 
-    from swimctl.control import ControlClient
-    from swimctl.publishing import Publisher
+    from swimctl.client.control import ControlClient
+    from swimctl.client.publisher import Publisher
     from swimctl.replaying import DaemonSink, LineSink
 
     with ExitStack() as stack:

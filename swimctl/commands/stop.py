@@ -63,7 +63,7 @@ def stop(
 
 
 def _tell_not_running(lockfile: Lockfile, home: Home) -> None:
-    from swimctl.control import not_running
+    from swimctl.client.control import not_running
     from swimctl.errors import DaemonNotRunning
 
     info = lockfile.read()
@@ -75,8 +75,8 @@ def _tell_not_running(lockfile: Lockfile, home: Home) -> None:
 
 def _ask(home: Home) -> str | None:
     """Ask over the control socket; answer why that was not possible."""
-    from swimctl.control import ControlClient
-    from swimctl.session import SessionLost
+    from swimctl.client.control import ControlClient
+    from swimctl.client.session import SessionLost
 
     try:
         with ControlClient.connect(home, timeout=2.0) as control:

@@ -14,10 +14,10 @@ from swimctl.invocation import Invocation, invocation_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from swimctl.client.event_stream import EventStream
+    from swimctl.client.session import Session
+    from swimctl.client.stream_items import StreamItem, SubscriptionRequest
     from swimctl.output import Output
-    from swimctl.session import Session
-    from swimctl.stream import EventStream
-    from swimctl.stream_items import Item, Wanted
 
 app = single_command()
 
@@ -70,7 +70,7 @@ def tail(
       swimctl tail flight.departed --json --count 3
       SWIM_API_KEY=swim_dev_… swimctl tail --url wss://swim.example.org/api/swim/v1/ws
     """
-    from swimctl.live import ending_signals
+    from swimctl.live.loop import ending_signals
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
@@ -96,7 +96,7 @@ def read_filters(
     fir: list[str] | None,
     bbox: str | None,
 ) -> dict[str, Any]:
-    """The options as filters of the wire. Several values also with commas between. Raises WrongUsage."""
+    """Return the options as filters of the wire. Several values also with commas between. Raises WrongUsage."""
     lists = {"airports": airport, "artccs": artcc, "callsign_prefix": callsign, "firs": fir}
     filters: dict[str, Any] = {
         kind: [part.strip() for value in values for part in value.split(",") if part.strip()]
@@ -128,11 +128,11 @@ def read_wanted(
     after: str | None = None,
     last: int | None = None,
     has_end: bool = False,
-) -> Wanted:
-    """What to subscribe to. Raises WrongUsage, also for more than one start."""
+) -> SubscriptionRequest:
+    """Return what to subscribe to. Raises WrongUsage, also for more than one start."""
     from swim_server.protocol.event_id import EventId, InvalidEventId
 
-    from swimctl.stream_items import Wanted
+    from swimctl.client.stream_items import SubscriptionRequest
 
     if sum(start is not None for start in (since, after, last)) > 1:
         raise WrongUsage("only one of --since, --after and --last can be given")
@@ -144,7 +144,7 @@ def read_wanted(
     if has_end and since is None and after is None and last is None:
         last = HISTORY_WITHOUT_START
     selected = [part for channel in channels or ["*"] for part in channel.split(",") if part]
-    return Wanted(tuple(selected), filters, after=after, since=_moment(since), last=last)
+    return SubscriptionRequest(tuple(selected), filters, after=after, since=_moment(since), last=last)
 
 
 def _moment(since: str | None) -> str | None:
@@ -167,16 +167,16 @@ def _moment(since: str | None) -> str | None:
         raise WrongUsage(f"--since: must be {known}, got {since!r}") from None
 
 
-def new_stream(invocation: Invocation, wanted: Wanted, url: str | None) -> EventStream:
-    """The stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
-    from swimctl.stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
+def new_stream(invocation: Invocation, wanted: SubscriptionRequest, url: str | None) -> EventStream:
+    """Return the stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
+    from swimctl.client.event_stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
 
     retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if url is None else LONGEST_RETRY_SECONDS
     return EventStream(_opener(invocation, url), wanted, longest_retry_seconds=retry_seconds)
 
 
 def _opener(invocation: Invocation, url: str | None) -> Callable[[], Session]:
-    from swimctl.dial import to_daemon, to_url
+    from swimctl.client.connect import to_daemon, to_url
 
     if url is None:
         return to_daemon(invocation.home)
@@ -193,18 +193,20 @@ class _Until:
         self._left = number
         self._no_follow = no_follow
 
-    def __call__(self, item: Item) -> bool:
-        from swimctl.live import is_event
-        from swimctl.stream_items import CaughtUp
+    def __call__(self, item: StreamItem) -> bool:
+        from swimctl.client.stream_items import CaughtUp
+        from swimctl.live.loop import is_event
 
         if self._left is not None and is_event(item):
             self._left -= 1
         return self._left == 0 or (self._no_follow and isinstance(item, CaughtUp))
 
 
-def _show_table(stream: EventStream, wanted: Wanted, output: Output, until: _Until, url: str | None) -> None:
-    from swimctl.live import show_live
-    from swimctl.tail_model import POSITION_TYPES, TailModel
+def _show_table(
+    stream: EventStream, wanted: SubscriptionRequest, output: Output, until: _Until, url: str | None
+) -> None:
+    from swimctl.live.loop import show_live
+    from swimctl.live.model import POSITION_TYPES, TailModel
 
     model = TailModel(
         title=url or "this machine",
@@ -214,7 +216,7 @@ def _show_table(stream: EventStream, wanted: Wanted, output: Output, until: _Unt
     show_live(stream, model, output.console(), until=until, asks_status=url is None)
 
 
-def _told(wanted: Wanted) -> str:
+def _told(wanted: SubscriptionRequest) -> str:
     filters = [f"{kind}={','.join(map(str, value))}" for kind, value in wanted.filters.items() if kind != "bbox"]
     box = wanted.filters.get("bbox")
     if box:
@@ -222,10 +224,12 @@ def _told(wanted: Wanted) -> str:
     return " ".join([*(channel for channel in wanted.channels if channel != "*"), *filters])
 
 
-def _write_lines(stream: EventStream, wanted: Wanted, output: Output, messages: Output, until: _Until) -> None:
-    from swimctl.render.happening import describe
-    from swimctl.stream_items import CaughtUp, Gap, Happened, Lost
-    from swimctl.tail_model import reconnected
+def _write_lines(
+    stream: EventStream, wanted: SubscriptionRequest, output: Output, messages: Output, until: _Until
+) -> None:
+    from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Lost
+    from swimctl.live.model import reconnected
+    from swimctl.render.event_row import describe
 
     shows_heartbeats = bool({"system.heartbeat", "system.*"} & set(wanted.channels))
     while True:
@@ -233,7 +237,7 @@ def _write_lines(stream: EventStream, wanted: Wanted, output: Output, messages: 
         match item:
             case None:
                 output.check_reader()
-            case Happened(event=event, wire=wire):
+            case EventReceived(event=event, wire=wire):
                 if event.get("type") != "system.heartbeat" or shows_heartbeats:
                     output.line(wire.decode() if output.as_json else describe(event).to_line())
             case Lost(reason=reason):
@@ -243,6 +247,6 @@ def _write_lines(stream: EventStream, wanted: Wanted, output: Output, messages: 
             case Gap():
                 messages.line("— gap: history does not reach back to the last event seen —")
         if item is not None and until(item):
-            if isinstance(item, Happened) and (recovery := stream.unfinished_recovery) is not None:
+            if isinstance(item, EventReceived) and (recovery := stream.unfinished_recovery) is not None:
                 messages.line(f"— {reconnected(recovery.recovered)} —")
             return

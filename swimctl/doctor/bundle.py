@@ -18,12 +18,45 @@ from urllib.parse import unquote
 
 import msgspec
 
-from swimctl.doctor.redaction import redact
 from swimctl.errors import CommandError, WrongUsage
 
 if TYPE_CHECKING:
     from swimctl.doctor.report import Report
     from swimctl.invocation import Invocation
+import re
+from collections.abc import Iterable
+
+HIDDEN = "***"
+SHORTEST_SECRET = 4
+"""Shorter ones would hide ordinary words; nobody has such a password without its pattern around it."""
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\bswim_(?:pub|dev|par|sys)[a-z]*_[A-Za-z0-9_-]+"), f"swim_{HIDDEN}"),
+    (re.compile(r"\bswim_[0-9a-fA-F-]{20,}"), f"swim_{HIDDEN}"),
+    (re.compile(r"sha256\$[A-Za-z0-9_-]+"), f"sha256${HIDDEN}"),
+    (re.compile(r"((?:Bearer|Basic)\s+)[^\s\"',;]+", re.IGNORECASE), rf"\g<1>{HIDDEN}"),
+    (re.compile(r"(://[^/\s@:]*:)[^\s\"']+@"), rf"\g<1>{HIDDEN}@"),
+)
+_NAMED = re.compile(
+    r"(?P<name>(?:api_?key|(?<![a-z])key|passw(?:or)?d|pwd|secret|token)[\"']?\s*[=:]\s*)"
+    r"(?:(?P<quote>[\"'])(?:\\.|(?!(?P=quote)).)*(?P=quote)|\{[^}]*\}|[^\s&;,\"'{\[][^\s&;,\"']*)",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Hide the secrets that are known, and whatever looks like a key, a digest of one, or a password."""
+    for secret in sorted({each for each in secrets if len(each) >= SHORTEST_SECRET}, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    for shape, hidden in _SHAPES:
+        text = shape.sub(hidden, text)
+    return _NAMED.sub(_hide_value, text)
+
+
+def _hide_value(match: re.Match[str]) -> str:
+    """Hide the value and keep its quotes: JSON stays JSON."""
+    quote = match["quote"] or ""
+    return f"{match['name']}{quote}{HIDDEN}{quote}"
+
 
 LOG_BYTES = 256 * 1024
 CALL_SECONDS = 3.0
@@ -46,7 +79,7 @@ def collect(invocation: Invocation, report: Report, environ: Mapping[str, str]) 
     found |= {f"daemon/{name}.json": text for name, text in _answers(invocation)}
     found["config/effective.json"] = _effective(invocation)
     found["environment.json"] = _json({name: environ[name] for name in sorted(environ) if name.startswith("SWIM_")})
-    found["machine.json"] = _json(_machine())
+    found["machine.json"] = _json(_procfs())
     found["packages.txt"] = "".join(f"{line}\n" for line in _packages())
     for name, path in _files(invocation):
         found[name] = _tail(path)
@@ -81,12 +114,12 @@ def write(path: Path, kind: str, contents: Mapping[str, bytes]) -> None:
 
 
 def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[str]:
-    """The very secrets of this installation, wherever they might turn up."""
+    """Return the very secrets of this installation, wherever they might turn up."""
     from swim_server.config import ConfigError
+    from swim_server.config.annotated_values import annotated_values
     from swim_server.config.files import find_files
-    from swim_server.config.places import places
 
-    from swimctl.doctor.config import password_files, written_passwords
+    from swimctl.doctor.checks.config import password_files, written_passwords
 
     yield from (environ[name] for name in ("SWIM_API_KEY", "SWIM_DATABASE__PASSWORD") if environ.get(name))
     for path in find_files(invocation.config_path, invocation.environ):
@@ -95,7 +128,7 @@ def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterato
         config = invocation.load_config().config
     except ConfigError:
         return
-    for _, rule, holder, key in places(msgspec.to_builtins(config)):
+    for _, rule, holder, key in annotated_values(msgspec.to_builtins(config)):
         value = str(holder[key])
         if rule == "secret":
             yield value
@@ -110,8 +143,8 @@ def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterato
 
 
 def _answers(invocation: Invocation) -> Iterator[tuple[str, str]]:
-    """What the process says of itself."""
-    from swimctl.control import ControlClient
+    """Return what the process says of itself."""
+    from swimctl.client.control import ControlClient
 
     for method in ASKED:
         try:
@@ -152,7 +185,7 @@ def _files(invocation: Invocation) -> Iterator[tuple[str, Path]]:
 
 
 def _tail(path: Path) -> str:
-    """The end of a file; its first line whole, so that nothing secret is cut in two."""
+    """Return the end of a file; its first line whole, so that nothing secret is cut in two."""
     try:
         with path.open("rb") as file:
             length = file.seek(0, os.SEEK_END)
@@ -165,7 +198,7 @@ def _tail(path: Path) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _machine() -> dict[str, Any]:
+def _procfs() -> dict[str, Any]:
     import resource
     import shutil
 

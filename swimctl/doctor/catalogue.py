@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from swimctl.doctor import code, config, connections, database, front, host, install, keys, process, stream, tiers
 from swimctl.doctor.check import Check
+from swimctl.doctor.checks import (
+    code,
+    config,
+    connections,
+    database,
+    front,
+    host,
+    install,
+    keys,
+    process,
+    stream,
+    tiers,
+)
 
 AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "connections", "stream", "front", "host")
 
 
 def all_checks() -> tuple[Check, ...]:
-    """The checks of all areas."""
+    """Return the checks of all areas."""
     return (
         *install.CHECKS,
         *config.CHECKS,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from swimctl.doctor.examination import Examination
+    from swimctl.doctor.context import DoctorContext
 
 
 class Status(StrEnum):
@@ -52,7 +52,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """What ``--fix`` does about a check that did not come out well. Safe: nothing that anybody misses is lost."""
 
-    mend: Callable[[Examination], Awaitable[Sequence[str]]]
+    mend: Callable[[DoctorContext], Awaitable[Sequence[str]]]
     """Does it; answers what was changed, a sentence each. Raises OSError, CommandError."""
     question: str | None = None
     """What is asked first; None: it needs no asking."""
@@ -65,7 +65,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """``area.what-must-hold``; stable: scripts depend on it."""
     summary: str
     """What must hold, in one sentence."""
-    ask: Callable[[Examination], Awaitable[Answer]]
+    ask: Callable[[DoctorContext], Awaitable[Answer]]
     needs: tuple[str, ...] = ()
     """Checks without which this one says nothing: unless they are ok or warn, it is skipped."""
     needs_outside: tuple[str, ...] = ()
@@ -90,12 +90,12 @@ def ok(expected: str, observed: str, *evidence: str) -> Answer:
 
 
 def warn(expected: str, observed: str, *evidence: str, fix: str | None = None) -> Answer:
-    """It works, and somebody should look at it."""
+    """Answer that it works, and that somebody should look at it."""
     return Answer(status=Status.WARN, expected=expected, observed=observed, evidence=evidence, fix=fix)
 
 
 def fail(expected: str, observed: str, *evidence: str, fix: str | None = None) -> Answer:
-    """A promise is broken."""
+    """Answer that a promise is broken."""
     return Answer(status=Status.FAIL, expected=expected, observed=observed, evidence=evidence, fix=fix)
 
 
@@ -105,5 +105,5 @@ def skip(expected: str, why: str) -> Answer:
 
 
 def unknown(expected: str, why: str, fix: str | None = None) -> Answer:
-    """It could not be found out."""
+    """Answer that it could not be found out."""
     return Answer(status=Status.UNKNOWN, expected=expected, observed=why, fix=fix)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Check, Repair, Result, Status
-from swimctl.doctor.examination import Examination, Options
+from swimctl.doctor.context import DoctorContext, Options
 from swimctl.doctor.report import Report, is_absent
 from swimctl.doctor.run import run_checks
 from swimctl.doctor.selection import Selection, select
-from swimctl.doctor.threads import AbandonableThreads
 from swimctl.errors import CommandError
 
 if TYPE_CHECKING:
     from swimctl.invocation import Invocation
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Agree = Callable[[str], bool]
 """Asks whether something may be done."""
@@ -62,11 +64,11 @@ class Doctor:
         )
 
     async def _examine(self) -> list[Result]:
-        examination = Examination(self._invocation, self._options)
+        context = DoctorContext(self._invocation, self._options)
         try:
-            return await run_checks(self.selection.checks, examination)
+            return await run_checks(self.selection.checks, context)
         finally:
-            await examination.close()
+            await context.close()
 
     def mend(self, report: Report, agree: Agree) -> list[str]:
         """Do what is safe about what did not come out well; say what was changed, and what could not be."""
@@ -82,14 +84,14 @@ class Doctor:
         return changed
 
     async def _mend(self, repair: Repair) -> Sequence[str]:
-        examination = Examination(self._invocation, self._options)
+        context = DoctorContext(self._invocation, self._options)
         try:
-            return await repair.mend(examination)
+            return await repair.mend(context)
         finally:
-            await examination.close()
+            await context.close()
 
     def repairs(self, report: Report) -> list[tuple[Check, Repair]]:
-        """What there is to mend."""
+        """Return what there is to mend."""
         bad = {each.id for each in report.results if each.status in (Status.FAIL, Status.WARN)}
         return [(check, check.repair) for check in self.selection.checks if check.repair and check.id in bad]
 
@@ -102,3 +104,27 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
     return asyncio.run(inside())
+
+
+class AbandonableThreads(ThreadPoolExecutor):
+    """An executor, for ``asyncio.to_thread``, that does not wait for its threads at the end. A thread each call."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Begin the call at once."""
+        future: Future[T] = Future()
+        threading.Thread(target=_fulfil, args=(future, fn, args, kwargs), daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for nobody."""
+
+
+def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = fn(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001  # whoever awaits it is told
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -12,7 +12,7 @@ from swimctl.doctor.check import Answer, Check, Result, Status, skip, unknown
 from swimctl.errors import CommandError, DaemonNotRunning
 
 if TYPE_CHECKING:
-    from swimctl.doctor.examination import Examination
+    from swimctl.doctor.context import DoctorContext
 
 GOOD_GROUND = (Status.OK, Status.WARN)
 _GONE = re.compile(r"[\w.-]+ is (?:fail|unknown|skip)")
@@ -21,19 +21,17 @@ WHOLE_SECONDS = 2.4
 """All checks together, those of ``--deep`` apart: with the start of the program less than three seconds."""
 
 
-async def run_checks(checks: Sequence[Check], examination: Examination) -> list[Result]:
+async def run_checks(checks: Sequence[Check], context: DoctorContext) -> list[Result]:
     """Ask every check; results in the order of the checks. Checks that are needed but not among them count as good."""
-    deadline = time.perf_counter() + max(
-        WHOLE_SECONDS * examination.stretch, examination.options.timeout_seconds or 0.0
-    )
-    examination.deadline = None if any(check.is_deep for check in checks) else deadline
+    deadline = time.perf_counter() + max(WHOLE_SECONDS * context.stretch, context.options.timeout_seconds or 0.0)
+    context.deadline = None if any(check.is_deep for check in checks) else deadline
     results: dict[str, asyncio.Task[Result]] = {}
     async with asyncio.TaskGroup() as tasks:
         # What loads the service begins when all else has been asked.
         for check in sorted(in_order(checks), key=lambda each: each.is_deep):
             ground = [results[needed] for needed in check.needs if needed in results]
             others = [results[each.id] for each in checks if not each.is_deep] if check.is_deep else []
-            results[check.id] = tasks.create_task(_run_one(check, ground, others, examination, deadline))
+            results[check.id] = tasks.create_task(_run_one(check, ground, others, context, deadline))
     return [results[check.id].result() for check in checks]
 
 
@@ -55,7 +53,7 @@ async def _run_one(
     check: Check,
     ground: Sequence[asyncio.Task[Result]],
     others: Sequence[asyncio.Task[Result]],
-    examination: Examination,
+    context: DoctorContext,
     deadline: float,
 ) -> Result:
     for task in others:
@@ -67,16 +65,16 @@ async def _run_one(
             why = result.observed if is_itself_skipped else f"{result.id} is {result.status}"
             return _result(check, skip(check.summary, why), 0.0)
     started = time.perf_counter()
-    seconds = max(check.timeout_seconds * examination.stretch, examination.options.timeout_seconds or 0.0)
+    seconds = max(check.timeout_seconds * context.stretch, context.options.timeout_seconds or 0.0)
     if not check.is_deep:
         seconds = min(seconds, max(0.05, deadline - started))
-    return _result(check, await _ask(check, examination, seconds), time.perf_counter() - started)
+    return _result(check, await _ask(check, context, seconds), time.perf_counter() - started)
 
 
-async def _ask(check: Check, examination: Examination, seconds: float) -> Answer:
+async def _ask(check: Check, context: DoctorContext, seconds: float) -> Answer:
     try:
         async with asyncio.timeout(seconds) as limit:
-            return await check.ask(examination)
+            return await check.ask(context)
     except TimeoutError as error:
         if limit.expired():
             return unknown(check.summary, f"no answer within {seconds:.3g} s")

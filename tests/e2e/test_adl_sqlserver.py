@@ -15,7 +15,7 @@ from support.sources import Recorder, Running, eventually
 from support.tds_server import Answer, Drop, Error, Reset, Silence, TdsServer
 from support.tds_sqlite import SqliteStatements
 from swim_server.config import AdlConfig, AdlDatabaseConfig
-from swim_server.sources.adl import AdlSource
+from swim_server.sources.adl.source import AdlSource
 
 PATIENCE_SECONDS = 60
 

@@ -15,10 +15,10 @@ from support.tds_sqlite import SqliteStatements
 from support.wall_clock import WallClock
 from swim_server.config import DatabaseConfig
 from swim_server.keys.audit import AuditEntry
-from swim_server.keys.errors import SchemaMissing
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.keys.upgrading import schema_status, upgrade, upgrade_sql
+from swim_server.sql.errors import SchemaMissing
 
 KEY_COLUMNS = [
     "id",

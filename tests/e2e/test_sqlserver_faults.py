@@ -17,10 +17,10 @@ from support.tds_server import Answer, Drop, Error, Reset, Silence, TdsServer
 from support.tds_sqlite import SqliteStatements
 from support.wall_clock import WallClock
 from swim_server.config import DatabaseConfig
-from swim_server.keys.errors import OutcomeUnknown, SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
 from swim_server.keys.opening import open_database
-from swim_server.keys.sqlserver import CONFLICT_NUMBERS, LASTING_NUMBERS, PASSING_NUMBERS
 from swim_server.keys.store import KeyStore
+from swim_server.sql.errors import OutcomeUnknown, SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
+from swim_server.sql.sqlserver import CONFLICT_NUMBERS, LASTING_NUMBERS, PASSING_NUMBERS
 
 ODD_PASSWORDS = [
     "semi;colon",
@@ -125,7 +125,7 @@ def test_server_that_wakes_up_meanwhile_is_waited_for_by_who_can_wait(
 ) -> None:
     answers: list[Answer] = [Error(40613), Error(40613)]
     setup.server.on_login = lambda login: answers.pop() if answers else None
-    monkeypatch.setattr("swim_server.keys.repeating._backoff", lambda state: 0.01)
+    monkeypatch.setattr("swim_server.sql.retry._backoff", lambda state: 0.01)
     assert setup.open(patience_seconds=60).list() == []
     assert len(setup.server.logins) == 3
 
@@ -332,7 +332,7 @@ def test_managed_identity_logs_in_with_a_token_and_nothing_else(
     tmp_path: Path, authority: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "swim_server.keys.identity.fetch_directly",
+        "swim_server.sql.managed_identity.fetch_directly",
         lambda address, headers, timeout: b'{"access_token": "eyJ0.t\xc3\xb6ken", "expires_on": "99999999999"}',
     )
     with TdsServer(SqliteStatements(tmp_path / "behind.db"), tls=authority[0]) as server:

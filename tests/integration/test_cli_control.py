@@ -15,9 +15,9 @@ from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile
 
 from swimctl.app import run
-from swimctl.control import ControlClient
+from swimctl.client.control import ControlClient
+from swimctl.client.session import RpcFailed, SessionLost, decode
 from swimctl.errors import CommandFailed, DaemonNotRunning
-from swimctl.session import RpcFailed, SessionLost, decode
 
 Run = Callable[..., tuple[int, str, str]]
 

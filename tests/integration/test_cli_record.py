@@ -161,7 +161,7 @@ def test_a_live_recording_survives_kills_and_restarts_of_the_daemon(tmp_path: Pa
 
 def readable_numbers(path: Path) -> list[int]:
     """What can be played of a file that is being written."""
-    from swim_server.sources.recorded_events import RecordedEvents
+    from swim_server.sources.recording.recorded_events import RecordedEvents
 
     if not path.exists():
         return []

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from support.feed_server import FeedServer, feed_server
-from swim_server.sources.http_feed import Answer, FeedTrouble, HttpFeed, Validators
+from swim_server.sources.feeds.http_feed import Answer, FeedTrouble, HttpFeed, Validators
 
 
 async def asked(server: FeedServer, validators: Validators) -> Answer | None:

@@ -21,7 +21,7 @@ from support.wire_client import dial, open_client, try_to_connect
 from websockets.exceptions import ConnectionClosed
 
 import swimctl
-from swimctl.session import RpcFailed
+from swimctl.client.session import RpcFailed
 
 RESTARTS = 3
 PACKAGES = (swimctl, swim_server, swim_client)
@@ -250,7 +250,9 @@ def _break(daemon: LiveDaemon, module: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("module", ["swim_server/streaming/hub.py", "swimctl/app.py", "swim_server/sources/adl.py"])
+@pytest.mark.parametrize(
+    "module", ["swim_server/streaming/hub.py", "swimctl/app.py", "swim_server/sources/adl/source.py"]
+)
 async def test_syntax_error_on_disk_leaves_the_old_process_serving_and_tells_the_line(
     copied: LiveDaemon, module: str
 ) -> None:
@@ -283,7 +285,7 @@ async def test_process_that_dies_while_it_starts_leaves_the_old_one_serving(copi
     moments = (
         "    async def _start(self) -> None:\n",
         "    async def _listen(self) -> int:\n",
-        "        self.lockfile.write(self.info)\n        if self.inheritance is not None:\n",
+        "        self.lockfile.write(self.info)\n        if self.inherited is not None:\n",
     )
     for moment in moments:
         assert text.count(moment) == 1

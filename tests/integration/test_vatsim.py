@@ -15,8 +15,8 @@ import pytest
 from support.daemon import Daemon
 from support.feed_server import FeedServer, feed_server
 from swim_server.detection.detect import detect
-from swim_server.detection.feed import decode_snapshot
-from swim_server.detection.stage import Stage
+from swim_server.detection.feed_decoding import decode_snapshot
+from swim_server.detection.network_state import NetworkState
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.airports import load_airfields
 
@@ -37,10 +37,10 @@ def documents() -> list[bytes]:
 def expected(documents: list[bytes]) -> Counter[tuple[str, str]]:
     """What detection finds when nothing goes wrong."""
     airfields = load_airfields()
-    stage, found = Stage(scope="vatsim:vatsim:"), Counter[tuple[str, str]]()
+    network_state, found = NetworkState(scope="vatsim:vatsim:"), Counter[tuple[str, str]]()
     for document in documents:
-        detection = detect(stage, decode_snapshot(document), airfields)
-        stage = detection.stage
+        detection = detect(network_state, decode_snapshot(document), airfields)
+        network_state = detection.network_state
         for event in detection.events:
             found.update(contents(event.type, format_ms(event.timestamp_ms or 0), event.data))
     return found

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
 
 from support.adl_tables import AdlTables, sql_time
-from swim_server.sources.adl_database import AdlDatabase
-from swim_server.sources.adl_rooms import FlightRoom
+from swim_server.sources.adl.database import AdlDatabase
+from swim_server.sources.adl.table_reader import FlightTables
 from swim_server.sources.state_file import StateFile
 
 ROUTE = "DCT MERIT ROBUC3 " + "WAVEY EMJAY J174 SWL CEBEE WETRO ILM AR22 " * 6
@@ -38,9 +38,9 @@ def measure(folder: Path, flights: int, looks: int) -> None:
     tables, now = AdlTables(folder / "adl.db"), 1_768_573_815.0
     fill(tables, flights, now)
     names = tables.config()
-    database, room = AdlDatabase(names.flights, "[adl.main.flights]"), FlightRoom(names)
-    state = StateFile(folder / "state.json", room.memory_type)
-    memory = room.fresh("adl:")
+    database, reader = AdlDatabase(names.flights, "[adl.main.flights]"), FlightTables(names)
+    state = StateFile(folder / "state.json", reader.memory_type)
+    memory = reader.fresh("adl:")
     looking, saving, events, rows = [], [], 0, 0
     for number in range(looks + 1):
         now += 15
@@ -48,8 +48,8 @@ def measure(folder: Path, flights: int, looks: int) -> None:
         began = time.thread_time()
         with database.reading() as connection:
             if number == 0:
-                layout = room.probe(connection, database.is_missing)
-            outcome = room.look(connection, layout, memory, round(now * 1000))
+                layout = reader.probe(connection, database.is_missing)
+            outcome = reader.look(connection, layout, memory, round(now * 1000))
         looked = time.thread_time()
         state.save(outcome.memory)
         memory, rows = outcome.memory, outcome.rows

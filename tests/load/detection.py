@@ -32,14 +32,15 @@ from support.referee import Referee, troubles_of
 from support.troubled_traffic import Seen, TroubledFlight, deliver
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import detect
-from swim_server.detection.feed import Snapshot, decode_snapshot
+from swim_server.detection.feed import Snapshot
+from swim_server.detection.feed_decoding import decode_snapshot
+from swim_server.detection.network_state import EMPTY_STATE, NetworkState
 from swim_server.detection.regions import Regions
-from swim_server.detection.stage import EMPTY_STAGE, Stage
 from swim_server.protocol.timestamps import format_ms, parse_ms
 from swim_server.sources.airports import load_airfields
 from swim_server.sources.boundaries import BoundariesFile
-from swim_server.sources.simulated_traffic import Traffic
-from swim_server.sources.simulated_world import AIRLINES
+from swim_server.sources.simulator.traffic import Traffic
+from swim_server.sources.simulator.world import AIRLINES
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 RECORDED = DATA / "vatsim"
@@ -88,8 +89,8 @@ def measure_pair(
     """Decode and compare one pair again and again. The processor's time tells what other load on the machine hides."""
     snapshot = decode_snapshot(first)
     places = [(pilot.latitude or 0.0, pilot.longitude or 0.0) for pilot in snapshot.pilots]
-    stage = detect(EMPTY_STAGE, snapshot, airfields, regions=regions).stage
-    detect(stage, decode_snapshot(second), airfields, regions=regions)  # what is read once is read now
+    network_state = detect(EMPTY_STATE, snapshot, airfields, regions=regions).network_state
+    detect(network_state, decode_snapshot(second), airfields, regions=regions)  # what is read once is read now
     decoding, detecting, together, cpu = [], [], [], []
     for _ in range(rounds):
         if regions is not None:
@@ -97,7 +98,7 @@ def measure_pair(
         cpu_began, began = time.process_time(), time.perf_counter()
         snapshot = decode_snapshot(second)
         decoded = time.perf_counter()
-        detect(stage, snapshot, airfields, regions=regions)
+        detect(network_state, snapshot, airfields, regions=regions)
         ended = time.perf_counter()
         cpu.append((time.process_time() - cpu_began) * 1000)
         decoding.append((decoded - began) * 1000)
@@ -144,13 +145,13 @@ def later(stamp: str) -> str:
 
 
 def memory(snapshot: Snapshot, airfields: Airfields) -> str:
-    """Tell what a stage costs: in memory, and as a state file."""
+    """Tell what a network_state costs: in memory, and as a state file."""
     gc.collect()
     tracemalloc.start()
-    stage = detect(EMPTY_STAGE, snapshot, airfields).stage
+    network_state = detect(EMPTY_STATE, snapshot, airfields).network_state
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return f"stage {held / 1024:,.0f} KiB, as JSON {len(msgspec.json.encode(stage)) / 1024:,.0f} KiB"
+    return f"stage {held / 1024:,.0f} KiB, as JSON {len(msgspec.json.encode(network_state)) / 1024:,.0f} KiB"
 
 
 def show(values: list[float]) -> str:
@@ -164,16 +165,16 @@ def show(values: list[float]) -> str:
 def measure_quality(airfields: Airfields, arguments: argparse.Namespace) -> None:
     """Let a day pass and compare what was announced with what was true."""
     day = Day(airfields, arguments)
-    stage, referee, skipped = Stage(scope="day:"), Referee(), Counter[str]()
+    network_state, referee, skipped = NetworkState(scope="day:"), Referee(), Counter[str]()
     cids: dict[int, int] = {}
     longest, began = 0.0, time.perf_counter()
     for delivery in deliver(day.shots(), Random(f"{arguments.seed}:delivery")):
         started = time.perf_counter()
-        detection = detect(stage, delivery.snapshot, airfields, with_positions=False)
+        detection = detect(network_state, delivery.snapshot, airfields, with_positions=False)
         longest = max(longest, time.perf_counter() - started)
-        stage = detection.stage
+        network_state = detection.network_state
         skipped[detection.skipped or "used"] += 1
-        cids |= {flight.uid: flight.cid for flight in stage.flights.values()}
+        cids |= {flight.uid: flight.cid for flight in network_state.flights.values()}
         referee.watch(delivery, detection.events, cids)
     for flight in day.flights.values():
         referee.reveal(flight.cid, flight.truth())

@@ -23,7 +23,7 @@ from swim_server.brokers.broker import Published
 from swim_server.brokers.local import LocalBroker
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import Event, NewEvent
-from swim_server.sources.event_file import EventFileSource
+from swim_server.sources.event_file.source import EventFileSource
 
 IDLE_SECONDS = 5.0
 

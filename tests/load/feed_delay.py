@@ -23,10 +23,10 @@ from support.daemon import Daemon, running_daemon
 from support.feed import document
 from support.feed_server import FeedServer
 from swim_server.sources.airports import load_airfields
-from swim_server.sources.simulated_traffic import Traffic
+from swim_server.sources.simulator.traffic import Traffic
 
-from swimctl.dial import to_daemon
-from swimctl.session import Session, decode
+from swimctl.client.connect import to_daemon
+from swimctl.client.session import Session, decode
 
 NOON_MS = 1_768_564_800_000
 SNAPSHOT_MS = 15_000

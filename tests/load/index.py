@@ -68,10 +68,16 @@ class Room:
         self.outlets: list[Nowhere] = []
 
     def connect(self, filters: Filters, channel: str = "flight.*") -> None:
-        outlet = Nowhere()
-        self.outlets.append(outlet)
+        publisher = Nowhere()
+        self.outlets.append(publisher)
         connection = Connection(
-            f"client {len(self.outlets)}", outlet, tier="system", key=None, remote="", connected_at_ms=0, limit_bytes=1
+            f"client {len(self.outlets)}",
+            publisher,
+            tier="system",
+            key=None,
+            remote="",
+            connected_at_ms=0,
+            limit_bytes=1,
         )
         self.hub.add(connection)
         self.hub.subscribe(connection, Subscription(frozenset({channel}), filters))
@@ -128,7 +134,7 @@ def ten_receivers(kind: str, connections: int, rounds: int) -> float:
     for _ in range(rounds * 40):
         event_id = event_id.next(0)
         found.append(room.deliver([stamp(NewEvent(type="flight.departed", data=data), event_id)]))
-    received = sum(outlet.writes for outlet in room.outlets)
+    received = sum(publisher.writes for publisher in room.outlets)
     assert received == RECEIVERS * rounds * 40, received
     return 1e6 * median(found)
 
@@ -157,7 +163,12 @@ def snapshot(rounds: int, seed: int) -> tuple[float, float, float, int]:
             holds.append(time.perf_counter() - turn)
         totals.append(time.perf_counter() - began)
         stamps.append(stamped - began)
-    return 1e3 * median(totals), 1e3 * max(holds), 1e3 * median(stamps), sum(outlet.writes for outlet in room.outlets)
+    return (
+        1e3 * median(totals),
+        1e3 * max(holds),
+        1e3 * median(stamps),
+        sum(publisher.writes for publisher in room.outlets),
+    )
 
 
 def _traffic(seed: int) -> tuple[list[Filters], list[dict[str, Any]]]:

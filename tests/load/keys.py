@@ -35,7 +35,7 @@ from swim_server.keys.opening import open_database
 from swim_server.keys.records import Granted
 from swim_server.keys.store import KeyStore
 
-from swimctl.control import ControlClient
+from swimctl.client.control import ControlClient
 
 
 def now() -> datetime:

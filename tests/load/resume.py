@@ -32,7 +32,7 @@ from support.load_rig import table, workshop
 from support.resuming_client import ResumingClient, event_id, retry_seconds
 from swim_server.daemon.home import Home
 
-from swimctl.control import ControlClient
+from swimctl.client.control import ControlClient
 from swimctl.errors import CommandError
 
 AT_ONCE = 100

@@ -92,7 +92,7 @@ class Daemon:
         """Ask it over the control socket, from this process. Raises NotAnswering when there is nobody to ask."""
         from swim_server.daemon.home import Home
 
-        from swimctl.control import ControlClient, RpcFailed
+        from swimctl.client.control import ControlClient, RpcFailed
         from swimctl.errors import CommandError
 
         try:

@@ -26,8 +26,8 @@ from support.front_proxy import FrontProxy
 from support.live_daemon import await_true
 from websockets.sync.client import ClientConnection, connect
 
+from swimctl.doctor.context import Options
 from swimctl.doctor.diagnose import Doctor
-from swimctl.doctor.examination import Options
 from swimctl.invocation import Invocation
 
 NO_RECHECK = SMALL + "[auth]\nrecheck_seconds = 3600\n"

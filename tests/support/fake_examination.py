@@ -1,4 +1,4 @@
-"""An examination whose facts are the test's: what the process answers, what lies on disk, what the machine says."""
+"""An context whose facts are the test's: what the process answers, what lies on disk, what the machine says."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from swim_server.config import Config, LoadedConfig
 from swim_server.daemon.fingerprint import Fingerprint
 from swim_server.daemon.lockfile import LockInfo
 
-from swimctl.doctor.examination import Examination, Options
-from swimctl.doctor.machine import DescriptorUse, Listener, Machine
+from swimctl.doctor.context import DoctorContext, Options
+from swimctl.doctor.probes.procfs import DescriptorUse, Listener, ProcFs
 from swimctl.invocation import Invocation
 
 FILES = {"swim_server/logs.py": "a" * 64, "swimctl/app.py": "b" * 64}
@@ -39,7 +39,7 @@ def status_document(**more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class FakeMachine(Machine):
+class FakeMachine(ProcFs):
     """A machine with one process, 42, that does what it should."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class FakeMachine(Machine):
         return self.target
 
 
-class FakeExamination(Examination):
+class FakeExamination(DoctorContext):
     """Facts are attributes; an answer that is an exception is raised."""
 
     fakes: FakeMachine

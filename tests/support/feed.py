@@ -10,7 +10,7 @@ from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.detect import Detection, detect
 from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
 from swim_server.detection.geodesy import destination
-from swim_server.detection.stage import Stage
+from swim_server.detection.network_state import NetworkState
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
 
@@ -100,11 +100,11 @@ def document(snapshot: Snapshot) -> bytes:
 
 
 class Network:
-    """Sees one snapshot after the other, as a source does; keeps the stage as JSON in between, as a state file does."""
+    """Sees one snapshot after the other, as a source does; in between its state is JSON, as in a state file."""
 
     def __init__(self, airfields: Airfields = AIRFIELDS, scope: str = "") -> None:
         self.airfields = airfields
-        self.stage = Stage(scope=scope)
+        self.network_state = NetworkState(scope=scope)
         self.events: list[NewEvent] = []
         """All so far."""
 
@@ -121,8 +121,8 @@ class Network:
 
     def take(self, snapshot: Snapshot, *, with_positions: bool = True) -> Detection:
         """See a snapshot; give the whole detection."""
-        detection = detect(self.stage, snapshot, self.airfields, with_positions=with_positions)
-        self.stage = msgspec.json.decode(msgspec.json.encode(detection.stage), type=Stage)
+        detection = detect(self.network_state, snapshot, self.airfields, with_positions=with_positions)
+        self.network_state = msgspec.json.decode(msgspec.json.encode(detection.network_state), type=NetworkState)
         self.events += detection.events
         return detection
 

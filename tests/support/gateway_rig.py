@@ -12,10 +12,12 @@ from typing import Any
 
 from support.fake_transport import FakeTransport
 from support.memory_broker import FIRST_MS, MemoryBroker
+from swim_server.concurrency.tasks import Tasks
+from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import ServerConfig
 from swim_server.gateway.endpoint import Endpoint
-from swim_server.gateway.gateway import Gateway
 from swim_server.gateway.refusals import Refusals
+from swim_server.gateway.registry import Gateway
 from swim_server.gateway.rpc import Rpc
 from swim_server.keys.format import Tier
 from swim_server.keys.probes import Probes
@@ -26,8 +28,6 @@ from swim_server.protocol.events import NewEvent
 from swim_server.streaming.admission import Admission, TierLimit
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.hub import Hub
-from swim_server.streaming.tasks import Tasks
-from swim_server.streaming.wheel import Wheel
 from websockets.frames import Frame, Opcode
 
 UPGRADE = (
@@ -35,7 +35,7 @@ UPGRADE = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-"""The answer to the key of UPGRADE (RFC 6455, section 1.3)."""
+"""The answer to the key of UPGRADE (RFC 6455, partition 1.3)."""
 UNKNOWN = Refused("The key is unknown.", "unknown")
 MISSING = Refused("The key is missing.", "missing")
 TICK_SECONDS = 0.1
@@ -138,8 +138,8 @@ class Client:
     def __init__(self, rig: Rig, peer: tuple[Any, ...], *, is_local: bool = False) -> None:
         self.rig = rig
         self.transport = FakeTransport(rig.call_soon, "" if is_local else peer)
-        door = rig.gateway.local_door if is_local else rig.gateway.public_door
-        self.endpoint = Endpoint(rig.gateway, door)
+        kind = rig.gateway.local_kind if is_local else rig.gateway.public_kind
+        self.endpoint = Endpoint(rig.gateway, kind)
         self.transport.connect(self.endpoint)
 
     def send(self, *parts: bytes) -> Client:
@@ -230,7 +230,7 @@ class Rig:
             on_failure=self.failures.append,
         )
         self.tasks = Tasks(self.failures.append)
-        self.wheel = Wheel(self.clock, on_failure=self.failures.append, tick_seconds=TICK_SECONDS)
+        self.wheel = TimerWheel(self.clock, on_failure=self.failures.append, tick_seconds=TICK_SECONDS)
         self.admission = Admission(
             limits
             or {

@@ -12,30 +12,37 @@ T = TypeVar("T")
 PACKAGES = ("swim_server", "swim_client", "swimctl")
 
 LAYERS: Mapping[str, int] = {
-    "swim_server.protocol": 1,
-    "swim_server.detection": 1,
-    "swim_server.keys.format": 1,
-    "swim_server.keys.records": 1,
-    "swim_server.keys.permissions": 1,
-    "swim_server.config": 2,
-    "swim_server.metrics": 2,
-    "swim_server.logs": 2,
-    "swim_server.streaming": 3,
-    "swim_server.brokers": 3,
-    "swim_server.sources": 4,
-    "swim_server.gateway": 4,
-    "swim_server.keys": 4,
-    "swim_server.daemon": 5,
     "swim_server": 0,
-    "swimctl": 6,
+    "swim_server.errors": 0,
+    "swim_server.protocol": 1,
+    "swim_server.concurrency": 1,
+    "swim_server.files": 1,
+    "swim_server.keys.format": 1,
+    "swim_server.detection": 2,
+    "swim_server.keys.records": 2,
+    "swim_server.keys.permissions": 2,
+    "swim_server.config": 2,
+    "swim_server.logs": 2,
+    "swim_server.brokers": 3,
+    "swim_server.sql": 3,
+    "swim_server.keys": 4,
+    "swim_server.state": 4,
+    "swim_server.streaming": 5,
+    "swim_server.sources": 6,
+    "swim_server.gateway": 6,
+    "swim_server.cluster": 6,
+    "swim_server.daemon": 7,
     "swim_client": 0,
+    "swimctl": 8,
 }
 """From the ground up. The longest name that fits counts; ``swim_server`` itself holds the version alone."""
 
+_GROUND = ("swim_server.errors", "swim_server.protocol", "swim_server.keys.format")
 ONLY: Mapping[str, tuple[str, ...]] = {
-    "swim_server.config": ("swim_server.config", "swim_server.protocol", "swim_server.keys.format"),
-    "swim_server.logs": ("swim_server.logs", "swim_server.protocol", "swim_server.keys.format"),
-    "swim_server.metrics": ("swim_server.metrics", "swim_server.protocol", "swim_server.keys.format"),
+    "swim_server.config": ("swim_server.config", "swim_server.files", *_GROUND),
+    "swim_server.logs": ("swim_server.logs", *_GROUND),
+    "swim_server.concurrency": ("swim_server.concurrency", "swim_server.errors"),
+    "swim_server.files": ("swim_server.files", "swim_server.errors"),
     "swim_server.protocol": ("swim_server.protocol",),
     "swim_server.detection": ("swim_server.detection", "swim_server.protocol"),
     "swim_client": ("swim_client",),
@@ -65,6 +72,10 @@ FORBIDDEN: Mapping[str, set[str]] = {
 }
 """Of the libraries, these may not import those."""
 
+MAX_MODULES = 25
+"""A folder with more modules is split. ``swimctl/commands`` has one module a command, however many there are."""
+MAY_HAVE_MORE = ("swimctl.commands",)
+
 CLIENT_MAY_IMPORT = ("websockets",)
 """What consumers install beside ``swim_client``."""
 
@@ -91,6 +102,75 @@ def violations(roots: Mapping[str, Path], stdlib: frozenset[str]) -> list[str]:
                 if reason is not None:
                     found.append(f"{each}: {reason}")
     return found
+
+
+def circles(roots: Mapping[str, Path]) -> list[list[str]]:
+    """Find every group of modules that import each other in a circle; lazy and type-only imports count too."""
+    graph: dict[str, set[str]] = {}
+    for package, root in roots.items():
+        for file in sorted(root.rglob("*.py")):
+            graph.setdefault(module_name(file, package, root), set())
+    for package, root in roots.items():
+        for file in sorted(root.rglob("*.py")):
+            importer = module_name(file, package, root)
+            graph[importer].update(
+                each.imported
+                for each in imports_of(file, package, root)
+                if each.imported in graph and not _is_in(importer, each.imported)
+            )
+    return sorted(sorted(group) for group in _strongly_connected(graph) if len(group) > 1)
+
+
+def _strongly_connected(graph: Mapping[str, set[str]]) -> Iterator[set[str]]:
+    """Group the nodes that reach each other, by two depth-first walks (Kosaraju)."""
+    order: list[str] = []
+    seen: set[str] = set()
+    for start in graph:
+        _walk(start, graph, seen, order)
+    backwards: dict[str, set[str]] = {node: set() for node in graph}
+    for node, targets in graph.items():
+        for target in targets:
+            backwards[target].add(node)
+    seen = set()
+    for start in reversed(order):
+        if start not in seen:
+            group: list[str] = []
+            _walk(start, backwards, seen, group)
+            yield set(group)
+
+
+def _walk(start: str, graph: Mapping[str, set[str]], seen: set[str], finished: list[str]) -> None:
+    if start in seen:
+        return
+    seen.add(start)
+    path = [(start, iter(sorted(graph[start])))]
+    while path:
+        node, targets = path[-1]
+        target = next((each for each in targets if each not in seen), None)
+        if target is None:
+            path.pop()
+            finished.append(node)
+        else:
+            seen.add(target)
+            path.append((target, iter(sorted(graph[target]))))
+
+
+def crowded_folders(roots: Mapping[str, Path]) -> list[str]:
+    """Name the folders that hold more modules than one reads at a glance."""
+    found = []
+    for package, root in roots.items():
+        for folder in [root, *sorted(path for path in root.rglob("*") if path.is_dir())]:
+            name = ".".join([package, *folder.relative_to(root).parts])
+            modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+            if len(modules) > MAX_MODULES and name not in MAY_HAVE_MORE:
+                found.append(f"{name}: {len(modules)} modules")
+    return found
+
+
+def module_name(file: Path, package: str, root: Path) -> str:
+    """Answer the dotted name of a module by its file."""
+    parts = [package, *file.relative_to(root).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports_of(file: Path, package: str, root: Path) -> Iterator[Import]:

@@ -19,7 +19,7 @@ import psutil
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile
 
-from swimctl.control import ControlClient
+from swimctl.client.control import ControlClient
 from swimctl.invocation import Invocation
 from swimctl.key_access import open_store
 

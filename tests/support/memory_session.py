@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from swimctl.client.session import SessionLost
 from swimctl.errors import DaemonNotRunning
-from swimctl.session import SessionLost
 
 
 class VirtualTime:

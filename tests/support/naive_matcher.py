@@ -12,7 +12,7 @@ from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event
 from swim_server.protocol.filters import EMPTY
 from swim_server.streaming.group import Group
-from swim_server.streaming.index import Index
+from swim_server.streaming.index.index import Index
 from swim_server.streaming.match import Match
 
 CATALOGUE = Catalogue()

@@ -16,9 +16,9 @@ from swim_server.detection.feed import FeedPilot
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
-from swim_server.sources.any_recording import AnyRecordingSource
-from swim_server.sources.recording_lines import FORMAT, Header
-from swim_server.sources.recording_writer import RecordingWriter
+from swim_server.sources.recording.any_recording import AnyRecordingSource
+from swim_server.sources.recording.lines import FORMAT, Header
+from swim_server.sources.recording.writer import RecordingWriter
 from swim_server.sources.source import Source
 
 BEGAN_MS = 1_768_573_815_000

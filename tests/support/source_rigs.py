@@ -17,12 +17,12 @@ from swim_server.detection.feed import FeedPilot, Snapshot
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
-from swim_server.sources.adl import AdlSource
-from swim_server.sources.drop import DropSource
-from swim_server.sources.ecfmp import EcfmpSource
-from swim_server.sources.http_feed import Answer, FeedTrouble, HttpFeed, Validators
+from swim_server.sources.adl.source import AdlSource
+from swim_server.sources.drop.source import DropSource
+from swim_server.sources.feeds.ecfmp import EcfmpSource
+from swim_server.sources.feeds.http_feed import Answer, FeedTrouble, HttpFeed, Validators
+from swim_server.sources.feeds.vatsim import VatsimSource
 from swim_server.sources.source import Source
-from swim_server.sources.vatsim import VatsimSource
 
 Number = Callable[[NewEvent], int | None]
 
@@ -163,7 +163,7 @@ class VatsimRig:
 
 
 def _taken(body: bytes) -> Any:
-    from swim_server.sources.vatsim import Taken
+    from swim_server.sources.feeds.vatsim import Taken
 
     return Taken(body=body, validators=Validators())
 
@@ -233,8 +233,8 @@ class AdlRig:
         }
         source = AdlSource("adl", **chosen | settings)
         for watch in source._watches:
-            if watch._room.title == "tmis" and watch._state_file.load() is None:
-                memory = msgspec.structs.replace(watch._room.fresh("adl:adl:"), has_begun=True)
+            if watch._reader.title == "tmis" and watch._state_file.load() is None:
+                memory = msgspec.structs.replace(watch._reader.fresh("adl:adl:"), has_begun=True)
                 watch._state_file.save(_adl_state(memory))
         return Numbered(source, lambda event: event.data["program_id"] if event.type == "tmi.issued" else None)
 
@@ -261,6 +261,6 @@ class AdlTablesAt(AdlTables):
 
 
 def _adl_state(memory: Any) -> Any:
-    from swim_server.sources.adl import _State
+    from swim_server.sources.adl.source import _State
 
     return _State(memory=memory)

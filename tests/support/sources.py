@@ -15,7 +15,7 @@ from swim_server.brokers.broker import BrokerUnavailable, Published
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import NewEvent
-from swim_server.sources.event_file import EventFileSource
+from swim_server.sources.event_file.source import EventFileSource
 from swim_server.sources.source import Source
 
 

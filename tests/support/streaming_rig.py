@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan, InvalidEvent, Page, Published
+from swim_server.concurrency.tasks import Tasks
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.event_id import ZERO, EventId
@@ -20,7 +21,6 @@ from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.hub import Hub
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import Subscription
-from swim_server.streaming.tasks import Tasks
 
 FIRST_MS = 1_768_573_815_123
 LIMIT_BYTES = 1 << 20
@@ -77,7 +77,7 @@ class FakeOutlet:
     def close(self, code: CloseCode, reason: str = "") -> None:
         if self.closed is None:
             assert self.connection is not None
-            self._rig.hub.dismiss(self.connection)
+            self._rig.hub.flush_and_remove(self.connection)
             self.closed = (code, reason)
 
     def read_on(self, capacity: int | None = None) -> None:
@@ -264,12 +264,12 @@ class StreamingRig:
         window_bits: int = 0,
     ) -> FakeOutlet:
         """An admitted client, from its way out."""
-        outlet = FakeOutlet(self)
-        outlet.capacity = capacity
+        transport = FakeOutlet(self)
+        transport.capacity = capacity
         self._connected += 1
         connection = Connection(
             f"client_{self._connected:016x}",
-            outlet,
+            transport,
             tier=tier,
             key=None,
             remote="192.0.2.1",
@@ -277,21 +277,21 @@ class StreamingRig:
             limit_bytes=limit_bytes,
             window_bits=window_bits,
         )
-        outlet.connection = connection
+        transport.connection = connection
         self.hub.add(connection)
-        return outlet
+        return transport
 
-    def join(self, outlet: FakeOutlet, *channels: str, filters: Filters = EMPTY) -> None:
+    def join(self, transport: FakeOutlet, *channels: str, filters: Filters = EMPTY) -> None:
         """Let a client receive live, without a word."""
-        self.hub.subscribe(self.connection(outlet), Subscription(frozenset(channels), filters))
+        self.hub.subscribe(self.connection(transport), Subscription(frozenset(channels), filters))
 
-    def connection(self, outlet: FakeOutlet) -> Connection:
-        assert outlet.connection is not None
-        return outlet.connection
+    def connection(self, transport: FakeOutlet) -> Connection:
+        assert transport.connection is not None
+        return transport.connection
 
-    def say(self, outlet: FakeOutlet, action: str, **fields: Any) -> None:
+    def say(self, transport: FakeOutlet, action: str, **fields: Any) -> None:
         """What a client sends."""
-        self.conversation.receive(self.connection(outlet), json.dumps({"action": action, **fields}).encode())
+        self.conversation.receive(self.connection(transport), json.dumps({"action": action, **fields}).encode())
 
     def publish(self, *events: NewEvent) -> list[Event]:
         """Store events and deliver them at once."""

@@ -10,7 +10,7 @@ import msgspec
 from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
 from swim_server.detection.geodesy import destination
 from swim_server.protocol.timestamps import format_ms, parse_ms
-from swim_server.sources.simulated_traffic import SimulatedFlight
+from swim_server.sources.simulator.traffic import SimulatedFlight
 
 MINUTE_MS = 60_000
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from swim_server.config.written import setting_names
+from swim_server.config.parse_value import setting_names
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.protocol.messages import ACTIONS

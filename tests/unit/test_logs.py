@@ -54,7 +54,7 @@ def test_line_has_the_time_in_utc_and_stays_one_line(out: io.StringIO) -> None:
     before = datetime.now(UTC)
     logs.get_logger("test").info("happened", agent="two\nlines")
     stamp, _, rest = out.getvalue().partition(" ")
-    assert rest == "[info     ] happened room=test agent=two\\nlines\n"
+    assert rest == "[info     ] happened component=test agent=two\\nlines\n"
     assert stamp.endswith("Z")
     assert before <= datetime.fromisoformat(stamp) <= datetime.now(UTC)
 
@@ -64,5 +64,5 @@ def test_traceback_of_an_error_is_logged(out: io.StringIO) -> None:
         raise ValueError("odd")
     except ValueError:
         logs.get_logger("test").exception("failed")
-    assert "[error    ] failed room=test\nTraceback" in out.getvalue()
+    assert "[error    ] failed component=test\nTraceback" in out.getvalue()
     assert out.getvalue().rstrip().endswith("ValueError: odd")

@@ -14,19 +14,25 @@ from types import TracebackType
 from typing import Any, AsyncGenerator, Callable, List, Mapping, Optional, Type, TypeVar, Union
 
 from swim_client.answer import Answer
+from swim_client.client_run import ClientRun, NetworkClass, current_task
 from swim_client.commands import Command
 from swim_client.errors import ConnectionLost, SwimError
 from swim_client.events import Event, EventType
 from swim_client.handlers import Handlers
-from swim_client.key import ApiKey
 from swim_client.network import NetworkTask, NetworkThread
-from swim_client.opening import DEFAULT_URL, Opener, check_url
+from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_url
 from swim_client.resume import EventId
 from swim_client.resume_file import ResumeFile
-from swim_client.running import NetworkClass, Running, current_task
 from swim_client.settings import Settings
-from swim_client.stream import Feed
-from swim_client.subscriptions import Channels, Subscriptions, Wish, read_channels, read_filters, read_history
+from swim_client.stream import EventQueue
+from swim_client.subscriptions import (
+    Channels,
+    PendingSubscription,
+    Subscriptions,
+    read_channels,
+    read_filters,
+    read_history,
+)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 Names = Union[str, List[str], None]
@@ -87,11 +93,11 @@ class SWIMClient:
         self._handlers = Handlers()
         self._subscriptions = Subscriptions()
         self._handled: Optional[EventId] = None
-        self._running: Optional[Running] = None
+        self._running: Optional[ClientRun] = None
         self._is_busy = False
         self._background: Optional[asyncio.Task[None]] = None
         self._arrivals: List[asyncio.Future[None]] = []
-        self._feeds: List[Feed] = []
+        self._feeds: List[EventQueue] = []
         if debug:
             _log_to_stderr()
 
@@ -168,7 +174,7 @@ class SWIMClient:
         if history and (self.connected or self._handled is not None):
             raise ValueError(f"{next(iter(history))}: history can be asked for only before the client has connected")
         answer = self._new_answer()
-        wish = Wish(names, read_filters({**(filters or {}), **named}), history, answer)
+        wish = PendingSubscription(names, read_filters({**(filters or {}), **named}), history, answer)
         version = self._subscriptions.add(wish)
         if self._running is not None:
             message = {"action": "subscribe"}
@@ -197,7 +203,7 @@ class SWIMClient:
         handed over to anybody. An event counts as handled when the loop asks for the next one, or ends.
         """
         patterns = tuple(read_channels(channels)) if channels is not None else ("*",)
-        feed = Feed()
+        feed = EventQueue()
         registration = self._handlers.add(patterns, feed.deliver)
         self._feeds.append(feed)
         loop = asyncio.get_running_loop()
@@ -348,7 +354,7 @@ class SWIMClient:
         return running.stop()
 
     def disconnect(self) -> Answer:
-        """The same as ``stop``."""
+        """Stop; the same as ``stop``."""
         return self.stop()
 
     async def __aenter__(self) -> SWIMClient:
@@ -386,7 +392,7 @@ class SWIMClient:
                 feed.end(error)
 
     async def _run_once(self, network_class: NetworkClass) -> None:
-        running = Running(
+        running = ClientRun(
             self._opener,
             handlers=self._handlers,
             subscriptions=self._subscriptions,

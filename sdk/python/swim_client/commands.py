@@ -9,7 +9,7 @@ from typing import Any, Deque, Dict, Optional
 from swim_client.answer import Answer
 from swim_client.errors import SwimError
 from swim_client.inbox import Signal
-from swim_client.subscriptions import Wish
+from swim_client.subscriptions import PendingSubscription
 
 MAX_WAITING = 1000
 
@@ -24,7 +24,7 @@ class Command:
         answer: Answer,
         *,
         version: int = 0,
-        wish: Optional[Wish] = None,
+        wish: Optional[PendingSubscription] = None,
         is_repeatable: bool = False,
     ) -> None:
         self.message = message

@@ -14,7 +14,7 @@ from swim_client.errors import ConnectionLost, NoAnswer, SwimError
 from swim_client.inbox import Signal
 from swim_client.requests import ANSWER_SECONDS, Refusal, Requests
 from swim_client.resume import EventId, Progress, parse_id
-from swim_client.subscriptions import Subscriptions, Wish, merge
+from swim_client.subscriptions import PendingSubscription, Subscriptions, merge
 
 GREETING_SECONDS = 30.0
 HANDLERS_SECONDS = 5.0
@@ -70,7 +70,7 @@ class Conversation:
     # Called by the session, in the order of what comes in.
 
     def greeted(self, data: Mapping[str, Any]) -> None:
-        """The server knows the key."""
+        """Go on once the server knows the key."""
         self._greeting = data
         self._is_greeted.set()
 
@@ -127,7 +127,7 @@ class Conversation:
             _bring(command, answer)
 
     def _interrupted(self, command: Command) -> None:
-        """The connection ended while the server had not answered."""
+        """Handle a connection that ended before the server had answered."""
         if command.is_repeatable or command.version:
             self._commands.put_back(command)
         else:
@@ -142,7 +142,7 @@ class Conversation:
             self._is_subscribed = False
         _bring(command, await self._requests.ask(command.message, command.answer_type))
 
-    async def _subscribe_to(self, wish: Wish, version: int) -> None:
+    async def _subscribe_to(self, wish: PendingSubscription, version: int) -> None:
         if wish.is_confirmed or not wish.channels or version <= self._version:
             if wish.answer is not None:
                 wish.answer.resolve(None)
@@ -171,7 +171,7 @@ class Conversation:
         else:
             await self._find_refused(wishes)
 
-    async def _find_refused(self, wishes: List[Wish]) -> None:
+    async def _find_refused(self, wishes: List[PendingSubscription]) -> None:
         """One of them is refused, and all with it: try each alone, then begin again with those that are granted."""
         self.is_probing = True
         granted = []
@@ -187,14 +187,14 @@ class Conversation:
         if granted:
             await self._subscribe_to_all()
 
-    def _subscribe_message(self, wishes: List[Wish]) -> Dict[str, Any]:
+    def _subscribe_message(self, wishes: List[PendingSubscription]) -> Dict[str, Any]:
         channels, filters, _ = merge(wishes)
         message: Dict[str, Any] = {"action": "subscribe", "channels": channels}
         if filters:
             message["filters"] = filters
         return message
 
-    def _first_message(self, wishes: List[Wish]) -> Dict[str, Any]:
+    def _first_message(self, wishes: List[PendingSubscription]) -> Dict[str, Any]:
         message = self._subscribe_message(wishes)
         history = merge(wishes)[2]
         progress = self._progress
@@ -213,7 +213,7 @@ class Conversation:
         self._first = First(asked, history)
         return message
 
-    async def _settle(self, wish: Wish, answer: Union[Refusal, Dict[str, Any], None]) -> None:
+    async def _settle(self, wish: PendingSubscription, answer: Union[Refusal, Dict[str, Any], None]) -> None:
         if isinstance(answer, Refusal):
             _log.error("not subscribed to %s: %s: %s", ", ".join(wish.channels), answer.code, answer.message)
             self._subscriptions.refuse(wish)
@@ -222,7 +222,7 @@ class Conversation:
         else:
             self._granted([wish], answer)
 
-    def _granted(self, wishes: List[Wish], answer: Optional[Dict[str, Any]]) -> None:
+    def _granted(self, wishes: List[PendingSubscription], answer: Optional[Dict[str, Any]]) -> None:
         for wish in wishes:
             if wish.answer is not None:
                 wish.answer.resolve(None if answer is None else decode(answer))

@@ -8,15 +8,15 @@ import threading
 from typing import Callable, Optional
 
 from swim_client.inbox import Signal
-from swim_client.link import Link
+from swim_client.reconnector import Reconnector
 
 
 class NetworkTask:
     """Runs the link as a task of the handlers' loop: for async programs, whose handlers don't block."""
 
-    def __init__(self, make_link: Callable[[], Link]) -> None:
+    def __init__(self, make_link: Callable[[], Reconnector]) -> None:
         self._make_link = make_link
-        self._link: Optional[Link] = None
+        self._link: Optional[Reconnector] = None
         self._task: Optional[asyncio.Task[None]] = None
         self._thread_id = threading.get_ident()
 
@@ -24,7 +24,7 @@ class NetworkTask:
         """Tell whether answers arrive in the thread that asks."""
         return self._thread_id == threading.get_ident()
 
-    async def open(self) -> Link:
+    async def open(self) -> Reconnector:
         """Make the link. It does nothing before ``start``."""
         self._link = self._make_link()
         return self._link
@@ -43,9 +43,9 @@ class NetworkTask:
 class NetworkThread:
     """Runs the link in a loop and a thread of its own: for plain programs, whose handlers may take their time."""
 
-    def __init__(self, make_link: Callable[[], Link]) -> None:
+    def __init__(self, make_link: Callable[[], Reconnector]) -> None:
         self._make_link = make_link
-        self._opened: concurrent.futures.Future[Link] = concurrent.futures.Future()
+        self._opened: concurrent.futures.Future[Reconnector] = concurrent.futures.Future()
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._may_start: Optional[Signal] = None
         self._is_decided = False
@@ -58,7 +58,7 @@ class NetworkThread:
         """Tell whether answers arrive in the thread that asks."""
         return self._thread is threading.current_thread()
 
-    async def open(self) -> Link:
+    async def open(self) -> Reconnector:
         """Start the thread and make the link in it. It does nothing before ``start``."""
         self._thread.start()
         return await asyncio.wrap_future(self._opened)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import platform
 import ssl as ssl_module
 import time
@@ -17,8 +18,45 @@ from websockets.version import version as LIBRARY_VERSION  # noqa: N812  # a con
 
 from swim_client.backoff import retry_after
 from swim_client.errors import AuthenticationError, SwimError
-from swim_client.key import ApiKey
 from swim_client.version import __version__
+
+ENVIRONMENT_VARIABLE = "SWIM_API_KEY"
+MAX_CHARACTERS = 512
+
+
+class ApiKey:
+    """A key that no ``repr``, log line or traceback gives away."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        """Take a key; blanks around it go. Raises ValueError for what no HTTP header can carry."""
+        stripped = text.strip()
+        if not stripped:
+            raise ValueError(f"no API key: pass one to SWIMClient(...), or set {ENVIRONMENT_VARIABLE}")
+        if len(stripped) > MAX_CHARACTERS or not all(" " < character <= "~" for character in stripped):
+            raise ValueError(f"not an API key: it has blanks, non-ASCII characters, or more than {MAX_CHARACTERS}")
+        self._text = stripped
+
+    @classmethod
+    def find(cls, given: Optional[str]) -> ApiKey:
+        """Use the key given, else the environment's. Raises ValueError when there is neither."""
+        return cls(os.environ.get(ENVIRONMENT_VARIABLE, "") if given is None else given)
+
+    def reveal(self) -> str:
+        """Return the key itself, for the handshake."""
+        return self._text
+
+    def redact(self, text: str) -> str:
+        """Take the key out of a text that comes from elsewhere."""
+        return text.replace(self._text, "[key]")
+
+    def __repr__(self) -> str:
+        return "ApiKey(hidden)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key is not pickled")
+
 
 KEY_HEADER = "X-SWIM-API-Key"
 DEFAULT_URL = "ws://127.0.0.1:8090/api/swim/v1/ws"
@@ -61,7 +99,7 @@ def check_url(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """The address without user, password, query and fragment: what may be logged."""
+    """Return the address without user, password, query and fragment: what may be logged."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 

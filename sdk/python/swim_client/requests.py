@@ -5,13 +5,38 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Union
+import time
+from collections import deque
+from typing import Any, Callable, Deque, Dict, Mapping, NamedTuple, Optional, Union
 
 from websockets.asyncio.client import ClientConnection
 
 from swim_client.errors import NoAnswer, RequestRefused
 from swim_client.inbox import Inbox
-from swim_client.pace import Pace
+
+WINDOW_SECONDS = 1.0
+
+
+class RateLimiter:
+    """Lets at most so many through in any second; the rest wait their turn."""
+
+    def __init__(self, per_second: int = 8, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._sent: Deque[float] = deque(maxlen=per_second)
+        self._monotonic = monotonic
+
+    def wait_seconds(self) -> float:
+        """How long the next one has to wait from now."""
+        if len(self._sent) < (self._sent.maxlen or 1):
+            return 0.0
+        return max(0.0, self._sent[0] + WINDOW_SECONDS - self._monotonic())
+
+    async def turn(self) -> None:
+        """Wait for the turn of one request, and take it."""
+        wait = self.wait_seconds()
+        if wait:
+            await asyncio.sleep(wait)
+        self._sent.append(self._monotonic())
+
 
 ANSWER_SECONDS = 30.0
 HELD_UP_SECONDS = 300.0
@@ -42,7 +67,7 @@ class Refusal(NamedTuple):
         )
 
     def error(self) -> RequestRefused:
-        """The same, for the program that asked."""
+        """Return the same as an exception for the program that asked."""
         return RequestRefused(self.code, self.message, self.data)
 
 
@@ -52,18 +77,18 @@ class Requests:
     def __init__(self, socket: ClientConnection, *, inbox: Inbox, messages_per_second: int) -> None:
         self._socket = socket
         self._inbox = inbox
-        self._pace = Pace(messages_per_second)
+        self._pace = RateLimiter(messages_per_second)
         self._waiter: Optional[asyncio.Future[Union[Refusal, Dict[str, Any]]]] = None
         self._awaited = ""
         self._hides_refusal = False
 
     def answered(self, kind: str, message: Dict[str, Any]) -> None:
-        """An answer came."""
+        """Take an answer."""
         if self._waiter is not None and not self._waiter.done() and kind == self._awaited:
             self._waiter.set_result(message)
 
     def refused(self, refusal: Refusal) -> bool:
-        """An error came. Returns whether it is dealt with here, so that nobody else needs to hear of it."""
+        """Take an error. Returns whether it is dealt with here, so that nobody else needs to hear of it."""
         if self._waiter is None or self._waiter.done():
             return False
         self._waiter.set_result(refusal)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Mapping, Optional, Set
 
 from websockets.asyncio.client import ClientConnection
@@ -15,10 +16,39 @@ from swim_client.closing import ABNORMAL, NORMAL, Ending
 from swim_client.commands import Commands
 from swim_client.conversation import Conversation, Silent
 from swim_client.inbox import Inbox, Item, Signal
-from swim_client.notices import gap_notice, reconnected_notice
 from swim_client.requests import Refusal, Requests
-from swim_client.resume import Progress, Recovery, parse_id
+from swim_client.resume import EventId, Progress, Recovery, parse_id
 from swim_client.subscriptions import Subscriptions
+
+
+def _notice(kind: str, data: Dict[str, Any]) -> Dict[str, Any]:
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"type": kind, "timestamp": now, "data": data}
+
+
+def gap_notice(after: Optional[EventId], reason: str) -> Dict[str, Any]:
+    """Events after ``after`` may be missing."""
+    return _notice("gap", {"after": None if after is None else str(after), "reason": reason})
+
+
+def reconnected_notice(recovered: Optional[int], after: Optional[EventId], seconds: float) -> Dict[str, Any]:
+    """Return the notice that what could be recovered after a break has been."""
+    shown = None if after is None else str(after)
+    return _notice("reconnected", {"recovered": recovered, "after": shown, "disconnected_seconds": round(seconds, 3)})
+
+
+def disconnected_notice(code: int, reason: str, retry_in_seconds: Optional[float]) -> Dict[str, Any]:
+    """Return the notice that a connection ended; None for the seconds: there won't be another."""
+    return _notice(
+        "disconnected",
+        {
+            "code": code,
+            "reason": reason,
+            "will_reconnect": retry_in_seconds is not None,
+            "retry_in_seconds": None if retry_in_seconds is None else round(retry_in_seconds, 3),
+        },
+    )
+
 
 QUIET_SECONDS = 1.0
 """A replay from which nothing came for so long is taken as over, when its last event did not pass the filters."""

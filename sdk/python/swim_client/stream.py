@@ -9,7 +9,7 @@ from swim_client.events import Event
 from swim_client.handlers import NotHandled
 
 
-class Feed:
+class EventQueue:
     """Between the dispatcher, which waits for the loop's body, and the loop. Lives in one asyncio loop."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Feed:
             self._news.set()
 
     def close(self) -> None:
-        """The loop is over: what it had in hand is handled."""
+        """End the loop: what it had in hand counts as handled."""
         self.end()
         self._give_back(is_handled=True)
 

@@ -13,7 +13,7 @@ from swim_client.resume import parse_id
 Channels = Union[str, Iterable[str]]
 
 
-class Wish:
+class PendingSubscription:
     """One ``subscribe`` of the program."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Wish:
 class Snapshot(NamedTuple):
     """The wishes at one moment."""
 
-    wishes: List[Wish]
+    wishes: List[PendingSubscription]
     version: int
 
 
@@ -44,14 +44,14 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wishes: List[Wish] = []
+        self._wishes: List[PendingSubscription] = []
         self._version = 0
         """Counts the changes: a change that a connection's first message included isn't sent again."""
 
     def __bool__(self) -> bool:
         return bool(self._wishes)
 
-    def add(self, wish: Wish) -> int:
+    def add(self, wish: PendingSubscription) -> int:
         """Remember a wish. Returns the version of this change."""
         with self._lock:
             self._wishes.append(wish)
@@ -74,8 +74,8 @@ class Subscriptions:
         with self._lock:
             return Snapshot(list(self._wishes), self._version)
 
-    def confirm(self, wishes: Iterable[Wish]) -> None:
-        """The server granted these: make them one, so that a program that subscribes often keeps a short list."""
+    def confirm(self, wishes: Iterable[PendingSubscription]) -> None:
+        """Merge what the server granted into one, so that a program that subscribes often keeps a short list."""
         with self._lock:
             for wish in wishes:
                 wish.is_confirmed = True
@@ -83,16 +83,18 @@ class Subscriptions:
             if granted:
                 channels, filters, history = merge(granted)
                 # ``since`` stays: should the connection end before any event came, it is asked for again.
-                whole = Wish(channels, filters, {"since": history["since"]} if "since" in history else None)
+                whole = PendingSubscription(
+                    channels, filters, {"since": history["since"]} if "since" in history else None
+                )
                 whole.is_confirmed = True
                 self._wishes = [whole] + [wish for wish in self._wishes if not wish.is_confirmed]
 
-    def refuse(self, wish: Wish) -> None:
-        """The server refused this one: forget it, so that it can't spoil the others after a reconnect."""
+    def refuse(self, wish: PendingSubscription) -> None:
+        """Forget what the server refused, so that it can't spoil the others after a reconnect."""
         with self._lock:
             self._wishes = [kept for kept in self._wishes if kept is not wish]
 
-    def covers(self, wish: Wish) -> bool:
+    def covers(self, wish: PendingSubscription) -> bool:
         """Tell whether what was granted already includes this wish."""
         with self._lock:
             channels, filters, _ = merge([granted for granted in self._wishes if granted.is_confirmed])
@@ -101,7 +103,7 @@ class Subscriptions:
         )
 
 
-def merge(wishes: Iterable[Wish]) -> Tuple[List[str], Dict[str, Any], Dict[str, Any]]:
+def merge(wishes: Iterable[PendingSubscription]) -> Tuple[List[str], Dict[str, Any], Dict[str, Any]]:
     """Make one of several wishes: channels add up, filters merge by kind, the first history asked for counts."""
     channels: Dict[str, None] = {}
     filters: Dict[str, Any] = {}

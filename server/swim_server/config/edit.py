@@ -14,8 +14,8 @@ from msgspec import inspect
 from swim_server.config.check import choices, configuration_type, nearest, unwrap
 from swim_server.config.errors import ConfigError, Origin, Problem
 from swim_server.config.files import LOCAL_NAME, ConfigFile, find_files, read_file, user_folder
-from swim_server.config.load import LoadedConfig, lay
-from swim_server.config.written import read_text, setting_names, setting_type
+from swim_server.config.load import LoadedConfig, merge_layers
+from swim_server.config.parse_value import parse_value, setting_names, setting_type
 
 
 def set_value(
@@ -27,14 +27,14 @@ def set_value(
     or the configuration would be invalid with it.
     """
     parts = tuple(setting.split("."))
-    value = None if text is None else read_text(text, _single_setting(setting, parts))
+    value = None if text is None else parse_value(text, _single_setting(setting, parts))
     found = find_files(path, environ)
     local = _local_beside(found, path, environ)
     files = [read_file(file) for file in found if file != local]
     values = read_file(local).values if local.exists() else {}
     _change(values, parts, value)
     files.append(ConfigFile(str(local), local.absolute(), values, lambda _: Origin("file", str(local))))
-    loaded = lay(files, environ, {}, home)
+    loaded = merge_layers(files, environ, {}, home)
     _write(local, tomli_w.dumps(values))
     return local, loaded
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from swim_server.errors import ExitKind, OperatorError
+
 
 class Origin(msgspec.Struct, frozen=True):
     """Where a value comes from."""
@@ -39,8 +41,10 @@ class Problem(msgspec.Struct, frozen=True):
         return f"in {self.setting}: {self.rule}{place}" if self.setting else f"{self.rule}{place}"
 
 
-class ConfigError(Exception):
+class ConfigError(OperatorError):
     """The configuration can't be used. Holds everything that is wrong with it, not just the first thing."""
+
+    exit_kind = ExitKind.WRONG_USAGE
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)

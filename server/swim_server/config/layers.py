@@ -17,9 +17,9 @@ class Layers:
         self.values: dict[str, Any] = {}
         self.origins: dict[Path, Origin] = {}
         """By path, for tables as well as for values; what isn't here has its parent's."""
-        self.lay(defaults, always(DEFAULT))
+        self.merge(defaults, always(DEFAULT))
 
-    def lay(self, values: Mapping[str, Any], origin: Callable[[Path], Origin]) -> None:
+    def merge(self, values: Mapping[str, Any], origin: Callable[[Path], Origin]) -> None:
         """Lay values over those there are: tables are merged, everything else, lists too, is replaced."""
         self._merge(self.values, values, (), origin)
 
@@ -61,12 +61,12 @@ class Layers:
 
 
 def always(origin: Origin) -> Callable[[Path], Origin]:
-    """The same origin for every value."""
+    """Return the same origin for every value."""
     return lambda _: origin
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it: ``tiers.public.connections``, ``sources[0].path``."""
+    """Return a path as people write it: ``tiers.public.connections``, ``sources[0].path``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

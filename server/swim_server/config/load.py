@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,30 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from swim_server.config.annotated_values import At, annotated_values
 from swim_server.config.check import check, configuration_type, convert, nearest
 from swim_server.config.errors import ConfigError, Origin, Problem
 from swim_server.config.files import ConfigFile, find_files, read_file
 from swim_server.config.layers import Layers, always, dotted
-from swim_server.config.paths import make_absolute
+from swim_server.config.parse_value import parse_value, setting_names, setting_type
 from swim_server.config.settings import Config
-from swim_server.config.written import read_text, setting_names, setting_type
 from swim_server.protocol.channels import Catalogue, InvalidChannel, InvalidFamily
+
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:?][^?]*)(.*)", re.DOTALL)
+
+
+def make_absolute(values: dict[str, Any], folder_of: Callable[[At], Path]) -> None:
+    """Make every path absolute, in place, from the folder that its place counts from; ``~`` is the user's home."""
+    for path, rule, holder, key in annotated_values(values):
+        if rule == "path":
+            holder[key] = _absolute(holder[key], folder_of(path))
+        elif rule in ("database_url", "tables_database_url") and (match := _SQLITE.fullmatch(holder[key])) is not None:
+            holder[key] = match[1] + _absolute(match[2], folder_of(path)) + match[3]
+
+
+def _absolute(text: str, folder: Path) -> str:
+    return str(folder / Path(text).expanduser())
+
 
 _PREFIX, _SEPARATOR = "SWIM_", "__"
 POLITE_SECONDS = {"vatsim": 15, "ecfmp": 60}
@@ -48,21 +65,21 @@ def load(
     Blocks on files. Relative paths become absolute: those in a file count from its folder, others from the working
     directory. Without a database setting the database is in ``home``. Raises ConfigError with everything wrong.
     """
-    return lay([read_file(found) for found in find_files(path, environ)], environ, overrides or {}, home)
+    return merge_layers([read_file(found) for found in find_files(path, environ)], environ, overrides or {}, home)
 
 
-def lay(
+def merge_layers(
     files: Sequence[ConfigFile], environ: Mapping[str, str], overrides: Mapping[str, object], home: Path
 ) -> LoadedConfig:
     """Do what ``load`` does with files that have been read."""
     layers = Layers(msgspec.to_builtins(Config()))
     for file in files:
-        layers.lay(file.values, file.origin)
+        layers.merge(file.values, file.origin)
     problems = list(_lay_environment(layers, environ))
     for name, value in overrides.items():
         if value is not None:
             origin = Origin("option", _OPTIONS.get(name, f"--{name.rpartition('.')[2]}"))
-            layers.lay(_nest(name.split("."), msgspec.to_builtins(value)), always(origin))
+            layers.merge(_nest(name.split("."), msgspec.to_builtins(value)), always(origin))
     for at, rule in check(layers.values, configuration_type()):
         problems.append(Problem(dotted(at), rule, layers.origin(at)))
     problems = problems or list(_check_together(layers))
@@ -86,12 +103,12 @@ def _lay_environment(layers: Layers, environ: Mapping[str, str]) -> Iterator[Pro
             hint = f", did you mean {variable_of(near)}?" if near else "; all of them: swimctl config show"
             yield Problem(variable, f"there is no setting {'.'.join(parts)}{hint}")
         else:
-            value = read_text(environ[variable], kind)
-            layers.lay(_nest(parts, value), always(Origin("environment", variable)))
+            value = parse_value(environ[variable], kind)
+            layers.merge(_nest(parts, value), always(Origin("environment", variable)))
 
 
 def variable_of(setting: str) -> str:
-    """The environment variable that overrides a setting."""
+    """Return the environment variable that overrides a setting."""
     return _PREFIX + setting.replace(".", _SEPARATOR).upper()
 
 
@@ -147,7 +164,7 @@ def _check_source(layers: Layers, index: int, source: Mapping[str, Any]) -> Iter
 
 
 def _check_publishing(layers: Layers) -> Iterator[Problem]:
-    """What keys may publish are channels that there are."""
+    """Check that what keys may publish are channels that exist."""
     try:
         catalogue = Catalogue(layers.values["channels"]["families"])
     except InvalidFamily:

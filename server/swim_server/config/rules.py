@@ -9,8 +9,8 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from swim_server.config.durations import InvalidDuration, parse_duration
-from swim_server.config.hiding import url_without_secrets
-from swim_server.config.seek import InvalidSeek, parse_seek
+from swim_server.config.recording_position import InvalidSeek, parse_seek
+from swim_server.config.redaction import url_without_secrets
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 

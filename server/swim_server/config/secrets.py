@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from swim_server.config.hiding import HIDDEN, odbc_without_secrets, url_without_secrets
-from swim_server.config.places import places
+from swim_server.config.annotated_values import annotated_values
+from swim_server.config.redaction import HIDDEN, odbc_without_secrets, url_without_secrets
 
 
 def without_secrets(values: dict[str, Any]) -> dict[str, Any]:
-    """A copy of a configuration's plain values that may be shown: passwords in it are ``***``."""
+    """Return a copy of a configuration's plain values that may be shown: passwords in it are ``***``."""
     copied: dict[str, Any] = _copy(values)
-    for _, rule, holder, key in places(copied):
+    for _, rule, holder, key in annotated_values(copied):
         if rule == "secret":
             holder[key] = HIDDEN
         elif rule == "odbc":

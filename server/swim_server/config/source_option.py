@@ -11,8 +11,8 @@ from msgspec import inspect
 
 from swim_server.config.check import Finding, check, choices, nearest, show
 from swim_server.config.errors import ConfigError, Problem
+from swim_server.config.parse_value import parse_value
 from swim_server.config.settings import SourceConfig
-from swim_server.config.written import read_text
 
 _TARGETS = ("path", "url", "database")
 """What stands after the colon, for a kind that has one of these settings."""
@@ -83,7 +83,7 @@ def _read(
                 f", did you mean {near}?" if near else f"; there are {', '.join(fields)}"
             )
         else:
-            values[word] = read_text(written, fields[word].type)
+            values[word] = parse_value(written, fields[word].type)
 
 
 def _describe(finding: Finding) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from swim_server.protocol.codes import CloseCode
 
 if TYPE_CHECKING:
-    from swim_server.gateway.gateway import Gateway
+    from swim_server.gateway.registry import Gateway
 
 RETRY_FIRST_MS = 100
 RETRY_SPREAD_MS = 1900
@@ -27,10 +27,10 @@ def retry_ms(number: int) -> int:
     return RETRY_FIRST_MS + number * RETRY_STEP_MS % RETRY_SPREAD_MS
 
 
-async def drain(gateway: Gateway, hurry: asyncio.Event) -> None:
+async def drain(gateway: Gateway, skip_pacing: asyncio.Event) -> None:
     """Close every client with 1012, those still waiting to be let in first; drop who doesn't answer in time.
 
-    The closes are paced until ``hurry`` is set. Nobody may be let in any more (``gateway.is_draining``).
+    The closes are paced until ``skip_pacing`` is set. Nobody may be let in any more (``gateway.is_draining``).
     """
     assert gateway.is_draining, "else new clients would never be asked to go"
     endpoints = sorted(gateway.endpoints, key=lambda endpoint: endpoint.is_open)
@@ -40,14 +40,14 @@ async def drain(gateway: Gateway, hurry: asyncio.Event) -> None:
         endpoint.close(CloseCode.SERVICE_RESTART, f"the service restarts; retry_ms={retry_ms(number)}")
         if number % CLOSES_PER_TURN == 0:
             due = started + spread_seconds * number / len(endpoints)
-            await _sleep_until(due, hurry)
+            await _sleep_until(due, skip_pacing)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(gateway.close_timeout_seconds):
             await gateway.all_gone()
 
 
-async def _sleep_until(due: float, hurry: asyncio.Event) -> None:
+async def _sleep_until(due: float, skip_pacing: asyncio.Event) -> None:
     await asyncio.sleep(0)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(max(due - time.monotonic(), 0)):
-            await hurry.wait()
+            await skip_pacing.wait()

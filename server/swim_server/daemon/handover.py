@@ -23,7 +23,7 @@ import msgspec
 
 from swim_server.daemon.detach import program, tail
 from swim_server.daemon.lockfile import LockInfo
-from swim_server.keys.errors import StoreError
+from swim_server.sql.errors import StoreError
 
 if TYPE_CHECKING:
     from swim_server.daemon.service import Service
@@ -73,12 +73,12 @@ class Channel:
         """Use one end of a socket pair."""
         return cls(*await asyncio.open_connection(sock=end, limit=MAX_LINE_BYTES))
 
-    def say(self, word: str, **details: Any) -> None:
-        """Tell the other end something; ignored when it is gone."""
+    def send(self, kind: str, **details: Any) -> None:
+        """Send a message; ignored when the other end is gone. ``word`` is its type to earlier versions."""
         if not self._writer.is_closing():
-            self._writer.write(msgspec.json.encode({"word": word, **details}) + b"\n")
+            self._writer.write(msgspec.json.encode({"type": kind, "word": kind, **details}) + b"\n")
 
-    async def hear(self) -> dict[str, Any] | None:
+    async def receive(self) -> dict[str, Any] | None:
         """The next thing the other end says; None when it is gone."""
         try:
             line = await self._reader.readline()
@@ -86,11 +86,12 @@ class Channel:
             return None
         if not line.endswith(b"\n"):
             return None
-        said: dict[str, Any] = msgspec.json.decode(line)
-        return said
+        message: dict[str, Any] = msgspec.json.decode(line)
+        message.setdefault("type", message.get("word"))
+        return message
 
     async def close(self) -> None:
-        """Hang up, everything said delivered. Idempotent."""
+        """Hang up, everything sent is delivered. Idempotent."""
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
@@ -123,50 +124,50 @@ async def hand_over(service: Service) -> tuple[LockInfo, Channel]:
     try:
         async with asyncio.timeout(PREPARE_SECONDS):
             return await negotiate(service, channel), channel
-    except (TimeoutError, HungUp, asyncio.CancelledError) as error:
+    except (TimeoutError, PeerClosed, asyncio.CancelledError) as error:
         await _end(child, at_once=isinstance(error, asyncio.CancelledError))
         await channel.close()
         if isinstance(error, asyncio.CancelledError):
             raise
-        await service.go_on()
+        await service.abort_handover()
         reason = "was not ready in time" if isinstance(error, TimeoutError) else f"ended with code {child.returncode}"
         raise HandoverFailed(reason, child.returncode, tail(log_path, begin)) from None
 
 
 async def negotiate(service: Service, channel: Channel) -> LockInfo:
-    """The old process's part of the conversation up to ``serving``. Raises HungUp."""
+    """The old process's part of the conversation up to ``serving``. Raises PeerClosed."""
     try:
         await _expect(channel, "prepared")
-        await service.stand_aside()
-        channel.say("go", connections=service.admission.holders())
-        service.admission.on_change = lambda word, tier, key_id: channel.say(word, tier=tier, key_id=key_id)
-        said = await _expect(channel, "serving")
+        await service.begin_handover()
+        channel.send("go", connections=service.admission.holders())
+        service.admission.on_change = lambda kind, tier, key_id: channel.send(kind, tier=tier, key_id=key_id)
+        message = await _expect(channel, "serving")
     except BaseException:
         service.admission.on_change = None
         raise
-    return msgspec.convert(said["info"], LockInfo)
+    return msgspec.convert(message["info"], LockInfo)
 
 
-async def heed(service: Service, channel: Channel) -> None:
+async def serve_successor(service: Service, channel: Channel) -> None:
     """In the old process, while clients are left: do what the new one asks, until it is gone."""
-    while (said := await channel.hear()) is not None:
-        if said["word"] == "key_changed":
+    while (message := await channel.receive()) is not None:
+        if message["type"] == "key_changed":
             try:
-                await service.key_changed(said["key_id"])
+                await service.key_changed(message["key_id"])
             except StoreError as error:
-                service.log.warning("a changed key can't be read just now", key_id=said["key_id"], reason=str(error))
-    service.hurry.set()
+                service.log.warning("a changed key can't be read just now", key_id=message["key_id"], reason=str(error))
+    service.skip_pacing.set()
 
 
-class HungUp(Exception):
+class PeerClosed(Exception):
     """The other process is gone, or says what it shouldn't."""
 
 
-async def _expect(channel: Channel, word: str) -> dict[str, Any]:
-    said = await channel.hear()
-    if said is None or said.get("word") != word:
-        raise HungUp
-    return said
+async def _expect(channel: Channel, kind: str) -> dict[str, Any]:
+    message = await channel.receive()
+    if message is None or message.get("type") != kind:
+        raise PeerClosed
+    return message
 
 
 def _start(service: Service, channel: socket.socket) -> subprocess.Popen[bytes]:
@@ -217,7 +218,7 @@ async def _end(child: subprocess.Popen[bytes], *, at_once: bool) -> None:
 # The new process's side.
 
 
-class Inheritance:
+class InheritedProcess:
     """What a new process has from the old one, and how it tells when it is ready."""
 
     def __init__(self, offer: Offer) -> None:
@@ -245,29 +246,29 @@ class Inheritance:
         If the old process dies meanwhile nobody serves: then this one goes on at once.
         """
         self._channel = await Channel.open(socket.socket(fileno=self.offer.channel))
-        self._channel.say("prepared")
-        said = await self._channel.hear()
-        return [(tier, key_id) for tier, key_id in (said or {}).get("connections", ())]
+        self._channel.send("prepared")
+        message = await self._channel.receive()
+        return [(tier, key_id) for tier, key_id in (message or {}).get("connections", ())]
 
     def say_serving(self, info: LockInfo) -> None:
         """Tell the old process that it may go."""
         assert self._channel is not None, "await_go comes first"
-        self._channel.say("serving", info=msgspec.to_builtins(info))
+        self._channel.send("serving", info=msgspec.to_builtins(info))
 
     async def follow(self, admission: Admission, connections: Sequence[tuple[str, int]]) -> None:
         """Count the old process's connections until each has left, so that limits stay exact over both."""
         assert self._channel is not None, "await_go comes first"
         held = Counter((tier, key_id) for tier, key_id in connections)
-        while (said := await self._channel.hear()) is not None:
-            if said["word"] == "left":
-                holder = (said["tier"], said["key_id"])
+        while (message := await self._channel.receive()) is not None:
+            if message["type"] == "left":
+                holder = (message["tier"], message["key_id"])
                 admission.release(*holder)
                 held[holder] -= 1
         for holder in held.elements():
             admission.release(*holder)
         await self._channel.close()
 
-    def tell(self, word: str, **details: Any) -> None:
+    def tell(self, kind: str, **details: Any) -> None:
         """Tell the old process, which still has clients."""
         if self._channel is not None:
-            self._channel.say(word, **details)
+            self._channel.send(kind, **details)

@@ -9,12 +9,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from swim_server.errors import OperatorError
+
 LAST_RESORT = "/tmp"  # where every system has a short, writable folder; ours in it is checked to be ours
 SOCKET_PATH_LIMIT = 100
 """Bytes that a Unix socket's path may have on every system we run on (Linux: 107)."""
 
 
-class HomeError(Exception):
+class HomeError(OperatorError):
     """The home can't be used."""
 
     def __init__(self, path: Path, reason: str) -> None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from swim_server.concurrency.yielding import yielding
 from swim_server.keys.format import Tier
 from swim_server.keys.permissions import still_holds
-from swim_server.streaming.turns import in_turns
 
 if TYPE_CHECKING:
-    from swim_server.gateway.gateway import Gateway
+    from swim_server.gateway.registry import Gateway
     from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.records import KeyRecord, Refused
     from swim_server.streaming.connection import Connection
@@ -70,7 +70,7 @@ class KeyWatch:
 
     async def _end_expired(self) -> None:
         """Each key is judged by what its newest connection knows of it."""
-        async for key_id in in_turns(self._gateway.live_keys()):
+        async for key_id in yielding(self._gateway.live_keys()):
             connections = self._gateway.connections_of(key_id)
             key = connections[-1].key if connections else None
             if key is not None and key.is_expired(self._clock()):
@@ -103,7 +103,7 @@ class KeyWatch:
             return 0
         found = await self._authenticator.check(asked)
         closed = 0
-        async for key_id in in_turns(asked):
+        async for key_id in yielding(asked):
             closed += await self._judge(key_id, found.get(key_id))
         return closed
 
@@ -130,7 +130,7 @@ class KeyWatch:
         for refused, connections in refusals.items():
             ending = _Ending(self._monotonic(), key_id)
             self._endings.append(ending)
-            async for _ in self._gateway.turn_out(connections, refused):
+            async for _ in self._gateway.close_revoked(connections, refused):
                 ending.closed += 1
             self._log.info("connections closed", key_id=key_id, reason=refused.reason, connections=ending.closed)
             closed += ending.closed

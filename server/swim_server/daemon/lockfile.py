@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 import tomli_w
 
+from swim_server.errors import ExitKind, OperatorError
+
 ACQUIRE_TRIES = 10
 ACQUIRE_PAUSE_SECONDS = 0.03
 """A reader that asks whether the lock is held takes it for an instant; ten tries outlast any number of them."""
@@ -35,8 +37,10 @@ class LockInfo(msgspec.Struct, kw_only=True):
     config_file: str | None = None
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(OperatorError):
     """Another daemon holds the lock of this home."""
+
+    exit_kind = ExitKind.ALREADY_RUNNING
 
     def __init__(self, path: Path, info: LockInfo | None) -> None:
         self.path = path

@@ -35,7 +35,7 @@ class LogStream:
         self.max_bytes = max_bytes
         """Beyond it the file is rotated; 0: never."""
         self.keep_files = keep_files
-        """How many rotated ones stay: ``swim.log.1`` is the newest."""
+        """How many rotated ones session: ``swim.log.1`` is the newest."""
         self.lost = 0
         """Lines that could not be written since the last one that could."""
         self._descriptor = descriptor

@@ -14,13 +14,13 @@ from pathlib import Path
 from swim_server import logs
 from swim_server.config import LoadedConfig, LoggingConfig
 from swim_server.daemon.fingerprint import check_syntax, take_fingerprint
-from swim_server.daemon.handover import Inheritance, Offer, take_offer
+from swim_server.daemon.handover import InheritedProcess, Offer, take_offer
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
 from swim_server.daemon.notifier import Notifier
 from swim_server.daemon.service import Service
-from swim_server.daemon.starts import How, Start, record_start
+from swim_server.daemon.start_log import How, Start, record_start
 
 THREAD_TURN_SECONDS = 0.0005
 """So long the loop waits for a thread that reads history or keys before it has Python's lock; by default 5 ms."""
@@ -74,7 +74,7 @@ async def _run(
         lockfile,
         take_fingerprint(),
         reload_config=reload_config,
-        inheritance=Inheritance(offer) if offer is not None else None,
+        inherited=InheritedProcess(offer) if offer is not None else None,
         log_stream=log_stream,
         notifier=Notifier.from_environment(os.environ),
     )

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
 import psutil
 
 from swim_server.daemon.lockfile import LockInfo
+
+RESERVE = 200
+"""Descriptors for history, database, logs, sources and the interpreter itself."""
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit to the hard one; return what holds now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def needed_descriptors(connections: int) -> int:
+    """What full tiers need."""
+    return connections + RESERVE
+
 
 SAME_START_SECONDS = 0.05
 _PROC = Path("/proc")

@@ -19,26 +19,27 @@ import psutil
 from swim_server import __version__
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.tasks import Tasks
+from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import Config, ConfigError, LoadedConfig, PublishConfig, TiersConfig, parse_duration
 from swim_server.daemon import process
+from swim_server.daemon.control.methods import Methods
 from swim_server.daemon.drain import drain
 from swim_server.daemon.fingerprint import Fingerprint
-from swim_server.daemon.handover import Channel, HandoverFailed, Inheritance, hand_over, heed
+from swim_server.daemon.handover import Channel, HandoverFailed, InheritedProcess, hand_over, serve_successor
 from swim_server.daemon.home import Home
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
-from swim_server.daemon.limits import needed_descriptors, raise_descriptor_limit
 from swim_server.daemon.lockfile import Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
-from swim_server.daemon.methods import Methods
+from swim_server.daemon.loop_lag import LoopLagMonitor, Rate
 from swim_server.daemon.notifier import Notifier, status_line
-from swim_server.daemon.pulse import Pulse
-from swim_server.daemon.rates import Rate
+from swim_server.daemon.process import needed_descriptors, raise_descriptor_limit
 from swim_server.daemon.sources import build_sources
 from swim_server.gateway.endpoint import Endpoint
-from swim_server.gateway.gateway import Gateway
 from swim_server.gateway.listeners import Listeners
 from swim_server.gateway.refusals import Refusals
+from swim_server.gateway.registry import Gateway
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.gateway.rpc import Rpc
 from swim_server.keys.authenticator import Authenticator
@@ -51,13 +52,11 @@ from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.source import Source, SourceStatus
 from swim_server.sources.supervisor import Supervisor
 from swim_server.streaming.admission import Admission, TierLimit
-from swim_server.streaming.attendance import Attendance
 from swim_server.streaming.conversation import Conversation
+from swim_server.streaming.explain.session_log import SessionLog
 from swim_server.streaming.hub import Hub
 from swim_server.streaming.publishing import Publishing
-from swim_server.streaming.recollection import recollect
-from swim_server.streaming.tasks import Tasks
-from swim_server.streaming.wheel import Wheel
+from swim_server.streaming.recent import preload
 
 SETTLE_SECONDS = 1.0
 """So long clients that have just connected may take until they are let in, before another process takes over."""
@@ -76,20 +75,20 @@ class Service:
         fingerprint: Fingerprint,
         *,
         reload_config: Callable[[], LoadedConfig] | None = None,
-        inheritance: Inheritance | None = None,
+        inherited: InheritedProcess | None = None,
         log_stream: LogStream | None = None,
         notifier: Notifier | None = None,
     ) -> None:
         self.log_stream = log_stream
         """Where this process logs; None: standard error."""
         self.notifier = notifier or Notifier(None)
-        self.inheritance = inheritance
+        self.inherited = inherited
         """What this process takes over from the one before; None when it starts by itself."""
         self.bound_to = (loaded.config.server.host, loaded.config.server.port)
         """The configured address of the listening sockets."""
-        self.hurry = asyncio.Event()
+        self.skip_pacing = asyncio.Event()
         """Set when clients needn't be given time to leave one after the other."""
-        self._has_home = inheritance is None
+        self._has_home = inherited is None
         """The lockfile and the control socket are this process's, not those of one before or behind it."""
         self._successor: Channel | None = None
         self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
@@ -129,8 +128,8 @@ class Service:
         config = self.config
         self.catalogue = Catalogue(config.channels.families)
         self.tasks = Tasks(self._on_failure)
-        self.wheel = Wheel(time.monotonic, on_failure=self._on_failure)
-        self.pulse = Pulse(self.wheel)
+        self.wheel = TimerWheel(time.monotonic, on_failure=self._on_failure)
+        self.pulse = LoopLagMonitor(self.wheel)
         self.admission = Admission(tier_limits(config.tiers))
         self.broker = LocalBroker(
             self.home.history,
@@ -160,7 +159,7 @@ class Service:
             call_soon=loop.call_soon,
             monotonic=time.monotonic,
             on_failure=self._on_failure,
-            attendance=Attendance(_now_ms),
+            session_log=SessionLog(_now_ms),
         )
         self.latency = Latency(
             self.hub, now_ms=lambda: time.time() * 1000, monotonic=time.monotonic, call_soon=loop.call_soon
@@ -197,8 +196,8 @@ class Service:
             self.gateway, self.authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
         )
         self.listeners = Listeners(
-            lambda: Endpoint(self.gateway, self.gateway.public_door),
-            lambda: Endpoint(self.gateway, self.gateway.local_door),
+            lambda: Endpoint(self.gateway, self.gateway.public_kind),
+            lambda: Endpoint(self.gateway, self.gateway.local_kind),
         )
         self.is_wired = True
 
@@ -219,9 +218,9 @@ class Service:
         await self.broker.open(self._deliver)
         self._wire()
         with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
-            await recollect(self.hub.recent, self.broker)
+            await preload(self.hub.recent, self.broker)
         self._built_sources = build_sources(self.config, self.home, self.catalogue)
-        left = await self.inheritance.await_go() if self.inheritance is not None else []
+        left = await self.inherited.await_go() if self.inherited is not None else []
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
         port = await self._listen()
@@ -229,10 +228,10 @@ class Service:
             self.info, url=dialable_url(self.config.server.host, port), control=str(self.home.control_socket)
         )
         self.lockfile.write(self.info)
-        if self.inheritance is not None:
+        if self.inherited is not None:
             self._has_home = True
-            self.inheritance.say_serving(self.info)
-            self._follow_task = self.tasks.start(self.inheritance.follow(self.admission, left))
+            self.inherited.say_serving(self.info)
+            self._follow_task = self.tasks.start(self.inherited.follow(self.admission, left))
         self.log.info(
             "serving",
             url=self.info.url,
@@ -247,7 +246,7 @@ class Service:
     async def _listen(self) -> int:
         """Open the doors: with the sockets of the process before, if they still are what is configured."""
         server = self.config.server
-        inherited = self.inheritance.sockets(server.host, server.port) if self.inheritance is not None else None
+        inherited = self.inherited.sockets(server.host, server.port) if self.inherited is not None else None
         if inherited is None:
             port = await self.listeners.listen(server.host, server.port)
         else:
@@ -293,30 +292,30 @@ class Service:
         self.gateway.is_draining = True
         if self._successor is None:
             self.notifier.stopping()
-            self.hurry.set()
+            self.skip_pacing.set()
             await self.stop_sources()
         else:
-            self.tasks.start(heed(self, self._successor))
-        await drain(self.gateway, self.hurry)
+            self.tasks.start(serve_successor(self, self._successor))
+        await drain(self.gateway, self.skip_pacing)
         if self._successor is not None and self._follow_task is not None:
             await asyncio.wait([self._follow_task], timeout=FOLLOW_SECONDS)
 
-    async def stand_aside(self) -> None:
-        """Let nobody in any more and publish nothing more, while another process takes over. ``go_on`` undoes it.
+    async def begin_handover(self) -> None:
+        """Admit nobody and publish nothing while another process takes over; ``abort_handover`` undoes it.
 
         Clients that come meanwhile wait in the listening socket's queue, for whichever process accepts next.
         """
         await self.stop_sources()
         self.listeners.pause()
-        await self.gateway.settled(SETTLE_SECONDS)
-        self.gateway.hold()
+        await self.gateway.handshakes_done(SETTLE_SECONDS)
+        self.gateway.pause_admission()
 
-    async def go_on(self) -> None:
+    async def abort_handover(self) -> None:
         """Serve as before: the other process did not take over. Idempotent."""
         self.lockfile.write(self.info)
         await self.listeners.listen_locally(self.home.control_socket)
         await self.listeners.resume()
-        self.gateway.release()
+        self.gateway.resume_admission()
         if self._sources_task is None:
             self.start_sources()
 
@@ -413,7 +412,7 @@ class Service:
 
     async def reload(self) -> dict[str, Any]:
         """Read the configuration again and apply what can be applied to a living service."""
-        from swim_server.daemon.reload import apply
+        from swim_server.daemon.control.reload import apply
 
         if self._reload_config is None:
             return {"changed": [], "needs_restart": []}
@@ -427,7 +426,7 @@ class Service:
 
     async def config_changes(self) -> dict[str, Any]:
         """What a reload or a restart would change."""
-        from swim_server.daemon.reload import pending
+        from swim_server.daemon.control.reload import pending
 
         if self._reload_config is None:
             return {"reload": {}, "restart": {}}
@@ -450,8 +449,8 @@ class Service:
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         """Read a key again, now; close what it no longer holds open, also in a process that has yet to leave."""
         self.authenticator.forget(key_id)
-        if self.inheritance is not None:
-            self.inheritance.tell("key_changed", key_id=key_id)
+        if self.inherited is not None:
+            self.inherited.tell("key_changed", key_id=key_id)
         return await self.key_watch.key_changed(key_id, seconds=seconds)
 
     @property
@@ -471,7 +470,7 @@ class Service:
         return list(self.supervisor.statuses()) if self.supervisor is not None else []
 
     def _source_ages(self) -> dict[str, float | None]:
-        from swim_server.daemon.status import age
+        from swim_server.daemon.control.status import age
 
         return {status.name: age(status.last_event_monotonic) for status in self.source_statuses()}
 

@@ -57,7 +57,7 @@ class _Building:
             case VatsimSourceConfig() | EcfmpSourceConfig():
                 return self._feed(source, name)
             case AdlSourceConfig():
-                from swim_server.sources.adl import AdlSource
+                from swim_server.sources.adl.source import AdlSource
 
                 return AdlSource(
                     name,
@@ -69,12 +69,12 @@ class _Building:
 
     def _files(self, source: FileSourceConfig | DropSourceConfig, name: str) -> Source:
         if isinstance(source, FileSourceConfig):
-            from swim_server.sources.event_file import EventFileSource
+            from swim_server.sources.event_file.source import EventFileSource
 
             return EventFileSource(
                 name, Path(source.path), interval_seconds=source.interval_seconds, catalogue=self._catalogue
             )
-        from swim_server.sources.drop import DropSource
+        from swim_server.sources.drop.source import DropSource
 
         return DropSource(
             name,
@@ -86,7 +86,7 @@ class _Building:
 
     def _traffic(self, source: RecordingSourceConfig | SimulatorSourceConfig, name: str) -> Source:
         if isinstance(source, SimulatorSourceConfig):
-            from swim_server.sources.simulator import SimulatorSource
+            from swim_server.sources.simulator.source import SimulatorSource
 
             return SimulatorSource(
                 name,
@@ -95,7 +95,7 @@ class _Building:
                 seed=source.seed,
                 state_path=self._state_path("simulator", name),
             )
-        from swim_server.sources.any_recording import AnyRecordingSource
+        from swim_server.sources.recording.any_recording import AnyRecordingSource
 
         return AnyRecordingSource(
             name,
@@ -112,10 +112,10 @@ class _Building:
         kind = str(source.__struct_config__.tag)
         state_path = self._state_path(kind, f"{name} {source.url}")
         if isinstance(source, EcfmpSourceConfig):
-            from swim_server.sources.ecfmp import EcfmpSource
+            from swim_server.sources.feeds.ecfmp import EcfmpSource
 
             return EcfmpSource(name, url=source.url, interval_seconds=source.interval_seconds, state_path=state_path)
-        from swim_server.sources.vatsim import VatsimSource
+        from swim_server.sources.feeds.vatsim import VatsimSource
 
         return VatsimSource(
             name,

@@ -15,15 +15,15 @@ import msgspec
 from swim_server.detection.adl_rows import Fix, FlightRow
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.event_data import PLAN_FIELDS, POSITION_FIELDS
+from swim_server.detection.network_state import NO_PLAN, Plan
 from swim_server.detection.phases import ARRIVED, phase_in_air, phase_on_ground
-from swim_server.detection.stage import NO_PLAN, Plan
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
 
 OVERLAP_MS = 600_000
 """How far a reading reaches back before the one before it."""
 MAX_GAP_MS = 86_400_000
-"""After a longer silence the next reading sets the stage anew."""
+"""After a longer silence the next reading sets the state anew."""
 REMEMBER_GONE_MS = 3 * OVERLAP_MS
 MAX_GONE = 50_000
 LATE_MS = 60_000
@@ -49,7 +49,7 @@ class AdlFlight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """When it was found inactive, by the writer's clock."""
 
 
-class AdlStage(msgspec.Struct, frozen=True, kw_only=True):
+class AdlState(msgspec.Struct, frozen=True, kw_only=True):
     """All flights remembered; serialisable. Bounded by the number of rows that a reading may hold."""
 
     scope: str = ""
@@ -65,7 +65,7 @@ class AdlStage(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.writer_ms is None else self.writer_ms - OVERLAP_MS
 
     def active(self) -> set[int]:
-        """The flights that were active at the last reading."""
+        """Return the flights that were active at the last reading."""
         return {uid for uid, flight in self.flights.items() if flight.is_active}
 
 
@@ -82,34 +82,34 @@ class AdlReading(msgspec.Struct, frozen=True, kw_only=True):
     knows_in: bool = True
 
     def writer_ms(self) -> int | None:
-        """The newest stamp of the writer."""
+        """Return the newest stamp of the writer."""
         return max((row.last_seen_ms for row in self.rows if row.last_seen_ms is not None), default=None)
 
 
 def compare_flights(
-    stage: AdlStage, reading: AdlReading, *, with_positions: bool = True
-) -> tuple[list[NewEvent], AdlStage]:
-    """Compare. The first reading, or one after a day's silence, sets the stage and announces nothing.
+    state: AdlState, reading: AdlReading, *, with_positions: bool = True
+) -> tuple[list[NewEvent], AdlState]:
+    """Compare. The first reading, or one after a day's silence, sets the state and announces nothing.
 
     The same input gives the same output. Events are named by flight and what it did: what is found again, because the
-    stage was not saved in time, has the same name.
+    state was not saved in time, has the same name.
     """
-    comparison = _Comparison(stage, reading, with_positions=with_positions)
-    return comparison.events(), comparison.stage()
+    comparison = _Comparison(state, reading, with_positions=with_positions)
+    return comparison.events(), comparison.state()
 
 
 class _Comparison:
     """Compares once."""
 
-    def __init__(self, stage: AdlStage, reading: AdlReading, *, with_positions: bool) -> None:
-        self._before = stage
+    def __init__(self, state: AdlState, reading: AdlReading, *, with_positions: bool) -> None:
+        self._before = state
         self._reading = reading
         self._with_positions = with_positions
         newest = reading.writer_ms()
-        self._writer_ms = stage.writer_ms if newest is None else max(newest, stage.writer_ms or newest)
-        gap = None if self._writer_ms is None or stage.writer_ms is None else self._writer_ms - stage.writer_ms
-        self._is_first = not stage.has_begun or (gap is not None and gap > MAX_GAP_MS)
-        self._recent_ms = (stage.writer_ms or self._writer_ms or 0) - OVERLAP_MS
+        self._writer_ms = state.writer_ms if newest is None else max(newest, state.writer_ms or newest)
+        gap = None if self._writer_ms is None or state.writer_ms is None else self._writer_ms - state.writer_ms
+        self._is_first = not state.has_begun or (gap is not None and gap > MAX_GAP_MS)
+        self._recent_ms = (state.writer_ms or self._writer_ms or 0) - OVERLAP_MS
         self._flights: dict[int, AdlFlight] = {}
         self._created: list[NewEvent] = []
         self._updated: list[NewEvent] = []
@@ -121,7 +121,7 @@ class _Comparison:
         self._miss_others()
 
     def events(self) -> list[NewEvent]:
-        """Created, updated, departed and arrived by time, deleted, and one batch of positions."""
+        """Return created, updated, departed and arrived by time, deleted, and one batch of positions."""
         if self._is_first:
             return []
         moved = sorted(self._moved, key=lambda event: event.timestamp_ms or 0)
@@ -132,12 +132,12 @@ class _Comparison:
             events.append(self._event("flight.positions", f"{self._writer_ms}:{digest}", data, self._writer_ms))
         return events
 
-    def stage(self) -> AdlStage:
+    def state(self) -> AdlState:
         gone = [uid for uid, flight in self._flights.items() if not flight.is_active]
         for uid in gone[: max(0, len(gone) - MAX_GONE)]:
             del self._flights[uid]
         scope = self._before.scope
-        return AdlStage(scope=scope, has_begun=True, writer_ms=self._writer_ms, flights=self._flights)
+        return AdlState(scope=scope, has_begun=True, writer_ms=self._writer_ms, flights=self._flights)
 
     def _see(self, row: FlightRow) -> None:
         before = None if self._is_first else self._before.flights.get(row.uid)
@@ -149,7 +149,7 @@ class _Comparison:
         self._flights[row.uid] = now
 
     def _begin(self, row: FlightRow) -> AdlFlight:
-        """A flight that nothing is remembered of: new, or gone before anybody looked."""
+        """Begin a flight that nothing is remembered of: new, or gone before anybody looked."""
         came_unseen = row.first_seen_ms is not None and row.first_seen_ms >= (self._before.writer_ms or 0) - LATE_MS
         is_news = row.is_active or came_unseen
         flight = AdlFlight(
@@ -168,11 +168,11 @@ class _Comparison:
         return flight
 
     def _was_before(self, moment: int | None) -> bool:
-        """Tell whether a time of a flight seen first is no news: the stage is being set, or it is long past."""
+        """Tell whether a time of a flight seen first is no news: the state is being set, or it is long past."""
         return moment is not None and (self._is_first or moment < self._recent_ms)
 
     def _go_on(self, before: AdlFlight, row: FlightRow) -> AdlFlight:
-        """A flight that was seen before."""
+        """Compare a flight that was seen before."""
         if not row.is_active and not before.is_active:
             return before
         plan, plan_absences = _plan_now(before, row.plan)
@@ -290,7 +290,7 @@ class _Comparison:
 
 
 def _phase(flight: AdlFlight) -> str | None:
-    """The phase as the tables tell it: by take-off, coming in and climb; None where they tell of no take-off."""
+    """Return the phase as the tables tell it: by take-off, coming in and climb; None where they tell of no take-off."""
     fix = flight.fix
     if flight.is_in:
         return ARRIVED
@@ -304,7 +304,7 @@ def _phase(flight: AdlFlight) -> str | None:
 
 
 def _plan_now(before: AdlFlight, plan: Plan) -> tuple[Plan, int]:
-    """A plan that is missing from one reading is kept; missing from two in a row, it was withdrawn."""
+    """Keep a plan that is missing from one reading; missing from two in a row, it was withdrawn."""
     if plan is before.plan or plan == before.plan:
         return plan, 0
     if plan != NO_PLAN or before.plan_absences:

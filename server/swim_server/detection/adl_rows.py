@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from swim_server.detection.network_state import NO_PLAN, Plan
 from swim_server.detection.reading import MAX_EQUIPMENT, MAX_ROUTE
-from swim_server.detection.stage import NO_PLAN, Plan
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 MAX_CODE = 16

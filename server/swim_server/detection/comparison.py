@@ -1,25 +1,43 @@
-"""One comparison of the stage with a snapshot: each flight is looked at once, and what happened to it is collected."""
+"""Compares the network state with a snapshot: looks at each flight once and collects what happened to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 
 import msgspec
 
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.changes import goes_on, is_elsewhere, plan_now
+from swim_server.detection.event_builder import EventBuilder
 from swim_server.detection.event_data import known_fields, plan_changes
 from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
-from swim_server.detection.findings import Findings
-from swim_server.detection.footing import judge
-from swim_server.detection.identity import flight_key, flight_uid
+from swim_server.detection.ground_state import judge
 from swim_server.detection.motion import is_jump, with_vertical_rate
+from swim_server.detection.network_state import STATE_VERSION, Flight, GroundState, NetworkState, Plan, Report
 from swim_server.detection.phases import phase_at
 from swim_server.detection.reading import is_same_plan, read_plan, read_report
 from swim_server.detection.regions import Place, Regions
 from swim_server.detection.report_clock import ReportClock
-from swim_server.detection.stage import STAGE_VERSION, Flight, Footing, Plan, Report, Stage
 from swim_server.protocol.events import NewEvent
+
+UID_BITS = 52
+"""Below 2^53: a number that JavaScript clients read without rounding."""
+
+
+def flight_key(cid: int, callsign: str) -> str:
+    """Build the key under which a flight is remembered: member and callsign."""
+    return f"{cid} {callsign}"
+
+
+def flight_uid(cid: int, callsign: str, began: str | None) -> int:
+    """Make the flight's number of member, callsign and the time it began: logon, for a prefile its filing.
+
+    The same input gives the same number on every machine. 0 is never given.
+    """
+    digest = sha256(f"{cid}|{callsign}|{began or ''}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - UID_BITS) or 1
+
 
 DELETED_AFTER_ABSENCES = 2
 REMEMBER_GONE_MS = 3_600_000
@@ -30,33 +48,41 @@ MANY_PREFILES = 20
 
 
 class Comparison:
-    """Compares once. Made, asked for its events and its stage, and thrown away."""
+    """Compares once. Made, asked for its events and its network state, and thrown away."""
 
     def __init__(
-        self, stage: Stage, snapshot: Snapshot, airfields: Airfields, regions: Regions, *, with_positions: bool
+        self,
+        network_state: NetworkState,
+        snapshot: Snapshot,
+        airfields: Airfields,
+        regions: Regions,
+        *,
+        with_positions: bool,
     ) -> None:
-        self._before = stage
+        self._before = network_state
         self._snapshot = snapshot
         self._airfields = airfields
         self._with_positions = with_positions
         self._clock = ReportClock(snapshot.update_ms)
         self._prefiles = self._credible_prefiles()
         located = regions.around(_places(snapshot.pilots))
-        self._findings = Findings(f"{stage.scope}{stage.born_ms}", snapshot.update_ms, located, airfields)
+        self._builder = EventBuilder(
+            f"{network_state.scope}{network_state.born_ms}", snapshot.update_ms, located, airfields
+        )
         self._flights: dict[str, Flight] = {}
-        self._gone = dict(stage.gone)
-        self._gone_ms = dict(stage.gone_ms)
+        self._gone = dict(network_state.gone)
+        self._gone_ms = dict(network_state.gone_ms)
         self._compare()
 
     def events(self) -> list[NewEvent]:
         """Tell what happened."""
-        return self._findings.events()
+        return self._builder.events()
 
-    def stage(self) -> Stage:
-        """Give the stage as it is after this snapshot."""
+    def network_state(self) -> NetworkState:
+        """Give the network state as it is after this snapshot."""
         before = self._before
-        return Stage(
-            version=STAGE_VERSION,
+        return NetworkState(
+            version=STATE_VERSION,
             scope=before.scope,
             born_ms=before.born_ms,
             update_ms=self._snapshot.update_ms,
@@ -79,7 +105,7 @@ class Comparison:
         self._forget_gone()
 
     def _pilots(self) -> dict[str, FeedPilot]:
-        """The pilots by key. One that is listed twice counts with its newer report."""
+        """Return the pilots by key. One that is listed twice counts with its newer report."""
         listed = self._snapshot.pilots
         pilots = {flight_key(pilot.cid, pilot.callsign): pilot for pilot in listed}
         if len(pilots) < len(listed):
@@ -88,7 +114,7 @@ class Comparison:
         return pilots
 
     def _credible_prefiles(self) -> list[FeedPrefile] | None:
-        """The prefiles, or None where the snapshot tells nothing about them that can be believed."""
+        """Return the prefiles, or None where the snapshot tells nothing about them that can be believed."""
         if self._snapshot.prefiles:
             return self._snapshot.prefiles
         known = sum(not flight.is_connected for flight in self._before.flights.values())
@@ -152,22 +178,22 @@ class Comparison:
             before = None
         if before is not None:
             report = with_vertical_rate(before, report)
-        judged = judge(flight.footing, flight.ground_ft, before, report, flight.plan, self._airfields)
+        judged = judge(flight.ground_state, flight.ground_ft, before, report, flight.plan, self._airfields)
         arrivals = flight.arrivals + (judged.arrived_ms is not None)
         moved = msgspec.structs.replace(
             flight,
             reported=pilot.last_updated,
             report=report,
-            announced=self._announced(flight, report, judged.footing, arrivals),
-            footing=judged.footing,
+            announced=self._announced(flight, report, judged.ground_state, arrivals),
+            ground_state=judged.ground_state,
             ground_ft=judged.ground_ft,
             departures=flight.departures + (judged.departed_ms is not None),
             arrivals=arrivals,
         )
         if judged.departed_ms is not None:
-            self._findings.departed(moved, judged.departed_ms)
+            self._builder.departed(moved, judged.departed_ms)
         if judged.arrived_ms is not None:
-            self._findings.arrived(moved, judged.arrived_ms)
+            self._builder.arrived(moved, judged.arrived_ms)
         return moved
 
     def _see_prefile(self, key: str, prefile: FeedPrefile) -> None:
@@ -203,7 +229,7 @@ class Comparison:
         if absences < DELETED_AFTER_ABSENCES:
             self._flights[key] = missed
             return
-        self._findings.deleted(flight)
+        self._builder.deleted(flight)
         self._gone[key] = missed
         self._gone_ms[key] = self._snapshot.update_ms
 
@@ -215,7 +241,7 @@ class Comparison:
                 del self._gone[key], self._gone_ms[key]
 
     def _create(self, key: str, flight: Flight, at_ms: int) -> None:
-        self._findings.created(flight, at_ms)
+        self._builder.created(flight, at_ms)
         self._flights[key] = self._announce(flight)
 
     def _update(self, before: Flight, now: Flight, at_ms: int) -> Flight:
@@ -225,7 +251,7 @@ class Comparison:
         if not changed:
             return now
         now = msgspec.structs.replace(now, updates=now.updates + 1)
-        self._findings.updated(now, at_ms, changed)
+        self._builder.updated(now, at_ms, changed)
         return now
 
     def _announce(self, flight: Flight) -> Flight:
@@ -233,15 +259,15 @@ class Comparison:
         report = flight.report
         if report is None or report is flight.announced:
             return flight
-        announced = self._announced(flight, report, flight.footing, flight.arrivals)
+        announced = self._announced(flight, report, flight.ground_state, flight.arrivals)
         return flight if announced is flight.announced else msgspec.structs.replace(flight, announced=announced)
 
-    def _announced(self, flight: Flight, report: Report, footing: Footing, arrivals: int) -> Report | None:
+    def _announced(self, flight: Flight, report: Report, ground_state: GroundState, arrivals: int) -> Report | None:
         """Collect a position where it differs from the one published last; give the one that is now the last."""
         if not self._with_positions or not is_elsewhere(flight.announced, report):
             return flight.announced
-        phase = phase_at(report, footing, flight.plan, self._airfields, has_arrived=arrivals > 0)
-        self._findings.position(flight, report, phase)
+        phase = phase_at(report, ground_state, flight.plan, self._airfields, has_arrived=arrivals > 0)
+        self._builder.position(flight, report, phase)
         return report
 
 

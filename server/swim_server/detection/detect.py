@@ -1,4 +1,4 @@
-"""Detection: the stage and the next snapshot in, events and the next stage out. A pure function."""
+"""Detection: the network state and the next snapshot in, events and the next network state out. A pure function."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import Literal
 import msgspec
 
 from swim_server.detection.airfields import Airfields
-from swim_server.detection.comparison import Comparison
+from swim_server.detection.comparison import Comparison, flight_key
 from swim_server.detection.feed import Snapshot
-from swim_server.detection.identity import flight_key
+from swim_server.detection.network_state import NetworkState
 from swim_server.detection.regions import NoRegions, Regions
-from swim_server.detection.stage import Stage
 from swim_server.protocol.events import NewEvent
 
 Skipped = Literal["repeated", "out of order", "truncated"]
 
 MAX_GAP_MS = 3_600_000
-"""After a longer silence the next snapshot sets the stage anew: too much happened that nobody saw."""
+"""After a longer silence the next snapshot sets the network state anew: too much happened that nobody saw."""
 
 MANY_FLIGHTS = 20
 NEARLY_EMPTY = 0.2
@@ -25,7 +24,7 @@ NEARLY_EMPTY = 0.2
 MAX_TRUNCATED = 3
 """When so many in a row are nearly empty, the network is. The next one is believed."""
 MAX_OUT_OF_ORDER = 20
-"""When so many in a row are older, each newer than the one before: it was the stage's stamp that was wrong."""
+"""When so many in a row are older, each newer than the one before: it was the network state's stamp that was wrong."""
 
 
 class Detection(msgspec.Struct, frozen=True):
@@ -33,62 +32,66 @@ class Detection(msgspec.Struct, frozen=True):
 
     events: list[NewEvent]
     """In this order: created, updated, departed and arrived by time, deleted, positions."""
-    stage: Stage
+    network_state: NetworkState
     """For the next call. Unchanged flights are the same objects as before."""
     skipped: Skipped | None = None
     """Why the snapshot was not used."""
 
 
 def detect(
-    stage: Stage,
+    network_state: NetworkState,
     snapshot: Snapshot,
     airfields: Airfields,
     *,
     regions: Regions | None = None,
     with_positions: bool = True,
 ) -> Detection:
-    """Compare a snapshot with the stage. Changes nothing of what it is given; the same input, the same output.
+    """Compare a snapshot with the network state. Changes nothing of what it is given; the same input, the same output.
 
-    The first snapshot, or one after an hour's silence, sets the stage and announces nothing. Event ids are made of
-    the stage's scope, the flight and the count of what it did, not of the snapshot: whoever publishes, dies before the
-    stage is saved, and detects again, be it from a later snapshot, gives the same event the same id.
+    The first snapshot, or one after an hour's silence, sets the network state and announces nothing. Event ids are made
+    of the state's scope, the flight and the count of what it did, not of the snapshot: a source that publishes, dies
+    before it saves the state, and detects again, be it from a later snapshot, gives the same event the same id.
     ``with_positions=False`` keeps positions back until a call that has them.
     """
-    skipped = _reason_to_skip(stage, snapshot)
+    skipped = _reason_to_skip(network_state, snapshot)
     if skipped is not None:
-        return Detection([], _refuse(stage, snapshot, skipped), skipped)
-    if stage.update_ms is None or not 0 < snapshot.update_ms - stage.update_ms <= MAX_GAP_MS:
-        return Detection([], _set_stage(stage, snapshot, airfields))
-    comparison = Comparison(stage, snapshot, airfields, regions or NoRegions(), with_positions=with_positions)
-    return Detection(comparison.events(), comparison.stage())
+        return Detection([], _refuse(network_state, snapshot, skipped), skipped)
+    if network_state.update_ms is None or not 0 < snapshot.update_ms - network_state.update_ms <= MAX_GAP_MS:
+        return Detection([], _begin_anew(network_state, snapshot, airfields))
+    comparison = Comparison(network_state, snapshot, airfields, regions or NoRegions(), with_positions=with_positions)
+    return Detection(comparison.events(), comparison.network_state())
 
 
-def _reason_to_skip(stage: Stage, snapshot: Snapshot) -> Skipped | None:
-    if stage.update_ms is None:
+def _reason_to_skip(network_state: NetworkState, snapshot: Snapshot) -> Skipped | None:
+    if network_state.update_ms is None:
         return None
-    if snapshot.update_ms == stage.update_ms:
+    if snapshot.update_ms == network_state.update_ms:
         return "repeated"
-    if snapshot.update_ms < stage.update_ms:
-        is_wrong = stage.refused >= MAX_OUT_OF_ORDER and snapshot.update_ms > (stage.refused_ms or 0)
+    if snapshot.update_ms < network_state.update_ms:
+        is_wrong = network_state.refused >= MAX_OUT_OF_ORDER and snapshot.update_ms > (network_state.refused_ms or 0)
         return None if is_wrong else "out of order"
-    connected = sum(flight.is_connected and not flight.absences for flight in stage.flights.values())
+    connected = sum(flight.is_connected and not flight.absences for flight in network_state.flights.values())
     is_nearly_empty = connected >= MANY_FLIGHTS and len(snapshot.pilots) < NEARLY_EMPTY * connected
-    return "truncated" if is_nearly_empty and stage.refused < MAX_TRUNCATED else None
+    return "truncated" if is_nearly_empty and network_state.refused < MAX_TRUNCATED else None
 
 
-def _refuse(stage: Stage, snapshot: Snapshot, skipped: Skipped) -> Stage:
+def _refuse(network_state: NetworkState, snapshot: Snapshot, skipped: Skipped) -> NetworkState:
     """Count snapshots that are refused one after the other: a reason that goes on for long isn't believed for ever."""
-    if skipped == "repeated" or snapshot.update_ms == stage.refused_ms:
-        return stage
-    goes_on = stage.refused_ms is not None and snapshot.update_ms > stage.refused_ms
-    return msgspec.structs.replace(stage, refused=stage.refused + 1 if goes_on else 1, refused_ms=snapshot.update_ms)
+    if skipped == "repeated" or snapshot.update_ms == network_state.refused_ms:
+        return network_state
+    goes_on = network_state.refused_ms is not None and snapshot.update_ms > network_state.refused_ms
+    return msgspec.structs.replace(
+        network_state, refused=network_state.refused + 1 if goes_on else 1, refused_ms=snapshot.update_ms
+    )
 
 
-def _set_stage(stage: Stage, snapshot: Snapshot, airfields: Airfields) -> Stage:
+def _begin_anew(network_state: NetworkState, snapshot: Snapshot, airfields: Airfields) -> NetworkState:
     """Begin anew, under the scope that was chosen. Connections that are still the same keep their numbers."""
     logons = {flight_key(pilot.cid, pilot.callsign): pilot.logon_time for pilot in snapshot.pilots}
-    known = {key: flight for key, flight in stage.flights.items() if logons.get(key, flight.logon) == flight.logon}
-    begun = Stage(scope=stage.scope, born_ms=snapshot.update_ms, flights=known)
-    staged = Comparison(begun, snapshot, airfields, NoRegions(), with_positions=True).stage()
-    present = {key: flight for key, flight in staged.flights.items() if flight.absences == 0}
-    return msgspec.structs.replace(staged, flights=present)
+    known = {
+        key: flight for key, flight in network_state.flights.items() if logons.get(key, flight.logon) == flight.logon
+    }
+    begun = NetworkState(scope=network_state.scope, born_ms=snapshot.update_ms, flights=known)
+    compared = Comparison(begun, snapshot, airfields, NoRegions(), with_positions=True).network_state()
+    present = {key: flight for key, flight in compared.flights.items() if flight.absences == 0}
+    return msgspec.structs.replace(compared, flights=present)

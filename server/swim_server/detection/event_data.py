@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from swim_server.detection.airfields import Airfields
+from swim_server.detection.network_state import Flight, Plan, Report
 from swim_server.detection.phases import phase_of
 from swim_server.detection.regions import UNKNOWN, Regions
-from swim_server.detection.stage import Flight, Plan, Report
 from swim_server.protocol.timestamps import format_ms
 
 PLAN_FIELDS = ("dep", "arr", "equipment", "route")
@@ -66,7 +66,7 @@ def _identity(flight: Flight) -> dict[str, Any]:
 
 
 def _where(flight: Flight, regions: Regions) -> dict[str, Any]:
-    """The last known position; all null for a prefile."""
+    """Return the last known position; all null for a prefile."""
     report = flight.report
     where: dict[str, Any] = {name: None if report is None else getattr(report, name) for name in POSITION_FIELDS}
     region = UNKNOWN if report is None else regions.locate(report.latitude, report.longitude)

@@ -11,8 +11,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
-
 MAX_PILOTS = 20_000
 """What follows in a longer list is dropped: no VATSIM event ever came near, and memory stays bounded."""
 
@@ -96,51 +94,3 @@ class Snapshot(msgspec.Struct, frozen=True):
     """None: the document tells nothing about prefiles, which isn't the same as none."""
     dropped: int = 0
     """Entries that could not be told apart from noise: no member number, no callsign."""
-
-
-class _Document(msgspec.Struct):
-    general: FeedGeneral
-    pilots: list[FeedPilot]
-    prefiles: list[FeedPrefile] | None = None
-
-
-_decoder = msgspec.json.Decoder(_Document)
-
-
-def decode_snapshot(document: bytes) -> Snapshot:
-    """Decode one document of the feed. Raises InvalidSnapshot when it is cut off, no JSON, or no feed.
-
-    All at once when every entry is well-formed; else entry by entry, mending or dropping the malformed ones.
-    """
-    try:
-        decoded = _decoder.decode(document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        from swim_server.detection.feed_repair import decode_leniently
-
-        return decode_leniently(document)
-    return snapshot_of(decoded.general, decoded.pilots, decoded.prefiles, 0)
-
-
-def snapshot_of(
-    general: FeedGeneral, pilots: list[FeedPilot], prefiles: list[FeedPrefile] | None, dropped: int
-) -> Snapshot:
-    """Put a snapshot together within its limits. Raises InvalidSnapshot when it doesn't tell its time."""
-    kept_prefiles = None if prefiles is None else prefiles[:MAX_PILOTS]
-    dropped += max(0, len(pilots) - MAX_PILOTS) + max(0, len(prefiles or ()) - MAX_PILOTS)
-    return Snapshot(update_stamp_ms(general), pilots[:MAX_PILOTS], kept_prefiles, dropped)
-
-
-def update_stamp_ms(general: FeedGeneral) -> int:
-    """Read the stamp of a snapshot. Raises InvalidSnapshot when neither form of it can be read."""
-    for text in (general.update_timestamp, _rfc3339(general.update)):
-        try:
-            return parse_ms(text)
-        except InvalidTimestamp:
-            continue
-    raise InvalidSnapshot("not a feed", f"general.update_timestamp is no time: {str(general.update_timestamp)[:40]!r}")
-
-
-def _rfc3339(digits: str | None) -> str | None:
-    if digits is None or len(digits) != 14:
-        return None
-    return f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}T{digits[8:10]}:{digits[10:12]}:{digits[12:]}Z"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swim_server.detection.geodesy import distance_nm
-from swim_server.detection.stage import Report
+from swim_server.detection.network_state import Report
 
 MAX_VERTICAL_RATE_FPM = 20_000
 MIN_CLIMB_SECONDS, MAX_CLIMB_SECONDS = 1, 180

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swim_server.detection.feed import FeedPilot, FeedPlan
-from swim_server.detection.stage import NO_PLAN, Plan, Report
+from swim_server.detection.network_state import NO_PLAN, Plan, Report
 
 MAX_AERODROME = 8
 MAX_EQUIPMENT = 40

@@ -19,15 +19,15 @@ from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
 from swim_server.gateway.compression import negotiated_window_bits
+from swim_server.gateway.inbound_policy import InboundLimit
 from swim_server.gateway.request import is_known_path, presented_key
 from swim_server.gateway.upgrade import Upgrade, read_upgrade
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.connection import LOCAL_TIER, Connection
-from swim_server.streaming.inbound import InboundLimit
 
 if TYPE_CHECKING:
-    from swim_server.gateway.gateway import Door, Gateway
+    from swim_server.gateway.registry import Gateway, ListenerKind
 
 EXTENSIONS = "Sec-WebSocket-Extensions"
 END_OF_HEAD = b"\r\n\r\n"
@@ -59,13 +59,30 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admitted", "_auth_task", "_buffered_size", "_early", "_fragments", "_gateway", "_head", "_is_text", "_phase",
-        "_protocol", "_publications", "_tail", "_transport", "address", "connection", "door", "inbound", "last_seen",
-        "wheel_tick", "write",
+        "_admitted",
+        "_auth_task",
+        "_buffered_size",
+        "_early",
+        "_fragments",
+        "_gateway",
+        "_head",
+        "_is_text",
+        "_phase",
+        "_protocol",
+        "_publications",
+        "_tail",
+        "_transport",
+        "address",
+        "connection",
+        "inbound",
+        "kind",
+        "last_seen",
+        "wheel_tick",
+        "write",
     )  # fmt: skip
 
-    def __init__(self, gateway: Gateway, door: Door) -> None:
-        self.door = door
+    def __init__(self, gateway: Gateway, kind: ListenerKind) -> None:
+        self.kind = kind
         self.connection: Connection | None = None
         self.address = "local"
         """The client's address as it is logged and judged: behind a trusted proxy, the one that the proxy names."""
@@ -95,9 +112,9 @@ class Endpoint(asyncio.Protocol):
     def _begin_protocol(self, state: State) -> ServerProtocol:
         self._protocol = ServerProtocol(
             origins=self._gateway.origins,
-            extensions=self.door.extensions,
+            extensions=self.kind.extensions,
             state=state,
-            max_size=self.door.hard_limit_bytes,
+            max_size=self.kind.hard_limit_bytes,
             logger=_library_log,
         )
         return self._protocol
@@ -124,7 +141,7 @@ class Endpoint(asyncio.Protocol):
         if self._phase is Phase.HANDSHAKE:
             self._early += data
             if len(self._early) == len(data):
-                self._gateway.entrance.enter(self._enter)
+                self._gateway.handshake_queue.submit(self._enter)
         elif self._phase is Phase.AUTHENTICATING:
             self._receive_early(data)
         else:
@@ -252,7 +269,7 @@ class Endpoint(asyncio.Protocol):
         self.write = self._write_behind_head
         self._phase = Phase.AUTHENTICATING
         user_agent = (request.headers.get_all("User-Agent") or [""])[0][:200] or None
-        if self.door.is_local:
+        if self.kind.is_local:
             self._open(LOCAL_TIER, None, user_agent)
         else:
             self._authenticate(presented_key(request.path, request.headers), user_agent)
@@ -270,7 +287,7 @@ class Endpoint(asyncio.Protocol):
             return HTTPStatus.NOT_FOUND, "There is nothing at this path; connect to /api/swim/v1/ws\n", Headers()
         if gateway.is_draining:
             return HTTPStatus.SERVICE_UNAVAILABLE, "The service is restarting.\n", Headers({"Retry-After": "1"})
-        if self.door.is_local:
+        if self.kind.is_local:
             return None
         self.address = gateway.refusals.address_of(
             self._transport.get_extra_info("peername"), request.headers.get_all("X-Forwarded-For")
@@ -312,7 +329,7 @@ class Endpoint(asyncio.Protocol):
             key = decision.key
             gateway.refusals.succeeded(self.address)
             reached = gateway.admission.admit(key.tier, key.id)
-            if reached is not None and gateway.make_room(key, reached):
+            if reached is not None and gateway.evict_probe_client(key, reached):
                 reached = gateway.admission.admit(key.tier, key.id)
             if reached is None:
                 self._admitted = (key.tier, key.id)
@@ -406,7 +423,7 @@ class Endpoint(asyncio.Protocol):
         """Before the close with 1009, the error that a client looks for."""
         sent = self._ws.close_sent
         if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
-            self.connection.answer(self._gateway.too_large(self.door))
+            self.connection.answer(self._gateway.too_large(self.kind))
 
     def _on_message(self, payload: bytes, *, is_text: bool) -> None:
         assert self.connection is not None, "messages are read only of an admitted client"
@@ -422,7 +439,7 @@ class Endpoint(asyncio.Protocol):
         """Not yet decided whether it is let in."""
         return self._phase is Phase.HANDSHAKE or self._phase is Phase.AUTHENTICATING
 
-    # The way out (Outlet).
+    # The way out (ClientTransport).
 
     def buffered_bytes(self) -> int:
         return self._buffered_size()
@@ -437,14 +454,14 @@ class Endpoint(asyncio.Protocol):
         if self._ws.state is not State.OPEN or not (self.is_open or self.is_arriving):
             return
         if self.connection is not None:
-            self._gateway.hub.dismiss(self.connection)
+            self._gateway.hub.flush_and_remove(self.connection)
             self._gateway.note_end(self.connection, code, reason)
         self._ws.send_close(code, _reason(reason))
         self._flush()
         self._begin_closing()
         self._receive_what_came_early()
 
-    def give_way(self) -> None:
+    def yield_slot(self) -> None:
         """Leave at once so that another may have the place."""
         self._release()
         self.close(CloseCode.LIMIT, "gave way to a client")
@@ -478,7 +495,7 @@ class Endpoint(asyncio.Protocol):
         for data in self._ws.data_to_send():
             if data != SEND_EOF:
                 if self.connection is not None and self.connection.group is not None:
-                    self.connection.group.bring_up(self.connection)
+                    self.connection.group.flush_to(self.connection)
                 self._transport.write(self._head + data if self._head else data)
                 self._head = b""
             elif self._transport.can_write_eof() and not self._transport.is_closing():

@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from swim_server.errors import OperatorError
+
 BACKLOG = 4096
 FREE_PORT_TRIES = 10
 NO_SUCH_ADDRESS = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 """What binding one of several addresses of a name fails with where this machine has no IPv6, or no IPv4."""
 
 
-class CannotListen(Exception):
+class CannotListen(OperatorError):
     """The address can't be bound."""
 
     def __init__(self, host: str, port: int, reason: str, *, is_taken: bool = False) -> None:

@@ -7,8 +7,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from swim_server.keys.attempts import Attempts, client_address, group_of
 from swim_server.keys.records import Refused
+from swim_server.keys.throttle import Attempts, client_address, group_of
 
 LOG_EVERY_SECONDS = 10.0
 """One line an address and so long; what it leaves out, the next one counts."""

@@ -13,18 +13,18 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from swim_server.concurrency.worker_pool import WorkerPool
+from swim_server.concurrency.yielding import yielding
 from swim_server.keys.activity import Activity
 from swim_server.keys.audit import AuditEntry
 from swim_server.keys.decision_cache import DecisionCache, Digest
-from swim_server.keys.door import Door
-from swim_server.keys.errors import StoreError, StoreUnavailable
 from swim_server.keys.format import classify
 from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
 from swim_server.keys.probes import Probes, is_probe_id
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.logs import get_logger
-from swim_server.streaming.turns import in_turns
+from swim_server.sql.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 _STALE_AFTER_SECONDS = 1.0
@@ -79,13 +79,13 @@ class Authenticator:
         negative_cache_seconds: float = 5,
         stale_grace_seconds: float = 3600,
         flush_seconds: float = 10,
-        door: Door | None = None,
+        pool: WorkerPool | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._monotonic = monotonic
         self._flush_seconds = flush_seconds
-        self._door = door or Door(monotonic=monotonic)
+        self._pool = pool or WorkerPool(monotonic=monotonic)
         self.probes = Probes(clock=clock, randbytes=secrets.token_bytes)
         """Keys of the doctor, in memory only."""
         self._cache = DecisionCache(
@@ -136,7 +136,7 @@ class Authenticator:
         self._queries += 1
         records = await self._run(lambda: self._store.records(ids))
         now, moment = self._clock(), self._monotonic()
-        async for key_id in in_turns(ids):
+        async for key_id in yielding(ids):
             record = records.get(key_id)
             if changes == self._changes:
                 is_good = record is not None and refusal(record, now) is None
@@ -190,9 +190,9 @@ class Authenticator:
         now = self._clock()
         try:
             if used:
-                await self._door.run(lambda: self._store.touch(used, now), is_telling=False)
+                await self._pool.run(lambda: self._store.touch(used, now), is_telling=False)
             if refusals:
-                await self._door.run(lambda: self._store.log_refusals(refusals), is_telling=False)
+                await self._pool.run(lambda: self._store.log_refusals(refusals), is_telling=False)
         except StoreError as error:
             for key_id in used:
                 self._activity.use(key_id)
@@ -208,19 +208,19 @@ class Authenticator:
     async def close(self) -> None:
         """Write what waits, if the database answers, and let the threads and connections go."""
         await self._lookups.close()
-        if not self._door.is_resting and await self.flush():
+        if not self._pool.is_resting and await self.flush():
             await self._run(self._store.close)
-        self._door.close()
+        self._pool.close()
 
     def status(self) -> AuthenticatorStatus:
         """How it is doing, for ``swimctl status`` and the metrics."""
-        since = self._door.problem_since
+        since = self._pool.problem_since
         return AuthenticatorStatus(
-            problem=self._door.problem,
+            problem=self._pool.problem,
             problem_seconds=None if since is None else self._monotonic() - since,
             writing_problem=self._writing_problem,
             remembered=len(self._cache),
-            waiting=self._door.waiting,
+            waiting=self._pool.waiting,
             queries=self._queries,
             granted=self._counts[Granted],
             refused=self._counts[Refused],
@@ -302,7 +302,7 @@ class Authenticator:
     async def _run(self, work: Callable[[], T]) -> T:
         """Go through the door; log when the database goes away and when it is back, not each time it is missed."""
         try:
-            result = await self._door.run(work)
+            result = await self._pool.run(work)
         except StoreError as error:
             if not self._is_away:
                 self._is_away = True

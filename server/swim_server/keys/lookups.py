@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from swim_server.keys.decision_cache import Digest
-from swim_server.keys.errors import StoreUnavailable
 from swim_server.keys.records import KeyRecord
+from swim_server.sql.errors import StoreUnavailable
 
 FindMany = Callable[[Sequence[str]], Awaitable[Mapping[str, KeyRecord]]]
 Waiter = asyncio.Future[KeyRecord | None]

@@ -9,9 +9,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from swim_server.config import DatabaseConfig
-from swim_server.keys.database import Database
-from swim_server.keys.errors import StoreMisconfigured, StoreUnavailable
-from swim_server.keys.sqlite import open_sqlite
+from swim_server.sql.database import Database
+from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
+from swim_server.sql.sqlite import open_sqlite
 
 
 def open_database(
@@ -40,7 +40,7 @@ def open_database(
         case "sqlite":
             return open_sqlite(url, busy_timeout_seconds=config.query_timeout_seconds, pool_size=config.pool_size)
         case "mssql":
-            from swim_server.keys.sqlserver_engine import open_sqlserver
+            from swim_server.sql.sqlserver_engine import open_sqlserver
 
             return open_sqlserver(url, config, patience_seconds=patience_seconds, on_repeat=on_repeat)
         case other:

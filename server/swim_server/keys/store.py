@@ -13,12 +13,11 @@ from sqlalchemy import ColumnElement, Connection, select, update
 
 from swim_server.keys import format as key_format
 from swim_server.keys.audit import Actor, AuditEntry
-from swim_server.keys.database import Database
-from swim_server.keys.errors import KeyNotFound, KeyUnusable, SchemaMissing
+from swim_server.keys.errors import KeyNotFound, KeyUnusable
 from swim_server.keys.format import Tier
+from swim_server.keys.lookup_forms import PresentedKeys
 from swim_server.keys.new_key import NewKey, check_text
 from swim_server.keys.permissions import KeyState, refusal, state_of
-from swim_server.keys.presented import PresentedKeys
 from swim_server.keys.records import KeyRecord
 from swim_server.keys.rows import record_of
 from swim_server.keys.schema import Schema, observe
@@ -35,6 +34,8 @@ from swim_server.keys.statements import (
     write_audit,
 )
 from swim_server.keys.tables import api_keys, metadata
+from swim_server.sql.database import Database
+from swim_server.sql.errors import SchemaMissing
 
 T = TypeVar("T")
 
@@ -211,7 +212,7 @@ class KeyStore:
     # Within
 
     def schema(self) -> Schema:
-        """The columns there are; asked of the database once. Raises SchemaMissing when no key could be judged.
+        """Return the columns there are; asked of the database once. Raises SchemaMissing when no key could be judged.
 
         A SQLite file without the tables gets them; a server's database is left to ``db upgrade``.
         """
@@ -264,7 +265,7 @@ class KeyStore:
 
 
 def entry(at: datetime, actor: Actor, action: str, key_id: int, detail: str | None) -> AuditEntry:
-    """The line that a change leaves in the audit trail."""
+    """Return the line that a change leaves in the audit trail."""
     return AuditEntry(at=at, action=action, key_id=key_id, actor=actor.name, origin=actor.origin, detail=detail)
 
 

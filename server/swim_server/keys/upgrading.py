@@ -13,11 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from swim_server.keys import migrations
-from swim_server.keys.database import Database
-from swim_server.keys.errors import StoreMisconfigured
 from swim_server.keys.migrations.additions import VERSION_TABLE
 from swim_server.keys.schema import Schema, observe
 from swim_server.keys.tables import NEEDED_KEY_COLUMNS, api_keys, audit_log
+from swim_server.sql.database import Database
+from swim_server.sql.errors import StoreMisconfigured
 
 
 class SchemaStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ def upgrade(database: Database) -> None:
 
 
 def upgrade_sql(database: Database) -> str:
-    """The statements that ``upgrade`` would run, for somebody else to run; empty when there is nothing to do."""
+    """Return the statements that ``upgrade`` would run, for somebody else to run; empty when there is nothing to do."""
     status = schema_status(database)
     if status.revision == status.newest_revision:
         if status.is_up_to_date:

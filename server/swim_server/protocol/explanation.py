@@ -47,7 +47,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     """Of a batch: how many positions are left behind it and the clauses before it."""
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class FilterExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """The clauses in the order in which they are judged."""
 
     clauses: list[Clause]
@@ -63,7 +63,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         return next((clause for clause in self.clauses if not clause.passes), None)
 
 
-def explain(filters: Filters, event_type: str, data: Mapping[str, Any]) -> Explanation:
+def explain(filters: Filters, event_type: str, data: Mapping[str, Any]) -> FilterExplanation:
     """Judge an event clause by clause; ``passes`` is what ``Filters.passes`` answers. Never raises."""
     wanted = _wanted(filters)
     if event_type == POSITIONS:
@@ -79,16 +79,16 @@ def explain(filters: Filters, event_type: str, data: Mapping[str, Any]) -> Expla
         )
         for kind, predicate in predicates_of(filters)
     ]
-    return Explanation(clauses=clauses, passes=all(clause.passes for clause in clauses))
+    return FilterExplanation(clauses=clauses, passes=all(clause.passes for clause in clauses))
 
 
 def without(filters: Filters, kind: str) -> Filters:
-    """The same filters without one clause."""
+    """Return the same filters without one clause."""
     kept = {name: getattr(filters, name) for name in _ATTRIBUTES.values() if name != _ATTRIBUTES[kind]}
     return Filters(**kept)
 
 
-def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[str, Any]) -> Explanation:
+def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[str, Any]) -> FilterExplanation:
     positions = data.get("positions")
     rows = positions if isinstance(positions, list) else []
     kept = [row for row in rows if isinstance(row, dict)]
@@ -99,7 +99,7 @@ def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[st
         kept = left
         clauses.append(Clause(kind=kind, wanted=wanted[kind], found=found, passes=bool(kept), remaining=len(kept)))
     passes, remaining = (bool(kept), len(kept)) if clauses else (True, len(rows))
-    return Explanation(clauses=clauses, passes=passes, positions=len(rows), remaining=remaining)
+    return FilterExplanation(clauses=clauses, passes=passes, positions=len(rows), remaining=remaining)
 
 
 def _wanted(filters: Filters) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from swim_server.streaming.framed_event import FramedEvent
-from swim_server.streaming.frames import text_frame
+from swim_server.streaming.framed_event import FramedEvent, text_frame
 from swim_server.streaming.subscription import POSITIONS
 
 if TYPE_CHECKING:

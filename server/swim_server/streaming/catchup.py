@@ -13,11 +13,11 @@ from swim_server.streaming.subscription import sift
 
 if TYPE_CHECKING:
     from swim_server.brokers.broker import Broker
+    from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.hub import Hub
-    from swim_server.streaming.tasks import Tasks
 
 PAGE_EVENTS = 500
 """Read at once, as long as the client takes them all; fewer for one that doesn't."""
@@ -109,7 +109,7 @@ class CatchUp:
                     await self._send_page()
         except BrokerUnavailable:
             # Going on live would lose what could not be read. Closed as one that can't keep up, the client resumes.
-            connection.outlet.close(CloseCode.SLOW_CONSUMER, "history can't be read just now; reconnect and resume")
+            connection.transport.close(CloseCode.SLOW_CONSUMER, "history can't be read just now; reconnect and resume")
         finally:
             if connection.catch_up is self:
                 connection.catch_up = None

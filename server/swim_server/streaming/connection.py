@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from swim_server.protocol.codes import CloseCode
 from swim_server.streaming.backlog import Backlog
-from swim_server.streaming.framed_event import PLAIN, FramedEvent
-from swim_server.streaming.frames import text_frame
+from swim_server.streaming.framed_event import PLAIN, FramedEvent, text_frame
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.messages import Action
-    from swim_server.streaming.attendance import Stay
     from swim_server.streaming.catchup import CatchUp
+    from swim_server.streaming.explain.session_log import Session
     from swim_server.streaming.group import Group
 
 LOCAL_TIER = "local"
@@ -26,7 +25,7 @@ WRITE_BYTES = 64 * 1024
 """What waited is written in pieces of this size, as long as the transport takes them."""
 
 
-class Outlet(Protocol):
+class ClientTransport(Protocol):
     """The way out to one client: what the endpoint gives a connection to write to."""
 
     def write(self, data: bytes) -> None:
@@ -47,15 +46,33 @@ class Connection:
     """
 
     __slots__ = (
-        "_drain_waiters", "_is_blocked", "_sent_before", "backlog", "catch_up", "connected_at_ms", "group", "id",
-        "is_gone", "joined_at", "key", "limit_bytes", "outlet", "position", "remote", "stay", "subscription", "tier",
-        "user_agent", "waiting", "window_bits",
+        "_drain_waiters",
+        "_is_blocked",
+        "_sent_before",
+        "backlog",
+        "catch_up",
+        "connected_at_ms",
+        "group",
+        "id",
+        "is_gone",
+        "joined_at",
+        "key",
+        "limit_bytes",
+        "position",
+        "remote",
+        "session",
+        "subscription",
+        "tier",
+        "transport",
+        "user_agent",
+        "waiting",
+        "window_bits",
     )  # fmt: skip
 
     def __init__(
         self,
         id: str,
-        outlet: Outlet,
+        transport: ClientTransport,
         *,
         tier: str,
         key: KeyRecord | None,
@@ -66,7 +83,7 @@ class Connection:
         window_bits: int = PLAIN,
     ) -> None:
         self.id = id
-        self.outlet = outlet
+        self.transport = transport
         self.tier = tier
         self.key = key
         """None on the control socket, where the file system is the access control."""
@@ -87,7 +104,7 @@ class Connection:
         """None while the client keeps up."""
         self.waiting: list[Action] | None = None
         """Actions that wait while history is looked into for another; None when none does. Conversation's."""
-        self.stay: Stay | None = None
+        self.session: Session | None = None
         """Where it is remembered what it was sent, and what not. The hub sets it."""
         self.is_gone = False
         """Nothing is written any more: the way out is closed, or closing."""
@@ -121,7 +138,7 @@ class Connection:
     @property
     def buffered_bytes(self) -> int:
         """What waits for this client, in the transport and in the backlog."""
-        return self.outlet.buffered_bytes() + (self.backlog.size_bytes if self.backlog is not None else 0)
+        return self.transport.buffered_bytes() + (self.backlog.size_bytes if self.backlog is not None else 0)
 
     def join(self, group: Group) -> None:
         """Become a member, from the group's next event on."""
@@ -131,7 +148,7 @@ class Connection:
     def leave(self) -> None:
         """Leave the group, given everything up to now."""
         if self.group is not None:
-            self.group.bring_up(self)
+            self.group.flush_to(self)
         self._part()
 
     def drop(self) -> None:
@@ -154,12 +171,12 @@ class Connection:
     def send_frame(self, frame: bytes) -> None:
         """Send one ready message (an answer, a heartbeat) after every event that precedes it."""
         if self.group is not None:
-            self.group.bring_up(self)
+            self.group.flush_to(self)
         if self.is_gone:
             return
         self._sent_before += 1
         if self.backlog is None:
-            self.outlet.write(frame)
+            self.transport.write(frame)
         else:
             self._sent_before -= self.backlog.append(frame)
             self._check_limit()
@@ -174,7 +191,7 @@ class Connection:
         """Send events' frames in one write, or let them wait. Whoever calls has counted them."""
         backlog = self.backlog
         if backlog is None:
-            self.outlet.write(b"".join(frames) if len(frames) > 1 else frames[0])
+            self.transport.write(b"".join(frames) if len(frames) > 1 else frames[0])
             return
         for frame, framed in zip(frames, events, strict=True):
             self._sent_before -= backlog.append(frame, framed)
@@ -182,13 +199,13 @@ class Connection:
 
     def _check_limit(self) -> None:
         if self.backlog is not None and self.backlog.size_bytes > self.limit_bytes:
-            self.outlet.close(CloseCode.SLOW_CONSUMER, "could not keep up; reconnect and resume")
+            self.transport.close(CloseCode.SLOW_CONSUMER, "could not keep up; reconnect and resume")
 
     def pause(self) -> None:
         """The transport's buffer is full: let frames wait here, where they can be conflated."""
         self._is_blocked = True
         if self.backlog is None and not self.is_gone:
-            self.backlog = Backlog(self.stay.catch_ups if self.stay is not None else 0)
+            self.backlog = Backlog(self.session.catch_ups if self.session is not None else 0)
 
     def resume(self) -> None:
         """The transport takes data again: write what waits, as much as it takes."""
@@ -197,14 +214,14 @@ class Connection:
         if backlog is None:
             return
         while backlog and not self._is_blocked:  # a write may block it again
-            self.outlet.write(backlog.take(WRITE_BYTES))
+            self.transport.write(backlog.take(WRITE_BYTES))
         if not self._is_blocked:
             self._end_backlog()
             self._wake()
 
     def _end_backlog(self) -> None:
-        if self.stay is not None and self.backlog is not None:
-            self.stay.lagged(self.backlog)
+        if self.session is not None and self.backlog is not None:
+            self.session.lagged(self.backlog)
         self.backlog = None
 
     async def drained(self) -> None:

@@ -15,18 +15,18 @@ from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.messages import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms
-from swim_server.streaming.attendance import NO_STARTS
 from swim_server.streaming.catchup import CatchUp
+from swim_server.streaming.explain.outcome import Explanation, Outcome, explain_session, explain_subscription
+from swim_server.streaming.explain.session_log import NO_STARTS
+from swim_server.streaming.history_start import HistoryStart
 from swim_server.streaming.publishing import Publishing
-from swim_server.streaming.starts import Starts
 from swim_server.streaming.subscription import NOTHING, Subscription
-from swim_server.streaming.verdict import Outcome, Verdict, judge_stay, judge_subscription
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.hub import Hub
-    from swim_server.streaming.tasks import Tasks
 
 MAX_WAITING = 100
 """How many actions of one client may wait while its place in history is looked up."""
@@ -59,7 +59,7 @@ class Conversation:
         self.publishing = publishing or Publishing(catalogue)
         """What may be published; replaced when the configuration is read again."""
         self._turn = asyncio.Semaphore(CONCURRENT_CATCH_UPS)
-        self._starts = Starts(hub, broker, catalogue, turn=self._turn, monotonic=monotonic)
+        self._history_start = HistoryStart(hub, broker, catalogue, turn=self._turn, monotonic=monotonic)
 
     def greeting(self, connection: Connection) -> bytes:
         """The ``connected`` message."""
@@ -146,9 +146,9 @@ class Conversation:
         self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId] | None = None
     ) -> None:
         """For those who ask later what a client was sent, and why not."""
-        if self._hub.attendance is not None and connection.stay is not None:
-            self._hub.attendance.changed(
-                connection.stay,
+        if self._hub.session_log is not None and connection.session is not None:
+            self._hub.session_log.changed(
+                connection.session,
                 self._hub.delivered_id,
                 subscription,
                 starts or NO_STARTS,
@@ -196,7 +196,7 @@ class Conversation:
         has_gap = False
         start: EventId | None = None
         try:
-            start, has_gap = await self._starts.find(connection.subscription, action, types)
+            start, has_gap = await self._history_start.find(connection.subscription, action, types)
         except BrokerUnavailable:
             trouble = "history can't be read just now"
         if connection.id not in self._hub.connections:
@@ -277,8 +277,8 @@ class Conversation:
         assert action.type is not None, "an explain without an id has a type"
         if action.type not in self._catalogue.types:
             raise InvalidChannel(action.type, self._catalogue.nearest(action.type))
-        verdict = judge_subscription(connection.subscription, action.type, action.data)
-        connection.answer(messages.explained(event_id=None, event_type=action.type, verdict=verdict))
+        explanation = explain_subscription(connection.subscription, action.type, action.data)
+        connection.answer(messages.explained(event_id=None, event_type=action.type, explanation=explanation))
 
     async def _explain_later(self, connection: Connection, event_id: EventId) -> None:
         event_type: str | None = None
@@ -286,17 +286,17 @@ class Conversation:
             async with self._turn:
                 event = await find_event(self._broker, event_id)
         except BrokerUnavailable:
-            verdict = Verdict(outcome=Outcome.UNKNOWN, why="history can't be read just now")
+            explanation = Explanation(outcome=Outcome.UNKNOWN, why="history can't be read just now")
         else:
-            verdict = Verdict(outcome=Outcome.UNKNOWN, why="no such event is stored, or no longer")
+            explanation = Explanation(outcome=Outcome.UNKNOWN, why="no such event is stored, or no longer")
             if event is not None:
-                event_type, verdict = event.type, self._judge(connection, event)
-        connection.answer(messages.explained(event_id=str(event_id), event_type=event_type, verdict=verdict))
+                event_type, explanation = event.type, self._judge(connection, event)
+        connection.answer(messages.explained(event_id=str(event_id), event_type=event_type, explanation=explanation))
 
-    def _judge(self, connection: Connection, event: Event) -> Verdict:
-        if connection.stay is None:
-            return judge_subscription(connection.subscription, event.type, event.data)
-        return judge_stay(connection.stay, event, self._hub.delivered_id, connection)
+    def _judge(self, connection: Connection, event: Event) -> Explanation:
+        if connection.session is None:
+            return explain_subscription(connection.subscription, event.type, event.data)
+        return explain_session(connection.session, event, self._hub.delivered_id, connection)
 
     def _publish(self, connection: Connection, action: Publish) -> None:
         event = NewEvent(type=action.channel, data=action.data, event_id=action.event_id)

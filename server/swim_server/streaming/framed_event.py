@@ -6,11 +6,32 @@ from collections.abc import Hashable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from swim_server.streaming.frames import COMPRESS_FROM_BYTES, deflated_frame, text_frame
 from swim_server.streaming.subscription import POSITIONS
 
 if TYPE_CHECKING:
     from swim_server.protocol.events import Event
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Frame, Opcode
+
+COMPRESS_FROM_BYTES = 512
+"""A shorter message goes plain, also to those who negotiated compression: little to gain (RFC 7692, partition 6)."""
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Frame one text message, unfragmented."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+def deflated_frame(payload: bytes, window_bits: int) -> bytes:
+    """Frame one text message, compressed by itself: for all who negotiated ``server_no_context_takeover``."""
+    deflate = PerMessageDeflate(True, True, 15, window_bits)
+    return Frame(Opcode.TEXT, payload).serialize(mask=False, extensions=[deflate])
+
+
+def ping_frame(payload: bytes) -> bytes:
+    """Frame one ping; at most 125 bytes of payload (RFC 6455, partition 5.5)."""
+    return Frame(Opcode.PING, payload).serialize(mask=False)
+
 
 POSITION = "flight.position"
 PLAIN = 0

@@ -19,10 +19,24 @@ class Group:
     member's ``position`` is the number of the first frame that it has not been given.
     """
 
-    __slots__ = ("_roll", "_settle", "base", "events", "frames", "is_dirty", "members", "subscription", "window_bits")
+    __slots__ = (
+        "_match_pending",
+        "_snapshot",
+        "base",
+        "events",
+        "frames",
+        "is_dirty",
+        "members",
+        "subscription",
+        "window_bits",
+    )
 
     def __init__(
-        self, subscription: Subscription, window_bits: int = PLAIN, *, settle: Callable[[Group], None] | None = None
+        self,
+        subscription: Subscription,
+        window_bits: int = PLAIN,
+        *,
+        match_pending: Callable[[Group], None] | None = None,
     ) -> None:
         self.subscription = subscription
         self.window_bits = window_bits
@@ -32,33 +46,33 @@ class Group:
         self.base = 0
         self.is_dirty = False
         """Stands in the hub's queue of groups to write."""
-        self._settle = settle
+        self._match_pending = match_pending
         """Sees to it that the group has every event that counts as delivered."""
-        self._roll: tuple[Connection, ...] | None = None
+        self._snapshot: tuple[Connection, ...] | None = None
 
     @property
     def end(self) -> int:
         return self.base + len(self.frames)
 
     @property
-    def roll(self) -> tuple[Connection, ...]:
+    def members_snapshot(self) -> tuple[Connection, ...]:
         """The members as a tuple that stays as it is while members come and go."""
-        if self._roll is None:
-            self._roll = tuple(self.members)
-        return self._roll
+        if self._snapshot is None:
+            self._snapshot = tuple(self.members)
+        return self._snapshot
 
     def join(self, connection: Connection) -> None:
         """Take a member in, from the next event on."""
-        self.settle()
+        self.match_pending()
         self.members[connection] = None
-        self._roll = None
+        self._snapshot = None
         connection.group = self
         connection.position = self.end
 
     def leave(self, connection: Connection) -> None:
         """Let a member go; what it hasn't been given by now it won't get."""
         del self.members[connection]
-        self._roll = None
+        self._snapshot = None
         connection.group = None
 
     def append(self, framed: FramedEvent) -> int:
@@ -68,14 +82,14 @@ class Group:
         self.events.append(framed)
         return len(frame)
 
-    def settle(self) -> None:
+    def match_pending(self) -> None:
         """Take in every event that counts as delivered."""
-        if self._settle is not None:
-            self._settle(self)
+        if self._match_pending is not None:
+            self._match_pending(self)
 
-    def bring_up(self, connection: Connection) -> None:
+    def flush_to(self, connection: Connection) -> None:
         """Give one member everything that it has not been given: before an answer of its own, or before it leaves."""
-        self.settle()
+        self.match_pending()
         start = connection.position - self.base
         if start < len(self.frames):
             connection.position = self.end

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from swim_server.streaming.connection import LOCAL_TIER
 from swim_server.streaming.group import Group
-from swim_server.streaming.index import Index
+from swim_server.streaming.index.index import Index
 from swim_server.streaming.match import Match
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import NOTHING, Subscription
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from swim_server.protocol.channels import Catalogue
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
-    from swim_server.streaming.attendance import Attendance
     from swim_server.streaming.connection import Connection
+    from swim_server.streaming.explain.session_log import SessionLog
 
 WRITE_BYTES = 128 * 1024
 """At most this much goes to a connection in one write, so that a slow one is noticed before much more is queued."""
@@ -46,14 +46,14 @@ class Hub:
         call_soon: Callable[[Callable[[], None]], object],
         monotonic: Callable[[], float],
         on_failure: Callable[[BaseException], None],
-        attendance: Attendance | None = None,
+        session_log: SessionLog | None = None,
         slice_seconds: float = 0.002,
         writes_per_look: int = WRITES_PER_LOOK,
         max_waiting_events: int = MAX_WAITING_EVENTS,
         max_held_bytes: int = MAX_HELD_BYTES,
     ) -> None:
         self.catalogue = catalogue
-        self.attendance = attendance
+        self.session_log = session_log
         """Where it is remembered who was here when; None: nowhere."""
         self.connections: dict[str, Connection] = {}
         self.delivered_id = newest_id
@@ -92,8 +92,8 @@ class Hub:
         self.connections[connection.id] = connection
         if connection.key is not None:
             self.by_key.setdefault(connection.key.id, {})[connection.id] = connection
-        if self.attendance is not None and connection.tier != LOCAL_TIER:  # commands would crowd the consumers out
-            connection.stay = self.attendance.came(connection, self.delivered_id)
+        if self.session_log is not None and connection.tier != LOCAL_TIER:  # commands would crowd the consumers out
+            connection.session = self.session_log.opened(connection, self.delivered_id)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection at once: nothing more is written to it. Idempotent."""
@@ -112,19 +112,21 @@ class Hub:
         self._discard_if_empty(group)
 
     def _note_end(self, connection: Connection) -> None:
-        if self.attendance is None or connection.stay is None:
+        if self.session_log is None or connection.session is None:
             return
         unsent_from, group, match = connection.unsent_from, connection.group, self._match
         if unsent_from is None and group is not None and match is not None and match.awaits(group):
             unsent_from = match.event_id
         catch_up = connection.catch_up
         history_until = catch_up.position if catch_up is not None else None
-        self.attendance.left(connection.stay, self.delivered_id, unsent_from=unsent_from, history_until=history_until)
+        self.session_log.removed(
+            connection.session, self.delivered_id, unsent_from=unsent_from, history_until=history_until
+        )
 
-    def dismiss(self, connection: Connection) -> None:
+    def flush_and_remove(self, connection: Connection) -> None:
         """Give a connection that keeps up every event until now, then forget it. Idempotent."""
         if connection.group is not None and not connection.is_lagging:
-            connection.group.bring_up(connection)
+            connection.group.flush_to(connection)
         self.remove(connection)
 
     def subscribe(self, connection: Connection, subscription: Subscription) -> None:
@@ -153,7 +155,7 @@ class Hub:
         name = (subscription, window_bits)
         group = self.groups.get(name)
         if group is None:
-            group = self.groups[name] = Group(subscription, window_bits, settle=self._settle)
+            group = self.groups[name] = Group(subscription, window_bits, match_pending=self._match_pending)
             self._index.add(group)
         return group
 
@@ -231,7 +233,7 @@ class Hub:
             group.is_dirty = True
             self._dirty.append(group)
 
-    def _settle(self, group: Group) -> None:
+    def _match_pending(self, group: Group) -> None:
         """Hold the event in hand against this group now: its members are about to change, or to be written to."""
         if self._match is not None and self._match.take(group):
             self._offer(self._match, group)
@@ -275,13 +277,13 @@ class Hub:
         end = start + count
         frames, events = group.frames[:count], group.events[:count]
         joined = b"".join(frames) if count > 1 else frames[0]
-        for number, connection in enumerate(group.roll, 1):
+        for number, connection in enumerate(group.members_snapshot, 1):
             if connection.group is group:
                 try:
                     position = connection.position
                     if position == start and connection.backlog is None:
                         connection.position = end
-                        connection.outlet.write(joined)
+                        connection.transport.write(joined)
                     elif position < end:
                         connection.position = end
                         connection.deliver(frames[position - start :], events[position - start :])

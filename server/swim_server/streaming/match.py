@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from swim_server.protocol.position_batch import PositionBatch
 from swim_server.streaming.framed_event import FramedEvent
+from swim_server.streaming.index.event_keys import EventKeys
 from swim_server.streaming.subscription import POSITIONS
-from swim_server.streaming.traits import Traits
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
     from swim_server.protocol.filters import Filters
     from swim_server.streaming.group import Group
-    from swim_server.streaming.index import Index
+    from swim_server.streaming.index.index import Index
 
 
 class Match:
@@ -26,7 +26,7 @@ class Match:
         self._whole = FramedEvent(event)
         self._batch = PositionBatch(event) if event.type == POSITIONS else None
         self._parts: dict[Event, FramedEvent] = {}
-        self._candidates = index.candidates(event.type, self._batch or Traits(event))
+        self._candidates = index.candidates(event.type, self._batch or EventKeys(event))
 
     def __iter__(self) -> Iterator[Group]:
         while self._candidates:

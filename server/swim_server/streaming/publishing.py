@@ -12,7 +12,7 @@ from swim_server.protocol.channels import Catalogue, InvalidChannel
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.json_data import InvalidData
-from swim_server.protocol.mending import with_north_as_zero
+from swim_server.protocol.normalise import with_north_as_zero
 from swim_server.protocol.payloads import check_payload
 
 if TYPE_CHECKING:

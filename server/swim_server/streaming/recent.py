@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from swim_server.protocol.events import Event
 
 if TYPE_CHECKING:
+    from swim_server.brokers.broker import Broker
     from swim_server.protocol.event_id import EventId
+
+
+PRELOADED_EVENTS = 256
+"""So far back nearly every client that resumes at once; each one that does needs no look into history."""
 
 
 class Recent:
@@ -37,7 +42,7 @@ class Recent:
         """Whether nothing was delivered yet, and this event is the one before what will be."""
         return not self._events and self._floor == event_id
 
-    def recall(self, events: Sequence[Event]) -> None:
+    def preload(self, events: Sequence[Event]) -> None:
         """Begin with stored events that no other follows: of a stretch without holes, in order. Once, at the start."""
         if self._events:
             raise AssertionError("what was delivered is newer than what is stored at the start")
@@ -61,3 +66,13 @@ class Recent:
             later.append(event)
         later.reverse()
         return later
+
+
+async def preload(recent: Recent, broker: Broker) -> None:
+    """Fill an unused ``recent`` with what is stored, if that is a stretch without holes that ends where it begins.
+
+    Raises BrokerUnavailable. Events may be delivered meanwhile: then they are what is known.
+    """
+    events = await broker.read_last(PRELOADED_EVENTS)
+    if len(events) > 1 and not await broker.has_gap(events[0].id) and recent.is_unused_at(events[-1].id):
+        recent.preload(events)

@@ -15,7 +15,7 @@ from support.scripted_server import ScriptedConnection, ScriptedServer
 
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Result
-from swimctl.doctor.examination import Examination, Options
+from swimctl.doctor.context import DoctorContext, Options
 from swimctl.doctor.run import run_checks
 from swimctl.invocation import Invocation
 
@@ -31,12 +31,12 @@ async def look(
     """Run what can be asked from outside."""
     invocation = Invocation(environ={"SWIM_HOME": str(home)})
     options = Options(url=url, api_key=api_key, timeout_seconds=seconds, is_deep=is_deep)
-    examination = Examination(invocation, options)
+    context = DoctorContext(invocation, options)
     checks = [check for check in all_checks() if check.is_outside and (is_deep or not check.is_deep)]
     try:
-        return {result.id: result for result in await run_checks(checks, examination)}
+        return {result.id: result for result in await run_checks(checks, context)}
     finally:
-        await examination.close()
+        await context.close()
 
 
 def well(results: dict[str, Result]) -> set[str]:

@@ -11,7 +11,7 @@ from support.wire_client import dial, try_to_connect
 
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Result
-from swimctl.doctor.examination import Examination, Options
+from swimctl.doctor.context import DoctorContext, Options
 from swimctl.doctor.run import run_checks
 from swimctl.invocation import Invocation
 
@@ -38,12 +38,12 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDaemon]:
 async def try_limits(daemon: LiveDaemon) -> dict[str, Result]:
     """Run the trials alone."""
     invocation = Invocation(config_path=daemon.config_path, environ=daemon.environ)
-    examination = Examination(invocation, Options(is_deep=True, timeout_seconds=30))
+    context = DoctorContext(invocation, Options(is_deep=True, timeout_seconds=30))
     try:
-        results = await run_checks([check for check in all_checks() if check.id in TRIALS], examination)
+        results = await run_checks([check for check in all_checks() if check.id in TRIALS], context)
         return {result.id: result for result in results}
     finally:
-        await examination.close()
+        await context.close()
 
 
 async def test_every_limit_holds_and_nothing_is_left(daemon: LiveDaemon) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from swim_server.config import files as config_files
-from swim_server.config.template import read_template
 
 from swimctl.app import run
+from swimctl.commands.config import read_template
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -13,9 +13,9 @@ import pytest
 from support.recordings import recording, wire
 from swim_server.protocol.event_id import MAX_SEQUENCE, EventId
 
+from swimctl.client.publisher import Publisher
 from swimctl.errors import CommandFailed, NotFound, WrongUsage
 from swimctl.event_lines import NumberedEvent
-from swimctl.publishing import Publisher
 from swimctl.replaying import (
     ChannelSink,
     DaemonSink,

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from swim_server.config import Config, ConfigError, load
-from swim_server.config.hiding import url_without_secrets
+from swim_server.config.redaction import url_without_secrets
 from swim_server.config.secrets import without_secrets
 
 

@@ -12,8 +12,9 @@ import pytest
 from msgspec import inspect
 from swim_server.config import Config, SourceConfig, load
 from swim_server.config.check import choices
-from swim_server.config.template import read_template
-from swim_server.config.written import setting_names
+from swim_server.config.parse_value import setting_names
+
+from swimctl.commands.config import read_template
 
 TEMPLATE = read_template()
 _SETTING = re.compile(r'^# (?=(?:"?[\w.-]+"? = |\[))', re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from swim_server.daemon.checkout import commit_of_checkout
+from swim_server.daemon.fingerprint import commit_of_checkout
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

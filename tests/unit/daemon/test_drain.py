@@ -10,10 +10,10 @@ from swim_server.daemon.drain import RETRY_FIRST_MS, RETRY_SPREAD_MS, drain, ret
 from websockets.frames import Opcode
 
 
-async def _drained(rig: Rig, *, hurry: bool = True) -> asyncio.Task[None]:
+async def _drained(rig: Rig, *, skip_pacing: bool = True) -> asyncio.Task[None]:
     rig.gateway.is_draining = True
     event = asyncio.Event()
-    if hurry:
+    if skip_pacing:
         event.set()
     task = asyncio.create_task(drain(rig.gateway, event))
     for _ in range(10):
@@ -61,7 +61,7 @@ async def test_client_that_has_not_been_let_in_yet_is_sent_away_too() -> None:
 
 async def test_drain_of_nobody_is_over_at_once() -> None:
     rig = await Rig().open()
-    task = await _drained(rig, hurry=False)
+    task = await _drained(rig, skip_pacing=False)
     await asyncio.wait_for(task, 1)
 
 

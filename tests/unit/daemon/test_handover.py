@@ -12,19 +12,19 @@ from swim_server.daemon import handover
 from swim_server.daemon.handover import (
     VARIABLE,
     HandoverFailed,
-    HungUp,
-    Inheritance,
+    InheritedProcess,
     Offer,
-    heed,
+    PeerClosed,
     negotiate,
+    serve_successor,
     take_offer,
 )
 from swim_server.daemon.lockfile import LockInfo
-from swim_server.keys.errors import StoreUnavailable
+from swim_server.sql.errors import StoreUnavailable
 from swim_server.streaming.admission import Admission, TierLimit
 
 INFO = LockInfo(pid=2, process_started=1.0, host="h", started_at="t", version="v", fingerprint="f", url="ws://x")
-SERVING = {"word": "serving", "info": msgspec.to_builtins(INFO)}
+SERVING = {"type": "serving", "info": msgspec.to_builtins(INFO)}
 
 
 class ScriptedChannel:
@@ -36,10 +36,10 @@ class ScriptedChannel:
         self.is_closed = False
         self._is_silent = is_silent
 
-    def say(self, word: str, **details: Any) -> None:
-        self.said.append({"word": word, **details})
+    def send(self, kind: str, **details: Any) -> None:
+        self.said.append({"type": kind, **details})
 
-    async def hear(self) -> dict[str, Any] | None:
+    async def receive(self) -> dict[str, Any] | None:
         if self.script:
             return self.script.popleft()
         if self._is_silent:
@@ -65,11 +65,11 @@ class OldService:
         self.admission = Admission({"public": TierLimit(5)})
         self.channel = channel
         self.story: list[str] = []
-        self.hurry = asyncio.Event()
+        self.skip_pacing = asyncio.Event()
         self.log = Log()
         self.fail_next = False
 
-    async def stand_aside(self) -> None:
+    async def begin_handover(self) -> None:
         assert self.channel.said == [], "nobody is told to go before this process lets nobody in"
         self.story.append("stood aside")
 
@@ -87,37 +87,37 @@ def _old(*said: dict[str, Any], **settings: Any) -> tuple[Any, Any]:
 
 
 async def test_old_stands_aside_before_it_says_go_and_tells_who_leaves() -> None:
-    service, channel = _old({"word": "prepared"}, SERVING)
+    service, channel = _old({"type": "prepared"}, SERVING)
     for key_id in (1, 1, 2):
         service.admission.admit("public", key_id)
     assert await negotiate(service, channel) == INFO
     assert service.story == ["stood aside"]
     (go,) = channel.said
-    assert go["word"] == "go"
+    assert go["type"] == "go"
     assert sorted(go["connections"]) == [("public", 1), ("public", 1), ("public", 2)]
     service.admission.release("public", 2)
-    assert channel.said[1:] == [{"word": "left", "tier": "public", "key_id": 2}]
+    assert channel.said[1:] == [{"type": "left", "tier": "public", "key_id": 2}]
 
 
-@pytest.mark.parametrize("said", [[], [{"word": "hello"}], [{}]])
+@pytest.mark.parametrize("said", [[], [{"type": "hello"}], [{}]])
 async def test_new_process_that_never_was_prepared_changes_nothing(said: list[dict[str, Any]]) -> None:
     service, channel = _old(*said)
-    with pytest.raises(HungUp):
+    with pytest.raises(PeerClosed):
         await negotiate(service, channel)
     assert service.story == []
     assert service.admission.on_change is None
 
 
 async def test_new_process_that_hangs_up_after_go_leaves_nobody_listening_to_changes() -> None:
-    service, channel = _old({"word": "prepared"})
-    with pytest.raises(HungUp):
+    service, channel = _old({"type": "prepared"})
+    with pytest.raises(PeerClosed):
         await negotiate(service, channel)
     assert service.story == ["stood aside"]
     assert service.admission.on_change is None
 
 
 async def test_stop_in_the_middle_leaves_nobody_listening_to_changes() -> None:
-    service, channel = _old({"word": "prepared"}, is_silent=True)
+    service, channel = _old({"type": "prepared"}, is_silent=True)
     task = asyncio.create_task(negotiate(service, channel))
     while not channel.said:
         await asyncio.sleep(0)
@@ -129,19 +129,19 @@ async def test_stop_in_the_middle_leaves_nobody_listening_to_changes() -> None:
 
 async def test_old_reads_changed_keys_anew_until_the_new_one_is_gone_then_hurries() -> None:
     service, channel = _old(
-        {"word": "key_changed", "key_id": 7}, {"word": "later words"}, {"word": "key_changed", "key_id": 8}
+        {"type": "key_changed", "key_id": 7}, {"type": "later words"}, {"type": "key_changed", "key_id": 8}
     )
     service.fail_next = True
-    await heed(service, channel)
+    await serve_successor(service, channel)
     assert service.story == ["key 7", "key 8"]
     assert len(service.log.warnings) == 1
-    assert service.hurry.is_set()
+    assert service.skip_pacing.is_set()
 
 
 # The new process's side.
 
 
-def _inheritance(monkeypatch: pytest.MonkeyPatch, *said: dict[str, Any]) -> tuple[Inheritance, ScriptedChannel]:
+def _inheritance(monkeypatch: pytest.MonkeyPatch, *said: dict[str, Any]) -> tuple[InheritedProcess, ScriptedChannel]:
     channel = ScriptedChannel(*said)
 
     async def opened(end: Any) -> ScriptedChannel:
@@ -150,43 +150,43 @@ def _inheritance(monkeypatch: pytest.MonkeyPatch, *said: dict[str, Any]) -> tupl
     monkeypatch.setattr(handover.Channel, "open", opened)
     monkeypatch.setattr(handover.os, "set_inheritable", lambda *_: None)
     monkeypatch.setattr(handover.socket, "socket", lambda fileno: fileno)
-    return Inheritance(Offer(channel=90, lock=91, listeners=[92], host="127.0.0.1", port=8090)), channel
+    return InheritedProcess(Offer(channel=90, lock=91, listeners=[92], host="127.0.0.1", port=8090)), channel
 
 
 async def test_new_says_prepared_then_counts_the_olds_connections_until_each_has_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    left = {"word": "left", "tier": "public", "key_id": 1}
-    go = {"word": "go", "connections": [["public", 1], ["public", 1], ["public", 2]]}
-    inheritance, channel = _inheritance(monkeypatch, go, left, {"word": "later words"}, left)
-    connections = await inheritance.await_go()
-    assert channel.said == [{"word": "prepared"}]
+    left = {"type": "left", "tier": "public", "key_id": 1}
+    go = {"type": "go", "connections": [["public", 1], ["public", 1], ["public", 2]]}
+    inherited, channel = _inheritance(monkeypatch, go, left, {"type": "later words"}, left)
+    connections = await inherited.await_go()
+    assert channel.said == [{"type": "prepared"}]
     admission = Admission({"public": TierLimit(3)})
     for holder in connections:
         admission.reserve(*holder)
     assert admission.admit("public", 9) is not None
-    inheritance.say_serving(INFO)
+    inherited.say_serving(INFO)
     assert channel.said[1:] == [SERVING]
-    await inheritance.follow(admission, connections)
+    await inherited.follow(admission, connections)
     assert admission.current("public") == 0
     assert channel.is_closed
 
 
 async def test_old_process_that_dies_frees_all_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    inheritance, _ = _inheritance(monkeypatch, {"word": "go", "connections": [["public", 1]] * 4})
-    connections = await inheritance.await_go()
+    inherited, _ = _inheritance(monkeypatch, {"type": "go", "connections": [["public", 1]] * 4})
+    connections = await inherited.await_go()
     admission = Admission({"public": TierLimit(5)})
     for holder in connections:
         admission.reserve(*holder)
-    await inheritance.follow(admission, connections)
+    await inherited.follow(admission, connections)
     assert admission.current("public") == 0
 
 
 async def test_old_process_that_dies_before_go_leaves_the_service_to_the_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    inheritance, _ = _inheritance(monkeypatch)
-    assert await inheritance.await_go() == []
+    inherited, _ = _inheritance(monkeypatch)
+    assert await inherited.await_go() == []
 
 
 def test_offer_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:

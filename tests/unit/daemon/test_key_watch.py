@@ -12,9 +12,9 @@ from support.gateway_rig import Client, FakeAuthenticator, Log, Rig, key_record,
 from support.wall_clock import WallClock
 from swim_server.daemon import key_watch as module
 from swim_server.daemon.key_watch import KeyWatch
-from swim_server.keys.errors import StoreUnavailable
 from swim_server.keys.format import Tier
 from swim_server.keys.records import Granted, KeyRecord
+from swim_server.sql.errors import StoreUnavailable
 
 
 class Table(FakeAuthenticator):

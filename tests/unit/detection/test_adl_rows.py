@@ -19,7 +19,7 @@ from swim_server.detection.adl_rows import (
     read_number,
     read_text,
 )
-from swim_server.detection.stage import NO_PLAN
+from swim_server.detection.network_state import NO_PLAN
 
 NOON = 1_732_190_400_000
 SQL_SERVER = (

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 from support.feed import NOON_MS, Network, beside, pilot, plan, positions, prefile, snapshot, stamp, types
+from swim_server.detection.comparison import flight_uid
 from swim_server.detection.feed import FeedPilot, FeedPlan
-from swim_server.detection.identity import flight_uid
 
 FLYING = {**beside("EDDF", 30), "altitude": 20_000, "groundspeed": 400}
 
@@ -283,10 +283,10 @@ def test_what_is_remembered_of_deleted_flights_ends_after_an_hour(network: Netwo
     network.see(15, [other(15), flying(15)])
     for at in (30, 45):
         network.see(at, [other(at)])
-    assert len(network.stage.gone) == 1
+    assert len(network.network_state.gone) == 1
     for at in (1800, 3644, 3700):
         network.see(at, [other(at)])
-    assert (network.stage.gone, network.stage.gone_ms) == ({}, {})
+    assert (network.network_state.gone, network.network_state.gone_ms) == ({}, {})
 
 
 # Positions
@@ -365,7 +365,7 @@ def test_positions_held_back_come_with_the_next_call_that_has_them() -> None:
 
 
 def test_a_second_detection_from_an_older_stage_gives_the_same_names() -> None:
-    """Killed after publishing and before saving: the stage is older, and the next snapshot is a later one."""
+    """Killed after publishing and before saving: the network state is older, and the next snapshot is a later one."""
     lives = []
     for lost in (False, True):
         network = Network(scope="run1:")

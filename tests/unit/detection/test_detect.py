@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.feed import AIRFIELDS, FIELDS, NOON_MS, Network, beside, document, pilot, plan, prefile, snapshot, types
 from swim_server.detection.detect import MAX_GAP_MS, MAX_OUT_OF_ORDER, MAX_TRUNCATED, detect
-from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot, decode_snapshot
+from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
+from swim_server.detection.feed_decoding import decode_snapshot
+from swim_server.detection.network_state import EMPTY_STATE, Flight, GroundState, NetworkState
 from swim_server.detection.regions import Place, Region, Regions
-from swim_server.detection.stage import EMPTY_STAGE, Flight, Footing, Stage
 
 FLEET = [pilot(cid=number, callsign=f"TST{number}") for number in range(1, 101)]
 
@@ -25,10 +26,10 @@ def fleet(at: float, count: int = 100) -> Snapshot:
 
 
 def test_the_first_snapshot_sets_the_stage_and_announces_nothing() -> None:
-    detection = detect(EMPTY_STAGE, snapshot(0, FLEET, [prefile(cid=999)]), AIRFIELDS)
+    detection = detect(EMPTY_STATE, snapshot(0, FLEET, [prefile(cid=999)]), AIRFIELDS)
     assert (detection.events, detection.skipped) == ([], None)
-    assert len(detection.stage.flights) == 101
-    assert (detection.stage.update_ms, detection.stage.born_ms) == (NOON_MS, NOON_MS)
+    assert len(detection.network_state.flights) == 101
+    assert (detection.network_state.update_ms, detection.network_state.born_ms) == (NOON_MS, NOON_MS)
 
 
 def test_an_empty_first_snapshot_is_one_too_and_the_next_pilot_is_created() -> None:
@@ -40,13 +41,13 @@ def test_an_empty_first_snapshot_is_one_too_and_the_next_pilot_is_created() -> N
 def test_after_an_hour_of_silence_the_stage_is_set_anew() -> None:
     network = Network()
     network.see(0, [pilot(0), pilot(0, cid=2, callsign="GONE")])
-    uid = network.stage.flights["1000001 DLH1AB"].uid
+    uid = network.network_state.flights["1000001 DLH1AB"].uid
     later = MAX_GAP_MS / 1000 + 1
     far_away = pilot(later, **beside("EDDF", 90), altitude=30_000, groundspeed=420)
     assert network.see(later, [far_away, pilot(later, cid=3)]) == []
-    assert sorted(network.stage.flights) == ["1000001 DLH1AB", "3 DLH1AB"]
-    assert network.stage.flights["1000001 DLH1AB"].uid == uid
-    assert network.stage.flights["1000001 DLH1AB"].footing is Footing.AIRBORNE
+    assert sorted(network.network_state.flights) == ["1000001 DLH1AB", "3 DLH1AB"]
+    assert network.network_state.flights["1000001 DLH1AB"].uid == uid
+    assert network.network_state.flights["1000001 DLH1AB"].ground_state is GroundState.AIRBORNE
 
 
 def test_within_the_hour_what_happened_in_between_is_told() -> None:
@@ -63,9 +64,9 @@ def test_within_the_hour_what_happened_in_between_is_told() -> None:
 def test_the_same_snapshot_twice_is_repeated_and_brings_nothing() -> None:
     network = Network()
     network.take(fleet(0))
-    stage = network.stage
+    network_state = network.network_state
     detection = network.take(fleet(0))
-    assert (detection.events, detection.skipped, detection.stage) == ([], "repeated", stage)
+    assert (detection.events, detection.skipped, detection.network_state) == ([], "repeated", network_state)
 
 
 def test_an_older_snapshot_is_out_of_order() -> None:
@@ -123,33 +124,35 @@ def test_one_snapshot_with_a_stamp_of_next_year_does_not_stop_detection_for_a_ye
 
 
 def test_detection_changes_nothing_of_what_it_is_given() -> None:
-    stage = detect(EMPTY_STAGE, fleet(0), AIRFIELDS).stage
+    network_state = detect(EMPTY_STATE, fleet(0), AIRFIELDS).network_state
     later = snapshot(15, [pilot(15, cid=1, callsign="TST1", altitude=3000, groundspeed=200)], [prefile(10)])
-    before = copy.deepcopy((stage, later))
-    first, second = detect(stage, later, AIRFIELDS), detect(stage, later, AIRFIELDS)
-    assert (stage, later) == before
+    before = copy.deepcopy((network_state, later))
+    first, second = detect(network_state, later, AIRFIELDS), detect(network_state, later, AIRFIELDS)
+    assert (network_state, later) == before
     assert first == second
 
 
 def test_flights_that_did_not_change_are_the_same_objects() -> None:
-    stage = detect(EMPTY_STAGE, fleet(0), AIRFIELDS).stage
-    again = detect(stage, msgspec.structs.replace(fleet(0), update_ms=NOON_MS + 15_000), AIRFIELDS).stage
-    changed = [key for key, flight in again.flights.items() if flight is not stage.flights[key]]
-    moved = detect(again, msgspec.structs.replace(fleet(0), update_ms=NOON_MS + 30_000), AIRFIELDS).stage
+    network_state = detect(EMPTY_STATE, fleet(0), AIRFIELDS).network_state
+    again = detect(
+        network_state, msgspec.structs.replace(fleet(0), update_ms=NOON_MS + 15_000), AIRFIELDS
+    ).network_state
+    changed = [key for key, flight in again.flights.items() if flight is not network_state.flights[key]]
+    moved = detect(again, msgspec.structs.replace(fleet(0), update_ms=NOON_MS + 30_000), AIRFIELDS).network_state
     assert changed == []
     assert all(flight is again.flights[key] for key, flight in moved.flights.items())
 
 
 def test_the_stage_survives_json_and_msgpack() -> None:
-    stage = detect(EMPTY_STAGE, snapshot(0, FLEET, [prefile()]), AIRFIELDS).stage
-    assert msgspec.json.decode(msgspec.json.encode(stage), type=Stage) == stage
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(stage), type=Stage) == stage
+    network_state = detect(EMPTY_STATE, snapshot(0, FLEET, [prefile()]), AIRFIELDS).network_state
+    assert msgspec.json.decode(msgspec.json.encode(network_state), type=NetworkState) == network_state
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(network_state), type=NetworkState) == network_state
 
 
 def test_a_stage_holds_little_of_a_flight_whatever_is_sent() -> None:
     monster = pilot(flight_plan=FeedPlan(*(["X" * 20_000] * 6)))
-    stage = detect(EMPTY_STAGE, snapshot(0, [monster]), AIRFIELDS).stage
-    assert len(msgspec.json.encode(stage)) < 6_000
+    network_state = detect(EMPTY_STATE, snapshot(0, [monster]), AIRFIELDS).network_state
+    assert len(msgspec.json.encode(network_state)) < 6_000
 
 
 class EverythingIsNewYork:
@@ -163,8 +166,10 @@ class EverythingIsNewYork:
 
 
 def test_the_centre_comes_from_the_regions_given() -> None:
-    stage = detect(EMPTY_STAGE, snapshot(0), AIRFIELDS).stage
-    events = detect(stage, snapshot(15, [pilot(15)], [prefile(cid=5)]), AIRFIELDS, regions=EverythingIsNewYork()).events
+    network_state = detect(EMPTY_STATE, snapshot(0), AIRFIELDS).network_state
+    events = detect(
+        network_state, snapshot(15, [pilot(15)], [prefile(cid=5)]), AIRFIELDS, regions=EverythingIsNewYork()
+    ).events
     created, filed, batch = events
     assert created.data["current_artcc"] == "ZNY"
     assert filed.data["current_artcc"] is None
@@ -232,8 +237,8 @@ def test_no_sequence_of_snapshots_raises_or_names_two_events_alike(snapshots: li
 @settings(max_examples=100, deadline=None)
 @given(wild_snapshots)
 def test_a_snapshot_compared_with_itself_brings_nothing(seen: Snapshot) -> None:
-    stage = detect(EMPTY_STAGE, seen, AIRFIELDS).stage
-    assert detect(stage, seen, AIRFIELDS).events == []
+    network_state = detect(EMPTY_STATE, seen, AIRFIELDS).network_state
+    assert detect(network_state, seen, AIRFIELDS).events == []
 
 
 @settings(max_examples=100, deadline=None)
@@ -245,8 +250,8 @@ def test_the_same_reports_under_a_later_stamp_bring_nothing(seen: Snapshot) -> N
         for pilot in {(pilot.cid, pilot.callsign): pilot for pilot in seen.pilots}.values()
     ]
     seen = msgspec.structs.replace(seen, pilots=timed, update_ms=NOON_MS + 1)
-    stage = detect(EMPTY_STAGE, seen, AIRFIELDS).stage
-    assert detect(stage, msgspec.structs.replace(seen, update_ms=NOON_MS + 15_001), AIRFIELDS).events == []
+    network_state = detect(EMPTY_STATE, seen, AIRFIELDS).network_state
+    assert detect(network_state, msgspec.structs.replace(seen, update_ms=NOON_MS + 15_001), AIRFIELDS).events == []
 
 
 steps = st.tuples(st.integers(0, 200), st.integers(-60, 2000), st.floats(0, 4))
@@ -268,12 +273,12 @@ def test_departures_and_arrivals_of_a_flight_around_its_field_take_turns(track: 
 
 
 def test_a_decoded_document_detects_like_the_snapshot_it_was_made_of() -> None:
-    stage = detect(EMPTY_STAGE, snapshot(0), AIRFIELDS).stage
+    network_state = detect(EMPTY_STATE, snapshot(0), AIRFIELDS).network_state
     seen = snapshot(15, FLEET, [prefile()])
-    assert detect(stage, decode_snapshot(document(seen)), AIRFIELDS) == detect(stage, seen, AIRFIELDS)
+    assert detect(network_state, decode_snapshot(document(seen)), AIRFIELDS) == detect(network_state, seen, AIRFIELDS)
 
 
 def test_numbers_of_flights_are_those_of_the_stage_not_of_the_sender() -> None:
-    flight = detect(EMPTY_STAGE, snapshot(0, [pilot(0)]), AIRFIELDS).stage.flights["1000001 DLH1AB"]
+    flight = detect(EMPTY_STATE, snapshot(0, [pilot(0)]), AIRFIELDS).network_state.flights["1000001 DLH1AB"]
     assert isinstance(flight, Flight)
     assert 0 < flight.uid < 2**53

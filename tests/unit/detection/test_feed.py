@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.feed import NOON_MS, document, pilot, prefile, snapshot
-from swim_server.detection.feed import MAX_PILOTS, InvalidSnapshot, decode_snapshot
+from swim_server.detection.feed import MAX_PILOTS, InvalidSnapshot
+from swim_server.detection.feed_decoding import decode_snapshot
 
 
 def raw_document(**pilot_fields: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from swim_server.detection.identity import flight_key, flight_uid
+from swim_server.detection.comparison import flight_key, flight_uid
 
 
 def test_uid_is_the_same_on_every_machine() -> None:

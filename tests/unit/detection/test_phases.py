@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from support.feed import AIRFIELDS, Network, beside, pilot, positions, prefile
+from swim_server.detection.network_state import NO_PLAN, Plan
 from swim_server.detection.phases import phase_in_air
-from swim_server.detection.stage import NO_PLAN, Plan
 
 
 def fly(network: Network, at: float, field: str, away_nm: float, altitude: int, kts: int) -> Any:

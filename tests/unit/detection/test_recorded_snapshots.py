@@ -11,8 +11,9 @@ import pytest
 from support.feed import Network, types
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import detect
-from swim_server.detection.feed import Snapshot, decode_snapshot
-from swim_server.detection.stage import EMPTY_STAGE, Footing
+from swim_server.detection.feed import Snapshot
+from swim_server.detection.feed_decoding import decode_snapshot
+from swim_server.detection.network_state import EMPTY_STATE, GroundState
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.airports import load_airfields
 
@@ -113,11 +114,11 @@ def test_a_pilot_that_reconnected_elsewhere_keeps_its_number_and_neither_departs
 ) -> None:
     network = Network(airfields)
     network.take(recorded[0])
-    uid = network.stage.flights["1709777 KLM342"].uid
+    uid = network.network_state.flights["1709777 KLM342"].uid
     for snapshot in recorded[1:]:
         network.take(snapshot)
-    flight = network.stage.flights["1709777 KLM342"]
-    assert (flight.uid, flight.footing, flight.departures, flight.arrivals) == (uid, Footing.GROUND, 0, 0)
+    flight = network.network_state.flights["1709777 KLM342"]
+    assert (flight.uid, flight.ground_state, flight.departures, flight.arrivals) == (uid, GroundState.GROUND, 0, 0)
 
 
 def test_the_light_aircraft_that_crosses_50_kt_in_the_air_stays_airborne(
@@ -127,7 +128,7 @@ def test_the_light_aircraft_that_crosses_50_kt_in_the_air_stays_airborne(
     network.take(recorded[0])
     for snapshot in recorded[1:]:
         network.take(snapshot)
-        assert network.stage.flights["1531008 GJOEY"].footing is Footing.AIRBORNE
+        assert network.network_state.flights["1531008 GJOEY"].ground_state is GroundState.AIRBORNE
 
 
 def test_headings_are_below_360_and_numbers_below_2_to_the_53(steps: list[list[NewEvent]]) -> None:
@@ -150,7 +151,7 @@ def test_all_but_a_few_of_1706_pilots_are_known_to_stand_or_fly(airfields: Airfi
     (path,) = (RECORDED / "single").glob("*.json.gz")
     snapshot = decode_snapshot(gzip.decompress(path.read_bytes()))
     assert (len(snapshot.pilots), len(snapshot.prefiles or ()), snapshot.dropped) == (1706, 136, 0)
-    flights = detect(EMPTY_STAGE, snapshot, airfields).stage.flights.values()
-    footings = Counter(flight.footing for flight in flights if flight.is_connected)
-    assert footings[Footing.UNKNOWN] < 30
-    assert footings[Footing.GROUND] > 450
+    flights = detect(EMPTY_STATE, snapshot, airfields).network_state.flights.values()
+    footings = Counter(flight.ground_state for flight in flights if flight.is_connected)
+    assert footings[GroundState.UNKNOWN] < 30
+    assert footings[GroundState.GROUND] > 450

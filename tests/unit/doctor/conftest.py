@@ -1,4 +1,4 @@
-"""An examination whose facts are the test's."""
+"""An context whose facts are the test's."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from support.fake_examination import FakeExamination
 
 
 @pytest.fixture
-def examination(tmp_path: Path) -> FakeExamination:
+def context(tmp_path: Path) -> FakeExamination:
     return FakeExamination(tmp_path)

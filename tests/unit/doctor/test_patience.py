@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swimctl.doctor.patience import stretch
+from swimctl.doctor.context import stretch
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.gateway_rig import Client, Rig, client_frame, close_frame, message, upgrade_request
-from swim_server.gateway.gateway import HARD_LIMIT_BYTES
+from swim_server.gateway.registry import HARD_LIMIT_BYTES
 from websockets.frames import Frame, Opcode
 
 PING = json.dumps({"action": "ping"}).encode()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.gateway_rig import Client, Rig, message
 from swim_server.config import DatabaseConfig, DropSourceConfig, RecordingSourceConfig, SimulatorSourceConfig
+from swim_server.daemon.control.diagnostics import Diagnostics, pace_seconds
 from swim_server.daemon.database_name import describe_database
-from swim_server.daemon.examined import Examined, pace_seconds
 from swim_server.gateway.rpc import Rpc, RpcError
 from swim_server.keys.format import Tier
 from swim_server.keys.records import Granted
@@ -26,18 +26,20 @@ def lend(rig: Rig, tier: Tier = Tier.DEVELOPER) -> tuple[int, str]:
     return key_id, api_key
 
 
-def examined(rig: Rig) -> Any:
+def diagnostics(rig: Rig) -> Any:
     service = SimpleNamespace(
         gateway=rig.gateway, hub=rig.hub, broker=rig.broker, authenticator=rig.authenticator, is_handing_over=False,
         admission=rig.admission,
     )  # fmt: skip
     rpc = Rpc(rig.failures.append)
-    Examined(service).register(rpc)  # type: ignore[arg-type]
+    Diagnostics(service).register(rpc)  # type: ignore[arg-type]
     return rpc.methods
 
 
 async def put_in(rig: Rig, client: Client, token: str = "t") -> Any:
-    found = await examined(rig)["probe_event"]({"token": token, "connection": client.messages[0]["data"]["client_id"]})
+    found = await diagnostics(rig)["probe_event"](
+        {"token": token, "connection": client.messages[0]["data"]["client_id"]}
+    )
     rig.turn()
     return found
 
@@ -69,7 +71,7 @@ async def test_client_that_resumes_over_a_probe_does_not_get_it(rig: Rig, channe
 
 async def test_probe_without_a_connection_is_stored_for_nobody(rig: Rig) -> None:
     client = rig.admitted().send(message("subscribe", channels=["*"]))
-    assert (await examined(rig)["probe_event"]({"token": "t"}))["id"] == str(rig.broker.newest_id)
+    assert (await diagnostics(rig)["probe_event"]({"token": "t"}))["id"] == str(rig.broker.newest_id)
     rig.turn()
     assert client.types == ["connected", "subscribed"]
 
@@ -90,7 +92,7 @@ async def test_only_a_throw_away_keys_connection_may_be_given_probes(rig: Rig) -
 @pytest.mark.parametrize("token", [None, 7, "", "x" * 101])
 async def test_token_must_be_a_short_text(rig: Rig, token: Any) -> None:
     with pytest.raises(RpcError, match="token"):
-        await examined(rig)["probe_event"]({"token": token})
+        await diagnostics(rig)["probe_event"]({"token": token})
 
 
 async def test_announced_key_counts_against_no_address(rig: Rig) -> None:
@@ -123,7 +125,7 @@ async def test_full_tier_lets_a_client_in_in_place_of_the_doctor() -> None:
 async def test_throw_away_connections_end_with_their_key(rig: Rig) -> None:
     key_id, api_key = lend(rig)
     client, other = rig.admitted(api_key), rig.admitted()
-    assert await examined(rig)["probe_keys_end"]({"ids": [key_id]}) == {"closed": 1}
+    assert await diagnostics(rig)["probe_keys_end"]({"ids": [key_id]}) == {"closed": 1}
     rig.turn()
     assert (rig.admission.current("developer"), client.endpoint.is_open, other.endpoint.is_open) == (1, False, True)
 
@@ -131,7 +133,7 @@ async def test_throw_away_connections_end_with_their_key(rig: Rig) -> None:
 @pytest.mark.parametrize("ids", [None, [1], ["x"], [-1], 7])
 async def test_other_keys_can_not_be_ended_so(rig: Rig, ids: Any) -> None:
     with pytest.raises(RpcError, match="throw-away"):
-        await examined(rig)["probe_keys_end"]({"ids": ids})
+        await diagnostics(rig)["probe_keys_end"]({"ids": ids})
 
 
 async def test_tally_counts_clients_in_every_way_and_leaves_the_doctor_out(rig: Rig) -> None:
@@ -140,7 +142,7 @@ async def test_tally_counts_clients_in_every_way_and_leaves_the_doctor_out(rig: 
     rig.admitted("pub").endpoint.abort()
     rig.turn()
     rig.admitted(api_key)
-    found = await examined(rig)["tally"]({})
+    found = await diagnostics(rig)["tally"]({})
     assert (found["made"], found["gone"], found["public"], found["closing"]) == (3, 1, 2, 0)
     assert (found["admitted"]["developer"], found["listed"]) == (2, {"developer": 2})
     assert found["keys"] == [{"key_id": 1, "tier": "developer", "owner": "somebody", "connections": 1}]
@@ -154,13 +156,13 @@ async def test_tally_counts_clients_in_every_way_and_leaves_the_doctor_out(rig: 
 )  # fmt: skip
 async def test_keys_are_lent_within_bounds(rig: Rig, params: Any) -> None:
     with pytest.raises(RpcError):
-        await examined(rig)["probe_keys"](params)
+        await diagnostics(rig)["probe_keys"](params)
 
 
 @pytest.mark.parametrize("value", ["", "zz", "ab", None])
 async def test_only_a_digest_can_be_announced(rig: Rig, value: Any) -> None:
     with pytest.raises(RpcError):
-        await examined(rig)["probe_refusal"]({"digest": value})
+        await diagnostics(rig)["probe_refusal"]({"digest": value})
 
 
 @pytest.mark.parametrize(

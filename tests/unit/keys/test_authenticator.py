@@ -11,11 +11,11 @@ import pytest
 from support.fake_key_store import FakeKeyStore
 from support.seeded_bytes import SeededBytes
 from support.wall_clock import WallClock
+from swim_server.concurrency.worker_pool import WorkerPool
 from swim_server.keys.authenticator import Authenticator
-from swim_server.keys.door import Door
-from swim_server.keys.errors import PermissionDenied, StoreUnavailable
 from swim_server.keys.format import Tier, generate
 from swim_server.keys.records import Granted, KeyRecord, Refused, Unavailable
+from swim_server.sql.errors import PermissionDenied, StoreUnavailable
 
 KEY = generate(Tier.DEVELOPER, SeededBytes(1))
 OTHER_KEY = generate(Tier.DEVELOPER, SeededBytes(2))
@@ -48,7 +48,7 @@ def authenticator(store: FakeKeyStore, clock: WallClock):
         cache_seconds=300,
         negative_cache_seconds=5,
         stale_grace_seconds=3600,
-        door=Door(monotonic=clock.monotonic, timeout_seconds=5),
+        pool=WorkerPool(monotonic=clock.monotonic, timeout_seconds=5),
     )
     yield authenticator
     store.open.set()
@@ -245,7 +245,7 @@ async def test_hanging_database_holds_few_threads_and_no_waiters(
     authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
 ) -> None:
     await authenticator.authenticate(KEY, None)
-    authenticator._door.timeout_seconds = 0.01
+    authenticator._pool.timeout_seconds = 0.01
     before = threading.active_count()
     store.open.clear()
     keys = [generate(Tier.DEVELOPER, SeededBytes(seed)) for seed in range(10, 60)]

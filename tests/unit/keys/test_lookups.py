@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
-from swim_server.keys.errors import StoreUnavailable
 from swim_server.keys.format import Tier
 from swim_server.keys.lookups import Lookups
 from swim_server.keys.records import KeyRecord
+from swim_server.sql.errors import StoreUnavailable
 
 ADA = KeyRecord(id=1, hint="…", tier=Tier.PUBLIC, owner_name="Ada")
 

@@ -12,11 +12,11 @@ from support.key_store_contract import OPERATOR, KeyStoreContract, new_key
 from support.seeded_bytes import SeededBytes
 from support.wall_clock import WallClock
 from swim_server.config import DatabaseConfig
-from swim_server.keys.errors import OutcomeUnknown, SchemaMissing, StoreMisconfigured, StoreUnavailable
 from swim_server.keys.format import Tier
 from swim_server.keys.new_key import NewKey
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
+from swim_server.sql.errors import OutcomeUnknown, SchemaMissing, StoreMisconfigured, StoreUnavailable
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 from swim_client import SWIMClient
-from swim_client.key import ApiKey
+from swim_client.opening import ApiKey
 
 SECRET = "swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from swim_client.pace import Pace
+from swim_client.requests import RateLimiter
 
 
 async def test_so_many_in_any_second_and_no_more() -> None:
     now = 10.0
-    pace = Pace(3, monotonic=lambda: now)
+    pace = RateLimiter(3, monotonic=lambda: now)
     for _ in range(3):
         assert pace.wait_seconds() == 0
         await pace.turn()

@@ -7,13 +7,13 @@ import asyncio
 import pytest
 from swim_client.decoding import decode
 from swim_client.handlers import NotHandled
-from swim_client.stream import Feed
+from swim_client.stream import EventQueue
 
 EVENT = decode({"type": "flight.departed", "data": {"n": 1}})
 
 
 async def test_an_event_counts_as_handled_when_the_loop_asks_for_the_next() -> None:
-    feed = Feed()
+    feed = EventQueue()
     delivery = asyncio.ensure_future(feed.deliver(EVENT, ""))
     assert await feed.take() is EVENT
     await asyncio.sleep(0)
@@ -24,7 +24,7 @@ async def test_an_event_counts_as_handled_when_the_loop_asks_for_the_next() -> N
 
 
 async def test_one_in_hand_counts_as_handled_when_the_loop_is_left() -> None:
-    feed = Feed()
+    feed = EventQueue()
     delivery = asyncio.ensure_future(feed.deliver(EVENT, ""))
     await feed.take()
     feed.close()
@@ -32,7 +32,7 @@ async def test_one_in_hand_counts_as_handled_when_the_loop_is_left() -> None:
 
 
 async def test_one_that_nobody_took_is_not_handled() -> None:
-    feed = Feed()
+    feed = EventQueue()
     delivery = asyncio.ensure_future(feed.deliver(EVENT, ""))
     await asyncio.sleep(0)
     feed.end()
@@ -44,7 +44,7 @@ async def test_one_that_nobody_took_is_not_handled() -> None:
 
 
 async def test_an_error_ends_the_loop_with_itself() -> None:
-    feed = Feed()
+    feed = EventQueue()
     asking = asyncio.ensure_future(feed.take())
     await asyncio.sleep(0)
     feed.end(KeyError("why"))

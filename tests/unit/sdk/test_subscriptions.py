@@ -7,15 +7,22 @@ from typing import Any
 
 import pytest
 from swim_client.events import EventType
-from swim_client.subscriptions import Subscriptions, Wish, merge, read_channels, read_filters, read_history
+from swim_client.subscriptions import (
+    PendingSubscription,
+    Subscriptions,
+    merge,
+    read_channels,
+    read_filters,
+    read_history,
+)
 
 
 def test_channels_add_up_and_filters_merge_by_kind() -> None:
     channels, filters, history = merge(
         [
-            Wish(["flight.departed"], {"airports": ["KJFK"], "artccs": ["ZNY"]}),
-            Wish(["tmi.*", "flight.departed"], {"airports": ["KLAX"]}, {"last": 5}),
-            Wish(["system.*"], {}, {"last": 9}),
+            PendingSubscription(["flight.departed"], {"airports": ["KJFK"], "artccs": ["ZNY"]}),
+            PendingSubscription(["tmi.*", "flight.departed"], {"airports": ["KLAX"]}, {"last": 5}),
+            PendingSubscription(["system.*"], {}, {"last": 9}),
         ]
     )
     assert channels == ["flight.departed", "tmi.*", "system.*"]
@@ -25,22 +32,22 @@ def test_channels_add_up_and_filters_merge_by_kind() -> None:
 
 def test_granted_wishes_become_one() -> None:
     subscriptions = Subscriptions()
-    wishes = [Wish([f"made.up{number}"], {"artccs": ["ZNY"]}) for number in range(50)]
+    wishes = [PendingSubscription([f"made.up{number}"], {"artccs": ["ZNY"]}) for number in range(50)]
     for wish in wishes:
         subscriptions.add(wish)
     subscriptions.confirm(wishes)
     (whole,) = subscriptions.snapshot().wishes
     assert len(whole.channels) == 50
-    assert subscriptions.covers(Wish(["made.up7"]))
-    assert subscriptions.covers(Wish(["made.up7"], {"artccs": ["ZNY"]}))
-    assert not subscriptions.covers(Wish(["made.up7"], {"artccs": ["ZBW"]}))
-    assert not subscriptions.covers(Wish(["made.up50"]))
+    assert subscriptions.covers(PendingSubscription(["made.up7"]))
+    assert subscriptions.covers(PendingSubscription(["made.up7"], {"artccs": ["ZNY"]}))
+    assert not subscriptions.covers(PendingSubscription(["made.up7"], {"artccs": ["ZBW"]}))
+    assert not subscriptions.covers(PendingSubscription(["made.up50"]))
 
 
 def test_since_is_kept_and_last_is_not() -> None:
     subscriptions = Subscriptions()
     for history in ({"since": "2026-01-16T14:30:15Z"}, {"last": 5}):
-        wish = Wish(["a.b"], {}, history)
+        wish = PendingSubscription(["a.b"], {}, history)
         subscriptions.add(wish)
         subscriptions.confirm([wish])
     assert subscriptions.snapshot().wishes[0].history == {"since": "2026-01-16T14:30:15Z"}
@@ -48,7 +55,7 @@ def test_since_is_kept_and_last_is_not() -> None:
 
 def test_a_refused_wish_is_forgotten_and_the_others_stay() -> None:
     subscriptions = Subscriptions()
-    good, bad = Wish(["flight.*"]), Wish(["flihgt.*"])
+    good, bad = PendingSubscription(["flight.*"]), PendingSubscription(["flihgt.*"])
     subscriptions.add(good)
     subscriptions.add(bad)
     subscriptions.refuse(bad)
@@ -57,7 +64,7 @@ def test_a_refused_wish_is_forgotten_and_the_others_stay() -> None:
 
 def test_taking_channels_away_keeps_the_filters_until_none_is_left() -> None:
     subscriptions = Subscriptions()
-    subscriptions.add(Wish(["flight.*", "tmi.*"], {"airports": ["KJFK"]}))
+    subscriptions.add(PendingSubscription(["flight.*", "tmi.*"], {"airports": ["KJFK"]}))
     subscriptions.remove(["tmi.*"])
     channels, filters, _ = merge(subscriptions.snapshot().wishes)
     assert (channels, filters) == (["flight.*"], {"airports": ["KJFK"]})
@@ -67,14 +74,18 @@ def test_taking_channels_away_keeps_the_filters_until_none_is_left() -> None:
 
 def test_taking_all_away_leaves_nothing() -> None:
     subscriptions = Subscriptions()
-    subscriptions.add(Wish(["flight.*"], {"airports": ["KJFK"]}))
+    subscriptions.add(PendingSubscription(["flight.*"], {"airports": ["KJFK"]}))
     subscriptions.remove([])
     assert subscriptions.snapshot().wishes == []
 
 
 def test_each_change_has_a_later_version() -> None:
     subscriptions = Subscriptions()
-    versions = [subscriptions.add(Wish(["a.b"])), subscriptions.remove([]), subscriptions.add(Wish(["a.c"]))]
+    versions = [
+        subscriptions.add(PendingSubscription(["a.b"])),
+        subscriptions.remove([]),
+        subscriptions.add(PendingSubscription(["a.c"])),
+    ]
     assert versions == sorted(set(versions))
     assert subscriptions.snapshot().version == versions[-1]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from support.world import world
-from swim_server.sources.simulated_world import AIRLINES, CENTRES, PRIVATE_AIRPORTS, TYPES, airport_codes
+from swim_server.sources.simulator.world import AIRLINES, CENTRES, PRIVATE_AIRPORTS, TYPES, airport_codes
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.sources.backoff import Backoff
+from swim_server.concurrency.backoff import Backoff
 from swim_server.sources.poll_times import PollTimes
 
 START = 1_732_190_400.0

@@ -8,8 +8,14 @@ import pytest
 from support.streaming_rig import flight, positions, read_messages
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import stamp
-from swim_server.streaming.framed_event import PLAIN, FramedEvent
-from swim_server.streaming.frames import COMPRESS_FROM_BYTES, deflated_frame, ping_frame, text_frame
+from swim_server.streaming.framed_event import (
+    COMPRESS_FROM_BYTES,
+    PLAIN,
+    FramedEvent,
+    deflated_frame,
+    ping_frame,
+    text_frame,
+)
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 

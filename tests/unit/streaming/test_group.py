@@ -22,11 +22,11 @@ def test_roll_stays_as_it_was_taken(rig: StreamingRig) -> None:
     one = group()
     first, second = (rig.connection(rig.connect()) for _ in range(2))
     first.join(one)
-    roll = one.roll
+    roll = one.members_snapshot
     second.join(one)
     first.leave()
     assert roll == (first,)
-    assert one.roll == (second,)
+    assert one.members_snapshot == (second,)
 
 
 def test_member_stands_at_the_next_frame(rig: StreamingRig) -> None:
@@ -50,8 +50,8 @@ def test_bringing_up_gives_what_is_missing_in_one_write(rig: StreamingRig) -> No
     rig.connection(client).join(one)
     for number in (1, 2, 3):
         one.append(framed(number))
-    one.bring_up(rig.connection(client))
-    one.bring_up(rig.connection(client))
+    one.flush_to(rig.connection(client))
+    one.flush_to(rig.connection(client))
     assert client.ids == ["1-0", "2-0", "3-0"]
     assert len(client.writes) == 1
 
@@ -69,7 +69,7 @@ def test_leaving_gives_what_is_missing_first(rig: StreamingRig) -> None:
 
 def test_group_settles_before_its_members_change(rig: StreamingRig) -> None:
     settled: list[Group] = []
-    one = Group(Subscription(frozenset({"flight.*"})), settle=settled.append)
+    one = Group(Subscription(frozenset({"flight.*"})), match_pending=settled.append)
     member = rig.connection(rig.connect())
     member.join(one)
     member.leave()

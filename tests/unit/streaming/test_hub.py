@@ -145,7 +145,7 @@ def test_removed_connection_is_written_to_no_more(rig: StreamingRig) -> None:
     assert not rig.hub.connections
 
 
-@pytest.mark.parametrize("way", ["remove", "dismiss", "unsubscribe"])
+@pytest.mark.parametrize("way", ["remove", "flush_and_remove", "unsubscribe"])
 def test_group_goes_with_its_last_member(rig: StreamingRig, way: str) -> None:
     clients = [rig.connect(), rig.connect()]
     for client in clients:
@@ -155,8 +155,8 @@ def test_group_goes_with_its_last_member(rig: StreamingRig, way: str) -> None:
         match way:
             case "remove":
                 rig.hub.remove(connection)
-            case "dismiss":
-                rig.hub.dismiss(connection)
+            case "flush_and_remove":
+                rig.hub.flush_and_remove(connection)
             case "unsubscribe":
                 rig.hub.subscribe(connection, NOTHING)
         assert len(rig.hub.groups) == groups_left

@@ -9,8 +9,7 @@ from support.memory_broker import MemoryBroker
 from support.streaming_rig import flight
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent, stamp
-from swim_server.streaming import recollection
-from swim_server.streaming.recent import Recent
+from swim_server.streaming.recent import PRELOADED_EVENTS, Recent, preload
 
 
 def event(number: int, size: int = 0) -> Event:
@@ -84,7 +83,7 @@ def test_it_keeps_no_decoded_data() -> None:
 
 def test_recalled_events_are_known_after_the_first_of_them() -> None:
     recent = Recent(EventId(3, 0))
-    recent.recall([event(1), event(2), event(3)])
+    recent.preload([event(1), event(2), event(3)])
     assert recent.after(ZERO) is None
     assert numbers(recent.after(EventId(1, 0))) == [2, 3]
     recent.append(event(4))
@@ -93,13 +92,13 @@ def test_recalled_events_are_known_after_the_first_of_them() -> None:
 
 def test_recalling_nothing_changes_nothing() -> None:
     recent = Recent(EventId(3, 0))
-    recent.recall([])
+    recent.preload([])
     assert numbers(recent.after(EventId(3, 0))) == []
 
 
 def test_recalling_behind_delivered_events_is_a_bug() -> None:
     with pytest.raises(AssertionError):
-        filled(1).recall([event(1)])
+        filled(1).preload([event(1)])
 
 
 async def stored(count: int) -> MemoryBroker:
@@ -109,20 +108,20 @@ async def stored(count: int) -> MemoryBroker:
 
 
 async def test_restarted_service_knows_the_newest_stored_events() -> None:
-    broker = await stored(recollection.EVENTS + 10)
+    broker = await stored(PRELOADED_EVENTS + 10)
     recent = Recent(broker.newest_id)
-    await recollection.recollect(recent, broker)
-    known = broker.events[-recollection.EVENTS]
+    await preload(recent, broker)
+    known = broker.events[-PRELOADED_EVENTS]
     assert [event.id for event in recent.after(known.id) or []] == [event.id for event in broker.events[11:]]
     assert recent.after(broker.events[9].id) is None
     assert recent.holds(broker.events[-1].id)
 
 
-async def test_stretch_with_holes_is_not_recollected() -> None:
+async def test_stretch_with_holes_is_not_preloaded() -> None:
     broker = await stored(20)
     broker.floor = broker.events[5].id
     recent = Recent(broker.newest_id)
-    await recollection.recollect(recent, broker)
+    await preload(recent, broker)
     assert recent.after(broker.events[-2].id) is None
 
 
@@ -130,17 +129,17 @@ async def test_what_was_delivered_meanwhile_stays_what_is_known() -> None:
     broker = await stored(20)
     recent = Recent(broker.newest_id)
     broker.gate = asyncio.Event()
-    recollecting = asyncio.create_task(recollection.recollect(recent, broker))
+    preloading = asyncio.create_task(preload(recent, broker))
     await asyncio.sleep(0)
     await broker.publish([NewEvent(type="flight.departed", data={})])
     recent.append(broker.events[-1])
     broker.gate.set()
-    await recollecting
+    await preloading
     assert [event.id for event in recent.after(broker.events[-2].id) or []] == [broker.events[-1].id]
     assert recent.after(broker.events[-3].id) is None
 
 
-async def test_empty_history_is_nothing_to_recollect() -> None:
+async def test_empty_history_is_nothing_to_preload() -> None:
     recent = Recent(ZERO)
-    await recollection.recollect(recent, await stored(0))
+    await preload(recent, await stored(0))
     assert recent.after(ZERO) == []

@@ -57,9 +57,9 @@ class ObservedCatchUp(CatchUp):
 
     def _note(self) -> None:
         connection = self._connection
-        assert isinstance(connection.outlet, ModelOutlet)
-        if connection.outlet.turning_point is None:
-            connection.outlet.turning_point = self.position
+        assert isinstance(connection.transport, ModelOutlet)
+        if connection.transport.turning_point is None:
+            connection.transport.turning_point = self.position
 
 
 class ModelOutlet(FakeOutlet):
@@ -86,8 +86,8 @@ class WatchedConnection(Connection):
         super().answer(payload)
         message = json.loads(payload)
         if message["type"] in ("subscribed", "unsubscribed"):
-            assert isinstance(self.outlet, ModelOutlet)
-            self.outlet.model(self.outlet, message)
+            assert isinstance(self.transport, ModelOutlet)
+            self.transport.model(self.transport, message)
 
 
 class StreamMachine(RuleBasedStateMachine):
@@ -179,12 +179,12 @@ class StreamMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.clients) < 5)
     @rule(window_bits=st.sampled_from([0, 0, 12]))
     def client_connects(self, window_bits: int) -> None:
-        outlet = ModelOutlet(self.rig)
-        outlet.prepare(self._on_answer)
+        transport = ModelOutlet(self.rig)
+        transport.prepare(self._on_answer)
         self.numbers += 1
         connection = WatchedConnection(
             f"client {self.numbers}",
-            outlet,
+            transport,
             tier="developer",
             key=None,
             remote="192.0.2.1",
@@ -192,9 +192,9 @@ class StreamMachine(RuleBasedStateMachine):
             limit_bytes=2000,
             window_bits=window_bits,
         )
-        outlet.connection = connection
+        transport.connection = connection
         self.rig.hub.add(connection)
-        self.clients.append(outlet)
+        self.clients.append(transport)
 
     @precondition(lambda self: self.clients)
     @rule(data=st.data(), channel=st.sampled_from(CHANNELS), filters=st.sampled_from(FILTERS))

@@ -1,0 +1,1 @@
+"""Tools for concurrent code that know no domain: tasks, timers, workers, yielding, backoff, the clock."""

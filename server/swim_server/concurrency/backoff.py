@@ -1,0 +1,27 @@
+"""How long to wait after something went wrong, once, twice, and many times in a row. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Backoff:
+    """Pauses that double up to a limit, each spread by half of it up and down: nobody comes back in step."""
+
+    def __init__(self, first_seconds: float, longest_seconds: float, random: Callable[[], float]) -> None:
+        """``random`` gives numbers from 0 to 1."""
+        self._first_seconds = first_seconds
+        self._longest_seconds = longest_seconds
+        self._random = random
+        self.failures = 0
+        """In a row."""
+
+    def succeed(self) -> None:
+        """Note a success: the next failure is the first."""
+        self.failures = 0
+
+    def fail(self) -> float:
+        """Count a failure and give the pause after it, in seconds."""
+        mean = min(self._first_seconds * 2.0 ** min(self.failures, 30), self._longest_seconds)
+        self.failures += 1
+        return min(mean * (0.5 + self._random()), self._longest_seconds)

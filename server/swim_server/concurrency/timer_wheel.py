@@ -1,0 +1,73 @@
+"""One timer for all that is due: the deadlines and heartbeats of ten thousand connections, one callback a tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Timed(Protocol):
+    """Something with one deadline at a time."""
+
+    wheel_tick: int | None
+    """The tick at which it is due; None when it is not scheduled. The wheel sets it."""
+
+    def on_due(self) -> None:
+        """Do what is due. Called once, in the tick that it was scheduled for; may schedule itself again."""
+
+
+class TimerWheel:
+    """Deadlines in buckets of ``tick_seconds``. Whoever drives it calls ``advance`` about once a tick."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        *,
+        on_failure: Callable[[BaseException], None],
+        tick_seconds: float = 0.1,
+    ) -> None:
+        self._monotonic = monotonic
+        self._on_failure = on_failure
+        self._tick_seconds = tick_seconds
+        self._buckets: dict[int, dict[Timed, None]] = {}
+        self._current = self._tick_at(monotonic())
+
+    def _tick_at(self, moment: float) -> int:
+        return int(moment / self._tick_seconds)
+
+    def schedule(self, item: Timed, delay_seconds: float) -> None:
+        """Make it due after a delay, never earlier; replaces the deadline that it had."""
+        self.cancel(item)
+        tick = max(self._tick_at(self._monotonic() + delay_seconds) + 1, self._current + 1)
+        item.wheel_tick = tick
+        self._buckets.setdefault(tick, {})[item] = None
+
+    def cancel(self, item: Timed) -> None:
+        """Take its deadline away. Idempotent."""
+        if item.wheel_tick is not None:
+            bucket = self._buckets.get(item.wheel_tick)
+            if bucket is not None:
+                bucket.pop(item, None)
+                if not bucket:
+                    del self._buckets[item.wheel_tick]
+            item.wheel_tick = None
+
+    def advance(self) -> None:
+        """Call ``on_due`` of everything whose time has come."""
+        target = self._tick_at(self._monotonic())
+        if target - self._current > len(self._buckets):
+            ticks = sorted(tick for tick in self._buckets if tick <= target)
+        else:
+            ticks = [tick for tick in range(self._current + 1, target + 1) if tick in self._buckets]
+        self._current = target
+        for tick in ticks:
+            for item in self._buckets.pop(tick, ()):
+                if item.wheel_tick == tick:  # not cancelled or moved by another one's on_due
+                    item.wheel_tick = None
+                    self._call(item)
+
+    def _call(self, item: Timed) -> None:
+        try:
+            item.on_due()
+        except Exception as error:  # noqa: BLE001  # one connection's trouble must not stop everybody's deadlines
+            self._on_failure(error)

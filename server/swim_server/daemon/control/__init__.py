@@ -1,0 +1,1 @@
+"""What the control socket answers: status, diagnostics, explain, reload, top."""

@@ -1,0 +1,271 @@
+"""What ``explain`` answers: why a consumer got an event or didn't, and what a subscription would have been sent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swim_server.brokers.broker import BrokerUnavailable, find_event
+from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, RpcError
+from swim_server.keys.key_history import problem_at
+from swim_server.keys.permissions import state_of
+from swim_server.protocol.codes import BadMessage
+from swim_server.protocol.event_id import MAX_SEQUENCE, EventId, InvalidEventId
+from swim_server.protocol.timestamps import format_ms
+from swim_server.sql.errors import StoreError
+from swim_server.streaming.explain.outcome import RANK, Explanation, Outcome, explain_session, explain_subscription
+from swim_server.streaming.explain.tally import Tally
+from swim_server.streaming.subscription import NOTHING, Subscription
+
+if TYPE_CHECKING:
+    from swim_server.daemon.service import Service
+    from swim_server.keys.audit import AuditEntry
+    from swim_server.keys.records import KeyRecord
+    from swim_server.protocol.events import Event
+    from swim_server.streaming.explain.session_log import Session, SessionLog
+
+NOT_FOUND = -32004
+"""There is no such event, connection or key: ``data`` says which."""
+MAX_STAYS = 20
+"""Connections of one key that are told of, the latest."""
+MAX_SUBSCRIPTIONS = 5
+PAGE_EVENTS = 500
+MAX_EVENTS = 300_000
+SLICE_SECONDS = 0.002
+"""After so long on the loop, everybody else gets a turn."""
+DEFAULT_SECONDS = 3600
+MAX_SECONDS = 7 * 86_400
+
+
+@dataclass(frozen=True)
+class _Consumer:
+    """Who is asked about: connections, or a subscription that nobody needs to have."""
+
+    sessions: Sequence[Session] = ()
+    """The latest first."""
+    subscription: Subscription | None = None
+    key: KeyRecord | None = None
+    audit: Sequence[AuditEntry] = ()
+    key_problem: str | None = None
+    """Why the key's row can't be read just now."""
+
+
+class Explainer:
+    """Answers one question after the other."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._turn = asyncio.Semaphore(1)
+
+    async def explain(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer for ``about``, an event id or a channel, and a consumer: ``key_id``, ``connection``, or ``channels``
+        with ``filters``. Raises RpcError.
+        """
+        about = params.get("about")
+        if not isinstance(about, str):
+            raise RpcError(INVALID_PARAMS, "about must be an event id or a channel")
+        async with self._turn:
+            consumer = await self._consumer(params, about)
+            try:
+                try:
+                    event_id = EventId.parse(about.strip())
+                except InvalidEventId:
+                    return await self._ahead(about, consumer, _seconds(params))
+                return await self._event(event_id, consumer)
+            except BrokerUnavailable as error:
+                raise RpcError(UNAVAILABLE, str(error)) from None
+
+    # Who is meant.
+
+    async def _consumer(self, params: Mapping[str, Any], about: str) -> _Consumer:
+        key_id, connection_id = params.get("key_id"), params.get("connection")
+        if key_id is not None:
+            if not isinstance(key_id, int):
+                raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
+            return await self._key(key_id)
+        if connection_id is not None:
+            session = self._attendance.find(str(connection_id))
+            live = self._service.hub.connections.get(str(connection_id))
+            if session is None and live is not None:  # a command of this machine: not remembered, but here
+                return _Consumer(subscription=live.subscription)
+            if session is None:
+                since = format_ms(self._attendance.since_ms)
+                text = f"no connection {connection_id!r} is known; remembered are those since {since}"
+                raise RpcError(NOT_FOUND, text, {"what": "connection"})
+            return _Consumer(sessions=[session])
+        try:
+            channels = params.get("channels") or [about if _is_channel(about) else "*"]
+            subscription = NOTHING.subscribe(channels, params.get("filters"), self._service.catalogue)
+        except BadMessage as error:
+            raise RpcError(INVALID_PARAMS, str(error), {"code": str(error.code)}) from None
+        return _Consumer(subscription=subscription)
+
+    async def _key(self, key_id: int) -> _Consumer:
+        store, sessions = self._service.store, self._attendance.of_key(key_id)
+        try:
+            record, audit = await self._service.authenticator.consult(
+                lambda: (store.records([key_id]).get(key_id), store.audit(key_id))
+            )
+        except StoreError as error:
+            return _Consumer(sessions=sessions, key_problem=str(error))
+        if record is None and not sessions:
+            raise RpcError(NOT_FOUND, f"no key has the id {key_id}", {"what": "key"})
+        return _Consumer(sessions=sessions, key=record, audit=audit)
+
+    @property
+    def _attendance(self) -> SessionLog:
+        session_log = self._service.hub.session_log
+        assert session_log is not None, "the service remembers who was here"
+        return session_log
+
+    # An event that was.
+
+    async def _event(self, event_id: EventId, consumer: _Consumer) -> dict[str, Any]:
+        event = await find_event(self._service.broker, event_id)
+        if event is None:
+            raise RpcError(NOT_FOUND, await self._not_stored(event_id), {"what": "event"})
+        if consumer.subscription is not None:
+            verdicts = [explain_subscription(consumer.subscription, event.type, event.data)]
+        else:
+            verdicts = [self._judge(session, event) for session in consumer.sessions]
+        best = min(verdicts, key=lambda explanation: RANK[explanation.outcome], default=None)
+        outcome, why = (best.outcome, best.why) if best is not None else self._nobody(event)
+        if RANK[outcome] >= RANK[Outcome.NOT_CONNECTED] and outcome is not Outcome.PASSES:
+            outcome, why = self._absent(consumer, event, outcome, why)
+        told = [explanation for explanation in verdicts if explanation.outcome is not Outcome.NOT_CONNECTED] or verdicts
+        return {
+            "event": {"id": str(event.id), "type": event.type, "stored_at": format_ms(event.id.milliseconds)},
+            "outcome": str(outcome),
+            "why": why,
+            "consumers": [msgspec.to_builtins(explanation) for explanation in told[:MAX_STAYS]],
+            "connections_remembered": len(consumer.sessions),
+            **self._about(consumer),
+        }
+
+    def _judge(self, session: Session, event: Event) -> Explanation:
+        hub = self._service.hub
+        return explain_session(session, event, hub.delivered_id, hub.connections.get(session.id))
+
+    def _nobody(self, event: Event) -> tuple[Outcome, str]:
+        return Outcome.NOT_CONNECTED, f"not connected when it came, at {format_ms(event.id.milliseconds)}"
+
+    def _absent(self, consumer: _Consumer, event: Event, outcome: Outcome, why: str) -> tuple[Outcome, str]:
+        """Nobody was connected: for a key that did not hold, that is the reason; else the next best is."""
+        came_ms = event.id.milliseconds
+        if consumer.key is not None:
+            moment = datetime.fromtimestamp(came_ms / 1000, UTC)
+            problem = problem_at(consumer.key, consumer.audit, moment)
+            if problem is not None:
+                return Outcome(problem.problem), f"not connected when it came, at {format_ms(came_ms)}: {problem.why}"
+        since_ms = self._attendance.since_ms
+        if came_ms < since_ms:
+            text = f"not known: the daemon remembers connections since {format_ms(since_ms)}, when it was started"
+            return Outcome.UNKNOWN, f"{text}; the event came before"
+        before = [session for session in consumer.sessions if session.end is not None and session.end.until < event.id]
+        if before and len(consumer.sessions) > 1:  # of several, the one that ended last before it tells the most
+            return outcome, self._judge(before[0], event).why
+        return outcome, why
+
+    async def _not_stored(self, event_id: EventId) -> str:
+        span = await self._service.broker.span()
+        if span.oldest_id is None:
+            return f"event {event_id} is not stored: history is empty"
+        reach = f"history holds events from {span.oldest_id} to {span.newest_id}"
+        keeps = self._service.config.history
+        return f"event {event_id} is not stored: {reach} (kept: {keeps.keep}, positions {keeps.keep_positions})"
+
+    # What would have come.
+
+    async def _ahead(self, channel: str, consumer: _Consumer, seconds: float) -> dict[str, Any]:
+        catalogue = self._service.catalogue
+        try:
+            types = catalogue.expand([catalogue.check(channel)])
+        except BadMessage as error:
+            raise RpcError(INVALID_PARAMS, str(error), {"code": str(error.code)}) from None
+        holders = self._subscriptions(consumer)
+        tallies = {subscription: Tally(subscription) for subscription in list(holders)[:MAX_SUBSCRIPTIONS]}
+        until = self._service.hub.delivered_id
+        from_ms = max(0, int((time.time() - seconds) * 1000))
+        start = min(EventId(max(from_ms - 1, 0), MAX_SEQUENCE), until)
+        has_gap = await self._service.broker.has_gap(start, types=types)
+        reached = await self._count(list(tallies.values()), sorted(types), start, until) if tallies else until
+        return {
+            "channel": channel,
+            "from": format_ms(from_ms),
+            "to": format_ms(int(time.time() * 1000) if reached >= until else reached.milliseconds),
+            "has_gap": has_gap,
+            "is_complete": reached >= until,
+            "subscriptions": [
+                {**tally.document(), "connections": holders[subscription]} for subscription, tally in tallies.items()
+            ],
+            "subscriptions_left_out": len(holders) - len(tallies),
+            **self._about(consumer),
+        }
+
+    def _subscriptions(self, consumer: _Consumer) -> dict[Subscription, list[str]]:
+        """What the consumer is subscribed to, and through which connections; if none lives, what it was last."""
+        if consumer.subscription is not None:
+            return {consumer.subscription: []}
+        live = [session for session in consumer.sessions if session.end is None]
+        found: dict[Subscription, list[str]] = {}
+        for session in live or consumer.sessions[:1]:
+            wanted = [change.subscription for change in session.changes if change.subscription.channels]
+            subscription = (
+                session.changes[-1].subscription if session.end is None else wanted[-1] if wanted else NOTHING
+            )
+            found.setdefault(subscription, []).append(session.id)
+        return found
+
+    async def _count(self, tallies: list[Tally], types: Sequence[str], start: EventId, until: EventId) -> EventId:
+        """Count page by page; returns how far it came: to the end, or to the limit."""
+        cursor, looked_at = start, 0
+        slice_end = time.monotonic() + SLICE_SECONDS
+        while looked_at < MAX_EVENTS:
+            page = await self._service.broker.read(cursor, until, types=types, limit=PAGE_EVENTS)
+            for event in page.events:
+                for tally in tallies:
+                    tally.add(event)
+                if time.monotonic() >= slice_end:
+                    await asyncio.sleep(0)
+                    slice_end = time.monotonic() + SLICE_SECONDS
+            looked_at += len(page.events)
+            if page.is_last:
+                return until
+            cursor = page.next_after
+        return cursor
+
+    def _about(self, consumer: _Consumer) -> dict[str, Any]:
+        key = consumer.key
+        told = None
+        if key is not None:
+            told = {
+                "id": key.id,
+                "hint": key.hint,
+                "tier": str(key.tier),
+                "owner": key.owner_name,
+                "state": str(state_of(key, datetime.now(UTC))),
+                "connected_now": sum(session.end is None for session in consumer.sessions),
+            }
+        since = format_ms(self._attendance.since_ms)
+        return {"key": told, "key_problem": consumer.key_problem, "remembered_since": since}
+
+
+def _seconds(params: Mapping[str, Any]) -> float:
+    seconds = params.get("seconds", DEFAULT_SECONDS)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_SECONDS:
+        raise RpcError(INVALID_PARAMS, f"seconds must be from 1 to {MAX_SECONDS}")
+    return float(seconds)
+
+
+def _is_channel(about: str) -> bool:
+    try:
+        EventId.parse(about.strip())
+    except InvalidEventId:
+        return True
+    return False

@@ -1,0 +1,63 @@
+"""The service's pulse: drives the timer wheel and measures how late the loop is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from swim_server.daemon.gc_tuning import GcTuning
+
+if TYPE_CHECKING:
+    from swim_server.concurrency.timer_wheel import TimerWheel
+
+
+WINDOW_SECONDS = 10
+
+
+class Rate:
+    """How fast a counter grew over the last ten seconds."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque(maxlen=WINDOW_SECONDS + 1)
+
+    def sample(self, moment: float, count: int) -> None:
+        """Note the counter at a moment (seconds, monotonic)."""
+        self._samples.append((moment, count))
+
+    def per_second(self) -> float:
+        """The mean growth per second; 0 before two samples."""
+        if len(self._samples) < 2:
+            return 0.0
+        (first, low), (last, high) = self._samples[0], self._samples[-1]
+        return round((high - low) / (last - first), 2) if last > first else 0.0
+
+
+TICK_SECONDS = 0.1
+KEPT_TICKS = 600
+
+
+class LoopLagMonitor:
+    """Ten ticks a second. How late a tick comes is what anything else on the loop waited too."""
+
+    def __init__(self, wheel: TimerWheel) -> None:
+        self._wheel = wheel
+        self._lags: deque[float] = deque(maxlen=KEPT_TICKS)
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        loop = asyncio.get_running_loop()
+        garbage = GcTuning(loop.time())
+        garbage.begin()
+        while True:
+            due = loop.time() + TICK_SECONDS
+            await asyncio.sleep(TICK_SECONDS)
+            self._lags.append(max(loop.time() - due, 0.0))
+            self._wheel.advance()
+            garbage.tick(loop.time())
+
+    def lag_ms(self) -> dict[str, float]:
+        """Median, 99th percentile and maximum of the last minute, in milliseconds."""
+        lags = sorted(self._lags) or [0.0]
+        chosen = {"p50": lags[len(lags) // 2], "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
+        return {name: round(lag * 1000, 2) for name, lag in chosen.items()}

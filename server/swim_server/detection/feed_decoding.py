@@ -1,0 +1,165 @@
+"""Decodes documents of the VATSIM feed: all at once, or entry by entry where something in one is malformed. Pure."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import Any, TypeVar
+
+import msgspec
+
+from swim_server.detection.feed import (
+    MAX_PILOTS,
+    FeedGeneral,
+    FeedPilot,
+    FeedPlan,
+    FeedPrefile,
+    InvalidSnapshot,
+    Snapshot,
+)
+from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+
+Entry = TypeVar("Entry", FeedPilot, FeedPrefile)
+
+
+class _Document(msgspec.Struct):
+    general: FeedGeneral
+    pilots: list[FeedPilot]
+    prefiles: list[FeedPrefile] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Document)
+
+
+def decode_snapshot(document: bytes) -> Snapshot:
+    """Decode one document of the feed. Raises InvalidSnapshot when it is cut off, no JSON, or no feed.
+
+    All at once when every entry is well-formed; else entry by entry, mending or dropping the malformed ones.
+    """
+    try:
+        decoded = _decoder.decode(document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_leniently(document)
+    return snapshot_of(decoded.general, decoded.pilots, decoded.prefiles, 0)
+
+
+def snapshot_of(
+    general: FeedGeneral, pilots: list[FeedPilot], prefiles: list[FeedPrefile] | None, dropped: int
+) -> Snapshot:
+    """Put a snapshot together within its limits. Raises InvalidSnapshot when it doesn't tell its time."""
+    kept_prefiles = None if prefiles is None else prefiles[:MAX_PILOTS]
+    dropped += max(0, len(pilots) - MAX_PILOTS) + max(0, len(prefiles or ()) - MAX_PILOTS)
+    return Snapshot(update_stamp_ms(general), pilots[:MAX_PILOTS], kept_prefiles, dropped)
+
+
+def update_stamp_ms(general: FeedGeneral) -> int:
+    """Read the stamp of a snapshot. Raises InvalidSnapshot when neither form of it can be read."""
+    for text in (general.update_timestamp, _rfc3339(general.update)):
+        try:
+            return parse_ms(text)
+        except InvalidTimestamp:
+            continue
+    raise InvalidSnapshot("not a feed", f"general.update_timestamp is no time: {str(general.update_timestamp)[:40]!r}")
+
+
+def _rfc3339(digits: str | None) -> str | None:
+    if digits is None or len(digits) != 14:
+        return None
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}T{digits[8:10]}:{digits[10:12]}:{digits[12:]}Z"
+
+
+def _decode_leniently(document: bytes) -> Snapshot:
+    """Decode entry by entry. An entry without member number or callsign is dropped, a wrong field becomes None.
+
+    Raises InvalidSnapshot.
+    """
+    root, is_clean = _decode_json(document)
+    if not isinstance(root, dict):
+        raise InvalidSnapshot("not a feed", f"a JSON object is expected, got {type(root).__name__}")
+    pilots = root.get("pilots")
+    if not isinstance(pilots, list):
+        raise InvalidSnapshot("not a feed", "it has no list of pilots")
+    kept_pilots = _repair_all(pilots, FeedPilot, is_clean)
+    prefiles = root.get("prefiles")
+    kept_prefiles = _repair_all(prefiles, FeedPrefile, is_clean) if isinstance(prefiles, list) else None
+    dropped = len(pilots) - len(kept_pilots)
+    if kept_prefiles is not None and isinstance(prefiles, list):
+        dropped += len(prefiles) - len(kept_prefiles)
+    general = root.get("general")
+    return snapshot_of(_general(general if isinstance(general, dict) else {}), kept_pilots, kept_prefiles, dropped)
+
+
+def _decode_json(document: bytes) -> tuple[object, bool]:
+    """Decode any JSON, also what the standard library accepts beyond it: NaN, infinities, halves of characters.
+
+    The second value tells whether it is clean of those.
+    """
+    try:
+        return msgspec.json.decode(document), True
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(document.decode("utf-8", "replace")), False
+    except RecursionError:
+        raise InvalidSnapshot("not a feed", "it is nested too deeply") from None
+    except ValueError as error:
+        raise _why_not_json(document, error) from None
+
+
+def _why_not_json(document: bytes, error: ValueError) -> InvalidSnapshot:
+    ends = document.strip()
+    if not ends:
+        return InvalidSnapshot("truncated", "it is empty")
+    if ends.startswith(b"{") and not ends.endswith(b"}"):
+        return InvalidSnapshot("truncated", f"it ends in the middle, after {len(document)} bytes")
+    return InvalidSnapshot("not JSON", str(error)[:200])
+
+
+def _general(raw: dict[str, Any]) -> FeedGeneral:
+    values = {name: raw[name] for name in FeedGeneral.__struct_fields__ if isinstance(raw.get(name), str)}
+    return FeedGeneral(**values)
+
+
+def _repair_all(raw_entries: list[Any], entry_type: type[Entry], is_clean: bool) -> list[Entry]:
+    entries = (_repair(raw, entry_type, is_clean) for raw in raw_entries)
+    return [entry for entry in entries if entry is not None]
+
+
+def _repair(raw: Any, entry_type: type[Entry], is_clean: bool) -> Entry | None:
+    if not isinstance(raw, dict):
+        return None
+    if is_clean:
+        try:
+            return msgspec.convert(raw, entry_type)
+        except msgspec.ValidationError:
+            pass
+    plan = raw.get("flight_plan")
+    kept = _convertible(raw, entry_type)
+    if isinstance(plan, dict):
+        kept["flight_plan"] = _convertible(plan, FeedPlan)
+    try:
+        return msgspec.convert(kept, entry_type)
+    except msgspec.ValidationError:
+        return None
+
+
+def _convertible(raw: dict[str, Any], struct_type: type[msgspec.Struct]) -> dict[str, Any]:
+    """Keep the fields whose value is what the type asks for."""
+    kept = {}
+    for field in msgspec.structs.fields(struct_type):
+        value = _presentable(raw.get(field.name))
+        try:
+            msgspec.convert(value, field.type)
+        except msgspec.ValidationError:
+            continue
+        kept[field.name] = value
+    return kept
+
+
+def _presentable(value: Any) -> Any:
+    """Turn what can't go to the wire into what can: no infinities, no halves of characters, no stray blanks."""
+    if isinstance(value, str):
+        return value.strip().encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value

@@ -1,0 +1,252 @@
+"""Judges whether an aircraft left the ground or came to it. All rules of departures and arrivals live here.
+
+A single report is believed where it is clear: high and fast, or low and slow. Where it is doubtful (a taxi at 45 kt, a
+bump in the scenery, a hover, a low pass) the state stays as it was until the next report of that aircraft agrees.
+Heights are over the place where the aircraft itself stood, else over the field: the elevations of airfields are wrong
+by a thousand feet here and there (LRBV, SEQM), an aircraft's own altitude on the ground is not.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from swim_server.detection.airfields import Airfield, Airfields
+from swim_server.detection.geodesy import distance_nm
+from swim_server.detection.motion import climb_ft, elapsed_seconds, is_level
+from swim_server.detection.network_state import GroundState, Plan, Report
+from swim_server.detection.rotorcraft import is_rotorcraft
+
+ARRIVAL_NM = 5.0
+"""An arrival is on the ground no farther than this from the filed destination."""
+FIELD_NM = 5.0
+"""An airfield no farther than this tells how high the ground is."""
+MAX_ELEVATION_ERROR_FT = 3_000
+MAX_FIELD_FT = 16_000
+"""No airfield lies higher: what stands still above is a simulator that is paused."""
+
+SLOW_KTS = 55
+"""An aeroplane on the ground is seldom faster except to take off or land; in the air never for long."""
+TAXI_KTS = 30
+STANDING_KTS = 3
+FAST_KTS = 190
+"""Nothing rolls this fast for two reports."""
+
+
+class Judgement(msgspec.Struct, frozen=True, gc=False):
+    """What is known after a report."""
+
+    ground_state: GroundState
+    ground_ft: int | None
+    departed_ms: int | None = None
+    """The time of the first report that showed it airborne; set once, in the judgement that believes it."""
+    arrived_ms: int | None = None
+    """The time of the first report that showed it slow on the ground."""
+
+
+STILL_AIRBORNE = Judgement(GroundState.AIRBORNE, None)
+"""What most reports come to."""
+
+
+def judge(
+    ground_state: GroundState,
+    ground_ft: int | None,
+    before: Report | None,
+    now: Report,
+    plan: Plan,
+    airfields: Airfields,
+) -> Judgement:
+    """Judge the newest report of an aircraft against what was known and the report before.
+
+    ``before`` is None for the first report, and for one that does not continue the one before because the aircraft
+    was set to another place: what it is now says nothing about how it came there.
+    """
+    if before is None:
+        judgement = first_judgement(None, now, plan, airfields)
+        was_in_air = ground_state is GroundState.AIRBORNE and judgement.ground_state is GroundState.UNKNOWN
+        return Judgement(GroundState.AIRBORNE, None) if was_in_air else judgement
+    speed = now.groundspeed_kts
+    if speed is not None:  # nearly all aircraft cruise or are parked: they are told apart first
+        if ground_state is GroundState.AIRBORNE and speed > SLOW_KTS:
+            return STILL_AIRBORNE
+        is_unmoved = ground_state is GroundState.GROUND and now.altitude_ft == before.altitude_ft == ground_ft
+        if is_unmoved and speed <= TAXI_KTS and _was(before, TAXI_KTS):
+            return Judgement(GroundState.GROUND, ground_ft)
+    if ground_state is GroundState.GROUND and ground_ft is not None:
+        return _judge_on_ground(ground_ft, before, now, plan, airfields)
+    if ground_state is GroundState.AIRBORNE:
+        return _judge_in_air(before, now, plan, airfields)
+    return first_judgement(before, now, plan, airfields)
+
+
+def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
+    """Judge an aircraft of which nothing is known yet: no departure or arrival can come of it."""
+    speed, altitude = now.groundspeed_kts, now.altitude_ft
+    if speed is None or altitude is None:
+        return Judgement(GroundState.UNKNOWN, None)
+    if speed >= FAST_KTS:
+        return Judgement(GroundState.AIRBORNE, None)
+    field = field_below(now, plan, airfields)
+    if field is None:
+        return _first_judgement_off_field(before, now, plan)
+    height = altitude - field.elevation_ft
+    is_low = -300 <= height <= (60 if is_rotorcraft(plan.aircraft) else 150)
+    hovers = is_rotorcraft(plan.aircraft) and height > 60 and not _is_level_or_unknown(before, now)
+    if hovers or _climbs_or_sinks(before, now, 100, SLOW_KTS):
+        return Judgement(GroundState.AIRBORNE, None)
+    if abs(height) <= 40 or (is_low and speed <= SLOW_KTS) or _stands_still(before, now):
+        return Judgement(GroundState.GROUND, altitude)
+    if _taxies(before, now, plan) and abs(height) <= MAX_ELEVATION_ERROR_FT:
+        return Judgement(GroundState.GROUND, altitude)
+    if (height >= 120 and speed >= 100) or (height >= 300 and (speed >= 50 or _climbs_or_sinks(before, now))):
+        return Judgement(GroundState.AIRBORNE, None)
+    return Judgement(GroundState.UNKNOWN, None)
+
+
+def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -> Judgement:
+    altitude, speed = now.altitude_ft, now.groundspeed_kts
+    if altitude is None or speed is None:
+        raise AssertionError("the caller has looked")
+    if altitude <= MAX_FIELD_FT and (_stands_still(before, now) or _taxies(before, now, plan)):
+        return Judgement(GroundState.GROUND, altitude)
+    is_steady = speed >= 100 or is_rotorcraft(plan.aircraft) or _was(before, SLOW_KTS, above=True)
+    is_flying = (is_steady and speed > SLOW_KTS) or _climbs_or_sinks(before, now)
+    return Judgement(GroundState.AIRBORNE if is_flying else GroundState.UNKNOWN, None)
+
+
+def field_below(report: Report, plan: Plan, airfields: Airfields) -> Airfield | None:
+    """Find the airfield that tells how high the ground is: a filed one where it is near, else the nearest."""
+    for code in (plan.arr, plan.dep):
+        field = airfields.get(code)
+        if field is not None and _distance_nm(report, field) <= FIELD_NM:
+            return field
+    return airfields.nearest(report.latitude, report.longitude, FIELD_NM)
+
+
+def _judge_on_ground(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
+    if now.altitude_ft is None or now.groundspeed_kts is None:
+        return Judgement(GroundState.GROUND, ground_ft)
+    if _is_clearly_airborne(now, ground_ft):
+        return Judgement(GroundState.AIRBORNE, None, before.at_ms if _may_be_airborne(before, ground_ft) else now.at_ms)
+    if _still_stands(ground_ft, before, now, plan, airfields):
+        return Judgement(GroundState.GROUND, now.altitude_ft)
+    if now.groundspeed_kts > 60 and now.altitude_ft < ground_ft - 150:
+        return Judgement(GroundState.AIRBORNE, None)  # it sinks at speed: what was taken for the ground was not
+    if _may_be_airborne(before, ground_ft) and _may_be_airborne(now, ground_ft):
+        return Judgement(GroundState.AIRBORNE, None, before.at_ms)
+    return Judgement(GroundState.GROUND, ground_ft)
+
+
+def _is_clearly_airborne(report: Report, ground_ft: int) -> bool:
+    if report.altitude_ft is None or report.groundspeed_kts is None:
+        return False
+    height, speed = report.altitude_ft - ground_ft, report.groundspeed_kts
+    return (height >= 300 and speed >= 50) or (height >= 100 and speed >= 120)
+
+
+def _may_be_airborne(report: Report, ground_ft: int) -> bool:
+    if report.altitude_ft is None or report.groundspeed_kts is None:
+        return False
+    height, speed = report.altitude_ft - ground_ft, report.groundspeed_kts
+    return (height >= 80 and speed >= 40) or height >= 150 or speed >= FAST_KTS
+
+
+def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> bool:
+    """Tell whether a slow aircraft is on the ground at the altitude that it now reports.
+
+    The ground rises under a taxi; and a simulator that loads its scenery puts the aircraft first at sea level, then
+    at the altitude of the field.
+    """
+    if not _was(now, SLOW_KTS) or now.altitude_ft is None:
+        return False
+    if abs(now.altitude_ft - ground_ft) >= 60 and (field := field_below(now, plan, airfields)) is not None:
+        height = now.altitude_ft - field.elevation_ft
+        if abs(height) <= 60 or (height < 0 and now.altitude_ft < ground_ft):
+            return True
+    if is_rotorcraft(plan.aircraft):
+        return abs(now.altitude_ft - ground_ft) < 60
+    rise_ft = 15 + 2 * min(30.0, elapsed_seconds(before, now))
+    return _was(before, SLOW_KTS) and is_level(before, now, round(rise_ft))
+
+
+def _judge_in_air(before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
+    still = STILL_AIRBORNE
+    if now.altitude_ft is None or not _was(now, SLOW_KTS):
+        return still
+    destination = airfields.get(plan.arr)
+    is_there = destination is not None and _distance_nm(now, destination) <= ARRIVAL_NM
+    field = destination if is_there else airfields.nearest(now.latitude, now.longitude, FIELD_NM)
+    if field is not None:
+        landed_ms = _landed_ms(now.altitude_ft - field.elevation_ft, before, now, plan)
+    else:  # a strip, or water, that nobody has listed: the destination, where that isn't listed either
+        landed_ms = before.at_ms if _taxies(before, now, plan) and now.altitude_ft <= MAX_FIELD_FT else None
+    if landed_ms is None:
+        return still
+    is_unlisted = field is None and destination is None and plan.arr is not None
+    return Judgement(GroundState.GROUND, now.altitude_ft, arrived_ms=landed_ms if is_there or is_unlisted else None)
+
+
+def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int | None:
+    """Tell since when a slow aircraft is on the ground; None: it isn't, or one report alone doesn't prove it."""
+    if is_rotorcraft(plan.aircraft):
+        return _rotorcraft_landed_ms(height_ft, before, now)
+    if _was(now, TAXI_KTS) and -400 <= height_ft <= 120:
+        return now.at_ms
+    if not is_level(before, now, 40):
+        return None
+    if height_ft < -400 and _was(before, SLOW_KTS):
+        return before.at_ms  # under the ground nobody flies: its altitude is wrong, or the field's elevation
+    if _was(now, 40) and -400 <= height_ft <= 100 and _was(before, 100):
+        return before.at_ms if _was(before, SLOW_KTS) else now.at_ms
+    if _was(before, SLOW_KTS) and -400 <= height_ft <= 120:
+        return before.at_ms
+    if _taxies(before, now, plan) and abs(height_ft) <= MAX_ELEVATION_ERROR_FT:
+        return before.at_ms
+    return None
+
+
+def _rotorcraft_landed_ms(height_ft: float, before: Report, now: Report) -> int | None:
+    if _was(now, STANDING_KTS) and abs(height_ft) <= 20:
+        return now.at_ms
+    if not _was(before, 15) or not _was(now, 15):
+        return None
+    if is_level(before, now, 15) and abs(height_ft) <= 60:
+        return before.at_ms
+    if _stands_still(before, now) and abs(height_ft) <= 400:
+        return before.at_ms  # a pad on a roof or a hill beside the field
+    return None
+
+
+def _was(report: Report | None, speed_kts: int, *, above: bool = False) -> bool:
+    """Tell whether a report shows at most this speed (``above``: more than it); an unknown speed is neither."""
+    if report is None or report.groundspeed_kts is None:
+        return False
+    return (report.groundspeed_kts > speed_kts) is above
+
+
+def _taxies(before: Report | None, now: Report, plan: Plan) -> bool:
+    """Tell whether an aeroplane moves as on the ground, whatever height the elevation on record makes of it.
+
+    Twice level and at taxi speed. Standing is no proof: a simulator that is paused in flight stands, too.
+    """
+    at_taxi_speed = all(_was(report, TAXI_KTS) and _was(report, STANDING_KTS, above=True) for report in (before, now))
+    return at_taxi_speed and is_level(before, now, 20) and not is_rotorcraft(plan.aircraft)
+
+
+def _climbs_or_sinks(before: Report | None, now: Report, by_ft: int = 30, above_kts: int = TAXI_KTS) -> bool:
+    """Tell whether an aircraft that moves faster than a taxi changes its altitude as no ground does."""
+    change = climb_ft(before, now)
+    is_fast = _was(before, above_kts, above=True) and _was(now, above_kts, above=True)
+    return change is not None and abs(change) > by_ft and is_fast
+
+
+def _is_level_or_unknown(before: Report | None, now: Report) -> bool:
+    change = climb_ft(before, now)
+    return change is None or abs(change) <= 30
+
+
+def _stands_still(before: Report | None, now: Report) -> bool:
+    return _was(before, STANDING_KTS) and _was(now, STANDING_KTS) and is_level(before, now, 5)
+
+
+def _distance_nm(report: Report, field: Airfield) -> float:
+    return distance_nm(report.latitude, report.longitude, field.latitude, field.longitude)

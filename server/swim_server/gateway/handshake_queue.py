@@ -1,0 +1,55 @@
+"""The queue: however many clients arrive at once, they are let in one by one, with turns for everybody else."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+SLICE_SECONDS = 0.003
+"""So much of one turn of the loop goes into handshakes; ten times as much would delay every live event."""
+
+
+class HandshakeQueue:
+    """Does work at once while this turn's slice lasts; what comes after that waits for the next turns, in order."""
+
+    def __init__(
+        self,
+        *,
+        call_soon: Callable[[Callable[[], None]], object],
+        monotonic: Callable[[], float],
+        slice_seconds: float = SLICE_SECONDS,
+    ) -> None:
+        self._call_soon = call_soon
+        self._monotonic = monotonic
+        self._slice_seconds = slice_seconds
+        self._slice_end = 0.0
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._is_scheduled = False
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Do a piece of work, now or in its turn."""
+        if not self._is_scheduled:  # the first one of this turn
+            self._begin_slice()
+        if self._waiting or self._monotonic() >= self._slice_end:
+            self._waiting.append(work)
+        else:
+            work()
+
+    def _begin_slice(self) -> None:
+        self._slice_end = self._monotonic() + self._slice_seconds
+        self._is_scheduled = True
+        self._call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._is_scheduled = False
+        if not self._waiting:
+            return
+        self._begin_slice()
+        while self._waiting:
+            self._waiting.popleft()()
+            if self._monotonic() >= self._slice_end:
+                return

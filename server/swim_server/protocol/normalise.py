@@ -1,0 +1,101 @@
+"""Makes of what former providers write what the wire protocol says: numbers that came as text, a heading of 360. Pure.
+
+PHP's driver for SQL Server gives BIGINT and DECIMAL as text, and the former detection sent the number of a centre's row
+for its code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
+
+INTEGERS = frozenset({"flight_uid", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm"})
+DECIMALS = frozenset({"latitude", "longitude"})
+TIMES = frozenset({"off_utc", "in_utc", "start_time", "end_time"})
+CODES = frozenset({"current_artcc", "current_fir"})
+MAX_DIGITS = 24
+LARGEST = 1e15
+
+
+def normalise(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Mend the data of a ``flight.*`` or ``tmi.*`` event; other data, and what can't be mended, stays as it is."""
+    if event_type.startswith("tmi."):
+        return _normalise_program(data)
+    if not event_type.startswith("flight."):
+        return data
+    mended = _normalise(data)
+    positions = data.get("positions")
+    if isinstance(positions, list):
+        mended = {**mended, "positions": [_normalise(each) if isinstance(each, dict) else each for each in positions]}
+    return mended
+
+
+def with_north_as_zero(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Write north as the wire has it: a heading of 360 becomes 0. All else stays as it is, also what is wrong."""
+    if not event_type.startswith("flight."):
+        return data
+    turned = {**data, "heading_deg": 0} if _is_north(data) else data
+    positions = data.get("positions")
+    if isinstance(positions, list) and any(_is_north(each) for each in positions):
+        turned = {
+            **turned,
+            "positions": [{**each, "heading_deg": 0} if _is_north(each) else each for each in positions],
+        }
+    return turned
+
+
+def _is_north(data: Any) -> bool:
+    return isinstance(data, dict) and data.get("heading_deg") == 360
+
+
+def _normalise(data: dict[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    for field in INTEGERS & data.keys():
+        value = _number(data[field])
+        if isinstance(value, float) and abs(value) < LARGEST:
+            value = round(value)
+        changed[field] = value % 360 if field == "heading_deg" and type(value) is int else value
+    for field in DECIMALS & data.keys():
+        changed[field] = _number(data[field])
+    for field in CODES & data.keys():
+        if isinstance(data[field], int):
+            changed[field] = None
+    for field in TIMES & data.keys():
+        changed[field] = _time(data[field])
+    return {**data, **changed} if changed else data
+
+
+def _normalise_program(data: dict[str, Any]) -> dict[str, Any]:
+    changed = {field: _time(data[field]) for field in TIMES & data.keys()}
+    if "program_id" in data:
+        changed["program_id"] = _number(data["program_id"])
+    return {**data, **changed} if changed else data
+
+
+def _time(value: Any) -> Any:
+    """Return an RFC 3339 time as the wire has it, an empty text as null; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    try:
+        return format_ms(parse_ms(value))
+    except InvalidTimestamp:
+        return value
+
+
+def _number(value: Any) -> Any:
+    """Return the number that a text is, whole where it is written so; anything else as it is."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_DIGITS:
+        return value
+    text = value.strip()
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return value
+    return number if abs(number) < LARGEST else value

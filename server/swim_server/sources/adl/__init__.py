@@ -1,0 +1,1 @@
+"""The ADL tables: flights and initiatives out of a database."""

@@ -1,0 +1,188 @@
+"""The two things that the ADL source looks at, flights and initiatives: how each is read, compared and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Select
+
+from swim_server.config import AdlConfig
+from swim_server.detection.adl_flights import AdlReading, AdlState, compare_flights
+from swim_server.detection.adl_programs import ProgramBook, compare_programs
+from swim_server.detection.adl_rows import FlightReader, FlightRow, ProgramRow, Values, read_program
+from swim_server.protocol.events import NewEvent
+from swim_server.sources.adl.layout import (
+    CHUNK,
+    FlightLayout,
+    IsMissing,
+    ProgramLayout,
+    moment_parameter,
+    probe_flights,
+    probe_programs,
+)
+
+MAX_ROWS = 100_000
+"""Of one statement. More is no network that ever was, and memory has an end."""
+FETCHED_AT_ONCE = 2_000
+
+Layout = TypeVar("Layout", FlightLayout, ProgramLayout)
+Memory = TypeVar("Memory", AdlState, ProgramBook)
+Number = TypeVar("Number", int, "int | str")
+
+
+class TooManyRows(Exception):
+    """A statement gave more rows than can be meant."""
+
+    def __str__(self) -> str:
+        return f"more than {MAX_ROWS:,} rows: is this the right table?"
+
+
+class Outcome(msgspec.Struct, Generic[Memory], frozen=True):
+    """What one look brought."""
+
+    events: list[NewEvent]
+    memory: Memory
+    rows: int
+    """Read from the database."""
+    writer_ms: int | None = None
+    """The newest stamp of the writer."""
+
+
+class TableReader(Protocol[Layout, Memory]):
+    """What is looked at. Its methods block or take long, except the values."""
+
+    title: str
+    """For people: ``flights``."""
+    memory_type: type[Memory]
+
+    def fresh(self, scope: str) -> Memory: ...
+
+    def probe(self, connection: Connection, is_missing: IsMissing) -> Layout: ...
+
+    def without(self, layout: Layout) -> str | None:
+        """Why nothing can be detected with what there is; None when something can."""
+
+    def look(self, connection: Connection, layout: Layout, memory: Memory, now_ms: int) -> Outcome[Memory]:
+        """Read and compare."""
+
+
+class FlightTables:
+    """Flights."""
+
+    title = "flights"
+    memory_type = AdlState
+
+    def __init__(self, names: AdlConfig) -> None:
+        self._names = names
+        self._reader = FlightReader()
+
+    def fresh(self, scope: str) -> AdlState:
+        """Nothing is remembered."""
+        return AdlState(scope=scope)
+
+    def probe(self, connection: Connection, is_missing: IsMissing) -> FlightLayout:
+        """Look which tables and columns there are."""
+        return probe_flights(connection, self._names, is_missing)
+
+    def without(self, layout: FlightLayout) -> str | None:
+        """Flights need their numbers, callsigns and whether they are active."""
+        return None if layout.is_usable else "no flight can be detected without"
+
+    def look(self, connection: Connection, layout: FlightLayout, memory: AdlState, now_ms: int) -> Outcome[AdlState]:
+        """Read every active flight, those that ended lately, and whatever is remembered and is in neither."""
+        rows: dict[int, FlightRow] = {}
+        count = self._take(rows, connection, layout.active())
+        since_ms, recent = memory.since_ms(), layout.recent()
+        if since_ms is not None and recent is not None:
+            # Read after the active ones: what became inactive in between is inactive.
+            count += self._take(rows, connection, recent, {"since": moment_parameter(since_ms)})
+        for chunk in chunks(sorted(memory.active() - rows.keys())):
+            count += self._take(rows, connection, layout.numbered(), {"uids": chunk})
+        knows_off, knows_in = (layout.times.has("flight_uid", field) for field in ("off_utc", "in_utc"))
+        reading = AdlReading(rows=list(rows.values()), knows_off=knows_off, knows_in=knows_in)
+        events, after = compare_flights(memory, reading)
+        return Outcome(events, after, count, reading.writer_ms())
+
+    def _take(
+        self,
+        rows: dict[int, FlightRow],
+        connection: Connection,
+        statement: Select[Any],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> int:
+        count = 0
+        for row in fetch(connection, statement, parameters):
+            count += 1
+            flight = self._reader.read(row)
+            if flight is not None:
+                rows[flight.uid] = flight
+        return count
+
+
+class ProgramTables:
+    """Traffic management initiatives."""
+
+    title = "tmis"
+    memory_type = ProgramBook
+
+    def __init__(self, names: AdlConfig) -> None:
+        self._names = names
+
+    def fresh(self, scope: str) -> ProgramBook:
+        """Nothing is remembered."""
+        return ProgramBook(scope=scope)
+
+    def probe(self, connection: Connection, is_missing: IsMissing) -> ProgramLayout:
+        """Look whether the table is there, and which columns it has."""
+        return probe_programs(connection, self._names, is_missing)
+
+    def without(self, layout: ProgramLayout) -> str | None:
+        """Name what initiatives can't do without: their numbers and states."""
+        return None if layout.is_usable else "no initiative can be detected without"
+
+    def look(
+        self, connection: Connection, layout: ProgramLayout, memory: ProgramBook, now_ms: int
+    ) -> Outcome[ProgramBook]:
+        """Read those that are ACTIVE, and those that were issued and not released."""
+        rows: dict[int | str, ProgramRow] = {}
+        count = self._take(rows, connection, layout.active())
+        for chunk in chunks([number for number in memory.in_force() if number not in rows]):
+            count += self._take(rows, connection, layout.numbered(), {"ids": chunk})
+        events, after = compare_programs(memory, list(rows.values()), now_ms)
+        return Outcome(events, after, count)
+
+    @staticmethod
+    def _take(
+        rows: dict[int | str, ProgramRow],
+        connection: Connection,
+        statement: Select[Any],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> int:
+        count = 0
+        for row in fetch(connection, statement, parameters):
+            count += 1
+            program = read_program(row)
+            if program is not None:
+                rows[program.program_id] = program
+        return count
+
+
+def fetch(
+    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None
+) -> Iterator[Values]:
+    """Read the rows of a statement, some at a time. Raises TooManyRows."""
+    count = 0
+    with connection.execute(statement, dict(parameters or {})) as result:
+        while page := result.fetchmany(FETCHED_AT_ONCE):
+            count += len(page)
+            if count > MAX_ROWS:
+                raise TooManyRows
+            yield from map(tuple, page)
+
+
+def chunks(numbers: Sequence[Number]) -> Iterator[list[Number]]:
+    """Cut a list into pieces that one statement can hold."""
+    for start in range(0, len(numbers), CHUNK):
+        yield list(numbers[start : start + CHUNK])

@@ -1,0 +1,1 @@
+"""The drop folder: files of JSON lines that providers rename into it."""

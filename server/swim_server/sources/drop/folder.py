@@ -1,0 +1,149 @@
+"""The drop folder on disk: which files are there, which one is taken, what is set aside of it. Blocks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from swim_server.sources.drop.lines import MAX_LINE_BYTES, Rejected
+from swim_server.sources.event_file.folder import is_being_written
+
+SUFFIXES = (".jsonl", ".ndjson", ".json")
+"""A file of another name is one that somebody is still writing, or that is not for us."""
+TAKEN_SUFFIX, REJECTS_SUFFIX, REJECTED_SUFFIX = ".taken", ".rejects", ".rejected"
+MAX_REJECTED_BYTES = 64 * 1024 * 1024
+"""Of one file; what is rejected beyond it is only counted."""
+
+_DIGITS = re.compile(r"(\d+)", re.ASCII)
+_TAKEN = re.compile(r"\.(?P<name>.+)\.(?P<mtime>\d{20})\.taken", re.ASCII | re.DOTALL)
+
+
+class FolderTrouble(Exception):
+    """The folder can't be used: why, and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A file that is ours until all of it is stored and it is removed."""
+
+    path: Path
+    name: str
+    """As the provider called it."""
+    mtime: str
+
+    @property
+    def batch(self) -> str:
+        """Names it for all time: another file of this name, brought later, is another batch."""
+        return f"{self.name}:{int(self.mtime)}"
+
+
+class DropFolder:
+    """Files come in by being renamed; they are taken one after the other, in the natural order of their names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "*"
+
+    def is_ours(self, file: str) -> bool:
+        """Whether a changed file is one to look at."""
+        return _is_offered(os.path.basename(file))  # noqa: PTH119 - called for each change of a busy folder
+
+    def identity(self) -> tuple[int, int] | None:
+        """Tell which folder it is just now; None when there is none."""
+        try:
+            found = self.folder.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def offered(self) -> list[str]:
+        """Return the files that wait, in the order in which they are taken. Raises FolderTrouble."""
+        return sorted((name for name in self._names() if _is_offered(name)), key=natural)
+
+    def taken(self) -> list[Taken]:
+        """Return what was taken and not finished, before a crash or just now, in order. Raises FolderTrouble."""
+        found = [match for name in self._names() if (match := _TAKEN.fullmatch(name))]
+        taken = [Taken(self.folder / match[0], match["name"], match["mtime"]) for match in found]
+        return sorted(taken, key=lambda one: (natural(one.name), one.mtime))
+
+    def take(self, name: str) -> Taken | None:
+        """Rename a file to a name that is ours; None when it is gone, no file, or still being written to."""
+        path = self.folder / name
+        try:
+            found = path.stat()
+            if not path.is_file() or is_being_written(path):
+                return None
+            mtime = f"{max(0, found.st_mtime_ns):020d}"
+            target = self.folder / f".{name}.{mtime}{TAKEN_SUFFIX}"
+            if target.exists():
+                return None  # its namesake of the same moment comes first
+            path.rename(target)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise FolderTrouble(f"{path} can't be taken: {error.strerror}; let this user rename files there") from None
+        return Taken(target, name, mtime)
+
+    def finish(self, taken: Taken) -> Path | None:
+        """Show what was set aside, as ``NAME.rejected``, and remove the file. Done twice it changes nothing."""
+        rejects, aside = self.rejects(taken), None
+        if rejects.exists():
+            aside = self.folder / f"{taken.name}{REJECTED_SUFFIX}"
+            if aside.exists():
+                aside = self.folder / f"{taken.name}.{int(taken.mtime)}{REJECTED_SUFFIX}"
+            rejects.replace(aside)
+        taken.path.unlink(missing_ok=True)
+        return aside
+
+    def rejects(self, taken: Taken) -> Path:
+        """Where lines are set aside as long as the file is not finished."""
+        return taken.path.with_suffix(REJECTS_SUFFIX)
+
+    def set_aside(self, taken: Taken, pieces: Sequence[Rejected], at_bytes: int) -> int:
+        """Append lines behind the first ``at_bytes``, which is what is known to be there; return the new length."""
+        if not pieces:
+            return at_bytes
+        lines = b"".join(msgspec.json.encode(piece) + b"\n" for piece in pieces)
+        with self.rejects(taken).open("ab") as file:
+            file.truncate(at_bytes)
+            if at_bytes + len(lines) <= MAX_REJECTED_BYTES:
+                file.write(lines)
+                at_bytes += len(lines)
+        return at_bytes
+
+    def _names(self) -> list[str]:
+        try:
+            with os.scandir(self.folder) as entries:
+                return [entry.name for entry in entries]
+        except FileNotFoundError:
+            raise FolderTrouble(f"the folder {self.folder} does not exist: create it") from None
+        except OSError as error:
+            raise FolderTrouble(f"the folder {self.folder} can't be read: {error.strerror}") from None
+
+
+def read_lines(file: BinaryIO, count: int) -> list[bytes]:
+    """Read so many lines. Of one that is too long its beginning is kept; the rest is read and dropped."""
+    lines: list[bytes] = []
+    while len(lines) < count and (line := file.readline(MAX_LINE_BYTES + 2)):
+        if len(line) > MAX_LINE_BYTES + 1 and not line.endswith(b"\n"):
+            while (more := file.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
+                pass
+        lines.append(line)
+    return lines
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return the order that people mean: ``batch-9`` before ``batch-10``."""
+    return [(int(part[:18]), part) if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
+
+
+def _is_offered(name: str) -> bool:
+    return name.endswith(SUFFIXES) and not name.startswith(".")

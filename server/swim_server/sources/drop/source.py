@@ -1,0 +1,204 @@
+"""The drop folder: providers rename files of JSON lines in; each is published, line by line, and removed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from swim_server.brokers.broker import Publish
+from swim_server.concurrency.worker_thread import WorkerThread
+from swim_server.logs import get_logger
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.events import NewEvent
+from swim_server.sources.drop.folder import DropFolder, FolderTrouble, Taken, read_lines
+from swim_server.sources.drop.lines import InvalidLine, Rejected, read_line, reject
+from swim_server.sources.folder_watch import watch_folder
+from swim_server.sources.health import Health
+from swim_server.sources.publisher import EventPublisher
+from swim_server.sources.source import SourceStatus
+from swim_server.sources.state_file import StateFile
+from swim_server.streaming.publishing import Publishing
+
+BATCH_LINES = 500
+RETRY_SECONDS = 0.5
+LOGGED_REASONS = 5
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of the file in hand is stored."""
+
+    batch: str = ""
+    offset: int = 0
+    line: int = 0
+    """Lines before ``offset``."""
+    rejects_bytes: int = 0
+    """Length of what was set aside of them."""
+    rejected: int = 0
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """Some lines of a file."""
+
+    events: list[NewEvent]
+    rejected: list[Rejected]
+    lines: dict[str, tuple[int, bytes]]
+    """By event id: number and text, should the broker refuse one."""
+    offset: int
+    line: int
+
+
+class DropSource:
+    """Publishes the files of one folder, one after the other.
+
+    Events without an ``event_id`` are named by file and line, and how far a file has been stored is remembered: killed
+    at any moment, it goes on there, and what it does twice is known to the broker.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        interval_seconds: float,
+        catalogue: Catalogue,
+        state_path: Path | None = None,
+        is_watching: bool = True,
+        retry_seconds: float = RETRY_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        details: dict[str, str | int | float | None] = {"folder": str(folder), "files": 0, "lines": 0, "rejected": 0}
+        self.status = SourceStatus(name=name, kind="drop", details=details)
+        self._folder = DropFolder(folder.absolute())
+        self._interval_seconds = interval_seconds
+        self._publishing = Publishing(catalogue)
+        self._state_file = StateFile(state_path, Progress)
+        self._progress = Progress()
+        self._is_watching = is_watching
+        self._retry_seconds = retry_seconds
+        self._wake = asyncio.Event()
+        self._log = get_logger("sources").bind(source=name)
+        self._health = Health(self.status, self._log, "the drop folder", monotonic=monotonic)
+        self._publisher = EventPublisher(self.status, self._log, sleep=sleep, monotonic=monotonic)
+
+    async def run(self, publish: Publish) -> None:
+        """Publish what comes, until cancelled. A file that was taken before a crash comes first."""
+        with WorkerThread("drop") as worker:
+            self._progress = await worker.pass_through(self._load)
+            async with asyncio.TaskGroup() as tasks:
+                if self._is_watching:
+                    tasks.create_task(watch_folder(self._folder, self._wake))
+                await self._look_for_ever(publish, worker)
+
+    def _load(self) -> Progress:
+        saved: Progress | None = self._state_file.load()
+        if self._state_file.fault is not None:
+            self._health.trouble(self._state_file.fault)
+        return saved or Progress()
+
+    async def _look_for_ever(self, publish: Publish, worker: WorkerThread) -> None:
+        while True:
+            delay = self._interval_seconds
+            self._wake.clear()
+            try:
+                taken = await worker.pass_through(self._take)
+                while taken is not None:
+                    await self._work_off(taken, publish, worker)
+                    taken = await worker.pass_through(self._take)
+            except (FolderTrouble, OSError) as trouble:
+                self._health.trouble(str(trouble))
+                delay = max(delay, self._retry_seconds)
+            else:
+                self._health.well()
+            await _wait(self._wake, delay)
+
+    def _take(self) -> Taken | None:
+        """Return the file to publish next: one that is ours already, else the first that can be taken."""
+        left = self._folder.taken()
+        offered = self._folder.offered()
+        self.status.details["waiting"] = len(left) + len(offered)
+        if left:
+            return left[0]
+        return next((taken for name in offered if (taken := self._folder.take(name)) is not None), None)
+
+    async def _work_off(self, taken: Taken, publish: Publish, worker: WorkerThread) -> None:
+        """Publish a file from where it was left, and remove it."""
+        if self._progress.batch != taken.batch:
+            self._progress = Progress(batch=taken.batch)
+        self.status.details["file"] = taken.name
+        while (page := await worker.pass_through(lambda: self._read(taken, self._progress))) is not None:
+            await self._publish(taken, page, publish, worker)
+            self._health.well()
+        rejected = self._progress.rejected
+        aside = await worker.pass_through(lambda: self._folder.finish(taken))
+        self._health.count("files")
+        self.status.details["file"] = None
+        if aside is not None:
+            self.status.details["last_rejected"] = str(aside)
+            self._log.warning(
+                "lines of a dropped file were set aside", file=taken.name, lines=rejected, aside=str(aside)
+            )
+
+    def _read(self, taken: Taken, progress: Progress) -> _Page | None:
+        """Read the next lines; None at the end of the file, or when it is gone."""
+        try:
+            with taken.path.open("rb") as file:
+                file.seek(progress.offset)
+                lines = read_lines(file, BATCH_LINES)
+                offset = file.tell()
+        except FileNotFoundError:
+            return None
+        if not lines:
+            return None
+        page = _Page([], [], {}, offset, progress.line + len(lines))
+        for number, line in enumerate(lines, progress.line + 1):
+            try:
+                event = read_line(line, number, taken.batch, self._publishing)
+            except InvalidLine as invalid:
+                page.rejected.append(reject(line, number, invalid.reason))
+                continue
+            if event is not None and event.event_id is not None:
+                page.events.append(event)
+                page.lines[event.event_id] = number, line
+        return page
+
+    async def _publish(self, taken: Taken, page: _Page, publish: Publish, worker: WorkerThread) -> None:
+        """Store the lines, set aside those that can't be, and remember it."""
+
+        def refuse(event: NewEvent, reason: str) -> None:
+            number, line = page.lines[event.event_id or ""]
+            page.rejected.append(reject(line, number, reason))
+
+        await self._publisher.publish(publish, page.events, refuse)
+        before = self._progress
+
+        def remember() -> Progress:
+            rejects_bytes = self._folder.set_aside(taken, page.rejected, before.rejects_bytes)
+            after = Progress(
+                batch=taken.batch,
+                offset=page.offset,
+                line=page.line,
+                rejects_bytes=rejects_bytes,
+                rejected=before.rejected + len(page.rejected),
+            )
+            self._state_file.save(after)
+            return after
+
+        self._progress = await worker.pass_through(remember)
+        self._health.count("lines", page.line - before.line)
+        self._health.count("rejected", len(page.rejected))
+        self.status.errors += len(page.rejected)
+        for piece in page.rejected[: max(0, LOGGED_REASONS - before.rejected)]:
+            self._log.warning("a line is no event", file=taken.name, line=piece.line, reason=piece.reason)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,1 @@
+"""The event file of the former provider: taken, read, published, removed."""

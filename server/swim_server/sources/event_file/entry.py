@@ -1,0 +1,192 @@
+"""One object of the event file as an event, and a name for it by which it is known when it comes back. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.codes import show
+from swim_server.protocol.events import NewEvent
+from swim_server.protocol.json_data import InvalidData
+from swim_server.protocol.normalise import normalise
+from swim_server.protocol.payloads import check_payload
+from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+from swim_server.sources.event_file.text import Found, ObjectScanner, Unreadable
+
+EARLIEST_MS = 946_684_800_000
+"""2000-01-01: an earlier time is no time but a zero that somebody formatted."""
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+RECENT_SECONDS = 10.0
+"""An entry without a time of its own that comes again sooner is a writer's older copy, not another event."""
+RECENT_ENTRIES = 200_000
+_MILLISECONDS_FROM = 100_000_000_000
+"""A number from here on counts milliseconds, one below counts seconds."""
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+class InvalidEntry(ValueError):
+    """An object that is no event: why."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Batch(msgspec.Struct):
+    """What a stretch of the file holds."""
+
+    events: list[NewEvent]
+    rejected: list[Unreadable]
+
+
+class RecentNames:
+    """Remembers for a while under which name entries without a time of their own were published.
+
+    Two of them that are equal are told apart by the files they came in, unless the later one is so close that it
+    must be a writer's older copy.
+    """
+
+    def __init__(self, window_seconds: float = RECENT_SECONDS, limit: int = RECENT_ENTRIES) -> None:
+        self._window_seconds = window_seconds
+        self._limit = limit
+        self._names: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        """Name and last moment by content; the longest unseen first."""
+
+    def name(self, content: str, file: str, now: float) -> str:
+        """Return the name for an entry with this content found in ``file`` at ``now`` (monotonic seconds)."""
+        name, seen_at = self._names.pop(content, ("", now))
+        if not name or now - seen_at > self._window_seconds:
+            name = f"{content}@{file}"
+        self._names[content] = name, now
+        return name
+
+    def forget(self, now: float) -> None:
+        """Let go of what was not seen lately. Between two files, never within one."""
+        while self._names:
+            content, (_, seen_at) = next(iter(self._names.items()))
+            if now - seen_at <= self._window_seconds and len(self._names) <= self._limit:
+                return
+            del self._names[content]
+
+
+class EntryReader:
+    """Reads one file from its beginning. The same content in the same file gives the same events and event ids.
+
+    Of entries that are equal the first has ordinal 0, the next 1: so all of them are published, and none again
+    when the file, or a writer's older copy of it, is read another time.
+    """
+
+    def __init__(self, catalogue: Catalogue, file: str, recent: RecentNames, now: float) -> None:
+        self._catalogue = catalogue
+        self._file = file
+        self._recent = recent
+        self._now = now
+        self._scanner = ObjectScanner()
+        self._seen: Counter[str] = Counter()
+
+    def feed(self, data: bytes) -> Batch:
+        """Take in the next bytes of the file."""
+        return self._batch(self._scanner.feed(data))
+
+    def finish(self) -> Batch:
+        """Take in the end of the file."""
+        return self._batch(self._scanner.finish())
+
+    def _batch(self, pieces: Iterable[Found | Unreadable]) -> Batch:
+        batch = Batch([], [])
+        for piece in pieces:
+            if isinstance(piece, Unreadable):
+                batch.rejected.append(piece)
+                continue
+            try:
+                batch.events.append(self._event(piece.value))
+            except InvalidEntry as invalid:
+                batch.rejected.append(piece.as_unreadable(invalid.reason))
+        return batch
+
+    def _event(self, entry: dict[str, Any]) -> NewEvent:
+        event = read_entry(entry, self._catalogue)
+        content = digest(entry)
+        ordinal = self._seen[content]
+        self._seen[content] = ordinal + 1
+        name = f"{content}#{ordinal}"
+        if event.timestamp_ms is None:
+            name = self._recent.name(name, self._file, self._now)
+        return msgspec.structs.replace(event, event_id=name)
+
+
+def read_entry(entry: Mapping[str, Any], catalogue: Catalogue) -> NewEvent:
+    """Read ``{"type","data","_received_at"}``. Raises InvalidEntry."""
+    event_type = entry.get("type")
+    if not isinstance(event_type, str):
+        raise InvalidEntry(f"type: must be an event type, got {show(event_type)}" if "type" in entry else "no type")
+    if event_type not in catalogue.types:
+        nearest = catalogue.nearest(event_type)
+        hint = f": did you mean {nearest}?" if nearest in catalogue.types else ""
+        raise InvalidEntry(f"unknown event type {show(event_type)}{hint}")
+    data = entry.get("data")
+    if data == []:
+        data = {}  # PHP writes an empty object back as an empty array
+    if not isinstance(data, dict):
+        raise InvalidEntry(f"data: must be an object, got {show(data)}" if "data" in entry else "no data")
+    data = normalise(event_type, data)
+    try:
+        check_payload(event_type, data)
+    except InvalidData as invalid:
+        raise InvalidEntry(str(invalid)) from None
+    moment = read_time(entry.get("_received_at"))
+    if moment is None:
+        moment = read_time(entry.get("timestamp"))
+    return NewEvent(type=event_type, data=data, timestamp_ms=moment)
+
+
+def read_time(value: object) -> int | None:
+    """Read RFC 3339, ``YYYY-MM-DD HH:MM:SS`` (UTC), or a Unix time in seconds or milliseconds; None for all else."""
+    moment: float | None = None
+    if isinstance(value, str):
+        try:
+            moment = parse_ms(value)
+        except InvalidTimestamp:
+            value = _number(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        moment = value if abs(value) >= _MILLISECONDS_FROM else value * 1000
+    return int(moment) if moment is not None and EARLIEST_MS <= moment <= LATEST_MS else None
+
+
+def digest(entry: object) -> str:
+    """Name an entry by its content, however a writer that read and wrote it again has formatted it."""
+    try:
+        canonical = _canonical(entry)
+        try:
+            content = _encoder.encode(canonical)
+        except (ValueError, OverflowError):  # lone surrogates or huge numbers, in fields that nobody reads
+            content = json.dumps(canonical, sort_keys=True).encode()
+    except RecursionError:
+        raise InvalidEntry("it nests too deeply") from None
+    return blake2b(content, digest_size=16).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """Return what PHP leaves the same when it decodes and encodes: 1.0 may become 1, and {} becomes []."""
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()} if value else []
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text) if len(text) < 32 else None
+    except ValueError:
+        return None

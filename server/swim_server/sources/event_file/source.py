@@ -1,0 +1,223 @@
+"""The provider's event file: takes it, publishes what is in it, and removes it only when all of it is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
+from swim_server.concurrency.worker_thread import WorkerThread
+from swim_server.logs import get_logger
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.events import NewEvent
+from swim_server.sources.event_file.entry import EntryReader, RecentNames
+from swim_server.sources.event_file.folder import EventFolder, Signature, signature
+from swim_server.sources.event_file.taken_file import TakenFile
+from swim_server.sources.folder_watch import watch_folder
+from swim_server.sources.source import SourceStatus
+
+PUBLISH_EVENTS = 500
+GRACE_SECONDS = 1.5
+"""A taken file is kept so long after the last change to it: a writer may still have it open."""
+SHORTEST_INTERVAL_SECONDS = 0.005
+"""Between two looks, however busy the writers are."""
+RETRY_SECONDS = 0.5
+"""After trouble."""
+LOGGED_REASONS = 5
+
+
+class _Survey(NamedTuple):
+    """What the folder holds at one moment."""
+
+    signatures: list[Signature | None]
+    """Of the files taken, in their order; None: it is gone."""
+    taken: Path | None
+    """The event file, taken just now; its signature is the last one."""
+    trouble: OSError | None
+
+
+class EventFileSource:
+    """Reads the file that the provider's processes write, as the wire protocol's last section describes them.
+
+    Each event is published under a name made of its content, its time and its place among equal ones: one that a
+    writer's older copy brings back, or that is read again after a crash, is not published again. An event without
+    a time is known by its file instead, and counts as brought back only within RECENT_SECONDS.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        interval_seconds: float,
+        catalogue: Catalogue,
+        grace_seconds: float = GRACE_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+        clock_ns: Callable[[], int] = time.time_ns,
+        is_watching: bool = True,
+    ) -> None:
+        self.status = SourceStatus(name=name, kind="file", details=_details(path))
+        self._folder = EventFolder(path.absolute(), clock_ns=clock_ns, pid=os.getpid())
+        self._interval_seconds = interval_seconds
+        self._catalogue = catalogue
+        self._grace_seconds = grace_seconds
+        self._retry_seconds = retry_seconds
+        self._monotonic = monotonic
+        self._is_watching = is_watching
+        self._taken: list[TakenFile] = []
+        self._may_take = True
+        """False while what was taken can't be stored: the event file may as well stay where it is."""
+        self._recent = RecentNames()
+        self._wake = asyncio.Event()
+        self._log = get_logger("sources").bind(source=name)
+
+    async def run(self, publish: Publish) -> None:
+        """Publish what appears, until cancelled. Files taken and not finished before a crash come first."""
+        with WorkerThread("event-file") as worker:
+            found = await worker.pass_through(self._folder.find_taken)
+            self._taken = [TakenFile(path, now=self._monotonic()) for path in found]
+            async with asyncio.TaskGroup() as tasks:
+                if self._is_watching:
+                    tasks.create_task(watch_folder(self._folder, self._wake))
+                await self._look_for_ever(publish, worker)
+
+    async def _look_for_ever(self, publish: Publish, worker: WorkerThread) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self._look(publish, worker)
+            except (BrokerUnavailable, OSError) as error:
+                self._may_take = not isinstance(error, BrokerUnavailable)
+                self._tell_trouble(str(error))
+                await asyncio.sleep(max(self._interval_seconds, self._retry_seconds))
+            else:
+                self._tell_well()
+                await asyncio.sleep(SHORTEST_INTERVAL_SECONDS)
+                await _wait(self._wake, self._interval_seconds)
+
+    async def _look(self, publish: Publish, worker: WorkerThread) -> None:
+        """Take what is there now, publish what is new in the files taken, and remove those that are finished."""
+        survey = await worker.pass_through(self._survey)
+        if survey.taken is not None:
+            self._taken.append(TakenFile(survey.taken, now=self._monotonic()))
+        troubles = [survey.trouble]
+        for taken, seen in zip(self._taken, survey.signatures, strict=True):
+            if seen is not None and seen != taken.published:
+                troubles.append(await _trouble_of(self._publish_file(taken, seen, publish, worker)))
+        self._may_take = True
+        for taken, seen in list(zip(self._taken, survey.signatures, strict=True)):
+            if seen is None:
+                self._taken.remove(taken)  # somebody else has removed it
+            elif seen == taken.published and self._monotonic() - taken.changed_at >= self._grace_seconds:
+                troubles.append(await _trouble_of(self._remove(taken, seen, worker)))
+        self._recent.forget(self._monotonic())
+        self.status.details["taken"] = len(self._taken)
+        for trouble in troubles:
+            if trouble is not None:
+                raise trouble
+
+    def _survey(self) -> _Survey:
+        taken, trouble = None, None
+        if self._may_take:
+            try:
+                taken = self._folder.take()
+            except OSError as error:
+                trouble = error
+        files = [file.path for file in self._taken] + ([] if taken is None else [taken])
+        return _Survey([signature(file) for file in files], taken, trouble)
+
+    async def _publish_file(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
+        """Publish all of a file, from its beginning: what was published before is known by its event ids."""
+        now = self._monotonic()
+        taken.begin(now=now)
+        batches = taken.read(EntryReader(self._catalogue, taken.path.name, self._recent, now))
+        is_last = False
+        while not is_last:
+            batch, is_last = await worker.pass_through(lambda: next(batches))
+            taken.reject(batch.rejected)
+            for start in range(0, len(batch.events), PUBLISH_EVENTS):
+                await self._publish(taken, batch.events[start : start + PUBLISH_EVENTS], publish)
+        taken.published = seen
+
+    async def _publish(self, taken: TakenFile, events: list[NewEvent], publish: Publish) -> None:
+        while events:
+            try:
+                published = await publish(events)
+            except InvalidEvent as invalid:
+                taken.reject_event(events[invalid.index], invalid.reason)
+                events = events[: invalid.index] + events[invalid.index + 1 :]
+                continue
+            new = sum(not answer.duplicate for answer in published)
+            self.status.events += new
+            self._count("duplicates", len(published) - new)
+            if new:
+                self.status.last_event_monotonic = time.monotonic()
+            return
+
+    async def _remove(self, taken: TakenFile, seen: Signature, worker: WorkerThread) -> None:
+        removal = await worker.pass_through(lambda: taken.remove(self._folder, seen))
+        if not removal.is_done:
+            taken.changed_at = self._monotonic()  # somebody still writes to it
+            return
+        self._taken.remove(taken)
+        if removal.aside is not None:
+            self._tell_rejected(taken, removal.aside)
+
+    def _tell_rejected(self, taken: TakenFile, aside: Path) -> None:
+        count = taken.rejected_count
+        self.status.errors += count
+        self._count("rejected", count)
+        self.status.details["last_rejected"] = f"{taken.rejected[0].reason}: see {aside}"
+        for piece in taken.rejected[:LOGGED_REASONS]:
+            self._log.warning(
+                "could not be read, set aside",
+                reason=piece.reason,
+                at_character=piece.position,
+                characters=piece.length,
+                aside=str(aside),
+            )
+        if count > LOGGED_REASONS:
+            self._log.warning("more could not be read, set aside", count=count - LOGGED_REASONS, aside=str(aside))
+
+    def _count(self, detail: str, number: int) -> None:
+        self.status.details[detail] = int(self.status.details[detail] or 0) + number
+
+    def _tell_trouble(self, reason: str) -> None:
+        if reason != self.status.last_error:
+            self.status.errors += 1
+            self._log.error("the event file can't be read just now", reason=reason)
+        self.status.state = "degraded"
+        self.status.last_error = reason
+
+    def _tell_well(self) -> None:
+        if self.status.state == "degraded":
+            self._log.info("the event file can be read again")
+        self.status.state = "running"
+        self.status.last_error = None
+        self.status.last_success_monotonic = time.monotonic()
+
+
+def _details(path: Path) -> dict[str, str | int | float | None]:
+    return {"file": str(path), "duplicates": 0, "rejected": 0, "taken": 0}
+
+
+async def _trouble_of(work: Awaitable[None]) -> OSError | None:
+    """One file's trouble, so that the others go on."""
+    try:
+        await work
+    except OSError as error:
+        return error
+    return None
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,1 @@
+"""Feeds over HTTP: the VATSIM network, and ECFMP flow measures."""

@@ -1,0 +1,80 @@
+"""Publishes what a source has found, through outages of the broker, and counts it in the source's status."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
+from swim_server.protocol.events import NewEvent
+from swim_server.sources.source import SourceStatus
+
+PUBLISH_EVENTS = 500
+"""In one call."""
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+
+Refused = Callable[[NewEvent, str], None]
+"""Told of an event that can't be stored as it is, and why."""
+
+
+class EventPublisher:
+    """Where the events of one source go. Returns only when all of them are stored."""
+
+    def __init__(
+        self,
+        status: SourceStatus,
+        log: Any,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._status = status
+        self._log = log
+        self._sleep = sleep
+        self._monotonic = monotonic
+
+    async def publish(self, publish: Publish, events: Sequence[NewEvent], on_refused: Refused | None = None) -> int:
+        """Publish all of them in order; return how many were new. What can't be stored is left out and told."""
+        fresh = 0
+        for start in range(0, len(events), PUBLISH_EVENTS):
+            fresh += await self._publish(publish, list(events[start : start + PUBLISH_EVENTS]), on_refused)
+        return fresh
+
+    async def _publish(self, publish: Publish, events: list[NewEvent], on_refused: Refused | None) -> int:
+        pause = FIRST_PAUSE_SECONDS
+        while events:
+            try:
+                published = await publish(events)
+            except InvalidEvent as invalid:
+                self._refuse(events[invalid.index], invalid.reason, on_refused)
+                events = events[: invalid.index] + events[invalid.index + 1 :]
+                continue
+            except BrokerUnavailable as error:
+                self._tell_unavailable(error)
+                await self._sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                continue
+            fresh = sum(not one.duplicate for one in published)
+            self._status.events += fresh
+            if fresh:
+                self._status.last_event_monotonic = self._monotonic()
+            return fresh
+        return 0
+
+    def _refuse(self, event: NewEvent, reason: str, on_refused: Refused | None) -> None:
+        if on_refused is not None:
+            on_refused(event, reason)
+            return
+        self._status.errors += 1
+        self._status.last_error = f"an event of type {event.type} can't be stored: {reason}"
+        self._log.error("an event can't be stored", type=event.type, event_id=event.event_id, reason=reason)
+
+    def _tell_unavailable(self, error: BrokerUnavailable) -> None:
+        if self._status.last_error != str(error):
+            self._log.warning("events wait: they can't be stored just now", reason=error.reason)
+            self._status.errors += 1
+        self._status.state = "degraded"
+        self._status.last_error = str(error)

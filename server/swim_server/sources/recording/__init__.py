@@ -1,0 +1,1 @@
+"""Recordings, of feed snapshots and of events: played, and written."""

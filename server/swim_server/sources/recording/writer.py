@@ -1,0 +1,85 @@
+"""Writes a recording of events. Whatever ends the writing, what was flushed can be played."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from hashlib import sha256
+from typing import BinaryIO
+
+from swim_server.protocol.timestamps import format_ms
+from swim_server.sources.recording.lines import End, Gap, Header, one_line, write_line
+
+BLOCK_BYTES = 8_192
+"""Lines are packed in blocks of so many bytes: what is damaged costs at most the block that it stands in."""
+FLUSH_SECONDS = 1.0
+"""An event waits at most so long for its block to be written."""
+
+
+class RecordingWriter:
+    """Writes to a stream that it does not own. Raises what the stream raises: OSError."""
+
+    def __init__(self, stream: BinaryIO, header: Header, *, monotonic: Callable[[], float]) -> None:
+        self.events = 0
+        self.gaps = 0
+        self.packed_bytes = 0
+        self.first_id: str | None = None
+        self.last_id: str | None = None
+        self._stream = stream
+        self._monotonic = monotonic
+        self._digest = sha256()
+        self._block = bytearray()
+        self._due: float | None = None
+        """When what waits must be written."""
+        self._write(write_line(header))
+
+    def add(self, wire: bytes, event_id: str | None) -> None:
+        """Take one event, as it was received."""
+        line = one_line(wire) + b"\n"
+        self._digest.update(line)
+        self._block += line
+        self.events += 1
+        self.first_id = self.first_id or event_id
+        self.last_id = event_id or self.last_id
+        if self._due is None:
+            self._due = self._monotonic() + FLUSH_SECONDS
+        if len(self._block) >= BLOCK_BYTES:
+            self.flush()
+
+    def mark_gap(self) -> None:
+        """Note that events may be missing here."""
+        self.gaps += 1
+        self._block += write_line(Gap(after=self.last_id))
+        self.flush()
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """How long until something must be flushed; None: nothing waits."""
+        return None if self._due is None else max(0.0, self._due - self._monotonic())
+
+    def flush(self) -> None:
+        """Write what waits."""
+        block, self._block, self._due = bytes(self._block), bytearray(), None
+        if block:
+            self._write(block)
+
+    def finish(self, reason: str, now_ms: int) -> End:
+        """Write what waits and the end mark."""
+        self.flush()
+        end = End(
+            events=self.events,
+            sha256=self._digest.hexdigest(),
+            first_id=self.first_id,
+            last_id=self.last_id,
+            gaps=self.gaps,
+            finished=format_ms(now_ms),
+            reason=reason,
+        )
+        self._write(write_line(end))
+        return end
+
+    def _write(self, lines: bytes) -> None:
+        packed = gzip.compress(lines, 6, mtime=0)
+        self._stream.write(packed)
+        self._stream.flush()
+        self.packed_bytes += len(packed)

@@ -1,0 +1,1 @@
+"""The simulator: an invented world, seen through the same detection as the real one."""

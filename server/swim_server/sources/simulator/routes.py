@@ -1,0 +1,110 @@
+"""Chooses who flies from where to where with what, and invents what a flight plan says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+from swim_server.detection.airfields import Airfield, Airfields
+from swim_server.detection.feed import FeedPlan
+from swim_server.detection.geodesy import distance_nm
+from swim_server.sources.simulator.world import (
+    AIRLINES,
+    PRIVATE_AIRPORTS,
+    TYPES,
+    AircraftType,
+    Airline,
+    airport_codes,
+)
+
+LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
+
+
+class Route(NamedTuple):
+    """Who flies from where to where, with what."""
+
+    airline: Airline
+    aircraft: AircraftType
+    dep: Airfield
+    arr: Airfield
+
+
+class Routes:
+    """Chooses who flies from where to where with what."""
+
+    def __init__(self, airfields: Airfields, airlines: Sequence[Airline] = AIRLINES) -> None:
+        known = ((code, airfields.get(code)) for code in airport_codes())
+        self._airports = [msgspec.structs.replace(field, code=code) for code, field in known if field is not None]
+        self._by_code = {field.code: field for field in self._airports}
+        if len(self._airports) < len(airport_codes()) // 2:
+            raise ValueError(f"of this world's airports only {len(self._airports)} are on record")
+        self._airlines = airlines
+        self._weights = [airline.weight for airline in airlines]
+        self._distances_nm: dict[str, list[float]] = {}
+        """By hub, to each airport."""
+        self._reachable: dict[tuple[str, str, bool], list[Airfield]] = {}
+        """By hub, type and whether an airline flies: found out once for each."""
+
+    def choose(self, random: Random) -> Route:
+        """Choose an airline, one of its hubs and types, and another airport within reach."""
+        while True:
+            airline = random.choices(self._airlines, self._weights)[0]
+            hub = self._by_code.get(random.choice(airline.hubs.split()))
+            aircraft = TYPES[random.choice(airline.types.split())]
+            others = [] if hub is None else self._within_reach(hub, aircraft, is_airline=bool(airline.code))
+            if hub is not None and others:
+                other = random.choice(others)
+                ends = (hub, other) if random.random() < 0.5 else (other, hub)
+                return Route(airline, aircraft, *ends)
+
+    def _within_reach(self, hub: Airfield, aircraft: AircraftType, *, is_airline: bool) -> list[Airfield]:
+        key = (hub.code, aircraft.designator, is_airline)
+        if key not in self._reachable:
+            self._reachable[key] = [
+                field
+                for field, away in zip(self._airports, self._distances_from(hub), strict=True)
+                if aircraft.shortest_nm <= away <= aircraft.longest_nm
+                and not (is_airline and field.code in PRIVATE_AIRPORTS)
+            ]
+        return self._reachable[key]
+
+    def _distances_from(self, hub: Airfield) -> list[float]:
+        if hub.code not in self._distances_nm:
+            self._distances_nm[hub.code] = [
+                distance_nm(hub.latitude, hub.longitude, field.latitude, field.longitude) for field in self._airports
+            ]
+        return self._distances_nm[hub.code]
+
+
+def invent_callsign(airline: Airline, serial: int, random: Random) -> str:
+    """Invent a callsign in the manner of the airline; flights that live together differ in it."""
+    number = serial * 367 % 9000
+    if not airline.code:
+        return f"N{number % 900 + 100}{random.choice(LETTERS)}{random.choice(LETTERS)}"
+    if airline.has_letters and random.random() < 0.7:
+        return f"{airline.code}{number % 90 + 10}{random.choice(LETTERS)}{random.choice(LETTERS)}"
+    return f"{airline.code}{number + 1}" if len(airline.code) == 3 else f"{airline.code}{number % 90 + 1}"
+
+
+def file_plan(route: Route, random: Random) -> FeedPlan:
+    """File the plan of a flight."""
+    return FeedPlan(
+        route.aircraft.faa,
+        route.aircraft.faa,
+        route.aircraft.designator,
+        route.dep.code,
+        route.arr.code,
+        invent_route(random),
+    )
+
+
+def invent_route(random: Random) -> str:
+    """Invent a route: fixes as pronounceable as real ones, joined by airways or directly."""
+    fixes = ["".join(random.choice(("BDFGKLMNPRSTV", "AEIOU")[place % 2]) for place in range(5)) for _ in range(4)]
+    ways = random.choices(("DCT", "UL612", "J121", "Q140", "UN866", "DCT"), k=3)
+    middle = " ".join(f"{fix} {way}" for fix, way in zip(fixes, ways, strict=False))
+    out, to = (f"{fix}{random.randint(1, 9)}{random.choice('ABCDX')}" for fix in (fixes[0], fixes[3]))
+    return f"{out} {middle} {fixes[3]} {to}"

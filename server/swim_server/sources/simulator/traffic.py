@@ -1,0 +1,200 @@
+"""Invented traffic: flights that are filed, connect, fly and go away, for ever. Pure: one seed, one traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from swim_server.detection.airfields import Airfields
+from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
+from swim_server.protocol.timestamps import format_ms
+from swim_server.sources.simulator.flight import Flown
+from swim_server.sources.simulator.itinerary import DoesNotFit, Manoeuvre, lay_out
+from swim_server.sources.simulator.routes import Route, Routes, file_plan, invent_callsign, invent_route
+from swim_server.sources.simulator.world import AIRLINES, Airline
+
+MANOEUVRES: tuple[Manoeuvre, ...] = ("rejected take-off", "go-around", "go-around", "touch-and-go")
+REPORT_EVERY_MS = 15_000
+"""Aircraft report at moments of their own, so that a snapshot is up to this old for each."""
+
+
+class TrueEvent(NamedTuple):
+    """What really happened: the measure for what detection says."""
+
+    kind: Literal["created", "updated", "departed", "arrived", "deleted"]
+    cid: int
+    callsign: str
+    at_ms: int
+
+
+class SimulatedFlight:
+    """One flight over its whole life: filed, connected, flown, gone."""
+
+    def __init__(self, serial: int, begins_ms: int, route: Route, random: Random, manoeuvre: Manoeuvre) -> None:
+        """Lay out a flight. Raises DoesNotFit."""
+        itinerary = lay_out(route.dep, route.arr, route.aircraft, random, manoeuvre)
+        prefile_minutes = random.uniform(4, 18) if random.random() < 0.45 else 0
+        self.serial = serial
+        self.cid = 1_000_000 + serial * 7919 % 900_000
+        self.callsign = invent_callsign(route.airline, serial, random)
+        self.dep = route.dep
+        self.arr = route.arr
+        self.aircraft = route.aircraft
+        self.manoeuvre = manoeuvre
+        self.begins_ms = begins_ms
+        """First seen from here on, as prefile or as pilot."""
+        self.is_withdrawn = prefile_minutes > 0 and random.random() < 0.04
+        """Filed, and never flown."""
+        self.connects_ms = begins_ms + round(prefile_minutes * 60_000)
+        self.ends_ms = self.connects_ms + (0 if self.is_withdrawn else round(itinerary.flown.seconds * 1000))
+        self.off_ms = self.connects_ms + round(itinerary.off_seconds * 1000)
+        self.on_ms = self.connects_ms + round(itinerary.on_seconds * 1000)
+        self._flown: Flown = itinerary.flown
+        self._plan = file_plan(route, random)
+        self._edit_ms, self._edited = self._edit(random)
+
+    def _edit(self, random: Random) -> tuple[int, FeedPlan]:
+        """Choose when the route is edited, if it is: while it is a prefile, or in the first hour of the flight."""
+        edited = msgspec.structs.replace(self._plan, route=invent_route(random))
+        if random.random() < 0.3 and self.connects_ms > self.begins_ms:
+            return random.randint(self.begins_ms, self.connects_ms), edited
+        if random.random() < 0.1:
+            return random.randint(self.connects_ms, min(self.ends_ms, self.connects_ms + 3_600_000)), edited
+        return self.ends_ms + 1, edited
+
+    def shift(self, by_ms: int) -> None:
+        """Let all of it happen earlier or later; the same as making it with another beginning."""
+        self.begins_ms += by_ms
+        self.connects_ms += by_ms
+        self.ends_ms += by_ms
+        self.off_ms += by_ms
+        self.on_ms += by_ms
+        self._edit_ms += by_ms
+
+    @property
+    def plan(self) -> FeedPlan:
+        """As filed first."""
+        return self._plan
+
+    def plan_at(self, at_ms: int) -> FeedPlan:
+        """Give the plan as it stands at a moment."""
+        return self._edited if at_ms >= self._edit_ms else self._plan
+
+    def prefile(self, at_ms: int) -> FeedPrefile | None:
+        """Give what a snapshot lists while the pilot isn't connected."""
+        if not self.begins_ms <= at_ms < self.connects_ms:
+            return None
+        filed_ms = self._edit_ms if at_ms >= self._edit_ms else self.begins_ms
+        return FeedPrefile(self.cid, self.callsign, self.plan_at(at_ms), format_ms(filed_ms))
+
+    def pilot(self, at_ms: int) -> FeedPilot | None:
+        """Give what a snapshot lists while the pilot is connected: a report that is some seconds old."""
+        if not self.connects_ms <= at_ms < self.ends_ms:
+            return None
+        reported_ms = max(self.connects_ms, at_ms - (at_ms + self.cid) % REPORT_EVERY_MS)
+        moment = self._flown.at((reported_ms - self.connects_ms) / 1000)
+        return FeedPilot(
+            self.cid,
+            self.callsign,
+            moment.latitude,
+            moment.longitude,
+            moment.altitude_ft,
+            moment.groundspeed_kts,
+            moment.heading_deg,
+            self.plan_at(at_ms),
+            format_ms(self.connects_ms),
+            format_ms(reported_ms),
+        )
+
+    def truth(self) -> Iterator[TrueEvent]:
+        """Tell what is true of it, from beginning to end."""
+        yield TrueEvent("created", self.cid, self.callsign, self.begins_ms)
+        if not self.is_withdrawn:
+            yield TrueEvent("departed", self.cid, self.callsign, self.off_ms)
+            yield TrueEvent("arrived", self.cid, self.callsign, self.on_ms)
+        yield TrueEvent("deleted", self.cid, self.callsign, self.ends_ms)
+
+
+class TrafficState(msgspec.Struct, frozen=True):
+    """All that has to be kept of traffic to go on with it: flights are made again from their serial numbers."""
+
+    next_serial: int
+    flights: list[tuple[int, int]]
+    """Serial number and beginning."""
+
+
+class Traffic:
+    """A constant number of flights; for each that ends, another one begins."""
+
+    def __init__(
+        self, airfields: Airfields, *, seed: int, manoeuvres: float = 0.02, airlines: Sequence[Airline] = AIRLINES
+    ) -> None:
+        """``manoeuvres``: the part of flights that reject a take-off, go around, or touch and go."""
+        self._seed = seed
+        self._manoeuvres = manoeuvres
+        self._routes = Routes(airfields, airlines)
+        self._next_serial = 1
+        self.flights: list[SimulatedFlight] = []
+        """Those that live now, prefiles too."""
+
+    def begin(self, flights: int, now_ms: int, soon_ms: int = 0) -> None:
+        """Set out in the middle of things: flights in all phases.
+
+        A few of them leave the ground, and a few touch it, within the next ``soon_ms``.
+        """
+        few = max(1, min(4, flights // 40)) if soon_ms else 0
+        for number in range(flights):
+            random = Random(f"{self._seed}:{self._next_serial}:begin")
+            flight = self._make(now_ms)
+            shift_ms = round(random.random() * (flight.ends_ms - flight.begins_ms))
+            if number < 2 * few and not flight.is_withdrawn:
+                mark_ms = flight.off_ms if number < few else flight.on_ms
+                shift_ms = mark_ms - now_ms - round(soon_ms * random.uniform(0.1, 0.5))
+            flight.shift(-max(0, shift_ms))
+            self.flights.append(flight)
+
+    def advance(self, now_ms: int) -> None:
+        """Let flights end and others begin."""
+        for number, flight in enumerate(self.flights):
+            if flight.ends_ms <= now_ms:
+                pause_ms = flight.serial * 7907 % 60_000
+                self.flights[number] = self._make(max(flight.ends_ms + pause_ms, now_ms - 60_000))
+
+    def snapshot(self, now_ms: int) -> Snapshot:
+        """Show the network as the feed would."""
+        pilots = (flight.pilot(now_ms) for flight in self.flights)
+        prefiles = (flight.prefile(now_ms) for flight in self.flights)
+        return Snapshot(
+            now_ms,
+            [pilot for pilot in pilots if pilot is not None],
+            [prefile for prefile in prefiles if prefile is not None],
+        )
+
+    def state(self) -> TrafficState:
+        """Give what is needed to go on later."""
+        return TrafficState(self._next_serial, [(flight.serial, flight.begins_ms) for flight in self.flights])
+
+    def resume(self, state: TrafficState) -> None:
+        """Go on where another process was."""
+        self._next_serial = state.next_serial
+        self.flights = [self._remake(serial, begins_ms) for serial, begins_ms in state.flights]
+
+    def _make(self, begins_ms: int) -> SimulatedFlight:
+        self._next_serial += 1
+        return self._remake(self._next_serial - 1, begins_ms)
+
+    def _remake(self, serial: int, begins_ms: int) -> SimulatedFlight:
+        """Make the flight with this number: always the same one."""
+        random = Random(f"{self._seed}:{serial}")
+        while True:
+            route = self._routes.choose(random)
+            manoeuvre: Manoeuvre = "none"
+            if random.random() < self._manoeuvres:
+                manoeuvre = random.choice(MANOEUVRES)
+            try:
+                return SimulatedFlight(serial, begins_ms, route, random, manoeuvre)
+            except DoesNotFit:
+                continue

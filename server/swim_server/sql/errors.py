@@ -1,0 +1,61 @@
+"""What can go wrong between us and a database, divided by what the caller can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from swim_server.errors import OperatorError
+
+
+class StoreError(OperatorError):
+    """The root of everything that the key store raises. Its text never holds a key or a password."""
+
+
+class StoreUnavailable(StoreError):
+    """The database can't be asked just now; the same call may succeed later."""
+
+    def __init__(self, reason: str, *, number: int | None = None, repeat_at_once: bool = False) -> None:
+        self.reason = reason
+        self.number = number
+        """The server's error number, where it told one."""
+        self.repeat_at_once = repeat_at_once
+        """A pooled connection had died, or a deadlock chose us: the same call on another connection helps."""
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"the key database can't be used just now: {self.reason}"
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The database went away while a change was being committed: it may or may not be stored."""
+
+    def __str__(self) -> str:
+        return (
+            f"the key database went away while storing ({self.reason}): look with `swimctl keys list` before repeating"
+        )
+
+
+class StoreMisconfigured(StoreError):
+    """The database refuses us, or can't be used as it is set up; a person must act."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(problem, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.remedy}" if self.remedy else self.problem
+
+
+class PermissionDenied(StoreMisconfigured):
+    """The login may not do this; others of its statements may well be allowed."""
+
+
+class SchemaMissing(StoreMisconfigured):
+    """A table, or a column that the code can't do without, doesn't exist."""
+
+    def __init__(self, table: str, columns: Sequence[str] = ()) -> None:
+        self.table = table
+        self.columns = tuple(columns)
+        missing = f"table {table}" if not columns else f"in table {table}: {', '.join(columns)}"
+        super().__init__(f"missing in the key database: {missing}", "run `swimctl db upgrade`")

@@ -1,0 +1,66 @@
+"""The embedded key database: a SQLite file that only its owner can read.
+
+It keeps SQLite's rollback journal, as keys change seldom: the one file is the whole database, to be copied at any
+moment, and who locks it for himself locks it for everybody, readers too.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL
+
+from swim_server.sql.database import ONLY_READS, Database
+from swim_server.sql.errors import SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
+
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
+
+def open_sqlite(url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5) -> Database:
+    """Open a SQLite file, made 0600 if it doesn't exist yet. Raises StoreMisconfigured."""
+    if not url.database or url.database == ":memory:":
+        raise StoreMisconfigured("the key database must be a file, not one in memory", "set [database] url")
+    create_private_file(Path(url.database))
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=busy_timeout_seconds,
+        connect_args={"timeout": busy_timeout_seconds, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin when we say so, below
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get(ONLY_READS):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return Database(engine, explain)
+
+
+def create_private_file(path: Path) -> None:
+    """Make an empty file with mode 0600, and leave one that exists as it is. Raises StoreMisconfigured."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreMisconfigured(f"can't open the key database {path}", error.strerror or str(error)) from error
+
+
+def explain(error: BaseException | None, _was_used: bool) -> StoreError:
+    """Tell what an error of SQLite means for the caller."""
+    text = str(error)
+    if text.startswith(("no such table: ", "no such column: ")):
+        name = text.partition(": ")[2]
+        return SchemaMissing(name) if "table" in text else SchemaMissing("swim_api_keys", [name])
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in _PASSING:
+        return StoreUnavailable(text)
+    return StoreMisconfigured("the key database can't be used", text)

@@ -1,0 +1,1 @@
+"""Explain: what is remembered of sessions, and why an event was or was not sent."""

@@ -1,0 +1,245 @@
+"""Who was connected when, with which subscription, and how it ended: what ``explain`` answers from.
+
+Nothing here is written per event. What a client was sent follows from its subscriptions and the events' ids; the
+exceptions (it lagged, history was being sent, its connection ended first) are noted when they happen. In memory
+alone: a restarted service knows nothing of the time before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from swim_server.protocol.event_id import EventId
+from swim_server.streaming.subscription import NOTHING, Subscription
+
+if TYPE_CHECKING:
+    from swim_server.streaming.backlog import Backlog
+    from swim_server.streaming.connection import Connection
+
+MAX_CHANGES = 60_000
+"""Connects and changes of subscription that are remembered, all connections together; then the oldest go."""
+MAX_WEIGHT = 200_000
+"""Channels and filter values in them, all together."""
+MAX_OF_ONE = 50
+"""Changes of one connection: one that subscribes all the time takes nobody else's place."""
+MAX_LAGS = 8
+"""Of one connection."""
+
+NO_STARTS: Mapping[str, EventId] = MappingProxyType({})
+"""No history was asked for."""
+
+
+class Change:
+    """From an event on, a connection had this subscription."""
+
+    __slots__ = (
+        "after",
+        "at_ms",
+        "catch_ups",
+        "is_catching_up",
+        "is_loose",
+        "session",
+        "starts",
+        "subscription",
+        "weight",
+    )
+
+    def __init__(
+        self, session: Session, after: EventId, at_ms: int, subscription: Subscription, starts: Mapping[str, EventId]
+    ) -> None:
+        self.session = session
+        self.after = after
+        """It holds for events after this one."""
+        self.at_ms = at_ms
+        self.subscription = subscription
+        self.starts = starts
+        """History was asked for: by event type, the id after which it is sent too."""
+        self.catch_ups = session.catch_ups
+        """How often it had begun to be sent history."""
+        self.is_catching_up = False
+        """It was being sent history with this subscription; the last time that it had begun to."""
+        self.weight = 1 + len(starts) + subscription.weight
+        """What it costs to remember; 0: it is forgotten."""
+        self.is_loose = False
+        """Older than what is remembered, kept only because it still holds."""
+
+
+class SlowPeriod:
+    """A stretch of events that waited because the client read too slowly."""
+
+    __slots__ = ("catch_ups", "conflated", "first", "last")
+
+    def __init__(self, backlog: Backlog) -> None:
+        assert backlog.first_id is not None and backlog.last_id is not None, "something waited"
+        self.first: EventId = backlog.first_id
+        self.last: EventId = backlog.last_id
+        self.catch_ups = backlog.catch_ups
+        """How often the client had begun to be sent history: what waits belongs to the last time."""
+        self.conflated: Mapping[EventId, int] = backlog.conflated
+        """Events of which positions were left out, as newer ones of the same flights had come; and how many."""
+
+
+class End:
+    """How a connection ended."""
+
+    __slots__ = ("at_ms", "code", "history_until", "reason", "unsent_from", "until")
+
+    def __init__(self, at_ms: int, until: EventId, unsent_from: EventId | None, history_until: EventId | None) -> None:
+        self.at_ms = at_ms
+        self.until = until
+        """The last event of the live stream that was meant for it."""
+        self.unsent_from = unsent_from
+        """From this one on nothing was written to it any more; None: everything was."""
+        self.history_until = history_until
+        """It ended while history was being sent: so far that had come."""
+        self.code = 1006
+        """The close code; 1006 when the connection just broke (RFC 6455, partition 7.4.1)."""
+        self.reason = ""
+
+
+class Session:
+    """One connection, from its coming to its end."""
+
+    __slots__ = (
+        "catch_ups", "changes", "connected_at_ms", "end", "id", "is_cut", "key_hint", "key_id", "lags", "remote",
+        "tier",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection) -> None:
+        self.id = connection.id
+        self.tier = connection.tier
+        self.key_id = connection.key.id if connection.key is not None else None
+        self.key_hint = connection.key.hint if connection.key is not None else None
+        self.remote = connection.remote
+        self.connected_at_ms = connection.connected_at_ms
+        self.changes: list[Change] = []
+        """In the order in which they came; the first is the connect, unless ``is_cut``."""
+        self.is_cut = False
+        """Its beginning is forgotten."""
+        self.catch_ups = 0
+        """How often it began to be sent history."""
+        self.lags: tuple[SlowPeriod, ...] = ()
+        self.end: End | None = None
+
+    def lagged(self, backlog: Backlog) -> None:
+        """The client keeps up again, or is gone: note what waited."""
+        if backlog.first_id is not None:
+            self.lags = (*self.lags, SlowPeriod(backlog))[-MAX_LAGS:]
+
+
+class SessionLog:
+    """Stays by connection id, the living and as many of the past as the limits allow. Lives on the loop's thread."""
+
+    def __init__(
+        self, now_ms: Callable[[], int], *, max_changes: int = MAX_CHANGES, max_weight: int = MAX_WEIGHT
+    ) -> None:
+        self._now_ms = now_ms
+        self._max_changes = max_changes
+        self._max_weight = max_weight
+        self.since_ms = now_ms()
+        """Nothing is known of what was before."""
+        self._sessions: dict[str, Session] = {}
+        self._ledger: deque[Change] = deque()
+        """Every change that is remembered, the oldest first; and some that are forgotten already."""
+        self._count = 0
+        self._weight = 0
+
+    def opened(self, connection: Connection, after: EventId) -> Session:
+        """A client was let in when the live stream stood at ``after``."""
+        session = self._sessions[connection.id] = Session(connection)
+        self._note(Change(session, after, connection.connected_at_ms, NOTHING, NO_STARTS))
+        return session
+
+    def changed(
+        self,
+        session: Session,
+        after: EventId,
+        subscription: Subscription,
+        starts: Mapping[str, EventId] = NO_STARTS,
+        *,
+        is_catching_up: bool = False,
+    ) -> None:
+        """From ``after`` on another subscription holds; with ``starts`` it gets history first.
+
+        ``is_catching_up``: it was being sent history already, and this is part of the same.
+        """
+        last = session.changes[-1]
+        if not (starts or is_catching_up or last.is_catching_up) and last.subscription == subscription:
+            return
+        change = Change(session, after, self._now_ms(), subscription, starts)
+        change.is_catching_up = is_catching_up or bool(starts)
+        if starts and not is_catching_up:
+            session.catch_ups += 1
+            change.catch_ups = session.catch_ups
+        self._note(change)
+
+    def removed(
+        self, session: Session, until: EventId, *, unsent_from: EventId | None, history_until: EventId | None
+    ) -> None:
+        """A connection is forgotten by the hub. ``closed`` says why."""
+        session.end = End(self._now_ms(), until, unsent_from, history_until)
+        last = session.changes[-1]
+        if last.is_loose:  # from now on it goes in its turn, as all others
+            last.is_loose = False
+            self._enter(last)
+
+    def closed(self, session: Session, code: int, reason: str) -> None:
+        """A connection has ended, with this code."""
+        if session.end is not None:
+            session.end.code, session.end.reason = code, reason
+
+    def find(self, connection_id: str) -> Session | None:
+        """The session of one connection, if it is remembered."""
+        return self._sessions.get(connection_id)
+
+    def of_key(self, key_id: int) -> list[Session]:
+        """All remembered sessions of a key, the latest first."""
+        return [session for session in reversed(self._sessions.values()) if session.key_id == key_id]
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._sessions.values())
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def _note(self, change: Change) -> None:
+        session = change.session
+        if session.changes and session.changes[0].is_loose:
+            del session.changes[0]
+        elif len(session.changes) >= MAX_OF_ONE:
+            self._let_go(session.changes.pop(0))
+            session.is_cut = True
+        session.changes.append(change)
+        self._enter(change)
+
+    def _enter(self, change: Change) -> None:
+        self._ledger.append(change)
+        self._count += 1
+        self._weight += change.weight
+        while self._count > self._max_changes or self._weight > self._max_weight:
+            self._forget(self._ledger.popleft())
+        if len(self._ledger) > 2 * self._max_changes:
+            self._ledger = deque(each for each in self._ledger if each.weight)
+
+    def _let_go(self, change: Change) -> None:
+        self._count -= 1
+        self._weight -= change.weight
+        change.weight, change.subscription = 0, NOTHING
+
+    def _forget(self, change: Change) -> None:
+        if not change.weight:
+            return
+        session = change.session
+        session.is_cut = True
+        if session.end is None and session.changes[-1] is change:
+            change.is_loose = True
+            self._count -= 1
+            self._weight -= change.weight
+            return
+        self._let_go(change)
+        session.changes.remove(change)
+        if not session.changes:
+            self._sessions.pop(session.id, None)

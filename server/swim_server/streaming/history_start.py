@@ -1,0 +1,81 @@
+"""Where in history a ``subscribe`` begins: the id after which its events are sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
+from swim_server.protocol.timestamps import parse_ms
+from swim_server.streaming.catchup import SLICE_SECONDS
+from swim_server.streaming.subscription import Subscription, sift
+
+if TYPE_CHECKING:
+    from swim_server.brokers.broker import Broker
+    from swim_server.protocol.channels import Catalogue
+    from swim_server.protocol.messages import Subscribe
+    from swim_server.streaming.hub import Hub
+
+SCAN_EVENTS = 256
+"""How many stored events are looked at in one go for ``last``."""
+
+
+class HistoryStart:
+    """Answers ``after``, ``since`` and ``last``. Raises BrokerUnavailable where history can't be read."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        broker: Broker,
+        catalogue: Catalogue,
+        *,
+        turn: asyncio.Semaphore,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._hub = hub
+        self._broker = broker
+        self._catalogue = catalogue
+        self._turn = turn
+        self._monotonic = monotonic
+
+    async def find(self, current: Subscription, action: Subscribe, types: frozenset[str]) -> tuple[EventId, bool]:
+        """Find the start, and whether something behind it may be gone.
+
+        Only ``after`` may give a start that the live stream has not come to; the others end where that stands.
+        """
+        if action.after is not None:
+            start = EventId.parse(action.after)
+            return start, not self._hub.recent.holds(start) and await self._broker.has_gap(start, types=types)
+        if action.since is not None:
+            start = EventId(max(parse_ms(action.since) - 1, 0), MAX_SEQUENCE)
+            start = min(start, self._hub.delivered_id)
+            return start, await self._broker.has_gap(start, types=types)
+        wanted = current.subscribe(action.channels, action.filters, self._catalogue)
+        start = await self._before_last(action.last or 0, types, wanted)
+        return min(start, self._hub.delivered_id), False
+
+    async def _before_last(self, count: int, types: frozenset[str], wanted: Subscription) -> EventId:
+        """The id before the ``count`` newest events that pass the filters, or before the oldest of fewer."""
+        before: EventId | None = None
+        start = self._hub.delivered_id
+        while count:
+            async with self._turn:
+                events = await self._broker.read_last(SCAN_EVENTS, types=types, before=before)
+                slice_end = self._monotonic() + SLICE_SECONDS
+                for event in reversed(events):
+                    if sift(event, wanted.filters) is not None:
+                        start, count = _before(event.id), count - 1
+                        if not count:
+                            return start
+                    if self._monotonic() >= slice_end:
+                        await asyncio.sleep(0)
+                        slice_end = self._monotonic() + SLICE_SECONDS
+            if len(events) < SCAN_EVENTS:
+                return start
+            before = events[0].id
+        return start
+
+
+def _before(event_id: EventId) -> EventId:
+    return EventId.from_integer(event_id.to_integer() - 1) if event_id > ZERO else ZERO

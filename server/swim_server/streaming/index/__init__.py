@@ -1,0 +1,1 @@
+"""The index: finds the groups that may want an event without looking at the others."""

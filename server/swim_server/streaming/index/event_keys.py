@@ -1,0 +1,78 @@
+"""What an event can be found by: the values that filters compare, in the form in which they compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from swim_server.protocol.predicates import (
+    AIRPORT_FIELDS,
+    ARTCC_FIELDS,
+    canonical,
+    codes_of,
+    firs_of,
+    phase_of,
+    place_of,
+)
+
+if TYPE_CHECKING:
+    from swim_server.protocol.events import Event
+
+
+class Searchable(Protocol):
+    """What the index asks of an event: a single one (``EventKeys``), or a batch (``PositionBatch``)."""
+
+    @property
+    def airports(self) -> Collection[str]: ...
+
+    @property
+    def artccs(self) -> Collection[str]: ...
+
+    @property
+    def firs(self) -> Collection[str]: ...
+
+    @property
+    def phases(self) -> Collection[str]:
+        """Its phases; "" where it names none."""
+
+    @property
+    def callsigns(self) -> Iterable[str]: ...
+
+    @property
+    def places(self) -> Iterable[tuple[float, float]]:
+        """Latitudes and longitudes, numbers that may be no place on earth."""
+
+
+class EventKeys:
+    """The values of one event that is no batch; each looked up when it is asked for."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+
+    @property
+    def airports(self) -> list[str]:
+        return codes_of(self._event.data, AIRPORT_FIELDS)
+
+    @property
+    def artccs(self) -> list[str]:
+        return codes_of(self._event.data, ARTCC_FIELDS)
+
+    @property
+    def firs(self) -> list[str]:
+        return firs_of(self._event.data)
+
+    @property
+    def phases(self) -> list[str]:
+        return [phase_of(self._event.data) or ""]
+
+    @property
+    def callsigns(self) -> list[str]:
+        callsign = canonical(self._event.data.get("callsign"))
+        return [callsign] if callsign else []
+
+    @property
+    def places(self) -> list[tuple[float, float]]:
+        place = place_of(self._event.data)
+        return [place] if place is not None else []

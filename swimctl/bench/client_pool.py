@@ -1,0 +1,258 @@
+"""A process full of listening clients: ``python -m swimctl.bench.client_pool``, told what to do on standard input.
+
+The first line is a ``Task``. When all clients listen, or failed to, it answers with a line ``Opened``; a line
+``Finish`` lets it wait for the last event, answer with a ``Result`` and end. So does the end of standard input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import select
+import socket
+import sys
+import time
+from collections import Counter
+
+import msgspec
+
+from swimctl.bench.histogram import bucket_of
+from swimctl.bench.listener import STEP_BITS, Listener, Stage, Tally
+
+READ_BYTES = 16 * 1024
+"""Room for more would be made, and given back, at every read."""
+IN_FLIGHT = 64
+"""Connections that are being opened at the same time."""
+MASK = b"\0\0\0\0"
+
+
+class Task(msgspec.Struct):
+    """What one process of the crowd is to do."""
+
+    host: str
+    port: int
+    path: str
+    api_key: str
+    clients: int
+    channel: str
+    prefix: str
+    """What the marks of this run begin with."""
+    open_seconds: float
+    """After so long, who isn't listening has failed."""
+
+
+class Opened(msgspec.Struct):
+    """Who listens."""
+
+    listening: int
+    failed: int
+    seconds: float
+    reason: str | None = None
+    """Of one of those that failed."""
+
+
+class Finish(msgspec.Struct):
+    """The last event has been published."""
+
+    last_sequence: int
+    wait_seconds: float
+
+
+class Result(msgspec.Struct):
+    """What came."""
+
+    deliveries: int
+    complete: int
+    """Clients that received every event."""
+    missing: int
+    """Deliveries that did not come."""
+    repeated: int
+    bytes: int
+    buckets: dict[int, int]
+    largest_ns: int
+    closed: dict[int, int]
+    """Clients that the service closed, by code; 1006: without a word."""
+    cpu_seconds: float
+
+
+class ClientPool:
+    """One thread, one epoll."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._tally = Tally(task.prefix.encode())
+        self._poll = select.epoll()
+        self._sockets: dict[int, socket.socket] = {}
+        self._listeners: dict[int, Listener] = {}
+        self._all: list[Listener] = []
+        self._pending = task.clients
+        """Clients that have not begun to connect."""
+        self._opening: set[int] = set()
+        self._failed = 0
+        self._reason: str | None = None
+        self._closed: Counter[int] = Counter()
+        self._address = socket.getaddrinfo(task.host, task.port, type=socket.SOCK_STREAM)[0]
+        self._request = (
+            f"GET {task.path} HTTP/1.1\r\nHost: {task.host}:{task.port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c3dpbWN0bCBiZW5jaCAhIQ==\r\n"
+            f"Authorization: Bearer {task.api_key}\r\nUser-Agent: swimctl-bench\r\n\r\n"
+        ).encode()
+        subscribe = msgspec.json.encode({"action": "subscribe", "channels": [task.channel]})
+        self._subscribe = bytes([0x81, 0x80 | len(subscribe)]) + MASK + subscribe
+
+    def open(self) -> Opened:
+        """Connect all, a few at a time, until each listens or has failed."""
+        began = time.monotonic()
+        deadline = began + self._task.open_seconds
+        while (self._pending or self._opening) and time.monotonic() < deadline:
+            while self._pending and len(self._opening) < IN_FLIGHT:
+                self._begin()
+            self._turn(0.1)
+        for descriptor in list(self._opening):
+            self._fail(descriptor, "no answer in time")
+        self._failed += self._pending
+        return Opened(len(self._listeners), self._failed, time.monotonic() - began, self._reason)
+
+    def _begin(self) -> None:
+        self._pending -= 1
+        family, kind, protocol, _, address = self._address
+        try:
+            client = socket.socket(family, kind, protocol)
+        except OSError as error:
+            self._failed += 1
+            self._reason = f"{error.strerror} ({self._failed} clients)"
+            return
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = client.connect_ex(address)
+        descriptor = client.fileno()
+        self._sockets[descriptor] = client
+        self._opening.add(descriptor)
+        if code not in (0, errno.EINPROGRESS):
+            self._fail(descriptor, os.strerror(code))
+            return
+        self._poll.register(descriptor, select.EPOLLOUT)
+
+    def _fail(self, descriptor: int, reason: str) -> None:
+        self._failed += 1
+        self._reason = reason
+        self._drop(descriptor)
+
+    def _drop(self, descriptor: int) -> None:
+        self._opening.discard(descriptor)
+        self._listeners.pop(descriptor, None)
+        with contextlib.suppress(FileNotFoundError, KeyError):
+            self._poll.unregister(descriptor)
+        self._sockets.pop(descriptor).close()
+
+    def run(self) -> Result:
+        """Read events until told to finish, then until every client has the last one or the time is over."""
+        self._poll.register(0, select.EPOLLIN | select.EPOLLHUP)
+        finish: Finish | None = None
+        while finish is None:
+            if self._turn(1.0):
+                line = sys.stdin.buffer.readline()
+                finish = msgspec.json.decode(line, type=Finish) if line else Finish(0, 0)
+        self._poll.unregister(0)
+        deadline = time.monotonic() + finish.wait_seconds
+        while time.monotonic() < deadline and any(
+            listener.sequence < finish.last_sequence for listener in self._listeners.values()
+        ):
+            self._turn(0.1)
+        return self._result(finish.last_sequence)
+
+    def _result(self, last: int) -> Result:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return Result(
+            deliveries=self._tally.deliveries,
+            complete=sum(listener.received == last for listener in self._all),
+            missing=sum(last - listener.received for listener in self._all),
+            repeated=self._tally.repeated,
+            bytes=self._tally.bytes,
+            buckets=self._buckets(),
+            largest_ns=self._tally.largest_ns,
+            closed=dict(self._closed),
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
+        )
+
+    def _buckets(self) -> dict[int, int]:
+        buckets: Counter[int] = Counter()
+        for steps, count in self._tally.steps.items():
+            buckets[bucket_of((steps << STEP_BITS) + (1 << STEP_BITS - 1))] += count
+        return dict(buckets)
+
+    def _turn(self, timeout: float) -> bool:
+        """Handle what is ready; True when standard input has something to say."""
+        is_told = False
+        for descriptor, _ in self._poll.poll(timeout):
+            if descriptor == 0:
+                is_told = True
+            elif descriptor in self._listeners:
+                self._read(descriptor, self._listeners[descriptor])
+            elif descriptor in self._sockets:
+                self._upgrade(descriptor)
+        return is_told
+
+    def _upgrade(self, descriptor: int) -> None:
+        client = self._sockets[descriptor]
+        code = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._fail(descriptor, os.strerror(code))
+            return
+        client.send(self._request)
+        self._listeners[descriptor] = Listener(self._tally)
+        self._poll.modify(descriptor, select.EPOLLIN)
+
+    def _read(self, descriptor: int, listener: Listener) -> None:
+        client = self._sockets[descriptor]
+        try:
+            data = client.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            data = b""
+            self._reason = error.strerror
+        before = listener.stage
+        answer = listener.feed(data, time.monotonic_ns()) if data else b""
+        if before is Stage.UPGRADING and listener.stage is Stage.GREETED:
+            answer += self._subscribe
+        if not data or listener.stage is Stage.ENDED:
+            self._ended(descriptor, listener)
+            return
+        if answer:
+            client.send(answer)
+        if listener.stage is Stage.LISTENING and descriptor in self._opening:
+            self._opening.discard(descriptor)
+            self._all.append(listener)
+
+    def _ended(self, descriptor: int, listener: Listener) -> None:
+        if descriptor in self._opening:
+            reason = "refused" if listener.close_code is None else f"closed with {listener.close_code}"
+            self._fail(descriptor, reason)
+        else:
+            self._closed[listener.close_code or 1006] += 1
+            self._drop(descriptor)
+
+
+def main() -> None:
+    """Do one task."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return
+    crowd = ClientPool(msgspec.json.decode(line, type=Task))
+    _answer(crowd.open())
+    _answer(crowd.run())
+
+
+def _answer(message: msgspec.Struct) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

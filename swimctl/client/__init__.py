@@ -1,0 +1,1 @@
+"""Clients of the service: its control socket, its event stream, publishing."""

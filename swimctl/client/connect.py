@@ -1,0 +1,88 @@
+"""Opening a session for a stream, and what refusals mean for the person at the keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from swimctl.client.session import Session
+from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, Refused, WrongUsage
+
+if TYPE_CHECKING:
+    from swim_server.daemon.home import Home
+
+KEY_REFUSED, LIMIT_REACHED, TRY_LATER = 4001, 4002, 1013
+RETRY_TIMEOUT_SECONDS = 0.5
+
+
+class LimitReached(Refused):
+    """There is no room just now; there may be later."""
+
+
+class Gone(CommandFailed):
+    """It is gone for good: there is no use in trying again."""
+
+
+def to_daemon(home: Home) -> Callable[[], Session]:
+    """Sessions through the control socket of a home. Each raises DaemonNotRunning, CommandFailed."""
+    from swimctl.client.control import STARTING_SECONDS, ControlClient
+
+    timeouts = [RETRY_TIMEOUT_SECONDS, STARTING_SECONDS]  # the first time a starting daemon is waited for longer
+
+    def open_session() -> Session:
+        return ControlClient.connect(home, timeouts.pop() if len(timeouts) > 1 else timeouts[0]).session
+
+    return open_session
+
+
+def to_url(url: str, api_key: str | None) -> Callable[[], Session]:
+    """Sessions with a service at an address, as any client has them. Each raises CommandError."""
+    from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
+
+    def open_session() -> Session:
+        try:
+            return Session.open_url(url, api_key)
+        except (InvalidURI, ValueError):
+            raise WrongUsage(f"--url: {url!r} is no ws:// or wss:// address") from None
+        except InvalidStatus as refused:
+            raise _http_refusal(url, refused.response.status_code) from None
+        except WebSocketException as error:
+            raise CommandFailed(f"{url} does not speak WebSocket: {error}") from None
+        except TimeoutError:
+            raise DaemonNotRunning(f"{url} does not answer", "is the address right? try: swimctl status") from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise DaemonNotRunning(f"nothing answers at {url}: {reason}", "is the service running there?") from None
+
+    return open_session
+
+
+def _http_refusal(url: str, status: int) -> CommandError:
+    if status == 429:
+        return LimitReached(f"{url} refuses this address for a while: too many failed attempts", "try again later")
+    return CommandFailed(f"{url} answered with HTTP {status}", "the path of the service is /api/swim/v1/ws")
+
+
+def close_refusal(code: int | None, reason: str) -> CommandError:
+    """Return what a close before the answer means."""
+    if code == KEY_REFUSED:
+        return Refused(f"the key was refused: {reason or 'no reason given'}", "set SWIM_API_KEY to a valid key")
+    if code == LIMIT_REACHED:
+        return LimitReached(reason or "the maximum of connections is reached", "try again later")
+    if code == TRY_LATER:
+        return CommandFailed(reason or "keys can't be checked just now", "try again later")
+    return CommandFailed(f"the connection was closed: {reason or code or 'it broke'}")
+
+
+def message_refusal(message: Mapping[str, Any]) -> CommandError:
+    """Return what an ``error`` message means."""
+    code, text = str(message.get("code")), str(message.get("message"))
+    if code == "AUTH_FAILED":
+        return Refused(f"the key was refused: {text}", "set SWIM_API_KEY to a valid key")
+    if code == "CONNECTION_LIMIT":
+        return LimitReached(text, "see who is connected with: swimctl connections list")
+    if code == "FORBIDDEN":
+        return Refused(text)
+    if code.startswith("INVALID_"):
+        return WrongUsage(text)
+    return CommandFailed(f"{text} ({code})")

@@ -1,0 +1,102 @@
+"""The running daemon, by its control socket: finding it, asking it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from swimctl.client.session import (
+    ANSWER_TIMEOUT_SECONDS,
+    OPEN_TIMEOUT_SECONDS,
+    RpcFailed,
+    Session,
+    SessionLost,
+    decode,
+)
+from swimctl.errors import CommandFailed, DaemonNotRunning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swim_server.daemon.home import Home
+    from swim_server.daemon.lockfile import LockInfo
+
+__all__ = ["ControlClient", "DaemonNotRunning", "RpcFailed", "SessionLost"]
+
+STARTING_SECONDS = 5.0
+"""How long a daemon that holds the lock may take until its control socket answers."""
+PAUSE_SECONDS = 0.05
+
+
+class ControlClient:
+    """A conversation with the daemon of one home."""
+
+    def __init__(self, session: Session, info: LockInfo | None) -> None:
+        self.session = session
+        self.info = info
+        """What its lockfile said when it was found."""
+
+    @classmethod
+    def connect(cls, home: Home, timeout: float = STARTING_SECONDS, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Self:
+        """Connect to the daemon of a home; one that is just starting is waited for.
+
+        Raises DaemonNotRunning when nobody holds the lock, CommandFailed when somebody does and does not answer.
+        """
+        from swim_server.daemon.lockfile import Lockfile
+        from websockets.exceptions import WebSocketException
+
+        lockfile = Lockfile(home.lockfile)
+        deadline = time.monotonic() + timeout
+        while True:
+            if not lockfile.is_held():
+                raise not_running(home)
+            info = lockfile.read()
+            try:
+                session = Session.open_unix(
+                    Path(info.control) if info is not None and info.control else home.control_socket,
+                    open_timeout,
+                )
+                break
+            except (OSError, TimeoutError, WebSocketException) as error:
+                if isinstance(error, PermissionError) or time.monotonic() >= deadline:
+                    raise _silent(info, error) from None
+            time.sleep(PAUSE_SECONDS)
+        return cls(session, info)
+
+    def greet(self, timeout: float = ANSWER_TIMEOUT_SECONDS) -> dict[str, Any]:
+        """Take the ``connected`` message, the first of every connection."""
+        payload = self.session.receive(timeout)
+        if payload is None:
+            raise _silent(self.info, None)
+        return decode(payload)
+
+    def call(
+        self, method: str, params: Mapping[str, Any] | None = None, timeout: float = ANSWER_TIMEOUT_SECONDS
+    ) -> Any:
+        """Ask and wait for the answer. Raises RpcFailed, CommandFailed when it takes too long, SessionLost."""
+        return self.session.call(method, params, timeout)
+
+    def close(self) -> None:
+        """Hang up. Idempotent."""
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def not_running(home: Home) -> DaemonNotRunning:
+    """Say that nobody serves from this home."""
+    return DaemonNotRunning(f"the daemon is not running in {home.path}")
+
+
+def _silent(info: LockInfo | None, error: BaseException | None) -> CommandFailed:
+    who = f"pid {info.pid}" if info is not None else "its pid is not known"
+    reason = f": {error}" if error is not None and str(error) else ""
+    return CommandFailed(
+        f"the daemon ({who}) runs but does not answer on its control socket{reason}",
+        "see what it does with swimctl logs, or end it with swimctl stop",
+    )

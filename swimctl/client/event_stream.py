@@ -1,0 +1,256 @@
+"""The stream of events as ``tail`` sees it: survives restarts of the daemon, loses and repeats nothing, tells gaps."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from swimctl.client.connect import KEY_REFUSED, Gone, LimitReached, close_refusal, message_refusal
+from swimctl.client.session import Session, SessionLost, decode
+from swimctl.client.stream_items import (
+    Answered,
+    CaughtUp,
+    EventReceived,
+    Gap,
+    Lost,
+    StreamItem,
+    Subscribed,
+    SubscriptionRequest,
+)
+from swimctl.errors import CommandError, CommandFailed, Refused, WrongUsage
+
+ANSWER_SECONDS = 15.0
+ASK_SECONDS = 0.2
+"""How often the server is asked whether all of the history has been sent; clients may ask ten times a second."""
+SILENCE_SECONDS = 1.0
+"""A server that does not tell has sent its history when nothing has come for so long."""
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 3.0
+LONGEST_LOCAL_RETRY_SECONDS = 0.4
+"""Looking whether a daemon of this machine is there costs nothing."""
+ALIVE_SECONDS = 90.0
+"""Heartbeats come every 30 seconds; after so long without a word the connection is dead."""
+
+_ANSWERS = ("connected", "subscribed", "unsubscribed", "pong", "publish_ack")
+_NEVER = float("inf")
+
+
+class EventStream:
+    """Opens, reads, and opens again. ``next`` is called again and again, from one thread."""
+
+    def __init__(
+        self,
+        open_session: Callable[[], Session],
+        wanted: SubscriptionRequest,
+        *,
+        longest_retry_seconds: float = LONGEST_RETRY_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.wanted = wanted
+        self._open_session = open_session
+        self._longest_retry_seconds = longest_retry_seconds
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._session: Session | None = None
+        self._items: deque[StreamItem] = deque()
+        self._resume_from: str | None = None
+        """The last event handed out; before the first one, the newest there was when the subscription began."""
+        self._is_first = True
+        self._caught_up_id: str | None = None
+        """While history is being sent: the newest event that belongs to it."""
+        self._is_catching_up = False
+        self._recovered = 0
+        self._ask_at = _NEVER
+        self._heard_at = 0.0
+        self._retry_at = 0.0
+        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._request: int | None = None
+
+    def open(self) -> None:
+        """Connect and subscribe. Raises CommandError: the first time, every failure is the person's to know."""
+        self._connect()
+
+    def close(self) -> None:
+        """Hang up. Idempotent."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection just now."""
+        return self._session is not None
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether history is being sent."""
+        return self._is_catching_up
+
+    @property
+    def unfinished_recovery(self) -> CaughtUp | None:
+        """What was recovered up to here, for who ends while history is still being sent after a break."""
+        return CaughtUp(self._recovered, False) if self._is_catching_up and not self._is_first else None
+
+    def ask(self, method: str) -> None:
+        """Ask the daemon something; the answer comes as Answered. Nothing happens while one is under way."""
+        if self._session is not None and self._request is None:
+            try:
+                self._request = self._session.request(method)
+            except SessionLost as lost:
+                self._lose(lost)
+
+    def next(self, timeout: float) -> StreamItem | None:
+        """Take what comes next; None when nothing comes within ``timeout`` seconds.
+
+        Raises CommandError when there is no coming back: the key is no longer valid, say.
+        """
+        deadline = self._monotonic() + timeout
+        while not self._items:
+            left = deadline - self._monotonic()
+            if self._session is None:
+                self._reopen(max(0.0, left))
+            else:
+                self._read(self._session, max(0.0, left))
+            if left <= 0:
+                break
+        return self._items.popleft() if self._items else None
+
+    # Connecting.
+
+    def _reopen(self, timeout: float) -> None:
+        wait = self._retry_at - self._monotonic()
+        if wait > 0:
+            self._sleep(min(wait, timeout))
+            return
+        try:
+            self._connect()
+        except CommandError as error:
+            if isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached):
+                raise
+            self._retry_at = self._monotonic() + self._retry_seconds
+            self._retry_seconds = min(2 * self._retry_seconds, self._longest_retry_seconds)
+
+    def _connect(self) -> None:
+        message = self.wanted.to_wire(self._resume_from)
+        session = self._open_session()
+        try:
+            greeting = self._await(session, "connected")
+            session.send(message)
+            answer = self._await(session, "subscribed")
+        except BaseException:
+            session.close()
+            raise
+        self._session = session
+        self._request = None
+        self._heard_at = self._monotonic()
+        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._items.append(Subscribed(greeting.get("data") or {}, self._is_first))
+        if answer.get("gap") and message.get("after") is not None:
+            self._items.append(Gap())
+        newest = answer.get("last_event_id")
+        if message.keys() & {"after", "since", "last"}:
+            self._is_catching_up, self._recovered, self._caught_up_id = True, 0, newest
+            self._ask_at = self._monotonic()
+        elif self._resume_from is None:
+            self._resume_from = newest
+            self._is_first = False
+
+    def _await(self, session: Session, type: str) -> dict[str, Any]:
+        """Take messages until the answer has come. No event comes before it: nothing is subscribed to."""
+        deadline = self._monotonic() + ANSWER_SECONDS
+        while (left := deadline - self._monotonic()) > 0:
+            try:
+                payload = session.receive(left)
+            except SessionLost as lost:
+                raise close_refusal(lost.code, lost.reason) from None
+            if payload is None:
+                break
+            message = decode(payload)
+            if message.get("type") == type:
+                return message
+            if message.get("type") == "error" and message.get("code") != "HISTORY_UNAVAILABLE":
+                raise message_refusal(message)
+        raise CommandFailed(f"the service did not answer within {ANSWER_SECONDS:g} s", "look at: swimctl logs")
+
+    # Reading.
+
+    def _read(self, session: Session, timeout: float) -> None:
+        try:
+            if self._is_catching_up and self._monotonic() >= self._ask_at:
+                self._ask_at = _NEVER
+                session.send({"action": "status"})
+            payload = session.receive(min(timeout, max(0.0, self._ask_at - self._monotonic()), SILENCE_SECONDS))
+        except SessionLost as lost:
+            self._lose(lost)
+            return
+        now = self._monotonic()
+        if payload is not None:
+            self._heard_at = now
+            self._take(decode(payload), payload)
+        elif now - self._heard_at > ALIVE_SECONDS:
+            self._lose(SessionLost(None, "nothing was heard for too long"))
+        elif self._is_catching_up and now - self._heard_at > SILENCE_SECONDS:
+            self._finish_catching_up()
+
+    def _take(self, message: dict[str, Any], payload: bytes) -> None:
+        type = message.get("type")
+        if "jsonrpc" in message:
+            if message.get("id") == self._request:
+                self._request = None
+                self._items.append(Answered(message.get("result")))
+        elif type == "status":
+            self._take_status(message.get("data") or {})
+        elif type == "error":
+            if message.get("code") in ("AUTH_FAILED", "FORBIDDEN"):
+                raise message_refusal(message)
+        elif type not in _ANSWERS and isinstance(message.get("data"), dict):
+            self._take_event(message, payload)
+
+    def _take_event(self, message: dict[str, Any], payload: bytes) -> None:
+        event_id = message.get("id")
+        if isinstance(event_id, str):
+            if not _is_after(event_id, self._resume_from):
+                return  # sent before: never handed out twice
+            if self._is_catching_up and _is_after(event_id, self._caught_up_id):
+                self._finish_catching_up()
+            self._recovered += self._is_catching_up
+            self._resume_from = event_id
+        self._items.append(EventReceived(message, payload))
+
+    def _take_status(self, data: Mapping[str, Any]) -> None:
+        if data.get("catching_up"):
+            self._ask_at = self._monotonic() + ASK_SECONDS
+        elif "catching_up" in data and self._is_catching_up:
+            self._finish_catching_up()
+
+    def _finish_catching_up(self) -> None:
+        self._is_catching_up, self._ask_at = False, _NEVER
+        if self._resume_from is None:
+            self._resume_from = self._caught_up_id
+        self._items.append(CaughtUp(self._recovered, self._is_first))
+        self._is_first = False
+
+    def _lose(self, lost: SessionLost) -> None:
+        self.close()
+        self._is_catching_up, self._is_first, self._ask_at = False, False, _NEVER
+        if lost.code == KEY_REFUSED:
+            raise close_refusal(lost.code, lost.reason)
+        self._retry_at = self._monotonic() + min(lost.retry_seconds or 0.0, LONGEST_RETRY_SECONDS)
+        self._items.append(Lost(lost.reason or "the connection broke"))
+
+
+def _is_after(event_id: str, other: str | None) -> bool:
+    """Compare ids as the order of events does; what is no id counts as new."""
+    if other is None:
+        return True
+    try:
+        return _key(event_id) > _key(other)
+    except ValueError:
+        return event_id != other
+
+
+def _key(event_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = event_id.partition("-")
+    return int(milliseconds), int(sequence)

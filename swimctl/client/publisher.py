@@ -1,0 +1,142 @@
+"""Storing events through the control socket, each exactly once: over a restart of the daemon, and when interrupted."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from swimctl.client.session import RpcFailed, SessionLost
+from swimctl.errors import CommandFailed, DaemonNotRunning
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from swimctl.client.control import ControlClient
+    from swimctl.event_lines import NumberedEvent
+
+ANSWER_SECONDS = 60.0
+UNAVAILABLE = -32000
+"""The daemon's answer when it can't store just now: nothing was stored, asking again is safe."""
+PAUSE_SECONDS = 0.2
+
+Report = Callable[[str, str, bool], None]
+"""Told of each stored event: id, type, whether it had been stored before."""
+
+
+class EventRefused(CommandFailed):
+    """The daemon won't have this event; what stood before it is stored."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.line = line
+        self.reason = reason
+        super().__init__(f"line {line}: {reason}")
+
+
+class Interrupted(Exception):
+    """Somebody wants it to end; nothing is under way."""
+
+
+class Publisher:
+    """Stores batches in order and reports each event once it is stored.
+
+    Every event goes with an ``event_id``, its own or one made up here: a batch whose answer was lost is sent again
+    and stored once.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], ControlClient],
+        report: Report,
+        *,
+        nonce: str,
+        patience_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.stored = 0
+        self.duplicates = 0
+        self._connect = connect
+        self._report = report
+        self._nonce = nonce
+        self._patience_seconds = patience_seconds
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._control: ControlClient | None = None
+        self._is_storing = False
+        self._should_stop = False
+
+    def open(self) -> None:
+        """Connect. Raises DaemonNotRunning."""
+        self._control = self._connect()
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._control is not None:
+            self._control.close()
+
+    def publish(self, batch: Sequence[NumberedEvent]) -> None:
+        """Store a batch and report it. Raises CommandError; what was reported is stored, the rest is not.
+
+        Raises Interrupted, after the report, when a signal came meanwhile.
+        """
+        try:
+            self._is_storing = True
+            self._store(batch)
+        except RpcFailed as failed:
+            index = failed.data.get("index") if isinstance(failed.data, dict) else None
+            if not isinstance(index, int) or not 0 <= index < len(batch):
+                raise
+            if index:
+                self._store(batch[:index])  # all or nothing was the daemon's answer; what stood before is good
+            raise EventRefused(batch[index].line, failed.problem) from None
+        finally:
+            self._is_storing = False
+        if self._should_stop:
+            raise Interrupted
+
+    def _store(self, batch: Sequence[NumberedEvent]) -> None:
+        rows = [{"event_id": f"{self._nonce}-{event.line}", **event.event} for event in batch]
+        for row, published in zip(rows, self._ask(rows), strict=True):
+            self.stored += not published["duplicate"]
+            self.duplicates += published["duplicate"]
+            self._report(published["id"], row["type"], published["duplicate"])
+
+    def _ask(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Ask until it is answered; a daemon that goes away is waited for."""
+        give_up: float | None = None
+        while True:
+            try:
+                if self._control is None:
+                    self.open()
+                assert self._control is not None, "open has connected"
+                answer = self._control.call("publish", {"events": rows}, ANSWER_SECONDS)
+                return list(answer["published"])
+            except (SessionLost, DaemonNotRunning, CommandFailed) as error:
+                if isinstance(error, RpcFailed) and error.code != UNAVAILABLE:
+                    raise
+                give_up = give_up or self._monotonic() + self._patience_seconds
+                if self._monotonic() >= give_up:
+                    raise
+                if not isinstance(error, RpcFailed):
+                    self.close()
+                    self._control = None
+            self._sleep(PAUSE_SECONDS)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Take SIGINT, SIGTERM and SIGHUP as a wish to end: at once when idle, else after the batch under way."""
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self._on_signal) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self._is_storing or self._should_stop:
+            raise Interrupted
+        self._should_stop = True

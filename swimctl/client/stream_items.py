@@ -1,0 +1,77 @@
+"""What is asked of a stream of events, and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SubscriptionRequest:
+    """What is subscribed to, and from where on. At most one of ``after``, ``since``, ``last``."""
+
+    channels: tuple[str, ...]
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    after: str | None = None
+    since: str | None = None
+    last: int | None = None
+
+    def to_wire(self, resume_from: str | None) -> dict[str, Any]:
+        """Return the ``subscribe`` message; ``resume_from``, the last event seen, wins over the start asked for."""
+        message: dict[str, Any] = {
+            "action": "subscribe", "channels": list(self.channels), "filters": dict(self.filters),
+        }  # fmt: skip
+        if resume_from is not None:
+            return {**message, "after": resume_from}
+        starts = {"after": self.after, "since": self.since, "last": self.last}
+        return message | {name: value for name, value in starts.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Subscribed:
+    """The server has answered; from here on it sends."""
+
+    greeting: Mapping[str, Any]
+    """The data of its ``connected`` message."""
+    is_first: bool
+
+
+@dataclass(frozen=True)
+class EventReceived:
+    """One event; or a heartbeat, which has no id."""
+
+    event: Mapping[str, Any]
+    wire: bytes
+    """As it came."""
+
+
+@dataclass(frozen=True)
+class CaughtUp:
+    """All that was stored before the subscription has been sent; what follows is live."""
+
+    recovered: int
+    """How many events that was."""
+    is_first: bool
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Events may be missing here: history does not reach back to the last one seen."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The connection ended; it is opened again."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answer to a request of one's own."""
+
+    result: Any
+
+
+StreamItem = Subscribed | EventReceived | CaughtUp | Gap | Lost | Answered

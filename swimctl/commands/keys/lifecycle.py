@@ -1,0 +1,163 @@
+"""``swimctl keys create | expire | revoke | rotate``: what changes one key."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from swimctl.commands.keys.options import Json, KeyId, Yes, app, parse_moment_option, parse_tier
+from swimctl.commands.keys.output import show_issued, tell_change
+from swimctl.completion import tiers
+from swimctl.errors import WrongUsage
+from swimctl.invocation import invocation_of
+from swimctl.key_access import announce_changes, open_store, warn_if_unaudited
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    *,
+    tier: Annotated[
+        str, typer.Option("--tier", metavar="T", autocompletion=tiers, help="public, developer, partner or system.")
+    ],
+    owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="Whose key it is.")],
+    email: Annotated[str | None, typer.Option("--email", help="The owner's address.")] = None,
+    description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
+    expires: Annotated[
+        str, typer.Option("--expires", metavar="WHEN", help="90d, 2027-01-31 (UTC, its first second) or never.")
+    ] = "never",
+    allow_ip: Annotated[
+        list[str] | None, typer.Option("--allow-ip", metavar="CIDR", help="Only from there; several times for several.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key and show it, this once.
+
+    Standard output gets the key alone on a line; it is stored hashed and can't be shown again.
+
+    \b
+    Examples:
+      swimctl keys create --tier developer --owner "Ada Lovelace" --expires 90d
+      swimctl keys create --tier system --owner feeder --allow-ip 192.0.2.0/24
+      export SWIM_API_KEY=$(swimctl keys create --tier public --owner me)
+    """
+    from swim_server.keys.audit import operating_user
+    from swim_server.keys.new_key import NewKey
+
+    invocation = invocation_of(context)
+    new_key = NewKey(
+        tier=parse_tier(tier),
+        owner_name=owner,
+        owner_email=email,
+        description=description,
+        expires_at=parse_moment_option("--expires", expires),
+        ip_whitelist=tuple(allow_ip) if allow_ip else None,
+    )
+    with open_store(invocation) as store:
+        issued = store.create(new_key, operating_user())
+        warn_if_unaudited(invocation, store)
+    show_issued(invocation, issued, as_json=as_json)
+    announce_changes(invocation, [issued.record.id])
+
+
+@app.command()
+def expire(
+    context: typer.Context,
+    key_id: KeyId,
+    at: Annotated[str, typer.Option("--at", metavar="WHEN", help="now, 7d, 2027-01-31 or never.")] = "now",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Set when a key ends: now, or then. Live connections close at that moment. Can be taken back with --at.
+
+    \b
+    Examples:
+      swimctl keys expire 7
+      swimctl keys expire 7 --at 2027-01-31
+      swimctl keys expire 7 --at never
+    """
+    from swim_server.keys.audit import operating_user
+
+    from swimctl.output import confirm
+
+    invocation = invocation_of(context)
+    moment = parse_moment_option("--at", at)
+    with open_store(invocation) as store:
+        if sys.stdin.isatty() and moment is not None and moment <= datetime.now(UTC):
+            # Can be taken back: scripts need no --yes for it, only people are asked.
+            record = store.get(key_id)
+            question = f"Expire key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) now?"
+            if not confirm(question, yes=yes):
+                raise typer.Abort
+        began = time.monotonic()
+        record = store.expire(key_id, moment, operating_user())
+        warn_if_unaudited(invocation, store)
+    tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    key_id: KeyId,
+    reason: Annotated[str | None, typer.Option("--reason", metavar="R", help="Why, for the audit trail.")] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """End a key for good. Returns when it is true, and says how many live connections were closed.
+
+    \b
+    Examples:
+      swimctl keys revoke 7 --reason "found in a public repository"
+      swimctl keys revoke 7 --yes --json
+    """
+    from swim_server.keys.audit import operating_user
+
+    from swimctl.output import confirm
+
+    invocation = invocation_of(context)
+    with open_store(invocation) as store:
+        record = store.get(key_id)
+        question = f"Revoke key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) for good?"
+        if not confirm(question, yes=yes):
+            raise typer.Abort
+        began = time.monotonic()
+        record = store.revoke(key_id, reason, operating_user())
+        warn_if_unaudited(invocation, store)
+    tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    key_id: KeyId,
+    overlap: Annotated[str, typer.Option("--overlap", metavar="TIME", help="How long both are valid.")] = "24h",
+    as_json: Json = False,
+) -> None:
+    """Make a new key for the same owner; the old one expires after the overlap.
+
+    The new key is like the old one in everything, and valid for as long as that one was made for.
+
+    \b
+    Examples:
+      swimctl keys rotate 7
+      swimctl keys rotate 7 --overlap 7d --json
+    """
+    from swim_server.config.durations import InvalidDuration, parse_duration
+    from swim_server.keys.audit import operating_user
+
+    invocation = invocation_of(context)
+    try:
+        seconds = parse_duration(overlap)
+    except InvalidDuration as error:
+        raise WrongUsage(f"--overlap: {error}") from None
+    with open_store(invocation) as store:
+        issued = store.rotate(key_id, timedelta(seconds=seconds), operating_user())
+        old = store.get(key_id)
+        warn_if_unaudited(invocation, store)
+    replaces = {"id": old.id, "expires_at": old.expires_at}
+    show_issued(invocation, issued, as_json=as_json, replaces=replaces)
+    announce_changes(invocation, [key_id, issued.record.id])

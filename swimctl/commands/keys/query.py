@@ -1,0 +1,132 @@
+"""``swimctl keys list | show | find | audit``: what changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from swimctl.commands.keys.options import GREATEST_ID, Json, KeyId, app, parse_tier
+from swimctl.commands.keys.output import audit_columns, audit_rows, key_columns, show_record
+from swimctl.completion import key_ids, key_states, tiers
+from swimctl.errors import NotFound, WrongUsage
+from swimctl.invocation import invocation_of
+from swimctl.key_access import key_document, live_connections, open_store, utc_now
+
+
+@app.command("list")
+def list_keys(
+    context: typer.Context,
+    tier: Annotated[
+        str | None, typer.Option("--tier", metavar="T", autocompletion=tiers, help="Only of this tier.")
+    ] = None,
+    state: Annotated[
+        str,
+        typer.Option(
+            "--state",
+            metavar="S",
+            autocompletion=key_states,
+            help="active, expiring (within 14 days), expired, revoked or all.",
+        ),
+    ] = "all",
+    owner: Annotated[str | None, typer.Option("--owner", metavar="X", help="Only whose owner's name has this.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List keys. Never shows one: the hint is enough to recognise it by.
+
+    \b
+    Examples:
+      swimctl keys list
+      swimctl keys list --state expiring --json
+      swimctl keys list --tier partner --owner vatsim
+    """
+    from swim_server.keys.permissions import KeyState
+
+    invocation = invocation_of(context)
+    if state not in {*KeyState, "all"}:
+        raise WrongUsage(
+            f"--state: there is no state {state!r}", "those that exist: active, expiring, expired, revoked, all"
+        )
+    wanted_state = None if state == "all" else KeyState(state)
+    wanted_tier = None if tier is None else parse_tier(tier)
+    with open_store(invocation) as store:
+        records = store.list(tier=wanted_tier, state=wanted_state, owner=owner)
+    live, now = live_connections(invocation), utc_now()
+    rows = [key_document(record, now, None if live is None else live.get(record.id, 0)) for record in records]
+    invocation.output(as_json=as_json).table(key_columns(), rows, empty="no keys; make one with: swimctl keys create")
+
+
+@app.command()
+def show(context: typer.Context, key_id: KeyId, as_json: Json = False) -> None:
+    """Show one key: its row, its live connections, its audit trail.
+
+    \b
+    Examples:
+      swimctl keys show 7
+      swimctl keys show 7 --json
+    """
+    invocation = invocation_of(context)
+    with open_store(invocation) as store:
+        show_record(invocation, store, store.get(key_id), as_json=as_json)
+
+
+@app.command()
+def find(context: typer.Context, as_json: Json = False) -> None:
+    """Find the row of a key that is read from standard input, so that it stands in no list of processes.
+
+    \b
+    Examples:
+      swimctl keys find                 (asks for the key and doesn't show it)
+      swimctl keys find < key.txt
+    """
+    from swim_server.keys.format import KeyShape, classify
+
+    invocation = invocation_of(context)
+    api_key = read_key_from_input()
+    problems = {
+        KeyShape.MISSING: "no key was given",
+        KeyShape.MALFORMED: "this can't be a key: blanks, odd characters, too long, or the stored form of one",
+        KeyShape.MISTYPED: "this key is mistyped: its checksum does not fit",
+    }
+    if problem := problems.get(classify(api_key)):
+        raise NotFound(problem)
+    with open_store(invocation) as store:
+        record = store.find(api_key)
+        if record is None:
+            raise NotFound("no such key is known")
+        show_record(invocation, store, record, as_json=as_json)
+
+
+@app.command()
+def audit(
+    context: typer.Context,
+    key_id: Annotated[
+        int | None,
+        typer.Argument(metavar="[ID]", autocompletion=key_ids, help="Only about this key.", min=1, max=GREATEST_ID),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="How many lines, the newest ones.", min=1)] = 200,
+    as_json: Json = False,
+) -> None:
+    """Show who did what to which key, when and from where; refused connections too. Newest first.
+
+    \b
+    Examples:
+      swimctl keys audit
+      swimctl keys audit 7 --limit 20 --json
+    """
+    invocation = invocation_of(context)
+    with open_store(invocation) as store:
+        if key_id is not None:
+            store.get(key_id)
+        entries = store.audit(key_id, limit=limit)
+    invocation.output(as_json=as_json).table(audit_columns(), audit_rows(entries), empty="nothing was done yet")
+
+
+def read_key_from_input() -> str:
+    """Read a key from standard input; on a terminal ask for it without showing it."""
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        return getpass("Key (not shown): ").strip()
+    return sys.stdin.read(65_536).strip()

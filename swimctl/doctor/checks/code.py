@@ -1,0 +1,209 @@
+"""The code that runs is the code that was deployed."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swimctl.doctor.check import Answer, Check, fail, ok, skip, unknown, warn
+from swimctl.text import plural
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
+NAMED_FILES = 20
+GIT_SECONDS = 1.8
+RESTART = "swimctl restart"
+ANEW = "swimctl stop; swimctl serve --detach"
+
+
+def differing_files(process: Mapping[str, str], disk: Mapping[str, str]) -> list[str]:
+    """Say of each file that differs how it does. Pure."""
+    found = [f"{name}: changed" for name in process.keys() & disk.keys() if process[name] != disk[name]]
+    found += [f"{name}: not on disk any more" for name in process.keys() - disk.keys()]
+    found += [f"{name}: new on disk" for name in disk.keys() - process.keys()]
+    return sorted(found)
+
+
+async def process_is_disk(context: DoctorContext) -> Answer:
+    """Check that the process runs what stands on disk where it was started from, by its own memory of its start."""
+    version = await context.version()
+    files, roots = _files(version), _roots(version)
+    expected = f"fingerprint {version['fingerprint']}, that of the process"
+    if not roots:
+        disk: Mapping[str, str] = (await context.disk()).files
+    else:
+        gone = [folder for folder in roots.values() if not await asyncio.to_thread(Path(folder).is_dir)]
+        if gone:
+            observed = f"{gone[0]}, where it was started from, is gone"
+            return fail(expected, observed, *gone, fix=ANEW)
+        disk = await context.disk_at(roots)
+    return await asyncio.to_thread(_compare, files, disk, expected, RESTART, "on disk")
+
+
+async def same_copy(context: DoctorContext) -> Answer:
+    """Check that the process was started from the copy of the code that this command is."""
+    version, disk = await context.version(), await context.disk()
+    roots = _roots(version)
+    expected = f"the code that this command runs: {disk.roots.get('swimctl')}"
+    if not roots:
+        return skip(expected, "the process does not tell where its code lies")
+    elsewhere = [folder for name, folder in sorted(roots.items()) if disk.roots.get(name) != folder]
+    if not elsewhere:
+        return ok(expected, "the same folders")
+    differing = differing_files(_files(version), disk.files)
+    if not differing:
+        return warn(expected, "a copy elsewhere, with the same content", *elsewhere, fix=ANEW)
+    observed = f"another copy, fingerprint {version['fingerprint']}, {plural(len(differing), 'file')} other than here"
+    return fail(expected, observed, *elsewhere, *_named(differing), fix=ANEW)
+
+
+async def version_is_expected(context: DoctorContext) -> Answer:
+    """Process and disk have the version that ``--expect-version`` or the configuration names."""
+    from swim_server import __version__
+
+    wanted = context.options.expect_version or (await context.loaded()).config.expect.version
+    if wanted is None:
+        return skip("the expected version", "none is expected: --expect-version, or [expect] version")
+    running = str((await context.version())["version"])
+    if running == wanted:
+        return ok(f"version {wanted}", f"the process runs {running}")
+    fix = (
+        RESTART if __version__ == wanted else f"swimctl version  # the disk holds {__version__}: deploy {wanted} first"
+    )
+    return fail(f"version {wanted}", f"the process runs {running}, the disk holds {__version__}", fix=fix)
+
+
+async def commit_is_expected(context: DoctorContext) -> Answer:
+    """Check that the process was started from the commit that the configuration names."""
+    wanted = context.options.expect_commit or (await context.loaded()).config.expect.commit
+    if wanted is None:
+        return skip("the expected commit", "none is expected: [expect] commit")
+    running, disk = (await context.version()).get("commit"), (await context.disk()).commit
+    expected = f"commit {wanted}"
+    if running is None:
+        return unknown(expected, "the process was not started from a checkout: no commit is known")
+    if str(running).startswith(wanted.lower()):
+        return ok(expected, f"the process was started from {running}")
+    observed = f"the process was started from {running}, the disk has {disk}"
+    if str(disk).startswith(wanted.lower()):
+        return fail(expected, observed, fix=RESTART)
+    from swim_server.daemon.requirements import checkout_root
+
+    folder = checkout_root()
+    where = f"git -C {shlex.quote(str(folder))} " if folder is not None else "git "
+    return fail(expected, observed, fix=f"{where}checkout {shlex.quote(wanted)} && {RESTART}")
+
+
+async def checkout_is_clean(context: DoctorContext) -> Answer:
+    """Where the code is a checkout, its files are those of the commit."""
+    from swim_server.daemon.requirements import checkout_root
+
+    expected = "the files of the commit that is checked out"
+    disk, folder = await context.disk(), checkout_root()
+    if disk.commit is None or folder is None:
+        return skip(expected, "this is no checkout")
+    return await asyncio.to_thread(_ask_git, folder, [*disk.roots.values()], disk.commit, expected)
+
+
+def _ask_git(folder: Path, packages: list[str], commit: str, expected: str) -> Answer:
+    words = ["git", "-c", "safe.directory=*", "--no-optional-locks", "-C", str(folder), "status", "--porcelain"]
+    try:
+        done = subprocess.run(
+            [*words, "--untracked-files=all", "--", *packages], capture_output=True, check=False, timeout=GIT_SECONDS
+        )
+    except FileNotFoundError:
+        return skip(expected, "there is no git program to ask")
+    except subprocess.TimeoutExpired:
+        return unknown(expected, f"git did not answer within {GIT_SECONDS:g} s")
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+        return unknown(expected, f"git could not tell: {reason}")
+    lines = [line for line in done.stdout.decode(errors="replace").splitlines() if line.endswith(".py")]
+    if not lines:
+        return ok(expected, f"commit {commit}")
+    observed = f"{plural(len(lines), 'file')} other than in {commit[:12]}"
+    return warn(expected, observed, *_named(lines), fix=f"git -C {shlex.quote(str(folder))} status")
+
+
+async def same_python(context: DoctorContext) -> Answer:
+    """Check that the process has the Python and the packages that are installed now."""
+    version, disk = await context.version(), await context.disk()
+    running = {"python": version.get("python"), **(version.get("dependencies") or {})}
+    installed = {"python": disk.python, **disk.dependencies}
+    expected = f"Python {disk.python} and {plural(len(disk.dependencies), 'package')} as installed"
+    if not version.get("dependencies"):
+        return skip(expected, "the process does not tell with which packages it runs")
+    differing = sorted(name for name in running.keys() | installed.keys() if running.get(name) != installed.get(name))
+    if not differing:
+        return ok(expected, "the same")
+    evidence = [f"{each}: {running.get(each)} in the process, {installed.get(each)} installed" for each in differing]
+    names = ", ".join(differing[:3])
+    return fail(expected, f"{plural(len(differing), 'difference')}: {names}", *_named(evidence), fix=RESTART)
+
+
+def _compare(process: Mapping[str, str], disk: Mapping[str, str], expected: str, fix: str, where: str) -> Answer:
+    from swim_server.daemon.fingerprint import digest_of
+
+    differing = differing_files(process, disk)
+    if not differing:
+        return ok(expected, f"{digest_of(disk)} {where}, {plural(len(disk), 'file')}")
+    first = ", ".join(line.partition(":")[0] for line in differing[:3]) + (", …" if len(differing) > 3 else "")
+    observed = f"{digest_of(disk)} {where}; {plural(len(differing), 'file')} other than in the process: {first}"
+    return fail(expected, observed, *_named(differing), fix=fix)
+
+
+def _named(lines: list[str]) -> list[str]:
+    more = len(lines) - NAMED_FILES
+    return lines[:NAMED_FILES] + ([f"and {more} more"] if more > 0 else [])
+
+
+def _files(version: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(digest) for name, digest in (version.get("files") or {}).items()}
+
+
+def _roots(version: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(folder) for name, folder in (version.get("roots") or {}).items()}
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="code.process-is-disk",
+        summary="The process runs the code that stands on disk",
+        ask=process_is_disk,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="code.same-copy",
+        summary="The process was started from this copy of the code",
+        ask=same_copy,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="code.dependencies",
+        summary="The process runs with the Python and packages that are installed",
+        ask=same_python,
+        needs=("process.answers", "code.same-copy"),
+    ),
+    Check(
+        id="code.version",
+        summary="The process has the expected version",
+        ask=version_is_expected,
+        needs=("config.valid", "process.answers"),
+    ),
+    Check(
+        id="code.commit",
+        summary="The process was started from the expected commit",
+        ask=commit_is_expected,
+        needs=("config.valid", "process.answers"),
+    ),
+    Check(
+        id="code.checkout",
+        summary="The checkout has no changes of its own",
+        ask=checkout_is_clean,
+    ),
+)

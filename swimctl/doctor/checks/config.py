@@ -1,0 +1,218 @@
+"""The configuration: valid, safe, and the one that the process runs with."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swimctl.doctor.check import Answer, Check, Repair, fail, ok, warn
+from swimctl.text import cell, plural
+
+if TYPE_CHECKING:
+    from swim_server.config import Config, LoadedConfig, Problem
+
+    from swimctl.doctor.context import DoctorContext
+
+_NEAREST = re.compile(r"did you mean ([\w.-]+)\?")
+_FILE_AND_LINE = re.compile(r"(.+), line (\d+)")
+_IN_URL = re.compile(r"://[^/@:]*:[^@]+@|(?:pwd|password|access_?token)=", re.IGNORECASE)
+
+
+async def is_valid(context: DoctorContext) -> Answer:
+    """Every setting exists and has a possible value."""
+    from swim_server.config import ConfigError
+
+    expected = "settings that exist, with values that are possible"
+    try:
+        loaded = await context.loaded()
+    except ConfigError as error:
+        first, *_ = error.problems
+        observed = f"{plural(len(error.problems), 'problem')}: {first}"
+        return fail(expected, observed, *map(str, error.problems), fix=mending_of(first))
+    files = ", ".join(map(str, loaded.files))
+    return ok(expected, files or "the built-in defaults, there is no file")
+
+
+def mending_of(problem: Problem) -> str:
+    """Return what to type about one problem: the nearest valid name put in, else the line opened. Pure."""
+    origin, near = problem.origin, _NEAREST.search(problem.rule)
+    if origin is not None and origin.kind == "environment":
+        return f"unset {origin.name}"
+    match = _FILE_AND_LINE.fullmatch(problem.setting)  # the file as a whole is no TOML
+    name, line = (match[1], int(match[2])) if match else ("", None)
+    if origin is not None and origin.kind == "file":
+        name, line = origin.name, origin.line
+    if not name:
+        return f"export {near[1]}" if near and "SWIM_" in near[1] else "swimctl config check"
+    file = shlex.quote(name)
+    wrong = re.sub(r"\[\d+\]", "", problem.setting).rpartition(".")[2]
+    if near and line is not None and problem.rule.startswith("there is no such") and re.fullmatch(r"[\w-]+", wrong):
+        return f"sed -i '{line}s/{wrong}/{near[1]}/' {file}"
+    return f"${{EDITOR:-vi}} {f'+{line} ' if line else ''}{file}"
+
+
+async def is_private(context: DoctorContext) -> Answer:
+    """Files with secrets are for their owner, and at most their group, to read."""
+    expected = "files with secrets are nobody else's to read or write"
+    loaded = await context.loaded()
+    places = await asyncio.to_thread(secret_files, loaded, context.home.database)
+    open_ones = await asyncio.to_thread(_open_to_others, places)
+    if not open_ones:
+        return ok(expected, f"{plural(len(places), 'file')} looked at")
+    evidence = [f"{path}: {mode:04o}" for path, mode in open_ones]
+    paths = " ".join(shlex.quote(str(path)) for path, _ in open_ones)
+    observed = f"{plural(len(open_ones), 'file')} open to others: {open_ones[0][0]}"
+    return fail(expected, observed, *evidence, fix=f"chmod u=rw,g-w,o= {paths}")
+
+
+async def close_to_others(context: DoctorContext) -> Sequence[str]:
+    """Take the others' permissions from files with secrets."""
+    loaded = await context.loaded()
+    places = await asyncio.to_thread(secret_files, loaded, context.home.database)
+    changed = []
+    for path, mode in await asyncio.to_thread(_open_to_others, places):
+        closed = mode & ~0o027 & ~0o111
+        await asyncio.to_thread(path.chmod, closed)
+        changed.append(f"{path}: {mode:04o} → {closed:04o}")
+    return changed
+
+
+def secret_files(loaded: LoadedConfig, default_database: Path) -> list[Path]:
+    """Return the files that hold secrets: configuration files with one, password files, the key database."""
+    found = [path for path in loaded.files if _has_secret(path)]
+    found += [Path(name) for name in password_files(loaded.config)]
+    url = loaded.config.database.url or ""
+    if url.startswith("sqlite"):
+        database = Path(url.partition(":///")[2].partition("?")[0]) if ":///" in url else default_database
+        found += [database, database.with_name(f"{database.name}-wal")]
+    return [path for path in dict.fromkeys(found) if path.is_file()]
+
+
+def password_files(config: Config) -> Iterable[str]:
+    """Return the password files that the configuration names."""
+    databases = [config.database]
+    for adl in config.adl.values():
+        databases += [adl.flights, adl.tmis]
+    return [each.password_file for each in databases if each.password_file]
+
+
+def written_passwords(path: Path) -> list[str]:
+    """Return the passwords that stand in a configuration file as such."""
+    return [value for key, value in _settings_in(path) if key == "password" and isinstance(value, str)]
+
+
+def _has_secret(path: Path) -> bool:
+    return any(_is_secret(key, value) for key, value in _settings_in(path))
+
+
+def _settings_in(path: Path) -> list[tuple[str, Any]]:
+    import tomllib
+
+    try:
+        return list(_leaves(tomllib.loads(path.read_text("utf-8-sig"))))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return []  # what is wrong with it is told by config.valid
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and (key == "password" or _IN_URL.search(value) is not None)
+
+
+def _leaves(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value)
+        else:
+            yield key, value
+
+
+def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
+    found = []
+    for path in paths:
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue
+        if mode & (stat.S_IRWXO | stat.S_IWGRP):
+            found.append((path, mode))
+    return found
+
+
+async def is_running(context: DoctorContext) -> Answer:
+    """Check that the process runs with what stands in the files: no reload or restart would change anything."""
+    expected = "a reload and a restart would change nothing"
+    changes = await context.ask("config_changes")
+    if changes.get("problem"):
+        return fail(expected, f"the process can't read its configuration again: {changes['problem']}", fix=CHECK)
+    reload, restart = changes.get("reload") or {}, changes.get("restart") or {}
+    if not reload and not restart:
+        return ok(expected, "the process runs with what stands in the files")
+    verb = "restart" if restart else "reload"
+    evidence = [_change(name, change, "reload") for name, change in sorted(reload.items())]
+    evidence += [_change(name, change, "restart") for name, change in sorted(restart.items())]
+    observed = f"{plural(len(evidence), 'setting')} not in force: {', '.join([*reload, *restart][:3])}"
+    return fail(expected, observed, *evidence, fix=f"swimctl {verb}")
+
+
+CHECK = "swimctl config check"
+
+
+def _change(name: str, change: Mapping[str, Any], verb: str) -> str:
+    running, configured = cell(change.get("running")), cell(change.get("configured"))
+    told = "changed" if running == configured else f"{running} in the process, {configured} configured"
+    return f"{name}: {told}; a {verb} changes it"
+
+
+async def is_same(context: DoctorContext) -> Answer:
+    """Check that this command and the process read the same files."""
+    status, loaded = await context.status(), await context.loaded()
+    theirs, ours = [str(path) for path in status.get("config_files") or []], [str(path) for path in loaded.files]
+    expected = f"the process's: {', '.join(theirs) or 'the built-in defaults'}"
+    if theirs == ours:
+        return ok(expected, "the same")
+    differing = _other_values(await context.ask("config"), loaded)
+    observed = f"this command reads {', '.join(ours) or 'the built-in defaults'}"
+    if not differing:
+        return ok(expected, f"{observed}, which says the same")
+    fix = f"export SWIM_CONFIG={shlex.quote(theirs[0])}" if theirs else "unset SWIM_CONFIG; cd /"
+    return warn(expected, f"{observed}: {plural(len(differing), 'setting')} differ", *differing, fix=fix)
+
+
+def _other_values(running: Mapping[str, Any], loaded: LoadedConfig) -> list[str]:
+    """Return what differs of the settings that no option of ``serve`` sets."""
+    import msgspec
+    from swim_server.config.secrets import without_secrets
+    from swim_server.daemon.control.reload import differences
+
+    ours = without_secrets(msgspec.to_builtins(loaded.config))
+    options = ("server.host", "server.port", "sources", "logging.level")
+    return sorted(name for name in differences(dict(running), ours) if not name.startswith(options))
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(id="config.valid", summary="The configuration is valid, without unknown settings", ask=is_valid),
+    Check(
+        id="config.permissions",
+        summary="Files with secrets are closed to others",
+        ask=is_private,
+        needs=("config.valid",),
+        repair=Repair(mend=close_to_others),
+    ),
+    Check(
+        id="config.running",
+        summary="The process runs with the configuration that stands in the files",
+        ask=is_running,
+        needs=("config.valid", "process.answers"),
+    ),
+    Check(
+        id="config.same-files",
+        summary="This command reads the configuration that the process reads",
+        ask=is_same,
+        needs=("config.valid", "process.answers"),
+    ),
+)

@@ -1,0 +1,267 @@
+"""The live connections: each with a key that holds, each counted, the expected ones there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
+from swimctl.doctor.probes import key_database
+from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, expecting, promises, service_url
+from swimctl.doctor.probes.kernel_sockets import count_connections
+from swimctl.doctor.probes.tallies import KeyTally, Tally, brief_tally, tally
+from swimctl.doctor.probes.wire import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from swim_server.config import ExpectedCount
+    from swim_server.keys.records import KeyRecord
+
+    from swimctl.doctor.context import DoctorContext
+
+SECOND_LOOK_SECONDS = 0.5
+COUNTS = 4
+COUNT_PAUSE_SECONDS = 0.3
+SLACK = 2
+"""A socket is a connection a moment before the process hears of it, and a moment after."""
+EVICTED_WITHIN_SECONDS = 600.0
+SHOWN = 5
+TIMEOUT_SECONDS = 6.0
+_SDK = re.compile(r"swim-client/(\d+)\.(\d+)(?:\.(\d+))?")
+
+
+_KEYS_HOLD = "every connection's key is active, unexpired and of the connection's tier"
+
+
+@expecting(_KEYS_HOLD)
+async def keys_hold(context: DoctorContext) -> Answer:
+    """No one is connected whose key would not let them in now. What changes just now gets a second look."""
+    found = await tally(context)
+    suspects = _without_right(found.keys, await _records(context, anew=False))
+    if suspects:
+        await asyncio.sleep(SECOND_LOOK_SECONDS)
+        found = await tally(context, anew=True)
+        again = _without_right(found.keys, await _records(context, anew=True))
+        known = {(each.key_id, each.tier) for each in suspects}
+        suspects = {each: reason for each, reason in again.items() if (each.key_id, each.tier) in known}
+    total = sum(each.connections for each in found.keys)
+    if not suspects:
+        return ok(_KEYS_HOLD, f"{total} connections of {len(found.keys)} keys")
+    lines = [
+        f"key {each.key_id} of {each.owner[:40]}: {each.connections} connections, {reason}"
+        for each, reason in suspects.items()
+    ]
+    recheck = (await promises(context)).recheck_seconds
+    late = f"the process looks again every {recheck:g} s ([auth] recheck_seconds), and at a reload"
+    seen = f"{sum(each.connections for each in suspects)} connections are not: {lines[0]}"
+    return fail(_KEYS_HOLD, seen, *lines[:SHOWN], late, fix="swimctl reload")
+
+
+def _without_right(keys: list[KeyTally], records: Mapping[int, KeyRecord]) -> dict[KeyTally, str]:
+    from swim_server.keys.format import Tier
+    from swim_server.keys.permissions import still_holds
+
+    now = key_database.utc_now()
+    wrong: dict[KeyTally, str] = {}
+    for each in keys:
+        tier = Tier(each.tier) if each.tier in set(Tier) else None
+        refused = still_holds(records.get(each.key_id), tier, now) if tier is not None else None
+        if tier is None or refused is not None:
+            reason = refused.message.rstrip(".") if refused is not None else f"tier {each.tier} is none"
+            wrong[each] = reason
+    return wrong
+
+
+async def _records(context: DoctorContext, *, anew: bool) -> Mapping[int, KeyRecord]:
+    from swim_server.sql.errors import StoreError
+
+    try:
+        return await (key_database.rows_anew(context) if anew else key_database.rows(context))
+    except StoreError as error:
+        raise CannotAsk(str(error), "swimctl db status") from None
+
+
+_COUNTED = "tiers, client list and kernel count the same connections"
+
+
+@expecting(_COUNTED)
+async def counted(context: DoctorContext) -> Answer:
+    """Check that the process counts what the kernel holds. Counts again where it differs: clients come and go."""
+    pid = (await asked(context, "status", _Pid)).pid
+    port = Target.parse(await service_url(context)).port
+    wrong: list[str] = []
+    for attempt in range(COUNTS):
+        if attempt:
+            await asyncio.sleep(COUNT_PAUSE_SECONDS)
+        before = await brief_tally(context)
+        kernel = await asyncio.to_thread(count_connections, pid, port)
+        after = await brief_tally(context)
+        if kernel is None:
+            return skip(_COUNTED, "the kernel doesn't show that process's sockets to this user")
+        if before.is_handing_over or after.is_handing_over:
+            return skip(_COUNTED, "a restart is under way: two processes share the clients")
+        found = _miscount(before, kernel, after)
+        if found is None:
+            return ok(_COUNTED, f"{after.public} connections, {sum(after.listed.values())} of them clients")
+        wrong.append(found)
+    return fail(_COUNTED, wrong[-1], *dict.fromkeys(wrong), fix="swimctl restart")
+
+
+class _Pid(msgspec.Struct):
+    pid: int
+
+
+def _miscount(before: Tally, kernel: int, after: Tally) -> str | None:
+    """Return what can't be, whatever came and went between the two tallies."""
+    fewest, most = before.made - after.gone, after.made - before.gone
+    if not fewest - SLACK <= kernel <= most + SLACK:
+        return f"the process counts {after.public} connections, the kernel {kernel}"
+    for tier, admitted in after.admitted.items():
+        listed = after.listed.get(tier, 0)
+        if not listed <= admitted <= listed + after.closing:
+            return f"tier {tier} counts {admitted}, but {listed} clients of it are there"
+    return None
+
+
+async def expected(context: DoctorContext) -> Answer:
+    """Those of ``[expect.connections]`` are there."""
+    wanted = (await context.loaded()).config.expect.connections
+    bounds = {
+        f"tier {tier}": each
+        for tier in ("public", "developer", "partner", "system")
+        if (each := getattr(wanted, tier)) is not None
+    }
+    bounds |= {f"owner {owner!r}": each for owner, each in wanted.owner.items()}
+    promise = "; ".join(f"{who} {_bound(each)}" for who, each in bounds.items())
+    if not bounds:
+        return skip("the connections of [expect.connections]", "nothing is expected: [expect.connections] is empty")
+    return await expecting(promise)(_compare(bounds, promise))(context)
+
+
+def _compare(bounds: Mapping[str, ExpectedCount], promise: str) -> Callable[[DoctorContext], Awaitable[Answer]]:
+    async def ask(context: DoctorContext) -> Answer:
+        wrong = _unmet(bounds, await tally(context))
+        if wrong:  # a client that reconnects at this moment is no reason to wake anybody
+            await asyncio.sleep(SECOND_LOOK_SECONDS)
+            again = _unmet(bounds, await tally(context, anew=True))
+            wrong = {who: seen for who, seen in again.items() if who in wrong}
+        if wrong:
+            lines = [f"{who}: {seen}, expected {_bound(bounds[who])}" for who, seen in wrong.items()]
+            return fail(promise, "; ".join(lines), *lines, fix="swimctl connections list")
+        return ok(promise, "all are there")
+
+    return ask
+
+
+def _unmet(bounds: Mapping[str, ExpectedCount], found: Tally) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for each in found.keys:
+        counts[f"tier {each.tier}"] += each.connections
+        counts[f"owner {each.owner!r}"] += each.connections
+    return {
+        who: counts[who]
+        for who, bound in bounds.items()
+        if (bound.min is not None and counts[who] < bound.min) or (bound.max is not None and counts[who] > bound.max)
+    }
+
+
+def _bound(bound: ExpectedCount) -> str:
+    least = f"at least {bound.min}" if bound.min is not None else ""
+    most = f"at most {bound.max}" if bound.max is not None else ""
+    return " and ".join(filter(None, (least, most))) or "any number"
+
+
+_KEEP_UP = "every client reads as fast as it is written to"
+
+
+@expecting(_KEEP_UP)
+async def keep_up(context: DoctorContext) -> Answer:
+    """No client lags, at two looks, and none was closed for it lately."""
+    found = await tally(context)
+    lagging = {each.id for each in found.lagging}
+    if lagging:
+        await asyncio.sleep(SECOND_LOOK_SECONDS)
+        found = await tally(context, anew=True)
+    still = [each for each in found.lagging if each.id in lagging]
+    evicted = [each for each in found.evictions if each.seconds_ago <= EVICTED_WITHIN_SECONDS]
+    lines = [
+        f"{each.id}, key {each.key_id} of {each.owner[:40]}: {each.buffered_bytes} bytes wait for it" for each in still
+    ]
+    lines += [
+        f"{each.id}, key {each.key_id} of {(each.owner or '')[:40]}: closed with 4008 {each.seconds_ago:.0f} s ago"
+        for each in evicted
+    ]
+    if not lines:
+        return ok(_KEEP_UP, f"none lags; {found.slow_consumers} were closed with 4008 since the start")
+    seen = f"{len(still)} lag, {len(evicted)} were closed with 4008 within {EVICTED_WITHIN_SECONDS / 60:.0f} minutes"
+    key_id = still[0].key_id if still else evicted[0].key_id
+    return warn(_KEEP_UP, seen, *lines[:SHOWN], fix=f"swimctl connections list --key {key_id}")
+
+
+_CURRENT = "clients of our SDK run this version of it or a newer one"
+
+
+@expecting(_CURRENT)
+async def current(context: DoctorContext) -> Answer:
+    """Clients that tell their version tell a current one. Others can't be judged: the protocol doesn't ask."""
+    from swim_client import __version__
+
+    ours = _version(f"swim-client/{__version__}")
+    agents = (await tally(context)).agents
+    told = {agent: count for agent, count in agents.items() if _version(agent) is not None}
+    silent = sum(agents.values()) - sum(told.values())
+    others = f"; {silent} other clients tell no version of it" if silent else ""
+    old = {agent: count for agent, count in told.items() if ours is not None and (_version(agent) or ours) < ours}
+    if old:
+        lines = [f"{count} with {agent[:80]}" for agent, count in sorted(old.items())]
+        seen = f"{sum(old.values())} run an older one{others}"
+        return warn(_CURRENT, seen, *lines[:SHOWN], fix="swimctl connections list --json")
+    return ok(_CURRENT, f"{sum(told.values())} clients do{others}")
+
+
+def _version(agent: str) -> tuple[int, ...] | None:
+    match = _SDK.search(agent)
+    return tuple(int(part or 0) for part in match.groups()) if match is not None else None
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="connections.keys-hold",
+        summary="Every connection's key still lets it in",
+        ask=keys_hold,
+        needs=("process.answers", "database.same-store"),
+        timeout_seconds=TIMEOUT_SECONDS,
+    ),
+    Check(
+        id="connections.counted",
+        summary="The process counts the connections that the kernel holds",
+        ask=counted,
+        needs=("process.answers",),
+        timeout_seconds=TIMEOUT_SECONDS,
+    ),
+    Check(
+        id="connections.expected",
+        summary="The expected clients are connected",
+        ask=expected,
+        needs=("process.answers", "config.valid"),
+        timeout_seconds=TIMEOUT_SECONDS,
+    ),
+    Check(
+        id="connections.keep-up",
+        summary="Every client reads as fast as it is written to",
+        ask=keep_up,
+        needs=("process.answers",),
+        timeout_seconds=TIMEOUT_SECONDS,
+    ),
+    Check(
+        id="connections.current",
+        summary="Clients of our SDK run a current version",
+        ask=current,
+        needs=("process.answers",),
+    ),
+)

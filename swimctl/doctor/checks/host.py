@@ -1,0 +1,176 @@
+"""The machine: disk, folders, clock, log, systemd unit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swimctl.doctor.check import Answer, Check, Repair, fail, ok, skip, warn
+from swimctl.doctor.checks.unit import SYSTEMD, unit_is_installed
+from swimctl.doctor.probes import kernel_clock
+from swimctl.text import plural, size
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
+MEBIBYTE = 1024 * 1024
+FULL_BYTES, NEARLY_FULL_BYTES = 32 * MEBIBYTE, 256 * MEBIBYTE
+FEW_INODES = 1000
+LARGE_LOG_BYTES = 1024 * MEBIBYTE
+
+
+async def disk_has_room(context: DoctorContext) -> Answer:
+    """There is room on the home's disk for history and keys."""
+    return await asyncio.to_thread(judge_disk, context.home.path)
+
+
+def judge_disk(path: Path) -> Answer:
+    """How much room there is where a folder is, or will be."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    expected = f"{size(NEARLY_FULL_BYTES)} free where {path} is"
+    found = os.statvfs(path)
+    free = found.f_bavail * found.f_frsize
+    observed = f"{size(free)} of {size(found.f_blocks * found.f_frsize)} free"
+    quoted = shlex.quote(str(path))
+    fix = f"df -h {quoted}; du -xh -d 2 {quoted} | sort -h | tail"
+    if found.f_flag & os.ST_RDONLY:
+        return fail(expected, "the file system is mounted read-only", fix=f"mount -o remount,rw $(stat -c %m {quoted})")
+    if free < FULL_BYTES:
+        return fail(expected, observed, fix=fix)
+    if found.f_files and found.f_favail < FEW_INODES:
+        return fail(expected, f"{plural(found.f_favail, 'inode')} left: no more files can be made", fix=fix)
+    return warn(expected, observed, fix=fix) if free < NEARLY_FULL_BYTES else ok(expected, observed)
+
+
+async def folders_are_there(context: DoctorContext) -> Answer:
+    """Check that the folders that the daemon writes to exist and can be written."""
+    missing, closed = await asyncio.to_thread(_judge_folders, await _folders(context))
+    expected = "folders that exist and can be written"
+    if missing:
+        names = " ".join(shlex.quote(str(path)) for path in missing)
+        return fail(expected, f"missing: {missing[0]}", *map(str, missing), fix=f"mkdir -p -m 700 {names}")
+    if closed:
+        names = " ".join(shlex.quote(str(path)) for path in closed)
+        return fail(expected, f"not to be written: {closed[0]}", *map(str, closed), fix=f"chmod u+rwx {names}")
+    return ok(expected, "they are")
+
+
+async def make_folders(context: DoctorContext) -> Sequence[str]:
+    """Make the folders that are missing, and let their owner write."""
+    missing, closed = await asyncio.to_thread(_judge_folders, await _folders(context))
+    for path in missing:
+        await asyncio.to_thread(path.mkdir, 0o700, True, True)
+    for path in closed:
+        await asyncio.to_thread(path.chmod, path.stat().st_mode | 0o700)
+    return [f"made {path}" for path in missing] + [f"{path}: its owner may write again" for path in closed]
+
+
+async def _folders(context: DoctorContext) -> list[Path]:
+    """Those of the home once it is in use, and those that the configuration names."""
+    from swim_server.config import FileSourceConfig
+
+    config, home = (await context.loaded()).config, context.home
+    found = [home.path, home.sources] if await context.is_held() else []
+    found += [Path(config.logging.file).parent] if config.logging.file else []
+    return found + [Path(each.path).parent for each in config.sources if isinstance(each, FileSourceConfig)]
+
+
+def _judge_folders(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    missing = [path for path in folders if not path.is_dir()]
+    return missing, [path for path in folders if path not in missing and not os.access(path, os.W_OK | os.X_OK)]
+
+
+async def clock_is_right(context: DoctorContext) -> Answer:
+    """Something keeps this machine's clock right."""
+    expected = "a clock that is synchronised"
+    state = await asyncio.to_thread(kernel_clock.ask_kernel)
+    if state is not None and state.is_synchronised:
+        return ok(expected, f"synchronised, off by {state.max_error_ms:g} ms at most")
+    if not await asyncio.to_thread(SYSTEMD.exists):
+        return skip(expected, "no systemd here: the clock is the affair of whoever runs this container")
+    if state is None:
+        return skip(expected, "the kernel does not tell")
+    return warn(expected, "the kernel's clock is not synchronised", fix="timedatectl set-ntp true && timedatectl")
+
+
+async def log_is_written(context: DoctorContext) -> Answer:
+    """Check that the process can write its log, there is room for it, and it does not grow for ever."""
+    status = await context.status()
+    log, pid = status.get("log") or {}, int(status["pid"])
+    return await asyncio.to_thread(_judge_log, context, pid, log)
+
+
+def _judge_log(context: DoctorContext, pid: int, log: Mapping[str, Any]) -> Answer:
+    expected = "a log that can be written, with room to grow"
+    path = Path(log["path"]) if log.get("path") else None
+    if path is None:
+        target = context.procfs.log_target(pid)
+        if target is None:
+            return skip(expected, "only the daemon's own user, or root, may look at where it logs")
+        path = Path(target)
+        if not path.is_file():
+            return _judge_other(target, log, expected)
+    quoted = shlex.quote(str(path))
+    if log.get("problem"):
+        observed = f"{plural(int(log['lost_lines']), 'line')} of {path} lost: {log['problem']}"
+        return fail(expected, observed, fix=f"df -h {quoted}; ls -l {quoted}")
+    return _judge_log_file(path, int(log.get("max_bytes") or 0), expected)
+
+
+def _judge_other(target: str, log: Mapping[str, Any], expected: str) -> Answer:
+    if log.get("problem"):
+        return fail(expected, f"it can't write to {_kind(target)}: {log['problem']}", fix="swimctl restart")
+    return ok(expected, f"it writes to {_kind(target)}")
+
+
+def _judge_log_file(path: Path, max_bytes: int, expected: str) -> Answer:
+    try:
+        length = path.stat().st_size
+    except FileNotFoundError:
+        length = 0  # taken away; the next line makes it anew
+    found, quoted = os.statvfs(path.parent), shlex.quote(str(path))
+    free = found.f_bavail * found.f_frsize
+    observed = f"{path}, {size(length)}, {size(free)} free"
+    if found.f_flag & os.ST_RDONLY:
+        return fail(expected, f"{path} is on a read-only disk", fix=f"mount -o remount,rw $(stat -c %m {quoted})")
+    if free < MEBIBYTE:
+        return fail(expected, f"no room: {observed}", fix=f"truncate -s 0 {quoted}")
+    if length > (2 * max_bytes or LARGE_LOG_BYTES):
+        return warn(expected, f"it is not rotated: {observed}", fix=f"cp {quoted} {quoted}.1 && truncate -s 0 {quoted}")
+    return ok(expected, observed)
+
+
+def _kind(target: str) -> str:
+    if target.startswith("/dev/"):
+        return "a terminal" if "pts" in target or "tty" in target else target
+    return {"pipe": "a pipe", "socket": "a socket, the journal's perhaps"}.get(target.partition(":")[0], target)
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(id="host.disk", summary="There is room on the disk", ask=disk_has_room),
+    Check(
+        id="host.folders",
+        summary="The daemon's folders are there and can be written",
+        ask=folders_are_there,
+        needs=("config.valid", "process.lock"),
+        repair=Repair(mend=make_folders),
+    ),
+    Check(id="host.clock", summary="The clock is synchronised", ask=clock_is_right),
+    Check(
+        id="host.log",
+        summary="The log can be written and is rotated",
+        ask=log_is_written,
+        needs=("process.answers", "host.disk"),
+    ),
+    Check(
+        id="host.unit",
+        summary="The systemd unit is as it should be, and runs the daemon",
+        ask=unit_is_installed,
+        needs=("config.valid", "process.lock"),
+    ),
+)

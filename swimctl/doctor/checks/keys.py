@@ -1,0 +1,205 @@
+"""The keys: a wrong one is refused, none lies about in plain text, none runs out unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.check import Answer, Check, fail, ok, unknown, warn
+from swimctl.doctor.probes import key_database
+from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, expecting, service_url
+from swimctl.doctor.probes.wire import OPEN_SECONDS, Ended, Greeting, NotUpgraded, Target, dial
+
+if TYPE_CHECKING:
+    from swim_server.keys.records import KeyRecord
+
+    from swimctl.doctor.context import DoctorContext
+
+EXPIRING_DAYS = 14
+UNUSED_DAYS = 30
+SHOWN = 5
+REFUSED, TRY_LATER = 4001, 1013
+TIMEOUT_SECONDS = 5.0
+REFUSAL_SECONDS = 2.5
+"""A refusal may be held back, and a key is looked up in the database first."""
+
+_REFUSAL = "a made-up key is refused with 4001"
+
+
+@expecting(_REFUSAL)
+async def made_up_refused(context: DoctorContext) -> Answer:
+    """Nobody gets in with a key that nobody made: tried at the real door."""
+    from swim_server.keys.format import Tier, generate
+
+    api_key = generate(Tier.DEVELOPER, secrets.token_bytes)
+    url = context.options.url
+    if url is None:
+        await asked(context, "probe_refusal", dict, anew=True, digest=hashlib.sha256(api_key.encode()).hexdigest())
+        url = await service_url(context)
+    try:
+        async with dial(Target.parse(url), api_key, open_seconds=context.within(OPEN_SECONDS)) as wire:
+            greeting = await wire.greet(context.within(REFUSAL_SECONDS))
+    except NotUpgraded as error:
+        if error.status == 429:
+            return unknown(_REFUSAL, "this address is refused for a while: too many bad keys came from it")
+        if error.status in (401, 403):
+            return ok(_REFUSAL, f"refused before the upgrade, {error}")
+        return unknown(_REFUSAL, f"the door can't be tried: {error}")
+    except (Ended, ValueError) as error:
+        code = error.code if isinstance(error, Ended) else None
+        return ok(_REFUSAL, str(error)) if code == REFUSED else unknown(_REFUSAL, str(error))
+    return _judge_refusal(greeting)
+
+
+def _judge_refusal(greeting: Greeting | None) -> Answer:
+    fix = "swimctl stop  # at once: whoever knows the address gets in"
+    if greeting is None:
+        return unknown(_REFUSAL, "neither refused nor let in: nothing was said")
+    if greeting.is_in:
+        return fail(_REFUSAL, "it was LET IN", fix=fix)
+    if greeting.close_code == REFUSED:
+        return ok(_REFUSAL, greeting.text)
+    if greeting.close_code == TRY_LATER or greeting.error_code == "AUTH_UNAVAILABLE":
+        return unknown(
+            _REFUSAL, f"not let in, but not judged either: {greeting.text}", "swimctl doctor --only database"
+        )
+    if greeting.error_code is not None:
+        return fail(
+            _REFUSAL, f"refused otherwise, clients will not understand it: {greeting.text}", fix="swimctl restart"
+        )
+    return fail(_REFUSAL, "it was neither refused nor let in by the protocol", fix="swimctl restart")
+
+
+async def hashed(context: DoctorContext) -> Answer:
+    """No key can be read out of the table."""
+    expected = "every key is stored hashed"
+    records = await _rows(context)
+    plain = [record for record in records if record.is_plaintext]
+    if not plain:
+        return ok(expected, f"{len(records)} keys")
+    seen = f"{len(plain)} of {len(records)} can be read by whoever reads the table"
+    return warn(expected, seen, *_shown(plain), fix="swimctl keys harden --yes")
+
+
+async def expiring(context: DoctorContext) -> Answer:
+    """No key in use runs out unnoticed. One whose owner has a younger key of the tier has been seen to."""
+    expected = f"no key ends within {EXPIRING_DAYS} days"
+    now = key_database.utc_now()
+    records = await _rows(context)
+    soon = sorted(
+        (
+            (record.expires_at, record)
+            for record in records
+            if record.is_active
+            and record.expires_at is not None
+            and now < record.expires_at <= now + timedelta(days=EXPIRING_DAYS)
+            and not any(_succeeds(other, record) for other in records)
+        ),
+        key=lambda pair: (pair[0], pair[1].id),
+    )
+    if not soon:
+        return ok(expected, "none")
+    lines = tuple(f"{_named(record)} ends {ends_at:%Y-%m-%d}" for ends_at, record in soon[:SHOWN])
+    fix = f"swimctl keys rotate {soon[0][1].id}"
+    return warn(expected, f"{len(soon)}, the first: {lines[0]}", *lines, fix=fix)
+
+
+def _succeeds(other: KeyRecord, record: KeyRecord) -> bool:
+    return (
+        other.is_active
+        and other.id > record.id
+        and (other.owner_name, other.tier) == (record.owner_name, record.tier)
+        and (other.expires_at is None or (record.expires_at is not None and other.expires_at > record.expires_at))
+    )
+
+
+async def used(context: DoctorContext) -> Answer:
+    """No key lies about that nobody ever used."""
+    expected = f"every key was used within {UNUSED_DAYS} days of being made"
+    now = key_database.utc_now()
+    unused = [
+        record
+        for record in await _rows(context)
+        if record.is_active
+        and not record.is_expired(now)
+        and record.last_used_at is None
+        and record.created_at is not None
+        and now - record.created_at > timedelta(days=UNUSED_DAYS)
+    ]
+    if not unused:
+        return ok(expected, "none was not")
+    seen = f"{len(unused)} never were: who finds one has a key that nobody misses"
+    return warn(expected, seen, *_shown(unused), fix=f"swimctl keys revoke {unused[0].id}")
+
+
+async def owned(context: DoctorContext) -> Answer:
+    """Whoever may publish has a name."""
+    expected = "every key of the system tier has an owner"
+    now = key_database.utc_now()
+    system = [record for record in await _rows(context) if record.tier == "system" and record.unknown_tier is None]
+    nobodys = [
+        record for record in system if record.is_active and not record.is_expired(now) and not record.owner_name.strip()
+    ]
+    if not nobodys:
+        return ok(expected, f"{len(system)} keys")
+    fix = f"swimctl keys create --tier system --owner NAME && swimctl keys revoke {nobodys[0].id}"
+    return warn(expected, f"{len(nobodys)} may publish, and nobody knows whose they are", *_shown(nobodys), fix=fix)
+
+
+async def tiered(context: DoctorContext) -> Answer:
+    """No key is refused because of what its row says."""
+    expected = "every key has one of the four tiers"
+    wrong = [record for record in await _rows(context) if record.is_active and record.unknown_tier is not None]
+    if not wrong:
+        return ok(expected, "each has")
+    lines = [f"{_named(record)}: {str(record.unknown_tier)[:30]!r}" for record in wrong[:SHOWN]]
+    fix = f"swimctl keys revoke {wrong[0].id}"
+    return warn(expected, f"{len(wrong)} have none, and are refused", *lines, fix=fix)
+
+
+async def _rows(context: DoctorContext) -> list[KeyRecord]:
+    from swim_server.sql.errors import StoreError
+
+    try:
+        return list((await key_database.rows(context)).values())
+    except StoreError as error:
+        raise CannotAsk(str(error), "swimctl db status") from None
+
+
+def _shown(records: Iterable[KeyRecord]) -> list[str]:
+    return [_named(record) for record in list(records)[:SHOWN]]
+
+
+def _named(record: KeyRecord) -> str:
+    return f"key {record.id} of {record.owner_name[:40] or 'nobody'}"
+
+
+def _of_the_table(id: str, summary: str, expected: str, ask: object) -> Check:
+    return Check(
+        id=id,
+        summary=summary,
+        ask=expecting(expected)(ask),  # type: ignore[arg-type]  # a function of one context
+        needs=("database.schema",),
+        timeout_seconds=TIMEOUT_SECONDS,
+    )
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="keys.made-up-refused",
+        summary="A made-up key is refused at the real door",
+        ask=made_up_refused,
+        needs=("process.answers", "database.in-use"),
+        needs_outside=("front.certificate",),
+        is_outside=True,
+        timeout_seconds=TIMEOUT_SECONDS,
+    ),
+    _of_the_table("keys.hashed", "No key can be read out of the table", "every key is stored hashed", hashed),
+    _of_the_table("keys.expiring", "No key runs out unnoticed", "no key ends soon", expiring),
+    _of_the_table("keys.used", "No key lies about unused", "every key was used", used),
+    _of_the_table("keys.owned", "Whoever may publish has a name", "every system key has an owner", owned),
+    _of_the_table("keys.tiered", "Every key has one of the four tiers", "each has one of the four tiers", tiered),
+)

@@ -1,0 +1,103 @@
+"""The systemd unit: the one that this installation should have, loaded, and the one that runs the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.check import Answer, fail, ok, skip, unknown, warn
+from swimctl.systemd.manager import Manager
+from swimctl.systemd.unit import MARK, Scope, quoted
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
+SYSTEMD = Path("/run/systemd/system")
+NAME = "swim"
+SHOWN = ("NeedDaemonReload", "ActiveState", "MainPID", "LoadState")
+ASK_SECONDS = 1.2
+EXPECTED = "the unit that swimctl service show prints, loaded and running the daemon"
+
+
+async def unit_is_installed(context: DoctorContext) -> Answer:
+    """Where a unit runs this home, it is the one that should be, and the daemon is its process."""
+    if not await asyncio.to_thread(SYSTEMD.exists):
+        return skip(EXPECTED, "systemd does not run here")
+    return await asyncio.to_thread(judge_unit, context, await _pid(context))
+
+
+async def _pid(context: DoctorContext) -> int | None:
+    info = await context.lock()
+    return info.pid if info is not None and await context.is_held() else None
+
+
+def judge_unit(context: DoctorContext, pid: int | None) -> Answer:
+    """Read the unit's file and ask systemctl about it. Blocks for a second at most."""
+    found = [each for scope in ("system", "user") if (each := _installed(context, scope)) is not None]
+    if not found:
+        return skip(EXPECTED, "no unit is installed for this home: swimctl service install would")
+    manager, path, text = found[0]
+    control = " ".join(manager.command)
+    shown = _show(manager, context.invocation.environ)
+    if isinstance(shown, str):
+        return unknown(EXPECTED, shown, fix=f"{control} status {NAME}")
+    if shown.get("NeedDaemonReload") == "yes":
+        return fail(EXPECTED, f"{path} was changed and not loaded", fix=f"{control} daemon-reload")
+    wanted = _wanted(context, manager.scope, text)
+    if wanted is not None and wanted != text:
+        fix = f"swimctl service install --scope {manager.scope} --yes && {control} daemon-reload"
+        return warn(EXPECTED, f"{path} is not what this version would install", *_differing(text, wanted), fix=fix)
+    main = int(shown.get("MainPID") or 0)
+    if pid is not None and main != pid:
+        runs = f"its process is {main}" if main else f"it is {shown.get('ActiveState')}"
+        observed = f"pid {pid} was not started by systemd: {runs}"
+        return warn(EXPECTED, observed, str(path), fix=f"swimctl stop; {control} start {NAME}")
+    return ok(EXPECTED, f"{path}, {shown.get('ActiveState')}")
+
+
+def _installed(context: DoctorContext, scope: Scope) -> tuple[Manager, Path, str] | None:
+    manager = Manager(scope, context.invocation.environ)
+    path = manager.unit_path(NAME)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    home = quoted(f"SWIM_HOME={context.home.path}")
+    return (manager, path, text) if f"Environment={home}" in text.splitlines() else None
+
+
+def _wanted(context: DoctorContext, scope: Scope, text: str) -> str | None:
+    """Return the unit that would be installed, for the same user; None: this one was not written by swimctl."""
+    from swimctl.systemd.installation import unit_of
+
+    if not text.startswith(MARK):
+        return None
+    user = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("User=")), None)
+    try:
+        return unit_of(context.invocation, scope, user, is_draft=True).text()
+    except Exception:  # noqa: BLE001  # a user that is gone, a configuration that is not valid: told by others
+        return None
+
+
+def _differing(installed: str, wanted: str) -> list[str]:
+    here, there = installed.splitlines(), wanted.splitlines()
+    return [f"- {line}" for line in here if line not in there] + [f"+ {line}" for line in there if line not in here]
+
+
+def _show(manager: Manager, environ: Mapping[str, str]) -> dict[str, str] | str:
+    """Return what systemctl tells of the unit, or why it tells nothing."""
+    words = [*manager.command, "show", NAME, f"--property={','.join(SHOWN)}"]
+    try:
+        done = subprocess.run(
+            words, env=dict(environ), capture_output=True, text=True, check=False, timeout=ASK_SECONDS
+        )
+    except FileNotFoundError:
+        return "there is no systemctl"
+    except subprocess.TimeoutExpired:
+        return f"systemctl did not answer within {ASK_SECONDS:g} s"
+    if done.returncode != 0:
+        return done.stderr.strip().partition("\n")[0] or f"systemctl ended with {done.returncode}"
+    return {name: value for name, _, value in (line.partition("=") for line in done.stdout.splitlines())}

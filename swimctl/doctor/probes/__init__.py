@@ -1,0 +1,1 @@
+"""What checks look with: the wire, procfs, TDS, temporary keys."""

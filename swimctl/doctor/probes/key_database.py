@@ -1,0 +1,257 @@
+"""The key database as the command line sees it: opened once a run, each thing read once, in threads, with short limits.
+
+Nothing is created here but a marker row, which is no key and is removed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import statistics
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from swim_server.config import DatabaseConfig
+    from swim_server.keys.records import KeyRecord
+    from swim_server.keys.schema import Schema
+    from swim_server.sql.database import Database
+
+    from swimctl.doctor.context import DoctorContext
+
+STATEMENT_SECONDS = 2.0
+"""How long one statement, or a login, may take: more than that is a finding in itself."""
+WRITE_SECONDS = 1.0
+"""How long a write, or anything asked of a file, may wait for another's lock."""
+LOOKS = 3
+MARKER = "swimctl doctor"
+"""Owner of the marker row."""
+LEFT_BEHIND = timedelta(minutes=1)
+"""A marker this old is nobody's any more: whoever wrote it was killed."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """An open database and how long that took."""
+
+    database: Any
+    login_seconds: float
+
+    @property
+    def kind(self) -> str:
+        """``sqlite`` or ``mssql``."""
+        return str(self.database.engine.dialect.name)
+
+
+class Marked(msgspec.Struct, frozen=True):
+    """A marker row that stands in the table just now."""
+
+    key_id: int
+    text: str
+
+
+def utc_now() -> datetime:
+    """Return the clock of the checks."""
+    return datetime.now(UTC)
+
+
+async def database_config(context: DoctorContext) -> DatabaseConfig:
+    """Return the database of the configuration, with limits that a check can wait for."""
+    config = (await context.loaded()).config.database
+    return msgspec.structs.replace(
+        config,
+        connect_timeout_seconds=min(config.connect_timeout_seconds, STATEMENT_SECONDS),
+        query_timeout_seconds=min(config.query_timeout_seconds, STATEMENT_SECONDS),
+    )
+
+
+def sqlite_path(config: DatabaseConfig, default: Path) -> Path | None:
+    """Return the file, where the database is one."""
+    if config.odbc is not None:
+        return None
+    if config.url is None:
+        return default
+    from sqlalchemy.engine import make_url
+
+    url = make_url(config.url)
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+async def opened(context: DoctorContext) -> Reading:
+    """Log in, once. Raises StoreError."""
+    config = await database_config(context)
+    default = context.home.database
+
+    async def find() -> Reading:
+        reading = await asyncio.to_thread(_open, config, default)
+        context.at_end(lambda: asyncio.to_thread(reading.database.close))
+        return reading
+
+    return await context.fact("key database", find)
+
+
+def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SECONDS) -> Reading:
+    from swim_server.keys.opening import open_database
+
+    path = sqlite_path(config, default)
+    if path is not None and not path.exists():  # opening it would make it
+        from swim_server.sql.errors import StoreMisconfigured
+
+        raise StoreMisconfigured(f"there is no file {path}", "swimctl serve makes it")
+    if path is not None:  # a lock is told before the check that meets it is cut off
+        config = msgspec.structs.replace(config, query_timeout_seconds=lock_seconds)
+    database = open_database(config, default)
+    started = time.perf_counter()
+    try:
+        database.read(_ask_nothing)
+    except BaseException:
+        database.close()
+        raise
+    return Reading(database, time.perf_counter() - started)
+
+
+def _ask_nothing(connection: Any) -> None:
+    """Ask what costs nothing and yet touches a file: a constant would be answered beside a lock."""
+    from sqlalchemy import literal, select, text
+
+    is_file = connection.dialect.name == "sqlite"
+    connection.execute(text("PRAGMA schema_version") if is_file else select(literal(1))).fetchall()
+
+
+async def latency_seconds(context: DoctorContext) -> float:
+    """How long a question takes that is none, on an open connection. Raises StoreError."""
+    reading = await opened(context)
+    return await context.fact("key database latency", lambda: asyncio.to_thread(_measure, reading.database))
+
+
+def _measure(database: Database) -> float:
+    seconds: list[float] = []
+    for _ in range(LOOKS):
+        started = time.perf_counter()
+        database.read(_ask_nothing)
+        seconds.append(time.perf_counter() - started)
+        if seconds[-1] >= STATEMENT_SECONDS / 2:
+            break  # slow is slow
+    return statistics.median(seconds)
+
+
+async def schema(context: DoctorContext) -> Schema:
+    """Return the columns there are. Raises StoreError."""
+    from swim_server.keys.schema import observe
+
+    reading = await opened(context)
+    return await context.fact("key schema", lambda: asyncio.to_thread(observe, reading.database))
+
+
+async def rows(context: DoctorContext) -> dict[int, KeyRecord]:
+    """All keys, read in one query. Raises StoreError."""
+    return await context.fact("key rows", lambda: rows_anew(context))
+
+
+async def rows_anew(context: DoctorContext) -> dict[int, KeyRecord]:
+    """Return the same as the table is now."""
+    reading = await opened(context)
+    found = await asyncio.to_thread(lambda: _store(reading.database).list())
+    return {record.id: record for record in found if not is_marker(record)}
+
+
+def is_marker(record: KeyRecord) -> bool:
+    """Tell a doctor's row that was left behind."""
+    return record.owner_name == MARKER and not record.is_active
+
+
+def _store(database: Database) -> Any:
+    from swim_server.keys.store import KeyStore
+
+    return KeyStore(database, clock=utc_now, randbytes=secrets.token_bytes)
+
+
+async def server_clock(context: DoctorContext) -> tuple[datetime, datetime, datetime]:
+    """Return the database server's time, with ours before and after. Raises StoreError."""
+    reading = await opened(context)
+    return await asyncio.to_thread(_read_clock, reading.database)
+
+
+def _read_clock(database: Database) -> tuple[datetime, datetime, datetime]:
+    from sqlalchemy import DateTime, func, select
+
+    def work(connection: Any) -> datetime:
+        found: datetime = connection.execute(select(func.sysutcdatetime(type_=DateTime()))).scalar_one()
+        return found
+
+    before = utc_now()
+    there = database.read(work)
+    return before, there.replace(tzinfo=UTC), utc_now()
+
+
+async def marker(context: DoctorContext) -> Marked:
+    """Write a row that is no key, once; it is removed when the context ends. Raises StoreError."""
+    return await context.fact("marker", lambda: _mark_and_remember(context))
+
+
+async def _mark_and_remember(context: DoctorContext) -> Marked:
+    from swim_server.keys.opening import open_database
+
+    config = await database_config(context)
+    config = msgspec.structs.replace(config, query_timeout_seconds=WRITE_SECONDS)
+    default = context.home.database
+
+    def make() -> Any:
+        return open_database(config, default)
+
+    database = await asyncio.to_thread(make)
+    try:
+        marked = await asyncio.to_thread(_mark, database)
+    except BaseException:
+        database.close()
+        raise
+
+    async def remove() -> None:
+        try:
+            await asyncio.to_thread(_remove, database, marked.key_id)
+        finally:
+            database.close()
+
+    context.at_end(remove)
+    return marked
+
+
+def _mark(database: Database) -> Marked:
+    """Write the marker: into one that a killed doctor left behind, or a new row."""
+    from sqlalchemy import select
+    from swim_server.keys.format import Tier, digest
+    from swim_server.keys.new_key import NewKey
+    from swim_server.keys.statements import insert_key, update_key
+    from swim_server.keys.tables import api_keys
+
+    text = f"not a key: {secrets.token_hex(8)}"
+    now = utc_now()
+    left_behind = select(api_keys.c.id).where(
+        api_keys.c.owner_name == MARKER, api_keys.c.is_active.is_(False), api_keys.c.created_at < now - LEFT_BEHIND
+    )
+
+    def work(connection: Any, found: Schema) -> Marked:
+        row = connection.execute(left_behind.limit(1)).first() if "created_at" in found.key_columns else None
+        if row is not None:
+            update_key(connection, row[0], {"description": text, "created_at": now})
+            return Marked(row[0], text)
+        new_key = NewKey(tier=Tier.PUBLIC, owner_name=MARKER, description=text, expires_at=now)
+        record = insert_key(connection, found, new_key, digest(secrets.token_hex(32)), now)
+        update_key(connection, record.id, {"is_active": False})
+        return Marked(record.id, text)
+
+    marked: Marked = _store(database).change(work)
+    return marked
+
+
+def _remove(database: Database, key_id: int) -> None:
+    from sqlalchemy import delete
+    from swim_server.keys.tables import api_keys
+
+    statement = delete(api_keys).where(
+        api_keys.c.id == key_id, api_keys.c.owner_name == MARKER, api_keys.c.is_active.is_(False)
+    )
+    database.write(lambda connection: connection.execute(statement))

@@ -1,0 +1,94 @@
+"""An event put in and taken out again: stored, delivered, received through a real WebSocket by the doctor alone."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from swimctl.client.session import RpcFailed
+from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, service_url
+from swimctl.doctor.probes.temporary_keys import throw_away_key
+from swimctl.doctor.probes.wire import Ended, NotUpgraded, ProbeClient, Target, dial
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
+ARRIVAL_SECONDS = 2.0
+DOOR_SECONDS = 3.0
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A probe that history has taken."""
+
+    id: str
+    now_ms: int
+    """By the process's clock, just after."""
+
+
+class Lost(Exception):
+    """It did not come out: what happened instead."""
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A probe that came out."""
+
+    id: str
+    seconds: float
+    """From before it was put in until it was here."""
+
+
+async def store(context: DoctorContext, connection: str | None = None, token: str | None = None) -> Stored:
+    """Publish a probe. Raises RpcFailed where it can't be stored, CannotAsk."""
+    return await asked(
+        context, "probe_event", Stored, anew=True, token=token or secrets.token_hex(8), connection=connection
+    )
+
+
+async def stored(context: DoctorContext) -> Stored:
+    """Return the run's first probe, received by nobody."""
+    return await context.fact("probe stored", lambda: store(context))
+
+
+async def received(context: DoctorContext) -> Received:
+    """Return the run's second probe, received. Raises Lost, RpcFailed, CannotAsk."""
+    return await context.fact("probe received", lambda: _receive(context))
+
+
+async def _receive(context: DoctorContext) -> Received:
+    await stored(context)
+    try:
+        target = Target.parse(await service_url(context))
+        async with dial(target, await throw_away_key(context), open_seconds=context.within(DOOR_SECONDS)) as wire:
+            return await _through(context, wire)
+    except (NotUpgraded, Ended, ValueError) as error:
+        raise Lost(f"no client gets in to receive it: {error}") from None
+
+
+async def _through(context: DoctorContext, wire: ProbeClient) -> Received:
+    greeting = await wire.greet(context.within(DOOR_SECONDS))
+    if greeting is None or not greeting.is_in or greeting.client_id is None:
+        raise Lost(f"no client gets in to receive it: {'no greeting' if greeting is None else greeting.text}")
+    answer = await wire.ask("subscribed", context.within(DOOR_SECONDS), action="subscribe", channels=["system.notice"])
+    if answer is None or answer.get("type") != "subscribed":
+        told = "no answer" if answer is None else str(answer.get("message"))[:100]
+        raise Lost(f"a subscription to system.notice is not accepted: {told}")
+    token = secrets.token_hex(8)
+    started = time.perf_counter()
+    try:
+        put_in = await store(context, greeting.client_id, token)
+    except RpcFailed as failed:
+        raise CannotAsk(failed.problem) from None
+    patience = context.within(ARRIVAL_SECONDS)
+    while (left := patience - (time.perf_counter() - started)) > 0:
+        message = await wire.await_type(("system.notice",), left)
+        if message is None:
+            break
+        data = message.get("data")
+        if isinstance(data, dict) and data.get("probe") == token:
+            if message.get("id") != put_in.id:
+                raise Lost(f"it came out as {str(message.get('id'))[:40]}, it was stored as {put_in.id}")
+            return Received(put_in.id, time.perf_counter() - started)
+    raise Lost(f"stored as {put_in.id}, and not received within {patience:g} s")

@@ -1,0 +1,198 @@
+"""What the machine says of processes, sockets and locks: ``/proc`` as Linux has it. Blocks, quickly.
+
+What may not be looked at, another user's process, is None: never an error, never a guess.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+LISTENING = "0A"
+_SOCKET = re.compile(r"socket:\[(\d+)\]")
+_LOCK = re.compile(r"\d+: (\S+)\s+\S+\s+\S+\s+(-?\d+)\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s")
+
+
+class Listener(NamedTuple):
+    """A socket that listens."""
+
+    address: str
+    """In hexadecimal, as the kernel writes it; all zeros: every address."""
+    inode: str
+
+
+class DescriptorUse(NamedTuple):
+    """A process's file descriptors."""
+
+    soft: int
+    hard: int
+    open: int | None
+
+
+class ProcFs:
+    """One machine, seen through its ``/proc``."""
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self.proc = proc
+
+    def state(self, pid: int) -> str | None:
+        """``R``, ``S``, ``T`` (stopped) … as ps shows it; None when there is no such process."""
+        text = self._read(f"{pid}/stat")
+        fields = text.rpartition(")")[2].split() if text and ")" in text else []
+        return fields[0] if fields else None
+
+    def name(self, pid: int) -> str:
+        """Return the process's short name, never its arguments: they may hold secrets."""
+        return (self._read(f"{pid}/comm") or "").strip() or "a process that can't be looked at"
+
+    def has_open(self, pid: int, path: Path) -> bool | None:
+        """Tell whether a process has this very file open."""
+        try:
+            wanted = path.stat()
+            return any(_is_same(found, wanted) for found in self._files(pid))
+        except OSError:
+            return None
+
+    def openers(self, path: Path) -> list[int]:
+        """Return the processes that have a file open, as far as they may be looked at."""
+        return [pid for pid in self.pids() if self.has_open(pid, path)]
+
+    def pids(self) -> Iterator[int]:
+        """All processes."""
+        for entry in self.proc.iterdir():
+            if entry.name.isdigit():
+                yield int(entry.name)
+
+    def lock_holders(self, path: Path) -> list[int]:
+        """Return the processes that took the ``flock`` of a file, as the kernel remembers."""
+        try:
+            found = path.stat()
+        except OSError:
+            return []
+        device = (os.major(found.st_dev), os.minor(found.st_dev))
+        holders = []
+        for line in (self._read("locks") or "").splitlines():
+            match = _LOCK.match(line)
+            if match is not None and match[1] == "FLOCK" and int(match[2]) > 0:
+                where = ((int(match[3], 16), int(match[4], 16)), int(match[5]))
+                holders += [int(match[2])] if where == (device, found.st_ino) else []
+        return holders
+
+    def listeners(self, port: int) -> list[Listener] | None:
+        """Return the sockets that listen on a TCP port in this network namespace; None where the kernel tells none."""
+        texts = [text for text in (self._read("net/tcp"), self._read("net/tcp6")) if text is not None]
+        if not texts:
+            return None
+        found = []
+        for line in "\n".join(texts).splitlines():
+            fields = line.split()
+            address, _, hexadecimal = fields[1].partition(":") if len(fields) > 9 else ("", "", "")
+            if hexadecimal and fields[3] == LISTENING and int(hexadecimal, 16) == port:
+                found.append(Listener(address, fields[9]))
+        return found
+
+    def sockets(self, pid: int) -> set[str] | None:
+        """Return the inodes of a process's sockets."""
+        found = set()
+        try:
+            for entry in self._descriptors(pid):
+                with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                    match = _SOCKET.fullmatch(str(entry.readlink()))
+                    found |= {match[1]} if match is not None else set()
+        except OSError:
+            return None
+        return found
+
+    def socket_owner(self, inode: str) -> int | None:
+        """Return a process that has a socket."""
+        return next((pid for pid in self.pids() if inode in (self.sockets(pid) or ())), None)
+
+    def is_same_network(self, pid: int) -> bool | None:
+        """Tell whether a process sees the same network as this one."""
+        try:
+            ours, theirs = ((self.proc / str(each) / "ns/net").readlink() for each in ("self", pid))
+        except OSError:
+            return None
+        return ours == theirs
+
+    def descriptors(self, pid: int) -> DescriptorUse | None:
+        """Limits and number of a process's file descriptors."""
+        for line in (self._read(f"{pid}/limits") or "").splitlines():
+            if line.startswith("Max open files"):
+                soft, hard = (int(word) if word.isdigit() else 2**63 - 1 for word in line.split()[3:5])
+                try:
+                    return DescriptorUse(soft, hard, sum(1 for _ in (self.proc / str(pid) / "fd").iterdir()))
+                except OSError:
+                    return DescriptorUse(soft, hard, None)
+        return None
+
+    def may_raise_limits(self) -> bool:
+        """Tell whether this process has what it takes to raise another's limits: CAP_SYS_RESOURCE."""
+        match = re.search(r"^CapEff:\s+([0-9a-f]+)$", self._read("self/status") or "", re.MULTILINE)
+        return match is not None and bool(int(match[1], 16) >> 24 & 1)
+
+    def log_target(self, pid: int, number: int = 2) -> str | None:
+        """Return where a process's descriptor leads: a path, or ``pipe:[…]``; with `` (deleted)`` if so."""
+        try:
+            return str((self.proc / str(pid) / "fd" / str(number)).readlink())
+        except OSError:
+            return None
+
+    def memory_bytes(self, pid: int) -> int | None:
+        """How much memory the machine, or the process's control group, has."""
+        total = re.search(r"^MemTotal:\s+(\d+) kB", self._read("meminfo") or "", re.MULTILINE)
+        limits = [int(total[1]) * 1024] if total else []
+        for line in (self._read(f"{pid}/cgroup") or "").splitlines():
+            _, controllers, path = [*line.split(":", 2), "", ""][:3]
+            folder, name = ("", "memory.max") if not controllers else ("memory", "memory.limit_in_bytes")
+            if not controllers or "memory" in controllers.split(","):
+                limits += _numbers(Path("/sys/fs/cgroup", folder, path.lstrip("/")) / name)
+                limits += _numbers(Path("/sys/fs/cgroup", folder) / name)
+        return min(limits) if limits else None
+
+    def is_port_free(self, host: str, port: int) -> OSError | None:
+        """Try to take an address, for an instant; what the system says when that can't be."""
+        try:
+            for family, kind, protocol, _, address in socket.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            ):
+                with socket.socket(family, kind, protocol) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(address)
+                    probe.listen(1)
+        except OSError as error:
+            return error
+        return None
+
+    def _files(self, pid: int) -> Iterator[os.stat_result]:
+        for entry in self._descriptors(pid):
+            try:
+                yield entry.stat()
+            except OSError:
+                continue  # closed since it was listed, or of a kind that has no file
+
+    def _descriptors(self, pid: int) -> list[Path]:
+        return list((self.proc / str(pid) / "fd").iterdir())
+
+    def _read(self, name: str) -> str | None:
+        try:
+            return (self.proc / name).read_text("utf-8", "replace")
+        except OSError:
+            return None
+
+
+def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+
+
+def _numbers(path: Path) -> list[int]:
+    try:
+        text = path.read_text("ascii", "replace").strip()
+    except OSError:
+        return []
+    return [int(text)] if text.isdigit() else []

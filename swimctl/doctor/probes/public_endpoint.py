@@ -1,0 +1,193 @@
+"""The address that clients use, seen as they see it, step by step: each step once a run, shared by the checks."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swimctl.doctor.probes.daemon_facts import CannotAsk
+from swimctl.doctor.probes.temporary_keys import throw_away_key
+from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, ProbeClient, Target, dial
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
+STEP_SECONDS = 1.5
+NO_KEY_WORDS = ("no api key", "api key required", "missing api key", "api key is required", "key was presented")
+"""How services, ours and the former one, say that no key arrived."""
+
+
+class NoFront(Exception):
+    """No public address is configured."""
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """What the TLS handshake showed."""
+
+    days_left: int | None
+    """None: it is not trusted, so nothing in it counts."""
+    distrust: str | None = None
+    version: str | None = None
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """One client's visit."""
+
+    is_upgraded: bool
+    trouble: str | None = None
+    """Why it went no further."""
+    status: int | None = None
+    """The HTTP status of a refused upgrade."""
+    greeting: Greeting | None = None
+    is_ours: bool | None = None
+    """The running process knows this very connection; None: not asked."""
+    remote: str | None = None
+    """Where the process believes it comes from."""
+    received: float = 0.0
+    """When the greeting was here, by our clock."""
+    answers: dict[str, Any] = {}
+    """By action: the answer, or None where none came."""
+
+
+async def target_of(context: DoctorContext) -> Target:
+    """Return the address to look at. Raises NoFront, CannotAsk."""
+    url = context.options.url or (await context.loaded()).config.server.public_url
+    if url is None:
+        raise NoFront
+    try:
+        return Target.parse(url)
+    except ValueError as error:
+        raise CannotAsk(str(error)) from None
+
+
+async def addresses(context: DoctorContext) -> list[str]:
+    """Return what its name stands for. Raises OSError."""
+    target = await target_of(context)
+
+    async def find() -> list[str]:
+        async with asyncio.timeout(context.within(STEP_SECONDS)):
+            found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+    return await context.fact("front addresses", find)
+
+
+async def connect_seconds(context: DoctorContext) -> float:
+    """How long a TCP connection takes. Raises OSError, TimeoutError."""
+    target = await target_of(context)
+    started = time.perf_counter()
+    async with asyncio.timeout(context.within(STEP_SECONDS)):
+        _, writer = await asyncio.open_connection(target.host, target.port)
+    writer.close()
+    return time.perf_counter() - started
+
+
+async def certificate(context: DoctorContext) -> Certificate:
+    """Shake hands and look at the certificate. Raises OSError, TimeoutError."""
+    target = await target_of(context)
+    return await context.fact("front certificate", lambda: _shake_hands(target, context.within(STEP_SECONDS)))
+
+
+async def _shake_hands(target: Target, seconds: float) -> Certificate:
+    from swimctl.doctor.checks.database_ground import days_left
+    from swimctl.doctor.probes.key_database import utc_now
+
+    context = await asyncio.to_thread(ssl.create_default_context)
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(target.host, target.port, ssl=context)
+    except ssl.SSLCertVerificationError as error:
+        return Certificate(None, error.verify_message or str(error))
+    shown = writer.get_extra_info("ssl_object")
+    writer.transport.abort()
+    return Certificate(days_left(shown.getpeercert(), utc_now()), None, shown.version())
+
+
+async def visit(context: DoctorContext) -> Visit:
+    """Be a client for a moment: upgrade, greeting, ping, subscribe. Raises CannotAsk.
+
+    With a throw-away key of the running process, or the reader's key for a service on another machine.
+    """
+    return await context.fact("front visit", lambda: _visit(context))
+
+
+async def _visit(context: DoctorContext) -> Visit:
+    try:
+        async with client_of(context) as wire:
+            greeting = await wire.greet(context.within(2 * STEP_SECONDS))
+            received = time.time()
+            if greeting is None:
+                return Visit(True, "nothing was said")
+            if not greeting.is_in:
+                return Visit(True, greeting.text, greeting=greeting)
+            is_ours, remote = await _is_known(context, greeting)
+            answers = await _answers(wire, context.within(STEP_SECONDS))
+            return Visit(True, None, None, greeting, is_ours, remote, received, answers)
+    except NotUpgraded as error:
+        return Visit(False, error.reason, error.status)
+    except Ended as ended:
+        return Visit(True, str(ended))
+
+
+async def _answers(wire: ProbeClient, seconds: float) -> dict[str, Any]:
+    """Ping and subscribe at once; what answers them, as far as it comes in time. Raises Ended."""
+    await wire.send(action="ping")
+    await wire.send(action="subscribe", channels=["system.notice"])
+    answers: dict[str, Any] = {}
+    deadline = time.perf_counter() + seconds
+    while len(answers) < 2 and (left := deadline - time.perf_counter()) > 0:
+        message = await wire.await_type(("pong", "subscribed", "error"), left)
+        if message is None:
+            break
+        if message.get("type") == "pong":
+            answers["ping"] = message
+        elif message.get("type") == "subscribed" or "ping" in answers:
+            answers["subscribe"] = message
+        else:
+            answers["ping"] = message
+    return answers
+
+
+@asynccontextmanager
+async def client_of(context: DoctorContext) -> AsyncIterator[ProbeClient]:
+    """Open a client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
+    seconds = context.within(STEP_SECONDS)
+    async with dial(await target_of(context), await _key(context), open_seconds=seconds) as wire:
+        yield wire
+
+
+async def is_let_in_by_query(context: DoctorContext) -> bool:
+    """Whether the same service lets a client in whose throw-away key stands in the address. Raises CannotAsk."""
+    target = (await target_of(context)).with_key(await _key(context))
+    try:
+        async with dial(target, None, open_seconds=context.within(STEP_SECONDS)) as wire:
+            greeting = await wire.greet(context.within(2 * STEP_SECONDS))
+            return greeting is not None and greeting.is_in
+    except (NotUpgraded, Ended):
+        return False
+
+
+async def _key(context: DoctorContext) -> str:
+    if context.options.url is None:
+        return await throw_away_key(context)
+    if not context.options.api_key:
+        raise CannotAsk("no key to connect with", "SWIM_API_KEY=… swimctl doctor --url " + context.options.url)
+    return context.options.api_key
+
+
+async def _is_known(context: DoctorContext, greeting: Greeting) -> tuple[bool | None, str | None]:
+    """Ask the running process whether this connection is one of its own."""
+    if context.options.url is not None:
+        return None, None
+    found = await context.ask_anew("probe_connection", id=greeting.client_id)
+    if not isinstance(found, dict):
+        return None, None
+    remote = found.get("remote")
+    return found.get("found") is True, remote if isinstance(remote, str) else None

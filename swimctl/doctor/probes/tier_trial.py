@@ -1,0 +1,193 @@
+"""Trying a tier's limit: real connections up to it and one more, with throw-away keys, in whatever room is left.
+
+Clients that come meanwhile are let in: the process lets a throw-away connection give way to them. Whatever becomes of
+the trial, its connections close and its keys end: here, and by themselves when this process dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from swimctl.doctor.check import Answer, fail, ok, unknown, warn
+from swimctl.doctor.probes.daemon_facts import CannotAsk, TierPromise, asked, promises, service_url
+from swimctl.doctor.probes.temporary_keys import lend
+from swimctl.doctor.probes.trial_client import Outcome, TrialClient
+from swimctl.doctor.probes.wire import Target
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
+TRIAL_SECONDS = 90.0
+KEY_SECONDS = 100.0
+IN_FLIGHT = 64
+SPARE_DESCRIPTORS = 64
+MOST_EXTRA = 25
+"""When real clients leave meanwhile, so many more are tried."""
+OPEN_SECONDS = 15.0
+LEAVE_SECONDS = 0.002
+
+
+class Trial(msgspec.Struct):
+    """How it went."""
+
+    let_in: int = 0
+    refused: Outcome | None = None
+    failed: str | None = None
+
+
+class _Counts(msgspec.Struct):
+    admitted: dict[str, int]
+
+
+async def limit_holds(context: DoctorContext, tier: str) -> Answer:
+    """As many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk.
+
+    One tier after the other: together they might need more descriptors than this process may have.
+    """
+    async with await context.fact("trial", _make_turn):
+        return await _try_limit(context, tier)
+
+
+async def _make_turn() -> asyncio.Lock:
+    return asyncio.Lock()
+
+
+async def _try_limit(context: DoctorContext, tier: str) -> Answer:
+    promise = (await promises(context)).tiers.get(tier)
+    if promise is None:
+        raise CannotAsk(f"the process knows no tier {tier}", "swimctl restart")
+    limit = promise.connections
+    expected = f"{limit} connections let in, and the next one refused with 4002"
+    room = max(0, limit - promise.current)
+    possible = _possible_connections()
+    if possible < 2:
+        return unknown(expected, "this process may not open as many files", fix="ulimit -n 20000")
+    attempt = min(room, possible - 1)
+    target = Target.parse(await service_url(context))
+    per_key = promise.connections_per_key or attempt + MOST_EXTRA + 1
+    keys = await lend(context, tier, ceil((attempt + MOST_EXTRA + 1) / per_key), KEY_SECONDS)
+    api_keys = [key.api_key for key in keys for _ in range(per_key)]
+    clients: list[TrialClient] = []
+    try:
+        trial = await _fill(target, api_keys, attempt, clients)
+        if trial.refused is None and trial.failed is None and attempt == room:
+            await _add_until_refused(target, api_keys, clients, trial, min(MOST_EXTRA, possible - attempt))
+        counted = (await asked(context, "tally", _Counts, anew=True, brief=True)).admitted.get(tier, 0)
+        now = await _promise_now(context, tier)
+    finally:
+        await _leave(clients)
+        await asyncio.shield(context.ask_anew("probe_keys_end", ids=[key.id for key in keys]))
+    return _judge(expected, tier, promise, now, trial, counted, is_whole=attempt == room)
+
+
+async def _leave(clients: list[TrialClient]) -> None:
+    """Be gone, some at a time: ten thousand that leave at one moment would hold the process up."""
+    try:
+        for number, client in enumerate(clients, 1):
+            client.abort()
+            if not number % IN_FLIGHT:
+                await asyncio.sleep(LEAVE_SECONDS)
+    finally:
+        for client in clients:
+            client.abort()
+
+
+async def _promise_now(context: DoctorContext, tier: str) -> TierPromise | None:
+    from swimctl.doctor.probes.daemon_facts import Promises
+
+    return (await asked(context, "promises", Promises, anew=True)).tiers.get(tier)
+
+
+async def _fill(target: Target, api_keys: list[str], count: int, clients: list[TrialClient]) -> Trial:
+    """Open so many, some at a time; stop at the first that isn't let in."""
+    trial = Trial()
+    turns = asyncio.Semaphore(IN_FLIGHT)
+
+    async def open_one(api_key: str) -> None:
+        async with turns:
+            if trial.refused is None and trial.failed is None:
+                _note(trial, await _open(target, api_key, clients))
+
+    await asyncio.gather(*(open_one(api_keys[number]) for number in range(count)))
+    return trial
+
+
+async def _add_until_refused(
+    target: Target, api_keys: list[str], clients: list[TrialClient], trial: Trial, most: int
+) -> None:
+    begun = trial.let_in
+    for number in range(begun, min(begun + most, len(api_keys))):
+        if trial.refused is not None or trial.failed is not None:
+            return
+        _note(trial, await _open(target, api_keys[number], clients))
+
+
+async def _open(target: Target, api_key: str, clients: list[TrialClient]) -> Outcome:
+    client = TrialClient(target, api_key)
+    clients.append(client)
+    return await client.open(OPEN_SECONDS)
+
+
+def _note(trial: Trial, outcome: Outcome) -> None:
+    if outcome.is_in:
+        trial.let_in += 1
+    elif outcome.error_code is not None or outcome.close_code is not None:
+        trial.refused = trial.refused or outcome
+    else:
+        trial.failed = trial.failed or outcome.reason
+
+
+def _judge(
+    expected: str,
+    tier: str,
+    before: TierPromise,
+    now: TierPromise | None,
+    trial: Trial,
+    counted: int,
+    *,
+    is_whole: bool,
+) -> Answer:
+    limit = before.connections
+    told = f"{trial.let_in} let in beside {before.current} clients"
+    fix = "swimctl logs"
+    if now is not None and now.connections != limit:
+        return unknown(expected, f"the limit was changed meanwhile: {limit}, then {now.connections}")
+    if counted > limit:
+        return fail(expected, f"{counted} were let in", told, fix="swimctl restart")
+    if trial.failed is not None:
+        return fail(expected, f"{told}; the next one: {trial.failed}", fix=fix)
+    refused = trial.refused
+    if refused is None and not is_whole:
+        more = f"more can't be tried: this process may open {_descriptor_limit()} files"
+        return warn(expected, f"{told}; {more}", fix=f"ulimit -n {limit + 1000} && swimctl doctor --deep --only tiers")
+    if refused is None:
+        return fail(expected, f"{told}, and no end", fix="swimctl restart")
+    if refused.close_code != 4002 or refused.error_code != "CONNECTION_LIMIT":
+        return fail(expected, f"{told}; the next one was refused otherwise: {refused.reason}", fix=fix)
+    if (refused.tier, refused.limit) != (tier, limit) or refused.current != limit:
+        seen = f"the refusal names tier {refused.tier}, {refused.current} of {refused.limit}"
+        return fail(expected, seen, told, fix=fix)
+    return ok(expected, f"{told}, the next one refused with 4002: {refused.current} of {refused.limit}")
+
+
+def _possible_connections() -> int:
+    """How many connections this process can open, its limit raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        in_use = len(list(Path("/proc/self/fd").iterdir()))
+    except OSError:
+        in_use = SPARE_DESCRIPTORS
+    return _descriptor_limit() - in_use - SPARE_DESCRIPTORS
+
+
+def _descriptor_limit() -> int:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1_000_000 if limit == resource.RLIM_INFINITY else limit

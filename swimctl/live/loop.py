@@ -1,0 +1,121 @@
+"""The live table on a terminal: reads the stream, draws a frame when there is something new, leaves a clean screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from swimctl.client.stream_items import EventReceived, StreamItem, Subscribed
+from swimctl.live.model import TailModel
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+    from swimctl.client.event_stream import EventStream
+
+FRAME_SECONDS = 0.125
+IDLE_FRAME_SECONDS = 1.0
+"""Rates sink and clocks go on also when nothing happens."""
+ASK_SECONDS = 5.0
+LEFT_ROWS = 15
+"""Lines that stay on the terminal when the table ends."""
+
+
+def show_live(
+    stream: EventStream,
+    model: TailModel,
+    console: Console,
+    *,
+    until: Callable[[StreamItem], bool],
+    banner: Sequence[Text] = (),
+    asks_status: bool = False,
+) -> None:
+    """Show the table until ``until`` says so or a signal ends it. What was seen last stays on the terminal."""
+    from rich.live import Live
+
+    from swimctl.live.view import frame
+
+    began = time.monotonic()
+
+    def draw() -> RenderableType:
+        now = time.monotonic()
+        return frame(model, console.width, console.height, now, elapsed=now - began, banner=banner)
+
+    try:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            _loop(stream, model, until, lambda: live.update(draw(), refresh=True), asks_status=asks_status)
+    finally:
+        _leave_behind(model, console, began, banner)
+
+
+def _loop(
+    stream: EventStream,
+    model: TailModel,
+    until: Callable[[StreamItem], bool],
+    draw: Callable[[], None],
+    *,
+    asks_status: bool,
+) -> None:
+    frame_at = ask_at = 0.0
+    is_dirty = True
+    drawn_at = 0.0
+    while True:
+        now = time.monotonic()
+        if now >= frame_at and (is_dirty or now - drawn_at >= IDLE_FRAME_SECONDS):
+            draw()
+            is_dirty, drawn_at = False, now
+            frame_at = now + FRAME_SECONDS
+        if asks_status and now >= ask_at:
+            stream.ask("status")
+            ask_at = now + ASK_SECONDS
+        item = stream.next(max(0.0, frame_at - time.monotonic()) if is_dirty else FRAME_SECONDS)
+        if item is not None:
+            model.apply(item, time.monotonic())
+            _settle(model, stream, item)
+            is_dirty = True
+            if until(item):
+                draw()
+                return
+
+
+def _settle(model: TailModel, stream: EventStream, item: StreamItem) -> None:
+    if isinstance(item, Subscribed) and not stream.is_catching_up:
+        model.settle()
+
+
+def _leave_behind(model: TailModel, console: Console, began: float, banner: Sequence[Text]) -> None:
+    from rich.text import Text
+
+    from swimctl.live.view import events, header
+
+    now = time.monotonic()
+    console.print(events(model, console.width, min(LEFT_ROWS, max(1, len(model.rows)))))
+    console.print(Text())
+    for line in header(model, console.width, now, now - began)[1:]:
+        console.print(line)
+
+
+@contextmanager
+def ending_signals() -> Iterator[None]:
+    """Take SIGTERM and SIGHUP as an ordinary end of the command, so that screen and processes are put in order."""
+    import signal
+    from types import FrameType
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is the putting in order
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def is_event(item: StreamItem) -> bool:
+    """Whether the item is an event that counts: heartbeats don't."""
+    return isinstance(item, EventReceived) and item.event.get("type") != "system.heartbeat"

@@ -1,0 +1,121 @@
+"""What the live table knows: the newest lines, totals and rates. No terminal, no clock of its own."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from swimctl.client.stream_items import Answered, CaughtUp, EventReceived, Gap, Lost, StreamItem, Subscribed
+from swimctl.render.event_row import EventRow, describe, describe_position, positions_of
+from swimctl.text import clean, plural
+
+MAX_ROWS = 500
+RATE_SECONDS = 10.0
+POSITION_TYPES = ("flight.position", "flight.positions")
+
+
+class Note(NamedTuple):
+    """A line about the stream itself, between the events."""
+
+    text: str
+    style: str
+
+
+class TailModel:
+    """Takes what comes out of a stream. Bounded however long it runs."""
+
+    def __init__(self, *, title: str, wanted: str = "", show_positions: bool = False) -> None:
+        self.title = title
+        """Where the events come from."""
+        self.wanted = wanted
+        """Channels and filters, as typed; empty when everything is shown."""
+        self.rows: deque[EventRow | Note] = deque(maxlen=MAX_ROWS)
+        self.totals: Counter[str] = Counter()
+        """Events by type."""
+        self.positions = 0
+        self.aloft = 0
+        """Positions in the newest batch: how many flights moved."""
+        self.clients: int | None = None
+        self.state: Literal["connecting", "resuming", "live", "lost"] = "connecting"
+        self.reason = ""
+        """Why the connection was lost."""
+        self._show_positions = show_positions
+        self._recent: deque[tuple[float, int, int]] = deque()
+        """Moment, events and positions of the last seconds."""
+
+    def apply(self, item: StreamItem, now: float) -> None:
+        """Take one item; ``now`` in seconds, monotonic."""
+        match item:
+            case EventReceived():
+                self._take_event(item.event, now)
+            case Subscribed():
+                self.state = "resuming"
+            case CaughtUp():
+                self._take_caught_up(item)
+            case Gap():
+                self.rows.append(Note("— gap: history does not reach back to the last event seen —", "bold red"))
+            case Lost():
+                self.state, self.reason = "lost", clean(item.reason)
+            case Answered():
+                self._take_answer(item.result)
+
+    def settle(self) -> None:
+        """Nothing was to be sent from history: what comes is live."""
+        self.state = "live"
+
+    def rates(self, now: float) -> tuple[float, float]:
+        """Events and positions a second, over the last ten."""
+        while self._recent and now - self._recent[0][0] > RATE_SECONDS:
+            self._recent.popleft()
+        if not self._recent:
+            return 0.0, 0.0
+        span = max(1.0, min(RATE_SECONDS, now - self._recent[0][0] + 0.5))
+        return sum(one[1] for one in self._recent) / span, sum(one[2] for one in self._recent) / span
+
+    @property
+    def events(self) -> int:
+        """All events so far; a batch of positions counts as one."""
+        return self.totals.total()
+
+    def family(self, prefix: str) -> int:
+        """Events of one family so far."""
+        return sum(number for type, number in self.totals.items() if type.startswith(prefix))
+
+    def _take_event(self, event: Mapping[str, Any], now: float) -> None:
+        type = str(event.get("type"))
+        if type == "system.heartbeat":
+            clients = (event.get("data") or {}).get("connected_clients")
+            self.clients = clients if isinstance(clients, int) else self.clients
+            return
+        self.totals[type] += 1
+        moved = self._take_positions(event, type) if type in POSITION_TYPES else 0
+        if type not in POSITION_TYPES:
+            self.rows.append(describe(event))
+        self._recent.append((now, 1, moved))
+
+    def _take_positions(self, event: Mapping[str, Any], type: str) -> int:
+        """Count a batch. Its positions become lines only when positions are all that was asked for."""
+        found = positions_of(event) if type == "flight.positions" else [event.get("data") or {}]
+        self.positions += len(found)
+        self.aloft = len(found)
+        if self._show_positions:
+            self.rows.extend(describe_position(event, position) for position in found[-MAX_ROWS:])
+        return len(found)
+
+    def _take_caught_up(self, item: CaughtUp) -> None:
+        self.state = "live"
+        if not item.is_first:
+            self.rows.append(Note(f"— {reconnected(item.recovered)} —", "bold yellow"))
+
+    def _take_answer(self, result: Any) -> None:
+        if isinstance(result, dict) and isinstance(result.get("url"), str):
+            self.title = clean(result["url"])
+        connections = result.get("connections") if isinstance(result, dict) else None
+        total = connections.get("total") if isinstance(connections, dict) else None
+        self.clients = total if isinstance(total, int) else self.clients
+
+
+def reconnected(recovered: int) -> str:
+    """``reconnected, 14 events recovered``."""
+    return f"reconnected, {plural(recovered, 'event')} recovered"

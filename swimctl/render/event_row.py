@@ -1,0 +1,243 @@
+"""One event as a line that a person reads: when, what, who, from where to where. Pure; survives absurd data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeGuard
+
+from swimctl.text import clean
+
+NOTHING = "-"
+LONGEST_TEXT = 200
+TRANSITION_FT = 18_000
+"""From here on heights are flight levels."""
+
+POSITION_FIELDS = (
+    "latitude", "longitude", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc",
+    "current_fir",
+)  # fmt: skip
+
+STYLES: Mapping[str, str] = MappingProxyType(
+    {
+        "flight.departed": "green",
+        "flight.arrived": "cyan",
+        "flight.created": "",
+        "flight.updated": "dim",
+        "flight.deleted": "dim",
+        "flight.position": "dim",
+        "flight.positions": "dim",
+        "tmi.issued": "bold red",
+        "tmi.modified": "bold yellow",
+        "tmi.released": "bold green",
+        "system.notice": "bold magenta",
+    }
+)
+
+
+class EventRow(NamedTuple):
+    """The columns of one line."""
+
+    timestamp: str
+    """RFC 3339, as it came."""
+    type: str
+    callsign: str
+    origin: str
+    destination: str
+    text: str
+    id: str
+    style: str
+
+    @property
+    def clock(self) -> str:
+        """``14:30:15``, UTC."""
+        return self.timestamp[11:19] if len(self.timestamp) >= 19 else NOTHING
+
+    @property
+    def short_type(self) -> str:
+        """``departed``; other families keep their name: ``tmi issued``."""
+        family, _, name = self.type.partition(".")
+        return name if family == "flight" else f"{family} {name}".strip()
+
+    @property
+    def route(self) -> str:
+        """``KJFK → EGLL``, or what is known of it."""
+        if self.destination == NOTHING and self.origin == NOTHING:
+            return NOTHING
+        if self.type.startswith("flight."):
+            return f"{self.origin} → {self.destination}"
+        return self.origin
+
+    def to_line(self) -> str:
+        """Return the stable line for pipes: cells separated by tabs."""
+        cells = (self.timestamp, self.type, self.callsign, self.origin, self.destination, self.text, self.id)
+        return "\t".join(cell or NOTHING for cell in cells)
+
+
+def describe(event: Mapping[str, Any]) -> EventRow:
+    """Turn a message of the wire into its line."""
+    type, found = _text(event.get("type")), event.get("data")
+    data: Mapping[str, Any] = found if isinstance(found, dict) else {}
+    callsign, origin, destination = _who_and_where(type, data)
+    return EventRow(
+        timestamp=_text(event.get("timestamp")),
+        type=type,
+        callsign=callsign,
+        origin=origin,
+        destination=destination,
+        text=_DESCRIPTIONS.get(type, _anything)(data) or NOTHING,
+        id=_text(event.get("id")),
+        style=STYLES.get(type, ""),
+    )
+
+
+def describe_position(event: Mapping[str, Any], position: Mapping[str, Any]) -> EventRow:
+    """One position of a batch as a line of its own."""
+    return describe({**event, "type": "flight.position", "data": position})
+
+
+def positions_of(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the positions in a ``flight.positions`` event; those that are none are left out."""
+    data = event.get("data")
+    found = data.get("positions") if isinstance(data, dict) else None
+    return [position for position in found if isinstance(position, dict)] if isinstance(found, list) else []
+
+
+def _who_and_where(type: str, data: Mapping[str, Any]) -> tuple[str, str, str]:
+    if type.startswith("tmi."):
+        return _field(data, "program_type"), _field(data, "airport"), NOTHING
+    if type.startswith("splits."):
+        return _field(data, "artcc"), _field(data, "config_name"), NOTHING
+    origin = _field(data, "dep", "departure_aerodrome", "airport")
+    return _field(data, "callsign"), origin, _field(data, "arr", "arrival_aerodrome")
+
+
+def _created(data: Mapping[str, Any]) -> str:
+    return _join(_known(data, "equipment"), _place(data), _known(data, "route"))
+
+
+def _updated(data: Mapping[str, Any]) -> str:
+    changed = data.get("changed")
+    names = [_text(name) for name in changed] if isinstance(changed, list) else []
+    plan = [name for name in names if name not in POSITION_FIELDS]
+    first = "connected" if len(plan) < len(names) else ""  # a prefile has no position until its pilot is there
+    return _join(first, f"changed {', '.join(plan)}" if plan else "" if first else "changed", _place(data))
+
+
+def _departed(data: Mapping[str, Any]) -> str:
+    return _join(_clock("off", data.get("off_utc")), _place(data))
+
+
+def _arrived(data: Mapping[str, Any]) -> str:
+    return _join(_clock("in", data.get("in_utc")), _place(data))
+
+
+def _deleted(data: Mapping[str, Any]) -> str:
+    place = _place(data)
+    return _join("gone", f"last {place}" if place else "")
+
+
+def _position(data: Mapping[str, Any]) -> str:
+    heading = data.get("heading_deg")
+    turned = f"heading {heading:.0f}°" if _is_number(heading) else ""
+    return _join(_place(data), turned)
+
+
+def _positions(data: Mapping[str, Any]) -> str:
+    number = data.get("count")
+    if not isinstance(number, int):
+        number = len(positions_of({"data": data}))
+    return f"{number:,} positions"
+
+
+def _tmi(data: Mapping[str, Any]) -> str:
+    begin, end = _hour(data.get("start_time")), _hour(data.get("end_time"))
+    span = f"{begin}–{end}Z" if begin and end else f"until {end}Z" if end else f"from {begin}Z" if begin else ""
+    return _join(span, _known(data, "reason"), _known(data, "status").lower())
+
+
+def _splits(data: Mapping[str, Any]) -> str:
+    number = data.get("position_count")
+    return _join(
+        _known(data, "status"), f"{number} positions" if _is_number(number) else "", _known(data, "triggered_by")
+    )
+
+
+def _heartbeat(data: Mapping[str, Any]) -> str:
+    return f"{_field(data, 'connected_clients')} clients, up {_field(data, 'uptime_seconds')} s"
+
+
+def _anything(data: Mapping[str, Any]) -> str:
+    message = data.get("message") or data.get("text")
+    if isinstance(message, str):
+        return _text(message)
+    parts = [f"{_text(key)}={_text(value)}" for key, value in list(data.items())[:8] if key != "callsign" and value]
+    return _text(" ".join(parts))
+
+
+_DESCRIPTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
+    {
+        "flight.created": _created,
+        "flight.updated": _updated,
+        "flight.departed": _departed,
+        "flight.arrived": _arrived,
+        "flight.deleted": _deleted,
+        "flight.position": _position,
+        "flight.positions": _positions,
+        "tmi.issued": _tmi,
+        "tmi.modified": _tmi,
+        "tmi.released": _tmi,
+        "splits.activated": _splits,
+        "splits.deactivated": _splits,
+        "splits.updated": _splits,
+        "splits.ingested": _splits,
+        "system.heartbeat": _heartbeat,
+    }
+)
+
+
+def _place(data: Mapping[str, Any]) -> str:
+    """``FL350 480 kt ZNY``: how high, how fast, in whose airspace."""
+    altitude, speed = data.get("altitude_ft"), data.get("groundspeed_kts")
+    high = (
+        "" if not _is_number(altitude) else f"FL{altitude / 100:03.0f}" if altitude >= 18_000 else f"{altitude:,.0f} ft"
+    )
+    fast = f"{speed:.0f} kt" if _is_number(speed) else ""
+    return " ".join(part for part in (high, fast, _known(data, "current_artcc")) if part)
+
+
+def _clock(word: str, value: object) -> str:
+    hour = _hour(value)
+    return f"{word} {hour}Z" if hour else ""
+
+
+def _hour(value: object) -> str:
+    """``14:29`` of an RFC 3339 time."""
+    text = value if isinstance(value, str) else ""
+    return text[11:16] if len(text) >= 16 and text[13] == ":" and text[11:13].isdigit() else ""
+
+
+def _join(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _known(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    return _text(value) if value not in (None, "", [], {}) else ""
+
+
+def _field(data: Mapping[str, Any], *names: str) -> str:
+    """Return the first of the fields that is there, as one cell."""
+    return next((known.strip() for name in names if (known := _known(data, name))), NOTHING) or NOTHING
+
+
+def _text(value: object) -> str:
+    """Whatever it is, as a short text that moves no cursor."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else str(value)
+    return clean(text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e9 < value < 1e9

@@ -1,0 +1,116 @@
+"""What doctor concludes about the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.fake_examination import FakeExamination, status_document
+from swim_server.config import Config, ConfigError, DatabaseConfig, LoggingConfig, Origin, Problem
+
+from swimctl.doctor.checks.config import close_to_others, is_private, is_running, is_same, is_valid, mending_of
+
+FILE = Origin("file", "/etc/swim/my swim.toml", 12)
+
+
+@pytest.mark.parametrize(
+    ("problem", "fix"),
+    [
+        (
+            Problem("server.prot", "there is no such setting, did you mean port?", FILE),
+            "sed -i '12s/prot/port/' '/etc/swim/my swim.toml'",
+        ),
+        (
+            Problem("sources[0].pth", "there is no such setting, did you mean path?", FILE),
+            "sed -i '12s/pth/path/' '/etc/swim/my swim.toml'",
+        ),
+        (Problem("server.port", "must be 1 or more, got 0", FILE), "${EDITOR:-vi} +12 '/etc/swim/my swim.toml'"),
+        (
+            Problem("a/b; rm -rf ~", "there is no such section, did you mean auth?", FILE),
+            "${EDITOR:-vi} +12 '/etc/swim/my swim.toml'",
+        ),
+        (Problem("/x/swim.toml, line 3", "not TOML: Invalid value"), "${EDITOR:-vi} +3 /x/swim.toml"),
+        (Problem("auth", "must be a table", Origin("environment", "SWIM_AUTH__X")), "unset SWIM_AUTH__X"),
+        (Problem("server.port", "must be a whole number"), "swimctl config check"),
+    ],
+)  # fmt: skip
+def test_fix_of_a_problem_is_what_can_be_pasted(problem: Problem, fix: str) -> None:
+    assert mending_of(problem) == fix
+
+
+async def test_everything_that_is_wrong_is_evidence(context: FakeExamination) -> None:
+    assert (await is_valid(context)).status == "ok"
+    context.config = ConfigError([Problem("a", "is wrong", FILE), Problem("b", "too", FILE)])
+    answer = await is_valid(context)
+    assert answer.status == "fail"
+    assert answer.observed.startswith("2 problems: in a: is wrong")
+    assert len(answer.evidence) == 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"), [(0o600, "ok"), (0o640, "ok"), (0o644, "fail"), (0o660, "fail"), (0o602, "fail")]
+)
+async def test_file_with_a_password_is_its_owners_and_its_groups_to_read(
+    context: FakeExamination, tmp_path: Path, mode: int, status: str
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hunter2", "utf-8")
+    secret.chmod(mode)
+    context.config = Config(database=DatabaseConfig(password_file=str(secret)))
+    answer = await is_private(context)
+    assert answer.status == status
+    changed = await close_to_others(context)
+    assert bool(changed) == (status == "fail")
+    assert (await is_private(context)).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ('[database]\npassword = "x"', "fail"),
+        ('[database]\nurl = "mssql+pyodbc://me:x@host/db"', "fail"),
+        ('[adl.a.flights]\nodbc = "Driver=x;PWD=y"', "fail"),
+        ('[database]\nurl = "mssql+pyodbc://me@host/db"', "ok"),
+        ("not toml [", "ok"),
+    ],
+)
+async def test_configuration_file_counts_when_a_secret_is_in_it(
+    context: FakeExamination, tmp_path: Path, text: str, status: str
+) -> None:
+    file = tmp_path / "swim.toml"
+    file.write_text(text, "utf-8")
+    file.chmod(0o644)
+    context.files = (file,)
+    assert (await is_private(context)).status == status
+
+
+async def test_setting_that_is_not_in_force_is_named_with_the_way_to_it(context: FakeExamination) -> None:
+    assert (await is_running(context)).status == "ok"
+    change = {"running": "info", "configured": "debug"}
+    context.answers["config_changes"] = {"reload": {"logging.level": change}, "restart": {}}
+    answer = await is_running(context)
+    assert (answer.status, answer.fix) == ("fail", "swimctl reload")
+    assert answer.evidence == ("logging.level: info in the process, debug configured; a reload changes it",)
+    hidden = {"running": "***", "configured": "***"}
+    context.answers["config_changes"]["restart"] = {"database.password": hidden}
+    answer = await is_running(context)
+    assert answer.fix == "swimctl restart"
+    assert answer.evidence[-1] == "database.password: changed; a restart changes it"
+
+
+async def test_file_that_the_process_could_not_read_again_fails(context: FakeExamination) -> None:
+    context.answers["config_changes"] = {"problem": "in a: is wrong", "reload": {}, "restart": {}}
+    assert (await is_running(context)).status == "fail"
+
+
+async def test_other_files_warn_only_when_they_say_something_else(context: FakeExamination) -> None:
+    import msgspec
+
+    assert (await is_same(context)).status == "ok"
+    context.answers["status"] = status_document(config_files=["/etc/swim/swim.toml"])
+    context.answers["config"] = msgspec.to_builtins(Config())
+    assert (await is_same(context)).status == "ok"
+    context.answers["config"] = msgspec.to_builtins(Config(logging=LoggingConfig(format="json")))
+    answer = await is_same(context)
+    assert (answer.status, answer.fix) == ("warn", "export SWIM_CONFIG=/etc/swim/swim.toml")
+    assert answer.evidence == ("logging.format",)

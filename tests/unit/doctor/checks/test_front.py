@@ -1,0 +1,198 @@
+"""What doctor concludes about the public address, from one client's visit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fake_service import ServiceExamination
+from swim_server.config import Config, ServerConfig
+
+from swimctl.doctor.check import Answer
+from swimctl.doctor.checks.front import CHECKS
+from swimctl.doctor.probes import public_endpoint
+from swimctl.doctor.probes.public_endpoint import Certificate, Visit
+from swimctl.doctor.probes.wire import Greeting, Target
+
+URL = "wss://swim.example.org/api/swim/v1/ws"
+ANSWERS = {"ping": {"type": "pong"}, "subscribe": {"type": "subscribed"}}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> ServiceExamination:
+    context = ServiceExamination(tmp_path)
+    context.config = Config(server=ServerConfig(public_url=URL))
+    return context
+
+
+def let_in(**data: Any) -> Greeting:
+    told = {"client_id": "client_1", "server_time": datetime.now(UTC).isoformat()} | data
+    return Greeting(True, {"type": "connected", "data": told})
+
+
+def refused(message: str = "The API key is not known.", code: int = 4001) -> Greeting:
+    return Greeting(False, {"type": "error", "code": "AUTH_FAILED", "message": message}, code)
+
+
+def visited(greeting: Greeting | None = None, **fields: Any) -> Visit:
+    values: dict[str, Any] = {"is_ours": True, "answers": ANSWERS, "received": datetime.now(UTC).timestamp()}
+    return Visit(True, greeting=greeting or let_in(), **(values | fields))
+
+
+async def about(service: ServiceExamination, id: str, visit: Visit) -> Answer:
+    service.known["front visit"] = visit
+    check = next(each for each in CHECKS if each.id == f"front.{id}")
+    return await check.ask(service)
+
+
+@pytest.mark.parametrize("id", [each.id for each in CHECKS])
+async def test_without_a_public_address_there_is_nothing_to_ask(tmp_path: Path, id: str) -> None:
+    check = next(each for each in CHECKS if each.id == id)
+    assert (await check.ask(ServiceExamination(tmp_path))).status == "skip"
+
+
+@pytest.mark.parametrize("id", ["upgrade", "key-header", "same-process", "answers", "clock"])
+async def test_client_that_is_met_as_promised_is_well(service: ServiceExamination, id: str) -> None:
+    assert (await about(service, id, visited())).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (404, "leads nowhere"),
+        (426, "not the upgrade"),
+        (502, "does not reach"),
+        (418, "HTTP 418"),
+        (None, "no WebSocket"),
+    ],
+)
+async def test_refused_upgrade_tells_what_the_proxy_does(
+    service: ServiceExamination, status: int | None, told: str
+) -> None:
+    trouble = f"HTTP {status}" if status is not None else "no WebSocket: it closed"
+    answer = await about(service, "upgrade", Visit(False, trouble, status))
+    assert answer.status == "fail"
+    assert told in answer.observed
+
+
+async def test_address_that_is_held_off_for_bad_keys_proves_nothing(service: ServiceExamination) -> None:
+    assert (await about(service, "upgrade", Visit(False, "HTTP 429", 429))).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "by_query", "status"),
+    [
+        ("No API key was presented.", False, "fail"),
+        ("Invalid API key", True, "fail"),
+        ("The API key is not known.", False, "ok"),
+    ],
+)
+async def test_key_that_does_not_arrive_is_told_from_one_that_is_not_known(
+    service: ServiceExamination, monkeypatch: pytest.MonkeyPatch, text: str, by_query: bool, status: str
+) -> None:
+    async def query(_: object) -> bool:
+        return by_query
+
+    monkeypatch.setattr(public_endpoint, "is_let_in_by_query", query)
+    assert (await about(service, "key-header", visited(refused(text)))).status == status
+
+
+async def test_full_service_says_nothing_about_the_header(service: ServiceExamination) -> None:
+    full = Greeting(False, {"type": "error", "code": "CONNECTION_LIMIT", "message": "full"}, 4002)
+    assert (await about(service, "key-header", visited(full))).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("visit", "status"),
+    [
+        (visited(is_ours=False), "fail"),
+        (visited(is_ours=None), "unknown"),
+        (visited(refused()), "fail"),
+        (visited(refused("No API key was presented.")), "unknown"),
+        (visited(refused("full", 4002)), "unknown"),
+        (Visit(True, "nothing was said"), "unknown"),
+    ],
+    ids=range(6),
+)
+async def test_only_a_connection_that_the_process_knows_is_its_own(
+    service: ServiceExamination, visit: Visit, status: str
+) -> None:
+    assert (await about(service, "same-process", visit)).status == status
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {}, {"ping": None, "subscribe": None}, {"ping": {}, "subscribe": {}}, {"ping": {"type": 7}},
+        ANSWERS | {"ping": {"type": "error"}},
+    ],
+    ids=range(5),
+)  # fmt: skip
+async def test_actions_that_are_not_answered_are_named(service: ServiceExamination, answers: Any) -> None:
+    answer = await about(service, "answers", visited(answers=answers))
+    assert answer.status == "fail"
+    assert "ping" in answer.observed
+
+
+@pytest.mark.parametrize(
+    ("server_time", "status"),
+    [
+        ("2020-01-01T00:00:00Z", "warn"), ("yesterday", "fail"), ("", "fail"), (7, "unknown"), (None, "unknown"),
+        ("9" * 300, "fail"),
+    ],
+    ids=range(6),
+)  # fmt: skip
+async def test_clock_of_the_far_end_is_held_against_ours(
+    service: ServiceExamination, server_time: Any, status: str
+) -> None:
+    assert (await about(service, "clock", visited(let_in(server_time=server_time)))).status == status
+
+
+@pytest.mark.parametrize(
+    ("certificate", "status"),
+    [
+        (Certificate(90, None, "TLSv1.3"), "ok"),
+        (Certificate(14, None, "TLSv1.3"), "ok"),
+        (Certificate(13, None, "TLSv1.3"), "warn"),
+        (Certificate(-1, None, "TLSv1.3"), "warn"),
+        (Certificate(None, "certificate has expired"), "fail"),
+        (OSError("broken"), "fail"),
+        (TimeoutError(), "fail"),
+    ],
+    ids=range(7),
+)
+async def test_certificate_is_judged_by_trust_and_days(
+    service: ServiceExamination, certificate: Any, status: str
+) -> None:
+    service.known["front certificate"] = certificate
+    assert (await about(service, "certificate", visited())).status == status
+
+
+@pytest.mark.parametrize(("url", "status"), [("ws://swim.example.org/", "warn"), ("ws://127.0.0.1:8090/", "ok")])
+async def test_address_without_encryption_is_well_on_this_machine_only(
+    service: ServiceExamination, url: str, status: str
+) -> None:
+    service.config = Config(server=ServerConfig(public_url=url))
+    assert (await about(service, "certificate", visited())).status == status
+
+
+@pytest.mark.parametrize("url", ["", "http://x", "ws://", "x", "wss:///path"])
+def test_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="is no ws"):
+        Target.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [("ws://a", "a", 80), ("wss://a/b", "a", 443), ("ws://[::1]:90/", "::1", 90), ("wss://a:8443/x?y=1", "a", 8443)],
+)
+def test_address_is_taken_apart(url: str, host: str, port: int) -> None:
+    target = Target.parse(url)
+    assert (target.host, target.port) == (host, port)
+
+
+def test_key_in_the_query_joins_what_stands_there() -> None:
+    assert Target.parse("wss://a/b?c=d").with_key("k").url == "wss://a/b?c=d&api_key=k"
+    assert Target.parse("wss://a/b").with_key("k").url == "wss://a/b?api_key=k"

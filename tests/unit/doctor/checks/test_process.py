@@ -1,0 +1,268 @@
+"""What doctor concludes about lock, port, limits, memory, loop and deaths."""
+
+from __future__ import annotations
+
+import errno
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.fake_examination import INFO, FakeExamination, status_document
+from swim_server.config import Config, ServerConfig
+from swim_server.daemon.start_log import How, Start, record_start
+
+from swimctl.doctor.checks.process import (
+    answers,
+    clear_stale_lock,
+    has_descriptors,
+    has_memory,
+    is_running,
+    lock_is_ours,
+    loop_is_free,
+    port_is_ours,
+    stays_up,
+)
+from swimctl.doctor.probes.procfs import DescriptorUse, Listener
+from swimctl.errors import CommandFailed
+
+
+async def test_lock_held_by_the_process_that_it_names_is_well(context: FakeExamination) -> None:
+    answer = await lock_is_ours(context)
+    assert (answer.status, answer.observed) == ("ok", f"held by pid 42, started {INFO.started_at}")
+
+
+async def test_lock_of_another_users_process_that_lives_is_believed(context: FakeExamination) -> None:
+    context.fakes.open_by[42] = None
+    assert (await lock_is_ours(context)).status == "ok"
+
+
+async def test_empty_lock_that_nobody_holds_is_well(context: FakeExamination) -> None:
+    context.held, context.lock_info = False, None
+    assert (await lock_is_ours(context)).observed == "held by nobody"
+
+
+async def test_lock_left_by_a_killed_process_is_stale(context: FakeExamination) -> None:
+    context.held = context.lives = False
+    context.fakes.states.clear()
+    answer = await lock_is_ours(context)
+    assert (answer.status, answer.fix) == ("fail", "swimctl serve --detach")
+    assert "pid 42, which was killed" in answer.observed
+
+
+async def test_lock_whose_pid_has_come_around_names_the_other_process(context: FakeExamination) -> None:
+    context.held = context.lives = False
+    context.fakes.names[42] = "nginx"
+    answer = await lock_is_ours(context)
+    assert "pid 42, which is another process now: nginx" in answer.observed
+    assert answer.fix is not None
+    assert "kill" not in answer.fix
+
+
+async def test_lock_of_another_boot_is_told_as_such(context: FakeExamination) -> None:
+    context.held = False
+    context.lock_info = msgspec.structs.replace(INFO, boot_id="another")
+    assert "before the last boot" in (await lock_is_ours(context)).observed
+
+
+async def test_living_process_whose_lockfile_was_replaced_is_to_be_ended(context: FakeExamination) -> None:
+    context.held = False
+    answer = await lock_is_ours(context)
+    assert "does not hold it" in answer.observed
+    assert answer.fix == "kill 42; sleep 1; swimctl serve --detach"
+
+
+@pytest.mark.parametrize("info", [None, INFO], ids=["names-nobody", "names-another"])
+async def test_lock_held_by_a_foreign_process_names_that(context: FakeExamination, info: object) -> None:
+    context.lock_info = INFO if info is not None else None
+    context.lives = False
+    context.fakes.holders = [7]
+    context.fakes.names[7] = "vim"
+    answer = await lock_is_ours(context)
+    assert (answer.status, answer.fix) == ("fail", "kill 7; sleep 1; swimctl serve --detach")
+    assert "pid 7 (vim)" in answer.observed
+
+
+async def test_stale_lock_is_cleared_and_told(context: FakeExamination) -> None:
+    context.home.lockfile.write_text("pid = 1\n", "utf-8")
+    assert await clear_stale_lock(context) == [f"cleared the stale lockfile {context.home.lockfile}"]
+    assert await clear_stale_lock(context) == []
+
+
+async def test_port_that_the_process_alone_listens_on_is_well(context: FakeExamination) -> None:
+    assert (await port_is_ours(context)).observed == "pid 42 listens alone"
+
+
+async def test_second_listener_on_the_same_address_is_named(context: FakeExamination) -> None:
+    fakes = context.fakes
+    fakes.heard = [Listener("0100007F", "7"), Listener("0100007F", "8")]
+    fakes.socket_inodes[9], fakes.names[9] = {"8"}, "thief"
+    answer = await port_is_ours(context)
+    assert (answer.status, answer.fix) == ("fail", "kill 9")
+    assert "pid 9 (thief) listens there too" in answer.observed
+
+
+async def test_process_that_shares_the_lock_may_listen_too(context: FakeExamination) -> None:
+    """In the middle of a restart two of ours listen."""
+    fakes = context.fakes
+    fakes.heard = [Listener("0100007F", "7"), Listener("0100007F", "8")]
+    fakes.socket_inodes[9], fakes.open_by[9] = {"8"}, True
+    assert (await port_is_ours(context)).status == "ok"
+
+
+async def test_listener_on_another_address_takes_nobodys_clients(context: FakeExamination) -> None:
+    context.fakes.heard = [Listener("0100007F", "7"), Listener("0200007F", "8")]
+    assert (await port_is_ours(context)).status == "ok"
+
+
+async def test_process_that_does_not_listen_is_found_out(context: FakeExamination) -> None:
+    context.fakes.heard = []
+    assert (await port_is_ours(context)).status == "fail"
+
+
+@pytest.mark.parametrize("hidden", ["sockets", "network", "kernel", "starting"])
+async def test_port_that_can_not_be_looked_at_is_skipped(context: FakeExamination, hidden: str) -> None:
+    fakes = context.fakes
+    if hidden == "sockets":
+        fakes.socket_inodes[42] = None
+    elif hidden == "network":
+        fakes.same_network = False
+    elif hidden == "kernel":
+        fakes.heard = None
+    else:
+        context.lock_info = msgspec.structs.replace(INFO, url=None)
+    assert (await port_is_ours(context)).status == "skip"
+
+
+async def test_configured_port_that_another_program_has_names_it(context: FakeExamination) -> None:
+    fakes = context.fakes
+    context.held, context.config = False, Config(server=ServerConfig(port=8090))
+    fakes.bind_error = OSError(errno.EADDRINUSE, "Address already in use")
+    fakes.names[42] = "nginx"
+    answer = await port_is_ours(context)
+    assert answer.observed == "taken by pid 42 (nginx)"
+    assert answer.fix == "kill 42  # or: swimctl config set server.port 8091"
+    fakes.heard = []
+    answer = await port_is_ours(context)
+    assert answer.observed == "not to be had: Address already in use"
+
+
+async def test_running_is_a_held_lock(context: FakeExamination) -> None:
+    assert (await is_running(context)).status == "ok"
+    context.held = False
+    assert (await is_running(context)).fix == "swimctl serve --detach"
+
+
+async def test_answer_of_another_pid_than_the_locks_fails(context: FakeExamination) -> None:
+    assert (await answers(context)).status == "ok"
+    context.answers["status"] = status_document(pid=43)
+    assert "pid 43 answers" in (await answers(context)).observed
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "fix"),
+    [
+        ("T", "fail", "kill -CONT 42"),
+        ("t", "fail", "kill -CONT 42"),
+        ("D", "fail", "dmesg | tail"),
+        ("R", "fail", "swimctl stop; swimctl serve --detach"),
+    ],
+)
+async def test_silent_process_is_told_by_its_state(context: FakeExamination, state: str, status: str, fix: str) -> None:
+    context.answers["status"] = CommandFailed("silence")
+    context.fakes.states[42] = state
+    answer = await answers(context)
+    assert (answer.status, answer.fix) == (status, fix)
+
+
+async def test_process_that_is_just_starting_is_unknown(context: FakeExamination) -> None:
+    context.answers["status"] = CommandFailed("silence")
+    context.lock_info = msgspec.structs.replace(INFO, url=None)
+    assert (await answers(context)).status == "unknown"
+    context.lock_info = None
+    assert (await answers(context)).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("use", "status"),
+    [
+        (DescriptorUse(205, 205, 30), "ok"),
+        (DescriptorUse(204, 204, 30), "warn"),
+        (DescriptorUse(20_000, 20_000, 19_960), "fail"),
+        (DescriptorUse(20_000, 20_000, None), "ok"),
+        (None, "skip"),
+    ],
+)
+async def test_descriptors_are_held_against_full_tiers(
+    context: FakeExamination, use: DescriptorUse | None, status: str
+) -> None:
+    """One tier of five, and two hundred for everything else."""
+    context.fakes.use = {42: use} if use is not None else {}
+    assert (await has_descriptors(context)).status == status
+
+
+async def test_who_may_not_raise_limits_is_told_another_way(context: FakeExamination) -> None:
+    context.fakes.use[42] = DescriptorUse(100, 100, 30)
+    assert (await has_descriptors(context)).fix == (
+        "prlimit --pid 42 --nofile=205:205  # for good: LimitNOFILE= in the unit"
+    )
+    context.fakes.raises_limits = False
+    assert str((await has_descriptors(context)).fix).startswith("sudo prlimit")
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [(2**30, "ok"), (75 * 2**20, "warn"), (65 * 2**20, "fail"), (None, "skip"), (0, "skip")]
+)
+async def test_memory_is_held_against_what_there_is(context: FakeExamination, limit: int | None, status: str) -> None:
+    context.fakes.limit_bytes = limit
+    assert (await has_memory(context)).status == status
+
+
+@pytest.mark.parametrize(
+    ("p50", "p99", "uptime", "status"),
+    [
+        (1, 5, 100, "ok"),
+        (150, 200, 100, "warn"),
+        (700, 800, 100, "fail"),
+        (1, 1500, 100, "warn"),
+        (1, 1500, 20, "ok"),
+        (700, 800, 9, "skip"),
+    ],
+)
+async def test_loop_is_judged_by_most_ticks(
+    context: FakeExamination, p50: float, p99: float, uptime: float, status: str
+) -> None:
+    context.answers["status"] = status_document(
+        loop_lag_ms={"p50": p50, "p99": p99, "max": 9000.0}, uptime_seconds=uptime
+    )
+    assert (await loop_is_free(context)).status == status
+
+
+def note(path: Path, how: How, *ages: float) -> None:
+    for age in ages:
+        record_start(path, Start(time.time() - age, 1, how))
+
+
+async def test_deaths_of_the_last_hour_count_and_restarts_do_not(context: FakeExamination) -> None:
+    path = context.home.starts
+    assert (await stays_up(context)).status == "ok"
+    note(path, "restart", *range(20))
+    note(path, "after-crash", 10, 20, 4000, 5000, 6000)
+    assert (await stays_up(context)).observed == "22 starts in the last hour: 20 by restart, 2 after a death"
+    note(path, "after-crash", 5)
+    assert (await stays_up(context)).status == "warn"
+
+
+async def test_diary_of_nonsense_is_no_death(context: FakeExamination) -> None:
+    context.home.starts.write_bytes(b'\xff\xfe{{\n{"at": "x"}\n[]\n{"at": 1e300, "pid": 1, "how": "start"}\n')
+    assert (await stays_up(context)).status == "ok"
+
+
+async def test_home_of_another_user_is_unknown_and_says_as_whom_to_ask(context: FakeExamination) -> None:
+    async def refuse() -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", "/home/other/swim.lock")
+
+    context.is_held = refuse  # type: ignore[method-assign]
+    answer = await lock_is_ours(context)
+    assert answer.status == "unknown"
+    assert str(answer.fix).startswith("sudo -u ")

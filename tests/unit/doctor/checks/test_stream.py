@@ -1,0 +1,178 @@
+"""What doctor concludes about sources, history, ids and the probe."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fake_service import ServiceExamination, promises, status
+
+from swimctl.client.session import RpcFailed
+from swimctl.doctor.checks import event_files, stream
+from swimctl.doctor.checks.event_files import event_files_are_read
+from swimctl.doctor.probes.probe_event import Lost, Received, Stored
+
+NOW_MS = int(time.time() * 1000)
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> ServiceExamination:
+    context = ServiceExamination(tmp_path)
+    context.known |= {
+        "probe stored": Stored(f"{NOW_MS}-0", NOW_MS),
+        "probe received": Received(f"{NOW_MS}-1", 0.003),
+    }
+    context.answers["status"] = _status(f"{NOW_MS}-0")
+    return context
+
+
+def history(newest: str | None) -> dict[str, Any]:
+    return {"newest_id": newest, "oldest_id": None, "size_bytes": 1000}
+
+
+def _status(newest: str | None, **more: Any) -> dict[str, Any]:
+    return status() | {"history": history(newest)} | more
+
+
+def source(**fields: Any) -> dict[str, Any]:
+    return {"name": "vatsim", "kind": "vatsim", "state": "running", "last_success_age_seconds": 1.0, **fields}
+
+
+async def about(service: ServiceExamination, pace_seconds: float = 15.0, **fields: Any) -> Any:
+    service.answers["status"] = status() | {
+        "sources": [source(**fields)],
+        "uptime_seconds": fields.pop("uptime", 500.0),
+    }
+    service.answers["promises"] = promises(sources=[{"name": "vatsim", "pace_seconds": pace_seconds, "path": None}])
+    return await stream.sources(service)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "ok"),
+        ({"last_success_age_seconds": 49.0}, "ok"),
+        ({"last_success_age_seconds": 51.0}, "fail"),
+        ({"state": "failed", "last_error": "no such table"}, "fail"),
+        ({"state": "stopped"}, "fail"),
+        ({"state": "finished", "last_success_age_seconds": 5000.0}, "ok"),
+        ({"state": "degraded", "last_error": "column callsign is missing"}, "warn"),
+        ({"state": "degraded", "details": {"flights_missing": "column adl_flight_core.callsign"}}, "fail"),
+        ({"state": "degraded", "details": {"flights_missing": None}}, "warn"),
+        ({"state": "degraded", "last_success_age_seconds": 60.0}, "fail"),
+        ({"last_success_age_seconds": None}, "fail"),
+        ({"state": "starting", "last_success_age_seconds": None}, "fail"),
+    ],
+    ids=range(12),
+)
+async def test_source_is_judged_by_its_own_pace(service: ServiceExamination, fields: Any, expected: str) -> None:
+    answer = await about(service, **fields)
+    assert answer.status == expected
+    if expected != "ok":
+        assert "vatsim" in answer.observed
+        assert str(fields.get("last_error") or "") in answer.observed
+
+
+async def test_source_that_has_just_been_started_has_time(service: ServiceExamination) -> None:
+    service.answers["status"] = status() | {
+        "sources": [source(state="starting", last_success_age_seconds=None)], "uptime_seconds": 3.0,
+    }  # fmt: skip
+    assert (await stream.sources(service)).status == "ok"
+
+
+async def test_no_source_at_all_is_well(service: ServiceExamination) -> None:
+    assert "there are none" in (await stream.sources(service)).observed
+
+
+async def test_probe_that_comes_out_is_well_and_a_late_one_is_told(service: ServiceExamination) -> None:
+    assert (await stream.event_comes_out(service)).status == "ok"
+    service.known["probe received"] = Received(f"{NOW_MS}-1", 1.5)
+    assert (await stream.event_comes_out(service)).status == "warn"
+
+
+async def test_probe_that_does_not_come_out_is_a_failure(service: ServiceExamination) -> None:
+    service.known["probe received"] = Lost("stored as 1-0, and not received within 2 s")
+    answer = await stream.event_comes_out(service)
+    assert (answer.status, answer.observed) == ("fail", "stored as 1-0, and not received within 2 s")
+
+
+async def test_history_that_stores_nothing_is_a_failure(service: ServiceExamination) -> None:
+    service.known["probe stored"] = RpcFailed("probe_event", -32000, "history can't be used just now: disk is full")
+    answer = await stream.history_writable(service)
+    assert (answer.status, answer.observed) == ("fail", "history can't be used just now: disk is full")
+
+
+async def test_ids_that_follow_each_other_and_the_clock_are_well(service: ServiceExamination) -> None:
+    assert (await stream.ids_forward(service)).status == "ok"
+
+
+@pytest.mark.parametrize("second", [f"{NOW_MS}-0", f"{NOW_MS - 1}-5"], ids=["the same", "behind"])
+async def test_id_that_does_not_move_is_a_failure(service: ServiceExamination, second: str) -> None:
+    service.known["probe received"] = Received(second, 0.003)
+    assert (await stream.ids_forward(service)).status == "fail"
+
+
+async def test_history_behind_what_was_stored_is_a_failure(service: ServiceExamination) -> None:
+    service.answers["status"] = _status("1-0")
+    assert (await stream.ids_forward(service)).status == "fail"
+
+
+async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> None:
+    later = f"{NOW_MS + DAY_MS}-0"
+    service.known |= {"probe stored": Stored(later, NOW_MS), "probe received": Received(f"{NOW_MS + DAY_MS}-1", 0.1)}
+    service.answers["status"] = _status(later)
+    answer = await stream.ids_forward(service)
+    assert (answer.status, answer.fix) == ("warn", "timedatectl status")
+
+
+@pytest.mark.parametrize("nonsense", ["", "x", "1", "a-b", "1-", "☃-0"])
+async def test_id_that_is_none_is_unknown(service: ServiceExamination, nonsense: str) -> None:
+    service.known["probe stored"] = Stored(nonsense, 0)
+    assert (await stream.ids_forward(service)).status == "unknown"
+
+
+@pytest.mark.parametrize(("size", "fix"), [(1_900_000, "history.max_bytes 4000000"), (10_000, "swimctl logs")])
+async def test_history_that_is_cut_short_is_told_with_its_reason(
+    service: ServiceExamination, size: int, fix: str
+) -> None:
+    service.answers["promises"]["history"]["events"]["has_gap"] = True
+    service.answers["status"]["history"]["size_bytes"] = size
+    answer = await stream.history_kept(service)
+    assert answer.status == "warn"
+    assert fix in str(answer.fix)
+
+
+async def test_history_that_can_not_be_read_is_a_failure(service: ServiceExamination) -> None:
+    service.answers["promises"]["history"]["problem"] = "it is damaged"
+    assert (await stream.history_kept(service)).status == "fail"
+
+
+# The event file.
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_files, "PAUSE_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_file_that_nobody_takes_is_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "events.json"
+    path.write_text("[]")
+    os.utime(path, (1, 1))
+    answer = await event_files_are_read("taken", [("file", str(path), 0.0)])
+    assert answer.status == "fail"
+    assert "2 bytes that nobody takes" in answer.observed
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("text", [None, ""])
+async def test_file_that_is_not_there_or_empty_is_well(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "events.json"
+    if text is not None:
+        path.write_text(text)
+    assert (await event_files_are_read("taken", [("file", str(path), 0.1)])).status == "ok"

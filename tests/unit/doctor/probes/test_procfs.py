@@ -1,0 +1,108 @@
+"""What is read of ``/proc``, also of one that nobody would believe."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swimctl.doctor.diagnose import AbandonableThreads
+from swimctl.doctor.probes.procfs import ProcFs
+
+
+def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
+    machine, pid = ProcFs(), os.getpid()
+    assert machine.state(pid) in ("R", "S")
+    assert machine.name(pid)
+    file = tmp_path / "file"
+    with file.open("w"):
+        assert machine.has_open(pid, file)
+        assert pid in machine.openers(file)
+    assert machine.has_open(pid, file) is False
+    assert machine.has_open(pid, tmp_path / "none") is None
+    use = machine.descriptors(pid)
+    assert use is not None
+    assert 0 < (use.open or 0) < use.soft <= use.hard
+    assert (machine.memory_bytes(pid) or 0) > 2**20
+    assert machine.is_same_network(pid)
+
+
+def test_listener_is_found_with_its_owner() -> None:
+    machine = ProcFs()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        (found,) = machine.listeners(port) or []
+        assert found.inode in (machine.sockets(os.getpid()) or set())
+        assert machine.socket_owner(found.inode) == os.getpid()
+        assert machine.is_port_free("127.0.0.1", port) is not None
+    assert machine.is_port_free("127.0.0.1", port) is None
+    assert machine.is_port_free("no.such.host.invalid", port) is not None
+
+
+def test_holder_of_a_lock_is_found(tmp_path: Path) -> None:
+    import fcntl
+
+    file = tmp_path / "lock"
+    with file.open("w") as held:
+        assert ProcFs().lock_holders(file) == []
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert ProcFs().lock_holders(file) in ([os.getpid()], [])  # not every sandbox tells of locks
+    assert ProcFs().lock_holders(tmp_path / "none") == []
+
+
+def test_process_that_is_not_there_is_nothing() -> None:
+    machine, pid = ProcFs(), 2**22 + 1
+    assert machine.state(pid) is None
+    assert machine.sockets(pid) is None
+    assert machine.descriptors(pid) is None
+    assert machine.log_target(pid) is None
+    assert machine.is_same_network(pid) is None
+    assert machine.name(pid) == "a process that can't be looked at"
+
+
+@pytest.mark.parametrize("text", ["", "42", "42 (a) b) (c", "\xff\x00 ) ", "42 (x) Z 1 2 3\n"])
+def test_hostile_proc_is_read_without_an_error(tmp_path: Path, text: str) -> None:
+    """A process may call itself anything."""
+    (tmp_path / "42" / "fd").mkdir(parents=True)
+    (tmp_path / "42" / "fd" / "0").symlink_to("socket:[nonsense]")
+    (tmp_path / "42" / "fd" / "1").symlink_to("/nowhere")
+    (tmp_path / "net").mkdir()
+    (tmp_path / "self").mkdir()
+    for name in ("42/stat", "42/comm", "42/limits", "42/cgroup", "net/tcp", "locks", "meminfo", "self/status"):
+        (tmp_path / name).write_text(text, "utf-8")
+    machine = ProcFs(tmp_path)
+    assert machine.state(42) in (None, "b)", "(c", "Z")
+    assert machine.name(42)
+    assert machine.listeners(1) == []
+    assert machine.sockets(42) == set()
+    assert machine.descriptors(42) is None
+    assert machine.memory_bytes(42) is None or text
+    assert machine.lock_holders(tmp_path / "locks") == []
+    assert machine.may_raise_limits() is False
+    assert machine.has_open(42, tmp_path / "locks") is False
+
+
+def test_threads_that_hang_are_left_behind() -> None:
+    """A program whose thread never ends comes to its end all the same."""
+    code = (
+        "import asyncio, threading\n"
+        "from swimctl.doctor.diagnose import AbandonableThreads\n"
+        "async def main():\n"
+        "    asyncio.get_running_loop().set_default_executor(AbandonableThreads())\n"
+        "    hanging = asyncio.create_task(asyncio.to_thread(threading.Event().wait))\n"
+        "    print(await asyncio.to_thread(sum, [1, 2]))\n"
+        "    hanging.cancel()\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+
+
+def test_error_in_a_thread_is_its_callers() -> None:
+    future = AbandonableThreads().submit(int, "x")
+    with pytest.raises(ValueError, match="invalid literal"):
+        future.result(10)

@@ -1,0 +1,82 @@
+"""The queue: at once while the slice lasts, then in order, a slice a turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from swim_server.gateway.handshake_queue import HandshakeQueue
+
+
+class Turns:
+    """A clock that each piece of work advances, and a loop of which the test takes the turns."""
+
+    def __init__(self, *, work_seconds: float = 0.001, slice_seconds: float = 0.003) -> None:
+        self.now = 0.0
+        self.soon: deque[Callable[[], None]] = deque()
+        self.done: list[int] = []
+        self._work_seconds = work_seconds
+        self.handshake_queue = HandshakeQueue(
+            call_soon=self.soon.append, monotonic=lambda: self.now, slice_seconds=slice_seconds
+        )
+
+    def arrive(self, number: int) -> None:
+        self.handshake_queue.submit(lambda: self._do(number))
+
+    def _do(self, number: int) -> None:
+        self.now += self._work_seconds
+        self.done.append(number)
+
+    def turn(self) -> None:
+        for _ in range(len(self.soon)):
+            self.soon.popleft()()
+
+
+def test_few_are_let_in_at_once() -> None:
+    turns = Turns()
+    for number in range(3):
+        turns.arrive(number)
+    assert turns.done == [0, 1, 2]
+
+
+def test_many_are_let_in_a_slice_a_turn_in_their_order() -> None:
+    turns = Turns()
+    for number in range(10):
+        turns.arrive(number)
+    assert turns.done == [0, 1, 2]
+    assert len(turns.handshake_queue) == 7
+    turns.turn()
+    assert turns.done == [0, 1, 2, 3, 4, 5]
+    while turns.soon:
+        turns.turn()
+    assert turns.done == list(range(10))
+    assert not len(turns.handshake_queue)
+
+
+def test_who_comes_while_others_wait_stands_behind_them() -> None:
+    turns = Turns()
+    for number in range(4):
+        turns.arrive(number)
+    turns.now += 60
+    turns.arrive(4)
+    assert turns.done == [0, 1, 2]
+    turns.turn()
+    assert turns.done == [0, 1, 2, 3, 4]
+
+
+def test_next_turn_begins_a_new_slice() -> None:
+    turns = Turns()
+    for _ in range(5):
+        for number in range(3):
+            turns.arrive(number)
+        turns.turn()
+    assert len(turns.done) == 15
+
+
+def test_one_that_takes_longer_than_a_slice_is_let_in_all_the_same() -> None:
+    turns = Turns(work_seconds=1)
+    for number in range(3):
+        turns.arrive(number)
+    while turns.soon:
+        turns.turn()
+    assert turns.done == [0, 1, 2]

@@ -1,0 +1,169 @@
+"""What is remembered of connections: subscriptions, lags and ends; and how little of it is kept."""
+
+from __future__ import annotations
+
+import pytest
+from support.streaming_rig import FIRST_MS, StreamingRig, flight, positions
+from swim_server.protocol.codes import CloseCode
+from swim_server.protocol.filters import Filters
+from swim_server.streaming.explain.session_log import SessionLog
+from swim_server.streaming.subscription import Subscription
+
+
+@pytest.fixture
+def session_log() -> SessionLog:
+    return SessionLog(lambda: FIRST_MS)
+
+
+@pytest.fixture
+def watched(session_log: SessionLog) -> StreamingRig:
+    """A rig whose hub remembers."""
+    return StreamingRig(session_log=session_log)
+
+
+def test_subscriptions_are_remembered_with_the_event_they_hold_from(watched: StreamingRig) -> None:
+    (first,) = watched.publish(flight())
+    client = watched.connect()
+    (second,) = watched.publish(flight())
+    watched.say(client, "subscribe", channels=["flight.*"], filters={"airports": ["KJFK"]})
+    session = watched.connection(client).session
+    assert session is not None
+    assert [(change.after, sorted(change.subscription.channels)) for change in session.changes] == [
+        (first.id, []),
+        (second.id, ["flight.*"]),
+    ]
+    assert session.end is None
+
+
+def test_end_remembers_the_last_event_and_the_close(watched: StreamingRig, session_log: SessionLog) -> None:
+    client = watched.connect()
+    watched.say(client, "subscribe", channels=["*"])
+    (event,) = watched.publish(flight())
+    session = watched.connection(client).session
+    assert session is not None
+    client.close(CloseCode.UNAUTHORIZED)
+    session_log.closed(session, 4001, "The API key has expired.")
+    assert session.end is not None
+    assert (session.end.until, session.end.unsent_from, session.end.code) == (event.id, None, 4001)
+    assert session_log.find(session.id) is session
+
+
+def test_connection_that_breaks_remembers_what_it_was_not_given(watched: StreamingRig) -> None:
+    client = watched.connect()
+    watched.join(client, "*")
+    watched.publish(flight())
+    watched.run()
+    (unsent, _) = watched.publish(flight(), flight())
+    watched.hub.remove(watched.connection(client))
+    session = watched.connection(client).session
+    assert session is not None and session.end is not None
+    assert session.end.unsent_from == unsent.id
+
+
+def test_eviction_remembers_the_first_event_that_waited(watched: StreamingRig) -> None:
+    client = watched.connect(limit_bytes=2000, capacity=1)
+    watched.join(client, "*")
+    watched.publish(flight())
+    watched.run()
+    waiting = watched.publish(*[flight(route="x" * 500) for _ in range(10)])
+    watched.run()
+    assert client.closed is not None and client.closed[0] is CloseCode.SLOW_CONSUMER
+    session = watched.connection(client).session
+    assert session is not None and session.end is not None
+    assert session.end.unsent_from == waiting[0].id
+
+
+def test_lag_that_ended_remembers_what_was_conflated(watched: StreamingRig) -> None:
+    client = watched.connect(capacity=1)
+    watched.join(client, "*")
+    watched.publish(flight())
+    watched.run()
+    (older,) = watched.publish(positions("DAL1", "DAL2"))
+    (newer,) = watched.publish(positions("DAL1"))
+    watched.run()
+    client.read_on()
+    session = watched.connection(client).session
+    assert session is not None
+    (lag,) = session.lags
+    assert (lag.first, lag.last, dict(lag.conflated)) == (older.id, newer.id, {older.id: 1})
+
+
+def test_oldest_are_forgotten_first() -> None:
+    rig = StreamingRig(session_log=(session_log := SessionLog(lambda: FIRST_MS, max_changes=4)))
+    clients = [rig.connect() for _ in range(3)]
+    for client in clients[:2]:
+        client.close(CloseCode.NORMAL)
+    for client in (clients[2], rig.connect()):
+        rig.say(client, "subscribe", channels=["*"])
+    assert [session.id for session in session_log] == [rig.connection(clients[2]).id, "client_0000000000000004"]
+
+
+def test_living_connection_keeps_its_subscription_however_old() -> None:
+    rig = StreamingRig(session_log=(session_log := SessionLog(lambda: FIRST_MS, max_changes=2)))
+    client = rig.connect()
+    rig.say(client, "subscribe", channels=["tmi.*"])
+    for _ in range(5):
+        rig.connect().close(CloseCode.NORMAL)
+    session = rig.connection(client).session
+    assert session is not None and session_log.find(session.id) is session
+    assert session.is_cut
+    assert [sorted(change.subscription.channels) for change in session.changes] == [["tmi.*"]]
+    client.close(CloseCode.NORMAL)
+    for _ in range(5):
+        rig.connect().close(CloseCode.NORMAL)
+    assert session_log.find(session.id) is None
+    assert len(session_log) <= 2
+
+
+def test_large_filters_weigh_more() -> None:
+    session_log = SessionLog(lambda: FIRST_MS, max_weight=100)
+    rig = StreamingRig(session_log=session_log)
+    codes = frozenset(f"K{number:03}" for number in range(60))
+    for _ in range(3):
+        client = rig.connect()
+        session = rig.connection(client).session
+        assert session is not None
+        session_log.changed(session, rig.hub.delivered_id, Subscription(frozenset({"*"}), Filters(airports=codes)))
+        client.close(CloseCode.NORMAL)
+    assert len(session_log) == 1
+
+
+def test_stays_of_a_key_come_latest_first(watched: StreamingRig, session_log: SessionLog) -> None:
+    sessions = [watched.connection(watched.connect()).session for _ in range(3)]
+    for session in sessions:
+        assert session is not None
+        session.key_id = 7
+    assert session_log.of_key(7) == sessions[::-1]
+    assert session_log.of_key(8) == []
+
+
+def test_commands_of_this_machine_are_not_remembered(watched: StreamingRig, session_log: SessionLog) -> None:
+    client = watched.connect(tier="local")
+    watched.say(client, "subscribe", channels=["*"])
+    client.close(CloseCode.NORMAL)
+    assert (len(session_log), watched.connection(client).session) == (0, None)
+
+
+def test_one_that_subscribes_all_the_time_takes_nobody_elses_place() -> None:
+    rig = StreamingRig(session_log=(session_log := SessionLog(lambda: FIRST_MS, max_changes=100)))
+    quiet, restless = rig.connect(), rig.connect()
+    rig.say(quiet, "subscribe", channels=["tmi.*"])
+    for number in range(1000):
+        rig.say(restless, "subscribe", channels=["flight.*"], filters={"airports": [f"K{number:03}"]})
+    sessions = [rig.connection(client).session for client in (quiet, restless)]
+    assert sessions[0] is not None and sessions[1] is not None
+    assert (len(sessions[0].changes), sessions[0].is_cut) == (2, False)
+    assert (len(sessions[1].changes), sessions[1].is_cut) == (50, True)
+    for client in (quiet, restless):
+        client.close(CloseCode.NORMAL)
+    for _ in range(200):
+        rig.connect().close(CloseCode.NORMAL)
+    assert len(session_log) == 100
+
+
+def test_same_subscription_again_is_no_change(watched: StreamingRig) -> None:
+    client = watched.connect()
+    for _ in range(5):
+        watched.say(client, "subscribe", channels=["tmi.*"])
+    session = watched.connection(client).session
+    assert session is not None and len(session.changes) == 2
