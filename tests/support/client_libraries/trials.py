@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from support.client_libraries.catalogue import ClientLibrary
@@ -241,7 +242,8 @@ class Trials:
 
     async def _fill(self, daemon: LiveDaemon) -> None:
         """Publish until the service has given up every client that doesn't read."""
-        rows = [("flight.updated", {"callsign": "BAW1", "route": "x" * 4000})] * 250
+        random = Random(4008)
+        rows = [("flight.updated", {"callsign": "BAW1", "route": random.randbytes(2000).hex()}) for _ in range(250)]
         for _ in range(200):
             await asyncio.to_thread(daemon.put, *rows)
             if not any(daemon.counted().values()):

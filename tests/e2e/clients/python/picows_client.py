@@ -14,7 +14,7 @@ class Client(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.CLOSE:
-            tell(close=frame.get_close_code(), reason=frame.get_close_message())
+            tell(close=frame.get_close_code(), reason=(frame.get_close_message() or b"").decode())
             transport.send_close(frame.get_close_code())
             transport.disconnect()
         elif frame.msg_type == WSMsgType.TEXT:

@@ -7,8 +7,8 @@ from tell import BUSY_SECONDS, FLOOD, SUBSCRIBE, URL, message, tell
 
 ws = Client.connect(URL)
 tell(open=True)
-ws.send(SUBSCRIBE)
 try:
+    ws.send(SUBSCRIBE)
     while True:
         match message(ws.receive()):
             case "busy":

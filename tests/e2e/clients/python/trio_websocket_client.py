@@ -11,8 +11,8 @@ from trio_websocket import ConnectionClosed, open_websocket_url
 async def main() -> None:
     async with open_websocket_url(URL) as ws:
         tell(open=True)
-        await ws.send_message(SUBSCRIBE)
         try:
+            await ws.send_message(SUBSCRIBE)
             while True:
                 match message(await ws.get_message()):
                     case "busy" if "await" in sys.argv:

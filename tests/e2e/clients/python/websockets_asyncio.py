@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed
 async def main() -> None:
     async with connect(URL) as websocket:
         tell(open=True)
-        await websocket.send(SUBSCRIBE)
         try:
+            await websocket.send(SUBSCRIBE)
             async for text in websocket:
                 match message(text):
                     case "busy" if "await" in sys.argv:

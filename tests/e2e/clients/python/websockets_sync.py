@@ -8,8 +8,8 @@ from websockets.sync.client import connect
 
 with connect(URL) as websocket:
     tell(open=True)
-    websocket.send(SUBSCRIBE)
     try:
+        websocket.send(SUBSCRIBE)
         for text in websocket:
             match message(text):
                 case "busy":
