@@ -10,7 +10,7 @@ from support.client_libraries.trials import Ending, Findings
 ENDINGS = ("1000", "1009", "1012", "1013", "4001", "4002", "4008", "cut")
 """The columns of codes: what the service sent; ``cut`` is a line that broke without one."""
 WITH_REASON = {"1012"}
-HEADER = ["library", "version", "compressed", "largest message", "answers pings while busy", *ENDINGS]
+HEADER = ["library", "version", "compressed", "largest message", "busy for long", *ENDINGS]
 
 
 def rows(findings: Mapping[ClientLibrary, Findings]) -> list[list[str]]:
@@ -40,9 +40,9 @@ def shown(trial: str, ending: Ending | None) -> str:
 
 
 def _row(library: ClientLibrary, found: Findings) -> list[str]:
-    busy = {"await": "yes, its handler awaits"}.get(library.mode, "yes") if found.stays_while_busy else "no"
+    busy = "stays" if found.stays_while_busy else shown("4008", found.endings.get("busy"))
     name = f"{library.name}, handler awaits" if library.mode == "await" else library.name
     compressed = {True: "yes", False: "no", None: "can't connect"}[found.is_compressed]
-    limit = "any" if found.limit_bytes is None else f"{found.limit_bytes:,}"
+    limit = "any of ours" if found.limit_bytes is None else f"{found.limit_bytes:,}"
     endings = [shown(trial, found.endings.get(trial)) for trial in ENDINGS]
-    return [f"{name} ({library.language})", library.version(), compressed, limit, busy.partition(",")[0], *endings]
+    return [f"{name} ({library.language})", library.version(), compressed, limit, busy, *endings]

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from tell import BUSY_SECONDS, FLOOD, SUBSCRIBE, URL, message, tell
 
 
@@ -24,7 +24,7 @@ class Client(WSListener):
                 case "flood":
                     transport.send(WSMsgType.TEXT, FLOOD.encode())
                 case "bye":
-                    transport.send_close()
+                    transport.send_close(WSCloseCode.OK)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         tell(disconnected=True)
