@@ -129,7 +129,7 @@ class Comparison:
         if flight is None:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
-        if goes_on(flight, pilot):
+        if goes_on(flight, pilot, sent_plan):
             self._flights[key] = self._announce(self._follow(flight, pilot))
             return
         plan, plan_absences = plan_now(flight, sent_plan)

@@ -66,7 +66,10 @@ class Boundaries:
     """All boundaries in a tree. Immutable; any thread may ask."""
 
     def __init__(self, collection: _Collection, shapely: ModuleType) -> None:
+        import numpy  # comes with shapely
+
         self._shapely = shapely
+        self._numpy = numpy
         found = [(polygon, region) for polygon, region in _polygons(collection, shapely)]
         if not found:
             raise InvalidBoundaries("it holds no polygon with an id")
@@ -74,7 +77,7 @@ class Boundaries:
         found.sort(key=lambda pair: (pair[1].is_oceanic, pair[0].area))
         self._polygons = [polygon for polygon, _ in found]
         self._parts = [part for _, part in found]
-        self._is_fir = [part.is_fir for _, part in found]
+        self._is_fir = numpy.array([part.is_fir for part in self._parts])
         self._known: dict[tuple[int, int], Region] = {}
         """Regions by the numbers of the smallest FIR and of the smallest boundary of all: few pairs, many places."""
         shapely.prepare(self._polygons)
@@ -91,13 +94,16 @@ class Boundaries:
 
     def locate_all(self, places: Sequence[Place]) -> list[Region]:
         """Tell the region of each place, in one query for all of them."""
-        smallest: dict[int, int] = {}
-        firs: dict[int, int] = {}
+        numpy, nowhere = self._numpy, len(self._polygons)
+        degrees = numpy.array(places, dtype=float).reshape(-1, 2)
+        smallest = numpy.full(len(places), nowhere)
+        firs = smallest.copy()
         for turn in (0.0, FULL_TURN, -FULL_TURN):
-            self._search(places, turn, smallest, firs)
+            self._search(degrees[:, 0], degrees[:, 1] + turn, smallest, firs)
+        firs = numpy.where(firs < nowhere, firs, smallest)
         return [
-            self._region(firs.get(index, smallest[index]), smallest[index]) if index in smallest else UNKNOWN
-            for index in range(len(places))
+            UNKNOWN if part == nowhere else self._region(fir, part)
+            for fir, part in zip(firs.tolist(), smallest.tolist(), strict=True)
         ]
 
     def _region(self, fir: int, smallest: int) -> Region:
@@ -114,23 +120,19 @@ class Boundaries:
         found = dict(zip(new, self.locate_all(new), strict=True))
         return LocatedRegions(self, {place: found.get(place) or known[place] for place in wanted})
 
-    def _search(self, places: Sequence[Place], turn: float, smallest: dict[int, int], firs: dict[int, int]) -> None:
-        """Find what holds the places as seen one turn of the globe further; smaller numbers are better."""
-        shapely = self._shapely
-        chosen = [index for index, place in enumerate(places) if self._west <= place[1] + turn <= self._east]
-        if not chosen:
+    def _search(self, latitudes: Any, longitudes: Any, smallest: Any, firs: Any) -> None:
+        """Find what holds the places as seen some turn of the globe further; smaller numbers are better."""
+        numpy, shapely = self._numpy, self._shapely
+        chosen = numpy.nonzero((self._west <= longitudes) & (longitudes <= self._east))[0]
+        if not len(chosen):
             return
-        points = shapely.points([(places[index][1] + turn, places[index][0]) for index in chosen])
-        found, polygons = self._tree.query(points)
-        asked = points.take(found)
-        holds = shapely.intersects_xy(self._tree.geometries.take(polygons), shapely.get_x(asked), shapely.get_y(asked))
-        none = len(self._polygons)
-        for point, polygon in zip(found[holds].tolist(), polygons[holds].tolist(), strict=True):
-            index = chosen[point]
-            if polygon < smallest.get(index, none):
-                smallest[index] = polygon
-            if self._is_fir[polygon] and polygon < firs.get(index, none):
-                firs[index] = polygon
+        latitudes, longitudes = latitudes[chosen], longitudes[chosen]
+        found, polygons = self._tree.query(shapely.points(longitudes, latitudes))
+        holds = shapely.intersects_xy(self._tree.geometries.take(polygons), longitudes[found], latitudes[found])
+        places, polygons = chosen[found[holds]], polygons[holds]
+        numpy.minimum.at(smallest, places, polygons)
+        is_fir = self._is_fir[polygons]
+        numpy.minimum.at(firs, places[is_fir], polygons[is_fir])
 
 
 class LocatedRegions:
