@@ -4,6 +4,7 @@
     python tests/e2e/clients/run.py ws aiohttp  those whose name has one of these words
     python tests/e2e/clients/run.py --raw       also what each said, as JSON lines on standard error
     python tests/e2e/clients/run.py --only restart --only cut      some of the trials
+    python tests/e2e/clients/run.py --write     puts the table into server/PROTOCOL.md
 
 Takes some five minutes, and more the first time, for installing.
 """
@@ -23,7 +24,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3])]
 
 import pytest  # noqa: E402
 from support.client_libraries.catalogue import ClientLibrary, libraries  # noqa: E402
-from support.client_libraries.table import markdown  # noqa: E402
+from support.client_libraries.table import markdown, write  # noqa: E402
 from support.client_libraries.trials import Trials  # noqa: E402
 
 
@@ -57,6 +58,8 @@ async def run(options: argparse.Namespace) -> None:
         for library, found in trials.findings.items():
             print(json.dumps({"library": library.slug, **asdict(found)}, default=repr), file=sys.stderr)
     print(markdown(trials.findings), end="")
+    if options.write:
+        write(trials.findings)
 
 
 if __name__ == "__main__":
@@ -64,4 +67,5 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", help="words of which one stands in the name of each library to be tried")
     parser.add_argument("--only", action="append", help="a trial; session first, to know who can connect at all")
     parser.add_argument("--raw", action="store_true")
+    parser.add_argument("--write", action="store_true")
     asyncio.run(run(parser.parse_args()))
