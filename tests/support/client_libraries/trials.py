@@ -19,9 +19,10 @@ from support.client_libraries.running_client import RunningClient
 from support.live_daemon import LiveDaemon, live_daemon
 
 SUBSCRIBE = json.dumps({"action": "subscribe", "channels": ["flight.*"]})
-HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_SECONDS = 30.0
+BUSY_HEARTBEAT_SECONDS = 2.0
 BUSY_SECONDS = 10.0
-"""Twice as long as the service waits for the answer to a ping."""
+"""Twice as long as the service then waits for the answer to a ping."""
 POSITIONS = 280
 SIZES = [size for power in range(12, 20) for size in (2**power, 2**power + 1)]
 """Of whole messages, in bytes: 4 KiB to 512 KiB, each exact and by one byte more."""
@@ -111,7 +112,7 @@ class Trials:
 
     async def sizes(self) -> None:
         """Receive larger and larger messages."""
-        with self._daemon("sizes", heartbeat_seconds=30, max_buffer_bytes=8 * 1024 * 1024) as daemon:
+        with self._daemon("sizes", max_buffer_bytes=8 * 1024 * 1024) as daemon:
             async with self._clients(daemon) as clients:
                 for size in [*SIZES, LARGEST_BYTES]:
                     daemon.put(("flight.updated", _sized(size)))
@@ -124,10 +125,10 @@ class Trials:
 
     async def busy(self) -> None:
         """Be busy in the handler of an event for longer than the service waits for the answer to a ping."""
-        with self._daemon("busy") as daemon:
+        with self._daemon("busy", heartbeat_seconds=BUSY_HEARTBEAT_SECONDS) as daemon:
             async with self._clients(daemon) as clients:
                 daemon.put(("flight.updated", {"n": 1, "do": "busy"}))
-                await asyncio.sleep(BUSY_SECONDS + HEARTBEAT_SECONDS)
+                await asyncio.sleep(BUSY_SECONDS + BUSY_HEARTBEAT_SECONDS)
                 daemon.put(("flight.updated", {"n": 2}))
                 await _all(clients, lambda client: 2 in client.numbers, seconds=5)
                 for client in clients:
