@@ -31,10 +31,11 @@ def open_store(invocation: Invocation) -> Iterator[KeyStore]:
     """Open the configured key store for one command. Raises CommandError for whatever goes wrong with it."""
     import secrets
 
+    from swim_server.concurrency.clock import SYSTEM_CLOCK
     from swim_server.keys.store import KeyStore
 
     with open_database_of(invocation) as database:
-        yield KeyStore(database, clock=utc_now, randbytes=secrets.token_bytes)
+        yield KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def _record(
     messages = invocation.messages()
     progress = _Progress(messages)
     file = open_file()
-    recording = Recording(stream, RecordingWriter(file, header, monotonic=time.monotonic), name, progress.tell)
+    recording = Recording(stream, RecordingWriter(file, header), name, progress.tell)
     try:
         recording.run(until, progress)
     except CommandError as error:

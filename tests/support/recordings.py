@@ -11,6 +11,7 @@ from typing import Any
 
 from support.feed import AIRFIELDS, document, pilot, snapshot
 from support.source_rigs import Numbered
+from support.virtual_clock import VirtualClock
 from swim_server.brokers.broker import Publish
 from swim_server.detection.feed import FeedPilot
 from swim_server.protocol.channels import Catalogue
@@ -35,7 +36,7 @@ def wire(number: int, *, at: float = 0, type: str = "flight.created", **data: An
 def recording(wires: Sequence[bytes], *, id: str = "abc", is_finished: bool = True, flush_every: int = 3) -> bytes:
     """A whole file; without its end mark it is that of a recorder that was killed."""
     stream = io.BytesIO()
-    writer = RecordingWriter(stream, Header(format=FORMAT, id=id, program="swimctl test"), monotonic=lambda: 0.0)
+    writer = RecordingWriter(stream, Header(format=FORMAT, id=id, program="swimctl test"), clock=VirtualClock())
     for number, each in enumerate(wires, 1):
         writer.add(each, json.loads(each).get("id"))
         if number % flush_every == 0:

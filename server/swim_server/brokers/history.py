@@ -18,6 +18,7 @@ from swim_server.brokers.draft import Draft, find_known
 from swim_server.brokers.history_file import HistoryDamaged, Synchronous, transaction
 from swim_server.brokers.history_mark import HistoryMark, Mark, read_boot_id
 from swim_server.brokers.retention import Pruner, Retention
+from swim_server.concurrency.clock import Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -61,7 +62,7 @@ class History:
         self,
         path: Path,
         *,
-        clock_ms: Callable[[], int],
+        clock: Clock,
         retention: Retention,
         synchronous: Synchronous = "normal",
         connect: history_file.Connect = history_file.connect,
@@ -76,7 +77,7 @@ class History:
         """Counts the files opened: whoever reads an older one opens anew."""
         self.removed = 0
         """Events let go of by retention since the start."""
-        self._clock_ms = clock_ms
+        self._clock = clock
         self._retention = retention
         self._synchronous: Synchronous = synchronous
         self._connect = connect
@@ -280,7 +281,7 @@ class History:
 
     def _now_ms(self) -> int:
         """The clock's time; 0 where it is out of all bounds, so that ids count on from the newest."""
-        now_ms = self._clock_ms()
+        now_ms = self._clock.now_ms()
         return now_ms if 0 <= now_ms < MAX_MILLISECONDS else 0
 
 

@@ -19,6 +19,7 @@ import psutil
 from swim_server import __version__
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.concurrency.tasks import Tasks
 from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import Config, ConfigError, LoadedConfig, PublishConfig, TiersConfig, parse_duration
@@ -133,18 +134,18 @@ class Service:
         self.admission = Admission(tier_limits(config.tiers))
         self.broker = LocalBroker(
             self.home.history,
-            clock_ms=_now_ms,
+            clock=SYSTEM_CLOCK,
             keep_ms=_milliseconds(config.history.keep),
             keep_positions_ms=_milliseconds(config.history.keep_positions),
             max_bytes=config.history.max_bytes,
             synchronous=config.history.synchronous,
         )
         self.store = KeyStore(
-            open_database(config.database, self.home.database), clock=_utc_now, randbytes=secrets.token_bytes
+            open_database(config.database, self.home.database), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes
         )
         self.authenticator = Authenticator(
             self.store,
-            clock=_utc_now,
+            clock=SYSTEM_CLOCK,
             cache_seconds=config.auth.cache_seconds,
             negative_cache_seconds=config.auth.negative_cache_seconds,
             stale_grace_seconds=config.auth.stale_grace_seconds,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import ColumnElement, Connection, select, update
 
+from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.keys import format as key_format
 from swim_server.keys.audit import Actor, AuditEntry
 from swim_server.keys.errors import KeyNotFound, KeyUnusable
@@ -50,7 +51,7 @@ class IssuedKey(msgspec.Struct, frozen=True):
 class KeyStore:
     """Keys in the database. Each change and its line in the audit trail are one transaction."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime], randbytes: Callable[[int], bytes]) -> None:
+    def __init__(self, database: Database, *, clock: Clock, randbytes: Callable[[int], bytes]) -> None:
         self.database = database
         self._clock = clock
         self._randbytes = randbytes
@@ -82,7 +83,7 @@ class KeyStore:
         presented = PresentedKeys(api_keys_presented)
         if not presented.forms:
             return {}
-        now = self._clock()
+        now = utc_now(self._clock)
         found: dict[str, KeyRecord] = {}
         for row in self._select(api_keys.c.api_key.in_(presented.forms)):
             api_key = presented.matching(str(row["api_key"]))
@@ -113,7 +114,7 @@ class KeyStore:
         self, *, tier: Tier | None = None, state: KeyState | None = None, owner: str | None = None
     ) -> list[KeyRecord]:
         """Read keys in the order of their ids. ACTIVE has those that expire soon too; ``owner`` is part of a name."""
-        now = self._clock()
+        now = utc_now(self._clock)
         records = (record_of(row) for row in self._select())
         return sorted(
             (
@@ -135,7 +136,7 @@ class KeyStore:
 
     def create(self, new_key: NewKey, actor: Actor) -> IssuedKey:
         """Make a key. Raises InvalidKeyField, and SchemaMissing for a restriction that the table can't hold."""
-        now = self._clock()
+        now = utc_now(self._clock)
         new_key.check(now)
         api_key = key_format.generate(new_key.tier, self._randbytes)
 
@@ -162,7 +163,7 @@ class KeyStore:
 
         The successor is valid for as long as the old one was made for. Raises KeyNotFound, KeyUnusable.
         """
-        now = self._clock()
+        now = utc_now(self._clock)
 
         def work(connection: Connection, schema: Schema) -> IssuedKey:
             old = lock_key(connection, schema, key_id)
@@ -249,7 +250,7 @@ class KeyStore:
     def _update(
         self, key_id: int, values: Mapping[str, Any], actor: Actor, action: str, detail: str | None
     ) -> KeyRecord:
-        now = self._clock()
+        now = utc_now(self._clock)
 
         def work(connection: Connection, schema: Schema) -> KeyRecord:
             update_key(connection, key_id, values)

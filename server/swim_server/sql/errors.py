@@ -59,3 +59,15 @@ class SchemaMissing(StoreMisconfigured):
         self.columns = tuple(columns)
         missing = f"table {table}" if not columns else f"in table {table}: {', '.join(columns)}"
         super().__init__(f"missing in the key database: {missing}", "run `swimctl db upgrade`")
+
+
+def outage(error: BaseException) -> str | None:
+    """Tell what an error says about the database itself: why it can't be used; None: nothing.
+
+    The unknown outcome of one change says nothing about the next call.
+    """
+    if isinstance(error, OutcomeUnknown):
+        return None
+    if isinstance(error, StoreUnavailable):
+        return error.reason
+    return str(error) if isinstance(error, StoreMisconfigured) else None

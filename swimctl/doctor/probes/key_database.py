@@ -164,9 +164,10 @@ def is_marker(record: KeyRecord) -> bool:
 
 
 def _store(database: Database) -> Any:
+    from swim_server.concurrency.clock import SYSTEM_CLOCK
     from swim_server.keys.store import KeyStore
 
-    return KeyStore(database, clock=utc_now, randbytes=secrets.token_bytes)
+    return KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
 
 
 async def server_clock(context: DoctorContext) -> tuple[datetime, datetime, datetime]:

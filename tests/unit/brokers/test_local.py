@@ -130,7 +130,7 @@ async def test_a_damaged_history_is_set_aside_and_a_new_one_begun_above_it(
     old = ids(await broker.publish(numbered(0, 500, named=True)))
     await broker.close()
     damage(rig.path)
-    rig.clock.now_ms -= 3_600_000
+    rig.clock.wall_ms -= 3_600_000
     listener = Listener()
     broker = await started(listener)
     assert len(damaged_files(rig)) == 1
@@ -166,7 +166,7 @@ async def test_a_history_cut_off_while_it_was_made_is_simply_made(rig: LocalRig,
 async def test_only_the_newest_damaged_histories_are_kept(rig: LocalRig, started: MakeBroker) -> None:
     for _ in range(history_file.KEPT_DAMAGED_FILES + 3):
         rig.path.write_bytes(b"garbage" * 1000)
-        rig.clock.now_ms += 1000
+        rig.clock.wall_ms += 1000
         await (await started()).close()
     assert len(damaged_files(rig)) == history_file.KEPT_DAMAGED_FILES
 
@@ -209,7 +209,7 @@ async def test_an_older_history_restored_is_a_gap_and_ids_go_on_above(rig: Local
     lost = ids(await broker.publish(numbered(3, 3)))
     await broker.close()
     shutil.copy(copy, rig.path)
-    rig.clock.now_ms -= 3_600_000
+    rig.clock.wall_ms -= 3_600_000
     broker = await started()
     assert broker.newest_id == lost[-1]
     for after in (ZERO, *kept, *lost[:-1]):
@@ -238,7 +238,7 @@ async def test_a_removed_home_is_a_gap_for_those_who_come_from_before(rig: Local
     await broker.close()
     rig.path.unlink()
     rig.path.with_suffix(".mark").unlink()
-    rig.clock.now_ms += 1000
+    rig.clock.wall_ms += 1000
     broker = await started()
     await broker.publish(numbered(3))
     assert await broker.has_gap(lost[-1])
@@ -277,7 +277,7 @@ async def test_after_a_power_cut_the_last_moments_may_be_a_gap(
         for file in tmp_path.glob("history.*"):
             shutil.copy(file, cut)
         rig.path = cut / "history.db"
-        rig.clock.now_ms += 1000
+        rig.clock.wall_ms += 1000
         after = await started(boot_id=boot_id, synchronous=synchronous)
         assert await after.has_gap(event) is is_gap
         assert ids(await after.publish(numbered(1)))[0] > event
@@ -515,7 +515,7 @@ async def test_what_age_removed_makes_the_file_smaller(rig: LocalRig, started: M
     for number in range(40):
         await broker.publish(large(100 * number, 100, "flight.position"))
     await eventually(lambda: rig.path.stat().st_size > 4_000_000)
-    rig.clock.now_ms += KEEP_POSITIONS_MS + 1
+    rig.clock.wall_ms += KEEP_POSITIONS_MS + 1
     await eventually(lambda: rig.path.stat().st_size < 1_500_000)
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 from support.gateway_rig import Client, FakeAuthenticator, Log, Rig, key_record, upgrade_request
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.daemon import key_watch as module
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.keys.format import Tier
@@ -46,7 +46,7 @@ class World:
     """A gateway, a table, a clock and the watch over them."""
 
     def __init__(self) -> None:
-        self.clock = WallClock()
+        self.clock = VirtualClock()
         self.table = Table()
         self.rig = Rig()
         self.rig.authenticator = self.table

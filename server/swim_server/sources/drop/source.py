@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
 from swim_server.brokers.broker import Publish
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
@@ -68,8 +67,7 @@ class DropSource:
         state_path: Path | None = None,
         is_watching: bool = True,
         retry_seconds: float = RETRY_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         details: dict[str, str | int | float | None] = {"folder": str(folder), "files": 0, "lines": 0, "rejected": 0}
         self.status = SourceStatus(name=name, kind="drop", details=details)
@@ -82,8 +80,8 @@ class DropSource:
         self._retry_seconds = retry_seconds
         self._wake = asyncio.Event()
         self._log = get_logger("sources").bind(source=name)
-        self._health = Health(self.status, self._log, "the drop folder", monotonic=monotonic)
-        self._publisher = EventPublisher(self.status, self._log, sleep=sleep, monotonic=monotonic)
+        self._health = Health(self.status, self._log, "the drop folder", clock=clock)
+        self._publisher = EventPublisher(self.status, self._log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
         """Publish what comes, until cancelled. A file that was taken before a crash comes first."""

@@ -10,8 +10,10 @@ import itertools
 import os
 import signal
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from swim_server.concurrency.clock import Clock
 
 CHUNK_BYTES = 1024 * 1024
 KEPT_REJECTED_FILES = 50
@@ -36,9 +38,9 @@ class FolderTrouble(OSError):
 class EventFolder:
     """Takes ``path`` whenever it is there, by renaming it to a name that is ours alone."""
 
-    def __init__(self, path: Path, *, clock_ns: Callable[[], int], pid: int) -> None:
+    def __init__(self, path: Path, *, clock: Clock, pid: int) -> None:
         self.path = path
-        self._clock_ns = clock_ns
+        self._clock = clock
         self._pid = pid
         self._numbers = itertools.count()
         self._taken_prefix = f"{path.name}.taken-"
@@ -113,7 +115,7 @@ class EventFolder:
 
     def _unused_name(self) -> Path:
         while True:
-            name = f"{self._taken_prefix}{self._clock_ns():020d}-{self._pid}-{next(self._numbers)}"
+            name = f"{self._taken_prefix}{self._clock.now_ms() * 1_000_000:020d}-{self._pid}-{next(self._numbers):06d}"
             target = self.path.with_name(name)
             if not target.exists():
                 return target

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import NamedTuple
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
@@ -57,17 +57,16 @@ class EventFileSource:
         catalogue: Catalogue,
         grace_seconds: float = GRACE_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
-        clock_ns: Callable[[], int] = time.time_ns,
+        clock: Clock = SYSTEM_CLOCK,
         is_watching: bool = True,
     ) -> None:
         self.status = SourceStatus(name=name, kind="file", details=_details(path))
-        self._folder = EventFolder(path.absolute(), clock_ns=clock_ns, pid=os.getpid())
+        self._folder = EventFolder(path.absolute(), clock=clock, pid=os.getpid())
         self._interval_seconds = interval_seconds
         self._catalogue = catalogue
         self._grace_seconds = grace_seconds
         self._retry_seconds = retry_seconds
-        self._monotonic = monotonic
+        self._clock = clock
         self._is_watching = is_watching
         self._taken: list[TakenFile] = []
         self._may_take = True
@@ -80,7 +79,7 @@ class EventFileSource:
         """Publish what appears, until cancelled. Files taken and not finished before a crash come first."""
         with WorkerThread("event-file") as worker:
             found = await worker.pass_through(self._folder.find_taken)
-            self._taken = [TakenFile(path, now=self._monotonic()) for path in found]
+            self._taken = [TakenFile(path, now=self._clock.monotonic()) for path in found]
             async with asyncio.TaskGroup() as tasks:
                 if self._is_watching:
                     tasks.create_task(watch_folder(self._folder, self._wake))
@@ -94,17 +93,17 @@ class EventFileSource:
             except (BrokerUnavailable, OSError) as error:
                 self._may_take = not isinstance(error, BrokerUnavailable)
                 self._tell_trouble(str(error))
-                await asyncio.sleep(max(self._interval_seconds, self._retry_seconds))
+                await self._clock.sleep(max(self._interval_seconds, self._retry_seconds))
             else:
                 self._tell_well()
-                await asyncio.sleep(SHORTEST_INTERVAL_SECONDS)
+                await self._clock.sleep(SHORTEST_INTERVAL_SECONDS)
                 await _wait(self._wake, self._interval_seconds)
 
     async def _look(self, publish: Publish, worker: WorkerThread) -> None:
         """Take what is there now, publish what is new in the files taken, and remove those that are finished."""
         survey = await worker.pass_through(self._survey)
         if survey.taken is not None:
-            self._taken.append(TakenFile(survey.taken, now=self._monotonic()))
+            self._taken.append(TakenFile(survey.taken, now=self._clock.monotonic()))
         troubles = [survey.trouble]
         for taken, seen in zip(self._taken, survey.signatures, strict=True):
             if seen is not None and seen != taken.published:
@@ -113,9 +112,9 @@ class EventFileSource:
         for taken, seen in list(zip(self._taken, survey.signatures, strict=True)):
             if seen is None:
                 self._taken.remove(taken)  # somebody else has removed it
-            elif seen == taken.published and self._monotonic() - taken.changed_at >= self._grace_seconds:
+            elif seen == taken.published and self._clock.monotonic() - taken.changed_at >= self._grace_seconds:
                 troubles.append(await _trouble_of(self._remove(taken, seen, worker)))
-        self._recent.forget(self._monotonic())
+        self._recent.forget(self._clock.monotonic())
         self.status.details["taken"] = len(self._taken)
         for trouble in troubles:
             if trouble is not None:
@@ -133,7 +132,7 @@ class EventFileSource:
 
     async def _publish_file(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
         """Publish all of a file, from its beginning: what was published before is known by its event ids."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         taken.begin(now=now)
         batches = taken.read(EntryReader(self._catalogue, taken.path.name, self._recent, now))
         is_last = False
@@ -156,13 +155,13 @@ class EventFileSource:
             self.status.events += new
             self._count("duplicates", len(published) - new)
             if new:
-                self.status.last_event_monotonic = time.monotonic()
+                self.status.last_event_monotonic = self._clock.monotonic()
             return
 
     async def _remove(self, taken: TakenFile, seen: Signature, worker: WorkerThread) -> None:
         removal = await worker.pass_through(lambda: taken.remove(self._folder, seen))
         if not removal.is_done:
-            taken.changed_at = self._monotonic()  # somebody still writes to it
+            taken.changed_at = self._clock.monotonic()  # somebody still writes to it
             return
         self._taken.remove(taken)
         if removal.aside is not None:
@@ -199,7 +198,7 @@ class EventFileSource:
             self._log.info("the event file can be read again")
         self.status.state = "running"
         self.status.last_error = None
-        self.status.last_success_monotonic = time.monotonic()
+        self.status.last_success_monotonic = self._clock.monotonic()
 
 
 def _details(path: Path) -> dict[str, str | int | float | None]:
