@@ -10,36 +10,17 @@ import json
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
+from swimctl import table as layouts
+from swimctl.table import Column
 from swimctl.text import cell, clean, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 PLAIN_WIDTH = 80
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    """The row's key, and the key in JSON."""
-    heading: str
-    justify: Literal["left", "right"] = "left"
-    style: str | None = None
-    """A Rich style for terminals: ``bold``, ``cyan``, ``dim``."""
-    show: Callable[[Any], str] = cell
-    """The value as text."""
-    is_flexible: bool = False
-    """It gives way first when the terminal is too narrow for all."""
-    min_width: int = 0
-    """Terminals narrower than this leave the column out; pipes and JSON always have it."""
-    styles: Mapping[str, str] | None = None
-    """Styles by the cell's text, for words that should be seen: ``{"revoked": "red"}``."""
 
 
 def is_unread(stream: IO[Any]) -> bool:
@@ -115,13 +96,10 @@ class Output:
             self._lay_out([column for column in columns if column.min_width <= self.width], found)
 
     def _lay_out(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
-        from swimctl.render.long_table import MANY_ROWS, lines
-        from swimctl.render.table import table
-
-        if len(rows) < MANY_ROWS:
-            self.print(table(columns, rows))
+        if len(rows) < layouts.MANY_ROWS:
+            self.print(layouts.table(columns, rows))
         else:
-            self.line("\n".join(lines(columns, rows, width=self.width, colour=self.colour)))
+            self.line("\n".join(layouts.lines(columns, rows, width=self.width, colour=self.colour)))
 
     def details(self, pairs: Sequence[tuple[str, Any]], document: Any = None) -> None:
         """Write labels with values. JSON: ``document``, else an object of the labels in snake case."""
@@ -132,9 +110,7 @@ class Output:
             for label, value in pairs:
                 self.line(f"{label}\t{clean(cell(value))}")
         else:
-            from swimctl.render.table import details
-
-            self.print(details(pairs))
+            self.print(layouts.details(pairs))
 
     def print(self, renderable: RenderableType) -> None:
         """Write a Rich renderable, or text, in this stream's width and colours."""

@@ -144,8 +144,8 @@ def _doctor(
 
 def _list(output: Output) -> None:
     from swimctl.doctor.catalogue import all_checks
-    from swimctl.output import Column
     from swimctl.render.doctor import listing
+    from swimctl.table import Column
 
     columns = [
         Column("id", "check", style="cyan"),

@@ -205,8 +205,10 @@ class _Until:
 def _show_table(
     stream: EventStream, wanted: SubscriptionRequest, output: Output, until: _Until, url: str | None
 ) -> None:
+    from swim_server.protocol.positions import POSITION_TYPES
+
     from swimctl.live.loop import show_live
-    from swimctl.live.model import POSITION_TYPES, TailModel
+    from swimctl.live.model import TailModel
 
     model = TailModel(
         title=url or "this machine",

@@ -6,13 +6,14 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from swim_server.protocol.positions import POSITION_TYPES, POSITIONS
+
 from swimctl.client.stream_items import Answered, CaughtUp, EventReceived, Gap, Lost, StreamItem, Subscribed
 from swimctl.render.event_row import EventRow, describe, describe_position, positions_of
 from swimctl.text import clean, plural
 
 MAX_ROWS = 500
 RATE_SECONDS = 10.0
-POSITION_TYPES = ("flight.position", "flight.positions")
 
 
 class Note(NamedTuple):
@@ -96,7 +97,7 @@ class TailModel:
 
     def _take_positions(self, event: Mapping[str, Any], type: str) -> int:
         """Count a batch. Its positions become lines only when positions are all that was asked for."""
-        found = positions_of(event) if type == "flight.positions" else [event.get("data") or {}]
+        found = positions_of(event) if type == POSITIONS else [event.get("data") or {}]
         self.positions += len(found)
         self.aloft = len(found)
         if self._show_positions:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from swimctl.output import Column
+from swimctl.table import Column
 from swimctl.text import cell, count, duration, size
 
 COLUMNS: tuple[Column, ...] = (

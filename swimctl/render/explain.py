@@ -8,8 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from swimctl.output import Column
-from swimctl.render.table import details, table
+from swimctl.table import Column, details, table
 from swimctl.text import cell, clean, count, plural
 
 STYLES = {"sent": "green", "passes": "green", "waiting": "yellow", "conflated": "yellow", "unknown": "yellow"}

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swimctl.render.table import details
+from swimctl.table import details
 from swimctl.text import cell, clean, count, duration, rate, size
 
 STATE_STYLES = {

@@ -10,10 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swimctl.output import Column
 from swimctl.render.connections import rows as connection_rows
 from swimctl.render.status import STATE_STYLES, tiers
-from swimctl.render.table import table
+from swimctl.table import Column, table
 from swimctl.text import cell, clean, count, duration, rate, size, timestamp
 
 HEADINGS = (

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from swim_server.protocol.json_data import InvalidData, check_data
+from swim_server.protocol.positions import POSITION, POSITIONS
 
 Uid = Annotated[int, Meta(ge=0, lt=2**53)]
 Identifier = int | str
@@ -137,8 +138,8 @@ PAYLOADS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "flight.departed": FlightDeparted,
         "flight.arrived": FlightArrived,
         "flight.deleted": FlightDeleted,
-        "flight.position": Position,
-        "flight.positions": FlightPositions,
+        POSITION: Position,
+        POSITIONS: FlightPositions,
         "tmi.issued": Tmi,
         "tmi.modified": Tmi,
         "tmi.released": TmiReleased,

@@ -71,7 +71,7 @@ def tell_change(invocation: Invocation, record: KeyRecord, closed: int | None, *
 
 def show_record(invocation: Invocation, store: KeyStore, record: KeyRecord, *, as_json: bool) -> None:
     """Show one key with its connections and its audit trail."""
-    from swimctl.output import Column
+    from swimctl.table import Column
 
     connections = connections_of(invocation, record.id)
     document = key_document(record, utc_now(), None if connections is None else len(connections))
@@ -90,7 +90,7 @@ def show_record(invocation: Invocation, store: KeyStore, record: KeyRecord, *, a
 
 def key_columns() -> list[Any]:
     """The columns of ``keys list``."""
-    from swimctl.output import Column
+    from swimctl.table import Column
     from swimctl.text import short_timestamp
 
     return [
@@ -108,7 +108,7 @@ def key_columns() -> list[Any]:
 
 def audit_columns() -> list[Any]:
     """The columns of ``keys audit``."""
-    from swimctl.output import Column
+    from swimctl.table import Column
 
     return [
         Column("at", "when"),

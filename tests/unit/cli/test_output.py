@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from swimctl.errors import WrongUsage
-from swimctl.output import Column, Output, confirm
+from swimctl.output import Output, confirm
+from swimctl.table import Column
 from swimctl.text import count, short_timestamp
 
 ROWS: list[dict[str, Any]] = [

@@ -7,9 +7,8 @@ import io
 import pytest
 from rich.cells import cell_len
 
-from swimctl.output import Column, Output
-from swimctl.render.long_table import MANY_ROWS, lines
-from swimctl.render.table import table
+from swimctl.output import Output
+from swimctl.table import MANY_ROWS, Column, lines, table
 
 COLUMNS = [
     Column("id", "id", justify="right", style="bold"),

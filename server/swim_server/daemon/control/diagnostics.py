@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import BrokerUnavailable
-from swim_server.brokers.retention import POSITION_TYPES
 from swim_server.config import (
     AdlSourceConfig,
     DropSourceConfig,
@@ -31,6 +30,7 @@ from swim_server.keys.probes import MAX_SECONDS, is_probe_id
 from swim_server.protocol.channels import PROBE
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.positions import POSITION_TYPES
 from swim_server.sources.recording.pace import MAX_STEP_MS
 from swim_server.sql.errors import StoreError
 from swim_server.streaming.subscription import Subscription
