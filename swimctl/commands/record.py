@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import msgspec
 import typer
 
+from swimctl import subscription_options as options
 from swimctl.app import single_command
-from swimctl.commands import tail as watching
 from swimctl.completion import channels as complete_channels
 from swimctl.errors import CommandError, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
@@ -41,29 +41,23 @@ def record(
             "--channel",
             metavar="CHANNEL",
             autocompletion=complete_channels,
-            help="flight.departed, tmi.* …; all without.",
+            help=options.CHANNELS_HELP,
         ),
     ] = None,
-    airport: Annotated[list[str] | None, typer.Option("--airport", metavar="ICAO", help="From or to it.")] = None,
-    artcc: Annotated[list[str] | None, typer.Option("--artcc", metavar="ID", help="In this centre.")] = None,
-    callsign: Annotated[list[str] | None, typer.Option("--callsign", metavar="PREFIX", help="Callsigns so.")] = None,
-    fir: Annotated[list[str] | None, typer.Option("--fir", metavar="ID", help="In or through this region.")] = None,
-    bbox: Annotated[
-        str | None, typer.Option("--bbox", metavar="N,S,E,W", help="Within; E < W crosses the antimeridian.")
-    ] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="WHEN", help="10m, or a time: history first.")] = None,
-    after: Annotated[str | None, typer.Option("--after", metavar="ID", help="After this event: history first.")] = None,
-    last: Annotated[
-        int | None, typer.Option("--last", metavar="N", min=0, max=100_000, help="The newest N events first.")
-    ] = None,
-    number: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="End after N events.")] = None,
+    airport: options.Airports = None,
+    artcc: options.Artccs = None,
+    callsign: options.Callsigns = None,
+    fir: options.Firs = None,
+    bbox: options.Bbox = None,
+    since: options.Since = None,
+    after: options.After = None,
+    last: options.Last = None,
+    number: options.Count = None,
     duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long: 90s, 1h.")] = None,
-    no_follow: Annotated[bool, typer.Option("--no-follow", help="History only, then end.")] = False,
+    no_follow: options.NoFollow = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace FILE without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="At the end one JSON document about the recording.")] = False,
-    url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="As a client there, with the key in SWIM_API_KEY.")
-    ] = None,
+    url: options.Url = None,
 ) -> None:
     """Record events into one file, until Ctrl-C: what comes, or history first.
 
@@ -86,12 +80,12 @@ def record(
         raise WrongUsage("--json tells about the recording on standard output, where the recording itself goes with -")
     if no_follow and since is None and after is None and last is None:
         after = "0-0"  # all there is
-    filters = watching.read_filters(airport, artcc, callsign, fir, bbox)
-    wanted = watching.read_wanted(channels, filters, since=since, after=after, last=last)
+    filters = options.read_filters(airport, artcc, callsign, fir, bbox)
+    wanted = options.read_wanted(channels, filters, since=since, after=after, last=last)
     signals = Signals()
     until = _Until(signals, number, _seconds(duration), no_follow=no_follow)
     with output_file(file, yes=yes) as open_file, signals.taken():
-        stream = watching.new_stream(invocation, wanted, url)
+        stream = options.new_stream(invocation, wanted, url)
         stream.open()
         try:
             _record(invocation, stream, new_header(wanted, url or "this machine"), open_file, file, until, as_json)
