@@ -173,13 +173,15 @@ def _silent(context: DoctorContext, info: LockInfo | None, error: CommandError, 
     if info is None:
         return unknown(expected, error.problem, fix="swimctl logs")
     state = context.procfs.state(info.pid)
-    if state in ("T", "t"):
-        return fail(expected, f"pid {info.pid} is stopped (state {state})", error.problem, fix=f"kill -CONT {info.pid}")
+    if state in ("stopped", "tracing-stop"):
+        return fail(expected, f"pid {info.pid} is stopped", error.problem, fix=f"kill -CONT {info.pid}")
     if info.url is None:
         return unknown(expected, f"pid {info.pid} is still starting", fix="swimctl logs")
-    if state == "D":
-        return fail(expected, f"pid {info.pid} waits for a disk (state D)", error.problem, fix="dmesg | tail")
-    return fail(expected, f"pid {info.pid} (state {state}) is silent: its loop is held up", error.problem, fix=ANEW)
+    if state == "disk-sleep":
+        return fail(expected, f"pid {info.pid} waits for a disk", error.problem, fix="dmesg | tail")
+    return fail(
+        expected, f"pid {info.pid} ({state}) does not respond: its event loop is blocked", error.problem, fix=ANEW
+    )
 
 
 async def has_descriptors(context: DoctorContext) -> Answer:
@@ -217,8 +219,8 @@ async def has_memory(context: DoctorContext) -> Answer:
     status = await context.status()
     expected = f"less than {MUCH_MEMORY:.0%} of the memory that it may have"
     limit = await asyncio.to_thread(context.procfs.memory_bytes, int(status["pid"]))
-    if not limit:
-        return skip(expected, "the machine does not tell how much there is")
+    if limit <= 0:
+        return skip(expected, "its control group does not tell how much there is")
     used = int(status["memory_bytes"])
     observed = f"{size(used)} of {size(limit)} ({used / limit:.0%})"
     if used > TOO_MUCH_MEMORY * limit:
