@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
+from swimctl import standard_streams
+
 
 def main() -> None:
     """Run the words of the command line and exit with their code."""
+    standard_streams.fill()
+    standard_streams.fall_back_to_plain()
     words = sys.argv[1:]
     if os.environ.get("_SWIMCTL_COMPLETE", "").startswith("complete"):
         sys.exit(_complete())
@@ -49,7 +53,11 @@ def _print(text: str) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        standard_streams.discard_output()
+    except OSError as error:
+        standard_streams.discard_output()
+        sys.stderr.write(f"error: standard output can't be written: {error.strerror}\n")
+        return 1
     return 0
 
 

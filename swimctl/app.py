@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -17,8 +18,9 @@ import typer
 from swim_server.errors import ExitKind, OperatorError
 from typer.core import TyperGroup
 
+from swimctl import standard_streams
 from swimctl.command_table import ENTRIES
-from swimctl.errors import CommandError, ExitCode, WrongUsage
+from swimctl.errors import CommandError, ExitCode, OutputLost, WrongUsage
 from swimctl.invocation import Invocation
 from swimctl.overview import overview
 
@@ -115,7 +117,7 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except (Exception, typer.Abort, typer.Exit) as error:  # noqa: BLE001 - the one place where errors become exit codes
-        return _report(error, debug)
+        return _report(_with_lost_output(error), debug)
     return result if isinstance(result, int) else ExitCode.DONE
 
 
@@ -150,10 +152,23 @@ def _report(error: BaseException, debug: bool) -> int:
     problem, next_step, code = _explain(error)
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     label = "\x1b[1;31merror:\x1b[0m" if colour else "error:"
-    sys.stderr.write(f"{label} {problem}\n")
-    if next_step:
-        sys.stderr.write(f"{next_step}\n")
+    with suppress(OSError):  # whoever closed or filled standard error has the exit code
+        sys.stderr.write(f"{label} {problem}\n" + (f"{next_step}\n" if next_step else ""))
+        sys.stderr.flush()
     return code
+
+
+def _with_lost_output(error: BaseException) -> BaseException:
+    """Write what was printed before the error. Where that is impossible, the output's loss is the error to tell."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        standard_streams.discard_output()
+    except OSError as lost:
+        standard_streams.discard_output()
+        if isinstance(error, OSError) and error.errno == lost.errno:
+            return OutputLost(lost.strerror or str(lost))
+    return error
 
 
 def _explain(error: BaseException) -> tuple[str, str | None, int]:
@@ -197,5 +212,5 @@ def _explain_known(error: BaseException) -> tuple[str, str | None, int] | None:
 
 def _reader_went_away() -> int:
     """Whoever read our output has gone, and has what it wanted: say nothing, also not at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    standard_streams.discard_output()
     return ExitCode.DONE

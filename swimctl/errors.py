@@ -40,6 +40,14 @@ class CommandFailed(CommandError):
     """It was tried and did not work."""
 
 
+class OutputLost(CommandFailed):
+    """Standard output takes nothing."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"standard output can't be written: {reason}")
+
+
 class WrongUsage(CommandError):
     """The words typed, or the configuration, can't be right."""
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from swimctl import table as layouts
+from swimctl.standard_streams import JSON_ERRORS, set_errors
 from swimctl.table import Column
 from swimctl.text import cell, clean, to_json
 
@@ -57,6 +58,8 @@ class Output:
     @classmethod
     def to(cls, stream: TextIO, environ: Mapping[str, str], *, as_json: bool = False) -> Output:
         """Write to a stream as its kind and the environment ask: ``NO_COLOR`` and ``TERM=dumb`` are honoured."""
+        if as_json:
+            set_errors(stream, JSON_ERRORS)
         is_terminal, is_dumb = stream.isatty(), environ.get("TERM") == "dumb"
         colour = is_terminal and not environ.get("NO_COLOR") and not is_dumb
         width = _terminal_width(stream) if is_terminal else PLAIN_WIDTH

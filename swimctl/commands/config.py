@@ -111,9 +111,10 @@ def init(
     if path.exists() and not confirm(f"{path} is there already. Overwrite it?", yes=yes):
         invocation.messages().line("left as it was")
         return
+    output = invocation.output()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(read_template(), "utf-8")
-    invocation.output().line(str(path))
+    output.line(str(path))
 
 
 @app.command("set", context_settings={"ignore_unknown_options": True})
@@ -140,8 +141,9 @@ def set_setting(
     if (value is None) != unset:
         raise WrongUsage("config set takes a KEY and a VALUE, or a KEY and --unset", "see: swimctl config set --help")
     invocation = invocation_of(context)
+    output = invocation.output()
     file, loaded = set_value(key, value, invocation.config_path, environ=invocation.environ, home=invocation.home.path)
-    invocation.output().line(f"{key} {'removed from' if unset else 'set in'} {file}")
+    output.line(f"{key} {'removed from' if unset else 'set in'} {file}")
     messages, origin = invocation.messages(), loaded.origins.get(key)
     if origin is not None and origin.kind == "environment":
         messages.line(f"but {variable_of(key)} in the environment overrides it here")

@@ -78,6 +78,7 @@ def close_connection(
     from swimctl.output import confirm
 
     invocation = invocation_of(context)
+    output = invocation.output()
     with invocation.connect() as control:
         found = control.call("connections", {})["connections"]
         wanted = next((one for one in found if one["id"] == id), None)
@@ -89,4 +90,4 @@ def close_connection(
             return
         if not control.call("connection_close", {"id": id}).get("closed"):
             raise NotFound(f"the connection {id!r} has gone by itself")
-    invocation.output().line(f"closed {id}")
+    output.line(f"closed {id}")

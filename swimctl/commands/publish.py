@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swimctl import standard_streams
 from swimctl.app import single_command
 from swimctl.completion import event_types
 from swimctl.errors import CommandError, CommandFailed, NotFound, WrongUsage
@@ -60,7 +61,7 @@ def publish(
     if (type is None) == (file is None) or (type is None) != (data is None):
         raise WrongUsage("publish takes either TYPE with --data JSON, or --file F", "see: swimctl publish --help")
     invocation = invocation_of(context)
-    output, messages = invocation.output(as_json=as_json), invocation.messages()
+    output, messages = invocation.data_output(as_json=as_json), invocation.messages()
     publisher = Publisher(
         invocation.connect, _reporter(output), nonce=f"swimctl-{secrets.token_hex(8)}", patience_seconds=wait
     )
@@ -76,7 +77,7 @@ def publish(
         except BadLine as bad:
             raise CommandFailed(f"{bad}; {_told(publisher.stored)}") from None
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            standard_streams.discard_output()
             raise CommandFailed(f"nobody reads the ids any more; {_told(publisher.stored)}") from None
         except EventRefused as refused:
             if type is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swimctl import standard_streams
 from swimctl.app import single_command
 from swimctl.completion import channels as complete_channels
 from swimctl.errors import CommandFailed, NotFound, WrongUsage
@@ -74,7 +74,7 @@ def replay(
             else:
                 _play_history(invocation, sink, start, end, channels, speed)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            standard_streams.discard_output()
     if invocation.messages().is_terminal:
         invocation.messages().line(f"{sink.played:,} events played")
 

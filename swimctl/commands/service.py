@@ -145,13 +145,14 @@ def uninstall(context: typer.Context, *, scope: ScopeOption = None, name: Name =
     if not confirm(f"Stop {name} and remove {path}{foreign}?", yes=yes):
         invocation.messages().line("left as it was")
         return
+    output = invocation.output()
     has_systemd = manager.problem() is None
     if has_systemd:
         manager.call("disable", "--now", name)
     path.unlink()
     if has_systemd:
         manager.call("daemon-reload")
-    invocation.output().line(f"removed {path}")
+    output.line(f"removed {path}")
 
 
 def read_scope(scope: str | None) -> Scope:

@@ -41,12 +41,12 @@ def import_keys(
         raise WrongUsage(f"{file}: {error}", "nothing was imported") from None
     except UnicodeDecodeError:
         raise WrongUsage(f"{file}: not a text in UTF-8", "nothing was imported") from None
+    output = invocation.output(as_json=as_json)
     with open_store(invocation) as store:
         from swim_server.keys.bulk import import_keys as import_into
 
         outcome = import_into(store, parsed, operating_user(), utc_now())
         warn_if_unaudited(invocation, store)
-    output = invocation.output(as_json=as_json)
     if as_json:
         output.document({"imported": outcome.imported, "existing": outcome.existing})
     else:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from swimctl.commands.keys.options import Json, KeyId, Yes, app, parse_moment_option, parse_tier
-from swimctl.commands.keys.output import show_issued, tell_change
+from swimctl.commands.keys.output import revoked_if_not_shown, show_issued, tell_change
 from swimctl.completion import tiers
 from swimctl.errors import WrongUsage
 from swimctl.invocation import invocation_of
@@ -57,10 +57,12 @@ def create(
         expires_at=parse_moment_option("--expires", expires),
         ip_whitelist=tuple(allow_ip) if allow_ip else None,
     )
+    output = invocation.data_output(as_json=as_json)
     with open_store(invocation) as store:
         issued = store.create(new_key, operating_user())
         warn_if_unaudited(invocation, store)
-    show_issued(invocation, issued, as_json=as_json)
+        with revoked_if_not_shown(store, issued):
+            show_issued(invocation, output, issued)
     announce_changes(invocation, [issued.record.id])
 
 
@@ -93,10 +95,11 @@ def expire(
             question = f"Expire key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) now?"
             if not confirm(question, yes=yes):
                 raise typer.Abort
+        output = invocation.output(as_json=as_json)
         began = time.monotonic()
         record = store.expire(key_id, moment, operating_user())
         warn_if_unaudited(invocation, store)
-    tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
+    tell_change(output, record, announce_changes(invocation, [key_id], since=began))
 
 
 @app.command()
@@ -124,10 +127,11 @@ def revoke(
         question = f"Revoke key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) for good?"
         if not confirm(question, yes=yes):
             raise typer.Abort
+        output = invocation.output(as_json=as_json)
         began = time.monotonic()
         record = store.revoke(key_id, reason, operating_user())
         warn_if_unaudited(invocation, store)
-    tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
+    tell_change(output, record, announce_changes(invocation, [key_id], since=began))
 
 
 @app.command()
@@ -154,10 +158,12 @@ def rotate(
         seconds = parse_duration(overlap)
     except InvalidDuration as error:
         raise WrongUsage(f"--overlap: {error}") from None
+    output = invocation.data_output(as_json=as_json)
     with open_store(invocation) as store:
+        before = store.get(key_id)
         issued = store.rotate(key_id, timedelta(seconds=seconds), operating_user())
         old = store.get(key_id)
         warn_if_unaudited(invocation, store)
-    replaces = {"id": old.id, "expires_at": old.expires_at}
-    show_issued(invocation, issued, as_json=as_json, replaces=replaces)
+        with revoked_if_not_shown(store, issued, replaces=before):
+            show_issued(invocation, output, issued, replaces={"id": old.id, "expires_at": old.expires_at})
     announce_changes(invocation, [key_id, issued.record.id])
