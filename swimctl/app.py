@@ -168,6 +168,13 @@ def _with_lost_output(error: BaseException) -> BaseException:
         standard_streams.discard_output()
         if isinstance(error, OSError) and error.errno == lost.errno:
             return OutputLost(lost.strerror or str(lost))
+    if (
+        isinstance(error, OSError)
+        and error.filename is None
+        and (problem := standard_streams.write_problem(sys.stdout))
+    ):
+        standard_streams.discard_output()
+        return OutputLost(problem)
     return error
 
 

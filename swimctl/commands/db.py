@@ -9,7 +9,7 @@ import typer
 from swimctl.app import command_group
 from swimctl.errors import ExitCode
 from swimctl.invocation import invocation_of
-from swimctl.key_access import open_database_of
+from swimctl.key_access import open_database_of, read_database_of
 
 app = command_group("Compare and upgrade the key database's schema.")
 
@@ -28,10 +28,17 @@ def status(
     from swim_server.keys.upgrading import schema_status
 
     invocation = invocation_of(context)
-    with open_database_of(invocation) as database:
-        found = schema_status(database)
+    output = invocation.output(as_json=as_json)
+    with read_database_of(invocation) as database:
+        found = None if database is None else schema_status(database)
+    if found is None:
+        document = {"database": "sqlite", "exists": False, "usable": True, "up_to_date": True}
+        output.details([(name.replace("_", " "), value) for name, value in document.items()], document)
+        invocation.messages().line("there is no key database yet; the first key makes it: swimctl keys create")
+        return
     document = {
         "database": found.database,
+        "exists": True,
         "usable": found.is_usable,
         "up_to_date": found.is_up_to_date,
         "revision": found.revision,
@@ -41,7 +48,7 @@ def status(
     }
     labels = [(name.replace("_", " "), value) for name, value in document.items() if name != "missing"]
     labels += [(f"missing in {table}", columns) for table, columns in found.missing.items()]
-    invocation.output(as_json=as_json).details(labels, document)
+    output.details(labels, document)
     if not found.is_up_to_date:
         invocation.messages().line("add what is missing with: swimctl db upgrade (or see it with --sql)")
     if not found.is_usable:
@@ -62,17 +69,19 @@ def upgrade(
     """
     from swim_server.keys.upgrading import schema_status, upgrade_sql
     from swim_server.keys.upgrading import upgrade as upgrade_schema
+    from swim_server.sql.sqlite import open_nothing
 
     invocation = invocation_of(context)
     output, messages = invocation.output(), invocation.messages()
+    if sql:
+        with read_database_of(invocation) as database:
+            statements = upgrade_sql(database or open_nothing())
+        if statements:
+            output.line(statements.rstrip())
+        else:
+            messages.line("there is nothing to do")
+        return
     with open_database_of(invocation) as database:
-        if sql:
-            statements = upgrade_sql(database)
-            if statements:
-                output.line(statements.rstrip())
-            else:
-                messages.line("there is nothing to do")
-            return
         missing = schema_status(database).missing
         upgrade_schema(database)
     for table, columns in missing.items():

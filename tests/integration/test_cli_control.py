@@ -129,15 +129,15 @@ def test_daemon_whose_socket_takes_no_connection_is_told(daemon: FakeDaemon) -> 
 
 
 def test_commands_tell_what_the_daemon_answers(daemon: FakeDaemon, swimctl: Run) -> None:
-    daemon.methods["status"] = lambda params: {"pid": 7, "url": "ws://x"}
+    daemon.methods["status"] = lambda params: {"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}
     daemon.methods["reload"] = lambda params: {"changed": ["tiers.public.connections"], "needs_restart": []}
-    daemon.methods["restart"] = lambda params: {"pid": 8, "fingerprint": "abc"}
+    daemon.methods["restart"] = lambda params: {"pid": 4242, "fingerprint": "abc"}
     daemon.methods["connections"] = lambda params: {"connections": []}
-    assert swimctl("status", "--json") == (0, '{"pid": 7, "url": "ws://x"}\n', "")
-    assert swimctl("status") == (0, "pid\t7\nurl\tws://x\n", "")
+    assert swimctl("status", "--json") == (0, '{"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}\n', "")
+    assert swimctl("status") == (0, "pid\t4242\nurl\tws://127.0.0.1:1/\nfingerprint\tabc\n", "")
     assert swimctl("reload") == (0, "changed: tiers.public.connections\n", "")
     assert json.loads(swimctl("reload", "--json")[1]) == {"changed": ["tiers.public.connections"], "needs_restart": []}
-    assert swimctl("restart") == (0, "restarted (pid 4242 → 8), fingerprint abc\n", "")
+    assert swimctl("restart") == (0, "restarted (pid 4242 → 4242), fingerprint abc\n", "")
     assert swimctl("connections", "list", "--tier", "Partner", "--key", "7") == (0, "", "")
     assert daemon.requests[-1] == ("connections", {"tier": "partner", "key_id": 7})
     assert swimctl("connections", "list", "--json") == (0, "[]\n", "")

@@ -224,7 +224,8 @@ class KeyStore:
 
     def _observed_schema(self) -> Schema:
         schema = observe(self.database)
-        if self.database.engine.dialect.name == "sqlite" and not (schema.key_columns and schema.audit_columns):
+        is_file = self.database.engine.dialect.name == "sqlite" and not self.database.is_read_only
+        if is_file and not (schema.key_columns and schema.audit_columns):
             self.database.write(metadata.create_all)
             schema = observe(self.database)
         schema.require_keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from swim_server.errors import OperatorError
 
@@ -49,6 +50,14 @@ class StoreMisconfigured(StoreError):
 
 class PermissionDenied(StoreMisconfigured):
     """The login may not do this; others of its statements may well be allowed."""
+
+
+class DatabaseAbsent(StoreMisconfigured):
+    """There is no file yet, and whoever only reads makes none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"there is no key database yet at {path}", "the first key makes it: swimctl keys create")
 
 
 class SchemaMissing(StoreMisconfigured):

@@ -12,7 +12,7 @@ from swimctl.commands.keys.output import audit_columns, audit_rows, key_columns,
 from swimctl.completion import key_ids, key_states, tiers
 from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import invocation_of
-from swimctl.key_access import key_document, live_connections, open_store, utc_now
+from swimctl.key_access import explain, key_document, live_connections, read_store, utc_now
 
 
 @app.command("list")
@@ -50,11 +50,12 @@ def list_keys(
         )
     wanted_state = None if state == "all" else KeyState(state)
     wanted_tier = None if tier is None else parse_tier(tier)
-    with open_store(invocation) as store:
-        records = store.list(tier=wanted_tier, state=wanted_state, owner=owner)
+    output = invocation.output(as_json=as_json)
+    with read_store(invocation) as store:
+        records = [] if store is None else store.list(tier=wanted_tier, state=wanted_state, owner=owner)
     live, now = live_connections(invocation), utc_now()
     rows = [key_document(record, now, None if live is None else live.get(record.id, 0)) for record in records]
-    invocation.output(as_json=as_json).table(key_columns(), rows, empty="no keys; make one with: swimctl keys create")
+    output.table(key_columns(), rows, empty="no keys; make one with: swimctl keys create")
 
 
 @app.command()
@@ -66,8 +67,12 @@ def show(context: typer.Context, key_id: KeyId, as_json: Json = False) -> None:
       swimctl keys show 7
       swimctl keys show 7 --json
     """
+    from swim_server.keys.errors import KeyNotFound
+
     invocation = invocation_of(context)
-    with open_store(invocation) as store:
+    with read_store(invocation) as store:
+        if store is None:
+            raise explain(KeyNotFound(key_id))
         show_record(invocation, store, store.get(key_id), as_json=as_json)
 
 
@@ -91,9 +96,9 @@ def find(context: typer.Context, as_json: Json = False) -> None:
     }
     if problem := problems.get(classify(api_key)):
         raise NotFound(problem)
-    with open_store(invocation) as store:
-        record = store.find(api_key)
-        if record is None:
+    with read_store(invocation) as store:
+        record = None if store is None else store.find(api_key)
+        if store is None or record is None:
             raise NotFound("no such key is known")
         show_record(invocation, store, record, as_json=as_json)
 
@@ -115,11 +120,15 @@ def audit(
       swimctl keys audit
       swimctl keys audit 7 --limit 20 --json
     """
+    from swim_server.keys.errors import KeyNotFound
+
     invocation = invocation_of(context)
-    with open_store(invocation) as store:
+    with read_store(invocation) as store:
         if key_id is not None:
+            if store is None:
+                raise explain(KeyNotFound(key_id))
             store.get(key_id)
-        entries = store.audit(key_id, limit=limit)
+        entries = [] if store is None else store.audit(key_id, limit=limit)
     invocation.output(as_json=as_json).table(audit_columns(), audit_rows(entries), empty="nothing was done yet")
 
 

@@ -103,7 +103,7 @@ def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SEC
         raise StoreMisconfigured(f"there is no file {path}", "swimctl serve makes it")
     if path is not None:  # a lock is told before the check that meets it is cut off
         config = msgspec.structs.replace(config, query_timeout_seconds=lock_seconds)
-    database = open_database(config, default)
+    database = open_database(config, default, is_read_only=True)
     started = time.perf_counter()
     try:
         database.read(_ask_nothing)
