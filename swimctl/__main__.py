@@ -42,10 +42,10 @@ def _complete() -> int:
 def _show_overview() -> int:
     from shutil import get_terminal_size
 
+    from swimctl.help_style import TextStyle
     from swimctl.overview import overview
 
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return _print(overview(get_terminal_size().columns, colour=colour))
+    return _print(overview(get_terminal_size().columns, style=TextStyle.of(sys.stdout, os.environ)))
 
 
 def _print(text: str) -> int:

@@ -48,6 +48,13 @@ class OutputLost(CommandFailed):
         super().__init__(f"standard output can't be written: {reason}")
 
 
+class Declined(CommandFailed):
+    """Whoever was asked said no."""
+
+    def __init__(self) -> None:
+        super().__init__("not done: you said no")
+
+
 class WrongUsage(CommandError):
     """The words typed, or the configuration, can't be right."""
 

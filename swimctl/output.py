@@ -146,10 +146,18 @@ def confirm(question: str, *, yes: bool) -> bool:
     if not sys.stdin.isatty():
         from swimctl.errors import WrongUsage
 
-        raise WrongUsage(f"{question} Nobody can be asked here", "add --yes to go ahead")
+        raise WrongUsage(f"{question} Nobody was asked: standard input is no terminal", "add --yes to go ahead")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def require_yes(question: str, *, yes: bool) -> None:
+    """Ask as ``confirm`` does. Raises Declined for a no, so that every command ends with the same code (1)."""
+    from swimctl.errors import Declined
+
+    if not confirm(question, yes=yes):
+        raise Declined
 
 
 def _terminal_width(stream: TextIO) -> int:

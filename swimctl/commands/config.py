@@ -103,14 +103,13 @@ def init(
       swimctl config init
       swimctl config init /etc/swim/swim.toml
     """
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
     if path.is_dir():
         path /= "swim.toml"
-    if path.exists() and not confirm(f"{path} is there already. Overwrite it?", yes=yes):
-        invocation.messages().line("left as it was")
-        return
+    if path.exists():
+        require_yes(f"{path} is there already. Overwrite it?", yes=yes)
     output = invocation.output()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(read_template(), "utf-8")

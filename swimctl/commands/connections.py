@@ -14,7 +14,7 @@ from swimctl.invocation import invocation_of
 LOCAL_TIER = "local"
 """What connections through the control socket have instead of a tier."""
 
-app = command_group("Who listens: list the live connections, close one.")
+app = command_group("List or close client connections.")
 
 
 @app.command("list")
@@ -75,7 +75,7 @@ def close_connection(
       swimctl connections close client_0123456789abcdef
       swimctl connections close client_0123456789abcdef --yes
     """
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
     output = invocation.output()
@@ -85,9 +85,7 @@ def close_connection(
         if wanted is None:
             raise NotFound(f"there is no connection {id!r}", "list them with: swimctl connections list")
         who = " ".join(str(wanted[part]) for part in ("tier", "owner", "remote") if wanted.get(part))
-        if not confirm(f"Close {id} ({who})?", yes=yes):
-            invocation.messages().line("left as it was")
-            return
+        require_yes(f"Close {id} ({who})?", yes=yes)
         if not control.call("connection_close", {"id": id}).get("closed"):
             raise NotFound(f"the connection {id!r} has gone by itself")
     output.line(f"closed {id}")

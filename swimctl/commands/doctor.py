@@ -184,7 +184,7 @@ def _fix(invocation: Invocation, found: Doctor, report: Report, *, yes: bool) ->
     def agree(question: str) -> bool:
         if yes or sys.stdin.isatty():
             return confirm(question, yes=yes)
-        messages.line(f"not done: {question} Nobody can be asked here; add --yes")
+        messages.line(f"not done: {question} Nobody was asked: standard input is no terminal; add --yes")
         return False
 
     if not found.repairs(report):

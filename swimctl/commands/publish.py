@@ -15,7 +15,8 @@ import typer
 from swimctl import standard_streams
 from swimctl.app import single_command
 from swimctl.completion import event_types
-from swimctl.errors import CommandError, CommandFailed, NotFound, WrongUsage
+from swimctl.errors import CommandError, CommandFailed, WrongUsage
+from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def publish(
 
     \b
     Examples:
-      swimctl publish tmi.issued --data '{"program_type": "GS", "airport": "KJFK"}'
+      swimctl publish system.notice --data '{"text": "maintenance at 18:00Z"}'
       swimctl publish --file events.jsonl
       my-provider | swimctl publish --file - --json
     """
@@ -105,16 +106,12 @@ def _batches(
         yield EventLines(sys.stdin.fileno()).batches()
     else:
         assert file is not None, "either a type or a file was given"
-        try:
+        with told_with_its_name(file):
             descriptor = os.open(file, os.O_RDONLY)
-        except FileNotFoundError:
-            raise NotFound(f"there is no file {file}") from None
-        except OSError as error:
-            raise CommandFailed(f"{file} can't be read: {error.strerror}") from None
         try:
             yield EventLines(descriptor).batches()
         except IsADirectoryError:
-            raise CommandFailed(f"{file} is a directory, not a file of JSON lines") from None
+            raise CommandFailed(f"{file} is a folder, not a file of JSON lines") from None
         finally:
             os.close(descriptor)
 

@@ -15,7 +15,8 @@ import typer
 from swimctl import standard_streams
 from swimctl.app import single_command
 from swimctl.completion import channels as complete_channels
-from swimctl.errors import CommandFailed, NotFound, WrongUsage
+from swimctl.errors import CommandFailed, WrongUsage
+from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def replay(
     \b
     Examples:
       swimctl replay --from 10m --speed 10
-      swimctl replay --from 2026-01-16T14:00:00Z --to 2026-01-16T15:00:00Z --speed 0 --output hour.jsonl
+      swimctl replay --from 2h --to 1h --speed 0 --output hour.jsonl
       swimctl replay evening.swim --speed 10 --from 30m --to 45m --channel "tmi.*"
       swimctl replay evening.swim --speed 5 --into /tmp/test-home
       swimctl replay snapshots/2024-11-21 --speed 30
@@ -87,12 +88,8 @@ def _play_file(
     from swimctl.replaying import ChannelSink, Pace, file_events, play, play_snapshots, read_seek
 
     first, last = read_seek(start, "--from"), read_seek(end, "--to")
-    try:
+    with told_with_its_name(file):
         is_of_events = str(file) == "-" or kind_of_recording(file) != "snapshots"
-    except FileNotFoundError:
-        raise NotFound(f"there is no file {file}") from None
-    except OSError as error:
-        raise CommandFailed(f"{file} can't be read: {error.strerror}") from None
     wanted = ChannelSink(sink, read_channels(channels))
     if is_of_events:
         play(file_events(file, first, last), wanted, Pace(speed))

@@ -10,7 +10,7 @@ import typer
 
 from swimctl.app import command_group
 from swimctl.completion import scopes
-from swimctl.errors import CommandFailed, NotFound, WrongUsage
+from swimctl.errors import CommandFailed, ExitCode, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
@@ -39,13 +39,15 @@ def show(
     name: Name = "swim",
     run_as: RunAs = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-) -> None:
-    """Print the unit that would be installed; say whether the installed one is the same.
+) -> int:
+    """Print the unit that would be installed.
+
+    And say whether the installed one is the same. Exit 5: none is installed.
 
     \b
     Examples:
       swimctl service show
-      swimctl service show --scope system --run-as swim > /etc/systemd/system/swim.service
+      swimctl service show --scope system --run-as swim > swim.service
     """
     from swimctl.systemd.installation import unit_of
     from swimctl.systemd.manager import Manager
@@ -59,14 +61,15 @@ def show(
     if as_json:
         state = {"is_installed": installed is not None, "is_same": installed == text}
         output.document({"path": str(path), "scope": chosen, "unit": text, **state})
-        return
+        return ExitCode.DONE if installed is not None else ExitCode.NOT_FOUND
     output.stream.write(text)
     output.stream.flush()
     if installed is None:
         invocation.messages().line(f"not installed; it would be {path}: swimctl service install")
-    else:
-        same = "installed as it is" if installed == text else "the installed one differs: swimctl service install"
-        invocation.messages().line(f"{path}: {same}")
+        return ExitCode.NOT_FOUND
+    same = "installed as it is" if installed == text else "the installed one differs: swimctl service install"
+    invocation.messages().line(f"{path}: {same}")
+    return ExitCode.DONE
 
 
 @app.command()
@@ -91,7 +94,7 @@ def install(
       swimctl service install --now
       sudo SWIM_HOME=/srv/swim swimctl service install --run-as swim --yes
     """
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
     from swimctl.systemd.installation import unit_of
     from swimctl.systemd.manager import Manager
 
@@ -109,9 +112,7 @@ def install(
     installed = read_installed(path)
     if installed != text:
         what = "Replace" if installed is not None else "Write"
-        if not confirm(f"{what} {path} and let systemd start {name} with the machine?", yes=yes):
-            messages.line("left as it was")
-            return
+        require_yes(f"{what} {path} and let systemd start {name} with the machine?", yes=yes)
         make_home(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
@@ -130,7 +131,7 @@ def uninstall(context: typer.Context, *, scope: ScopeOption = None, name: Name =
       swimctl service uninstall
       swimctl service uninstall --scope system --yes
     """
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
     from swimctl.systemd.manager import Manager
     from swimctl.systemd.unit import MARK
 
@@ -142,9 +143,7 @@ def uninstall(context: typer.Context, *, scope: ScopeOption = None, name: Name =
     if installed is None:
         raise NotFound(f"there is no unit {path}", "a user's and the system's are apart: --scope user, --scope system")
     foreign = "" if installed.startswith(MARK) else " (it was not written by swimctl)"
-    if not confirm(f"Stop {name} and remove {path}{foreign}?", yes=yes):
-        invocation.messages().line("left as it was")
-        return
+    require_yes(f"Stop {name} and remove {path}{foreign}?", yes=yes)
     output = invocation.output()
     has_systemd = manager.problem() is None
     if has_systemd:

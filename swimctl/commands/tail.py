@@ -57,7 +57,8 @@ def tail(
       swimctl tail "tmi.*" --since 1h --no-follow
       swimctl tail flight.positions --callsign DAL --bbox 45,40,-70,-80
       swimctl tail flight.departed --json --count 3
-      SWIM_API_KEY=swim_dev_… swimctl tail --url wss://swim.example.org/api/swim/v1/ws
+      export SWIM_API_KEY=swim_dev_…
+      swimctl tail --url wss://swim.example.org/api/swim/v1/ws
     """
     from swimctl.live.loop import ending_signals
 

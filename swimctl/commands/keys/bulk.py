@@ -10,6 +10,7 @@ import typer
 
 from swimctl.commands.keys.options import Json, Yes, app
 from swimctl.errors import WrongUsage
+from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import invocation_of
 from swimctl.key_access import announce_changes, open_store, utc_now, warn_if_unaudited
 
@@ -35,7 +36,8 @@ def import_keys(
 
     invocation = invocation_of(context)
     try:
-        text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
+        with told_with_its_name(file, "nothing was imported"):
+            text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
         parsed = parse_keys(text)
     except InvalidImport as error:
         raise WrongUsage(f"{file}: {error}", "nothing was imported") from None
@@ -69,7 +71,7 @@ def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> N
     from swim_server.keys.bulk import harden as harden_keys
     from swim_server.keys.bulk import plain_keys
 
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
     from swimctl.text import plural
 
     invocation = invocation_of(context)
@@ -77,8 +79,8 @@ def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> N
     with open_store(invocation) as store:
         number = len(plain_keys(store))
         question = f"Hash {plural(number, 'key')} for good? The former system can no longer check them afterwards."
-        if number and not confirm(question, yes=yes):
-            raise typer.Abort
+        if number:
+            require_yes(question, yes=yes)
         hardened = harden_keys(store, operating_user(), utc_now()) if number else []
         warn_if_unaudited(invocation, store)
     if as_json:

@@ -25,8 +25,8 @@ def create(
         str, typer.Option("--tier", metavar="T", autocompletion=tiers, help="public, developer, partner or system.")
     ],
     owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="Whose key it is.")],
-    email: Annotated[str | None, typer.Option("--email", help="The owner's address.")] = None,
-    description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
+    email: Annotated[str | None, typer.Option("--email", metavar="ADDRESS", help="The owner's address.")] = None,
+    description: Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is for.")] = None,
     expires: Annotated[
         str, typer.Option("--expires", metavar="WHEN", help="90d, 2027-01-31 (UTC, its first second) or never.")
     ] = "never",
@@ -84,7 +84,7 @@ def expire(
     """
     from swim_server.keys.audit import operating_user
 
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
     moment = parse_moment_option("--at", at)
@@ -93,8 +93,7 @@ def expire(
             # Can be taken back: scripts need no --yes for it, only people are asked.
             record = store.get(key_id)
             question = f"Expire key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) now?"
-            if not confirm(question, yes=yes):
-                raise typer.Abort
+            require_yes(question, yes=yes)
         output = invocation.output(as_json=as_json)
         began = time.monotonic()
         record = store.expire(key_id, moment, operating_user())
@@ -119,14 +118,13 @@ def revoke(
     """
     from swim_server.keys.audit import operating_user
 
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
     with open_store(invocation) as store:
         record = store.get(key_id)
         question = f"Revoke key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) for good?"
-        if not confirm(question, yes=yes):
-            raise typer.Abort
+        require_yes(question, yes=yes)
         output = invocation.output(as_json=as_json)
         began = time.monotonic()
         record = store.revoke(key_id, reason, operating_user())
@@ -141,9 +139,10 @@ def rotate(
     overlap: Annotated[str, typer.Option("--overlap", metavar="TIME", help="How long both are valid.")] = "24h",
     as_json: Json = False,
 ) -> None:
-    """Make a new key for the same owner; the old one expires after the overlap.
+    """Make a key that replaces another.
 
-    The new key is like the old one in everything, and valid for as long as that one was made for.
+    The old one expires after the overlap. The new key is like it in everything, and valid for
+    as long as that one was made for.
 
     \b
     Examples:

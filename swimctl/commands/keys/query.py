@@ -78,7 +78,9 @@ def show(context: typer.Context, key_id: KeyId, as_json: Json = False) -> None:
 
 @app.command()
 def find(context: typer.Context, as_json: Json = False) -> None:
-    """Find the row of a key that is read from standard input, so that it stands in no list of processes.
+    """Find the row of a key.
+
+    The key is read from standard input, so that it stands in no list of processes.
 
     \b
     Examples:
@@ -89,8 +91,9 @@ def find(context: typer.Context, as_json: Json = False) -> None:
 
     invocation = invocation_of(context)
     api_key = read_key_from_input()
+    if not api_key:
+        raise WrongUsage("no key was given on standard input", "swimctl keys find < key.txt")
     problems = {
-        KeyShape.MISSING: "no key was given",
         KeyShape.MALFORMED: "this can't be a key: blanks, odd characters, too long, or the stored form of one",
         KeyShape.MISTYPED: "this key is mistyped: its checksum does not fit",
     }
@@ -113,7 +116,9 @@ def audit(
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="How many lines, the newest ones.", min=1)] = 200,
     as_json: Json = False,
 ) -> None:
-    """Show who did what to which key, when and from where; refused connections too. Newest first.
+    """Show who did what to which key.
+
+    When and from where; refused connections too. Newest first.
 
     \b
     Examples:
