@@ -32,7 +32,7 @@ def list_connections(
     """List the live connections.
 
     Id, tier, key, remote address, since when, subscriptions, messages sent, bytes that wait. Those of this
-    machine's own swimctl have the tier local.
+    machine's own swimctl have the tier local; the one that asks for the list is not in it.
 
     \b
     Examples:
@@ -49,7 +49,9 @@ def list_connections(
     if tier is not None and tier != LOCAL_TIER:
         tier = parse_tier(tier).value
     with invocation.connect() as control:
+        own = control.greet()["data"]["client_id"]
         found = control.call("connections", {"tier": tier, "key_id": key})["connections"]
+    found = [one for one in found if one["id"] != own]
     if as_json:
         output.document(found)
     else:
@@ -65,6 +67,7 @@ def close_connection(
         str, typer.Argument(metavar="ID", autocompletion=connection_ids, help="As connections list shows it.")
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Close one connection.
 
@@ -78,7 +81,7 @@ def close_connection(
     from swimctl.output import require_yes
 
     invocation = invocation_of(context)
-    output = invocation.output()
+    output = invocation.output(as_json=as_json)
     with invocation.connect() as control:
         found = control.call("connections", {})["connections"]
         wanted = next((one for one in found if one["id"] == id), None)
@@ -88,4 +91,7 @@ def close_connection(
         require_yes(f"Close {id} ({who})?", yes=yes)
         if not control.call("connection_close", {"id": id}).get("closed"):
             raise NotFound(f"the connection {id!r} has gone by itself")
-    output.line(f"closed {id}")
+    if as_json:
+        output.document({"closed": id})
+    else:
+        output.line(f"closed {id}")

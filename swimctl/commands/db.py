@@ -18,7 +18,9 @@ app = command_group("Compare and upgrade the key database's schema.")
 def status(
     context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False
 ) -> None:
-    """Compare the schema with what the code needs. Exit 1: a needed column is missing, no key can be checked.
+    """Compare the schema with what the code needs.
+
+    Exit 1: a needed column is missing, no key can be checked.
 
     \b
     Examples:
@@ -59,8 +61,11 @@ def status(
 def upgrade(
     context: typer.Context,
     sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead of running them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Add the tables and nullable columns that are missing. Nothing is dropped, renamed or rewritten.
+    """Add what is missing in the schema.
+
+    Tables and nullable columns are added; nothing is dropped, renamed or rewritten.
 
     \b
     Examples:
@@ -72,11 +77,13 @@ def upgrade(
     from swim_server.sql.sqlite import open_nothing
 
     invocation = invocation_of(context)
-    output, messages = invocation.output(), invocation.messages()
+    output, messages = invocation.output(as_json=as_json), invocation.messages()
     if sql:
         with read_database_of(invocation) as database:
             statements = upgrade_sql(database or open_nothing())
-        if statements:
+        if as_json:
+            output.document({"sql": statements})
+        elif statements:
             output.line(statements.rstrip())
         else:
             messages.line("there is nothing to do")
@@ -84,6 +91,9 @@ def upgrade(
     with open_database_of(invocation) as database:
         missing = schema_status(database).missing
         upgrade_schema(database)
+    if as_json:
+        output.document({"added": missing})
+        return
     for table, columns in missing.items():
         output.line(f"{table}: added {', '.join(columns)}")
     if not missing:

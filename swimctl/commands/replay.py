@@ -48,6 +48,9 @@ def replay(
     into: Annotated[
         Path | None, typer.Option("--into", metavar="HOME", help="Store the events in the daemon of that home.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --output or --into: at the end one JSON document about it.")
+    ] = False,
 ) -> None:
     """Play events again: a range of history, or a recording.
 
@@ -68,6 +71,8 @@ def replay(
     if output_file is not None and into is not None:
         raise WrongUsage("--output and --into can't both be given")
     invocation = invocation_of(context)
+    tells = as_json and (output_file is not None or into is not None)  # else standard output has the events, as JSON
+    output = invocation.output(as_json=as_json)
     with _sink(invocation, output_file, into) as sink:
         try:
             if file is not None:
@@ -76,7 +81,9 @@ def replay(
                 _play_history(invocation, sink, start, end, channels, speed)
         except BrokenPipeError:
             standard_streams.discard_output()
-    if invocation.messages().is_terminal:
+    if tells:
+        output.document({"played": sink.played, "output": output_file and str(output_file), "into": into and str(into)})
+    elif invocation.messages().is_terminal:
         invocation.messages().line(f"{sink.played:,} events played")
 
 

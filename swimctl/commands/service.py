@@ -28,6 +28,7 @@ ScopeOption = Annotated[
 ]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the unit is called.")]
 RunAs = Annotated[str | None, typer.Option("--run-as", metavar="USER", help="Whom a system unit runs as.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
@@ -38,7 +39,7 @@ def show(
     scope: ScopeOption = None,
     name: Name = "swim",
     run_as: RunAs = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Print the unit that would be installed.
 
@@ -82,6 +83,7 @@ def install(
     now: Annotated[bool, typer.Option("--now", help="Start it too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Write the unit and let systemd start it with the machine.
 
@@ -99,10 +101,13 @@ def install(
     from swimctl.systemd.manager import Manager
 
     invocation = invocation_of(context)
-    output, messages = invocation.output(), invocation.messages()
+    output, messages = invocation.output(as_json=as_json), invocation.messages()
     chosen, name = read_scope(scope), read_name(name)
     unit, manager = unit_of(invocation, chosen, run_as, is_draft=dry_run), Manager(chosen, invocation.environ)
     path, text = manager.unit_path(name), unit.text()
+    if dry_run and as_json:
+        output.document({"path": str(path), "scope": chosen, "unit": text, "installed": False})
+        return
     if dry_run:
         output.stream.write(text)
         output.stream.flush()
@@ -118,12 +123,22 @@ def install(
         write_whole(path, text)
         manager.call("daemon-reload")
     manager.call("enable", *(["--now"] if now else []), name)
-    output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
+    if as_json:
+        output.document({"path": str(path), "scope": chosen, "changed": installed != text, "installed": True})
+    else:
+        output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
     _tell_how_to_go_on(messages, manager, name, unit, has_started=now)
 
 
 @app.command()
-def uninstall(context: typer.Context, *, scope: ScopeOption = None, name: Name = "swim", yes: Yes = False) -> None:
+def uninstall(
+    context: typer.Context,
+    *,
+    scope: ScopeOption = None,
+    name: Name = "swim",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
     """Stop the service that systemd runs and remove its unit. Home, keys and history stay.
 
     \b
@@ -144,14 +159,17 @@ def uninstall(context: typer.Context, *, scope: ScopeOption = None, name: Name =
         raise NotFound(f"there is no unit {path}", "a user's and the system's are apart: --scope user, --scope system")
     foreign = "" if installed.startswith(MARK) else " (it was not written by swimctl)"
     require_yes(f"Stop {name} and remove {path}{foreign}?", yes=yes)
-    output = invocation.output()
+    output = invocation.output(as_json=as_json)
     has_systemd = manager.problem() is None
     if has_systemd:
         manager.call("disable", "--now", name)
     path.unlink()
     if has_systemd:
         manager.call("daemon-reload")
-    output.line(f"removed {path}")
+    if as_json:
+        output.document({"path": str(path), "removed": True})
+    else:
+        output.line(f"removed {path}")
 
 
 def read_scope(scope: str | None) -> Scope:
