@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ class FakeTransport(asyncio.Transport):
         self.is_lost = False
         self._call_soon = call_soon
         self._buffer = bytearray()
+        self._unread: deque[bytes] = deque()
         self._is_peer_reading = True
         self._is_closing = False
         self._is_paused = False
@@ -38,10 +40,15 @@ class FakeTransport(asyncio.Transport):
     # What the client's side does.
 
     def feed(self, data: bytes) -> None:
-        """Let bytes come in, if the server reads."""
+        """Let bytes come in, or wait in the kernel while the server doesn't read."""
         assert self.protocol is not None
-        if self.is_reading and not self._is_closing:
-            self.protocol.data_received(data)
+        self._unread.append(data)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while self.is_reading and not self._is_closing and self._unread:
+            assert self.protocol is not None
+            self.protocol.data_received(self._unread.popleft())
 
     def feed_eof(self) -> None:
         """Let the client say that it sends no more."""
@@ -123,6 +130,8 @@ class FakeTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.is_reading = True
+        if self._unread:
+            self._call_soon(self._deliver)
 
     def _lost(self, error: Exception | None) -> None:
         if not self.is_lost:

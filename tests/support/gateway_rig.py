@@ -15,9 +15,8 @@ from support.virtual_clock import VirtualClock
 from swim_server.concurrency.tasks import Tasks
 from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import ServerConfig
+from swim_server.gateway.context import build_context
 from swim_server.gateway.endpoint import Endpoint
-from swim_server.gateway.refusals import Refusals
-from swim_server.gateway.registry import Gateway
 from swim_server.gateway.rpc import Rpc
 from swim_server.keys.format import Tier
 from swim_server.keys.probes import Probes
@@ -138,8 +137,8 @@ class Client:
     def __init__(self, rig: Rig, peer: tuple[Any, ...], *, is_local: bool = False) -> None:
         self.rig = rig
         self.transport = FakeTransport(rig.call_soon, "" if is_local else peer)
-        kind = rig.gateway.local_kind if is_local else rig.gateway.public_kind
-        self.endpoint = Endpoint(rig.gateway, kind)
+        kind = rig.context.local_kind if is_local else rig.context.public_kind
+        self.endpoint = Endpoint(rig.context, kind)
         self.transport.connect(self.endpoint)
 
     def send(self, *parts: bytes) -> Client:
@@ -214,9 +213,15 @@ def read_frames(data: bytes) -> list[tuple[Opcode, bytes]]:
 class Rig:
     """Builds the rooms. ``turn`` is the loop's turn, ``advance`` is time."""
 
-    def __init__(self, limits: dict[str, TierLimit] | None = None, **server: Any) -> None:
+    def __init__(
+        self,
+        limits: dict[str, TierLimit] | None = None,
+        *,
+        authenticator: FakeAuthenticator | None = None,
+        **server: Any,
+    ) -> None:
         self.clock = ManualClock()
-        self.authenticator = FakeAuthenticator()
+        self.authenticator = authenticator or FakeAuthenticator()
         self.broker = MemoryBroker()
         self.log = Log()
         self.failures: list[BaseException] = []
@@ -242,7 +247,7 @@ class Rig:
         )
         config = ServerConfig(**server)
         self.rpc = Rpc(self.failures.append)
-        self.gateway = Gateway(
+        self.context = build_context(
             config,
             hub=self.hub,
             admission=self.admission,
@@ -256,7 +261,6 @@ class Rig:
                 monotonic=self.clock,
                 heartbeat_seconds=config.heartbeat_seconds,
             ),
-            refusals=Refusals(config.trusted_proxies, monotonic=self.clock, log=self.log),
             wheel=self.wheel,
             tasks=self.tasks,
             rpc=self.rpc,
@@ -266,6 +270,8 @@ class Rig:
             now_ms=lambda: FIRST_MS,
             log=self.log,
         )
+        self.gateway = self.context.gateway
+        self.refusals = self.context.refusals
 
     async def open(self) -> Rig:
         await self.broker.open(self.hub.deliver)
@@ -274,10 +280,10 @@ class Rig:
     async def close(self) -> None:
         """End what is left; nothing may have failed unseen."""
         await self.tasks.close()
-        for endpoint in list(self.gateway.endpoints):
-            endpoint.abort()
+        for peer in list(self.gateway.peers):
+            peer.abort()
         self.turn()
-        assert not self.gateway.endpoints
+        assert not self.gateway.peers
         assert not self.hub.connections
         assert not self.hub.groups
         assert all(self.admission.current(tier) == 0 for tier in self.admission.limits)

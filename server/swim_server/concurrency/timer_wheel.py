@@ -71,3 +71,17 @@ class TimerWheel:
             item.on_due()
         except Exception as error:  # noqa: BLE001  # one connection's trouble must not stop everybody's deadlines
             self._on_failure(error)
+
+
+class Alarm:
+    """A deadline of its own, for something that has another one already."""
+
+    __slots__ = ("_call", "wheel_tick")
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.wheel_tick: int | None = None
+        self._call = call
+
+    def on_due(self) -> None:
+        """Do what it was set for."""
+        self._call()

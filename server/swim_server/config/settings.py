@@ -41,6 +41,22 @@ class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     close_timeout_seconds: Annotated[float, Meta(gt=0)] = 5
     max_buffer_bytes: Count = 1_048_576
     """What may wait for one client that reads slowly; beyond it the client is closed with 4008."""
+    max_waiting_bytes: Count = 65_536
+    """Questions of one client that wait for an answer; with more it isn't read until some are answered."""
+    max_turn_frames: Count = 32
+    """Frames of one client that are looked at in one turn of the loop; the rest waits for the next ones."""
+    max_turn_bytes: Count = 65_536
+    """The same in bytes, inflated."""
+    abuse_factor: Annotated[int, Meta(ge=2)] = 20
+    """From so many times its rate on, frames of whatever kind, a client is closed at once with 4002."""
+    max_head_bytes: Annotated[int, Meta(ge=1024)] = 16_384
+    """The head of a request."""
+    max_arriving: Count = 8192
+    """Connections that are not yet let in, all together; the silent ones give way first."""
+    max_arriving_per_address: Count = 1024
+    """The same of one address, trusted proxies not counted."""
+    max_arriving_bytes: Count = 33_554_432
+    """What all of them may have sent before they are let in."""
 
 
 class AuthConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -27,13 +27,13 @@ def retry_ms(number: int) -> int:
     return RETRY_FIRST_MS + number * RETRY_STEP_MS % RETRY_SPREAD_MS
 
 
-async def drain(gateway: Gateway, skip_pacing: asyncio.Event) -> None:
+async def drain(gateway: Gateway, skip_pacing: asyncio.Event, *, close_timeout_seconds: float) -> None:
     """Close every client with 1012, those still waiting to be let in first; drop who doesn't answer in time.
 
     The closes are paced until ``skip_pacing`` is set. Nobody may be let in any more (``gateway.is_draining``).
     """
     assert gateway.is_draining, "else new clients would never be asked to go"
-    endpoints = sorted(gateway.endpoints, key=lambda endpoint: endpoint.is_open)
+    endpoints = sorted(gateway.peers, key=lambda endpoint: endpoint.is_open)
     spread_seconds = min(len(endpoints) / MOVES_PER_SECOND, MAX_SPREAD_SECONDS)
     started = time.monotonic()
     for number, endpoint in enumerate(endpoints):
@@ -42,7 +42,7 @@ async def drain(gateway: Gateway, skip_pacing: asyncio.Event) -> None:
             due = started + spread_seconds * number / len(endpoints)
             await _sleep_until(due, skip_pacing)
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(gateway.close_timeout_seconds):
+        async with asyncio.timeout(close_timeout_seconds):
             await gateway.all_gone()
 
 

@@ -37,10 +37,9 @@ from swim_server.daemon.loop_lag import LoopLagMonitor, Rate
 from swim_server.daemon.notifier import Notifier, status_line
 from swim_server.daemon.process import needed_descriptors, raise_descriptor_limit
 from swim_server.daemon.sources import build_sources
+from swim_server.gateway.context import build_context
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.listeners import Listeners
-from swim_server.gateway.refusals import Refusals
-from swim_server.gateway.registry import Gateway
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.gateway.rpc import Rpc
 from swim_server.keys.authenticator import Authenticator
@@ -177,13 +176,12 @@ class Service:
         )
         self.rpc = Rpc(self._on_failure)
         Methods(self).register(self.rpc)
-        self.gateway = Gateway(
+        self.endpoints = build_context(
             config.server,
             hub=self.hub,
             admission=self.admission,
             authenticator=self.authenticator,
             conversation=self.conversation,
-            refusals=Refusals(config.server.trusted_proxies, monotonic=time.monotonic, log=get_logger("gateway")),
             wheel=self.wheel,
             tasks=self.tasks,
             rpc=self.rpc,
@@ -193,12 +191,13 @@ class Service:
             now_ms=_now_ms,
             log=get_logger("gateway"),
         )
+        self.gateway = self.endpoints.gateway
         self.key_watch = KeyWatch(
             self.gateway, self.authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
         )
         self.listeners = Listeners(
-            lambda: Endpoint(self.gateway, self.gateway.public_kind),
-            lambda: Endpoint(self.gateway, self.gateway.local_kind),
+            lambda: Endpoint(self.endpoints, self.endpoints.public_kind),
+            lambda: Endpoint(self.endpoints, self.endpoints.local_kind),
         )
         self.is_wired = True
 
@@ -297,7 +296,7 @@ class Service:
             await self.stop_sources()
         else:
             self.tasks.start(serve_successor(self, self._successor))
-        await drain(self.gateway, self.skip_pacing)
+        await drain(self.gateway, self.skip_pacing, close_timeout_seconds=self.config.server.close_timeout_seconds)
         if self._successor is not None and self._follow_task is not None:
             await asyncio.wait([self._follow_task], timeout=FOLLOW_SECONDS)
 
@@ -348,7 +347,7 @@ class Service:
         """Store what is pending and let go of everything, in order."""
         if self.is_wired:
             self.listeners.close()
-            for endpoint in list(self.gateway.endpoints):
+            for endpoint in list(self.gateway.peers):
                 endpoint.abort()
             await self.stop_sources()
             if self._has_home:
@@ -367,7 +366,7 @@ class Service:
     def request_stop(self) -> None:
         """Let ``run`` come to its end, the second time at once. Safe from a signal handler of the loop."""
         if self._stop_requested.is_set() and self.is_wired:
-            for endpoint in list(self.gateway.endpoints):
+            for endpoint in list(self.gateway.peers):
                 endpoint.abort()
         self._stop_requested.set()
 

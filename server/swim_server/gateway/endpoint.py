@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable
 from enum import Enum
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake, InvalidMessage
 from websockets.frames import CloseCode as LibraryCloseCode
-from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
 from websockets.protocol import SEND_EOF, State
-from websockets.server import ServerProtocol
 
+from swim_server.concurrency.timer_wheel import Alarm
+from swim_server.gateway.authentication import TurnedAway
 from swim_server.gateway.compression import negotiated_window_bits
+from swim_server.gateway.frame_reader import FrameReader
+from swim_server.gateway.handshake import Accepted, Handshake, Rejected
 from swim_server.gateway.inbound_policy import InboundLimit
-from swim_server.gateway.request import is_known_path, presented_key
-from swim_server.gateway.upgrade import Upgrade, read_upgrade
-from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
-from swim_server.protocol.codes import CloseCode, ErrorCode
+from swim_server.gateway.read_gate import Hold, ReadGate
+from swim_server.keys.records import Decision, Granted, KeyRecord, Unavailable
+from swim_server.protocol.codes import CloseCode
 from swim_server.streaming.connection import LOCAL_TIER, Connection
 
 if TYPE_CHECKING:
-    from swim_server.gateway.registry import Gateway, ListenerKind
+    from websockets.server import ServerProtocol
 
-EXTENSIONS = "Sec-WebSocket-Extensions"
-END_OF_HEAD = b"\r\n\r\n"
+    from swim_server.gateway.context import EndpointContext
+    from swim_server.gateway.listener_kind import ListenerKind
+
 LONGEST_REASON_BYTES = 123
 """A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5)."""
 PEER_TIMEOUT_HEARTBEATS = 2.5
 """A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
 MAX_EARLY_BYTES = 64 * 1024
 """When a client has sent so much before it is admitted, the rest waits on its side."""
-
-_library_log = logging.getLogger("websockets.server")
 
 
 class Phase(Enum):
@@ -60,17 +55,18 @@ class Endpoint(asyncio.Protocol):
 
     __slots__ = (
         "_admitted",
+        "_answer",
         "_auth_task",
         "_buffered_size",
+        "_context",
         "_early",
-        "_fragments",
-        "_gateway",
-        "_head",
-        "_is_text",
+        "_gate",
+        "_handshake",
         "_phase",
         "_protocol",
         "_publications",
-        "_tail",
+        "_reader",
+        "_rest_alarm",
         "_transport",
         "address",
         "connection",
@@ -81,7 +77,7 @@ class Endpoint(asyncio.Protocol):
         "write",
     )  # fmt: skip
 
-    def __init__(self, gateway: Gateway, kind: ListenerKind) -> None:
+    def __init__(self, context: EndpointContext, kind: ListenerKind) -> None:
         self.kind = kind
         self.connection: Connection | None = None
         self.address = "local"
@@ -91,35 +87,25 @@ class Endpoint(asyncio.Protocol):
         self.last_seen = 0.0
         """``monotonic`` when bytes last came from the client."""
         self.wheel_tick: int | None = None
-        self._gateway = gateway
+        self._context = context
         self._phase = Phase.HANDSHAKE
+        self._handshake: Handshake | None = None
+        """Until it has an outcome."""
         self._protocol: ServerProtocol | None = None
-        self._tail = b""
-        self._head = b""
+        """The library's; from the upgrade on."""
+        self._answer = b""
         """The answer to the upgrade, until it is written: with what follows it, where that follows at once."""
         self._early = bytearray()
-        self._fragments = bytearray()
-        self._is_text = False
-        """Of the message whose fragments are being read."""
-        self._admitted: tuple[str, int] | None = None
+        self._reader: FrameReader | None = None
+        """From the upgrade on."""
+        self._rest_alarm: Alarm | None = None
+        self._admitted: KeyRecord | None = None
         self._auth_task: asyncio.Task[None] | None = None
 
     @property
     def _ws(self) -> ServerProtocol:
-        """The library's protocol, made when it is needed first: by then it is known where it begins."""
-        return self._protocol or self._begin_protocol(State.CONNECTING)
-
-    def _begin_protocol(self, state: State) -> ServerProtocol:
-        self._protocol = ServerProtocol(
-            origins=self._gateway.origins,
-            extensions=self.kind.extensions,
-            state=state,
-            max_size=self.kind.hard_limit_bytes,
-            logger=_library_log,
-        )
+        assert self._protocol is not None, "only what was upgraded has frames"
         return self._protocol
-
-    # The transport's side.
 
     def publications(self) -> InboundLimit:
         """How much the client publishes: counted apart from its other messages."""
@@ -127,30 +113,35 @@ class Endpoint(asyncio.Protocol):
             self._publications = InboundLimit()
         return self._publications
 
+    # The transport's side.
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        context = self._context
         self._transport = cast(asyncio.Transport, transport)
         self.write: Callable[[bytes], None] = self._transport.write
         self._buffered_size = self._transport.get_write_buffer_size
-        self._transport.set_write_buffer_limits(high=self._gateway.high_water_bytes)
-        self.last_seen = self._gateway.monotonic()
-        self._gateway.endpoints.add(self)
-        self._gateway.wheel.schedule(self, self._gateway.handshake_timeout_seconds)
+        self._transport.set_write_buffer_limits(high=context.high_water_bytes)
+        self._gate = ReadGate(self._transport)
+        self.last_seen = context.monotonic()
+        context.gateway.add(self)
+        context.wheel.schedule(self, context.settings.handshake_timeout_seconds)
 
     def data_received(self, data: bytes) -> None:
-        self.last_seen = self._gateway.monotonic()
+        self.last_seen = self._context.monotonic()
         if self._phase is Phase.HANDSHAKE:
             self._early += data
             if len(self._early) == len(data):
-                self._gateway.handshake_queue.submit(self._enter)
+                self._context.handshake_queue.submit(self._enter)
         elif self._phase is Phase.AUTHENTICATING:
             self._receive_early(data)
-        else:
-            self._receive(data)
+        elif self._reader is not None:  # else it is what follows a request that was rejected
+            self._reader.receive(data)
 
     def eof_received(self) -> bool:
         """A client that sends no more is gone; the transport closes when what was written before has reached it."""
-        self._ws.receive_eof()
-        self._flush()
+        if self._protocol is not None:
+            self._protocol.receive_eof()
+            self.flush()
         self._release()
         if self._phase is not Phase.CLOSING:
             self._begin_closing()
@@ -159,191 +150,124 @@ class Endpoint(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._begin_closing()
         self._phase = Phase.LOST
-        self._gateway.wheel.cancel(self)
-        self._gateway.forget(self)
+        self._context.wheel.cancel(self)
+        if self._rest_alarm is not None:
+            self._context.wheel.cancel(self._rest_alarm)
+        self._context.gateway.forget(self)
         self._release()
         if self.connection is not None:
-            self._gateway.log_disconnect(self.connection, self._ws.close_sent, self._ws.close_rcvd)
+            self._context.log.disconnected(self.connection, self._ws.close_sent, self._ws.close_rcvd)
         # The library's parser and its protocol hold each other, and so do the two sides of a client: let them go now,
         # as the garbage collector looks through old objects once a day only.
         if self._protocol is not None:
             self._protocol.parser.close()
-        self.connection = None
+        self.connection = self._reader = None
 
     def pause_writing(self) -> None:
         """The client reads too slowly. Until it catches up, it isn't listened to either: each ping would add a pong."""
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.pause()
-        self._transport.pause_reading()
+        self._gate.add(Hold.UNWRITTEN)
 
     def resume_writing(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._read_on(Hold.UNWRITTEN)
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.resume()
 
     # What is due: the handshake's end, a heartbeat, or the end of our patience.
 
     def on_due(self) -> None:
-        gateway = self._gateway
+        context, heartbeat_seconds = self._context, self._context.settings.heartbeat_seconds
         if self._phase is Phase.AUTHENTICATING:
             self._decided(Unavailable("no answer in time"), "", None)
         elif self._phase is not Phase.OPEN:
             self.abort()
-        elif gateway.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * gateway.heartbeat_seconds:
+        elif context.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
             self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
         else:
             assert self.connection is not None, "an open endpoint has its connection"
-            gateway.wheel.schedule(self, gateway.heartbeat_seconds)
-            self.connection.send_frame(gateway.heartbeat())
+            context.wheel.schedule(self, heartbeat_seconds)
+            self.connection.send_frame(context.heartbeats.current())
 
     # Handshake and admission.
 
     def _enter(self) -> None:
-        if self._phase is Phase.HANDSHAKE:
-            data, self._early = bytes(self._early), bytearray()
-            self._receive_head(data)
-
-    def _receive_head(self, data: bytes) -> None:
-        """Read the request's head and nothing behind it: that belongs to a connection not yet admitted."""
-        window = self._tail + data
-        found = window.find(END_OF_HEAD)
-        if found >= 0:
-            cut = found + len(END_OF_HEAD) - len(self._tail)
-            data, self._early = data[:cut], bytearray(data[cut:])
-            upgrade = read_upgrade(data) if self._protocol is None and self._gateway.origins is None else None
-            if upgrade is not None and self._on_upgrade(upgrade):
-                return
-        self._tail = window[-3:]
-        self._ws.receive_data(data)
-        for event in self._ws.events_received():
-            if isinstance(event, Request):
-                self._on_request(event)
-                return
-        if isinstance(self._ws.handshake_exc, InvalidMessage):  # the library says nothing to that
-            response = self._ws.reject(HTTPStatus.BAD_REQUEST, "This is no HTTP request for a WebSocket.\n")
-            self.write(response.serialize())
-        self._flush()
-        if self._ws.handshake_exc is not None:
-            self._begin_closing()
-
-    def _on_upgrade(self, upgrade: Upgrade) -> bool:
-        """Answer an everyday request; False when what it negotiates is for the library to refuse."""
-        offered = Headers([(EXTENSIONS, value) for value in upgrade.headers.get_all(EXTENSIONS)])
-        ws = self._begin_protocol(State.OPEN)
-        try:
-            negotiated, ws.extensions = ws.process_extensions(offered) if offered else (None, [])
-        except InvalidHandshake:
-            self._protocol = None
-            return False
-        refusal = self._refuse_request(upgrade)
-        if refusal is None:
-            self._admit(upgrade, upgrade.accept(self._gateway.http_date(), negotiated))
-        else:
-            self._begin_protocol(State.CONNECTING)
-            self._reject(*refusal)
-        return True
-
-    def _on_request(self, request: Request) -> None:
-        refusal = self._refuse_request(request)
-        if refusal is not None:
-            self._reject(*refusal)
+        """Give the handshake what has come; the one place at which a connection enters."""
+        if self._phase is not Phase.HANDSHAKE:
             return
-        self._ws.send_response(self._ws.accept(request))
-        if self._ws.state is State.OPEN:
-            self._admit(request, b"".join(self._ws.data_to_send()))
+        data, self._early = bytes(self._early), bytearray()
+        if self._handshake is None:
+            peer = self._transport.get_extra_info("peername")
+            self._handshake = Handshake(self._context.handshake_rules, self.kind, peer)
+        outcome = self._handshake.receive(data)
+        if outcome is None:
+            return
+        self._handshake = None
+        self.address = outcome.address or self.address
+        if isinstance(outcome, Rejected):
+            self._reject(outcome)
         else:
-            self._flush()
-            self._begin_closing()
+            self._authenticate_client(outcome)
 
-    def _reject(self, status: HTTPStatus, text: str, extra: Headers) -> None:
-        response = self._ws.reject(status, text)
-        response.headers.update(extra)
-        self._ws.send_response(response)
-        self._flush()
+    def _reject(self, rejected: Rejected) -> None:
+        self._transport.write(rejected.answer)
+        self._write_eof()
         self._begin_closing()
 
-    def _admit(self, request: Request | Upgrade, head: bytes) -> None:
+    def _authenticate_client(self, accepted: Accepted) -> None:
         """The upgrade is accepted: find out whose it is. The answer to the upgrade goes out with what follows it."""
-        self._head = head
-        self.write = self._write_behind_head
-        self._phase = Phase.AUTHENTICATING
-        user_agent = (request.headers.get_all("User-Agent") or [""])[0][:200] or None
-        if self.kind.is_local:
-            self._open(LOCAL_TIER, None, user_agent)
-        else:
-            self._authenticate(presented_key(request.path, request.headers), user_agent)
-        if self._head:
-            self._write_behind_head(b"")
-
-    def _write_behind_head(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        self.write = self._transport.write
-        self._transport.write(head + data)
-
-    def _refuse_request(self, request: Request | Upgrade) -> tuple[HTTPStatus, str, Headers] | None:
-        gateway = self._gateway
-        if not is_known_path(request.path):
-            return HTTPStatus.NOT_FOUND, "There is nothing at this path; connect to /api/swim/v1/ws\n", Headers()
-        if gateway.is_draining:
-            return HTTPStatus.SERVICE_UNAVAILABLE, "The service is restarting.\n", Headers({"Retry-After": "1"})
-        if self.kind.is_local:
-            return None
-        self.address = gateway.refusals.address_of(
-            self._transport.get_extra_info("peername"), request.headers.get_all("X-Forwarded-For")
+        self._protocol, self._answer = accepted.protocol, accepted.answer
+        self._reader = FrameReader(
+            accepted.protocol,
+            self,
+            self._gate,
+            self._context.reading_queue,
+            self._context.settings,
+            max_frame_bytes=self.kind.hard_limit_bytes,
         )
-        retry_after = gateway.refusals.retry_after(self.address)
-        if retry_after is not None:
-            return (
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "Too many refused keys from this address.\n",
-                Headers({"Retry-After": str(retry_after)}),
-            )
-        return None
+        self._early = bytearray(accepted.rest)
+        self.write = self._write_behind_answer
+        self._phase = Phase.AUTHENTICATING
+        if self.kind.is_local:
+            self._open(LOCAL_TIER, None, accepted.user_agent)
+        else:
+            self._authenticate(accepted.api_key, accepted.user_agent)
+        if self._answer:
+            self._write_behind_answer(b"")
+
+    def _write_behind_answer(self, data: bytes) -> None:
+        answer, self._answer = self._answer, b""
+        self.write = self._transport.write
+        self._transport.write(answer + data)
 
     def _authenticate(self, api_key: str, user_agent: str | None) -> None:
-        decision = self._gateway.authenticator.cached(api_key, self.address)
+        context = self._context
+        decision = context.authentication.cached(api_key, self.address)
         if isinstance(decision, Granted):
             self._decided(decision, api_key, user_agent)
             return
-        self._gateway.wheel.schedule(self, self._gateway.handshake_timeout_seconds * 3)
-        self._auth_task = self._gateway.tasks.start(self._authenticate_later(api_key, decision, user_agent))
+        context.wheel.schedule(self, context.settings.handshake_timeout_seconds * 3)
+        self._auth_task = context.tasks.start(self._authenticate_later(api_key, decision, user_agent))
 
     async def _authenticate_later(self, api_key: str, decision: Decision | None, user_agent: str | None) -> None:
-        """Ask the database, or hold a refusal back. A granted key is admitted without an await in between."""
-        if decision is None:
-            decision = await self._gateway.authenticator.authenticate(api_key, self.address)
-        if isinstance(decision, Refused) and not self._gateway.authenticator.probes.is_announced(api_key):
-            await asyncio.sleep(self._gateway.refusals.failed(self.address, api_key, decision))
+        """Wait for the decision. A granted key is admitted without an await in between."""
+        decision = await self._context.authentication.decide(api_key, self.address, decision)
         self._auth_task = None
         if self._phase is Phase.AUTHENTICATING:
             self._decided(decision, api_key, user_agent)
 
     def _decided(self, decision: Decision, api_key: str, user_agent: str | None) -> None:
-        gateway = self._gateway
-        if isinstance(decision, Granted) and gateway.held is not None:
-            gateway.held.append(lambda: self._authenticate_again(api_key, user_agent))
+        if isinstance(decision, Granted) and self._context.gateway.hold(
+            lambda: self._authenticate_again(api_key, user_agent)
+        ):
             return
-        self._transport.resume_reading()
-        if isinstance(decision, Granted):
-            key = decision.key
-            gateway.refusals.succeeded(self.address)
-            reached = gateway.admission.admit(key.tier, key.id)
-            if reached is not None and gateway.evict_probe_client(key, reached):
-                reached = gateway.admission.admit(key.tier, key.id)
-            if reached is None:
-                self._admitted = (key.tier, key.id)
-                self._open(key.tier, key, user_agent)
-            else:
-                gateway.note_limit(self.address, reached, key.id)
-                details = {"tier": reached.tier, "current": reached.current, "limit": reached.limit}
-                self._refuse(CloseCode.LIMIT, ErrorCode.CONNECTION_LIMIT, reached.message, details)
-        elif isinstance(decision, Refused):
-            self._refuse(CloseCode.UNAUTHORIZED, ErrorCode.AUTH_FAILED, decision.message)
+        self._gate.remove(Hold.UNADMITTED)
+        admitted = self._context.authentication.admit(decision, self.address)
+        if isinstance(admitted, TurnedAway):
+            self._turn_away(admitted)
         else:
-            gateway.refusals.note("unavailable", self.address)
-            text = "Keys can't be checked just now; try again later."
-            self._refuse(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)
+            self._admitted = admitted
+            self._open(admitted.tier, admitted, user_agent)
 
     def _authenticate_again(self, api_key: str, user_agent: str | None) -> None:
         """After it was held: what was decided of the key then may no longer be so."""
@@ -351,83 +275,83 @@ class Endpoint(asyncio.Protocol):
             self._authenticate(api_key, user_agent)
 
     def _open(self, tier: str, key: KeyRecord | None, user_agent: str | None) -> None:
-        gateway = self._gateway
+        context = self._context
         self.connection = Connection(
             f"client_{os.urandom(8).hex()}",
             self,
             tier=str(tier),
             key=key,
             remote=self.address,
-            connected_at_ms=gateway.now_ms(),
-            limit_bytes=gateway.max_buffer_bytes,
+            connected_at_ms=context.now_ms(),
+            limit_bytes=context.settings.max_buffer_bytes,
             user_agent=user_agent,
             window_bits=negotiated_window_bits(self._ws.extensions),
         )
         self._phase = Phase.OPEN
-        gateway.hub.add(self.connection)
-        gateway.wheel.schedule(self, gateway.heartbeat_seconds)
-        gateway.log_connect(self.connection)
-        self.connection.answer(gateway.conversation.greeting(self.connection))
+        context.hub.add(self.connection)
+        context.wheel.schedule(self, context.settings.heartbeat_seconds)
+        context.log.connected(self.connection)
+        self.connection.answer(context.conversation.greeting(self.connection))
         self._receive_what_came_early()
 
-    def _refuse(
-        self, close_code: CloseCode, code: ErrorCode, message: str, details: dict[str, Any] | None = None
-    ) -> None:
-        self._ws.send_text(self._gateway.conversation.error(code, message, details))
-        self._ws.send_close(close_code, _reason(message))
-        self._flush()
+    def _turn_away(self, refused: TurnedAway) -> None:
+        conversation = self._context.conversation
+        self._ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
+        self._ws.send_close(refused.close_code, _reason(refused.message))
+        self.flush()
         self._begin_closing()
         self._receive_what_came_early()
 
     def _receive_early(self, data: bytes) -> None:
         self._early += data
         if len(self._early) > MAX_EARLY_BYTES:
-            self._transport.pause_reading()
+            self._gate.add(Hold.UNADMITTED)
 
     def _receive_what_came_early(self) -> None:
         early, self._early = bytes(self._early), bytearray()
-        if early:
-            self._receive(early)
+        if early and self._reader is not None:
+            self._reader.receive(early)
 
-    # Messages.
+    # Messages (FrameOwner, Sender).
 
-    def _receive(self, data: bytes) -> None:
-        ws = self._ws
-        ws.receive_data(data)
-        for event in ws.events_received():
-            if self._phase is Phase.OPEN:
-                self._on_frame(cast(Frame, event))
-        is_leaving = self._phase is Phase.OPEN and ws.state is not State.OPEN
-        if is_leaving:
-            self._say_too_large()
-        self._flush()
-        if is_leaving:
-            self._release()
-            self._begin_closing()
+    def count_frame(self, opcode: int, size_bytes: int) -> None:
+        """Note a frame and what it has cost in bytes, inflated."""
+        assert self.connection is not None, "frames are counted only of an admitted client"
+        self._context.dispatcher.count_frame(self, self.connection, opcode, size_bytes)
 
-    def _on_frame(self, frame: Frame) -> None:
-        """Put messages together. Control frames are the library's: it has answered them."""
-        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
-            self._is_text = frame.opcode is Opcode.TEXT
-            if frame.fin:
-                self._on_message(bytes(frame.data), is_text=self._is_text)
-            else:
-                self._fragments += frame.data
-        elif frame.opcode is Opcode.CONT:
-            self._fragments += frame.data
-            if frame.fin:
-                payload, self._fragments = bytes(self._fragments), bytearray()
-                self._on_message(payload, is_text=self._is_text)
-
-    def _say_too_large(self) -> None:
-        """Before the close with 1009, the error that a client looks for."""
-        sent = self._ws.close_sent
-        if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
-            self.connection.answer(self._gateway.too_large(self.kind))
-
-    def _on_message(self, payload: bytes, *, is_text: bool) -> None:
+    def on_message(self, payload: bytes, *, is_text: bool) -> None:
+        """Answer a whole message."""
         assert self.connection is not None, "messages are read only of an admitted client"
-        self._gateway.on_message(self, self.connection, payload, is_text=is_text)
+        self._context.dispatcher.dispatch(self, self.connection, payload, is_text=is_text)
+
+    def leave(self) -> None:
+        """The library has begun to close: the client asked, or broke the rules of the protocol."""
+        sent = self._ws.close_sent if self._ws.close_rcvd is None else None
+        if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
+            self.connection.answer(self._context.dispatcher.too_large(self.kind))
+        self.flush()
+        self._release()
+        self._begin_closing()
+
+    def rest_until_next_second(self) -> None:
+        """Don't read for what is left of this second."""
+        if self._rest_alarm is None:
+            self._rest_alarm = Alarm(lambda: self._read_on(Hold.RATE))
+        self._gate.add(Hold.RATE)
+        self._context.wheel.schedule(self._rest_alarm, 1 - self._context.monotonic() % 1)
+
+    def hold_reading(self) -> None:
+        """Don't read: as much of it as is allowed waits for an answer."""
+        self._gate.add(Hold.UNANSWERED)
+
+    def release_reading(self) -> None:
+        """Read again: what waited is answered."""
+        self._read_on(Hold.UNANSWERED)
+
+    def _read_on(self, hold: Hold) -> None:
+        self._gate.remove(hold)
+        if self._reader is not None:
+            self._reader.wake()
 
     @property
     def is_open(self) -> bool:
@@ -451,15 +375,20 @@ class Endpoint(asyncio.Protocol):
         """
         if self._phase is Phase.HANDSHAKE:
             self.abort()
-        if self._ws.state is not State.OPEN or not (self.is_open or self.is_arriving):
+        if self._protocol is None or self._protocol.state is not State.OPEN or not (self.is_open or self.is_arriving):
             return
         if self.connection is not None:
-            self._gateway.hub.flush_and_remove(self.connection)
-            self._gateway.note_end(self.connection, code, reason)
+            self._context.hub.flush_and_remove(self.connection)
+            self._context.log.ended(self.connection, code, reason)
         self._ws.send_close(code, _reason(reason))
-        self._flush()
+        self.flush()
         self._begin_closing()
         self._receive_what_came_early()
+
+    def close_abuser(self, reason: str) -> None:
+        """Close with 4002 and look at nothing more of what comes."""
+        self.close(CloseCode.LIMIT, reason)
+        self._gate.add(Hold.ABUSE)
 
     def yield_slot(self) -> None:
         """Leave at once so that another may have the place."""
@@ -477,29 +406,33 @@ class Endpoint(asyncio.Protocol):
         if self._auth_task is not None:
             self._auth_task.cancel()
         self._leave_hub()
-        self._gateway.wheel.schedule(self, self._gateway.close_timeout_seconds)
+        self._read_on(Hold.RATE | Hold.UNANSWERED | Hold.UNADMITTED)  # the answer to our close stands behind
+        self._context.wheel.schedule(self, self._context.settings.close_timeout_seconds)
 
     def _leave_hub(self) -> None:
         if self.connection is not None:
-            self._gateway.hub.remove(self.connection)
+            self._context.hub.remove(self.connection)
 
     def _release(self) -> None:
         """Give the place in the tier back. Idempotent."""
         if self._admitted is not None:
-            tier, key_id = self._admitted
-            self._admitted = None
-            self._gateway.admission.release(tier, key_id)
+            key, self._admitted = self._admitted, None
+            self._context.authentication.release(key)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write what the library has to say: handshake, pongs, close frames; behind the events that precede it."""
         for data in self._ws.data_to_send():
             if data != SEND_EOF:
                 if self.connection is not None and self.connection.group is not None:
                     self.connection.group.flush_to(self.connection)
-                self._transport.write(self._head + data if self._head else data)
-                self._head = b""
-            elif self._transport.can_write_eof() and not self._transport.is_closing():
-                self._transport.write_eof()
+                self._transport.write(self._answer + data if self._answer else data)
+                self._answer = b""
+            else:
+                self._write_eof()
+
+    def _write_eof(self) -> None:
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
 
 
 def _reason(text: str) -> str:

@@ -1,4 +1,4 @@
-"""How much a client may ask: messages a second, and how many bad ones before it is turned away."""
+"""How much a client may ask: messages, frames and bytes a second, and how many bad ones before it is turned away."""
 
 from __future__ import annotations
 
@@ -25,29 +25,44 @@ class RateDecision(Enum):
 class InboundLimit:
     """One client's rate and record. The moment is an argument: it holds no clock."""
 
-    __slots__ = ("_count", "_malformed", "_refused", "_second", "_seconds_over")
+    __slots__ = ("_bytes", "_count", "_frames", "_is_over", "_malformed", "_refused", "_second", "_seconds_over")
 
     def __init__(self) -> None:
         self._second = -1
         self._count = 0
+        self._frames = 0
+        self._bytes = 0
+        self._is_over = False
         self._seconds_over = 0
         self._malformed = 0
         self._refused = 0
 
     def judge(self, moment: float, messages_per_second: int) -> RateDecision:
         """Count one message at ``moment`` (seconds, monotonic) and say what becomes of it."""
-        second = int(moment)
-        if second != self._second:
-            was_over = self._count > messages_per_second and second == self._second + 1
-            self._seconds_over = self._seconds_over if was_over else 0
-            self._second, self._count = second, 0
+        self._begin(moment)
         self._count += 1
         if self._count <= messages_per_second:
             return RateDecision.TAKE
-        if self._count > messages_per_second + 1:
+        if self._is_over:
             return RateDecision.IGNORE
+        self._is_over = True
         self._seconds_over += 1
         return RateDecision.CLOSE if self._seconds_over >= RATE_STRIKES else RateDecision.REFUSE
+
+    def count_frame(self, moment: float, size_bytes: int) -> tuple[int, int]:
+        """Count one frame of whatever kind; return how many frames and bytes this second has had."""
+        self._begin(moment)
+        self._frames += 1
+        self._bytes += size_bytes
+        return self._frames, self._bytes
+
+    def _begin(self, moment: float) -> None:
+        second = int(moment)
+        if second == self._second:
+            return
+        if not (self._is_over and second == self._second + 1):
+            self._seconds_over = 0
+        self._second, self._count, self._frames, self._bytes, self._is_over = second, 0, 0, 0, False
 
     def record(self, *, is_malformed: bool = False, is_refused: bool = False) -> bool:
         """Remember how a message fared. True when the client has had its chances: close with 4003."""

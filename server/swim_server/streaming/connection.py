@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from swim_server.protocol.codes import CloseCode
@@ -12,10 +12,10 @@ from swim_server.streaming.framed_event import PLAIN, FramedEvent, text_frame
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.tasks import Tasks
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.messages import Action
-    from swim_server.streaming.catchup import CatchUp
     from swim_server.streaming.explain.session_log import Session
     from swim_server.streaming.group import Group
 
@@ -36,6 +36,26 @@ class ClientTransport(Protocol):
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Begin the closing handshake and take the connection out of the hub; idempotent."""
+
+
+class CatchUp(Protocol):
+    """Stored events on their way to a connection, as who holds the connection deals with them."""
+
+    @property
+    def position(self) -> EventId:
+        """Up to here, the client has been sent what it wants of history."""
+
+    def wants(self, starts: Mapping[str, EventId], *, has_gap: bool = False) -> None:
+        """Add event types, each with the id after which its stored events are asked for."""
+
+    def forgets(self, remaining: Collection[str]) -> None:
+        """Keep only these event types."""
+
+    def start(self, tasks: Tasks) -> None:
+        """Begin; idempotent."""
+
+    def cancel(self) -> None:
+        """End without joining the group."""
 
 
 class Connection:
@@ -94,7 +114,7 @@ class Connection:
         self.window_bits = window_bits
         """The window for which events to this client may be compressed, or ``PLAIN``."""
         self.subscription: Subscription = NOTHING
-        self.group: Group | None = None
+        self.group: Group[Connection] | None = None
         self.position = 0
         """Number of the first of the group's frames that it was not given. The group and the hub set it."""
         self.joined_at = 0
@@ -140,7 +160,7 @@ class Connection:
         """What waits for this client, in the transport and in the backlog."""
         return self.transport.buffered_bytes() + (self.backlog.size_bytes if self.backlog is not None else 0)
 
-    def join(self, group: Group) -> None:
+    def join(self, group: Group[Connection]) -> None:
         """Become a member, from the group's next event on."""
         group.join(self)
         self.joined_at = self.position

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from swim_server.streaming.framed_event import PLAIN, FramedEvent
 
 if TYPE_CHECKING:
-    from swim_server.streaming.connection import Connection
     from swim_server.streaming.subscription import Subscription
 
 
-class Group:
+class Member(Protocol):
+    """What a group asks of whoever is in it."""
+
+    group: Group[Any] | None
+    """The one that it is in."""
+    position: int
+    """Number of the first of the group's frames that it was not given."""
+
+    def deliver(self, frames: Sequence[bytes], events: Sequence[FramedEvent]) -> None:
+        """Take the next frames of the group, with the events that they frame."""
+
+
+M = TypeVar("M", bound=Member)
+
+
+class Group(Generic[M]):
     """Connections with the same subscription and the same compression. Holds each frame until every member has it.
 
     Frames are numbered: ``base`` is the number of the first one held, ``end`` the number the next will get. A
@@ -36,11 +50,11 @@ class Group:
         subscription: Subscription,
         window_bits: int = PLAIN,
         *,
-        match_pending: Callable[[Group], None] | None = None,
+        match_pending: Callable[[Group[M]], None] | None = None,
     ) -> None:
         self.subscription = subscription
         self.window_bits = window_bits
-        self.members: dict[Connection, None] = {}
+        self.members: dict[M, None] = {}
         self.frames: list[bytes] = []
         self.events: list[FramedEvent] = []
         self.base = 0
@@ -48,32 +62,32 @@ class Group:
         """Stands in the hub's queue of groups to write."""
         self._match_pending = match_pending
         """Sees to it that the group has every event that counts as delivered."""
-        self._snapshot: tuple[Connection, ...] | None = None
+        self._snapshot: tuple[M, ...] | None = None
 
     @property
     def end(self) -> int:
         return self.base + len(self.frames)
 
     @property
-    def members_snapshot(self) -> tuple[Connection, ...]:
+    def members_snapshot(self) -> tuple[M, ...]:
         """The members as a tuple that stays as it is while members come and go."""
         if self._snapshot is None:
             self._snapshot = tuple(self.members)
         return self._snapshot
 
-    def join(self, connection: Connection) -> None:
+    def join(self, member: M) -> None:
         """Take a member in, from the next event on."""
         self.match_pending()
-        self.members[connection] = None
+        self.members[member] = None
         self._snapshot = None
-        connection.group = self
-        connection.position = self.end
+        member.group = self
+        member.position = self.end
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, member: M) -> None:
         """Let a member go; what it hasn't been given by now it won't get."""
-        del self.members[connection]
+        del self.members[member]
         self._snapshot = None
-        connection.group = None
+        member.group = None
 
     def append(self, framed: FramedEvent) -> int:
         """Add an event's frame, to be written when the hub comes to it. Returns the bytes that it has."""
@@ -87,13 +101,13 @@ class Group:
         if self._match_pending is not None:
             self._match_pending(self)
 
-    def flush_to(self, connection: Connection) -> None:
+    def flush_to(self, member: M) -> None:
         """Give one member everything that it has not been given: before an answer of its own, or before it leaves."""
         self.match_pending()
-        start = connection.position - self.base
+        start = member.position - self.base
         if start < len(self.frames):
-            connection.position = self.end
-            connection.deliver(self.frames[start:], self.events[start:])
+            member.position = self.end
+            member.deliver(self.frames[start:], self.events[start:])
 
     def release(self, end: int) -> int:
         """Forget the frames before number ``end``: every member has them. Returns the bytes that they had."""

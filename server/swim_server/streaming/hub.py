@@ -67,13 +67,13 @@ class Hub:
         """Events times the connections that they were for."""
         self.by_key: dict[int, dict[str, Connection]] = {}
         """The same by the id of their key, in the order in which they were let in; keys with at least one."""
-        self.groups: dict[tuple[Subscription, int], Group] = {}
-        self._index = Index(catalogue)
+        self.groups: dict[tuple[Subscription, int], Group[Connection]] = {}
+        self._index: Index[Group[Connection]] = Index(catalogue)
         self._waiting: deque[Event] = deque()
         """Stored events that the live stream has not come to."""
-        self._match: Match | None = None
+        self._match: Match[Group[Connection]] | None = None
         """The newest event of the live stream, while there are groups that it was not held against."""
-        self._dirty: deque[Group] = deque()
+        self._dirty: deque[Group[Connection]] = deque()
         self._held_bytes = 0
         self._writer: Iterator[None] | None = None
         self._is_scheduled = False
@@ -93,7 +93,14 @@ class Hub:
         if connection.key is not None:
             self.by_key.setdefault(connection.key.id, {})[connection.id] = connection
         if self.session_log is not None and connection.tier != LOCAL_TIER:  # commands would crowd the consumers out
-            connection.session = self.session_log.opened(connection, self.delivered_id)
+            connection.session = self.session_log.opened(
+                connection.id,
+                tier=connection.tier,
+                key=connection.key,
+                remote=connection.remote,
+                connected_at_ms=connection.connected_at_ms,
+                after=self.delivered_id,
+            )
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection at once: nothing more is written to it. Idempotent."""
@@ -151,7 +158,7 @@ class Hub:
         self.subscribe(connection, NOTHING)
         connection.subscription = subscription
 
-    def _group(self, subscription: Subscription, window_bits: int) -> Group:
+    def _group(self, subscription: Subscription, window_bits: int) -> Group[Connection]:
         name = (subscription, window_bits)
         group = self.groups.get(name)
         if group is None:
@@ -159,7 +166,7 @@ class Hub:
             self._index.add(group)
         return group
 
-    def _discard_if_empty(self, group: Group | None) -> None:
+    def _discard_if_empty(self, group: Group[Connection] | None) -> None:
         if group is None or group.members:
             return
         name = (group.subscription, group.window_bits)
@@ -219,7 +226,7 @@ class Hub:
         self._match = None
         return deadline is None or self._monotonic() < deadline
 
-    def _offer(self, match: Match, group: Group) -> None:
+    def _offer(self, match: Match[Group[Connection]], group: Group[Connection]) -> None:
         try:
             framed = match.sift(group.subscription.filters)
             if framed is None:
@@ -233,7 +240,7 @@ class Hub:
             group.is_dirty = True
             self._dirty.append(group)
 
-    def _match_pending(self, group: Group) -> None:
+    def _match_pending(self, group: Group[Connection]) -> None:
         """Hold the event in hand against this group now: its members are about to change, or to be written to."""
         if self._match is not None and self._match.take(group):
             self._offer(self._match, group)
@@ -270,7 +277,7 @@ class Hub:
             if self._monotonic() >= deadline:
                 return
 
-    def _write_group(self, group: Group) -> Iterator[None]:
+    def _write_group(self, group: Group[Connection]) -> Iterator[None]:
         """Write the group's oldest frames to each member; yield now and then. Frames that come meanwhile wait."""
         start = group.base
         count = _count_within(group.frames, WRITE_BYTES)

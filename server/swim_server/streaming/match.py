@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
 from swim_server.protocol.position_batch import PositionBatch
 from swim_server.protocol.positions import POSITIONS
 from swim_server.streaming.framed_event import FramedEvent
 from swim_server.streaming.index.event_keys import EventKeys
+from swim_server.streaming.index.partition import K
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
     from swim_server.protocol.filters import Filters
-    from swim_server.streaming.group import Group
     from swim_server.streaming.index.index import Index
 
 
-class Match:
+class Match(Generic[K]):
     """An event and the groups that it was not held against so far. Iterating takes them one by one."""
 
-    def __init__(self, event: Event, index: Index) -> None:
+    def __init__(self, event: Event, index: Index[K]) -> None:
         self._event = event
         self._whole = FramedEvent(event)
         self._batch = PositionBatch(event) if event.type == POSITIONS else None
         self._parts: dict[Event, FramedEvent] = {}
         self._candidates = index.candidates(event.type, self._batch or EventKeys(event))
 
-    def __iter__(self) -> Iterator[Group]:
+    def __iter__(self) -> Iterator[K]:
         while self._candidates:
             yield self._candidates.popitem()[0]
 
-    def take(self, group: Group) -> bool:
+    def take(self, group: K) -> bool:
         """Take one group out of turn. False when it is no candidate, or was taken before."""
         return self._candidates.pop(group, self) is not self
 
-    def awaits(self, group: Group) -> bool:
+    def awaits(self, group: K) -> bool:
         """Whether a group is a candidate that has not been taken."""
         return group in self._candidates
 

@@ -43,9 +43,13 @@ class Publishing:
         self._types_by_key = {key_id: catalogue.expand(named) for key_id, named in (channels_by_key or {}).items()}
         self._named_by_key = dict(channels_by_key or {})
 
+    def may_publish(self, tier: str) -> bool:
+        """Tell whether the keys of a tier may publish at all."""
+        return tier == "system"
+
     def governs(self, tier: str, payload: bytes) -> bool:
         """Tell whether a message is to be counted and measured as a publication, before it is decoded."""
-        return tier == "system" and _MARK in payload
+        return self.may_publish(tier) and _MARK in payload
 
     def check(self, event: NewEvent) -> NewEvent:
         """Refuse an event that can't be published by anybody; give it as the wire has it: a heading of 360 becomes 0.

@@ -125,7 +125,7 @@ class ProbeClient:
         self._connection = connection
 
     async def receive(self, seconds: float) -> dict[str, Any] | None:
-        """Return the next message; None if none comes in time; empty for what is no JSON object. Raises Ended."""
+        """Return the next message; None: none came in time; an empty one: no JSON object came. Raises Ended."""
         from websockets.exceptions import ConnectionClosed
 
         try:

@@ -15,7 +15,9 @@ async def _drained(rig: Rig, *, skip_pacing: bool = True) -> asyncio.Task[None]:
     event = asyncio.Event()
     if skip_pacing:
         event.set()
-    task = asyncio.create_task(drain(rig.gateway, event))
+    task = asyncio.create_task(
+        drain(rig.gateway, event, close_timeout_seconds=rig.context.settings.close_timeout_seconds)
+    )
     for _ in range(10):
         await asyncio.sleep(0)
         rig.turn()
@@ -70,5 +72,5 @@ async def test_client_that_does_not_answer_is_waited_for_no_longer_than_the_clos
     rig.admitted("sys")
     task = await _drained(rig)
     await asyncio.wait_for(task, 1)
-    assert rig.gateway.endpoints
+    assert rig.gateway.peers
     await rig.close()

@@ -48,9 +48,7 @@ class World:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.table = Table()
-        self.rig = Rig()
-        self.rig.authenticator = self.table
-        self.rig.gateway.authenticator = self.table  # type: ignore[assignment]
+        self.rig = Rig(authenticator=self.table)
         self.log = Log()
         self.watch = KeyWatch(
             self.rig.gateway,

@@ -190,7 +190,7 @@ async def test_client_that_leaves_while_its_refusal_is_held_back_leaves_nothing(
     await client.settle()
     assert client.is_gone
     assert client.types == []
-    for endpoint in list(rig.gateway.endpoints):
+    for endpoint in list(rig.gateway.peers):
         endpoint.abort()
     await client.settle()
     assert len(rig.tasks) == 0
@@ -294,7 +294,7 @@ class AdmissionRaces(RuleBasedStateMachine):
         listening = {client.endpoint.connection.id for client in self.clients if client.endpoint.is_open}  # type: ignore[union-attr]
         assert listening == self.rig.hub.connections.keys()
         assert len(listening) <= taken
-        assert sum(client.is_gone for client in self.clients) == len(self.clients) - len(self.rig.gateway.endpoints)
+        assert sum(client.is_gone for client in self.clients) == len(self.clients) - len(self.rig.gateway.peers)
         assert self.rig.failures == []
 
     def teardown(self) -> None:

@@ -159,7 +159,7 @@ async def test_client_that_never_reads_is_closed_with_4008_and_what_waits_is_bou
     assert client.endpoint.connection.buffered_bytes < HIGH_BYTES + CHUNK_BYTES
     rig.advance(5.2)
     assert client.is_gone
-    assert rig.gateway.slow_consumers == 1
+    assert rig.context.log.slow_consumers == 1
     assert len(_events(bystander)) == number + 1
 
 

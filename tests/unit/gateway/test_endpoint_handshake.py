@@ -121,7 +121,7 @@ def test_refused_request_is_refused_however_its_bytes_are_split(rig: Rig) -> Non
     for cut in range(1, len(request)):
         assert rig.client().send(request[:cut], request[cut:]).status == 505
     rig.advance(6)
-    assert not rig.gateway.endpoints
+    assert not rig.gateway.peers
 
 
 def test_what_follows_a_refused_request_is_ignored(rig: Rig) -> None:
@@ -174,7 +174,7 @@ def test_client_that_hangs_up_before_its_head_is_whole_is_forgotten(rig: Rig) ->
         client.transport.feed_eof()
         rig.turn()
         assert client.is_gone
-    assert not rig.gateway.endpoints
+    assert not rig.gateway.peers
 
 
 def test_frames_behind_the_head_wait_for_admission_and_are_answered_in_order(rig: Rig) -> None:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.gateway_rig import Client, Rig, client_frame, close_frame, message, upgrade_request
-from swim_server.gateway.registry import HARD_LIMIT_BYTES
+from swim_server.gateway.context import HARD_LIMIT_BYTES
+from swim_server.streaming.admission import TierLimit
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 PING = json.dumps({"action": "ping"}).encode()
@@ -55,15 +57,19 @@ def test_character_cut_by_fragments_is_whole_again(rig: Rig) -> None:
 
 def test_endless_empty_fragments_are_not_kept(rig: Rig) -> None:
     client = rig.admitted().send(client_frame(b"", fin=False))
-    client.send(client_frame(b"", Opcode.CONT, fin=False) * 10_000)
-    assert client.endpoint._fragments == b""
+    for _ in range(50):
+        client.send(client_frame(b"", Opcode.CONT, fin=False) * 199)
+        rig.advance(1)
+    reader = client.endpoint._reader
+    assert reader is not None
+    assert (reader._fragments, len(reader._cutter)) == (b"", 0)
     assert client.endpoint.is_open
 
 
 @given(st.data())
 @settings(max_examples=40, deadline=None)
 async def test_messages_are_the_same_however_they_are_cut_into_frames_and_packets(data: st.DataObject) -> None:
-    rig = await Rig().open()
+    rig = await Rig({"developer": TierLimit(5, messages_per_second=1000)}).open()
     stream, expected = bytearray(), ["connected"]
     for _ in range(data.draw(st.integers(1, 6), "messages")):
         action = data.draw(st.sampled_from(["ping", "status", "unsubscribe"]), "action")
@@ -115,6 +121,7 @@ def test_large_message_in_fragments_is_refused_too(rig: Rig) -> None:
 
 def test_message_of_the_hard_limit_is_still_refused_without_a_close(rig: Rig) -> None:
     client = rig.admitted().send(client_frame(b" " * HARD_LIMIT_BYTES), message("ping"))
+    rig.advance(1.2)  # so much in a second is all that is read of it
     assert client.types == ["connected", "MESSAGE_TOO_LARGE", "pong"]
 
 
@@ -128,9 +135,10 @@ def test_message_beyond_the_hard_limit_is_closed_with_1009_after_its_error_unrea
 
 
 def test_fragments_beyond_the_hard_limit_are_closed_with_1009(rig: Rig) -> None:
-    client = rig.admitted().send(client_frame(b" " * 1000, fin=False))
-    for _ in range(HARD_LIMIT_BYTES // 1000 + 1):
-        client.send(client_frame(b" " * 1000, Opcode.CONT, fin=False))
+    client = rig.admitted().send(client_frame(b" " * 50_000, fin=False))
+    for _ in range(HARD_LIMIT_BYTES // 50_000 + 1):
+        client.send(client_frame(b" " * 50_000, Opcode.CONT, fin=False))
+        rig.advance(1)
     assert (client.types, client.close_code) == (["connected", "MESSAGE_TOO_LARGE"], 1009)
 
 
@@ -145,9 +153,59 @@ def test_fragmented_binary_message_is_refused_as_one(rig: Rig) -> None:
     assert _codes(client) == ["INVALID_JSON"]
 
 
-def test_text_that_is_no_utf8_is_refused_without_a_close(rig: Rig) -> None:
-    client = rig.admitted().send(client_frame(b'{"action":"ping\xff"}'), message("ping"))
+NO_UTF8 = b'{"action":"ping\xff"}'
+COMPRESSION = "Sec-WebSocket-Extensions: permessage-deflate"
+
+
+def test_text_that_is_no_utf8_is_closed_with_1007(rig: Rig) -> None:
+    client = rig.admitted().send(client_frame(NO_UTF8), message("ping"))
+    assert (client.types, client.close_code) == (["connected"], 1007)
+    assert rig.admission.current("developer") == 0
+
+
+def test_text_that_cannot_become_utf8_is_closed_before_it_is_whole(rig: Rig) -> None:
+    frame = client_frame(NO_UTF8 + b" " * 1000)
+    begin = len(frame) - len(NO_UTF8) - 1000
+    client = rig.admitted().send(frame[: begin + NO_UTF8.index(b"\xff")])
+    assert client.close_code is None
+    assert client.send(frame[begin + NO_UTF8.index(b"\xff") :][:1]).close_code == 1007
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_fragment_that_cannot_be_utf8_is_closed_before_the_message_is_whole(rig: Rig, *, is_compressed: bool) -> None:
+    client = rig.client().send(upgrade_request("/?api_key=dev", *[COMPRESSION] * is_compressed))
+    extensions = [PerMessageDeflate(True, True, 15, 15)] if is_compressed else []
+    first = Frame(Opcode.TEXT, "é".encode()[:1], fin=False).serialize(mask=True, extensions=extensions)
+    second = Frame(Opcode.CONT, b"e", fin=False).serialize(mask=True, extensions=extensions)
+    assert client.send(first).close_code is None
+    assert client.send(second).close_code == 1007
+
+
+def test_message_that_ends_within_a_character_is_closed_with_1007(rig: Rig) -> None:
+    parts = client_frame(b'"\xc3', fin=False), client_frame(b"", Opcode.CONT)
+    assert rig.admitted().send(*parts).close_code == 1007
+
+
+def test_compressed_text_that_is_no_utf8_is_closed_with_1007(rig: Rig) -> None:
+    client = rig.client().send(upgrade_request("/?api_key=dev", COMPRESSION))
+    frame = Frame(Opcode.TEXT, NO_UTF8).serialize(mask=True, extensions=[PerMessageDeflate(True, True, 15, 15)])
+    assert client.send(frame).close_code == 1007
+
+
+def test_binary_message_may_hold_anything(rig: Rig) -> None:
+    client = rig.admitted().send(client_frame(b"\xff", Opcode.BINARY), message("ping"))
     assert client.types == ["connected", "INVALID_JSON", "pong"]
+
+
+def test_client_that_closes_with_1009_itself_is_sent_no_error(rig: Rig) -> None:
+    client = rig.admitted().send(close_frame(1009))
+    assert (client.types, client.close_code) == (["connected"], 1009)
+
+
+def test_pongs_and_answers_come_in_the_order_of_what_they_answer(rig: Rig) -> None:
+    client = rig.admitted().send(message("ping") + client_frame(b"?", Opcode.PING) + message("status"))
+    assert [opcode for opcode, _ in client.frames] == [Opcode.TEXT, Opcode.TEXT, Opcode.PONG, Opcode.TEXT]
+    assert client.types == ["connected", "pong", "status"]
 
 
 @pytest.mark.parametrize("payload", [b"", b"null", b"[]", b'"ping"', b"17", b"{", b"\x00", b"{}{}", b"[" * 60_000])

@@ -29,7 +29,7 @@ def lend(rig: Rig, tier: Tier = Tier.DEVELOPER) -> tuple[int, str]:
 def diagnostics(rig: Rig) -> Any:
     service = SimpleNamespace(
         gateway=rig.gateway, hub=rig.hub, broker=rig.broker, authenticator=rig.authenticator, is_handing_over=False,
-        admission=rig.admission,
+        admission=rig.admission, endpoints=rig.context,
     )  # fmt: skip
     rpc = Rpc(rig.failures.append)
     Diagnostics(service).register(rpc)  # type: ignore[arg-type]
@@ -105,8 +105,8 @@ async def test_announced_key_counts_against_no_address(rig: Rig) -> None:
         rig.authenticator.answer_next()
         await client.settle()
         assert client.close_code == 4001
-    assert rig.gateway.refusals.retry_after("192.0.2.7") is None
-    assert not rig.gateway.refusals.counts
+    assert rig.refusals.retry_after("192.0.2.7") is None
+    assert not rig.refusals.counts
 
 
 async def test_full_tier_lets_a_client_in_in_place_of_the_doctor() -> None:
@@ -118,7 +118,7 @@ async def test_full_tier_lets_a_client_in_in_place_of_the_doctor() -> None:
     assert [client.types for client in (first, second, third)] == [["connected"], ["connected"], ["CONNECTION_LIMIT"]]
     assert [client.close_code for client in doctors] == [4002, 4002]
     assert rig.admission.current("public") == 2
-    assert rig.gateway.refusals.counts == {"limit": 1}
+    assert rig.refusals.counts == {"limit": 1}
     await rig.close()
 
 

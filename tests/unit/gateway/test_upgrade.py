@@ -124,11 +124,11 @@ def test_what_is_read_is_what_the_library_reads(
 
 async def test_refused_address_is_counted_once(rig: Rig) -> None:
     for _ in range(40):
-        rig.gateway.refusals.failed("192.0.2.7", f"key {_}", rig.authenticator.decide("nonsense"))  # type: ignore[arg-type]
-    counted = rig.gateway.refusals.counts["over-eager"]
+        rig.refusals.failed("192.0.2.7", f"key {_}", rig.authenticator.decide("nonsense"))  # type: ignore[arg-type]
+    counted = rig.refusals.counts["over-eager"]
     client = rig.client().send(upgrade_request("/?api_key=dev"))
     assert client.status == 429
-    assert rig.gateway.refusals.counts["over-eager"] == counted + 1
+    assert rig.refusals.counts["over-eager"] == counted + 1
 
 
 async def test_extension_that_cannot_be_read_is_refused_by_the_library(rig: Rig) -> None:

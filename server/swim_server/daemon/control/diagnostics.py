@@ -86,7 +86,7 @@ class Diagnostics:
         self._service.authenticator.probes.end(wanted)
         left = [
             endpoint
-            for endpoint in self._service.gateway.endpoints
+            for endpoint in self._service.gateway.peers
             if endpoint.connection is not None
             and endpoint.connection.key is not None
             and endpoint.connection.key.id in wanted
@@ -176,7 +176,7 @@ class Diagnostics:
                 {"name": status.name, "pace_seconds": pace_seconds(config), "path": getattr(config, "path", None)}
                 for config, status in zip(service.config.sources, service.source_statuses(), strict=False)
             ],
-            "heartbeat_seconds": service.gateway.heartbeat_seconds,
+            "heartbeat_seconds": service.config.server.heartbeat_seconds,
             "recheck_seconds": service.key_watch.recheck_seconds,
             "now_ms": time.time_ns() // 1_000_000,
         }
@@ -208,27 +208,27 @@ class Diagnostics:
 
     async def tally(self, params: Mapping[str, Any]) -> Any:
         """Connections counted in every way there is, of one moment; then, unless ``brief``, what is told of each."""
-        gateway, hub = self._service.gateway, self._service.hub
-        public = [endpoint for endpoint in gateway.endpoints if not endpoint.kind.is_local]
+        gateway, hub, log = self._service.gateway, self._service.hub, self._service.endpoints.log
+        public = [endpoint for endpoint in gateway.peers if not endpoint.kind.is_local]
         clients = [connection for connection in hub.connections.values() if connection.key is not None]
         document: dict[str, Any] = {
             "made": gateway.gone + len(public),
             "gone": gateway.gone,
             "public": len(public),
             "closing": sum(not (endpoint.is_open or endpoint.is_arriving) for endpoint in public),
-            "admitted": {str(tier): gateway.admission.current(tier) for tier in Tier},
+            "admitted": {str(tier): self._service.admission.current(tier) for tier in Tier},
             "listed": dict(Counter(connection.tier for connection in clients)),
             "is_handing_over": self._service.is_handing_over,
-            "slow_consumers": gateway.slow_consumers,
+            "slow_consumers": log.slow_consumers,
             "evictions": [
                 {
-                    "seconds_ago": round(gateway.monotonic() - each.monotonic, 1),
+                    "seconds_ago": round(time.monotonic() - each.monotonic, 1),
                     "id": each.connection_id,
                     "key_id": each.key_id,
                     "owner": each.owner,
                     "reason": each.reason,
                 }
-                for each in gateway.evictions
+                for each in log.evictions
             ],
         }
         return document if params.get("brief") is True else document | await self._details(clients)

@@ -140,7 +140,7 @@ class Methods:
 
     async def live_keys(self, params: Mapping[str, Any]) -> Any:
         """How many connections each key has."""
-        return {str(key_id): count for key_id, count in self._service.gateway.admission.by_key().items()}
+        return {str(key_id): count for key_id, count in self._service.admission.by_key().items()}
 
     async def key_changed(self, params: Mapping[str, Any]) -> Any:
         """Read a key again that was changed so many ``seconds`` ago; answers how many connections that has closed."""

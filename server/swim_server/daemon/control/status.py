@@ -23,7 +23,7 @@ async def status_document(service: Service) -> dict[str, Any]:
     connections = {
         "total": gateway.clients(),
         "by_tier": {
-            str(tier): {"current": gateway.admission.current(tier), "limit": gateway.admission.limits[tier].connections}
+            str(tier): {"current": service.admission.current(tier), "limit": service.admission.limits[tier].connections}
             for tier in Tier
         },
     }
@@ -45,8 +45,8 @@ async def status_document(service: Service) -> dict[str, Any]:
         "events_per_second": service.event_rate.per_second(),
         "deliveries": hub.deliveries,
         "deliveries_per_second": service.delivery_rate.per_second(),
-        "refused": dict(gateway.refusals.counts),
-        "slow_consumers": {"lagging": lagging, "closed": gateway.slow_consumers},
+        "refused": dict(service.endpoints.refusals.counts),
+        "slow_consumers": {"lagging": lagging, "closed": service.endpoints.log.slow_consumers},
         "sources": [source_document(status) for status in service.source_statuses()],
         "history": await _history_document(service),
         "keys": {

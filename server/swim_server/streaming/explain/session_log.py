@@ -16,8 +16,8 @@ from swim_server.protocol.event_id import EventId
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
+    from swim_server.keys.records import KeyRecord
     from swim_server.streaming.backlog import Backlog
-    from swim_server.streaming.connection import Connection
 
 MAX_CHANGES = 60_000
 """Connects and changes of subscription that are remembered, all connections together; then the oldest go."""
@@ -108,13 +108,13 @@ class Session:
         "tier",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection) -> None:
-        self.id = connection.id
-        self.tier = connection.tier
-        self.key_id = connection.key.id if connection.key is not None else None
-        self.key_hint = connection.key.hint if connection.key is not None else None
-        self.remote = connection.remote
-        self.connected_at_ms = connection.connected_at_ms
+    def __init__(self, id: str, *, tier: str, key: KeyRecord | None, remote: str, connected_at_ms: int) -> None:
+        self.id = id
+        self.tier = tier
+        self.key_id = key.id if key is not None else None
+        self.key_hint = key.hint if key is not None else None
+        self.remote = remote
+        self.connected_at_ms = connected_at_ms
         self.changes: list[Change] = []
         """In the order in which they came; the first is the connect, unless ``is_cut``."""
         self.is_cut = False
@@ -147,10 +147,12 @@ class SessionLog:
         self._count = 0
         self._weight = 0
 
-    def opened(self, connection: Connection, after: EventId) -> Session:
-        """A client was let in when the live stream stood at ``after``."""
-        session = self._sessions[connection.id] = Session(connection)
-        self._note(Change(session, after, connection.connected_at_ms, NOTHING, NO_STARTS))
+    def opened(
+        self, id: str, *, tier: str, key: KeyRecord | None, remote: str, connected_at_ms: int, after: EventId
+    ) -> Session:
+        """Remember that a client was let in when the live stream stood at ``after``."""
+        session = self._sessions[id] = Session(id, tier=tier, key=key, remote=remote, connected_at_ms=connected_at_ms)
+        self._note(Change(session, after, connected_at_ms, NOTHING, NO_STARTS))
         return session
 
     def changed(

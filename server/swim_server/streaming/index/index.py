@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
 from swim_server.protocol.filters import excluded_kinds
-from swim_server.streaming.index.partition import FEW_GROUPS, Partition
+from swim_server.streaming.index.partition import FEW_GROUPS, K, Partition
 
 if TYPE_CHECKING:
     from swim_server.protocol.channels import Catalogue
-    from swim_server.streaming.group import Group
     from swim_server.streaming.index.event_keys import Searchable
 
 MAX_JOINT_SECTIONS = 64
 """So many different sets of event types have a partition each; groups with yet another stand in one for each type."""
 
 
-class Index:
+class Index(Generic[K]):
     """Groups by the event types that their channels select, then by what their filters ask for.
 
     A partition is for the groups that select the same types of one class (of which the same filter kinds can be
@@ -35,11 +34,11 @@ class Index:
         self._catalogue = catalogue
         self._max_joint_sections = max_joint_sections
         self._few_groups = few_groups
-        self._partitions: dict[frozenset[str], Partition] = {}
-        self._by_type: dict[str, dict[Partition, None]] = {}
-        self._placed: dict[Group, tuple[Partition, ...]] = {}
+        self._partitions: dict[frozenset[str], Partition[K]] = {}
+        self._by_type: dict[str, dict[Partition[K], None]] = {}
+        self._placed: dict[K, tuple[Partition[K], ...]] = {}
 
-    def add(self, group: Group) -> None:
+    def add(self, group: K) -> None:
         """Take a group in."""
         partitions = tuple(
             self._partition(types)
@@ -50,16 +49,16 @@ class Index:
             partition.add(group)
         self._placed[group] = partitions
 
-    def remove(self, group: Group) -> None:
+    def remove(self, group: K) -> None:
         """Take a group out that was added."""
         for partition in self._placed.pop(group):
             partition.remove(group)
             if not partition:
                 self._discard(partition)
 
-    def candidates(self, event_type: str, event: Searchable) -> dict[Group, None]:
+    def candidates(self, event_type: str, event: Searchable) -> dict[K, None]:
         """Find every group that the event may pass, and few others."""
-        found: dict[Group, None] = {}
+        found: dict[K, None] = {}
         for partition in self._by_type.get(event_type, ()):
             partition.collect(event, found)
         return found
@@ -69,7 +68,7 @@ class Index:
             return [joint]
         return [frozenset({event_type}) for event_type in joint]
 
-    def _partition(self, types: frozenset[str]) -> Partition:
+    def _partition(self, types: frozenset[str]) -> Partition[K]:
         partition = self._partitions.get(types)
         if partition is None:
             partition = self._partitions[types] = Partition(types, few_groups=self._few_groups)
@@ -77,7 +76,7 @@ class Index:
                 self._by_type.setdefault(event_type, {})[partition] = None
         return partition
 
-    def _discard(self, partition: Partition) -> None:
+    def _discard(self, partition: Partition[K]) -> None:
         if self._partitions.pop(partition.types, None) is None:
             return
         for event_type in partition.types:

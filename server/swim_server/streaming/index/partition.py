@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from swim_server.protocol.filters import excluded_kinds
 from swim_server.streaming.index.grid import cells_at, cells_of
 
 if TYPE_CHECKING:
     from swim_server.protocol.filters import Filters
-    from swim_server.streaming.group import Group
     from swim_server.streaming.index.event_keys import Searchable
+    from swim_server.streaming.subscription import Subscription
 
 
-class InvertedIndex:
+class Subscribed(Hashable, Protocol):
+    """What the index holds: groups, or anything else that is found by a subscription."""
+
+    @property
+    def subscription(self) -> Subscription:
+        """Its channels and filters; the same as long as it stands in the index."""
+
+
+K = TypeVar("K", bound=Subscribed)
+
+
+class InvertedIndex(Generic[K]):
     """Which groups stand under which code. A code with a single group costs no container: most have one."""
 
     __slots__ = ("_by_code",)
 
     def __init__(self) -> None:
-        self._by_code: dict[Hashable, Group | dict[Group, None]] = {}
+        self._by_code: dict[Hashable, K | dict[K, None]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_code)
 
-    def add(self, group: Group, codes: Iterable[Hashable]) -> None:
+    def add(self, group: K, codes: Iterable[Hashable]) -> None:
         """Put a group under each of the codes, each given once."""
         for code in codes:
             found = self._by_code.get(code)
@@ -37,7 +48,7 @@ class InvertedIndex:
             else:
                 self._by_code[code] = {found: None, group: None}
 
-    def remove(self, group: Group, codes: Iterable[Hashable]) -> None:
+    def remove(self, group: K, codes: Iterable[Hashable]) -> None:
         """Take a group away from each of the codes that it was put under."""
         for code in codes:
             found = self._by_code[code]
@@ -54,7 +65,7 @@ class InvertedIndex:
         found = self._by_code.get(code)
         return 0 if found is None else len(found) if isinstance(found, dict) else 1
 
-    def collect(self, codes: Collection[Hashable], into: dict[Group, None]) -> None:
+    def collect(self, codes: Collection[Hashable], into: dict[K, None]) -> None:
         """Add every group that stands under one of the codes."""
         by_code = self._by_code
         if len(codes) > len(by_code):
@@ -66,7 +77,7 @@ class InvertedIndex:
             elif found is not None:
                 into[found] = None
 
-    def collect_all(self, into: dict[Group, None]) -> None:
+    def collect_all(self, into: dict[K, None]) -> None:
         """Add every group."""
         self.collect(self._by_code.keys(), into)
 
@@ -80,7 +91,7 @@ _KINDS = ("callsign_prefix", "airports", "bbox", "firs", "artccs", "phase")
 """By what a group may be looked up: where nothing else decides, the first of them."""
 
 
-class Partition:
+class Partition(Generic[K]):
     """Groups, each under one kind of its filters: the one whose places in the index are the emptiest.
 
     Groups whose filters name nothing that they could be looked up by are candidates for every event.
@@ -91,15 +102,15 @@ class Partition:
         self._few_groups = few_groups
         excluded = excluded_kinds(next(iter(types)))
         self._kinds = tuple(kind for kind in _KINDS if kind not in excluded)
-        self._postings = {kind: InvertedIndex() for kind in self._kinds}
-        self._open: dict[Group, None] = {}
-        self._placed: dict[Group, tuple[str, Collection[Hashable]]] = {}
+        self._postings: dict[str, InvertedIndex[K]] = {kind: InvertedIndex() for kind in self._kinds}
+        self._open: dict[K, None] = {}
+        self._placed: dict[K, tuple[str, Collection[Hashable]]] = {}
         self._prefix_lengths: Counter[int] = Counter()
 
     def __bool__(self) -> bool:
         return bool(self._open or self._placed)
 
-    def add(self, group: Group) -> None:
+    def add(self, group: K) -> None:
         """Take a group in."""
         place = self._choose(group.subscription.filters)
         if place is None:
@@ -110,7 +121,7 @@ class Partition:
         if kind == "callsign_prefix":
             self._prefix_lengths.update(len(str(code)) for code in codes)
 
-    def remove(self, group: Group) -> None:
+    def remove(self, group: K) -> None:
         """Take a group out that was added."""
         place = self._placed.pop(group, None)
         if place is None:
@@ -134,7 +145,7 @@ class Partition:
                     chosen, smallest = (kind, codes), load
         return chosen
 
-    def collect(self, event: Searchable, into: dict[Group, None]) -> None:
+    def collect(self, event: Searchable, into: dict[K, None]) -> None:
         """Add every group that the event may pass."""
         into.update(self._open)
         if len(self._placed) <= self._few_groups:
@@ -144,7 +155,7 @@ class Partition:
             if postings:
                 self._collect_by(kind, postings, event, into)
 
-    def _collect_by(self, kind: str, postings: InvertedIndex, event: Searchable, into: dict[Group, None]) -> None:
+    def _collect_by(self, kind: str, postings: InvertedIndex[K], event: Searchable, into: dict[K, None]) -> None:
         match kind:
             case "callsign_prefix":
                 postings.collect(self._prefixes(event), into)

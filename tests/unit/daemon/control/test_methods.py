@@ -32,9 +32,10 @@ class RunningService(SimpleNamespace):
     def __init__(self, rig: Rig) -> None:
         super().__init__(
             gateway=rig.gateway,
+            admission=rig.admission,
             hub=rig.hub,
             broker=rig.broker,
-            conversation=rig.gateway.conversation,
+            conversation=rig.context.conversation,
             info=INFO,
             home=Home(Path("/nowhere")),
             fingerprint=Fingerprint(

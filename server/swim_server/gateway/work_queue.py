@@ -1,4 +1,4 @@
-"""The queue: however many clients arrive at once, they are let in one by one, with turns for everybody else."""
+"""A queue of work: however much comes at once, it is done piece by piece, with turns for everybody else."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable
 
 SLICE_SECONDS = 0.003
-"""So much of one turn of the loop goes into handshakes; ten times as much would delay every live event."""
+"""So much of one turn of the loop goes into one queue's work; ten times as much would delay every live event."""
 
 
-class HandshakeQueue:
+class WorkQueue:
     """Does work at once while this turn's slice lasts; what comes after that waits for the next turns, in order."""
 
     def __init__(
@@ -38,6 +38,13 @@ class HandshakeQueue:
             self._waiting.append(work)
         else:
             work()
+
+    def put_off(self, work: Callable[[], None]) -> None:
+        """Do a piece of work behind everything that waits, and not before this call returns."""
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._call_soon(self._next_turn)
+        self._waiting.append(work)
 
     def _begin_slice(self) -> None:
         self._slice_end = self._monotonic() + self._slice_seconds

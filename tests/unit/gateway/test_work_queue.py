@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from swim_server.gateway.handshake_queue import HandshakeQueue
+from swim_server.gateway.work_queue import WorkQueue
 
 
 class Turns:
@@ -16,12 +16,10 @@ class Turns:
         self.soon: deque[Callable[[], None]] = deque()
         self.done: list[int] = []
         self._work_seconds = work_seconds
-        self.handshake_queue = HandshakeQueue(
-            call_soon=self.soon.append, monotonic=lambda: self.now, slice_seconds=slice_seconds
-        )
+        self.queue = WorkQueue(call_soon=self.soon.append, monotonic=lambda: self.now, slice_seconds=slice_seconds)
 
     def arrive(self, number: int) -> None:
-        self.handshake_queue.submit(lambda: self._do(number))
+        self.queue.submit(lambda: self._do(number))
 
     def _do(self, number: int) -> None:
         self.now += self._work_seconds
@@ -44,13 +42,13 @@ def test_many_are_let_in_a_slice_a_turn_in_their_order() -> None:
     for number in range(10):
         turns.arrive(number)
     assert turns.done == [0, 1, 2]
-    assert len(turns.handshake_queue) == 7
+    assert len(turns.queue) == 7
     turns.turn()
     assert turns.done == [0, 1, 2, 3, 4, 5]
     while turns.soon:
         turns.turn()
     assert turns.done == list(range(10))
-    assert not len(turns.handshake_queue)
+    assert not len(turns.queue)
 
 
 def test_who_comes_while_others_wait_stands_behind_them() -> None:

@@ -1,0 +1,89 @@
+"""From an API key to a place in its tier, or to a refusal: what is decided of a client once its request is read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swim_server.keys.probes import is_probe_id
+from swim_server.keys.records import Decision, Granted, KeyRecord, Refused
+from swim_server.protocol.codes import CloseCode, ErrorCode
+
+if TYPE_CHECKING:
+    from swim_server.gateway.refusals import Refusals
+    from swim_server.gateway.registry import Gateway
+    from swim_server.keys.authenticator import Authenticator
+    from swim_server.streaming.admission import Admission, LimitReached
+
+
+class TurnedAway(msgspec.Struct, frozen=True):
+    """A client that is not let in: the error that it is sent, and the code with which it is closed."""
+
+    close_code: CloseCode
+    error_code: ErrorCode
+    message: str
+    details: dict[str, Any] | None = None
+
+
+class Authentication:
+    """Asks who a key belongs to, slows down who guesses, and counts those let in."""
+
+    def __init__(
+        self, authenticator: Authenticator, admission: Admission, refusals: Refusals, gateway: Gateway
+    ) -> None:
+        self._authenticator = authenticator
+        self._admission = admission
+        self._refusals = refusals
+        self._gateway = gateway
+
+    def cached(self, api_key: str, address: str) -> Decision | None:
+        """What is known of a key without asking."""
+        return self._authenticator.cached(api_key, address)
+
+    async def decide(self, api_key: str, address: str, decision: Decision | None) -> Decision:
+        """Ask the database unless a decision is known, or hold a refusal back."""
+        if decision is None:
+            decision = await self._authenticator.authenticate(api_key, address)
+        if isinstance(decision, Refused) and not self._authenticator.probes.is_announced(api_key):
+            await asyncio.sleep(self._refusals.failed(address, api_key, decision))
+        return decision
+
+    def admit(self, decision: Decision, address: str) -> KeyRecord | TurnedAway:
+        """Count a client with a good key in, or say why it is turned away. Whoever is counted in is released once."""
+        if isinstance(decision, Granted):
+            return self._admit(decision.key, address)
+        if isinstance(decision, Refused):
+            return TurnedAway(CloseCode.UNAUTHORIZED, ErrorCode.AUTH_FAILED, decision.message)
+        self._refusals.note("unavailable", address)
+        text = "Keys can't be checked just now; try again later."
+        return TurnedAway(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)
+
+    def _admit(self, key: KeyRecord, address: str) -> KeyRecord | TurnedAway:
+        self._refusals.succeeded(address)
+        reached = self._admission.admit(key.tier, key.id)
+        if reached is not None and self._evict_probe_client(key, reached):
+            reached = self._admission.admit(key.tier, key.id)
+        if reached is None:
+            self._authenticator.touch(key.id)
+            return key
+        self._note_limit(address, reached, key.id)
+        details = {"tier": reached.tier, "current": reached.current, "limit": reached.limit}
+        return TurnedAway(CloseCode.LIMIT, ErrorCode.CONNECTION_LIMIT, reached.message, details)
+
+    def release(self, key: KeyRecord) -> None:
+        """Give the place of a key that was admitted back."""
+        self._admission.release(key.tier, key.id)
+
+    def _evict_probe_client(self, key: KeyRecord, reached: LimitReached) -> bool:
+        if reached.is_per_key or is_probe_id(key.id) or not self._authenticator.probes:
+            return False
+        return self._gateway.evict_probe_client(key)
+
+    def _note_limit(self, address: str, reached: LimitReached, key_id: int) -> None:
+        """A client with a good key found its tier or key full."""
+        if is_probe_id(key_id):
+            return
+        self._refusals.note("limit", address, key_id=key_id, tier=reached.tier)
+        self._authenticator.note_refusal(Refused(reached.message, "limit", key_id), address)

@@ -1,0 +1,103 @@
+"""What is logged and remembered of connections that come, end or are refused. Never a key."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swim_server.keys.probes import is_probe_id
+from swim_server.protocol.codes import CloseCode
+
+if TYPE_CHECKING:
+    from websockets.frames import Close
+
+    from swim_server.streaming.connection import Connection
+    from swim_server.streaming.explain.session_log import SessionLog
+
+NO_CLOSE_FRAME = 1006
+"""The code of a connection that just broke (RFC 6455, section 7.4.1)."""
+
+
+class Eviction(msgspec.Struct, frozen=True):
+    """A client that was closed with 4008."""
+
+    monotonic: float
+    connection_id: str
+    key_id: int | None
+    owner: str | None
+    reason: str
+
+
+class ConnectionLog:
+    """Writes one line a client that was let in and one when it has gone; counts those that could not keep up."""
+
+    def __init__(
+        self,
+        log: Any,
+        *,
+        session_log: SessionLog | None,
+        monotonic: Callable[[], float],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.slow_consumers = 0
+        """Clients closed with 4008 since the start."""
+        self.evictions: deque[Eviction] = deque(maxlen=50)
+        """The last of them."""
+        self._log = log
+        self._session_log = session_log
+        self._monotonic = monotonic
+        self._now_ms = now_ms
+
+    def connected(self, connection: Connection) -> None:
+        """Log a client that was let in."""
+        key = connection.key
+        self._level_of(connection)(
+            "connected",
+            client=connection.id,
+            tier=connection.tier,
+            key_id=key.id if key is not None else None,
+            remote=connection.remote,
+            agent=connection.user_agent,
+        )
+
+    def disconnected(self, connection: Connection, sent: Close | None, received: Close | None) -> None:
+        """Log a client that has gone, with the close frames that were sent and received."""
+        if sent is not None and sent.code == CloseCode.SLOW_CONSUMER:
+            self._remember_eviction(connection, sent.reason)
+        close = sent or received
+        code = int(close.code) if close is not None else NO_CLOSE_FRAME
+        self.ended(connection, code, close.reason if close is not None else "")
+        self._level_of(connection)(
+            "disconnected",
+            client=connection.id,
+            code=code,
+            seconds=round((self._now_ms() - connection.connected_at_ms) / 1000, 1),
+            sent=connection.messages_sent,
+        )
+
+    def ended(self, connection: Connection, code: int, reason: str) -> None:
+        """Remember how a connection ends, for those who ask later."""
+        if self._session_log is not None and connection.session is not None:
+            self._session_log.closed(connection.session, int(code), reason)
+
+    def _remember_eviction(self, connection: Connection, reason: str) -> None:
+        self.slow_consumers += 1
+        key = connection.key
+        self.evictions.append(
+            Eviction(
+                self._monotonic(),
+                connection.id,
+                key.id if key is not None else None,
+                key.owner_name if key is not None else None,
+                reason,
+            )
+        )
+
+    def _level_of(self, connection: Connection) -> Callable[..., None]:
+        """Our own commands come and go all the time: only who looks for them sees them."""
+        is_ours = connection.key is None or is_probe_id(connection.key.id)
+        log: Callable[..., None] = self._log.debug if is_ours else self._log.info
+        return log

@@ -1,0 +1,112 @@
+"""What all endpoints share, put together from the parts of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from websockets.typing import Origin
+
+from swim_server.gateway import compression
+from swim_server.gateway.authentication import Authentication
+from swim_server.gateway.connection_log import ConnectionLog
+from swim_server.gateway.dispatcher import Dispatcher
+from swim_server.gateway.handshake import HandshakeRules
+from swim_server.gateway.heartbeats import Heartbeats
+from swim_server.gateway.listener_kind import ListenerKind
+from swim_server.gateway.refusals import Refusals
+from swim_server.gateway.registry import Gateway
+from swim_server.gateway.work_queue import WorkQueue
+
+if TYPE_CHECKING:
+    from swim_server.concurrency.tasks import Tasks
+    from swim_server.concurrency.timer_wheel import TimerWheel
+    from swim_server.config import ServerConfig
+    from swim_server.gateway.rpc import Rpc
+    from swim_server.keys.authenticator import Authenticator
+    from swim_server.streaming.admission import Admission
+    from swim_server.streaming.conversation import Conversation
+    from swim_server.streaming.hub import Hub
+
+HARD_LIMIT_BYTES = 1024 * 1024
+"""A longer message is not even read to its end: the library closes with 1009 (RFC 6455, section 7.4.1)."""
+LOCAL_LIMIT_BYTES = 16 * 1024 * 1024
+HIGH_WATER_BYTES = 64 * 1024
+"""What a transport may hold before its client counts as lagging."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointContext:
+    """The parts that an endpoint works with. Nothing in it belongs to a single connection."""
+
+    public_kind: ListenerKind
+    local_kind: ListenerKind
+    settings: ServerConfig
+    """How long things may take, how much may wait, and what one client may cost."""
+    high_water_bytes: int
+    gateway: Gateway
+    handshake_rules: HandshakeRules
+    handshake_queue: WorkQueue
+    reading_queue: WorkQueue
+    authentication: Authentication
+    dispatcher: Dispatcher
+    conversation: Conversation
+    heartbeats: Heartbeats
+    hub: Hub
+    log: ConnectionLog
+    refusals: Refusals
+    wheel: TimerWheel
+    tasks: Tasks
+    monotonic: Callable[[], float]
+    now_ms: Callable[[], int]
+
+
+def build_context(
+    config: ServerConfig,
+    *,
+    hub: Hub,
+    admission: Admission,
+    authenticator: Authenticator,
+    conversation: Conversation,
+    rpc: Rpc,
+    wheel: TimerWheel,
+    tasks: Tasks,
+    source_ages: Callable[[], Mapping[str, float | None]],
+    call_soon: Callable[[Callable[[], None]], object],
+    monotonic: Callable[[], float],
+    now_ms: Callable[[], int],
+    log: Any,
+) -> EndpointContext:
+    """Build everything that stands between the sockets and the hub."""
+    gateway = Gateway(hub, admission, monotonic=monotonic, now_ms=now_ms)
+    refusals = Refusals(config.trusted_proxies, monotonic=monotonic, log=log)
+    origins: list[Origin | None] | None = None
+    if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
+        origins = [None, *(Origin(origin) for origin in config.allowed_origins)]
+    hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
+    return EndpointContext(
+        public_kind=ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions()),
+        local_kind=ListenerKind(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES),
+        settings=config,
+        high_water_bytes=min(HIGH_WATER_BYTES, config.max_buffer_bytes),
+        gateway=gateway,
+        handshake_rules=HandshakeRules(
+            refusals, origins=origins, is_draining=lambda: gateway.is_draining, now_ms=now_ms
+        ),
+        handshake_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+        reading_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+        authentication=Authentication(authenticator, admission, refusals, gateway),
+        dispatcher=Dispatcher(
+            conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, monotonic=monotonic
+        ),
+        conversation=conversation,
+        heartbeats=Heartbeats(gateway, conversation, source_ages, monotonic=monotonic),
+        hub=hub,
+        log=ConnectionLog(log, session_log=hub.session_log, monotonic=monotonic, now_ms=now_ms),
+        refusals=refusals,
+        wheel=wheel,
+        tasks=tasks,
+        monotonic=monotonic,
+        now_ms=now_ms,
+    )

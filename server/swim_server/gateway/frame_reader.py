@@ -1,0 +1,188 @@
+"""The way in of one client: its bytes, frame by frame, to the library, and whole messages to whoever answers them.
+
+A frame is handed on only when the one before it has been answered, so pongs and answers keep the order of what they
+answer. What one client may cost in a turn of the loop is bounded; the rest waits for turns to come, unread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+from websockets.frames import CloseCode as LibraryCloseCode
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+
+from swim_server.gateway.frame_cutter import FrameCutter, Piece
+from swim_server.gateway.read_gate import Hold, ReadGate
+from swim_server.gateway.text_check import TextCheck, is_utf8
+
+if TYPE_CHECKING:
+    from websockets.server import ServerProtocol
+
+    from swim_server.gateway.work_queue import WorkQueue
+
+STOPS_WORK = Hold.UNWRITTEN | Hold.UNANSWERED | Hold.RATE | Hold.ABUSE
+"""While one of these holds, not even what was received already is looked at."""
+
+
+class TurnBudget(Protocol):
+    """What one client may cost in one turn of the loop."""
+
+    max_turn_frames: int
+    max_turn_bytes: int
+
+
+class FrameOwner(Protocol):
+    """Whose frames they are."""
+
+    @property
+    def is_open(self) -> bool:
+        """Messages are answered."""
+
+    def count_frame(self, opcode: int, size_bytes: int) -> None:
+        """Note a frame and what it has cost in bytes, inflated; may close the connection, or stop its reading."""
+
+    def on_message(self, payload: bytes, *, is_text: bool) -> None:
+        """Answer a whole message."""
+
+    def flush(self) -> None:
+        """Write what the library has to say."""
+
+    def leave(self) -> None:
+        """The library has begun to close: the client asked, or broke the rules of the protocol."""
+
+
+class FrameReader:
+    """Reads one client's frames. Made at the upgrade."""
+
+    __slots__ = (
+        "_budget", "_check", "_cutter", "_fragments", "_gate", "_is_compressed", "_is_queued", "_is_text", "_owner",
+        "_protocol", "_queue",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        owner: FrameOwner,
+        gate: ReadGate,
+        queue: WorkQueue,
+        budget: TurnBudget,
+        *,
+        max_frame_bytes: int,
+    ) -> None:
+        self._protocol = protocol
+        self._owner = owner
+        self._gate = gate
+        self._queue = queue
+        self._budget = budget
+        self._cutter = FrameCutter(max_frame_bytes)
+        self._fragments = bytearray()
+        self._is_text = False
+        """Of the message that is being read."""
+        self._is_compressed = False
+        self._check: TextCheck | None = None
+        """Of a text message that comes in several pieces."""
+        self._is_queued = False
+
+    def receive(self, data: bytes) -> None:
+        """Take in what came, and work it off now or in its turn."""
+        if self._protocol.eof_sent:  # the library listens no more
+            return
+        self._cutter.add(data)
+        if self._is_queued:
+            self._gate.add(Hold.UNREAD)
+        else:
+            self._is_queued = True
+            self._queue.submit(self._work)
+
+    def wake(self) -> None:
+        """Go on with what waits here, now that nothing holds it up any more."""
+        if self._cutter and not self._is_queued:
+            self._is_queued = True
+            self._queue.put_off(self._work)
+
+    def discard(self) -> None:
+        """Drop what waits here: the connection is gone."""
+        self._cutter.clear()
+
+    def _work(self) -> None:
+        """Work off what has come, as far as one turn's budget goes."""
+        self._is_queued = False
+        frames, size_bytes = self._budget.max_turn_frames, self._budget.max_turn_bytes
+        while frames > 0 and size_bytes > 0 and not self._gate.has(STOPS_WORK):
+            piece = self._cutter.next(size_bytes)
+            if piece is None:
+                break
+            size_bytes -= self._read(piece)
+            frames -= piece.is_end
+        if self._protocol.eof_sent:
+            self._cutter.clear()
+        if not self._cutter.has_piece:
+            self._gate.remove(Hold.UNREAD)
+        elif not self._gate.has(STOPS_WORK):
+            self._gate.add(Hold.UNREAD)
+            self._is_queued = True
+            self._queue.put_off(self._work)
+
+    def _read(self, piece: Piece) -> int:
+        """Hand one piece to the library and answer what is whole now; return what that cost in bytes."""
+        protocol, owner = self._protocol, self._owner
+        was_open = protocol.state is State.OPEN
+        if was_open and not piece.is_control and not self._is_text_so_far(piece):
+            protocol.fail(LibraryCloseCode.INVALID_DATA, "invalid UTF-8 in a text message")
+        else:
+            protocol.receive_data(piece.data)
+        cost = len(piece.data)
+        for event in protocol.events_received():
+            frame = cast(Frame, event)
+            cost = max(cost, len(frame.data))
+            if owner.is_open:
+                owner.count_frame(piece.opcode, cost)
+            if owner.is_open:
+                self._on_frame(frame)
+        if was_open and owner.is_open and protocol.state is not State.OPEN:
+            owner.leave()
+        else:
+            owner.flush()
+        return cost
+
+    def _is_text_so_far(self, piece: Piece) -> bool:
+        """Look at a piece of a text message that doesn't come as a whole, and not compressed, before it is read."""
+        if piece.is_start and piece.opcode != Opcode.CONT:
+            self._is_text, self._is_compressed = piece.opcode == Opcode.TEXT, piece.is_compressed
+            self._check = None if piece.is_end and piece.is_final else TextCheck()
+        if self._check is None or not self._is_text or self._is_compressed:
+            return True
+        return self._check.passes(piece.payload, is_end=piece.is_end and piece.is_final)
+
+    def _on_frame(self, frame: Frame) -> None:
+        """Put messages together. Control frames are the library's: it has answered them."""
+        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            if frame.fin:
+                self._on_message(bytes(frame.data))
+                return
+        elif frame.opcode is not Opcode.CONT:
+            return
+        if not self._is_inflated_text_so_far(frame):
+            self._refuse_text()
+            return
+        self._fragments += frame.data
+        if frame.fin:
+            payload, self._fragments = bytes(self._fragments), bytearray()
+            self._owner.on_message(payload, is_text=self._is_text)
+
+    def _is_inflated_text_so_far(self, frame: Frame) -> bool:
+        """Look at a fragment of a text message that came compressed."""
+        if self._check is None or not (self._is_compressed and self._is_text):
+            return True
+        return self._check.passes(bytes(frame.data), is_end=frame.fin)
+
+    def _on_message(self, payload: bytes) -> None:
+        """A message in one frame. One that came in one piece was not looked at before."""
+        if self._is_text and (self._check is None or self._is_compressed) and not is_utf8(payload):
+            self._refuse_text()
+        else:
+            self._owner.on_message(payload, is_text=self._is_text)
+
+    def _refuse_text(self) -> None:
+        self._protocol.fail(LibraryCloseCode.INVALID_DATA, "invalid UTF-8 in a text message")

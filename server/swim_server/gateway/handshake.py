@@ -1,0 +1,191 @@
+"""The opening handshake of one connection: bytes in; accepted, refused or pending out. Knows no transport."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake, InvalidMessage
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from swim_server.gateway.request import is_known_path, presented_key
+from swim_server.gateway.upgrade import Upgrade, read_upgrade
+
+if TYPE_CHECKING:
+    from websockets.typing import Origin
+
+    from swim_server.gateway.listener_kind import ListenerKind
+    from swim_server.gateway.refusals import Refusals
+
+EXTENSIONS = "Sec-WebSocket-Extensions"
+END_OF_HEAD = b"\r\n\r\n"
+MAX_USER_AGENT = 200
+
+_library_log = logging.getLogger("websockets.server")
+
+
+class Accepted(msgspec.Struct):
+    """The request may be upgraded; whose it is, is found out next."""
+
+    answer: bytes
+    """The 101: written before anything else."""
+    protocol: ServerProtocol
+    """The library's, which reads the frames that follow."""
+    api_key: str
+    address: str
+    user_agent: str | None
+    rest: bytes
+    """What came behind the head: of a connection that is not yet admitted."""
+
+
+class Rejected(msgspec.Struct):
+    """Nothing to upgrade: the answer is written and the connection closed."""
+
+    answer: bytes
+    address: str | None = None
+    """Where it came from, if that was looked into."""
+
+
+class HandshakeRules:
+    """What holds for all handshakes: who may come in at all, before anybody's key is looked at."""
+
+    def __init__(
+        self,
+        refusals: Refusals,
+        *,
+        origins: Sequence[Origin | None] | None,
+        is_draining: Callable[[], bool],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.refusals = refusals
+        self.origins = origins
+        """The browser origins that may connect, and None for programs; None: any."""
+        self.is_draining = is_draining
+        self._now_ms = now_ms
+        self._http_date = (-1, "")
+
+    def http_date(self) -> str:
+        """Now, as HTTP writes it (RFC 9110, section 5.6.7); formatted once a second."""
+        second = self._now_ms() // 1000
+        if second != self._http_date[0]:
+            self._http_date = (second, formatdate(second, usegmt=True))
+        return self._http_date[1]
+
+
+class Handshake:
+    """Reads one request's head, in however many pieces it comes, and answers it. Used until there is an outcome."""
+
+    __slots__ = ("_address", "_kind", "_peer", "_protocol", "_rules", "_tail")
+
+    def __init__(self, rules: HandshakeRules, kind: ListenerKind, peer: Sequence[object] | None) -> None:
+        self._rules = rules
+        self._kind = kind
+        self._peer = peer
+        self._protocol: ServerProtocol | None = None
+        self._tail = b""
+        self._address: str | None = None
+
+    def receive(self, data: bytes) -> Accepted | Rejected | None:
+        """Read the next bytes; None while the head is not whole. Nothing behind the head is looked at."""
+        window = self._tail + data
+        found = window.find(END_OF_HEAD)
+        rest = b""
+        if found >= 0:
+            cut = found + len(END_OF_HEAD) - len(self._tail)
+            data, rest = data[:cut], data[cut:]
+            if self._protocol is None and self._rules.origins is None:
+                outcome = self._read_everyday(data, rest)
+                if outcome is not None:
+                    return outcome
+        self._tail = window[-3:]
+        return self._read_by_library(data, rest)
+
+    def _read_everyday(self, head: bytes, rest: bytes) -> Accepted | Rejected | None:
+        """Answer an everyday request; None when it is for the library to read, or to refuse what it negotiates."""
+        upgrade = read_upgrade(head)
+        if upgrade is None:
+            return None
+        offered = Headers([(EXTENSIONS, value) for value in upgrade.headers.get_all(EXTENSIONS)])
+        protocol = self._new_protocol(State.OPEN)
+        try:
+            negotiated, protocol.extensions = protocol.process_extensions(offered) if offered else (None, [])
+        except InvalidHandshake:
+            return None
+        refusal = self._refusal(upgrade)
+        if refusal is not None:
+            return self._reject(*refusal)
+        return self._accept(upgrade, upgrade.accept(self._rules.http_date(), negotiated), protocol, rest)
+
+    def _read_by_library(self, data: bytes, rest: bytes) -> Accepted | Rejected | None:
+        if self._protocol is None:
+            self._protocol = self._new_protocol(State.CONNECTING)
+        protocol = self._protocol
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            if isinstance(event, Request):
+                return self._answer(protocol, event, rest)
+        if isinstance(protocol.handshake_exc, InvalidMessage):  # the library says nothing to that
+            return self._reject(HTTPStatus.BAD_REQUEST, "This is no HTTP request for a WebSocket.\n", Headers())
+        if protocol.handshake_exc is not None:
+            return Rejected(b"".join(protocol.data_to_send()))
+        return None
+
+    def _answer(self, protocol: ServerProtocol, request: Request, rest: bytes) -> Accepted | Rejected:
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return self._reject(*refusal)
+        protocol.send_response(protocol.accept(request))
+        answer = b"".join(protocol.data_to_send())
+        if protocol.state is not State.OPEN:
+            return Rejected(answer)
+        return self._accept(request, answer, protocol, rest)
+
+    def _accept(self, request: Request | Upgrade, answer: bytes, protocol: ServerProtocol, rest: bytes) -> Accepted:
+        return Accepted(
+            answer=answer,
+            protocol=protocol,
+            api_key="" if self._kind.is_local else presented_key(request.path, request.headers),
+            address=self._address or "local",
+            user_agent=(request.headers.get_all("User-Agent") or [""])[0][:MAX_USER_AGENT] or None,
+            rest=rest,
+        )
+
+    def _reject(self, status: HTTPStatus, text: str, extra: Headers) -> Rejected:
+        response = self._new_protocol(State.CONNECTING).reject(status, text)
+        response.headers.update(extra)
+        return Rejected(response.serialize(), self._address)
+
+    def _new_protocol(self, state: State) -> ServerProtocol:
+        return ServerProtocol(
+            origins=self._rules.origins,
+            extensions=self._kind.extensions,
+            state=state,
+            max_size=self._kind.hard_limit_bytes,
+            logger=_library_log,
+        )
+
+    def _refusal(self, request: Request | Upgrade) -> tuple[HTTPStatus, str, Headers] | None:
+        """Why a request is refused before its key is looked at: status, text and further headers."""
+        rules = self._rules
+        if not is_known_path(request.path):
+            return HTTPStatus.NOT_FOUND, "There is nothing at this path; connect to /api/swim/v1/ws\n", Headers()
+        if rules.is_draining():
+            return HTTPStatus.SERVICE_UNAVAILABLE, "The service is restarting.\n", Headers({"Retry-After": "1"})
+        if self._kind.is_local:
+            return None
+        self._address = rules.refusals.address_of(self._peer, request.headers.get_all("X-Forwarded-For"))
+        retry_after = rules.refusals.retry_after(self._address)
+        if retry_after is not None:
+            return (
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "Too many refused keys from this address.\n",
+                Headers({"Retry-After": str(retry_after)}),
+            )
+        return None

@@ -1,0 +1,117 @@
+"""What one client may cost the others, whatever it sends."""
+
+from __future__ import annotations
+
+import pytest
+from support.gateway_rig import Client, Rig, client_frame, message, upgrade_request
+from swim_server.protocol.codes import CloseCode
+from swim_server.streaming.admission import TierLimit
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Frame, Opcode
+
+PING_FRAME = client_frame(b"", Opcode.PING)
+COMPRESSION = "Sec-WebSocket-Extensions: permessage-deflate"
+FAST = {"developer": TierLimit(5, messages_per_second=1_000_000), "system": TierLimit(5)}
+
+
+def pongs(client: Client) -> int:
+    return sum(opcode is Opcode.PONG for opcode, _ in client.frames)
+
+
+async def test_frames_of_one_client_are_worked_off_a_turn_at_a_time() -> None:
+    rig = await Rig(FAST, max_turn_frames=10).open()
+    client = rig.admitted()
+    client.transport.feed(PING_FRAME * 35)
+    assert pongs(client) == 10
+    assert not client.transport.is_reading
+    rig.turn()
+    assert pongs(client) == 35
+    assert client.transport.is_reading
+    await rig.close()
+
+
+async def test_bytes_of_one_client_are_worked_off_a_turn_at_a_time() -> None:
+    rig = await Rig(FAST, max_turn_bytes=10_000).open()
+    client = rig.admitted()
+    client.transport.feed(message("ping", note="x" * 8000) * 5)
+    assert client.types.count("pong") == 1
+    rig.turn()
+    assert client.types.count("pong") == 5
+    await rig.close()
+
+
+async def test_inflated_bytes_count_and_not_those_that_came() -> None:
+    rig = await Rig(FAST, max_turn_bytes=10_000).open()
+    client = rig.client().send(upgrade_request("/?api_key=dev", COMPRESSION))
+    payload = b'{"action":"ping"}'.ljust(60_000)
+    deflated = Frame(Opcode.TEXT, payload).serialize(mask=True, extensions=[PerMessageDeflate(True, True, 15, 15)])
+    assert len(deflated) < 200
+    client.transport.feed(deflated * 5)
+    assert client.types.count("pong") == 1
+    rig.turn()
+    assert client.types.count("pong") == 5
+    await rig.close()
+
+
+async def test_clients_take_turns() -> None:
+    rig = await Rig(FAST, max_turn_frames=10).open()
+    first, second = rig.admitted(), rig.admitted()
+    first.transport.feed(PING_FRAME * 100)
+    second.transport.feed(PING_FRAME * 20)
+    rig.turn()
+    assert (pongs(first), pongs(second)) == (100, 20)
+    await rig.close()
+
+
+def test_pings_count_to_the_rate(rig: Rig) -> None:
+    client = rig.admitted().send(PING_FRAME * 15)
+    assert client.types == ["connected", "RATE_LIMITED"]
+    for _ in range(9):
+        rig.advance(1)
+        client.send(PING_FRAME * 15)
+    assert client.close_code == 4002
+    assert client.types.count("RATE_LIMITED") == 10
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [PING_FRAME, client_frame(b"", Opcode.PONG), message("ping"), client_frame(b"x", Opcode.CONT, fin=False)],
+    ids=["pings", "pongs", "messages", "fragments"],
+)
+def test_twenty_times_the_rate_is_closed_at_once(rig: Rig, frame: bytes) -> None:
+    client = rig.admitted().send(client_frame(b"", fin=False)) if frame[0] & 15 == Opcode.CONT else rig.admitted()
+    client.send(frame * 205)
+    assert client.types[-1] == "RATE_LIMITED"
+    assert client.close_code == 4002
+    assert not client.transport.is_reading
+    rig.advance(6)
+    assert client.is_gone
+
+
+def test_just_under_twenty_times_the_rate_is_borne_for_a_second(rig: Rig) -> None:
+    client = rig.admitted().send(PING_FRAME * 199)
+    assert client.endpoint.is_open
+
+
+def test_client_that_sends_more_bytes_than_its_rate_allows_is_read_again_in_the_next_second(rig: Rig) -> None:
+    client = rig.admitted()
+    client.send(*[client_frame(b" " * 300_000)] * 3)
+    assert client.types.count("MESSAGE_TOO_LARGE") == 3
+    client.send(message("ping"))
+    assert client.types[-1] == "MESSAGE_TOO_LARGE"
+    assert not client.transport.is_reading
+    rig.advance(1.2)
+    assert client.types[-1] == "pong"
+    assert client.transport.is_reading
+
+
+def test_client_that_rests_is_closed_all_the_same(rig: Rig) -> None:
+    client = rig.admitted().send(*[client_frame(b" " * 300_000)] * 3)
+    client.endpoint.close(CloseCode.SERVICE_RESTART)
+    client.send(client_frame((1012).to_bytes(2, "big"), Opcode.CLOSE))
+    assert client.transport.has_eof
+
+
+def test_control_socket_has_no_rate_of_frames(rig: Rig) -> None:
+    client = rig.local_client().send(PING_FRAME * 5000)
+    assert pongs(client) == 5000

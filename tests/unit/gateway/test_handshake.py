@@ -1,0 +1,76 @@
+"""The handshake by itself: bytes in; accepted, rejected or nothing yet out."""
+
+from __future__ import annotations
+
+import pytest
+from support.gateway_rig import ACCEPT, Log, ManualClock, upgrade_request
+from support.memory_broker import FIRST_MS
+from swim_server.gateway import compression
+from swim_server.gateway.handshake import Accepted, Handshake, HandshakeRules, Rejected
+from swim_server.gateway.listener_kind import ListenerKind
+from swim_server.gateway.refusals import Refusals
+from websockets.protocol import State
+
+PUBLIC = ListenerKind(False, 65_536, 1 << 20, compression.extensions())
+LOCAL = ListenerKind(True, 1 << 24, 1 << 24)
+PEER = ("192.0.2.7", 50_000)
+
+
+class Rules(HandshakeRules):
+    """The rules of a service that lets everybody ask."""
+
+    def __init__(self, *, is_draining: bool = False) -> None:
+        refusals = Refusals(["127.0.0.1"], monotonic=ManualClock(), log=Log())
+        super().__init__(refusals, origins=None, is_draining=lambda: is_draining, now_ms=lambda: FIRST_MS)
+
+
+def handshake(kind: ListenerKind = PUBLIC, *, is_draining: bool = False) -> Handshake:
+    return Handshake(Rules(is_draining=is_draining), kind, PEER)
+
+
+def accepted(outcome: Accepted | Rejected | None) -> Accepted:
+    assert isinstance(outcome, Accepted)
+    return outcome
+
+
+def test_accepted_request_tells_the_key_the_address_and_the_agent() -> None:
+    outcome = accepted(handshake().receive(upgrade_request("/?api_key=dev", "User-Agent: someone/1.0")))
+    assert (outcome.api_key, outcome.address, outcome.user_agent) == ("dev", "192.0.2.7", "someone/1.0")
+    assert ACCEPT.encode() in outcome.answer
+    assert outcome.protocol.state is State.OPEN
+
+
+def test_nothing_is_decided_before_the_head_is_whole() -> None:
+    request = upgrade_request()
+    entrance = handshake()
+    assert [entrance.receive(request[at : at + 1]) for at in range(len(request) - 1)] == [None] * (len(request) - 1)
+    assert accepted(entrance.receive(request[-1:])).rest == b""
+
+
+@pytest.mark.parametrize("headers", [(), ("X-Twice: a", "X-Twice: b")], ids=["everyday", "by the library"])
+def test_what_follows_the_head_is_handed_back_unread(headers: tuple[str, ...]) -> None:
+    assert accepted(handshake().receive(upgrade_request("/", *headers) + b"behind")).rest == b"behind"
+
+
+def test_control_socket_looks_at_no_key() -> None:
+    outcome = accepted(handshake(LOCAL).receive(upgrade_request("/?api_key=dev")))
+    assert (outcome.api_key, outcome.address) == ("", "local")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (upgrade_request("/elsewhere"), 404),
+        (b"no HTTP at all\r\n\r\n", 400),
+    ],
+)
+def test_what_cannot_be_upgraded_is_rejected_with_an_answer(request_bytes: bytes, status: int) -> None:
+    outcome = handshake().receive(request_bytes)
+    assert isinstance(outcome, Rejected)
+    assert outcome.answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_draining_service_rejects_with_the_time_to_come_back() -> None:
+    outcome = handshake(is_draining=True).receive(upgrade_request())
+    assert isinstance(outcome, Rejected)
+    assert b"Retry-After: 1\r\n" in outcome.answer
