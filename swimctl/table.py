@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from swimctl.help_style import TextStyle
 from swimctl.text import cell, clean
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ def details(pairs: Sequence[tuple[str, Any]]) -> Table:
     return grid
 
 
-def lines(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, width: int, colour: bool) -> Iterator[str]:
+def lines(
+    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, width: int, style: TextStyle
+) -> Iterator[str]:
     """Lay out rows under headings, in a terminal's width; what is too long is cut with an ellipsis."""
     from rich.cells import cell_len
 
@@ -90,8 +93,8 @@ def lines(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, width
 
     def line(texts: Sequence[str], styles: Sequence[str]) -> str:
         parts = [
-            _styled(_placed(text, cells_wide, column.justify), style, colour) + ("" if place == last else " " * _GAP)
-            for place, (text, style, (column, cells_wide)) in enumerate(zip(texts, styles, places, strict=True))
+            _styled(_placed(text, cells_wide, column.justify), wanted, style) + ("" if place == last else " " * _GAP)
+            for place, (text, wanted, (column, cells_wide)) in enumerate(zip(texts, styles, places, strict=True))
         ]
         return "".join(parts).rstrip()
 
@@ -124,11 +127,12 @@ def _style(column: Column, text: str) -> str:
     return (column.styles or {}).get(text) or column.style or ""
 
 
-def _styled(text: str, style: str, colour: bool) -> str:
+def _styled(text: str, wanted: str, style: TextStyle) -> str:
     """Return the escape codes of a style around a text; Rich keeps what it has parsed and made."""
-    if not style or not colour:
+    if not wanted or not style.attributes:
         return text
     from rich.color import ColorSystem
     from rich.style import Style
 
-    return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
+    parsed = Style.parse(wanted)
+    return (parsed if style.colour else parsed.without_color).render(text, color_system=ColorSystem.STANDARD)

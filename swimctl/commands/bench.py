@@ -14,6 +14,7 @@ from swimctl.errors import CommandFailed, WrongUsage
 from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, invocation_of
 from swimctl.output import require_yes
+from swimctl.output_options import Header, Piped, PipedFormat
 
 if TYPE_CHECKING:
     from swimctl.bench.measurement import Target
@@ -51,6 +52,8 @@ def bench(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before a service in use is loaded.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
 ) -> None:
     """Measure a service under load.
 
@@ -70,7 +73,7 @@ def bench(
     from swimctl.render.bench import pairs
 
     invocation = invocation_of(context)
-    output, messages = invocation.output(as_json=as_json), invocation.messages()
+    output, messages = invocation.output(as_json=as_json).piped_as(header=header, version=piped), invocation.messages()
     if sum((url is not None, running, temporary)) > 1:
         raise WrongUsage("only one of --url, --running and --temporary can be given")
     earlier = _read_earlier(compare)
@@ -80,7 +83,7 @@ def bench(
     if as_json:
         output.document(document)
     else:
-        output.details(pairs(document, earlier))
+        output.details(pairs(document, earlier), document)
     if not document["ok"]:
         raise CommandFailed(_complaint(document), "see what happened with: swimctl logs")
 

@@ -10,6 +10,7 @@ from swimctl.app import command_group
 from swimctl.completion import connection_ids, key_ids, tiers
 from swimctl.errors import NotFound
 from swimctl.invocation import invocation_of
+from swimctl.output_options import Header, Piped, PipedFormat
 
 LOCAL_TIER = "local"
 """What connections through the control socket have instead of a tier."""
@@ -28,6 +29,8 @@ def list_connections(
         int | None, typer.Option("--key", metavar="ID", autocompletion=key_ids, help="Only those of this key.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document: a list.")] = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
 ) -> None:
     """List the live connections.
 
@@ -45,7 +48,7 @@ def list_connections(
     from swimctl.render.status import utc_now
 
     invocation = invocation_of(context)
-    output = invocation.output(as_json=as_json)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     if tier is not None and tier != LOCAL_TIER:
         tier = parse_tier(tier).value
     with invocation.connect() as control:

@@ -10,13 +10,17 @@ from swimctl.app import command_group
 from swimctl.errors import ExitCode
 from swimctl.invocation import invocation_of
 from swimctl.key_access import open_database_of, read_database_of
+from swimctl.output_options import Header, Piped, PipedFormat
 
 app = command_group("Compare and upgrade the key database's schema.")
 
 
 @app.command()
 def status(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
 ) -> None:
     """Compare the schema with what the code needs.
 
@@ -30,7 +34,7 @@ def status(
     from swim_server.keys.upgrading import schema_status
 
     invocation = invocation_of(context)
-    output = invocation.output(as_json=as_json)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     with read_database_of(invocation) as database:
         found = None if database is None else schema_status(database)
     if found is None:

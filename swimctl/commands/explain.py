@@ -86,7 +86,8 @@ def explain(
         except RpcFailed as failed:
             raise _refusal(failed) from None
     if as_json or not output.is_terminal:
-        output.details(lines(document), document)
+        told = lines(document)
+        output.piped_as(header=False, version="v1").details(told, document)
     else:
         output.print(picture(document))
 

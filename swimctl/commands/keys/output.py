@@ -95,18 +95,17 @@ def tell_change(output: Output, record: KeyRecord, closed: int | None) -> None:
     output.line(f"{what}; {connections}")
 
 
-def show_record(invocation: Invocation, store: KeyStore, record: KeyRecord, *, as_json: bool) -> None:
+def show_record(invocation: Invocation, output: Output, store: KeyStore, record: KeyRecord) -> None:
     """Show one key with its connections and its audit trail."""
     from swimctl.table import Column
 
     connections = connections_of(invocation, record.id)
     document = key_document(record, utc_now(), None if connections is None else len(connections))
     trail = audit_rows(store.audit(record.id))
-    output = invocation.output(as_json=as_json)
-    if as_json:
+    if output.as_json:
         output.document(document | {"connections": connections, "audit": trail})
         return
-    output.details([(name.replace("_", " "), value) for name, value in document.items()])
+    output.details([(name.replace("_", " "), value) for name, value in document.items()], document)
     if connections:
         names = {"id": "connection", "remote": "from", "connected_at": "since", "messages_sent": "sent"}
         output.table([Column(name, heading) for name, heading in names.items()], connections)

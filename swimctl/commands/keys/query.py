@@ -13,6 +13,7 @@ from swimctl.completion import key_ids, key_states, tiers
 from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 from swimctl.key_access import explain, key_document, live_connections, read_store, utc_now
+from swimctl.output_options import Header, Piped, PipedFormat
 
 
 @app.command("list")
@@ -32,6 +33,8 @@ def list_keys(
     ] = "all",
     owner: Annotated[str | None, typer.Option("--owner", metavar="X", help="Only whose owner's name has this.")] = None,
     as_json: Json = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
 ) -> None:
     """List keys. Never shows one: the hint is enough to recognise it by.
 
@@ -50,7 +53,7 @@ def list_keys(
         )
     wanted_state = None if state == "all" else KeyState(state)
     wanted_tier = None if tier is None else parse_tier(tier)
-    output = invocation.output(as_json=as_json)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     with read_store(invocation) as store:
         records = [] if store is None else store.list(tier=wanted_tier, state=wanted_state, owner=owner)
     live, now = live_connections(invocation), utc_now()
@@ -59,7 +62,13 @@ def list_keys(
 
 
 @app.command()
-def show(context: typer.Context, key_id: KeyId, as_json: Json = False) -> None:
+def show(
+    context: typer.Context,
+    key_id: KeyId,
+    as_json: Json = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
+) -> None:
     """Show one key: its row, its live connections, its audit trail.
 
     \b
@@ -70,14 +79,20 @@ def show(context: typer.Context, key_id: KeyId, as_json: Json = False) -> None:
     from swim_server.keys.errors import KeyNotFound
 
     invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     with read_store(invocation) as store:
         if store is None:
             raise explain(KeyNotFound(key_id))
-        show_record(invocation, store, store.get(key_id), as_json=as_json)
+        show_record(invocation, output, store, store.get(key_id))
 
 
 @app.command()
-def find(context: typer.Context, as_json: Json = False) -> None:
+def find(
+    context: typer.Context,
+    as_json: Json = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
+) -> None:
     """Find the row of a key.
 
     The key is read from standard input, so that it stands in no list of processes.
@@ -90,6 +105,7 @@ def find(context: typer.Context, as_json: Json = False) -> None:
     from swim_server.keys.format import KeyShape, classify
 
     invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     api_key = read_key_from_input()
     if not api_key:
         raise WrongUsage("no key was given on standard input", "swimctl keys find < key.txt")
@@ -103,7 +119,7 @@ def find(context: typer.Context, as_json: Json = False) -> None:
         record = None if store is None else store.find(api_key)
         if store is None or record is None:
             raise NotFound("no such key is known")
-        show_record(invocation, store, record, as_json=as_json)
+        show_record(invocation, output, store, record)
 
 
 @app.command()
@@ -115,6 +131,8 @@ def audit(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="How many lines, the newest ones.", min=1)] = 200,
     as_json: Json = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
 ) -> None:
     """Show who did what to which key.
 
@@ -128,13 +146,14 @@ def audit(
     from swim_server.keys.errors import KeyNotFound
 
     invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     with read_store(invocation) as store:
         if key_id is not None:
             if store is None:
                 raise explain(KeyNotFound(key_id))
             store.get(key_id)
         entries = [] if store is None else store.audit(key_id, limit=limit)
-    invocation.output(as_json=as_json).table(audit_columns(), audit_rows(entries), empty="nothing was done yet")
+    output.table(audit_columns(), audit_rows(entries), empty="nothing was done yet")
 
 
 def read_key_from_input() -> str:
