@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
 from swimctl.client.connect import KEY_REFUSED, Gone, LimitReached, close_refusal, message_refusal
 from swimctl.client.session import Session, SessionLost, decode
 from swimctl.client.stream_items import (
     Answered,
+    Away,
     CaughtUp,
     EventReceived,
     Gap,
@@ -20,7 +23,7 @@ from swimctl.client.stream_items import (
     Subscribed,
     SubscriptionRequest,
 )
-from swimctl.errors import CommandError, CommandFailed, Refused, WrongUsage
+from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, Refused, WrongUsage
 
 ANSWER_SECONDS = 15.0
 ASK_SECONDS = 0.2
@@ -34,6 +37,8 @@ ALIVE_SECONDS = 90.0
 """Heartbeats come every 30 seconds; after so long without a word the connection is dead."""
 
 _ANSWERS = ("connected", "subscribed", "unsubscribed", "pong", "publish_ack")
+_ADVICE = re.compile(r"[;,]?\s*retry_ms=\d+")
+"""In a close reason: when to come back. It is followed, not shown."""
 _NEVER = float("inf")
 
 
@@ -50,7 +55,6 @@ class EventStream:
     ) -> None:
         self.wanted = wanted
         self._open_session = open_session
-        self._longest_retry_seconds = longest_retry_seconds
         self._clock = clock
         self._session: Session | None = None
         self._items: deque[StreamItem] = deque()
@@ -64,7 +68,7 @@ class EventStream:
         self._ask_at = _NEVER
         self._heard_at = 0.0
         self._retry_at = 0.0
-        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, longest_retry_seconds, clock=clock)
         self._request: int | None = None
 
     def open(self) -> None:
@@ -128,8 +132,9 @@ class EventStream:
         except CommandError as error:
             if isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached):
                 raise
-            self._retry_at = self._clock.monotonic() + self._retry_seconds
-            self._retry_seconds = min(2 * self._retry_seconds, self._longest_retry_seconds)
+            pause = self._backoff.fail()
+            self._retry_at = self._clock.monotonic() + pause
+            self._items.append(Away("stopped" if isinstance(error, DaemonNotRunning) else error.problem, pause))
 
     def _connect(self) -> None:
         message = self.wanted.to_wire(self._resume_from)
@@ -144,7 +149,7 @@ class EventStream:
         self._session = session
         self._request = None
         self._heard_at = self._clock.monotonic()
-        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._backoff.succeed()
         self._items.append(Subscribed(greeting.get("data") or {}, self._is_first))
         if answer.get("gap") and message.get("after") is not None:
             self._items.append(Gap())
@@ -237,7 +242,7 @@ class EventStream:
         if lost.code == KEY_REFUSED:
             raise close_refusal(lost.code, lost.reason)
         self._retry_at = self._clock.monotonic() + min(lost.retry_seconds or 0.0, LONGEST_RETRY_SECONDS)
-        self._items.append(Lost(lost.reason or "the connection broke"))
+        self._items.append(Lost(_ADVICE.sub("", lost.reason) or "the connection broke"))
 
 
 def _is_after(event_id: str, other: str | None) -> bool:

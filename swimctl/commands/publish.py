@@ -40,6 +40,9 @@ def publish(
         str | None, typer.Option("--event-id", metavar="NAME", help="Your own name for it: stored once a day.")
     ] = None,
     file: Annotated[str | None, typer.Option("--file", metavar="F", help="JSON lines; - is standard input.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With TYPE: publish it without the fields that clients expect.")
+    ] = False,
     wait: Annotated[
         float, typer.Option("--wait", metavar="SECONDS", min=0, help="For a daemon that goes away half-way.")
     ] = 10.0,
@@ -61,6 +64,8 @@ def publish(
 
     if (type is None) == (file is None) or (type is None) != (data is None):
         raise WrongUsage("publish takes either TYPE with --data JSON, or --file F", "see: swimctl publish --help")
+    if type is not None and not force:
+        check_fields(type, data or "")
     invocation = invocation_of(context)
     output, messages = invocation.data_output(as_json=as_json), invocation.messages()
     publisher = Publisher(
@@ -116,15 +121,32 @@ def _batches(
             os.close(descriptor)
 
 
-def _event(type: str, data: str, timestamp: str | None, event_id: str | None) -> NumberedEvent:
-    from swimctl.event_lines import BadLine, parse_line
+def check_fields(type: str, data: str) -> None:
+    """Raise WrongUsage where an event that was typed lacks what clients expect of its type."""
+    from swim_server.protocol.payloads import missing_fields
 
+    decoded = _decode(data)
+    missing = missing_fields(type, decoded) if isinstance(decoded, dict) else []
+    if missing:
+        example = json.dumps(dict.fromkeys(missing, "…"), ensure_ascii=False)
+        raise WrongUsage(
+            f"--data: {type} has no {' and no '.join(missing)}", f"add it: {example}; or publish it so with --force"
+        )
+
+
+def _decode(data: str) -> object:
     try:
-        decoded = json.loads(data)
+        decoded: object = json.loads(data)
     except ValueError as error:
         example = """quote it for the shell: --data '{"callsign": "DAL1"}'"""
         raise WrongUsage(f"--data is not JSON: {error}", example) from None
-    row = {"type": type, "data": decoded, "timestamp": timestamp, "event_id": event_id}
+    return decoded
+
+
+def _event(type: str, data: str, timestamp: str | None, event_id: str | None) -> NumberedEvent:
+    from swimctl.event_lines import BadLine, parse_line
+
+    row = {"type": type, "data": _decode(data), "timestamp": timestamp, "event_id": event_id}
     try:
         event = parse_line(1, json.dumps(row).encode())
     except BadLine as bad:

@@ -124,11 +124,12 @@ def _told(wanted: SubscriptionRequest) -> str:
 def _write_lines(
     stream: EventStream, wanted: SubscriptionRequest, output: Output, messages: Output, until: _Until
 ) -> None:
-    from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Lost
+    from swimctl.client.stream_items import Away, CaughtUp, EventReceived, Gap, Lost
     from swimctl.live.model import reconnected
     from swimctl.render.event_row import describe
 
     shows_heartbeats = bool({"system.heartbeat", "system.*"} & set(wanted.channels))
+    has_told = False
     while True:
         item = stream.next(LOOK_SECONDS)
         match item:
@@ -139,6 +140,10 @@ def _write_lines(
                     output.line(wire.decode() if output.as_json else describe(event).to_line())
             case Lost(reason=reason):
                 messages.line(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
+                has_told = False
+            case Away(reason=reason) if not has_told:
+                messages.line(f"— {reason}; trying again until Ctrl-C —")
+                has_told = True
             case CaughtUp(recovered=recovered, is_first=False):
                 messages.line(f"— {reconnected(recovered)} —")
             case Gap():

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from swim_server.protocol.positions import POSITION_TYPES, POSITIONS
 
-from swimctl.client.stream_items import Answered, CaughtUp, EventReceived, Gap, Lost, StreamItem, Subscribed
+from swimctl.client.stream_items import Answered, Away, CaughtUp, EventReceived, Gap, Lost, StreamItem, Subscribed
 from swimctl.render.event_row import EventRow, describe, describe_position, positions_of
 from swimctl.text import clean, plural
 
@@ -38,9 +38,11 @@ class TailModel:
         self.aloft = 0
         """Positions in the newest batch: how many flights moved."""
         self.clients: int | None = None
-        self.state: Literal["connecting", "resuming", "live", "lost"] = "connecting"
+        self.state: Literal["connecting", "resuming", "live", "lost", "away"] = "connecting"
         self.reason = ""
-        """Why the connection was lost."""
+        """Why there is no connection."""
+        self.retry_at: float | None = None
+        """When the next attempt to connect follows, in monotonic seconds."""
         self._show_positions = show_positions
         self._recent: deque[tuple[float, int, int]] = deque()
         """Moment, events and positions of the last seconds."""
@@ -57,7 +59,9 @@ class TailModel:
             case Gap():
                 self.rows.append(Note("— gap: history does not reach back to the last event seen —", "bold red"))
             case Lost():
-                self.state, self.reason = "lost", clean(item.reason)
+                self.state, self.reason, self.retry_at = "lost", clean(item.reason), None
+            case Away():
+                self.state, self.reason, self.retry_at = "away", clean(item.reason), now + item.retry_seconds
             case Answered():
                 self._take_answer(item.result)
 

@@ -165,7 +165,7 @@ def test_connection_that_goes_by_itself_is_told(daemon: FakeDaemon, swimctl: Run
 
 def test_publish_whose_answer_is_lost_is_stored_once(daemon: FakeDaemon, swimctl: Run) -> None:
     daemon.lose_after_storing = 1
-    code, out, error = swimctl("publish", "flight.departed", "--data", "{}")
+    code, out, error = swimctl("publish", "flight.departed", "--data", "{}", "--force")
     assert (code, error) == (0, "")
     assert [event["id"] for event in daemon.events] == out.split()
     assert [method for method, _ in daemon.requests] == ["publish", "publish"]
