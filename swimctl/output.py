@@ -113,7 +113,12 @@ class Output:
         elif not found:
             self.line(empty)
         else:
-            self._lay_out([column for column in columns if column.min_width <= self.width], found)
+            shown, hidden = layouts.fitting(columns, found, self.width)
+            self._lay_out(shown, found)
+            if hidden:
+                from rich.text import Text
+
+                self.print(Text(layouts.left_out(hidden), style="dim", no_wrap=True, overflow="ellipsis"))
 
     def _lay_out(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
         if len(rows) < layouts.MANY_ROWS:

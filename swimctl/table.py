@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MANY_ROWS = 200
 """From here on the difference between the layouts is felt."""
 _GAP = 2
+LEAST_FLEXIBLE = 12
+"""A flexible column is worth showing when it has so much room."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,43 @@ class Column:
     """It gives way first when the terminal is too narrow for all."""
     min_width: int = 0
     """Terminals narrower than this leave the column out; pipes and JSON always have it."""
+    is_whole: bool = False
+    """It is never cut: what is to be typed again, as an id."""
+    rank: int = 0
+    """Where not all fit, columns of the highest rank are left out first; those of rank 0 stay."""
     styles: Mapping[str, str] | None = None
     """Styles by the cell's text, for words that should be seen: ``{"revoked": "red"}``."""
+
+
+def fitting(
+    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], width: int
+) -> tuple[list[Column], list[Column]]:
+    """Divide columns into those that a terminal's width has room for, and those left out."""
+    from rich.cells import cell_len
+
+    shown = [column for column in columns if column.min_width <= width]
+    sample = rows[:MANY_ROWS]
+    needed = {
+        column.name: max(
+            [cell_len(column.heading)]
+            + [
+                min(cell_len(clean(column.show(row.get(column.name)))), LEAST_FLEXIBLE if column.is_flexible else width)
+                for row in sample
+            ]
+        )
+        for column in shown
+    }
+    while sum(needed[column.name] + _GAP for column in shown) - _GAP > width:
+        spare = max(shown, key=lambda column: column.rank)
+        if spare.rank == 0:
+            break
+        shown.remove(spare)
+    return shown, [column for column in columns if column not in shown]
+
+
+def left_out(columns: Sequence[Column]) -> str:
+    """Tell which columns a terminal has no room for."""
+    return f"… no room for: {', '.join(column.heading.lower() for column in columns)}"
 
 
 def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -53,10 +90,17 @@ def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table
             style=column.style,
             no_wrap=not column.is_flexible,  # Rich narrows columns that may wrap before the others; cells don't wrap
             overflow="ellipsis",
+            min_width=_whole_width(column, rows) if column.is_whole else None,
         )
     for row in rows:
         grid.add_row(*(_cell(column, row.get(column.name)) for column in columns))
     return grid
+
+
+def _whole_width(column: Column, rows: Sequence[Mapping[str, Any]]) -> int:
+    from rich.cells import cell_len
+
+    return max([cell_len(clean(column.show(row.get(column.name)))) for row in rows] + [cell_len(column.heading)])
 
 
 def _cell(column: Column, value: Any) -> Text:

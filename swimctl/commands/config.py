@@ -126,7 +126,7 @@ def init(
     if as_json:
         output.document({"file": str(path.absolute())})
     else:
-        output.line(str(path.absolute()))
+        output.line(str(path))
     if not user:
         _tell_where_it_counts(invocation, path)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from swim_server.protocol.positions import POSITION_TYPES, POSITIONS
@@ -14,6 +14,7 @@ from swimctl.text import clean, plural
 
 MAX_ROWS = 500
 RATE_SECONDS = 10.0
+HELP_KEYS = frozenset("?hH")
 
 
 class Note(NamedTuple):
@@ -43,6 +44,9 @@ class TailModel:
         """Why there is no connection."""
         self.retry_at: float | None = None
         """When the next attempt to connect follows, in monotonic seconds."""
+        self.held: list[EventRow | Note] | None = None
+        """The lines as they were when the table was held; None while it goes on."""
+        self.shows_help = False
         self._show_positions = show_positions
         self._recent: deque[tuple[float, int, int]] = deque()
         """Moment, events and positions of the last seconds."""
@@ -64,6 +68,19 @@ class TailModel:
                 self.state, self.reason, self.retry_at = "away", clean(item.reason), now + item.retry_seconds
             case Answered():
                 self._take_answer(item.result)
+
+    def press(self, keys: str) -> None:
+        """Take keys: space holds the table where it is, ? and h show what the numbers mean and how to go on."""
+        for key in keys:
+            if key == " ":
+                self.held = None if self.held is not None else list(self.rows)
+            elif key in HELP_KEYS:
+                self.shows_help = not self.shows_help
+
+    @property
+    def shown(self) -> Sequence[EventRow | Note]:
+        """The lines to show: what was there when it was held, or the newest."""
+        return self.rows if self.held is None else self.held
 
     def settle(self) -> None:
         """Nothing was to be sent from history: what comes is live."""

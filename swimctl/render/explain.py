@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -26,13 +28,6 @@ CLAUSES = (
     Column("wanted", "WANTED", is_flexible=True),
     Column("found", "THE EVENT HAS", is_flexible=True),
     Column("left", "POSITIONS LEFT", justify="right"),
-)
-CONNECTIONS = (
-    Column("connection", "CONNECTION", style="cyan"),
-    Column("connected_at", "CONNECTED"),
-    Column("ended_at", "ENDED"),
-    Column("outcome", "EVENT", styles=STYLES),
-    Column("why", "WHY", is_flexible=True),
 )
 STOPPED = (
     Column("what", "WHAT STOPPED IT", is_flexible=True),
@@ -76,8 +71,10 @@ def _event(document: Mapping[str, Any]) -> RenderableType:
     event = document["event"]
     facts: list[tuple[str, Any]] = [("event", f"{event['id']}  {event['type']}  stored {event['stored_at']}")]
     facts += _key(document)
-    parts: list[RenderableType] = [details(facts), Text(), headline(document)]
     consumers = document["consumers"]
+    parts: list[RenderableType] = [headline(document), Text(), details(facts)]
+    if len(consumers) > 1:
+        parts.append(Text(summary(consumers), style="bold"))
     judged = next((one for one in consumers if one["outcome"] == document["outcome"]), None)
     if judged is not None and judged.get("clauses"):
         rows = [_clause_row(clause) for clause in judged["clauses"]]
@@ -86,6 +83,30 @@ def _event(document: Mapping[str, Any]) -> RenderableType:
     if len(consumers) > 1:
         parts += [Text(), table(CONNECTIONS, consumers)]
     return Group(*parts)
+
+
+def summary(consumers: Sequence[Mapping[str, Any]]) -> str:
+    """``3 connections: sent to 2, not sent to 1``."""
+    outcomes = Counter(HEADLINES.get(one["outcome"], "not sent") for one in consumers)
+    told = ", ".join(f"{number} {head}" for head, number in outcomes.items())
+    return f"{plural(len(consumers), 'connection')}: {told}"
+
+
+def moment(value: Any) -> str:
+    """``14:30:15``; with its date where that is not today's (UTC)."""
+    text = cell(value)
+    if len(text) < 19 or text[10] != "T":
+        return text
+    return text[11:19] if text[:10] == datetime.now(UTC).date().isoformat() else f"{text[5:10]} {text[11:16]}"
+
+
+CONNECTIONS = (
+    Column("outcome", "EVENT", styles=STYLES),
+    Column("connection", "CONNECTION", style="cyan", is_whole=True),
+    Column("connected_at", "FROM", show=moment),
+    Column("ended_at", "TO", show=moment),
+    Column("why", "WHY", is_flexible=True),
+)
 
 
 def _key(document: Mapping[str, Any]) -> list[tuple[str, Any]]:

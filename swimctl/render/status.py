@@ -29,6 +29,8 @@ def status(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | N
     parts: list[RenderableType] = [details(_facts(document, now, disk_fingerprint)), Text(), tiers(document), Text()]
     sources = document.get("sources") or []
     parts.append(_sources(sources) if sources else Text("no sources: events come from swimctl publish only"))
+    if sources:
+        parts.append(Text("FOUND: events, before large batches of positions are divided for clients", style="dim"))
     for source in sources:
         if source.get("last_error"):
             parts.append(Text(clean(f"{source['name']}: {source['last_error']}"), style="red"))
@@ -62,7 +64,7 @@ def _facts(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | N
         ("url", document.get("url")),
         ("home", document.get("home")),
         ("version", _version(document, disk_fingerprint)),
-        ("events", _flow(document, "events_published", "events_per_second", "published")),
+        ("events", _flow(document, "events_published", "events_per_second", "stored since the start")),
         ("deliveries", _flow(document, "deliveries", "deliveries_per_second", "sent to clients")),
         ("history", _history(document.get("history") or {}, now)),
         ("process", f"{size(document.get('memory_bytes'))} of memory, loop lag {_lag(document.get('loop_lag_ms'))}"),
@@ -105,7 +107,7 @@ def _history(history: Mapping[str, Any], now: datetime) -> str:
         reach = duration(now.timestamp() - int(str(oldest).partition("-")[0]) / 1000)
     except ValueError:
         reach = "?"
-    return f"{count(history.get('events'))} events, {reach} back, {size(history.get('size_bytes'))}"
+    return f"{count(history.get('events'))} events kept, {reach} back, {size(history.get('size_bytes'))}"
 
 
 def _lag(lag: Any) -> str:
@@ -128,7 +130,7 @@ def tiers(document: Mapping[str, Any]) -> Table:
 
 
 def _sources(sources: Sequence[Mapping[str, Any]]) -> Table:
-    grid = _grid("SOURCE", "KIND", "STATE", ">EVENTS", ">LAST EVENT", ">ERRORS")
+    grid = _grid("SOURCE", "KIND", "STATE", ">FOUND", ">LAST EVENT", ">ERRORS")
     for source in sources:
         state, age = str(source.get("state")), source.get("last_event_age_seconds")
         grid.add_row(

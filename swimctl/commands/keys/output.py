@@ -119,14 +119,14 @@ def key_columns() -> list[Any]:
     from swimctl.text import short_timestamp
 
     return [
-        Column("id", "ID", justify="right", style="bold"),
-        Column("hint", "key", style="cyan"),
+        Column("id", "ID", justify="right", style="bold", is_whole=True),
+        Column("hint", "key", style="cyan", is_whole=True),
         Column("tier", "tier"),
-        Column("owner_name", "owner"),
+        Column("owner_name", "owner", is_flexible=True),
         Column("state", "state", styles=STATE_STYLES),
-        Column("created_at", "created", show=short_timestamp, min_width=100),
-        Column("expires_at", "expires", show=short_timestamp),
-        Column("last_used_at", "last used", show=short_timestamp, min_width=100),
+        Column("created_at", "created", show=short_timestamp, rank=3),
+        Column("expires_at", "expires", show=short_timestamp, rank=1),
+        Column("last_used_at", "last used", show=short_timestamp, rank=2),
         Column("live_connections", "live", justify="right"),
     ]
 

@@ -36,7 +36,31 @@ def written(kind: str, width: int = 80, *, as_json: bool = False) -> tuple[Outpu
 def test_table_in_a_pipe_is_one_row_a_line_with_tabs_and_no_heading() -> None:
     output, stream = written("pipe")
     output.table(COLUMNS, ROWS)
-    assert stream.getvalue() == ("1\tAda Lovelace\t2026-01-16 14:30\t12,345\n22\ttab here�[31m new line\t-\t0\n")
+    rows = "1\tAda Lovelace\t2026-01-16T14:30:00Z\t12345\n22\ttab here�[31m new line\t-\t0\n"
+    assert stream.getvalue() == rows
+    output, stream = written("pipe")
+    output.piped_as(header=True, version="v2").table(COLUMNS, ROWS)
+    assert stream.getvalue() == "id\towner\tcreated\tsent\n" + rows
+
+
+def test_table_in_a_pipe_as_in_earlier_releases_has_values_for_people() -> None:
+    output, stream = written("pipe")
+    output.piped_as(header=False, version="v1").table(COLUMNS, ROWS)
+    assert stream.getvalue() == "1\tAda Lovelace\t2026-01-16 14:30\t12,345\n22\ttab here�[31m new line\t-\t0\n"
+
+
+def test_document_in_a_pipe_has_every_value_by_its_dotted_name() -> None:
+    document = {"url": "ws://x", "tiers": {"public": {"limit": 12_345}}, "refused": {}, "missing": [],
+                "sources": [{"name": "sim", "at": datetime(2026, 1, 16, 14, 30, tzinfo=UTC)}], "channels": ["a", "b"]}  # fmt: skip
+    output, stream = written("pipe")
+    output.piped_as(header=True, version="v2").details([("url", "for people")], document)
+    assert stream.getvalue().splitlines() == [
+        "name\tvalue", "url\tws://x", "tiers.public.limit\t12345", "refused\t-", "missing\t-", "sources.sim.name\tsim",
+        "sources.sim.at\t2026-01-16T14:30:00Z", "channels\ta, b",
+    ]  # fmt: skip
+    output, stream = written("pipe")
+    output.piped_as(header=False, version="v1").details([("url", "for people")], document)
+    assert stream.getvalue() == "url\tfor people\n"
 
 
 def test_table_on_a_terminal_is_aligned_under_headings() -> None:
@@ -46,6 +70,7 @@ def test_table_on_a_terminal_is_aligned_under_headings() -> None:
         "ID  OWNER                   CREATED",
         " 1  Ada Lovelace            2026-01-16 14:30",
         "22  tab here�[31m new line  -",
+        "… no room for: sent",
     ]
 
 
@@ -60,7 +85,7 @@ def test_table_on_a_narrow_terminal_cuts_cells_and_never_wraps() -> None:
     output, stream = written("terminal", 30)
     output.table(COLUMNS, ROWS)
     lines = stream.getvalue().splitlines()
-    assert len(lines) == 3
+    assert (len(lines), lines[-1]) == (4, "… no room for: sent")
     assert all(len(line) <= 30 for line in lines)
 
 
@@ -84,7 +109,7 @@ def test_details_know_people_pipes_and_json() -> None:
     pairs = [("url", "ws://x"), ("up time", 3.0), ("owner", None)]
     expected = {
         "terminal": "url      ws://x\nup time  3\nowner    -",
-        "pipe": "url\tws://x\nup time\t3\nowner\t-",
+        "pipe": "url\tws://x\nup_time\t3\nowner\t-",
         "json": '{"url": "ws://x", "up_time": 3.0, "owner": null}',
     }
     for kind, text in expected.items():

@@ -47,9 +47,9 @@ daemon      running for 5h 12m, pid 4242
 url         ws://127.0.0.1:8090/api/swim/v1/ws
 home        /var/lib/swim
 version     0.1.0, fingerprint 0123456789ab
-events      12,345 published, 3.2/s
+events      12,345 stored since the start, 3.2/s
 deliveries  1,234,567 sent to clients, 346/s
-history     12,345 events, 1d 0h back, 3.0 MiB
+history     12,345 events kept, 1d 0h back, 3.0 MiB
 process     100.0 MiB of memory, loop lag p50 0.1 ms, p99 2.5 ms
 slow        1 lagging now, 3 closed since the start
 refused     2 limit
