@@ -14,7 +14,9 @@ def main() -> None:
     standard_streams.fall_back_to_plain()
     words = sys.argv[1:]
     if os.environ.get("_SWIMCTL_COMPLETE", "").startswith("complete"):
-        sys.exit(_complete())
+        from swimctl.completing import complete
+
+        sys.exit(complete())
     if "_SWIMCTL_COMPLETE" not in os.environ:
         # Answered before anything heavy is imported: help must be there at once.
         if words in ([], ["--help"], ["-h"], ["help"]):
@@ -26,17 +28,6 @@ def main() -> None:
     from swimctl.app import run
 
     sys.exit(run(words))
-
-
-def _complete() -> int:
-    """Answer a shell that completes a line. Nothing is ever said beside it: there is a prompt on the screen."""
-    from contextlib import redirect_stderr
-    from io import StringIO
-
-    from swimctl.app import run
-
-    with redirect_stderr(StringIO()):
-        return run([])
 
 
 def _show_overview() -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from swimctl.client.event_stream import EventStream
     from swimctl.client.publisher import Publisher
+    from swimctl.progress import Progress
 
 LONGEST_WAIT_SECONDS = 5.0
 """A silence that would last longer at the pace asked for is cut to this."""
@@ -107,6 +108,31 @@ class ChannelSink:
     def flush(self) -> None:
         self._sink.flush()
         self.played = self._sink.played
+
+
+class CountingSink:
+    """Passes everything on and shows how far it is."""
+
+    def __init__(self, sink: Sink, progress: Progress) -> None:
+        self._sink = sink
+        self._progress = progress
+        self._taken = 0
+
+    @property
+    def played(self) -> int:
+        return self._sink.played
+
+    @played.setter
+    def played(self, number: int) -> None:
+        self._sink.played = number
+
+    def put(self, event: dict[str, Any], line: str | None = None) -> None:
+        self._sink.put(event, line)
+        self._taken += 1
+        self._progress.set(self._taken)
+
+    def flush(self) -> None:
+        self._sink.flush()
 
 
 class Pace:

@@ -15,6 +15,7 @@ from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, invocation_of
 from swimctl.output import require_yes
 from swimctl.output_options import Header, Piped, PipedFormat
+from swimctl.progress import Progress
 
 if TYPE_CHECKING:
     from swimctl.bench.measurement import Target
@@ -109,9 +110,8 @@ def _measure(
     with Measurement(target, clients, load) as measurement:
         connecting = measurement.open()
         messages.line(f"{connecting['listening']} listen; {load.events} events at {rate:g} a second follow")
-        figures = measurement.run(
-            session, is_local=is_local, tell=lambda count: messages.line(f"{count} of {load.events} published")
-        )
+        with Progress(messages, "publishing", total=load.events) as progress:
+            figures = measurement.run(session, is_local=is_local, tell=progress.set)
     is_clean = not figures["lost"] and not figures["repeated"] and not connecting["failed"]
     return {"ok": is_clean, "url": target.url, "clients": clients, "connecting": connecting, **figures}
 

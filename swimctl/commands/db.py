@@ -11,6 +11,7 @@ from swimctl.errors import ExitCode
 from swimctl.invocation import invocation_of
 from swimctl.key_access import open_database_of, read_database_of
 from swimctl.output_options import Header, Piped, PipedFormat
+from swimctl.progress import Progress
 
 app = command_group("Compare and upgrade the key database's schema.")
 
@@ -94,7 +95,8 @@ def upgrade(
         return
     with open_database_of(invocation) as database:
         missing = schema_status(database).missing
-        upgrade_schema(database)
+        with Progress(messages, "upgrading the schema", is_one_piece=True):
+            upgrade_schema(database)
     if as_json:
         output.document({"added": missing})
         return

@@ -18,6 +18,7 @@ from swimctl.completion import event_types
 from swimctl.errors import CommandError, CommandFailed, WrongUsage
 from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import invocation_of
+from swimctl.progress import Progress
 
 if TYPE_CHECKING:
     from swimctl.client.publisher import Report
@@ -74,10 +75,12 @@ def publish(
     with _batches(type, data, timestamp, event_id, file) as batches:
         publisher.open()
         try:
-            with publisher.interruptible():
+            with publisher.interruptible(), Progress(messages, "publishing") as progress:
                 for batch in batches:
                     publisher.publish(batch)
                     output.stream.flush()
+                    if not output.is_terminal:  # else the ids tell how far it is
+                        progress.set(publisher.stored)
         except Interrupted:
             raise CommandFailed(f"interrupted; {_told(publisher.stored)}") from None
         except BadLine as bad:

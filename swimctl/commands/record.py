@@ -15,19 +15,16 @@ from swimctl.app import single_command
 from swimctl.completion import channels as complete_channels
 from swimctl.errors import CommandError, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
+from swimctl.progress import Progress
 
 if TYPE_CHECKING:
     from swim_server.sources.recording.lines import Header
-    from swim_server.sources.recording.writer import RecordingWriter
 
     from swimctl.client.event_stream import EventStream
     from swimctl.client.stream_items import StreamItem
-    from swimctl.output import Output
     from swimctl.recording import Signals
 
 app = single_command()
-
-PROGRESS_SECONDS = 0.5
 
 
 @app.command()
@@ -110,17 +107,16 @@ def _record(
     from swimctl.recording import Recording, synchronise
 
     messages = invocation.messages()
-    progress = _Progress(messages)
+    progress = Progress(messages, "recording", total=until.wanted)
     file = open_file()
-    recording = Recording(stream, RecordingWriter(file, header), name, progress.tell)
+    recording = Recording(stream, RecordingWriter(file, header), name, progress.line)
     try:
-        recording.run(until, progress)
+        with progress:
+            recording.run(until, lambda writer: progress.set(writer.events))
     except CommandError as error:
-        progress.clear()
         with suppress(CommandError):  # told already, where it is the file that can't be written
             recording.finish(error.problem)
         raise
-    progress.clear()
     end = recording.finish(until.reason)
     synchronise(file)
     if as_json:
@@ -135,6 +131,8 @@ class _Until:
 
     def __init__(self, signals: Signals, number: int | None, seconds: float | None, *, no_follow: bool) -> None:
         self.reason = ""
+        self.wanted = number
+        """How many events are to be recorded; None: until something else ends it."""
         self._signals = signals
         self._left = number
         self._deadline = None if seconds is None else time.monotonic() + seconds
@@ -155,36 +153,6 @@ class _Until:
         elif self._signals.received is not None:
             self.reason = "interrupted"
         return bool(self.reason)
-
-
-class _Progress:
-    """One line on a terminal that tells how far it is; nothing elsewhere."""
-
-    def __init__(self, messages: Output) -> None:
-        self._messages = messages
-        self._due = 0.0
-        self._is_shown = False
-
-    def __call__(self, writer: RecordingWriter) -> None:
-        now = time.monotonic()
-        if self._messages.can_redraw and now >= self._due:
-            self._due = now + PROGRESS_SECONDS
-            self._is_shown = True
-            line = f"recording: {writer.events:,} events, {_size(writer.packed_bytes)}; Ctrl-C ends"
-            self._messages.stream.write(f"\r{line}\x1b[K")
-            self._messages.stream.flush()
-
-    def tell(self, text: str) -> None:
-        """Write a line that stays."""
-        self.clear()
-        self._messages.line(text)
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._is_shown:
-            self._messages.stream.write("\r\x1b[K")
-            self._messages.stream.flush()
-            self._is_shown = False
 
 
 def _seconds(text: str | None) -> float | None:

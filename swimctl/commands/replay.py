@@ -18,6 +18,7 @@ from swimctl.completion import channels as complete_channels
 from swimctl.errors import CommandFailed, WrongUsage
 from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, invocation_of
+from swimctl.progress import Progress
 
 if TYPE_CHECKING:
     from swimctl.replaying import Sink
@@ -66,6 +67,8 @@ def replay(
       swimctl replay evening.swim --speed 5 --into /tmp/test-home
       swimctl replay snapshots/2024-11-21 --speed 30
     """
+    from swimctl.replaying import CountingSink
+
     if file is None and start is None and end is None:
         raise WrongUsage("replay takes FILE, or --from and --to for history", "see: swimctl replay --help")
     if output_file is not None and into is not None:
@@ -73,7 +76,10 @@ def replay(
     invocation = invocation_of(context)
     tells = as_json and (output_file is not None or into is not None)  # else standard output has the events, as JSON
     output = invocation.output(as_json=as_json)
-    with _sink(invocation, output_file, into) as sink:
+    messages = invocation.messages()
+    shows = output_file is not None or into is not None or not output.is_terminal  # else the events are on the screen
+    with _sink(invocation, output_file, into) as inner, Progress(messages, "replaying") as progress:
+        sink = CountingSink(inner, progress) if shows else inner
         try:
             if file is not None:
                 _play_file(sink, file, start, end, channels, speed)
@@ -83,8 +89,8 @@ def replay(
             standard_streams.discard_output()
     if tells:
         output.document({"played": sink.played, "output": output_file and str(output_file), "into": into and str(into)})
-    elif invocation.messages().is_terminal:
-        invocation.messages().line(f"{sink.played:,} events played")
+    elif messages.is_terminal:
+        messages.line(f"{sink.played:,} events played")
 
 
 def _play_file(

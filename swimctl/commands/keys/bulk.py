@@ -13,6 +13,8 @@ from swimctl.errors import WrongUsage
 from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import invocation_of
 from swimctl.key_access import announce_changes, open_store, utc_now, warn_if_unaudited
+from swimctl.progress import Progress
+from swimctl.text import plural
 
 
 @app.command("import")
@@ -47,7 +49,8 @@ def import_keys(
     with open_store(invocation) as store:
         from swim_server.keys.bulk import import_keys as import_into
 
-        outcome = import_into(store, parsed, operating_user(), utc_now())
+        with Progress(invocation.messages(), f"importing {plural(len(parsed), 'key')}", is_one_piece=True):
+            outcome = import_into(store, parsed, operating_user(), utc_now())
         warn_if_unaudited(invocation, store)
     if as_json:
         output.document({"imported": outcome.imported, "existing": outcome.existing})
@@ -72,7 +75,6 @@ def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> N
     from swim_server.keys.bulk import plain_keys
 
     from swimctl.output import require_yes
-    from swimctl.text import plural
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)

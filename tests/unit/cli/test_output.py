@@ -51,7 +51,8 @@ def test_table_in_a_pipe_as_in_earlier_releases_has_values_for_people() -> None:
 
 def test_document_in_a_pipe_has_every_value_by_its_dotted_name() -> None:
     document = {"url": "ws://x", "tiers": {"public": {"limit": 12_345}}, "refused": {}, "missing": [],
-                "sources": [{"name": "sim", "at": datetime(2026, 1, 16, 14, 30, tzinfo=UTC)}], "channels": ["a", "b"]}  # fmt: skip
+                "sources": [{"name": "sim", "at": datetime(2026, 1, 16, 14, 30, tzinfo=UTC)}],
+                "channels": ["a", "b"]}  # fmt: skip
     output, stream = written("pipe")
     output.piped_as(header=True, version="v2").details([("url", "for people")], document)
     assert stream.getvalue().splitlines() == [

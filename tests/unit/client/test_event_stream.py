@@ -144,7 +144,7 @@ def test_stream_waits_for_a_daemon_that_is_away(time: VirtualClock) -> None:
     second = MemorySession(time, [CONNECTED, subscribed(5)])
     stream = stream_of(time, first, *away, second)
     began = time.seconds
-    assert told(take(stream, rounds=20)) == ["Subscribed", "Lost", *["Away"] * 3, "Subscribed", "recovered 0"]
+    assert told(take(stream, rounds=20)) == ["Subscribed", "Lost", *["Away"] * 5, "Subscribed", "recovered 0"]
     assert time.seconds - began >= 0.1 + 0.2 + 0.4 + 0.8 + 1.6
 
 

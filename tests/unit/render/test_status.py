@@ -61,9 +61,10 @@ developer          41       50   ━━━━━━━━━━━━━━━�
 partner             0      500   ────────────────────
 system              1   10,000   ━───────────────────
 
-SOURCE   KIND        STATE      EVENTS   LAST EVENT   ERRORS
+SOURCE   KIND        STATE       FOUND   LAST EVENT   ERRORS
 feed     file        degraded   12,000     0.4s ago        2
 sim      simulator   running         0        never        0
+FOUND: events, before large batches of positions are divided for clients
 feed: can't read /x�[2J"""
     )
 
@@ -114,8 +115,9 @@ def table_of(columns: Any, width: int, *, terminal: bool) -> str:
 
 def test_connections_at_80_columns() -> None:
     assert table_of(COLUMNS, 80, terminal=True).splitlines() == [
-        "ID                       TIER     KEY  REMOTE     SUBSCRIPTIONS          STATE",
-        "client_0123456789abcdef  partner    7  192.0.2.7  flight.*, tmi.* airp…  lagging",
+        "ID                       TIER     KEY  REMOTE     SINCE  SUBSCRIPTIONS   STATE",
+        "client_0123456789abcdef  partner    7  192.0.2.7    15s  flight.*, tmi…  lagging",
+        "… no room for: hint, owner, sent, buffered",
     ]
 
 
