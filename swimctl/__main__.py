@@ -14,7 +14,7 @@ def main() -> None:
     standard_streams.fall_back_to_plain()
     words = sys.argv[1:]
     if os.environ.get("_SWIMCTL_COMPLETE", "").startswith("complete"):
-        from swimctl.completing import complete
+        from swimctl.completion.answer import complete
 
         sys.exit(complete())
     if "_SWIMCTL_COMPLETE" not in os.environ:

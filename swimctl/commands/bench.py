@@ -18,7 +18,10 @@ from swimctl.output_options import Header, Piped, PipedFormat
 from swimctl.progress import Progress
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.status import Status
+
     from swimctl.bench.measurement import Target
+    from swimctl.client.control import ControlClient
     from swimctl.client.session import Session
     from swimctl.output import Output
 
@@ -127,7 +130,7 @@ def _complaint(document: Mapping[str, Any]) -> str:
 def _target(
     invocation: Invocation, url: str | None, *, is_running: bool, yes: bool, messages: Output
 ) -> Iterator[tuple[Target, Session]]:
-    """Return what is measured, and a session to publish through."""
+    """Open what is measured, and a session to publish through."""
     if url is not None:
         yield from _remote(invocation, url, yes=yes)
         return
@@ -136,10 +139,16 @@ def _target(
         yield from _temporary()
         return
     with invocation.connect() as control:
-        status = control.call("status")
-        question = f"Load {status['url']}? Its clients get the measured events, and its history keeps them."
+        status = _status(control)
+        question = f"Load {status.url}? Its clients get the measured events, and its history keeps them."
         require_yes(question, yes=yes)
         yield from _running(invocation, status, control.session)
+
+
+def _status(control: ControlClient) -> Status:
+    from swim_server.daemon.control.documents.status import Status
+
+    return control.ask("status", Status)
 
 
 def _remote(invocation: Invocation, url: str, *, yes: bool) -> Iterator[tuple[Target, Session]]:
@@ -184,11 +193,11 @@ def _temporary() -> Iterator[tuple[Target, Session]]:
     with TemporaryService(os.environ).start([]) as service:
         api_key = service.create_key("system", "swimctl bench")
         with service.invocation.connect() as control:
-            yield Target(service.url, api_key, control.call("status")["pid"]), control.session
+            yield Target(service.url, api_key, _status(control).pid), control.session
 
 
-def _running(invocation: Invocation, status: Mapping[str, Any], session: Session) -> Iterator[tuple[Target, Session]]:
-    """Return the service of this home, with a key that lives as long as the measurement."""
+def _running(invocation: Invocation, status: Status, session: Session) -> Iterator[tuple[Target, Session]]:
+    """Measure the service of this home, with a key that lives as long as the measurement."""
     from swim_server.keys.audit import operating_user
     from swim_server.keys.format import Tier
     from swim_server.keys.new_key import NewKey
@@ -201,7 +210,7 @@ def _running(invocation: Invocation, status: Mapping[str, Any], session: Session
             NewKey(tier=Tier.SYSTEM, owner_name="swimctl bench", description="for one measurement"), operating_user()
         )
         try:
-            yield Target(str(status["url"]), issued.api_key, int(status["pid"])), session
+            yield Target(str(status.url), issued.api_key, status.pid), session
         finally:
             store.revoke(issued.record.id, "the measurement is over", operating_user())
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from swimctl.app import single_command
-from swimctl.completing import SHELLS
-from swimctl.completion import shells
+from swimctl.completion.answer import SHELLS
+from swimctl.completion.words import shells
 from swimctl.errors import WrongUsage
 from swimctl.invocation import invocation_of
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from swimctl.app import command_group
-from swimctl.completion import settings
+from swimctl.completion.words import settings
 from swimctl.errors import ExitCode
 from swimctl.invocation import Invocation, invocation_of
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from swimctl.app import command_group
-from swimctl.completion import connection_ids, key_ids, tiers
+from swimctl.completion.words import connection_ids, key_ids, tiers
 from swimctl.errors import NotFound
 from swimctl.invocation import invocation_of
 from swimctl.output_options import Header, Piped, PipedFormat
@@ -43,6 +43,9 @@ def list_connections(
       swimctl connections list --tier partner
       swimctl connections list --key 7 --json
     """
+    from swim_server.daemon.control.documents.connections import Connections
+
+    from swimctl.client.answers import read_answer
     from swimctl.commands.keys.options import parse_tier
     from swimctl.render.connections import COLUMNS, PLAIN, rows
     from swimctl.render.status import utc_now
@@ -53,13 +56,13 @@ def list_connections(
         tier = parse_tier(tier).value
     with invocation.connect() as control:
         own = control.greet()["data"]["client_id"]
-        found = control.call("connections", {"tier": tier, "key_id": key})["connections"]
-    found = [one for one in found if one["id"] != own]
+        answer = control.call("connections", {"tier": tier, "key_id": key})
+    answer["connections"] = [one for one in answer["connections"] if one["id"] != own]
+    found = read_answer("connections", answer, Connections).connections
     if as_json:
-        output.document(found)
+        output.document(answer["connections"])
     else:
-        columns = COLUMNS if output.is_terminal else PLAIN
-        output.table(columns, rows(found, utc_now()), empty="nobody is connected")
+        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, utc_now()), empty="nobody is connected")
 
 
 @app.command("close")
@@ -81,18 +84,21 @@ def close_connection(
       swimctl connections close client_0123456789abcdef
       swimctl connections close client_0123456789abcdef --yes
     """
+    from swim_server.daemon.control.documents.connections import Connections
+    from swim_server.daemon.control.documents.process import ConnectionClosed
+
     from swimctl.output import require_yes
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
     with invocation.connect() as control:
-        found = control.call("connections", {})["connections"]
-        wanted = next((one for one in found if one["id"] == id), None)
+        found = control.ask("connections", Connections).connections
+        wanted = next((one for one in found if one.id == id), None)
         if wanted is None:
             raise NotFound(f"there is no connection {id!r}", "list them with: swimctl connections list")
-        who = " ".join(str(wanted[part]) for part in ("tier", "owner", "remote") if wanted.get(part))
+        who = " ".join(part for part in (wanted.tier, wanted.owner, wanted.remote) if part)
         require_yes(f"Close {id} ({who})?", yes=yes)
-        if not control.call("connection_close", {"id": id}).get("closed"):
+        if not control.ask("connection_close", ConnectionClosed, {"id": id}).closed:
             raise NotFound(f"the connection {id!r} has gone by itself")
     if as_json:
         output.document({"closed": id})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
-from swimctl.completion import areas
+from swimctl.completion.words import areas
 from swimctl.errors import WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 

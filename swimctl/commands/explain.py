@@ -8,11 +8,13 @@ import typer
 
 from swimctl import subscription_options as options
 from swimctl.app import single_command
-from swimctl.completion import channels, connection_ids, key_ids
+from swimctl.completion.words import channels, connection_ids, key_ids
 from swimctl.errors import CommandError, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.explain import ChannelExplained, EventExplained
+
     from swimctl.client.session import RpcFailed
 
 app = single_command()
@@ -82,20 +84,30 @@ def explain(
     params = {"about": about, "seconds": read_since(since), **read_consumer(key, connection, channel, filters)}
     with invocation.connect() as control:
         try:
-            document: dict[str, Any] = control.call("explain", params, timeout=ANSWER_SECONDS)
+            answer: dict[str, Any] = control.call("explain", params, timeout=ANSWER_SECONDS)
         except RpcFailed as failed:
             raise _refusal(failed) from None
+    document = _read(answer)
     if as_json or not output.is_terminal:
-        told = lines(document)
-        output.piped_as(header=False, version="v1").details(told, document)
+        output.piped_as(header=False, version="v1").details(lines(document), answer)
     else:
         output.print(picture(document))
+
+
+def _read(answer: dict[str, Any]) -> EventExplained | ChannelExplained:
+    from swim_server.daemon.control.documents.explain import ChannelExplained, EventExplained
+
+    from swimctl.client.answers import read_answer
+
+    if "subscriptions" in answer:
+        return read_answer("explain", answer, ChannelExplained)
+    return read_answer("explain", answer, EventExplained)
 
 
 def read_consumer(
     key: int | None, connection: str | None, channel: list[str] | None, filters: dict[str, Any]
 ) -> dict[str, Any]:
-    """Whom it is about, as the daemon is asked. Raises WrongUsage unless it is one."""
+    """Read whom it is about, as the daemon is asked. Raises WrongUsage unless it is one."""
     channels = [part.strip() for value in channel or [] for part in value.split(",") if part.strip()]
     would = {name: value for name, value in (("channels", channels), ("filters", filters)) if value}
     given = [bool(key), connection is not None, bool(would)]

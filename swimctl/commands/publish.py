@@ -14,7 +14,7 @@ import typer
 
 from swimctl import standard_streams
 from swimctl.app import single_command
-from swimctl.completion import event_types
+from swimctl.completion.words import event_types
 from swimctl.errors import CommandError, CommandFailed, WrongUsage
 from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import invocation_of

@@ -12,7 +12,7 @@ import typer
 
 from swimctl import subscription_options as options
 from swimctl.app import single_command
-from swimctl.completion import channels as complete_channels
+from swimctl.completion.words import channels as complete_channels
 from swimctl.errors import CommandError, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 from swimctl.progress import Progress

@@ -14,7 +14,7 @@ import typer
 
 from swimctl import standard_streams
 from swimctl.app import single_command
-from swimctl.completion import channels as complete_channels
+from swimctl.completion.words import channels as complete_channels
 from swimctl.errors import CommandFailed, WrongUsage
 from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, invocation_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
-from swimctl.completion import sources
+from swimctl.completion.words import sources
 from swimctl.errors import AlreadyRunning, CommandFailed
 from swimctl.invocation import Invocation, invocation_of
 

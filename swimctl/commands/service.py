@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import command_group
-from swimctl.completion import scopes
+from swimctl.completion.words import scopes
 from swimctl.errors import CommandFailed, ExitCode, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 

@@ -8,7 +8,7 @@ import typer
 
 from swimctl import subscription_options as options
 from swimctl.app import single_command
-from swimctl.completion import channels as complete_channels
+from swimctl.completion.words import channels as complete_channels
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:

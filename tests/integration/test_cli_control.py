@@ -134,7 +134,14 @@ def test_commands_tell_what_the_daemon_answers(daemon: FakeDaemon, swimctl: Run)
     daemon.methods["restart"] = lambda params: {"pid": 4242, "fingerprint": "abc"}
     daemon.methods["connections"] = lambda params: {"connections": []}
     assert swimctl("status", "--json") == (0, '{"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}\n', "")
-    assert swimctl("status") == (0, "pid\t4242\nurl\tws://127.0.0.1:1/\nfingerprint\tabc\n", "")
+    code, out, error = swimctl("status")
+    pairs = dict(line.split("\t") for line in out.splitlines())
+    assert (code, error, pairs["pid"], pairs["url"]) == (0, "", "4242", "ws://127.0.0.1:1/")
+    daemon.methods["status"] = lambda params: {"pid": "seven"}
+    code, out, error = swimctl("status")
+    assert (code, out) == (1, "")
+    assert "the daemon's answer to status can't be read" in error
+    daemon.methods["status"] = lambda params: {"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}
     assert swimctl("reload") == (0, "changed: tiers.public.connections\n", "")
     assert json.loads(swimctl("reload", "--json")[1]) == {"changed": ["tiers.public.connections"], "needs_restart": []}
     assert swimctl("restart") == (0, "restarted (pid 4242 → 4242), fingerprint abc\n", "")

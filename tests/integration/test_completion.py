@@ -93,9 +93,9 @@ def test_other_shells_are_answered_in_their_own_form(tmp_path: Path, shell: str)
 
 
 def test_table_of_words_is_that_of_the_commands() -> None:
-    """Made anew by: python -m swimctl.completion_tree."""
-    from swimctl.completion_table import COMMANDS
-    from swimctl.completion_tree import tree
+    """Made anew by: python -m swimctl.completion.tree."""
+    from swimctl.completion.table import COMMANDS
+    from swimctl.completion.tree import tree
 
     assert tree() == COMMANDS
 

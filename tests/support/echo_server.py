@@ -20,8 +20,7 @@ import uvloop
 from support.gateway_rig import Rig
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.streaming.connection import Connection
-from swim_server.streaming.framed_event import PLAIN
-from swim_server.streaming.frames import deflated_frame, text_frame
+from swim_server.streaming.framed_event import PLAIN, deflated_frame, text_frame
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -79,10 +78,10 @@ class EchoRig(Rig):
     async def run(self) -> None:
         """Listen, and let the rig's clock go as time does."""
         await self.open()
-        door = msgspec.structs.replace(
-            self.gateway.public_door, max_message_bytes=LIMIT_BYTES, hard_limit_bytes=LIMIT_BYTES
+        kind = msgspec.structs.replace(
+            self.gateway.public_kind, max_message_bytes=LIMIT_BYTES, hard_limit_bytes=LIMIT_BYTES
         )
-        server = await self._loop.create_server(lambda: EchoEndpoint(self.gateway, door), "127.0.0.1", 0, backlog=1024)
+        server = await self._loop.create_server(lambda: EchoEndpoint(self.gateway, kind), "127.0.0.1", 0, backlog=1024)
         print(server.sockets[0].getsockname()[1], flush=True)
         while True:
             before = time.monotonic()

@@ -30,7 +30,6 @@ def test_no_import_goes_up() -> None:
     assert violations(ROOTS, STDLIB) == []
 
 
-@pytest.mark.xfail(reason="the circles of the daemon, the gateway, streaming and the output are next", strict=True)
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circles(ROOTS) == []
 

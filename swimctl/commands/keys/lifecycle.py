@@ -11,7 +11,7 @@ import typer
 
 from swimctl.commands.keys.options import Json, KeyId, Yes, app, parse_moment_option, parse_tier
 from swimctl.commands.keys.output import revoked_if_not_shown, show_issued, tell_change
-from swimctl.completion import tiers
+from swimctl.completion.words import tiers
 from swimctl.errors import WrongUsage
 from swimctl.invocation import invocation_of
 from swimctl.key_access import announce_changes, open_store, warn_if_unaudited

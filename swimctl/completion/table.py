@@ -1,4 +1,4 @@
-"""Words that completion offers. Made by ``python -m swimctl.completion_tree``."""
+"""Words that completion offers. Made by ``python -m swimctl.completion.tree``."""
 
 # fmt: off
 # ruff: noqa: E501

@@ -46,7 +46,7 @@ def typed(shell: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
 
 def offered(words: Sequence[str], incomplete: str) -> list[Offer]:
     """Return what fits after these words."""
-    from swimctl.completion_table import COMMANDS
+    from swimctl.completion.table import COMMANDS
 
     commands: Mapping[str, Any] = COMMANDS
     path, position, waiting = "", 0, None
@@ -84,9 +84,9 @@ def _argument(arguments: Sequence[tuple[str, bool]], position: int) -> str:
 def _values(completer: str, incomplete: str) -> list[Offer]:
     if not completer:
         return []
-    from swimctl import completion
+    from swimctl.completion import words
 
-    return [Offer(word) for word in getattr(completion, completer)(incomplete)]
+    return [Offer(word) for word in getattr(words, completer)(incomplete)]
 
 
 def _split(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Makes the table of words for completion out of the command tree: ``python -m swimctl.completion_tree``.
+"""Makes the table of words for completion out of the command tree: ``python -m swimctl.completion.tree``.
 
 The table is kept as a module, so that a press of TAB loads neither Typer nor a command. A test holds it to the tree.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-TABLE = Path(__file__).with_name("completion_table.py")
+TABLE = Path(__file__).with_name("table.py")
 
 
 def tree() -> dict[str, dict[str, Any]]:
@@ -29,7 +29,7 @@ def tree() -> dict[str, dict[str, Any]]:
 
 def module_text() -> str:
     """Return the table as the text of its module."""
-    lines = ['"""Words that completion offers. Made by ``python -m swimctl.completion_tree``."""', "", "# fmt: off"]
+    lines = ['"""Words that completion offers. Made by ``python -m swimctl.completion.tree``."""', "", "# fmt: off"]
     lines += ["# ruff: noqa: E501", "COMMANDS = {"]
     for path, node in tree().items():
         lines.append(f"    {path!r}: {{")
@@ -61,7 +61,7 @@ def _node(command: Any) -> dict[str, Any]:
 
 
 def _completer(parameter: Any) -> str:
-    """Return the name of the function in ``swimctl.completion`` that knows the words; empty: files."""
+    """Return the name of the function in ``swimctl.completion.words`` that knows the words; empty: files."""
     custom = getattr(parameter, "_custom_shell_complete", None)
     if custom is None:
         return ""
@@ -76,7 +76,7 @@ def _unwrapped(function: Any) -> Any:
     import inspect
 
     seen = function
-    while getattr(seen, "__module__", "") != "swimctl.completion":
+    while getattr(seen, "__module__", "") != "swimctl.completion.words":
         inner = [
             cell.cell_contents for cell in getattr(seen, "__closure__", None) or () if callable(cell.cell_contents)
         ]
