@@ -50,6 +50,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("doctor", "Check that what runs is what was deployed, and works."),
             Entry("config", "Show, check and change the configuration."),
             Entry("db", "Compare and upgrade the key database's schema."),
+            Entry("history", "Look at stored events: check them, salvage a damaged file."),
             Entry("completion", "Print a shell's completion script."),
             Entry("version", "Show version, commit and fingerprint of the code on disk."),
         ),

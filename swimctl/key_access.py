@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, NotFound, WrongUsage
 
 if TYPE_CHECKING:
+    from swim_server.keys.audit import Actor
     from swim_server.keys.records import KeyRecord
     from swim_server.keys.store import KeyStore
     from swim_server.sql.database import Database
+    from swim_server.sql.errors import StoreError
 
     from swimctl.invocation import Invocation
 
@@ -158,6 +160,36 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
             f"the change is stored, but the daemon could not be told: {problem}",
             "it finds out by itself within auth.recheck_seconds; see: swimctl status",
         ) from error
+
+
+def end_in_memory(
+    invocation: Invocation,
+    key_id: int,
+    error: StoreError,
+    actor: Actor,
+    *,
+    is_for_good: bool = False,
+    reason: str | None = None,
+) -> CommandError:
+    """Have the running daemon refuse a key whose end can't be stored just now; answer what to tell."""
+    import msgspec
+    from swim_server.keys.endings import Ending
+
+    ending = Ending(key_id=key_id, is_for_good=is_for_good, at=utc_now(), actor=actor, reason=reason)
+    try:
+        with invocation.connect() as daemon:
+            answer = daemon.call("key_end", msgspec.to_builtins(ending))
+    except (CommandError, OSError):
+        return CommandFailed(
+            f"the key is NOT ended: {error}", "no daemon could be told; run it again, or stop the service"
+        )
+    if answer["is_stored"]:
+        return CommandFailed("stored by the daemon, not by this command", "see: swimctl keys show")
+    closed = answer["closed"]
+    return CommandFailed(
+        f"ended now ({closed} connections closed), not stored: {error}",
+        "the daemon tries again; it is undone by a restart before that: run it again",
+    )
 
 
 def live_connections(invocation: Invocation) -> dict[int, int] | None:

@@ -114,6 +114,8 @@ def init(
       swimctl config init --user
       swimctl config init /etc/swim/swim.toml
     """
+    from swim_server.files.replacing import replace_durably
+
     from swimctl.output import require_yes
 
     invocation = invocation_of(context)
@@ -122,7 +124,7 @@ def init(
         require_yes(f"{path} is there already. Overwrite it?", yes=yes)
     output = invocation.output(as_json=as_json)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(read_template(), "utf-8")
+    replace_durably(path, read_template().encode(), mode=0o644, follows_link=True)
     if as_json:
         output.document({"file": str(path.absolute())})
     else:

@@ -4,7 +4,7 @@
 # ruff: noqa: E501
 COMMANDS = {
     '': {
-        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop it gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Make it read its configuration again.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run it under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'publish': 'Publish events.', 'record': 'Record events into one file.', 'replay': 'Play history or a recording again.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure a service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'db': "Compare and upgrade the key database's schema.", 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
+        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop it gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Make it read its configuration again.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run it under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'publish': 'Publish events.', 'record': 'Record events into one file.', 'replay': 'Play history or a recording again.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure a service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
         'options': {'--config': ('Configuration file (env SWIM_CONFIG).', ''), '--debug': ('Tell everything, tracebacks too.', None), '--version': ('Show the version and exit.', None), '--install-completion': ('Install completion for the current shell.', None), '--show-completion': ('Show completion for the current shell, to copy it or customize the installation.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
@@ -69,7 +69,7 @@ COMMANDS = {
         'arguments': [],
     },
     'keys': {
-        'commands': {'create': 'Make a key and show it, this once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': 'Find the row of a key.', 'expire': 'Set when a key ends: now, or then.', 'revoke': 'End a key for good.', 'rotate': 'Make a key that replaces another.', 'import': 'Import keys that exist elsewhere.', 'harden': 'Hash the keys that the former system left in plain text.', 'audit': 'Show who did what to which key.'},
+        'commands': {'create': 'Make a key and show it, this once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': 'Find the row of a key.', 'expire': 'Set when a key ends: now, or then.', 'revoke': 'End a key for good.', 'accept': "Believe a key's row as it is.", 'rotate': 'Make a key that replaces another.', 'import': 'Import keys that exist elsewhere.', 'harden': 'Hash the keys that the former system left in plain text.', 'audit': 'Show who did what to which key.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
@@ -101,6 +101,11 @@ COMMANDS = {
     'keys revoke': {
         'commands': {},
         'options': {'--reason': ('Why, for the audit trail.', ''), '--yes': ("Don't ask.", None), '-y': ("Don't ask.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('key_ids', False)],
+    },
+    'keys accept': {
+        'commands': {},
+        'options': {'--yes': ("Don't ask.", None), '-y': ("Don't ask.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('key_ids', False)],
     },
     'keys rotate': {
@@ -217,6 +222,26 @@ COMMANDS = {
         'commands': {},
         'options': {'--sql': ('Print the statements instead of running them.', None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
+    },
+    'history': {
+        'commands': {'info': 'Show what a history holds.', 'check': "Read all of a history: its structure, each event's checksum.", 'salvage': 'Bring what can be read of a damaged history into a new file.'},
+        'options': {'--help': ('Show this message and exit.', None)},
+        'arguments': [],
+    },
+    'history info': {
+        'commands': {},
+        'options': {'--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
+    },
+    'history check': {
+        'commands': {},
+        'options': {'--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
+    },
+    'history salvage': {
+        'commands': {},
+        'options': {'--output': ('The new file; must not exist.', ''), '-o': ('The new file; must not exist.', ''), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
     },
     'completion': {
         'commands': {},

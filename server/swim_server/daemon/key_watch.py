@@ -114,6 +114,12 @@ class KeyWatch:
         await self.recheck([key_id])
         return sum(ending.closed for ending in self._endings if ending.key_id == key_id and ending.at >= since)
 
+    async def end_in_memory(self, key_id: int) -> int:
+        """Close what a key holds that was ended while the table can't be read; return how many connections."""
+        connections = self._gateway.connections_of(key_id)
+        key = connections[-1].key if connections else None
+        return 0 if key is None else await self._judge(key_id, self._authenticator.as_ended(key))
+
     async def _judge(self, key_id: int, current: KeyRecord | None) -> int:
         """Close those that the key no longer lets in: all, or those of another tier, or from addresses not listed."""
         now = utc_now(self._clock)

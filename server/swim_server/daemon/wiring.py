@@ -60,6 +60,7 @@ def build_components(
     sources = RunningSources(running, home, catalogue, broker.publish, tasks)
     hub = build_hub(catalogue, loop)
     conversation = build_conversation(config, hub, broker, tasks)
+    broker.on_unreadable = conversation.tell_unreadable
     endpoints = build_endpoints(
         config, loop, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,
         wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,

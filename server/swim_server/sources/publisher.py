@@ -41,6 +41,18 @@ class EventPublisher:
             fresh += await self._publish(publish, list(events[start : start + PUBLISH_EVENTS]), on_refused)
         return fresh
 
+    async def sync(self, publish: Publish) -> None:
+        """Wait until everything published so far survives a power cut; through outages of the broker."""
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, clock=self._clock)
+        while True:
+            try:
+                await publish((), durable=True)
+            except BrokerUnavailable as error:
+                self._tell_unavailable(error)
+                await self._clock.sleep(backoff.fail())
+            else:
+                return
+
     async def _publish(self, publish: Publish, events: list[NewEvent], on_refused: Refused | None) -> int:
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, clock=self._clock)
         while events:

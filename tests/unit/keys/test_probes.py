@@ -65,7 +65,7 @@ def test_key_is_of_our_own_shape_and_of_its_tier(probes: Probes) -> None:
 
 @pytest.mark.parametrize("count", [0, -1, MAX_KEYS + 1])
 def test_no_more_than_the_most_are_made(probes: Probes, count: int) -> None:
-    with pytest.raises(ValueError, match="throw-away"):
+    with pytest.raises(ValueError, match="temporary"):
         probes.make(Tier.PUBLIC, count, 10)
     assert len(probes) == 0
 
