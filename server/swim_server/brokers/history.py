@@ -26,6 +26,7 @@ from swim_server.brokers.origin import BEGUN, Hole, Identity, find_hole, identit
 from swim_server.brokers.restoring import Restoring
 from swim_server.brokers.retention import Pruner, Retention
 from swim_server.brokers.trouble import HistoryDamaged, is_damage, unavailable
+from swim_server.concurrency.clock import Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -66,7 +67,7 @@ class History:
         self,
         path: Path,
         *,
-        clock_ms: Callable[[], int],
+        clock: Clock,
         retention: Retention,
         synchronous: Synchronous = "normal",
         connect: history_file.Connect = history_file.connect,
@@ -83,7 +84,7 @@ class History:
         """Events let go of by retention since the start."""
         self.identity = Identity("", "")
         """Which installation and which order of events it is; empty before it was opened."""
-        self._clock_ms = clock_ms
+        self._clock = clock
         self._retention = retention
         self._synchronous: Synchronous = synchronous
         self._connect = connect
@@ -365,7 +366,7 @@ class History:
 
     def _now_ms(self) -> int:
         """The clock's time; 0 where it is out of all bounds, so that ids count on from the newest."""
-        now_ms = self._clock_ms()
+        now_ms = self._clock.now_ms()
         return now_ms if 0 <= now_ms < MAX_MILLISECONDS else 0
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from swim_server.protocol.positions import POSITIONS
 from swim_server.streaming.framed_event import FramedEvent, text_frame
-from swim_server.streaming.subscription import POSITIONS
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId

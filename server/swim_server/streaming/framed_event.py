@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from swim_server.streaming.subscription import POSITIONS
+from swim_server.protocol.positions import POSITION, POSITIONS
 
 if TYPE_CHECKING:
     from swim_server.protocol.events import Event
@@ -33,7 +33,6 @@ def ping_frame(payload: bytes) -> bytes:
     return Frame(Opcode.PING, payload).serialize(mask=False)
 
 
-POSITION = "flight.position"
 PLAIN = 0
 """In the place of window bits: no compression."""
 
