@@ -61,6 +61,7 @@ def build_components(
     hub = build_hub(catalogue, loop)
     conversation = build_conversation(config, hub, broker, tasks)
     broker.on_unreadable = conversation.tell_unreadable
+    broker.on_opened_late = hub.begin_after
     endpoints = build_endpoints(
         config, loop, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,
         wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,
