@@ -317,8 +317,8 @@ class PublishConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     events_per_second: Count = 100
     """Of one connection. What it publishes does not count as messages of its tier."""
-    max_event_bytes: Annotated[int, Meta(ge=1, le=1_048_576)] = 65_536
-    """Of one message."""
+    max_event_bytes: Annotated[int, Meta(ge=1, le=1_048_576)] = 65_535
+    """Of one message. No more is stored of an event than clients can take: 65535 is the most that counts."""
     keys: dict[str, PublishKeyConfig] = {}
     """By the key's id, as ``swimctl keys list`` shows it."""
 

@@ -47,6 +47,7 @@ from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.source import Source, SourceStatus
 from swim_server.sources.supervisor import Supervisor
@@ -172,6 +173,7 @@ class Service:
             monotonic=time.monotonic,
             heartbeat_seconds=config.server.heartbeat_seconds,
             publishing=publishing_rules(config.publish, self.catalogue),
+            max_waiting_bytes=config.server.max_waiting_bytes,
         )
         self.rpc = Rpc(self._on_failure)
         Methods(self).register(self.rpc)
@@ -510,7 +512,7 @@ def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
     return Publishing(
         catalogue,
         events_per_second=config.events_per_second,
-        max_event_bytes=config.max_event_bytes,
+        max_event_bytes=min(config.max_event_bytes, MAX_MESSAGE_BYTES),
         channels_by_key={int(key_id): key.channels for key_id, key in config.keys.items() if key.channels},
     )
 

@@ -19,7 +19,7 @@ from swim_server.gateway.handshake import Accepted, Handshake, Rejected
 from swim_server.gateway.inbound_policy import InboundLimit
 from swim_server.gateway.read_gate import Hold, ReadGate
 from swim_server.keys.records import Decision, Granted, KeyRecord, Unavailable
-from swim_server.protocol.codes import CloseCode
+from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.connection import LOCAL_TIER, Connection
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_accepted",
         "_admitted",
         "_answer",
         "_auth_task",
@@ -91,6 +92,8 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.HANDSHAKE
         self._handshake: Handshake | None = None
         """Until it has an outcome."""
+        self._accepted: Accepted | None = None
+        """The request, from the upgrade until it is decided whose it is."""
         self._protocol: ServerProtocol | None = None
         """The library's; from the upgrade on."""
         self._answer = b""
@@ -179,7 +182,7 @@ class Endpoint(asyncio.Protocol):
     def on_due(self) -> None:
         context, heartbeat_seconds = self._context, self._context.settings.heartbeat_seconds
         if self._phase is Phase.AUTHENTICATING:
-            self._decided(Unavailable("no answer in time"), "", None)
+            self._decided(Unavailable("no answer in time"))
         elif self._phase is not Phase.OPEN:
             self.abort()
         elif context.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
@@ -216,7 +219,7 @@ class Endpoint(asyncio.Protocol):
 
     def _authenticate_client(self, accepted: Accepted) -> None:
         """The upgrade is accepted: find out whose it is. The answer to the upgrade goes out with what follows it."""
-        self._protocol, self._answer = accepted.protocol, accepted.answer
+        self._accepted, self._protocol, self._answer = accepted, accepted.protocol, accepted.answer
         self._reader = FrameReader(
             accepted.protocol,
             self,
@@ -229,9 +232,9 @@ class Endpoint(asyncio.Protocol):
         self.write = self._write_behind_answer
         self._phase = Phase.AUTHENTICATING
         if self.kind.is_local:
-            self._open(LOCAL_TIER, None, accepted.user_agent)
+            self._open(LOCAL_TIER, None)
         else:
-            self._authenticate(accepted.api_key, accepted.user_agent)
+            self._authenticate()
         if self._answer:
             self._write_behind_answer(b"")
 
@@ -240,26 +243,24 @@ class Endpoint(asyncio.Protocol):
         self.write = self._transport.write
         self._transport.write(answer + data)
 
-    def _authenticate(self, api_key: str, user_agent: str | None) -> None:
-        context = self._context
-        decision = context.authentication.cached(api_key, self.address)
+    def _authenticate(self) -> None:
+        context, accepted = self._context, self._request
+        decision = context.authentication.cached(accepted.api_key, self.address)
         if isinstance(decision, Granted):
-            self._decided(decision, api_key, user_agent)
+            self._decided(decision)
             return
         context.wheel.schedule(self, context.settings.handshake_timeout_seconds * 3)
-        self._auth_task = context.tasks.start(self._authenticate_later(api_key, decision, user_agent))
+        self._auth_task = context.tasks.start(self._authenticate_later(accepted.api_key, decision))
 
-    async def _authenticate_later(self, api_key: str, decision: Decision | None, user_agent: str | None) -> None:
+    async def _authenticate_later(self, api_key: str, decision: Decision | None) -> None:
         """Wait for the decision. A granted key is admitted without an await in between."""
         decision = await self._context.authentication.decide(api_key, self.address, decision)
         self._auth_task = None
         if self._phase is Phase.AUTHENTICATING:
-            self._decided(decision, api_key, user_agent)
+            self._decided(decision)
 
-    def _decided(self, decision: Decision, api_key: str, user_agent: str | None) -> None:
-        if isinstance(decision, Granted) and self._context.gateway.hold(
-            lambda: self._authenticate_again(api_key, user_agent)
-        ):
+    def _decided(self, decision: Decision) -> None:
+        if isinstance(decision, Granted) and self._context.gateway.hold(self._authenticate_again):
             return
         self._gate.remove(Hold.UNADMITTED)
         admitted = self._context.authentication.admit(decision, self.address)
@@ -267,15 +268,21 @@ class Endpoint(asyncio.Protocol):
             self._turn_away(admitted)
         else:
             self._admitted = admitted
-            self._open(admitted.tier, admitted, user_agent)
+            self._open(admitted.tier, admitted)
 
-    def _authenticate_again(self, api_key: str, user_agent: str | None) -> None:
+    def _authenticate_again(self) -> None:
         """After it was held: what was decided of the key then may no longer be so."""
         if self._phase is Phase.AUTHENTICATING:
-            self._authenticate(api_key, user_agent)
+            self._authenticate()
 
-    def _open(self, tier: str, key: KeyRecord | None, user_agent: str | None) -> None:
-        context = self._context
+    @property
+    def _request(self) -> Accepted:
+        assert self._accepted is not None, "a request is at hand until it is decided whose it is"
+        return self._accepted
+
+    def _open(self, tier: str, key: KeyRecord | None) -> None:
+        context, accepted = self._context, self._request
+        self._accepted = None
         self.connection = Connection(
             f"client_{os.urandom(8).hex()}",
             self,
@@ -284,7 +291,7 @@ class Endpoint(asyncio.Protocol):
             remote=self.address,
             connected_at_ms=context.now_ms(),
             limit_bytes=context.settings.max_buffer_bytes,
-            user_agent=user_agent,
+            user_agent=accepted.user_agent,
             window_bits=negotiated_window_bits(self._ws.extensions),
         )
         self._phase = Phase.OPEN
@@ -292,6 +299,8 @@ class Endpoint(asyncio.Protocol):
         context.wheel.schedule(self, context.settings.heartbeat_seconds)
         context.log.connected(self.connection)
         self.connection.answer(context.conversation.greeting(self.connection))
+        if accepted.max_message_bytes is not None:
+            context.conversation.limit_messages(self.connection, accepted.max_message_bytes)
         self._receive_what_came_early()
 
     def _turn_away(self, refused: TurnedAway) -> None:
@@ -368,7 +377,7 @@ class Endpoint(asyncio.Protocol):
     def buffered_bytes(self) -> int:
         return self._buffered_size()
 
-    def close(self, code: CloseCode, reason: str = "") -> None:
+    def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
         """Begin the closing handshake; the client has ``close_timeout_seconds`` to answer. Idempotent.
 
         One that has not yet sent its request is dropped: there is nothing to shake hands over.
@@ -378,6 +387,9 @@ class Endpoint(asyncio.Protocol):
         if self._protocol is None or self._protocol.state is not State.OPEN or not (self.is_open or self.is_arriving):
             return
         if self.connection is not None:
+            if code is CloseCode.SERVICE_RESTART and self.connection.wants_notices:
+                notice = self._context.conversation.error(ErrorCode.RESTARTING, reason, {"retry_ms": retry_ms})
+                self.connection.answer(notice)
             self._context.hub.flush_and_remove(self.connection)
             self._context.log.ended(self.connection, code, reason)
         self._ws.send_close(code, _reason(reason))

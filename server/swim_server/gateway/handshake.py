@@ -15,7 +15,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from swim_server.gateway.request import is_known_path, presented_key
+from swim_server.gateway.request import is_known_path, presented_key, query_value
 from swim_server.gateway.upgrade import Upgrade, read_upgrade
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Accepted(msgspec.Struct):
     api_key: str
     address: str
     user_agent: str | None
+    max_message_bytes: str | None
+    """As the query asks for it."""
     rest: bytes
     """What came behind the head: of a connection that is not yet admitted."""
 
@@ -154,6 +156,7 @@ class Handshake:
             api_key="" if self._kind.is_local else presented_key(request.path, request.headers),
             address=self._address or "local",
             user_agent=(request.headers.get_all("User-Agent") or [""])[0][:MAX_USER_AGENT] or None,
+            max_message_bytes=query_value(request.path, "max_message_bytes"),
             rest=rest,
         )
 

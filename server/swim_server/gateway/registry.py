@@ -38,8 +38,8 @@ class Peer(Protocol):
     def is_arriving(self) -> bool:
         """Not yet decided whether it is let in."""
 
-    def close(self, code: CloseCode, reason: str = "") -> None:
-        """Begin the closing handshake; idempotent."""
+    def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
+        """Begin the closing handshake; idempotent. ``retry_ms``: with 1012, after how long the client may come back."""
 
     def abort(self) -> None:
         """Drop the connection without a word."""

@@ -32,12 +32,23 @@ def presented_key(target: str, headers: RequestHeaders) -> str:
     return next(_candidates(target, headers), "")
 
 
-def _candidates(target: str, headers: RequestHeaders) -> Iterator[str]:
+def query_value(target: str, name: str) -> str | None:
+    """The first value of a query parameter, if it is there."""
+    return next(iter(_query(target).get(name, ())), None)
+
+
+def _query(target: str) -> dict[str, list[str]]:
     text = target.partition("?")[2]
+    if not text:
+        return {}
     try:
-        query = {} if not text else parse_qs(text, keep_blank_values=False, max_num_fields=MAX_QUERY_FIELDS)
+        return parse_qs(text, keep_blank_values=False, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
-        query = {}
+        return {}
+
+
+def _candidates(target: str, headers: RequestHeaders) -> Iterator[str]:
+    query = _query(target)
     for name in QUERY_NAMES:
         yield from query.get(name, ())[:1]
     for value in headers.get_all("Authorization"):

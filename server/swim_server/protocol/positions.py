@@ -12,14 +12,14 @@ POSITIONS = "flight.positions"
 MAX_POSITIONS = 280
 """In one message."""
 MAX_MESSAGE_BYTES = 65_535
-"""Of one message: one client reads into a buffer of 65,536."""
+"""Of one message, whatever it tells: one client reads into a buffer of 65,536."""
 
 _ENVELOPE_BYTES = 256
 """More than type, timestamp, id, count and brackets ever take."""
 _encoder = msgspec.json.Encoder()
 
 
-def split(event: NewEvent) -> list[NewEvent]:
+def split(event: NewEvent, max_bytes: int = MAX_MESSAGE_BYTES) -> list[NewEvent]:
     """Divide a ``flight.positions`` event into parts that clients can take, in order, each with its own count.
 
     Any other event, and one that is small enough as it is, is returned alone. The parts of an event with an
@@ -30,9 +30,9 @@ def split(event: NewEvent) -> list[NewEvent]:
     if event.type != POSITIONS or not isinstance(positions, list):
         return [event]
     others = {field: value for field, value in event.data.items() if field not in ("count", "positions")}
-    room = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES - len(_encoder.encode(others))
-    if room < MAX_MESSAGE_BYTES // 2:
-        others, room = {}, MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
+    room = max_bytes - _ENVELOPE_BYTES - len(_encoder.encode(others))
+    if room < max_bytes // 2:
+        others, room = {}, max_bytes - _ENVELOPE_BYTES
     parts = _divide(positions, room)
     if len(parts) == 1:
         data = _batch(others, parts[0])
