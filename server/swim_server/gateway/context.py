@@ -92,7 +92,11 @@ def build_context(
         high_water_bytes=min(HIGH_WATER_BYTES, config.max_buffer_bytes),
         gateway=gateway,
         handshake_rules=HandshakeRules(
-            refusals, origins=origins, is_draining=lambda: gateway.is_draining, now_ms=now_ms
+            refusals,
+            origins=origins,
+            is_draining=lambda: gateway.is_draining,
+            is_good=authenticator.is_remembered,
+            now_ms=now_ms,
         ),
         handshake_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
         reading_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),

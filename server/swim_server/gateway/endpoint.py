@@ -245,12 +245,12 @@ class Endpoint(asyncio.Protocol):
 
     def _authenticate(self) -> None:
         context, accepted = self._context, self._request
-        decision = context.authentication.cached(accepted.api_key, self.address)
+        decision = context.authentication.cached(accepted.credential.api_key, self.address)
         if isinstance(decision, Granted):
             self._decided(decision)
             return
         context.wheel.schedule(self, context.settings.handshake_timeout_seconds * 3)
-        self._auth_task = context.tasks.start(self._authenticate_later(accepted.api_key, decision))
+        self._auth_task = context.tasks.start(self._authenticate_later(accepted.credential.api_key, decision))
 
     async def _authenticate_later(self, api_key: str, decision: Decision | None) -> None:
         """Wait for the decision. A granted key is admitted without an await in between."""
@@ -263,7 +263,7 @@ class Endpoint(asyncio.Protocol):
         if isinstance(decision, Granted) and self._context.gateway.hold(self._authenticate_again):
             return
         self._gate.remove(Hold.UNADMITTED)
-        admitted = self._context.authentication.admit(decision, self.address)
+        admitted = self._context.authentication.admit(decision, self.address, self._request.credential.place)
         if isinstance(admitted, TurnedAway):
             self._turn_away(admitted)
         else:

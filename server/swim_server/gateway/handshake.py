@@ -15,7 +15,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from swim_server.gateway.request import is_known_path, presented_key, query_value
+from swim_server.gateway.request import NO_CREDENTIAL, Credential, is_known_path, presented_key, query_value
 from swim_server.gateway.upgrade import Upgrade, read_upgrade
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Accepted(msgspec.Struct):
     """The 101: written before anything else."""
     protocol: ServerProtocol
     """The library's, which reads the frames that follow."""
-    api_key: str
+    credential: Credential
     address: str
     user_agent: str | None
     max_message_bytes: str | None
@@ -64,12 +64,15 @@ class HandshakeRules:
         *,
         origins: Sequence[Origin | None] | None,
         is_draining: Callable[[], bool],
+        is_good: Callable[[str, str | None], bool],
         now_ms: Callable[[], int],
     ) -> None:
         self.refusals = refusals
         self.origins = origins
         """The browser origins that may connect, and None for programs; None: any."""
         self.is_draining = is_draining
+        self.is_good = is_good
+        """Whether a key is remembered as good for an address; asks nobody."""
         self._now_ms = now_ms
         self._http_date = (-1, "")
 
@@ -153,7 +156,7 @@ class Handshake:
         return Accepted(
             answer=answer,
             protocol=protocol,
-            api_key="" if self._kind.is_local else presented_key(request.path, request.headers),
+            credential=NO_CREDENTIAL if self._kind.is_local else presented_key(request.path, request.headers),
             address=self._address or "local",
             user_agent=(request.headers.get_all("User-Agent") or [""])[0][:MAX_USER_AGENT] or None,
             max_message_bytes=query_value(request.path, "max_message_bytes"),
@@ -174,6 +177,10 @@ class Handshake:
             logger=_library_log,
         )
 
+    def _brings_good_key(self, request: Request | Upgrade) -> bool:
+        """Tell whether a client is known to be good, whoever else guesses from where it comes."""
+        return self._rules.is_good(presented_key(request.path, request.headers).api_key, self._address)
+
     def _refusal(self, request: Request | Upgrade) -> tuple[HTTPStatus, str, Headers] | None:
         """Why a request is refused before its key is looked at: status, text and further headers."""
         rules = self._rules
@@ -185,7 +192,8 @@ class Handshake:
             return None
         self._address = rules.refusals.address_of(self._peer, request.headers.get_all("X-Forwarded-For"))
         retry_after = rules.refusals.retry_after(self._address)
-        if retry_after is not None:
+        if retry_after is not None and not self._brings_good_key(request):
+            rules.refusals.note("over-eager", self._address)
             return (
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "Too many refused keys from this address.\n",

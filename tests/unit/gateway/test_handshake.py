@@ -21,7 +21,9 @@ class Rules(HandshakeRules):
 
     def __init__(self, *, is_draining: bool = False) -> None:
         refusals = Refusals(["127.0.0.1"], monotonic=ManualClock(), log=Log())
-        super().__init__(refusals, origins=None, is_draining=lambda: is_draining, now_ms=lambda: FIRST_MS)
+        super().__init__(
+            refusals, origins=None, is_draining=lambda: is_draining, is_good=lambda *_: False, now_ms=lambda: FIRST_MS
+        )
 
 
 def handshake(kind: ListenerKind = PUBLIC, *, is_draining: bool = False) -> Handshake:
@@ -35,7 +37,8 @@ def accepted(outcome: Accepted | Rejected | None) -> Accepted:
 
 def test_accepted_request_tells_the_key_the_address_and_the_agent() -> None:
     outcome = accepted(handshake().receive(upgrade_request("/?api_key=dev", "User-Agent: someone/1.0")))
-    assert (outcome.api_key, outcome.address, outcome.user_agent) == ("dev", "192.0.2.7", "someone/1.0")
+    assert (outcome.credential, outcome.address) == (("dev", "the query parameter api_key"), "192.0.2.7")
+    assert outcome.user_agent == "someone/1.0"
     assert ACCEPT.encode() in outcome.answer
     assert outcome.protocol.state is State.OPEN
 
@@ -54,7 +57,7 @@ def test_what_follows_the_head_is_handed_back_unread(headers: tuple[str, ...]) -
 
 def test_control_socket_looks_at_no_key() -> None:
     outcome = accepted(handshake(LOCAL).receive(upgrade_request("/?api_key=dev")))
-    assert (outcome.api_key, outcome.address) == ("", "local")
+    assert (outcome.credential.api_key, outcome.address) == ("", "local")
 
 
 @pytest.mark.parametrize(
