@@ -157,7 +157,7 @@ def _report(error: BaseException, debug: bool) -> int:
 
 
 def _explain(error: BaseException) -> tuple[str, str | None, int]:
-    """What to tell, what to type next, and the exit code."""
+    """Return what to tell, what to type next, and the exit code."""
     if isinstance(error, CommandError):
         return error.problem, error.next_step, error.exit_code
     if isinstance(error, UsageError):

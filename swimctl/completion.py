@@ -16,7 +16,7 @@ MAX_OFFERED = 200
 
 
 def tiers(incomplete: str) -> list[str]:
-    """The four that exist."""
+    """Return the four that exist."""
     return _fitting(TIERS, incomplete)
 
 
@@ -31,7 +31,7 @@ def scopes(incomplete: str) -> list[str]:
 
 
 def sources(incomplete: str) -> list[str]:
-    """The kinds of ``--source``."""
+    """Return the kinds of ``--source``."""
     return _fitting(SOURCES, incomplete)
 
 
@@ -46,7 +46,7 @@ def event_types(incomplete: str) -> list[str]:
 
 
 def settings(incomplete: str) -> list[str]:
-    """The dotted names of the configuration."""
+    """Return the dotted names of the configuration."""
 
     def names() -> Iterable[str]:
         from swim_server.config.parse_value import setting_names
@@ -57,7 +57,7 @@ def settings(incomplete: str) -> list[str]:
 
 
 def areas(incomplete: str) -> list[str]:
-    """The doctor's."""
+    """Return the doctor's."""
 
     def names() -> Iterable[str]:
         from swimctl.doctor.catalogue import AREAS

@@ -46,15 +46,15 @@ class Invocation:
         return ControlClient.connect(self.home)
 
     def output(self, *, as_json: bool = False) -> Output:
-        """Standard output as this run should write it: for people, for scripts, or JSON."""
+        """Return standard output as this run should write it: for people, for scripts, or JSON."""
         return Output.to(sys.stdout, self.environ, as_json=as_json)
 
     def messages(self) -> Output:
-        """Standard error: messages, questions, progress."""
+        """Return standard error: messages, questions, progress."""
         return Output.to(sys.stderr, self.environ)
 
 
 def invocation_of(context: Any) -> Invocation:
-    """The invocation that a command's ``typer.Context`` belongs to."""
+    """Return the invocation that a command's ``typer.Context`` belongs to."""
     found = context.find_object(Invocation)
     return found if isinstance(found, Invocation) else Invocation()

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 30
 
 
 def utc_now() -> datetime:
-    """The clock of every command."""
+    """Return the clock of every command."""
     return datetime.now(UTC)
 
 
@@ -120,13 +120,13 @@ def live_connections(invocation: Invocation) -> dict[int, int] | None:
 
 
 def connections_of(invocation: Invocation, key_id: int) -> list[dict[str, Any]] | None:
-    """The connections that one key holds just now. None: no daemon runs, or it can't be asked."""
+    """Return the connections that one key holds just now. None: no daemon runs, or it can't be asked."""
     answer = _ask_daemon(invocation, "connections", {"key_id": key_id})
     return None if answer is None else list(answer["connections"])
 
 
 def key_document(record: KeyRecord, now: datetime, live: int | None) -> dict[str, Any]:
-    """A key as commands show it: everything that is known but the key."""
+    """Return a key as commands show it: everything that is known but the key."""
     from swim_server.keys.permissions import state_of
 
     return {

@@ -141,7 +141,7 @@ class Output:
         self.console(self.width).print(renderable)
 
     def console(self, width: int | None = None) -> Console:
-        """A Rich console on this stream; without a width it follows the terminal's.
+        """Return a Rich console on this stream; without a width it follows the terminal's.
 
         Interprets no markup, so that no peer's text can style or link anything.
         """

@@ -34,7 +34,7 @@ Tell = Callable[[str], None]
 
 
 def new_header(wanted: SubscriptionRequest, source: str) -> Header:
-    """What a recording that begins now tells of itself."""
+    """Return what a recording that begins now tells of itself."""
     starts = {"after": wanted.after, "since": wanted.since, "last": wanted.last}
     return Header(
         format=FORMAT,

@@ -155,7 +155,7 @@ def play(events: Iterator[Replayed], sink: Sink, pace: Pace) -> None:
 
 
 def history_events(stream: EventStream, until: EventId | None, tell: Callable[[str], None]) -> Iterator[Replayed]:
-    """Stored events up to and including ``until``; None: up to the last one stored when it began.
+    """Yield stored events up to and including ``until``; None: up to the last one stored when it began.
 
     Where history does not reach back to the beginning asked for, ``tell`` is told and what there is is played.
     Raises CommandFailed when the daemon goes away.
@@ -244,7 +244,7 @@ def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = 
 
 
 def read_start(text: str | None, now_ms: int) -> EventId:
-    """An id, a time or ``10m`` ago as the id after which to begin; none: the beginning. Raises WrongUsage."""
+    """Return an id, a time or ``10m`` ago as the id after which to begin; none: the beginning. Raises WrongUsage."""
     if text is None:
         return EventId(0, 0)
     event_id = _event_id(text)
@@ -254,14 +254,14 @@ def read_start(text: str | None, now_ms: int) -> EventId:
 
 
 def read_end(text: str | None, now_ms: int) -> EventId | None:
-    """An id, a time or ``10m`` ago as the last id to play; none: all there is. Raises WrongUsage."""
+    """Return an id, a time or ``10m`` ago as the last id to play; none: all there is. Raises WrongUsage."""
     if text is None:
         return None
     return _event_id(text) or EventId(_milliseconds(text, now_ms, "--to"), MAX_SEQUENCE)
 
 
 def read_seek(text: str | None, option: str) -> Seek | None:
-    """A place in a recording; none: its beginning, or its end. Raises WrongUsage."""
+    """Return a place in a recording; none: its beginning, or its end. Raises WrongUsage."""
     from swim_server.config.recording_position import InvalidSeek, parse_seek
 
     try:

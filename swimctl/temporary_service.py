@@ -95,7 +95,7 @@ class TemporaryService:
             signal.signal(signal.SIGINT, before)
 
     def _remove_control_socket(self) -> None:
-        """A daemon that was killed leaves it; it may lie outside the home."""
+        """Remove the control socket that a killed daemon leaves; it may lie outside the home."""
         from swim_server.daemon.home import Home
 
         Home(self.home).remove_control_socket()

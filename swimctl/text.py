@@ -20,7 +20,7 @@ def clean(text: str) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value as the text of one cell; nothing is ``-``."""
+    """Return a value as the text of one cell; nothing is ``-``."""
     if type(value) is str and value:
         return clean(value)
     if type(value) is int:
@@ -100,7 +100,7 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """A value made of JSON's own types: times as RFC 3339, structs as objects."""
+    """Return a value made of JSON's own types: times as RFC 3339, structs as objects."""
     if value is None or type(value) in _JSON_TYPES:
         return value
     if isinstance(value, Enum):

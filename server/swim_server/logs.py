@@ -109,5 +109,5 @@ def _traceback(format: str) -> list[Any]:
 
 
 def get_logger(name: str) -> Any:
-    """A logger whose lines carry the name of their component."""
+    """Return a logger whose lines carry the name of their component."""
     return structlog.get_logger(component=name)

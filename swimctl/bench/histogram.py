@@ -10,13 +10,13 @@ STEPS = 64
 
 
 def bucket_of(nanoseconds: int) -> int:
-    """The bucket of a latency; below STEPS every nanosecond has its own."""
+    """Return the bucket of a latency; below STEPS every nanosecond has its own."""
     shift = nanoseconds.bit_length() - STEPS.bit_length()
     return nanoseconds if shift < 0 else shift * STEPS + (nanoseconds >> shift)
 
 
 def upper_edge(bucket: int) -> int:
-    """The largest latency of a bucket, in nanoseconds."""
+    """Return the largest latency of a bucket, in nanoseconds."""
     shift = max(bucket // STEPS - 1, 0)
     return ((bucket - shift * STEPS + 1) << shift) - 1
 
@@ -34,7 +34,7 @@ class Histogram:
         self.largest = max(self.largest, other.largest)
 
     def quantile_ms(self, share: float) -> float | None:
-        """The latency that this share of all stays within, in milliseconds; None when there are none."""
+        """Return the latency that this share of all stays within, in milliseconds; None when there are none."""
         total = self.counts.total()
         seen = 0
         for bucket in sorted(self.counts):

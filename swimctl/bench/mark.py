@@ -13,7 +13,7 @@ _NINETEEN = 10**18
 
 
 def marked(run: int, sequence: int, at_ns: int, size_bytes: int) -> dict[str, Any]:
-    """An event's data of about ``size_bytes``: ``run`` below 10^9, ``sequence`` from 1, ``at_ns`` monotonic."""
+    """Return an event's data of about ``size_bytes``: ``run`` below 10^9, ``sequence`` from 1, ``at_ns`` monotonic."""
     padding = "x" * max(size_bytes - MARK_BYTES - 150, 0)
     return {
         "message": "load measurement by swimctl bench",
@@ -25,7 +25,7 @@ def marked(run: int, sequence: int, at_ns: int, size_bytes: int) -> dict[str, An
 
 
 def prefix_of(run: int) -> bytes:
-    """What every mark of a run begins with."""
+    """Return what every mark of a run begins with."""
     return b'"run":%d,"seq":' % (_TEN + run)
 
 

@@ -176,5 +176,5 @@ def _quantiles(histogram: Histogram) -> dict[str, float | None]:
 
 
 def _per(after: float | None, before: float | None, count: float, factor: float) -> float | None:
-    """What was used for each; None where it is not known."""
+    """Return what was used for each; None where it is not known."""
     return round((after - before) / count * factor, 2) if after is not None and before is not None and count else None

@@ -64,7 +64,7 @@ def _http_refusal(url: str, status: int) -> CommandError:
 
 
 def close_refusal(code: int | None, reason: str) -> CommandError:
-    """What a close before the answer means."""
+    """Return what a close before the answer means."""
     if code == KEY_REFUSED:
         return Refused(f"the key was refused: {reason or 'no reason given'}", "set SWIM_API_KEY to a valid key")
     if code == LIMIT_REACHED:
@@ -75,7 +75,7 @@ def close_refusal(code: int | None, reason: str) -> CommandError:
 
 
 def message_refusal(message: Mapping[str, Any]) -> CommandError:
-    """What an ``error`` message means."""
+    """Return what an ``error`` message means."""
     code, text = str(message.get("code")), str(message.get("message"))
     if code == "AUTH_FAILED":
         return Refused(f"the key was refused: {text}", "set SWIM_API_KEY to a valid key")

@@ -18,7 +18,7 @@ class SubscriptionRequest:
     last: int | None = None
 
     def to_wire(self, resume_from: str | None) -> dict[str, Any]:
-        """The ``subscribe`` message; ``resume_from``, the last event seen, wins over the start asked for."""
+        """Return the ``subscribe`` message; ``resume_from``, the last event seen, wins over the start asked for."""
         message: dict[str, Any] = {
             "action": "subscribe", "channels": list(self.channels), "filters": dict(self.filters),
         }  # fmt: skip

@@ -113,7 +113,7 @@ def _complaint(document: Mapping[str, Any]) -> str:
 def _target(
     invocation: Invocation, url: str | None, clients: int, *, is_temporary: bool, yes: bool, messages: Output
 ) -> Iterator[tuple[Target, Session]]:
-    """What is measured, and a session to publish through."""
+    """Return what is measured, and a session to publish through."""
     if url is not None:
         yield from _remote(invocation, url, yes=yes)
         return
@@ -175,7 +175,7 @@ def _temporary() -> Iterator[tuple[Target, Session]]:
 
 
 def _running(invocation: Invocation, status: Mapping[str, Any], session: Session) -> Iterator[tuple[Target, Session]]:
-    """The service of this home, with a key that lives as long as the measurement."""
+    """Return the service of this home, with a key that lives as long as the measurement."""
     from swim_server.keys.audit import operating_user
     from swim_server.keys.format import Tier
     from swim_server.keys.new_key import NewKey

@@ -125,7 +125,7 @@ def _write_lines(stream: EventStream, output: Output, until: Callable[[StreamIte
 
 
 def connect_lines(home: str, url: str, api_key: str) -> list[str]:
-    """What to type in another terminal to use this service."""
+    """Return what to type in another terminal to use this service."""
     program = "swimctl" if shutil.which("swimctl") else f"{sys.executable} -m swimctl"
     return [
         "In another terminal, while this one runs:",

@@ -63,7 +63,7 @@ def logs(
 
 
 def rotated_lines(path: Path, wanted: int) -> list[bytes]:
-    """The last lines of the files that were rotated away, oldest first; at most as many as are wanted."""
+    """Return the last lines of the files that were rotated away, oldest first; at most as many as are wanted."""
     found: list[bytes] = []
     number = 1
     while len(found) < wanted:

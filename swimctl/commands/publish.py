@@ -95,7 +95,7 @@ def publish(
 def _batches(
     type: str | None, data: str | None, timestamp: str | None, event_id: str | None, file: str | None
 ) -> Iterator[Iterator[list[NumberedEvent]]]:
-    """The batches to be stored, from the words or from the file."""
+    """Return the batches to be stored, from the words or from the file."""
     from swimctl.event_lines import EventLines
 
     if type is not None:

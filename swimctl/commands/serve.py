@@ -60,7 +60,7 @@ def serve(
 def serve_overrides(
     invocation: Invocation, host: str | None, port: int | None, source: list[str] | None
 ) -> dict[str, object]:
-    """The options as settings. Raises ConfigError with everything that is wrong with the sources."""
+    """Return the options as settings. Raises ConfigError with everything that is wrong with the sources."""
     from swim_server.config import parse_sources
 
     return {
@@ -72,7 +72,7 @@ def serve_overrides(
 
 
 def serve_arguments(invocation: Invocation, host: str | None, port: int | None, source: list[str] | None) -> list[str]:
-    """The same options as words, for the process that goes on behind."""
+    """Return the same options as words, for the process that goes on behind."""
     words = ["--config", str(Path(invocation.config_path).absolute())] if invocation.config_path else []
     words += ["--debug"] if invocation.debug else []
     words += ["serve"]

@@ -176,7 +176,7 @@ def read_name(name: str) -> str:
 
 
 def read_installed(path: Path) -> str | None:
-    """The unit that is there; None: there is none."""
+    """Return the unit that is there; None: there is none."""
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:

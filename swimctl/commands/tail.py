@@ -96,7 +96,7 @@ def read_filters(
     fir: list[str] | None,
     bbox: str | None,
 ) -> dict[str, Any]:
-    """The options as filters of the wire. Several values also with commas between. Raises WrongUsage."""
+    """Return the options as filters of the wire. Several values also with commas between. Raises WrongUsage."""
     lists = {"airports": airport, "artccs": artcc, "callsign_prefix": callsign, "firs": fir}
     filters: dict[str, Any] = {
         kind: [part.strip() for value in values for part in value.split(",") if part.strip()]
@@ -129,7 +129,7 @@ def read_wanted(
     last: int | None = None,
     has_end: bool = False,
 ) -> SubscriptionRequest:
-    """What to subscribe to. Raises WrongUsage, also for more than one start."""
+    """Return what to subscribe to. Raises WrongUsage, also for more than one start."""
     from swim_server.protocol.event_id import EventId, InvalidEventId
 
     from swimctl.client.stream_items import SubscriptionRequest
@@ -168,7 +168,7 @@ def _moment(since: str | None) -> str | None:
 
 
 def new_stream(invocation: Invocation, wanted: SubscriptionRequest, url: str | None) -> EventStream:
-    """The stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
+    """Return the stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
     from swimctl.client.event_stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
 
     retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if url is None else LONGEST_RETRY_SECONDS

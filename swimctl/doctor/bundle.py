@@ -53,7 +53,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def _hide_value(match: re.Match[str]) -> str:
-    """What is quoted stays quoted: JSON stays JSON."""
+    """Hide the value and keep its quotes: JSON stays JSON."""
     quote = match["quote"] or ""
     return f"{match['name']}{quote}{HIDDEN}{quote}"
 
@@ -114,7 +114,7 @@ def write(path: Path, kind: str, contents: Mapping[str, bytes]) -> None:
 
 
 def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[str]:
-    """The very secrets of this installation, wherever they might turn up."""
+    """Return the very secrets of this installation, wherever they might turn up."""
     from swim_server.config import ConfigError
     from swim_server.config.annotated_values import annotated_values
     from swim_server.config.files import find_files
@@ -143,7 +143,7 @@ def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterato
 
 
 def _answers(invocation: Invocation) -> Iterator[tuple[str, str]]:
-    """What the process says of itself."""
+    """Return what the process says of itself."""
     from swimctl.client.control import ControlClient
 
     for method in ASKED:
@@ -185,7 +185,7 @@ def _files(invocation: Invocation) -> Iterator[tuple[str, Path]]:
 
 
 def _tail(path: Path) -> str:
-    """The end of a file; its first line whole, so that nothing secret is cut in two."""
+    """Return the end of a file; its first line whole, so that nothing secret is cut in two."""
     try:
         with path.open("rb") as file:
             length = file.seek(0, os.SEEK_END)

@@ -21,7 +21,7 @@ AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "c
 
 
 def all_checks() -> tuple[Check, ...]:
-    """The checks of all areas."""
+    """Return the checks of all areas."""
     return (
         *install.CHECKS,
         *config.CHECKS,

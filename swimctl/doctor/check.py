@@ -90,12 +90,12 @@ def ok(expected: str, observed: str, *evidence: str) -> Answer:
 
 
 def warn(expected: str, observed: str, *evidence: str, fix: str | None = None) -> Answer:
-    """It works, and somebody should look at it."""
+    """Answer that it works, and that somebody should look at it."""
     return Answer(status=Status.WARN, expected=expected, observed=observed, evidence=evidence, fix=fix)
 
 
 def fail(expected: str, observed: str, *evidence: str, fix: str | None = None) -> Answer:
-    """A promise is broken."""
+    """Answer that a promise is broken."""
     return Answer(status=Status.FAIL, expected=expected, observed=observed, evidence=evidence, fix=fix)
 
 
@@ -105,5 +105,5 @@ def skip(expected: str, why: str) -> Answer:
 
 
 def unknown(expected: str, why: str, fix: str | None = None) -> Answer:
-    """It could not be found out."""
+    """Answer that it could not be found out."""
     return Answer(status=Status.UNKNOWN, expected=expected, observed=why, fix=fix)

@@ -90,11 +90,11 @@ class DoctorContext:
         return result
 
     async def loaded(self) -> LoadedConfig:
-        """The configuration on disk, as this process's options and environment make it. Raises ConfigError."""
+        """Return the configuration on disk, as this process's options and environment make it. Raises ConfigError."""
         return await self.fact("loaded", lambda: asyncio.to_thread(self.invocation.load_config))
 
     async def lock(self) -> LockInfo | None:
-        """What the lockfile says."""
+        """Return what the lockfile says."""
         from swim_server.daemon.lockfile import Lockfile
 
         return await self.fact("lock", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).read))
@@ -112,13 +112,13 @@ class DoctorContext:
         return is_alive(info)
 
     async def disk(self) -> Fingerprint:
-        """The code on disk."""
+        """Return the code on disk."""
         from swim_server.daemon.fingerprint import take_fingerprint
 
         return await self.fact("disk", lambda: asyncio.to_thread(take_fingerprint))
 
     async def disk_at(self, roots: Mapping[str, str]) -> dict[str, str]:
-        """The digests of the source files in some packages' folders."""
+        """Return the digests of the source files in some packages' folders."""
         from swim_server.daemon.fingerprint import digests_below
 
         disk = await self.disk()
@@ -128,22 +128,22 @@ class DoctorContext:
         return await self.fact(name, lambda: asyncio.to_thread(digests_below, roots))
 
     async def status(self) -> dict[str, Any]:
-        """The running process's status document. Raises DaemonNotRunning, CommandFailed."""
+        """Return the running process's status document. Raises DaemonNotRunning, CommandFailed."""
         document: dict[str, Any] = await self.ask("status")
         return document
 
     async def version(self) -> dict[str, Any]:
-        """What code the running process has, as it took it at its start. Raises as ``status``."""
+        """Return what code the running process has, as it took it at its start. Raises as ``status``."""
         document: dict[str, Any] = await self.ask("version")
         return document
 
     async def ask(self, method: str, **params: Any) -> Any:
-        """A method of the control socket, asked once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
+        """Call a method of the control socket, once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
         name = (method, msgspec.json.encode(params))
         return await self.fact(name, lambda: asyncio.to_thread(self._call, method, params))
 
     async def ask_anew(self, method: str, **params: Any) -> Any:
-        """The same, asked now whoever asked before: for what changes while one looks."""
+        """Call it now, whoever asked before: for what changes while one looks."""
         return await asyncio.to_thread(self._call, method, params)
 
     def at_end(self, undo: Callable[[], Coroutine[Any, Any, object]]) -> None:

@@ -26,7 +26,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.ground, *self.asked)
 
     def shown(self, results: Iterable[Result], catalogue: Sequence[Check]) -> list[Result]:
-        """The results that the reader should see, in the catalogue's order."""
+        """Return the results that the reader should see, in the catalogue's order."""
         asked = {check.id for check in self.asked}
         order = {check.id: number for number, check in enumerate(catalogue)}
         quiet = (Status.OK, Status.SKIP, Status.WARN)

@@ -68,7 +68,7 @@ def _totals(model: TailModel) -> Text:
 
 
 def events(model: TailModel, width: int, room: int) -> Group:
-    """The newest ``room`` lines, oldest first, in the columns that the width has room for."""
+    """Return the newest ``room`` lines, oldest first, in the columns that the width has room for."""
     columns = _columns(width)
     lines = [_row([(heading, "bold") for heading in HEADINGS], columns)]
     for row in list(model.rows)[-room:]:
@@ -82,7 +82,7 @@ def events(model: TailModel, width: int, room: int) -> Group:
 
 
 def _columns(width: int) -> list[int]:
-    """The widths of the columns; what happened gets what is left, the id only where there is plenty."""
+    """Return the widths of the columns; what happened gets what is left, the id only where there is plenty."""
     fixed = [CLOCK_WIDTH, TYPE_WIDTH, CALLSIGN_WIDTH, ROUTE_WIDTH]
     id_width = ID_WIDTH if width >= ID_FROM_WIDTH else 0
     rest = width - sum(fixed) - len(fixed) - (id_width + 1 if id_width else 0)

@@ -93,7 +93,7 @@ def _names(results: Sequence[Result]) -> Text:
 
 
 def lines(report: Report) -> list[str]:
-    """A line a check for scripts: status, id, observed, fix, with tabs between."""
+    """Return a line a check for scripts: status, id, observed, fix, with tabs between."""
     rows = [(str(each.status), each.id, each.observed, each.fix or "-") for each in report.results]
     return ["\t".join(clean(cell) for cell in row) for row in rows] + [
         f"mended\t-\t{clean(line)}\t-" for line in report.changed
@@ -101,7 +101,7 @@ def lines(report: Report) -> list[str]:
 
 
 def listing(checks: Sequence[Check]) -> list[dict[str, str]]:
-    """The checks there are, for ``--list``."""
+    """Return the checks there are, for ``--list``."""
     found = []
     for check in checks:
         marks = [("deep", check.is_deep), ("outside", check.is_outside), ("fix", check.repair is not None)]

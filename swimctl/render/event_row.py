@@ -69,7 +69,7 @@ class EventRow(NamedTuple):
         return self.origin
 
     def to_line(self) -> str:
-        """The stable line for pipes: cells separated by tabs."""
+        """Return the stable line for pipes: cells separated by tabs."""
         cells = (self.timestamp, self.type, self.callsign, self.origin, self.destination, self.text, self.id)
         return "\t".join(cell or NOTHING for cell in cells)
 
@@ -97,7 +97,7 @@ def describe_position(event: Mapping[str, Any], position: Mapping[str, Any]) -> 
 
 
 def positions_of(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The positions in a ``flight.positions`` event; those that are none are left out."""
+    """Return the positions in a ``flight.positions`` event; those that are none are left out."""
     data = event.get("data")
     found = data.get("positions") if isinstance(data, dict) else None
     return [position for position in found if isinstance(position, dict)] if isinstance(found, list) else []
@@ -227,7 +227,7 @@ def _known(data: Mapping[str, Any], name: str) -> str:
 
 
 def _field(data: Mapping[str, Any], *names: str) -> str:
-    """The first of the fields that is there, as one cell."""
+    """Return the first of the fields that is there, as one cell."""
     return next((known.strip() for name in names if (known := _known(data, name))), NOTHING) or NOTHING
 
 

@@ -48,7 +48,7 @@ def picture(document: Mapping[str, Any]) -> RenderableType:
 
 
 def lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The answer as stable pairs for scripts."""
+    """Return the answer as stable pairs for scripts."""
     if "subscriptions" in document:
         return _ahead_lines(document)
     event = document["event"]
@@ -66,7 +66,7 @@ def lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def headline(document: Mapping[str, Any]) -> Text:
-    """The answer in one sentence."""
+    """Return the answer in one sentence."""
     outcome, why = document["outcome"], clean(document["why"])
     head, style = HEADLINES.get(outcome, "not sent"), f"bold {STYLES.get(outcome, 'red')}"
     text = Text(head, style=style)

@@ -62,7 +62,7 @@ def _style(column: Column, text: str) -> str:
 
 
 def _styled(text: str, style: str, colour: bool) -> str:
-    """The escape codes of a style around a text; Rich keeps what it has parsed and made."""
+    """Return the escape codes of a style around a text; Rich keeps what it has parsed and made."""
     if not style or not colour:
         return text
     return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)

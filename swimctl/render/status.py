@@ -36,7 +36,7 @@ def status(document: Mapping[str, Any], now: datetime, disk_fingerprint: str | N
 
 
 def status_lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The same as stable pairs for scripts: nested values by their dotted names, sources by their names."""
+    """Return the same as stable pairs for scripts: nested values by their dotted names, sources by their names."""
     pairs: list[tuple[str, str]] = []
     for name, value in document.items():
         if name == "connections" and isinstance(value, Mapping):
@@ -116,7 +116,7 @@ def _lag(lag: Any) -> str:
 
 
 def tiers(document: Mapping[str, Any]) -> Table:
-    """Connections of each tier against its limit."""
+    """Lay out the connections of each tier against its limit."""
     grid = _grid("TIER", ">CONNECTED", ">LIMIT", "")
     for name, tier in ((document.get("connections") or {}).get("by_tier") or {}).items():
         current, limit = int(tier["current"]), int(tier["limit"])
@@ -143,7 +143,7 @@ def _sources(sources: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _grid(*headings: str) -> Table:
-    """A table without lines; a heading that begins with ``>`` has its column on the right."""
+    """Return a table without lines; a heading that begins with ``>`` has its column on the right."""
     grid = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for heading in headings:
         right = heading.startswith(">")
@@ -152,5 +152,5 @@ def _grid(*headings: str) -> Table:
 
 
 def utc_now() -> datetime:
-    """This moment, aware."""
+    """Return this moment, aware."""
     return datetime.now(UTC)

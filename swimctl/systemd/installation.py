@@ -23,7 +23,7 @@ MAKE_USER = "useradd --system --home-dir /var/lib/swim --shell /usr/sbin/nologin
 
 
 def default_scope() -> Scope:
-    """The system's manager for root, else the user's."""
+    """Return the system's manager for root, else the user's."""
     return "system" if os.geteuid() == 0 else "user"
 
 
@@ -90,7 +90,7 @@ def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
 
 
 def written_folders(config: Config) -> Iterator[Path]:
-    """The folders that the configuration makes the service write to, beside its home."""
+    """Return the folders that the configuration makes the service write to, beside its home."""
     from swim_server.config import DropSourceConfig, FileSourceConfig
 
     for source in config.sources:

@@ -40,7 +40,7 @@ class Unit:
     port: int = 8090
 
     def text(self) -> str:
-        """The whole file."""
+        """Return the whole file."""
         target = "multi-user.target" if self.scope == "system" else "default.target"
         return "\n".join(
             [
@@ -91,7 +91,7 @@ class Unit:
         ]
 
     def _hardening(self) -> list[str]:
-        """What it needs not is taken away. A user's manager can take away less than the system's."""
+        """Take away what the service does not need. A user's manager can take away less than the system's."""
         common = [
             "NoNewPrivileges=yes",
             "LockPersonality=yes",
@@ -139,7 +139,7 @@ class Unit:
 
 
 def words(command: Sequence[str]) -> str:
-    """A command line as systemd reads it (systemd.service(5), COMMAND LINES)."""
+    """Return a command line as systemd reads it (systemd.service(5), COMMAND LINES)."""
     return " ".join(quoted(word.replace("$", "$$")) for word in command)
 
 

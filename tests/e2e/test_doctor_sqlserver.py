@@ -15,7 +15,7 @@ import trustme
 from support import tds_wire as wire
 from support.daemon import ROOT
 from support.doctor_faults import SMALL, fired
-from support.doctor_faults_service import Examined
+from support.doctor_faults_service import DiagnosedDaemon
 from support.odbc import connection_string
 from support.tds_server import Answer, Error, TdsServer
 from support.tds_sqlite import SqliteStatements
@@ -42,9 +42,9 @@ class Server(TdsServer):
 
 
 @contextmanager
-def patient(folder: Path, server: TdsServer, **fields: str) -> Iterator[Examined]:
+def patient(folder: Path, server: TdsServer, **fields: str) -> Iterator[DiagnosedDaemon]:
     """A daemon on that server; the connection string stands in the environment, as secrets do."""
-    found = Examined(folder, ROOT, config=SMALL)
+    found = DiagnosedDaemon(folder, ROOT, config=SMALL)
     odbc = connection_string("microsoft", server.port, **fields)
     found.environ |= {"SWIM_DATABASE__ODBC": odbc, "SWIM_DATABASE__QUERY_TIMEOUT_SECONDS": "10"}
     try:
@@ -55,7 +55,7 @@ def patient(folder: Path, server: TdsServer, **fields: str) -> Iterator[Examined
         found.finish()
 
 
-def told(patient: Examined) -> dict[str, str]:
+def told(patient: DiagnosedDaemon) -> dict[str, str]:
     """What fires, of the areas that a database has to do with."""
     return fired(patient.doctor()[1])
 

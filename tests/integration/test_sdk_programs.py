@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from support.documents import document
 from support.scripted_server import ScriptedServer
 from support.sdk import KEY
 
@@ -180,3 +182,21 @@ async def test_the_examples_end_with_1_and_the_reason_when_the_key_is_refused(se
         assert process.returncode == 1
         assert "the key was refused" in errors
         assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("page", ["README.md", "sdk/python/README.md"])
+async def test_the_program_of_a_readme_listens_and_a_revoked_key_ends_it_without_a_traceback(
+    server: ScriptedServer, page: str
+) -> None:
+    code = next(block for block in document(page).blocks("python") if "client.run()" in block)
+    async with program(server, "-u", "-c", re.sub(r'SWIMClient\("[^"]+"\)', f'SWIMClient("{KEY}")', code)) as process:
+        connection = await server.connection(0)
+        await connection.sent("subscribe")
+        await server.publish(callsign="AAL1", dep="KJFK", arr="EGLL")
+        assert "AAL1 KJFK -> EGLL" in await line(process)
+        await connection.send({"type": "error", "code": "AUTH_FAILED", "message": "The API key is not active."})
+        await connection.close(4001, "The API key is not active.")
+        output, errors = await rest(process)
+    assert process.returncode == 0, errors
+    assert output.startswith("the key was refused (4001): The API key is not active.")
+    assert "Traceback" not in errors

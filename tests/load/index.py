@@ -57,7 +57,7 @@ class Nowhere:
         raise AssertionError("nobody is slow here")
 
 
-class Room:
+class HubRig:
     """A hub whose turns are taken here."""
 
     def __init__(self) -> None:
@@ -116,11 +116,11 @@ def _box(south: float, west: float) -> Box:
 
 def ten_receivers(kind: str, connections: int, rounds: int) -> float:
     """Microseconds of one event that ten of the connections receive."""
-    room = Room()
+    rig = HubRig()
     for number in range(connections - RECEIVERS):
-        room.connect(distinct_filters(kind, number))
+        rig.connect(distinct_filters(kind, number))
     for number in range(RECEIVERS):
-        room.connect(Filters(airports=frozenset({"KJFK", f"R{number}"}), callsign_prefixes=frozenset({"DAL"})))
+        rig.connect(Filters(airports=frozenset({"KJFK", f"R{number}"}), callsign_prefixes=frozenset({"DAL"})))
     data = {
         "callsign": "DAL123",
         "dep": "KJFK",
@@ -133,18 +133,18 @@ def ten_receivers(kind: str, connections: int, rounds: int) -> float:
     event_id = ZERO
     for _ in range(rounds * 40):
         event_id = event_id.next(0)
-        found.append(room.deliver([stamp(NewEvent(type="flight.departed", data=data), event_id)]))
-    received = sum(publisher.writes for publisher in room.outlets)
+        found.append(rig.deliver([stamp(NewEvent(type="flight.departed", data=data), event_id)]))
+    received = sum(publisher.writes for publisher in rig.outlets)
     assert received == RECEIVERS * rounds * 40, received
     return 1e6 * median(found)
 
 
 def snapshot(rounds: int, seed: int) -> tuple[float, float, float, int]:
     """Milliseconds from the event to the last write, the longest hold, milliseconds of a stamp, frames written."""
-    room = Room()
+    rig = HubRig()
     chosen, rows = _traffic(seed)
     for number in range(1000):
-        room.connect(chosen[number % 200])
+        rig.connect(chosen[number % 200])
     new = NewEvent(type="flight.positions", data={"count": FLIGHTS, "positions": rows})
     totals, holds, stamps = [], [], []
     event_id = ZERO
@@ -155,11 +155,11 @@ def snapshot(rounds: int, seed: int) -> tuple[float, float, float, int]:
             event_id = event_id.next(0)
             events.append(stamp(part, event_id))
         stamped = time.perf_counter()
-        room.hub.deliver(events)
+        rig.hub.deliver(events)
         holds.append(time.perf_counter() - stamped)
-        while room.soon:
+        while rig.soon:
             turn = time.perf_counter()
-            room.soon.popleft()()
+            rig.soon.popleft()()
             holds.append(time.perf_counter() - turn)
         totals.append(time.perf_counter() - began)
         stamps.append(stamped - began)
@@ -167,7 +167,7 @@ def snapshot(rounds: int, seed: int) -> tuple[float, float, float, int]:
         1e3 * median(totals),
         1e3 * max(holds),
         1e3 * median(stamps),
-        sum(publisher.writes for publisher in room.outlets),
+        sum(publisher.writes for publisher in rig.outlets),
     )
 
 
@@ -236,9 +236,9 @@ def main() -> None:
     columns = ["distinct", "µs among 100", "µs among 10,000", "ratio"]
     table(f"One event, {RECEIVERS} receivers, every connection with filters of its own", columns, rows)
     began = time.perf_counter()
-    room = Room()
+    rig = HubRig()
     for number in range(10_000):
-        room.connect(distinct_filters("airports", number), "*")
+        rig.connect(distinct_filters("airports", number), "*")
     added = time.perf_counter() - began
     total, hold, stamped, writes = snapshot(options.rounds, options.seed)
     with workshop() as folder:

@@ -2,7 +2,8 @@
 
 ``broadcast``: the library's asyncio server and its ``broadcast()``, one call an event. ``deflate``: the same with the
 library's own compression for each connection. ``bare``: the Sans-I/O protocol in an ``asyncio.Protocol`` and ready
-frames, joined, one write a connection: our path without everything around it.
+frames, joined, one write a connection: our path without everything around it. ``answering``: reads what its clients
+send and answers each message; to one that asks for history it sends that many events.
 """
 
 from __future__ import annotations
@@ -103,8 +104,18 @@ async def run(kind: str) -> None:
         finally:
             clients.discard(client)
 
-    if kind == "bare":
-        server: Any = await asyncio.get_running_loop().create_server(lambda: Bare(bare), "127.0.0.1", 0, backlog=4096)
+    async def answer_one(client: ServerConnection) -> None:
+        async for message in client:
+            text = message if isinstance(message, str) else ""
+            await client.send('{"type":"subscribed"}' if '"subscribe"' in text[:100] else '{"type":"pong"}')
+            if '"last"' in text[:200]:
+                for number in range(2_000):
+                    await client.send(event(number, 262))
+
+    if kind == "answering":
+        server: Any = await serve(answer_one, "127.0.0.1", 0, backlog=4096)
+    elif kind == "bare":
+        server = await asyncio.get_running_loop().create_server(lambda: Bare(bare), "127.0.0.1", 0, backlog=4096)
     else:
         compression = "deflate" if kind == "deflate" else None
         server = await serve(serve_one, "127.0.0.1", 0, compression=compression, ping_interval=None, backlog=4096)

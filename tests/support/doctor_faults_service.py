@@ -40,7 +40,7 @@ time.sleep(600)
 """
 
 
-class Examined(Patient):
+class DiagnosedDaemon(Patient):
     """Runs doctor within the test's process, which is quicker; what the code is does not matter here."""
 
     def doctor(self, *words: str) -> tuple[int, dict[str, Any]]:

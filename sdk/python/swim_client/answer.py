@@ -40,7 +40,7 @@ class Answer:
         self._future.add_done_callback(lambda _: callback(self))
 
     def error(self) -> Optional[BaseException]:
-        """The request's error, once it is done; None if it went well."""
+        """Return the request's error, once it is done; None if it went well."""
         return self._future.exception(0)
 
     def resolve(self, value: Any = None) -> None:

@@ -354,7 +354,7 @@ class SWIMClient:
         return running.stop()
 
     def disconnect(self) -> Answer:
-        """The same as ``stop``."""
+        """Stop; the same as ``stop``."""
         return self.stop()
 
     async def __aenter__(self) -> SWIMClient:

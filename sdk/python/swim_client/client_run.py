@@ -123,7 +123,7 @@ class ClientRun:
 
 
 def current_task() -> Optional[asyncio.Task[Any]]:
-    """The task that this code runs in; None outside of any loop."""
+    """Return the task that this code runs in; None outside of any loop."""
     try:
         return asyncio.current_task()
     except RuntimeError:

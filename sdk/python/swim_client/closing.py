@@ -39,7 +39,7 @@ class Ending(NamedTuple):
     error_message: Optional[str] = None
 
     def final_error(self) -> Optional[SwimError]:
-        """The error with which the client stops for good; None: it connects again."""
+        """Return the error with which the client stops for good; None: it connects again."""
         reason = self.error_message or self.reason
         if self.code == UNAUTHORIZED or self.error_code == "AUTH_FAILED":
             return AuthenticationError(reason or "the server gave no reason", UNAUTHORIZED)

@@ -70,7 +70,7 @@ class Conversation:
     # Called by the session, in the order of what comes in.
 
     def greeted(self, data: Mapping[str, Any]) -> None:
-        """The server knows the key."""
+        """Go on once the server knows the key."""
         self._greeting = data
         self._is_greeted.set()
 
@@ -127,7 +127,7 @@ class Conversation:
             _bring(command, answer)
 
     def _interrupted(self, command: Command) -> None:
-        """The connection ended while the server had not answered."""
+        """Handle a connection that ended before the server had answered."""
         if command.is_repeatable or command.version:
             self._commands.put_back(command)
         else:

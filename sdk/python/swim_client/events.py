@@ -88,7 +88,7 @@ class Event(Dict[str, Any]):
 
 
 def _field_names(event_class: Type[Event]) -> Iterable[str]:
-    """What the protocol names of this type; nothing for an event that is a plain Event."""
+    """Return what the protocol names of this type; nothing for an event that is a plain Event."""
     names: Iterable[str] = getattr(event_class, "__dataclass_fields__", ())
     return names
 

@@ -67,7 +67,7 @@ class Handlers:
             self._cache = {}
 
     def of(self, event_type: str) -> Tuple[Registration, ...]:
-        """The handlers that a message of this type goes to."""
+        """Return the handlers that a message of this type goes to."""
         cache = self._cache
         found = cache.get(event_type)
         if found is None:

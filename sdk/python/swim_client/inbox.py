@@ -134,7 +134,7 @@ class Inbox:
             self._room.set()
 
     def hold_open(self) -> None:
-        """A handler waits for an answer: until ``release`` there is more room, else neither would ever go on."""
+        """Make more room until ``release``: a handler waits for an answer, and neither would go on without it."""
         with self._lock:
             self._waiting_handlers += 1
             self._wake_writer()

@@ -44,7 +44,7 @@ class ApiKey:
         return cls(os.environ.get(ENVIRONMENT_VARIABLE, "") if given is None else given)
 
     def reveal(self) -> str:
-        """The key itself, for the handshake."""
+        """Return the key itself, for the handshake."""
         return self._text
 
     def redact(self, text: str) -> str:
@@ -99,7 +99,7 @@ def check_url(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """The address without user, password, query and fragment: what may be logged."""
+    """Return the address without user, password, query and fragment: what may be logged."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 

@@ -67,7 +67,7 @@ class Refusal(NamedTuple):
         )
 
     def error(self) -> RequestRefused:
-        """The same, for the program that asked."""
+        """Return the same as an exception for the program that asked."""
         return RequestRefused(self.code, self.message, self.data)
 
 
@@ -83,12 +83,12 @@ class Requests:
         self._hides_refusal = False
 
     def answered(self, kind: str, message: Dict[str, Any]) -> None:
-        """An answer came."""
+        """Take an answer."""
         if self._waiter is not None and not self._waiter.done() and kind == self._awaited:
             self._waiter.set_result(message)
 
     def refused(self, refusal: Refusal) -> bool:
-        """An error came. Returns whether it is dealt with here, so that nobody else needs to hear of it."""
+        """Take an error. Returns whether it is dealt with here, so that nobody else needs to hear of it."""
         if self._waiter is None or self._waiter.done():
             return False
         self._waiter.set_result(refusal)

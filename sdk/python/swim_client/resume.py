@@ -67,7 +67,7 @@ class Progress:
         self._target = self._heartbeat = None
 
     def begins_after(self, event_id: Optional[EventId]) -> None:
-        """The program names the last event it knows; what was seen since counts more."""
+        """Begin after the last event that the program knows; what was seen since counts more."""
         if self.point is None and event_id is not None:
             self.baseline = self.point = event_id
 
@@ -124,7 +124,7 @@ class Progress:
         return self._tell_once("history does not hold the last event that this client saw")
 
     def no_history(self) -> Optional[str]:
-        """The server at hand can't resume. Returns why there is a gap, or None when nothing was owed."""
+        """Note that the server can't resume. Returns why there is a gap, or None when nothing was owed."""
         if not self._is_enabled or self.point is None or self.can_resume:
             return None
         self.point = None

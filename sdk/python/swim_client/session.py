@@ -32,13 +32,13 @@ def gap_notice(after: Optional[EventId], reason: str) -> Dict[str, Any]:
 
 
 def reconnected_notice(recovered: Optional[int], after: Optional[EventId], seconds: float) -> Dict[str, Any]:
-    """What could be recovered after a break has been."""
+    """Return the notice that what could be recovered after a break has been."""
     shown = None if after is None else str(after)
     return _notice("reconnected", {"recovered": recovered, "after": shown, "disconnected_seconds": round(seconds, 3)})
 
 
 def disconnected_notice(code: int, reason: str, retry_in_seconds: Optional[float]) -> Dict[str, Any]:
-    """A connection ended; None for the seconds: there won't be another."""
+    """Return the notice that a connection ended; None for the seconds: there won't be another."""
     return _notice(
         "disconnected",
         {

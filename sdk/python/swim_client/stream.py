@@ -54,7 +54,7 @@ class EventQueue:
             self._news.set()
 
     def close(self) -> None:
-        """The loop is over: what it had in hand is handled."""
+        """End the loop: what it had in hand counts as handled."""
         self.end()
         self._give_back(is_handled=True)
 

@@ -75,7 +75,7 @@ class Subscriptions:
             return Snapshot(list(self._wishes), self._version)
 
     def confirm(self, wishes: Iterable[PendingSubscription]) -> None:
-        """The server granted these: make them one, so that a program that subscribes often keeps a short list."""
+        """Merge what the server granted into one, so that a program that subscribes often keeps a short list."""
         with self._lock:
             for wish in wishes:
                 wish.is_confirmed = True
@@ -90,7 +90,7 @@ class Subscriptions:
                 self._wishes = [whole] + [wish for wish in self._wishes if not wish.is_confirmed]
 
     def refuse(self, wish: PendingSubscription) -> None:
-        """The server refused this one: forget it, so that it can't spoil the others after a reconnect."""
+        """Forget what the server refused, so that it can't spoil the others after a reconnect."""
         with self._lock:
             self._wishes = [kept for kept in self._wishes if kept is not wish]
 

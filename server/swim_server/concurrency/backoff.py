@@ -17,7 +17,7 @@ class Backoff:
         """In a row."""
 
     def succeed(self) -> None:
-        """It has gone well: the next failure is the first."""
+        """Note a success: the next failure is the first."""
         self.failures = 0
 
     def fail(self) -> float:

@@ -13,7 +13,7 @@ class Timed(Protocol):
     """The tick at which it is due; None when it is not scheduled. The wheel sets it."""
 
     def on_due(self) -> None:
-        """Called once, in the tick that it was scheduled for; may schedule itself again."""
+        """Do what is due. Called once, in the tick that it was scheduled for; may schedule itself again."""
 
 
 class TimerWheel:

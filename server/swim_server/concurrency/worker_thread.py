@@ -101,6 +101,6 @@ def _work_off(works: queue.SimpleQueue[Work | None]) -> None:
 
 
 def _look_at(passing: asyncio.Future[Any]) -> None:
-    """An error that nobody waits for any more is no news."""
+    """Ignore an error that nobody waits for any more."""
     if not passing.cancelled():
         passing.exception()

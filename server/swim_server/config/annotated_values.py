@@ -36,7 +36,7 @@ def _walk(holder: Any, kind: inspect.Type, path: At) -> Iterator[Place]:
 
 
 def _real(kind: inspect.Type, value: Any) -> tuple[str | None, inspect.Type]:
-    """The type that this very value has, of an optional one or a tagged union."""
+    """Return the type that this very value has, of an optional one or a tagged union."""
     rule, kind = unwrap(kind)
     if isinstance(kind, inspect.UnionType):
         tagged = choices(kind)

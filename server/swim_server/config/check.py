@@ -41,7 +41,7 @@ _PYTHON: dict[type, tuple[type, ...]] = {
 
 
 def configuration_type() -> inspect.StructType:
-    """The settings as msgspec describes them."""
+    """Return the settings as msgspec describes them."""
     found = inspect.type_info(Config)
     assert isinstance(found, inspect.StructType)
     return found
@@ -75,7 +75,7 @@ def check(value: Any, kind: inspect.Type, path: Path = ()) -> Iterator[Finding]:
 
 
 def unwrap(kind: inspect.Type) -> tuple[str | None, inspect.Type]:
-    """The name of the rule that an annotation carries, and the type below it."""
+    """Return the name of the rule that an annotation carries, and the type below it."""
     rule: str | None = None
     while isinstance(kind, inspect.Metadata):
         rule = (kind.extra or {}).get("rule", rule)
@@ -84,7 +84,7 @@ def unwrap(kind: inspect.Type) -> tuple[str | None, inspect.Type]:
 
 
 def choices(kind: inspect.UnionType) -> dict[str, inspect.StructType]:
-    """The structs of a tagged union by their tag; empty for another union."""
+    """Return the structs of a tagged union by their tag; empty for another union."""
     structs = [struct for struct in kind.types if isinstance(struct, inspect.StructType)]
     return {str(struct.tag): struct for struct in structs if struct.tag is not None}
 
@@ -97,7 +97,7 @@ def one_of(value: object, known: list[str]) -> str:
 
 
 def nearest(text: object, known: list[str]) -> str | None:
-    """The known name that a wrong one was most likely meant to be."""
+    """Return the known name that a wrong one was most likely meant to be."""
     if not isinstance(text, str) or len(text) > 100:
         return None
     found = get_close_matches(text.strip().lower(), known, n=1, cutoff=0.55)
@@ -105,7 +105,7 @@ def nearest(text: object, known: list[str]) -> str | None:
 
 
 def show(value: object) -> str:
-    """A value as an error names it: short, and never a whole table."""
+    """Return a value as an error names it: short, and never a whole table."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):

@@ -47,12 +47,12 @@ def find_files(named: Path | None, environ: Mapping[str, str]) -> list[Path]:
 
 
 def search_folders(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """The folders that are looked into when no file is named."""
+    """Return the folders that are looked into when no file is named."""
     return (Path("config"), user_folder(environ), SYSTEM_FOLDER)
 
 
 def user_folder(environ: Mapping[str, str]) -> Path:
-    """The user's own folder for configuration."""
+    """Return the user's own folder for configuration."""
     if environ.get("XDG_CONFIG_HOME"):
         return Path(environ["XDG_CONFIG_HOME"]) / "swim"
     from platformdirs import user_config_path

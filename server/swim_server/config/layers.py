@@ -61,12 +61,12 @@ class Layers:
 
 
 def always(origin: Origin) -> Callable[[Path], Origin]:
-    """The same origin for every value."""
+    """Return the same origin for every value."""
     return lambda _: origin
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it: ``tiers.public.connections``, ``sources[0].path``."""
+    """Return a path as people write it: ``tiers.public.connections``, ``sources[0].path``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

@@ -108,7 +108,7 @@ def _lay_environment(layers: Layers, environ: Mapping[str, str]) -> Iterator[Pro
 
 
 def variable_of(setting: str) -> str:
-    """The environment variable that overrides a setting."""
+    """Return the environment variable that overrides a setting."""
     return _PREFIX + setting.replace(".", _SEPARATOR).upper()
 
 
@@ -164,7 +164,7 @@ def _check_source(layers: Layers, index: int, source: Mapping[str, Any]) -> Iter
 
 
 def _check_publishing(layers: Layers) -> Iterator[Problem]:
-    """What keys may publish are channels that there are."""
+    """Check that what keys may publish are channels that exist."""
     try:
         catalogue = Catalogue(layers.values["channels"]["families"])
     except InvalidFamily:

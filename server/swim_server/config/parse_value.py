@@ -13,7 +13,7 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def setting_type(parts: tuple[str, ...], kind: inspect.Type) -> inspect.Type | None:
-    """The type of the setting with this dotted name; None when there is no such setting."""
+    """Return the type of the setting with this dotted name; None when there is no such setting."""
     for part in parts:
         _, kind = unwrap(kind)
         if isinstance(kind, inspect.UnionType) and not choices(kind):
@@ -31,7 +31,7 @@ def setting_type(parts: tuple[str, ...], kind: inspect.Type) -> inspect.Type | N
 
 
 def setting_names(kind: inspect.Type | None = None, prefix: str = "") -> list[str]:
-    """The dotted names of all single settings, lists and free tables included, the keys in them not."""
+    """Return the dotted names of all single settings, lists and free tables included, the keys in them not."""
     _, kind = unwrap(kind or configuration_type())
     if isinstance(kind, inspect.UnionType) and not choices(kind):
         _, kind = unwrap(next(one for one in kind.types if not isinstance(one, inspect.NoneType)))

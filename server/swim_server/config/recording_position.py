@@ -29,11 +29,11 @@ class Seek(NamedTuple):
     offset_ms: int | None = None
 
     def first(self, began_ms: int) -> EventId:
-        """The lowest place that lies at or after it, in a recording that begins at ``began_ms``."""
+        """Return the lowest place that lies at or after it, in a recording that begins at ``began_ms``."""
         return EventId(self._moment(began_ms), 0) if self.id is None else self.id
 
     def last(self, began_ms: int) -> EventId:
-        """The highest place that lies at or before it."""
+        """Return the highest place that lies at or before it."""
         return EventId(self._moment(began_ms), MAX_SEQUENCE) if self.id is None else self.id
 
     def moment(self, began_ms: int) -> int:
@@ -72,7 +72,7 @@ class Stretch:
         self._newest = EventId(0, 0)
 
     def place(self, place: EventId | None) -> EventId:
-        """An event's place in the order of the recording: never before the one of an earlier event."""
+        """Return an event's place in the order of the recording: never before the one of an earlier event."""
         if place is not None and place > self._newest:
             self._newest = place
         if self._began_ms is None and place is not None:

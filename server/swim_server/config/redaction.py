@@ -20,7 +20,7 @@ _BRACED = re.compile(r"\{(?:[^}]|\}\})*\}\s*(?=;|$)")
 
 
 def url_without_secrets(url: str) -> str:
-    """A URL that may be shown. User names of databases stay; what stands before a web address's host doesn't."""
+    """Return a URL that may be shown. User names of databases stay; what stands before a web address's host doesn't."""
     is_web = url.lower().startswith(("http:", "https:", "ws:", "wss:"))
     place, mark, query = url.partition("?")
     if is_web:
@@ -32,7 +32,7 @@ def url_without_secrets(url: str) -> str:
 
 
 def odbc_without_secrets(odbc: str) -> str:
-    """A connection string that may be shown."""
+    """Return a connection string that may be shown."""
     shown, end = "", 0
     while match := _ODBC_SECRET.search(odbc, end):
         shown += odbc[end : match.end()] + HIDDEN
@@ -46,7 +46,7 @@ def odbc_without_secrets(odbc: str) -> str:
 
 
 def text_without_secrets(text: str) -> str:
-    """A text that stands in the wrong place, where it may have been meant for a URL or a connection string."""
+    """Return a text that stands in the wrong place, where it may have been meant for a URL or a connection string."""
     return url_without_secrets(text) if "://" in text else odbc_without_secrets(text)
 
 

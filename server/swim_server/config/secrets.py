@@ -9,7 +9,7 @@ from swim_server.config.redaction import HIDDEN, odbc_without_secrets, url_witho
 
 
 def without_secrets(values: dict[str, Any]) -> dict[str, Any]:
-    """A copy of a configuration's plain values that may be shown: passwords in it are ``***``."""
+    """Return a copy of a configuration's plain values that may be shown: passwords in it are ``***``."""
     copied: dict[str, Any] = _copy(values)
     for _, rule, holder, key in annotated_values(copied):
         if rule == "secret":

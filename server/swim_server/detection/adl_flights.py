@@ -65,7 +65,7 @@ class AdlState(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.writer_ms is None else self.writer_ms - OVERLAP_MS
 
     def active(self) -> set[int]:
-        """The flights that were active at the last reading."""
+        """Return the flights that were active at the last reading."""
         return {uid for uid, flight in self.flights.items() if flight.is_active}
 
 
@@ -82,7 +82,7 @@ class AdlReading(msgspec.Struct, frozen=True, kw_only=True):
     knows_in: bool = True
 
     def writer_ms(self) -> int | None:
-        """The newest stamp of the writer."""
+        """Return the newest stamp of the writer."""
         return max((row.last_seen_ms for row in self.rows if row.last_seen_ms is not None), default=None)
 
 
@@ -121,7 +121,7 @@ class _Comparison:
         self._miss_others()
 
     def events(self) -> list[NewEvent]:
-        """Created, updated, departed and arrived by time, deleted, and one batch of positions."""
+        """Return created, updated, departed and arrived by time, deleted, and one batch of positions."""
         if self._is_first:
             return []
         moved = sorted(self._moved, key=lambda event: event.timestamp_ms or 0)
@@ -149,7 +149,7 @@ class _Comparison:
         self._flights[row.uid] = now
 
     def _begin(self, row: FlightRow) -> AdlFlight:
-        """A flight that nothing is remembered of: new, or gone before anybody looked."""
+        """Begin a flight that nothing is remembered of: new, or gone before anybody looked."""
         came_unseen = row.first_seen_ms is not None and row.first_seen_ms >= (self._before.writer_ms or 0) - LATE_MS
         is_news = row.is_active or came_unseen
         flight = AdlFlight(
@@ -172,7 +172,7 @@ class _Comparison:
         return moment is not None and (self._is_first or moment < self._recent_ms)
 
     def _go_on(self, before: AdlFlight, row: FlightRow) -> AdlFlight:
-        """A flight that was seen before."""
+        """Compare a flight that was seen before."""
         if not row.is_active and not before.is_active:
             return before
         plan, plan_absences = _plan_now(before, row.plan)
@@ -290,7 +290,7 @@ class _Comparison:
 
 
 def _phase(flight: AdlFlight) -> str | None:
-    """The phase as the tables tell it: by take-off, coming in and climb; None where they tell of no take-off."""
+    """Return the phase as the tables tell it: by take-off, coming in and climb; None where they tell of no take-off."""
     fix = flight.fix
     if flight.is_in:
         return ARRIVED
@@ -304,7 +304,7 @@ def _phase(flight: AdlFlight) -> str | None:
 
 
 def _plan_now(before: AdlFlight, plan: Plan) -> tuple[Plan, int]:
-    """A plan that is missing from one reading is kept; missing from two in a row, it was withdrawn."""
+    """Keep a plan that is missing from one reading; missing from two in a row, it was withdrawn."""
     if plan is before.plan or plan == before.plan:
         return plan, 0
     if plan != NO_PLAN or before.plan_absences:

@@ -46,7 +46,7 @@ class ProgramBook(msgspec.Struct, frozen=True, kw_only=True):
     programs: dict[str, Program] = {}
 
     def in_force(self) -> list[int | str]:
-        """The numbers of those that were issued and not released."""
+        """Return the numbers of those that were issued and not released."""
         return [program.initiative.program_id for program in self.programs.values() if not program.is_ended]
 
 
@@ -77,7 +77,7 @@ def compare_programs(book: ProgramBook, rows: Sequence[ProgramRow], now_ms: int)
 
 
 def initiative_of(row: ProgramRow) -> Initiative:
-    """What is announced of a row."""
+    """Return what is announced of a row."""
     reasons = [text for text in (row.condition, row.cause) if text is not None]
     return Initiative(
         program_id=row.program_id,
@@ -120,7 +120,7 @@ def _bounded(programs: dict[str, Program]) -> dict[str, Program]:
 
 
 def _recent(moment: int | None, now_ms: int) -> int | None:
-    """A row's own stamp, if it can be that of what was just seen."""
+    """Return a row's own stamp, if it can be that of what was just seen."""
     return moment if moment is not None and -RECENT_MS <= moment - now_ms <= 0 else None
 
 

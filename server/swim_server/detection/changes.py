@@ -21,7 +21,7 @@ def goes_on(flight: Flight, pilot: FeedPilot) -> bool:
 
 
 def plan_now(flight: Flight, sent: FeedPlan | None) -> tuple[Plan, int]:
-    """A plan that is missing from one snapshot is kept; missing from two in a row, it was withdrawn."""
+    """Keep a plan that is missing from one snapshot; missing from two in a row, it was withdrawn."""
     if sent is not None and is_same_plan(sent, flight.plan):
         return flight.plan, 0
     plan = read_plan(sent)

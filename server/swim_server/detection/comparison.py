@@ -105,7 +105,7 @@ class Comparison:
         self._forget_gone()
 
     def _pilots(self) -> dict[str, FeedPilot]:
-        """The pilots by key. One that is listed twice counts with its newer report."""
+        """Return the pilots by key. One that is listed twice counts with its newer report."""
         listed = self._snapshot.pilots
         pilots = {flight_key(pilot.cid, pilot.callsign): pilot for pilot in listed}
         if len(pilots) < len(listed):
@@ -114,7 +114,7 @@ class Comparison:
         return pilots
 
     def _credible_prefiles(self) -> list[FeedPrefile] | None:
-        """The prefiles, or None where the snapshot tells nothing about them that can be believed."""
+        """Return the prefiles, or None where the snapshot tells nothing about them that can be believed."""
         if self._snapshot.prefiles:
             return self._snapshot.prefiles
         known = sum(not flight.is_connected for flight in self._before.flights.values())

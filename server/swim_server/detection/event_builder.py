@@ -43,38 +43,38 @@ class EventBuilder:
         return events
 
     def created(self, flight: Flight, at_ms: int) -> None:
-        """A flight was seen first, or again after it was deleted."""
+        """Report a flight that was seen first, or again after it was deleted."""
         name = f"{flight.uid}:{flight.incarnation}"
         self._created.append(
             self._event("flight.created", at_ms, name, flight_data(flight, self._regions, self._airfields))
         )
 
     def updated(self, flight: Flight, at_ms: int, changed: list[str]) -> None:
-        """The wire fields ``changed`` of a flight have other values."""
+        """Report that the wire fields ``changed`` of a flight have other values."""
         data = {**flight_data(flight, self._regions, self._airfields), "changed": changed}
         # The count alone could name two different edits when the first detection was lost.
         said = blake2s(msgspec.json.encode([changed, flight.plan]), digest_size=4).hexdigest()
         self._updated.append(self._event("flight.updated", at_ms, f"{flight.uid}:{flight.updates}:{said}", data))
 
     def departed(self, flight: Flight, off_ms: int) -> None:
-        """A flight left the ground."""
+        """Report that a flight left the ground."""
         data = moment_data(flight, self._regions, self._airfields, off_utc=off_ms)
         self._moved.append(self._event("flight.departed", off_ms, f"{flight.uid}:{flight.departures}", data))
 
     def arrived(self, flight: Flight, in_ms: int) -> None:
-        """A flight is on the ground at its destination."""
+        """Report that a flight is on the ground at its destination."""
         data = moment_data(flight, self._regions, self._airfields, in_utc=in_ms)
         self._moved.append(self._event("flight.arrived", in_ms, f"{flight.uid}:{flight.arrivals}", data))
 
     def deleted(self, flight: Flight) -> None:
-        """A flight went away."""
+        """Report that a flight went away."""
         name = f"{flight.uid}:{flight.incarnation}"
         self._deleted.append(
             self._event("flight.deleted", self._update_ms, name, moment_data(flight, self._regions, self._airfields))
         )
 
     def position(self, flight: Flight, report: Report, phase: str | None) -> None:
-        """A flight is at another place than was published last."""
+        """Report that a flight is at another place than was published last."""
         self._positions.append(position_data(flight, report, self._regions, phase))
 
     def _event(self, type: str, at_ms: int, name: str, data: dict[str, Any]) -> NewEvent:

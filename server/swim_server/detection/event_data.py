@@ -66,7 +66,7 @@ def _identity(flight: Flight) -> dict[str, Any]:
 
 
 def _where(flight: Flight, regions: Regions) -> dict[str, Any]:
-    """The last known position; all null for a prefile."""
+    """Return the last known position; all null for a prefile."""
     report = flight.report
     where: dict[str, Any] = {name: None if report is None else getattr(report, name) for name in POSITION_FIELDS}
     region = UNKNOWN if report is None else regions.locate(report.latitude, report.longitude)

@@ -137,7 +137,7 @@ def compare_measures(book: MeasureBook, measures: Sequence[FlowMeasure] | None, 
 
 
 def initiative_of(measure: FlowMeasure) -> Initiative:
-    """What is announced of a measure. The aerodrome is its destination where it has one, else its departure."""
+    """Return what is announced of a measure. The aerodrome is its destination where it has one, else its departure."""
     departure, destination = _aerodrome(measure, "ADEP"), _aerodrome(measure, "ADES")
     return Initiative(
         program_id=measure.id,
@@ -211,7 +211,7 @@ def _name(book: MeasureBook, number: int, issues: int) -> str:
 
 
 def _moment(text: str, now_ms: int) -> int | None:
-    """The time of a withdrawal; one that can't be, or lies ahead, is none."""
+    """Return the time of a withdrawal; one that can't be, or lies ahead, is none."""
     try:
         moment = parse_ms(text)
     except InvalidTimestamp:
@@ -220,7 +220,7 @@ def _moment(text: str, now_ms: int) -> int | None:
 
 
 def _aerodrome(measure: FlowMeasure, kind: str) -> str | None:
-    """The one aerodrome that the filters of this kind name; None for several, patterns (``ED**``) or none."""
+    """Return the one aerodrome that the filters of this kind name; None for several, patterns (``ED**``) or none."""
     values = [one.value for one in measure.filters if one.type.upper() == kind]
     codes = [code for value in values for code in (value if isinstance(value, list) else [value])]
     if len(codes) != 1 or not isinstance(codes[0], str) or not _ICAO.fullmatch(codes[0].upper()):

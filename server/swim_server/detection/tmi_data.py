@@ -45,18 +45,18 @@ class Initiative(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def issued(name: str, initiative: Initiative, status: str | None, at_ms: int | None) -> NewEvent:
-    """An initiative holds from now on. ``name`` tells it from all others, and this issue from those before."""
+    """Report that an initiative holds from now on. ``name`` tells it, and this issue of it, from all others."""
     return NewEvent(type="tmi.issued", data=initiative.data(status), timestamp_ms=at_ms, event_id=f"{name}:issued")
 
 
 def modified(name: str, initiative: Initiative, status: str | None, at_ms: int | None, number: int) -> NewEvent:
-    """An initiative that holds has other terms. ``number``: how many times it was modified, this one counted."""
+    """Report new terms of an initiative that holds. ``number``: how many times it was modified, this one counted."""
     event_id = f"{name}:modified:{number}:{initiative.terms()}"
     return NewEvent(type="tmi.modified", data=initiative.data(status), timestamp_ms=at_ms, event_id=event_id)
 
 
 def released(name: str, initiative: Initiative, status: str | None, at_ms: int | None) -> NewEvent:
-    """An initiative is over."""
+    """Report that an initiative is over."""
     data = {field: value for field, value in initiative.data(status).items() if field in RELEASED_FIELDS}
     return NewEvent(type="tmi.released", data=data, timestamp_ms=at_ms, event_id=f"{name}:released")
 

@@ -27,11 +27,11 @@ class Activity:
         self._uncounted_since: datetime | None = None
 
     def use(self, key_id: int) -> None:
-        """A key opened a connection, or holds one."""
+        """Count a key that opened a connection, or holds one."""
         self._used.add(key_id)
 
     def refuse(self, refused: Refused, address: str | None, now: datetime) -> None:
-        """A connection was refused; the same key, reason and address again is counted, not repeated."""
+        """Note a refused connection; the same key, reason and address again is counted, not repeated."""
         refusal = (refused.key_id, refused.reason, address or "")
         if (known := self._refusals.get(refusal)) is not None:
             self._refusals[refusal] = (known[0], known[1] + 1)
@@ -42,12 +42,12 @@ class Activity:
             self._uncounted_since = self._uncounted_since or now
 
     def take_used(self) -> set[int]:
-        """The keys used since the last time."""
+        """Return the keys used since the last time."""
         used, self._used = self._used, set()
         return used
 
     def take_refusals(self) -> list[AuditEntry]:
-        """The refusals since the last time, as lines of the audit trail."""
+        """Return the refusals since the last time, as lines of the audit trail."""
         entries = [
             _entry(at, key_id, address, reason if count == 1 else f"{reason}, {count} times")
             for (key_id, reason, address), (at, count) in self._refusals.items()

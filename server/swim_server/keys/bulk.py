@@ -46,7 +46,7 @@ def import_keys(store: KeyStore, keys: Sequence[ImportedKey], actor: Actor, now:
 
 
 def plain_keys(store: KeyStore) -> list[int]:
-    """The ids of the rows that hold the key itself."""
+    """Return the ids of the rows that hold the key itself."""
     return [record.id for record in store.list() if record.is_plaintext]
 
 

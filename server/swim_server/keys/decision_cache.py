@@ -48,7 +48,7 @@ class DecisionCache:
         return len(self._good) + len(self._bad)
 
     def fresh(self, digest: Digest, now: float) -> Answer | None:
-        """An answer that is young enough to be given without asking."""
+        """Return an answer that is young enough to be given without asking."""
         answer = self._good.get(digest)
         if answer is not None:
             return answer if now - answer.at < self.good_seconds else None
@@ -56,7 +56,7 @@ class DecisionCache:
         return answer if answer is not None and now - answer.at < self.bad_seconds else None
 
     def stale(self, digest: Digest, now: float) -> KeyRecord | None:
-        """A good answer that may stand in while the database is away."""
+        """Return a good answer that may stand in while the database is away."""
         answer = self._good.get(digest)
         if answer is None or now - answer.at >= self.good_seconds + self.stale_seconds:
             return None
@@ -99,7 +99,7 @@ class DecisionCache:
         self._digests.clear()
 
     def good_ids(self, now: float) -> set[int]:
-        """The ids of the keys whose good answers may still be given; those that may not are dropped."""
+        """Return the ids of the keys whose good answers may still be given; those that may not are dropped."""
         limit = self.good_seconds + self.stale_seconds
         for digest in [digest for digest, answer in self._good.items() if now - answer.at >= limit]:
             self._drop(digest)

@@ -65,7 +65,7 @@ def generate(tier: Tier, randbytes: Callable[[int], bytes]) -> str:
 
 
 def checksum(body: str) -> str:
-    """The 6 base62 characters of CRC-32 over ``body``, which is the key without them."""
+    """Return the 6 base62 characters of CRC-32 over ``body``, which is the key without them."""
     number, text = zlib.crc32(body.encode()), ""
     for _ in range(_CHECKSUM_LENGTH):
         number, digit = divmod(number, len(_ALPHABET))
@@ -86,7 +86,7 @@ def classify(api_key: str | None) -> KeyShape:
 
 
 def digest(api_key: str) -> str:
-    """What is stored in place of a key: ``sha256$`` + base64url(SHA-256) without padding, 50 characters."""
+    """Return what is stored in place of a key: ``sha256$`` + base64url(SHA-256) without padding, 50 characters."""
     return DIGEST_PREFIX + urlsafe_b64encode(sha256(api_key.encode()).digest()).rstrip(b"=").decode()
 
 

@@ -23,7 +23,7 @@ class PresentedKeys:
                     self._by_folded.setdefault(_folded(form), []).append((form, api_key))
 
     def matching(self, stored: str) -> str | None:
-        """The presented key that a stored value belongs to, compared exactly and in constant time."""
+        """Return the presented key that a stored value belongs to, compared exactly and in constant time."""
         match = None
         for form, api_key in self._by_folded.get(_folded(stored), ()):
             if hmac.compare_digest(stored.encode(), form.encode()):

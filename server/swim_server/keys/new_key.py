@@ -43,7 +43,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def successor_of(cls, old: KeyRecord, now: datetime) -> NewKey:
-        """The key that takes another's place: equal to it, and valid for as long as that one was made for."""
+        """Return the key that takes another's place: equal to it, and valid for as long as that one was made for."""
         lifetime = old.expires_at - old.created_at if old.expires_at and old.created_at else None
         return cls(
             tier=old.tier,

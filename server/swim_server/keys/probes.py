@@ -68,11 +68,11 @@ class Probes:
                 del self._good[digest]
 
     def find(self, digest: bytes) -> KeyRecord | None:
-        """The good key with this digest, also when it has expired."""
+        """Return the good key with this digest, also when it has expired."""
         return self._good.get(digest)
 
     def record(self, key_id: int) -> KeyRecord | None:
-        """The good key with this id."""
+        """Return the good key with this id."""
         digest = self._by_id.get(key_id)
         return None if digest is None else self._good[digest]
 

@@ -32,7 +32,7 @@ class Schema(msgspec.Struct, frozen=True):
         return self.audit_columns >= NEEDED_AUDIT_COLUMNS
 
     def selectable(self) -> list[Column[Any]]:
-        """The columns of ``swim_api_keys`` that exist."""
+        """Return the columns of ``swim_api_keys`` that exist."""
         return [column for column in api_keys.columns if column.name in self.key_columns]
 
     def storable(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class Schema(msgspec.Struct, frozen=True):
         return {name: value for name, value in values.items() if name in self.key_columns}
 
     def missing(self) -> dict[str, tuple[str, ...]]:
-        """What ``db upgrade`` would add: table -> columns, all of them where the table itself is missing."""
+        """Return what ``db upgrade`` would add: table -> columns, all of them where the table itself is missing."""
         found = {api_keys: self.key_columns, audit_log: self.audit_columns}
         absent = {table.name: _absent(table.columns.keys(), columns) for table, columns in found.items()}
         return {table: columns for table, columns in absent.items() if columns}

@@ -51,7 +51,7 @@ def insert_keys(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> di
 
 
 def ids_of(connection: Connection, stored: Sequence[str]) -> dict[str, int]:
-    """The ids of the rows that hold exactly these texts; texts that no row holds are left out."""
+    """Return the ids of the rows that hold exactly these texts; texts that no row holds are left out."""
     wanted = set(stored)
     found: dict[str, int] = {}
     for start in range(0, len(stored), MAX_PARAMETERS):
@@ -77,7 +77,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
 
 
 def key_values(schema: Schema, new_key: NewKey, stored: str, now: datetime, **more: Any) -> dict[str, Any]:
-    """The row of a new key, as far as there are columns. Raises SchemaMissing for a restriction without one."""
+    """Return the row of a new key, as far as there are columns. Raises SchemaMissing for a restriction without one."""
     for column in RESTRICTIONS:
         if getattr(new_key, column) and column not in schema.key_columns:
             raise SchemaMissing(api_keys.name, [column])

@@ -212,7 +212,7 @@ class KeyStore:
     # Within
 
     def schema(self) -> Schema:
-        """The columns there are; asked of the database once. Raises SchemaMissing when no key could be judged.
+        """Return the columns there are; asked of the database once. Raises SchemaMissing when no key could be judged.
 
         A SQLite file without the tables gets them; a server's database is left to ``db upgrade``.
         """
@@ -265,7 +265,7 @@ class KeyStore:
 
 
 def entry(at: datetime, actor: Actor, action: str, key_id: int, detail: str | None) -> AuditEntry:
-    """The line that a change leaves in the audit trail."""
+    """Return the line that a change leaves in the audit trail."""
     return AuditEntry(at=at, action=action, key_id=key_id, actor=actor.name, origin=actor.origin, detail=detail)
 
 

@@ -105,7 +105,7 @@ class Attempts:
         return min(doubled, self.limits.longest_penalty_seconds)
 
     def _score(self, address: str, now: float) -> _Score:
-        """The score of an address, molten down to now, and the youngest of all."""
+        """Return the score of an address, molten down to now, and the youngest of all."""
         group = group_of(address)
         score = self._scores.get(group)
         if score is None:
@@ -138,7 +138,7 @@ class Attempts:
 
 
 def client_address(peer: str, forwarded_for: Iterable[str], trusted_proxies: Sequence[str]) -> str:
-    """The address a client comes from: what proxies wrote, read from the right as long as trusted ones wrote it.
+    """Return the address a client comes from: what proxies wrote, read from the right as long as trusted ones wrote it.
 
     ``forwarded_for``: the values of all ``X-Forwarded-For`` headers, in their order. Entries may have ports and
     brackets; at one that is no address the last trusted proxy's word ends, and that proxy is the answer.
@@ -155,7 +155,7 @@ def client_address(peer: str, forwarded_for: Iterable[str], trusted_proxies: Seq
 
 
 def _normal(text: str) -> str | None:
-    """An address as proxies write it, without port and brackets; None: it is none."""
+    """Return an address as proxies write it, without port and brackets; None: it is none."""
     text = text.strip().strip('"')
     found = _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text)
     parsed = parse_address(found[1] if found is not None else text)
@@ -163,7 +163,7 @@ def _normal(text: str) -> str | None:
 
 
 def group_of(address: str) -> str:
-    """What one household or attacker has: an IPv4 address, an IPv6 network of 64 bits."""
+    """Return what one household or attacker has: an IPv4 address, an IPv6 network of 64 bits."""
     if ":" not in address:
         return address
     parsed = parse_address(address)

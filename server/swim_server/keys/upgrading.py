@@ -71,7 +71,7 @@ def upgrade(database: Database) -> None:
 
 
 def upgrade_sql(database: Database) -> str:
-    """The statements that ``upgrade`` would run, for somebody else to run; empty when there is nothing to do."""
+    """Return the statements that ``upgrade`` would run, for somebody else to run; empty when there is nothing to do."""
     status = schema_status(database)
     if status.revision == status.newest_revision:
         if status.is_up_to_date:

@@ -54,7 +54,7 @@ class EventId(NamedTuple):
         return cls(packed >> SEQUENCE_BITS, packed & MAX_SEQUENCE)
 
     def next(self, now_ms: int) -> EventId:
-        """The id that follows this one at ``now_ms``: the clock's where it is ahead, else one more than this one."""
+        """Return the id after this one at ``now_ms``: the clock's where it is ahead, else one more than this one."""
         if now_ms > self.milliseconds:
             return EventId(now_ms, 0)
         if self.sequence < MAX_SEQUENCE:

@@ -51,7 +51,7 @@ class Event:
         return self.type.partition(".")[0]
 
     def with_data(self, data: dict[str, Any]) -> Event:
-        """The same event holding only ``data``: what remains of a batch for one filter."""
+        """Return the same event holding only ``data``: what remains of a batch for one filter."""
         head = self.wire[: self.wire.index(_DATA) + len(_DATA)]
         return Event(self.id, self.type, b"%b%b}" % (head, _encoder.encode(data)), data)
 

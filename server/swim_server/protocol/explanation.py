@@ -83,7 +83,7 @@ def explain(filters: Filters, event_type: str, data: Mapping[str, Any]) -> Filte
 
 
 def without(filters: Filters, kind: str) -> Filters:
-    """The same filters without one clause."""
+    """Return the same filters without one clause."""
     kept = {name: getattr(filters, name) for name in _ATTRIBUTES.values() if name != _ATTRIBUTES[kind]}
     return Filters(**kept)
 

@@ -190,7 +190,7 @@ def _either(new: frozenset[str] | UnsetType, old: frozenset[str]) -> frozenset[s
 
 
 def predicates_of(filters: Filters) -> list[tuple[str, Predicate]]:
-    """The predicate of each kind that is set, the cheapest and most selective first."""
+    """Return the predicate of each kind that is set, the cheapest and most selective first."""
     found: list[tuple[str, Predicate]] = []
     if filters.callsign_prefixes:
         found.append(("callsign_prefix", has_callsign(filters.callsign_prefixes)))

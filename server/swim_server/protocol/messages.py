@@ -139,7 +139,7 @@ def decode_action(frame: bytes | str) -> Action:
 
 
 def binary_frame() -> BadMessage:
-    """The refusal of a binary frame, which is never read."""
+    """Encode the refusal of a binary frame, which is never read."""
     return BadMessage(ErrorCode.INVALID_JSON, "binary frames are not read: send JSON in a text frame")
 
 
@@ -305,7 +305,7 @@ def connected(
     last_event_id: str | None,
     resume: bool = True,
 ) -> bytes:
-    """The first message of a connection."""
+    """Encode the first message of a connection."""
     data = {
         "client_id": client_id,
         "server_time": timestamp,
@@ -321,7 +321,7 @@ def connected(
 def subscribed(
     *, channels: Collection[str], filters: Mapping[str, Any], last_event_id: str | None, resumed: bool, gap: bool
 ) -> bytes:
-    """The answer to ``subscribe``. ``filters``: what holds for the connection now (``Filters.to_wire``)."""
+    """Encode the answer to ``subscribe``. ``filters``: what holds for the connection now (``Filters.to_wire``)."""
     return _encoder.encode(
         {
             "type": "subscribed",
@@ -335,19 +335,19 @@ def subscribed(
 
 
 def unsubscribed(channels: Collection[str] = ()) -> bytes:
-    """The answer to ``unsubscribe``; no channels named: all of them are gone."""
+    """Encode the answer to ``unsubscribe``; no channels named: all of them are gone."""
     return _encoder.encode({"type": "unsubscribed", "channels": list(channels) or ["all"]})
 
 
 def pong(timestamp: str) -> bytes:
-    """The answer to ``ping``."""
+    """Encode the answer to ``ping``."""
     return _encoder.encode({"type": "pong", "timestamp": timestamp})
 
 
 def status(
     *, client_id: str, connected_at: str, subscriptions: Mapping[str, Any] | None, messages_sent: int, **more: Any
 ) -> bytes:
-    """The answer to ``status``. ``subscriptions``: channels and filters, None when there are no channels."""
+    """Encode the answer to ``status``. ``subscriptions``: channels and filters, None when there are no channels."""
     data = {
         "client_id": client_id,
         "connected_at": connected_at,
@@ -359,7 +359,7 @@ def status(
 
 
 def publish_ack(*, event_id: str | None, id: str, duplicate: bool = False) -> bytes:
-    """The answer to ``publish``: the event is stored as ``id``, now or, a duplicate, before."""
+    """Encode the answer to ``publish``: the event is stored as ``id``, now or, a duplicate, before."""
     return _encoder.encode(
         {
             "type": "publish_ack",
@@ -372,13 +372,13 @@ def publish_ack(*, event_id: str | None, id: str, duplicate: bool = False) -> by
 
 
 def explained(*, event_id: str | None, event_type: str | None, explanation: Any) -> bytes:
-    """The answer to ``explain``. ``explanation``: the outcome, why, and each filter clause's part in it."""
+    """Encode the answer to ``explain``. ``explanation``: the outcome, why, and each filter clause's part in it."""
     data = {"event": event_id, "event_type": event_type, **msgspec.to_builtins(explanation)}
     return _encoder.encode({"type": "explained", "data": data})
 
 
 def error(code: ErrorCode, message: str, timestamp: str, **details: Any) -> bytes:
-    """A refusal. Clients look for code and text at the top or in ``data``: they stand in both."""
+    """Encode a refusal. Clients look for code and text at the top or in ``data``: they stand in both."""
     data = {**details, "code": code, "message": message}
     return _encoder.encode({"type": "error", "timestamp": timestamp, "code": code, "message": message, "data": data})
 
@@ -391,7 +391,7 @@ def heartbeat(
     last_event_id: str | None,
     sources: Mapping[str, float | None],
 ) -> bytes:
-    """The sign of life that goes to every connection. ``sources``: the age of each one's last event in seconds."""
+    """Encode the heartbeat that goes to every connection. ``sources``: the age of each one's last event, in seconds."""
     data = {
         "connected_clients": connected_clients,
         "uptime_seconds": int(uptime_seconds),

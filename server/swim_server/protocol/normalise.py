@@ -74,7 +74,7 @@ def _normalise_program(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _time(value: Any) -> Any:
-    """An RFC 3339 time as the wire has it, an empty text as null; anything else as it is."""
+    """Return an RFC 3339 time as the wire has it, an empty text as null; anything else as it is."""
     if not isinstance(value, str):
         return value
     if not value.strip():
@@ -86,7 +86,7 @@ def _time(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """The number that a text is, whole where it is written so; anything else as it is."""
+    """Return the number that a text is, whole where it is written so; anything else as it is."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_DIGITS:
         return value
     text = value.strip()

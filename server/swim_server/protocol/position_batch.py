@@ -190,7 +190,7 @@ class PositionBatch:
         return selection
 
     def _leaving(self, window: tuple[int | None, int | None]) -> int:
-        """The positions whose flights mean to leave within the window, or don't tell."""
+        """Return the positions whose flights mean to leave within the window, or don't tell."""
         selection = self._windows.get(window)
         if selection is None:
             start, end = window
@@ -204,7 +204,7 @@ class PositionBatch:
 
 
 def _union(by_code: Mapping[str, int], wanted: frozenset[str]) -> int:
-    """The positions with any of the codes; looks at the shorter of the two lists."""
+    """Return the positions with any of the codes; looks at the shorter of the two lists."""
     selection = 0
     if len(wanted) <= len(by_code):
         for code in wanted:

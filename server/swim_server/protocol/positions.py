@@ -52,7 +52,7 @@ def _batch(others: dict[str, Any], positions: list[Any]) -> dict[str, Any]:
 
 
 def _divide(positions: list[Any], room: int) -> list[list[Any]]:
-    """Lists of at most MAX_POSITIONS whose encoded lengths add up to at most ``room`` bytes; at least one list."""
+    """Divide into lists of at most MAX_POSITIONS and ``room`` bytes, encoded lengths added up; at least one list."""
     parts: list[list[Any]] = [[]]
     used = 0
     for position in positions:

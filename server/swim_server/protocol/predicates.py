@@ -34,7 +34,7 @@ class Box(NamedTuple):
 
 
 def canonical(value: object) -> str | None:
-    """The form in which codes are compared: without blanks around it, upper case. None for what is no text."""
+    """Return the form in which codes are compared: without blanks around it, upper case. None for what is no text."""
     return value.strip().upper() if isinstance(value, str) else None
 
 
@@ -60,7 +60,7 @@ def firs_of(data: Mapping[str, Any]) -> list[str]:
 
 
 def phase_of(data: Mapping[str, Any]) -> str | None:
-    """The flight's phase; None when the event tells none."""
+    """Return the flight's phase; None when the event tells none."""
     return canonical(data.get("phase")) or None
 
 
@@ -109,12 +109,12 @@ def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
 
 
 def has_fir(wanted: frozenset[str]) -> Predicate:
-    """The flight is in or crosses a wanted FIR; no such field: no match."""
+    """Tell whether the flight is in or crosses a wanted FIR; no such field: no match."""
     return lambda data: not wanted.isdisjoint(firs_of(data))
 
 
 def has_callsign(prefixes: frozenset[str]) -> Predicate:
-    """The callsign begins with one of the prefixes; no callsign: no match."""
+    """Tell whether the callsign begins with one of the prefixes; no callsign: no match."""
     beginnings = tuple(sorted(prefixes))
 
     def predicate(data: Mapping[str, Any]) -> bool:
@@ -125,7 +125,7 @@ def has_callsign(prefixes: frozenset[str]) -> Predicate:
 
 
 def has_phase(wanted: frozenset[str]) -> Predicate:
-    """The phase is a wanted one; no phase: match."""
+    """Tell whether the phase is a wanted one; no phase: match."""
 
     def predicate(data: Mapping[str, Any]) -> bool:
         phase = phase_of(data)
@@ -135,7 +135,7 @@ def has_phase(wanted: frozenset[str]) -> Predicate:
 
 
 def leaves_within(start_ms: int | None, end_ms: int | None) -> Predicate:
-    """The flight means to leave within the window, both ends included; no time: match."""
+    """Tell whether the flight means to leave within the window, both ends included; no time: match."""
 
     def predicate(data: Mapping[str, Any]) -> bool:
         moment = off_block_ms_of(data)
@@ -147,7 +147,7 @@ def leaves_within(start_ms: int | None, end_ms: int | None) -> Predicate:
 
 
 def lies_within(box: Box) -> Predicate:
-    """The position lies in the box; no position: no match."""
+    """Tell whether the position lies in the box; no position: no match."""
     contains = box.contains
 
     def predicate(data: Mapping[str, Any]) -> bool:

@@ -142,7 +142,7 @@ class BoundariesFile:
         """Of the last look: who stands where he stood is not looked up again."""
 
     def around(self, places: Iterable[Place]) -> Regions:
-        """The regions of these places and any other; unknown ones where there is no usable file."""
+        """Return the regions of these places and any other; unknown ones where there is no usable file."""
         boundaries = self._loaded()
         if not isinstance(boundaries, Boundaries):
             return boundaries
@@ -187,7 +187,7 @@ def load_boundaries(path: Path) -> Boundaries:
 
 
 def region_of(identifier: str) -> Region:
-    """The region that a boundary's id stands for: ``KZNY-W`` is a part of FIR KZNY, the centre ZNY.
+    """Return the region that a boundary's id stands for: ``KZNY-W`` is a part of FIR KZNY, the centre ZNY.
 
     Outside the United States the centre's code is the FIR's, as it is in the tables of other detections.
     """
@@ -229,7 +229,7 @@ def _polygons(collection: _Collection, shapely: ModuleType) -> Iterable[tuple[An
 
 
 def _unwrapped(ring: Any, beside: Any = None) -> list[Place]:
-    """A ring without jumps: one that crosses the antimeridian goes on beyond 180 degrees.
+    """Return a ring without jumps: one that crosses the antimeridian goes on beyond 180 degrees.
 
     ``beside``: the outer ring, near whose beginning a hole has to stay.
     """

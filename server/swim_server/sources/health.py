@@ -25,7 +25,7 @@ class Health:
         """What is wrong beside the input itself, and stays wrong until it is mended."""
 
     def well(self) -> None:
-        """The input could be read."""
+        """Note that the input could be read."""
         self._status.last_success_monotonic = self._monotonic()
         self._trouble = None
         if self._lasting:
@@ -37,7 +37,7 @@ class Health:
         self._status.last_error = None
 
     def trouble(self, reason: str, next_step: str = "") -> None:
-        """The input could not be read just now, or not as a whole. The same trouble again is counted once."""
+        """Note that the input could not be read, or not as a whole. The same trouble again is counted once."""
         if reason != self._trouble:
             self._status.errors += 1
         is_new = self._trouble is None

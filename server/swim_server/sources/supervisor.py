@@ -42,7 +42,7 @@ class Supervisor:
         self._is_stopping = False
 
     def statuses(self) -> list[SourceStatus]:
-        """What each source tells of itself, in the order of the configuration."""
+        """Return what each source tells of itself, in the order of the configuration."""
         return [source.status for source in self._sources]
 
     async def run(self) -> None:
@@ -108,7 +108,7 @@ class Supervisor:
 
 
 def _explain(error: BaseException) -> str:
-    """The first cause, in one line."""
+    """Return the first cause, in one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return str(error) or type(error).__name__

@@ -101,7 +101,7 @@ class Database:
 
 
 def _without_values(text: str) -> str:
-    """What a server says of a refused row, without the values that SQL Server adds."""
+    """Return what a server says of a refused row, without the values that SQL Server adds."""
     return text.partition(" The duplicate key value is")[0][:300]
 
 

@@ -60,7 +60,7 @@ class ManagedIdentity:
         self._ends_at = 0.0
 
     def token(self) -> bytes:
-        """The token as attribute 1256 wants it. Raises StoreUnavailable, StoreMisconfigured."""
+        """Return the token as attribute 1256 wants it. Raises StoreUnavailable, StoreMisconfigured."""
         with self._lock:
             if self._token is None or self._clock() >= self._ends_at - RENEW_BEFORE_SECONDS:
                 answer = self._ask()
@@ -103,7 +103,7 @@ class ManagedIdentity:
 
 
 def encode_token(token: str) -> bytes:
-    """The length, little-endian, then UTF-16LE."""
+    """Pack the token: its length, little-endian, then UTF-16LE."""
     raw = token.encode("utf-16-le")
     return struct.pack("<I", len(raw)) + raw
 
@@ -118,7 +118,7 @@ def fetch_directly(address: str, headers: Mapping[str, str], timeout_seconds: fl
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    """What the endpoint says about it, in short."""
+    """Return what the endpoint says about it, in short."""
     try:
         answer: Any = json.loads(error.read(10_000))
         return str(answer.get("error_description") or answer.get("error") or "")[:300]

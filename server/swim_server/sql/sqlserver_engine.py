@@ -100,7 +100,7 @@ def with_credentials(odbc: str, username: str | None, password: str | None) -> s
 
 
 def _string_of(url: URL, pyodbc: ModuleType) -> str:
-    """The connection string that SQLAlchemy makes of a URL, without the URL's credentials."""
+    """Return the connection string that SQLAlchemy makes of a URL, without the URL's credentials."""
     url = URL.create(url.drivername, host=url.host, port=url.port, database=url.database, query=url.query)
     if not {"driver", "dsn"} & {name.lower() for name in url.query}:
         driver = choose_driver(pyodbc.drivers())
@@ -115,7 +115,7 @@ def _query_value(url: URL, name: str) -> str | None:
 
 
 def read_password(config: DatabaseConfig) -> str | None:
-    """The configured password, or the first line of the configured file. Raises StoreMisconfigured."""
+    """Return the configured password, or the first line of the configured file. Raises StoreMisconfigured."""
     if config.password_file is None:
         return config.password
     if config.password is not None:
@@ -129,12 +129,12 @@ def read_password(config: DatabaseConfig) -> str | None:
 
 
 def braced(value: str) -> str:
-    """A value as it must stand in a connection string: in braces, a closing one doubled."""
+    """Return a value as it must stand in a connection string: in braces, a closing one doubled."""
     return "{" + value.replace("}", "}}") + "}"
 
 
 def braced_for_freetds(value: str) -> str:
-    """The same for FreeTDS 1.3, which reads up to ``};`` and takes doubled braces as they stand."""
+    """Return the same for FreeTDS 1.3, which reads up to ``};`` and takes doubled braces as they stand."""
     if "};" in value:
         raise StoreMisconfigured(
             "FreeTDS can't take a password with '};' in it", "use Microsoft's driver, or another password"

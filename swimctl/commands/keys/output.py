@@ -89,7 +89,7 @@ def show_record(invocation: Invocation, store: KeyStore, record: KeyRecord, *, a
 
 
 def key_columns() -> list[Any]:
-    """The columns of ``keys list``."""
+    """Return the columns of ``keys list``."""
     from swimctl.output import Column
     from swimctl.text import short_timestamp
 
@@ -107,7 +107,7 @@ def key_columns() -> list[Any]:
 
 
 def audit_columns() -> list[Any]:
-    """The columns of ``keys audit``."""
+    """Return the columns of ``keys audit``."""
     from swimctl.output import Column
 
     return [

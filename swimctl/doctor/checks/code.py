@@ -30,7 +30,7 @@ def differing_files(process: Mapping[str, str], disk: Mapping[str, str]) -> list
 
 
 async def process_is_disk(context: DoctorContext) -> Answer:
-    """The process runs what stands on disk where it was started from; by its own memory of its start."""
+    """Check that the process runs what stands on disk where it was started from, by its own memory of its start."""
     version = await context.version()
     files, roots = _files(version), _roots(version)
     expected = f"fingerprint {version['fingerprint']}, that of the process"
@@ -46,7 +46,7 @@ async def process_is_disk(context: DoctorContext) -> Answer:
 
 
 async def same_copy(context: DoctorContext) -> Answer:
-    """The process was started from the copy of the code that this command is."""
+    """Check that the process was started from the copy of the code that this command is."""
     version, disk = await context.version(), await context.disk()
     roots = _roots(version)
     expected = f"the code that this command runs: {disk.roots.get('swimctl')}"
@@ -79,7 +79,7 @@ async def version_is_expected(context: DoctorContext) -> Answer:
 
 
 async def commit_is_expected(context: DoctorContext) -> Answer:
-    """The process was started from the commit that the configuration names."""
+    """Check that the process was started from the commit that the configuration names."""
     wanted = context.options.expect_commit or (await context.loaded()).config.expect.commit
     if wanted is None:
         return skip("the expected commit", "none is expected: [expect] commit")
@@ -131,7 +131,7 @@ def _ask_git(folder: Path, packages: list[str], commit: str, expected: str) -> A
 
 
 async def same_python(context: DoctorContext) -> Answer:
-    """The process has the Python and the packages that are installed now."""
+    """Check that the process has the Python and the packages that are installed now."""
     version, disk = await context.version(), await context.disk()
     running = {"python": version.get("python"), **(version.get("dependencies") or {})}
     installed = {"python": disk.python, **disk.dependencies}

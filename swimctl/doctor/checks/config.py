@@ -39,7 +39,7 @@ async def is_valid(context: DoctorContext) -> Answer:
 
 
 def mending_of(problem: Problem) -> str:
-    """What to type about one problem: the nearest valid name put in, else the line opened. Pure."""
+    """Return what to type about one problem: the nearest valid name put in, else the line opened. Pure."""
     origin, near = problem.origin, _NEAREST.search(problem.rule)
     if origin is not None and origin.kind == "environment":
         return f"unset {origin.name}"
@@ -83,7 +83,7 @@ async def close_to_others(context: DoctorContext) -> Sequence[str]:
 
 
 def secret_files(loaded: LoadedConfig, default_database: Path) -> list[Path]:
-    """The files that hold secrets: those of the configuration that have one, password files, the key database."""
+    """Return the files that hold secrets: configuration files with one, password files, the key database."""
     found = [path for path in loaded.files if _has_secret(path)]
     found += [Path(name) for name in password_files(loaded.config)]
     url = loaded.config.database.url or ""
@@ -94,7 +94,7 @@ def secret_files(loaded: LoadedConfig, default_database: Path) -> list[Path]:
 
 
 def password_files(config: Config) -> Iterable[str]:
-    """The password files that the configuration names."""
+    """Return the password files that the configuration names."""
     databases = [config.database]
     for adl in config.adl.values():
         databases += [adl.flights, adl.tmis]
@@ -102,7 +102,7 @@ def password_files(config: Config) -> Iterable[str]:
 
 
 def written_passwords(path: Path) -> list[str]:
-    """The passwords that stand in a configuration file as such."""
+    """Return the passwords that stand in a configuration file as such."""
     return [value for key, value in _settings_in(path) if key == "password" and isinstance(value, str)]
 
 
@@ -144,7 +144,7 @@ def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
 
 
 async def is_running(context: DoctorContext) -> Answer:
-    """The process runs with what stands in the files: neither a reload nor a restart would change anything."""
+    """Check that the process runs with what stands in the files: no reload or restart would change anything."""
     expected = "a reload and a restart would change nothing"
     changes = await context.ask("config_changes")
     if changes.get("problem"):
@@ -169,7 +169,7 @@ def _change(name: str, change: Mapping[str, Any], verb: str) -> str:
 
 
 async def is_same(context: DoctorContext) -> Answer:
-    """This command and the process read the same files."""
+    """Check that this command and the process read the same files."""
     status, loaded = await context.status(), await context.loaded()
     theirs, ours = [str(path) for path in status.get("config_files") or []], [str(path) for path in loaded.files]
     expected = f"the process's: {', '.join(theirs) or 'the built-in defaults'}"
@@ -184,7 +184,7 @@ async def is_same(context: DoctorContext) -> Answer:
 
 
 def _other_values(running: Mapping[str, Any], loaded: LoadedConfig) -> list[str]:
-    """What differs of the settings that no option of ``serve`` sets."""
+    """Return what differs of the settings that no option of ``serve`` sets."""
     import msgspec
     from swim_server.config.secrets import without_secrets
     from swim_server.daemon.control.reload import differences

@@ -91,7 +91,7 @@ _COUNTED = "tiers, client list and kernel count the same connections"
 
 @expecting(_COUNTED)
 async def counted(context: DoctorContext) -> Answer:
-    """What the process counts is what the kernel holds. Counted again where it differs: clients come and go."""
+    """Check that the process counts what the kernel holds. Counts again where it differs: clients come and go."""
     pid = (await asked(context, "status", _Pid)).pid
     port = Target.parse(await service_url(context)).port
     wrong: list[str] = []
@@ -117,7 +117,7 @@ class _Pid(msgspec.Struct):
 
 
 def _miscount(before: Tally, kernel: int, after: Tally) -> str | None:
-    """What can't be, whatever came and went between the two tallies."""
+    """Return what can't be, whatever came and went between the two tallies."""
     fewest, most = before.made - after.gone, after.made - before.gone
     if not fewest - SLACK <= kernel <= most + SLACK:
         return f"the process counts {after.public} connections, the kernel {kernel}"

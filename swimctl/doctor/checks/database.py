@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 2 * key_database.STATEMENT_SECONDS + 0.5
 
 
 async def login(context: DoctorContext) -> Answer:
-    """It lets us in."""
+    """Check that the database lets us in."""
     from swim_server.sql.errors import StoreError, StoreMisconfigured
 
     expected = "the database lets us in and answers"
@@ -43,7 +43,7 @@ async def _encrypted_status(context: DoctorContext) -> Status:
 
 
 async def latency(context: DoctorContext) -> Answer:
-    """It answers quickly."""
+    """Check that the database answers quickly."""
     from swim_server.sql.errors import StoreError
 
     expected = f"an answer within {SLOW_SECONDS * 1000:.0f} ms"
@@ -59,7 +59,7 @@ async def latency(context: DoctorContext) -> Answer:
 
 
 async def schema(context: DoctorContext) -> Answer:
-    """The columns are there."""
+    """Check that the columns are there."""
     from swim_server.keys.tables import NEEDED_KEY_COLUMNS
     from swim_server.sql.errors import StoreError
 
@@ -118,7 +118,7 @@ async def clock(context: DoctorContext) -> Answer:
 
 
 async def _no_row_from_the_future(context: DoctorContext) -> Answer:
-    """A file has no clock; but rows tell of the clocks that wrote them."""
+    """Check that no row is from the future: a file has no clock, but rows tell of the clocks that wrote them."""
     from swim_server.sql.errors import StoreError
 
     expected = "no key was made or used in the future"
@@ -154,7 +154,7 @@ async def writable(context: DoctorContext) -> Answer:
 
 
 async def _who_holds_it(context: DoctorContext) -> str:
-    """What tells who holds a file's lock; of a server, what it says."""
+    """Return what tells who holds a file's lock; of a server, what it says."""
     config = await key_database.database_config(context)
     path = key_database.sqlite_path(config, context.home.database)
     return f"fuser -v {path}" if path is not None else "swimctl db status"

@@ -23,7 +23,7 @@ CERTIFICATE_DAYS = 14
 
 
 async def reachable(context: DoctorContext) -> Answer:
-    """The file is there, or the server's port answers."""
+    """Check that the file is there, or that the server's port answers."""
     from swimctl.doctor.probes.database_address import address_of
 
     config = await key_database.database_config(context)
@@ -97,7 +97,7 @@ def _user() -> str:
 
 
 async def encrypted(context: DoctorContext) -> Answer:
-    """A server encrypts, with a certificate that holds."""
+    """Check that a server encrypts, with a certificate that holds."""
     from swimctl.doctor.probes.database_address import address_of
     from swimctl.doctor.probes.tds import NoTds, shake_hands
 

@@ -22,7 +22,7 @@ class _Row(msgspec.Struct):
 
 @expecting("the running process reads the database that the command line writes")
 async def same_store(context: DoctorContext) -> Answer:
-    """What the command line writes is what the process reads: the marker row, read back through it."""
+    """Check that the process reads what the command line writes: the marker row, read back through it."""
     from swim_server.daemon.database_name import describe_database
 
     from swimctl.client.session import RpcFailed
@@ -56,7 +56,7 @@ class _Status(msgspec.Struct):
 
 @expecting("the running process can check keys")
 async def in_use(context: DoctorContext) -> Answer:
-    """The process itself has no trouble with the database."""
+    """Check that the process itself has no trouble with the database."""
     expected = "the running process can check keys"
     keys = (await asked(context, "status", _Status)).keys
     if keys.problem is not None:

@@ -24,7 +24,7 @@ IDLE_SECONDS = 130.0
 
 
 def _of_the_front(expected: str) -> Callable[[Ask], Ask]:
-    """A check that has nothing to ask where there is no public address."""
+    """Skip a check where there is no public address."""
 
     def wrap(ask: Ask) -> Ask:
         async def careful(context: DoctorContext) -> Answer:

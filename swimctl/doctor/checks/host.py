@@ -48,7 +48,7 @@ def judge_disk(path: Path) -> Answer:
 
 
 async def folders_are_there(context: DoctorContext) -> Answer:
-    """The folders that the daemon writes to exist and can be written."""
+    """Check that the folders that the daemon writes to exist and can be written."""
     missing, closed = await asyncio.to_thread(_judge_folders, await _folders(context))
     expected = "folders that exist and can be written"
     if missing:
@@ -99,7 +99,7 @@ async def clock_is_right(context: DoctorContext) -> Answer:
 
 
 async def log_is_written(context: DoctorContext) -> Answer:
-    """The process can write its log, there is room for it, and it does not grow for ever."""
+    """Check that the process can write its log, there is room for it, and it does not grow for ever."""
     status = await context.status()
     log, pid = status.get("log") or {}, int(status["pid"])
     return await asyncio.to_thread(_judge_log, context, pid, log)

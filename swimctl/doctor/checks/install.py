@@ -87,7 +87,7 @@ def _origin(distribution: metadata.Distribution) -> str:
 
 
 async def python_is_new_enough(context: DoctorContext) -> Answer:
-    """The interpreter is one that this code is made for."""
+    """Check that the interpreter is one that this code is made for."""
     expected = f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer"
     observed = f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}"
     if sys.version_info < OLDEST_PYTHON:

@@ -30,7 +30,7 @@ SPARE_DESCRIPTORS = 50
 
 
 async def lock_is_ours(context: DoctorContext) -> Answer:
-    """The lock is held by the living process that its content names, or by nobody and empty."""
+    """Check that the lock is held by the living process that its content names, or by nobody and empty."""
     expected = "held by the process that it names, or by nobody"
     try:
         info, is_held = await context.lock(), await context.is_held()
@@ -91,7 +91,7 @@ async def clear_stale_lock(context: DoctorContext) -> Sequence[str]:
 
 
 async def port_is_ours(context: DoctorContext) -> Answer:
-    """The running process alone listens on its port; if none runs, the configured one is free."""
+    """Check that the running process alone listens on its port; if none runs, the configured one is free."""
     if not await context.is_held():
         return await _configured_port_is_free(context)
     info = await context.lock()
@@ -146,7 +146,7 @@ def _kill(pids: Sequence[int], port: int) -> str:
 
 
 async def is_running(context: DoctorContext) -> Answer:
-    """A process serves from this home."""
+    """Check that a process serves from this home."""
     expected = f"a daemon runs in {context.home.path}"
     if not await context.is_held():
         return fail(expected, "none does", fix=START)
@@ -155,7 +155,7 @@ async def is_running(context: DoctorContext) -> Answer:
 
 
 async def answers(context: DoctorContext) -> Answer:
-    """The process answers on its control socket, and it is the one that the lock names."""
+    """Check that the process answers on its control socket, and it is the one that the lock names."""
     expected = "the process answers on its control socket"
     info = await context.lock()
     began = time.perf_counter()
@@ -213,7 +213,7 @@ def _raise_limit(context: DoctorContext, pid: int, needed: int, hard: int) -> st
 
 
 async def has_memory(context: DoctorContext) -> Answer:
-    """The process does not fill the memory that it may have."""
+    """Check that the process does not fill the memory that it may have."""
     status = await context.status()
     expected = f"less than {MUCH_MEMORY:.0%} of the memory that it may have"
     limit = await asyncio.to_thread(context.procfs.memory_bytes, int(status["pid"]))
@@ -245,7 +245,7 @@ async def loop_is_free(context: DoctorContext) -> Answer:
 
 
 async def stays_up(context: DoctorContext) -> Answer:
-    """It has not been killed again and again in the last hour."""
+    """Check that the process has not been killed again and again in the last hour."""
     from swim_server.daemon.start_log import read_starts
 
     starts = await asyncio.to_thread(read_starts, context.home.starts)

@@ -102,7 +102,7 @@ _WRITABLE = "history stores events"
 
 @expecting(_WRITABLE)
 async def history_writable(context: DoctorContext) -> Answer:
-    """A probe is stored."""
+    """Check that a probe is stored."""
     try:
         probe = await stored(context)
     except RpcFailed as failed:
@@ -115,7 +115,7 @@ _COMES_OUT = "an event that is put in comes out"
 
 @expecting(_COMES_OUT)
 async def event_comes_out(context: DoctorContext) -> Answer:
-    """A probe comes out of a real subscription: stored, matched, framed, written, received."""
+    """Check that a probe comes out of a real subscription: stored, matched, framed, written, received."""
     try:
         probe = await received(context)
     except Lost as lost:
@@ -193,7 +193,7 @@ _FILES = "the event file is taken as soon as it is written"
 
 @expecting(_FILES)
 async def event_files(context: DoctorContext) -> Answer:
-    """What providers write is read."""
+    """Check that what providers write is read."""
     found = [each for each in (await promises(context)).sources if each.path is not None]
     kinds = {each.name: each.kind for each in (await asked(context, "status", _Status)).sources}
     files = [(each.name, each.path or "", each.pace_seconds) for each in found if kinds.get(each.name) == "file"]

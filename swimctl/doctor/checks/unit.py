@@ -70,7 +70,7 @@ def _installed(context: DoctorContext, scope: Scope) -> tuple[Manager, Path, str
 
 
 def _wanted(context: DoctorContext, scope: Scope, text: str) -> str | None:
-    """The unit that would be installed, for the same user; None: this one was not written by swimctl."""
+    """Return the unit that would be installed, for the same user; None: this one was not written by swimctl."""
     from swimctl.systemd.installation import unit_of
 
     if not text.startswith(MARK):
@@ -88,7 +88,7 @@ def _differing(installed: str, wanted: str) -> list[str]:
 
 
 def _show(manager: Manager, environ: Mapping[str, str]) -> dict[str, str] | str:
-    """What systemctl tells of the unit, or why it tells nothing."""
+    """Return what systemctl tells of the unit, or why it tells nothing."""
     words = [*manager.command, "show", NAME, f"--property={','.join(SHOWN)}"]
     try:
         done = subprocess.run(

@@ -46,7 +46,7 @@ def expecting(expected: str) -> Callable[[Ask], Ask]:
 
 
 async def asked(context: DoctorContext, method: str, shape: type[T], *, anew: bool = False, **params: Any) -> T:
-    """A method's answer as ``shape``; asked once in a run unless ``anew``. Raises CannotAsk, RpcFailed."""
+    """Return a method's answer as ``shape``; asked once in a run unless ``anew``. Raises CannotAsk, RpcFailed."""
     from swimctl.client.session import RpcFailed
 
     try:

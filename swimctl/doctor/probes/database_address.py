@@ -25,7 +25,7 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
 
 
 def address_of(config: DatabaseConfig) -> DatabaseAddress | None:
-    """The server's address; None where only the driver knows it: a DSN, a named instance."""
+    """Return the server's address; None where only the driver knows it: a DSN, a named instance."""
     if config.odbc is not None:
         return _from_odbc(config.odbc)
     if config.url is None:

@@ -19,7 +19,7 @@ HEARTBEAT_SECONDS = 30.0
 
 
 async def idle_holds(context: DoctorContext) -> Answer:
-    """A connection over which nothing goes lives until its heartbeat comes. Waits for that."""
+    """Check that a quiet connection lives until its heartbeat comes. Waits for that."""
     expected = "a quiet connection lives until the next heartbeat"
     loop = asyncio.get_running_loop()
     began = loop.time()

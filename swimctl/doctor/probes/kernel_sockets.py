@@ -32,7 +32,7 @@ def count_connections(pid: int, port: int) -> int | None:
 
 
 def _sockets_of(pid: int) -> set[str] | None:
-    """The inodes of a process's sockets."""
+    """Return the inodes of a process's sockets."""
     folder = f"/proc/{pid}/fd"
     try:
         names = os.listdir(folder)  # noqa: PTH208  # thousands of them: strings, no Path each

@@ -54,12 +54,12 @@ class Marked(msgspec.Struct, frozen=True):
 
 
 def utc_now() -> datetime:
-    """The clock of the checks."""
+    """Return the clock of the checks."""
     return datetime.now(UTC)
 
 
 async def database_config(context: DoctorContext) -> DatabaseConfig:
-    """The database of the configuration, with limits that a check can wait for."""
+    """Return the database of the configuration, with limits that a check can wait for."""
     config = (await context.loaded()).config.database
     return msgspec.structs.replace(
         config,
@@ -69,7 +69,7 @@ async def database_config(context: DoctorContext) -> DatabaseConfig:
 
 
 def sqlite_path(config: DatabaseConfig, default: Path) -> Path | None:
-    """The file, where the database is one."""
+    """Return the file, where the database is one."""
     if config.odbc is not None:
         return None
     if config.url is None:
@@ -139,7 +139,7 @@ def _measure(database: Database) -> float:
 
 
 async def schema(context: DoctorContext) -> Schema:
-    """The columns there are. Raises StoreError."""
+    """Return the columns there are. Raises StoreError."""
     from swim_server.keys.schema import observe
 
     reading = await opened(context)
@@ -152,7 +152,7 @@ async def rows(context: DoctorContext) -> dict[int, KeyRecord]:
 
 
 async def rows_anew(context: DoctorContext) -> dict[int, KeyRecord]:
-    """The same as the table is now."""
+    """Return the same as the table is now."""
     reading = await opened(context)
     found = await asyncio.to_thread(lambda: _store(reading.database).list())
     return {record.id: record for record in found if not is_marker(record)}
@@ -170,7 +170,7 @@ def _store(database: Database) -> Any:
 
 
 async def server_clock(context: DoctorContext) -> tuple[datetime, datetime, datetime]:
-    """The database server's time, with ours before and after. Raises StoreError."""
+    """Return the database server's time, with ours before and after. Raises StoreError."""
     reading = await opened(context)
     return await asyncio.to_thread(_read_clock, reading.database)
 

@@ -48,12 +48,12 @@ async def store(context: DoctorContext, connection: str | None = None, token: st
 
 
 async def stored(context: DoctorContext) -> Stored:
-    """The run's first probe, received by nobody."""
+    """Return the run's first probe, received by nobody."""
     return await context.fact("probe stored", lambda: store(context))
 
 
 async def received(context: DoctorContext) -> Received:
-    """The run's second probe, received. Raises Lost, RpcFailed, CannotAsk."""
+    """Return the run's second probe, received. Raises Lost, RpcFailed, CannotAsk."""
     return await context.fact("probe received", lambda: _receive(context))
 
 

@@ -47,7 +47,7 @@ class ProcFs:
         return fields[0] if fields else None
 
     def name(self, pid: int) -> str:
-        """The process's short name, never its arguments: they may hold secrets."""
+        """Return the process's short name, never its arguments: they may hold secrets."""
         return (self._read(f"{pid}/comm") or "").strip() or "a process that can't be looked at"
 
     def has_open(self, pid: int, path: Path) -> bool | None:
@@ -59,7 +59,7 @@ class ProcFs:
             return None
 
     def openers(self, path: Path) -> list[int]:
-        """The processes that have a file open, as far as they may be looked at."""
+        """Return the processes that have a file open, as far as they may be looked at."""
         return [pid for pid in self.pids() if self.has_open(pid, path)]
 
     def pids(self) -> Iterator[int]:
@@ -69,7 +69,7 @@ class ProcFs:
                 yield int(entry.name)
 
     def lock_holders(self, path: Path) -> list[int]:
-        """The processes that took the ``flock`` of a file, as the kernel remembers."""
+        """Return the processes that took the ``flock`` of a file, as the kernel remembers."""
         try:
             found = path.stat()
         except OSError:
@@ -84,7 +84,7 @@ class ProcFs:
         return holders
 
     def listeners(self, port: int) -> list[Listener] | None:
-        """The sockets that listen on a TCP port in this network namespace; None when the kernel tells nothing."""
+        """Return the sockets that listen on a TCP port in this network namespace; None where the kernel tells none."""
         texts = [text for text in (self._read("net/tcp"), self._read("net/tcp6")) if text is not None]
         if not texts:
             return None
@@ -97,7 +97,7 @@ class ProcFs:
         return found
 
     def sockets(self, pid: int) -> set[str] | None:
-        """The inodes of a process's sockets."""
+        """Return the inodes of a process's sockets."""
         found = set()
         try:
             for entry in self._descriptors(pid):
@@ -109,7 +109,7 @@ class ProcFs:
         return found
 
     def socket_owner(self, inode: str) -> int | None:
-        """A process that has a socket."""
+        """Return a process that has a socket."""
         return next((pid for pid in self.pids() if inode in (self.sockets(pid) or ())), None)
 
     def is_same_network(self, pid: int) -> bool | None:
@@ -137,7 +137,7 @@ class ProcFs:
         return match is not None and bool(int(match[1], 16) >> 24 & 1)
 
     def log_target(self, pid: int, number: int = 2) -> str | None:
-        """What a process's descriptor, standard error, leads to: a path, ``pipe:[…]``, with `` (deleted)`` if so."""
+        """Return where a process's descriptor leads: a path, or ``pipe:[…]``; with `` (deleted)`` if so."""
         try:
             return str((self.proc / str(pid) / "fd" / str(number)).readlink())
         except OSError:

@@ -57,7 +57,7 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 async def target_of(context: DoctorContext) -> Target:
-    """The address to look at. Raises NoFront, CannotAsk."""
+    """Return the address to look at. Raises NoFront, CannotAsk."""
     url = context.options.url or (await context.loaded()).config.server.public_url
     if url is None:
         raise NoFront
@@ -68,7 +68,7 @@ async def target_of(context: DoctorContext) -> Target:
 
 
 async def addresses(context: DoctorContext) -> list[str]:
-    """What its name stands for. Raises OSError."""
+    """Return what its name stands for. Raises OSError."""
     target = await target_of(context)
 
     async def find() -> list[str]:
@@ -157,7 +157,7 @@ async def _answers(wire: ProbeClient, seconds: float) -> dict[str, Any]:
 
 @asynccontextmanager
 async def client_of(context: DoctorContext) -> AsyncIterator[ProbeClient]:
-    """A client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
+    """Open a client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
     seconds = context.within(STEP_SECONDS)
     async with dial(await target_of(context), await _key(context), open_seconds=seconds) as wire:
         yield wire

@@ -58,10 +58,10 @@ class Tally(msgspec.Struct):
 
 
 async def tally(context: DoctorContext, *, anew: bool = False) -> Tally:
-    """The counts. Raises CannotAsk."""
+    """Return the counts. Raises CannotAsk."""
     return await asked(context, "tally", Tally, anew=anew)
 
 
 async def brief_tally(context: DoctorContext) -> Tally:
-    """The numbers alone, as they are now: they cost the process little."""
+    """Return the numbers alone, as they are now: they cost the process little."""
     return await asked(context, "tally", Tally, anew=True, brief=True)

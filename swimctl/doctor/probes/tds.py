@@ -114,7 +114,7 @@ async def _receive(reader: asyncio.StreamReader) -> bytes:
 
 
 def _options(payload: bytes) -> dict[int, bytes]:
-    """The table of a PRELOGIN message: option, offset, length, until the terminator."""
+    """Return the table of a PRELOGIN message: option, offset, length, until the terminator."""
     found: dict[int, bytes] = {}
     for start in range(0, len(payload) - 4, 5):
         if payload[start] == TERMINATOR:

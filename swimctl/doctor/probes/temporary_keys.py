@@ -27,7 +27,7 @@ class _Lent(msgspec.Struct):
 
 
 async def throw_away_key(context: DoctorContext) -> str:
-    """A new good key, of the tier with the most room. Raises CannotAsk."""
+    """Return a new good key, of the tier with the most room. Raises CannotAsk."""
     return (await _lend(context)).api_key
 
 

@@ -144,7 +144,7 @@ class TrialClient(asyncio.Protocol):
 
 
 def _frame(data: bytearray) -> tuple[int, bytes, int] | None:
-    """The first frame: opcode, payload, bytes in all; None while it isn't whole. Servers mask nothing."""
+    """Return the first frame: opcode, payload, bytes in all; None while it isn't whole. Servers mask nothing."""
     if len(data) < 2:
         return None
     length, start = data[1] & 0x7F, 2

@@ -46,7 +46,7 @@ class Target(msgspec.Struct, frozen=True):
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     def with_key(self, api_key: str) -> Target:
-        """The same address with the key in its query, as browsers send it."""
+        """Return the same address with the key in its query, as browsers send it."""
         parts = urlsplit(self.url)
         query = f"{parts.query}&api_key={api_key}".lstrip("&")
         return msgspec.structs.replace(self, url=urlunsplit(parts._replace(query=query)))
@@ -112,7 +112,7 @@ class Greeting(msgspec.Struct, frozen=True):
 
 
 def reason_of(error: OSError) -> str:
-    """What the system says of it; asyncio puts the address in the place of the reason."""
+    """Return what the system says of it; asyncio puts the address in the place of the reason."""
     if error.errno is not None and error.errno > 0 and isinstance(error, ConnectionError):
         return os.strerror(error.errno)
     return str(error.strerror or error) or type(error).__name__
@@ -125,7 +125,7 @@ class ProbeClient:
         self._connection = connection
 
     async def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message; None when none comes in time; what is no JSON object is an empty one. Raises Ended."""
+        """Return the next message; None: none came in time; an empty one: no JSON object came. Raises Ended."""
         from websockets.exceptions import ConnectionClosed
 
         try:
@@ -172,7 +172,7 @@ class ProbeClient:
         return await self.await_type((answer, "error"), seconds)
 
     async def await_type(self, types: tuple[str, ...], seconds: float) -> dict[str, Any] | None:
-        """The next message of one of these types. Raises Ended."""
+        """Return the next message of one of these types. Raises Ended."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         for _ in range(MAX_PASSED_OVER):

@@ -43,7 +43,7 @@ def well(results: dict[str, Result]) -> set[str]:
     return {id for id, result in results.items() if result.status == "ok"}
 
 
-class Door(ScriptedServer):
+class GuardedAddress(ScriptedServer):
     """The former service: no ids, no resume; its clock is right. Lets in whoever has this key."""
 
     api_key = "swim_dev_hp_test"
@@ -65,8 +65,8 @@ class Door(ScriptedServer):
 
 
 @contextlib.asynccontextmanager
-async def former_service(**switches: Any) -> AsyncIterator[Door]:
-    door = Door()
+async def former_service(**switches: Any) -> AsyncIterator[GuardedAddress]:
+    door = GuardedAddress()
     door.resumes = False
     for name, value in switches.items():
         setattr(door, name, value)
@@ -127,7 +127,7 @@ async def test_door_that_answers_nothing_is_named_by_what_it_leaves_out(tmp_path
     "greeting", [b"", b"[]", b"null", b"\xff", b'{"type":7}', b'{"type":"connected","data":[]}', b"{" * 5000]
 )
 async def test_absurd_greeting_breaks_nothing(tmp_path: Path, greeting: bytes) -> None:
-    class Absurd(Door):
+    class Absurd(GuardedAddress):
         async def _serve(self, socket: Any) -> None:
             await socket.send(greeting.decode("latin-1"))
             await asyncio.sleep(0.1)

@@ -31,6 +31,6 @@ def add_columns(table: str, *columns: Column[Any]) -> None:
 
 
 def _found() -> Mapping[str, frozenset[str]]:
-    """The columns there were when the upgrade began, by table."""
+    """Return the columns there were when the upgrade began, by table."""
     found: Mapping[str, frozenset[str]] = context.config.attributes["found"]
     return found

@@ -47,7 +47,7 @@ class AdlDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to read from. Raises TablesUnreachable, also for what is raised within."""
+        """Return a connection to read from. Raises TablesUnreachable, also for what is raised within."""
         try:
             if self._engine is None:
                 self._engine = self._open()
@@ -120,7 +120,7 @@ def identity(config: AdlDatabaseConfig) -> str:
 
 
 def _open_sqlite(url: URL, config: AdlDatabaseConfig) -> Engine:
-    """The file is the provider's: it is never made, nor written to."""
+    """Open the provider's file, which is never made nor written to."""
     path = Path(url.database or "").absolute()
 
     def connect() -> Any:

@@ -84,13 +84,13 @@ class AdlTable:
         return self.exists and all(self._columns[field] for field in fields)
 
     def column(self, field: str) -> ColumnElement[Any]:
-        """The column that the documentation calls so. Only for one that is there."""
+        """Return the column that the documentation calls so. Only for one that is there."""
         name = self._columns[field]
         assert name is not None, f"{self.title}.{field} is missing"
         return self.clause.c[name]
 
     def selected(self, field: str) -> ColumnElement[Any]:
-        """A column under the documentation's name; null where it is missing."""
+        """Return a column under the documentation's name; null where it is missing."""
         return (self.column(field) if self.has(field) else null()).label(field)
 
     def flag(self, field: str) -> ColumnElement[bool]:
@@ -139,7 +139,7 @@ class FlightLayout(msgspec.Struct, frozen=True):
         return self._joined().where(and_(not_(self.core.flag("is_active")), or_(*conditions)))
 
     def numbered(self) -> Select[Any]:
-        """The flights ``:uids``."""
+        """Return the flights ``:uids``."""
         uids: BindParameter[Any] = bindparam("uids", expanding=True)
         return self._joined().where(self.core.column("flight_uid").in_(uids))
 
@@ -178,7 +178,7 @@ class ProgramLayout(msgspec.Struct, frozen=True):
         return self._all().where(is_active)
 
     def numbered(self) -> Select[Any]:
-        """The initiatives ``:ids``."""
+        """Return the initiatives ``:ids``."""
         ids: BindParameter[Any] = bindparam("ids", expanding=True)
         return self._all().where(self.programs.column("program_id").in_(ids))
 
@@ -217,7 +217,7 @@ def _probe(connection: Connection, title: str, names: Names, is_missing: IsMissi
 
 
 def clause_of(written: str, dialect: str, columns: Sequence[str]) -> TableClause:
-    """A table by its written name, ``schema.table`` or ``database.schema.table``, with these columns."""
+    """Return a table by its written name, ``schema.table`` or ``database.schema.table``, with these columns."""
     schema, _, name = written.rpartition(".")
     if not schema and dialect == "mssql":
         schema = DEFAULT_SCHEMA
@@ -225,12 +225,12 @@ def clause_of(written: str, dialect: str, columns: Sequence[str]) -> TableClause
 
 
 def moment_parameter(moment_ms: int) -> datetime:
-    """A moment as it is compared with columns: UTC, without a zone."""
+    """Return a moment as it is compared with columns: UTC, without a zone."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment_ms)).replace(tzinfo=None)
 
 
 def _selected(field: str, parts: Sequence[AdlTable]) -> ColumnElement[Any]:
-    """A column of the first table that has it."""
+    """Return a column of the first table that has it."""
     return next((part.selected(field) for part in parts if part.owns(field)), null().label(field))
 
 
@@ -239,6 +239,6 @@ def _fields(names: Names) -> list[str]:
 
 
 def _find(field: str, configured: str | None, found: Mapping[str, str]) -> str | None:
-    """The column's name as the table has it; None when it isn't there. Case does not matter to SQL Server."""
+    """Return the column's name as the table has it; None when it isn't there. Case does not matter to SQL Server."""
     wanted = OTHER_NAMES[field] if configured is None else (configured,)
     return next((found[name.lower()] for name in wanted if name.lower() in found), None)

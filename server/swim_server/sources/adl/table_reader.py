@@ -139,7 +139,7 @@ class ProgramTables:
         return probe_programs(connection, self._names, is_missing)
 
     def without(self, layout: ProgramLayout) -> str | None:
-        """Initiatives need their numbers and states."""
+        """Name what initiatives can't do without: their numbers and states."""
         return None if layout.is_usable else "no initiative can be detected without"
 
     def look(

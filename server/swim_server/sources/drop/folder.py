@@ -65,11 +65,11 @@ class DropFolder:
         return found.st_dev, found.st_ino
 
     def offered(self) -> list[str]:
-        """The files that wait, in the order in which they are taken. Raises FolderTrouble."""
+        """Return the files that wait, in the order in which they are taken. Raises FolderTrouble."""
         return sorted((name for name in self._names() if _is_offered(name)), key=natural)
 
     def taken(self) -> list[Taken]:
-        """What was taken and not finished, before a crash or just now, in order. Raises FolderTrouble."""
+        """Return what was taken and not finished, before a crash or just now, in order. Raises FolderTrouble."""
         found = [match for name in self._names() if (match := _TAKEN.fullmatch(name))]
         taken = [Taken(self.folder / match[0], match["name"], match["mtime"]) for match in found]
         return sorted(taken, key=lambda one: (natural(one.name), one.mtime))
@@ -141,7 +141,7 @@ def read_lines(file: BinaryIO, count: int) -> list[bytes]:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """The order that people mean: ``batch-9`` before ``batch-10``."""
+    """Return the order that people mean: ``batch-9`` before ``batch-10``."""
     return [(int(part[:18]), part) if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
 
 

@@ -117,7 +117,7 @@ class DropSource:
             await _wait(self._wake, delay)
 
     def _take(self) -> Taken | None:
-        """The file to publish next: one that is ours already, else the first that can be taken."""
+        """Return the file to publish next: one that is ours already, else the first that can be taken."""
         left = self._folder.taken()
         offered = self._folder.offered()
         self.status.details["waiting"] = len(left) + len(offered)

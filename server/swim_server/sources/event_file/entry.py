@@ -61,7 +61,7 @@ class RecentNames:
         """Name and last moment by content; the longest unseen first."""
 
     def name(self, content: str, file: str, now: float) -> str:
-        """The name for an entry with this content found in ``file`` at ``now`` (monotonic seconds)."""
+        """Return the name for an entry with this content found in ``file`` at ``now`` (monotonic seconds)."""
         name, seen_at = self._names.pop(content, ("", now))
         if not name or now - seen_at > self._window_seconds:
             name = f"{content}@{file}"
@@ -175,7 +175,7 @@ def digest(entry: object) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    """What PHP leaves the same when it decodes and encodes: 1.0 may become 1, and {} becomes []."""
+    """Return what PHP leaves the same when it decodes and encodes: 1.0 may become 1, and {} becomes []."""
     if isinstance(value, dict):
         return {key: _canonical(item) for key, item in value.items()} if value else []
     if isinstance(value, list):

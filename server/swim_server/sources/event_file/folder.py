@@ -129,7 +129,7 @@ class EventFolder:
 
 
 def signature(taken: Path) -> Signature | None:
-    """What tells later whether somebody has written to the file since; None when it is gone."""
+    """Return what tells later whether somebody has written to the file since; None when it is gone."""
     try:
         found = taken.stat()
     except OSError:

@@ -29,7 +29,7 @@ class TakenFile:
         self._kept_characters = 0
 
     def begin(self, *, now: float) -> None:
-        """It is read from its beginning once more: what was rejected before is rejected anew, or is whole now."""
+        """Begin again at the start of the file: what was rejected before is rejected anew, or is whole now."""
         self.changed_at = now
         self.rejected, self.rejected_count, self._kept_characters = [], 0, 0
 

@@ -111,7 +111,7 @@ class EcfmpSource:
         return self._interval_seconds
 
     async def _ask(self, feed: HttpFeed, worker: WorkerThread) -> list[FlowMeasure]:
-        """The list as it is now. Raises FeedTrouble."""
+        """Return the list as it is now. Raises FeedTrouble."""
         answer = await feed.get(self._validators)
         if answer is None and self._measures is not None:
             self._health.count("not_modified")

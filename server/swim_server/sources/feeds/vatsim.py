@@ -190,7 +190,7 @@ class VatsimSource:
             self._taken_file.path.unlink(missing_ok=True)
 
     def _stamp(self) -> float | None:
-        """The newest snapshot's, in seconds since the epoch."""
+        """Return the newest snapshot's, in seconds since the epoch."""
         network_state = self._now_at.network_state
         return None if network_state.update_ms is None else network_state.update_ms / 1000
 

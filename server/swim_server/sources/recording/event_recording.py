@@ -191,7 +191,7 @@ class EventRecordingSource:
         self._health.well()
 
     def _is_known(self, event: NewEvent) -> bool:
-        """The service's own heartbeats aren't played, and no types that nobody could subscribe to."""
+        """Leave out the service's own heartbeats, and types that nobody could subscribe to."""
         if event.type in self._types and event.type != "system.heartbeat":
             return True
         self._health.count("unknown_types")

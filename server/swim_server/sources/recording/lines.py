@@ -143,7 +143,7 @@ def write_line(line: Header | End | Gap) -> bytes:
 
 
 def one_line(wire: bytes) -> bytes:
-    """An event's bytes as a line without its line feed; only what others wrote over several lines is changed."""
+    """Return an event's bytes as a line without its line feed; only what others wrote over several lines is changed."""
     return wire if b"\n" not in wire and b"\r" not in wire else msgspec.json.format(wire, indent=-1)
 
 

@@ -43,11 +43,11 @@ class Pace:
         """Of the event before."""
 
     def begin(self) -> None:
-        """What is played next is due at once."""
+        """Make what is played next due at once."""
         self._due = self._moment_ms = None
 
     def begin_round(self) -> None:
-        """The recording begins again: its first event is due now, whatever came before it."""
+        """Begin the recording again: its first event is due now, whatever came before it."""
         self._moment_ms = None
 
     def pass_over(self, moment_ms: int) -> None:

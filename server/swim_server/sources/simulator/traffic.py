@@ -34,7 +34,7 @@ class SimulatedFlight:
     """One flight over its whole life: filed, connected, flown, gone."""
 
     def __init__(self, serial: int, begins_ms: int, route: Route, random: Random, manoeuvre: Manoeuvre) -> None:
-        """Raises DoesNotFit."""
+        """Lay out a flight. Raises DoesNotFit."""
         itinerary = lay_out(route.dep, route.arr, route.aircraft, random, manoeuvre)
         prefile_minutes = random.uniform(4, 18) if random.random() < 0.45 else 0
         self.serial = serial

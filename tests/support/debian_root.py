@@ -1,0 +1,88 @@
+"""A small Debian in a folder, made by debootstrap: another machine to install on. Kept from one run to the next."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.packages import INSTALL_SECONDS, missing, require_program
+
+SUITE = "bookworm"
+PACKAGES = "python3,python3-venv,ca-certificates"
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "node_modules")
+
+
+def debian_tree() -> Path:
+    """The folder that copies are made of."""
+    if os.geteuid() != 0:
+        missing("debootstrap and chroot need root")
+    program = require_program("debootstrap", "debootstrap")
+    tree = Path(tempfile.gettempdir()) / f"swim-tests-debian-{SUITE}"
+    if not tree.exists():
+        unfinished = tree.with_suffix(f".{os.getpid()}")
+        words = [program, "--variant=minbase", f"--include={PACKAGES}", SUITE, str(unfinished)]
+        done = subprocess.run(words, check=False, capture_output=True, timeout=3 * INSTALL_SECONDS)
+        if done.returncode != 0:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            missing(f"debootstrap failed: {done.stdout.decode(errors='replace')[-300:]}")
+        unfinished.rename(tree)
+    return tree
+
+
+def copy_project(to: Path) -> None:
+    """The sources as a deployment brings them."""
+    shutil.copytree(ROOT, to, ignore=LEFT_OUT, dirs_exist_ok=True)
+
+
+class DebianRoot:
+    """Runs commands inside the folder. Network and processes are this machine's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def words(self, *words: str) -> list[str]:
+        return ["chroot", str(self.folder), *words]
+
+    def run(self, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; it must succeed."""
+        done = subprocess.run(
+            self.words(*words), env=dict(environ or plain_environ()), capture_output=True, text=True,
+            timeout=INSTALL_SECONDS, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+        return done
+
+
+def plain_environ() -> dict[str, str]:
+    """Nothing of ours but how packages are found."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", **kept}
+
+
+@contextmanager
+def debian_root() -> Iterator[DebianRoot]:
+    """A fresh copy, with /dev and /proc; gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="swim-debian-"))
+    mounted: list[Path] = []
+    try:
+        subprocess.run(["cp", "-a", f"{debian_tree()}/.", str(folder)], check=True)
+        shutil.copy("/etc/resolv.conf", folder / "etc" / "resolv.conf")
+        for trusted in ("etc/hosts", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
+            if Path("/", trusted).exists():
+                shutil.copy(Path("/", trusted), folder / trusted)
+        for name in ("dev", "proc"):
+            done = subprocess.run(["mount", "--bind", f"/{name}", str(folder / name)], check=False, capture_output=True)
+            if done.returncode != 0:
+                missing(f"mount --bind is refused: {done.stderr.decode(errors='replace').strip()}")
+            mounted.append(folder / name)
+        yield DebianRoot(folder)
+    finally:
+        for path in reversed(mounted):
+            subprocess.run(["umount", "-l", str(path)], check=True)
+        shutil.rmtree(folder, ignore_errors=True)

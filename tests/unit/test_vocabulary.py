@@ -1,0 +1,99 @@
+"""The former dialect does not come back: no identifier, module or log field is named by it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("server", "swimctl", "sdk", "tests")
+
+IDENTIFIERS = frozenset({
+    "Attendance", "Crowd", "Door", "Entrance", "Examination", "Examined", "FlightRoom", "Footing", "Garbage",
+    "Happened", "Happening", "HungUp", "Inheritance", "LIVING", "Outlet", "Postings", "ProgramRoom", "Pulse", "Room",
+    "Section", "Starts", "Stay", "Traits", "Verdict", "Wanted", "Wheel", "Wish", "attendance", "bring_up", "dismiss",
+    "footing", "give_way", "heed", "hurry", "in_turns", "judge_stay", "make_room", "outlet", "recollect",
+    "stand_aside", "throw_away", "turn_out", "verdict",
+})  # fmt: skip
+"""Classes, functions, parameters, attributes and variables that had these names have those of the field now."""
+MODULES = frozenset({
+    "attempts", "attendance", "crowd", "dial", "door", "entrance", "examination", "examined", "findings", "footing",
+    "garbage", "happening", "hiding", "mending", "outlet", "past", "patience", "places", "presented", "pulse",
+    "recollection", "section", "seek", "showing", "stage", "threads", "throw_away", "traits", "turns", "verdict",
+    "when", "written",
+})  # fmt: skip
+LOG_FIELDS = frozenset({"room"})
+LOGGING = frozenset({"bind", "critical", "debug", "error", "exception", "get_logger", "info", "log", "msg", "warning"})
+
+
+def dialect(source: str) -> Iterator[str]:
+    """Yield each identifier and log field of the former dialect in a module's code, with its line."""
+    for node in ast.walk(ast.parse(source)):
+        for name in _names(node):
+            if name.strip("_") in IDENTIFIERS:
+                yield f"{getattr(node, 'lineno', 0)}: {name}"
+        if isinstance(node, ast.Call) and _called(node) in LOGGING:
+            yield from (f"{node.lineno}: log field {each.arg}=" for each in node.keywords if each.arg in LOG_FIELDS)
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name):
+        yield node.id
+    elif isinstance(node, ast.Attribute):
+        yield node.attr
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.arg) or (isinstance(node, ast.keyword) and node.arg is not None):
+        yield node.arg
+    elif isinstance(node, ast.alias):
+        yield node.asname or node.name.rpartition(".")[2]
+
+
+def _called(node: ast.Call) -> str:
+    function = node.func
+    return (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
+
+
+def modules() -> list[Path]:
+    """List every Python module of the project."""
+    found = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in found if "node_modules" not in path.parts]
+
+
+def test_no_identifier_or_log_field_is_of_the_former_dialect() -> None:
+    found = [f"{path.relative_to(ROOT)}:{each}" for path in modules() for each in dialect(path.read_text("utf-8"))]
+    assert found == []
+
+
+def test_no_module_is_named_in_the_former_dialect() -> None:
+    assert [path for path in modules() if path.stem.removeprefix("test_") in MODULES] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class Door: ...",
+        "def turn_out(): ...",
+        "self.attendance.note()",
+        "def f(outlet): ...",
+        "f(hurry=True)",
+        "from x import Wheel",
+        "get_logger(room='keys')",
+        "log.info('connected', room='gateway')",
+        "_verdict = 1",
+    ],
+)
+def test_word_of_the_former_dialect_is_found(code: str) -> None:
+    assert list(dialect(code)) != []
+
+
+@pytest.mark.parametrize(
+    "code", ["room = 3", "disk(room=3)", "Doors = 1", "'the door'  # a door", "log.info('a door')"]
+)
+def test_common_word_and_prose_are_left_alone(code: str) -> None:
+    assert list(dialect(code)) == []
