@@ -13,7 +13,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -28,16 +27,6 @@ COMPRESSION = ("12.*", "13.*")
 AT_ONCE = 8
 FAILS_IN_THE_LIBRARY_TOO = ("7.1.5",)
 """A close in the middle of a fragmented message: Autobahn wants the unfinished message dropped with 1000."""
-
-TO_BE_MENDED = {
-    "invalid UTF-8 is not closed with 1007": (
-        "6.3.*", "6.4.*", "6.6.1", "6.6.3", "6.6.4", "6.6.6", "6.6.8", "6.6.10", "6.8.*", "6.10.*", "6.11.5", "6.12.*",
-        "6.13.*", "6.14.*", "6.15.*", "6.16.*", "6.17.*", "6.18.*", "6.19.*", "6.20.*", "6.21.*",
-    ),
-    "pongs do not come in the order of arrival": ("5.6", "5.7", "5.8", "5.19", "5.20"),
-    "an answer follows the client's own close with 1009": ("7.7.7",),
-}  # fmt: skip
-"""What fails today, by its cause."""
 
 
 @contextmanager
@@ -78,20 +67,7 @@ async def failed_cases(kind: str, cases: Sequence[str], *, at_once: int = AT_ONC
 async def test_nothing_fails_that_the_plain_library_passes() -> None:
     ours, library = await asyncio.gather(*(failed_cases(kind, SELECTION) for kind in ("endpoint", "library")))
     assert library == set(FAILS_IN_THE_LIBRARY_TOO)
-    to_be_mended = [pattern for patterns in TO_BE_MENDED.values() for pattern in patterns]
-    assert {case for case in ours - library if not any(fnmatch(case, pattern) for pattern in to_be_mended)} == set()
-
-
-@pytest.mark.parametrize(
-    "cause",
-    [
-        pytest.param(cause, marks=pytest.mark.xfail(strict=True, reason=cause, raises=AssertionError))
-        for cause in TO_BE_MENDED
-    ],
-)
-async def test_what_is_to_be_mended_passes(cause: str) -> None:
-    """Once it does, take the cause out of the table above."""
-    assert await failed_cases("endpoint", TO_BE_MENDED[cause]) == set()
+    assert ours - library == set()
 
 
 @pytest.mark.long
