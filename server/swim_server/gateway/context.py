@@ -12,6 +12,7 @@ from swim_server.gateway import compression
 from swim_server.gateway.authentication import Authentication
 from swim_server.gateway.connection_log import ConnectionLog
 from swim_server.gateway.dispatcher import Dispatcher
+from swim_server.gateway.frame_reader import ReadingQueues
 from swim_server.gateway.handshake import HandshakeRules
 from swim_server.gateway.heartbeats import Heartbeats
 from swim_server.gateway.listener_kind import ListenerKind
@@ -48,7 +49,7 @@ class EndpointContext:
     gateway: Gateway
     handshake_rules: HandshakeRules
     handshake_queue: WorkQueue
-    reading_queue: WorkQueue
+    reading_queues: ReadingQueues
     authentication: Authentication
     dispatcher: Dispatcher
     conversation: Conversation
@@ -99,7 +100,10 @@ def build_context(
             now_ms=now_ms,
         ),
         handshake_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
-        reading_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+        reading_queues=ReadingQueues(
+            light=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+            heavy=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+        ),
         authentication=Authentication(authenticator, admission, refusals, gateway),
         dispatcher=Dispatcher(
             conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, monotonic=monotonic

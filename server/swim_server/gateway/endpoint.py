@@ -224,7 +224,7 @@ class Endpoint(asyncio.Protocol):
             accepted.protocol,
             self,
             self._gate,
-            self._context.reading_queue,
+            self._context.reading_queues,
             self._context.settings,
             max_frame_bytes=self.kind.hard_limit_bytes,
         )
