@@ -15,7 +15,7 @@ from swim_server.concurrency.timer_wheel import Alarm
 from swim_server.gateway.authentication import TurnedAway
 from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.frame_reader import FrameReader
-from swim_server.gateway.handshake import Accepted, Handshake, Rejected
+from swim_server.gateway.handshake import END_OF_HEAD, Accepted, Handshake, PlainRequest, Rejected
 from swim_server.gateway.inbound_policy import InboundLimit
 from swim_server.gateway.read_gate import Hold, ReadGate
 from swim_server.keys.records import Decision, Granted, KeyRecord, Unavailable
@@ -32,6 +32,8 @@ LONGEST_REASON_BYTES = 123
 """A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5)."""
 PEER_TIMEOUT_HEARTBEATS = 2.5
 """A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
+HTTP_IDLE_SECONDS = 35.0
+"""A plain HTTP connection of which nothing is heard for so long is dropped."""
 MAX_EARLY_BYTES = 64 * 1024
 """When a client has sent so much before it is admitted, the rest waits on its side."""
 
@@ -42,6 +44,8 @@ class Phase(Enum):
     HANDSHAKE = "handshake"
     AUTHENTICATING = "authenticating"
     OPEN = "open"
+    HTTP = "http"
+    """Its request wants no WebSocket: the plain HTTP server answers it, and those that follow."""
     CLOSING = "closing"
     LOST = "lost"
 
@@ -63,6 +67,8 @@ class Endpoint(asyncio.Protocol):
         "_early",
         "_gate",
         "_handshake",
+        "_head_bytes",
+        "_http",
         "_phase",
         "_protocol",
         "_publications",
@@ -72,6 +78,7 @@ class Endpoint(asyncio.Protocol):
         "address",
         "connection",
         "inbound",
+        "is_plain",
         "kind",
         "last_seen",
         "wheel_tick",
@@ -92,6 +99,11 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.HANDSHAKE
         self._handshake: Handshake | None = None
         """Until it has an outcome."""
+        self._http: asyncio.Protocol | None = None
+        self._head_bytes = 0
+        """Of a plain request whose head is not whole."""
+        self.is_plain = False
+        """It asked for no WebSocket: a check or a page, which is no client and counts as none."""
         self._accepted: Accepted | None = None
         """The request, from the upgrade until it is decided whose it is."""
         self._protocol: ServerProtocol | None = None
@@ -127,14 +139,17 @@ class Endpoint(asyncio.Protocol):
         self._gate = ReadGate(self._transport)
         self.last_seen = context.monotonic()
         context.gateway.add(self)
+        if not self.kind.is_local:
+            peer = transport.get_extra_info("peername")
+            context.arrivals.add(self, str(peer[0]) if peer else None)
         context.wheel.schedule(self, context.settings.handshake_timeout_seconds)
 
     def data_received(self, data: bytes) -> None:
         self.last_seen = self._context.monotonic()
         if self._phase is Phase.HANDSHAKE:
-            self._early += data
-            if len(self._early) == len(data):
-                self._context.handshake_queue.submit(self._enter)
+            self._receive_head(data)
+        elif self._phase is Phase.HTTP:
+            self._receive_http(data)
         elif self._phase is Phase.AUTHENTICATING:
             self._receive_early(data)
         elif self._reader is not None:  # else it is what follows a request that was rejected
@@ -142,6 +157,8 @@ class Endpoint(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client that sends no more is gone; the transport closes when what was written before has reached it."""
+        if self._http is not None:
+            return bool(self._http.eof_received())
         if self._protocol is not None:
             self._protocol.receive_eof()
             self.flush()
@@ -151,6 +168,9 @@ class Endpoint(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._http is not None:
+            self._http.connection_lost(exc)
+            self._http = None
         self._begin_closing()
         self._phase = Phase.LOST
         self._context.wheel.cancel(self)
@@ -171,9 +191,13 @@ class Endpoint(asyncio.Protocol):
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.pause()
         self._gate.add(Hold.UNWRITTEN)
+        if self._http is not None:
+            self._http.pause_writing()
 
     def resume_writing(self) -> None:
         self._read_on(Hold.UNWRITTEN)
+        if self._http is not None:
+            self._http.resume_writing()
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.resume()
 
@@ -194,11 +218,21 @@ class Endpoint(asyncio.Protocol):
 
     # Handshake and admission.
 
+    def _receive_head(self, data: bytes) -> None:
+        context = self._context
+        self._early += data
+        context.arrivals.hold(self, len(data))
+        if len(self._early) > context.settings.max_head_bytes:
+            self._gate.add(Hold.UNADMITTED)
+        if len(self._early) == len(data):
+            context.handshake_queue.submit(self._enter)
+
     def _enter(self) -> None:
         """Give the handshake what has come; the one place at which a connection enters."""
         if self._phase is not Phase.HANDSHAKE:
             return
         data, self._early = bytes(self._early), bytearray()
+        self._gate.remove(Hold.UNADMITTED)
         if self._handshake is None:
             peer = self._transport.get_extra_info("peername")
             self._handshake = Handshake(self._context.handshake_rules, self.kind, peer)
@@ -207,8 +241,11 @@ class Endpoint(asyncio.Protocol):
             return
         self._handshake = None
         self.address = outcome.address or self.address
+        self._context.arrivals.request_read(self)
         if isinstance(outcome, Rejected):
             self._reject(outcome)
+        elif isinstance(outcome, PlainRequest):
+            self._serve_http(outcome.data)
         else:
             self._authenticate_client(outcome)
 
@@ -295,6 +332,7 @@ class Endpoint(asyncio.Protocol):
             window_bits=negotiated_window_bits(self._ws.extensions),
         )
         self._phase = Phase.OPEN
+        context.arrivals.remove(self)
         context.hub.add(self.connection)
         context.wheel.schedule(self, context.settings.heartbeat_seconds)
         context.log.connected(self.connection)
@@ -313,6 +351,7 @@ class Endpoint(asyncio.Protocol):
 
     def _receive_early(self, data: bytes) -> None:
         self._early += data
+        self._context.arrivals.hold(self, len(data))
         if len(self._early) > MAX_EARLY_BYTES:
             self._gate.add(Hold.UNADMITTED)
 
@@ -320,6 +359,39 @@ class Endpoint(asyncio.Protocol):
         early, self._early = bytes(self._early), bytearray()
         if early and self._reader is not None:
             self._reader.receive(early)
+
+    # Plain HTTP. The connection stays one that is not let in, with all its limits.
+
+    def _serve_http(self, data: bytes) -> None:
+        self._phase, self.is_plain = Phase.HTTP, True
+        self._early = bytearray(data)
+        self._gate.add(Hold.UNADMITTED)
+        self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
+        self._auth_task = self._context.tasks.start(self._hand_over())
+
+    async def _hand_over(self) -> None:
+        """Give the connection, with all that has come, to a protocol of the HTTP server."""
+        assert self._context.http is not None, "requests are handed on only where somebody answers them"
+        http = await self._context.http.protocol()
+        self._auth_task = None
+        if self._phase is not Phase.HTTP:
+            return
+        self._http = http
+        http.connection_made(self._transport)
+        self._gate.remove(Hold.UNADMITTED)
+        data, self._early = bytes(self._early), bytearray()
+        self._receive_http(data)
+
+    def _receive_http(self, data: bytes) -> None:
+        self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
+        end = data.rfind(END_OF_HEAD)
+        self._head_bytes = self._head_bytes + len(data) if end < 0 else len(data) - end - len(END_OF_HEAD)
+        if self._head_bytes > self._context.settings.max_head_bytes:
+            self.abort()
+        elif self._http is None:
+            self._receive_early(data)
+        else:
+            self._http.data_received(data)
 
     # Messages (FrameOwner, Sender).
 
@@ -382,7 +454,7 @@ class Endpoint(asyncio.Protocol):
 
         One that has not yet sent its request is dropped: there is nothing to shake hands over.
         """
-        if self._phase is Phase.HANDSHAKE:
+        if self._phase is Phase.HANDSHAKE or self._phase is Phase.HTTP:
             self.abort()
         if self._protocol is None or self._protocol.state is not State.OPEN or not (self.is_open or self.is_arriving):
             return
@@ -415,6 +487,7 @@ class Endpoint(asyncio.Protocol):
     def _begin_closing(self) -> None:
         """Be no client any more: nothing follows the close frame, as the hub writes to nobody it has forgotten."""
         self._phase = Phase.CLOSING
+        self._context.arrivals.remove(self)
         if self._auth_task is not None:
             self._auth_task.cancel()
         self._leave_hub()

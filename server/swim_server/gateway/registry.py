@@ -27,6 +27,8 @@ class Peer(Protocol):
     """One TCP connection, as everybody but itself sees it."""
 
     kind: ListenerKind
+    is_plain: bool
+    """It asked for no WebSocket: a check or a page, which counts as no client."""
     connection: Connection | None
     """The client, once it is let in."""
 
@@ -83,7 +85,7 @@ class Gateway:
     def forget(self, peer: Peer) -> None:
         """Note that a connection is gone."""
         self.peers.discard(peer)
-        if not peer.kind.is_local:
+        if not (peer.kind.is_local or peer.is_plain):
             self.gone += 1
         if not self.peers and self._gone_waiter is not None and not self._gone_waiter.done():
             self._gone_waiter.set_result(None)

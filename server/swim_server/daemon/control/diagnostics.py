@@ -209,7 +209,7 @@ class Diagnostics:
     async def tally(self, params: Mapping[str, Any]) -> Any:
         """Connections counted in every way there is, of one moment; then, unless ``brief``, what is told of each."""
         gateway, hub, log = self._service.gateway, self._service.hub, self._service.endpoints.log
-        public = [endpoint for endpoint in gateway.peers if not endpoint.kind.is_local]
+        public = [endpoint for endpoint in gateway.peers if not (endpoint.kind.is_local or endpoint.is_plain)]
         clients = [connection for connection in hub.connections.values() if connection.key is not None]
         document: dict[str, Any] = {
             "made": gateway.gone + len(public),
