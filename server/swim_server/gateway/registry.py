@@ -70,6 +70,11 @@ class Gateway:
         """While a list, clients with a good key wait in it for ``resume_admission``."""
         self._gone_waiter: asyncio.Future[None] | None = None
 
+    @property
+    def is_closed(self) -> bool:
+        """Nobody is let in, now or ever again."""
+        return self.is_draining or self._held is not None
+
     def uptime_seconds(self) -> float:
         """Since this process began to serve."""
         return self._monotonic() - self._started
