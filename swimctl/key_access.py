@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 30
 
 
 def utc_now() -> datetime:
-    """Return the clock of every command."""
+    """Return the time, by the clock of every command."""
     return datetime.now(UTC)
 
 
@@ -94,6 +94,8 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
     Raises CommandFailed when a daemon runs but can't be told: the change is stored, and the daemon finds it by itself
     within ``auth.recheck_seconds``.
     """
+    from swim_server.daemon.control.documents.process import KeyChanged
+
     if not invocation.home.lockfile.exists():
         return None
     try:
@@ -101,7 +103,7 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
             closed = 0
             for key_id in key_ids:
                 seconds = 0.0 if since is None else time.monotonic() - since
-                closed += int(daemon.call("key_changed", {"key_id": key_id, "seconds": seconds})["closed"])
+                closed += daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds}).closed
             return closed
     except DaemonNotRunning:
         return None
@@ -114,19 +116,19 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
 
 
 def live_connections(invocation: Invocation) -> dict[int, int] | None:
-    """How many connections each key holds just now. None: no daemon runs, or it can't be asked."""
+    """Count the connections that each key holds just now. None: no daemon runs, or it can't be asked."""
     answer = _ask_daemon(invocation, "live_keys", {})
     return None if answer is None else {int(key_id): int(count) for key_id, count in answer.items()}
 
 
 def connections_of(invocation: Invocation, key_id: int) -> list[dict[str, Any]] | None:
-    """Return the connections that one key holds just now. None: no daemon runs, or it can't be asked."""
+    """List the connections that one key holds just now. None: no daemon runs, or it can't be asked."""
     answer = _ask_daemon(invocation, "connections", {"key_id": key_id})
     return None if answer is None else list(answer["connections"])
 
 
 def key_document(record: KeyRecord, now: datetime, live: int | None) -> dict[str, Any]:
-    """Return a key as commands show it: everything that is known but the key."""
+    """Describe a key as commands show it: everything that is known but the key."""
     from swim_server.keys.permissions import state_of
 
     return {

@@ -337,6 +337,25 @@ def test_streamed_answers_are_not_held_back(name: str) -> None:
 
 
 @pytest.mark.long
+def test_apache_has_room_for_three_reloads_with_all_tunnels_open(tmp_path: Path) -> None:
+    """Old children live on with their tunnels, and each takes one of the places of ServerLimit."""
+    with live_daemon(tmp_path, config=MANY_CONNECTIONS) as daemon, running_proxy("apache", daemon.port) as proxy:
+        stand = Stand(daemon, proxy, daemon.api_key("system"))
+
+        async def story() -> None:
+            async with stand.crowd() as crowd:
+                assert await crowd.open(500) == 500
+                for _ in range(3):
+                    await asyncio.to_thread(proxy.reload)
+                    await asyncio.sleep(1)
+                    assert await crowd.open(500) == 500
+                assert crowd.alive == 2000
+                assert "scoreboard is full" not in proxy.logged
+
+        run(story)
+
+
+@pytest.mark.long
 def test_tunnels_outlive_a_reload_of_a_newer_caddy_with_its_setting(tmp_path: Path) -> None:
     """What the Caddyfile advises for Caddy 2.7 and newer; Debian 12 has 2.6, so this one is built."""
     caddy = newer_caddy()

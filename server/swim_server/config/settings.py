@@ -57,6 +57,8 @@ class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The same of one address, trusted proxies not counted."""
     max_arriving_bytes: Count = 33_554_432
     """What all of them may have sent before they are let in."""
+    descriptor_reserve: Count = 200
+    """File descriptors that connections leave to everything else; of few descriptors, a quarter."""
 
 
 class AuthConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -69,7 +69,7 @@ class KeyWatch:
             await self._end_expired()
 
     async def _end_expired(self) -> None:
-        """Each key is judged by what its newest connection knows of it."""
+        """End the connections of keys that have expired, each key judged by what its newest connection knows of it."""
         async for key_id in yielding(self._gateway.live_keys()):
             connections = self._gateway.connections_of(key_id)
             key = connections[-1].key if connections else None
@@ -108,7 +108,7 @@ class KeyWatch:
         return closed
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
-        """The same for one key that was changed so many seconds ago.
+        """Recheck one key that was changed so many seconds ago.
 
         Return how many connections were closed because of it, also those that the watch had found by itself.
         """

@@ -85,7 +85,7 @@ class Lockfile:
         self._descriptor = descriptor
 
     def fileno(self) -> int:
-        """The descriptor that holds the lock, to be handed over."""
+        """Return the descriptor that holds the lock, to be handed over."""
         assert self._descriptor is not None, "not acquired"
         return self._descriptor
 
@@ -122,7 +122,7 @@ class Lockfile:
         return False
 
     def release(self, *, keep_lock: bool = False) -> None:
-        """Let go: the content is cleared, the file stays. With ``keep_lock`` another process goes on holding it."""
+        """Release the lock: clear the content, keep the file. With ``keep_lock`` another process goes on holding it."""
         if self._descriptor is not None:
             if not keep_lock:
                 os.ftruncate(self._descriptor, 0)

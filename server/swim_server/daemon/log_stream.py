@@ -35,7 +35,7 @@ class LogStream:
         self.max_bytes = max_bytes
         """Beyond it the file is rotated; 0: never."""
         self.keep_files = keep_files
-        """How many rotated ones session: ``swim.log.1`` is the newest."""
+        """How many rotated files are kept: ``swim.log.1`` is the newest."""
         self.lost = 0
         """Lines that could not be written since the last one that could."""
         self._descriptor = descriptor
@@ -61,7 +61,7 @@ class LogStream:
 
     @property
     def problem(self) -> str | None:
-        """Why lines are lost; None: none is."""
+        """Say why lines are lost; None: none is."""
         return self._reason if self.lost else None
 
     # What a text stream has.
@@ -83,7 +83,7 @@ class LogStream:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits: each write has gone to the system."""
+        """Do nothing: each write has gone to the system already."""
 
     def isatty(self) -> bool:
         return os.isatty(self._descriptor)
@@ -94,7 +94,7 @@ class LogStream:
     # Rotation.
 
     def reopen(self) -> None:
-        """Open the file by its name again: whoever renamed it has the old one for himself."""
+        """Open the file by its name again; the one that was renamed belongs to whoever renamed it."""
         if self.path is None:
             return
         try:
@@ -116,7 +116,7 @@ class LogStream:
             self._rotate(path, now)
 
     def _rotate(self, path: Path, now: float) -> None:
-        """``swim.log`` becomes ``swim.log.1``, that ``.2`` and so on; the oldest goes. By one process of several."""
+        """Rename ``swim.log`` to ``.1``, that to ``.2`` and so on; the oldest goes. By one process of several."""
         try:
             if _is_same(self._descriptor, path):
                 for number in range(self.keep_files, 0, -1):

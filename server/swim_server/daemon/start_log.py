@@ -36,7 +36,7 @@ def record_start(path: Path, start: Start) -> None:
 
 
 def read_starts(path: Path) -> list[Start]:
-    """What the diary tells, oldest first; what can't be read of it is left out."""
+    """Read the starts, oldest first; lines that can't be read are left out."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

@@ -83,7 +83,7 @@ def build_context(
     monotonic: Callable[[], float],
     now_ms: Callable[[], int],
     log: Any,
-    http: HttpProtocols | None = None,
+    http: Callable[[Gateway], HttpProtocols] | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""
     gateway = Gateway(hub, admission, monotonic=monotonic, now_ms=now_ms)
@@ -108,7 +108,7 @@ def build_context(
             serves_http=http is not None,
         ),
         arrivals=Arrivals(config, config.trusted_proxies, monotonic=monotonic),
-        http=http,
+        http=http(gateway) if http is not None else None,
         handshake_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
         reading_queues=ReadingQueues(
             light=WorkQueue(call_soon=call_soon, monotonic=monotonic),

@@ -61,6 +61,8 @@ class Gateway:
         """Nobody is let in any more."""
         self.gone = 0
         """Public connections that have ended, admitted or not, since the start."""
+        self.on_count: Callable[[int], None] | None = None
+        """Told how many connections there are, when one is made or gone."""
         self._hub = hub
         self._admission = admission
         self._monotonic = monotonic
@@ -86,14 +88,20 @@ class Gateway:
     def add(self, peer: Peer) -> None:
         """Take in a connection that was just made."""
         self.peers.add(peer)
+        self._tell_count()
 
     def forget(self, peer: Peer) -> None:
         """Note that a connection is gone."""
         self.peers.discard(peer)
+        self._tell_count()
         if not (peer.kind.is_local or peer.is_plain):
             self.gone += 1
         if not self.peers and self._gone_waiter is not None and not self._gone_waiter.done():
             self._gone_waiter.set_result(None)
+
+    def _tell_count(self) -> None:
+        if self.on_count is not None:
+            self.on_count(len(self.peers))
 
     async def all_gone(self) -> None:
         """Wait until no client is connected. For one caller, at the end of the service."""
