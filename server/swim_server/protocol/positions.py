@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.normalise import with_numbers
 
 POSITIONS = "flight.positions"
 MAX_POSITIONS = 280
@@ -14,6 +15,8 @@ MAX_POSITIONS = 280
 MAX_MESSAGE_BYTES = 65_535
 """Of one message, whatever it tells: one client reads into a buffer of 65,536."""
 
+NEVER_NULL = ("altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm")
+"""Of a position in a batch: numbers always."""
 _ENVELOPE_BYTES = 256
 """More than type, timestamp, id, count and brackets ever take."""
 _encoder = msgspec.json.Encoder()
@@ -51,13 +54,21 @@ def _batch(others: dict[str, Any], positions: list[Any]) -> dict[str, Any]:
     return {"count": len(positions), "positions": positions, **others}
 
 
+def with_zeros(position: dict[str, Any]) -> dict[str, Any]:
+    """Write 0 for altitude, speed, heading and vertical rate where they aren't known.
+
+    Former clients convert them without looking, and drop the whole batch for one that is null.
+    """
+    position = with_numbers(position)
+    unknown = [field for field in NEVER_NULL if type(position.get(field)) not in (int, float)]
+    return {**position, **dict.fromkeys(unknown, 0)} if unknown else position
+
+
 def _divide(positions: list[Any], room: int) -> list[list[Any]]:
     """Divide into lists of at most MAX_POSITIONS and ``room`` bytes, encoded lengths added up; at least one list."""
     parts: list[list[Any]] = [[]]
     used = 0
-    for position in positions:
-        if not isinstance(position, dict):
-            continue
+    for position in (with_zeros(each) for each in positions if isinstance(each, dict)):
         length = len(_encoder.encode(position)) + 1
         if length > room:
             continue

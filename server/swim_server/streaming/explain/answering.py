@@ -11,6 +11,7 @@ from swim_server.protocol import messages
 from swim_server.protocol.channels import Catalogue, InvalidChannel
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.messages import Explain
+from swim_server.protocol.normalise import with_numbers
 from swim_server.streaming.explain.outcome import Explanation, Outcome, explain_session, explain_subscription
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Explaining:
         assert action.type is not None, "an explain without an id has a type"
         if action.type not in self._catalogue.types:
             raise InvalidChannel(action.type, self._catalogue.nearest(action.type))
-        explanation = explain_subscription(connection.subscription, action.type, action.data)
+        explanation = explain_subscription(connection.subscription, action.type, with_numbers(action.data))
         connection.answer(messages.explained(event_id=None, event_type=action.type, explanation=explanation))
         return None
 
