@@ -24,7 +24,9 @@ SHOWN = 20
 
 @app.command()
 def info(context: typer.Context, file: File = None, as_json: Json = False) -> None:
-    """Show what a history holds, where events are missing, and which damaged files were set aside.
+    """Show what a history holds.
+
+    And where events are missing, and which damaged files were set aside.
 
     \b
     Examples:
@@ -84,7 +86,9 @@ def salvage(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="NEW", help="The new file; must not exist.")],
     as_json: Json = False,
 ) -> None:
-    """Bring what can still be read of a damaged history into a new file, and say where events may be missing.
+    """Bring what can be read of a damaged history into a new file.
+
+    And say where events may be missing.
 
     \b
     Examples:

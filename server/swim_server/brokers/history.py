@@ -30,6 +30,7 @@ from swim_server.brokers.recovery.second_look import require_readable
 from swim_server.brokers.retention import Pruner, Retention
 from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
+from swim_server.concurrency.clock import Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -66,7 +67,7 @@ class History:
         self,
         path: Path,
         *,
-        clock_ms: Callable[[], int],
+        clock: Clock,
         retention: Retention,
         synchronous: Synchronous = "normal",
         connect: history_file.Connect = history_file.connect,
@@ -85,7 +86,7 @@ class History:
         """Events let go of by retention since the start."""
         self.identity = Identity("", "")
         """Which installation and which order of events it is; empty before it was opened."""
-        self._clock_ms = clock_ms
+        self._clock = clock
         self._retention = retention
         self._synchronous: Synchronous = synchronous
         self._connect = connect
@@ -321,7 +322,7 @@ class History:
 
     def _now_ms(self) -> int:
         """The clock's time; 0 where it is out of all bounds, so that ids count on from the newest."""
-        now_ms = self._clock_ms()
+        now_ms = self._clock.now_ms()
         return now_ms if 0 <= now_ms < MAX_MILLISECONDS else 0
 
 

@@ -24,6 +24,7 @@ from swim_server.brokers.recovery.background_check import BackgroundCheck, Check
 from swim_server.brokers.retention import Retention
 from swim_server.brokers.storing import NAMES_ROTTEN
 from swim_server.brokers.trouble import DiskTrouble, unavailable
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -75,7 +76,7 @@ class LocalBroker:
         self,
         path: Path,
         *,
-        clock_ms: Callable[[], int],
+        clock: Clock = SYSTEM_CLOCK,
         keep_ms: int,
         keep_positions_ms: int,
         max_bytes: int,
@@ -89,7 +90,7 @@ class LocalBroker:
         self.counters = Counters()
         self._history = History(
             path,
-            clock_ms=clock_ms,
+            clock=clock,
             retention=Retention(keep_ms, keep_positions_ms, max_bytes),
             synchronous=synchronous,
             connect=connect,

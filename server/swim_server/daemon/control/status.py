@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 async def build_status(process: ControlledProcess) -> Status:
-    """Put the document together."""
+    """Put the document together. Its fields are listed in server/OPERATING.md; more may be added."""
     parts, info, launch = process.components, process.info, process.launch
     hub, gateway = parts.hub, parts.gateway
     lagging = sum(connection.is_lagging for connection in hub.connections.values())
