@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import random
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, cast
@@ -34,6 +36,10 @@ PEER_TIMEOUT_HEARTBEATS = 2.5
 """A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
 HTTP_IDLE_SECONDS = 35.0
 """A plain HTTP connection of which nothing is heard for so long is dropped."""
+MOVE_SPREAD = 0.1
+"""Clients that came together are asked to connect anew over this share of the time that they may stay."""
+MOVE_FIRST_MS = 100
+MOVE_LAST_MS = 2000
 MAX_EARLY_BYTES = 64 * 1024
 """When a client has sent so much before it is admitted, the rest waits on its side."""
 
@@ -69,6 +75,7 @@ class Endpoint(asyncio.Protocol):
         "_handshake",
         "_head_bytes",
         "_http",
+        "_move_at",
         "_phase",
         "_protocol",
         "_publications",
@@ -100,6 +107,8 @@ class Endpoint(asyncio.Protocol):
         self._handshake: Handshake | None = None
         """Until it has an outcome."""
         self._http: asyncio.Protocol | None = None
+        self._move_at = math.inf
+        """``monotonic`` when it is asked to connect anew."""
         self._head_bytes = 0
         """Of a plain request whose head is not whole."""
         self.is_plain = False
@@ -211,6 +220,10 @@ class Endpoint(asyncio.Protocol):
             self.abort()
         elif context.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
             self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
+        elif context.monotonic() >= self._move_at:
+            pause_ms = random.randint(MOVE_FIRST_MS, MOVE_LAST_MS)
+            text = f"connected for long enough; connect anew; retry_ms={pause_ms}"
+            self.close(CloseCode.SERVICE_RESTART, text, retry_ms=pause_ms)
         else:
             assert self.connection is not None, "an open endpoint has its connection"
             context.wheel.schedule(self, heartbeat_seconds)
@@ -334,6 +347,9 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.OPEN
         context.arrivals.remove(self)
         context.hub.add(self.connection)
+        if context.settings.max_connection_hours and not self.kind.is_local:
+            longest = context.settings.max_connection_hours * 3600
+            self._move_at = context.monotonic() + longest * random.uniform(1 - MOVE_SPREAD, 1)
         context.wheel.schedule(self, context.settings.heartbeat_seconds)
         context.log.connected(self.connection)
         self.connection.answer(context.conversation.greeting(self.connection))
@@ -516,8 +532,12 @@ class Endpoint(asyncio.Protocol):
                 self._write_eof()
 
     def _write_eof(self) -> None:
-        if self._transport.can_write_eof() and not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
             self._transport.write_eof()
+        else:  # TLS has no half of a close
+            self._transport.close()
 
 
 def _reason(text: str) -> str:
