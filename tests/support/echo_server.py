@@ -9,11 +9,11 @@ compressed where that was negotiated.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -60,10 +60,10 @@ class EchoEndpoint(Endpoint):
 
 
 class Echo(Dispatcher):
-    """Answers each message with itself; nothing that comes is too much."""
+    """Answers each message with itself, compressed where that was negotiated; however many there are."""
 
     def count_frame(self, sender: Sender, connection: Connection, opcode: int, size_bytes: int) -> None:
-        pass
+        """Limit nothing: suites send a thousand messages as fast as they can."""
 
     def dispatch(self, sender: Sender, connection: Connection, payload: bytes, *, is_text: bool) -> None:
         bits = connection.window_bits
@@ -82,7 +82,7 @@ class EchoRig(Rig):
         echo = Echo(
             self.context.conversation, self.rpc, self.admission, self.tasks, abuse_factor=20, monotonic=self.clock
         )
-        self.context = replace(self.context, dispatcher=echo)
+        self.context = dataclasses.replace(self.context, dispatcher=echo)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)

@@ -7,11 +7,11 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.concurrency.tasks import Tasks
 from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import parse_duration
@@ -65,11 +65,13 @@ def build_components(
     catalogue, tasks = Catalogue(config.channels.families), Tasks(log_failure)
     wheel, admission = TimerWheel(time.monotonic, on_failure=log_failure), Admission(tier_limits(config.tiers))
     broker = build_broker(config, home)
-    store = KeyStore(open_database(config.database, home.database), clock=utc_now, randbytes=secrets.token_bytes)
+    store = KeyStore(open_database(config.database, home.database), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
     authenticator = build_authenticator(config, store)
     sources = RunningSources(running, home, catalogue, broker.publish, tasks)
     hub = build_hub(catalogue, loop)
     conversation = build_conversation(config, hub, broker, tasks)
+    broker.on_unreadable = conversation.tell_unreadable
+    broker.on_opened_late = hub.begin_after
     endpoints = build_endpoints(
         config, loop, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,
         wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,
@@ -96,7 +98,7 @@ def build_broker(config: Config, home: Home) -> LocalBroker:
     """Build the broker with the retention of ``[history]``."""
     return LocalBroker(
         home.history,
-        clock_ms=now_ms,
+        clock=SYSTEM_CLOCK,
         keep_ms=_milliseconds(config.history.keep),
         keep_positions_ms=_milliseconds(config.history.keep_positions),
         max_bytes=config.history.max_bytes,
@@ -108,7 +110,7 @@ def build_authenticator(config: Config, store: KeyStore) -> Authenticator:
     """Build the authenticator with the times of ``[auth]``."""
     return Authenticator(
         store,
-        clock=utc_now,
+        clock=SYSTEM_CLOCK,
         cache_seconds=config.auth.cache_seconds,
         negative_cache_seconds=config.auth.negative_cache_seconds,
         stale_grace_seconds=config.auth.stale_grace_seconds,
@@ -206,11 +208,6 @@ def log_failure(error: BaseException) -> None:
 def now_ms() -> int:
     """Return the time as events' ids have it."""
     return time.time_ns() // 1_000_000
-
-
-def utc_now() -> datetime:
-    """Return the time as keys' dates have it."""
-    return datetime.now(UTC)
 
 
 def _milliseconds(duration: str) -> int:

@@ -9,7 +9,11 @@ import msgspec
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.normalise import with_numbers
 
+POSITION = "flight.position"
+"""The type of an event with one position."""
 POSITIONS = "flight.positions"
+"""The type of an event with a batch of them."""
+POSITION_TYPES = (POSITION, POSITIONS)
 MAX_POSITIONS = 280
 """In one message."""
 MAX_MESSAGE_BYTES = 65_535

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from swim_server.protocol.positions import MAX_MESSAGE_BYTES
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES, POSITIONS
 from swim_server.streaming.framed_event import PLAIN, FramedEvent
-from swim_server.streaming.subscription import POSITIONS
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId

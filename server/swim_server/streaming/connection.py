@@ -88,6 +88,7 @@ class Connection:
         "max_message_bytes",
         "position",
         "remote",
+        "resumed_after",
         "session",
         "subscription",
         "tier",
@@ -132,6 +133,8 @@ class Connection:
         self.joined_at = 0
         self.catch_up: CatchUp | None = None
         """While stored events are being sent, before it joins its group."""
+        self.resumed_after: EventId | None = None
+        """Where the oldest history began that it was sent; None: none was. Set by the conversation."""
         self.backlog: Backlog | None = None
         """None while the client keeps up."""
         self.waiting: Waiting | None = None

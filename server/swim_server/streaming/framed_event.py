@@ -12,9 +12,8 @@ from websockets.frames import Frame, Opcode
 from swim_server.protocol import messages
 from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.events import NewEvent
-from swim_server.protocol.positions import MAX_MESSAGE_BYTES, split
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES, POSITION, POSITIONS, split
 from swim_server.protocol.timestamps import format_ms
-from swim_server.streaming.subscription import POSITIONS
 
 if TYPE_CHECKING:
     from swim_server.protocol.events import Event
@@ -39,7 +38,6 @@ def ping_frame(payload: bytes) -> bytes:
     return Frame(Opcode.PING, payload).serialize(mask=False)
 
 
-POSITION = "flight.position"
 PLAIN = 0
 """In the place of window bits: no compression."""
 

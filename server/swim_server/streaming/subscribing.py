@@ -119,6 +119,7 @@ class Subscribing:
         if start is None:
             self._change(connection, subscription)
         else:
+            connection.resumed_after = min(start, connection.resumed_after or start)
             self._catch_up(connection, subscription, dict.fromkeys(types, start), has_gap=has_gap)
         is_gap = has_gap or trouble is not None
         self._answer_subscribed(connection, action, resumed=start is not None, gap=is_gap)
