@@ -15,7 +15,7 @@ from swim_server.daemon.handover.channel import Channel, Offer
 from swim_server.daemon.handover.predecessor import HandoverFailed, hand_over, serve_successor
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.notifier import status_line
-from swim_server.daemon.rules import dialable_url
+from swim_server.daemon.rules import dialable_url, warn_of_clamped_events
 from swim_server.daemon.wiring import now_ms
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.recent import preload
@@ -93,7 +93,7 @@ class Service:
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
         port = await self._listen()
-        url = dialable_url(self._bound_to[0], port)
+        url = dialable_url(self._bound_to[0], port, is_tls=parts.tls is not None)
         self.info = msgspec.structs.replace(self.info, url=url, control=str(self.home.control_socket))
         self.lockfile.write(self.info)
         if self.inherited is not None:
@@ -101,6 +101,7 @@ class Service:
             self.inherited.say_serving(self.info)
             self._follow_task = parts.tasks.start(self.inherited.follow(self.admission, left))
         self._log_start()
+        warn_of_clamped_events(parts.config.values.publish, self.log)
 
     async def _listen(self) -> int:
         """Open the listeners: with the sockets of the process before, if they still are what is configured."""
@@ -143,6 +144,7 @@ class Service:
                 parts.authenticator.run(),
                 parts.throughput.run(),
                 parts.notifier.run(self.status_line),
+                *([parts.tls.run()] if parts.tls is not None else []),
             )
         ]
         try:
