@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
-import time
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from support.daemon import Daemon
+from support.daemon import Daemon, end_all
 from support.live_daemon import LiveDaemon, live_daemon
 from support.terminal import Terminal
 
@@ -53,24 +53,25 @@ def test_signal_leaves_the_terminal_as_it_was(daemon: LiveDaemon, words: list[st
         assert is_left_as_found(terminal)
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs a shell with job control")
 @pytest.mark.parametrize("words", PICTURES, ids=" ".join)
 def test_stopped_picture_gives_the_terminal_back_and_takes_it_again(daemon: LiveDaemon, words: list[str]) -> None:
-    with Terminal(words, daemon.environ) as terminal:
+    with Terminal([], daemon.environ, PS1="ready> ") as terminal:
+        terminal.read_until(lambda t: "ready>" in t.text)
+        modes = terminal.modes_now
+        terminal.type(f"{sys.executable} -m swimctl {' '.join(words)}\n")
         terminal.read_until(is_drawn)
-        terminal.process.send_signal(signal.SIGTSTP)
-        deadline = time.monotonic() + 20
-        while psutil.Process(terminal.process.pid).status() != psutil.STATUS_STOPPED:
-            assert time.monotonic() < deadline
-            terminal.read_until(lambda _: True)
-            time.sleep(0.05)
-        terminal.read_until(lambda t: not t.is_on_second_screen and t.has_cursor)
-        assert terminal.modes_now == terminal.modes
+        terminal.type("\x1a")
+        terminal.read_until(lambda t: "Stopped" in t.text and not t.is_on_second_screen and t.has_cursor)
+        assert terminal.modes_now == modes
         terminal.forget()
-        terminal.process.send_signal(signal.SIGCONT)
+        terminal.type("fg\n")
         terminal.read_until(is_drawn)
+        terminal.forget()
         terminal.type("q")
-        assert terminal.end() == 0
-        assert is_left_as_found(terminal)
+        terminal.read_until(lambda t: "ready>" in t.text)
+        assert not terminal.is_on_second_screen and terminal.has_cursor
+        assert terminal.modes_now == modes
 
 
 def test_help_says_what_the_numbers_count(daemon: LiveDaemon) -> None:
@@ -143,10 +144,12 @@ def test_tail_of_a_stopped_service_says_stopped_and_comes_back(tmp_path: Path) -
             terminal.read_until(lambda t: "○ stopped; trying again" in t.text)
             assert "retry_ms" not in terminal.text
             terminal.forget()
+            assert daemon.process is not None
+            daemon.process.wait(20)
             daemon.start(port=port)
             terminal.read_until(lambda t: "● live" in t.text)
     finally:
-        daemon.swimctl("stop")
+        end_all(daemon)
 
 
 # Long work.
@@ -231,4 +234,5 @@ def test_end_of_a_service_as_json(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "h").start()
     pid = daemon.status()["pid"]
     done = daemon.swimctl("stop", "--json", check=True)
+    end_all(daemon)
     assert json.loads(done.stdout) == {"pid": pid, "stopped": True, "graceful": True}

@@ -29,13 +29,15 @@ class Terminal:
         through: Sequence[str] = (),
         **more: str,
     ) -> None:
-        """``through``: a command before it, as ``sh -c 'exec "$@" > FILE'``."""
+        """No words: a shell, into which is typed. ``through``: a command before it, as ``sh -c 'exec "$@" > FILE'``."""
         self._master, slave = os.openpty()
         self.resize(rows, columns)
         self.modes = termios.tcgetattr(slave)
         """What the terminal was like before."""
         left = {name: value for name, value in environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
         program = [*through, *(["sh"] if through else []), sys.executable, "-m", "swimctl", *words]
+        if not words:
+            program = ["bash", "--norc", "-i"]
         self.process = subprocess.Popen(
             program, stdin=slave, stdout=slave, stderr=slave,
             env={**left, "TERM": "xterm-256color", **more}, start_new_session=True,
