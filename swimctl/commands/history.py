@@ -35,7 +35,7 @@ def info(context: typer.Context, file: File = None, as_json: Json = False) -> No
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
-    from swim_server.brokers.inspection import read_info
+    from swim_server.brokers.recovery.inspection import read_info
 
     invocation = invocation_of(context)
     try:
@@ -61,7 +61,7 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
-    from swim_server.brokers.inspection import check as check_history
+    from swim_server.brokers.recovery.inspection import check as check_history
 
     invocation = invocation_of(context)
     try:
@@ -73,10 +73,9 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     labels += [("not what was stored", event_id) for event_id in report.rotten[:SHOWN]]
     invocation.output(as_json=as_json).details(labels, document)
     if not report.is_sound:
-        next_step = (
-            "a running daemon goes on without what is bad and tells clients; more is kept by: swimctl history salvage"
-        )
-        invocation.messages().line(next_step)
+        messages = invocation.messages()
+        messages.line("a running daemon goes on without what is bad, and tells its clients")
+        messages.line("what can still be read of a damaged file: swimctl history salvage")
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -97,7 +96,7 @@ def salvage(
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
-    from swim_server.brokers.inspection import salvage_into
+    from swim_server.brokers.recovery.inspection import salvage_into
 
     invocation = invocation_of(context)
     _existing(invocation, file)

@@ -97,6 +97,9 @@ class FakeAuthenticator:
         self.asked.append((api_key or "", address))
         return None if self.is_slow else self.decide(api_key or "")
 
+    def is_remembered(self, api_key: str, address: str | None) -> bool:
+        return not self.is_slow and isinstance(self.decide(api_key), Granted)
+
     async def authenticate(self, api_key: str | None, address: str | None) -> Decision:
         waiter: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         self.waiters.append((api_key or "", waiter))

@@ -121,6 +121,14 @@ class Authenticator:
         decision = self._decide_from_memory(api_key, address)
         return None if decision is None else self._decided(decision, address, api_key)
 
+    def is_remembered(self, api_key: str, address: str | None) -> bool:
+        """Tell whether a key was good when it was asked for last, not long ago. Asks nobody; counts as no attempt."""
+        decision = self._decide_from_memory(api_key, address)
+        if decision is None:
+            stale = self._cache.stale(_digest(api_key), self._monotonic())
+            decision = self._judge(stale, address) if stale is not None else None
+        return isinstance(decision, Granted)
+
     async def authenticate(self, api_key: str | None, address: str | None) -> Decision:
         """Decide about a key. Never raises: whatever goes wrong while asking is Unavailable.
 
