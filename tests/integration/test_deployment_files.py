@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from support.proxy import free_port
 from support.wire_client import dial
-from swim_server.config.written import setting_names
+from swim_server.config.parse_value import setting_names
 
 from swimctl.command_table import ENTRIES
 

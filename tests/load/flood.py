@@ -40,7 +40,7 @@ QUIET_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
 PATIENCE_SECONDS = 20.0
 QUESTION = masked(TEXT, b'{"action":"ping"}')
-HISTORY = 2_000
+BATCH = 500
 CONFIG = """
 [tiers.system]
 messages_per_second = 1000
@@ -114,14 +114,14 @@ class Target:
 
 
 @contextmanager
-def our_daemon() -> Iterator[Target]:
+def our_daemon(history: int) -> Iterator[Target]:
     with tempfile.TemporaryDirectory(prefix="swim-flood-") as folder:
         daemon = LiveDaemon(Path(folder) / "home", config=CONFIG)
         try:
             daemon.start()
             assert daemon.process is not None
-            for _ in range(HISTORY // 500):
-                daemon.put(*[("tmi.issued", {"program_id": number, "reason": "x" * 200}) for number in range(500)])
+            for _ in range(history // BATCH):
+                daemon.put(*[("tmi.issued", {"program_id": number, "reason": "x" * 200}) for number in range(BATCH)])
             pid = daemon.process.pid
             if words := pinned(0):
                 subprocess.run([*words[:1], "-pc", words[-1], str(pid)], check=True, capture_output=True)
@@ -132,7 +132,7 @@ def our_daemon() -> Iterator[Target]:
 
 
 @contextmanager
-def library_server() -> Iterator[Target]:
+def library_server(_history: int) -> Iterator[Target]:
     server = python_peer("plain library", "answering")
     try:
         yield Target(server.name, server.process.pid, server.port)
@@ -257,7 +257,7 @@ def main() -> None:
     for kind in options.kinds.split(","):
         for clients in map(int, options.clients.split(",")):
             for start in (our_daemon, library_server):
-                with start() as target:
+                with start(FLOODS[kind].history) as target:
                     found = asyncio.run(measure(target, kind, clients, options.seconds))
                 line = "| " + " | ".join(map(str, row(found))) + " |"
                 print(json.dumps(found) if options.as_json else line, flush=True)

@@ -48,6 +48,10 @@ def action(name: str, **fields: object) -> bytes:
     return frame(TEXT, json.dumps({"action": name, **fields}).encode())
 
 
+LOOK_BACK = action("subscribe", channels=["tmi.*"], filters={"airports": ["ZZZZ"]}, since="2020-01-01T00:00:00Z")
+"""Everything stored is looked through, and nothing of it matches."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Flood:
     """What one connection of a flood does."""
@@ -66,6 +70,8 @@ class Flood:
     has_good_key: bool = True
     reads: bool = True
     compresses: bool = False
+    history: int = 2_000
+    """Events that the service has stored before."""
 
 
 FLOODS = {
@@ -96,10 +102,10 @@ FLOODS = {
         chunk=action("subscribe", channels=["flight.*"], filters={"airports": ["KJFK", "EGLL"]}) * 400,
     ),
     "explains": Flood(
-        title="questions of 60 KB that wait behind a look into history",
-        opening=action("subscribe", channels=["*"], last=2_000),
-        chunk=action("explain", event={"type": "tmi.issued", "data": {"reason": "x" * 60_000}}),
-        pause_seconds=0.1,
+        title="questions of 60 KB that wait behind looks into history, within the rate of messages",
+        chunk=LOOK_BACK + action("explain", event={"type": "tmi.issued", "data": {"reason": "x" * 60_000}}) * 9,
+        pause_seconds=1.0,
+        history=100_000,
     ),
     "slow-readers": Flood(
         title="clients that ask for history and read nothing",

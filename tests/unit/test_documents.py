@@ -42,7 +42,7 @@ FILTERS = (
 )  # fmt: skip
 HISTORY = ("after", "since", "last", "resumed", "gap", "last_event_id")
 HISTORY_FILES = {"history.db", "history.mark"}
-OF_THE_LIBRARY = {1009}
+OF_THE_LIBRARY = {1007, 1009}
 """Close codes that the WebSocket library sends by itself."""
 
 
