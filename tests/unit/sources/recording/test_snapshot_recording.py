@@ -212,7 +212,11 @@ async def test_what_was_recorded_since_is_played_after_a_restart(folder: Path, t
     state_path = tmp_path / "state.json"
     broker = MemoryBroker()
     await Player(folder, loop=False, state_path=state_path, broker=broker).play()
-    put(folder, 120, [pilot(120), pilot(120, cid=8, callsign="NEW1")])
+    put(
+        folder,
+        120,
+        [pilot(120, **beside("EDDF", 2.7), altitude=2400, groundspeed=170), pilot(120, cid=8, callsign="NEW1")],
+    )
     assert (await Player(folder, loop=False, state_path=state_path, broker=broker).play())[-1] == "created"
 
 
