@@ -55,12 +55,16 @@ def serve(
         lockfile.adopt(offer.lock)
     sys.setswitchinterval(THREAD_TURN_SECONDS)
     os.umask(0o077)
+    launch = Launch.of_this_process(os.environ)
     with contextlib.suppress(OSError):  # a full disk is no reason not to serve; doctor tells of the disk
-        record_start(home.starts, Start(time.time(), os.getpid(), how))
+        note = Start(
+            time.time(), os.getpid(), how, uid=os.geteuid(), arguments=launch.arguments, supervisor=launch.supervisor
+        )
+        record_start(home.starts, note)
     stream = open_log(loaded.config.logging, home)
     logs.configure(loaded.config.logging.level, loaded.config.logging.format, stream)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(loaded, home, lockfile, offer, ready or _nobody_waits, reload_config, stream))
+        runner.run(_run(loaded, home, lockfile, offer, ready or _nobody_waits, reload_config, stream, launch))
 
 
 async def _run(
@@ -71,6 +75,7 @@ async def _run(
     ready: Callable[[LockInfo], None],
     reload_config: Callable[[], LoadedConfig] | None,
     log_stream: LogStream,
+    launch: Launch,
 ) -> None:
     if offer is not None:
         check_syntax()
@@ -78,7 +83,6 @@ async def _run(
     notifier = Notifier.from_environment(os.environ)
     components = build_components(loaded, home, loop, rpc=rpc, notifier=notifier, log_stream=log_stream)
     inherited = InheritedProcess(offer) if offer is not None else None
-    launch = Launch.of_this_process(os.environ)
     service = Service(components, lockfile, take_fingerprint(), inherited=inherited, launch=launch)
     reloader = Reloader(components, reload_config, service.status_line)
     Methods(service, reloader).register(rpc)
