@@ -184,7 +184,6 @@ def _answer(
     if isinstance(fix, str) and only_looks(fix):
         fix = inspect(fix)
     if isinstance(fix, Advice):
-        fix, advice = None, (fix, *advice)
-    return Answer(
-        status=status, expected=expected, observed=observed, evidence=evidence, fix=fix, advice=tuple(advice)
-    )
+        advice = (fix, *advice)
+        fix = None
+    return Answer(status=status, expected=expected, observed=observed, evidence=evidence, fix=fix, advice=tuple(advice))

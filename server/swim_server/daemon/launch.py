@@ -24,6 +24,11 @@ SUPERVISING_PARENTS = {
     "catatonit": "catatonit",
 }
 """By the name of the parent process."""
+WATCHES_PID = frozenset({"supervisord", "runit", "s6", "tini", "dumb-init", "catatonit", "container"})
+"""What takes the service for ended when the process that it started ends, whatever other process has taken over.
+
+systemd is told of the new main process (sd_notify(3), MAINPID=).
+"""
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):

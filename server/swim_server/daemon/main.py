@@ -20,9 +20,10 @@ from swim_server.daemon.handover.channel import Offer, take_offer
 from swim_server.daemon.handover.inherited import InheritedProcess
 from swim_server.daemon.home import Home
 from swim_server.daemon.launch import Launch
-from swim_server.daemon.lockfile import Lockfile, LockInfo
+from swim_server.daemon.lockfile import AlreadyRunning, Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
 from swim_server.daemon.notifier import Notifier
+from swim_server.daemon.other_holder import refuse_second_process
 from swim_server.daemon.service import Service
 from swim_server.daemon.start_log import How, Start, record_start
 from swim_server.daemon.wiring import build_components, log_failure
@@ -50,6 +51,7 @@ def serve(
     how: How = "restart"
     if offer is None:
         lockfile.acquire()
+        _refuse_second(home, lockfile)
         how = "after-crash" if home.lockfile.stat().st_size else "start"
     else:
         lockfile.adopt(offer.lock)
@@ -94,6 +96,14 @@ async def _run(
     loop.add_signal_handler(signal.SIGUSR1, reloader.request)
     loop.add_signal_handler(signal.SIGUSR2, log_stream.reopen)
     await service.run(ready)
+
+
+def _refuse_second(home: Home, lockfile: Lockfile) -> None:
+    try:
+        refuse_second_process(home)
+    except AlreadyRunning:
+        lockfile.release(keep_lock=True)
+        raise
 
 
 def open_log(config: LoggingConfig, home: Home) -> LogStream:

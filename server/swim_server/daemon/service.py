@@ -16,6 +16,7 @@ from swim_server.daemon.handover.predecessor import HandoverFailed, hand_over, s
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.notifier import status_line
 from swim_server.daemon.rules import dialable_url
+from swim_server.daemon.upkeep import Upkeep
 from swim_server.daemon.wiring import now_ms
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.recent import preload
@@ -63,6 +64,10 @@ class Service:
         """The configured address of the listening sockets."""
         self._has_home = inherited is None
         """The lockfile and the control socket are this process's, not those of one before or behind it."""
+        self._upkeep = Upkeep(
+            self.home.control_socket, lockfile, components.listeners, components.log_stream,
+            is_alone=self._has_home_alone, log=self.log,
+        )  # fmt: skip
         self._stop_requested = asyncio.Event()
         self._successor: Channel | None = None
         self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
@@ -110,7 +115,7 @@ class Service:
             port = await listeners.listen(server.host, server.port)
         else:
             port = await listeners.adopt(inherited)
-        await listeners.listen_locally(self.home.control_socket)
+        await self._upkeep.listen_locally()
         return port
 
     def _log_start(self) -> None:
@@ -143,6 +148,7 @@ class Service:
                 parts.authenticator.run(),
                 parts.throughput.run(),
                 parts.notifier.run(self.status_line),
+                self._upkeep.run(),
             )
         ]
         try:
@@ -221,6 +227,10 @@ class Service:
 
     # Handing over to the code on disk.
 
+    def _has_home_alone(self) -> bool:
+        """Tell whether no other process may write lockfile and control socket just now."""
+        return self._has_home and self._handover_task is None and not self._stop_requested.is_set()
+
     @property
     def is_handing_over(self) -> bool:
         """Tell whether two processes have this service's clients just now."""
@@ -294,7 +304,7 @@ class Service:
         """Serve as before: the other process did not take over. Idempotent."""
         parts = self.components
         self.lockfile.write(self.info)
-        await parts.listeners.listen_locally(self.home.control_socket)
+        await self._upkeep.listen_locally()
         await parts.listeners.resume()
         parts.gateway.resume_admission()
         if not parts.sources.is_running:

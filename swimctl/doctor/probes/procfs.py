@@ -74,7 +74,7 @@ class ProcFs:
         return found
 
     def home_of(self, pid: int) -> Path | None:
-        """Return the home that a process serves: it has the lockfile open, be that deleted. None: no swimctl, or hidden.
+        """Return the home that a process serves: it has the lockfile open, deleted or not. None: no swimctl, or hidden.
 
         Only a process that runs Python counts: an editor may have the file open too.
         """
@@ -114,9 +114,10 @@ class ProcFs:
 
     def pids(self) -> Iterator[int]:
         """All processes."""
-        for entry in self.proc.iterdir():
-            if entry.name.isdigit():
-                yield int(entry.name)
+        with contextlib.suppress(OSError):
+            for entry in self.proc.iterdir():
+                if entry.name.isdigit():
+                    yield int(entry.name)
 
     def lock_holders(self, path: Path) -> list[int]:
         """Return the processes that took the ``flock`` of a file, as the kernel remembers."""

@@ -130,7 +130,7 @@ async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> N
     }
     service.answers["status"] = _status(later)
     answer = await stream.ids_forward(service)
-    assert (answer.status, answer.fix) == ("warn", "timedatectl status")
+    assert (answer.status, answer.command) == ("warn", "timedatectl status")
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "1", "a-b", "1-", "☃-0"])
@@ -147,7 +147,7 @@ async def test_history_that_is_cut_short_is_told_with_its_reason(
     service.answers["status"]["history"]["size_bytes"] = size
     answer = await stream.history_kept(service)
     assert answer.status == "warn"
-    assert fix in str(answer.fix)
+    assert fix in str(answer.command)
 
 
 async def test_history_that_can_not_be_read_is_a_failure(service: ServiceExamination) -> None:
