@@ -91,8 +91,9 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
     # At a terminal a hangup is the terminal's end; else it is an operator's way to say: again, with what is on disk.
-    on_hangup = service.request_stop if sys.stderr.isatty() else service.request_restart
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    # One that was ignored at the start, by nohup, stays ignored.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, service.request_stop if launch.has_terminal else service.request_restart)
     loop.add_signal_handler(signal.SIGUSR1, reloader.request)
     loop.add_signal_handler(signal.SIGUSR2, log_stream.reopen)
     await service.run(ready)

@@ -12,7 +12,7 @@ from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
 from swim_server.daemon.handover.channel import Channel, Offer
-from swim_server.daemon.handover.predecessor import HandoverFailed, hand_over, serve_successor
+from swim_server.daemon.handover.predecessor import HandoverFailed, RestartRefused, hand_over, serve_successor
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.notifier import status_line
 from swim_server.daemon.rules import dialable_url
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.handover.inherited import InheritedProcess
     from swim_server.daemon.lockfile import Lockfile, LockInfo
+    from swim_server.daemon.program import Program
     from swim_server.protocol.events import Event
 
 SETTLE_SECONDS = 1.0
@@ -94,7 +95,7 @@ class Service:
         with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
             await preload(parts.hub.recent, parts.broker)
         parts.sources.build()
-        left = await self.inherited.await_go() if self.inherited is not None else []
+        left = await self._await_go()
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
         port = await self._listen()
@@ -106,6 +107,15 @@ class Service:
             self.inherited.say_serving(self.info)
             self._follow_task = parts.tasks.start(self.inherited.follow(self.admission, left))
         self._log_start()
+
+    async def _await_go(self) -> list[tuple[str, int]]:
+        """Wait until the process before has stood aside; return tier and key of each connection that it still has."""
+        if self.inherited is None:
+            return []
+        mine = self.fingerprint
+        return await self.inherited.await_go(
+            version=mine.version, fingerprint=mine.digest, root=mine.roots.get("swimctl")
+        )
 
     async def _listen(self) -> int:
         """Open the listeners: with the sockets of the process before, if they still are what is configured."""
@@ -246,14 +256,21 @@ class Service:
         with contextlib.suppress(HandoverFailed):
             await self.restart()
 
-    async def restart(self) -> LockInfo:
-        """Let the code on disk take over; this process then leaves. Raises HandoverFailed, with nothing changed."""
+    async def restart(self, wanted: Program | None = None) -> LockInfo:
+        """Let the code on disk, or the program that is wanted, take over; this process then leaves.
+
+        Raises HandoverFailed with nothing changed; RestartRefused where a supervisor would take that for the end.
+        """
+        refusal = self.launch.refusal()
+        if refusal is not None:
+            self.log.error("restart refused", reason=refusal)
+            raise RestartRefused(refusal, None, [])
         notifier = self.components.notifier
         if self._handover_task is not None or self._stop_requested.is_set():
             raise HandoverFailed("is not started: a restart or stop is under way", None, [])
         self.log.info("starting the code on disk beside this process")
         notifier.reloading("restarting: the code on disk is to take over")
-        self._handover_task = asyncio.create_task(hand_over(self), name="handover")
+        self._handover_task = asyncio.create_task(hand_over(self, wanted), name="handover")
         await asyncio.wait([self._handover_task])
         task, self._handover_task = self._handover_task, None
         try:

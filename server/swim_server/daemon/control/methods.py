@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,9 @@ from swim_server.daemon.control.documents.process import ConnectionClosed, KeyCh
 from swim_server.daemon.control.explain import Explainer
 from swim_server.daemon.control.status import build_status
 from swim_server.daemon.control.top import MAX_COUNT, build_top
+from swim_server.daemon.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
+from swim_server.daemon.program import Program
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent
@@ -79,13 +82,26 @@ class Methods:
         return {"stopping": True}
 
     async def restart(self, params: Mapping[str, Any]) -> Restarted:
-        """Let the code on disk take over; answers once it serves, or says why it does not."""
+        """Let the code on disk take over, or the ``program`` that is named; answers once it serves, or why not.
+
+        ``environment`` has digests of the variables of who asks: the answer tells which ones differ.
+        """
+        wanted, theirs = _read_restart(params)
+        launch = self._process.launch
+        changed = {} if theirs is None else differing(os.environ, theirs, is_supervised=launch.supervisor is not None)
         try:
-            info = await self._process.restart()
+            info = await self._process.restart(wanted)
         except HandoverFailed as failed:
             details = {"exit_code": failed.exit_code, "output": failed.output, "log": str(self._parts.home.log)}
             raise RpcError(RESTART_FAILED, str(failed), details) from None
-        return Restarted(pid=info.pid, version=info.version, fingerprint=info.fingerprint, url=info.url)
+        return Restarted(
+            pid=info.pid,
+            version=info.version,
+            fingerprint=info.fingerprint,
+            url=info.url,
+            environment=changed,
+            has_left_terminal=launch.has_terminal,
+        )
 
     async def reload(self, params: Mapping[str, Any]) -> Reloaded:
         """Read the configuration again; answers what has changed and what only a restart would change."""
@@ -162,6 +178,16 @@ class Methods:
             return KeyChanged(closed=await self._process.key_changed(key_id, seconds=seconds))
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
+
+
+def _read_restart(params: Mapping[str, Any]) -> tuple[Program | None, dict[str, str] | None]:
+    try:
+        return (
+            msgspec.convert(params.get("program"), Program | None),
+            msgspec.convert(params.get("environment"), dict[str, str] | None),
+        )
+    except msgspec.ValidationError as error:
+        raise RpcError(INVALID_PARAMS, f"program or environment: {error}") from None
 
 
 class _EventRow(msgspec.Struct):

@@ -58,7 +58,7 @@ class RunningProcess:
     def request_stop(self) -> None:
         self.stops += 1
 
-    async def restart(self) -> LockInfo:
+    async def restart(self, wanted: object = None) -> LockInfo:
         return self._or_fail(INFO)
 
     async def reload(self) -> Reloaded:
