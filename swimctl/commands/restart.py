@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from swimctl.app import single_command
-from swimctl.errors import CommandFailed
-from swimctl.invocation import invocation_of
+from swimctl.errors import CommandError, CommandFailed
+from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
-    from swim_server.daemon.control.documents.process import Restarted, Version
     from swim_server.daemon.program import Program
 
 app = single_command()
 
 START_SECONDS = 60.0
+PROOF_SECONDS = 10.0
+LOOK_SECONDS = 0.1
 
 
 @app.command()
@@ -50,9 +52,8 @@ def restart(
         before = control.info
         was = read_answer("version", control.call("version"), Version)
         answer: dict[str, Any] = control.call("restart", params, timeout=START_SECONDS)
+    prove(invocation, answer, answer.get("url"), wanted)
     after = read_answer("restart", answer, Restarted)
-    with invocation.connect() as control:  # seen from outside: this socket, this process, this program
-        _prove(read_answer("version", control.call("version"), Version), after, wanted)
     messages = invocation.messages()
     for name, value in after.environment.items():
         running = "is not set" if value is None else f"is {value}"
@@ -68,11 +69,42 @@ def restart(
     output.line(f"restarted ({moved}), fingerprint {after.fingerprint}")
 
 
-def _prove(found: Version, after: Restarted, wanted: Program) -> None:
-    """Hold the process that answers now against what was promised. Raises CommandFailed."""
-    if found.pid != after.pid:
-        raise CommandFailed(f"pid {after.pid} was to take over, and pid {found.pid} answers", "look: swimctl doctor")
-    if found.fingerprint != wanted.fingerprint:
-        running = f"version {found.version}, fingerprint {found.fingerprint}, from {found.roots.get('swimctl')}"
-        problem = f"restarted, and it runs another program ({running}) than this command is ({wanted})"
-        raise CommandFailed(problem, "its code was older than this command's and starts its own: swimctl restart again")
+def prove(invocation: Invocation, answer: dict[str, Any], url: str | None, program: Program) -> None:
+    """See from outside that the new process serves: it has the lock, answers, and is the program that was told.
+
+    Raises CommandFailed, with what is missing, when that does not become true.
+    """
+    deadline = time.monotonic() + PROOF_SECONDS
+    while (missing := _missing(invocation, answer, url)) is not None:
+        if time.monotonic() >= deadline:
+            raise CommandFailed(
+                f"pid {answer.get('pid')} was to take over, but {missing}",
+                "look: swimctl status; what happened: swimctl logs",
+            )
+        time.sleep(LOOK_SECONDS)
+    if answer.get("fingerprint") != program.fingerprint:
+        running = f"version {answer.get('version')}, fingerprint {answer.get('fingerprint')}"
+        raise CommandFailed(
+            f"restarted, and it runs another program ({running}) than this command is ({program})",
+            "code older than this command's starts its own: look where it lies with swimctl doctor --only code",
+        )
+
+
+def _missing(invocation: Invocation, answer: dict[str, Any], url: str | None) -> str | None:
+    from swim_server.daemon.lockfile import Lockfile
+
+    lockfile = Lockfile(invocation.home.lockfile)
+    info = lockfile.read()
+    if info is None or not lockfile.is_held():
+        return "nobody holds the lock"
+    if info.pid != answer.get("pid"):
+        return f"pid {info.pid} holds the lock"
+    try:
+        with invocation.connect() as control:
+            status = control.call("status", timeout=LOOK_SECONDS + 2.0)
+    except CommandError as error:
+        return f"it does not answer: {error.problem}"
+    for name, wanted in (("pid", answer.get("pid")), ("fingerprint", answer.get("fingerprint")), ("url", url)):
+        if wanted is not None and status.get(name) != wanted:
+            return f"its {name} is {status.get(name)} instead of {wanted}"
+    return None

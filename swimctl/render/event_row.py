@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeGuard
 
+from swim_server.protocol.positions import POSITION, POSITIONS
+
 from swimctl.text import clean
 
 NOTHING = "-"
@@ -15,7 +17,7 @@ TRANSITION_FT = 18_000
 
 POSITION_FIELDS = (
     "latitude", "longitude", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc",
-    "current_fir",
+    "current_fir", "current_sector",
 )  # fmt: skip
 
 STYLES: Mapping[str, str] = MappingProxyType(
@@ -25,8 +27,8 @@ STYLES: Mapping[str, str] = MappingProxyType(
         "flight.created": "",
         "flight.updated": "dim",
         "flight.deleted": "dim",
-        "flight.position": "dim",
-        "flight.positions": "dim",
+        POSITION: "dim",
+        POSITIONS: "dim",
         "tmi.issued": "bold red",
         "tmi.modified": "bold yellow",
         "tmi.released": "bold green",
@@ -93,7 +95,7 @@ def describe(event: Mapping[str, Any]) -> EventRow:
 
 def describe_position(event: Mapping[str, Any], position: Mapping[str, Any]) -> EventRow:
     """One position of a batch as a line of its own."""
-    return describe({**event, "type": "flight.position", "data": position})
+    return describe({**event, "type": POSITION, "data": position})
 
 
 def positions_of(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -129,7 +131,9 @@ def _departed(data: Mapping[str, Any]) -> str:
 
 
 def _arrived(data: Mapping[str, Any]) -> str:
-    return _join(_clock("in", data.get("in_utc")), _place(data))
+    place = _text(data.get("arrived_at")) or "a place that nobody has listed"
+    elsewhere = f"diverted to {place}" if data.get("diverted") is True else ""
+    return _join(_clock("in", data.get("in_utc")), elsewhere, _place(data))
 
 
 def _deleted(data: Mapping[str, Any]) -> str:
@@ -182,8 +186,8 @@ _DESCRIPTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyTy
         "flight.departed": _departed,
         "flight.arrived": _arrived,
         "flight.deleted": _deleted,
-        "flight.position": _position,
-        "flight.positions": _positions,
+        POSITION: _position,
+        POSITIONS: _positions,
         "tmi.issued": _tmi,
         "tmi.modified": _tmi,
         "tmi.released": _tmi,

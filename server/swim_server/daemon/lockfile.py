@@ -12,6 +12,7 @@ import msgspec
 import tomli_w
 
 from swim_server.errors import ExitKind, OperatorError
+from swim_server.files.opening import open_descriptor
 
 ACQUIRE_TRIES = 10
 ACQUIRE_PAUSE_SECONDS = 0.03
@@ -162,7 +163,7 @@ class Lockfile:
 
 def _open_locked(path: Path) -> int | None:
     """Open a file and take its lock; None where another process holds it, or the file has lost its name meanwhile."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _has_name(descriptor, path):

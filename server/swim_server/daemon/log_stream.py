@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from swim_server.files.opening import follow_own_links, open_descriptor
+
 LOOK_SECONDS = 1.0
 """How often it is looked whether the file has been renamed."""
 AGAIN_SECONDS = 60.0
@@ -144,7 +146,11 @@ class LogStream:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Open it, through links of the operator's alone; what leads into ``/dev`` is a terminal or a pipe of ours."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    if path.is_relative_to("/dev"):
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    return open_descriptor(follow_own_links(path), flags, 0o600)
 
 
 def _write(descriptor: int, data: bytes) -> None:

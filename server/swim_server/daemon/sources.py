@@ -72,7 +72,11 @@ class _Building:
             from swim_server.sources.event_file.source import EventFileSource
 
             return EventFileSource(
-                name, Path(source.path), interval_seconds=source.interval_seconds, catalogue=self._catalogue
+                name,
+                Path(source.path),
+                interval_seconds=source.interval_seconds,
+                catalogue=self._catalogue,
+                state_path=self._state_path("file", source.path),
             )
         from swim_server.sources.drop.source import DropSource
 

@@ -55,12 +55,18 @@ class ErrorCode(StrEnum):
     """A filter can't be read; nothing of the message was applied. The client corrects the kind that is named."""
     INVALID_PUBLISH = "INVALID_PUBLISH"
     """The event was not stored. The client corrects it before it sends it again."""
+    STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"
+    """What was published is not stored: the disk is full or has trouble. The client sends it again, unchanged."""
     INVALID_EXPLAIN = "INVALID_EXPLAIN"
     """There is nothing to explain in what was sent. The client corrects it."""
     FORBIDDEN = "FORBIDDEN"
     """The key may not do that. The client asks for another key."""
     HISTORY_UNAVAILABLE = "HISTORY_UNAVAILABLE"
-    """History doesn't reach back to the ``after`` given. Live events follow: the client reckons with a gap."""
+    """History doesn't reach back, or not the event named. Live events follow: the client reckons with a gap."""
+    RESTARTING = "RESTARTING"
+    """A close with 1012 follows: the client reconnects after ``retry_ms`` milliseconds and resumes."""
+    EVENT_TOO_LARGE = "EVENT_TOO_LARGE"
+    """The event named is longer than the client said it can take. The client asks for it elsewhere, or for more."""
 
 
 class BadMessage(ValueError):

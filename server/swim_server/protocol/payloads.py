@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from swim_server.protocol.json_data import InvalidData, check_data
+from swim_server.protocol.positions import POSITION, POSITIONS
 
 Uid = Annotated[int, Meta(ge=0, lt=2**53)]
 Identifier = int | str
@@ -47,7 +48,14 @@ class Flight(msgspec.Struct, kw_only=True):
     ``ARRIVED``; null while it isn't known whether it flies."""
 
 
-class FlightCreated(Flight, kw_only=True):
+class FlightInSector(Flight, kw_only=True):
+    """What single events tell beside that; a batch of positions has no room for it."""
+
+    current_sector: str | None = None
+    """The sector of that FIR, where it has a boundary of its own: ``EGTL``."""
+
+
+class FlightCreated(FlightInSector, kw_only=True):
     """``flight.created``: a flight plan or a pilot was seen first."""
 
     equipment: str | None = None
@@ -63,21 +71,25 @@ class FlightUpdated(FlightCreated, kw_only=True):
     """Names of the fields that changed."""
 
 
-class FlightDeparted(Flight, kw_only=True):
+class FlightDeparted(FlightInSector, kw_only=True):
     """``flight.departed``: known on the ground before, now airborne."""
 
     off_utc: str | None = None
     """When it left the ground, RFC 3339."""
 
 
-class FlightArrived(Flight, kw_only=True):
-    """``flight.arrived``: known airborne before, now on the ground at its destination."""
+class FlightArrived(FlightInSector, kw_only=True):
+    """``flight.arrived``: known airborne before, now on the ground, at its destination or elsewhere."""
 
     in_utc: str | None = None
     """When it was on the ground, RFC 3339."""
+    arrived_at: str | None = None
+    """The field where it is, ICAO code; null at a place that nobody has listed, and where the source doesn't tell."""
+    diverted: bool | None = None
+    """Elsewhere than filed: ``arr`` stays as filed. Null where that can't be told."""
 
 
-class FlightDeleted(Flight, kw_only=True):
+class FlightDeleted(FlightInSector, kw_only=True):
     """``flight.deleted``: the flight went away; position and centre are the last known."""
 
 
@@ -137,8 +149,8 @@ PAYLOADS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "flight.departed": FlightDeparted,
         "flight.arrived": FlightArrived,
         "flight.deleted": FlightDeleted,
-        "flight.position": Position,
-        "flight.positions": FlightPositions,
+        POSITION: Position,
+        POSITIONS: FlightPositions,
         "tmi.issued": Tmi,
         "tmi.modified": Tmi,
         "tmi.released": TmiReleased,
@@ -149,6 +161,33 @@ PAYLOADS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
     }
 )
 """The types whose data is laid down. All others hold what their provider sent."""
+
+
+_FLIGHT = ("callsign",)
+_PROGRAM = ("program_type", "airport")
+EXPECTED_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "flight.created": _FLIGHT,
+        "flight.updated": _FLIGHT,
+        "flight.departed": _FLIGHT,
+        "flight.arrived": _FLIGHT,
+        "flight.deleted": _FLIGHT,
+        POSITION: ("callsign", "latitude", "longitude"),
+        POSITIONS: ("positions",),
+        "tmi.issued": _PROGRAM,
+        "tmi.modified": _PROGRAM,
+        "tmi.released": ("program_id",),
+        "splits.activated": ("artcc",),
+        "splits.deactivated": ("artcc",),
+        "splits.updated": ("artcc",),
+    }
+)
+"""Without these nobody can tell what an event is about. The wire takes it all the same: null means not known."""
+
+
+def missing_fields(event_type: str, data: Mapping[str, Any]) -> list[str]:
+    """List the expected fields that data does not have at all."""
+    return [name for name in EXPECTED_FIELDS.get(event_type, ()) if name not in data]
 
 
 def check_payload(event_type: str, data: Mapping[str, Any]) -> None:

@@ -89,22 +89,22 @@ def _silent(context: DoctorContext, info: LockInfo | None, error: CommandError, 
     if restarting:
         return unknown(expected, f"a restart is under way: {described(machine, restarting)}", fix="swimctl logs")
     state = machine.state(pid)
-    if state == "T":
-        observed = f"pid {pid} is stopped (state {state})"
+    if state == "stopped":
+        observed = f"pid {pid} is stopped"
         is_ours = machine.has_open(pid, context.home.lockfile)
         return fail(
             expected, observed, error.problem, fix=f"kill -CONT {pid}" if is_ours else None, advice=look_at([pid])
         )
-    if state == "t":
-        observed = f"pid {pid} is held by a debugger (state {state})"
+    if state == "tracing-stop":
+        observed = f"pid {pid} is held by a debugger"
         return fail(expected, observed, error.problem, fix=f"grep TracerPid /proc/{pid}/status")
     if info.url is None:
         return unknown(expected, f"pid {pid} is still starting", fix="swimctl logs")
     if not Path(info.control or context.home.control_socket).exists():
         return _socket_gone(context, info, error, expected)
-    if state == "D":
-        return fail(expected, f"pid {pid} waits for a disk (state D)", error.problem, fix="dmesg | tail")
-    observed = f"pid {pid} (state {state}) does not respond: its event loop is blocked"
+    if state == "disk-sleep":
+        return fail(expected, f"pid {pid} waits for a disk", error.problem, fix="dmesg | tail")
+    observed = f"pid {pid} ({state}) does not respond: its event loop is blocked"
     again = decide("swimctl stop", "ends it: clients can't connect until it is started again")
     advice = [inspect(f"top -b -n 1 -H -p {pid}"), inspect("swimctl logs"), again]
     return fail(expected, observed, error.problem, advice=advice)

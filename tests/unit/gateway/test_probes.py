@@ -131,7 +131,7 @@ async def test_full_tier_lets_a_client_in_in_place_of_the_doctor() -> None:
     await rig.close()
 
 
-async def test_throw_away_connections_end_with_their_key(rig: Rig) -> None:
+async def test_temporary_connections_end_with_their_key(rig: Rig) -> None:
     key_id, api_key = lend(rig)
     client, other = rig.admitted(api_key), rig.admitted()
     assert await diagnostics(rig)["probe_keys_end"]({"ids": [key_id]}) == {"closed": 1}

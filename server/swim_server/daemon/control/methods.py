@@ -11,7 +11,7 @@ from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.config import ConfigError
 from swim_server.daemon.control.connections import build_connections
 from swim_server.daemon.control.diagnostics import Diagnostics
-from swim_server.daemon.control.documents.process import ConnectionClosed, KeyChanged, Restarted, Version
+from swim_server.daemon.control.documents.process import ConnectionClosed, KeyChanged, KeyEnded, Restarted, Version
 from swim_server.daemon.control.explain import Explainer
 from swim_server.daemon.control.status import build_status
 from swim_server.daemon.control.top import MAX_COUNT, build_top
@@ -19,6 +19,7 @@ from swim_server.daemon.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.program import Program
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
+from swim_server.keys.endings import Ending
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
@@ -52,8 +53,8 @@ class Methods:
     def register(self, rpc: Rpc) -> None:
         """Make them answer."""
         for name in (
-            "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "live_keys",
-            "config", "config_changes", "version", "restart", "explain", "top",
+            "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "key_end",
+            "live_keys", "config", "config_changes", "version", "restart", "explain", "top",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
         Diagnostics(self._process).register(rpc)
@@ -178,6 +179,19 @@ class Methods:
             return KeyChanged(closed=await self._process.key_changed(key_id, seconds=seconds))
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
+
+    async def key_end(self, params: Mapping[str, Any]) -> KeyEnded:
+        """End a key that the database can't end just now: in memory, at once, and stored as soon as that can be."""
+        try:
+            ending = msgspec.convert(params, Ending)
+        except msgspec.ValidationError as error:
+            raise RpcError(INVALID_PARAMS, str(error)) from None
+        is_stored = await self._parts.authenticator.end(ending)
+        try:
+            closed = await self._process.key_changed(ending.key_id, seconds=0.0)
+        except StoreError:
+            closed = await self._parts.key_watch.end_in_memory(ending.key_id)
+        return KeyEnded(is_stored=is_stored, closed=closed)
 
 
 def _read_restart(params: Mapping[str, Any]) -> tuple[Program | None, dict[str, str] | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.daemon.control.documents.status import (
     ConnectionCounts,
@@ -80,11 +82,13 @@ def _connection_counts(parts: Components) -> ConnectionCounts:
 
 async def _history(parts: Components) -> HistoryDocument:
     """Say what history holds; one that can't be read is no reason to say nothing of all the rest."""
+    state = msgspec.structs.asdict(await parts.broker.state())
     try:
         span = await parts.broker.span()
     except BrokerUnavailable as error:
-        return HistoryDocument(problem=error.reason)
+        return HistoryDocument(problem=error.reason, **state)
     return HistoryDocument(
+        **state,
         oldest_id=str(span.oldest_id) if span.oldest_id is not None else None,
         newest_id=str(span.newest_id) if span.newest_id is not None else None,
         events=span.events,
@@ -97,6 +101,7 @@ def _keys(parts: Components) -> KeysDocument:
     return KeysDocument(
         problem=status.problem,
         problem_seconds=status.problem_seconds,
+        not_stored=status.not_stored,
         writing_problem=status.writing_problem,
         remembered=status.remembered,
         waiting=status.waiting,

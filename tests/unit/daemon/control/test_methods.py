@@ -179,7 +179,7 @@ class RefusingBroker:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def publish(self, events: list[NewEvent]) -> list[Published]:
+    async def publish(self, events: list[NewEvent], *, durable: bool = False) -> list[Published]:
         raise self.error
 
 

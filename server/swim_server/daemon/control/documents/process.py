@@ -59,6 +59,14 @@ class ConfigChanges(msgspec.Struct, kw_only=True):
     """Why the configuration can't be read."""
 
 
+class KeyEnded(msgspec.Struct, kw_only=True):
+    """The answer to ``key_end``."""
+
+    is_stored: bool
+    """False: the key is ended in memory; it is tried again until it is stored."""
+    closed: int = 0
+
+
 class KeyChanged(msgspec.Struct, kw_only=True):
     """The answer to ``key_changed``."""
 

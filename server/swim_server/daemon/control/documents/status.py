@@ -57,6 +57,16 @@ class HistoryDocument(msgspec.Struct, kw_only=True):
     size_bytes: int = 0
     problem: str | None = None
     """Why it can't be read just now."""
+    trouble: str | None = None
+    """Why it can't be written, written back or checked just now."""
+    failures: int = 0
+    """Commits that could not be made, since the start."""
+    rotten: int = 0
+    """Stretches that were found not to be what was stored, since the start."""
+    checked_at: float | None = None
+    """Unix time at which all of it was last read through; None: not since the start."""
+    damaged_files: list[str] = []
+    """Histories that were set aside; none of them is ever removed by the service."""
 
 
 class KeysDocument(msgspec.Struct, kw_only=True):
@@ -67,6 +77,8 @@ class KeysDocument(msgspec.Struct, kw_only=True):
     problem_seconds: float | None = None
     writing_problem: str | None = None
     """Why uses and refusals can't be written; keys may be checked all the same."""
+    not_stored: list[int] = []
+    """Keys that were ended in memory: the database could not store it yet."""
     remembered: int = 0
     waiting: int = 0
     queries: int = 0
