@@ -60,6 +60,8 @@ class FakeMachine(ProcFs):
         self.deleted_keepers: list[int] = []
         self.caught: dict[int, set[int]] = {}
         self.with_terminal: set[int] = set()
+        self.users: dict[int, int] = {}
+        self.opened: dict[int, list[str]] = {}
 
     def state(self, pid: int) -> str | None:
         return self.states.get(pid)
@@ -69,6 +71,12 @@ class FakeMachine(ProcFs):
 
     def has_open(self, pid: int, path: Path) -> bool | None:
         return self.open_by.get(pid)
+
+    def user(self, pid: int) -> int | None:
+        return self.users.get(pid)
+
+    def links(self, pid: int) -> list[str]:
+        return self.opened.get(pid, [])
 
     def home_of(self, pid: int) -> Path | None:
         return self.homes.get(pid)

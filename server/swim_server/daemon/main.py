@@ -23,9 +23,9 @@ from swim_server.daemon.launch import Launch
 from swim_server.daemon.lockfile import AlreadyRunning, Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
 from swim_server.daemon.notifier import Notifier
-from swim_server.daemon.other_holder import refuse_second_process
 from swim_server.daemon.service import Service
 from swim_server.daemon.start_log import How, Start, record_start
+from swim_server.daemon.upkeep.other_holder import refuse_second_process
 from swim_server.daemon.wiring import build_components, log_failure
 from swim_server.gateway.rpc import Rpc
 

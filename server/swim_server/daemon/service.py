@@ -16,7 +16,8 @@ from swim_server.daemon.handover.predecessor import HandoverFailed, RestartRefus
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.notifier import status_line
 from swim_server.daemon.rules import dialable_url
-from swim_server.daemon.upkeep import Upkeep
+from swim_server.daemon.upkeep.key_file import KeyFile
+from swim_server.daemon.upkeep.upkeep import Upkeep
 from swim_server.daemon.wiring import now_ms
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.recent import preload
@@ -67,8 +68,11 @@ class Service:
         """The lockfile and the control socket are this process's, not those of one before or behind it."""
         self._upkeep = Upkeep(
             self.home.control_socket, lockfile, components.listeners, components.log_stream,
-            is_alone=self._has_home_alone, log=self.log,
+            is_alone=self._has_home_alone, look_at_keys=self._look_at_keys, log=self.log,
         )  # fmt: skip
+        self._key_file = KeyFile(
+            components.store.database, components.authenticator, components.key_watch, log=self.log
+        )
         self._stop_requested = asyncio.Event()
         self._successor: Channel | None = None
         self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
@@ -230,12 +234,16 @@ class Service:
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         """Read a key again, now; close what it no longer holds open, also in a process that has yet to leave."""
+        await self._key_file.look()
         self.components.authenticator.forget(key_id)
         if self.inherited is not None:
             self.inherited.tell("key_changed", key_id=key_id)
         return await self.components.key_watch.key_changed(key_id, seconds=seconds)
 
     # Handing over to the code on disk.
+
+    async def _look_at_keys(self) -> None:
+        await self._key_file.look()
 
     def _has_home_alone(self) -> bool:
         """Tell whether no other process may write lockfile and control socket just now."""

@@ -98,6 +98,13 @@ class ProcFs:
         """Return the processes that have a file open which had this name and was deleted, or replaced by another."""
         return [pid for pid in psutil.pids() if pid != os.getpid() and f"{path}{_DELETED}" in self.links(pid)]
 
+    def working_folder(self, pid: int) -> str | None:
+        """Return a process's working folder, as the kernel writes it; None where that can't be looked at."""
+        try:
+            return str((self.proc / str(pid) / "cwd").readlink())
+        except OSError:
+            return None
+
     def program(self, pid: int) -> str:
         """Return the name of the executable file of a process; empty where that can't be looked at."""
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
+from swim_server.concurrency.clock import SYSTEM_CLOCK, utc_now
 from swim_server.config import ConfigError
 from swim_server.daemon.control.connections import build_connections
 from swim_server.daemon.control.diagnostics import Diagnostics
@@ -20,6 +21,7 @@ from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.program import Program
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.endings import Ending
+from swim_server.keys.permissions import state_of
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 RESTART_FAILED = -32001
 """The new process did not come to serve: ``data`` has its exit code and the log's last lines."""
+MISSING = "missing"
 MAX_EVENTS = 1000
 """Events in one ``publish``."""
 
@@ -176,7 +179,11 @@ class Methods:
         if not isinstance(seconds, int | float):
             raise RpcError(INVALID_PARAMS, "seconds must be a number")
         try:
-            return KeyChanged(closed=await self._process.key_changed(key_id, seconds=seconds))
+            closed = await self._process.key_changed(key_id, seconds=seconds)
+            record = (await self._parts.authenticator.look_up([key_id])).get(key_id)
+            return KeyChanged(
+                closed=closed, state=MISSING if record is None else state_of(record, utc_now(SYSTEM_CLOCK)).value
+            )
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
 

@@ -65,10 +65,15 @@ async def about(service: ServiceExamination, pace_seconds: float = 15.0, **field
         ({"state": "degraded", "details": {"flights_missing": "column adl_flight_core.callsign"}}, "fail"),
         ({"state": "degraded", "details": {"flights_missing": None}}, "warn"),
         ({"state": "degraded", "last_success_age_seconds": 60.0}, "fail"),
+        ({"events": 0, "rejected": 300}, "fail"),
+        ({"events": 200, "rejected": 100}, "ok"),
+        ({"events": 0, "rejected": 9}, "ok"),
+        ({"feed_age_seconds": 928.0}, "warn"),
+        ({"feed_age_seconds": 90.0}, "ok"),
         ({"last_success_age_seconds": None}, "fail"),
         ({"state": "starting", "last_success_age_seconds": None}, "fail"),
     ],
-    ids=range(12),
+    ids=range(17),
 )
 async def test_source_is_judged_by_its_own_pace(service: ServiceExamination, fields: Any, expected: str) -> None:
     answer = await about(service, **fields)

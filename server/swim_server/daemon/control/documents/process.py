@@ -72,6 +72,8 @@ class KeyChanged(msgspec.Struct, kw_only=True):
 
     closed: int
     """So many connections."""
+    state: str | None = None
+    """The key as the process's database has it: ``revoked``, ``valid``, ``missing`` …; None: it doesn't tell."""
 
 
 class ConnectionClosed(msgspec.Struct, kw_only=True):

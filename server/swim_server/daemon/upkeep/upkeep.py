@@ -1,4 +1,4 @@
-"""Looks after what others may take away under the running process: control socket, lockfile, log."""
+"""Looks after what others may take away under the running process: control socket, lockfile, log, key database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from swim_server.daemon.lockfile import Lockfile
@@ -30,6 +30,7 @@ class Upkeep:
         log_stream: LogStream | None,
         *,
         is_alone: Callable[[], bool],
+        look_at_keys: Callable[[], Awaitable[None]],
         log: Any,
     ) -> None:
         self._control_socket = control_socket
@@ -37,6 +38,7 @@ class Upkeep:
         self._listeners = listeners
         self._log_stream = log_stream
         self._is_alone = is_alone
+        self._look_at_keys = look_at_keys
         self._log = log
         self._bound: Identity | None = None
         self._problems: dict[str, str] = {}
@@ -53,6 +55,7 @@ class Upkeep:
             await asyncio.sleep(LOOK_SECONDS)
             if self._log_stream is not None:
                 self._log_stream.keep_in_place()
+            await self._look_at_keys()
             if self._is_alone():
                 await self.look()
 
