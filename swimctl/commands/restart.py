@@ -12,7 +12,7 @@ from swimctl.errors import CommandError, CommandFailed
 from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
-    from swim_server.daemon.program import Program
+    from swim_server.daemon.handover.program import Program
 
 app = single_command()
 
@@ -39,8 +39,8 @@ def restart(
     """
     import msgspec
     from swim_server.daemon.control.documents.process import Restarted, Version
-    from swim_server.daemon.environment import digests
-    from swim_server.daemon.program import Program
+    from swim_server.daemon.handover.environment import digests
+    from swim_server.daemon.handover.program import Program
 
     from swimctl.client.answers import read_answer
 

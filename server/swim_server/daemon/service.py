@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from swim_server.daemon.components import Components
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.handover.inherited import InheritedProcess
+    from swim_server.daemon.handover.program import Program
     from swim_server.daemon.lockfile import Lockfile, LockInfo
-    from swim_server.daemon.program import Program
     from swim_server.protocol.events import Event
 
 SETTLE_SECONDS = 1.0

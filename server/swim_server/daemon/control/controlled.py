@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from swim_server.daemon.components import Components
     from swim_server.daemon.fingerprint import Fingerprint
+    from swim_server.daemon.handover.program import Program
     from swim_server.daemon.launch import Launch
     from swim_server.daemon.lockfile import LockInfo
-    from swim_server.daemon.program import Program
 
 
 class ControlledProcess(Protocol):

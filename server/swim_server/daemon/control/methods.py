@@ -16,9 +16,9 @@ from swim_server.daemon.control.documents.process import ConnectionClosed, KeyCh
 from swim_server.daemon.control.explain import Explainer
 from swim_server.daemon.control.status import build_status
 from swim_server.daemon.control.top import MAX_COUNT, build_top
-from swim_server.daemon.environment import differing
+from swim_server.daemon.handover.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
-from swim_server.daemon.program import Program
+from swim_server.daemon.handover.program import Program
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.endings import Ending
 from swim_server.keys.permissions import state_of

@@ -20,8 +20,8 @@ from swim_server.daemon.lockfile import LockInfo
 from swim_server.sql.errors import StoreError
 
 if TYPE_CHECKING:
+    from swim_server.daemon.handover.program import Program
     from swim_server.daemon.home import Home
-    from swim_server.daemon.program import Program
     from swim_server.streaming.admission import Admission
 
 PREPARE_SECONDS = 30.0
