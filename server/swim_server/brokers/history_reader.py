@@ -19,13 +19,18 @@ MIN_SCANNED = 2000
 """So many stored events are looked at for one page at most: types which are rare don't hold a thread for long."""
 
 _END = (1 << 63) - 1
+_OPEN_END = ".*"
 _ROWS = "SELECT id, type, wire FROM events"
 _OF_TYPES = "type IN (SELECT value FROM json_each(:types))"
+_OPEN_ENDED = """
+    (type IN (SELECT value FROM json_each(:types))
+     OR EXISTS (SELECT 1 FROM json_each(:beginnings) WHERE substr(type, 1, length(value)) = value))
+"""
 _PAGE = "id > :after AND id <= :until ORDER BY id LIMIT :limit"
 _LAST = "id < :before ORDER BY id DESC LIMIT :limit"
 _SCANNED = "SELECT id FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"
 _GAP = f"""
-    SELECT EXISTS (SELECT 1 FROM pruned WHERE up_to > :after AND (:types IS NULL OR {_OF_TYPES}))
+    SELECT EXISTS (SELECT 1 FROM pruned WHERE up_to > :after AND (:types IS NULL OR {_OPEN_ENDED}))
         OR EXISTS (SELECT 1 FROM holes WHERE up_to > :after AND (reason != 'begun' OR :is_event))
 """
 _SPAN = "SELECT min(id), max(id) FROM events"
@@ -54,7 +59,7 @@ class HistoryReader:
 
     def last(self, count: int, types: Collection[str] | None, before: EventId | None) -> list[Event]:
         """Read the newest events, oldest first."""
-        values = {"before": _packed(before, _END), "types": _listed(types), "limit": count}
+        values = {"before": _packed(before, _END), **_listed(types), "limit": count}
         events = [_event(row) for row in self._connection.execute(_select(_LAST, types), values)]
         events.reverse()
         return events
@@ -96,7 +101,7 @@ class HistoryReader:
 
     def _fetch(self, after: EventId, stop: int, types: Collection[str] | None, limit: int) -> tuple[list[Event], bool]:
         """Events up to ``stop``, and whether there are more than the page takes."""
-        values = {"after": after.to_integer(), "until": stop, "types": _listed(types), "limit": limit + 1}
+        values = {"after": after.to_integer(), "until": stop, **_listed(types), "limit": limit + 1}
         events: list[Event] = []
         size = 0
         for row in self._connection.execute(_select(_PAGE, types), values):
@@ -108,12 +113,15 @@ class HistoryReader:
 
     def _has_gap(self, after: EventId, types: Collection[str] | None) -> bool:
         is_event = after != ZERO and after.sequence != MAX_SEQUENCE
-        values = {"after": after.to_integer(), "types": _listed(types), "is_event": is_event}
+        values = {"after": after.to_integer(), **_listed(types), "is_event": is_event}
         return bool(self._connection.execute(_GAP, values).fetchone()[0])
 
 
 def _select(range_and_order: str, types: Collection[str] | None) -> str:
-    return f"{_ROWS} WHERE {range_and_order}" if types is None else f"{_ROWS} WHERE {_OF_TYPES} AND {range_and_order}"
+    if types is None:
+        return f"{_ROWS} WHERE {range_and_order}"
+    is_open_ended = any(each.endswith(_OPEN_END) for each in types)
+    return f"{_ROWS} WHERE {_OPEN_ENDED if is_open_ended else _OF_TYPES} AND {range_and_order}"
 
 
 def _event(row: tuple[int, str, bytes]) -> Event:
@@ -124,5 +132,9 @@ def _packed(event_id: EventId | None, default: int) -> int:
     return default if event_id is None else event_id.to_integer()
 
 
-def _listed(types: Collection[str] | None) -> str | None:
-    return None if types is None else json.dumps(list(types))
+def _listed(types: Collection[str] | None) -> dict[str, str | None]:
+    """Return the types as parameters; of open-ended ones, ``tmi.program.*``, what their types begin with."""
+    if types is None:
+        return {"types": None, "beginnings": "[]"}
+    beginnings = [each.removesuffix("*") for each in types if each.endswith(_OPEN_END)]
+    return {"types": json.dumps(list(types)), "beginnings": json.dumps(beginnings)}

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from swim_server.protocol.channels import family_of
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.timestamps import format_ms
 
@@ -48,7 +49,7 @@ class Event:
     @property
     def family(self) -> str:
         """What stands before the first dot of the type."""
-        return self.type.partition(".")[0]
+        return family_of(self.type)
 
     def with_data(self, data: dict[str, Any]) -> Event:
         """Return the same event holding only ``data``: what remains of a batch for one filter."""

@@ -275,7 +275,7 @@ class Conversation:
             self._tasks.start(self._go_on_after(connection, later))
             return
         assert action.type is not None, "an explain without an id has a type"
-        if action.type not in self._catalogue.types:
+        if not self._catalogue.knows(action.type):
             raise InvalidChannel(action.type, self._catalogue.nearest(action.type))
         explanation = explain_subscription(connection.subscription, action.type, action.data)
         connection.answer(messages.explained(event_id=None, event_type=action.type, explanation=explanation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,16 +27,20 @@ class TakenFile:
         """When it was last seen to change, by the monotonic clock."""
         self.rejected: list[Unreadable] = []
         self.rejected_count = 0
+        self.unknown_types: Counter[str] = Counter()
+        """Of what was rejected, the types that there aren't."""
         self._kept_characters = 0
 
     def begin(self, *, now: float) -> None:
         """Begin again at the start of the file: what was rejected before is rejected anew, or is whole now."""
         self.changed_at = now
         self.rejected, self.rejected_count, self._kept_characters = [], 0, 0
+        self.unknown_types.clear()
 
     def reject(self, pieces: list[Unreadable]) -> None:
         """Count what can't be read, and keep it while there is room."""
         self.rejected_count += len(pieces)
+        self.unknown_types.update(piece.unknown_type for piece in pieces if piece.unknown_type is not None)
         for piece in pieces:
             if self._kept_characters < MAX_KEPT_CHARACTERS:
                 self.rejected.append(piece)
