@@ -16,7 +16,8 @@ CALLSIGNS = ("DAL1", "DAL12", "DL1", "BAW9", "B")
 PREFIXES = ("D", "DAL", "DAL1", "DAL12", "BAW", "X")
 PHASES = ("ENROUTE", "TAXI")
 CHANNELS = ("*", "flight.*", "flight.created", "flight.positions", "tmi.*", "tmi.issued", "splits.*", "aman.updated",
-            "system.notice", "cdm.*", "tmi.program.*", "tmi.program.x", "ctp.*", "ctp_slot_missed", "metering.*")  # fmt: skip
+            "system.notice", "cdm.*", "tmi.program.*", "tmi.program.x", "ctp.*", "ctp_slot_missed",
+            "metering.*")  # fmt: skip
 TYPES = ("flight.created", "flight.updated", "flight.positions", "tmi.issued", "splits.updated", "aman.updated",
          "system.notice", "cdm.edct", "tmi.program.x", "tmi.program.y", "ctp_slot_missed", "ctp.session.open",
          "metering.a.b")  # fmt: skip

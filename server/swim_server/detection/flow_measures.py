@@ -191,7 +191,7 @@ def initiative_of(measure: FlowMeasure, regions: Mapping[int, str]) -> Initiativ
 
 
 def _in_order(value: Any) -> Any:
-    """A list in an order of its own; any other value as it is."""
+    """Return a list in an order of its own; any other value as it is."""
     if not isinstance(value, list):
         return value
     return sorted(value, key=lambda item: msgspec.json.encode(item, order="sorted"))

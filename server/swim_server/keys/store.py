@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -128,8 +127,9 @@ class KeyStore:
 
     def audit(self, key_id: int | None = None, *, limit: int = 200) -> Sequence[AuditEntry]:
         """Read the newest lines of the audit trail, newest first; those of one key where an id is given."""
-        schema = self.schema()
-        return self.database.read(lambda connection: read_audit(connection, schema, key_id, limit))
+        return self._with_schema(
+            lambda schema: self.database.read(lambda connection: read_audit(connection, schema, key_id, limit))
+        )
 
     # Changing
 
@@ -184,9 +184,7 @@ class KeyStore:
 
     def change(self, work: Callable[[Connection, Schema], T]) -> T:
         """Run ``work`` in a transaction. Raises StoreError."""
-        schema = self.schema()
-        with self._schema_watched():
-            return self.database.write(lambda connection: work(connection, schema))
+        return self._with_schema(lambda schema: self.database.write(lambda connection: work(connection, schema)))
 
     # For the service
 
@@ -229,22 +227,28 @@ class KeyStore:
         schema.require_keys()
         return schema
 
-    @contextmanager
-    def _schema_watched(self) -> Iterator[None]:
-        """Forget which columns there are when a statement finds out that one is gone."""
+    def _with_schema(self, work: Callable[[Schema], T]) -> T:
+        """Run ``work``; once more, at once, when it finds out that a column is gone that can be done without."""
+        schema = self.schema()
         try:
-            yield
+            return work(schema)
         except SchemaMissing:
             with self._schema_lock:
                 self._schema = None
-            raise
+            now = self.schema()
+            if now == schema:
+                raise
+            return work(now)
 
     def _select(self, condition: ColumnElement[bool] | None = None) -> Sequence[Mapping[str, Any]]:
-        statement = select(*self.schema().selectable())
-        if condition is not None:
-            statement = statement.where(condition)
-        with self._schema_watched():
+
+        def work(schema: Schema) -> Sequence[Mapping[str, Any]]:
+            statement = select(*schema.selectable())
+            if condition is not None:
+                statement = statement.where(condition)
             return self.database.read(lambda connection: read_rows(connection, statement))
+
+        return self._with_schema(work)
 
     def _update(
         self, key_id: int, values: Mapping[str, Any], actor: Actor, action: str, detail: str | None

@@ -74,7 +74,7 @@ def firs_of(data: Mapping[str, Any]) -> list[str]:
 
 
 def _listed(value: object) -> list[str]:
-    """The codes of a list, or of a text with commas."""
+    """Read the codes of a list, or of a text with commas."""
     if isinstance(value, str):
         value = value.split(",")
     if not isinstance(value, list):

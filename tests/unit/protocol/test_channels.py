@@ -80,7 +80,7 @@ def test_shape_of_the_former_emitters_is_known_and_belongs_to_its_family(event_t
         "tmi.program.a.b.c.d",
         "",
         "metering",
-    ],  # fmt: skip
+    ],
 )
 def test_type_outside_the_open_ended_ones_is_not_known(text: str) -> None:
     assert not CATALOGUE.knows(text)

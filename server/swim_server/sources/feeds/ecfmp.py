@@ -141,7 +141,7 @@ class EcfmpSource:
         return measures
 
     async def _resolve_regions(self, measures: list[FlowMeasure], worker: WorkerThread) -> None:
-        """Ask for the list of FIRs when a measure names one by a number that isn't known. Without it they are left out."""
+        """Ask for the list of FIRs when a measure names one by an unknown number; without it, it is left out."""
         numbers = {number for measure in measures for number in measure.notified_flight_information_regions}
         url = regions_url(self._url)
         if url is None or numbers <= self._regions.keys() or self._clock() < self._regions_due:
