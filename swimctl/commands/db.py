@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from swimctl.app import command_group
-from swimctl.errors import ExitCode
+from swimctl.errors import CommandFailed, ExitCode
 from swimctl.invocation import invocation_of
 from swimctl.key_access import open_database_of
 
@@ -25,7 +25,7 @@ def status(
       swimctl db status
       swimctl db status --json
     """
-    from swim_server.keys.upgrading import schema_status
+    from swim_server.keys.upgrading import REMEDY_FOR_LEFT, schema_status
 
     invocation = invocation_of(context)
     with open_database_of(invocation) as database:
@@ -38,11 +38,14 @@ def status(
         "newest_revision": found.newest_revision,
         "missing": found.missing,
         "missing_needed": found.missing_needed,
+        "not_permitted": found.not_permitted,
     }
     labels = [(name.replace("_", " "), value) for name, value in document.items() if name != "missing"]
     labels += [(f"missing in {table}", columns) for table, columns in found.missing.items()]
     invocation.output(as_json=as_json).details(labels, document)
-    if not found.is_up_to_date:
+    if found.missing_needed and found.revision is not None:
+        invocation.messages().line(REMEDY_FOR_LEFT)
+    elif not found.is_up_to_date:
         invocation.messages().line("add what is missing with: swimctl db upgrade (or see it with --sql)")
     if not found.is_usable:
         raise typer.Exit(ExitCode.FAILED)
@@ -60,7 +63,7 @@ def upgrade(
       swimctl db upgrade --sql > upgrade.sql
       swimctl db upgrade
     """
-    from swim_server.keys.upgrading import schema_status, upgrade_sql
+    from swim_server.keys.upgrading import REMEDY_FOR_LEFT, upgrade_sql
     from swim_server.keys.upgrading import upgrade as upgrade_schema
 
     invocation = invocation_of(context)
@@ -73,9 +76,10 @@ def upgrade(
             else:
                 messages.line("there is nothing to do")
             return
-        missing = schema_status(database).missing
-        upgrade_schema(database)
-    for table, columns in missing.items():
+        upgraded = upgrade_schema(database)
+    for table, columns in upgraded.added.items():
         output.line(f"{table}: added {', '.join(columns)}")
-    if not missing:
+    if upgraded.problem is not None:
+        raise CommandFailed(upgraded.problem, REMEDY_FOR_LEFT)
+    if not upgraded.added:
         output.line("there was nothing to add")

@@ -12,6 +12,9 @@ from swim_server.keys.tables import NEEDED_AUDIT_COLUMNS, NEEDED_KEY_COLUMNS, ap
 from swim_server.sql.database import Database
 from swim_server.sql.errors import PermissionDenied, SchemaMissing
 
+REMEDY_FOR_LEFT = "give the columns their names back, or restore the table: an upgrade adds only what may be null"
+"""What helps where a column is gone that an upgrade can't add to a table with rows."""
+
 
 class Schema(msgspec.Struct, frozen=True):
     """The columns found, by their lower-cased names; an empty set: there is no such table."""
@@ -26,7 +29,8 @@ class Schema(msgspec.Struct, frozen=True):
         if not self.key_columns:
             raise SchemaMissing(api_keys.name)
         if missing := sorted(NEEDED_KEY_COLUMNS - self.key_columns):
-            raise SchemaMissing(api_keys.name, missing)
+            remedy = {} if all(api_keys.c[name].nullable for name in missing) else {"remedy": REMEDY_FOR_LEFT}
+            raise SchemaMissing(api_keys.name, missing, **remedy)
 
     @property
     def can_audit(self) -> bool:

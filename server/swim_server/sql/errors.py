@@ -64,8 +64,8 @@ class PermissionDenied(StoreMisconfigured):
 class SchemaMissing(StoreMisconfigured):
     """A table, or a column that the code can't do without, doesn't exist."""
 
-    def __init__(self, table: str, columns: Sequence[str] = ()) -> None:
+    def __init__(self, table: str, columns: Sequence[str] = (), remedy: str = "run `swimctl db upgrade`") -> None:
         self.table = table
         self.columns = tuple(columns)
         missing = f"table {table}" if not columns else f"in table {table}: {', '.join(columns)}"
-        super().__init__(f"missing in the key database: {missing}", "run `swimctl db upgrade`")
+        super().__init__(f"missing in the key database: {missing}", remedy)
