@@ -50,6 +50,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("doctor", "Prove that what runs is what was deployed, and keeps its promises."),
             Entry("config", "Show, check and change the configuration."),
             Entry("db", "Compare and upgrade the key database's schema."),
+            Entry("history", "Look at stored events: check them, salvage a damaged file."),
             Entry("version", "Version, commit, Python, fingerprint of the code on disk."),
         ),
     ),

@@ -16,37 +16,37 @@ MAX_OFFERED = 200
 
 
 def tiers(incomplete: str) -> list[str]:
-    """Return the four that exist."""
+    """Complete a tier."""
     return _fitting(TIERS, incomplete)
 
 
 def key_states(incomplete: str) -> list[str]:
-    """As ``keys list --state`` takes them."""
+    """Complete a state as ``keys list --state`` takes it."""
     return _fitting(KEY_STATES, incomplete)
 
 
 def scopes(incomplete: str) -> list[str]:
-    """Of a systemd unit."""
+    """Complete the scope of a systemd unit."""
     return _fitting(SCOPES, incomplete)
 
 
 def sources(incomplete: str) -> list[str]:
-    """Return the kinds of ``--source``."""
+    """Complete a kind of ``--source``."""
     return _fitting(SOURCES, incomplete)
 
 
 def channels(incomplete: str) -> list[str]:
-    """Every channel, those of the configuration too."""
+    """Complete a channel, those of the configuration too."""
     return _offer(lambda: sorted(_catalogue_channels()), incomplete)
 
 
 def event_types(incomplete: str) -> list[str]:
-    """Every event type, those of the configuration too."""
+    """Complete an event type, those of the configuration too."""
     return [name for name in channels(incomplete) if not name.endswith("*")]
 
 
 def settings(incomplete: str) -> list[str]:
-    """Return the dotted names of the configuration."""
+    """Complete the dotted name of a setting."""
 
     def names() -> Iterable[str]:
         from swim_server.config.parse_value import setting_names
@@ -57,7 +57,7 @@ def settings(incomplete: str) -> list[str]:
 
 
 def areas(incomplete: str) -> list[str]:
-    """Return the doctor's."""
+    """Complete an area of doctor's checks."""
 
     def names() -> Iterable[str]:
         from swimctl.doctor.catalogue import AREAS
@@ -68,12 +68,12 @@ def areas(incomplete: str) -> list[str]:
 
 
 def key_ids(incomplete: str) -> list[str]:
-    """Ids of the newest keys: of the embedded database, else those that hold connections. Never a key itself."""
+    """Complete a key's id: the newest of the embedded database, else those with connections. Never a key itself."""
     return _offer(lambda: _stored_key_ids() or _live_key_ids(), incomplete)
 
 
 def connection_ids(incomplete: str) -> list[str]:
-    """Of those connected just now."""
+    """Complete the id of a connection that is live."""
     return _offer(_live_connection_ids, incomplete)
 
 
@@ -119,9 +119,13 @@ def _live_key_ids() -> list[str]:
 
 
 def _live_connection_ids() -> list[str]:
-    """Without those that just ask something, this one for instance."""
-    found = _ask("connections")["connections"]
-    return [one["id"] for one in found if one["channels"] or one["tier"] != "local"]
+    """Return the ids without those of commands that just ask something, as this one does."""
+    from swim_server.daemon.control.documents.connections import Connections
+
+    from swimctl.client.answers import read_answer
+
+    found = read_answer("connections", _ask("connections"), Connections).connections
+    return [one.id for one in found if one.channels or one.tier != "local"]
 
 
 def _ask(method: str) -> Any:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, NotFound, WrongUsage
 
 if TYPE_CHECKING:
+    from swim_server.keys.audit import Actor
     from swim_server.keys.records import KeyRecord
     from swim_server.keys.store import KeyStore
     from swim_server.sql.database import Database
+    from swim_server.sql.errors import StoreError
 
     from swimctl.invocation import Invocation
 
@@ -23,7 +25,7 @@ takes up to a minute (40613), and its maker asks to wait for it with growing pau
 
 
 def utc_now() -> datetime:
-    """Return the clock of every command."""
+    """Return the time, by the clock of every command."""
     return datetime.now(UTC)
 
 
@@ -98,6 +100,8 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
     Raises CommandFailed when a daemon runs but can't be told: the change is stored, and the daemon finds it by itself
     within ``auth.recheck_seconds``.
     """
+    from swim_server.daemon.control.documents.process import KeyChanged
+
     if not invocation.home.lockfile.exists():
         return None
     try:
@@ -105,7 +109,7 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
             closed = 0
             for key_id in key_ids:
                 seconds = 0.0 if since is None else time.monotonic() - since
-                closed += int(daemon.call("key_changed", {"key_id": key_id, "seconds": seconds})["closed"])
+                closed += daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds}).closed
             return closed
     except DaemonNotRunning:
         return None
@@ -117,20 +121,50 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
         ) from error
 
 
+def end_in_memory(
+    invocation: Invocation,
+    key_id: int,
+    error: StoreError,
+    actor: Actor,
+    *,
+    is_for_good: bool = False,
+    reason: str | None = None,
+) -> CommandError:
+    """Have the running daemon refuse a key whose end can't be stored just now; answer what to tell."""
+    import msgspec
+    from swim_server.keys.endings import Ending
+
+    ending = Ending(key_id=key_id, is_for_good=is_for_good, at=utc_now(), actor=actor, reason=reason)
+    try:
+        with invocation.connect() as daemon:
+            answer = daemon.call("key_end", msgspec.to_builtins(ending))
+    except (CommandError, OSError):
+        return CommandFailed(
+            f"the key is NOT ended: {error}", "no daemon could be told; run it again, or stop the service"
+        )
+    if answer["is_stored"]:
+        return CommandFailed("stored by the daemon, not by this command", "see: swimctl keys show")
+    closed = answer["closed"]
+    return CommandFailed(
+        f"ended now ({closed} connections closed), not stored: {error}",
+        "the daemon tries again; it is undone by a restart before that: run it again",
+    )
+
+
 def live_connections(invocation: Invocation) -> dict[int, int] | None:
-    """How many connections each key holds just now. None: no daemon runs, or it can't be asked."""
+    """Count the connections that each key holds just now. None: no daemon runs, or it can't be asked."""
     answer = _ask_daemon(invocation, "live_keys", {})
     return None if answer is None else {int(key_id): int(count) for key_id, count in answer.items()}
 
 
 def connections_of(invocation: Invocation, key_id: int) -> list[dict[str, Any]] | None:
-    """Return the connections that one key holds just now. None: no daemon runs, or it can't be asked."""
+    """List the connections that one key holds just now. None: no daemon runs, or it can't be asked."""
     answer = _ask_daemon(invocation, "connections", {"key_id": key_id})
     return None if answer is None else list(answer["connections"])
 
 
 def key_document(record: KeyRecord, now: datetime, live: int | None) -> dict[str, Any]:
-    """Return a key as commands show it: everything that is known but the key."""
+    """Describe a key as commands show it: everything that is known but the key."""
     from swim_server.keys.permissions import state_of
 
     return {

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from swim_server import __version__
+from swim_server.files.opening import follow_own_links, open_descriptor
+from swim_server.files.replacing import sync_folder
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.recording.lines import FORMAT, End, Header
 from swim_server.sources.recording.writer import RecordingWriter
@@ -73,7 +75,7 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
 
     def open_file() -> BinaryIO:
         try:
-            opened.append(path.open("wb" if replaces or (path.exists() and not path.is_file()) else "xb"))
+            opened.append(_open_output(path, replaces=replaces))
         except FileExistsError:
             raise CommandFailed(f"{path} has just come into being", "choose another name") from None
         except OSError as error:
@@ -85,7 +87,18 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
     finally:
         for file in opened:
             with suppress(OSError):  # what could not be written was told when it was written
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    file.flush()
+                    os.fsync(file.fileno())
+                    sync_folder(path.parent)
                 file.close()
+
+
+def _open_output(path: Path, *, replaces: bool) -> BinaryIO:
+    """Open what the operator named; a file that is replaced only where no link of somebody else's leads to it."""
+    if replaces:
+        return os.fdopen(open_descriptor(follow_own_links(path), os.O_WRONLY | os.O_TRUNC), "wb")
+    return path.open("wb" if path.exists() and not path.is_file() else "xb")
 
 
 class Recording:

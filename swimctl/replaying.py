@@ -224,7 +224,7 @@ def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = 
         raise CommandFailed(str(error)) from None
     source = RecordingSource("replay", folder, speed=speed or 1e6, loop=False, start=start, end=end)
 
-    async def publish(events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         for event in events:
             for part in split(event):
                 timestamp = format_ms(part.timestamp_ms) if part.timestamp_ms is not None else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from swimctl.client.answers import read_answer
 from swimctl.client.session import (
     ANSWER_TIMEOUT_SECONDS,
     OPEN_TIMEOUT_SECONDS,
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from swim_server.daemon.home import Home
     from swim_server.daemon.lockfile import LockInfo
+
+T = TypeVar("T")
 
 __all__ = ["ControlClient", "DaemonNotRunning", "RpcFailed", "SessionLost"]
 
@@ -77,8 +80,18 @@ class ControlClient:
         """Ask and wait for the answer. Raises RpcFailed, CommandFailed when it takes too long, SessionLost."""
         return self.session.call(method, params, timeout)
 
+    def ask(
+        self,
+        method: str,
+        shape: type[T],
+        params: Mapping[str, Any] | None = None,
+        timeout: float = ANSWER_TIMEOUT_SECONDS,
+    ) -> T:
+        """Ask and read the answer as a document. Raises as ``call``, and UnreadableAnswer."""
+        return read_answer(method, self.call(method, params, timeout), shape)
+
     def close(self) -> None:
-        """Hang up. Idempotent."""
+        """Close the connection. Idempotent."""
         self.session.close()
 
     def __enter__(self) -> Self:

@@ -14,7 +14,10 @@ from swimctl.errors import CommandFailed, DaemonNotRunning, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.status import Status
+
     from swimctl.bench.measurement import Target
+    from swimctl.client.control import ControlClient
     from swimctl.client.session import Session
     from swimctl.output import Output
 
@@ -113,7 +116,7 @@ def _complaint(document: Mapping[str, Any]) -> str:
 def _target(
     invocation: Invocation, url: str | None, clients: int, *, is_temporary: bool, yes: bool, messages: Output
 ) -> Iterator[tuple[Target, Session]]:
-    """Return what is measured, and a session to publish through."""
+    """Open what is measured, and a session to publish through."""
     if url is not None:
         yield from _remote(invocation, url, yes=yes)
         return
@@ -126,7 +129,13 @@ def _target(
         yield from _temporary()
         return
     with control:
-        yield from _running(invocation, control.call("status"), control.session)
+        yield from _running(invocation, _status(control), control.session)
+
+
+def _status(control: ControlClient) -> Status:
+    from swim_server.daemon.control.documents.status import Status
+
+    return control.ask("status", Status)
 
 
 def _remote(invocation: Invocation, url: str, *, yes: bool) -> Iterator[tuple[Target, Session]]:
@@ -171,11 +180,11 @@ def _temporary() -> Iterator[tuple[Target, Session]]:
     with TemporaryService(os.environ).start([]) as service:
         api_key = service.create_key("system", "swimctl bench")
         with service.invocation.connect() as control:
-            yield Target(service.url, api_key, control.call("status")["pid"]), control.session
+            yield Target(service.url, api_key, _status(control).pid), control.session
 
 
-def _running(invocation: Invocation, status: Mapping[str, Any], session: Session) -> Iterator[tuple[Target, Session]]:
-    """Return the service of this home, with a key that lives as long as the measurement."""
+def _running(invocation: Invocation, status: Status, session: Session) -> Iterator[tuple[Target, Session]]:
+    """Measure the service of this home, with a key that lives as long as the measurement."""
     from swim_server.keys.audit import operating_user
     from swim_server.keys.format import Tier
     from swim_server.keys.new_key import NewKey
@@ -188,7 +197,7 @@ def _running(invocation: Invocation, status: Mapping[str, Any], session: Session
             NewKey(tier=Tier.SYSTEM, owner_name="swimctl bench", description="for one measurement"), operating_user()
         )
         try:
-            yield Target(str(status["url"]), issued.api_key, int(status["pid"])), session
+            yield Target(str(status.url), issued.api_key, status.pid), session
         finally:
             store.revoke(issued.record.id, "the measurement is over", operating_user())
 

@@ -103,6 +103,8 @@ def init(
       swimctl config init
       swimctl config init /etc/swim/swim.toml
     """
+    from swim_server.files.replacing import replace_durably
+
     from swimctl.output import confirm
 
     invocation = invocation_of(context)
@@ -112,7 +114,7 @@ def init(
         invocation.messages().line("left as it was")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(read_template(), "utf-8")
+    replace_durably(path, read_template().encode(), mode=0o644, follows_link=True)
     invocation.output().line(str(path))
 
 

@@ -40,6 +40,9 @@ def list_connections(
       swimctl connections list --tier partner
       swimctl connections list --key 7 --json
     """
+    from swim_server.daemon.control.documents.connections import Connections
+
+    from swimctl.client.answers import read_answer
     from swimctl.commands.keys.options import parse_tier
     from swimctl.render.connections import COLUMNS, PLAIN, rows
     from swimctl.render.status import utc_now
@@ -49,12 +52,12 @@ def list_connections(
     if tier is not None and tier != LOCAL_TIER:
         tier = parse_tier(tier).value
     with invocation.connect() as control:
-        found = control.call("connections", {"tier": tier, "key_id": key})["connections"]
+        answer = control.call("connections", {"tier": tier, "key_id": key})
+    found = read_answer("connections", answer, Connections).connections
     if as_json:
-        output.document(found)
+        output.document(answer["connections"])
     else:
-        columns = COLUMNS if output.is_terminal else PLAIN
-        output.table(columns, rows(found, utc_now()), empty="nobody is connected")
+        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, utc_now()), empty="nobody is connected")
 
 
 @app.command("close")
@@ -75,18 +78,21 @@ def close_connection(
       swimctl connections close client_0123456789abcdef
       swimctl connections close client_0123456789abcdef --yes
     """
+    from swim_server.daemon.control.documents.connections import Connections
+    from swim_server.daemon.control.documents.process import ConnectionClosed
+
     from swimctl.output import confirm
 
     invocation = invocation_of(context)
     with invocation.connect() as control:
-        found = control.call("connections", {})["connections"]
-        wanted = next((one for one in found if one["id"] == id), None)
+        found = control.ask("connections", Connections).connections
+        wanted = next((one for one in found if one.id == id), None)
         if wanted is None:
             raise NotFound(f"there is no connection {id!r}", "list them with: swimctl connections list")
-        who = " ".join(str(wanted[part]) for part in ("tier", "owner", "remote") if wanted.get(part))
+        who = " ".join(part for part in (wanted.tier, wanted.owner, wanted.remote) if part)
         if not confirm(f"Close {id} ({who})?", yes=yes):
             invocation.messages().line("left as it was")
             return
-        if not control.call("connection_close", {"id": id}).get("closed"):
+        if not control.ask("connection_close", ConnectionClosed, {"id": id}).closed:
             raise NotFound(f"the connection {id!r} has gone by itself")
     invocation.output().line(f"closed {id}")

@@ -12,6 +12,8 @@ from swimctl.errors import CommandError, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.explain import ChannelExplained, EventExplained
+
     from swimctl.client.session import RpcFailed
 
 app = single_command()
@@ -84,19 +86,30 @@ def explain(
     params = {"about": about, "seconds": read_since(since), **read_consumer(key, connection, channel, filters)}
     with invocation.connect() as control:
         try:
-            document: dict[str, Any] = control.call("explain", params, timeout=ANSWER_SECONDS)
+            answer: dict[str, Any] = control.call("explain", params, timeout=ANSWER_SECONDS)
         except RpcFailed as failed:
             raise _refusal(failed) from None
+    document = _read(answer)
     if as_json or not output.is_terminal:
-        output.details(lines(document), document)
+        output.details(lines(document), answer)
     else:
         output.print(picture(document))
+
+
+def _read(answer: dict[str, Any]) -> EventExplained | ChannelExplained:
+    from swim_server.daemon.control.documents.explain import ChannelExplained, EventExplained
+
+    from swimctl.client.answers import read_answer
+
+    if "subscriptions" in answer:
+        return read_answer("explain", answer, ChannelExplained)
+    return read_answer("explain", answer, EventExplained)
 
 
 def read_consumer(
     key: int | None, connection: str | None, channel: list[str] | None, filters: dict[str, Any]
 ) -> dict[str, Any]:
-    """Whom it is about, as the daemon is asked. Raises WrongUsage unless it is one."""
+    """Read whom it is about, as the daemon is asked. Raises WrongUsage unless it is one."""
     channels = [part.strip() for value in channel or [] for part in value.split(",") if part.strip()]
     would = {name: value for name, value in (("channels", channels), ("filters", filters)) if value}
     given = [bool(key), connection is not None, bool(would)]
@@ -109,7 +122,7 @@ def read_consumer(
 
 
 def read_since(since: str) -> float:
-    """``15m``, or a time, as seconds. Raises WrongUsage."""
+    """Read ``15m``, or a time, as seconds. Raises WrongUsage."""
     import time
 
     from swim_server.config import InvalidDuration, parse_duration

@@ -28,6 +28,9 @@ def reload(
       swimctl reload
       swimctl config set tiers.public.connections 10 && swimctl reload
     """
+    from swim_server.daemon.control.documents.process import Reloaded
+
+    from swimctl.client.answers import read_answer
     from swimctl.client.session import RpcFailed
     from swimctl.errors import WrongUsage
 
@@ -43,10 +46,10 @@ def reload(
     if as_json:
         output.document(answer)
         return
-    changed, waiting = answer.get("changed") or [], answer.get("needs_restart") or []
-    output.line(f"changed: {', '.join(changed)}" if changed else "nothing changed")
-    if waiting:
-        output.line(f"needs swimctl restart: {', '.join(waiting)}")
+    found = read_answer("reload", answer, Reloaded)
+    output.line(f"changed: {', '.join(found.changed)}" if found.changed else "nothing changed")
+    if found.needs_restart:
+        output.line(f"needs swimctl restart: {', '.join(found.needs_restart)}")
 
 
 INVALID_CONFIGURATION = -32602

@@ -30,6 +30,10 @@ def restart(
       swimctl restart
       swimctl restart && swimctl status
     """
+    from swim_server.daemon.control.documents.process import Restarted
+
+    from swimctl.client.answers import read_answer
+
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
     with invocation.connect() as control:
@@ -38,5 +42,6 @@ def restart(
     if as_json:
         output.document(answer)
         return
-    moved = f"pid {before.pid} → {answer.get('pid')}" if before is not None else f"pid {answer.get('pid')}"
-    output.line(f"restarted ({moved}), fingerprint {answer.get('fingerprint')}")
+    after = read_answer("restart", answer, Restarted)
+    moved = f"pid {before.pid} → {after.pid}" if before is not None else f"pid {after.pid}"
+    output.line(f"restarted ({moved}), fingerprint {after.fingerprint}")

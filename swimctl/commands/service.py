@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -204,10 +203,9 @@ def make_home(unit: Unit) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that nobody ever reads half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, "utf-8")
-    temporary.chmod(0o644)
-    temporary.replace(path)
+    from swim_server.files.replacing import replace_durably
+
+    replace_durably(path, text.encode(), mode=0o644)
 
 
 def _steps(manager: Manager, name: str, now: bool) -> str:

@@ -12,6 +12,8 @@ from swimctl.errors import CommandError
 from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.status import Status
+
     from swimctl.output import Output
 
 app = single_command()
@@ -79,7 +81,16 @@ def _write(output: Output, document: dict[str, Any]) -> None:
     else:
         from swimctl.render.status import status_lines
 
-        output.details(status_lines(document))
+        output.details(status_lines(_read(document)))
+
+
+def _read(document: dict[str, Any]) -> Status:
+    """Read what is shown; ``--json`` passes on whatever the daemon says."""
+    from swim_server.daemon.control.documents.status import Status
+
+    from swimctl.client.answers import read_answer
+
+    return read_answer("status", document, Status)
 
 
 def _picture(document: dict[str, Any]) -> Any:
@@ -88,7 +99,7 @@ def _picture(document: dict[str, Any]) -> Any:
     from swimctl.render.status import status as render
     from swimctl.render.status import utc_now
 
-    return render(document, utc_now(), take_fingerprint().digest)
+    return render(_read(document), utc_now(), take_fingerprint().digest)
 
 
 def _watch(invocation: Invocation, output: Output) -> None:

@@ -11,6 +11,8 @@ from swimctl.errors import CommandError
 from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.connections import Top
+
     from swimctl.output import Output
 
 app = single_command()
@@ -59,6 +61,15 @@ def _ask(invocation: Invocation, rows: int) -> dict[str, Any]:
     return document
 
 
+def _read(document: dict[str, Any]) -> Top:
+    """Read what is shown; ``--json`` passes on whatever the daemon says."""
+    from swim_server.daemon.control.documents.connections import Top
+
+    from swimctl.client.answers import read_answer
+
+    return read_answer("top", document, Top)
+
+
 def _write(invocation: Invocation, output: Output, rows: int, number: int | None) -> None:
     """Write line after line; what a daemon that is away means for them is told beside."""
     import time
@@ -74,7 +85,7 @@ def _write(invocation: Invocation, output: Output, rows: int, number: int | None
             if output.as_json:
                 output.json_line(document)
             else:
-                output.line(line(document, time.time()))
+                output.line(line(_read(document), time.time()))
             left = left - 1 if left is not None else None
         if left == 0:
             return
@@ -95,7 +106,7 @@ def _draw(invocation: Invocation, output: Output, rows: int, number: int | None)
     from swimctl.render.top import picture
 
     console = output.console()
-    document, away, left = _ask(invocation, rows), None, number
+    document, away, left = _read(_ask(invocation, rows)), None, number
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             live.update(picture(document, time.time(), console.width, console.height, away=away), refresh=True)
@@ -103,7 +114,7 @@ def _draw(invocation: Invocation, output: Output, rows: int, number: int | None)
             if left == 0:
                 break
             try:
-                document, away = _ask(invocation, rows), None
+                document, away = _read(_ask(invocation, rows)), None
             except CommandError as error:
                 away = error.problem
                 time.sleep(AWAY_SECONDS)

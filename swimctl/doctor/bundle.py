@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import msgspec
+from swim_server.files.replacing import put_in_place
 
 from swimctl.errors import CommandError, WrongUsage
 
@@ -102,15 +103,7 @@ def write(path: Path, kind: str, contents: Mapping[str, bytes]) -> None:
                 entry = tarfile.TarInfo(f"{stem}/{name}")
                 entry.size, entry.mode, entry.mtime = len(data), 0o600, int(time.time())
                 packed.addfile(entry, io.BytesIO(data))
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(buffer.getvalue())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    put_in_place(path, buffer.getvalue(), mode=0o600)
 
 
 def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from swimctl.doctor.checks import (
     install,
     keys,
     process,
+    storage,
     stream,
     tiers,
 )
@@ -22,7 +23,7 @@ AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "c
 
 def all_checks() -> tuple[Check, ...]:
     """Return the checks of all areas."""
-    return (
+    checks = (
         *install.CHECKS,
         *config.CHECKS,
         *process.CHECKS,
@@ -34,4 +35,6 @@ def all_checks() -> tuple[Check, ...]:
         *stream.CHECKS,
         *front.CHECKS,
         *host.CHECKS,
+        *storage.CHECKS,
     )
+    return tuple(sorted(checks, key=lambda check: AREAS.index(check.id.partition(".")[0])))

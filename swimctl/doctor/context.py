@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable, Coroutine, Hashable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from swimctl.client.answers import read_answer
 from swimctl.doctor.probes.procfs import ProcFs
 
 if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
+    from swim_server.daemon.control.documents.process import Version
+    from swim_server.daemon.control.documents.status import Status
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.home import Home
     from swim_server.daemon.lockfile import LockInfo
 
     from swimctl.invocation import Invocation
-import os
-from pathlib import Path
 
+T = TypeVar("T")
+
+ANSWER_SECONDS = 1.5
+"""So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
+MARGIN_SECONDS = 0.3
+"""Between the end of a question and the end of the run."""
+ENDING_SECONDS = 3.0
+"""So long what the checks made may take to be undone."""
 MOST = 6.0
 _LOADAVG = Path("/proc/loadavg")
 
 
 def stretch(loadavg: Path = _LOADAVG, cores: int | None = None) -> float:
-    """By how much limits are to be stretched: 1 where each that wants to run has a core, 6 at most.
+    """Compute by how much limits are to be stretched: 1 where each that wants to run has a core, 6 at most.
 
     What counts is the greater of the last minute's load and the number that want to run at this moment, so that a
     load that has only just begun is seen too (proc(5), /proc/loadavg).
@@ -39,18 +50,6 @@ def stretch(loadavg: Path = _LOADAVG, cores: int | None = None) -> float:
     except (OSError, ValueError, IndexError):
         return 1.0
     return min(max(1.0, waiting / cores), MOST)
-
-
-T = TypeVar("T")
-
-ANSWER_SECONDS = 1.5
-"""So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
-MARGIN_SECONDS = 0.3
-"""Between the end of a question and the end of the run."""
-
-
-ENDING_SECONDS = 3.0
-"""So long what the checks made may take to be undone."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,35 +89,35 @@ class DoctorContext:
         return result
 
     async def loaded(self) -> LoadedConfig:
-        """Return the configuration on disk, as this process's options and environment make it. Raises ConfigError."""
+        """Load the configuration on disk, as this process's options and environment make it. Raises ConfigError."""
         return await self.fact("loaded", lambda: asyncio.to_thread(self.invocation.load_config))
 
     async def lock(self) -> LockInfo | None:
-        """Return what the lockfile says."""
+        """Read what the lockfile says."""
         from swim_server.daemon.lockfile import Lockfile
 
         return await self.fact("lock", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).read))
 
     async def is_held(self) -> bool:
-        """Whether a process holds the lock."""
+        """Tell whether a process holds the lock."""
         from swim_server.daemon.lockfile import Lockfile
 
         return await self.fact("is_held", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).is_held))
 
     def is_process(self, info: LockInfo) -> bool:
-        """Whether the very process that wrote this lockfile lives, not another one with its pid. Blocks, quickly."""
+        """Tell whether the very process that wrote this lockfile lives, not another with its pid. Blocks briefly."""
         from swim_server.daemon.process import is_alive
 
         return is_alive(info)
 
     async def disk(self) -> Fingerprint:
-        """Return the code on disk."""
+        """Take the fingerprint of the code on disk."""
         from swim_server.daemon.fingerprint import take_fingerprint
 
         return await self.fact("disk", lambda: asyncio.to_thread(take_fingerprint))
 
     async def disk_at(self, roots: Mapping[str, str]) -> dict[str, str]:
-        """Return the digests of the source files in some packages' folders."""
+        """Compute the digests of the source files in some packages' folders."""
         from swim_server.daemon.fingerprint import digests_below
 
         disk = await self.disk()
@@ -127,15 +126,17 @@ class DoctorContext:
         name = ("disk", tuple(sorted(roots.items())))
         return await self.fact(name, lambda: asyncio.to_thread(digests_below, roots))
 
-    async def status(self) -> dict[str, Any]:
-        """Return the running process's status document. Raises DaemonNotRunning, CommandFailed."""
-        document: dict[str, Any] = await self.ask("status")
-        return document
+    async def status(self) -> Status:
+        """Read the running process's status document. Raises DaemonNotRunning, CommandFailed."""
+        from swim_server.daemon.control.documents.status import Status
 
-    async def version(self) -> dict[str, Any]:
-        """Return what code the running process has, as it took it at its start. Raises as ``status``."""
-        document: dict[str, Any] = await self.ask("version")
-        return document
+        return read_answer("status", await self.ask("status"), Status)
+
+    async def version(self) -> Version:
+        """Read what code the running process has, as it took it at its start. Raises as ``status``."""
+        from swim_server.daemon.control.documents.process import Version
+
+        return read_answer("version", await self.ask("version"), Version)
 
     async def ask(self, method: str, **params: Any) -> Any:
         """Call a method of the control socket, once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
@@ -143,7 +144,7 @@ class DoctorContext:
         return await self.fact(name, lambda: asyncio.to_thread(self._call, method, params))
 
     async def ask_anew(self, method: str, **params: Any) -> Any:
-        """Call it now, whoever asked before: for what changes while one looks."""
+        """Call a method now, whoever called it before: for what changes while one looks."""
         return await asyncio.to_thread(self._call, method, params)
 
     def at_end(self, undo: Callable[[], Coroutine[Any, Any, object]]) -> None:
@@ -157,14 +158,14 @@ class DoctorContext:
             return control.call(method, params, timeout=self.patience())
 
     def patience(self) -> float:
-        """How long a question to the process may take now, in seconds: its silence is told before the run ends."""
+        """Compute how many seconds a question to the process may take now: its silence is told before the run ends."""
         seconds = max(ANSWER_SECONDS * self.stretch, 0.75 * (self.options.timeout_seconds or 0.0))
         if self.deadline is not None:
             seconds = min(seconds, self.deadline - time.perf_counter() - MARGIN_SECONDS)
         return max(0.1, seconds)
 
     def within(self, seconds: float) -> float:
-        """How long a step of a check may take that has so many seconds on a machine with time to spare."""
+        """Compute how long a step of a check may take that has so many seconds on an idle machine."""
         return max(seconds * self.stretch, 0.5 * (self.options.timeout_seconds or 0.0))
 
     async def close(self) -> None:

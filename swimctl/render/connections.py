@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict
 
 from swimctl.output import Column
 from swimctl.text import cell, count, duration, size
+
+if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.connections import ConnectionDocument
 
 COLUMNS: tuple[Column, ...] = (
     Column("id", "ID", style="cyan"),
@@ -31,32 +36,34 @@ PLAIN: tuple[Column, ...] = tuple(
 )  # fmt: skip
 
 
-def rows(connections: Sequence[Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
-    """Rows for the columns: what the daemon told, and what a person wants to read of it."""
+def rows(connections: Sequence[ConnectionDocument], now: datetime) -> list[dict[str, Any]]:
+    """Make rows for the columns: what the daemon told, and what a person wants to read of it."""
     return [
-        {**connection, "since": _age(connection.get("connected_at"), now), "subscriptions": _subscriptions(connection),
-         "state": _state(connection)}
+        {
+            **asdict(connection),
+            "since": _age(connection.connected_at, now),
+            "subscriptions": _subscriptions(connection),
+            "state": _state(connection),
+        }
         for connection in connections
-    ]  # fmt: skip
+    ]
 
 
-def _age(connected_at: object, now: datetime) -> str:
+def _age(connected_at: str, now: datetime) -> str:
     try:
-        moment = datetime.fromisoformat(str(connected_at))
+        moment = datetime.fromisoformat(connected_at)
     except ValueError:
         return cell(connected_at)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return duration((now - moment).total_seconds())
 
 
-def _subscriptions(connection: Mapping[str, Any]) -> str:
-    channels = cell(connection.get("channels"))
-    filters = connection.get("filters") or {}
-    told = " ".join(f"{kind}={cell(value)}" for kind, value in filters.items() if value)
-    return f"{channels} {told}".strip()
+def _subscriptions(connection: ConnectionDocument) -> str:
+    filters = " ".join(f"{kind}={cell(value)}" for kind, value in connection.filters.items() if value)
+    return f"{cell(connection.channels)} {filters}".strip()
 
 
-def _state(connection: Mapping[str, Any]) -> str:
-    if connection.get("lagging"):
+def _state(connection: ConnectionDocument) -> str:
+    if connection.lagging:
         return "lagging"
-    return "resuming" if connection.get("catching_up") else "live"
+    return "resuming" if connection.catching_up else "live"

@@ -15,7 +15,7 @@ TRANSITION_FT = 18_000
 
 POSITION_FIELDS = (
     "latitude", "longitude", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc",
-    "current_fir",
+    "current_fir", "current_sector",
 )  # fmt: skip
 
 STYLES: Mapping[str, str] = MappingProxyType(
@@ -129,7 +129,9 @@ def _departed(data: Mapping[str, Any]) -> str:
 
 
 def _arrived(data: Mapping[str, Any]) -> str:
-    return _join(_clock("in", data.get("in_utc")), _place(data))
+    place = _text(data.get("arrived_at")) or "a place that nobody has listed"
+    elsewhere = f"diverted to {place}" if data.get("diverted") is True else ""
+    return _join(_clock("in", data.get("in_utc")), elsewhere, _place(data))
 
 
 def _deleted(data: Mapping[str, Any]) -> str:

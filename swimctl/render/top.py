@@ -1,11 +1,12 @@
-"""The picture of ``top``, and its line for scripts: pure functions of the document, the moment and the size."""
+"""The picture of ``top``, and its line for scripts: pure functions of document, moment and size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
+from msgspec.structs import asdict
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,10 @@ from swimctl.render.connections import rows as connection_rows
 from swimctl.render.status import STATE_STYLES, tiers
 from swimctl.render.table import table
 from swimctl.text import cell, clean, count, duration, rate, size, timestamp
+
+if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.connections import BusyConnection, ChannelCount, Top, TypeRate
+    from swim_server.daemon.control.documents.status import Percentiles, SourceDocument, Status
 
 HEADINGS = (
     "time", "clients", "events_per_second", "deliveries_per_second", "latency_p50_ms", "latency_p99_ms",
@@ -45,59 +50,56 @@ SIDE_BY_SIDE_WIDTH = 80
 LEAST_ROWS = 3
 
 
-def line(document: Mapping[str, Any], now: float) -> str:
-    """One look as a line of ``HEADINGS``, tabs between; ``-`` where there is nothing."""
-    status = document["status"]
-    latency, slow = status.get("latency_ms") or {}, status["slow_consumers"]
+def line(document: Top, now: float) -> str:
+    """Write one look as a line of ``HEADINGS``, tabs between; ``-`` where there is nothing."""
+    status = document.status
+    latency, slow = status.latency_ms, status.slow_consumers
     cells = [
-        timestamp(datetime.fromtimestamp(now, UTC)), status["connections"]["total"], status["events_per_second"],
-        status["deliveries_per_second"], latency.get("p50"), latency.get("p99"), status["loop_lag_ms"]["p99"],
-        slow["lagging"], slow["closed"], status["memory_bytes"],
+        timestamp(datetime.fromtimestamp(now, UTC)), status.connections.total, status.events_per_second,
+        status.deliveries_per_second, latency and latency.p50, latency and latency.p99, status.loop_lag_ms.p99,
+        slow.lagging, slow.closed, status.memory_bytes,
     ]  # fmt: skip
     return "\t".join(cell(value) for value in cells)
 
 
-def picture(
-    document: Mapping[str, Any], now: float, width: int, height: int, *, away: str | None = None
-) -> RenderableType:
+def picture(document: Top, now: float, width: int, height: int, *, away: str | None = None) -> RenderableType:
     """Lay out one screen: head, tiers, types beside channels, then as many connections as there is room for."""
-    status, moment = document["status"], datetime.fromtimestamp(now, UTC)
+    status, moment = document.status, datetime.fromtimestamp(now, UTC)
     parts: list[RenderableType] = [*head(status, width, away), Text(), tiers(status), Text()]
     used = len(head(status, width, away)) + 8
-    troubled = [source for source in status.get("sources") or () if source.get("state") != "running"]
-    for source in troubled[:3]:
-        parts.append(_source(source, width))
-    used += len(troubled[:3])
+    troubled = [source for source in status.sources if source.state != "running"][:3]
+    parts += [_source(source, width) for source in troubled]
+    used += len(troubled)
     lists = max(LEAST_ROWS, (height - used) // 3)
-    types, channels = document["types"][:lists], document["channels"][:lists]
+    types, channels = document.types[:lists], document.channels[:lists]
     parts += [_beside(types, channels, width), Text()]
     used += max(len(types), len(channels)) + 2
-    if document["slow"]:
-        slow = document["slow"][: max(LEAST_ROWS, (height - used) // 3)]
+    if document.slow:
+        slow = document.slow[: max(LEAST_ROWS, (height - used) // 3)]
         parts += [Text("slow consumers", style="bold yellow"), _connections(slow, moment, width), Text()]
         used += len(slow) + 3
     room = max(LEAST_ROWS, height - used - 1)
-    if document["busiest"]:
-        parts.append(_connections(document["busiest"][:room], moment, width))
+    if document.busiest:
+        parts.append(_connections(document.busiest[:room], moment, width))
     else:
         parts.append(Text("nobody was sent anything in the last second", style="dim"))
     return Group(*parts)
 
 
-def head(status: Mapping[str, Any], width: int, away: str | None) -> list[Text]:
-    """Who it is, how long, and the totals of the last seconds."""
+def head(status: Status, width: int, away: str | None) -> list[Text]:
+    """Say who it is, how long it runs, and the totals of the last seconds."""
     first = Text("SWIM ", style="bold")
     if away is None:
         first.append("● live", style="green")
     else:
         first.append(f"○ {clean(away)}; waiting for it", style="bold red")
-    first.append(f"  {status.get('url')}  pid {status.get('pid')}, up {duration(status.get('uptime_seconds'))}")
-    latency, lag, slow = status.get("latency_ms"), status["loop_lag_ms"], status["slow_consumers"]
-    flow = f"{rate(status['events_per_second'], 'events')}  {rate(status['deliveries_per_second'], 'deliveries')}"
-    delay = f"latency {_times(latency)}" if latency else "no event in the last minute"
-    state = Text(f"{delay}  loop lag {_times(lag)}  memory {size(status['memory_bytes'])}")
-    if slow["lagging"] or slow["closed"]:
-        state.append(f"  {slow['lagging']} lagging, {slow['closed']} closed as slow", style="yellow")
+    first.append(f"  {status.url}  pid {status.pid}, up {duration(status.uptime_seconds)}")
+    latency, slow = status.latency_ms, status.slow_consumers
+    flow = f"{rate(status.events_per_second, 'events')}  {rate(status.deliveries_per_second, 'deliveries')}"
+    delay = f"latency {_times(latency)}" if latency is not None else "no event in the last minute"
+    state = Text(f"{delay}  loop lag {_times(status.loop_lag_ms)}  memory {size(status.memory_bytes)}")
+    if slow.lagging or slow.closed:
+        state.append(f"  {slow.lagging} lagging, {slow.closed} closed as slow", style="yellow")
     lines = [first, Text(flow), state]
     for text in lines:
         text.truncate(width, overflow="ellipsis")
@@ -105,23 +107,22 @@ def head(status: Mapping[str, Any], width: int, away: str | None) -> list[Text]:
     return lines
 
 
-def _times(times: Mapping[str, float]) -> str:
-    return f"p50 {times['p50']:g} p99 {times['p99']:g} max {times['max']:g} ms"
+def _times(times: Percentiles) -> str:
+    return f"p50 {times.p50:g} p99 {times.p99:g} max {times.max:g} ms"
 
 
-def _source(source: Mapping[str, Any], width: int) -> Text:
-    state = str(source.get("state"))
-    text = Text(f"source {clean(str(source.get('name')))} ", no_wrap=True).append(
-        state, style=STATE_STYLES.get(state, "")
-    )
-    if source.get("last_error"):
-        text.append(f": {clean(str(source['last_error']))}", style="dim")
+def _source(source: SourceDocument, width: int) -> Text:
+    text = Text(f"source {clean(source.name)} ", no_wrap=True)
+    text.append(source.state, style=STATE_STYLES.get(source.state, ""))
+    if source.last_error:
+        text.append(f": {clean(source.last_error)}", style="dim")
     text.truncate(width, overflow="ellipsis")
     return text
 
 
-def _beside(types: Sequence[Mapping[str, Any]], channels: Sequence[Mapping[str, Any]], width: int) -> RenderableType:
-    left, right = table(TYPES, types), table(CHANNELS, channels)
+def _beside(types: Sequence[TypeRate], channels: Sequence[ChannelCount], width: int) -> RenderableType:
+    left = table(TYPES, [asdict(each) for each in types])
+    right = table(CHANNELS, [asdict(each) for each in channels])
     if not channels:
         return left
     if width < SIDE_BY_SIDE_WIDTH:
@@ -131,5 +132,5 @@ def _beside(types: Sequence[Mapping[str, Any]], channels: Sequence[Mapping[str, 
     return grid
 
 
-def _connections(found: Sequence[Mapping[str, Any]], moment: datetime, width: int) -> Table:
+def _connections(found: Sequence[BusyConnection], moment: datetime, width: int) -> Table:
     return table([column for column in CONNECTIONS if column.min_width <= width], connection_rows(found, moment))

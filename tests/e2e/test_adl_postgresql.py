@@ -78,7 +78,7 @@ class Writer(threading.Thread):
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(name="writer")
-        self.expected: Counter[tuple[str, int]] = Counter()
+        self.expected: Counter[tuple[str, Any]] = Counter()
         self.error: BaseException | None = None
         self._tables = tables
         self._random = random.Random(SEED)
@@ -143,7 +143,7 @@ def new_source(tables: Tables, folder: Path, **parts: Any) -> AdlSource:
     )
 
 
-def counted(publish: Recorder) -> Counter[tuple[str, int]]:
+def counted(publish: Recorder) -> Counter[tuple[str, Any]]:
     return Counter(
         (event.type, event.data.get("flight_uid", event.data.get("program_id")))
         for event in publish.events

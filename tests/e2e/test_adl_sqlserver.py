@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.adl_tables import AdlTables, sql_time
@@ -41,7 +42,7 @@ class Setup:
             state_folder=self._state,
         )
 
-    def counted(self) -> Counter[tuple[str, int]]:
+    def counted(self) -> Counter[tuple[str, Any]]:
         """What was announced, by type and number."""
         return Counter(
             (event.type, event.data.get("flight_uid", event.data.get("program_id")))
@@ -66,7 +67,7 @@ async def test_flights_and_initiatives_are_announced_once_over_restarts(setup: S
     source = setup.source()
     async with Running(source, setup.publish):
         await eventually(lambda: is_well(source), PATIENCE_SECONDS)
-    expected: Counter[tuple[str, int]] = Counter()
+    expected: Counter[tuple[str, Any]] = Counter()
 
     def changes() -> Iterator[tuple[str, int]]:
         tables = setup.tables

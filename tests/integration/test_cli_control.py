@@ -134,7 +134,13 @@ def test_commands_tell_what_the_daemon_answers(daemon: FakeDaemon, swimctl: Run)
     daemon.methods["restart"] = lambda params: {"pid": 8, "fingerprint": "abc"}
     daemon.methods["connections"] = lambda params: {"connections": []}
     assert swimctl("status", "--json") == (0, '{"pid": 7, "url": "ws://x"}\n', "")
-    assert swimctl("status") == (0, "pid\t7\nurl\tws://x\n", "")
+    code, out, error = swimctl("status")
+    pairs = dict(line.split("\t") for line in out.splitlines())
+    assert (code, error, pairs["pid"], pairs["url"], pairs["version"]) == (0, "", "7", "ws://x", "-")
+    daemon.methods["status"] = lambda params: {"pid": "seven"}
+    code, out, error = swimctl("status")
+    assert (code, out) == (1, "")
+    assert "the daemon's answer to status can't be read" in error
     assert swimctl("reload") == (0, "changed: tiers.public.connections\n", "")
     assert json.loads(swimctl("reload", "--json")[1]) == {"changed": ["tiers.public.connections"], "needs_restart": []}
     assert swimctl("restart") == (0, "restarted (pid 4242 → 8), fingerprint abc\n", "")

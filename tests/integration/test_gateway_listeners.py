@@ -105,7 +105,7 @@ async def test_address_that_this_machine_lacks_is_left_out(
         foreign = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))
         return [foreign, *real("127.0.0.1", 0, type=socket.SOCK_STREAM)]
 
-    monkeypatch.setattr(module.socket, "getaddrinfo", with_a_foreign_address)
+    monkeypatch.setattr("socket.getaddrinfo", with_a_foreign_address)
     port = await listeners.listen("either", 0)
     assert await _hear(socket.AF_INET, ("127.0.0.1", port)) == b"public"
 
@@ -113,7 +113,8 @@ async def test_address_that_this_machine_lacks_is_left_out(
 async def test_free_port_that_is_taken_on_another_address_is_passed_over(
     listeners: Listeners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, taken = module._bind_each, []
+    taken: list[Any] = []
+    real = module._bind_each
 
     def taken_at_first(addresses: list[Any]) -> Any:
         sockets, errors = real(addresses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from swim_server.daemon.handover import Channel
+from swim_server.daemon.handover.channel import Channel
 
 
 async def _pair() -> tuple[Channel, Channel]:

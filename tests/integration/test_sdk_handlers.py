@@ -68,7 +68,12 @@ async def test_pings_are_answered_while_a_plain_programs_handler_blocks(server: 
 
     client.subscribe("flight.departed")
     done = threading.Event()
-    thread = threading.Thread(target=lambda: (client.run(), done.set()), name="the program's own")
+
+    def run() -> None:
+        client.run()
+        done.set()
+
+    thread = threading.Thread(target=run, name="the program's own")
     thread.start()
     connection = await server.connection(0)
     await connection.sent("subscribe")

@@ -82,7 +82,7 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
 
 def has_seen(daemon: Daemon, server: FeedServer, documents: list[bytes]) -> bool:
     stamp = decode_snapshot(documents[server.number]).update_ms
-    return source_status(daemon)["details"].get("feed_time") == format_ms(stamp)
+    return bool(source_status(daemon)["details"].get("feed_time") == format_ms(stamp))
 
 
 def test_each_event_comes_once_through_every_trouble_of_the_feed(

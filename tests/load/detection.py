@@ -4,8 +4,10 @@
     python tests/load/detection.py --flights 300 --hours 6 --seed 7      # the same in some seconds
 
 The day is simulated, so the truth about each flight is known, and full of trouble: snapshots dropped, repeated, late
-and cut off; aircraft frozen, set to other places, renamed, disconnected and back within five minutes; flickering
-speeds, two pilots of one member; rejected take-offs, go-arounds, touch-and-goes, helicopters.
+and cut off; aircraft frozen, paused, accelerated, set to other places, renamed, disconnected and back within five
+minutes; flickering speeds, two pilots of one member; rejected take-offs, go-arounds, touch-and-goes, helicopters,
+gliders, seaplanes to unlisted lakes, helicopters to oil rigs; turnarounds, diversions, returns, stop-overs, plans
+changed in flight.
 """
 
 from __future__ import annotations
@@ -30,17 +32,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
 from support.feed import document
 from support.referee import Referee, troubles_of
 from support.troubled_traffic import Seen, TroubledFlight, deliver
-from swim_server.detection.airfields import Airfields
+from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.detect import detect
 from swim_server.detection.feed import Snapshot
 from swim_server.detection.feed_decoding import decode_snapshot
+from swim_server.detection.geodesy import destination
 from swim_server.detection.network_state import EMPTY_STATE, NetworkState
 from swim_server.detection.regions import Regions
 from swim_server.protocol.timestamps import format_ms, parse_ms
 from swim_server.sources.airports import load_airfields
 from swim_server.sources.boundaries import BoundariesFile
-from swim_server.sources.simulator.traffic import Traffic
-from swim_server.sources.simulator.world import AIRLINES
+from swim_server.sources.simulator.itinerary import DoesNotFit
+from swim_server.sources.simulator.routes import Route
+from swim_server.sources.simulator.traffic import SimulatedFlight, Traffic
+from swim_server.sources.simulator.world import AIRLINES, TYPES, AircraftType
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 RECORDED = DATA / "vatsim"
@@ -49,6 +54,10 @@ NOON_MS = 1_768_564_800_000
 SNAPSHOT_MS = 15_000
 HELICOPTER_WEIGHT = 12
 MANOEUVRES = 0.25
+UNUSUAL = 0.4
+"""Of the connections without a manoeuvre."""
+SPECIALS_AN_HOUR = 8
+"""Of gliders, seaplanes and helicopters to rigs, each."""
 
 
 def main() -> None:
@@ -178,6 +187,7 @@ def measure_quality(airfields: Airfields, arguments: argparse.Namespace) -> None
         referee.watch(delivery, detection.events, cids)
     for flight in day.flights.values():
         referee.reveal(flight.cid, flight.truth())
+        referee.reveal_arrivals(flight.cid, flight.arrivals())
     report(referee, day, skipped, arguments.explain)
     print(f"{arguments.hours:g} h in {time.perf_counter() - began:.0f} s; longest comparison {longest * 1000:.0f} ms")
 
@@ -189,7 +199,10 @@ class Day:
         helicopters = [
             airline._replace(weight=HELICOPTER_WEIGHT) if airline.code == "LIFE" else airline for airline in AIRLINES
         ]
-        self._traffic = Traffic(airfields, seed=arguments.seed, manoeuvres=MANOEUVRES, airlines=helicopters)
+        self._traffic = Traffic(
+            airfields, seed=arguments.seed, manoeuvres=MANOEUVRES, unusual=UNUSUAL, airlines=helicopters
+        )
+        self._specials = special_flights(airfields, arguments.seed, arguments.hours)
         self._seed = arguments.seed
         self._hours = arguments.hours
         self._at_once = max(10, round(arguments.flights / 5.3))
@@ -198,6 +211,7 @@ class Day:
         """By serial number, all that ever were."""
         self.troubles: dict[tuple[int, str], str] = {}
         self.manoeuvres: Counter[str] = Counter()
+        self.courses: Counter[str] = Counter()
 
     def shots(self) -> Iterator[tuple[int, list[Seen]]]:
         """Give each moment with what a snapshot of it lists."""
@@ -208,18 +222,59 @@ class Day:
 
     def _look(self, at_ms: int) -> Iterator[Seen | None]:
         before = self._traffic.flights[-1].cid
-        for flight in self._traffic.flights:
+        living = [flight for flight in self._specials if flight.begins_ms <= at_ms < flight.ends_ms]
+        for flight in [*self._traffic.flights, *living]:
             troubled = self.flights.get(flight.serial)
             if troubled is None:
                 random = Random(f"{self._seed}:{flight.serial}:trouble")
                 troubled = self.flights[flight.serial] = TroubledFlight(flight, random, before)
-                helicopter = "helicopter" if flight.aircraft.is_rotorcraft else flight.manoeuvre
-                self.manoeuvres[helicopter] += 1
+                self.manoeuvres["helicopter" if flight.aircraft.is_rotorcraft else flight.manoeuvre] += 1
+                self.courses[flight.course if flight.serial < FIRST_SPECIAL else flight.aircraft.designator] += 1
             before = flight.cid
             seen = troubled.see(at_ms)
             if seen is not None:
-                self.troubles[seen.key] = f"{troubled.trouble}/{flight.manoeuvre}/{flight.aircraft.designator}"
+                self.troubles[seen.key] = (
+                    f"{troubled.trouble}/{flight.manoeuvre}/{flight.course}/{flight.aircraft.designator}"
+                )
             yield seen
+
+
+GLIDER = AircraftType("GLID", "GLID/G", 60, 4000, 500, 350, 42, 50, 15, 60)
+SEAPLANE = AircraftType("DHC2", "DHC2/G", 110, 5000, 700, 500, 52, 60, 20, 300)
+FIRST_SPECIAL = 500_000
+"""Serial numbers from here on are not the traffic's."""
+
+
+def special_flights(airfields: Airfields, seed: int, hours: float) -> list[SimulatedFlight]:
+    """Invent flights that airlines don't fly: gliders between fields, seaplanes to lakes and helicopters to rigs."""
+    random = Random(f"{seed}:special")
+    hubs = [
+        field for code in ("EDDF", "EGPD", "ENZV", "PANC", "KSEA", "KMSY", "LFML") if (field := airfields.get(code))
+    ]
+    flights: list[SimulatedFlight] = []
+    for serial in range(FIRST_SPECIAL, FIRST_SPECIAL + round(3 * SPECIALS_AN_HOUR * hours)):
+        kind = (GLIDER, SEAPLANE, TYPES["S76"])[serial % 3]
+        hub = random.choice(hubs)
+        begins_ms = NOON_MS + round(random.uniform(0, hours) * 3_600_000)
+        while True:
+            place = destination(hub.latitude, hub.longitude, random.uniform(0, 360), random.uniform(25, 55))
+            if kind is GLIDER:
+                other = airfields.nearest(*place, 10)
+            else:
+                other = (
+                    None
+                    if airfields.nearest(*place, 8)
+                    else Airfield("ZZZZ", *place, 120 if kind.is_rotorcraft else 600)
+                )
+            if other is None or other.code == hub.code:
+                continue
+            ends = (hub, other) if random.random() < 0.5 else (other, hub)
+            try:
+                flights.append(SimulatedFlight(serial, begins_ms, Route(AIRLINES[0], kind, *ends), random, "none"))
+            except DoesNotFit:
+                continue
+            break
+    return flights
 
 
 def after(delays_ms: list[int]) -> str:
@@ -233,6 +288,7 @@ def report(referee: Referee, day: Day, skipped: Counter[str], is_explained: bool
     troubles = Counter(flight.trouble for flight in day.flights.values())
     print(f"\n{len(day.flights)} flights: " + ", ".join(f"{count} {name}" for name, count in troubles.most_common()))
     print("    " + ", ".join(f"{count} {name}" for name, count in day.manoeuvres.most_common()))
+    print("    " + ", ".join(f"{count} {name}" for name, count in day.courses.most_common()))
     print("snapshots: " + ", ".join(f"{count} {name}" for name, count in skipped.most_common()))
     headings = f"{'true':>7}{'detected':>10}{'missed':>8}{'false':>7}{'late':>6}{'precision':>11}{'recall':>9}"
     print(f"\n{'':<10}{headings}   seconds: median, p99")
@@ -247,6 +303,16 @@ def report(referee: Referee, day: Day, skipped: Counter[str], is_explained: bool
         if is_explained and (missed or false):
             print(f"    missed: {dict(troubles_of(missed, day.troubles))} {missed[:5]}")
             print(f"    false: {dict(troubles_of(false, day.troubles))} {false[:5]}")
+
+    known, misplaced = referee.misplaced()
+    print(f"arrivals with their place: {known}, {len(misplaced)} of them at another field or wrongly diverted")
+    if is_explained and misplaced:
+        print(
+            "\n".join(
+                f"    {day.troubles.get(told.key)} {told}: said {place}, true {true}"
+                for told, place, true in misplaced[:10]
+            )
+        )
 
 
 if __name__ == "__main__":

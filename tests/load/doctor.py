@@ -133,7 +133,12 @@ def measured(
     process = bench(patient, clients, rate, seconds)
     is_over, count = threading.Event(), 0
     collected: list[str] = []
-    reader = threading.Thread(target=lambda: (collected.append(process.communicate()[0]), is_over.set()))
+
+    def collect() -> None:
+        collected.append(process.communicate()[0])
+        is_over.set()
+
+    reader = threading.Thread(target=collect)
     reader.start()
     while not is_over.is_set():
         if is_examined and patient.status()["connections"]["total"] >= clients:

@@ -71,7 +71,7 @@ async def measure(folder: Path, options: argparse.Namespace) -> None:
     def deliver(_: Sequence[Event]) -> None:
         """Nobody listens."""
 
-    async def publish(events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         now = time.monotonic_ns()
         called.extend(now - event.data["renamed_ns"] for event in events)
         published = await broker.publish(events)

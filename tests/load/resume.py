@@ -115,7 +115,7 @@ class Actor:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self._process.args} ended without a word")
+            raise SystemExit(f"{self._process.args!r} ended without a word")
         return line
 
 

@@ -69,9 +69,9 @@ def measure(daemon: LiveDaemon, kind: type[Proxy], tunnels: int, seconds: float)
 
             async def open_all() -> tuple[int, float, float]:
                 tls = proxy.tls if proxy.has_tls else None
-                async with TunnelPool(proxy.port, daemon.api_key("system"), tls=tls, host=HOST) as crowd:
+                async with TunnelPool(proxy.port, daemon.api_key("system"), tls=tls, host=HOST) as pool:
                     began = time.monotonic()
-                    opened = await crowd.open(tunnels, seconds=seconds)
+                    opened = await pool.open(tunnels, seconds=seconds)
                     took = time.monotonic() - began
                     return opened, took, 1024 * (proportional_set(proxy) - before) / max(opened, 1)
 

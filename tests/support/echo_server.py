@@ -9,6 +9,7 @@ compressed where that was negotiated.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any, cast
 import msgspec
 import uvloop
 from support.gateway_rig import Rig
+from swim_server.gateway.dispatcher import Dispatcher, Sender
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.framed_event import PLAIN, deflated_frame, text_frame
@@ -57,6 +59,18 @@ class EchoEndpoint(Endpoint):
         super().connection_made(cast(asyncio.BaseTransport, WithoutGreeting(transport)))
 
 
+class Echo(Dispatcher):
+    """Answers each message with itself, compressed where that was negotiated; however many there are."""
+
+    def count_frame(self, sender: Sender, connection: Connection, opcode: int, size_bytes: int) -> None:
+        """Limit nothing: suites send a thousand messages as fast as they can."""
+
+    def dispatch(self, sender: Sender, connection: Connection, payload: bytes, *, is_text: bool) -> None:
+        bits = connection.window_bits
+        frame = text_frame(payload) if bits == PLAIN else deflated_frame(payload, bits)
+        connection.send_frame(frame if is_text else bytes([frame[0] + 1]) + frame[1:])
+
+
 class EchoRig(Rig):
     """The gateway as its unit tests build it, on a real loop; everybody is let in."""
 
@@ -64,24 +78,22 @@ class EchoRig(Rig):
         self._loop = asyncio.get_running_loop()
         super().__init__(max_buffer_bytes=LIMIT_BYTES)
         self.authenticator.keys[""] = self.authenticator.keys["sys"]
-        self.gateway.on_message = self._echo  # type: ignore[method-assign]
-        self.gateway.conversation.greeting = lambda connection: GREETING  # type: ignore[method-assign]
+        self.context.conversation.greeting = lambda connection: GREETING  # type: ignore[method-assign]
+        echo = Echo(
+            self.context.conversation, self.rpc, self.admission, self.tasks, abuse_factor=1, monotonic=self.clock
+        )
+        self.context = dataclasses.replace(self.context, dispatcher=echo)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
-
-    def _echo(self, endpoint: Endpoint, connection: Connection, payload: bytes, *, is_text: bool) -> None:
-        bits = connection.window_bits
-        frame = text_frame(payload) if bits == PLAIN else deflated_frame(payload, bits)
-        connection.send_frame(frame if is_text else bytes([frame[0] + 1]) + frame[1:])
 
     async def run(self) -> None:
         """Listen, and let the rig's clock go as time does."""
         await self.open()
         kind = msgspec.structs.replace(
-            self.gateway.public_kind, max_message_bytes=LIMIT_BYTES, hard_limit_bytes=LIMIT_BYTES
+            self.context.public_kind, max_message_bytes=LIMIT_BYTES, hard_limit_bytes=LIMIT_BYTES
         )
-        server = await self._loop.create_server(lambda: EchoEndpoint(self.gateway, kind), "127.0.0.1", 0, backlog=1024)
+        server = await self._loop.create_server(lambda: EchoEndpoint(self.context, kind), "127.0.0.1", 0, backlog=1024)
         print(server.sockets[0].getsockname()[1], flush=True)
         while True:
             before = time.monotonic()

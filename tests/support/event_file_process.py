@@ -34,7 +34,7 @@ async def main(path: Path, history: Path, archive: Path) -> None:
     )
     await broker.open(deliver)
 
-    async def publish(events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         for taken in path.parent.glob(f"{path.name}.taken-*"):
             with suppress(FileExistsError):
                 (archive / taken.name).hardlink_to(taken)

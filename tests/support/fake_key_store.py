@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from swim_server.keys.audit import AuditEntry
+import msgspec
+from swim_server.keys.audit import Actor, AuditEntry
+from swim_server.keys.errors import KeyNotFound
 from swim_server.keys.records import KeyRecord
 
 
@@ -49,6 +52,20 @@ class FakeKeyStore:
     def log_refusals(self, entries: Sequence[AuditEntry]) -> None:
         self._wait()
         self.refusals.extend(entries)
+
+    def expire(self, key_id: int, at: datetime | None, actor: Actor) -> KeyRecord:
+        return self._change(key_id, expires_at=at)
+
+    def revoke(self, key_id: int, reason: str | None, actor: Actor) -> KeyRecord:
+        return self._change(key_id, is_active=False)
+
+    def _change(self, key_id: int, **values: Any) -> KeyRecord:
+        self._wait()
+        for api_key, record in self.keys.items():
+            if record.id == key_id:
+                self.keys[api_key] = changed = msgspec.structs.replace(record, **values)
+                return changed
+        raise KeyNotFound(key_id)
 
     def close(self) -> None:
         self.is_closed = True

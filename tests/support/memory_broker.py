@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 
-from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published
+from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published, StorageState
 from swim_server.protocol.channels import is_listed
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent, stamp
@@ -33,7 +33,7 @@ class MemoryBroker:
     async def open(self, deliver: Deliver) -> None:
         self._deliver = deliver
 
-    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         self._fail_if_asked()
         return [self._publish(event) for event in events]
 
@@ -85,6 +85,9 @@ class MemoryBroker:
     async def span(self) -> HistorySpan:
         oldest = self.events[0].id if self.events else None
         return HistorySpan(oldest, self.newest_id if self.events else None, len(self.events), 0)
+
+    async def state(self) -> StorageState:
+        return StorageState()
 
     async def close(self) -> None:
         self._deliver = None

@@ -30,7 +30,19 @@ def postgresql() -> Iterator[str]:
         if user is not None:
             shutil.chown(folder, user, user)
         data = folder / "data"
-        initdb = [programs / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+        initdb: list[str | Path] = [
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            USER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]
         subprocess.run(initdb, user=user, cwd=folder, check=True, capture_output=True, timeout=120)
         port = _free_port()
         words = ["-D", data, "-p", str(port), "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]

@@ -21,8 +21,9 @@ from pathlib import Path
 HEAVY = (
     "swimctl.commands.doctor", "swimctl.doctor.diagnose", "swimctl.render.doctor", "swimctl.client.control",
     "swim_server.config", "swim_server.keys.opening", "swim_server.keys.upgrading", "swim_server.keys.store",
-    "swim_server.daemon.fingerprint", "swim_server.daemon.process", "swim_server.daemon.control.reload", "sqlalchemy",
-    "packaging.requirements", "websockets.sync.client", "websockets.asyncio.client", "rich.console",
+    "swim_server.daemon.fingerprint", "swim_server.daemon.process", "swim_server.daemon.control.documents.status",
+    "sqlalchemy", "packaging.requirements", "websockets.sync.client", "websockets.asyncio.client",
+    "rich.console",
 )  # fmt: skip
 
 

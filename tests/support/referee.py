@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from support.troubled_traffic import Delivery, Seen
 from swim_server.protocol.events import NewEvent
@@ -69,11 +70,29 @@ class Referee:
         self._delays: dict[str, list[int]] = {}
         self._really: dict[tuple[str, int], list[int]] = {}
         """When members really took off and landed."""
+        self._arrivals: dict[int, list[tuple[int, str | None, bool | None]]] = {}
+        self._places: dict[Fact, tuple[str | None, bool | None]] = {}
+        """Where arrivals are said to have been, and whether diverted."""
 
-    def reveal(self, cid: int, truth: dict[str, int]) -> None:
+    def reveal(self, cid: int, truth: Iterable[tuple[str, int]]) -> None:
         """Tell what a member's flight really did: an announcement of it is not false, even if nobody had to know."""
-        for kind, at_ms in truth.items():
+        for kind, at_ms in truth:
             self._really.setdefault((kind, cid), []).append(at_ms)
+
+    def reveal_arrivals(self, cid: int, arrivals: Iterable[tuple[int, str | None, bool | None]]) -> None:
+        """Tell where a member's flight really arrived, and whether that was elsewhere than filed."""
+        self._arrivals.setdefault(cid, []).extend(arrivals)
+
+    def misplaced(self) -> tuple[int, list[tuple[Fact, Any, Any]]]:
+        """Count the arrivals whose place is known; tell those announced with another one, or wrongly as diverted."""
+        known, wrong = 0, []
+        for told, place in self._places.items():
+            near = [one for one in self._arrivals.get(told.key[0], []) if abs(one[0] - told.at_ms) <= HIDDEN_MS]
+            if near and told not in self._premature:
+                known += 1
+                true = min(near, key=lambda one: abs(one[0] - told.at_ms))[1:]
+                wrong += [] if true == place else [(told, place, true)]
+        return known, wrong
 
     def watch(self, delivery: Delivery, events: list[NewEvent], cids: dict[int, int]) -> None:
         """Take note of a snapshot and of what detection made of it. ``cids``: members by flight number."""
@@ -83,7 +102,10 @@ class Referee:
         for event in events:
             if event.type not in ("flight.positions", "flight.updated"):
                 key = (cids[event.data["flight_uid"]], event.data["callsign"])
-                self._hear(Fact(event.type.removeprefix("flight."), key, at_ms), present.get(key))
+                told = Fact(event.type.removeprefix("flight."), key, at_ms)
+                if told.kind == "arrived":
+                    self._places[told] = (event.data["arrived_at"], event.data["diverted"])
+                self._hear(told, present.get(key))
         if not delivery.is_usable:
             return
         for key, seen in present.items():

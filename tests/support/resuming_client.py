@@ -39,7 +39,7 @@ class ResumingClient(asyncio.Protocol):
         """Connect and wait for the welcome. Raises OSError; ConnectionError when it is turned away."""
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
-        _, client = await loop.create_connection(lambda: cls(url, key, on_event), parts.hostname, parts.port)
+        _, client = await loop.create_connection(lambda: cls(url, key, on_event), parts.hostname or "", parts.port or 0)
         await client.welcomed
         return client
 

@@ -25,19 +25,23 @@ class Recorder:
     def __init__(self) -> None:
         self.events: list[NewEvent] = []
         self.calls = 0
+        self.synced = 0
+        """How many of the events are known to be on the disk."""
         self.is_available = True
         self.is_hanging = False
         """Stored, but the answer does not come: as when the process is killed at that moment."""
         self._ids: dict[str, str] = {}
 
-    async def __call__(self, events: Sequence[NewEvent]) -> list[Published]:
-        self.calls += 1
+    async def __call__(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
+        self.calls += bool(events)
         if not self.is_available:
             raise BrokerUnavailable("the test asked for it")
         answers = [self._store(event) for event in events]
         await asyncio.sleep(0)
         if self.is_hanging:
             await asyncio.Event().wait()
+        if durable:
+            self.synced = len(self.events)
         return answers
 
     def _store(self, event: NewEvent) -> Published:
@@ -132,12 +136,10 @@ class EventFileRig:
         replace(self.path, json.dumps(entries + [entry(number) for number in range(first, first + count)]))
 
     def spoil(self) -> None:
-        if self.path.exists():
-            self.path.unlink()
-        self.path.mkdir()
+        self.path.parent.rename(self.path.parent.with_suffix(".away"))
 
     def mend(self) -> None:
-        self.path.rmdir()
+        self.path.parent.with_suffix(".away").rename(self.path.parent)
 
 
 SOURCE_RIGS: dict[str, Callable[[Path], SourceRig]] = {

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from swim_server.brokers.broker import BrokerUnavailable, HistorySpan, InvalidEvent, Page, Published
+from swim_server.brokers.broker import BrokerUnavailable, HistorySpan, InvalidEvent, Page, Published, StorageState
 from swim_server.concurrency.tasks import Tasks
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import CloseCode
@@ -150,7 +150,10 @@ class FakeBroker:
         self.events = [each for each in self.events if each is not event]
         self.gap_up_to[event.type] = max(event.id, self.gap_up_to.get(event.type, ZERO))
 
-    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+    async def state(self) -> StorageState:
+        return StorageState()
+
+    async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         await self._pass_gate()
         if self.refuse_next is not None:
             reason, self.refuse_next = self.refuse_next, None

@@ -289,7 +289,7 @@ def _decimal(reader: Reader) -> float | None:
     if not length:
         return None
     sign = 1 if reader.number(1) else -1
-    return sign * reader.number(length - 1) / 10**scale
+    return float(sign * reader.number(length - 1) / 10**scale)
 
 
 def _moment(reader: Reader) -> str | None:

@@ -14,9 +14,14 @@ from swim_server.sources.simulator.traffic import SimulatedFlight
 
 MINUTE_MS = 60_000
 
-Trouble = Literal["none", "frozen", "glitch", "set ahead", "flicker", "renamed", "disconnected", "shared member"]
+Trouble = Literal[
+    "none", "frozen", "paused", "accelerated", "glitch", "set ahead", "flicker", "renamed", "disconnected",
+    "shared member",
+]  # fmt: skip
 TROUBLES: dict[Trouble, float] = {
-    "none": 0.40,
+    "none": 0.30,
+    "paused": 0.06,
+    "accelerated": 0.04,
     "frozen": 0.12,
     "glitch": 0.08,
     "set ahead": 0.06,
@@ -26,6 +31,8 @@ TROUBLES: dict[Trouble, float] = {
     "shared member": 0.04,
 }
 """How many flights each befalls."""
+ACCELERATION = 4
+"""Simulated time goes so much faster where a pilot lets it."""
 
 
 class Seen(NamedTuple):
@@ -56,8 +63,8 @@ class TroubledFlight:
         if flight.is_withdrawn or flight.ends_ms - flight.connects_ms < 20 * MINUTE_MS:
             self.trouble = "none"
         self._cid = other_cid if self.trouble == "shared member" else flight.cid
-        self._from_ms, self._until_ms = self._window(random)
         self._ahead_ms = random.randint(15, 40) * MINUTE_MS
+        self._from_ms, self._until_ms = self._window(random)
         self._noise = random.randint(-8, 8)
 
     @property
@@ -72,11 +79,9 @@ class TroubledFlight:
             return Seen(None, msgspec.structs.replace(prefile, cid=self._cid), False, 0)
         if self.trouble == "disconnected" and self._from_ms <= at_ms < self._until_ms:
             return None
-        shown_ms, lives_ms = at_ms, at_ms
+        shown_ms, lives_ms = at_ms, self._lives_ms(at_ms)
         if self.trouble == "frozen" and self._from_ms <= at_ms < self._until_ms:
             shown_ms = lives_ms = self._from_ms
-        if self.trouble == "set ahead" and at_ms >= self._from_ms:
-            lives_ms = at_ms + self._ahead_ms
         pilot = self._flight.pilot(lives_ms)
         if pilot is None:
             return None
@@ -86,19 +91,46 @@ class TroubledFlight:
         dressed = self._dress(pilot, at_ms, reported_ms)
         return Seen(dressed, None, shows_airborne, self._leap(at_ms))
 
-    def truth(self) -> dict[str, int]:
+    def _lives_ms(self, at_ms: int) -> int:
+        """Tell which moment of its flight it lives through."""
+        within_ms = max(0, min(at_ms, self._until_ms) - self._from_ms)
+        if self.trouble == "set ahead" and at_ms >= self._from_ms:
+            return at_ms + self._ahead_ms
+        if self.trouble == "paused":
+            return at_ms - within_ms
+        if self.trouble == "accelerated":
+            return at_ms + (ACCELERATION - 1) * within_ms
+        return at_ms
+
+    def _when_ms(self, lived_ms: int) -> int | None:
+        """Tell when it lived through a moment of its flight; None: it was set past it."""
+        if lived_ms < self._from_ms or self.trouble not in {"set ahead", "paused", "accelerated"}:
+            return lived_ms
+        if self.trouble == "set ahead":
+            return None if lived_ms < self._from_ms + self._ahead_ms else lived_ms - self._ahead_ms
+        lasted_ms = self._until_ms - self._from_ms
+        if self.trouble == "paused":
+            return lived_ms + lasted_ms
+        lived_within_ms = lived_ms - self._from_ms
+        if lived_within_ms < ACCELERATION * lasted_ms:
+            return self._from_ms + lived_within_ms // ACCELERATION
+        return lived_ms - (ACCELERATION - 1) * lasted_ms
+
+    def truth(self) -> Iterator[tuple[str, int]]:
         """Tell when it really left the ground and came to it; what it was set past never happened."""
-        times = {"departed": self._flight.off_ms, "arrived": self._flight.on_ms}
-        if self._flight.is_withdrawn:
-            return {}
-        if self.trouble != "set ahead":
-            return times
-        skipped = range(self._from_ms, self._from_ms + self._ahead_ms)
-        return {
-            kind: at_ms if at_ms < self._from_ms else at_ms - self._ahead_ms
-            for kind, at_ms in times.items()
-            if at_ms not in skipped
-        }
+        for landing in self._flight.landings:
+            for kind, lived_ms in (("departed", landing.off_ms), ("arrived", landing.on_ms)):
+                at_ms = self._when_ms(lived_ms)
+                if at_ms is not None:
+                    yield kind, at_ms
+
+    def arrivals(self) -> Iterator[tuple[int, str | None, bool | None]]:
+        """Tell when it arrived where, and whether that was elsewhere than filed."""
+        for landing in self._flight.landings:
+            at_ms = self._when_ms(landing.on_ms)
+            if at_ms is not None:
+                is_listed = landing.at.code != "ZZZZ"
+                yield at_ms, landing.at.code if is_listed else None, landing.is_diverted if is_listed else None
 
     @property
     def cid(self) -> int:
@@ -108,25 +140,35 @@ class TroubledFlight:
     def _window(self, random: Random) -> tuple[int, int]:
         """Choose when the trouble begins and ends: mostly where it hurts, around take-off and landing."""
         flight = self._flight
-        around = random.choice((flight.off_ms, flight.on_ms, random.randint(flight.connects_ms, flight.ends_ms)))
+        landing = random.choice(flight.landings) if flight.landings else None
+        off_ms, on_ms = (flight.off_ms, flight.on_ms) if landing is None else (landing.off_ms, landing.on_ms)
+        around = random.choice((off_ms, on_ms, random.randint(flight.connects_ms, flight.ends_ms)))
         begins = around + random.randint(-4 * MINUTE_MS, 2 * MINUTE_MS)
         lasts = random.randint(10_000, 5 * MINUTE_MS)
         if self.trouble == "glitch":
             lasts = 15_000
-        if self.trouble == "set ahead" and begins > flight.on_ms - 20 * MINUTE_MS:
-            begins = flight.off_ms - random.randint(0, 3) * MINUTE_MS
+        if self.trouble == "set ahead" and begins > on_ms - 20 * MINUTE_MS:
+            begins = off_ms - random.randint(0, 3) * MINUTE_MS
+        if self.trouble == "set ahead" and len(flight.landings) > 1:
+            begins = off_ms + 60_000
+            self._ahead_ms = min(self._ahead_ms, max(MINUTE_MS, on_ms - off_ms - 10 * MINUTE_MS))
+        if self.trouble == "accelerated":  # as it is done: in the cruise
+            begins, lasts = off_ms + (on_ms - off_ms) // 3, min(5 * MINUTE_MS, (on_ms - off_ms) // 4 // ACCELERATION)
         return begins, begins + lasts
 
     def _is_airborne(self, reported_ms: int) -> bool:
-        return self._flight.off_ms < reported_ms <= self._flight.on_ms
+        return any(landing.off_ms < reported_ms <= landing.on_ms for landing in self._flight.landings)
 
     def _shows_airborne(self, pilot: FeedPilot, reported_ms: int) -> bool | None:
         """Tell what an attentive observer can see: over some hundred feet, or slow on the ground."""
-        flight, margin_ms = self._flight, 40_000 if self._flight.aircraft.is_rotorcraft else 12_000
-        if flight.off_ms + margin_ms <= reported_ms <= flight.on_ms - margin_ms:
+        margin_ms = 40_000 if self._flight.aircraft.is_rotorcraft else 12_000
+        landings = self._flight.landings
+        if any(landing.off_ms + margin_ms <= reported_ms <= landing.on_ms - margin_ms for landing in landings):
             return True
-        is_slow = reported_ms > flight.on_ms and (pilot.groundspeed or 0) <= 40
-        return False if reported_ms <= flight.off_ms or is_slow else None
+        if self._is_airborne(reported_ms):
+            return None
+        is_slow = (pilot.groundspeed or 0) <= 40
+        return False if is_slow or reported_ms <= self._flight.off_ms else None
 
     def _leap(self, at_ms: int) -> int:
         if self.trouble == "set ahead":
@@ -143,6 +185,8 @@ class TroubledFlight:
             altitude=(pilot.altitude or 0) + self._noise,
             last_updated=format_ms(reported_ms),
         )
+        if self.trouble == "paused" and is_within:
+            dressed.groundspeed = 0
         if self.trouble == "renamed" and at_ms >= self._from_ms:
             dressed.callsign = pilot.callsign[:5] + "X"
         if self.trouble == "disconnected" and at_ms >= self._until_ms:

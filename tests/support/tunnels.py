@@ -1,4 +1,4 @@
-"""A crowd of cheap WebSocket clients, TLS or not: asyncio protocols that count what comes and see how it ends."""
+"""A pool of cheap WebSocket clients, TLS or not: asyncio protocols that count what comes and see how it ends."""
 
 from __future__ import annotations
 

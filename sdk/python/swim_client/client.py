@@ -382,6 +382,8 @@ class SWIMClient:
         try:
             if self._resume_file is not None:
                 self._handled = self._resume_file.load() or self._handled
+                if self._resume_file.fault is not None:
+                    _log.error("%s: the stream begins with a gap", self._resume_file.fault)
             await self._run_once(network_class)
         except Exception as failure:
             error = failure

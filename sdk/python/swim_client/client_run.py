@@ -41,7 +41,8 @@ class ClientRun:
         self._settings = settings
         self._on_connected = on_connected
         self._inbox = Inbox(settings.max_queued_events, settings.max_queued_bytes)
-        self._progress = Progress(handled, is_enabled=settings.resume)
+        lost = None if resume_file is None else resume_file.fault
+        self._progress = Progress(handled, is_enabled=settings.resume, lost=lost)
         self._dispatcher = Dispatcher(
             self._inbox, handlers, resume_file=resume_file, handled=handled, on_connected=self._greeting_handled
         )

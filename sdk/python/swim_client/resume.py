@@ -36,7 +36,8 @@ def parse_id(text: object) -> Optional[EventId]:
 class Progress:
     """What has come, and from where to go on. Lives over many connections."""
 
-    def __init__(self, after: Optional[EventId] = None, *, is_enabled: bool = True) -> None:
+    def __init__(self, after: Optional[EventId] = None, *, is_enabled: bool = True, lost: Optional[str] = None) -> None:
+        """``lost``: why the program no longer knows where it stood; the stream begins with a gap then."""
         self.baseline = after
         self.point = after
         self.asked: Optional[EventId] = None
@@ -44,6 +45,7 @@ class Progress:
         self.can_resume = False
         """Whether the server at hand keeps history for its clients; the former one doesn't."""
         self._is_enabled = is_enabled
+        self._lost = lost
         self._is_subscribed = False
         self._is_live = False
         """Whether everything missed has come: what the server says of its newest event holds for us then."""
@@ -84,6 +86,13 @@ class Progress:
         ``asked`` was sent as its ``after``; ``history`` has the ``since`` or ``last`` that was sent instead. Returns
         why there is a gap, or None.
         """
+        gap = self._subscribed(answer, asked, history, now)
+        lost, self._lost = self._lost, None
+        return gap or (None if lost is None else self._tell_once(lost))
+
+    def _subscribed(
+        self, answer: Mapping[str, Any], asked: Optional[EventId], history: Mapping[str, Any], now: float
+    ) -> Optional[str]:
         self._is_subscribed = True
         self._last_event_at = now
         newest = parse_id(answer.get("last_event_id"))

@@ -56,6 +56,21 @@ class HistorySpan(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class StorageState(msgspec.Struct, frozen=True, kw_only=True):
+    """How what history stands on is doing."""
+
+    trouble: str | None = None
+    """Why it can't be written, written back or checked just now."""
+    failures: int = 0
+    """Commits that could not be made, since the start."""
+    rotten: int = 0
+    """Stretches that were found not to be what was stored, since the start."""
+    checked_at: float | None = None
+    """Unix time at which all of it was last read through; None: not since the start."""
+    damaged_files: list[str] = []
+    """Histories that were set aside."""
+
+
 class Page(msgspec.Struct, frozen=True):
     """A stretch of history in the order of ids."""
 
@@ -78,12 +93,13 @@ class Broker(Protocol):
     async def open(self, deliver: Deliver) -> None:
         """Make it ready. ``deliver`` receives every event published from now on, by this node or another."""
 
-    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         """Store all of them, durably and in order, then deliver them; answers in the same order.
 
         ``flight.positions`` larger than a frame may hold are stored as several events. All or nothing: raises
         BrokerUnavailable when they could not be stored, InvalidEvent when one is no JSON. Safe to call
-        concurrently; calls are committed together.
+        concurrently; calls are committed together. ``durable``: return when they, and everything stored before, also
+        survive a power cut, whatever the broker is set to; with no events, only wait for that.
         """
 
     async def read(
@@ -115,12 +131,17 @@ class Broker(Protocol):
     async def span(self) -> HistorySpan:
         """Tell what history holds."""
 
+    async def state(self) -> StorageState:
+        """Tell how the storage is doing. Never raises."""
+
     async def close(self) -> None:
         """Store what is pending, then let go of everything. Idempotent."""
 
 
-Publish = Callable[[Sequence[NewEvent]], Awaitable[list[Published]]]
-"""The part of a broker that sources use."""
+class Publish(Protocol):
+    """The part of a broker that sources use."""
+
+    def __call__(self, events: Sequence[NewEvent], *, durable: bool = False) -> Awaitable[list[Published]]: ...
 
 
 async def find_event(broker: Broker, event_id: EventId) -> Event | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from swim_server.brokers.broker import InvalidEvent, Published
+from swim_server.brokers.checksum import name_checksum
 from swim_server.brokers.retention import EVENT_ID_KEEP_MS
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event, NewEvent, stamp
@@ -15,7 +16,11 @@ from swim_server.protocol.positions import split
 
 MAX_WIRE_BYTES = 16 * 1024 * 1024
 MAX_TYPE_CHARACTERS = 200
-_KNOWN = "SELECT digest, id FROM event_ids WHERE digest IN (SELECT value FROM json_each(?)) AND id >= ?"
+_KNOWN = "SELECT digest, id, crc FROM event_ids WHERE digest IN (SELECT value FROM json_each(?))"
+
+
+class NamesRotten(Exception):
+    """A producer's name isn't what was stored: the table of names must be rebuilt before it is believed."""
 
 
 class Draft:
@@ -72,13 +77,18 @@ def _stamp(event: NewEvent, event_id: EventId) -> Event:
 
 
 def find_known(connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]], now_ms: int) -> dict[str, EventId]:
-    """The ids of those producers' names among the calls' that were published within the last day."""
+    """The ids of those producers' names among the calls' published within the last day. Raises NamesRotten."""
     digests = [_digest(event.event_id) for call in calls for event in call if event.event_id is not None]
     if not digests:
         return {}
     oldest = EventId(max(now_ms - EVENT_ID_KEEP_MS, 0), 0).to_integer()
-    rows = connection.execute(_KNOWN, (json.dumps(digests), oldest))
-    return {digest: EventId.from_integer(packed) for digest, packed in rows}
+    known: dict[str, EventId] = {}
+    for digest, packed, crc in connection.execute(_KNOWN, (json.dumps(digests),)):
+        if crc is not None and crc != name_checksum(packed, digest):
+            raise NamesRotten(digest)
+        if packed >= oldest:
+            known[digest] = EventId.from_integer(packed)
+    return known
 
 
 def _digest(event_id: str) -> str:

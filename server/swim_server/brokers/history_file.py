@@ -1,27 +1,28 @@
-"""The SQLite file that holds history: its schema, how it is opened and checked, and how a damaged one is set aside."""
+"""The SQLite file that holds history: its schema, how it is opened, checked and synced, and set aside when damaged."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from swim_server.brokers.broker import BrokerUnavailable
-from swim_server.logs import get_logger
+from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, is_unread
+from swim_server.files.replacing import sync_file, sync_folder
 
 Synchronous = Literal["normal", "full"]
-"""``normal``: survives the death of the process at any moment; ``full``: a power cut too, at one fsync a commit."""
+"""``normal``: survives the death of the process at any moment; ``full``: a power cut too, at one sync a commit."""
 Connect = Callable[[Path], sqlite3.Connection]
 
 APPLICATION_ID = 0x5357494D
 SCHEMA_VERSION = 1
+"""Columns and tables that were added since are optional: a process of an earlier version goes on with the file."""
 BUSY_SECONDS = 5.0
 CHECK_LIMIT_BYTES = 256 * 1024 * 1024
-"""A larger file is not read through at open; its damage shows when the damaged page is read."""
-KEPT_DAMAGED_FILES = 3
+"""A larger file is checked after the start, in the background."""
+SHOWN_FINDINGS = 100
 SIDE_FILES = ("-wal", "-shm")
 
 _SCHEMA = (
@@ -35,28 +36,20 @@ _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+_ADDED_COLUMNS = (("events", "crc"), ("event_ids", "crc"), ("holes", "crc"))
+"""Checksums; NULL in rows that a version without them wrote: those are accepted unchecked."""
+_ADDED_TABLES = (
+    # Which installation and which order of events it belongs to; how far a salvage has come.
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID",
+    # Every type ever stored: a row of any other type is looked at, whatever types are asked for.
+    "CREATE TABLE IF NOT EXISTS types (type TEXT PRIMARY KEY) WITHOUT ROWID",
+)
 _PROBES = (
     "SELECT id, type, wire FROM events LIMIT 0",
     "SELECT id, digest FROM event_ids LIMIT 0",
     "SELECT type, up_to FROM pruned",
     "SELECT up_to, after, reason, at_ms FROM holes",
 )
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
-_TRUNCATED = sqlite3.SQLITE_IOERR_SHORT_READ
-
-_log = get_logger("broker")
-
-
-class DiskTrouble(BrokerUnavailable):
-    """No space, or the disk fails: it may pass by itself."""
-
-
-class HistoryDamaged(Exception):
-    """The file is no history that this program can go on with."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -65,9 +58,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """Open the existing file for reading only."""
+    """Open the existing file for reading only; texts come as bytes, as one that rotted may be no UTF-8."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.text_factory = bytes
+    return connection
 
 
 @contextmanager
@@ -82,11 +77,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def prepare(connection: sqlite3.Connection, synchronous: Synchronous) -> bool:
+def prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronous) -> bool:
     """Check the file and make it ready; True when it held nothing yet and has its tables now.
 
-    Raises HistoryDamaged, or whatever sqlite3 raises.
+    Raises HistoryDamaged, DiskTrouble, or whatever sqlite3 raises.
     """
+    connection.text_factory = _decode
     application_id = _value(connection, "PRAGMA application_id")
     is_new = application_id == 0 and _value(connection, "SELECT count(*) FROM sqlite_master") == 0
     if is_new:
@@ -94,7 +90,7 @@ def prepare(connection: sqlite3.Connection, synchronous: Synchronous) -> bool:
     elif application_id != APPLICATION_ID:
         raise HistoryDamaged("it is another program's file")
     else:
-        _check(connection)
+        _check(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -104,10 +100,28 @@ def prepare(connection: sqlite3.Connection, synchronous: Synchronous) -> bool:
         with transaction(connection):
             for statement in _SCHEMA:
                 connection.execute(statement)
+    _complete(connection)
     return is_new
 
 
-def _check(connection: sqlite3.Connection) -> None:
+def _complete(connection: sqlite3.Connection) -> None:
+    """Add what later versions added, unless it is there."""
+    missing = [
+        (table, column)
+        for table, column in _ADDED_COLUMNS
+        if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    ]
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not missing and {"meta", "types"} <= tables:
+        return
+    with transaction(connection):
+        for table, column in missing:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER")
+        for statement in _ADDED_TABLES:
+            connection.execute(statement)
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
     version = _value(connection, "PRAGMA user_version")
     if version != SCHEMA_VERSION:
         raise HistoryDamaged(f"it has schema {version}, this program reads {SCHEMA_VERSION}")
@@ -118,9 +132,57 @@ def _check(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
                 raise HistoryDamaged(str(error)) from None
             raise
-    size = _value(connection, "PRAGMA page_count") * _value(connection, "PRAGMA page_size")
-    if size <= CHECK_LIMIT_BYTES:
-        verify(connection)
+    if size_of(connection) <= CHECK_LIMIT_BYTES:
+        verify(connection, path)
+
+
+def size_of(connection: sqlite3.Connection) -> int:
+    """Bytes of the file, by its own account."""
+    return _value(connection, "PRAGMA page_count") * _value(connection, "PRAGMA page_size")
+
+
+def verify(connection: sqlite3.Connection, path: Path) -> None:
+    """Read the whole file. Raises HistoryDamaged when it is broken, DiskTrouble when it could not be read.
+
+    Damage is believed only when a second look, on a connection that remembers nothing of the first, finds it too.
+    """
+    found = _findings(connection, path)
+    if not found:
+        return
+    if not _findings_anew(path):
+        raise DiskTrouble(
+            f"the disk of {path} has trouble: what it read was bad once ({found}), and good when read again"
+        )
+    raise HistoryDamaged(found)
+
+
+def confirm_damage(path: Path) -> None:
+    """Look at a file that seemed damaged once more. Raises HistoryDamaged; DiskTrouble when it could not be read."""
+    found = _findings_anew(path)
+    if found:
+        raise HistoryDamaged(found)
+
+
+def _findings_anew(path: Path) -> str:
+    fresh = connect_read_only(path)
+    try:
+        return _findings(fresh, path)
+    except sqlite3.Error as error:
+        if is_damage(error):
+            return str(error)
+        raise
+    finally:
+        fresh.close()
+
+
+def _findings(connection: sqlite3.Connection, path: Path) -> str:
+    """What ``quick_check`` finds; empty: all is well. Raises DiskTrouble."""
+    rows = connection.execute(f"PRAGMA quick_check({SHOWN_FINDINGS})").fetchall()
+    findings = [row[0].decode("utf-8", "replace") if isinstance(row[0], bytes) else str(row[0]) for row in rows]
+    unread = next((finding for finding in findings if is_unread(finding)), None)
+    if unread is not None:
+        raise DiskTrouble(f"the disk of {path} has trouble ({unread}): see the system's log")
+    return "" if findings == ["ok"] else findings[0]
 
 
 def checkpoint(path: Path) -> None:
@@ -136,69 +198,40 @@ def checkpoint(path: Path) -> None:
         connection.close()
 
 
-def verify(connection: sqlite3.Connection) -> None:
-    """Read the whole file. Raises HistoryDamaged when a page of it is broken."""
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise HistoryDamaged(str(verdict))
+def sync(path: Path) -> None:
+    """Wait until every commit so far is on the disk, whatever ``synchronous`` is. Beside commits; raises OSError.
 
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error tells of the file's content rather than of the disk, a lock or a permission."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code == _TRUNCATED or (code is not None and code & 0xFF in _DAMAGE)
-
-
-def unavailable(error: sqlite3.Error | OSError, path: Path) -> BrokerUnavailable:
-    """Say what is wrong with the environment and what to do."""
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    match code:
-        case sqlite3.SQLITE_FULL:
-            return DiskTrouble(f"no space left for {path}: free some; nothing acknowledged is lost")
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            reason = f"another program holds {path} locked: end it"
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            reason = (
-                f"{path} can't be opened or written: check its folder's permissions and whether its disk is read-only"
-            )
-        case sqlite3.SQLITE_IOERR:
-            return DiskTrouble(f"the disk of {path} has trouble ({error}): check its free space and the system's log")
-        case _:
-            reason = f"{path}: {error}"
-    return BrokerUnavailable(reason)
+    What is no longer in the write-ahead log, a checkpoint has written back and synced.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    if wal.exists():
+        sync_file(wal)
+    sync_folder(path.parent)
 
 
 def set_aside(path: Path, now: datetime) -> Path:
-    """Rename a damaged file and what belongs to it; keep the newest few such. Raises OSError."""
-    target = path.with_name(f"{path.name}.damaged-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
-    number = 1
+    """Rename a damaged file and what belongs to it. It is never removed: it may hold events. Raises OSError."""
+    stem = f"{path.name}.damaged-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    target, number = path.with_name(stem), 1
     while target.exists():
         number += 1
-        target = target.with_name(f"{path.name}.damaged-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{number}")
+        target = path.with_name(f"{stem}-{number}")
     for suffix in (*SIDE_FILES, ""):
         part = path.with_name(path.name + suffix)
         if part.exists() or part.is_symlink():
             part.rename(target.with_name(target.name + suffix))
-    _forget_oldest(path)
+    sync_folder(path.parent)
     return target
 
 
-def _forget_oldest(path: Path) -> None:
-    kept = sorted(
-        (file for file in path.parent.glob(f"{path.name}.damaged-*") if not file.name.endswith(SIDE_FILES)),
-        key=lambda file: file.lstat().st_mtime,
-    )
-    for file in kept[:-KEPT_DAMAGED_FILES]:
-        _remove(file.with_name(file.name + suffix) for suffix in ("", *SIDE_FILES))
-
-
-def _remove(files: Iterable[Path]) -> None:
-    for file in files:
-        try:
-            file.unlink(missing_ok=True)
-        except OSError as error:
-            _log.warning("an old damaged history can't be removed", path=str(file), error=str(error))
+def damaged_files(path: Path) -> list[Path]:
+    """The files that were set aside beside ``path``, oldest first."""
+    return sorted(each for each in path.parent.glob(f"{path.name}.damaged-*") if not each.name.endswith(SIDE_FILES))
 
 
 def _value(connection: sqlite3.Connection, statement: str) -> int:
     return int(connection.execute(statement).fetchone()[0])
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from swim_server.protocol.event_id import EventId, InvalidEventId
+from swim_server.files.opening import open_descriptor, open_to_read
+from swim_server.files.replacing import sync_folder
+from swim_server.protocol.event_id import ZERO, EventId, InvalidEventId
 
 _SLOT_BYTES = 128
 _SLOTS = 2
+_OWNER_AT = _SLOTS * _SLOT_BYTES
+"""Behind the lines that earlier versions know, and read alone."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -33,6 +37,17 @@ class Mark(msgspec.Struct, frozen=True):
     """History was closed and is on the disk as a whole."""
 
 
+class Owner(msgspec.Struct, frozen=True):
+    """Who writes the marks, and how."""
+
+    writer: str
+    """Names one open history of one process."""
+    mode: str
+    """Its ``synchronous``."""
+    installation: str
+    epoch: str
+
+
 class HistoryMark:
     """The mark's file. Written in place after every commit: a few microseconds, and no kill can part the two.
 
@@ -46,27 +61,36 @@ class HistoryMark:
         self._slot = 0
 
     def read(self) -> Mark | None:
-        """The newest intact mark; None when there is none."""
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(_SLOT_BYTES * _SLOTS)
-        except (OSError, ValueError):
-            return None
-        slots = (content[start : start + _SLOT_BYTES] for start in range(0, len(content), _SLOT_BYTES))
+        """The newest intact mark; None when there is none. Raises OSError when the disk can't read it."""
+        content = self._content()
+        slots = (content[start : start + _SLOT_BYTES] for start in range(0, _OWNER_AT, _SLOT_BYTES))
         marks = [mark for slot in slots if (mark := _decode(slot)) is not None]
         return max(marks, key=lambda mark: (mark.newest, not mark.is_clean), default=None)
+
+    def is_doubtful(self) -> bool:
+        """Whether there is a mark of which nothing is intact. Raises OSError."""
+        return bool(self._content()) and self.read() is None
+
+    def read_owner(self) -> Owner | None:
+        """Who writes the marks; None: a process of an earlier version, or nobody. Raises OSError."""
+        lines = self._content()[_OWNER_AT:]
+        slots = (lines[start : start + _SLOT_BYTES] for start in range(0, len(lines), _SLOT_BYTES))
+        return next((owner for slot in slots if (owner := _decode_owner(slot)) is not None), None)
 
     def write(self, mark: Mark) -> None:
         """Put down that ``mark.newest`` is committed. Raises OSError."""
         os.pwrite(self._open(), _encode(mark), self._slot * _SLOT_BYTES)
         self._slot = (self._slot + 1) % _SLOTS
 
-    def write_through(self, mark: Mark) -> None:
-        """Replace all lines and wait until they are on the disk. Raises OSError."""
+    def write_through(self, mark: Mark, owner: Owner | None = None) -> None:
+        """Replace all lines, those about the owner too where one is given; wait for the disk. Raises OSError."""
         descriptor = self._open()
         for slot in range(_SLOTS):
             os.pwrite(descriptor, _encode(mark), slot * _SLOT_BYTES)
+            if owner is not None:
+                os.pwrite(descriptor, _encode_owner(owner), _OWNER_AT + slot * _SLOT_BYTES)
         os.fsync(descriptor)
+        sync_folder(self.path.parent)
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
@@ -74,24 +98,56 @@ class HistoryMark:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def _content(self) -> bytes:
+        try:
+            with open_to_read(self.path) as file:
+                return file.read(2 * _OWNER_AT)
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
+
     def _open(self) -> int:
         if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = open_descriptor(self.path, os.O_RDWR | os.O_CREAT)
         return self._descriptor
 
 
+def newest_of(mark: Mark | None) -> EventId:
+    """The id that a mark tells; ZERO where there is none."""
+    return ZERO if mark is None else mark.newest
+
+
 def _encode(mark: Mark) -> bytes:
-    text = f"{mark.newest} {'closed' if mark.is_clean else 'open'} {mark.boot_id or '-'}"
-    line = f"{text} {zlib.crc32(text.encode()):08x}"
-    return line.encode("ascii").ljust(_SLOT_BYTES - 1) + b"\n"
+    return _line(f"{mark.newest} {'closed' if mark.is_clean else 'open'} {mark.boot_id or '-'}")
 
 
 def _decode(slot: bytes) -> Mark | None:
     try:
-        text, _, checksum = slot.decode("ascii").rstrip().rpartition(" ")
-        newest, state, boot_id = text.split(" ")
-        if f"{zlib.crc32(text.encode()):08x}" != checksum:
-            return None
+        newest, state, boot_id = _text(slot).split(" ")
         return Mark(EventId.parse(newest), "" if boot_id == "-" else boot_id, state == "closed")
     except (ValueError, InvalidEventId):
         return None
+
+
+def _encode_owner(owner: Owner) -> bytes:
+    return _line(f"{owner.writer} {owner.mode} {owner.installation} {owner.epoch}")
+
+
+def _decode_owner(slot: bytes) -> Owner | None:
+    try:
+        writer, mode, installation, epoch = _text(slot).split(" ")
+        return Owner(writer, mode, installation, epoch)
+    except ValueError:
+        return None
+
+
+def _line(text: str) -> bytes:
+    line = f"{text} {zlib.crc32(text.encode()):08x}"
+    return line.encode("ascii").ljust(_SLOT_BYTES - 1) + b"\n"
+
+
+def _text(slot: bytes) -> str:
+    """What a line says. Raises ValueError where its checksum doesn't fit."""
+    text, _, checksum = slot.decode("ascii").rstrip().rpartition(" ")
+    if f"{zlib.crc32(text.encode()):08x}" != checksum:
+        raise ValueError("torn")
+    return text

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from swim_server.brokers.broker import Page
 from swim_server.brokers.history_file import connect_read_only
+from swim_server.brokers.history_rows import RowReader
+from swim_server.brokers.names import check_names
+from swim_server.brokers.trouble import HistoryDamaged, is_damage
+from swim_server.protocol.channels import OPEN_END, is_listed
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
 from swim_server.protocol.events import Event
 
@@ -19,21 +25,24 @@ MIN_SCANNED = 2000
 """So many stored events are looked at for one page at most: types which are rare don't hold a thread for long."""
 
 _END = (1 << 63) - 1
-_OPEN_END = ".*"
-_ROWS = "SELECT id, type, wire FROM events"
+_ROWS = "SELECT id, type, wire, crc FROM events"
 _OF_TYPES = "type IN (SELECT value FROM json_each(:types))"
-_OPEN_ENDED = """
-    (type IN (SELECT value FROM json_each(:types))
-     OR EXISTS (SELECT 1 FROM json_each(:beginnings) WHERE substr(type, 1, length(value)) = value))
-"""
+_OF_TYPES_OR_UNKNOWN = f"({_OF_TYPES} OR type NOT IN (SELECT type FROM types))"
+"""A type that was never stored is one that rotted: such a row may be one of those asked for."""
 _PAGE = "id > :after AND id <= :until ORDER BY id LIMIT :limit"
 _LAST = "id < :before ORDER BY id DESC LIMIT :limit"
 _SCANNED = "SELECT id FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"
 _GAP = f"""
-    SELECT EXISTS (SELECT 1 FROM pruned WHERE up_to > :after AND (:types IS NULL OR {_OPEN_ENDED}))
+    SELECT EXISTS (SELECT 1 FROM pruned WHERE up_to > :after AND (:types IS NULL OR {_OF_TYPES}))
         OR EXISTS (SELECT 1 FROM holes WHERE up_to > :after AND (reason != 'begun' OR :is_event))
 """
 _SPAN = "SELECT min(id), max(id) FROM events"
+_STORED_TYPES = "SELECT type FROM types"
+_FOUND_TYPES = "SELECT DISTINCT type FROM events"
+_KNOWS_TYPES = "SELECT value FROM meta WHERE name = 'types'"
+
+Rotten = list[tuple[int, int]]
+"""Stretches ``after < id <= up_to`` that were met and aren't what was stored."""
 
 
 class HistoryReader:
@@ -41,32 +50,42 @@ class HistoryReader:
 
     def __init__(self, path: Path) -> None:
         self._connection = connect_read_only(path)
+        self._rows = RowReader()
+        is_known = self._connection.execute(_KNOWS_TYPES).fetchone() is not None
+        self._stored_types = _STORED_TYPES if is_known else _FOUND_TYPES
+        self._condition = _OF_TYPES_OR_UNKNOWN if is_known else _OF_TYPES
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
 
-    def page(self, after: EventId, until: EventId | None, types: Collection[str] | None, limit: int) -> Page:
+    def page(
+        self, after: EventId, until: EventId | None, types: Collection[str] | None, limit: int
+    ) -> tuple[Page, Rotten]:
         """Read the stored events behind ``after``: at most ``limit``, and about 4 MiB."""
         with self._moment():
+            types = self._exact(types)
             end = self._end(until)
             limit = min(limit, MAX_PAGE_EVENTS)
             stop = end if types is None else self._scan_end(after, end, max(MIN_SCANNED, SCANNED_PER_EVENT * limit))
-            events, is_full = self._fetch(after, stop, types, limit)
-            next_after = events[-1].id if is_full else EventId.from_integer(stop)
-            is_last = not is_full and stop == end
-            return Page(events, max(after, next_after), is_last, self._has_gap(after, types))
+            events, rotten, cut_at = self._fetch(after, stop, types, limit)
+            next_after = EventId.from_integer(stop if cut_at is None else cut_at)
+            is_last = cut_at is None and stop == end
+            has_gap = bool(rotten) or self._has_gap(after, types)
+            return Page(events, max(after, next_after), is_last, has_gap), rotten
 
-    def last(self, count: int, types: Collection[str] | None, before: EventId | None) -> list[Event]:
+    def last(self, count: int, types: Collection[str] | None, before: EventId | None) -> tuple[list[Event], Rotten]:
         """Read the newest events, oldest first."""
-        values = {"before": _packed(before, _END), **_listed(types), "limit": count}
-        events = [_event(row) for row in self._connection.execute(_select(_LAST, types), values)]
+        types = self._exact(types)
+        values = {"before": _packed(before, _END), "types": _listed(types), "limit": count}
+        rotten: Rotten = []
+        events = list(self._sound(self._connection.execute(self._select(_LAST, types), values), types, rotten))
         events.reverse()
-        return events
+        return events, rotten
 
     def has_gap(self, after: EventId, types: Collection[str] | None) -> bool:
         """Tell whether retention has passed ``after``, or a hole lies behind it."""
-        return self._has_gap(after, types)
+        return self._has_gap(after, self._exact(types))
 
     def span(self) -> tuple[EventId | None, EventId | None]:
         """The oldest and the newest id stored."""
@@ -99,42 +118,83 @@ class HistoryReader:
         found = self._connection.execute(_SCANNED, (after.to_integer(), end, count - 1)).fetchone()
         return end if found is None else int(found[0])
 
-    def _fetch(self, after: EventId, stop: int, types: Collection[str] | None, limit: int) -> tuple[list[Event], bool]:
-        """Events up to ``stop``, and whether there are more than the page takes."""
-        values = {"after": after.to_integer(), "until": stop, **_listed(types), "limit": limit + 1}
+    def _fetch(
+        self, after: EventId, stop: int, types: Collection[str] | None, limit: int
+    ) -> tuple[list[Event], Rotten, int | None]:
+        """Events up to ``stop``; where there are more rows than the page takes, the last id looked at."""
+        values = {"after": after.to_integer(), "until": stop, "types": _listed(types), "limit": limit + 1}
         events: list[Event] = []
-        size = 0
-        for row in self._connection.execute(_select(_PAGE, types), values):
-            if events and (len(events) == limit or size + len(row[2]) > MAX_PAGE_BYTES):
-                return events, True
-            events.append(_event(row))
-            size += len(row[2])
-        return events, False
+        rotten: Rotten = []
+        size, last = 0, after.to_integer()
+        for seen, row in enumerate(self._connection.execute(self._select(_PAGE, types), values)):
+            event = self._rows.event(row)
+            if seen == limit or (events and event is not None and size + len(event.wire) > MAX_PAGE_BYTES):
+                return events, rotten, last
+            last = row[0]
+            if event is None:
+                rotten.append((last - 1, last))
+            elif types is None or event.type in types:
+                events.append(event)
+                size += len(event.wire)
+        return events, rotten, None
+
+    def _sound(
+        self, rows: Iterable[tuple[Any, Any, Any, Any]], types: Collection[str] | None, rotten: Rotten
+    ) -> Iterator[Event]:
+        for row in rows:
+            event = self._rows.event(row)
+            if event is None:
+                rotten.append((row[0] - 1, row[0]))
+            elif types is None or event.type in types:
+                yield event
 
     def _has_gap(self, after: EventId, types: Collection[str] | None) -> bool:
         is_event = after != ZERO and after.sequence != MAX_SEQUENCE
-        values = {"after": after.to_integer(), **_listed(types), "is_event": is_event}
+        values = {"after": after.to_integer(), "types": _listed(types), "is_event": is_event}
         return bool(self._connection.execute(_GAP, values).fetchone()[0])
 
+    def _exact(self, types: Collection[str] | None) -> Collection[str] | None:
+        """Name the stored types that open-ended ones, like ``tmi.program.*``, stand for."""
+        if types is None or not any(each.endswith(OPEN_END) for each in types):
+            return types
+        stored = [str(row[0]) for row in self._connection.execute(self._stored_types)]
+        return {*types, *(each for each in stored if is_listed(each, types))}
 
-def _select(range_and_order: str, types: Collection[str] | None) -> str:
-    if types is None:
-        return f"{_ROWS} WHERE {range_and_order}"
-    is_open_ended = any(each.endswith(_OPEN_END) for each in types)
-    return f"{_ROWS} WHERE {_OPEN_ENDED if is_open_ended else _OF_TYPES} AND {range_and_order}"
+    def _select(self, range_and_order: str, types: Collection[str] | None) -> str:
+        if types is None:
+            return f"{_ROWS} WHERE {range_and_order}"
+        return f"{_ROWS} WHERE {self._condition} AND {range_and_order}"
 
+    def rows(self, after: int, count: int) -> tuple[int | None, set[str], Rotten]:
+        """Look at some rows, whatever they are: the last id (None: the end), their types, and what is bad."""
+        select = f"{_ROWS} WHERE id > ? ORDER BY id LIMIT ?"
+        rotten: Rotten = []
+        last, number, found = after, 0, set[str]()
+        for row in self._connection.execute(select, (after, count)):
+            number += 1
+            if row[0] <= last:
+                raise HistoryDamaged(f"event {row[0]} stands behind event {last}")
+            event = self._rows.event(row)
+            if event is None:
+                rotten.append((row[0] - 1, row[0]))
+            else:
+                found.add(event.type)
+            last = row[0]
+        return (last if number == count else None), found, rotten
 
-def _event(row: tuple[int, str, bytes]) -> Event:
-    return Event(EventId.from_integer(row[0]), row[1], row[2])
+    def names(self, after: int) -> tuple[int | None, bool]:
+        """Look at some producers' names: the last id (None: the end), and whether all are right."""
+        try:
+            return check_names(self._connection, after)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            return None, False  # table and index don't lead to each other any more
 
 
 def _packed(event_id: EventId | None, default: int) -> int:
     return default if event_id is None else event_id.to_integer()
 
 
-def _listed(types: Collection[str] | None) -> dict[str, str | None]:
-    """Return the types as parameters; of open-ended ones, ``tmi.program.*``, what their types begin with."""
-    if types is None:
-        return {"types": None, "beginnings": "[]"}
-    beginnings = [each.removesuffix("*") for each in types if each.endswith(_OPEN_END)]
-    return {"types": json.dumps(list(types)), "beginnings": json.dumps(beginnings)}
+def _listed(types: Collection[str] | None) -> str | None:
+    return None if types is None else json.dumps(list(types))

@@ -14,12 +14,15 @@ from typing import TypeVar
 import msgspec
 
 from swim_server.brokers import history_file
-from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published
+from swim_server.brokers.background_check import BackgroundCheck, CheckStatus, Findings
+from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published, StorageState
 from swim_server.brokers.history import History
-from swim_server.brokers.history_file import DiskTrouble, Synchronous
+from swim_server.brokers.history_file import Synchronous
+from swim_server.brokers.history_reader import HistoryReader, Rotten
 from swim_server.brokers.pending import Call, Pending
 from swim_server.brokers.reader_pool import ReaderPool
 from swim_server.brokers.retention import Retention
+from swim_server.brokers.trouble import DiskTrouble, unavailable
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -51,6 +54,12 @@ class Counters(msgspec.Struct):
     last_commit_seconds: float = 0.0
     last_error: str | None = None
     """Why history can't be used just now; None once it has gone well again."""
+    checkpoint_error: str | None = None
+    """Why the write-ahead log can't be written back just now: it grows meanwhile."""
+    rotten: int = 0
+    """Stretches that were found not to be what was stored, since the start."""
+    names_rebuilt: int = 0
+    """How often the table of producers' names had to be made anew."""
 
 
 class LocalBroker:
@@ -73,6 +82,7 @@ class LocalBroker:
         connect: history_file.Connect = history_file.connect,
         boot_id: str | None = None,
         tick_seconds: float = TICK_SECONDS,
+        check_after_seconds: float = 1.0,
     ) -> None:
         self.path = path
         self.counters = Counters()
@@ -91,8 +101,21 @@ class LocalBroker:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="history-writer")
         self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix="history-checkpoint")
         self._readers = ReaderPool(path, lambda: self._history.generation)
+        self.on_unreadable: Callable[[EventId, EventId], None] | None = None
+        """Told of each stretch (after, up to) that turns out not to be what was stored: it may have been read over."""
+        self._check = BackgroundCheck(
+            path,
+            Findings(self._note_rotten, self._note_damage, self._note_rotten_names, self._note_types),
+            first_seconds=check_after_seconds,
+        )
+        self._check_task: asyncio.Task[None] | None = None
+        self._damage: str | None = None
+        """What is wrong with the file, to be acted upon by whoever writes."""
+        self._unrecorded: Rotten = []
+        """Stretches that are known to be bad, and that could not be written down yet."""
+        self._sync_task: asyncio.Future[None] | None = None
         self._committer_task: asyncio.Task[None] | None = None
-        self._checkpoint_waiter: asyncio.Future[None] | None = None
+        self._checkpoint_waiter: asyncio.Task[None] | None = None
         self._checkpointed = (0, 0)
         """Commits and removals up to the last checkpoint."""
         self._closing_task: asyncio.Task[None] | None = None
@@ -120,16 +143,52 @@ class LocalBroker:
         except DiskTrouble as error:
             _log.error("history can't be opened yet", reason=error.reason)
         self._newest = self._history.newest_shown
+        self._check_task = asyncio.create_task(self._check.run(), name="history-check")
         self._committer_task = asyncio.create_task(self._run(), name="history-committer")
         self._set_timer()
 
-    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+    @property
+    def epoch(self) -> str:
+        """Names the order of events: ids of different epochs may not be compared."""
+        return self._history.identity.epoch
+
+    @property
+    def check_status(self) -> CheckStatus:
+        """How far the check in the background has come."""
+        return self._check.status
+
+    async def state(self) -> StorageState:
+        """Tell how the storage is doing."""
+        files = await asyncio.get_running_loop().run_in_executor(None, history_file.damaged_files, self.path)
+        counters, check = self.counters, self._check.status
+        return StorageState(
+            trouble=counters.last_error or counters.checkpoint_error or check.trouble,
+            failures=counters.failures,
+            rotten=counters.rotten,
+            checked_at=check.checked_at,
+            damaged_files=[str(path) for path in files],
+        )
+
+    async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         """Store, then deliver, then answer. Cancelled before its commit began, a call leaves nothing behind."""
-        if not events:
-            return []
-        if self._committer_task is None:
-            raise BrokerUnavailable("it is not open")
-        return await self._pending.put(tuple(events))
+        published: list[Published] = []
+        if events:
+            if self._committer_task is None:
+                raise BrokerUnavailable("it is not open")
+            published = await self._pending.put(tuple(events))
+        if durable:
+            await self._sync()
+        return published
+
+    async def _sync(self) -> None:
+        """Wait for a sync that begins now or later; callers that come while one runs share the next one."""
+        loop = asyncio.get_running_loop()
+        running = self._sync_task
+        if running is not None and not running.done():
+            await asyncio.wait([running])  # it began before: what was stored since may not be in it
+        if self._sync_task is running or self._sync_task is None or self._sync_task.done():
+            self._sync_task = loop.run_in_executor(self._checkpointer, self._history.sync)
+        await asyncio.shield(self._sync_task)
 
     async def read(
         self,
@@ -140,23 +199,31 @@ class LocalBroker:
         limit: int = 500,
     ) -> Page:
         """Read a page: at most ``limit`` events, and about 4 MiB."""
-        return await self._readers.read(lambda reader: reader.page(after, until, types, max(limit, 1)))
+        page, rotten = await self._read(lambda reader: reader.page(after, until, types, max(limit, 1)))
+        if rotten:
+            await self._note_rotten(rotten)
+        return page
 
     async def read_last(
         self, count: int, *, types: Collection[str] | None = None, before: EventId | None = None
     ) -> list[Event]:
         """Read the newest ``count`` events, all of them into memory."""
-        return await self._readers.read(lambda reader: reader.last(max(count, 0), types, before))
+        events, rotten = await self._read(lambda reader: reader.last(max(count, 0), types, before))
+        if rotten:
+            await self._note_rotten(rotten)
+        return events
 
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
         """Tell whether an event after ``after`` may be gone: exact to the event for what retention removed."""
         if after > self._newest:
             await self._look_now()
-        return after > self._newest or await self._readers.read(lambda reader: reader.has_gap(after, types))
+        if after > self._newest or any(up_to > after.to_integer() for _, up_to in self._unrecorded):
+            return True
+        return await self._read(lambda reader: reader.has_gap(after, types))
 
     async def span(self) -> HistorySpan:
         """Tell what history holds. A large one is counted once, and its count carried on."""
-        oldest, newest = await self._readers.read(lambda reader: reader.span())
+        oldest, newest = await self._read(lambda reader: reader.span())
         events = await self._count_events()
         return HistorySpan(oldest, newest, events, await self._readers.read(lambda _: _size_bytes(self.path)))
 
@@ -168,6 +235,9 @@ class LocalBroker:
 
     async def _close(self) -> None:
         self._pending.close()
+        if self._check_task is not None:
+            self._check_task.cancel()
+            await asyncio.wait([self._check_task])
         if self._committer_task is not None:
             await self._committer_task
         if self._timer is not None:
@@ -178,6 +248,48 @@ class LocalBroker:
         await self._write(self._history.close)
         self._writer.shutdown(wait=False)
         self._checkpointer.shutdown(wait=False)
+
+    async def _read(self, work: Callable[[HistoryReader], T]) -> T:
+        """Read; what seems damaged is checked at once."""
+        try:
+            return await self._readers.read(work)
+        finally:
+            if self._readers.is_suspect:
+                self._readers.is_suspect = False
+                self._check.look_now()
+
+    async def _note_rotten(self, rotten: Rotten) -> None:
+        """Record what isn't what was stored, before anybody is told that nothing is missing."""
+        self._unrecorded += [stretch for stretch in rotten if stretch not in self._unrecorded]
+        try:
+            new = await self._write(lambda: self._history.record_unreadable(rotten))
+        except BrokerUnavailable as error:
+            self._tell_trouble("what can't be read of history can't be written down", error)
+            return
+        self._unrecorded = [stretch for stretch in self._unrecorded if stretch not in rotten]
+        for hole in new:
+            self.counters.rotten += 1
+            _log.error(
+                "an event in history is not what was stored: clients that resume over it are told",
+                after=str(hole.after), up_to=str(hole.up_to),
+            )  # fmt: skip
+            if self.on_unreadable is not None:
+                self.on_unreadable(hole.after, hole.up_to)
+
+    async def _note_damage(self, reason: str) -> None:
+        self._damage = reason
+        end = self._newest
+        await self._look_now()
+        if self.on_unreadable is not None:
+            self.on_unreadable(ZERO, end)
+
+    async def _note_rotten_names(self) -> None:
+        lost = await self._write(self._history.rebuild_names)
+        self.counters.names_rebuilt += 1
+        _log.error("producers' names of events had rotted: made anew from what is left", lost=lost)
+
+    async def _note_types(self, types: set[str]) -> None:
+        await self._write(lambda: self._history.know_types(types))
 
     async def _write(self, work: Callable[[], T]) -> T:
         """Do something in the one thread that writes."""
@@ -265,12 +377,13 @@ class LocalBroker:
     async def _look_after(self) -> None:
         self._is_tick_due = False
         looked_waiters, self._looked_waiters = self._looked_waiters, []
-        is_suspect, self._readers.is_suspect = self._readers.is_suspect, False
+        damage, self._damage = self._damage, None
         try:
-            await self._write(lambda: self._history.look_after(is_suspect=is_suspect))
+            await self._write(lambda: self._history.look_after(damage=damage))
             self._hand_on(await self._write(self._history.take_foreign))
             self._newest = max(self._newest, self._history.newest_shown)
         except BrokerUnavailable as error:
+            self._damage = damage
             self._tell_trouble("history can't be looked after", error)
         except Exception:  # noqa: BLE001 - the next tick tries again
             self.counters.failures += 1
@@ -298,25 +411,37 @@ class LocalBroker:
     def _start_checkpoint(self) -> None:
         written = self.counters.commits, self.counters.events_pruned
         if written != self._checkpointed and (self._checkpoint_waiter is None or self._checkpoint_waiter.done()):
+            self._checkpoint_waiter = asyncio.create_task(self._checkpoint(written), name="history-checkpoint")
+
+    async def _checkpoint(self, written: tuple[int, int]) -> None:
+        """Write the log back; one that failed is tried again at the next tick."""
+        loop = asyncio.get_running_loop()
+        trouble = await loop.run_in_executor(self._checkpointer, _checkpoint, self.path)
+        if trouble is None:
             self._checkpointed = written
-            loop = asyncio.get_running_loop()
-            self._checkpoint_waiter = loop.run_in_executor(self._checkpointer, _checkpoint, self.path)
+            if self.counters.checkpoint_error is not None:
+                _log.info("history's log can be written back again")
+        elif trouble != self.counters.checkpoint_error:
+            _log.error("history's log can't be written back just now", reason=trouble)
+        self.counters.checkpoint_error = trouble
 
     async def _count_events(self) -> int:
         changed = self.counters.events_stored - self.counters.events_pruned
         if self._count is None or self._count[1] <= QUICK_COUNT_SECONDS:
             started = time.perf_counter()
-            count = await self._readers.read(lambda reader: reader.count())
+            count = await self._read(lambda reader: reader.count())
             self._count = count - changed, time.perf_counter() - started
             return count
         return max(self._count[0] + changed, 0)
 
 
-def _checkpoint(path: Path) -> None:
+def _checkpoint(path: Path) -> str | None:
+    """Why it could not be done; None: it was."""
     try:
         history_file.checkpoint(path)
     except sqlite3.Error as error:
-        _log.warning("history's log can't be written back just now", error=str(error))
+        return unavailable(error, path).reason
+    return None
 
 
 def _size_bytes(path: Path) -> int:

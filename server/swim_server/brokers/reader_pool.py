@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from swim_server.brokers import history_file
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.history_reader import HistoryReader
+from swim_server.brokers.trouble import HistoryDamaged, is_damage, unavailable
 
 THREADS = 2
 T = TypeVar("T")
@@ -22,7 +22,7 @@ class ReaderPool:
 
     def __init__(self, path: Path, generation: Callable[[], int]) -> None:
         self.is_suspect = False
-        """A read met damage: whoever writes should look at the file, and put this back."""
+        """A read met damage: the file is to be checked, and this put back."""
         self._path = path
         self._generation = generation
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="history-reader")
@@ -53,10 +53,15 @@ class ReaderPool:
         except sqlite3.Error as error:
             if reader is not None:
                 reader.close()
-            if history_file.is_damage(error):
+            if is_damage(error):
                 self.is_suspect = True
                 raise BrokerUnavailable(f"{self._path} is damaged") from error
-            raise history_file.unavailable(error, self._path) from error
+            raise unavailable(error, self._path) from error
+        except HistoryDamaged as damage:
+            self.is_suspect = True
+            if reader is not None:
+                reader.close()
+            raise BrokerUnavailable(f"{self._path} is damaged: {damage.reason}") from damage
         except BaseException:
             if reader is not None:
                 reader.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from swim_server.config.errors import ConfigError, Origin, Problem
 from swim_server.config.files import LOCAL_NAME, ConfigFile, find_files, read_file, user_folder
 from swim_server.config.load import LoadedConfig, merge_layers
 from swim_server.config.parse_value import parse_value, setting_names, setting_type
+from swim_server.files.replacing import replace_durably
 
 
 def set_value(
@@ -35,7 +34,7 @@ def set_value(
     _change(values, parts, value)
     files.append(ConfigFile(str(local), local.absolute(), values, lambda _: Origin("file", str(local))))
     loaded = merge_layers(files, environ, {}, home)
-    _write(local, tomli_w.dumps(values))
+    _write(local, tomli_w.dumps(values), like=next((file for file in found if file != local), None))
     return local, loaded
 
 
@@ -75,16 +74,7 @@ def _change(values: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
         values[name] = value
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace the file in one step, readable by its owner alone: it may hold a password."""
+def _write(path: Path, text: str, like: Path | None) -> None:
+    """Replace the file durably; a new one takes owner and mode from the main file, and is its owner's alone without."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_durably(path, text.encode(), follows_link=True, like=like)

@@ -85,7 +85,7 @@ def _await_ready(child: subprocess.Popen[bytes], reading: int, log: Path, begin:
 
 
 def program() -> list[str]:
-    """How to start ``swimctl`` anew: the code on disk that this process was imported from.
+    """Return the words that start ``swimctl`` anew: the code on disk that this process was imported from.
 
     ``-m`` alone would look into the working folder first, wherever that happens to be.
     """
@@ -96,7 +96,7 @@ def program() -> list[str]:
 
 
 def ready_callback() -> Callable[[LockInfo], None] | None:
-    """What a child calls to tell its parent that it serves; None when no parent waits."""
+    """Return what a child calls to tell its parent that it serves; None when no parent waits."""
     number = os.environ.pop(READY_VARIABLE, None)
     if number is None:
         return None
@@ -112,7 +112,7 @@ def ready_callback() -> Callable[[LockInfo], None] | None:
 
 
 def tail(path: Path, begin: int = 0, lines: int = LOG_LINES) -> list[str]:
-    """The last lines of a file, nothing before byte ``begin``."""
+    """Read the last lines of a file, nothing before byte ``begin``."""
     try:
         with path.open("rb") as file:
             file.seek(max(begin, file.seek(0, os.SEEK_END) - 65_536))

@@ -23,12 +23,12 @@ MAX_SPREAD_SECONDS = 10.0
 
 
 def retry_ms(number: int) -> int:
-    """When the client of this number is asked to come back."""
+    """Return after how many milliseconds the client of this number is asked to come back."""
     return RETRY_FIRST_MS + number * RETRY_STEP_MS % RETRY_SPREAD_MS
 
 
 async def drain(gateway: Gateway, skip_pacing: asyncio.Event, *, close_timeout_seconds: float) -> None:
-    """Close every client with 1012, those still waiting to be let in first; drop who doesn't answer in time.
+    """Close every client with 1012, those still waiting to be admitted first; drop who doesn't answer in time.
 
     The closes are paced until ``skip_pacing`` is set. Nobody may be let in any more (``gateway.is_draining``).
     """

@@ -28,12 +28,12 @@ def commit_of_checkout(start: Path | None = None) -> str | None:
 
 
 def _is_ours(git: Path, start: Path | None) -> bool:
-    """Installed into an environment that lies inside somebody's checkout, this code is not of that checkout."""
+    """Tell whether the checkout is this code's, not one that the environment with this code happens to lie in."""
     return start is not None or (git.parent / "swimctl" / "__init__.py").exists()
 
 
 def _git_folder(git: Path) -> Path:
-    """``.git`` is a file in a work tree: it names the folder."""
+    """Return the repository's folder: in a work tree ``.git`` is a file that names it."""
     if git.is_dir():
         return git
     return (git.parent / git.read_text("utf-8").removeprefix("gitdir:").strip()).resolve()
@@ -90,7 +90,7 @@ def take_fingerprint() -> Fingerprint:
 
 
 def package_roots() -> dict[str, str]:
-    """The folder of each package that this process would import."""
+    """Return the folder of each package that this process would import."""
     found = {}
     for package in PACKAGES:
         spec = find_spec(package)
@@ -100,7 +100,7 @@ def package_roots() -> dict[str, str]:
 
 
 def digests_below(roots: Mapping[str, str]) -> dict[str, str]:
-    """SHA-256 of each source file in some packages' folders, by ``package/path``. Raises OSError."""
+    """Compute the SHA-256 of each source file in some packages' folders, by ``package/path``. Raises OSError."""
     found = {}
     for name, path in _source_files(roots):
         try:
@@ -111,7 +111,7 @@ def digests_below(roots: Mapping[str, str]) -> dict[str, str]:
 
 
 def digest_of(files: Mapping[str, str]) -> str:
-    """One short digest of all."""
+    """Compute one short digest of all."""
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(files.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:12]
 

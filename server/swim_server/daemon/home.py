@@ -36,7 +36,7 @@ class Home:
 
     @classmethod
     def default(cls, environ: Mapping[str, str]) -> Home:
-        """``SWIM_HOME``, else the user's state directory for ``swim``."""
+        """Take ``SWIM_HOME``, else the user's state directory for ``swim``."""
         configured = environ.get("SWIM_HOME")
         if configured:
             return cls(Path(configured).expanduser())
@@ -50,7 +50,7 @@ class Home:
 
     @property
     def control_socket(self) -> Path:
-        """The control socket; in a temporary directory where the home's path is too long for one."""
+        """Return the control socket's path; in a temporary directory where the home's is too long for one."""
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
         folders = [self.path]
         folders += [Path(each) / f"swim-{os.getuid()}-{digest}" for each in (tempfile.gettempdir(), LAST_RESORT)]
@@ -78,12 +78,12 @@ class Home:
 
     @property
     def starts(self) -> Path:
-        """The diary of starts."""
+        """Return where each start is noted."""
         return self.path / "starts.jsonl"
 
     @property
     def sources(self) -> Path:
-        """Where sources keep their state over a restart."""
+        """Return where sources keep their state over a restart."""
         return self.path / "sources"
 
     def prepare(self) -> None:

@@ -69,7 +69,7 @@ class KeyWatch:
             await self._end_expired()
 
     async def _end_expired(self) -> None:
-        """Each key is judged by what its newest connection knows of it."""
+        """End the connections of keys that have expired, each key judged by what its newest connection knows of it."""
         async for key_id in yielding(self._gateway.live_keys()):
             connections = self._gateway.connections_of(key_id)
             key = connections[-1].key if connections else None
@@ -108,13 +108,19 @@ class KeyWatch:
         return closed
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
-        """The same for one key that was changed so many seconds ago.
+        """Recheck one key that was changed so many seconds ago.
 
         Return how many connections were closed because of it, also those that the watch had found by itself.
         """
         since = self._monotonic() - seconds
         await self.recheck([key_id])
         return sum(ending.closed for ending in self._endings if ending.key_id == key_id and ending.at >= since)
+
+    async def end_in_memory(self, key_id: int) -> int:
+        """Close what a key holds that was ended while the table can't be read; return how many connections."""
+        connections = self._gateway.connections_of(key_id)
+        key = connections[-1].key if connections else None
+        return 0 if key is None else await self._judge(key_id, self._authenticator.as_ended(key))
 
     async def _judge(self, key_id: int, current: KeyRecord | None) -> int:
         """Close those that the key no longer lets in: all, or those of another tier, or from addresses not listed."""

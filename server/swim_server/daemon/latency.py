@@ -35,7 +35,7 @@ class Latency:
         self._is_waiting = False
 
     def delivered(self, milliseconds: int) -> None:
-        """An event with an id of this moment was just handed to the hub."""
+        """Note that an event with an id of this moment was just handed to the hub."""
         if not self._is_waiting and self._monotonic() >= self._sample_at:
             self._is_waiting = True
             self._await_writes(milliseconds, 0)
@@ -52,7 +52,7 @@ class Latency:
         self._call_soon(look)
 
     def summary_ms(self) -> dict[str, float] | None:
-        """Median, 99th percentile and maximum of the last minute; None: there was no event."""
+        """Return median, 99th percentile and maximum of the last minute; None: there was no event."""
         since = self._monotonic() - KEPT_SECONDS
         found = sorted(latency for at, latency in self._samples if at >= since)
         if not found:

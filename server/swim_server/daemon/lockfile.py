@@ -12,6 +12,7 @@ import msgspec
 import tomli_w
 
 from swim_server.errors import ExitKind, OperatorError
+from swim_server.files.opening import open_descriptor
 
 ACQUIRE_TRIES = 10
 ACQUIRE_PAUSE_SECONDS = 0.03
@@ -66,7 +67,7 @@ class Lockfile:
 
     def acquire(self) -> None:
         """Take the lock; held until ``release`` or the end of the process. Raises AlreadyRunning, OSError."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_descriptor(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         for attempt in range(ACQUIRE_TRIES):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,7 +86,7 @@ class Lockfile:
         self._descriptor = descriptor
 
     def fileno(self) -> int:
-        """The descriptor that holds the lock, to be handed over."""
+        """Return the descriptor that holds the lock, to be handed over."""
         assert self._descriptor is not None, "not acquired"
         return self._descriptor
 
@@ -122,7 +123,7 @@ class Lockfile:
         return False
 
     def release(self, *, keep_lock: bool = False) -> None:
-        """Let go: the content is cleared, the file stays. With ``keep_lock`` another process goes on holding it."""
+        """Release the lock: clear the content, keep the file. With ``keep_lock`` another process goes on holding it."""
         if self._descriptor is not None:
             if not keep_lock:
                 os.ftruncate(self._descriptor, 0)

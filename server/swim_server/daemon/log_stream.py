@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from swim_server.files.opening import follow_own_links, open_descriptor
+
 LOOK_SECONDS = 1.0
 """How often it is looked whether the file has been renamed."""
 AGAIN_SECONDS = 60.0
@@ -35,7 +37,7 @@ class LogStream:
         self.max_bytes = max_bytes
         """Beyond it the file is rotated; 0: never."""
         self.keep_files = keep_files
-        """How many rotated ones session: ``swim.log.1`` is the newest."""
+        """How many rotated files are kept: ``swim.log.1`` is the newest."""
         self.lost = 0
         """Lines that could not be written since the last one that could."""
         self._descriptor = descriptor
@@ -61,7 +63,7 @@ class LogStream:
 
     @property
     def problem(self) -> str | None:
-        """Why lines are lost; None: none is."""
+        """Say why lines are lost; None: none is."""
         return self._reason if self.lost else None
 
     # What a text stream has.
@@ -83,7 +85,7 @@ class LogStream:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits: each write has gone to the system."""
+        """Do nothing: each write has gone to the system already."""
 
     def isatty(self) -> bool:
         return os.isatty(self._descriptor)
@@ -94,7 +96,7 @@ class LogStream:
     # Rotation.
 
     def reopen(self) -> None:
-        """Open the file by its name again: whoever renamed it has the old one for himself."""
+        """Open the file by its name again; the one that was renamed belongs to whoever renamed it."""
         if self.path is None:
             return
         try:
@@ -116,7 +118,7 @@ class LogStream:
             self._rotate(path, now)
 
     def _rotate(self, path: Path, now: float) -> None:
-        """``swim.log`` becomes ``swim.log.1``, that ``.2`` and so on; the oldest goes. By one process of several."""
+        """Rename ``swim.log`` to ``.1``, that to ``.2`` and so on; the oldest goes. By one process of several."""
         try:
             if _is_same(self._descriptor, path):
                 for number in range(self.keep_files, 0, -1):
@@ -139,7 +141,11 @@ class LogStream:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Open it, through links of the operator's alone; what leads into ``/dev`` is a terminal or a pipe of ours."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    if path.is_relative_to("/dev"):
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    return open_descriptor(follow_own_links(path), flags, 0o600)
 
 
 def _write(descriptor: int, data: bytes) -> None:

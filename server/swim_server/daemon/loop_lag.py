@@ -1,4 +1,4 @@
-"""The service's pulse: drives the timer wheel and measures how late the loop is."""
+"""Measures how late the event loop runs, and how fast events come and go; drives the timer wheel."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from swim_server.daemon.gc_tuning import GcTuning
 
 if TYPE_CHECKING:
-    from swim_server.concurrency.timer_wheel import TimerWheel
+    from collections.abc import Callable
 
+    from swim_server.concurrency.timer_wheel import TimerWheel
+    from swim_server.streaming.hub import Hub
 
 WINDOW_SECONDS = 10
 
@@ -26,11 +28,29 @@ class Rate:
         self._samples.append((moment, count))
 
     def per_second(self) -> float:
-        """The mean growth per second; 0 before two samples."""
+        """Return the mean growth per second; 0 before two samples."""
         if len(self._samples) < 2:
             return 0.0
         (first, low), (last, high) = self._samples[0], self._samples[-1]
         return round((high - low) / (last - first), 2) if last > first else 0.0
+
+
+class Throughput:
+    """Events taken in and deliveries a second."""
+
+    def __init__(self, hub: Hub, *, monotonic: Callable[[], float]) -> None:
+        self.events = Rate()
+        self.deliveries = Rate()
+        self._hub = hub
+        self._monotonic = monotonic
+
+    async def run(self) -> None:
+        """Sample once a second until cancelled."""
+        while True:
+            now = self._monotonic()
+            self.events.sample(now, self._hub.events_delivered)
+            self.deliveries.sample(now, self._hub.deliveries)
+            await asyncio.sleep(1)
 
 
 TICK_SECONDS = 0.1
@@ -57,7 +77,7 @@ class LoopLagMonitor:
             garbage.tick(loop.time())
 
     def lag_ms(self) -> dict[str, float]:
-        """Median, 99th percentile and maximum of the last minute, in milliseconds."""
+        """Return median, 99th percentile and maximum of the last minute, in milliseconds."""
         lags = sorted(self._lags) or [0.0]
         chosen = {"p50": lags[len(lags) // 2], "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
         return {name: round(lag * 1000, 2) for name, lag in chosen.items()}

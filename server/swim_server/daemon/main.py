@@ -13,14 +13,20 @@ from pathlib import Path
 
 from swim_server import logs
 from swim_server.config import LoadedConfig, LoggingConfig
+from swim_server.daemon.control.methods import Methods
+from swim_server.daemon.control.reload import Reloader
 from swim_server.daemon.fingerprint import check_syntax, take_fingerprint
-from swim_server.daemon.handover import InheritedProcess, Offer, take_offer
+from swim_server.daemon.handover.channel import Offer, take_offer
+from swim_server.daemon.handover.inherited import InheritedProcess
 from swim_server.daemon.home import Home
+from swim_server.daemon.launch import Launch
 from swim_server.daemon.lockfile import Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
 from swim_server.daemon.notifier import Notifier
 from swim_server.daemon.service import Service
 from swim_server.daemon.start_log import How, Start, record_start
+from swim_server.daemon.wiring import build_components, log_failure
+from swim_server.gateway.rpc import Rpc
 
 THREAD_TURN_SECONDS = 0.0005
 """So long the loop waits for a thread that reads history or keys before it has Python's lock; by default 5 ms."""
@@ -68,23 +74,20 @@ async def _run(
 ) -> None:
     if offer is not None:
         check_syntax()
-    service = Service(
-        loaded,
-        home,
-        lockfile,
-        take_fingerprint(),
-        reload_config=reload_config,
-        inherited=InheritedProcess(offer) if offer is not None else None,
-        log_stream=log_stream,
-        notifier=Notifier.from_environment(os.environ),
-    )
-    loop = asyncio.get_running_loop()
+    loop, rpc = asyncio.get_running_loop(), Rpc(log_failure)
+    notifier = Notifier.from_environment(os.environ)
+    components = build_components(loaded, home, loop, rpc=rpc, notifier=notifier, log_stream=log_stream)
+    inherited = InheritedProcess(offer) if offer is not None else None
+    launch = Launch.of_this_process(os.environ)
+    service = Service(components, lockfile, take_fingerprint(), inherited=inherited, launch=launch)
+    reloader = Reloader(components, reload_config, service.status_line)
+    Methods(service, reloader).register(rpc)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
     # At a terminal a hangup is the terminal's end; else it is an operator's way to say: again, with what is on disk.
     on_hangup = service.request_stop if sys.stderr.isatty() else service.request_restart
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
-    loop.add_signal_handler(signal.SIGUSR1, service.request_reload)
+    loop.add_signal_handler(signal.SIGUSR1, reloader.request)
     loop.add_signal_handler(signal.SIGUSR2, log_stream.reopen)
     await service.run(ready)
 
@@ -107,4 +110,4 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _nobody_waits(info: LockInfo) -> None:
-    """Nobody asked to be told."""
+    """Ignore that clients can connect: nobody asked to be told."""

@@ -36,7 +36,7 @@ class Notifier:
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> Notifier:
-        """As systemd started this process, or a process before it that hands over.
+        """Read how systemd started this process, or the one before it that hands over.
 
         ``WATCHDOG_PID`` is removed: it names the first process only, and whoever follows it is watched as well.
         """
@@ -48,26 +48,26 @@ class Notifier:
 
     @property
     def is_listened_to(self) -> bool:
-        """Whether there is a service manager to tell."""
+        """Tell whether there is a service manager to notify."""
         return self._address is not None
 
     def ready(self, status: str) -> None:
-        """It serves, or serves again after a reload; by this process."""
+        """Announce that this process serves, or serves again after a reload."""
         self._said_status = status
         self._send(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={status}")
 
     def reloading(self, status: str) -> None:
-        """Its configuration is read again, or another process is about to take over. ``ready`` ends it."""
+        """Announce that the configuration is read again, or another process is to take over. ``ready`` ends it."""
         self._said_status = status
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS={status}")
 
     def succeeded_by(self, pid: int) -> None:
-        """Another process is the main one from now on; this one says no more."""
+        """Name another process as the main one from now on; this one says no more."""
         self._send(f"MAINPID={pid}")
         self._address = None
 
     def stopping(self) -> None:
-        """It stops, and nobody follows."""
+        """Announce that the service stops, and nobody follows."""
         self._send("STOPPING=1\nSTATUS=stopping")
 
     async def run(self, status: Callable[[], str]) -> None:
@@ -103,6 +103,6 @@ class Notifier:
 
 
 def status_line(url: str | None, clients: int, events_per_second: float) -> str:
-    """What ``systemctl status`` shows."""
+    """Write what ``systemctl status`` shows."""
     noun = "client" if clients == 1 else "clients"
     return f"serving {url}: {clients} {noun}, {events_per_second:.1f} events/s"

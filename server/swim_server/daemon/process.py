@@ -5,14 +5,26 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from swim_server import __version__
 from swim_server.daemon.lockfile import LockInfo
+
+if TYPE_CHECKING:
+    from swim_server.daemon.fingerprint import Fingerprint
 
 RESERVE = 200
 """Descriptors for history, database, logs, sources and the interpreter itself."""
+SAME_START_SECONDS = 0.05
+_PROC = Path("/proc")
+_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
+_START_FIELD = 19
+"""Of /proc/PID/stat behind the command's name: ``starttime``, in clock ticks since boot (man 5 proc)."""
 
 
 def raise_descriptor_limit() -> int:
@@ -24,19 +36,44 @@ def raise_descriptor_limit() -> int:
 
 
 def needed_descriptors(connections: int) -> int:
-    """What full tiers need."""
+    """Count the descriptors that full tiers need."""
     return connections + RESERVE
 
 
-SAME_START_SECONDS = 0.05
-_PROC = Path("/proc")
-_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
-_START_FIELD = 19
-"""Of /proc/PID/stat behind the command's name: ``starttime``, in clock ticks since boot (man 5 proc)."""
+def prepare_descriptors(connections: int, log: Any) -> None:
+    """Let this process open as many files as it may; warn where so many connections would need more."""
+    limit, needed = raise_descriptor_limit(), needed_descriptors(connections)
+    if limit < needed:
+        log.warning(
+            "too few file descriptors for full tiers: raise the limit (systemd: LimitNOFILE=)",
+            limit=limit,
+            needed=needed,
+        )
+
+
+def memory_bytes() -> int:
+    """Measure the resident memory of this process."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def describe_this_process(fingerprint: Fingerprint, config_files: Sequence[Path], started: str) -> LockInfo:
+    """Say who this process is, as its lockfile will; it doesn't listen yet."""
+    return LockInfo(
+        pid=os.getpid(),
+        process_started=started_at(os.getpid()) or 0.0,
+        boot_id=boot_id(),
+        host=socket.gethostname(),
+        started_at=started,
+        version=__version__,
+        fingerprint=fingerprint.digest,
+        commit=fingerprint.commit,
+        python=fingerprint.python,
+        config_file=str(config_files[0]) if config_files else None,
+    )
 
 
 def boot_id() -> str | None:
-    """The kernel's name for this boot; None where it tells none."""
+    """Read the kernel's name for this boot; None where it tells none."""
     try:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:
@@ -44,7 +81,7 @@ def boot_id() -> str | None:
 
 
 def started_at(pid: int) -> float | None:
-    """When a process began, in seconds since boot; None when there is none.
+    """Tell when a process began, in seconds since boot; None when there is none.
 
     Never since the epoch where it can be helped: that figure changes when the clock is set.
     """

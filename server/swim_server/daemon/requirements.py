@@ -13,7 +13,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def requirements() -> tuple[str, ...]:
-    """The requirements as they are written, ``msgspec>=0.19``; those of extras are not among them."""
+    """Return the requirements as they are written, ``msgspec>=0.19``; those of extras are not among them."""
     pyproject = _pyproject()
     if pyproject is not None:
         found: list[str] = tomllib.loads(pyproject.read_text("utf-8"))["project"]["dependencies"]
@@ -26,7 +26,7 @@ def requirements() -> tuple[str, ...]:
 
 
 def installed_versions() -> dict[str, str]:
-    """The version of each required package that is installed, by its name."""
+    """Return the version of each required package that is installed, by its name."""
     found = {}
     for requirement in requirements():
         match = _NAME.match(requirement)
@@ -39,7 +39,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def checkout_root() -> Path | None:
-    """The folder of the checkout that this code runs from; None when it is installed."""
+    """Return the folder of the checkout that this code runs from; None when it is installed."""
     pyproject = _pyproject()
     return pyproject.parent if pyproject is not None else None
 

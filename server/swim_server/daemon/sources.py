@@ -24,7 +24,7 @@ from swim_server.sources.source import Source
 
 
 def build_sources(config: Config, home: Home, catalogue: Catalogue) -> list[Source]:
-    """One source for each of ``[[sources]]``, each with a name of its own."""
+    """Build one source for each of ``[[sources]]``, each with a name of its own."""
     from swim_server.sources.boundaries import BoundariesFile
 
     boundaries = config.detection.boundaries
@@ -72,7 +72,11 @@ class _Building:
             from swim_server.sources.event_file.source import EventFileSource
 
             return EventFileSource(
-                name, Path(source.path), interval_seconds=source.interval_seconds, catalogue=self._catalogue
+                name,
+                Path(source.path),
+                interval_seconds=source.interval_seconds,
+                catalogue=self._catalogue,
+                state_path=self._state_path("file", source.path),
             )
         from swim_server.sources.drop.source import DropSource
 
@@ -126,7 +130,7 @@ class _Building:
         )
 
     def _state_path(self, kind: str, input: str) -> Path:
-        """Where a source keeps what it must know after a restart; another input, another file."""
+        """Return where a source keeps what it must know after a restart; another input, another file."""
         return self._home.sources / f"{kind}-{hashlib.sha256(input.encode()).hexdigest()[:12]}.json"
 
 

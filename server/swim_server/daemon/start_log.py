@@ -8,6 +8,9 @@ from typing import Literal
 
 import msgspec
 
+from swim_server.files.opening import open_to_append
+from swim_server.files.replacing import replace_durably
+
 KEPT_STARTS = 200
 """The newest ones; older lines go when there are twice as many."""
 
@@ -29,14 +32,14 @@ def record_start(path: Path, start: Start) -> None:
     lines = [msgspec.json.encode(each) for each in read_starts(path)]
     line = msgspec.json.encode(start) + b"\n"
     if len(lines) < 2 * KEPT_STARTS:
-        with path.open("ab") as file:
+        with open_to_append(path) as file:
             file.write(line)
     else:
-        path.write_bytes(b"".join(each + b"\n" for each in lines[-KEPT_STARTS:]) + line)
+        replace_durably(path, b"".join(each + b"\n" for each in lines[-KEPT_STARTS:]) + line)
 
 
 def read_starts(path: Path) -> list[Start]:
-    """What the diary tells, oldest first; what can't be read of it is left out."""
+    """Read the starts, oldest first; lines that can't be read are left out."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

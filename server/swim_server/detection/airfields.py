@@ -13,6 +13,10 @@ CELL_DEG = 0.25
 """Airfields are kept by squares of this side: the ones around an aircraft hold a handful of them."""
 
 
+FIELD_NM = 5.0
+"""On the ground no farther than this from a field's reference point, an aircraft is at that field."""
+
+
 class Airfield(msgspec.Struct, frozen=True, gc=False):
     """One airfield, of any size."""
 
@@ -51,6 +55,17 @@ class Airfields:
             if distance <= best_distance:
                 best, best_distance = airfield, distance
         return best
+
+    def at(self, latitude: float, longitude: float, *preferred: str | None) -> Airfield | None:
+        """Find the field that an aircraft on the ground is at; None where no field is near.
+
+        ``preferred``: codes of fields that win over a nearer one, as they were filed; the likeliest first.
+        """
+        for code in preferred:
+            field = self.get(code)
+            if field is not None and distance_nm(latitude, longitude, field.latitude, field.longitude) <= FIELD_NM:
+                return field
+        return self.nearest(latitude, longitude, FIELD_NM)
 
     def _around(self, latitude: float, longitude: float) -> Iterator[Airfield]:
         row, column = _cell(latitude, longitude)

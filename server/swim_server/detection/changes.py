@@ -7,7 +7,7 @@ from swim_server.detection.network_state import NO_PLAN, Flight, Plan, Report
 from swim_server.detection.reading import is_same_plan, read_plan
 
 
-def goes_on(flight: Flight, pilot: FeedPilot) -> bool:
+def goes_on(flight: Flight, pilot: FeedPilot, sent: FeedPlan | None) -> bool:
     """Tell whether at most the position is new. So it is with nearly all, which is why they are told apart early."""
     return (
         flight.report is not None
@@ -15,8 +15,7 @@ def goes_on(flight: Flight, pilot: FeedPilot) -> bool:
         and not flight.absences
         and not flight.plan_absences
         and pilot.logon_time == flight.logon
-        and pilot.flight_plan is not None
-        and is_same_plan(pilot.flight_plan, flight.plan)
+        and (is_same_plan(sent, flight.plan) if sent is not None else flight.plan == NO_PLAN)
     )
 
 
@@ -25,6 +24,8 @@ def plan_now(flight: Flight, sent: FeedPlan | None) -> tuple[Plan, int]:
     if sent is not None and is_same_plan(sent, flight.plan):
         return flight.plan, 0
     plan = read_plan(sent)
+    if plan == flight.plan:
+        return flight.plan, 0
     if plan != NO_PLAN or flight.plan == NO_PLAN or flight.plan_absences:
         return plan, 0
     return flight.plan, 1

@@ -13,6 +13,7 @@ from swim_server.detection.event_builder import EventBuilder
 from swim_server.detection.event_data import known_fields, plan_changes
 from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
 from swim_server.detection.ground_state import judge
+from swim_server.detection.legs import after_departure, after_stop, arrival_of, with_plan
 from swim_server.detection.motion import is_jump, with_vertical_rate
 from swim_server.detection.network_state import STATE_VERSION, Flight, GroundState, NetworkState, Plan, Report
 from swim_server.detection.phases import phase_at
@@ -128,14 +129,14 @@ class Comparison:
         if flight is None:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
-        if goes_on(flight, pilot):
+        if goes_on(flight, pilot, sent_plan):
             self._flights[key] = self._announce(self._follow(flight, pilot))
             return
         plan, plan_absences = plan_now(flight, sent_plan)
         seen = msgspec.structs.replace(
             flight, plan=plan, plan_absences=plan_absences, is_connected=True, logon=pilot.logon_time, absences=0
         )
-        seen = self._follow(seen, pilot)
+        seen = self._follow(with_plan(flight, seen, self._airfields), pilot)
         self._flights[key] = self._announce(self._update(flight, seen, self._clock.read(pilot.last_updated)))
 
     def _follow(self, flight: Flight, pilot: FeedPilot) -> Flight:
@@ -179,21 +180,27 @@ class Comparison:
         if before is not None:
             report = with_vertical_rate(before, report)
         judged = judge(flight.ground_state, flight.ground_ft, before, report, flight.plan, self._airfields)
-        arrivals = flight.arrivals + (judged.arrived_ms is not None)
+        departs, state = judged.departed_ms is not None, judged.ground_state
+        arrives = judged.landed_ms is not None and flight.plan.arr is not None  # who filed nothing arrives nowhere
+        is_down = state is GroundState.GROUND and (arrives or (flight.arrivals > 0 and flight.has_arrived))
+        announced = flight.announced if is_down else self._announced(flight, report, state, has_arrived=False)
         moved = msgspec.structs.replace(
             flight,
             reported=pilot.last_updated,
             report=report,
-            announced=self._announced(flight, report, judged.ground_state, arrivals),
-            ground_state=judged.ground_state,
+            announced=announced,
+            ground_state=state,
             ground_ft=judged.ground_ft,
-            departures=flight.departures + (judged.departed_ms is not None),
-            arrivals=arrivals,
+            departures=flight.departures + departs,
+            arrivals=flight.arrivals + arrives,
         )
+        if is_down:
+            moved = self._announce(after_stop(moved, self._airfields))
         if judged.departed_ms is not None:
+            moved = after_departure(moved)
             self._builder.departed(moved, judged.departed_ms)
-        if judged.arrived_ms is not None:
-            self._builder.arrived(moved, judged.arrived_ms)
+        if judged.landed_ms is not None and arrives:
+            self._builder.arrived(moved, judged.landed_ms, arrival_of(moved, report, self._airfields))
         return moved
 
     def _see_prefile(self, key: str, prefile: FeedPrefile) -> None:
@@ -259,14 +266,16 @@ class Comparison:
         report = flight.report
         if report is None or report is flight.announced:
             return flight
-        announced = self._announced(flight, report, flight.ground_state, flight.arrivals)
+        announced = self._announced(flight, report, flight.ground_state, has_arrived=flight.has_arrived)
         return flight if announced is flight.announced else msgspec.structs.replace(flight, announced=announced)
 
-    def _announced(self, flight: Flight, report: Report, ground_state: GroundState, arrivals: int) -> Report | None:
+    def _announced(
+        self, flight: Flight, report: Report, ground_state: GroundState, *, has_arrived: bool
+    ) -> Report | None:
         """Collect a position where it differs from the one published last; give the one that is now the last."""
         if not self._with_positions or not is_elsewhere(flight.announced, report):
             return flight.announced
-        phase = phase_at(report, ground_state, flight.plan, self._airfields, has_arrived=arrivals > 0)
+        phase = phase_at(report, ground_state, flight.plan, self._airfields, has_arrived=has_arrived)
         self._builder.position(flight, report, phase)
         return report
 

@@ -9,6 +9,7 @@ import msgspec
 
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.event_data import flight_data, moment_data, position_data
+from swim_server.detection.legs import Arrival
 from swim_server.detection.network_state import Flight, Report
 from swim_server.detection.regions import Regions
 from swim_server.protocol.events import NewEvent
@@ -61,9 +62,10 @@ class EventBuilder:
         data = moment_data(flight, self._regions, self._airfields, off_utc=off_ms)
         self._moved.append(self._event("flight.departed", off_ms, f"{flight.uid}:{flight.departures}", data))
 
-    def arrived(self, flight: Flight, in_ms: int) -> None:
-        """Report that a flight is on the ground at its destination."""
-        data = moment_data(flight, self._regions, self._airfields, in_utc=in_ms)
+    def arrived(self, flight: Flight, in_ms: int, arrival: Arrival) -> None:
+        """Report that a flight is on the ground, at its destination or elsewhere."""
+        where = {"arrived_at": arrival.field, "diverted": arrival.is_diverted}
+        data = moment_data(flight, self._regions, self._airfields, in_utc=in_ms) | where
         self._moved.append(self._event("flight.arrived", in_ms, f"{flight.uid}:{flight.arrivals}", data))
 
     def deleted(self, flight: Flight) -> None:

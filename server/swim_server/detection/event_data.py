@@ -70,4 +70,5 @@ def _where(flight: Flight, regions: Regions) -> dict[str, Any]:
     report = flight.report
     where: dict[str, Any] = {name: None if report is None else getattr(report, name) for name in POSITION_FIELDS}
     region = UNKNOWN if report is None else regions.locate(report.latitude, report.longitude)
-    return {**where, "current_artcc": region.artcc, "current_fir": region.fir}
+    airspace = {"current_artcc": region.artcc, "current_fir": region.fir, "current_sector": region.sector}
+    return {**where, **airspace}

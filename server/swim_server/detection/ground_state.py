@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import msgspec
 
-from swim_server.detection.airfields import Airfield, Airfields
-from swim_server.detection.geodesy import distance_nm
+from swim_server.detection.airfields import Airfields
 from swim_server.detection.motion import climb_ft, elapsed_seconds, is_level
 from swim_server.detection.network_state import GroundState, Plan, Report
 from swim_server.detection.rotorcraft import is_rotorcraft
 
-ARRIVAL_NM = 5.0
-"""An arrival is on the ground no farther than this from the filed destination."""
-FIELD_NM = 5.0
-"""An airfield no farther than this tells how high the ground is."""
 MAX_ELEVATION_ERROR_FT = 3_000
 MAX_FIELD_FT = 16_000
 """No airfield lies higher: what stands still above is a simulator that is paused."""
+MAX_PLATFORM_FT = 400
+"""No helicopter deck at sea lies higher."""
 
 SLOW_KTS = 55
 """An aeroplane on the ground is seldom faster except to take off or land; in the air never for long."""
@@ -39,8 +36,8 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
     ground_ft: int | None
     departed_ms: int | None = None
     """The time of the first report that showed it airborne; set once, in the judgement that believes it."""
-    arrived_ms: int | None = None
-    """The time of the first report that showed it slow on the ground."""
+    landed_ms: int | None = None
+    """The time of the first report that showed it slow on the ground, wherever that is."""
 
 
 STILL_AIRBORNE = Judgement(GroundState.AIRBORNE, None)
@@ -85,7 +82,7 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
         return Judgement(GroundState.UNKNOWN, None)
     if speed >= FAST_KTS:
         return Judgement(GroundState.AIRBORNE, None)
-    field = field_below(now, plan, airfields)
+    field = airfields.at(now.latitude, now.longitude, plan.arr, plan.dep)
     if field is None:
         return _first_judgement_off_field(before, now, plan)
     height = altitude - field.elevation_ft
@@ -111,15 +108,6 @@ def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -
     is_steady = speed >= 100 or is_rotorcraft(plan.aircraft) or _was(before, SLOW_KTS, above=True)
     is_flying = (is_steady and speed > SLOW_KTS) or _climbs_or_sinks(before, now)
     return Judgement(GroundState.AIRBORNE if is_flying else GroundState.UNKNOWN, None)
-
-
-def field_below(report: Report, plan: Plan, airfields: Airfields) -> Airfield | None:
-    """Find the airfield that tells how high the ground is: a filed one where it is near, else the nearest."""
-    for code in (plan.arr, plan.dep):
-        field = airfields.get(code)
-        if field is not None and _distance_nm(report, field) <= FIELD_NM:
-            return field
-    return airfields.nearest(report.latitude, report.longitude, FIELD_NM)
 
 
 def _judge_on_ground(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
@@ -158,7 +146,9 @@ def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfi
     """
     if not _was(now, SLOW_KTS) or now.altitude_ft is None:
         return False
-    if abs(now.altitude_ft - ground_ft) >= 60 and (field := field_below(now, plan, airfields)) is not None:
+    is_another = abs(now.altitude_ft - ground_ft) >= 60
+    field = airfields.at(now.latitude, now.longitude, plan.arr, plan.dep) if is_another else None
+    if field is not None:
         height = now.altitude_ft - field.elevation_ft
         if abs(height) <= 60 or (height < 0 and now.altitude_ft < ground_ft):
             return True
@@ -169,20 +159,23 @@ def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfi
 
 
 def _judge_in_air(before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
-    still = STILL_AIRBORNE
     if now.altitude_ft is None or not _was(now, SLOW_KTS):
-        return still
-    destination = airfields.get(plan.arr)
-    is_there = destination is not None and _distance_nm(now, destination) <= ARRIVAL_NM
-    field = destination if is_there else airfields.nearest(now.latitude, now.longitude, FIELD_NM)
-    if field is not None:
+        return STILL_AIRBORNE
+    field = airfields.at(now.latitude, now.longitude, plan.arr, plan.dep)
+    if field is None:
+        landed_ms = _landed_off_field_ms(before, now, plan)
+    else:
         landed_ms = _landed_ms(now.altitude_ft - field.elevation_ft, before, now, plan)
-    else:  # a strip, or water, that nobody has listed: the destination, where that isn't listed either
-        landed_ms = before.at_ms if _taxies(before, now, plan) and now.altitude_ft <= MAX_FIELD_FT else None
-    if landed_ms is None:
-        return still
-    is_unlisted = field is None and destination is None and plan.arr is not None
-    return Judgement(GroundState.GROUND, now.altitude_ft, arrived_ms=landed_ms if is_there or is_unlisted else None)
+    return STILL_AIRBORNE if landed_ms is None else Judgement(GroundState.GROUND, now.altitude_ft, landed_ms=landed_ms)
+
+
+def _landed_off_field_ms(before: Report, now: Report, plan: Plan) -> int | None:
+    """Tell since when an aircraft is on a strip, or on water, that nobody has listed."""
+    if now.altitude_ft is None:
+        raise AssertionError("the caller has looked")
+    if is_rotorcraft(plan.aircraft):  # a platform or a ship; higher up it may as well hover, or be paused
+        return before.at_ms if _stands_still(before, now) and now.altitude_ft <= MAX_PLATFORM_FT else None
+    return before.at_ms if _taxies(before, now, plan) and now.altitude_ft <= MAX_FIELD_FT else None
 
 
 def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int | None:
@@ -246,7 +239,3 @@ def _is_level_or_unknown(before: Report | None, now: Report) -> bool:
 
 def _stands_still(before: Report | None, now: Report) -> bool:
     return _was(before, STANDING_KTS) and _was(now, STANDING_KTS) and is_level(before, now, 5)
-
-
-def _distance_nm(report: Report, field: Airfield) -> float:
-    return distance_nm(report.latitude, report.longitude, field.latitude, field.longitude)

@@ -46,6 +46,20 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     """From this report and the one before; None where there was none to compare with."""
 
 
+class Legs(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What has to be remembered of a flight that flies more than one leg, or has ended one. See ``legs``."""
+
+    earlier_arrivals: int = 0
+    """How many of its arrivals belong to legs before the present one."""
+    bound_for: str | None = None
+    """Where the present leg leads, when the plan is the next leg's already."""
+    stands_since_ms: int | None = None
+    """Since when it stands, having arrived."""
+
+
+FIRST_LEG = Legs()
+
+
 class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename={"ground_state": "footing"}):
     """One flight: a member under a callsign, from its first sight until it is deleted."""
 
@@ -75,6 +89,13 @@ class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename={"groun
     departures: int = 0
     arrivals: int = 0
     """How many of each were announced. They name the events, so that a second detection gives the same names."""
+    legs: Legs | None = None
+    """None while it is on its first leg and its plan is that of this leg: so nearly all are."""
+
+    @property
+    def has_arrived(self) -> bool:
+        """On the ground after the present leg."""
+        return self.arrivals > (0 if self.legs is None else self.legs.earlier_arrivals)
 
 
 class NetworkState(msgspec.Struct, frozen=True, kw_only=True):

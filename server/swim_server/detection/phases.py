@@ -16,7 +16,7 @@ DESCENDING = "DESCENDING"
 APPROACH = "APPROACH"
 """Low beside the destination."""
 LANDED = "LANDED"
-"""On the ground at the destination, on the way to the gate."""
+"""On the ground after a flight, on the way to the gate: at the destination, or where else it came down."""
 ARRIVED = "ARRIVED"
 """Standing there."""
 
@@ -34,7 +34,7 @@ def phase_of(flight: Flight, airfields: Airfields) -> str | None:
         return PREFLIGHT
     if flight.report is None:
         return None
-    return phase_at(flight.report, flight.ground_state, flight.plan, airfields, has_arrived=flight.arrivals > 0)
+    return phase_at(flight.report, flight.ground_state, flight.plan, airfields, has_arrived=flight.has_arrived)
 
 
 def phase_at(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 from swim_server.detection.feed import FeedPilot, FeedPlan
 from swim_server.detection.network_state import NO_PLAN, Plan, Report
 
 MAX_AERODROME = 8
-MAX_EQUIPMENT = 40
+MAX_EQUIPMENT = 400
+"""As filed, with all codes of item 10: recorded ones have up to 51 characters."""
 MAX_ROUTE = 4_000
 """Longer texts are cut off: what is remembered of a flight stays small, whatever is sent."""
 
 
 def read_plan(sent: FeedPlan | None) -> Plan:
-    """Read a plan: codes upper-cased, what is empty None."""
+    """Read a plan: codes upper-cased, what is empty None. Thousands of flights share some hundred codes."""
     if sent is None:
         return NO_PLAN
     aircraft = _text(sent.aircraft_short, MAX_AERODROME)
@@ -21,7 +24,7 @@ def read_plan(sent: FeedPlan | None) -> Plan:
         _code(sent.arrival),
         _text(sent.aircraft_faa, MAX_EQUIPMENT) or aircraft or _text(sent.aircraft, MAX_EQUIPMENT),
         _text(sent.route, MAX_ROUTE),
-        None if aircraft is None else aircraft.upper(),
+        None if aircraft is None else intern(aircraft.upper()),
     )
 
 
@@ -52,7 +55,7 @@ def read_report(pilot: FeedPilot, at_ms: int) -> Report | None:
 
 def _code(text: str | None) -> str | None:
     code = _text(text, MAX_AERODROME)
-    return None if code is None else code.upper()
+    return None if code is None else intern(code.upper())
 
 
 def _text(text: str | None, limit: int) -> str | None:

@@ -15,6 +15,8 @@ class Region(msgspec.Struct, frozen=True):
     """Centre code as filters have it: ``ZNY``."""
     fir: str | None = None
     """FIR code: ``CZQX``."""
+    sector: str | None = None
+    """The part of the FIR that has a boundary of its own, the smallest one: ``EGTL``."""
 
 
 UNKNOWN = Region()

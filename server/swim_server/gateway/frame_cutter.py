@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 class FrameCutter:
     """Holds bytes that have come and gives them out, a piece of one frame at a time."""
 
-    __slots__ = ("_buffer", "_done", "_first", "_mask", "_max_frame_bytes", "_remaining")
+    __slots__ = ("_buffer", "_done", "_first", "_is_refused", "_mask", "_max_frame_bytes", "_remaining")
 
     def __init__(self, max_frame_bytes: int) -> None:
         self._max_frame_bytes = max_frame_bytes
@@ -58,6 +58,8 @@ class FrameCutter:
         self._done = 0
         """So many bytes of its payload have been given out."""
         self._mask = _NO_MASK
+        self._is_refused = False
+        """The library will refuse the frame in hand by its head: nothing behind that is payload."""
 
     def __len__(self) -> int:
         """How many bytes are held."""
@@ -100,7 +102,7 @@ class FrameCutter:
             is_compressed=bool(self._first & 0x40),
             is_start=head > 0,
             is_end=not self._remaining,
-            masked=data[head:],
+            masked=b"" if self._is_refused else data[head:],
             mask=mask,
         )
 
@@ -123,10 +125,11 @@ class FrameCutter:
         buffer = self._buffer
         extended = _LENGTH_BYTES.get(buffer[1] & 0x7F, 0)
         self._first, self._done = buffer[0], 0
-        if head == 2 + extended + 4:
+        self._is_refused = head != 2 + extended + 4
+        if not self._is_refused:
             self._mask = bytes(buffer[2 + extended : head])
             self._remaining = head + self._length(extended)
-        else:  # the library refuses it by its head, and what follows with it
+        else:  # what follows is refused with it
             self._mask, self._remaining = _NO_MASK, len(buffer)
 
 

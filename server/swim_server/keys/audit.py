@@ -27,7 +27,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     at: datetime
     action: str
-    """``create``, ``expire``, ``revoke``, ``rotate``, ``import``, ``harden``, ``refuse``."""
+    """``create``, ``expire``, ``revoke``, ``rotate``, ``import``, ``harden``, ``accept``, ``refuse``."""
     key_id: int | None
     actor: str
     origin: str

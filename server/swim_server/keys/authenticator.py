@@ -16,8 +16,9 @@ import msgspec
 from swim_server.concurrency.worker_pool import WorkerPool
 from swim_server.concurrency.yielding import yielding
 from swim_server.keys.activity import Activity
-from swim_server.keys.audit import AuditEntry
+from swim_server.keys.audit import Actor, AuditEntry
 from swim_server.keys.decision_cache import DecisionCache, Digest
+from swim_server.keys.endings import Ending, Endings, store_ending
 from swim_server.keys.format import classify
 from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
@@ -31,6 +32,8 @@ _STALE_AFTER_SECONDS = 1.0
 """How long somebody whose key is remembered waits for a database that doesn't answer."""
 _MOST_LOOKUPS = 3
 """How often a lookup is repeated because keys were changed meanwhile."""
+ENDINGS_SECONDS = 5.0
+"""How often what could not be stored is tried again."""
 _USE_AGAIN = timedelta(hours=1)
 """A key that only holds old connections counts as used again after so long."""
 
@@ -46,6 +49,10 @@ class Store(Protocol):
 
     def log_refusals(self, entries: Sequence[AuditEntry]) -> None: ...
 
+    def expire(self, key_id: int, at: datetime | None, actor: Actor) -> KeyRecord: ...
+
+    def revoke(self, key_id: int, reason: str | None, actor: Actor) -> KeyRecord: ...
+
     def close(self) -> None: ...
 
 
@@ -57,6 +64,8 @@ class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
     problem_seconds: float | None
     writing_problem: str | None
     """Why uses and refusals can't be written; keys may be checked all the same."""
+    not_stored: list[int]
+    """Keys that were ended here, in memory: the database could not store it yet."""
     remembered: int
     """Answers in memory."""
     waiting: int
@@ -92,6 +101,7 @@ class Authenticator:
             good_seconds=cache_seconds, bad_seconds=negative_cache_seconds, stale_seconds=stale_grace_seconds
         )
         self._activity = Activity()
+        self._endings = Endings()
         self._lookups = Lookups(self._find_many)
         self._changes = 0
         """How often keys were forgotten: a lookup that began before tells nothing about after."""
@@ -136,6 +146,7 @@ class Authenticator:
         self._queries += 1
         records = await self._run(lambda: self._store.records(ids))
         now, moment = self._clock(), self._monotonic()
+        records = {key_id: self._endings.apply(record) for key_id, record in records.items()}
         async for key_id in yielding(ids):
             record = records.get(key_id)
             if changes == self._changes:
@@ -147,7 +158,8 @@ class Authenticator:
 
     async def look_up(self, key_ids: Collection[int]) -> dict[int, KeyRecord]:
         """Read rows of the table as they are now, with nothing remembered before or after. Raises StoreError."""
-        return await self._run(lambda: self._store.records(key_ids))
+        found = await self._run(lambda: self._store.records(key_ids))
+        return {key_id: self._endings.apply(record) for key_id, record in found.items()}
 
     async def consult(self, work: Callable[[], T]) -> T:
         """Run another call of the store in a thread, through the same door as all. Raises StoreError."""
@@ -165,6 +177,30 @@ class Authenticator:
         self._changes += 1
         self._cache.forget_all()
 
+    async def end(self, ending: Ending) -> bool:
+        """End a key at once, stored or not; tells whether it is. What isn't, is tried again until it is."""
+        self._endings.add(ending)
+        self.forget(ending.key_id)
+        await self._store_endings()
+        return ending.key_id not in self._endings.key_ids
+
+    def as_ended(self, record: KeyRecord) -> KeyRecord:
+        """Say what counts of a key, whatever the table still says."""
+        return self._endings.apply(record)
+
+    async def _store_endings(self) -> None:
+        for ending in self._endings.waiting():
+            try:
+                await self._pool.run(lambda ending=ending: store_ending(self._store, ending), is_telling=False)  # type: ignore[misc]
+            except StoreError as error:
+                self._log.error(
+                    "a key is ended here, but that can't be stored yet", key_id=ending.key_id, reason=str(error)
+                )
+                continue
+            self._endings.stored(ending)
+            self.forget(ending.key_id)
+            self._log.info("the end of a key is stored", key_id=ending.key_id)
+
     # Writing what happened
 
     def touch(self, key_id: int) -> None:
@@ -181,7 +217,8 @@ class Authenticator:
         """Write uses and refusals every few seconds, until cancelled; less often while the database is away."""
         pause = self._flush_seconds
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(min(pause, ENDINGS_SECONDS) if self._endings else pause)
+            await self._store_endings()
             pause = self._flush_seconds if await self.flush() else min(max(pause * 2, 5), 60)
 
     async def flush(self) -> bool:
@@ -219,6 +256,7 @@ class Authenticator:
             problem=self._pool.problem,
             problem_seconds=None if since is None else self._monotonic() - since,
             writing_problem=self._writing_problem,
+            not_stored=self._endings.key_ids,
             remembered=len(self._cache),
             waiting=self._pool.waiting,
             queries=self._queries,
@@ -285,6 +323,7 @@ class Authenticator:
         """Judge what the table says at this moment: also a remembered record expires on time."""
         if record is None:
             return UNKNOWN_KEY
+        record = self._endings.apply(record)
         return refusal(record, self._clock()) or address_refusal(record, address) or Granted(record)
 
     def _decided(self, decision: Decision, address: str | None, api_key: str | None) -> Decision:

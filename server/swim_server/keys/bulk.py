@@ -13,6 +13,7 @@ from swim_server.keys.audit import Actor
 from swim_server.keys.format import digest, hint, is_digest
 from swim_server.keys.importing import ImportedKey
 from swim_server.keys.schema import Schema
+from swim_server.keys.seals import seal
 from swim_server.keys.statements import KEYS_METHOD, ids_of, insert_keys, key_values, read_rows, write_audit
 from swim_server.keys.store import KeyStore, entry
 from swim_server.keys.tables import api_keys
@@ -40,6 +41,7 @@ def import_keys(store: KeyStore, keys: Sequence[ImportedKey], actor: Actor, now:
             for key in new
         ]
         write_audit(connection, schema, entries, KEYS_METHOD)
+        seal(connection, schema.key_columns, ids.values())
         return ImportOutcome(sorted(ids.values()), [known_id for known_id in existing if known_id is not None])
 
     return store.change(work)
@@ -70,6 +72,7 @@ def harden(store: KeyStore, actor: Actor, now: datetime) -> list[int]:
             detail = "the same key as another row: ended" if is_double else None
             entries.append(entry(now, actor, "harden", key_id, detail))
         write_audit(connection, schema, entries, KEYS_METHOD)
+        seal(connection, schema.key_columns, plain)
         return list(plain)
 
     return store.change(work)

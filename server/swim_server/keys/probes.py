@@ -45,7 +45,7 @@ class Probes:
         now = self._clock()
         self.end(record.id for record in list(self._good.values()) if record.is_expired(now))
         if not 0 < count <= MAX_KEYS - len(self._good):
-            raise ValueError(f"at most {MAX_KEYS} throw-away keys at once, {len(self._good)} are in use")
+            raise ValueError(f"at most {MAX_KEYS} temporary keys at once, {len(self._good)} are in use")
         expires_at = now + timedelta(seconds=min(seconds, MAX_SECONDS))
         made = []
         for _ in range(count):

@@ -45,6 +45,9 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     unknown_tier: str | None = None
     """What the row says where that is none of the four tiers: the key is refused until somebody corrects it."""
 
+    is_altered: bool = False
+    """The row is not as our own last change left it: it has rotted, or somebody changed it by hand."""
+
     def is_expired(self, now: datetime) -> bool:
         """Tell whether ``expires_at`` has passed at ``now`` (aware)."""
         return self.expires_at is not None and self.expires_at <= now

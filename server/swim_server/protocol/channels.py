@@ -11,6 +11,8 @@ from swim_server.protocol.codes import BadMessage, ErrorCode, show
 
 EVERYTHING = "*"
 """The channel of every event."""
+OPEN_END = ".*"
+"""How an open-ended type ends: ``tmi.program.*``; and the channel of a family."""
 PROBE = "system.notice#probe"
 """The type of the events by which the service is examined. On the wire it is what stands before the ``#``; no channel
 that a client may name selects it, not ``*`` either: only a connection that is given this very channel receives them."""

@@ -55,6 +55,8 @@ class ErrorCode(StrEnum):
     """A filter can't be read; nothing of the message was applied. The client corrects the kind that is named."""
     INVALID_PUBLISH = "INVALID_PUBLISH"
     """The event was not stored. The client corrects it before it sends it again."""
+    STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"
+    """What was published is not stored: the disk is full or has trouble. The client sends it again, unchanged."""
     INVALID_EXPLAIN = "INVALID_EXPLAIN"
     """There is nothing to explain in what was sent. The client corrects it."""
     FORBIDDEN = "FORBIDDEN"

@@ -13,7 +13,7 @@ from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_m
 INTEGERS = frozenset({"flight_uid", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm"})
 DECIMALS = frozenset({"latitude", "longitude"})
 TIMES = frozenset({"off_utc", "in_utc", "start_time", "end_time"})
-CODES = frozenset({"current_artcc", "current_fir"})
+CODES = frozenset({"current_artcc", "current_fir", "current_sector"})
 MAX_DIGITS = 24
 LARGEST = 1e15
 

@@ -49,7 +49,14 @@ class Flight(msgspec.Struct, kw_only=True):
     ``ARRIVED``; null while it isn't known whether it flies."""
 
 
-class FlightCreated(Flight, kw_only=True):
+class FlightInSector(Flight, kw_only=True):
+    """What single events tell beside that; a batch of positions has no room for it."""
+
+    current_sector: str | None = None
+    """The sector of that FIR, where it has a boundary of its own: ``EGTL``."""
+
+
+class FlightCreated(FlightInSector, kw_only=True):
     """``flight.created``: a flight plan or a pilot was seen first."""
 
     equipment: str | None = None
@@ -65,21 +72,25 @@ class FlightUpdated(FlightCreated, kw_only=True):
     """Names of the fields that changed."""
 
 
-class FlightDeparted(Flight, kw_only=True):
+class FlightDeparted(FlightInSector, kw_only=True):
     """``flight.departed``: known on the ground before, now airborne."""
 
     off_utc: str | None = None
     """When it left the ground, RFC 3339."""
 
 
-class FlightArrived(Flight, kw_only=True):
-    """``flight.arrived``: known airborne before, now on the ground at its destination."""
+class FlightArrived(FlightInSector, kw_only=True):
+    """``flight.arrived``: known airborne before, now on the ground, at its destination or elsewhere."""
 
     in_utc: str | None = None
     """When it was on the ground, RFC 3339."""
+    arrived_at: str | None = None
+    """The field where it is, ICAO code; null at a place that nobody has listed, and where the source doesn't tell."""
+    diverted: bool | None = None
+    """Elsewhere than filed: ``arr`` stays as filed. Null where that can't be told."""
 
 
-class FlightDeleted(Flight, kw_only=True):
+class FlightDeleted(FlightInSector, kw_only=True):
     """``flight.deleted``: the flight went away; position and centre are the last known."""
 
 

@@ -1,4 +1,4 @@
-"""Boundaries of FIRs and centres, from a GeoJSON file as the VATSpy data project publishes it.
+"""Boundaries of FIRs, centres and their sectors, from a GeoJSON file as the VATSpy data project publishes it.
 
 Needs ``shapely``, which is imported only when there is a file to load.
 """
@@ -9,6 +9,7 @@ import gzip
 import threading
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,10 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 HALF_TURN, FULL_TURN = 180.0, 360.0
 OUTSIDE_K = {"PAZA": "ZAN", "PHZH": "ZHN", "PGZU": "ZUA", "TJZS": "ZSU"}
 """Centres of the United States whose FIR code isn't K and the centre's code."""
+
+
+FIR_CODES = "data/fir_codes.txt"
+"""Made by ``server/tools/fir_codes.py``; its head says from which source, and under which licence."""
 
 
 class InvalidBoundaries(ValueError):
@@ -61,14 +66,20 @@ class Boundaries:
     """All boundaries in a tree. Immutable; any thread may ask."""
 
     def __init__(self, collection: _Collection, shapely: ModuleType) -> None:
+        import numpy  # comes with shapely
+
         self._shapely = shapely
+        self._numpy = numpy
         found = [(polygon, region) for polygon, region in _polygons(collection, shapely)]
         if not found:
             raise InvalidBoundaries("it holds no polygon with an id")
-        # A point in several lies in the smallest: sectors lie within their centre, oceans under everything.
+        # A point in several lies in the smallest, and its FIR is the smallest FIR: oceans lie under everything.
         found.sort(key=lambda pair: (pair[1].is_oceanic, pair[0].area))
         self._polygons = [polygon for polygon, _ in found]
-        self._regions = [part.region for _, part in found]
+        self._parts = [part for _, part in found]
+        self._is_fir = numpy.array([part.is_fir for part in self._parts])
+        self._known: dict[tuple[int, int], Region] = {}
+        """Regions by the numbers of the smallest FIR and of the smallest boundary of all: few pairs, many places."""
         shapely.prepare(self._polygons)
         self._tree = shapely.STRtree(self._polygons)
         self._west = min(polygon.bounds[0] for polygon in self._polygons)
@@ -83,10 +94,24 @@ class Boundaries:
 
     def locate_all(self, places: Sequence[Place]) -> list[Region]:
         """Tell the region of each place, in one query for all of them."""
-        best: dict[int, int] = {}
+        numpy, nowhere = self._numpy, len(self._polygons)
+        degrees = numpy.array(places, dtype=float).reshape(-1, 2)
+        smallest = numpy.full(len(places), nowhere)
+        firs = smallest.copy()
         for turn in (0.0, FULL_TURN, -FULL_TURN):
-            self._search(places, turn, best)
-        return [self._regions[best[index]] if index in best else UNKNOWN for index in range(len(places))]
+            self._search(degrees[:, 0], degrees[:, 1] + turn, smallest, firs)
+        firs = numpy.where(firs < nowhere, firs, smallest)
+        return [
+            UNKNOWN if part == nowhere else self._region(fir, part)
+            for fir, part in zip(firs.tolist(), smallest.tolist(), strict=True)
+        ]
+
+    def _region(self, fir: int, smallest: int) -> Region:
+        region = self._known.get((fir, smallest))
+        if region is None:
+            whole, part = self._parts[fir].region, self._parts[smallest].identifier
+            region = self._known[fir, smallest] = Region(whole.artcc, whole.fir, None if part == whole.fir else part)
+        return region
 
     def around(self, places: Iterable[Place], known: Mapping[Place, Region] = NOTHING_KNOWN) -> LocatedRegions:
         """Look these places up at once, as those that a detection is about to ask for; not those known already."""
@@ -95,20 +120,19 @@ class Boundaries:
         found = dict(zip(new, self.locate_all(new), strict=True))
         return LocatedRegions(self, {place: found.get(place) or known[place] for place in wanted})
 
-    def _search(self, places: Sequence[Place], turn: float, best: dict[int, int]) -> None:
-        """Find what holds the places as seen one turn of the globe further; smaller numbers are better."""
-        shapely = self._shapely
-        chosen = [index for index, place in enumerate(places) if self._west <= place[1] + turn <= self._east]
-        if not chosen:
+    def _search(self, latitudes: Any, longitudes: Any, smallest: Any, firs: Any) -> None:
+        """Find what holds the places as seen some turn of the globe further; smaller numbers are better."""
+        numpy, shapely = self._numpy, self._shapely
+        chosen = numpy.nonzero((self._west <= longitudes) & (longitudes <= self._east))[0]
+        if not len(chosen):
             return
-        points = shapely.points([(places[index][1] + turn, places[index][0]) for index in chosen])
-        found, polygons = self._tree.query(points)
-        asked = points.take(found)
-        holds = shapely.intersects_xy(self._tree.geometries.take(polygons), shapely.get_x(asked), shapely.get_y(asked))
-        for point, polygon in zip(found[holds].tolist(), polygons[holds].tolist(), strict=True):
-            index = chosen[point]
-            if polygon < best.get(index, len(self._polygons)):
-                best[index] = polygon
+        latitudes, longitudes = latitudes[chosen], longitudes[chosen]
+        found, polygons = self._tree.query(shapely.points(longitudes, latitudes))
+        holds = shapely.intersects_xy(self._tree.geometries.take(polygons), longitudes[found], latitudes[found])
+        places, polygons = chosen[found[holds]], polygons[holds]
+        numpy.minimum.at(smallest, places, polygons)
+        is_fir = self._is_fir[polygons]
+        numpy.minimum.at(firs, places[is_fir], polygons[is_fir])
 
 
 class LocatedRegions:
@@ -186,6 +210,12 @@ def load_boundaries(path: Path) -> Boundaries:
     return Boundaries(collection, shapely)
 
 
+def fir_codes() -> frozenset[str]:
+    """Load the codes that are those of FIRs; other boundaries are sectors within them, or oceans."""
+    text = resources.files("swim_server.sources").joinpath(FIR_CODES).read_text("utf-8")
+    return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
+
+
 def region_of(identifier: str) -> Region:
     """Return the region that a boundary's id stands for: ``KZNY-W`` is a part of FIR KZNY, the centre ZNY.
 
@@ -197,8 +227,10 @@ def region_of(identifier: str) -> Region:
 
 
 class _Part(msgspec.Struct, frozen=True):
+    identifier: str
     region: Region
     is_oceanic: bool
+    is_fir: bool
 
 
 def _read(path: Path) -> bytes:
@@ -212,6 +244,7 @@ def _read(path: Path) -> bytes:
 
 
 def _polygons(collection: _Collection, shapely: ModuleType) -> Iterable[tuple[Any, _Part]]:
+    firs = fir_codes()
     for feature in collection.features:
         geometry = feature.geometry
         if geometry is None or not feature.properties.id.strip():
@@ -219,7 +252,10 @@ def _polygons(collection: _Collection, shapely: ModuleType) -> Iterable[tuple[An
         several = [geometry.coordinates] if geometry.type == "Polygon" else geometry.coordinates
         if geometry.type not in {"Polygon", "MultiPolygon"}:
             continue
-        part = _Part(region_of(feature.properties.id), str(feature.properties.oceanic) in {"1", "True"})
+        identifier = feature.properties.id.strip().upper()
+        region = region_of(identifier)
+        is_oceanic = str(feature.properties.oceanic) in {"1", "True"}
+        part = _Part(identifier, region, is_oceanic, is_fir=region.fir in firs)
         for rings in several:
             try:
                 polygon = shapely.Polygon(_unwrapped(rings[0]), [_unwrapped(ring, rings[0]) for ring in rings[1:]])

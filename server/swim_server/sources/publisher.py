@@ -43,6 +43,19 @@ class EventPublisher:
             fresh += await self._publish(publish, list(events[start : start + PUBLISH_EVENTS]), on_refused)
         return fresh
 
+    async def sync(self, publish: Publish) -> None:
+        """Wait until everything published so far survives a power cut; through outages of the broker."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await publish((), durable=True)
+            except BrokerUnavailable as error:
+                self._tell_unavailable(error)
+                await self._sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            else:
+                return
+
     async def _publish(self, publish: Publish, events: list[NewEvent], on_refused: Refused | None) -> int:
         pause = FIRST_PAUSE_SECONDS
         while events:

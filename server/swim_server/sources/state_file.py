@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Generic, TypeVar
+from zlib import crc32
 
 import msgspec
 
+from swim_server.files.opening import open_to_read
+from swim_server.files.replacing import replace_durably
+
+_SEAL = re.compile(rb',?"crc32":"([^"]*)"\}\Z')
+"""The last field of the object: an earlier version passes over it."""
 State = TypeVar("State", bound=msgspec.Struct)
 
 
@@ -20,25 +27,59 @@ class StateFile(Generic[State]):
         self._state_type = state_type
 
     def load(self) -> State | None:
-        """Read the state; None when there is none, or none that can be used: that file is moved aside."""
+        """Read the state; None when there is none, or none that can be used: that file is moved aside.
+
+        Raises OSError when the disk can't read it just now: that is no reason to begin anew.
+        """
         self.fault = None
         if self.path is None:
             return None
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=self._state_type)
+            with open_to_read(self.path) as file:
+                content = file.read()
         except FileNotFoundError:
             return None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            aside = self.path.with_name(self.path.name + ".broken")
+        try:
+            return msgspec.json.decode(_unsealed(content), type=self._state_type)
+        except (msgspec.DecodeError, UnicodeDecodeError, _BadSeal) as error:
+            aside = self._aside()
             self.path.replace(aside)
             self.fault = f"{self.path.name} holds no state ({error}); moved aside to {aside}, beginning anew"
             return None
+
+    def _aside(self) -> Path:
+        """Find an unused name: what was moved aside before stays."""
+        assert self.path is not None
+        aside, number = self.path.with_name(f"{self.path.name}.broken"), 1
+        while aside.exists():
+            number += 1
+            aside = self.path.with_name(f"{self.path.name}.broken-{number}")
+        return aside
 
     def save(self, state: State) -> None:
         """Replace the state in one step: whoever reads, after a kill too, finds the old or the new one, whole."""
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_name(self.path.name + ".new")
-        unfinished.write_bytes(msgspec.json.encode(state))
-        unfinished.replace(self.path)
+        replace_durably(self.path, _sealed(msgspec.json.encode(state)))
+
+
+class _BadSeal(ValueError):
+    """The state isn't what was saved."""
+
+
+def _sealed(state: bytes) -> bytes:
+    """Add a checksum to an object."""
+    comma = b"" if state == b"{}" else b","
+    return b'%b%b"crc32":"%08x"}' % (state[:-1], comma, crc32(state))
+
+
+def _unsealed(content: bytes) -> bytes:
+    """Take the checksum away; a state of an earlier version has none, and is believed. Raises _BadSeal."""
+    seal = _SEAL.search(content)
+    if seal is None:
+        return content
+    state = content[: seal.start()] + b"}"
+    if seal[1] != b"%08x" % crc32(state):
+        raise _BadSeal("its checksum does not fit")
+    return state

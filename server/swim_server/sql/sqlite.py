@@ -14,10 +14,12 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 
+from swim_server.files.replacing import sync_folder
 from swim_server.sql.database import ONLY_READS, Database
 from swim_server.sql.errors import SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
 
-_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 
 def open_sqlite(url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5) -> Database:
@@ -37,6 +39,7 @@ def open_sqlite(url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin when we say so, below
+        connection.execute("PRAGMA synchronous = EXTRA")  # what was revoked stays so after a power cut
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -49,7 +52,16 @@ def open_sqlite(url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5
 def create_private_file(path: Path) -> None:
     """Make an empty file with mode 0600, and leave one that exists as it is. Raises StoreMisconfigured."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        is_new = not path.exists()
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            if is_new and os.geteuid() == 0:  # made by root in a service user's home, it is to be the service's
+                folder = path.parent.stat()
+                os.fchown(descriptor, folder.st_uid, folder.st_gid)
+        finally:
+            os.close(descriptor)
+        if is_new:
+            sync_folder(path.parent)
     except OSError as error:
         raise StoreMisconfigured(f"can't open the key database {path}", error.strerror or str(error)) from error
 
@@ -63,4 +75,8 @@ def explain(error: BaseException | None, _was_used: bool) -> StoreError:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF in _PASSING:
         return StoreUnavailable(text)
+    if code is not None and code & 0xFF in _DAMAGE:
+        return StoreMisconfigured(
+            f"the key database is damaged: {text}", "put a copy back, or see: sqlite3 swim.db .recover"
+        )
     return StoreMisconfigured("the key database can't be used", text)

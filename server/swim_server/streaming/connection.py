@@ -80,6 +80,7 @@ class Connection:
         "limit_bytes",
         "position",
         "remote",
+        "resumed_after",
         "session",
         "subscription",
         "tier",
@@ -120,6 +121,8 @@ class Connection:
         self.joined_at = 0
         self.catch_up: CatchUp | None = None
         """While stored events are being sent, before it joins its group."""
+        self.resumed_after: EventId | None = None
+        """Where the oldest history began that it was sent; None: none was. Set by the conversation."""
         self.backlog: Backlog | None = None
         """None while the client keeps up."""
         self.waiting: list[Action] | None = None

@@ -210,6 +210,7 @@ class Conversation:
         if start is None:
             self._change(connection, subscription)
         else:
+            connection.resumed_after = min(start, connection.resumed_after or start)
             self._catch_up(connection, subscription, dict.fromkeys(types, start), has_gap=has_gap)
         is_gap = has_gap or trouble is not None
         self._answer_subscribed(connection, action, resumed=start is not None, gap=is_gap)
@@ -306,6 +307,14 @@ class Conversation:
         self.publishing.check(event)
         self._tasks.start(self._publish_later(connection, event))
 
+    def tell_unreadable(self, after: EventId, up_to: EventId) -> None:
+        """Tell those who were sent history over a stretch that turns out not to be what was stored."""
+        details = {"from": str(after), "to": str(up_to)}
+        for connection in list(self._hub.connections.values()):
+            if connection.resumed_after is not None and connection.resumed_after < up_to:
+                text = "a stretch of history can't be read; what was sent of it may be incomplete; live events follow"
+                connection.answer(self.error(ErrorCode.HISTORY_UNAVAILABLE, text, details))
+
     def check_event(self, event: NewEvent) -> NewEvent:
         """Refuse an event that can't be published. Raises BadMessage (INVALID_PUBLISH)."""
         return self.publishing.check(event)
@@ -318,7 +327,8 @@ class Conversation:
             connection.answer(self.error(ErrorCode.INVALID_PUBLISH, f"can't publish: {error.reason}", details))
             return
         except BrokerUnavailable:
-            text = "the event could not be stored just now; send it again later"
-            connection.answer(self.error(ErrorCode.INVALID_PUBLISH, text, {"event_id": event.event_id, "retry": True}))
+            text = "the event is not stored: history can't be written just now; send it again"
+            retry: dict[str, object] = {"event_id": event.event_id, "retry": True}
+            connection.answer(self.error(ErrorCode.STORAGE_UNAVAILABLE, text, retry))
             return
         connection.answer(messages.publish_ack(event_id=event.event_id, id=published.id, duplicate=published.duplicate))

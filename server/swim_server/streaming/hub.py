@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from swim_server.protocol.event_id import ZERO
 from swim_server.streaming.connection import LOCAL_TIER
 from swim_server.streaming.group import Group
 from swim_server.streaming.index.index import Index
@@ -42,7 +43,7 @@ class Hub:
         self,
         catalogue: Catalogue,
         *,
-        newest_id: EventId,
+        newest_id: EventId = ZERO,
         call_soon: Callable[[Callable[[], None]], object],
         monotonic: Callable[[], float],
         on_failure: Callable[[BaseException], None],
@@ -84,6 +85,11 @@ class Hub:
         self._writes_per_look = writes_per_look
         self._max_waiting_events = max_waiting_events
         self._max_held_bytes = max_held_bytes
+
+    def begin_after(self, newest_id: EventId) -> None:
+        """Let the live stream begin behind this event. Before the first connection and the first event."""
+        self.delivered_id = newest_id
+        self.recent = Recent(newest_id)
 
     # Who receives.
 

@@ -14,7 +14,7 @@ from swimctl.commands.keys.output import show_issued, tell_change
 from swimctl.completion import tiers
 from swimctl.errors import WrongUsage
 from swimctl.invocation import invocation_of
-from swimctl.key_access import announce_changes, open_store, warn_if_unaudited
+from swimctl.key_access import announce_changes, end_in_memory, explain, open_store, warn_if_unaudited
 
 
 @app.command()
@@ -81,6 +81,7 @@ def expire(
       swimctl keys expire 7 --at never
     """
     from swim_server.keys.audit import operating_user
+    from swim_server.sql.errors import StoreUnavailable
 
     from swimctl.output import confirm
 
@@ -94,7 +95,12 @@ def expire(
             if not confirm(question, yes=yes):
                 raise typer.Abort
         began = time.monotonic()
-        record = store.expire(key_id, moment, operating_user())
+        actor = operating_user()
+        try:
+            record = store.expire(key_id, moment, actor)
+        except StoreUnavailable as error:
+            is_now = moment is not None and moment <= datetime.now(UTC)
+            raise (end_in_memory(invocation, key_id, error, actor) if is_now else explain(error)) from error
         warn_if_unaudited(invocation, store)
     tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
 
@@ -115,6 +121,7 @@ def revoke(
       swimctl keys revoke 7 --yes --json
     """
     from swim_server.keys.audit import operating_user
+    from swim_server.sql.errors import StoreUnavailable
 
     from swimctl.output import confirm
 
@@ -125,9 +132,36 @@ def revoke(
         if not confirm(question, yes=yes):
             raise typer.Abort
         began = time.monotonic()
-        record = store.revoke(key_id, reason, operating_user())
+        actor = operating_user()
+        try:
+            record = store.revoke(key_id, reason, actor)
+        except StoreUnavailable as error:
+            raise end_in_memory(invocation, key_id, error, actor, is_for_good=True, reason=reason) from error
         warn_if_unaudited(invocation, store)
     tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
+
+
+@app.command()
+def accept(context: typer.Context, key_id: KeyId, yes: Yes = False, as_json: Json = False) -> None:
+    """Believe a key's row as it is: it was changed by hand, or has rotted. Only for a SQLite database.
+
+    \b
+    Examples:
+      swimctl keys accept 7
+    """
+    from swim_server.keys.audit import operating_user
+
+    from swimctl.output import confirm
+
+    invocation = invocation_of(context)
+    with open_store(invocation) as store:
+        record = store.get(key_id)
+        question = f"Accept the row of key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) as it is?"
+        if not confirm(question, yes=yes):
+            raise typer.Abort
+        record = store.accept(key_id, operating_user())
+        warn_if_unaudited(invocation, store)
+    tell_change(invocation, record, announce_changes(invocation, [key_id]), as_json=as_json)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, unknown, warn
 from swimctl.text import plural
@@ -30,10 +30,10 @@ def differing_files(process: Mapping[str, str], disk: Mapping[str, str]) -> list
 
 
 async def process_is_disk(context: DoctorContext) -> Answer:
-    """Check that the process runs what stands on disk where it was started from, by its own memory of its start."""
+    """Check that the process runs what is on disk where it was started from; by its own memory of its start."""
     version = await context.version()
-    files, roots = _files(version), _roots(version)
-    expected = f"fingerprint {version['fingerprint']}, that of the process"
+    files, roots = version.files, version.roots
+    expected = f"fingerprint {version.fingerprint}, that of the process"
     if not roots:
         disk: Mapping[str, str] = (await context.disk()).files
     else:
@@ -48,28 +48,28 @@ async def process_is_disk(context: DoctorContext) -> Answer:
 async def same_copy(context: DoctorContext) -> Answer:
     """Check that the process was started from the copy of the code that this command is."""
     version, disk = await context.version(), await context.disk()
-    roots = _roots(version)
+    roots = version.roots
     expected = f"the code that this command runs: {disk.roots.get('swimctl')}"
     if not roots:
         return skip(expected, "the process does not tell where its code lies")
     elsewhere = [folder for name, folder in sorted(roots.items()) if disk.roots.get(name) != folder]
     if not elsewhere:
         return ok(expected, "the same folders")
-    differing = differing_files(_files(version), disk.files)
+    differing = differing_files(version.files, disk.files)
     if not differing:
         return warn(expected, "a copy elsewhere, with the same content", *elsewhere, fix=ANEW)
-    observed = f"another copy, fingerprint {version['fingerprint']}, {plural(len(differing), 'file')} other than here"
+    observed = f"another copy, fingerprint {version.fingerprint}, {plural(len(differing), 'file')} other than here"
     return fail(expected, observed, *elsewhere, *_named(differing), fix=ANEW)
 
 
 async def version_is_expected(context: DoctorContext) -> Answer:
-    """Process and disk have the version that ``--expect-version`` or the configuration names."""
+    """Check that process and disk have the version that ``--expect-version`` or the configuration names."""
     from swim_server import __version__
 
     wanted = context.options.expect_version or (await context.loaded()).config.expect.version
     if wanted is None:
         return skip("the expected version", "none is expected: --expect-version, or [expect] version")
-    running = str((await context.version())["version"])
+    running = (await context.version()).version
     if running == wanted:
         return ok(f"version {wanted}", f"the process runs {running}")
     fix = (
@@ -83,11 +83,11 @@ async def commit_is_expected(context: DoctorContext) -> Answer:
     wanted = context.options.expect_commit or (await context.loaded()).config.expect.commit
     if wanted is None:
         return skip("the expected commit", "none is expected: [expect] commit")
-    running, disk = (await context.version()).get("commit"), (await context.disk()).commit
+    running, disk = (await context.version()).commit, (await context.disk()).commit
     expected = f"commit {wanted}"
     if running is None:
         return unknown(expected, "the process was not started from a checkout: no commit is known")
-    if str(running).startswith(wanted.lower()):
+    if running.startswith(wanted.lower()):
         return ok(expected, f"the process was started from {running}")
     observed = f"the process was started from {running}, the disk has {disk}"
     if str(disk).startswith(wanted.lower()):
@@ -100,7 +100,7 @@ async def commit_is_expected(context: DoctorContext) -> Answer:
 
 
 async def checkout_is_clean(context: DoctorContext) -> Answer:
-    """Where the code is a checkout, its files are those of the commit."""
+    """Check that the files of a checkout are those of the commit."""
     from swim_server.daemon.requirements import checkout_root
 
     expected = "the files of the commit that is checked out"
@@ -133,10 +133,10 @@ def _ask_git(folder: Path, packages: list[str], commit: str, expected: str) -> A
 async def same_python(context: DoctorContext) -> Answer:
     """Check that the process has the Python and the packages that are installed now."""
     version, disk = await context.version(), await context.disk()
-    running = {"python": version.get("python"), **(version.get("dependencies") or {})}
+    running = {"python": version.python, **version.dependencies}
     installed = {"python": disk.python, **disk.dependencies}
     expected = f"Python {disk.python} and {plural(len(disk.dependencies), 'package')} as installed"
-    if not version.get("dependencies"):
+    if not version.dependencies:
         return skip(expected, "the process does not tell with which packages it runs")
     differing = sorted(name for name in running.keys() | installed.keys() if running.get(name) != installed.get(name))
     if not differing:
@@ -160,14 +160,6 @@ def _compare(process: Mapping[str, str], disk: Mapping[str, str], expected: str,
 def _named(lines: list[str]) -> list[str]:
     more = len(lines) - NAMED_FILES
     return lines[:NAMED_FILES] + ([f"and {more} more"] if more > 0 else [])
-
-
-def _files(version: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(digest) for name, digest in (version.get("files") or {}).items()}
-
-
-def _roots(version: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(folder) for name, folder in (version.get("roots") or {}).items()}
 
 
 CHECKS: tuple[Check, ...] = (

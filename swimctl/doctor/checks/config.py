@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swimctl.doctor.check import Answer, Check, Repair, fail, ok, warn
+from swimctl.doctor.probes.daemon_facts import asked, expecting
 from swimctl.text import cell, plural
 
 if TYPE_CHECKING:
     from swim_server.config import Config, LoadedConfig, Problem
+    from swim_server.daemon.control.documents.process import ChangedSetting
 
     from swimctl.doctor.context import DoctorContext
 
@@ -24,7 +26,7 @@ _IN_URL = re.compile(r"://[^/@:]*:[^@]+@|(?:pwd|password|access_?token)=", re.IG
 
 
 async def is_valid(context: DoctorContext) -> Answer:
-    """Every setting exists and has a possible value."""
+    """Check that every setting exists and has a possible value."""
     from swim_server.config import ConfigError
 
     expected = "settings that exist, with values that are possible"
@@ -39,7 +41,7 @@ async def is_valid(context: DoctorContext) -> Answer:
 
 
 def mending_of(problem: Problem) -> str:
-    """Return what to type about one problem: the nearest valid name put in, else the line opened. Pure."""
+    """Say what to type about one problem: the nearest valid name put in, else the line opened. Pure."""
     origin, near = problem.origin, _NEAREST.search(problem.rule)
     if origin is not None and origin.kind == "environment":
         return f"unset {origin.name}"
@@ -57,7 +59,7 @@ def mending_of(problem: Problem) -> str:
 
 
 async def is_private(context: DoctorContext) -> Answer:
-    """Files with secrets are for their owner, and at most their group, to read."""
+    """Check that files with secrets are for their owner, and at most their group, to read."""
     expected = "files with secrets are nobody else's to read or write"
     loaded = await context.loaded()
     places = await asyncio.to_thread(secret_files, loaded, context.home.database)
@@ -83,7 +85,7 @@ async def close_to_others(context: DoctorContext) -> Sequence[str]:
 
 
 def secret_files(loaded: LoadedConfig, default_database: Path) -> list[Path]:
-    """Return the files that hold secrets: configuration files with one, password files, the key database."""
+    """List the files with secrets: those of the configuration that have one, password files, the key database."""
     found = [path for path in loaded.files if _has_secret(path)]
     found += [Path(name) for name in password_files(loaded.config)]
     url = loaded.config.database.url or ""
@@ -94,7 +96,7 @@ def secret_files(loaded: LoadedConfig, default_database: Path) -> list[Path]:
 
 
 def password_files(config: Config) -> Iterable[str]:
-    """Return the password files that the configuration names."""
+    """List the password files that the configuration names."""
     databases = [config.database]
     for adl in config.adl.values():
         databases += [adl.flights, adl.tmis]
@@ -102,7 +104,7 @@ def password_files(config: Config) -> Iterable[str]:
 
 
 def written_passwords(path: Path) -> list[str]:
-    """Return the passwords that stand in a configuration file as such."""
+    """List the passwords that are written in a configuration file itself."""
     return [value for key, value in _settings_in(path) if key == "password" and isinstance(value, str)]
 
 
@@ -143,13 +145,16 @@ def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
     return found
 
 
+@expecting("a reload and a restart would change nothing")
 async def is_running(context: DoctorContext) -> Answer:
-    """Check that the process runs with what stands in the files: no reload or restart would change anything."""
+    """Check that the process runs with what is in the files: neither a reload nor a restart would change anything."""
+    from swim_server.daemon.control.documents.process import ConfigChanges
+
     expected = "a reload and a restart would change nothing"
-    changes = await context.ask("config_changes")
-    if changes.get("problem"):
-        return fail(expected, f"the process can't read its configuration again: {changes['problem']}", fix=CHECK)
-    reload, restart = changes.get("reload") or {}, changes.get("restart") or {}
+    changes = await asked(context, "config_changes", ConfigChanges)
+    if changes.problem:
+        return fail(expected, f"the process can't read its configuration again: {changes.problem}", fix=CHECK)
+    reload, restart = changes.reload, changes.restart
     if not reload and not restart:
         return ok(expected, "the process runs with what stands in the files")
     verb = "restart" if restart else "reload"
@@ -162,8 +167,8 @@ async def is_running(context: DoctorContext) -> Answer:
 CHECK = "swimctl config check"
 
 
-def _change(name: str, change: Mapping[str, Any], verb: str) -> str:
-    running, configured = cell(change.get("running")), cell(change.get("configured"))
+def _change(name: str, change: ChangedSetting, verb: str) -> str:
+    running, configured = cell(change.running), cell(change.configured)
     told = "changed" if running == configured else f"{running} in the process, {configured} configured"
     return f"{name}: {told}; a {verb} changes it"
 
@@ -171,7 +176,7 @@ def _change(name: str, change: Mapping[str, Any], verb: str) -> str:
 async def is_same(context: DoctorContext) -> Answer:
     """Check that this command and the process read the same files."""
     status, loaded = await context.status(), await context.loaded()
-    theirs, ours = [str(path) for path in status.get("config_files") or []], [str(path) for path in loaded.files]
+    theirs, ours = status.config_files, [str(path) for path in loaded.files]
     expected = f"the process's: {', '.join(theirs) or 'the built-in defaults'}"
     if theirs == ours:
         return ok(expected, "the same")
@@ -184,10 +189,10 @@ async def is_same(context: DoctorContext) -> Answer:
 
 
 def _other_values(running: Mapping[str, Any], loaded: LoadedConfig) -> list[str]:
-    """Return what differs of the settings that no option of ``serve`` sets."""
+    """List the settings that differ, except those that an option of ``serve`` sets."""
     import msgspec
+    from swim_server.config.differences import differences
     from swim_server.config.secrets import without_secrets
-    from swim_server.daemon.control.reload import differences
 
     ours = without_secrets(msgspec.to_builtins(loaded.config))
     options = ("server.host", "server.port", "sources", "logging.level")

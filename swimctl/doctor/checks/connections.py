@@ -7,19 +7,18 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
 from swimctl.doctor.probes import key_database
-from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, expecting, promises, service_url
+from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, service_url, status
 from swimctl.doctor.probes.kernel_sockets import count_connections
-from swimctl.doctor.probes.tallies import KeyTally, Tally, brief_tally, tally
+from swimctl.doctor.probes.tallies import brief_tally, tally
 from swimctl.doctor.probes.wire import Target
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from swim_server.config import ExpectedCount
+    from swim_server.daemon.control.documents.diagnostics import KeyTally, Tally
     from swim_server.keys.records import KeyRecord
 
     from swimctl.doctor.context import DoctorContext
@@ -40,7 +39,7 @@ _KEYS_HOLD = "every connection's key is active, unexpired and of the connection'
 
 @expecting(_KEYS_HOLD)
 async def keys_hold(context: DoctorContext) -> Answer:
-    """No one is connected whose key would not let them in now. What changes just now gets a second look."""
+    """Check that every connection's key would let it in now. What changes just now gets a second look."""
     found = await tally(context)
     suspects = _without_right(found.keys, await _records(context, anew=False))
     if suspects:
@@ -91,8 +90,8 @@ _COUNTED = "tiers, client list and kernel count the same connections"
 
 @expecting(_COUNTED)
 async def counted(context: DoctorContext) -> Answer:
-    """Check that the process counts what the kernel holds. Counts again where it differs: clients come and go."""
-    pid = (await asked(context, "status", _Pid)).pid
+    """Check that the process counts what the kernel holds; again where they differ: clients come and go."""
+    pid = (await status(context)).pid
     port = Target.parse(await service_url(context)).port
     wrong: list[str] = []
     for attempt in range(COUNTS):
@@ -112,12 +111,8 @@ async def counted(context: DoctorContext) -> Answer:
     return fail(_COUNTED, wrong[-1], *dict.fromkeys(wrong), fix="swimctl restart")
 
 
-class _Pid(msgspec.Struct):
-    pid: int
-
-
 def _miscount(before: Tally, kernel: int, after: Tally) -> str | None:
-    """Return what can't be, whatever came and went between the two tallies."""
+    """Say what can't be, whatever came and went between the two tallies."""
     fewest, most = before.made - after.gone, after.made - before.gone
     if not fewest - SLACK <= kernel <= most + SLACK:
         return f"the process counts {after.public} connections, the kernel {kernel}"
@@ -129,7 +124,7 @@ def _miscount(before: Tally, kernel: int, after: Tally) -> str | None:
 
 
 async def expected(context: DoctorContext) -> Answer:
-    """Those of ``[expect.connections]`` are there."""
+    """Check that the clients of ``[expect.connections]`` are there."""
     wanted = (await context.loaded()).config.expect.connections
     bounds = {
         f"tier {tier}": each
@@ -181,7 +176,7 @@ _KEEP_UP = "every client reads as fast as it is written to"
 
 @expecting(_KEEP_UP)
 async def keep_up(context: DoctorContext) -> Answer:
-    """No client lags, at two looks, and none was closed for it lately."""
+    """Check that no client lags, at two looks, and none was closed for it lately."""
     found = await tally(context)
     lagging = {each.id for each in found.lagging}
     if lagging:
@@ -208,7 +203,7 @@ _CURRENT = "clients of our SDK run this version of it or a newer one"
 
 @expecting(_CURRENT)
 async def current(context: DoctorContext) -> Answer:
-    """Clients that tell their version tell a current one. Others can't be judged: the protocol doesn't ask."""
+    """Check that clients which tell their version tell a current one. The protocol doesn't ask the others."""
     from swim_client import __version__
 
     ours = _version(f"swim-client/{__version__}")

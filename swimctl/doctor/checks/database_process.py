@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
+from swim_server.daemon.control.documents.diagnostics import ProbeRow
 
 from swimctl.doctor.check import Answer, fail, ok
 from swimctl.doctor.probes import key_database
-from swimctl.doctor.probes.daemon_facts import asked, expecting
+from swimctl.doctor.probes.daemon_facts import asked, expecting, status
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
-
-
-class _Row(msgspec.Struct):
-    database: str
-    found: bool
-    description: str | None
 
 
 @expecting("the running process reads the database that the command line writes")
@@ -32,7 +26,7 @@ async def same_store(context: DoctorContext) -> Answer:
     marked = await key_database.marker(context)
     fix = "swimctl restart"
     try:
-        row = await asked(context, "probe_row", _Row, key_id=marked.key_id)
+        row = await asked(context, "probe_row", ProbeRow, key_id=marked.key_id)
     except RpcFailed as failed:
         return fail(expected, f"the process can't read its database: {failed.problem}", f"ours: {ours}", fix=fix)
     if row.found and row.description == marked.text:
@@ -44,21 +38,11 @@ async def same_store(context: DoctorContext) -> Answer:
     return fail(expected, seen, f"both call it {ours}", fix=fix)
 
 
-class _Keys(msgspec.Struct):
-    problem: str | None = None
-    problem_seconds: float | None = None
-    recheck_error: str | None = None
-
-
-class _Status(msgspec.Struct):
-    keys: _Keys
-
-
 @expecting("the running process can check keys")
 async def in_use(context: DoctorContext) -> Answer:
     """Check that the process itself has no trouble with the database."""
     expected = "the running process can check keys"
-    keys = (await asked(context, "status", _Status)).keys
+    keys = (await status(context)).keys
     if keys.problem is not None:
         since = f" for {keys.problem_seconds:.0f} s" if keys.problem_seconds is not None else ""
         return fail(expected, f"it can't{since}: {keys.problem}", fix="swimctl logs")

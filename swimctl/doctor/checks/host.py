@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, Repair, fail, ok, skip, warn
 from swimctl.doctor.checks.unit import SYSTEMD, unit_is_installed
@@ -15,6 +15,8 @@ from swimctl.doctor.probes import kernel_clock
 from swimctl.text import plural, size
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.status import LogDocument
+
     from swimctl.doctor.context import DoctorContext
 
 MEBIBYTE = 1024 * 1024
@@ -24,12 +26,12 @@ LARGE_LOG_BYTES = 1024 * MEBIBYTE
 
 
 async def disk_has_room(context: DoctorContext) -> Answer:
-    """There is room on the home's disk for history and keys."""
+    """Check that there is room on the home's disk for history and keys."""
     return await asyncio.to_thread(judge_disk, context.home.path)
 
 
 def judge_disk(path: Path) -> Answer:
-    """How much room there is where a folder is, or will be."""
+    """Judge how much room there is where a folder is, or will be."""
     while not path.exists() and path != path.parent:
         path = path.parent
     expected = f"{size(NEARLY_FULL_BYTES)} free where {path} is"
@@ -71,7 +73,7 @@ async def make_folders(context: DoctorContext) -> Sequence[str]:
 
 
 async def _folders(context: DoctorContext) -> list[Path]:
-    """Those of the home once it is in use, and those that the configuration names."""
+    """List the folders of the home once it is in use, and those that the configuration names."""
     from swim_server.config import FileSourceConfig
 
     config, home = (await context.loaded()).config, context.home
@@ -86,7 +88,7 @@ def _judge_folders(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 async def clock_is_right(context: DoctorContext) -> Answer:
-    """Something keeps this machine's clock right."""
+    """Check that something keeps this machine's clock right."""
     expected = "a clock that is synchronised"
     state = await asyncio.to_thread(kernel_clock.ask_kernel)
     if state is not None and state.is_synchronised:
@@ -99,15 +101,14 @@ async def clock_is_right(context: DoctorContext) -> Answer:
 
 
 async def log_is_written(context: DoctorContext) -> Answer:
-    """Check that the process can write its log, there is room for it, and it does not grow for ever."""
+    """Check that the process can write its log, with room for it, and that it does not grow for ever."""
     status = await context.status()
-    log, pid = status.get("log") or {}, int(status["pid"])
-    return await asyncio.to_thread(_judge_log, context, pid, log)
+    return await asyncio.to_thread(_judge_log, context, status.pid, status.log)
 
 
-def _judge_log(context: DoctorContext, pid: int, log: Mapping[str, Any]) -> Answer:
+def _judge_log(context: DoctorContext, pid: int, log: LogDocument) -> Answer:
     expected = "a log that can be written, with room to grow"
-    path = Path(log["path"]) if log.get("path") else None
+    path = Path(log.path) if log.path else None
     if path is None:
         target = context.procfs.log_target(pid)
         if target is None:
@@ -116,15 +117,15 @@ def _judge_log(context: DoctorContext, pid: int, log: Mapping[str, Any]) -> Answ
         if not path.is_file():
             return _judge_other(target, log, expected)
     quoted = shlex.quote(str(path))
-    if log.get("problem"):
-        observed = f"{plural(int(log['lost_lines']), 'line')} of {path} lost: {log['problem']}"
+    if log.problem:
+        observed = f"{plural(log.lost_lines, 'line')} of {path} lost: {log.problem}"
         return fail(expected, observed, fix=f"df -h {quoted}; ls -l {quoted}")
-    return _judge_log_file(path, int(log.get("max_bytes") or 0), expected)
+    return _judge_log_file(path, log.max_bytes, expected)
 
 
-def _judge_other(target: str, log: Mapping[str, Any], expected: str) -> Answer:
-    if log.get("problem"):
-        return fail(expected, f"it can't write to {_kind(target)}: {log['problem']}", fix="swimctl restart")
+def _judge_other(target: str, log: LogDocument, expected: str) -> Answer:
+    if log.problem:
+        return fail(expected, f"it can't write to {_kind(target)}: {log.problem}", fix="swimctl restart")
     return ok(expected, f"it writes to {_kind(target)}")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from swimctl.client.answers import UnreadableAnswer
 from swimctl.doctor.check import Answer, Check, Repair, fail, ok, skip, unknown, warn
 from swimctl.errors import CommandError
 from swimctl.text import count, duration, plural, size
@@ -30,7 +31,7 @@ SPARE_DESCRIPTORS = 50
 
 
 async def lock_is_ours(context: DoctorContext) -> Answer:
-    """Check that the lock is held by the living process that its content names, or by nobody and empty."""
+    """Check that the lock is held by the living process that it names, or by nobody and empty."""
     expected = "held by the process that it names, or by nobody"
     try:
         info, is_held = await context.lock(), await context.is_held()
@@ -91,7 +92,7 @@ async def clear_stale_lock(context: DoctorContext) -> Sequence[str]:
 
 
 async def port_is_ours(context: DoctorContext) -> Answer:
-    """Check that the running process alone listens on its port; if none runs, the configured one is free."""
+    """Check that the running process alone listens on its port; if none runs, that the configured one is free."""
     if not await context.is_held():
         return await _configured_port_is_free(context)
     info = await context.lock()
@@ -155,17 +156,19 @@ async def is_running(context: DoctorContext) -> Answer:
 
 
 async def answers(context: DoctorContext) -> Answer:
-    """Check that the process answers on its control socket, and it is the one that the lock names."""
+    """Check that the process answers on its control socket, and is the one that the lock names."""
     expected = "the process answers on its control socket"
     info = await context.lock()
     began = time.perf_counter()
     try:
         document = await context.status()
+    except UnreadableAnswer as error:
+        return fail(expected, error.problem, fix=str(error.next_step))
     except CommandError as error:
         return await asyncio.to_thread(_silent, context, info, error, expected)
     took = f"answered in {1000 * (time.perf_counter() - began):.0f} ms"
-    if info is not None and document.get("pid") != info.pid:
-        return fail(expected, f"pid {document.get('pid')} answers, the lock names pid {info.pid}", fix=ANEW)
+    if info is not None and document.pid != info.pid:
+        return fail(expected, f"pid {document.pid} answers, the lock names pid {info.pid}", fix=ANEW)
     return ok(expected, took)
 
 
@@ -179,16 +182,17 @@ def _silent(context: DoctorContext, info: LockInfo | None, error: CommandError, 
         return unknown(expected, f"pid {info.pid} is still starting", fix="swimctl logs")
     if state == "D":
         return fail(expected, f"pid {info.pid} waits for a disk (state D)", error.problem, fix="dmesg | tail")
-    return fail(expected, f"pid {info.pid} (state {state}) is silent: its loop is held up", error.problem, fix=ANEW)
+    observed = f"pid {info.pid} (state {state}) does not respond: its event loop is blocked"
+    return fail(expected, observed, error.problem, fix=ANEW)
 
 
 async def has_descriptors(context: DoctorContext) -> Answer:
-    """As many file descriptors may be open as full tiers need."""
+    """Check that as many file descriptors may be open as full tiers need."""
     from swim_server.daemon.process import needed_descriptors
 
     status = await context.status()
-    needed = needed_descriptors(sum(int(tier["limit"]) for tier in status["connections"]["by_tier"].values()))
-    pid = int(status["pid"])
+    needed = needed_descriptors(sum(tier.limit for tier in status.connections.by_tier.values()))
+    pid = status.pid
     expected = f"{count(needed)} file descriptors, for full tiers"
     use = await asyncio.to_thread(context.procfs.descriptors, pid)
     if use is None:
@@ -203,7 +207,7 @@ async def has_descriptors(context: DoctorContext) -> Answer:
 
 
 def _raise_limit(context: DoctorContext, pid: int, needed: int, hard: int) -> str:
-    """Whoever may, raises the limit of the running process; else a new one has the limit of the shell it starts in."""
+    """Say how to raise the limit: of the running process for who may, else of a new one by its shell."""
     if context.procfs.may_raise_limits():
         return f"prlimit --pid {pid} --nofile={needed}:{max(needed, hard)}  # for good: LimitNOFILE= in the unit"
     ours = context.procfs.descriptors(os.getpid())
@@ -216,10 +220,10 @@ async def has_memory(context: DoctorContext) -> Answer:
     """Check that the process does not fill the memory that it may have."""
     status = await context.status()
     expected = f"less than {MUCH_MEMORY:.0%} of the memory that it may have"
-    limit = await asyncio.to_thread(context.procfs.memory_bytes, int(status["pid"]))
+    limit = await asyncio.to_thread(context.procfs.memory_bytes, status.pid)
     if not limit:
         return skip(expected, "the machine does not tell how much there is")
-    used = int(status["memory_bytes"])
+    used = status.memory_bytes
     observed = f"{size(used)} of {size(limit)} ({used / limit:.0%})"
     if used > TOO_MUCH_MEMORY * limit:
         return fail(expected, observed, fix="swimctl restart")
@@ -227,19 +231,19 @@ async def has_memory(context: DoctorContext) -> Answer:
 
 
 async def loop_is_free(context: DoctorContext) -> Answer:
-    """Nothing holds the loop: what anybody waits for it is short."""
+    """Check that nothing blocks the event loop."""
     status = await context.status()
-    lag = status["loop_lag_ms"]
+    lag = status.loop_lag_ms
     expected = f"half of all ticks less than {SLOW_LOOP_MS} ms late, 99 % less than {LATE_TICK_MS} ms"
-    uptime = float(status["uptime_seconds"])
+    uptime = status.uptime_seconds
     if uptime < YOUNG_SECONDS:
         return skip(expected, f"up for {uptime:.0f} s: too few ticks to judge by")
-    observed = ", ".join(f"{name} {value:g} ms" for name, value in lag.items())
+    observed = f"p50 {lag.p50:g} ms, p99 {lag.p99:g} ms, max {lag.max:g} ms"
     fix = "swimctl status --watch  # is it load? then lower the tiers' limits, or give it a core of its own"
-    if lag["p50"] > BLOCKED_LOOP_MS:
+    if lag.p50 > BLOCKED_LOOP_MS:
         return fail(expected, observed, fix=fix)
     is_grown = uptime >= LAG_WINDOW_SECONDS  # before, one late tick may be its 99th percentile
-    if lag["p50"] > SLOW_LOOP_MS or (is_grown and lag["p99"] > LATE_TICK_MS):
+    if lag.p50 > SLOW_LOOP_MS or (is_grown and lag.p99 > LATE_TICK_MS):
         return warn(expected, observed, fix=fix)
     return ok(expected, observed)
 

@@ -7,17 +7,17 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
 from swimctl.doctor.checks.event_files import event_files_are_read
-from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, expecting, promises
+from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, status
 from swimctl.doctor.probes.probe_event import Lost, received, stored
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.diagnostics import KindPromise
+    from swim_server.daemon.control.documents.status import SourceDocument, Status
+
     from swimctl.doctor.context import DoctorContext
-    from swimctl.doctor.probes.daemon_facts import KindPromise
 
 SLOW_SECONDS = 1.0
 STALL_INTERVALS, STALL_SECONDS = 3.0, 5.0
@@ -27,50 +27,27 @@ AHEAD_SECONDS = 2.0
 FULL_SHARE = 0.9
 
 
-class _Source(msgspec.Struct):
-    name: str
-    kind: str
-    state: str
-    last_success_age_seconds: float | None = None
-    last_event_age_seconds: float | None = None
-    last_error: str | None = None
-    details: dict[str, object] = {}
-
-
-class _History(msgspec.Struct):
-    newest_id: str | None = None
-    oldest_id: str | None = None
-    size_bytes: int = 0
-    problem: str | None = None
-
-
-class _Status(msgspec.Struct):
-    sources: list[_Source]
-    history: _History
-    uptime_seconds: float = 0.0
-
-
 _SOURCES = "every source has looked at its input lately, and could read all of it"
 
 
 @expecting(_SOURCES)
 async def sources(context: DoctorContext) -> Answer:
-    """No source has failed, stands still, or misses part of its input."""
-    status = await asked(context, "status", _Status)
+    """Check that no source has failed, stands still, or misses part of its input."""
+    document = await status(context)
     paces = {each.name: each.pace_seconds for each in (await promises(context)).sources}
-    if not status.sources:
+    if not document.sources:
         return ok(_SOURCES, "there are none: events come from publishers alone")
-    broken = [line for each in status.sources if (line := _broken(each, paces.get(each.name, 1.0), status))]
-    partly = [f"{each.name}: {each.last_error or 'degraded'}" for each in status.sources if each.state == "degraded"]
+    broken = [line for each in document.sources if (line := _broken(each, paces.get(each.name, 1.0), document))]
+    partly = [f"{each.name}: {each.last_error or 'degraded'}" for each in document.sources if each.state == "degraded"]
     if broken:
         return fail(_SOURCES, "; ".join(broken), *partly, fix="swimctl logs")
     if partly:
         return warn(_SOURCES, "; ".join(partly), fix="swimctl logs")
-    return ok(_SOURCES, ", ".join(f"{each.name} {_age(each)}" for each in status.sources))
+    return ok(_SOURCES, ", ".join(f"{each.name} {_age(each)}" for each in document.sources))
 
 
-def _broken(source: _Source, pace_seconds: float, status: _Status) -> str | None:
-    """Why a source gives nothing just now."""
+def _broken(source: SourceDocument, pace_seconds: float, status: Status) -> str | None:
+    """Say why a source gives nothing just now."""
     patience = STALL_INTERVALS * pace_seconds + STALL_SECONDS
     age = source.last_success_age_seconds
     reason = f": {source.last_error}" if source.last_error else ""
@@ -90,7 +67,7 @@ def _broken(source: _Source, pace_seconds: float, status: _Status) -> str | None
     return None
 
 
-def _age(source: _Source) -> str:
+def _age(source: SourceDocument) -> str:
     if source.state == "finished":
         return "has come to its end"
     age = source.last_success_age_seconds
@@ -133,9 +110,9 @@ _IDS = "ids move forward, and follow the clock"
 
 @expecting(_IDS)
 async def ids_forward(context: DoctorContext) -> Answer:
-    """Each probe has a higher id than all before it, and no id runs ahead of the clock."""
+    """Check that each probe has a higher id than all before it, and that no id runs ahead of the clock."""
     first = await stored(context)
-    newest = (await asked(context, "status", _Status, anew=True)).history.newest_id
+    newest = (await status(context, anew=True)).history.newest_id
     ids = [first.id]
     with suppress(Lost, RpcFailed):  # stream.event-comes-out tells; one id is enough to hold against the clock
         ids.append((await received(context)).id)
@@ -165,9 +142,9 @@ _KEPT = "history keeps events for as long as promised"
 
 @expecting(_KEPT)
 async def history_kept(context: DoctorContext) -> Answer:
-    """Nothing is gone that clients were promised to find."""
+    """Check that nothing is gone that clients were promised to find."""
     history = (await promises(context)).history
-    size = (await asked(context, "status", _Status)).history.size_bytes
+    size = (await status(context)).history.size_bytes
     expected = f"events for {_span(history.events)}, positions for {_span(history.positions)}"
     if history.problem is not None:
         return fail(expected, f"history can't be read: {history.problem}", fix="swimctl logs")
@@ -195,7 +172,7 @@ _FILES = "the event file is taken as soon as it is written"
 async def event_files(context: DoctorContext) -> Answer:
     """Check that what providers write is read."""
     found = [each for each in (await promises(context)).sources if each.path is not None]
-    kinds = {each.name: each.kind for each in (await asked(context, "status", _Status)).sources}
+    kinds = {each.name: each.kind for each in (await status(context)).sources}
     files = [(each.name, each.path or "", each.pace_seconds) for each in found if kinds.get(each.name) == "file"]
     if not files:
         return skip(_FILES, "no source of kind file")

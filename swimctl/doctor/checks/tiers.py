@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from swimctl.doctor.check import Answer, Check, fail, ok, warn
-from swimctl.doctor.probes.daemon_facts import TierPromise, expecting, promises
+from swimctl.doctor.probes.daemon_facts import expecting, promises
 from swimctl.doctor.probes.tier_trial import TRIAL_SECONDS, limit_holds
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.diagnostics import TierPromise
+
     from swimctl.doctor.context import DoctorContext
 
 NEAR_SHARE = 0.9
@@ -18,7 +20,7 @@ TIERS = ("public", "developer", "partner", "system")
 
 @expecting("the process applies the configured limits")
 async def in_force(context: DoctorContext) -> Answer:
-    """Process, configuration and table say the same; where the configuration chose otherwise, that is told."""
+    """Check that process, configuration and table say the same; say where the configuration chose otherwise."""
     from swim_server.config import TiersConfig
 
     found = (await promises(context)).tiers
@@ -53,7 +55,7 @@ def _differences(tier: str, found: TierPromise | None, configured: object) -> li
 
 @expecting("room in every tier")
 async def room(context: DoctorContext) -> Answer:
-    """Nobody is turned away just now, nor will be by the next few who come."""
+    """Check that nobody is turned away just now, nor will be by the next few who come."""
     found = (await promises(context)).tiers
     expected = f"less than {NEAR_SHARE:.0%} of each tier in use"
     near = {tier: each for tier, each in found.items() if each.current >= NEAR_SHARE * each.connections}

@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
+from swim_server.daemon.control.documents.diagnostics import ProbeStored
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, service_url
-from swimctl.doctor.probes.temporary_keys import throw_away_key
+from swimctl.doctor.probes.temporary_keys import temporary_key
 from swimctl.doctor.probes.wire import Ended, NotUpgraded, ProbeClient, Target, dial
 
 if TYPE_CHECKING:
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 
 ARRIVAL_SECONDS = 2.0
 DOOR_SECONDS = 3.0
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """A probe that history has taken."""
-
-    id: str
-    now_ms: int
-    """By the process's clock, just after."""
 
 
 class Lost(Exception):
@@ -40,20 +33,20 @@ class Received(msgspec.Struct, frozen=True):
     """From before it was put in until it was here."""
 
 
-async def store(context: DoctorContext, connection: str | None = None, token: str | None = None) -> Stored:
+async def store(context: DoctorContext, connection: str | None = None, token: str | None = None) -> ProbeStored:
     """Publish a probe. Raises RpcFailed where it can't be stored, CannotAsk."""
     return await asked(
-        context, "probe_event", Stored, anew=True, token=token or secrets.token_hex(8), connection=connection
+        context, "probe_event", ProbeStored, anew=True, token=token or secrets.token_hex(8), connection=connection
     )
 
 
-async def stored(context: DoctorContext) -> Stored:
-    """Return the run's first probe, received by nobody."""
+async def stored(context: DoctorContext) -> ProbeStored:
+    """Store the run's first probe, received by nobody."""
     return await context.fact("probe stored", lambda: store(context))
 
 
 async def received(context: DoctorContext) -> Received:
-    """Return the run's second probe, received. Raises Lost, RpcFailed, CannotAsk."""
+    """Store the run's second probe and receive it. Raises Lost, RpcFailed, CannotAsk."""
     return await context.fact("probe received", lambda: _receive(context))
 
 
@@ -61,7 +54,7 @@ async def _receive(context: DoctorContext) -> Received:
     await stored(context)
     try:
         target = Target.parse(await service_url(context))
-        async with dial(target, await throw_away_key(context), open_seconds=context.within(DOOR_SECONDS)) as wire:
+        async with dial(target, await temporary_key(context), open_seconds=context.within(DOOR_SECONDS)) as wire:
             return await _through(context, wire)
     except (NotUpgraded, Ended, ValueError) as error:
         raise Lost(f"no client gets in to receive it: {error}") from None

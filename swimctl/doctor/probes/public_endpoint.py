@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from swim_server.daemon.control.documents.diagnostics import ProbeConnection
 
-from swimctl.doctor.probes.daemon_facts import CannotAsk
-from swimctl.doctor.probes.temporary_keys import throw_away_key
+from swimctl.doctor.probes.daemon_facts import CannotAsk, asked
+from swimctl.doctor.probes.temporary_keys import temporary_key
 from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, ProbeClient, Target, dial
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 async def target_of(context: DoctorContext) -> Target:
-    """Return the address to look at. Raises NoFront, CannotAsk."""
+    """Find the address to look at. Raises NoFront, CannotAsk."""
     url = context.options.url or (await context.loaded()).config.server.public_url
     if url is None:
         raise NoFront
@@ -68,7 +69,7 @@ async def target_of(context: DoctorContext) -> Target:
 
 
 async def addresses(context: DoctorContext) -> list[str]:
-    """Return what its name stands for. Raises OSError."""
+    """Resolve the address's name. Raises OSError."""
     target = await target_of(context)
 
     async def find() -> list[str]:
@@ -80,7 +81,7 @@ async def addresses(context: DoctorContext) -> list[str]:
 
 
 async def connect_seconds(context: DoctorContext) -> float:
-    """How long a TCP connection takes. Raises OSError, TimeoutError."""
+    """Measure how long a TCP connection takes. Raises OSError, TimeoutError."""
     target = await target_of(context)
     started = time.perf_counter()
     async with asyncio.timeout(context.within(STEP_SECONDS)):
@@ -111,9 +112,9 @@ async def _shake_hands(target: Target, seconds: float) -> Certificate:
 
 
 async def visit(context: DoctorContext) -> Visit:
-    """Be a client for a moment: upgrade, greeting, ping, subscribe. Raises CannotAsk.
+    """Act as a client for a moment: upgrade, greeting, ping, subscribe. Raises CannotAsk.
 
-    With a throw-away key of the running process, or the reader's key for a service on another machine.
+    With a temporary key of the running process, or the reader's key for a service on another machine.
     """
     return await context.fact("front visit", lambda: _visit(context))
 
@@ -137,7 +138,7 @@ async def _visit(context: DoctorContext) -> Visit:
 
 
 async def _answers(wire: ProbeClient, seconds: float) -> dict[str, Any]:
-    """Ping and subscribe at once; what answers them, as far as it comes in time. Raises Ended."""
+    """Ping and subscribe at once; return what answers in time. Raises Ended."""
     await wire.send(action="ping")
     await wire.send(action="subscribe", channels=["system.notice"])
     answers: dict[str, Any] = {}
@@ -157,14 +158,14 @@ async def _answers(wire: ProbeClient, seconds: float) -> dict[str, Any]:
 
 @asynccontextmanager
 async def client_of(context: DoctorContext) -> AsyncIterator[ProbeClient]:
-    """Open a client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
+    """Connect a client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
     seconds = context.within(STEP_SECONDS)
     async with dial(await target_of(context), await _key(context), open_seconds=seconds) as wire:
         yield wire
 
 
 async def is_let_in_by_query(context: DoctorContext) -> bool:
-    """Whether the same service lets a client in whose throw-away key stands in the address. Raises CannotAsk."""
+    """Tell whether the same service lets a client in whose temporary key stands in the address. Raises CannotAsk."""
     target = (await target_of(context)).with_key(await _key(context))
     try:
         async with dial(target, None, open_seconds=context.within(STEP_SECONDS)) as wire:
@@ -176,7 +177,7 @@ async def is_let_in_by_query(context: DoctorContext) -> bool:
 
 async def _key(context: DoctorContext) -> str:
     if context.options.url is None:
-        return await throw_away_key(context)
+        return await temporary_key(context)
     if not context.options.api_key:
         raise CannotAsk("no key to connect with", "SWIM_API_KEY=… swimctl doctor --url " + context.options.url)
     return context.options.api_key
@@ -186,8 +187,5 @@ async def _is_known(context: DoctorContext, greeting: Greeting) -> tuple[bool | 
     """Ask the running process whether this connection is one of its own."""
     if context.options.url is not None:
         return None, None
-    found = await context.ask_anew("probe_connection", id=greeting.client_id)
-    if not isinstance(found, dict):
-        return None, None
-    remote = found.get("remote")
-    return found.get("found") is True, remote if isinstance(remote, str) else None
+    found = await asked(context, "probe_connection", ProbeConnection, anew=True, id=greeting.client_id)
+    return found.found, found.remote

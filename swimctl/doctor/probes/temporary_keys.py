@@ -1,10 +1,10 @@
-"""Throw-away keys for checks: lent by the running process, in its memory only, ended when the context ends."""
+"""Temporary keys for checks: lent by the running process, in its memory only, ended when the context ends."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
+from swim_server.daemon.control.documents.diagnostics import ProbeKey, ProbeKeys
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, promises
@@ -15,23 +15,12 @@ if TYPE_CHECKING:
 SECONDS = 30.0
 
 
-class LentKey(msgspec.Struct, frozen=True):
-    """A key and the number by which the process ends it."""
-
-    id: int
-    api_key: str
-
-
-class _Lent(msgspec.Struct):
-    keys: list[LentKey]
-
-
-async def throw_away_key(context: DoctorContext) -> str:
-    """Return a new good key, of the tier with the most room. Raises CannotAsk."""
+async def temporary_key(context: DoctorContext) -> str:
+    """Lend a new good key, of the tier with the most room. Raises CannotAsk."""
     return (await _lend(context)).api_key
 
 
-async def _lend(context: DoctorContext) -> LentKey:
+async def _lend(context: DoctorContext) -> ProbeKey:
     tiers = (await promises(context)).tiers
     if not tiers:
         raise CannotAsk("the running process knows no tiers", "swimctl restart")
@@ -41,15 +30,15 @@ async def _lend(context: DoctorContext) -> LentKey:
     return (await lend(context, tier, 1, SECONDS))[0]
 
 
-async def lend(context: DoctorContext, tier: str, count: int, seconds: float) -> list[LentKey]:
-    """So many keys of a tier; ended with the context. Raises CannotAsk."""
+async def lend(context: DoctorContext, tier: str, count: int, seconds: float) -> list[ProbeKey]:
+    """Lend so many keys of a tier; they end with the context. Raises CannotAsk."""
     try:
-        lent = await asked(context, "probe_keys", _Lent, anew=True, tier=tier, count=count, seconds=seconds)
+        lent = await asked(context, "probe_keys", ProbeKeys, anew=True, tier=tier, count=count, seconds=seconds)
     except RpcFailed as failed:
-        raise CannotAsk(f"no throw-away key is to be had: {failed.problem}") from None
+        raise CannotAsk(f"no temporary key can be made: {failed.problem}") from None
     ids = [key.id for key in lent.keys]
     if len(ids) != count:
-        raise CannotAsk(f"{count} throw-away keys were asked for, {len(ids)} came")
+        raise CannotAsk(f"{count} temporary keys were asked for, {len(ids)} came")
 
     async def end() -> None:
         await context.ask_anew("probe_keys_end", ids=ids)

@@ -1,6 +1,6 @@
-"""Trying a tier's limit: real connections up to it and one more, with throw-away keys, in whatever room is left.
+"""Trying a tier's limit: real connections up to it and one more, with temporary keys, in whatever room is left.
 
-Clients that come meanwhile are let in: the process lets a throw-away connection give way to them. Whatever becomes of
+Clients that come meanwhile are let in: the process lets a temporary connection give way to them. Whatever becomes of
 the trial, its connections close and its keys end: here, and by themselves when this process dies.
 """
 
@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from swimctl.doctor.check import Answer, fail, ok, unknown, warn
-from swimctl.doctor.probes.daemon_facts import CannotAsk, TierPromise, asked, promises, service_url
+from swimctl.doctor.probes.daemon_facts import CannotAsk, promises, service_url
+from swimctl.doctor.probes.tallies import brief_tally
 from swimctl.doctor.probes.temporary_keys import lend
 from swimctl.doctor.probes.trial_client import Outcome, TrialClient
 from swimctl.doctor.probes.wire import Target
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.diagnostics import TierPromise
+
     from swimctl.doctor.context import DoctorContext
 
 TRIAL_SECONDS = 90.0
@@ -41,12 +44,8 @@ class Trial(msgspec.Struct):
     failed: str | None = None
 
 
-class _Counts(msgspec.Struct):
-    admitted: dict[str, int]
-
-
 async def limit_holds(context: DoctorContext, tier: str) -> Answer:
-    """As many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk.
+    """Check that as many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk.
 
     One tier after the other: together they might need more descriptors than this process may have.
     """
@@ -78,7 +77,7 @@ async def _try_limit(context: DoctorContext, tier: str) -> Answer:
         trial = await _fill(target, api_keys, attempt, clients)
         if trial.refused is None and trial.failed is None and attempt == room:
             await _add_until_refused(target, api_keys, clients, trial, min(MOST_EXTRA, possible - attempt))
-        counted = (await asked(context, "tally", _Counts, anew=True, brief=True)).admitted.get(tier, 0)
+        counted = (await brief_tally(context)).admitted.get(tier, 0)
         now = await _promise_now(context, tier)
     finally:
         await _leave(clients)
@@ -87,7 +86,7 @@ async def _try_limit(context: DoctorContext, tier: str) -> Answer:
 
 
 async def _leave(clients: list[TrialClient]) -> None:
-    """Be gone, some at a time: ten thousand that leave at one moment would hold the process up."""
+    """Close the clients, some at a time: ten thousand that leave at one moment would block the process."""
     try:
         for number, client in enumerate(clients, 1):
             client.abort()
@@ -99,9 +98,7 @@ async def _leave(clients: list[TrialClient]) -> None:
 
 
 async def _promise_now(context: DoctorContext, tier: str) -> TierPromise | None:
-    from swimctl.doctor.probes.daemon_facts import Promises
-
-    return (await asked(context, "promises", Promises, anew=True)).tiers.get(tier)
+    return (await promises(context, anew=True)).tiers.get(tier)
 
 
 async def _fill(target: Target, api_keys: list[str], count: int, clients: list[TrialClient]) -> Trial:
@@ -177,7 +174,7 @@ def _judge(
 
 
 def _possible_connections() -> int:
-    """How many connections this process can open, its limit raised as far as it may be."""
+    """Count how many connections this process can open, its limit raised as far as it may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

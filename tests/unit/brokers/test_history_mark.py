@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.brokers.history_mark import HistoryMark, Mark, read_boot_id
+from swim_server.brokers.history_mark import HistoryMark, Mark, Owner, read_boot_id
+from swim_server.files.opening import UnsafeFile
 from swim_server.protocol.event_id import EventId
 
 
@@ -47,9 +49,33 @@ def test_close_is_idempotent_and_writing_opens_again(tmp_path: Path) -> None:
     assert HistoryMark(tmp_path / "history.mark").read() == mark(1)
 
 
-def test_a_folder_in_its_place_is_no_mark(tmp_path: Path) -> None:
+def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "history.mark").mkdir()
-    assert HistoryMark(tmp_path / "history.mark").read() is None
+    with pytest.raises(UnsafeFile, match="a folder"):
+        HistoryMark(tmp_path / "history.mark").read()
+
+
+def test_the_owner_is_read_back_and_outlives_marks(tmp_path: Path) -> None:
+    file = HistoryMark(tmp_path / "history.mark")
+    assert file.read_owner() is None
+    owner = Owner("writer", "full", "installation", "epoch")
+    file.write_through(mark(1), owner)
+    for milliseconds in (2, 3, 4):
+        file.write(mark(milliseconds))
+    assert file.read_owner() == owner
+    assert file.read() == mark(4)
+    file.close()
+
+
+def test_a_mark_of_an_earlier_version_has_no_owner(tmp_path: Path) -> None:
+    path = tmp_path / "history.mark"
+    file = HistoryMark(path)
+    file.write_through(mark(1))
+    file.close()
+    assert len(path.read_bytes()) == 256, "as an earlier version writes and reads it"
+    assert (file.read(), file.read_owner(), file.is_doubtful()) == (mark(1), None, False)
+    path.write_bytes(b"x" * 256)
+    assert file.is_doubtful()
 
 
 @given(position=st.integers(0, 300), junk=st.binary(min_size=1, max_size=100))

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from support.brokers import KEEP_POSITIONS_MS, Listener, LocalRig, ids, numbered, numbers, read_all
 from swim_server.brokers import history_file
 from swim_server.brokers.broker import BrokerUnavailable
-from swim_server.brokers.history_mark import HistoryMark
+from swim_server.brokers.history_mark import HistoryMark, Mark
 from swim_server.brokers.local import LocalBroker
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import NewEvent
@@ -58,7 +58,7 @@ class Wire:
 
 
 def damaged_files(rig: LocalRig) -> list[Path]:
-    return sorted(rig.path.parent.glob("history.db.damaged-*"))
+    return history_file.damaged_files(rig.path)
 
 
 async def eventually(condition: Callable[[], Any]) -> None:
@@ -113,7 +113,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "zeros": lambda path: path.write_bytes(bytes(40960)) and None,
     "half a page": lambda path: truncate(path, path.stat().st_size - 2000),
     "half a file": lambda path: truncate(path, path.stat().st_size // 2),
-    "garbage in the middle": lambda path: overwrite(path, 6 * 4096, b"\xff" * 4096),
+    "garbage in the middle": lambda path: overwrite(path, 6 * 4096, b"\xff" * 8 * 4096),
     "garbage over the schema": lambda path: overwrite(path, 100, b"\xff" * 3000),
     "another program's database": other_database,
     "another schema": other_schema,
@@ -122,29 +122,42 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-async def test_a_damaged_history_is_set_aside_and_a_new_one_begun_above_it(
-    rig: LocalRig, started: MakeBroker, damage: Callable[[Path], None]
+WHOLE = {"half a page", "garbage over the schema", "another schema", "a newer schema"}
+"""Of these, every event can still be read."""
+NOTHING_LEFT = {"garbage", "short garbage", "zero bytes", "zeros", "another program's database", "a folder"}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+async def test_a_damaged_history_is_set_aside_and_what_can_be_read_goes_on_in_a_new_one(
+    rig: LocalRig, started: MakeBroker, name: str
 ) -> None:
     broker = await started()
     old = ids(await broker.publish(numbered(0, 500, named=True)))
     await broker.close()
-    damage(rig.path)
+    DAMAGE[name](rig.path)
     rig.clock.now_ms -= 3_600_000
     listener = Listener()
     broker = await started(listener)
     assert len(damaged_files(rig)) == 1
     assert broker.newest_id == old[-1]
-    assert await broker.has_gap(old[-2])
-    assert not await broker.has_gap(old[-1])
     (new,) = ids(await broker.publish(numbered(500)))
     assert new > old[-1]
-    assert numbers(await read_all(broker)) == [500] == listener.numbers
+    assert listener.numbers == [500]
+    kept = await read_all(broker)
+    assert numbers(kept)[-1] == 500
+    assert [event.id for event in kept[:-1]] == [old[number] for number in numbers(kept)[:-1]]
+    missing = sorted(set(range(500)) - set(numbers(kept)))
+    assert (not missing) == (name in WHOLE)
+    assert (len(missing) == 500) == (name in NOTHING_LEFT)
+    for number in missing[:: max(1, len(missing) // 20)]:
+        assert await broker.has_gap(old[number - 1] if number else ZERO), number
+    assert not await broker.has_gap(old[-1])
+    again = await broker.publish(numbered(0, 500, named=True))
+    assert name not in {"another schema", "a newer schema"} or all(answer.duplicate for answer in again)
     await broker.close()
     broker = await started()
     assert len(damaged_files(rig)) == 1
-    assert numbers(await read_all(broker)) == [500]
-    assert await broker.has_gap(old[-2])
+    assert numbers(await read_all(broker))[: len(kept)] == numbers(kept)
 
 
 async def test_a_damaged_history_without_a_mark_begins_anew(rig: LocalRig, started: MakeBroker) -> None:
@@ -163,12 +176,12 @@ async def test_a_history_cut_off_while_it_was_made_is_simply_made(rig: LocalRig,
     await broker.publish(numbered(1))
 
 
-async def test_only_the_newest_damaged_histories_are_kept(rig: LocalRig, started: MakeBroker) -> None:
-    for _ in range(history_file.KEPT_DAMAGED_FILES + 3):
+async def test_what_was_set_aside_is_never_removed_for_newer_ones(rig: LocalRig, started: MakeBroker) -> None:
+    for _ in range(6):
         rig.path.write_bytes(b"garbage" * 1000)
         rig.clock.now_ms += 1000
         await (await started()).close()
-    assert len(damaged_files(rig)) == history_file.KEPT_DAMAGED_FILES
+    assert len(damaged_files(rig)) == 6
 
 
 async def test_damage_in_the_same_second_overwrites_no_earlier_file(rig: LocalRig, started: MakeBroker) -> None:
@@ -238,6 +251,7 @@ async def test_a_removed_home_is_a_gap_for_those_who_come_from_before(rig: Local
     await broker.close()
     rig.path.unlink()
     rig.path.with_suffix(".mark").unlink()
+    rig.path.with_suffix(".witness").unlink()
     rig.clock.now_ms += 1000
     broker = await started()
     await broker.publish(numbered(3))
@@ -262,26 +276,53 @@ async def test_a_mark_that_can_not_be_written_stops_nothing(rig: LocalRig, start
     assert numbers(await read_all(broker)) == [0, 1]
 
 
-async def test_after_a_power_cut_the_last_moments_may_be_a_gap(
+def crash_image(rig: LocalRig, folder: Path, name: str) -> None:
+    """Go on with a copy of the files as they are now."""
+    image = folder / name
+    image.mkdir()
+    for file in rig.path.parent.glob("history.*"):
+        shutil.copy(file, image)
+    rig.path = image / "history.db"
+
+
+@pytest.mark.parametrize(
+    ("written", "started_as", "boot_id", "is_gap"),
+    [
+        ("normal", "normal", "one-boot", False),
+        ("normal", "normal", "two", True),
+        ("normal", "full", "two", True),
+        ("full", "full", "two", False),
+        ("full", "normal", "two", False),
+    ],
+)
+async def test_how_it_was_written_tells_whether_a_power_cut_is_a_gap(
+    rig: LocalRig, started: MakeBroker, tmp_path: Path, written: str, started_as: str, boot_id: str, is_gap: bool
+) -> None:
+    broker = await started(tick_seconds=60, synchronous=written)
+    (event,) = ids(await broker.publish(numbered(0)))
+    crash_image(rig, tmp_path, "cut")
+    rig.clock.now_ms += 1000
+    after = await started(boot_id=boot_id, synchronous=started_as)
+    assert await after.has_gap(event) is is_gap
+    assert ids(await after.publish(numbered(1)))[0] > event
+    assert numbers(await read_all(after)) == [0, 1]
+
+
+async def test_after_a_power_cut_the_hole_reaches_beyond_a_mark_that_is_ahead(
     rig: LocalRig, started: MakeBroker, tmp_path: Path
 ) -> None:
     broker = await started(tick_seconds=60)
-    (event,) = ids(await broker.publish(numbered(0)))
-    for boot_id, synchronous, is_gap in (
-        ("one-boot", "normal", False),
-        ("two", "normal", True),
-        ("two", "full", False),
-    ):
-        cut = tmp_path / f"{boot_id}-{synchronous}"
-        cut.mkdir()
-        for file in tmp_path.glob("history.*"):
-            shutil.copy(file, cut)
-        rig.path = cut / "history.db"
-        rig.clock.now_ms += 1000
-        after = await started(boot_id=boot_id, synchronous=synchronous)
-        assert await after.has_gap(event) is is_gap
-        assert ids(await after.publish(numbered(1)))[0] > event
-        assert numbers(await read_all(after)) == [0, 1]
+    (kept,) = ids(await broker.publish(numbered(0)))
+    crash_image(rig, tmp_path, "cut")
+    shutil.rmtree(tmp_path / "mark", ignore_errors=True)
+    mark = HistoryMark(rig.path.with_suffix(".mark"))
+    ahead = EventId(kept.milliseconds + 10, 0)
+    mark.write(Mark(ahead, "one-boot", False))
+    mark.close()
+    rig.clock.now_ms += 5000
+    after = await started(boot_id="two")
+    later = EventId(kept.milliseconds + 3000, 0)
+    assert await after.has_gap(later), "the mark itself may be old: events behind it may have been shown"
 
 
 async def test_a_boot_after_an_orderly_end_is_no_gap(rig: LocalRig, started: MakeBroker) -> None:

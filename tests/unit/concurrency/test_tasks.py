@@ -8,7 +8,8 @@ from swim_server.concurrency.tasks import Tasks
 
 
 async def test_task_is_kept_until_it_ends() -> None:
-    tasks = Tasks([].append)
+    failures: list[BaseException] = []
+    tasks = Tasks(failures.append)
     gate = asyncio.Event()
 
     async def waiting() -> None:

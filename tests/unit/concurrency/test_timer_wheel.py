@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from swim_server.concurrency.timer_wheel import TimerWheel
@@ -105,7 +106,7 @@ def test_one_may_cancel_the_only_one_of_a_later_tick_that_is_due_too(wheel: Time
 def test_long_pause_rings_everything_that_was_due_in_its_order(wheel: TimerWheel, clock: list[float]) -> None:
     order: list[int] = []
     for number in (3, 1, 2):
-        wheel.schedule(Bell(clock, lambda number=number: order.append(number)), number * 10)
+        wheel.schedule(Bell(clock, partial(order.append, number)), number * 10)
     clock[0] += 3600 * 24 * 365
     wheel.advance()
     assert order == [1, 2, 3]

@@ -24,4 +24,5 @@ async def test_others_have_their_turn_whenever_one_is_used_up() -> None:
 
 
 async def test_nothing_takes_no_turn() -> None:
-    assert [item async for item in yielding(())] == []
+    nothing: tuple[int, ...] = ()
+    assert [item async for item in yielding(nothing)] == []

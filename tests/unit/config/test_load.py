@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from swim_server.config import Config, ConfigError, LoadedConfig, SimulatorSourceConfig, load
@@ -38,7 +39,7 @@ def load_from(
     return load(path, environ=environ, overrides=named, home=tmp_path / "home")
 
 
-def problems_of(tmp_path: Path, environ: Mapping[str, str], text: str, **overrides: object) -> str:
+def problems_of(tmp_path: Path, environ: Mapping[str, str], text: str, **overrides: Any) -> str:
     write(Path("config/swim.toml"), text)
     with pytest.raises(ConfigError) as caught:
         load_from(tmp_path, environ, **overrides)

@@ -8,17 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from swim_server.daemon import handover
-from swim_server.daemon.handover import (
-    VARIABLE,
-    HandoverFailed,
-    InheritedProcess,
-    Offer,
-    PeerClosed,
-    negotiate,
-    serve_successor,
-    take_offer,
-)
+from swim_server.daemon.handover import inherited as new_side
+from swim_server.daemon.handover.channel import VARIABLE, Offer, PeerClosed, take_offer
+from swim_server.daemon.handover.inherited import InheritedProcess
+from swim_server.daemon.handover.predecessor import HandoverFailed, negotiate, serve_successor
 from swim_server.daemon.lockfile import LockInfo
 from swim_server.sql.errors import StoreUnavailable
 from swim_server.streaming.admission import Admission, TierLimit
@@ -147,9 +140,9 @@ def _inheritance(monkeypatch: pytest.MonkeyPatch, *said: dict[str, Any]) -> tupl
     async def opened(end: Any) -> ScriptedChannel:
         return channel
 
-    monkeypatch.setattr(handover.Channel, "open", opened)
-    monkeypatch.setattr(handover.os, "set_inheritable", lambda *_: None)
-    monkeypatch.setattr(handover.socket, "socket", lambda fileno: fileno)
+    monkeypatch.setattr(new_side.Channel, "open", opened)
+    monkeypatch.setattr(new_side.os, "set_inheritable", lambda *_: None)
+    monkeypatch.setattr(new_side.socket, "socket", lambda fileno: fileno)
     return InheritedProcess(Offer(channel=90, lock=91, listeners=[92], host="127.0.0.1", port=8090)), channel
 
 

@@ -45,6 +45,7 @@ def test_a_pilot_seen_first_is_created_with_all_that_is_known(network: Network) 
         "heading_deg": 0,
         "current_artcc": None,
         "current_fir": None,
+        "current_sector": None,
         "phase": "PREFLIGHT",
     }
 
@@ -60,6 +61,14 @@ def test_a_prefile_seen_first_is_created_without_a_position(network: Network) ->
 def test_a_prefile_filed_long_ago_is_dated_to_the_snapshot_that_shows_it(network: Network) -> None:
     (created,) = network.see(15, [other(15)], [prefile(-9000)])
     assert created.timestamp_ms == NOON_MS + 15_000
+
+
+def test_equipment_is_told_whole_however_long(network: Network) -> None:
+    """Until 2021 the feed had it as filed, with all codes of item 10."""
+    whole = "B789/H-SADE1E2E3FGHIJ1J3J4J5J6LM1M2OP2RWXYZ/LB1D1G1"
+    filed = FeedPlan(aircraft=whole, departure="EDDF", arrival="EDDM", route="DCT")
+    created = network.see(15, [other(15), pilot(15, flight_plan=filed)])[0]
+    assert created.data["equipment"] == whole
 
 
 def test_a_pilot_without_plan_is_created_with_nulls(network: Network) -> None:

@@ -15,7 +15,7 @@ def raw_document(**pilot_fields: Any) -> dict[str, Any]:
     """A document of three pilots as dicts; the second has the given fields."""
     good = json.loads(document(snapshot(0, [pilot(cid=1), pilot(cid=2), pilot(cid=3)], [prefile(cid=4)])))
     good["pilots"][1].update(pilot_fields)
-    return good
+    return dict(good)
 
 
 def encode(raw: dict[str, Any]) -> bytes:

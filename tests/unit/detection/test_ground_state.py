@@ -303,7 +303,7 @@ ARRIVALS = [
     Scenario(
         "a diversion",
         [*final(0, "KATL"), Seen(60, 0.3, 0, 100, "KATL"), Seen(75, 0.2, 0, 20, "KATL"), Seen(90, 0.2, 0, 0, "KATL")],
-        [],
+        [("arrived", 75)],
         dep="KDEN",
     ),
     Scenario(
@@ -322,7 +322,7 @@ ARRIVALS = [
     Scenario(
         "a strip that nobody has listed, far from the destination",
         [Seen(0, 30, 900, 110), Seen(15, 30.4, 300, 90), Seen(30, 30.6, 10, 28), Seen(45, 30.6, 10, 12)],
-        [],
+        [("arrived", 30)],
     ),
     Scenario(
         "a simulator that is paused where nobody has listed a field",
@@ -338,7 +338,7 @@ ARRIVALS = [
     Scenario(
         "a destination that nobody knows",
         [*final(0), Seen(90, 0.1, 0, 20), Seen(105, 0.1, 0, 0)],
-        [],
+        [("arrived", 90)],
         arr="VHHX",
     ),
     Scenario(

@@ -58,6 +58,15 @@ def test_frame_that_announces_too_much_is_handed_on_by_its_head_alone() -> None:
     assert [piece.data for piece in pieces(cutter)] == [b"\x81\xff" + (LIMIT + 1).to_bytes(8, "big")]
 
 
+def test_what_follows_a_head_that_announces_too_much_is_no_payload() -> None:
+    """Else the bytes of a text that is too long are taken for text without their mask: 1007 instead of 1009."""
+    frame = Frame(Opcode.TEXT, b"x" * (LIMIT + 1)).serialize(mask=True)
+    cutter = FrameCutter(LIMIT)
+    cutter.add(frame[:65_536])
+    (piece, *_) = pieces(cutter)
+    assert (piece.is_start, piece.payload) == (True, b"")
+
+
 def test_head_against_the_rules_is_handed_on_as_it_is() -> None:
     for head in (b"\xff\xff", b"\x81\x05", b"\x83\x80", b"\x89\xfe", b"\x09\x80"):
         cutter = FrameCutter(LIMIT)

@@ -6,10 +6,12 @@ import hashlib
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from support.gateway_rig import Client, Rig, message
 from swim_server.config import DatabaseConfig, DropSourceConfig, RecordingSourceConfig, SimulatorSourceConfig
-from swim_server.daemon.control.diagnostics import Diagnostics, pace_seconds
+from swim_server.daemon.control.diagnostics import Diagnostics
+from swim_server.daemon.control.promises import pace_seconds
 from swim_server.daemon.database_name import describe_database
 from swim_server.gateway.rpc import Rpc, RpcError
 from swim_server.keys.format import Tier
@@ -18,7 +20,7 @@ from swim_server.streaming.admission import TierLimit
 
 
 def lend(rig: Rig, tier: Tier = Tier.DEVELOPER) -> tuple[int, str]:
-    """A throw-away key that the rig's authenticator knows."""
+    """A temporary key that the rig's authenticator knows."""
     ((key_id, api_key),) = rig.authenticator.probes.make(tier, 1, 60)
     record = rig.authenticator.probes.record(key_id)
     assert record is not None
@@ -27,13 +29,20 @@ def lend(rig: Rig, tier: Tier = Tier.DEVELOPER) -> tuple[int, str]:
 
 
 def diagnostics(rig: Rig) -> Any:
-    service = SimpleNamespace(
-        gateway=rig.gateway, hub=rig.hub, broker=rig.broker, authenticator=rig.authenticator, is_handing_over=False,
-        admission=rig.admission, endpoints=rig.context,
+    components = SimpleNamespace(
+        gateway=rig.gateway, hub=rig.hub, broker=rig.broker, authenticator=rig.authenticator, admission=rig.admission,
+        endpoints=rig.context,
     )  # fmt: skip
     rpc = Rpc(rig.failures.append)
-    Diagnostics(service).register(rpc)  # type: ignore[arg-type]
-    return rpc.methods
+    Diagnostics(SimpleNamespace(components=components, is_handing_over=False)).register(rpc)  # type: ignore[arg-type]
+
+    def plain(method: Any) -> Any:
+        async def call(params: Any) -> Any:
+            return msgspec.to_builtins(await method(params))
+
+        return call
+
+    return {name: plain(method) for name, method in rpc.methods.items()}
 
 
 async def put_in(rig: Rig, client: Client, token: str = "t") -> Any:
@@ -82,9 +91,9 @@ def test_no_client_may_name_the_probes_channel(rig: Rig, channel: str) -> None:
     assert client.types == ["connected", "INVALID_CHANNEL"]
 
 
-async def test_only_a_throw_away_keys_connection_may_be_given_probes(rig: Rig) -> None:
+async def test_only_a_temporary_keys_connection_may_be_given_probes(rig: Rig) -> None:
     client = rig.admitted()
-    with pytest.raises(RpcError, match="throw-away key"):
+    with pytest.raises(RpcError, match="temporary key"):
         await put_in(rig, client)
     assert rig.broker.events == []
 
@@ -122,7 +131,7 @@ async def test_full_tier_lets_a_client_in_in_place_of_the_doctor() -> None:
     await rig.close()
 
 
-async def test_throw_away_connections_end_with_their_key(rig: Rig) -> None:
+async def test_temporary_connections_end_with_their_key(rig: Rig) -> None:
     key_id, api_key = lend(rig)
     client, other = rig.admitted(api_key), rig.admitted()
     assert await diagnostics(rig)["probe_keys_end"]({"ids": [key_id]}) == {"closed": 1}
@@ -132,7 +141,7 @@ async def test_throw_away_connections_end_with_their_key(rig: Rig) -> None:
 
 @pytest.mark.parametrize("ids", [None, [1], ["x"], [-1], 7])
 async def test_other_keys_can_not_be_ended_so(rig: Rig, ids: Any) -> None:
-    with pytest.raises(RpcError, match="throw-away"):
+    with pytest.raises(RpcError, match="temporary"):
         await diagnostics(rig)["probe_keys_end"]({"ids": ids})
 
 

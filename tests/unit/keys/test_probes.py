@@ -71,7 +71,7 @@ def test_key_is_of_our_own_shape_and_of_its_tier(probes: Probes) -> None:
 
 @pytest.mark.parametrize("count", [0, -1, MAX_KEYS + 1])
 def test_no_more_than_the_most_are_made(probes: Probes, count: int) -> None:
-    with pytest.raises(ValueError, match="throw-away"):
+    with pytest.raises(ValueError, match="temporary"):
         probes.make(Tier.PUBLIC, count, 10)
     assert len(probes) == 0
 
@@ -112,7 +112,7 @@ def authenticator(table: Table, clock: Clock) -> Authenticator:
     return Authenticator(table, clock=clock)
 
 
-async def test_throw_away_key_is_granted_and_leaves_no_trace(authenticator: Authenticator, table: Table) -> None:
+async def test_temporary_key_is_granted_and_leaves_no_trace(authenticator: Authenticator, table: Table) -> None:
     ((key_id, api_key),) = authenticator.probes.make(Tier.DEVELOPER, 1, 10)
     decision = authenticator.cached(api_key, "192.0.2.1")
     assert isinstance(decision, Granted)
@@ -124,7 +124,7 @@ async def test_throw_away_key_is_granted_and_leaves_no_trace(authenticator: Auth
     await authenticator.close()
 
 
-async def test_throw_away_key_that_has_expired_is_refused(authenticator: Authenticator, clock: Clock) -> None:
+async def test_temporary_key_that_has_expired_is_refused(authenticator: Authenticator, clock: Clock) -> None:
     ((_, api_key),) = authenticator.probes.make(Tier.DEVELOPER, 1, 10)
     clock.now += timedelta(seconds=10)
     assert isinstance(authenticator.cached(api_key, None), Refused)

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from swimctl.client.stream_items import Answered, CaughtUp, EventReceived, Gap, Lost, Subscribed
+from swimctl.client.stream_items import Answered, CaughtUp, EventReceived, Gap, Lost, StreamItem, Subscribed
 from swimctl.live.model import MAX_ROWS, TailModel
 from swimctl.live.view import events, frame
+from swimctl.render.event_row import EventRow
 
 URL = "ws://127.0.0.1:8090/api/swim/v1/ws"
 
@@ -36,7 +37,7 @@ def busy_model() -> TailModel:
     model.apply(Subscribed({}, True), 100)
     model.settle()
     off, on = "2026-01-16T14:29:50Z", "2026-01-16T14:30:02Z"
-    items = [
+    items: list[StreamItem] = [
         happened(1, "flight.departed", **flight("DAL123", "KJFK", "EGLL", off_utc=off, altitude_ft=1200)),
         happened(2, "flight.arrived", **flight("BAW45", "EGLL", "KJFK", in_utc=on, current_artcc="ZNY")),
         happened(3, "flight.positions", count=3, positions=[{}, {}, {}]),
@@ -150,7 +151,7 @@ def test_positions_are_counted_and_leave_the_lines_to_other_events() -> None:
 def test_positions_are_lines_when_nothing_else_was_asked_for() -> None:
     model = TailModel(title="x", show_positions=True)
     model.apply(happened(1, "flight.positions", positions=[{"callsign": "A"}, {"callsign": "B"}]), 1)
-    assert [row.callsign for row in model.rows if hasattr(row, "callsign")] == ["A", "B"]
+    assert [row.callsign for row in model.rows if isinstance(row, EventRow)] == ["A", "B"]
 
 
 def test_model_is_bounded_however_long_it_runs() -> None:

@@ -38,6 +38,7 @@ def test_error_codes_are_those_of_the_protocol_and_spelt_as_they_are_named() -> 
         "INVALID_CHANNEL",
         "INVALID_FILTER",
         "INVALID_PUBLISH",
+        "STORAGE_UNAVAILABLE",
         "INVALID_EXPLAIN",
         "FORBIDDEN",
         "HISTORY_UNAVAILABLE",

@@ -14,14 +14,15 @@ PLACE = (
     "callsign flight_uid dep arr latitude longitude altitude_ft groundspeed_kts heading_deg current_artcc current_fir "
     "phase"
 )
-CREATED = f"{PLACE} equipment route"
+IN_SECTOR = f"{PLACE} current_sector"
+CREATED = f"{IN_SECTOR} equipment route"
 POSITION = f"{PLACE} vertical_rate_fpm"
 FIELDS = {
     "flight.created": CREATED,
     "flight.updated": f"{CREATED} changed",
-    "flight.departed": f"{PLACE} off_utc",
-    "flight.arrived": f"{PLACE} in_utc",
-    "flight.deleted": PLACE,
+    "flight.departed": f"{IN_SECTOR} off_utc",
+    "flight.arrived": f"{IN_SECTOR} in_utc arrived_at diverted",
+    "flight.deleted": IN_SECTOR,
     "flight.position": POSITION,
     "flight.positions": "count positions",
     "tmi.issued": "program_id program_type airport start_time end_time reason status",

@@ -6,7 +6,10 @@ import io
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from rich.console import Console
+from swim_server.daemon.control.documents.connections import ConnectionDocument
+from swim_server.daemon.control.documents.status import Status
 
 from swimctl.output import Output
 from swimctl.render.connections import COLUMNS, PLAIN, rows
@@ -28,9 +31,13 @@ DOCUMENT: dict[str, Any] = {
     ],
     "history": {
         "oldest_id": "1768487415000-0", "newest_id": "1768573815000-3", "events": 12_345, "size_bytes": 3_145_728},
-    "keys": {"problem": "no answer from the database"}, "loop_lag_ms": {"p50": 0.1, "p99": 2.5},
+    "keys": {"problem": "no answer from the database"}, "loop_lag_ms": {"p50": 0.1, "p99": 2.5, "max": 9.0},
     "memory_bytes": 104_857_600,
 }  # fmt: skip
+
+
+def read(document: dict[str, Any]) -> Status:
+    return msgspec.convert(document, Status)
 
 
 def screen(renderable: Any, width: int = 80) -> str:
@@ -41,7 +48,7 @@ def screen(renderable: Any, width: int = 80) -> str:
 
 def test_status_for_people_at_80_columns() -> None:
     assert (
-        screen(status(DOCUMENT, NOW, "0123456789ab"))
+        screen(status(read(DOCUMENT), NOW, "0123456789ab"))
         == """\
 daemon      running for 5h 12m, pid 4242
 url         ws://127.0.0.1:8090/api/swim/v1/ws
@@ -50,7 +57,7 @@ version     0.1.0, fingerprint 0123456789ab
 events      12,345 published, 3.2/s
 deliveries  1,234,567 sent to clients, 346/s
 history     12,345 events, 1d 0h back, 3.0 MiB
-process     100.0 MiB of memory, loop lag p50 0.1 ms, p99 2.5 ms
+process     100.0 MiB of memory, loop lag p50 0.1 ms, p99 2.5 ms, max 9 ms
 slow        1 lagging now, 3 closed since the start
 refused     2 limit
 keys        can't be checked just now: no answer from the database
@@ -69,26 +76,26 @@ feed: can't read /x�[2J"""
 
 
 def test_status_says_that_the_disk_holds_other_code() -> None:
-    shown = screen(status(DOCUMENT, NOW, "ba9876543210"), 120)
+    shown = screen(status(read(DOCUMENT), NOW, "ba9876543210"), 120)
     assert "0.1.0, fingerprint 0123456789ab; the disk holds ba9876543210: swimctl restart" in shown
 
 
 def test_status_of_a_daemon_without_sources_says_how_events_get_in() -> None:
-    assert "no sources: events come from swimctl publish only" in screen(status({**DOCUMENT, "sources": []}, NOW))
+    assert "no sources: events come from swimctl publish only" in screen(status(read({**DOCUMENT, "sources": []}), NOW))
 
 
 def test_status_tells_that_history_is_in_trouble() -> None:
-    shown = screen(status({"history": {"problem": "the disk is full"}}, NOW))
+    shown = screen(status(read({"pid": 1, "history": {"problem": "the disk is full"}}), NOW))
     assert "history     can't be used just now: the disk is full" in shown
 
 
 def test_status_of_a_sparse_document_is_shown_all_the_same() -> None:
-    assert "daemon" in screen(status({"history": {"oldest_id": "odd"}}, NOW))
-    assert "empty" in screen(status({}, NOW))
+    assert "daemon" in screen(status(read({"pid": 1, "history": {"oldest_id": "odd"}}), NOW))
+    assert "empty" in screen(status(read({"pid": 1}), NOW))
 
 
 def test_status_for_scripts_has_stable_names() -> None:
-    pairs = dict(status_lines(DOCUMENT))
+    pairs = dict(status_lines(read(DOCUMENT)))
     assert pairs["pid"] == "4242"
     assert pairs["connections"] == "46"
     assert pairs["connections.public"] == "5/5"
@@ -106,9 +113,13 @@ CONNECTION = {
 }  # fmt: skip
 
 
+def connection_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return rows([msgspec.convert(document, ConnectionDocument)], NOW)
+
+
 def table_of(columns: Any, width: int, *, terminal: bool) -> str:
     stream = io.StringIO()
-    Output(stream, is_terminal=terminal, width=width).table(columns, rows([CONNECTION], NOW))
+    Output(stream, is_terminal=terminal, width=width).table(columns, connection_rows(CONNECTION))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
@@ -133,7 +144,7 @@ def test_connections_for_scripts_are_whole() -> None:
 
 
 def test_connection_state_and_age_are_told() -> None:
-    (row,) = rows([{**CONNECTION, "lagging": False}], NOW)
+    (row,) = connection_rows({**CONNECTION, "lagging": False})
     assert (row["state"], row["since"]) == ("resuming", "30m")
-    (row,) = rows([{**CONNECTION, "lagging": False, "catching_up": False, "connected_at": "odd"}], NOW)
+    (row,) = connection_rows({**CONNECTION, "lagging": False, "catching_up": False, "connected_at": "odd"})
     assert (row["state"], row["since"]) == ("live", "odd")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
+from swim_server.daemon.control.documents.connections import Top
 
 from swimctl.render.top import HEADINGS, line, picture
 
@@ -22,8 +24,9 @@ def connection(number: int, **fields: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def document(*, busiest: int = 2, slow: int = 0) -> dict[str, Any]:
-    return {
+def document(*, busiest: int = 2, slow: int = 0) -> Top:
+    plain = {
+        "at_seconds": 1.0,
         "status": {
             "url": "ws://127.0.0.1:8090/api/swim/v1/ws", "pid": 42, "uptime_seconds": 200.0,
             "connections": {"total": 12, "by_tier": {"public": {"current": 5, "limit": 5}}},
@@ -37,6 +40,7 @@ def document(*, busiest: int = 2, slow: int = 0) -> dict[str, Any]:
         "busiest": [connection(number) for number in range(busiest)],
         "slow": [connection(99, lagging=True, buffered_bytes=2048) for _ in range(slow)],
     }  # fmt: skip
+    return msgspec.convert(plain, Top)
 
 
 def drawn(width: int, height: int, **fields: Any) -> list[str]:
@@ -57,7 +61,7 @@ def test_line_has_a_cell_for_each_heading() -> None:
 
 def test_line_of_a_quiet_minute_has_a_dash() -> None:
     quiet = document()
-    quiet["status"]["latency_ms"] = None
+    quiet.status.latency_ms = None
     assert line(quiet, NOW).split("\t")[4:6] == ["-", "-"]
 
 

@@ -267,3 +267,11 @@ def test_recovery_is_over_at_once_where_nothing_can_come(
     recovery = Recovery(parse_id(target), parse_id(after))
     assert recovery.is_over_at_once
     assert recovery.recovered == recovered
+
+
+def test_a_place_that_was_lost_begins_the_stream_with_a_gap_once() -> None:
+    progress = Progress(lost="its file had rotted")
+    for expected in ("its file had rotted", None):
+        progress.connected({"resume": True})
+        answer = {"last_event_id": "100-0", "gap": False}
+        assert progress.subscribed(answer, asked=None, history={}, now=0) == expected

@@ -82,6 +82,6 @@ def test_password_file_gives_its_first_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [{"password_file": "/nowhere/at/all"}, {"password_file": "x", "password": "y"}])
-def test_password_that_cannot_be_read_or_stands_twice_is_told(config: dict[str, str]) -> None:
+def test_password_that_cannot_be_read_or_stands_twice_is_told(config: dict[str, Any]) -> None:
     with pytest.raises(StoreMisconfigured, match="password_file"):
         read_password(DatabaseConfig(**config))

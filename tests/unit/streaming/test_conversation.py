@@ -366,7 +366,7 @@ async def test_publish_that_cannot_be_stored_now_says_so(rig: StreamingRig) -> N
     rig.broker.fail_next = True
     rig.say(client, "publish", channel="flight.created", data={}, event_id="mine")
     await rig.settle()
-    assert last(client)["code"] == "INVALID_PUBLISH"
+    assert last(client)["code"] == "STORAGE_UNAVAILABLE"
     assert last(client)["data"]["retry"] is True
     assert last(client)["data"]["event_id"] == "mine"
 

@@ -1,10 +1,10 @@
-"""What ``explain`` answers: why a consumer got an event or didn't, and what a subscription would have been sent."""
+"""Builds what ``explain`` answers: why a consumer got an event or didn't; what a subscription would have been sent."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, find_event
+from swim_server.daemon.control.documents.explain import (
+    ChannelExplained,
+    ConsumerDocument,
+    EventExplained,
+    KeyDocument,
+    StoredEvent,
+    SubscriptionCounts,
+)
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, RpcError
 from swim_server.keys.key_history import problem_at
 from swim_server.keys.permissions import state_of
@@ -24,7 +32,9 @@ from swim_server.streaming.explain.tally import Tally
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
-    from swim_server.daemon.service import Service
+    from collections.abc import Mapping
+
+    from swim_server.daemon.components import Components
     from swim_server.keys.audit import AuditEntry
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.events import Event
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
 
 NOT_FOUND = -32004
 """There is no such event, connection or key: ``data`` says which."""
-MAX_STAYS = 20
+MAX_SESSIONS = 20
 """Connections of one key that are told of, the latest."""
 MAX_SUBSCRIPTIONS = 5
 PAGE_EVENTS = 500
@@ -59,11 +69,11 @@ class _Consumer:
 class Explainer:
     """Answers one question after the other."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, components: Components) -> None:
+        self._parts = components
         self._turn = asyncio.Semaphore(1)
 
-    async def explain(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def explain(self, params: Mapping[str, Any]) -> EventExplained | ChannelExplained:
         """Answer for ``about``, an event id or a channel, and a consumer: ``key_id``, ``connection``, or ``channels``
         with ``filters``. Raises RpcError.
         """
@@ -90,26 +100,26 @@ class Explainer:
                 raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
             return await self._key(key_id)
         if connection_id is not None:
-            session = self._attendance.find(str(connection_id))
-            live = self._service.hub.connections.get(str(connection_id))
+            session = self._session_log.find(str(connection_id))
+            live = self._parts.hub.connections.get(str(connection_id))
             if session is None and live is not None:  # a command of this machine: not remembered, but here
                 return _Consumer(subscription=live.subscription)
             if session is None:
-                since = format_ms(self._attendance.since_ms)
+                since = format_ms(self._session_log.since_ms)
                 text = f"no connection {connection_id!r} is known; remembered are those since {since}"
                 raise RpcError(NOT_FOUND, text, {"what": "connection"})
             return _Consumer(sessions=[session])
         try:
             channels = params.get("channels") or [about if _is_channel(about) else "*"]
-            subscription = NOTHING.subscribe(channels, params.get("filters"), self._service.catalogue)
+            subscription = NOTHING.subscribe(channels, params.get("filters"), self._parts.catalogue)
         except BadMessage as error:
             raise RpcError(INVALID_PARAMS, str(error), {"code": str(error.code)}) from None
         return _Consumer(subscription=subscription)
 
     async def _key(self, key_id: int) -> _Consumer:
-        store, sessions = self._service.store, self._attendance.of_key(key_id)
+        store, sessions = self._parts.store, self._session_log.of_key(key_id)
         try:
-            record, audit = await self._service.authenticator.consult(
+            record, audit = await self._parts.authenticator.consult(
                 lambda: (store.records([key_id]).get(key_id), store.audit(key_id))
             )
         except StoreError as error:
@@ -119,97 +129,98 @@ class Explainer:
         return _Consumer(sessions=sessions, key=record, audit=audit)
 
     @property
-    def _attendance(self) -> SessionLog:
-        session_log = self._service.hub.session_log
-        assert session_log is not None, "the service remembers who was here"
+    def _session_log(self) -> SessionLog:
+        session_log = self._parts.hub.session_log
+        assert session_log is not None, "the service remembers sessions"
         return session_log
 
     # An event that was.
 
-    async def _event(self, event_id: EventId, consumer: _Consumer) -> dict[str, Any]:
-        event = await find_event(self._service.broker, event_id)
+    async def _event(self, event_id: EventId, consumer: _Consumer) -> EventExplained:
+        event = await find_event(self._parts.broker, event_id)
         if event is None:
             raise RpcError(NOT_FOUND, await self._not_stored(event_id), {"what": "event"})
         if consumer.subscription is not None:
-            verdicts = [explain_subscription(consumer.subscription, event.type, event.data)]
+            found = [explain_subscription(consumer.subscription, event.type, event.data)]
         else:
-            verdicts = [self._judge(session, event) for session in consumer.sessions]
-        best = min(verdicts, key=lambda explanation: RANK[explanation.outcome], default=None)
-        outcome, why = (best.outcome, best.why) if best is not None else self._nobody(event)
+            found = [self._explain_session(session, event) for session in consumer.sessions]
+        best = min(found, key=lambda explanation: RANK[explanation.outcome], default=None)
+        outcome, why = (best.outcome, best.why) if best is not None else _nobody(event)
         if RANK[outcome] >= RANK[Outcome.NOT_CONNECTED] and outcome is not Outcome.PASSES:
             outcome, why = self._absent(consumer, event, outcome, why)
-        told = [explanation for explanation in verdicts if explanation.outcome is not Outcome.NOT_CONNECTED] or verdicts
-        return {
-            "event": {"id": str(event.id), "type": event.type, "stored_at": format_ms(event.id.milliseconds)},
-            "outcome": str(outcome),
-            "why": why,
-            "consumers": [msgspec.to_builtins(explanation) for explanation in told[:MAX_STAYS]],
-            "connections_remembered": len(consumer.sessions),
+        shown = [explanation for explanation in found if explanation.outcome is not Outcome.NOT_CONNECTED] or found
+        return EventExplained(
+            event=StoredEvent(id=str(event.id), type=event.type, stored_at=format_ms(event.id.milliseconds)),
+            outcome=str(outcome),
+            why=why,
+            consumers=[
+                msgspec.convert(msgspec.to_builtins(explanation), ConsumerDocument)
+                for explanation in shown[:MAX_SESSIONS]
+            ],
+            connections_remembered=len(consumer.sessions),
             **self._about(consumer),
-        }
+        )
 
-    def _judge(self, session: Session, event: Event) -> Explanation:
-        hub = self._service.hub
+    def _explain_session(self, session: Session, event: Event) -> Explanation:
+        hub = self._parts.hub
         return explain_session(session, event, hub.delivered_id, hub.connections.get(session.id))
 
-    def _nobody(self, event: Event) -> tuple[Outcome, str]:
-        return Outcome.NOT_CONNECTED, f"not connected when it came, at {format_ms(event.id.milliseconds)}"
-
     def _absent(self, consumer: _Consumer, event: Event, outcome: Outcome, why: str) -> tuple[Outcome, str]:
-        """Nobody was connected: for a key that did not hold, that is the reason; else the next best is."""
+        """Say why nobody was connected: because the key did not hold, if so; else the next best reason."""
         came_ms = event.id.milliseconds
         if consumer.key is not None:
             moment = datetime.fromtimestamp(came_ms / 1000, UTC)
             problem = problem_at(consumer.key, consumer.audit, moment)
             if problem is not None:
                 return Outcome(problem.problem), f"not connected when it came, at {format_ms(came_ms)}: {problem.why}"
-        since_ms = self._attendance.since_ms
+        since_ms = self._session_log.since_ms
         if came_ms < since_ms:
             text = f"not known: the daemon remembers connections since {format_ms(since_ms)}, when it was started"
             return Outcome.UNKNOWN, f"{text}; the event came before"
         before = [session for session in consumer.sessions if session.end is not None and session.end.until < event.id]
         if before and len(consumer.sessions) > 1:  # of several, the one that ended last before it tells the most
-            return outcome, self._judge(before[0], event).why
+            return outcome, self._explain_session(before[0], event).why
         return outcome, why
 
     async def _not_stored(self, event_id: EventId) -> str:
-        span = await self._service.broker.span()
+        span = await self._parts.broker.span()
         if span.oldest_id is None:
             return f"event {event_id} is not stored: history is empty"
         reach = f"history holds events from {span.oldest_id} to {span.newest_id}"
-        keeps = self._service.config.history
+        keeps = self._parts.config.values.history
         return f"event {event_id} is not stored: {reach} (kept: {keeps.keep}, positions {keeps.keep_positions})"
 
     # What would have come.
 
-    async def _ahead(self, channel: str, consumer: _Consumer, seconds: float) -> dict[str, Any]:
-        catalogue = self._service.catalogue
+    async def _ahead(self, channel: str, consumer: _Consumer, seconds: float) -> ChannelExplained:
+        catalogue = self._parts.catalogue
         try:
             types = catalogue.expand([catalogue.check(channel)])
         except BadMessage as error:
             raise RpcError(INVALID_PARAMS, str(error), {"code": str(error.code)}) from None
         holders = self._subscriptions(consumer)
         tallies = {subscription: Tally(subscription) for subscription in list(holders)[:MAX_SUBSCRIPTIONS]}
-        until = self._service.hub.delivered_id
+        until = self._parts.hub.delivered_id
         from_ms = max(0, int((time.time() - seconds) * 1000))
         start = min(EventId(max(from_ms - 1, 0), MAX_SEQUENCE), until)
-        has_gap = await self._service.broker.has_gap(start, types=types)
+        has_gap = await self._parts.broker.has_gap(start, types=types)
         reached = await self._count(list(tallies.values()), sorted(types), start, until) if tallies else until
-        return {
-            "channel": channel,
-            "from": format_ms(from_ms),
-            "to": format_ms(int(time.time() * 1000) if reached >= until else reached.milliseconds),
-            "has_gap": has_gap,
-            "is_complete": reached >= until,
-            "subscriptions": [
-                {**tally.document(), "connections": holders[subscription]} for subscription, tally in tallies.items()
+        return ChannelExplained(
+            channel=channel,
+            from_=format_ms(from_ms),
+            to=format_ms(int(time.time() * 1000) if reached >= until else reached.milliseconds),
+            has_gap=has_gap,
+            is_complete=reached >= until,
+            subscriptions=[
+                msgspec.convert({**tally.document(), "connections": holders[subscription]}, SubscriptionCounts)
+                for subscription, tally in tallies.items()
             ],
-            "subscriptions_left_out": len(holders) - len(tallies),
+            subscriptions_left_out=len(holders) - len(tallies),
             **self._about(consumer),
-        }
+        )
 
     def _subscriptions(self, consumer: _Consumer) -> dict[Subscription, list[str]]:
-        """What the consumer is subscribed to, and through which connections; if none lives, what it was last."""
+        """Return what the consumer is subscribed to, and through which connections; if none lives, what it was last."""
         if consumer.subscription is not None:
             return {consumer.subscription: []}
         live = [session for session in consumer.sessions if session.end is None]
@@ -227,7 +238,7 @@ class Explainer:
         cursor, looked_at = start, 0
         slice_end = time.monotonic() + SLICE_SECONDS
         while looked_at < MAX_EVENTS:
-            page = await self._service.broker.read(cursor, until, types=types, limit=PAGE_EVENTS)
+            page = await self._parts.broker.read(cursor, until, types=types, limit=PAGE_EVENTS)
             for event in page.events:
                 for tally in tallies:
                     tally.add(event)
@@ -241,19 +252,19 @@ class Explainer:
         return cursor
 
     def _about(self, consumer: _Consumer) -> dict[str, Any]:
-        key = consumer.key
-        told = None
+        """Return what both answers say of the key."""
+        key, document = consumer.key, None
         if key is not None:
-            told = {
-                "id": key.id,
-                "hint": key.hint,
-                "tier": str(key.tier),
-                "owner": key.owner_name,
-                "state": str(state_of(key, datetime.now(UTC))),
-                "connected_now": sum(session.end is None for session in consumer.sessions),
-            }
-        since = format_ms(self._attendance.since_ms)
-        return {"key": told, "key_problem": consumer.key_problem, "remembered_since": since}
+            document = KeyDocument(
+                id=key.id,
+                hint=key.hint,
+                tier=str(key.tier),
+                owner=key.owner_name,
+                state=str(state_of(key, datetime.now(UTC))),
+                connected_now=sum(session.end is None for session in consumer.sessions),
+            )
+        since = format_ms(self._session_log.since_ms)
+        return {"key": document, "key_problem": consumer.key_problem, "remembered_since": since}
 
 
 def _seconds(params: Mapping[str, Any]) -> float:
@@ -261,6 +272,10 @@ def _seconds(params: Mapping[str, Any]) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_SECONDS:
         raise RpcError(INVALID_PARAMS, f"seconds must be from 1 to {MAX_SECONDS}")
     return float(seconds)
+
+
+def _nobody(event: Event) -> tuple[Outcome, str]:
+    return Outcome.NOT_CONNECTED, f"not connected when it came, at {format_ms(event.id.milliseconds)}"
 
 
 def _is_channel(about: str) -> bool:

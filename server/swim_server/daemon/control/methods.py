@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.config import ConfigError
+from swim_server.daemon.control.connections import build_connections
 from swim_server.daemon.control.diagnostics import Diagnostics
+from swim_server.daemon.control.documents.process import ConnectionClosed, KeyChanged, KeyEnded, Restarted, Version
 from swim_server.daemon.control.explain import Explainer
-from swim_server.daemon.control.status import connections_document, status_document
-from swim_server.daemon.control.top import MAX_COUNT, top_document
-from swim_server.daemon.handover import HandoverFailed
+from swim_server.daemon.control.status import build_status
+from swim_server.daemon.control.top import MAX_COUNT, build_top
+from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
+from swim_server.keys.endings import Ending
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 from swim_server.sql.errors import StoreError
 
 if TYPE_CHECKING:
-    from swim_server.daemon.service import Service
+    from collections.abc import Mapping
+
+    from swim_server.daemon.control.controlled import ControlledProcess
+    from swim_server.daemon.control.documents.connections import Connections, Top
+    from swim_server.daemon.control.documents.explain import ChannelExplained, EventExplained
+    from swim_server.daemon.control.documents.process import ConfigChanges, Reloaded
+    from swim_server.daemon.control.documents.status import Status
+    from swim_server.daemon.control.reload import Reloader
 
 RESTART_FAILED = -32001
 """The new process did not come to serve: ``data`` has its exit code and the log's last lines."""
@@ -32,65 +41,67 @@ MAX_EVENTS = 1000
 class Methods:
     """Each method is called as it is named, with its params as a mapping."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._explainer = Explainer(service)
+    def __init__(self, process: ControlledProcess, reloader: Reloader) -> None:
+        self._process = process
+        self._parts = process.components
+        self._reloader = reloader
+        self._explainer = Explainer(process.components)
 
     def register(self, rpc: Rpc) -> None:
         """Make them answer."""
         for name in (
-            "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "live_keys",
-            "config", "config_changes", "version", "restart", "explain", "top",
+            "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "key_end",
+            "live_keys", "config", "config_changes", "version", "restart", "explain", "top",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
-        Diagnostics(self._service).register(rpc)
+        Diagnostics(self._process).register(rpc)
 
-    async def status(self, params: Mapping[str, Any]) -> Any:
-        """The status document."""
-        return await status_document(self._service)
+    async def status(self, params: Mapping[str, Any]) -> Status:
+        """Describe the running service."""
+        return await build_status(self._process)
 
-    async def version(self, params: Mapping[str, Any]) -> Any:
-        """What code runs: taken at start, never read again."""
-        info = self._service.info
-        return {
-            "version": info.version,
-            "fingerprint": info.fingerprint,
-            "commit": info.commit,
-            "python": info.python,
-            "files": dict(self._service.fingerprint.files),
-            "roots": dict(self._service.fingerprint.roots),
-            "dependencies": dict(self._service.fingerprint.dependencies),
-            "pid": info.pid,
-        }
+    async def version(self, params: Mapping[str, Any]) -> Version:
+        """Say what code runs: taken at start, never read again."""
+        info, fingerprint = self._process.info, self._process.fingerprint
+        return Version(
+            version=info.version,
+            fingerprint=info.fingerprint,
+            commit=info.commit,
+            python=info.python,
+            files=dict(fingerprint.files),
+            roots=dict(fingerprint.roots),
+            dependencies=dict(fingerprint.dependencies),
+            pid=info.pid,
+        )
 
     async def stop(self, params: Mapping[str, Any]) -> Any:
         """Begin the graceful stop; the answer comes before its end."""
-        self._service.request_stop()
+        self._process.request_stop()
         return {"stopping": True}
 
-    async def restart(self, params: Mapping[str, Any]) -> Any:
+    async def restart(self, params: Mapping[str, Any]) -> Restarted:
         """Let the code on disk take over; answers once it serves, or says why it does not."""
         try:
-            info = await self._service.restart()
+            info = await self._process.restart()
         except HandoverFailed as failed:
-            details = {"exit_code": failed.exit_code, "output": failed.output, "log": str(self._service.home.log)}
+            details = {"exit_code": failed.exit_code, "output": failed.output, "log": str(self._parts.home.log)}
             raise RpcError(RESTART_FAILED, str(failed), details) from None
-        return {"pid": info.pid, "version": info.version, "fingerprint": info.fingerprint, "url": info.url}
+        return Restarted(pid=info.pid, version=info.version, fingerprint=info.fingerprint, url=info.url)
 
-    async def reload(self, params: Mapping[str, Any]) -> Any:
+    async def reload(self, params: Mapping[str, Any]) -> Reloaded:
         """Read the configuration again; answers what has changed and what only a restart would change."""
         try:
-            return await self._service.reload()
+            return await self._reloader.reload()
         except ConfigError as error:
             raise RpcError(INVALID_PARAMS, str(error), {"code": "INVALID_CONFIGURATION"}) from None
 
     async def config(self, params: Mapping[str, Any]) -> Any:
-        """The configuration that this process runs, secrets removed."""
-        return self._service.config_document()
+        """Return the configuration that this process runs, secrets hidden."""
+        return self._parts.config.document()
 
-    async def config_changes(self, params: Mapping[str, Any]) -> Any:
-        """What a reload and what a restart would change, by the files as they are now. Changes nothing."""
-        return await self._service.config_changes()
+    async def config_changes(self, params: Mapping[str, Any]) -> ConfigChanges:
+        """Say what a reload and what a restart would change, by the files as they are now. Changes nothing."""
+        return await self._reloader.changes()
 
     async def publish(self, params: Mapping[str, Any]) -> Any:
         """Store events, all or nothing."""
@@ -99,7 +110,7 @@ class Methods:
             raise RpcError(INVALID_PARAMS, f"events must be a list of 1 to {MAX_EVENTS}")
         events = [self._read_event(index, row) for index, row in enumerate(rows)]
         try:
-            published = await self._service.broker.publish(events)
+            published = await self._parts.broker.publish(events)
         except BrokerUnavailable as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
         except InvalidEvent as error:
@@ -109,40 +120,39 @@ class Methods:
 
     def _read_event(self, index: int, row: Any) -> NewEvent:
         try:
-            return self._service.conversation.check_event(_new_event(row))
+            return self._parts.conversation.check_event(_new_event(row))
         except (BadMessage, InvalidTimestamp, msgspec.ValidationError) as error:
             code = str(error.code) if isinstance(error, BadMessage) else "INVALID_PUBLISH"
             raise RpcError(INVALID_PARAMS, str(error), {"index": index, "code": code}) from None
 
-    async def connections(self, params: Mapping[str, Any]) -> Any:
-        """The live connections."""
-        tier, key_id = params.get("tier"), params.get("key_id")
-        return {"connections": connections_document(self._service, tier, key_id)}
+    async def connections(self, params: Mapping[str, Any]) -> Connections:
+        """List the live connections; of a ``tier`` or a ``key_id`` alone."""
+        return build_connections(self._parts.hub, params.get("tier"), params.get("key_id"))
 
-    async def connection_close(self, params: Mapping[str, Any]) -> Any:
+    async def connection_close(self, params: Mapping[str, Any]) -> ConnectionClosed:
         """Ask one client to come back: it reconnects and resumes."""
-        connection = self._service.hub.connections.get(str(params.get("id")))
+        connection = self._parts.hub.connections.get(str(params.get("id")))
         if connection is None:
-            return {"closed": False}
+            return ConnectionClosed(closed=False)
         connection.transport.close(CloseCode.SERVICE_RESTART, "closed by the operator; retry_ms=1000")
-        return {"closed": True}
+        return ConnectionClosed(closed=True)
 
-    async def explain(self, params: Mapping[str, Any]) -> Any:
+    async def explain(self, params: Mapping[str, Any]) -> EventExplained | ChannelExplained:
         """Say why a consumer got an event or didn't; or what a subscription would have been sent lately."""
         return await self._explainer.explain(params)
 
-    async def top(self, params: Mapping[str, Any]) -> Any:
-        """Status, and the busiest connections, channels and types of the second that it takes to look."""
+    async def top(self, params: Mapping[str, Any]) -> Top:
+        """Describe the second that it takes to look: status, the busiest connections, channels and types."""
         count = params.get("count", 10)
         if type(count) is not int or not 0 < count <= MAX_COUNT:
             raise RpcError(INVALID_PARAMS, f"count must be a whole number from 1 to {MAX_COUNT}")
-        return await top_document(self._service, count)
+        return await build_top(self._process, count)
 
-    async def live_keys(self, params: Mapping[str, Any]) -> Any:
-        """How many connections each key has."""
-        return {str(key_id): count for key_id, count in self._service.admission.by_key().items()}
+    async def live_keys(self, params: Mapping[str, Any]) -> dict[str, int]:
+        """Count the connections of each key."""
+        return {str(key_id): count for key_id, count in self._parts.admission.by_key().items()}
 
-    async def key_changed(self, params: Mapping[str, Any]) -> Any:
+    async def key_changed(self, params: Mapping[str, Any]) -> KeyChanged:
         """Read a key again that was changed so many ``seconds`` ago; answers how many connections that has closed."""
         key_id, seconds = params.get("key_id"), params.get("seconds", 0)
         if not isinstance(key_id, int):
@@ -150,9 +160,22 @@ class Methods:
         if not isinstance(seconds, int | float):
             raise RpcError(INVALID_PARAMS, "seconds must be a number")
         try:
-            return {"closed": await self._service.key_changed(key_id, seconds=seconds)}
+            return KeyChanged(closed=await self._process.key_changed(key_id, seconds=seconds))
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
+
+    async def key_end(self, params: Mapping[str, Any]) -> KeyEnded:
+        """End a key that the database can't end just now: in memory, at once, and stored as soon as that can be."""
+        try:
+            ending = msgspec.convert(params, Ending)
+        except msgspec.ValidationError as error:
+            raise RpcError(INVALID_PARAMS, str(error)) from None
+        is_stored = await self._parts.authenticator.end(ending)
+        try:
+            closed = await self._process.key_changed(ending.key_id, seconds=0.0)
+        except StoreError:
+            closed = await self._parts.key_watch.end_in_memory(ending.key_id)
+        return KeyEnded(is_stored=is_stored, closed=closed)
 
 
 class _EventRow(msgspec.Struct):

@@ -1,17 +1,24 @@
-"""Applying a changed configuration to the living service: what can be changed without dropping anyone."""
+"""Reads the configuration again and applies what can be changed without dropping anyone."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from swim_server import logs
+from swim_server.config import ConfigError
+from swim_server.config.differences import differences, value_at
 from swim_server.config.secrets import without_secrets
+from swim_server.daemon.control.documents.process import ChangedSetting, ConfigChanges, Reloaded
+from swim_server.daemon.rules import publishing_rules, tier_limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from swim_server.config import Config, LoadedConfig
-    from swim_server.daemon.service import Service
+    from swim_server.daemon.components import Components
 
 SOURCES = ("sources", "adl", "detection")
 LOGGING = ("level", "format", "max_bytes", "keep_files")
@@ -19,25 +26,82 @@ RELOADABLE = ("tiers", "auth.recheck_seconds", *(f"logging.{name}" for name in L
 """Settings, by the beginning of their dotted name, that take effect at once. All others need a restart."""
 
 
-async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
-    """Apply what can be applied; return the dotted names of what changed and of what waits for a restart."""
-    from swim_server.daemon.service import publishing_rules, tier_limits
+class Reloader:
+    """Changes the configuration of a daemon that serves."""
 
-    before, after = service.config, loaded.config
-    changed = sorted(differences(msgspec.to_builtins(before), msgspec.to_builtins(after)))
-    living = [name for name in changed if name.startswith(RELOADABLE)]
-    waiting = [name for name in changed if name not in living]
-    service.admission.limits.update(tier_limits(after.tiers))
-    service.key_watch.recheck_seconds = after.auth.recheck_seconds
-    if (before.logging.level, before.logging.format) != (after.logging.level, after.logging.format):
-        logs.configure(after.logging.level, after.logging.format, service.log_stream)
-    if service.log_stream is not None:
-        service.log_stream.max_bytes = after.logging.max_bytes
-        service.log_stream.keep_files = after.logging.keep_files
-    service.conversation.publishing = publishing_rules(after.publish, service.catalogue)
-    if any(name.startswith(SOURCES) for name in living):
-        await service.replace_sources(after)
-    service.config = msgspec.structs.replace(
+    def __init__(
+        self,
+        components: Components,
+        read: Callable[[], LoadedConfig] | None,
+        status_line: Callable[[], str],
+    ) -> None:
+        self._components = components
+        self._read = read
+        """Reads files and environment again; None: there is nothing to read."""
+        self._status_line = status_line
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration and apply it. Raises ConfigError, with nothing changed."""
+        if self._read is None:
+            return Reloaded()
+        parts = self._components
+        parts.notifier.reloading("reading the configuration again")
+        try:
+            loaded = await asyncio.to_thread(self._read)
+            parts.tasks.start(parts.key_watch.recheck_all())  # who asks for a fresh look means the keys too
+            return await self.apply(loaded.config)
+        finally:
+            parts.notifier.ready(self._status_line())
+
+    def request(self) -> None:
+        """Reload, for those who can only signal; how it went stands in the log."""
+        self._components.tasks.start(self._reload_quietly())
+
+    async def _reload_quietly(self) -> None:
+        try:
+            await self.reload()
+        except ConfigError as error:
+            self._components.log.error("configuration not read: nothing is changed", reason=str(error))
+
+    async def changes(self) -> ConfigChanges:
+        """Say what a reload and what a restart would change. Changes nothing."""
+        if self._read is None:
+            return ConfigChanges()
+        try:
+            loaded = await asyncio.to_thread(self._read)
+        except ConfigError as error:
+            return ConfigChanges(problem=str(error))
+        return pending_changes(self._components.config.values, loaded.config)
+
+    async def apply(self, after: Config) -> Reloaded:
+        """Apply what can be applied; return the names of what changed and of what waits for a restart."""
+        parts = self._components
+        before = parts.config.values
+        changed = sorted(differences(msgspec.to_builtins(before), msgspec.to_builtins(after)))
+        applied = [name for name in changed if name.startswith(RELOADABLE)]
+        waiting = [name for name in changed if name not in applied]
+        parts.admission.limits.update(tier_limits(after.tiers))
+        parts.key_watch.recheck_seconds = after.auth.recheck_seconds
+        self._apply_logging(before, after)
+        parts.conversation.publishing = publishing_rules(after.publish, parts.catalogue)
+        if any(name.startswith(SOURCES) for name in applied):
+            await parts.sources.replace(after)
+        parts.config.values = _merged(before, after)
+        parts.log.info("configuration read again", changed=applied, needs_restart=waiting)
+        return Reloaded(changed=applied, needs_restart=waiting)
+
+    def _apply_logging(self, before: Config, after: Config) -> None:
+        stream = self._components.log_stream
+        if (before.logging.level, before.logging.format) != (after.logging.level, after.logging.format):
+            logs.configure(after.logging.level, after.logging.format, stream)
+        if stream is not None:
+            stream.max_bytes = after.logging.max_bytes
+            stream.keep_files = after.logging.keep_files
+
+
+def _merged(before: Config, after: Config) -> Config:
+    """Take from the new configuration what is in force now, the rest from the one that was."""
+    return msgspec.structs.replace(
         before,
         tiers=after.tiers,
         auth=msgspec.structs.replace(before.auth, recheck_seconds=after.auth.recheck_seconds),
@@ -48,41 +112,15 @@ async def apply(service: Service, loaded: LoadedConfig) -> dict[str, Any]:
         publish=after.publish,
         expect=after.expect,
     )
-    service.log.info("configuration read again", changed=living, needs_restart=waiting)
-    return {"changed": living, "needs_restart": waiting}
 
 
-def pending(before: Config, after: Config) -> dict[str, Any]:
-    """What ``apply`` and what a restart would change: running and new value by dotted name, secrets hidden."""
+def pending_changes(before: Config, after: Config) -> ConfigChanges:
+    """Compare what runs with what is configured: running and new value by dotted name, secrets hidden. Pure."""
     plain_before, plain_after = msgspec.to_builtins(before), msgspec.to_builtins(after)
     shown_before, shown_after = without_secrets(plain_before), without_secrets(plain_after)
-    reload: dict[str, Any] = {}
-    restart: dict[str, Any] = {}
+    changes = ConfigChanges()
     for name in sorted(differences(plain_before, plain_after)):
-        found = {"running": value_at(shown_before, name), "configured": value_at(shown_after, name)}
-        (reload if name.startswith(RELOADABLE) else restart)[name] = found
-    return {"reload": reload, "restart": restart}
-
-
-def value_at(values: Any, name: str) -> Any:
-    """The value with a dotted name as ``differences`` makes them; None where there is none."""
-    if not name:
-        return values
-    if not isinstance(values, dict):
-        return None
-    for key, value in values.items():
-        if name == key:
-            return value
-        if name.startswith(f"{key}.") and (found := value_at(value, name[len(key) + 1 :])) is not None:
-            return found
-    return None
-
-
-def differences(before: Any, after: Any, name: str = "") -> set[str]:
-    """Dotted names of the values that differ; a list that differs counts as one value."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        found: set[str] = set()
-        for key in before.keys() | after.keys():
-            found |= differences(before.get(key), after.get(key), f"{name}.{key}" if name else str(key))
-        return found
-    return set() if before == after else {name}
+        running: Any = value_at(shown_before, name)
+        change = ChangedSetting(running=running, configured=value_at(shown_after, name))
+        (changes.reload if name.startswith(RELOADABLE) else changes.restart)[name] = change
+    return changes

@@ -1,31 +1,35 @@
-"""What ``top`` answers: the status document, and who and what makes the traffic of this very second."""
+"""Builds what ``top`` answers: the status, and who and what makes the traffic of this very second."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
 from heapq import nlargest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from swim_server.daemon.control.status import connection_row, status_document
+from swim_server.daemon.control.connections import connection_fields
+from swim_server.daemon.control.documents.connections import BusyConnection, ChannelCount, Top, TypeRate
+from swim_server.daemon.control.status import build_status
 
 if TYPE_CHECKING:
-    from swim_server.daemon.service import Service
+    from collections.abc import Iterable
+
+    from swim_server.daemon.control.controlled import ControlledProcess
     from swim_server.streaming.connection import Connection
+    from swim_server.streaming.hub import Hub
 
 SECOND = 1.0
-LOOKED_AT_IN_A_GO = 500
+COUNTED_AT_ONCE = 500
 """So many connections are counted before everybody else gets a turn."""
 MAX_COUNT = 100
 
 
-async def top_document(service: Service, count: int) -> dict[str, Any]:
+async def build_top(process: ControlledProcess, count: int) -> Top:
     """Look twice, a second apart; the ``count`` busiest connections, channels, event types, and slow consumers."""
-    hub = service.hub
+    hub = process.components.hub
     began = time.monotonic()
-    types, sent = Counter(hub.events_by_type), await _sent(service)
+    types, sent = Counter(hub.events_by_type), await _sent(hub)
     await asyncio.sleep(SECOND)
     connections = list(hub.connections.values())
     rates = {connection.id: connection.messages_sent - sent.get(connection.id, 0) for connection in connections}
@@ -34,42 +38,44 @@ async def top_document(service: Service, count: int) -> dict[str, Any]:
     slow = nlargest(
         count, (each for each in connections if each.is_lagging), key=lambda connection: connection.buffered_bytes
     )
-    return {
-        "at_seconds": round(seconds, 3),
-        "status": await status_document(service),
-        "types": _types(hub.events_by_type, types, seconds, count),
-        "channels": _channels(service, count),
-        "busiest": list(_rows((each for each in busiest if rates[each.id]), rates, seconds)),
-        "slow": list(_rows(slow, rates, seconds)),
-    }
+    return Top(
+        at_seconds=round(seconds, 3),
+        status=await build_status(process),
+        types=_types(hub.events_by_type, types, seconds, count),
+        channels=_channels(hub, count),
+        busiest=_busy((each for each in busiest if rates[each.id]), rates, seconds),
+        slow=_busy(slow, rates, seconds),
+    )
 
 
-async def _sent(service: Service) -> dict[str, int]:
+async def _sent(hub: Hub) -> dict[str, int]:
     found: dict[str, int] = {}
-    for number, connection in enumerate(list(service.hub.connections.values()), 1):
+    for number, connection in enumerate(list(hub.connections.values()), 1):
         found[connection.id] = connection.messages_sent
-        if not number % LOOKED_AT_IN_A_GO:
+        if not number % COUNTED_AT_ONCE:
             await asyncio.sleep(0)
     return found
 
 
-def _types(now: Counter[str], before: Counter[str], seconds: float, count: int) -> list[dict[str, Any]]:
+def _types(now: Counter[str], before: Counter[str], seconds: float, count: int) -> list[TypeRate]:
     chosen = nlargest(count, now.items(), key=lambda item: (item[1] - before[item[0]], item[1]))
     return [
-        {"type": type, "events": events, "per_second": round((events - before[type]) / seconds, 1)}
+        TypeRate(type=type, events=events, per_second=round((events - before[type]) / seconds, 1))
         for type, events in chosen
     ]
 
 
-def _channels(service: Service, count: int) -> list[dict[str, Any]]:
-    """How many connections subscribe to what."""
+def _channels(hub: Hub, count: int) -> list[ChannelCount]:
+    """Count how many connections subscribe to what."""
     subscribers: Counter[str] = Counter()
-    for group in service.hub.groups.values():
+    for group in hub.groups.values():
         for channel in group.subscription.channels:
             subscribers[channel] += len(group.members)
-    return [{"channel": channel, "connections": number} for channel, number in subscribers.most_common(count)]
+    return [ChannelCount(channel=channel, connections=number) for channel, number in subscribers.most_common(count)]
 
 
-def _rows(connections: Iterable[Connection], rates: dict[str, int], seconds: float) -> Iterable[dict[str, Any]]:
-    for connection in connections:
-        yield {**connection_row(connection), "per_second": round(rates[connection.id] / seconds, 1)}
+def _busy(connections: Iterable[Connection], rates: dict[str, int], seconds: float) -> list[BusyConnection]:
+    return [
+        BusyConnection(**connection_fields(connection), per_second=round(rates[connection.id] / seconds, 1))
+        for connection in connections
+    ]

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from swim_server.files.opening import UnsafeFile, look_at, open_to_append
+from swim_server.files.replacing import rename_durably
+from swim_server.logs import get_logger
 from swim_server.sources.drop.lines import MAX_LINE_BYTES, Rejected
 from swim_server.sources.event_file.folder import is_being_written
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 """A file of another name is one that somebody is still writing, or that is not for us."""
 TAKEN_SUFFIX, REJECTS_SUFFIX, REJECTED_SUFFIX = ".taken", ".rejects", ".rejected"
+REFUSED_SUFFIX = ".refused"
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+"""Of lines that are read at once, about."""
 MAX_REJECTED_BYTES = 64 * 1024 * 1024
 """Of one file; what is rejected beyond it is only counted."""
 
+_log = get_logger("sources")
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 _TAKEN = re.compile(r"\.(?P<name>.+)\.(?P<mtime>\d{20})\.taken", re.ASCII | re.DOTALL)
 
@@ -72,14 +80,15 @@ class DropFolder:
         """Return what was taken and not finished, before a crash or just now, in order. Raises FolderTrouble."""
         found = [match for name in self._names() if (match := _TAKEN.fullmatch(name))]
         taken = [Taken(self.folder / match[0], match["name"], match["mtime"]) for match in found]
+        taken = [one for one in taken if self._is_file(one.path)]
         return sorted(taken, key=lambda one: (natural(one.name), one.mtime))
 
     def take(self, name: str) -> Taken | None:
         """Rename a file to a name that is ours; None when it is gone, no file, or still being written to."""
         path = self.folder / name
         try:
-            found = path.stat()
-            if not path.is_file() or is_being_written(path):
+            found = look_at(path)
+            if is_being_written(path):
                 return None
             mtime = f"{max(0, found.st_mtime_ns):020d}"
             target = self.folder / f".{name}.{mtime}{TAKEN_SUFFIX}"
@@ -87,6 +96,9 @@ class DropFolder:
                 return None  # its namesake of the same moment comes first
             path.rename(target)
         except FileNotFoundError:
+            return None
+        except UnsafeFile as unsafe:
+            self._refuse(path, unsafe)
             return None
         except OSError as error:
             raise FolderTrouble(f"{path} can't be taken: {error.strerror}; let this user rename files there") from None
@@ -97,11 +109,31 @@ class DropFolder:
         rejects, aside = self.rejects(taken), None
         if rejects.exists():
             aside = self.folder / f"{taken.name}{REJECTED_SUFFIX}"
-            if aside.exists():
+            if os.path.lexists(aside):
                 aside = self.folder / f"{taken.name}.{int(taken.mtime)}{REJECTED_SUFFIX}"
-            rejects.replace(aside)
+            rename_durably(rejects, aside)
         taken.path.unlink(missing_ok=True)
         return aside
+
+    def _is_file(self, path: Path) -> bool:
+        """Whether a name like those that we give stands for a file; what else was planted under it goes aside."""
+        try:
+            look_at(path)
+        except UnsafeFile as unsafe:
+            self._refuse(path, unsafe)
+            return False
+        except OSError:
+            return False
+        return True
+
+    def _refuse(self, path: Path, unsafe: UnsafeFile) -> None:
+        """Take what is no file out of the way, and say what it was: the rest goes on. Raises FolderTrouble."""
+        aside = path.with_name(f"{path.name}.{time.time_ns():020d}{REFUSED_SUFFIX}")
+        try:
+            path.rename(aside)
+        except OSError:
+            raise FolderTrouble(f"{path} is {unsafe.reason}, which is not read: remove it") from None
+        _log.error("this is no file of its own: moved aside, not read", path=str(aside), what=unsafe.reason)
 
     def rejects(self, taken: Taken) -> Path:
         """Where lines are set aside as long as the file is not finished."""
@@ -112,12 +144,22 @@ class DropFolder:
         if not pieces:
             return at_bytes
         lines = b"".join(msgspec.json.encode(piece) + b"\n" for piece in pieces)
-        with self.rejects(taken).open("ab") as file:
+        with self._open_rejects(taken) as file:
             file.truncate(at_bytes)
             if at_bytes + len(lines) <= MAX_REJECTED_BYTES:
                 file.write(lines)
                 at_bytes += len(lines)
         return at_bytes
+
+    def _open_rejects(self, taken: Taken) -> BinaryIO:
+        """Open our file of rejects; what somebody else has put under its name goes. Raises OSError."""
+        path = self.rejects(taken)
+        try:
+            return open_to_append(path, 0o644)
+        except UnsafeFile as unsafe:
+            _log.error("this is no file of ours: removed", path=str(path), what=unsafe.reason)
+            path.rmdir() if unsafe.reason == "a folder" else path.unlink()
+            return open_to_append(path, 0o644)
 
     def _names(self) -> list[str]:
         try:
@@ -129,15 +171,28 @@ class DropFolder:
             raise FolderTrouble(f"the folder {self.folder} can't be read: {error.strerror}") from None
 
 
-def read_lines(file: BinaryIO, count: int) -> list[bytes]:
-    """Read so many lines. Of one that is too long its beginning is kept; the rest is read and dropped."""
-    lines: list[bytes] = []
-    while len(lines) < count and (line := file.readline(MAX_LINE_BYTES + 2)):
+def read_lines(file: BinaryIO, count: int) -> list[tuple[int, bytes]]:
+    """Read so many lines, each with where it begins, about 4 MiB at most.
+
+    Of one that is too long its beginning is kept; the rest is read and dropped.
+    """
+    lines: list[tuple[int, bytes]] = []
+    size, begin = 0, file.tell()
+    while len(lines) < count and size < MAX_PAGE_BYTES and (line := file.readline(MAX_LINE_BYTES + 2)):
+        lines.append((begin, line))
+        size += len(line)
+        begin += len(line)
         if len(line) > MAX_LINE_BYTES + 1 and not line.endswith(b"\n"):
-            while (more := file.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
-                pass
-        lines.append(line)
+            while more := file.readline(MAX_LINE_BYTES):
+                begin += len(more)
+                if more.endswith(b"\n"):
+                    break
     return lines
+
+
+def ends_line(file: BinaryIO, offset: int) -> bool:
+    """Whether a line ends at ``offset``, or more follows."""
+    return os.pread(file.fileno(), 1, offset - 1) == b"\n"
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -6,17 +6,21 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.worker_thread import WorkerThread
+from swim_server.files.opening import look_at, open_to_read
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
-from swim_server.sources.drop.folder import DropFolder, FolderTrouble, Taken, read_lines
+from swim_server.sources.drop.folder import DropFolder, FolderTrouble, Taken, ends_line, read_lines
 from swim_server.sources.drop.lines import InvalidLine, Rejected, read_line, reject
+from swim_server.sources.event_file.folder import is_being_written
+from swim_server.sources.event_file.source import UNKNOWN_SECONDS, WRITERS_KNOWN, WRITERS_UNKNOWN
 from swim_server.sources.folder_watch import watch_folder
 from swim_server.sources.health import Health
 from swim_server.sources.publisher import EventPublisher
@@ -40,6 +44,21 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     rejects_bytes: int = 0
     """Length of what was set aside of them."""
     rejected: int = 0
+
+
+class Remembered(Progress, frozen=True, kw_only=True):
+    """What stands in the file: the progress of the file in hand, and of those that somebody may still write to."""
+
+    waiting: list[Progress] = []
+
+
+class _Waiting(msgspec.Struct):
+    """A file that was read to its end, and that somebody has open, or may have."""
+
+    progress: Progress
+    size_bytes: int
+    grown_at: float
+    """When it was last seen to grow, by the monotonic clock."""
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -70,16 +89,22 @@ class DropSource:
         state_path: Path | None = None,
         is_watching: bool = True,
         retry_seconds: float = RETRY_SECONDS,
+        unknown_seconds: float = UNKNOWN_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         details: dict[str, str | int | float | None] = {"folder": str(folder), "files": 0, "lines": 0, "rejected": 0}
+        details["writers"] = WRITERS_KNOWN
         self.status = SourceStatus(name=name, kind="drop", details=details)
         self._folder = DropFolder(folder.absolute())
         self._interval_seconds = interval_seconds
         self._publishing = Publishing(catalogue)
-        self._state_file = StateFile(state_path, Progress)
+        self._state_file = StateFile(state_path, Remembered)
         self._progress = Progress()
+        self._waiting: dict[str, _Waiting] = {}
+        """By batch: files that were read to their end and that somebody may still write to."""
+        self._unknown_seconds = unknown_seconds
+        self._monotonic = monotonic
         self._is_watching = is_watching
         self._retry_seconds = retry_seconds
         self._wake = asyncio.Event()
@@ -91,17 +116,24 @@ class DropSource:
     async def run(self, publish: Publish) -> None:
         """Publish what comes, until cancelled. A file that was taken before a crash comes first."""
         with WorkerThread("drop") as worker:
-            self._progress = await worker.pass_through(self._load)
+            await worker.pass_through(self._load)
             async with asyncio.TaskGroup() as tasks:
                 if self._is_watching:
                     tasks.create_task(watch_folder(self._folder, self._wake))
                 await self._look_for_ever(publish, worker)
 
-    def _load(self) -> Progress:
-        saved: Progress | None = self._state_file.load()
+    def _load(self) -> None:
+        saved = self._state_file.load()
         if self._state_file.fault is not None:
             self._health.trouble(self._state_file.fault)
-        return saved or Progress()
+        if saved is not None:
+            self._progress = msgspec.convert(saved, Progress, from_attributes=True)
+            now = self._monotonic()
+            self._waiting = {each.batch: _Waiting(each, each.offset, now) for each in saved.waiting}
+
+    def _save(self) -> None:
+        waiting = [each.progress for each in self._waiting.values()]
+        self._state_file.save(Remembered(**msgspec.structs.asdict(self._progress), waiting=waiting))
 
     async def _look_for_ever(self, publish: Publish, worker: WorkerThread) -> None:
         while True:
@@ -121,23 +153,45 @@ class DropSource:
 
     def _take(self) -> Taken | None:
         """Return the file to publish next: one that is ours already, else the first that can be taken."""
-        left = self._folder.taken()
+        left = [taken for taken in self._folder.taken() if self._is_due(taken)]
         offered = self._folder.offered()
         self.status.details["waiting"] = len(left) + len(offered)
         if left:
             return left[0]
         return next((taken for name in offered if (taken := self._folder.take(name)) is not None), None)
 
+    def _is_due(self, taken: Taken) -> bool:
+        """Whether there is something to do for a file that is ours: not where it waits for its writer."""
+        waiting = self._waiting.get(taken.batch)
+        if waiting is None:
+            return True
+        try:
+            size_bytes = look_at(taken.path).st_size
+        except OSError:
+            return True
+        now = self._monotonic()
+        if size_bytes != waiting.size_bytes:
+            waiting.size_bytes, waiting.grown_at = size_bytes, now
+            return True
+        writer = is_being_written(taken.path)
+        return writer is False or (writer is None and now - waiting.grown_at >= self._unknown_seconds)
+
     async def _work_off(self, taken: Taken, publish: Publish, worker: WorkerThread) -> None:
         """Publish a file from where it was left, and remove it."""
         if self._progress.batch != taken.batch:
-            self._progress = Progress(batch=taken.batch)
+            known = self._waiting.get(taken.batch)
+            self._progress = Progress(batch=taken.batch) if known is None else known.progress
         self.status.details["file"] = taken.name
-        while (page := await worker.pass_through(lambda: self._read(taken, self._progress))) is not None:
-            await self._publish(taken, page, publish, worker)
-            self._health.well()
+        for is_end in (False, True):
+            while (page := await worker.pass_through(partial(self._read, taken, is_end))) is not None:
+                await self._publish(taken, page, publish, worker)
+                self._health.well()
+            if not is_end and await worker.pass_through(lambda: self._let_wait(taken)):
+                return
+        await self._publisher.sync(publish)  # the file goes only when its events survive a power cut
         rejected = self._progress.rejected
         aside = await worker.pass_through(lambda: self._folder.finish(taken))
+        self._waiting.pop(taken.batch, None)
         self._health.count("files")
         self.status.details["file"] = None
         if aside is not None:
@@ -146,19 +200,45 @@ class DropSource:
                 "lines of a dropped file were set aside", file=taken.name, lines=rejected, aside=str(aside)
             )
 
-    def _read(self, taken: Taken, progress: Progress) -> _Page | None:
-        """Read the next lines; None at the end of the file, or when it is gone."""
+    def _let_wait(self, taken: Taken) -> bool:
+        """Keep a file that was read to its end while somebody has it open, or may have."""
         try:
-            with taken.path.open("rb") as file:
+            writer, size_bytes = is_being_written(taken.path), look_at(taken.path).st_size
+        except OSError:
+            return False
+        now = self._monotonic()
+        waiting = self._waiting.get(taken.batch)
+        if writer is None:
+            self.status.details["writers"] = WRITERS_UNKNOWN
+        is_quiet = waiting is not None and now - waiting.grown_at >= self._unknown_seconds
+        if writer is False or (writer is None and is_quiet):
+            return False
+        if waiting is None:
+            waiting = self._waiting[taken.batch] = _Waiting(self._progress, size_bytes, now)
+        waiting.progress, waiting.size_bytes = self._progress, size_bytes
+        self._progress = Progress()
+        self._save()
+        return True
+
+    def _read(self, taken: Taken, is_end: bool) -> _Page | None:
+        """Read the next lines; None at the end of the file, or when it is gone.
+
+        ``is_end``: nobody writes any more; before, a line without its end is one that is still being written.
+        """
+        progress = self._progress
+        try:
+            with open_to_read(taken.path) as file:
                 file.seek(progress.offset)
                 lines = read_lines(file, BATCH_LINES)
                 offset = file.tell()
+                if lines and not is_end and not ends_line(file, offset):
+                    offset = lines.pop()[0]
         except FileNotFoundError:
             return None
         if not lines:
             return None
         page = _Page([], [], {}, offset, progress.line + len(lines))
-        for number, line in enumerate(lines, progress.line + 1):
+        for number, (_, line) in enumerate(lines, progress.line + 1):
             try:
                 read = read_line(line, number, taken.batch, self._publishing)
             except InvalidLine as invalid:
@@ -180,19 +260,19 @@ class DropSource:
         await self._publisher.publish(publish, page.events, refuse)
         before = self._progress
 
-        def remember() -> Progress:
+        def remember() -> None:
             rejects_bytes = self._folder.set_aside(taken, page.rejected, before.rejects_bytes)
-            after = Progress(
+            self._progress = Progress(
                 batch=taken.batch,
                 offset=page.offset,
                 line=page.line,
                 rejects_bytes=rejects_bytes,
                 rejected=before.rejected + len(page.rejected),
             )
-            self._state_file.save(after)
-            return after
+            self._save()
 
-        self._progress = await worker.pass_through(remember)
+        await self._publisher.sync(publish)
+        await worker.pass_through(remember)
         self._health.count("lines", page.line - before.line)
         self._health.count("rejected", len(page.rejected))
         self.status.errors += len(page.rejected)

@@ -94,9 +94,24 @@ class EntryReader:
         self._catalogue = catalogue
         self._file = file
         self._recent = recent
-        self._now = now
+        self.now = now
+        """Monotonic seconds, set by whoever reads on."""
         self._scanner = ObjectScanner()
         self._seen: Counter[str] = Counter()
+
+    @property
+    def is_within(self) -> bool:
+        """Whether what has come ends within an entry, as far as can be told."""
+        return self._scanner.is_within
+
+    def holds_back(self) -> bool:
+        """Whether entries wait behind one that is cut off."""
+        return self._scanner.holds_back()
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much of what has come is not done with."""
+        return self._scanner.pending_bytes
 
     def feed(self, data: bytes) -> Batch:
         """Take in the next bytes of the file."""
@@ -130,7 +145,7 @@ class EntryReader:
         self._seen[content] = ordinal + 1
         name = f"{content}#{ordinal}"
         if event.timestamp_ms is None:
-            name = self._recent.name(name, self._file, self._now)
+            name = self._recent.name(name, self._file, self.now)
         return msgspec.structs.replace(event, event_id=name), bad
 
 

@@ -9,11 +9,12 @@ import fcntl
 import itertools
 import os
 import signal
-import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-CHUNK_BYTES = 1024 * 1024
+from swim_server.files.opening import UnsafeFile, look_at, open_descriptor
+from swim_server.files.replacing import put_in_place
+
 KEPT_REJECTED_FILES = 50
 MAX_REJECTED_BYTES = 4 * 1024 * 1024
 """Of one such file."""
@@ -65,21 +66,26 @@ class EventFolder:
             return []
         return [self.path.with_name(name) for name in names]
 
+    def taken_at_ns(self, taken: Path) -> int:
+        """When a file was taken, as its name tells; now where it doesn't."""
+        moment = taken.name.removeprefix(self._taken_prefix).partition("-")[0]
+        return int(moment) if moment.isdecimal() else self._clock_ns()
+
     def take(self) -> Path | None:
         """Rename the event file away and return its new name; None when there is none, or an empty one.
 
         Raises FolderTrouble.
         """
         try:
-            found = self.path.stat()
-            if not stat.S_ISREG(found.st_mode):
-                raise FolderTrouble(f"{self.path} is no file: remove it, or configure another path")
+            found = look_at(self.path)
             if found.st_size == 0:
                 return None
             if not os.access(self.path, os.R_OK):
                 raise FolderTrouble(f"{self.path} can't be read: let this user read it, or run as its owner")
             target = self._unused_name()
             self.path.rename(target)
+        except UnsafeFile as unsafe:
+            raise self.refuse(self.path, unsafe) from None
         except FileNotFoundError:
             if not self.path.parent.is_dir():
                 raise FolderTrouble(f"the folder {self.path.parent} does not exist: create it") from None
@@ -91,6 +97,15 @@ class EventFolder:
             raise FolderTrouble(f"{self.path} can't be taken ({error.strerror}): {hint}") from None
         return target
 
+    def refuse(self, path: Path, unsafe: UnsafeFile) -> FolderTrouble:
+        """Take what is no file out of the way, so that what comes next is read; say what it was."""
+        aside = self.path.with_name(f"{self.path.name}.{self._clock_ns():020d}.refused")
+        try:
+            path.rename(aside)
+        except OSError:
+            return FolderTrouble(f"{path} is {unsafe.reason}, which is not read: remove it")
+        return FolderTrouble(f"{path} was {unsafe.reason}, which is not read: moved to {aside.name}")
+
     def set_aside(self, taken: Path, texts: Sequence[str]) -> Path | None:
         """Write what could not be read beside the event file, a line each; None when there is nothing to write.
 
@@ -100,14 +115,15 @@ class EventFolder:
             return None
         unique = taken.name.removeprefix(self._taken_prefix)
         target = self.path.with_name(f"{self.path.name}.{unique}.rejected")
+        lines: list[bytes] = []
         room = MAX_REJECTED_BYTES
-        with target.open("wb") as file:
-            for text in texts:
-                line = text.encode("utf-8", "surrogateescape")[:room] + b"\n"
-                file.write(line)
-                room -= len(line)
-                if room <= 0:
-                    break
+        for text in texts:
+            line = text.encode("utf-8", "surrogateescape")[:room] + b"\n"
+            lines.append(line)
+            room -= len(line)
+            if room <= 0:
+                break
+        put_in_place(target, b"".join(lines))
         self._forget_oldest()
         return target
 
@@ -129,31 +145,26 @@ class EventFolder:
 
 
 def signature(taken: Path) -> Signature | None:
-    """Return what tells later whether somebody has written to the file since; None when it is gone."""
+    """Take down what tells later whether somebody has written to the file since; None when it is gone."""
     try:
-        found = taken.stat()
+        found = os.lstat(taken)
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
 
 
-def read_chunks(taken: Path) -> Iterator[bytes]:
-    """Read the file from its beginning. Raises OSError."""
-    with taken.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+def is_being_written(taken: Path) -> bool | None:
+    """Whether another process has the file open for writing; None: nobody can know.
 
-
-def is_being_written(taken: Path) -> bool:
-    """Whether another process has the file open for writing. False also where that can't be told.
-
-    A lease for reading is granted only while nobody has the file open for writing (fcntl(2); on local file
-    systems, for the file's owner).
+    A lease for reading is granted only while nobody has the file open for writing (fcntl(2); on local file systems,
+    to the file's owner and to root). Raises UnsafeFile for what is no file of its own.
     """
     try:
-        descriptor = os.open(taken, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = open_descriptor(taken, os.O_RDONLY)
+    except UnsafeFile:
+        raise
     except OSError:
-        return False
+        return None
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # somebody who opens it now must not end us by SIGIO
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -161,7 +172,7 @@ def is_being_written(taken: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError:
-        return False
+        return None
     finally:
         os.close(descriptor)
     return False

@@ -6,19 +6,24 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
 from swim_server.concurrency.worker_thread import WorkerThread
+from swim_server.files.opening import UnsafeFile
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
-from swim_server.sources.event_file.entry import EntryReader, RecentNames
+from swim_server.sources.event_file.entry import Batch, EntryReader, RecentNames
 from swim_server.sources.event_file.folder import EventFolder, Signature, signature
-from swim_server.sources.event_file.taken_file import TakenFile
+from swim_server.sources.event_file.taken_file import Place, TakenFile
 from swim_server.sources.folder_watch import watch_folder
 from swim_server.sources.source import SourceStatus
+from swim_server.sources.state_file import StateFile
 from swim_server.sources.unknown_types import UnknownTypes
 
 PUBLISH_EVENTS = 500
@@ -29,6 +34,19 @@ SHORTEST_INTERVAL_SECONDS = 0.005
 RETRY_SECONDS = 0.5
 """After trouble."""
 LOGGED_REASONS = 5
+UNKNOWN_SECONDS = 600.0
+"""A file of which nobody can know whether it is open is kept until it has not grown for so long."""
+RELIED_SECONDS = 20 * 60 * 60.0
+"""For so long event ids are relied upon to tell what was published; they are kept for a day."""
+REMEMBER_SECONDS = 30.0
+WRITERS_KNOWN = "known"
+WRITERS_UNKNOWN = "not known: a file of another user is kept until it has not grown for ten minutes"
+
+
+class Places(msgspec.Struct, frozen=True):
+    """Where the reading of each file that was taken stands."""
+
+    files: dict[str, Place]
 
 
 class _Survey(NamedTuple):
@@ -61,10 +79,17 @@ class EventFileSource:
         monotonic: Callable[[], float] = time.monotonic,
         clock_ns: Callable[[], int] = time.time_ns,
         is_watching: bool = True,
+        state_path: Path | None = None,
+        unknown_seconds: float = UNKNOWN_SECONDS,
     ) -> None:
         self.status = SourceStatus(name=name, kind="file", details=_details(path))
         self._folder = EventFolder(path.absolute(), clock_ns=clock_ns, pid=os.getpid())
+        self._state_file = StateFile(state_path, Places)
+        self._remembered: dict[str, Place] = {}
+        self._remember_at = 0.0
         self._interval_seconds = interval_seconds
+        self._unknown_seconds = unknown_seconds
+        self._clock_ns = clock_ns
         self._catalogue = catalogue
         self._grace_seconds = grace_seconds
         self._retry_seconds = retry_seconds
@@ -81,12 +106,38 @@ class EventFileSource:
     async def run(self, publish: Publish) -> None:
         """Publish what appears, until cancelled. Files taken and not finished before a crash come first."""
         with WorkerThread("event-file") as worker:
-            found = await worker.pass_through(self._folder.find_taken)
-            self._taken = [TakenFile(path, now=self._monotonic()) for path in found]
+            self._taken = await worker.pass_through(self._find_taken)
             async with asyncio.TaskGroup() as tasks:
                 if self._is_watching:
                     tasks.create_task(watch_folder(self._folder, self._wake))
                 await self._look_for_ever(publish, worker)
+
+    def _find_taken(self) -> list[TakenFile]:
+        """Find what was taken before, to be read from its beginning: what was published is known for a day.
+
+        A file that somebody has kept open for longer is read from where it stood.
+        """
+        saved: Places = self._state_file.load() or Places({})
+        if self._state_file.fault is not None:
+            self._tell_trouble(self._state_file.fault)
+        now, now_ns = self._monotonic(), self._clock_ns()
+        found = []
+        for path in self._folder.find_taken():
+            age_seconds = (now_ns - self._folder.taken_at_ns(path)) / 1e9
+            place = saved.files.get(path.name) if age_seconds > RELIED_SECONDS else None
+            found.append(TakenFile(path, now=now, place=place))
+        return found
+
+    async def _remember(self, publish: Publish, worker: WorkerThread) -> None:
+        """Note now and then how far the files that stay were read and stored."""
+        places = {taken.path.name: taken.boundary for taken in self._taken if taken.published is not None}
+        if places == self._remembered or self._monotonic() < self._remember_at:
+            return
+        self._remember_at = self._monotonic() + REMEMBER_SECONDS
+        if places:
+            await publish((), durable=True)
+        await worker.pass_through(lambda: self._state_file.save(Places(places)))
+        self._remembered = places
 
     async def _look_for_ever(self, publish: Publish, worker: WorkerThread) -> None:
         while True:
@@ -116,8 +167,9 @@ class EventFileSource:
             if seen is None:
                 self._taken.remove(taken)  # somebody else has removed it
             elif seen == taken.published and self._monotonic() - taken.changed_at >= self._grace_seconds:
-                troubles.append(await _trouble_of(self._remove(taken, seen, worker)))
+                troubles.append(await _trouble_of(self._finish(taken, seen, publish, worker)))
         self._recent.forget(self._monotonic())
+        await self._remember(publish, worker)
         self.status.details["taken"] = len(self._taken)
         for trouble in troubles:
             if trouble is not None:
@@ -134,17 +186,57 @@ class EventFileSource:
         return _Survey([signature(file) for file in files], taken, trouble)
 
     async def _publish_file(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
-        """Publish all of a file, from its beginning: what was published before is known by its event ids."""
-        now = self._monotonic()
-        taken.begin(now=now)
-        batches = taken.read(EntryReader(self._catalogue, taken.path.name, self._recent, now))
-        is_last = False
-        while not is_last:
-            batch, is_last = await worker.pass_through(lambda: next(batches))
-            taken.reject(batch.rejected)
-            for start in range(0, len(batch.events), PUBLISH_EVENTS):
-                await self._publish(taken, batch.events[start : start + PUBLISH_EVENTS], publish)
+        """Publish what a file has more than when it was last looked at."""
+        taken.changed_at = self._monotonic()
+        batches = taken.read(self._make_reader, now=taken.changed_at)
+        try:
+            while (batch := await worker.pass_through(lambda: next(batches, None))) is not None:
+                await self._publish_batch(taken, batch, publish)
+        except UnsafeFile as unsafe:
+            raise await worker.pass_through(partial(self._folder.refuse, taken.path, unsafe)) from None
+        except BaseException:
+            taken.begin_anew()  # what was read isn't stored as a whole; what is, is known by its event ids
+            taken.published = None
+            raise
         taken.published = seen
+        if not taken.waits_for_more:
+            taken.whole_at = taken.changed_at
+        elif taken.changed_at - taken.whole_at >= self._grace_seconds:
+            await self._judge_early(taken, publish, worker)
+
+    async def _judge_early(self, taken: TakenFile, publish: Publish, worker: WorkerThread) -> None:
+        """Don't let what a cut entry holds up wait for the end of the file."""
+        batch = await worker.pass_through(lambda: taken.judge_rest(is_end=False))
+        taken.whole_at = self._monotonic()
+        await self._publish_batch(taken, batch, publish)
+
+    async def _finish(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
+        """Be done with a file that has come to rest, unless somebody has it open, or may have."""
+        now = self._monotonic()
+        if now - taken.asked_at < self._grace_seconds:
+            return
+        taken.asked_at, quiet_seconds = now, now - taken.changed_at
+        writer = await worker.pass_through(taken.writer)
+        if writer is None:
+            self.status.details["writers"] = WRITERS_UNKNOWN
+        if writer or (writer is None and quiet_seconds < self._unknown_seconds):
+            if taken.waits_for_more:
+                await self._judge_early(taken, publish, worker)
+            return
+        if taken.is_judged_early:
+            taken.begin_anew()
+            await self._publish_file(taken, seen, publish, worker)
+        await self._publish_batch(taken, await worker.pass_through(lambda: taken.judge_rest(is_end=True)), publish)
+        await publish((), durable=True)  # the file goes only when its events survive a power cut
+        await self._remove(taken, seen, worker)
+
+    def _make_reader(self, file: str, now: float) -> EntryReader:
+        return EntryReader(self._catalogue, file, self._recent, now)
+
+    async def _publish_batch(self, taken: TakenFile, batch: Batch, publish: Publish) -> None:
+        taken.reject(batch.rejected)
+        for start in range(0, len(batch.events), PUBLISH_EVENTS):
+            await self._publish(taken, batch.events[start : start + PUBLISH_EVENTS], publish)
 
     async def _publish(self, taken: TakenFile, events: list[NewEvent], publish: Publish) -> None:
         while events:
@@ -208,7 +300,7 @@ class EventFileSource:
 
 
 def _details(path: Path) -> dict[str, str | int | float | None]:
-    return {"file": str(path), "duplicates": 0, "rejected": 0, "taken": 0}
+    return {"file": str(path), "duplicates": 0, "rejected": 0, "taken": 0, "writers": WRITERS_KNOWN}
 
 
 async def _trouble_of(work: Awaitable[None]) -> OSError | None:

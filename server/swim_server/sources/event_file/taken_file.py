@@ -1,41 +1,71 @@
-"""A file that was taken: what was published of it, what could not be read, and whether somebody has written since."""
+"""A file that was taken: how far it was read, what could not be read, and whether somebody has written since."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
+import msgspec
+
+from swim_server.files.opening import open_to_read
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.event_file.entry import Batch, EntryReader
-from swim_server.sources.event_file.folder import EventFolder, Signature, is_being_written, read_chunks, signature
+from swim_server.sources.event_file.folder import EventFolder, Signature, is_being_written, signature
 from swim_server.sources.event_file.text import Unreadable
 
+CHUNK_BYTES = 1024 * 1024
+EDGE_BYTES = 4096
+"""So much of the beginning, and before where the reading stood, is compared: what else a writer changes is behind."""
 MAX_KEPT_CHARACTERS = 4 * 1024 * 1024
 """Of all that could not be read in one file; more is only counted."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where the reading of a file stands."""
+
+    offset: int = 0
+    edges: str = ""
+    """Names what stands at the beginning, and before the offset."""
+
+
+class Removal(NamedTuple):
+    """What became of a file that was to be removed."""
+
+    is_done: bool
+    aside: Path | None
+    """Where what could not be read is now; None: there was no such thing."""
 
 
 class TakenFile:
     """Ours until all of it is stored. Knows nothing of publishing."""
 
-    def __init__(self, path: Path, *, now: float) -> None:
+    def __init__(self, path: Path, *, now: float, place: Place | None = None) -> None:
         self.path = path
+        self.place = place or Place()
+        self.boundary = self.place
+        """The same, before an entry of which only a part has come: from there another process could read on."""
         self.published: Signature | None = None
-        """What it looked like when it was last published as a whole."""
+        """What it looked like when it was last read to its end."""
         self.changed_at = now
         """When it was last seen to change, by the monotonic clock."""
+        self.whole_at = now
+        """When the reading last stood at the end of an entry."""
+        self.asked_at = float("-inf")
+        """When it was last asked whether somebody has it open."""
+        self.is_finished = False
+        """What it holds behind its last whole entry was looked at too."""
+        self.is_judged_early = False
+        """A stretch was given up while the file still grew: at its end it is read once more as a whole."""
         self.rejected: list[Unreadable] = []
         self.rejected_count = 0
         self.unknown_types: Counter[str] = Counter()
         """Of what was rejected, the types that there aren't."""
         self._kept_characters = 0
-
-    def begin(self, *, now: float) -> None:
-        """Begin again at the start of the file: what was rejected before is rejected anew, or is whole now."""
-        self.changed_at = now
-        self.rejected, self.rejected_count, self._kept_characters = [], 0, 0
-        self.unknown_types.clear()
+        self._reader: EntryReader | None = None
 
     def reject(self, pieces: list[Unreadable]) -> None:
         """Count what can't be read, and keep it while there is room."""
@@ -51,18 +81,57 @@ class TakenFile:
         text = ascii({"type": event.type, "data": event.data})
         self.reject([Unreadable(text[:MAX_KEPT_CHARACTERS], reason, 0, len(text))])
 
-    def read(self, reader: EntryReader) -> Iterator[tuple[Batch, bool]]:
-        """Read it from its beginning; with each batch, whether it is the last. Blocks; raises OSError."""
-        chunk = b""
-        for following in read_chunks(self.path):
-            if chunk:
-                yield reader.feed(chunk), False
-            chunk = following
-        batch, rest = reader.feed(chunk), reader.finish()
-        yield Batch(batch.events + rest.events, batch.rejected + rest.rejected), True
+    def begin_anew(self) -> None:
+        """Read from the beginning at the next look: what was published before is known by its event ids."""
+        self._reader = None
+        self.place, self.is_finished, self.is_judged_early = Place(), False, False
+        self.rejected, self.rejected_count, self._kept_characters = [], 0, 0
+        self.unknown_types.clear()
+
+    def read(self, make_reader: Callable[[str, float], EntryReader], *, now: float) -> Iterator[Batch]:
+        """Read on from where it stood; from the beginning where what stands before was changed. Blocks; OSError."""
+        with open_to_read(self.path) as file:
+            if self.place.offset and _edges(file, self.place.offset) != self.place.edges:
+                self.begin_anew()
+            if self.is_finished:
+                self.begin_anew()  # it has grown behind what was taken for its end
+            if self._reader is None:
+                self._reader = make_reader(self.path.name, now)
+            self._reader.now = now
+            file.seek(self.place.offset)
+            while chunk := file.read(CHUNK_BYTES):
+                batch = self._reader.feed(chunk)
+                offset = self.place.offset + len(chunk)
+                yield batch
+                self.place = Place(offset)  # its events are stored
+                file.seek(offset)
+            offset = self.place.offset
+            self.place = Place(offset, _edges(file, offset))
+            offset = max(0, offset - self._reader.pending_bytes)
+            self.boundary = Place(offset, _edges(file, offset))
+
+    def judge_rest(self, *, is_end: bool) -> Batch:
+        """Look at what was waited for: an entry that is cut off. ``is_end``: nobody writes any more.
+
+        Before the end, only where it holds back others: else its writer may just be slow.
+        """
+        if self._reader is None or not (is_end or self._reader.holds_back()):
+            return Batch([], [])
+        self.is_finished |= is_end
+        self.is_judged_early |= not is_end
+        return self._reader.finish()
+
+    @property
+    def waits_for_more(self) -> bool:
+        """Whether the reading stands within an entry."""
+        return self._reader is not None and self._reader.is_within
+
+    def writer(self) -> bool | None:
+        """Whether somebody has it open for writing; None: nobody can know. Blocks."""
+        return is_being_written(self.path)
 
     def remove(self, folder: EventFolder, seen: Signature) -> Removal:
-        """Set aside what could not be read, then remove the file, unless somebody still writes to it.
+        """Set aside what could not be read, then remove the file, unless somebody has written to it since.
 
         Blocks; raises OSError.
         """
@@ -73,9 +142,8 @@ class TakenFile:
         return Removal(True, aside)
 
 
-class Removal(NamedTuple):
-    """What became of a file that was to be removed."""
-
-    is_done: bool
-    aside: Path | None
-    """Where what could not be read is now; None: there was no such thing."""
+def _edges(file: BinaryIO, offset: int) -> str:
+    """Name what stands at the beginning of a file and before ``offset``."""
+    head = os.pread(file.fileno(), min(EDGE_BYTES, offset), 0)
+    tail = os.pread(file.fileno(), min(EDGE_BYTES, offset), max(0, offset - EDGE_BYTES))
+    return blake2b(head + tail, digest_size=16).hexdigest()

@@ -79,6 +79,24 @@ class ObjectScanner:
         self._junk: _Junk | None = None
         """The unreadable stretch that the scanner is in."""
 
+    @property
+    def is_within(self) -> bool:
+        """Whether something has come that is not done with: an object's beginning, or junk."""
+        return bool(self._text.strip(" \t\r\n,[]\ufeff")) or self._junk is not None
+
+    def holds_back(self) -> bool:
+        """Whether objects wait behind one that is cut off: they would come if this were the end."""
+        if not self._text:
+            return False
+        other = ObjectScanner()
+        other._text, other._base, other._wasted = self._text, self._base, self._wasted
+        return any(isinstance(each, Found) for each in other.finish())
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much of what has come is not done with."""
+        return len(self._text.encode("utf-8", "surrogateescape")) + len(self._utf8.getstate()[0])
+
     def feed(self, data: bytes) -> Iterator[Found | Unreadable]:
         """Take in the next bytes; give what can be told by now."""
         self._text += self._utf8.decode(data)

@@ -14,6 +14,7 @@ import msgspec
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.config.recording_position import Seek, Stretch
+from swim_server.files.opening import follow_own_links, open_to_read
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.event_id import EventId
@@ -121,7 +122,7 @@ class EventRecordingSource:
             await self._sleep(LOOK_AGAIN_SECONDS)
 
     def _begin(self) -> tuple[BinaryIO, RecordedEvents, list[RecordedEvent]]:
-        stream = self._path.open("rb")
+        stream = open_to_read(follow_own_links(self._path), may_have_links=True)
         try:
             recorded = RecordedEvents(stream)
             first = recorded.take(PUBLISH_EVENTS)

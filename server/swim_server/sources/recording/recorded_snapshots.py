@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from swim_server.detection.feed import FeedGeneral, InvalidSnapshot, Snapshot
 from swim_server.detection.feed_decoding import decode_snapshot, update_stamp_ms
+from swim_server.files.opening import follow_own_links, open_to_read
 
 SUFFIXES = (".json", ".json.gz")
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
@@ -142,7 +143,7 @@ class RecordedSnapshots:
 
     def _unpack(self, path: Path, limit: int, *, is_head: bool = False) -> bytes:
         """Read at most ``limit`` bytes of the document, unpacked: a bomb is never unpacked further."""
-        with path.open("rb") as file:
+        with open_to_read(follow_own_links(path), may_have_links=True) as file:
             packed = file.read(limit)
         try:
             document = _gunzip(packed, limit) if packed.startswith(_GZIP_MAGIC) else packed

@@ -35,15 +35,27 @@ class DoesNotFit(ValueError):
 
 
 def lay_out(
-    dep: Airfield, arr: Airfield, aircraft: AircraftType, random: Random, manoeuvre: Manoeuvre = "none"
+    dep: Airfield,
+    arr: Airfield,
+    aircraft: AircraftType,
+    random: Random,
+    manoeuvre: Manoeuvre = "none",
+    *,
+    gate: Point | None = None,
+    via: Point | None = None,
 ) -> Itinerary:
-    """Lay out a flight. The same random numbers give the same flight. Raises DoesNotFit."""
+    """Lay out a flight. The same random numbers give the same flight. Raises DoesNotFit.
+
+    ``gate``: where it begins, else somewhere beside the field. ``via``: a place that it goes round by.
+    """
     if aircraft.is_rotorcraft:
-        return _lay_out_rotorcraft(dep, arr, aircraft, random)
-    return _Layout(dep, arr, aircraft, random).build(manoeuvre)
+        return _lay_out_rotorcraft(dep, arr, aircraft, random, via)
+    return _Layout(dep, arr, aircraft, random, gate, via).build(manoeuvre)
 
 
-def _lay_out_rotorcraft(dep: Airfield, arr: Airfield, aircraft: AircraftType, random: Random) -> Itinerary:
+def _lay_out_rotorcraft(
+    dep: Airfield, arr: Airfield, aircraft: AircraftType, random: Random, via: Point | None
+) -> Itinerary:
     low, lower = dep.elevation_ft, arr.elevation_ft
     cruise_ft, kts = max(low, lower) + aircraft.cruise_ft, aircraft.cruise_kts
     up_seconds = (cruise_ft - low - 120) / aircraft.climb_fpm * 60
@@ -59,7 +71,8 @@ def _lay_out_rotorcraft(dep: Airfield, arr: Airfield, aircraft: AircraftType, ra
         Leg(20, 0, 0, lower + 100, lower),
         Leg(random.uniform(90, 300), 0, 0, lower, lower),
     ]
-    track = Track([(dep.latitude, dep.longitude), (arr.latitude, arr.longitude)])
+    between = [] if via is None else [via]
+    track = Track([(dep.latitude, dep.longitude), *between, (arr.latitude, arr.longitude)])
     flown = Flown(track, [*before, _fill(track.length_nm, [*before, *after], kts, cruise_ft), *after])
     return Itinerary(flown, flown.begins(1), flown.begins(7))
 
@@ -67,7 +80,17 @@ def _lay_out_rotorcraft(dep: Airfield, arr: Airfield, aircraft: AircraftType, ra
 class _Layout:
     """Collects the legs and points of an aeroplane's flight."""
 
-    def __init__(self, dep: Airfield, arr: Airfield, aircraft: AircraftType, random: Random) -> None:
+    def __init__(
+        self,
+        dep: Airfield,
+        arr: Airfield,
+        aircraft: AircraftType,
+        random: Random,
+        gate: Point | None,
+        via: Point | None,
+    ) -> None:
+        self._from_gate = gate
+        self._between = [] if via is None else [via]
         self._dep = dep
         self._arr = arr
         self._aircraft = aircraft
@@ -92,7 +115,7 @@ class _Layout:
 
     def _taxi_out(self) -> None:
         feet = self._dep.elevation_ft
-        gate = self._gate(self._here)
+        gate = self._from_gate or self._gate(self._here)
         kts = self._random.uniform(12, 24)
         self._points += [gate, self._here]
         self._legs += [
@@ -112,7 +135,8 @@ class _Layout:
 
     def _fly(self) -> None:
         """Roll, climb, cruise as high as the distance allows, descend, and come down to the threshold."""
-        distance = distance_nm(*self._here, *self._there)
+        way = [self._here, *self._between, self._there]
+        distance = Track(way).length_nm
         for part in LOWEST_CRUISES:
             before, after, cruise_ft, cruise_kts = self._climb_and_descent(part)
             if sum(leg.distance_nm for leg in before + after) + self._roll_out().distance_nm < 0.95 * distance:
@@ -121,7 +145,7 @@ class _Layout:
             raise DoesNotFit(f"{self._dep.code} to {self._arr.code} is too short for {self._aircraft.designator}")
         cruise = _fill(distance, [*before, *after, self._roll_out()], cruise_kts, cruise_ft)
         self._legs += [*before, cruise, *after]
-        self._points.append(self._there)
+        self._points += way[1:]
 
     def _climb_and_descent(self, part: float) -> tuple[list[Leg], list[Leg], float, float]:
         aircraft, low, lower = self._aircraft, self._dep.elevation_ft, self._arr.elevation_ft

@@ -60,6 +60,14 @@ class Routes:
                 ends = (hub, other) if random.random() < 0.5 else (other, hub)
                 return Route(airline, aircraft, *ends)
 
+    def choose_other(self, route: Route, random: Random) -> Airfield | None:
+        """Choose a third airport that lies within reach of both ends of a route; None where there is none."""
+        aircraft, is_airline = route.aircraft, bool(route.airline.code)
+        reach = [self._within_reach(end, aircraft, is_airline=is_airline) for end in (route.dep, route.arr)]
+        beyond = {field.code for field in reach[1]} - {route.dep.code, route.arr.code}
+        others = [field for field in reach[0] if field.code in beyond]
+        return random.choice(others) if others else None
+
     def _within_reach(self, hub: Airfield, aircraft: AircraftType, *, is_airline: bool) -> list[Airfield]:
         key = (hub.code, aircraft.designator, is_airline)
         if key not in self._reachable:

@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from swim_server.detection.airfields import Airfields
+from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
 from swim_server.protocol.timestamps import format_ms
-from swim_server.sources.simulator.flight import Flown
-from swim_server.sources.simulator.itinerary import DoesNotFit, Manoeuvre, lay_out
+from swim_server.sources.simulator.itinerary import DoesNotFit, Manoeuvre
+from swim_server.sources.simulator.journey import UNUSUAL_COURSES, Course, Filing, lay_out_journey
 from swim_server.sources.simulator.routes import Route, Routes, file_plan, invent_callsign, invent_route
 from swim_server.sources.simulator.world import AIRLINES, Airline
 
@@ -30,12 +30,30 @@ class TrueEvent(NamedTuple):
     at_ms: int
 
 
-class SimulatedFlight:
-    """One flight over its whole life: filed, connected, flown, gone."""
+class Landing(NamedTuple):
+    """One flight of a connection: when it really left the ground and came to it, and where."""
 
-    def __init__(self, serial: int, begins_ms: int, route: Route, random: Random, manoeuvre: Manoeuvre) -> None:
-        """Lay out a flight. Raises DoesNotFit."""
-        itinerary = lay_out(route.dep, route.arr, route.aircraft, random, manoeuvre)
+    off_ms: int
+    on_ms: int
+    at: Airfield
+    is_diverted: bool
+
+
+class SimulatedFlight:
+    """One connection over its whole life: filed, connected, flown, gone. Most of them fly once."""
+
+    def __init__(
+        self,
+        serial: int,
+        begins_ms: int,
+        route: Route,
+        random: Random,
+        manoeuvre: Manoeuvre,
+        course: Course = "as filed",
+        other: Airfield | None = None,
+    ) -> None:
+        """Lay out a flight. ``other``: the third field that some courses need. Raises DoesNotFit."""
+        journey = lay_out_journey(course, route, other or route.arr, random, manoeuvre)
         prefile_minutes = random.uniform(4, 18) if random.random() < 0.45 else 0
         self.serial = serial
         self.cid = 1_000_000 + serial * 7919 % 900_000
@@ -44,16 +62,15 @@ class SimulatedFlight:
         self.arr = route.arr
         self.aircraft = route.aircraft
         self.manoeuvre = manoeuvre
+        self.course = course
         self.begins_ms = begins_ms
         """First seen from here on, as prefile or as pilot."""
         self.is_withdrawn = prefile_minutes > 0 and random.random() < 0.04
         """Filed, and never flown."""
         self.connects_ms = begins_ms + round(prefile_minutes * 60_000)
-        self.ends_ms = self.connects_ms + (0 if self.is_withdrawn else round(itinerary.flown.seconds * 1000))
-        self.off_ms = self.connects_ms + round(itinerary.off_seconds * 1000)
-        self.on_ms = self.connects_ms + round(itinerary.on_seconds * 1000)
-        self._flown: Flown = itinerary.flown
-        self._plan = file_plan(route, random)
+        self.ends_ms = self.connects_ms + (0 if self.is_withdrawn else round(journey.seconds * 1000))
+        self._journey = journey
+        self._plan = _filed(file_plan(route, random), journey.filings[0])
         self._edit_ms, self._edited = self._edit(random)
 
     def _edit(self, random: Random) -> tuple[int, FeedPlan]:
@@ -70,8 +87,6 @@ class SimulatedFlight:
         self.begins_ms += by_ms
         self.connects_ms += by_ms
         self.ends_ms += by_ms
-        self.off_ms += by_ms
-        self.on_ms += by_ms
         self._edit_ms += by_ms
 
     @property
@@ -81,7 +96,42 @@ class SimulatedFlight:
 
     def plan_at(self, at_ms: int) -> FeedPlan:
         """Give the plan as it stands at a moment."""
-        return self._edited if at_ms >= self._edit_ms else self._plan
+        plan = self._edited if at_ms >= self._edit_ms else self._plan
+        filings = self._journey.filings
+        if len(filings) == 1:
+            return plan
+        latest = next(
+            (filing for filing in reversed(filings) if self._moment_ms(filing.at_seconds) <= at_ms), filings[0]
+        )
+        return plan if latest is filings[0] else _filed(plan, latest)
+
+    @property
+    def landings(self) -> list[Landing]:
+        """Each flight of the connection; none of one that was withdrawn."""
+        if self.is_withdrawn:
+            return []
+        return [
+            Landing(
+                self._moment_ms(hop.begins_seconds + hop.itinerary.off_seconds),
+                self._moment_ms(hop.begins_seconds + hop.itinerary.on_seconds),
+                hop.lands_at,
+                hop.is_diverted,
+            )
+            for hop in self._journey.hops
+        ]
+
+    @property
+    def off_ms(self) -> int:
+        """When it would leave the ground first."""
+        return self._moment_ms(self._journey.hops[0].itinerary.off_seconds)
+
+    @property
+    def on_ms(self) -> int:
+        """When it would come to the ground first."""
+        return self._moment_ms(self._journey.hops[0].itinerary.on_seconds)
+
+    def _moment_ms(self, seconds: float) -> int:
+        return self.connects_ms + round(seconds * 1000)
 
     def prefile(self, at_ms: int) -> FeedPrefile | None:
         """Give what a snapshot lists while the pilot isn't connected."""
@@ -95,7 +145,7 @@ class SimulatedFlight:
         if not self.connects_ms <= at_ms < self.ends_ms:
             return None
         reported_ms = max(self.connects_ms, at_ms - (at_ms + self.cid) % REPORT_EVERY_MS)
-        moment = self._flown.at((reported_ms - self.connects_ms) / 1000)
+        moment = self._journey.at((reported_ms - self.connects_ms) / 1000)
         return FeedPilot(
             self.cid,
             self.callsign,
@@ -112,10 +162,14 @@ class SimulatedFlight:
     def truth(self) -> Iterator[TrueEvent]:
         """Tell what is true of it, from beginning to end."""
         yield TrueEvent("created", self.cid, self.callsign, self.begins_ms)
-        if not self.is_withdrawn:
-            yield TrueEvent("departed", self.cid, self.callsign, self.off_ms)
-            yield TrueEvent("arrived", self.cid, self.callsign, self.on_ms)
+        for landing in self.landings:
+            yield TrueEvent("departed", self.cid, self.callsign, landing.off_ms)
+            yield TrueEvent("arrived", self.cid, self.callsign, landing.on_ms)
         yield TrueEvent("deleted", self.cid, self.callsign, self.ends_ms)
+
+
+def _filed(plan: FeedPlan, filing: Filing) -> FeedPlan:
+    return msgspec.structs.replace(plan, departure=filing.dep.code, arrival=filing.arr.code)
 
 
 class TrafficState(msgspec.Struct, frozen=True):
@@ -130,9 +184,20 @@ class Traffic:
     """A constant number of flights; for each that ends, another one begins."""
 
     def __init__(
-        self, airfields: Airfields, *, seed: int, manoeuvres: float = 0.02, airlines: Sequence[Airline] = AIRLINES
+        self,
+        airfields: Airfields,
+        *,
+        seed: int,
+        manoeuvres: float = 0.02,
+        unusual: float = 0.05,
+        airlines: Sequence[Airline] = AIRLINES,
     ) -> None:
-        """``manoeuvres``: the part of flights that reject a take-off, go around, or touch and go."""
+        """Invent traffic.
+
+        ``manoeuvres``: the part of flights that reject a take-off, go around, or touch and go. ``unusual``: the part of
+        connections that don't end at the destination filed first: turnarounds, diversions, returns, stop-overs.
+        """
+        self._unusual = unusual
         self._seed = seed
         self._manoeuvres = manoeuvres
         self._routes = Routes(airfields, airlines)
@@ -188,13 +253,20 @@ class Traffic:
 
     def _remake(self, serial: int, begins_ms: int) -> SimulatedFlight:
         """Make the flight with this number: always the same one."""
-        random = Random(f"{self._seed}:{serial}")
+        random, choice = Random(f"{self._seed}:{serial}"), Random(f"{self._seed}:{serial}:course")
         while True:
             route = self._routes.choose(random)
             manoeuvre: Manoeuvre = "none"
             if random.random() < self._manoeuvres:
                 manoeuvre = random.choice(MANOEUVRES)
+            course, other = self._choose_course(route, manoeuvre, choice)
             try:
-                return SimulatedFlight(serial, begins_ms, route, random, manoeuvre)
+                return SimulatedFlight(serial, begins_ms, route, random, manoeuvre, course, other)
             except DoesNotFit:
                 continue
+
+    def _choose_course(self, route: Route, manoeuvre: Manoeuvre, random: Random) -> tuple[Course, Airfield | None]:
+        if manoeuvre != "none" or random.random() >= self._unusual:
+            return "as filed", None
+        other = self._routes.choose_other(route, random)
+        return ("as filed", None) if other is None else (random.choice(UNUSUAL_COURSES), other)

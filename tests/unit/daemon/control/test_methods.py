@@ -6,16 +6,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from support.gateway_rig import Rig, message
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Published
-from swim_server.config import ConfigError
+from swim_server.config import Config, ConfigError, LoadedConfig, ServerConfig
 from swim_server.config.errors import Problem
+from swim_server.daemon.control.documents.process import Reloaded
 from swim_server.daemon.control.methods import MAX_EVENTS, RESTART_FAILED, Methods
 from swim_server.daemon.fingerprint import Fingerprint
-from swim_server.daemon.handover import HandoverFailed
+from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.home import Home
+from swim_server.daemon.launch import Launch
 from swim_server.daemon.lockfile import LockInfo
+from swim_server.daemon.running_config import RunningConfig
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.protocol.events import NewEvent
 from swim_server.sql.errors import StoreUnavailable
@@ -26,41 +30,41 @@ INFO = LockInfo(
 )  # fmt: skip
 
 
-class RunningService(SimpleNamespace):
+class RunningProcess:
     """What the methods call, around a gateway without sockets."""
 
     def __init__(self, rig: Rig) -> None:
-        super().__init__(
+        self.components: Any = SimpleNamespace(
             gateway=rig.gateway,
-            admission=rig.admission,
             hub=rig.hub,
             broker=rig.broker,
+            admission=rig.admission,
             conversation=rig.context.conversation,
-            info=INFO,
+            config=RunningConfig(LoadedConfig(Config(server=ServerConfig(port=1)), {}, ())),
             home=Home(Path("/nowhere")),
-            fingerprint=Fingerprint(
-                "f",
-                {"swim_server/logs.py": "0" * 64},
-                roots={"swim_server": "/srv/swim_server"},
-                dependencies={"msgspec": "0.19"},
-            ),
-            failure=None,
-            stops=0,
         )
+        self.info = INFO
+        self.launch = Launch()
+        self.fingerprint = Fingerprint(
+            "f",
+            {"swim_server/logs.py": "0" * 64},
+            roots={"swim_server": "/srv/swim_server"},
+            dependencies={"msgspec": "0.19"},
+        )
+        self.is_handing_over = False
+        self.failure: Exception | None = None
+        self.stops = 0
 
     def request_stop(self) -> None:
         self.stops += 1
 
-    def config_document(self) -> dict[str, Any]:
-        return {"server": {"port": 1}}
-
     async def restart(self) -> LockInfo:
         return self._or_fail(INFO)
 
-    async def reload(self) -> Any:
-        return self._or_fail({"changed": [], "needs_restart": []})
+    async def reload(self) -> Reloaded:
+        return self._or_fail(Reloaded())
 
-    async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> Any:
+    async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         return self._or_fail(3)
 
     def _or_fail(self, answer: Any) -> Any:
@@ -70,14 +74,15 @@ class RunningService(SimpleNamespace):
 
 
 @pytest.fixture
-async def service(rig: Rig) -> RunningService:
-    return RunningService(rig)
+async def service(rig: Rig) -> RunningProcess:
+    return RunningProcess(rig)
 
 
 async def _call(service: Any, method: str, **params: Any) -> Any:
+    """Answer as plain values, as they go over the control socket."""
     rpc = Rpc(lambda error: None)
-    Methods(service).register(rpc)
-    return await rpc.methods[method](params)
+    Methods(service, service).register(rpc)
+    return msgspec.to_builtins(await rpc.methods[method](params))
 
 
 async def _refusal(service: Any, method: str, **params: Any) -> RpcError:
@@ -86,12 +91,12 @@ async def _refusal(service: Any, method: str, **params: Any) -> RpcError:
     return caught.value
 
 
-async def test_stop_is_begun_before_it_is_answered(service: RunningService) -> None:
+async def test_stop_is_begun_before_it_is_answered(service: RunningProcess) -> None:
     assert await _call(service, "stop") == {"stopping": True}
     assert service.stops == 1
 
 
-async def test_version_tells_what_runs(service: RunningService) -> None:
+async def test_version_tells_what_runs(service: RunningProcess) -> None:
     answer = await _call(service, "version")
     assert answer == {
         "version": "0.1.0",
@@ -103,10 +108,10 @@ async def test_version_tells_what_runs(service: RunningService) -> None:
         "dependencies": {"msgspec": "0.19"},
         "pid": 2,
     }
-    assert await _call(service, "config") == {"server": {"port": 1}}
+    assert (await _call(service, "config"))["server"]["port"] == 1
 
 
-async def test_restart_that_fails_tells_the_new_processs_last_words(service: RunningService) -> None:
+async def test_restart_that_fails_tells_the_new_processs_last_words(service: RunningProcess) -> None:
     assert (await _call(service, "restart"))["pid"] == 2
     service.failure = HandoverFailed("ended with code 1", 1, ["line 12"])
     error = await _refusal(service, "restart")
@@ -115,7 +120,7 @@ async def test_restart_that_fails_tells_the_new_processs_last_words(service: Run
     assert error.data == {"exit_code": 1, "output": ["line 12"], "log": "/nowhere/swim.log"}
 
 
-async def test_reload_of_an_invalid_file_is_refused(service: RunningService) -> None:
+async def test_reload_of_an_invalid_file_is_refused(service: RunningProcess) -> None:
     service.failure = ConfigError([Problem("server.prot", "no such setting")])
     error = await _refusal(service, "reload")
     assert (error.code, error.data) == (INVALID_PARAMS, {"code": "INVALID_CONFIGURATION"})
@@ -128,17 +133,17 @@ def _row(number: int, **fields: Any) -> dict[str, Any]:
     return {"type": "flight.created", "data": {"callsign": f"BAW{number}"}, **fields}
 
 
-async def test_published_events_are_answered_by_their_ids_in_order(service: RunningService) -> None:
+async def test_published_events_are_answered_by_their_ids_in_order(service: RunningProcess) -> None:
     answer = await _call(service, "publish", events=[_row(1, event_id="a"), _row(2), _row(1, event_id="a")])
     first, second, third = answer["published"]
     assert [each["duplicate"] for each in (first, second, third)] == [False, False, True]
     assert first["id"] == third["id"] != second["id"]
-    assert [str(event.id) for event in service.broker.events] == [first["id"], second["id"]]
+    assert [str(event.id) for event in service.components.broker.events] == [first["id"], second["id"]]
 
 
-async def test_timestamp_of_a_published_event_is_kept(service: RunningService) -> None:
+async def test_timestamp_of_a_published_event_is_kept(service: RunningProcess) -> None:
     await _call(service, "publish", events=[_row(1, timestamp="2026-01-16T14:30:15.5Z")])
-    assert b'"timestamp":"2026-01-16T14:30:15.500Z"' in service.broker.events[0].wire
+    assert b'"timestamp":"2026-01-16T14:30:15.500Z"' in service.components.broker.events[0].wire
 
 
 @pytest.mark.parametrize(
@@ -157,16 +162,16 @@ async def test_timestamp_of_a_published_event_is_kept(service: RunningService) -
         _row(1, event_id=7),
     ],
 )
-async def test_one_invalid_event_is_named_and_none_is_stored(service: RunningService, row: Any) -> None:
+async def test_one_invalid_event_is_named_and_none_is_stored(service: RunningProcess, row: Any) -> None:
     error = await _refusal(service, "publish", events=[_row(1), _row(2), row, _row(3)])
     assert error.code == INVALID_PARAMS
     assert error.data is not None
     assert (error.data["index"], error.data["code"]) == (2, "INVALID_PUBLISH")
-    assert service.broker.events == []
+    assert service.components.broker.events == []
 
 
 @pytest.mark.parametrize("events", [None, [], {}, "x", [_row(1)] * (MAX_EVENTS + 1)])
-async def test_events_must_be_a_list_of_some_but_not_too_many(service: RunningService, events: Any) -> None:
+async def test_events_must_be_a_list_of_some_but_not_too_many(service: RunningProcess, events: Any) -> None:
     assert (await _refusal(service, "publish", events=events)).code == INVALID_PARAMS
 
 
@@ -174,19 +179,19 @@ class RefusingBroker:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def publish(self, events: list[NewEvent]) -> list[Published]:
+    async def publish(self, events: list[NewEvent], *, durable: bool = False) -> list[Published]:
         raise self.error
 
 
-async def test_history_that_cannot_be_written_is_told_as_passing(service: RunningService) -> None:
-    service.broker = RefusingBroker(BrokerUnavailable("no space left on device"))
+async def test_history_that_cannot_be_written_is_told_as_passing(service: RunningProcess) -> None:
+    service.components.broker = RefusingBroker(BrokerUnavailable("no space left on device"))
     error = await _refusal(service, "publish", events=[_row(1)])
     assert error.code == UNAVAILABLE
     assert "no space left" in error.message
 
 
-async def test_event_that_history_cannot_hold_is_named(service: RunningService) -> None:
-    service.broker = RefusingBroker(InvalidEvent(1, "no JSON"))
+async def test_event_that_history_cannot_hold_is_named(service: RunningProcess) -> None:
+    service.components.broker = RefusingBroker(InvalidEvent(1, "no JSON"))
     error = await _refusal(service, "publish", events=[_row(1), _row(2)])
     assert error.code == INVALID_PARAMS
     assert error.data == {"index": 1, "code": "INVALID_PUBLISH"}
@@ -195,7 +200,7 @@ async def test_event_that_history_cannot_hold_is_named(service: RunningService) 
 # Connections and keys.
 
 
-async def test_connections_are_listed_with_what_they_have(rig: Rig, service: RunningService) -> None:
+async def test_connections_are_listed_with_what_they_have(rig: Rig, service: RunningProcess) -> None:
     client = rig.admitted("dev").send(message("subscribe", channels=["flight.*"], filters={"airports": ["KJFK"]}))
     rig.admitted("pub")
     rig.local_client()
@@ -211,7 +216,7 @@ async def test_connections_are_listed_with_what_they_have(rig: Rig, service: Run
     assert (await _call(service, "connections", key_id=99))["connections"] == []
 
 
-async def test_connection_is_closed_by_its_id(rig: Rig, service: RunningService) -> None:
+async def test_connection_is_closed_by_its_id(rig: Rig, service: RunningProcess) -> None:
     client = rig.admitted("dev")
     identifier = client.messages[0]["data"]["client_id"]
     assert await _call(service, "connection_close", id=identifier) == {"closed": True}
@@ -220,13 +225,13 @@ async def test_connection_is_closed_by_its_id(rig: Rig, service: RunningService)
         assert await _call(service, "connection_close", id=other) == {"closed": False}
 
 
-async def test_live_keys_are_counted_by_id(rig: Rig, service: RunningService) -> None:
+async def test_live_keys_are_counted_by_id(rig: Rig, service: RunningProcess) -> None:
     for key in ("dev", "dev", "pub"):
         rig.admitted(key)
     assert await _call(service, "live_keys") == {"1": 2, "2": 1}
 
 
-async def test_changed_key_is_asked_for_by_number(service: RunningService) -> None:
+async def test_changed_key_is_asked_for_by_number(service: RunningProcess) -> None:
     assert await _call(service, "key_changed", key_id=5) == {"closed": 3}
     for wrong in (None, "5", 5.5):
         assert (await _refusal(service, "key_changed", key_id=wrong)).code == INVALID_PARAMS

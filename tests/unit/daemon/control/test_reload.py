@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from swim_server import logs
 from swim_server.config import Config, LoadedConfig, SimulatorSourceConfig, TierConfig
-from swim_server.daemon.control.reload import apply, differences
-from swim_server.daemon.service import tier_limits
+from swim_server.config.differences import differences
+from swim_server.daemon.control.reload import Reloader
+from swim_server.daemon.rules import tier_limits
+from swim_server.daemon.running_config import RunningConfig
 from swim_server.protocol.channels import Catalogue
 from swim_server.streaming.admission import Admission
 
@@ -52,21 +53,26 @@ class Log:
     def info(self, event: str, **fields: Any) -> None: ...
 
 
-class RunningService:
-    """The parts of a service that a reload touches."""
+class Sources:
+    def __init__(self) -> None:
+        self.replaced: list[Config] = []
+
+    async def replace(self, config: Config) -> None:
+        self.replaced.append(config)
+
+
+class RunningParts:
+    """The parts of a daemon that a reload touches."""
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        self.config = RunningConfig(LoadedConfig(config, {}, ()))
         self.admission = Admission(tier_limits(config.tiers))
         self.key_watch = KeyWatch()
         self.conversation = Conversation()
         self.catalogue = Catalogue()
         self.log = Log()
         self.log_stream = io.StringIO()
-        self.replaced: list[Config] = []
-
-    async def replace_sources(self, config: Config) -> None:
-        self.replaced.append(config)
+        self.sources = Sources()
 
 
 def _changed(config: Config, **sections: dict[str, Any]) -> Config:
@@ -74,9 +80,9 @@ def _changed(config: Config, **sections: dict[str, Any]) -> Config:
     return msgspec.structs.replace(config, **replaced)
 
 
-async def _apply(service: Any, config: Config) -> tuple[list[str], list[str]]:
-    answer = await apply(service, LoadedConfig(config=config, files=(Path("swim.toml"),), origins={}))
-    return answer["changed"], answer["needs_restart"]
+async def _apply(parts: Any, config: Config) -> tuple[list[str], list[str]]:
+    answer = await Reloader(parts, None, lambda: "").apply(config)
+    return answer.changed, answer.needs_restart
 
 
 @pytest.fixture
@@ -88,28 +94,28 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 async def test_unchanged_configuration_changes_nothing(configured: list[Any]) -> None:
-    service = RunningService(Config())
-    assert await _apply(service, Config()) == ([], [])
-    assert service.replaced == configured == []
+    parts = RunningParts(Config())
+    assert await _apply(parts, Config()) == ([], [])
+    assert parts.sources.replaced == configured == []
 
 
 async def test_limits_hold_at_once(configured: list[Any]) -> None:
-    service = RunningService(Config())
+    parts = RunningParts(Config())
     config = _changed(Config(), tiers={"public": TierConfig(connections=1)})
-    assert await _apply(service, config) == (["tiers.public.connections"], [])
-    assert service.admission.admit("public", 1) is None
-    assert service.admission.admit("public", 1) is not None
+    assert await _apply(parts, config) == (["tiers.public.connections"], [])
+    assert parts.admission.admit("public", 1) is None
+    assert parts.admission.admit("public", 1) is not None
 
 
 async def test_log_goes_on_to_where_it_went(configured: list[Any]) -> None:
-    service = RunningService(Config())
+    parts = RunningParts(Config())
     config = _changed(Config(), logging={"level": "debug", "file": "/elsewhere.log"})
-    assert await _apply(service, config) == (["logging.level"], ["logging.file"])
-    assert configured == [("debug", "text", service.log_stream)]
+    assert await _apply(parts, config) == (["logging.level"], ["logging.file"])
+    assert configured == [("debug", "text", parts.log_stream)]
 
 
 async def test_what_waits_for_a_restart_is_told_again_and_what_was_applied_is_not(configured: list[Any]) -> None:
-    service = RunningService(Config())
+    parts = RunningParts(Config())
     config = _changed(
         Config(),
         server={"port": 1, "heartbeat_seconds": 5},
@@ -117,15 +123,15 @@ async def test_what_waits_for_a_restart_is_told_again_and_what_was_applied_is_no
         logging={"level": "debug", "file": "/elsewhere.log"},
     )
     waiting = ["auth.cache_seconds", "logging.file", "server.heartbeat_seconds", "server.port"]
-    assert await _apply(service, config) == (["auth.recheck_seconds", "logging.level"], waiting)
-    assert service.key_watch.recheck_seconds == 5
-    assert await _apply(service, config) == ([], waiting)
+    assert await _apply(parts, config) == (["auth.recheck_seconds", "logging.level"], waiting)
+    assert parts.key_watch.recheck_seconds == 5
+    assert await _apply(parts, config) == ([], waiting)
 
 
 async def test_sources_are_replaced_only_when_they_changed(configured: list[Any]) -> None:
-    service = RunningService(Config())
+    parts = RunningParts(Config())
     config = msgspec.structs.replace(Config(), sources=[SimulatorSourceConfig()])
-    assert await _apply(service, config) == (["sources"], [])
-    assert service.replaced == [config]
-    assert await _apply(service, config) == ([], [])
-    assert service.replaced == [config]
+    assert await _apply(parts, config) == (["sources"], [])
+    assert parts.sources.replaced == [config]
+    assert await _apply(parts, config) == ([], [])
+    assert parts.sources.replaced == [config]

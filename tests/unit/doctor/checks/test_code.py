@@ -79,7 +79,7 @@ async def test_other_folder_with_other_code_fails_and_with_the_same_warns(here: 
 
 
 async def test_hostile_answer_of_a_process_is_compared_as_text(here: FakeExamination) -> None:
-    here.answers["version"] = version_document(files={"x\x1b[2J": None}, roots=here.on_disk.roots)
+    here.answers["version"] = version_document(files={"x\x1b[2J": "\x1b"}, roots=here.on_disk.roots)
     assert (await process_is_disk(here)).status == "fail"
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from support.fake_service import ServiceExamination, key, tally
 from swim_server.config import Config, ExpectConfig, ExpectConnectionsConfig, ExpectedCount
+from swim_server.daemon.control.documents.diagnostics import Tally
 from swim_server.keys.format import Tier
 from swim_server.sql.errors import StoreUnavailable
 
 from swimctl.doctor.checks import connections
-from swimctl.doctor.checks.connections import Tally, _miscount
+from swimctl.doctor.checks.connections import _miscount
 from swimctl.doctor.probes import key_database
 
 

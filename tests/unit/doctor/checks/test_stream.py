@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from support.fake_service import ServiceExamination, promises, status
+from swim_server.daemon.control.documents.diagnostics import ProbeStored
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.checks import event_files, stream
 from swimctl.doctor.checks.event_files import event_files_are_read
-from swimctl.doctor.probes.probe_event import Lost, Received, Stored
+from swimctl.doctor.probes.probe_event import Lost, Received
 
 NOW_MS = int(time.time() * 1000)
 DAY_MS = 86_400_000
@@ -23,7 +24,7 @@ DAY_MS = 86_400_000
 def service(tmp_path: Path) -> ServiceExamination:
     context = ServiceExamination(tmp_path)
     context.known |= {
-        "probe stored": Stored(f"{NOW_MS}-0", NOW_MS),
+        "probe stored": ProbeStored(id=f"{NOW_MS}-0", now_ms=NOW_MS),
         "probe received": Received(f"{NOW_MS}-1", 0.003),
     }
     context.answers["status"] = _status(f"{NOW_MS}-0")
@@ -123,7 +124,10 @@ async def test_history_behind_what_was_stored_is_a_failure(service: ServiceExami
 
 async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> None:
     later = f"{NOW_MS + DAY_MS}-0"
-    service.known |= {"probe stored": Stored(later, NOW_MS), "probe received": Received(f"{NOW_MS + DAY_MS}-1", 0.1)}
+    service.known |= {
+        "probe stored": ProbeStored(id=later, now_ms=NOW_MS),
+        "probe received": Received(f"{NOW_MS + DAY_MS}-1", 0.1),
+    }
     service.answers["status"] = _status(later)
     answer = await stream.ids_forward(service)
     assert (answer.status, answer.fix) == ("warn", "timedatectl status")
@@ -131,7 +135,7 @@ async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> N
 
 @pytest.mark.parametrize("nonsense", ["", "x", "1", "a-b", "1-", "☃-0"])
 async def test_id_that_is_none_is_unknown(service: ServiceExamination, nonsense: str) -> None:
-    service.known["probe stored"] = Stored(nonsense, 0)
+    service.known["probe stored"] = ProbeStored(id=nonsense, now_ms=0)
     assert (await stream.ids_forward(service)).status == "unknown"
 
 

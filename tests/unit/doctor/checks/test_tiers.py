@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from support.fake_service import ServiceExamination, promises, tally
 from swim_server.config import Config, TierConfig, TiersConfig
+from swim_server.daemon.control.documents.diagnostics import TierPromise
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.checks import connections, stream, tiers
-from swimctl.doctor.probes.daemon_facts import TierPromise
 from swimctl.doctor.probes.tier_trial import Trial, _judge
 from swimctl.doctor.probes.trial_client import Outcome
 from swimctl.errors import CommandFailed
@@ -102,7 +102,7 @@ async def test_process_that_does_not_answer_is_unknown(service: ServiceExaminati
 # The trial.
 
 REFUSED = Outcome(False, "full", "CONNECTION_LIMIT", 4002, "public", 5, 5)
-BEFORE = TierPromise(5, None, 10, 1)
+BEFORE = TierPromise(connections=5, messages_per_second=10, current=1)
 
 
 def judged(trial: Trial, counted: int = 5, *, is_whole: bool = True, now: TierPromise | None = BEFORE) -> str:
@@ -143,7 +143,7 @@ def test_what_can_not_be_tried_is_a_warning_not_a_proof() -> None:
 
 
 def test_limit_that_was_changed_meanwhile_is_unknown() -> None:
-    assert judged(Trial(4, REFUSED), now=TierPromise(7, None, 10, 1)) == "unknown"
+    assert judged(Trial(4, REFUSED), now=TierPromise(connections=7, messages_per_second=10, current=1)) == "unknown"
 
 
 def test_client_that_gets_no_answer_is_a_failure() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -287,11 +287,11 @@ async def test_bytes_that_are_no_utf8_are_set_aside_as_they_were(rig: EventFileR
 
 
 async def test_an_event_that_the_broker_can_not_store_is_set_aside(rig: EventFileRig, publish: Recorder) -> None:
-    async def refuse_one(events: list[NewEvent]) -> list[Published]:
+    async def refuse_one(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         for index, event in enumerate(events):
             if event.data["number"] == 1:
                 raise InvalidEvent(index, "too large")
-        return await publish(events)
+        return await publish(events, durable=durable)
 
     replace(rig.path, array(0, 1, 2))
     async with Running(rig.source(), refuse_one):
@@ -313,14 +313,53 @@ async def broken(rig: EventFileRig, publish: Recorder, text: str) -> None:
         assert not running.task.done()
 
 
-async def test_a_folder_in_its_place_is_told(rig: EventFileRig, publish: Recorder) -> None:
-    rig.path.mkdir()
-    await broken(rig, publish, "is no file")
+def make_link(path: Path) -> None:
+    target = path.with_name("a file that only the service may read")
+    target.write_text(array(7))
+    path.symlink_to(target)
 
 
-async def test_a_pipe_in_its_place_is_told(rig: EventFileRig, publish: Recorder) -> None:
-    os.mkfifo(rig.path)
-    await broken(rig, publish, "is no file")
+def make_second_name(path: Path) -> None:
+    target = path.with_name("a file that only the service may read")
+    target.write_text(array(7))
+    path.hardlink_to(target)
+
+
+PLANTED: dict[str, Callable[[Path], None]] = {
+    "a folder": Path.mkdir,
+    "a FIFO": lambda path: os.mkfifo(path),
+    "a symbolic link": make_link,
+    "a file with a second name": make_second_name,
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+async def test_what_is_no_file_of_its_own_is_moved_aside_and_the_next_one_read(
+    rig: EventFileRig, publish: Recorder, kind: str
+) -> None:
+    PLANTED[kind](rig.path)
+    source = rig.source()
+    with capture_logs() as logs:
+        async with Running(source, publish):
+            await eventually(lambda: others(rig, ".refused"))
+            replace(rig.path, array(0))
+            await finished(rig)
+    assert publish.numbers == [0]
+    assert source.status.errors == 1
+    assert any(f"was {kind}" in str(line.get("reason")) for line in logs)
+
+
+async def test_a_link_under_the_name_of_our_rejected_file_is_not_followed(rig: EventFileRig, publish: Recorder) -> None:
+    secret = rig.path.with_name("secret")
+    secret.write_text("the service's own")
+    planted = rig.path.with_name(f"{rig.path.name}.00000000000000000005-9-0.rejected")
+    planted.symlink_to(secret)
+    rig.path.with_name(f"{rig.path.name}.taken-00000000000000000005-9-0").write_text("no JSON at all {{{")
+    async with Running(rig.source(), publish):
+        await finished(rig)
+    assert secret.read_text() == "the service's own"
+    assert not planted.is_symlink()
+    assert "no JSON" in planted.read_text()
 
 
 async def test_a_file_for_a_folder_is_told(rig: EventFileRig, publish: Recorder) -> None:
@@ -379,22 +418,3 @@ async def test_a_taken_file_that_can_not_be_read_stops_no_other(rig: EventFileRi
         replace(rig.path, array(0))
         await eventually(lambda: publish.numbers == [0])
         await eventually(lambda: source.status.state == "degraded")
-
-
-async def test_a_link_is_taken_and_what_it_points_to_is_left(rig: EventFileRig, publish: Recorder) -> None:
-    target = rig.path.with_name("target")
-    target.write_text(array(0))
-    rig.path.symlink_to(target)
-    async with Running(rig.source(), publish):
-        await finished(rig)
-    assert publish.numbers == [0]
-    assert target.exists()
-
-
-async def test_a_link_to_nothing_is_waited_for(rig: EventFileRig, publish: Recorder) -> None:
-    rig.path.symlink_to(rig.path.with_name("target"))
-    source: Any = rig.source()
-    async with Running(source, publish):
-        await eventually(lambda: source.status.state == "running")
-        rig.path.with_name("target").write_text(array(0))
-        await eventually(lambda: publish.numbers == [0])

@@ -166,7 +166,8 @@ async def test_a_feed_that_stands_still_is_degraded_though_it_answers(tmp_path: 
 async def test_a_state_that_can_not_be_written_is_told_and_lived_with(world: World, tmp_path: Path) -> None:
     world.start()
     await world.look(network(0))
-    (tmp_path / "vatsim.json.new").mkdir()
+    (tmp_path / "vatsim.json").unlink()
+    (tmp_path / "vatsim.json").mkdir()
     await world.look(network(15, pilot(15)))
     assert told(world.publish) == ["created"]
     assert "a restart will not know" in str(world.source.status.last_error)

@@ -51,7 +51,7 @@ class Player:
             await self.source.run(self.publish)
         return self.numbers
 
-    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         self._calls += 1
         self.heard += [(self.time.now, event.data["number"]) for event in events]
         answer = await self.broker.publish(events)

@@ -61,7 +61,7 @@ class Player:
             await self.source.run(self.publish)
         return self.types()
 
-    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+    async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         self.published_at.append(self.time.now)
         return await self.broker.publish(events)
 
@@ -159,7 +159,9 @@ async def test_killed_anywhere_and_started_again_tells_each_event_once(folder: P
         for _ in range(3):
             player = Player(folder, loop=False, state_path=state_path, broker=broker)
 
-            async def publish(events: Sequence[NewEvent], player: Player = player) -> list[Published]:
+            async def publish(
+                events: Sequence[NewEvent], *, durable: bool = False, player: Player = player
+            ) -> list[Published]:
                 step()
                 published = await player.publish(events)
                 step()

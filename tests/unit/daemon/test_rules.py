@@ -1,10 +1,10 @@
-"""Small things of the service that need no process."""
+"""What a configuration stands for, and the address that this machine dials."""
 
 from __future__ import annotations
 
 import pytest
 from swim_server.config import TierConfig, TiersConfig
-from swim_server.daemon.service import dialable_url, tier_limits
+from swim_server.daemon.rules import dialable_url, tier_limits
 from swim_server.streaming.admission import TierLimit
 
 

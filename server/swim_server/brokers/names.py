@@ -1,0 +1,52 @@
+"""Producers' names of events: whether table and index still say the same, and how they are made to."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from swim_server.brokers.checksum import name_checksum
+
+PIECE = 1000
+_PAGE = "SELECT id, digest, crc FROM event_ids NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?"
+_OF_DIGEST = "SELECT id FROM event_ids WHERE digest = ?"
+_INDEX = "SELECT id, digest FROM event_ids INDEXED BY sqlite_autoindex_event_ids_1 ORDER BY digest"
+_CREATE = "CREATE TABLE event_ids (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, crc INTEGER)"
+
+
+def check_names(connection: sqlite3.Connection, after: int) -> tuple[int | None, bool]:
+    """Compare some rows with their checksums and with the index; the last id looked at (None: the end), all right?"""
+    last: int | None = None
+    count = 0
+    for packed, raw, crc in connection.execute(_PAGE, (after, PIECE)).fetchall():
+        last, count = packed, count + 1
+        digest = _text(raw)
+        if crc is not None and crc != name_checksum(packed, digest):
+            return packed, False
+        if connection.execute(_OF_DIGEST, (digest,)).fetchone() != (packed,):
+            return packed, False
+    return (last if count == PIECE else None), True
+
+
+def rebuild_names(connection: sqlite3.Connection) -> int:
+    """Make the table anew from what table and index still know, inside a transaction; answer how many are lost."""
+    table = {packed: (_text(raw), crc) for packed, raw, crc in connection.execute(
+        "SELECT id, digest, crc FROM event_ids NOT INDEXED").fetchall()}  # fmt: skip
+    index = {packed: _text(raw) for packed, raw in connection.execute(_INDEX).fetchall()}
+    sound: dict[str, int] = {}
+    for packed in table.keys() | index.keys():
+        digest, crc = table.get(packed, ("", None))
+        candidates = [each for each in (digest, index.get(packed)) if each]
+        chosen = [each for each in candidates if crc is None or name_checksum(packed, each) == crc]
+        if not chosen and len(candidates) == 2 and candidates[0] == candidates[1]:
+            chosen = candidates  # the checksum itself has rotted
+        if chosen:
+            sound.setdefault(chosen[0], packed)
+    connection.execute("DROP TABLE event_ids")
+    connection.execute(_CREATE)
+    rows = [(packed, digest, name_checksum(packed, digest)) for digest, packed in sound.items()]
+    connection.executemany("INSERT OR IGNORE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)", rows)
+    return len(table.keys() | index.keys()) - len(rows)
+
+
+def _text(raw: bytes | str) -> str:
+    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw

@@ -1,0 +1,268 @@
+"""Reads the pages of an SQLite file without SQLite, for what can still be read of a damaged one.
+
+The file format is at https://www.sqlite.org/fileformat2.html. Knows tables by their pages, nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from swim_server.files.opening import open_to_read
+
+INTERIOR, LEAF = 0x05, 0x0D
+MAX_KEY = (1 << 63) - 1
+_MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+_WAL_HEADER, _FRAME_HEADER = 32, 24
+_INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
+
+Value = int | bytes | None
+
+
+class BadPage(Exception):
+    """A page, or a cell of one, that makes no sense."""
+
+
+class Cell(NamedTuple):
+    """One row of a table: its key and its columns, texts as bytes."""
+
+    key: int
+    columns: list[Value]
+
+
+class Stretch(NamedTuple):
+    """Rows with ``after < key <= up_to`` that can't be read, or may not be all that there were."""
+
+    after: int
+    up_to: int
+
+
+class Pages:
+    """A file's pages as of its last commit, those in its write-ahead log too. Blocks; raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open_to_read(path, may_have_links=True)
+        head = self._file.read(100)
+        size = int.from_bytes(head[16:18], "big")
+        size = 65536 if size == 1 else size
+        self.size = size if size >= 512 and size & (size - 1) == 0 else 4096
+        reserved = head[20] if len(head) > 20 else 0
+        self.usable = self.size - (reserved if reserved <= 32 else 0)
+        self._newer = _read_log(path.with_name(f"{path.name}-wal"), self.size)
+        in_file = -(-os.fstat(self._file.fileno()).st_size // self.size)
+        self.count = max(in_file, max(self._newer, default=0))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def page(self, number: int) -> bytes:
+        """Read a page by its number, from 1. Raises BadPage, OSError."""
+        if not 1 <= number <= self.count:
+            raise BadPage(f"there is no page {number}")
+        content = self._newer.get(number)
+        if content is None:
+            self._file.seek((number - 1) * self.size)
+            content = self._file.read(self.size)
+        if len(content) != self.size:
+            raise BadPage(f"page {number} is cut off")
+        return content
+
+    def roots(self) -> dict[str, int]:
+        """The first page of each table by its name, as the schema tells. Raises BadPage, OSError."""
+        roots: dict[str, int] = {}
+        for found in self.walk(1, set()):
+            if isinstance(found, Cell) and len(found.columns) >= 5:
+                kind, name, _, root = found.columns[:4]
+                if kind == b"table" and isinstance(name, bytes) and isinstance(root, int):
+                    roots[name.decode("utf-8", "replace")] = root
+        return roots
+
+    def walk(self, root: int, visited: set[int]) -> Iterator[Cell | Stretch]:
+        """Give every row of a table in the order of keys, and the stretches that can't be read. Raises OSError."""
+        waiting = [(root, -1, MAX_KEY)]
+        while waiting:
+            number, after, up_to = waiting.pop()
+            try:
+                if number in visited:
+                    raise BadPage(f"page {number} comes twice")
+                page = self.page(number)
+                start = 100 if number == 1 else 0
+                children = None if page[start] == LEAF else self._children(page, start, after, up_to)
+            except BadPage:
+                yield Stretch(after, up_to)
+                continue
+            visited.add(number)
+            if children is None:
+                yield from self.rows(page, start, after, up_to)
+            else:
+                waiting += reversed(children)
+
+    def _children(self, page: bytes, start: int, after: int, up_to: int) -> list[tuple[int, int, int]]:
+        if page[start] != INTERIOR:
+            raise BadPage("it is no page of a table")
+        children, low = [], after
+        for at in self._cells(page, start, 12):
+            key, _ = _varint(page, at + 4)
+            if not low <= key <= up_to or at + 5 > len(page):
+                raise BadPage("keys out of order")
+            children.append((int.from_bytes(page[at : at + 4], "big"), low, key))
+            low = key
+        children.append((int.from_bytes(page[start + 8 : start + 12], "big"), low, up_to))
+        if not self._is_whole(page, start, 12, lambda at: 4 + _varint(page, at + 4)[1]):
+            raise BadPage("its cells are not all that it holds")
+        return children
+
+    def rows(self, page: bytes, start: int, after: int = -1, up_to: int = MAX_KEY) -> Iterator[Cell | Stretch]:
+        """Give the rows of one leaf."""
+        last, is_open = after, False
+        try:
+            places = self._cells(page, start, 8)
+            is_whole = self._is_whole(page, start, 8, lambda at: self._cell_bytes(page, at))
+        except BadPage:
+            yield Stretch(after, up_to)
+            return
+        for at in places:
+            try:
+                cell = self._cell(page, at)
+            except BadPage:
+                is_open = True
+                continue
+            if not last < cell.key <= up_to:
+                is_open = True
+                continue
+            if is_open:
+                yield Stretch(last, cell.key - 1)
+                is_open = False
+            yield cell
+            last = cell.key
+        if is_open:
+            yield Stretch(last, up_to)
+        if not is_whole:
+            yield Stretch(after, up_to)
+
+    def _cells(self, page: bytes, start: int, header: int) -> list[int]:
+        count = int.from_bytes(page[start + 3 : start + 5], "big")
+        if start + header + 2 * count > self.usable:
+            raise BadPage("more cells than it can hold")
+        places = list(struct.unpack_from(f">{count}H", page, start + header))
+        if any(not start + header + 2 * count <= at <= self.usable - 4 for at in places):
+            raise BadPage("a cell outside of it")
+        return places
+
+    def _is_whole(self, page: bytes, start: int, header: int, size_of: Callable[[int], int]) -> bool:
+        """Whether cells and free space together are the whole page: a wrong count of cells hides rows."""
+        places = self._cells(page, start, header)
+        content = int.from_bytes(page[start + 5 : start + 7], "big") or 65536
+        try:
+            taken = sum(max(4, size_of(at)) for at in places) + page[start + 7]
+        except BadPage:
+            return False
+        free, hops = int.from_bytes(page[start + 1 : start + 3], "big"), 0
+        while free:
+            if free + 4 > self.usable or (hops := hops + 1) > self.usable // 4:
+                return False
+            taken += int.from_bytes(page[free + 2 : free + 4], "big")
+            free = int.from_bytes(page[free : free + 2], "big")
+        return taken == self.usable - content
+
+    def _cell_bytes(self, page: bytes, at: int) -> int:
+        length, size = _varint(page, at)
+        _, key_size = _varint(page, at + size)
+        local = self._local(length)
+        return size + key_size + local + (4 if local < length else 0)
+
+    def _cell(self, page: bytes, at: int) -> Cell:
+        length, size = _varint(page, at)
+        key, key_size = _varint(page, at + size)
+        if length > _MAX_PAYLOAD_BYTES or key < 0:
+            raise BadPage("a row too large")
+        begin, local = at + size + key_size, self._local(length)
+        if begin + local > self.usable:
+            raise BadPage("a row beyond its page")
+        payload = page[begin : begin + local]
+        if local < length:
+            payload += self._overflow(int.from_bytes(page[begin + local : begin + local + 4], "big"), length - local)
+        return Cell(key, _columns(payload))
+
+    def _local(self, length: int) -> int:
+        most = self.usable - 35
+        if length <= most:
+            return length
+        least = (self.usable - 12) * 32 // 255 - 23
+        local = least + (length - least) % (self.usable - 4)
+        return local if local <= most else least
+
+    def _overflow(self, number: int, length: int) -> bytes:
+        parts: list[bytes] = []
+        while length > 0:
+            page = self.page(number)
+            part = page[4 : min(self.usable, 4 + length)]
+            parts.append(part)
+            length -= len(part)
+            number = int.from_bytes(page[:4], "big")
+        return b"".join(parts)
+
+
+def _columns(payload: bytes) -> list[Value]:
+    header, at = _varint(payload, 0)
+    if header > len(payload):
+        raise BadPage("a header beyond its row")
+    begin, columns = header, list[Value]()
+    while at < header:
+        kind, size = _varint(payload, at)
+        at += size
+        if kind in _INTEGER_BYTES:
+            width = _INTEGER_BYTES[kind]
+            columns.append(int.from_bytes(payload[begin : begin + width], "big", signed=True))
+        elif kind >= 12:
+            width = (kind - 12) // 2
+            columns.append(payload[begin : begin + width])
+        elif kind in {0, 8, 9}:
+            width = 0
+            columns.append(None if kind == 0 else kind - 8)
+        else:
+            raise BadPage("a value of no kind that history has")
+        begin += width
+        if begin > len(payload):
+            raise BadPage("a value beyond its row")
+    return columns
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number and how many bytes it takes."""
+    value = 0
+    for size in range(1, 10):
+        if at + size > len(data):
+            raise BadPage("a number beyond its page")
+        byte = data[at + size - 1]
+        if size == 9:
+            value = value << 8 | byte
+            return (value - (1 << 64) if value >= 1 << 63 else value), 9
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            return value, size
+    raise AssertionError("the ninth byte is the last")
+
+
+def _read_log(path: Path, page_size: int) -> dict[int, bytes]:
+    """The pages in the write-ahead log up to its last commit; what is wrong in them, their rows' checksums tell."""
+    newer: dict[int, bytes] = {}
+    pending: dict[int, bytes] = {}
+    try:
+        with open_to_read(path, may_have_links=True) as file:
+            salts = file.read(_WAL_HEADER)[16:24]
+            while len(header := file.read(_FRAME_HEADER)) == _FRAME_HEADER and header[8:16] == salts:
+                page = file.read(page_size)
+                if len(page) < page_size:
+                    break
+                pending[int.from_bytes(header[:4], "big")] = page
+                if int.from_bytes(header[4:8], "big"):
+                    newer |= pending
+                    pending.clear()
+    except FileNotFoundError:
+        return {}
+    return newer

@@ -1,0 +1,147 @@
+"""What can still be read of a damaged history: its events and producers' names, and where something is missing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from swim_server.brokers.checksum import name_checksum
+from swim_server.brokers.history_file import connect_read_only
+from swim_server.brokers.history_rows import RowReader
+from swim_server.brokers.pages import LEAF, MAX_KEY, BadPage, Cell, Pages, Stretch, Value
+from swim_server.protocol.events import Event
+
+DIGEST_CHARACTERS = 32
+
+
+class Name(msgspec.Struct, frozen=True):
+    """A producer's name of an event, as its digest."""
+
+    packed_id: int
+    digest: str
+
+
+NAMES_MISSING = Name(0, "")
+"""Stands for names that can't be read any more."""
+Piece = Event | Name | Stretch
+"""A Stretch: events may be missing there."""
+
+
+def salvage(path: Path) -> Iterator[Piece]:
+    """Give what can be read: what the tables lead to in the order of ids, then what only its pages hold.
+
+    Blocks a little for each piece. Raises OSError when the disk can't read it just now.
+    """
+    pages = Pages(path)
+    with closing(pages):
+        try:
+            roots = pages.roots()
+        except BadPage:
+            roots = {}
+        visited: set[int] = {1}
+        rows = RowReader()
+        is_whole = True
+        for table in ("events", "event_ids"):
+            if table not in roots:
+                is_whole = False
+                yield Stretch(-1, MAX_KEY) if table == "events" else NAMES_MISSING
+                continue
+            for piece in _walk(pages, roots[table], visited, rows, table):
+                is_whole &= not isinstance(piece, Stretch)
+                yield NAMES_MISSING if table == "event_ids" and isinstance(piece, Stretch) else piece
+        if not is_whole:
+            yield from _scan(pages, visited, rows)
+
+
+def _walk(pages: Pages, root: int, visited: set[int], rows: RowReader, table: str) -> Iterator[Piece]:
+    last, is_open = -1, False
+    for found in pages.walk(root, visited):
+        if isinstance(found, Stretch):
+            yield found
+            continue
+        piece = _piece_of(found, rows)
+        if piece is None or isinstance(piece, Event) != (table == "events"):
+            is_open = True
+            continue
+        if is_open:
+            yield Stretch(last, found.key - 1)
+            is_open = False
+        yield piece
+        last = found.key
+    if is_open:
+        yield Stretch(last, MAX_KEY)
+
+
+def _scan(pages: Pages, visited: set[int], rows: RowReader) -> Iterator[Piece]:
+    """Rows of pages that no table leads to any more; those that were let go of long ago among them."""
+    for number in range(2, pages.count + 1):
+        if number in visited:
+            continue
+        try:
+            page = pages.page(number)
+        except BadPage:
+            continue
+        if page[0] != LEAF:
+            continue
+        for cell in pages.rows(page, 0):
+            if isinstance(cell, Cell) and (piece := _piece_of(cell, rows)) is not None:
+                yield piece
+
+
+def _piece_of(cell: Cell, rows: RowReader) -> Event | Name | None:
+    """What a row is, told by its columns and its checksum; None: nothing of ours, or not what was stored."""
+    values = [*cell.columns, None, None]
+    if not isinstance(values[1], bytes) or cell.key <= 0:
+        return None
+    if isinstance(values[2], bytes):
+        return rows.event((cell.key, values[1], values[2], values[3]))
+    if len(values[1]) == DIGEST_CHARACTERS and len(cell.columns) <= 3:
+        return _name_of(cell.key, values[1], values[2])
+    return None
+
+
+def _name_of(packed_id: int, raw: bytes, crc: Value) -> Name | None:
+    digest = raw.decode("utf-8", "surrogateescape")
+    is_digest = all(character in "0123456789abcdef" for character in digest)
+    return Name(packed_id, digest) if is_digest and crc in {None, name_checksum(packed_id, digest)} else None
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What a damaged history knew of itself."""
+
+    pruned: list[tuple[str, int]]
+    """The newest id of each type that retention had removed."""
+    holes: list[tuple[int, int, str]]
+    """``up_to``, ``after``, reason."""
+
+
+def read_account(path: Path) -> Account | None:
+    """Read it; None: it can't be read any more."""
+    try:
+        with closing(_connect_beside(path)) as connection:
+            pruned = connection.execute("SELECT type, up_to FROM pruned").fetchall()
+            holes = connection.execute("SELECT up_to, after, reason FROM holes").fetchall()
+        return Account(
+            [(_text(event_type), int(up_to)) for event_type, up_to in pruned],
+            [(int(up_to), int(after), _text(reason)) for up_to, after, reason in holes],
+        )
+    except (sqlite3.Error, TypeError, ValueError):
+        return None
+
+
+def _connect_beside(path: Path) -> sqlite3.Connection:
+    """Open without leaving anything beside the file, unless its write-ahead log stands there already."""
+    if path.with_name(f"{path.name}-wal").exists():
+        return connect_read_only(path)
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True)
+    connection.text_factory = bytes
+    return connection
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8")

@@ -1,0 +1,59 @@
+"""A third file in the home that knows which history belongs here, how far it has come, and how it was left.
+
+History and its mark put back together, or brought from another installation, agree with each other: they don't with
+this one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+
+from swim_server.brokers.history_mark import Mark, Owner
+from swim_server.files.opening import open_to_read
+from swim_server.files.replacing import replace_durably
+
+_MAX_BYTES = 4096
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """What it knows."""
+
+    installation: str
+    epoch: str
+    newest_id: str
+    """Of an event; some seconds old while a process lives, exact once it has closed."""
+    boot_id: str
+    is_closed: bool
+    mode: str
+
+    @classmethod
+    def of(cls, mark: Mark, owner: Owner) -> Witness:
+        """Say what mark and owner say."""
+        return cls(owner.installation, owner.epoch, str(mark.newest), mark.boot_id, mark.is_clean, owner.mode)
+
+
+class _Sealed(msgspec.Struct):
+    crc: int
+    history: Witness
+
+
+def read_witness(path: Path) -> Witness | None:
+    """Read it; None: there is none, or none that is intact. Raises OSError when the disk can't read it."""
+    try:
+        with open_to_read(path) as file:
+            sealed = msgspec.json.decode(file.read(_MAX_BYTES), type=_Sealed)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return sealed.history if sealed.crc == _seal(sealed.history) else None
+
+
+def write_witness(path: Path, witness: Witness) -> None:
+    """Replace it; returns when it is on the disk. Raises OSError."""
+    replace_durably(path, msgspec.json.encode(_Sealed(_seal(witness), witness)) + b"\n")
+
+
+def _seal(witness: Witness) -> int:
+    return crc32(msgspec.json.encode(witness))

@@ -1,0 +1,61 @@
+"""The parts of one daemon, by name: what the service runs and what the methods of the control socket look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from swim_server.brokers.broker import Broker
+    from swim_server.concurrency.tasks import Tasks
+    from swim_server.concurrency.timer_wheel import TimerWheel
+    from swim_server.daemon.home import Home
+    from swim_server.daemon.key_watch import KeyWatch
+    from swim_server.daemon.latency import Latency
+    from swim_server.daemon.log_stream import LogStream
+    from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
+    from swim_server.daemon.notifier import Notifier
+    from swim_server.daemon.running_config import RunningConfig
+    from swim_server.daemon.running_sources import RunningSources
+    from swim_server.gateway.context import EndpointContext
+    from swim_server.gateway.listeners import Listeners
+    from swim_server.gateway.registry import Gateway
+    from swim_server.gateway.rpc import Rpc
+    from swim_server.keys.authenticator import Authenticator
+    from swim_server.keys.store import KeyStore
+    from swim_server.protocol.channels import Catalogue
+    from swim_server.streaming.admission import Admission
+    from swim_server.streaming.conversation import Conversation
+    from swim_server.streaming.hub import Hub
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Components:
+    """Built once by ``wiring``, in this order. None is replaced while the process lives."""
+
+    config: RunningConfig
+    home: Home
+    log: Any
+    log_stream: LogStream | None
+    """Where this process logs; None: standard error."""
+    notifier: Notifier
+    catalogue: Catalogue
+    tasks: Tasks
+    wheel: TimerWheel
+    loop_lag: LoopLagMonitor
+    admission: Admission
+    broker: Broker
+    store: KeyStore
+    authenticator: Authenticator
+    sources: RunningSources
+    hub: Hub
+    latency: Latency
+    throughput: Throughput
+    conversation: Conversation
+    rpc: Rpc
+    endpoints: EndpointContext
+    """What all endpoints share."""
+    gateway: Gateway
+    """Who is connected."""
+    key_watch: KeyWatch
+    listeners: Listeners

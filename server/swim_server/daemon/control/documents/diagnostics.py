@@ -1,0 +1,148 @@
+"""What doctor is answered: limits and paces, counts of connections, temporary keys and probe events."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class TierPromise(msgspec.Struct, kw_only=True):
+    """The limits of one tier as the process applies them."""
+
+    connections: int
+    connections_per_key: int | None = None
+    messages_per_second: int
+    current: int
+
+
+class KindPromise(msgspec.Struct, kw_only=True):
+    """How long history keeps one kind of events, and whether something of it is missing."""
+
+    keep_seconds: float
+    has_gap: bool | None = None
+    """None: history can't be read."""
+
+
+class HistoryPromise(msgspec.Struct, kw_only=True):
+    """Retention as the process applies it."""
+
+    max_bytes: int
+    problem: str | None = None
+    """Why history can't be read."""
+    events: KindPromise
+    positions: KindPromise
+
+
+class SourcePace(msgspec.Struct, kw_only=True):
+    """How often a source looks at its input."""
+
+    name: str
+    pace_seconds: float
+    path: str | None = None
+
+
+class Promises(msgspec.Struct, kw_only=True):
+    """The answer to ``promises``: what the process holds itself to."""
+
+    tiers: dict[str, TierPromise]
+    history: HistoryPromise
+    sources: list[SourcePace]
+    heartbeat_seconds: float
+    recheck_seconds: float
+    now_ms: int
+
+
+class Eviction(msgspec.Struct, kw_only=True):
+    """A client that was closed because it could not keep up."""
+
+    seconds_ago: float
+    id: str
+    key_id: int | None = None
+    owner: str | None = None
+    reason: str = ""
+
+
+class KeyTally(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections of one key, admitted as of one tier."""
+
+    key_id: int
+    tier: str
+    owner: str
+    connections: int
+
+
+class Laggard(msgspec.Struct, kw_only=True):
+    """A client that doesn't read as fast as it is written to."""
+
+    id: str
+    key_id: int
+    owner: str
+    remote: str = ""
+    buffered_bytes: int
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """The answer to ``tally``: the connections of one moment, counted in every way there is."""
+
+    made: int
+    gone: int
+    public: int
+    closing: int
+    admitted: dict[str, int]
+    listed: dict[str, int]
+    is_handing_over: bool
+    slow_consumers: int
+    evictions: list[Eviction]
+    keys: list[KeyTally] = []
+    """This and what follows is empty in a brief answer."""
+    agents: dict[str, int] = {}
+    lagging: list[Laggard] = []
+
+
+class ProbeKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A temporary key, and the number by which the process ends it."""
+
+    id: int
+    api_key: str
+
+
+class ProbeKeys(msgspec.Struct, kw_only=True):
+    """The answer to ``probe_keys``."""
+
+    keys: list[ProbeKey]
+
+
+class ProbeKeysEnded(msgspec.Struct, kw_only=True):
+    """The answer to ``probe_keys_end``."""
+
+    closed: int = 0
+    """So many connections."""
+
+
+class ProbeAnnounced(msgspec.Struct, kw_only=True):
+    """The answer to ``probe_refusal``."""
+
+    announced: bool = True
+
+
+class ProbeRow(msgspec.Struct, kw_only=True):
+    """The answer to ``probe_row``."""
+
+    database: str
+    found: bool
+    description: str | None = None
+
+
+class ProbeConnection(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The answer to ``probe_connection``."""
+
+    found: bool
+    remote: str | None = None
+    tier: str | None = None
+
+
+class ProbeStored(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to ``probe_event``: a probe that history has taken."""
+
+    id: str
+    now_ms: int
+    """By the process's clock, just after."""

@@ -1,0 +1,86 @@
+"""Builds what ``tally`` answers: the connections of one moment, counted in every way there is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from swim_server.daemon.control.documents.diagnostics import Eviction, KeyTally, Laggard, Tally
+from swim_server.keys.format import Tier
+from swim_server.keys.probes import is_probe_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swim_server.daemon.control.controlled import ControlledProcess
+    from swim_server.streaming.connection import Connection
+
+COUNTED_AT_ONCE = 500
+"""So many connections are looked at in one go; the loop serves everybody else in between."""
+MAX_LISTED = 100
+MAX_AGENTS = 200
+
+
+async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
+    """Count; unless it is to be brief, say of each key, program and slow client how many there are."""
+    parts = process.components
+    gateway, hub, log = parts.gateway, parts.hub, parts.endpoints.log
+    public = [peer for peer in gateway.peers if not peer.kind.is_local]
+    clients = [connection for connection in hub.connections.values() if connection.key is not None]
+    tally = Tally(
+        made=gateway.gone + len(public),
+        gone=gateway.gone,
+        public=len(public),
+        closing=sum(not (peer.is_open or peer.is_arriving) for peer in public),
+        admitted={str(tier): parts.admission.current(tier) for tier in Tier},
+        listed=dict(Counter(connection.tier for connection in clients)),
+        is_handing_over=process.is_handing_over,
+        slow_consumers=log.slow_consumers,
+        evictions=[
+            Eviction(
+                seconds_ago=round(time.monotonic() - each.monotonic, 1),
+                id=each.connection_id,
+                key_id=each.key_id,
+                owner=each.owner,
+                reason=each.reason,
+            )
+            for each in log.evictions
+        ],
+    )
+    if not is_brief:
+        await _add_details(tally, clients)
+    return tally
+
+
+async def _add_details(tally: Tally, clients: Sequence[Connection]) -> None:
+    keys: Counter[tuple[int, str, str]] = Counter()
+    agents: Counter[str] = Counter()
+    for number, connection in enumerate(clients, 1):
+        key = connection.key
+        assert key is not None, "only clients with a key are asked for"
+        if not number % COUNTED_AT_ONCE:
+            await asyncio.sleep(0)
+        if is_probe_id(key.id):
+            continue
+        keys[key.id, connection.tier, key.owner_name] += 1
+        agents[connection.user_agent or ""] += 1
+        if connection.is_lagging and len(tally.lagging) < MAX_LISTED:
+            tally.lagging.append(_laggard(connection))
+    tally.keys = [
+        KeyTally(key_id=key_id, tier=tier, owner=owner, connections=count)
+        for (key_id, tier, owner), count in keys.items()
+    ]
+    tally.agents = dict(agents.most_common(MAX_AGENTS))
+
+
+def _laggard(connection: Connection) -> Laggard:
+    assert connection.key is not None, "it has a key"
+    return Laggard(
+        id=connection.id,
+        key_id=connection.key.id,
+        owner=connection.key.owner_name,
+        remote=connection.remote,
+        buffered_bytes=connection.buffered_bytes,
+    )

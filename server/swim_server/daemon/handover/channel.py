@@ -1,0 +1,75 @@
+"""What old and new process have between them: what is handed over, and how they talk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import MutableMapping
+
+VARIABLE = "_SWIM_HANDOVER"
+"""Holds the ``Offer`` that a new process finds in its environment."""
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""Of what old and new say to each other: the live connections are one line."""
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What the old process hands to the new one: descriptors that it has inherited."""
+
+    channel: int
+    lock: int
+    listeners: list[int]
+    host: str
+    port: int
+    """As configured when they were bound: other ones in the new configuration are bound anew."""
+
+
+def take_offer(environ: MutableMapping[str, str]) -> Offer | None:
+    """Take the offer with which this process was started, if it was: it is removed, so that no child believes in it."""
+    text = environ.pop(VARIABLE, None)
+    return msgspec.json.decode(text, type=Offer) if text is not None else None
+
+
+class PeerClosed(Exception):
+    """The other process is gone, or says what it shouldn't."""
+
+
+class Channel:
+    """One end of the conversation between the old process and the new one."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, end: socket.socket) -> Channel:
+        """Use one end of a socket pair."""
+        return cls(*await asyncio.open_connection(sock=end, limit=MAX_LINE_BYTES))
+
+    def send(self, kind: str, **details: Any) -> None:
+        """Send a message; ignored when the other end is gone. ``word`` is its type to earlier versions."""
+        if not self._writer.is_closing():
+            self._writer.write(msgspec.json.encode({"type": kind, "word": kind, **details}) + b"\n")
+
+    async def receive(self) -> dict[str, Any] | None:
+        """Receive the next message; None when the other end is gone."""
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:
+            return None
+        if not line.endswith(b"\n"):
+            return None
+        message: dict[str, Any] = msgspec.json.decode(line)
+        message.setdefault("type", message.get("word"))
+        return message
+
+    async def close(self) -> None:
+        """Close this end once everything sent is delivered. Idempotent."""
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()

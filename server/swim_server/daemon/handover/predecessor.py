@@ -1,0 +1,160 @@
+"""The old process's side: it starts the new one, stands aside, and does what that asks until its clients have left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from swim_server.daemon.detach import program, tail
+from swim_server.daemon.handover.channel import VARIABLE, Channel, Offer, PeerClosed
+from swim_server.daemon.lockfile import LockInfo
+from swim_server.sql.errors import StoreError
+
+if TYPE_CHECKING:
+    from swim_server.daemon.home import Home
+    from swim_server.streaming.admission import Admission
+
+PREPARE_SECONDS = 30.0
+"""So long the new process may take until it serves."""
+
+
+class Predecessor(Protocol):
+    """What the handover needs of the service that runs and is to be followed by another process."""
+
+    home: Home
+    admission: Admission
+    log: Any
+    skip_pacing: asyncio.Event
+
+    def offer(self, channel: int) -> Offer:
+        """Name the descriptors that the new process inherits."""
+
+    async def begin_handover(self) -> None:
+        """Admit nobody and publish nothing."""
+
+    async def abort_handover(self) -> None:
+        """Serve as before."""
+
+    async def key_changed(self, key_id: int) -> int:
+        """Read a key again, and close what it no longer holds open."""
+
+
+class HandoverFailed(Exception):
+    """The new process did not come to serve; the old one goes on."""
+
+    def __init__(self, reason: str, exit_code: int | None, output: Sequence[str]) -> None:
+        self.reason = reason
+        self.exit_code = exit_code
+        self.output = list(output)
+        super().__init__(reason, exit_code)
+
+    def __str__(self) -> str:
+        summary = f"the new process {self.reason}; the old one goes on serving"
+        return "\n".join([f"{summary}. What it said:", *self.output]) if self.output else summary
+
+
+async def hand_over(service: Predecessor) -> tuple[LockInfo, Channel]:
+    """Start the code on disk beside this process and let it take over; return once it serves.
+
+    The caller drains what is left here and ends. Raises HandoverFailed with nothing changed.
+    """
+    log_path = service.home.log
+    begin = log_path.stat().st_size if log_path.exists() else 0
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            child = _start(service, theirs)
+        except OSError as error:
+            ours.close()
+            raise HandoverFailed(f"can't be started: {error.strerror}", None, []) from None
+    channel = await Channel.open(ours)
+    try:
+        async with asyncio.timeout(PREPARE_SECONDS):
+            return await negotiate(service, channel), channel
+    except (TimeoutError, PeerClosed, asyncio.CancelledError) as error:
+        await _end(child, at_once=isinstance(error, asyncio.CancelledError))
+        await channel.close()
+        if isinstance(error, asyncio.CancelledError):
+            raise
+        await service.abort_handover()
+        reason = "was not ready in time" if isinstance(error, TimeoutError) else f"ended with code {child.returncode}"
+        raise HandoverFailed(reason, child.returncode, tail(log_path, begin)) from None
+
+
+async def negotiate(service: Predecessor, channel: Channel) -> LockInfo:
+    """Do the old process's part of the conversation, up to ``serving``. Raises PeerClosed."""
+    try:
+        await _expect(channel, "prepared")
+        await service.begin_handover()
+        channel.send("go", connections=service.admission.holders())
+        service.admission.on_change = lambda kind, tier, key_id: channel.send(kind, tier=tier, key_id=key_id)
+        message = await _expect(channel, "serving")
+    except BaseException:
+        service.admission.on_change = None
+        raise
+    return msgspec.convert(message["info"], LockInfo)
+
+
+async def serve_successor(service: Predecessor, channel: Channel) -> None:
+    """Do what the new process asks while clients are left in the old one, until the new one is gone."""
+    while (message := await channel.receive()) is not None:
+        if message["type"] == "key_changed":
+            try:
+                await service.key_changed(message["key_id"])
+            except StoreError as error:
+                service.log.warning("a changed key can't be read just now", key_id=message["key_id"], reason=str(error))
+    service.skip_pacing.set()
+
+
+async def _expect(channel: Channel, kind: str) -> dict[str, Any]:
+    message = await channel.receive()
+    if message is None or message.get("type") != kind:
+        raise PeerClosed
+    return message
+
+
+def _start(service: Predecessor, channel: socket.socket) -> subprocess.Popen[bytes]:
+    offer = service.offer(channel.fileno())
+    with _log_of(service.home.log) as log:
+        return subprocess.Popen(
+            [*program(), *_arguments()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=[offer.channel, offer.lock, *offer.listeners],
+            env={**os.environ, VARIABLE: msgspec.json.encode(offer).decode()},
+        )
+
+
+def _arguments() -> list[str]:
+    """Return this process's own arguments; the new one is in the background already."""
+    return [argument for argument in sys.argv[1:] if argument != "--detach"]
+
+
+@contextlib.contextmanager
+def _log_of(path: Path) -> Iterator[IO[bytes] | None]:
+    """Open what the new process writes to: the journal where this one does (None), else the home's log."""
+    if "JOURNAL_STREAM" in os.environ:
+        yield None
+        return
+    with path.open("ab") as log:
+        os.fchmod(log.fileno(), 0o600)
+        yield log
+
+
+async def _end(child: subprocess.Popen[bytes], *, at_once: bool) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        await asyncio.to_thread(child.wait, 0 if at_once else 0.5)
+    if child.poll() is None:
+        child.kill()
+    await asyncio.to_thread(child.wait)

@@ -1,0 +1,45 @@
+"""Values that a configuration stands for, as the parts of the daemon take them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swim_server.gateway.request import DEFAULT_PATH
+from swim_server.keys.format import Tier
+from swim_server.streaming.admission import TierLimit
+from swim_server.streaming.publishing import Publishing
+
+if TYPE_CHECKING:
+    from swim_server.config import PublishConfig, TiersConfig
+    from swim_server.protocol.channels import Catalogue
+
+
+def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
+    """Read the rules of ``[publish]``."""
+    return Publishing(
+        catalogue,
+        events_per_second=config.events_per_second,
+        max_event_bytes=config.max_event_bytes,
+        channels_by_key={int(key_id): key.channels for key_id, key in config.keys.items() if key.channels},
+    )
+
+
+def tier_limits(tiers: TiersConfig) -> dict[str, TierLimit]:
+    """Read the limits of ``[tiers]``, by tier."""
+    return {
+        str(tier): TierLimit(
+            connections=(config := getattr(tiers, tier.value)).connections,
+            connections_per_key=config.connections_per_key,
+            messages_per_second=config.messages_per_second,
+        )
+        for tier in Tier
+    }
+
+
+def dialable_url(host: str, port: int) -> str:
+    """Return the address at which this machine reaches a service bound to ``host``."""
+    if host in ("", "0.0.0.0"):
+        host = "127.0.0.1"
+    elif host == "::":
+        host = "::1"
+    return f"ws://{f'[{host}]' if ':' in host else host}:{port}{DEFAULT_PATH}"

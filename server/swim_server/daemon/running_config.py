@@ -1,0 +1,28 @@
+"""The configuration that this process runs with; a reload changes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swim_server.config.secrets import without_secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swim_server.config import Config, LoadedConfig
+
+
+class RunningConfig:
+    """The values in force. One holder for all who read them, so that each sees a change."""
+
+    def __init__(self, loaded: LoadedConfig) -> None:
+        self.values: Config = loaded.config
+        self.files: tuple[Path, ...] = loaded.files
+        """Where they were read from at the start."""
+
+    def document(self) -> dict[str, Any]:
+        """Return the values as plain ones, secrets hidden."""
+        document: dict[str, Any] = without_secrets(msgspec.to_builtins(self.values))
+        return document

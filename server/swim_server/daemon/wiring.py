@@ -1,0 +1,183 @@
+"""Builds the parts of a daemon from its configuration. Nothing is opened here, and nothing runs yet."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.tasks import Tasks
+from swim_server.concurrency.timer_wheel import TimerWheel
+from swim_server.config import parse_duration
+from swim_server.daemon.components import Components
+from swim_server.daemon.key_watch import KeyWatch
+from swim_server.daemon.latency import Latency
+from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
+from swim_server.daemon.rules import publishing_rules, tier_limits
+from swim_server.daemon.running_config import RunningConfig
+from swim_server.daemon.running_sources import RunningSources
+from swim_server.gateway.context import EndpointContext, build_context
+from swim_server.gateway.endpoint import Endpoint
+from swim_server.gateway.listeners import Listeners
+from swim_server.keys.authenticator import Authenticator
+from swim_server.keys.opening import open_database
+from swim_server.keys.store import KeyStore
+from swim_server.logs import get_logger
+from swim_server.protocol.channels import Catalogue
+from swim_server.streaming.admission import Admission
+from swim_server.streaming.conversation import Conversation
+from swim_server.streaming.explain.session_log import SessionLog
+from swim_server.streaming.hub import Hub
+
+if TYPE_CHECKING:
+    from swim_server.brokers.broker import Broker
+    from swim_server.config import Config, LoadedConfig
+    from swim_server.daemon.home import Home
+    from swim_server.daemon.log_stream import LogStream
+    from swim_server.daemon.notifier import Notifier
+    from swim_server.gateway.rpc import Rpc
+
+
+def build_components(
+    loaded: LoadedConfig,
+    home: Home,
+    loop: asyncio.AbstractEventLoop,
+    *,
+    rpc: Rpc,
+    notifier: Notifier,
+    log_stream: LogStream | None = None,
+) -> Components:
+    """Build every part and connect them. The broker is opened, and the hub told where it stands, by the service."""
+    config, running = loaded.config, RunningConfig(loaded)
+    catalogue, tasks = Catalogue(config.channels.families), Tasks(log_failure)
+    wheel, admission = TimerWheel(time.monotonic, on_failure=log_failure), Admission(tier_limits(config.tiers))
+    broker = build_broker(config, home)
+    store = KeyStore(open_database(config.database, home.database), clock=utc_now, randbytes=secrets.token_bytes)
+    authenticator = build_authenticator(config, store)
+    sources = RunningSources(running, home, catalogue, broker.publish, tasks)
+    hub = build_hub(catalogue, loop)
+    conversation = build_conversation(config, hub, broker, tasks)
+    broker.on_unreadable = conversation.tell_unreadable
+    endpoints = build_endpoints(
+        config, loop, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,
+        wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,
+    )  # fmt: skip
+    latency = Latency(hub, now_ms=lambda: time.time() * 1000, monotonic=time.monotonic, call_soon=loop.call_soon)
+    key_watch = KeyWatch(
+        endpoints.gateway, authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
+    )
+    return Components(
+        config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
+        catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
+        broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub, latency=latency,
+        throughput=Throughput(hub, monotonic=time.monotonic), conversation=conversation, rpc=rpc,
+        endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=build_listeners(endpoints),
+    )  # fmt: skip
+
+
+def build_broker(config: Config, home: Home) -> LocalBroker:
+    """Build the broker with the retention of ``[history]``."""
+    return LocalBroker(
+        home.history,
+        clock_ms=now_ms,
+        keep_ms=_milliseconds(config.history.keep),
+        keep_positions_ms=_milliseconds(config.history.keep_positions),
+        max_bytes=config.history.max_bytes,
+        synchronous=config.history.synchronous,
+    )
+
+
+def build_authenticator(config: Config, store: KeyStore) -> Authenticator:
+    """Build the authenticator with the times of ``[auth]``."""
+    return Authenticator(
+        store,
+        clock=utc_now,
+        cache_seconds=config.auth.cache_seconds,
+        negative_cache_seconds=config.auth.negative_cache_seconds,
+        stale_grace_seconds=config.auth.stale_grace_seconds,
+    )
+
+
+def build_hub(catalogue: Catalogue, loop: asyncio.AbstractEventLoop) -> Hub:
+    """Build the hub, which remembers sessions for ``explain``."""
+    return Hub(
+        catalogue,
+        call_soon=loop.call_soon,
+        monotonic=time.monotonic,
+        on_failure=log_failure,
+        session_log=SessionLog(now_ms),
+    )
+
+
+def build_conversation(config: Config, hub: Hub, broker: Broker, tasks: Tasks) -> Conversation:
+    """Build what answers clients' messages."""
+    return Conversation(
+        hub,
+        broker,
+        hub.catalogue,
+        tasks,
+        now_ms=now_ms,
+        monotonic=time.monotonic,
+        heartbeat_seconds=config.server.heartbeat_seconds,
+        publishing=publishing_rules(config.publish, hub.catalogue),
+    )
+
+
+def build_endpoints(
+    config: Config,
+    loop: asyncio.AbstractEventLoop,
+    *,
+    hub: Hub,
+    admission: Admission,
+    authenticator: Authenticator,
+    conversation: Conversation,
+    wheel: TimerWheel,
+    tasks: Tasks,
+    rpc: Rpc,
+    sources: RunningSources,
+) -> EndpointContext:
+    """Build what all endpoints share."""
+    return build_context(
+        config.server,
+        hub=hub,
+        admission=admission,
+        authenticator=authenticator,
+        conversation=conversation,
+        wheel=wheel,
+        tasks=tasks,
+        rpc=rpc,
+        source_ages=sources.event_ages,
+        call_soon=loop.call_soon,
+        monotonic=time.monotonic,
+        now_ms=now_ms,
+        log=get_logger("gateway"),
+    )
+
+
+def build_listeners(endpoints: EndpointContext) -> Listeners:
+    """Build the two ways in: each connection gets an endpoint of its own."""
+    return Listeners(
+        lambda: Endpoint(endpoints, endpoints.public_kind), lambda: Endpoint(endpoints, endpoints.local_kind)
+    )
+
+
+def log_failure(error: BaseException) -> None:
+    """Log what nobody awaits: a failed task, timer or method of the control socket."""
+    get_logger("daemon").error("a task failed", exc_info=error)
+
+
+def now_ms() -> int:
+    """Return the time as events' ids have it."""
+    return time.time_ns() // 1_000_000
+
+
+def utc_now() -> datetime:
+    """Return the time as keys' dates have it."""
+    return datetime.now(UTC)
+
+
+def _milliseconds(duration: str) -> int:
+    return int(parse_duration(duration) * 1000)

@@ -1,0 +1,152 @@
+"""The legs of a flight: one connection may fly several, and land elsewhere than it filed. A state machine, pure.
+
+    BEFORE   at the gate, or on the way to the runway        phases PREFLIGHT, DEPARTING
+    FLYING   off the ground                                  phases CLIMBING to APPROACH
+    ARRIVED  on the ground after a flight                    phases LANDED, ARRIVED
+
+    BEFORE, ARRIVED  -- leaves the ground -->                FLYING    flight.departed
+    FLYING           -- comes to the ground -->              ARRIVED   flight.arrived, with the field where it is
+    ARRIVED          -- files a plan from where it is -->    BEFORE    a turnaround
+    ARRIVED          -- moves again after a stop, bound for
+                        elsewhere by its plan -->            BEFORE    a stop-over, or a plan that was filed early
+    FLYING           -- files a plan from its destination -> FLYING    still bound for there: the next leg, filed early
+
+Whether it leaves the ground or comes to it is judged in ``ground_state``. What is kept is in the flight: its counts of
+departures and arrivals, and in its ``legs``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from swim_server.detection.airfields import FIELD_NM, Airfield, Airfields
+from swim_server.detection.geodesy import distance_nm
+from swim_server.detection.network_state import FIRST_LEG, Flight, GroundState, Legs, Report
+
+STANDING_KTS = 3
+STOP_MS = 180_000
+"""Who stood so long has ended the leg: what moves then is on another one. Holding short of a runway is shorter."""
+
+
+class Leg(Enum):
+    """Where a flight is in its present leg."""
+
+    BEFORE = "before"
+    FLYING = "flying"
+    ARRIVED = "arrived"
+
+
+class Arrival(NamedTuple):
+    """Where a flight came to the ground."""
+
+    field: str | None
+    """Code of the field; None where nobody has listed one."""
+    is_diverted: bool | None
+    """Elsewhere than filed. None: what was filed is a code that nobody has listed, so that nobody can tell."""
+
+
+def leg_of(flight: Flight) -> Leg:
+    """Tell where a flight is in its leg."""
+    if flight.ground_state is GroundState.AIRBORNE:
+        return Leg.FLYING
+    return Leg.ARRIVED if flight.has_arrived else Leg.BEFORE
+
+
+def is_at(report: Report, field: Airfield) -> bool:
+    """Tell whether a report from the ground is from this field."""
+    return distance_nm(report.latitude, report.longitude, field.latitude, field.longitude) <= FIELD_NM
+
+
+def arrival_of(flight: Flight, report: Report, airfields: Airfields) -> Arrival:
+    """Tell where a flight that has just come to the ground is, and whether it had filed to go there."""
+    bound_for = _legs(flight).bound_for or flight.plan.arr
+    destination = airfields.get(bound_for)
+    if destination is not None and is_at(report, destination):
+        return Arrival(destination.code, False)
+    field = airfields.at(report.latitude, report.longitude, flight.plan.arr, flight.plan.dep)
+    code = None if field is None else field.code
+    if destination is None:
+        has_returned = bound_for is not None and code is not None and airfields.get(flight.plan.dep) is field
+        return Arrival(code, True if has_returned else None)
+    return Arrival(code, True)
+
+
+def with_plan(before: Flight, now: Flight, airfields: Airfields) -> Flight:
+    """Take another plan into account: ``now`` is the flight with it, otherwise as ``before``."""
+    old, new = before.plan, now.plan
+    if (old.dep, old.arr) == (new.dep, new.arr):
+        return now
+    leg = leg_of(before)
+    if leg is Leg.FLYING:
+        return _with_plan_in_flight(before, now)
+    if leg is Leg.ARRIVED and _files_from_here(now, airfields):
+        return begin_leg(now)
+    return now
+
+
+def begin_leg(flight: Flight) -> Flight:
+    """Let what a flight has flown belong to earlier legs."""
+    return msgspec.structs.replace(flight, legs=Legs(flight.arrivals))
+
+
+def after_departure(flight: Flight) -> Flight:
+    """Begin a leg where one took off after an arrival, without another plan or a stop."""
+    return flight if flight.legs is None and not flight.arrivals else begin_leg(flight)
+
+
+def after_stop(flight: Flight, airfields: Airfields) -> Flight:
+    """Take into account that a flight which has arrived stands or moves; ``flight`` is already at its newest report."""
+    report, legs = flight.report, _legs(flight)
+    if report is None or report.groundspeed_kts is None:
+        return flight
+    since_ms = legs.stands_since_ms
+    if report.groundspeed_kts <= STANDING_KTS:
+        if since_ms is None:
+            return _with_legs(flight, msgspec.structs.replace(legs, stands_since_ms=report.at_ms))
+        has_stopped = report.at_ms - since_ms >= STOP_MS
+        return begin_leg(flight) if has_stopped and legs.bound_for is not None else flight
+    if since_ms is None:
+        return flight
+    if report.at_ms - since_ms >= STOP_MS and _is_bound_elsewhere(flight, report, airfields):
+        return begin_leg(flight)
+    return _with_legs(flight, msgspec.structs.replace(legs, stands_since_ms=None))
+
+
+def _legs(flight: Flight) -> Legs:
+    return FIRST_LEG if flight.legs is None else flight.legs
+
+
+def _with_legs(flight: Flight, legs: Legs) -> Flight:
+    return msgspec.structs.replace(flight, legs=legs)
+
+
+def _with_plan_in_flight(before: Flight, now: Flight) -> Flight:
+    """Keep the destination of the plan before where the new one begins there: it is the next leg's."""
+    legs = _legs(before)
+    destination = legs.bound_for or before.plan.arr
+    is_next = destination is not None and now.plan.dep == destination and now.plan.dep != before.plan.dep
+    goes_on = legs.bound_for is not None and now.plan.dep == legs.bound_for
+    bound_for = destination if is_next or goes_on else None
+    if bound_for == legs.bound_for:
+        return now
+    return _with_legs(now, msgspec.structs.replace(legs, bound_for=bound_for))
+
+
+def _files_from_here(flight: Flight, airfields: Airfields) -> bool:
+    """Tell whether the plan begins where the aircraft stands, or may: at a field that nobody has listed."""
+    if flight.report is None or flight.plan.dep is None or flight.plan.arr is None:
+        return False
+    departure = airfields.get(flight.plan.dep)
+    if departure is not None:
+        return is_at(flight.report, departure)
+    return airfields.at(flight.report.latitude, flight.report.longitude) is None
+
+
+def _is_bound_elsewhere(flight: Flight, report: Report, airfields: Airfields) -> bool:
+    if _legs(flight).bound_for is not None:
+        return True
+    destination = airfields.get(flight.plan.arr)
+    return destination is not None and not is_at(report, destination)

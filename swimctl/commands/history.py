@@ -1,0 +1,116 @@
+"""``swimctl history info | check | salvage``: stored events, for an operator with a bad disk."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swimctl.app import command_group
+from swimctl.errors import CommandFailed, ExitCode
+from swimctl.invocation import invocation_of
+
+if TYPE_CHECKING:
+    from swimctl.invocation import Invocation
+
+app = command_group("Look at stored events: what is there, whether it is sound, what can be salvaged.")
+
+File = Annotated[Path | None, typer.Argument(metavar="FILE", help="Another file than this installation's history.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+SHOWN = 20
+
+
+@app.command()
+def info(context: typer.Context, file: File = None, as_json: Json = False) -> None:
+    """Show what a history holds, where events are missing, and which damaged files were set aside.
+
+    \b
+    Examples:
+      swimctl history info
+      swimctl history info --json
+    """
+    import msgspec
+    from swim_server.brokers.broker import BrokerUnavailable
+    from swim_server.brokers.inspection import read_info
+
+    invocation = invocation_of(context)
+    try:
+        found = read_info(_existing(invocation, file))
+    except BrokerUnavailable as error:
+        raise CommandFailed(error.reason, "see: swimctl history check") from None
+    document = msgspec.to_builtins(found)
+    labels = [(name.replace("_", " "), value) for name, value in document.items() if name not in {"holes"}]
+    labels += [(f"gap: {hole.reason}", f"after {hole.after}, up to {hole.up_to}") for hole in found.holes[-SHOWN:]]
+    invocation.output(as_json=as_json).details(labels, document)
+
+
+@app.command()
+def check(context: typer.Context, file: File = None, as_json: Json = False) -> None:
+    """Read all of a history: its structure, each event's checksum. Exit 1: something isn't what was stored.
+
+    It may be in use; nothing is changed. The daemon does the same after its start, each day, and where it reads.
+
+    \b
+    Examples:
+      swimctl history check
+      swimctl history check history.db.damaged-20260116T143015Z
+    """
+    import msgspec
+    from swim_server.brokers.broker import BrokerUnavailable
+    from swim_server.brokers.inspection import check as check_history
+
+    invocation = invocation_of(context)
+    try:
+        report = check_history(_existing(invocation, file))
+    except BrokerUnavailable as error:
+        raise CommandFailed(error.reason, "the disk or its driver has trouble: see dmesg") from None
+    document = {**msgspec.to_builtins(report), "sound": report.is_sound}
+    labels = [(name.replace("_", " "), value) for name, value in document.items() if name != "rotten"]
+    labels += [("not what was stored", event_id) for event_id in report.rotten[:SHOWN]]
+    invocation.output(as_json=as_json).details(labels, document)
+    if not report.is_sound:
+        next_step = (
+            "a running daemon goes on without what is bad and tells clients; more is kept by: swimctl history salvage"
+        )
+        invocation.messages().line(next_step)
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def salvage(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="DAMAGED", help="The damaged file; it is only read.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="NEW", help="The new file; must not exist.")],
+    as_json: Json = False,
+) -> None:
+    """Bring what can still be read of a damaged history into a new file, and say where events may be missing.
+
+    \b
+    Examples:
+      swimctl history salvage history.db.damaged-20260116T143015Z --output salvaged.db
+    """
+    import msgspec
+    from swim_server.brokers.broker import BrokerUnavailable
+    from swim_server.brokers.inspection import salvage_into
+
+    invocation = invocation_of(context)
+    _existing(invocation, file)
+    if output.exists() or output.is_symlink():
+        raise CommandFailed(f"{output} is there already", "name a file that doesn't exist yet")
+    try:
+        events, holes = salvage_into(file, output, time.time_ns() // 1_000_000)
+    except BrokerUnavailable as error:
+        raise CommandFailed(error.reason) from None
+    document = {"output": str(output), "events": events, "gaps": msgspec.to_builtins(holes)}
+    labels = [("output", str(output)), ("events", events), ("gaps", len(holes))]
+    labels += [(f"gap: {hole.reason}", f"after {hole.after}, up to {hole.up_to}") for hole in holes[-SHOWN:]]
+    invocation.output(as_json=as_json).details(labels, document)
+
+
+def _existing(invocation: Invocation, file: Path | None) -> Path:
+    path = invocation.home.history if file is None else file
+    if not path.is_file():
+        raise CommandFailed(f"there is no history at {path}", "name a file, or set SWIM_HOME")
+    return path

@@ -1,0 +1,221 @@
+"""Rot: one bit of one file flipped at rest, then the whole daemon is started and asked about everything.
+
+    python tests/load/rot.py --flips 12000 --seed 1
+    python tests/load/rot.py --short
+
+Flips bits of history and its log, its mark, the key database, what sources remember, recordings, and the SDK's resume
+file: anywhere in them, and aimed at events, names of events, pages and rows of keys. Also puts files of another
+installation, and older ones, in their place. What is told (a gap, an error) is no lie; what is silent is: exit 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.disk import home_files
+from support.disk.flips import Aim, Flip, aims, flip_that_hides_events, sharp_flips
+from support.disk.forked_daemon import preload_product
+from support.disk.home_files import RECORDING, RESUME_FILE
+from support.disk.judge import Judge
+from support.disk.judgement import FAULTS, Judgement
+from support.disk.report import Tally, print_report
+from support.disk.rot_base import EVENTS, Files, Installation, put_back
+from support.disk.workshop import Workshop, workshop
+from swim_client import SwimError
+
+GROUPS = ("aim",)
+LIES = tuple(fault for fault in FAULTS if fault != "key_lost")
+"""A key that is refused because its row rots is told by that: its owner comes, and doctor says why."""
+LARGE_GRACE_SECONDS = 5.0
+"""A large history is checked behind the start: it may take a moment until its clients are told."""
+SHORT_FLIPS = 40
+RESUMED_EVENTS = 3
+
+
+def main() -> int:
+    """Parse, run, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--flips", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=None, help="repeats the choices of a run; random when not given")
+    parser.add_argument("--only", default="", help="comma-separated aims")
+    parser.add_argument("--short", action="store_true", help=f"{SHORT_FLIPS} flips, every aim at least once")
+    parser.add_argument("--large", action="store_true", help="one flip in a history of 280 MB, nothing else")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
+    tally = Tally(GROUPS, LIES)
+    with workshop() as place:
+        preload_product()
+        if arguments.large:
+            flip_in_a_large_history(place, tally)
+            head = {"seed": seed, "flips": tally.count, "seconds": place.seconds, "cpu seconds": place.cpu_seconds}
+            return print_report(head, tally, GROUPS, as_json=arguments.json)
+        foreign = _fill(place, "foreign")
+        installation = _fill(place, "installation")
+        _go_on(foreign)
+        rot = Rot(installation, tally)
+        flips = SHORT_FLIPS if arguments.short else arguments.flips
+        rot.flip_at_random(flips, random.Random(seed), [name for name in arguments.only.split(",") if name])
+        if not arguments.only:
+            rot.flip_where_it_hurts()
+            rot.put_in_place("history of another installation", {**installation.stopped, **_history(foreign.stopped)})
+            rot.put_in_place("older history", {**installation.stopped, **_history(installation.older)})
+        rot.close()
+        foreign.daemon.close()
+        head = {"seed": seed, "flips": tally.count, "seconds": place.seconds, "cpu seconds": place.cpu_seconds}
+        return print_report(head, tally, GROUPS, as_json=arguments.json)
+
+
+def _fill(place: Workshop, name: str) -> Installation:
+    installation = Installation(place.folder / name, place.folder)
+    installation.fill()
+    return installation
+
+
+def flip_in_a_large_history(place: Workshop, tally: Tally) -> None:
+    """Hide events of a history that is too large to be read through at each start."""
+    installation = Installation(place.folder / "large", place.folder)
+    installation.fill_with_large_events()
+    flip = flip_that_hides_events(installation)
+    put_back(flip.apply(installation.stopped), installation.root)
+    judge = Judge(installation.daemon, installation.ledger, random.Random(0), grace_seconds=LARGE_GRACE_SECONDS)
+    judgement = judge.judge(installation.listener_key, installation.oldest)
+    tally.add(["large history"], judgement, f"bit {flip.bit} of {flip.file}")
+    installation.daemon.close()
+
+
+def _go_on(installation: Installation) -> None:
+    """Let it store newer events than the other one has."""
+    installation.daemon.start()
+    installation.publish(EVENTS, EVENTS + 40)
+    installation.daemon.end(15)
+    for name in home_files.HISTORY, home_files.MARK:
+        path = installation.root / name
+        installation.stopped[name] = path.read_bytes(), path.stat().st_mtime_ns
+
+
+def _history(files: Files) -> Files:
+    """History and what belongs to it; a log that is missing is missing."""
+    return {
+        name: files[name] for name in (home_files.HISTORY, home_files.HISTORY_LOG, home_files.MARK) if name in files
+    }
+
+
+class Rot:
+    """Puts a flip in place, asks, and adds up what was found."""
+
+    def __init__(self, installation: Installation, tally: Tally) -> None:
+        self._installation = installation
+        self._tally = tally
+        self._sound_recording = home_files.recorded_events(installation.root / RECORDING)
+        self._known = {
+            True: installation.known_from(installation.killed),
+            False: installation.known_from(installation.stopped),
+        }
+        self._resumed: list[str] = []
+
+    def flip_at_random(self, count: int, rng: random.Random, only: list[str]) -> None:
+        """Flip bits; every place at least once."""
+        places = [aim for aim in aims(self._installation) if aim.weight and (not only or aim.name in only)]
+        chosen = places + rng.choices(places, weights=[aim.weight for aim in places], k=max(0, count - len(places)))
+        chosen.sort(key=lambda aim: aim.name)  # those that need a running daemon come together
+        for aim in chosen:
+            flip = aim.flip(rng)
+            self._tally.add([aim.name], self._try(aim, flip), f"bit {flip.bit} of {flip.file}")
+        self._end_daemon()
+
+    def flip_where_it_hurts(self) -> None:
+        """Flip the single bits that do the most harm."""
+        for name, flip in sharp_flips(self._installation).items():
+            is_killed = flip.file.startswith(home_files.SOURCE_STATE)
+            rotten = flip.apply(self._installation.killed if is_killed else self._installation.stopped)
+            judgement = self._resume(rotten) if flip.file == RESUME_FILE else self._judge(rotten, is_killed=is_killed)
+            self._tally.add([name], judgement, f"bit {flip.bit} of {flip.file}")
+
+    def put_in_place(self, name: str, files: Files) -> None:
+        """Judge files that were exchanged."""
+        self._tally.add([name], self._judge(files), name)
+
+    def close(self) -> None:
+        """End everything."""
+        self._installation.daemon.close()
+
+    def _try(self, aim: Aim, flip: Flip) -> Judgement:
+        installation = self._installation
+        rotten = flip.apply(installation.killed if aim.is_killed else installation.stopped)
+        match aim.name:
+            case "recording":
+                return self._replay(rotten)
+            case "resume file":
+                return self._resume(rotten)
+            case _:
+                return self._judge(rotten, is_killed=aim.is_killed)
+
+    def _judge(self, files: Files, *, is_killed: bool = False) -> Judgement:
+        installation = self._installation
+        self._end_daemon()
+        put_back(files, installation.root)
+        repeated = [name for name in installation.ledger.acknowledged if name.startswith("event-")]
+        judge = Judge(installation.daemon, self._known[is_killed], random.Random(0), repeated=repeated)
+        return judge.judge(installation.listener_key, installation.oldest)
+
+    def _replay(self, files: Files) -> Judgement:
+        """Play a recording: what is played is as it was recorded, and what is missing is told by the exit code."""
+        judgement = Judgement()
+        installation = self._installation
+        path, output = installation.root / RECORDING, installation.root / "played.jsonl"
+        path.write_bytes(files[RECORDING][0])
+        output.unlink(missing_ok=True)
+        code, told = installation.daemon.run(["replay", str(path), "--speed", "0", "--output", str(output)])
+        lines = output.read_bytes().splitlines() if output.exists() else []
+        sound = {json.dumps(row, sort_keys=True) for row in self._sound_recording}
+        wrong = sum(_canonical(line) not in sound for line in lines)
+        judgement.find("wrong_content", wrong, told[-200:])
+        missing = len(sound) - len(lines)
+        judgement.find(
+            "lost_silently" if code == 0 else "lost_but_told", max(0, missing), f"exit {code}, {told[-200:]}"
+        )
+        return judgement
+
+    def _resume(self, files: Files) -> Judgement:
+        """Run a program of the SDK on a resume file: it goes on where it was, or says what is wrong."""
+        judgement = Judgement()
+        installation = self._installation
+        if installation.daemon.pid is None:
+            put_back(installation.stopped, installation.root)
+            installation.daemon.start()
+            self._resumed = installation.handle_events(RESUMED_EVENTS)
+        (installation.root / RESUME_FILE).write_bytes(files[RESUME_FILE][0])
+        try:
+            handled = installation.handle_events(RESUMED_EVENTS)
+        except (SwimError, OSError) as error:
+            judgement.find("lost_but_told", 1, f"{type(error).__name__}: {error}")
+            return judgement
+        except TimeoutError:
+            judgement.find("lost_silently", 1, "it waits for ever")
+            return judgement
+        if "gap" in handled or "error" in handled:
+            judgement.find("lost_but_told", 1, handled)
+        elif handled != self._resumed:
+            judgement.find("resumed_elsewhere", 1, f"{handled} instead of {self._resumed}")
+        return judgement
+
+    def _end_daemon(self) -> None:
+        self._installation.daemon.kill()
+
+
+def _canonical(line: bytes) -> str:
+    try:
+        return json.dumps(json.loads(line), sort_keys=True)
+    except ValueError:
+        return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

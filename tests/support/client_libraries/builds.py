@@ -1,0 +1,166 @@
+"""Installs what the client programs need, once: pip, npm, Go, Maven, cargo, Debian packages, compilers.
+
+Everything lies in a folder of this user's own under the system's temporary one, named after the pins and sources it was
+made of: another version is another folder. What can't be had skips with a reason, and fails where CI is true.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+from support.client_libraries.pins import PROGRAMS, maven_coordinates
+from support.packages import apt_install, missing, require_program
+
+BUILD_SECONDS = 900
+
+
+@cache
+def python_environment() -> Path:
+    """The interpreter of a virtual environment with the libraries of PyPI."""
+    requirements = PROGRAMS / "python/requirements.txt"
+
+    def build(folder: Path) -> None:
+        _run([sys.executable, "-m", "venv", str(folder)])
+        pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([*pip, "--requirement", str(requirements)])
+
+    return _built("python", [requirements], build) / "bin/python"
+
+
+@cache
+def node_modules() -> Path:
+    """The folder with the libraries of npm, node 22 and node 24 among them."""
+    require_program("node", "nodejs")
+    npm = require_program("npm", "npm")
+    pins = PROGRAMS / "node/package.json"
+
+    def build(folder: Path) -> None:
+        shutil.copy(pins, folder)
+        _run([npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=folder)
+
+    return _built("node", [pins], build) / "node_modules"
+
+
+@cache
+def go_programs() -> Path:
+    """The folder with the programs in Go."""
+    go = require_program("go", "golang-go")
+    source = PROGRAMS / "go"
+
+    def build(folder: Path) -> None:
+        _run([go, "build", "-o", f"{folder}/", "./..."], cwd=source)
+
+    return _built("go", [*sorted(source.rglob("*.go")), source / "go.mod", source / "go.sum"], build)
+
+
+@cache
+def java_classpath(program: str, *, is_jdk: bool = False) -> str:
+    """The class path of a program in Java: its library with what that needs, and its own classes."""
+    javac = require_program("javac", "default-jdk-headless")
+    source = PROGRAMS / "java"
+    sources = [source / "Tell.java", *sorted((source / program).glob("*.java"))]
+
+    def build(folder: Path) -> None:
+        if not is_jdk:
+            group, artifact, version = maven_coordinates(program)
+            named = [f"-Dgroup={group}", f"-Dartifact={artifact}", f"-Dversion={version}"]
+            words = [*named, "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+            maven = require_program("mvn", "maven")
+            _run([maven, "-q", "-B", "-f", str(source / "pom.xml"), *words, "dependency:copy-dependencies"])
+        _run([javac, "-nowarn", "-cp", f"{folder}/*", "-d", str(folder / "classes"), *map(str, sources)])
+
+    folder = _built(f"java-{program}", [*sources, source / "libraries.txt", source / "pom.xml"], build)
+    return f"{folder}/*:{folder}/classes"
+
+
+@cache
+def rust_program(name: str) -> Path:
+    """A program in Rust."""
+    cargo = require_program("cargo", "cargo")
+    source = PROGRAMS / "rust"
+
+    def build(folder: Path) -> None:
+        environ = {**os.environ, "CARGO_TARGET_DIR": str(folder)}
+        _run([cargo, "build", "--quiet", "--release", "--locked"], cwd=source, environ=environ)
+
+    return _built("rust", [*sorted(source.glob("*.rs")), source / "Cargo.lock"], build) / "release" / name
+
+
+@cache
+def c_program(name: str, package: str, *, pkg_config: str) -> Path:
+    """A program in C, compiled against a Debian package."""
+    require_debian(package)
+    compiler = require_program("gcc", "gcc")
+    require_program("pkg-config", "pkg-config")
+    source = PROGRAMS / "c" / f"{name}.c"
+
+    def build(folder: Path) -> None:
+        flags = _run(["pkg-config", "--cflags", "--libs", pkg_config]).split()
+        _run([compiler, "-O1", "-o", str(folder / name), str(source), *flags])
+
+    return _built(f"c-{name}", [source, source.parent / "tell.h"], build) / name
+
+
+@cache
+def cpp_program(name: str, *packages: str, libraries: Sequence[str] = ()) -> Path:
+    """A program in C++, compiled against Debian packages."""
+    require_debian(*packages)
+    compiler = require_program("g++", "g++")
+    source = PROGRAMS / "cpp" / f"{name}.cpp"
+
+    def build(folder: Path) -> None:
+        linked = [f"-l{library}" for library in libraries]
+        _run([compiler, "-std=c++17", "-o", str(folder / name), str(source), *linked])
+
+    return _built(f"cpp-{name}", [source, PROGRAMS / "c/tell.h"], build) / name
+
+
+@cache
+def require_debian(*packages: str) -> None:
+    """Debian packages are there, or are installed now."""
+    absent = [package for package in packages if not _is_installed(package)]
+    if absent:
+        apt_install(*absent)
+        still = [package for package in absent if not _is_installed(package)]
+        if still:
+            missing(f"not installed: apt-get install {' '.join(still)}")
+
+
+def _is_installed(package: str) -> bool:
+    query = shutil.which("dpkg-query")
+    if query is None:
+        return False
+    done = subprocess.run([query, "-W", "-f", "${Status}", package], capture_output=True, timeout=30, check=False)
+    return done.stdout.endswith(b" installed")
+
+
+def _built(name: str, sources: Sequence[Path], build: Callable[[Path], None]) -> Path:
+    """The folder that was built of these sources; whoever comes second finds it whole or builds it himself."""
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    home = Path(tempfile.gettempdir()) / f"swim-tests-clients-{os.getuid()}"
+    home.mkdir(mode=0o700, exist_ok=True)
+    folder = home / f"{name}-{digest}"
+    done = folder / ".built"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        build(folder)
+        done.touch()
+    return folder
+
+
+def _run(words: Sequence[str], *, cwd: Path | None = None, environ: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        words, cwd=cwd, env=environ, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+    )
+    if done.returncode != 0:
+        missing(f"{' '.join(words[:4])} failed: {(done.stderr or done.stdout)[-400:]}")
+    return done.stdout

@@ -1,0 +1,60 @@
+"""The versions of the client libraries: read where they are pinned, so that no number is written twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+PROGRAMS = Path(__file__).parents[2] / "e2e/clients"
+"""The small programs, a folder a language, each beside the pins of its libraries."""
+
+
+@cache
+def python_pin(name: str) -> str:
+    """The version of a package of PyPI."""
+    return _found(rf"^{re.escape(name)}(?:\[\w+\])?==(\S+)$", PROGRAMS / "python/requirements.txt")
+
+
+@cache
+def npm_pin(name: str) -> str:
+    """The version of a package of npm; of an alias, that of what it stands for."""
+    pins = json.loads((PROGRAMS / "node/package.json").read_text("utf-8"))["dependencies"]
+    return str(pins[name]).rpartition("@")[2]
+
+
+@cache
+def go_pin(module: str) -> str:
+    """The version of a Go module."""
+    return _found(rf"^\s+{re.escape(module)} v(\S+)", PROGRAMS / "go/go.mod")
+
+
+@cache
+def maven_coordinates(folder: str) -> tuple[str, str, str]:
+    """Group, artifact and version of the library that a folder's program uses."""
+    group, artifact, version = _found(rf"^{folder} (\S+)$", PROGRAMS / "java/libraries.txt").split(":")
+    return group, artifact, version
+
+
+@cache
+def cargo_pin(name: str) -> str:
+    """The version of a crate."""
+    return _found(rf'^{name} = "=(\S+)"$', PROGRAMS / "rust/Cargo.toml")
+
+
+@cache
+def debian_version(package: str) -> str:
+    """The version of a Debian package that is installed, as its authors count."""
+    done = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, timeout=30, check=True
+    )
+    upstream = done.stdout.partition(":")[2] or done.stdout
+    return re.split(r"[+-](?:dfsg|really|ds)|-", upstream)[0]
+
+
+def _found(pattern: str, path: Path) -> str:
+    found = re.search(pattern, path.read_text("utf-8"), re.MULTILINE)
+    assert found is not None, f"{path} pins nothing that matches {pattern}"
+    return found[1]

@@ -1,0 +1,98 @@
+"""The ways in which a disk errs: what fails, where, how often, and when."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from support.disk.preload import Rule
+
+GRACE_SECONDS = 3.0
+"""A taken event file is removed only some time after the last change to it."""
+When = Literal["running", "start"]
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """One disk. ``seconds`` is how long it errs."""
+
+    name: str
+    rules: list[Rule]
+    when: When = "running"
+    synchronous: str = "normal"
+    seconds: float = 0.0
+    with_keys: bool = False
+    """Keys are created and revoked meanwhile."""
+    is_short: bool = False
+    """It takes part in the short run."""
+
+
+_HISTORY, _MARK, _KEYS = "*/home/history.db*", "*/home/history.mark", "*/home/swim.db*"
+_STATE, _DROPPED, _GIVEN = "*/home/sources/*", "*/drop/*taken*", "*/feed/*taken*"
+
+
+def scenarios(seconds: float) -> list[Scenario]:
+    """All of them."""
+    history = [
+        _one("history: a quarter of reads fail", "read", _HISTORY, "EIO", 0.25, is_short=True),
+        _one(
+            "history: a quarter of reads fail at the start", "read", _HISTORY, "EIO", 0.25, when="start", is_short=True
+        ),
+        _one("history: every read fails at the start", "read", _HISTORY, "EIO", when="start"),
+        _one("history: reads interrupted", "read", _HISTORY, "EINTR", 0.3),
+        _one("history: short reads", "read", _HISTORY, "short", 0.3),
+        _one("history: short reads at the start", "read", _HISTORY, "short", 0.1, when="start"),
+        _one("history: a quarter of writes fail", "write", _HISTORY, "EIO", 0.25, is_short=True),
+        _one("history: every write fails", "write", _HISTORY, "EIO"),
+        _one("history: no space", "write,truncate", _HISTORY, "ENOSPC"),
+        _one("history: no space at the start", "write,truncate", _HISTORY, "ENOSPC", when="start", is_short=True),
+        _one("history: writes interrupted", "write", _HISTORY, "EINTR", 0.3),
+        _one("history: short writes", "write", _HISTORY, "short", 0.3),
+        _one("history: syncs fail", "fsync", _HISTORY, "EIO", 0.5),
+        _one("history: syncs fail, full", "fsync", _HISTORY, "EIO", 0.5, synchronous="full", is_short=True),
+        _one("history: opening fails", "open", _HISTORY, "EIO", 0.3),
+        _one("history: read-only", "write,truncate,open", _HISTORY, "EROFS"),
+        _one("mark: writes fail", "write,fsync", _MARK, "EIO"),
+        _one("mark: reads fail at the start", "read,open", _MARK, "EIO", when="start"),
+    ]
+    keys = [
+        _one("keys: a quarter of reads fail", "read", _KEYS, "EIO", 0.25, with_keys=True),
+        _one("keys: half of writes fail", "write", _KEYS, "EIO", 0.5, with_keys=True),
+        _one("keys: no space", "write", _KEYS, "ENOSPC", with_keys=True),
+        _one("keys: syncs fail", "fsync", _KEYS, "EIO", 0.5, with_keys=True),
+        _one("keys: short writes", "write", _KEYS, "short", 0.3, with_keys=True),
+    ]
+    sources = [
+        _one("drop state: writes fail", "write,rename", _STATE, "EIO", 0.5, is_short=True),
+        _one("drop state: no space", "write", _STATE, "ENOSPC"),
+        _one("drop state: short writes", "write", _STATE, "short", 0.5),
+        _one("drop folder: reads fail", "read,open", _DROPPED, "EIO", 0.3),
+        _one("drop folder: removing fails", "unlink", _DROPPED, "EIO", 0.5),
+        _one("event file: reads fail", "read,open", _GIVEN, "EIO", 0.3),
+        _one("event file: removing fails", "unlink", _GIVEN, "EIO", 0.5, seconds=GRACE_SECONDS),
+    ]
+    everything = [
+        _one("all files: a tenth of reads fail", "read", "*/disk/*", "EIO", 0.1),
+        _one("all files: no space", "write,truncate", "*/disk/home/*", "ENOSPC"),
+        _one("all files: interrupted", "read,write", "*/disk/home/*", "EINTR", 0.2),
+        _one("all files: short", "read,write", "*/disk/home/*", "short", 0.2),
+        _one("all files: no space at the start", "write,truncate", "*/disk/home/*", "ENOSPC", when="start"),
+    ]
+    every = history + keys + sources + everything
+    return [msgspec.structs.replace(one, seconds=max(seconds, one.seconds)) for one in every]
+
+
+def _one(
+    name: str,
+    operations: str,
+    pattern: str,
+    error: str,
+    share: float = 1.0,
+    *,
+    when: When = "running",
+    synchronous: str = "normal",
+    seconds: float = 0.0,
+    with_keys: bool = False,
+    is_short: bool = False,
+) -> Scenario:
+    rule = Rule(operations, pattern, error, share)
+    return Scenario(name, [rule], when, synchronous, seconds=seconds, with_keys=with_keys, is_short=is_short)

@@ -1,0 +1,29 @@
+"""What may be found wrong, and how often it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+FAULTS = (
+    "lost_silently", "lost_by_provider", "repeated", "reordered", "reused", "wrong_content", "never_published",
+    "key_good_again", "key_lost", "undone_setting", "undone_place", "not_started", "stuck", "unreadable",
+    "resumed_elsewhere",
+)  # fmt: skip
+"""None of these may ever be found."""
+TOLD = ("lost_but_told", "needless_gap", "set_aside", "turned_away")
+"""These are no lies, but better rare."""
+
+
+class Judgement(Counter[str]):
+    """How often each fault was found, with a few examples in words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.examples: list[str] = []
+
+    def find(self, fault: str, count: int, what: object) -> None:
+        """Count a fault; nothing when ``count`` is 0."""
+        if count:
+            self[fault] += count
+            if len(self.examples) < 5:
+                self.examples.append(f"{fault}: {what}")
