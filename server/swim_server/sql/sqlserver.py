@@ -52,6 +52,7 @@ NO_DRIVER_MANAGER = StoreMisconfigured(
 
 _NUMBER = re.compile(r"\((-?\d+)\) \(SQL\w+\)")
 _LEAD = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
+_LIBRARY = re.compile(r"open lib '([^']*)'")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -134,7 +135,7 @@ def driver_missing(text: str, installed: Collection[str]) -> StoreMisconfigured:
     """Say which driver could not be loaded, and which there are."""
     if not installed:
         return NO_DRIVER
-    named = match[1] if (match := _QUOTED.search(text)) else None
+    named = match[1] if (match := _LIBRARY.search(text)) else None
     wrong = f"the ODBC driver {named!r} is not installed" if named else "the configured ODBC driver is not installed"
     return StoreMisconfigured(f"{wrong}; there are: {', '.join(sorted(installed))}", "swimctl config show --origin")
 
