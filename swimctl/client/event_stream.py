@@ -14,6 +14,7 @@ from swimctl.client.stream_items import (
     CaughtUp,
     EventReceived,
     Gap,
+    Hinted,
     Lost,
     StreamItem,
     Subscribed,
@@ -147,6 +148,9 @@ class EventStream:
         self._heard_at = self._monotonic()
         self._retry_seconds = FIRST_RETRY_SECONDS
         self._items.append(Subscribed(greeting.get("data") or {}, self._is_first))
+        if self._is_first:
+            hints = answer.get("hints")
+            self._items.extend(Hinted(str(hint)) for hint in (hints if isinstance(hints, list) else ()))
         if answer.get("gap") and message.get("after") is not None:
             self._items.append(Gap())
         newest = answer.get("last_event_id")

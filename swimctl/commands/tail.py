@@ -98,6 +98,10 @@ def read_filters(
 ) -> dict[str, Any]:
     """Return the options as filters of the wire. Several values also with commas between. Raises WrongUsage."""
     lists = {"airports": airport, "artccs": artcc, "callsign_prefix": callsign, "firs": fir}
+    options = {"--airport": airport, "--artcc": artcc, "--callsign": callsign, "--fir": fir}
+    for option, values in options.items():
+        if values is not None and not all(part.strip() for value in values for part in value.split(",")):
+            raise WrongUsage(f"{option}: must not be empty: that would be no filter at all")
     filters: dict[str, Any] = {
         kind: [part.strip() for value in values for part in value.split(",") if part.strip()]
         for kind, values in lists.items()
@@ -227,9 +231,12 @@ def _told(wanted: SubscriptionRequest) -> str:
 def _write_lines(
     stream: EventStream, wanted: SubscriptionRequest, output: Output, messages: Output, until: _Until
 ) -> None:
-    from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Lost
+    from swim_server.protocol.control_characters import escape_json
+
+    from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Hinted, Lost
     from swimctl.live.model import reconnected
     from swimctl.render.event_row import describe
+    from swimctl.text import clean
 
     shows_heartbeats = bool({"system.heartbeat", "system.*"} & set(wanted.channels))
     while True:
@@ -239,11 +246,13 @@ def _write_lines(
                 output.check_reader()
             case EventReceived(event=event, wire=wire):
                 if event.get("type") != "system.heartbeat" or shows_heartbeats:
-                    output.line(wire.decode() if output.as_json else describe(event).to_line())
+                    output.line(escape_json(wire).decode() if output.as_json else describe(event).to_line())
             case Lost(reason=reason):
                 messages.line(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
             case CaughtUp(recovered=recovered, is_first=False):
                 messages.line(f"— {reconnected(recovered)} —")
+            case Hinted(hint=hint):
+                messages.line(f"hint: {clean(hint)}")
             case Gap():
                 messages.line("— gap: history does not reach back to the last event seen —")
         if item is not None and until(item):

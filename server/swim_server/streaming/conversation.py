@@ -165,6 +165,7 @@ class Conversation:
                 last_event_id=self._last_event_id(),
                 resumed=resumed,
                 gap=gap,
+                hints=self._hub.hints.about(connection.subscription.filters),
             )
         )
 
