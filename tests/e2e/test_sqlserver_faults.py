@@ -366,7 +366,7 @@ def test_missing_driver_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pyt
 
 def test_driver_that_is_named_and_not_there_is_told_with_its_remedy(tmp_path: Path) -> None:
     connection_string("freetds", 1)
-    with pytest.raises(StoreMisconfigured, match="'No Such Driver' is not installed; there are: .*FreeTDS"):
+    with pytest.raises(StoreMisconfigured, match=r"'No Such Driver' is not installed; there are: .*FreeTDS"):
         open_once("Driver={No Such Driver};Server=127.0.0.1;UID=x;PWD=y", tmp_path)
 
 
@@ -392,7 +392,7 @@ def test_trigger_that_raises_and_rolls_back_is_told_by_its_own_error(setup: Setu
         return Error(3903, "The ROLLBACK TRANSACTION request has no BEGIN.", 16) if "ROLLBACK" in sql else None
 
     setup.server.on_statement = script
-    with pytest.raises(StoreMisconfigured, match="50000.*Keys are made elsewhere"):
+    with pytest.raises(StoreMisconfigured, match=r"50000.*Keys are made elsewhere"):
         store.create(new_key(), OPERATOR)
 
 

@@ -1,7 +1,7 @@
 """Characters in JSON that would move a cursor, hide text or break a line where it is shown: written as escapes. Pure.
 
-DEL, the C1 controls, the separators of lines and paragraphs, and what turns the direction of writing are valid in a JSON
-string as they are; escaped, they say the same to every reader and do nothing on the way.
+DEL, the C1 controls, the separators of lines and paragraphs, and what turns the direction of writing are valid in a
+JSON string as they are; escaped, they say the same to every reader and do nothing on the way.
 """
 
 from __future__ import annotations

@@ -20,32 +20,8 @@ LOOKED_AT_EVENTS = 64
 """The newest batches of positions, at most: more than the whole network has pilots."""
 LOOKED_AT_BYTES = 2 * 1024 * 1024
 US_CENTRES = frozenset(
-    [
-        "ZAB",
-        "ZAN",
-        "ZAU",
-        "ZBW",
-        "ZDC",
-        "ZDV",
-        "ZFW",
-        "ZHN",
-        "ZHU",
-        "ZID",
-        "ZJX",
-        "ZKC",
-        "ZLA",
-        "ZLC",
-        "ZMA",
-        "ZME",
-        "ZMP",
-        "ZNY",
-        "ZOA",
-        "ZOB",
-        "ZSE",
-        "ZSU",
-        "ZTL",
-        "ZUA",
-    ]
+    {"ZAB", "ZAN", "ZAU", "ZBW", "ZDC", "ZDV", "ZFW", "ZHN", "ZHU", "ZID", "ZJX", "ZKC", "ZLA", "ZLC", "ZMA", "ZME"}
+    | {"ZMP", "ZNY", "ZOA", "ZOB", "ZSE", "ZSU", "ZTL", "ZUA"}
 )
 
 
