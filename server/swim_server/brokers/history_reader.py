@@ -157,7 +157,8 @@ class HistoryReader:
         """Name the stored types that open-ended ones, like ``tmi.program.*``, stand for."""
         if types is None or not any(each.endswith(OPEN_END) for each in types):
             return types
-        stored = [str(row[0]) for row in self._connection.execute(self._stored_types)]
+        rows = self._connection.execute(self._stored_types)  # as bytes, like all text that this connection reads
+        stored = [raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw) for (raw,) in rows]
         return {*types, *(each for each in stored if is_listed(each, types))}
 
     def _select(self, range_and_order: str, types: Collection[str] | None) -> str:
