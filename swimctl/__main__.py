@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import sys
 
+from swimctl import standard_streams
+
 
 def main() -> None:
     """Run the words of the command line and exit with their code."""
+    standard_streams.fill()
+    standard_streams.fall_back_to_plain()
     words = sys.argv[1:]
     if os.environ.get("_SWIMCTL_COMPLETE", "").startswith("complete"):
-        sys.exit(_complete())
+        from swimctl.completion.answer import complete
+
+        sys.exit(complete())
     if "_SWIMCTL_COMPLETE" not in os.environ:
         # Answered before anything heavy is imported: help must be there at once.
         if words in ([], ["--help"], ["-h"], ["help"]):
@@ -24,24 +30,13 @@ def main() -> None:
     sys.exit(run(words))
 
 
-def _complete() -> int:
-    """Answer a shell that completes a line. Nothing is ever said beside it: there is a prompt on the screen."""
-    from contextlib import redirect_stderr
-    from io import StringIO
-
-    from swimctl.app import run
-
-    with redirect_stderr(StringIO()):
-        return run([])
-
-
 def _show_overview() -> int:
     from shutil import get_terminal_size
 
+    from swimctl.help_style import TextStyle
     from swimctl.overview import overview
 
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return _print(overview(get_terminal_size().columns, colour=colour))
+    return _print(overview(get_terminal_size().columns, style=TextStyle.of(sys.stdout, os.environ)))
 
 
 def _print(text: str) -> int:
@@ -49,7 +44,11 @@ def _print(text: str) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        standard_streams.discard_output()
+    except OSError as error:
+        standard_streams.discard_output()
+        sys.stderr.write(f"error: standard output can't be written: {error.strerror}\n")
+        return 1
     return 0
 
 

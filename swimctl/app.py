@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import os
 import sys
-from difflib import get_close_matches
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from swim_server.errors import ExitKind, OperatorError
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from swimctl import standard_streams
 from swimctl.command_table import ENTRIES
-from swimctl.errors import CommandError, ExitCode, WrongUsage
+from swimctl.errors import CommandError, ExitCode, OutputLost, WrongUsage
+from swimctl.help_style import BOLD, RED, TextStyle, paint_help
 from swimctl.invocation import Invocation
 from swimctl.overview import overview
+from swimctl.usage_errors import explain_usage, no_such_command
 
 # Typer carries its own copy of Click or depends on it, by version; its public names lead to the same classes.
 UsageError = typer.BadParameter.__mro__[1]
@@ -31,6 +35,8 @@ _EXIT_CODES = {
     ExitKind.WRONG_USAGE: ExitCode.WRONG_USAGE,
     ExitKind.ALREADY_RUNNING: ExitCode.ALREADY_RUNNING,
 }
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _HOISTED_FLAGS = ("--debug",)
 _HOISTED_OPTIONS = ("--config",)
@@ -47,15 +53,43 @@ class LazyGroup(TyperGroup):
         return None if entry is None else load_command(entry.module, entry.name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name = args[0]
-        if name not in ENTRIES and not ctx.resilient_parsing:
-            near = get_close_matches(name, ENTRIES, n=1, cutoff=0.5)
-            hint = f"did you mean: swimctl {near[0]}" if near else "all commands: swimctl --help"
-            raise WrongUsage(f"there is no command {name!r}", hint)
+        if args[0] not in ENTRIES and not ctx.resilient_parsing:
+            problem, hint = no_such_command("swimctl", args, ENTRIES)
+            near = hint.partition("did you mean: swimctl ")[2]
+            if near and len(args) > 1 and args[1] in getattr(self.get_command(ctx, near), "commands", ()):
+                hint += f" {args[1]}"
+            raise WrongUsage(problem, hint)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        formatter.write(overview(formatter.width))
+        formatter.write(overview(formatter.width, style=TextStyle.of(sys.stdout, os.environ)))
+
+
+class StyledCommand(TyperCommand):
+    """A command whose help looks like the main page."""
+
+    def get_help(self, ctx: Any) -> str:
+        return paint_help(super().get_help(ctx))
+
+
+class StyledGroup(TyperGroup):
+    """Several commands: ``swimctl keys``."""
+
+    def get_help(self, ctx: Any) -> str:
+        return paint_help(super().get_help(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise WrongUsage(*no_such_command(ctx.command_path, args, self.commands))
+        return super().resolve_command(ctx, args)
+
+
+class CommandApp(typer.Typer):
+    """The ``app`` of a command's module."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Command], Command]:
+        """Register a function as a command whose help is styled."""
+        return super().command(name, **{"cls": StyledCommand, **settings})
 
 
 def load_command(module: str, name: str) -> Any:
@@ -67,14 +101,14 @@ def load_command(module: str, name: str) -> Any:
     return command
 
 
-def command_group(summary: str) -> typer.Typer:
+def command_group(summary: str) -> CommandApp:
     """Make the ``app`` of a module with several commands: ``swimctl keys create``, ``swimctl keys list`` …"""
-    return typer.Typer(help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    return CommandApp(cls=StyledGroup, help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
-def single_command() -> typer.Typer:
+def single_command() -> CommandApp:
     """Make the ``app`` of a module with one command: ``swimctl tail``."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None)
+    return CommandApp(add_completion=False, rich_markup_mode=None)
 
 
 root = typer.Typer(
@@ -96,6 +130,23 @@ def global_options(
 ) -> None:
     """SWIM: live flight and traffic management events from VATSIM, streamed as they happen."""
     context.obj = Invocation(config_path=config, debug=debug)
+    if context.invoked_subcommand not in READ_NO_CONFIGURATION:
+        check_config_exists("--config", config)
+        check_config_exists("SWIM_CONFIG", None if config is not None else os.environ.get("SWIM_CONFIG"))
+
+
+READ_NO_CONFIGURATION = ("completion", "config", "demo", "version")
+"""Commands that run whatever configuration is named; those of ``config`` tell themselves what is wrong with it."""
+
+
+def check_config_exists(named_by: str, path: Path | str | None) -> None:
+    """Raise WrongUsage for a configuration file that is named and not there, also where nothing would be read of it."""
+    try:
+        is_missing = bool(path) and not Path(str(path)).expanduser().exists()
+    except (OSError, RuntimeError):
+        return  # whoever reads it tells what is wrong with it
+    if is_missing:
+        raise WrongUsage(f"{named_by}: there is no file {path}", f"swimctl config init {path} writes one")
 
 
 def run(words: list[str]) -> int:
@@ -115,7 +166,7 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except (Exception, typer.Abort, typer.Exit) as error:  # noqa: BLE001 - the one place where errors become exit codes
-        return _report(error, debug)
+        return _report(_with_lost_output(error), debug)
     return result if isinstance(result, int) else ExitCode.DONE
 
 
@@ -148,12 +199,32 @@ def _report(error: BaseException, debug: bool) -> int:
 
         traceback.print_exception(error)
     problem, next_step, code = _explain(error)
-    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    label = "\x1b[1;31merror:\x1b[0m" if colour else "error:"
-    sys.stderr.write(f"{label} {problem}\n")
-    if next_step:
-        sys.stderr.write(f"{next_step}\n")
+    style = TextStyle.of(sys.stderr, os.environ)
+    label = style.paint("error:", RED if style.colour else BOLD)
+    with suppress(OSError):  # whoever closed or filled standard error has the exit code
+        sys.stderr.write(f"{label} {problem}\n" + (f"{next_step}\n" if next_step else ""))
+        sys.stderr.flush()
     return code
+
+
+def _with_lost_output(error: BaseException) -> BaseException:
+    """Write what was printed before the error. Where that is impossible, the output's loss is the error to tell."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        standard_streams.discard_output()
+    except OSError as lost:
+        standard_streams.discard_output()
+        if isinstance(error, OSError) and error.errno == lost.errno:
+            return OutputLost(lost.strerror or str(lost))
+    if (
+        isinstance(error, OSError)
+        and error.filename is None
+        and (problem := standard_streams.write_problem(sys.stdout))
+    ):
+        standard_streams.discard_output()
+        return OutputLost(problem)
+    return error
 
 
 def _explain(error: BaseException) -> tuple[str, str | None, int]:
@@ -161,7 +232,7 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
     if isinstance(error, CommandError):
         return error.problem, error.next_step, error.exit_code
     if isinstance(error, UsageError):
-        return _explain_usage(error)
+        return *explain_usage(error), ExitCode.WRONG_USAGE
     if isinstance(error, ClickError):
         return str(getattr(error, "message", error)), None, ExitCode.FAILED
     known = _explain_known(error)
@@ -179,15 +250,6 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
     )
 
 
-def _explain_usage(error: Any) -> tuple[str, str | None, int]:
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "swimctl"
-    message = " ".join(error.format_message().split())
-    if type(error).__name__ == "NoArgsIsHelpError":
-        return f"{path} needs a command", f"see: {path} --help", ExitCode.WRONG_USAGE
-    return f"{path}: {message[:1].lower()}{message[1:].rstrip('.')}", f"see: {path} --help", ExitCode.WRONG_USAGE
-
-
 def _explain_known(error: BaseException) -> tuple[str, str | None, int] | None:
     """Tell an error of the service that is meant for the operator."""
     if not isinstance(error, OperatorError):
@@ -197,5 +259,5 @@ def _explain_known(error: BaseException) -> tuple[str, str | None, int] | None:
 
 def _reader_went_away() -> int:
     """Whoever read our output has gone, and has what it wanted: say nothing, also not at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    standard_streams.discard_output()
     return ExitCode.DONE

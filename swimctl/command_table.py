@@ -17,17 +17,17 @@ class Entry(NamedTuple):
 
 
 SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
-    ("First minute", (Entry("demo", "See it all work in this terminal: simulated traffic, a key, the live table."),)),
+    ("First minute", (Entry("demo", "See it work: simulated traffic, a key, the live table."),)),
     (
         "The daemon",
         (
             Entry("serve", "Run the service."),
             Entry("stop", "Stop it gracefully."),
-            Entry("restart", "Start the code on disk in its place; nobody is dropped."),
+            Entry("restart", "Start the code on disk in its place, without dropping anyone."),
             Entry("reload", "Make it read its configuration again."),
-            Entry("status", "What it does just now: connections, rates, sources, history."),
-            Entry("top", "What goes on, live: rates, busiest connections, latency, slow consumers."),
-            Entry("logs", "Its log."),
+            Entry("status", "Show connections, rates, sources and history."),
+            Entry("top", "Watch rates, latency and the busiest connections."),
+            Entry("logs", "Show the daemon's log."),
             Entry("service", "Run it under systemd: install, show and remove the unit."),
         ),
     ),
@@ -36,22 +36,23 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Events",
         (
             Entry("tail", "Watch events as they happen."),
-            Entry("publish", "Put events in."),
+            Entry("publish", "Publish events."),
             Entry("record", "Record events into one file."),
             Entry("replay", "Play history or a recording again."),
-            Entry("connections", "Who listens: list them, close one."),
-            Entry("explain", "Why a consumer got an event, or didn't."),
+            Entry("connections", "List or close client connections."),
+            Entry("explain", "Tell why a client got an event, or didn't."),
             Entry("bench", "Measure a service under load."),
         ),
     ),
     (
         "This installation",
         (
-            Entry("doctor", "Prove that what runs is what was deployed, and keeps its promises."),
+            Entry("doctor", "Check that what runs is what was deployed, and works."),
             Entry("config", "Show, check and change the configuration."),
             Entry("db", "Compare and upgrade the key database's schema."),
             Entry("history", "Look at stored events: check them, salvage a damaged file."),
-            Entry("version", "Version, commit, Python, fingerprint of the code on disk."),
+            Entry("completion", "Print a shell's completion script."),
+            Entry("version", "Show version, commit and fingerprint of the code on disk."),
         ),
     ),
 )

@@ -40,6 +40,21 @@ class CommandFailed(CommandError):
     """It was tried and did not work."""
 
 
+class OutputLost(CommandFailed):
+    """Standard output takes nothing."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"standard output can't be written: {reason}")
+
+
+class Declined(CommandFailed):
+    """Whoever was asked said no."""
+
+    def __init__(self) -> None:
+        super().__init__("not done: you said no")
+
+
 class WrongUsage(CommandError):
     """The words typed, or the configuration, can't be right."""
 

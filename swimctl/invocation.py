@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swimctl import standard_streams
+from swimctl.errors import OutputLost
 from swimctl.output import Output
 
 if TYPE_CHECKING:
@@ -46,8 +48,25 @@ class Invocation:
         return ControlClient.connect(self.home)
 
     def output(self, *, as_json: bool = False) -> Output:
-        """Return standard output as this run should write it: for people, for scripts, or JSON."""
+        """Return standard output as this run should write it: for people, for scripts, or JSON.
+
+        Raises OutputLost where nothing can be written: ask for it before something is changed.
+        """
+        problem = standard_streams.write_problem(sys.stdout)
+        if problem is not None:
+            raise OutputLost(problem)
         return Output.to(sys.stdout, self.environ, as_json=as_json)
+
+    def data_output(self, *, as_json: bool = False) -> Output:
+        """Return standard output for what is shown only once, or is all that a command is for.
+
+        Raises OutputLost where it is closed or nobody reads it: whoever asks for this does so before anything changes.
+        """
+        if 1 in standard_streams.closed:
+            raise OutputLost("it is closed")
+        output = self.output(as_json=as_json)
+        output.check_reader()
+        return output
 
     def messages(self) -> Output:
         """Return standard error: messages, questions, progress."""

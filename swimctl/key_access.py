@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,32 +34,77 @@ def open_store(invocation: Invocation) -> Iterator[KeyStore]:
     """Open the configured key store for one command. Raises CommandError for whatever goes wrong with it."""
     import secrets
 
+    from swim_server.concurrency.clock import SYSTEM_CLOCK
     from swim_server.keys.store import KeyStore
 
     with open_database_of(invocation) as database:
-        yield KeyStore(database, clock=utc_now, randbytes=secrets.token_bytes)
+        yield KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
+
+
+@contextmanager
+def read_store(invocation: Invocation) -> Iterator[KeyStore | None]:
+    """Open the configured key store to look at it: nothing is made or written. None: there is no database yet.
+
+    Raises CommandError for whatever goes wrong with it.
+    """
+    import secrets
+
+    from swim_server.concurrency.clock import SYSTEM_CLOCK
+    from swim_server.keys.store import KeyStore
+
+    with read_database_of(invocation) as database:
+        yield None if database is None else KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
 
 
 @contextmanager
 def open_database_of(invocation: Invocation) -> Iterator[Database]:
     """Open the configured key database for one command. Raises CommandError for whatever goes wrong with it."""
+    invocation.load_config()  # a configuration that can't be read is told before a folder is made
+    invocation.home.prepare()
+    with _told_to_people(), closing(_connect(invocation)) as database:
+        yield database
+
+
+@contextmanager
+def read_database_of(invocation: Invocation) -> Iterator[Database | None]:
+    """Open the configured key database to look at it; None: there is none yet. Raises CommandError."""
+    from swim_server.sql.errors import DatabaseAbsent
+
+    with _told_to_people():
+        try:
+            database = _connect(invocation, is_read_only=True)
+        except DatabaseAbsent:
+            yield None
+            return
+        with closing(database):
+            yield database
+
+
+def _connect(invocation: Invocation, *, is_read_only: bool = False) -> Database:
     from swim_server.keys.opening import open_database
-    from swim_server.sql.errors import StoreError, StoreUnavailable
+    from swim_server.sql.errors import StoreUnavailable
 
     messages = invocation.messages()
 
     def tell(error: StoreUnavailable, seconds: float) -> None:
         messages.line(f"{error}; trying again in {seconds:.0f} s")
 
-    config = invocation.load_config().config
-    home = invocation.home
-    home.prepare()
+    return open_database(
+        invocation.load_config().config.database,
+        invocation.home.database,
+        patience_seconds=PATIENCE_SECONDS,
+        on_repeat=tell,
+        is_read_only=is_read_only,
+    )
+
+
+@contextmanager
+def _told_to_people() -> Iterator[None]:
+    """Raise errors of the key store as CommandError."""
+    from swim_server.sql.errors import StoreError
+
     try:
-        database = open_database(config.database, home.database, patience_seconds=PATIENCE_SECONDS, on_repeat=tell)
-        try:
-            yield database
-        finally:
-            database.close()
+        yield
     except StoreError as error:
         raise explain(error) from error
 

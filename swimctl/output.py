@@ -10,36 +10,19 @@ import json
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
+from swimctl import table as layouts
+from swimctl.help_style import TextStyle
+from swimctl.standard_streams import JSON_ERRORS, set_errors
+from swimctl.table import Column
 from swimctl.text import cell, clean, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 PLAIN_WIDTH = 80
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    """The row's key, and the key in JSON."""
-    heading: str
-    justify: Literal["left", "right"] = "left"
-    style: str | None = None
-    """A Rich style for terminals: ``bold``, ``cyan``, ``dim``."""
-    show: Callable[[Any], str] = cell
-    """The value as text."""
-    is_flexible: bool = False
-    """It gives way first when the terminal is too narrow for all."""
-    min_width: int = 0
-    """Terminals narrower than this leave the column out; pipes and JSON always have it."""
-    styles: Mapping[str, str] | None = None
-    """Styles by the cell's text, for words that should be seen: ``{"revoked": "red"}``."""
 
 
 def is_unread(stream: IO[Any]) -> bool:
@@ -64,6 +47,7 @@ class Output:
         is_dumb: bool = False,
         colour: bool = False,
         width: int = PLAIN_WIDTH,
+        has_attributes: bool | None = None,
     ) -> None:
         self.stream = stream
         self.as_json = as_json
@@ -71,15 +55,31 @@ class Output:
         self.can_redraw = is_terminal and not is_dumb
         """Whether a picture can be drawn over itself."""
         self.colour = colour
+        self.has_attributes = colour if has_attributes is None else has_attributes
+        """Bold and dim, which ``NO_COLOR`` leaves."""
         self.width = width
+        self.has_header = False
+        """Piped rows begin with the names of their columns."""
+        self.is_first_version = False
+        """Piped values look as they did before they were meant for scripts."""
 
     @classmethod
     def to(cls, stream: TextIO, environ: Mapping[str, str], *, as_json: bool = False) -> Output:
         """Write to a stream as its kind and the environment ask: ``NO_COLOR`` and ``TERM=dumb`` are honoured."""
+        if as_json:
+            set_errors(stream, JSON_ERRORS)
         is_terminal, is_dumb = stream.isatty(), environ.get("TERM") == "dumb"
-        colour = is_terminal and not environ.get("NO_COLOR") and not is_dumb
+        style = TextStyle.of(stream, environ)
         width = _terminal_width(stream) if is_terminal else PLAIN_WIDTH
-        return cls(stream, as_json=as_json, is_terminal=is_terminal, is_dumb=is_dumb, colour=colour, width=width)
+        return cls(
+            stream, as_json=as_json, is_terminal=is_terminal, is_dumb=is_dumb, colour=style.colour, width=width,
+            has_attributes=style.attributes,
+        )  # fmt: skip
+
+    def piped_as(self, *, header: bool, version: str) -> Output:
+        """Write piped rows and values so: ``v1`` as in earlier releases, ``v2`` for scripts. Returns itself."""
+        self.has_header, self.is_first_version = header, version == "v1"
+        return self
 
     def check_reader(self) -> None:
         """Raise BrokenPipeError when whoever read this pipe has gone: for commands that wait long between two lines."""
@@ -105,36 +105,45 @@ class Output:
         if self.as_json:
             self.document(found)
         elif not self.is_terminal:
-            shows = [(column.name, column.show) for column in columns]
+            shows = [(column.name, column.show if self.is_first_version else cell) for column in columns]
             lines = ["\t".join([clean(show(row.get(name))) or "-" for name, show in shows]) + "\n" for row in found]
-            self.stream.write("".join(lines))
+            header = "\t".join(column.name for column in columns) + "\n" if self.has_header else ""
+            self.stream.write(header + "".join(lines))
             self.stream.flush()
         elif not found:
             self.line(empty)
         else:
-            self._lay_out([column for column in columns if column.min_width <= self.width], found)
+            shown, hidden = layouts.fitting(columns, found, self.width)
+            self._lay_out(shown, found)
+            if hidden:
+                from rich.text import Text
+
+                self.print(Text(layouts.left_out(hidden), style="dim", no_wrap=True, overflow="ellipsis"))
 
     def _lay_out(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
-        from swimctl.render.long_table import MANY_ROWS, lines
-        from swimctl.render.table import table
-
-        if len(rows) < MANY_ROWS:
-            self.print(table(columns, rows))
+        if len(rows) < layouts.MANY_ROWS:
+            self.print(layouts.table(columns, rows))
         else:
-            self.line("\n".join(lines(columns, rows, width=self.width, colour=self.colour)))
+            self.line(
+                "\n".join(
+                    layouts.lines(columns, rows, width=self.width, style=TextStyle(self.has_attributes, self.colour))
+                )
+            )
 
     def details(self, pairs: Sequence[tuple[str, Any]], document: Any = None) -> None:
-        """Write labels with values. JSON: ``document``, else an object of the labels in snake case."""
+        """Write labels with values. JSON: ``document``, else an object of the labels in snake case.
+
+        Piped: each value of the document by its dotted name.
+        """
+        found = document if document is not None else {_key(label): value for label, value in pairs}
         if self.as_json:
-            found = document if document is not None else {_key(label): value for label, value in pairs}
             self.document(found)
         elif not self.is_terminal:
-            for label, value in pairs:
-                self.line(f"{label}\t{clean(cell(value))}")
+            rows = pairs if self.is_first_version else flattened(found)
+            header = ["name\tvalue"] if self.has_header else []
+            self.line("\n".join([*header, *(f"{label}\t{clean(cell(value))}" for label, value in rows)]))
         else:
-            from swimctl.render.table import details
-
-            self.print(details(pairs))
+            self.print(layouts.details(pairs))
 
     def print(self, renderable: RenderableType) -> None:
         """Write a Rich renderable, or text, in this stream's width and colours."""
@@ -151,7 +160,7 @@ class Output:
             file=self.stream,
             force_terminal=self.is_terminal,
             no_color=not self.colour,
-            color_system="auto" if self.colour else None,
+            color_system="auto" if self.has_attributes else None,
             width=width,
             markup=False,
             highlight=False,
@@ -174,10 +183,18 @@ def confirm(question: str, *, yes: bool) -> bool:
     if not sys.stdin.isatty():
         from swimctl.errors import WrongUsage
 
-        raise WrongUsage(f"{question} Nobody can be asked here", "add --yes to go ahead")
+        raise WrongUsage(f"{question} Nobody was asked: standard input is no terminal", "add --yes to go ahead")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def require_yes(question: str, *, yes: bool) -> None:
+    """Ask as ``confirm`` does. Raises Declined for a no, so that every command ends with the same code (1)."""
+    from swimctl.errors import Declined
+
+    if not confirm(question, yes=yes):
+        raise Declined
 
 
 def _terminal_width(stream: TextIO) -> int:
@@ -185,6 +202,18 @@ def _terminal_width(stream: TextIO) -> int:
         return os.get_terminal_size(stream.fileno()).columns or PLAIN_WIDTH
     except OSError:
         return PLAIN_WIDTH
+
+
+def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a document with their dotted names; entries of a list by their ``name``, else by number."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from flattened(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple) and value and all(isinstance(each, Mapping) for each in value):
+        for number, inner in enumerate(value):
+            yield from flattened(inner, f"{name}.{inner.get('name', number)}")
+    else:
+        yield name, value
 
 
 def _key(label: str) -> str:

@@ -21,7 +21,7 @@ from swim_server.sources.recording.lines import FORMAT, End, Header
 from swim_server.sources.recording.writer import RecordingWriter
 
 from swimctl.errors import CommandFailed, WrongUsage
-from swimctl.output import confirm
+from swimctl.output import require_yes
 from swimctl.text import clean
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
     if not path.parent.is_dir():
         raise CommandFailed(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
     replaces = path.exists() and stat.S_ISREG(path.stat().st_mode)
-    if replaces and not confirm(f"{path} exists already. Replace it?", yes=yes):
-        raise CommandFailed(f"{path} stays as it is")
+    if replaces:
+        require_yes(f"{path} exists already. Replace it?", yes=yes)
     opened: list[BinaryIO] = []
 
     def open_file() -> BinaryIO:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from swim_server.brokers.broker import Published
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.channels import matches
 from swim_server.protocol.control_characters import escape_json_text
 from swim_server.protocol.event_id import MAX_SEQUENCE, EventId, InvalidEventId
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from swimctl.client.event_stream import EventStream
     from swimctl.client.publisher import Publisher
+    from swimctl.progress import Progress
 
 LONGEST_WAIT_SECONDS = 5.0
 """A silence that would last longer at the pace asked for is cut to this."""
@@ -111,19 +112,37 @@ class ChannelSink:
         self.played = self._sink.played
 
 
+class CountingSink:
+    """Passes everything on and shows how far it is."""
+
+    def __init__(self, sink: Sink, progress: Progress) -> None:
+        self._sink = sink
+        self._progress = progress
+        self._taken = 0
+
+    @property
+    def played(self) -> int:
+        return self._sink.played
+
+    @played.setter
+    def played(self, number: int) -> None:
+        self._sink.played = number
+
+    def put(self, event: dict[str, Any], line: str | None = None) -> None:
+        self._sink.put(event, line)
+        self._taken += 1
+        self._progress.set(self._taken)
+
+    def flush(self) -> None:
+        self._sink.flush()
+
+
 class Pace:
     """Waits until the next event is due. A speed of 0: at once."""
 
-    def __init__(
-        self,
-        speed: float,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, speed: float, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._speed = speed
-        self._monotonic = monotonic
-        self._sleep = sleep
+        self._clock = clock
         self._last_moment_ms: int | None = None
         self._due = 0.0
 
@@ -132,15 +151,15 @@ class Pace:
         if self._speed <= 0:
             return
         if self._last_moment_ms is None:
-            self._due = self._monotonic()
+            self._due = self._clock.monotonic()
         else:
             step = max(moment_ms - self._last_moment_ms, 0) / 1000 / self._speed
-            self._due = max(self._due + min(step, LONGEST_WAIT_SECONDS), self._monotonic() - LONGEST_WAIT_SECONDS)
+            self._due = max(self._due + min(step, LONGEST_WAIT_SECONDS), self._clock.monotonic() - LONGEST_WAIT_SECONDS)
         self._last_moment_ms = moment_ms
-        delay = self._due - self._monotonic()
+        delay = self._due - self._clock.monotonic()
         if delay > 0:
             before()
-            self._sleep(delay)
+            self._clock.block(delay)
 
 
 def play(events: Iterator[Replayed], sink: Sink, pace: Pace) -> None:

@@ -43,3 +43,20 @@ def parse_moment(text: str, now: datetime) -> datetime | None:
         return _EPOCH + timedelta(milliseconds=parse_ms(written))
     except (ValueError, InvalidDuration, InvalidTimestamp, OverflowError):
         raise InvalidMoment(text) from None
+
+
+def read_past_ms(option: str, text: str) -> int:
+    """Read ``10m`` ago, or a time, as milliseconds since 1970. Raises WrongUsage, which names the option."""
+    import time as clock
+
+    from swimctl.errors import WrongUsage
+
+    try:
+        return parse_ms(text)
+    except InvalidTimestamp:
+        pass
+    try:
+        return max(0, int((clock.time() - parse_duration(text)) * 1000))
+    except InvalidDuration:
+        known = "a length of time like 10m or a time like 2026-01-16T14:30:15Z"
+        raise WrongUsage(f"{option}: must be {known}, got {text!r}") from None

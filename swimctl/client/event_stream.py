@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import time
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from swim_server.concurrency.backoff import Backoff
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
 from swimctl.client.connect import KEY_REFUSED, Gone, LimitReached, close_refusal, message_refusal
 from swimctl.client.session import Session, SessionLost, decode
 from swimctl.client.stream_items import (
     Answered,
+    Away,
     CaughtUp,
     EventReceived,
     Gap,
@@ -20,7 +24,7 @@ from swimctl.client.stream_items import (
     Subscribed,
     SubscriptionRequest,
 )
-from swimctl.errors import CommandError, CommandFailed, Refused, WrongUsage
+from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, Refused, WrongUsage
 
 ANSWER_SECONDS = 15.0
 ASK_SECONDS = 0.2
@@ -34,6 +38,8 @@ ALIVE_SECONDS = 90.0
 """Heartbeats come every 30 seconds; after so long without a word the connection is dead."""
 
 _ANSWERS = ("connected", "subscribed", "unsubscribed", "pong", "publish_ack")
+_ADVICE = re.compile(r"[;,]?\s*retry_ms=\d+")
+"""In a close reason: when to come back. It is followed, not shown."""
 _NEVER = float("inf")
 
 
@@ -46,14 +52,11 @@ class EventStream:
         wanted: SubscriptionRequest,
         *,
         longest_retry_seconds: float = LONGEST_RETRY_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.wanted = wanted
         self._open_session = open_session
-        self._longest_retry_seconds = longest_retry_seconds
-        self._monotonic = monotonic
-        self._sleep = sleep
+        self._clock = clock
         self._session: Session | None = None
         self._items: deque[StreamItem] = deque()
         self._resume_from: str | None = None
@@ -66,7 +69,7 @@ class EventStream:
         self._ask_at = _NEVER
         self._heard_at = 0.0
         self._retry_at = 0.0
-        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, longest_retry_seconds, clock=clock)
         self._request: int | None = None
 
     def open(self) -> None:
@@ -107,9 +110,9 @@ class EventStream:
 
         Raises CommandError when there is no coming back: the key is no longer valid, say.
         """
-        deadline = self._monotonic() + timeout
+        deadline = self._clock.monotonic() + timeout
         while not self._items:
-            left = deadline - self._monotonic()
+            left = deadline - self._clock.monotonic()
             if self._session is None:
                 self._reopen(max(0.0, left))
             else:
@@ -121,17 +124,18 @@ class EventStream:
     # Connecting.
 
     def _reopen(self, timeout: float) -> None:
-        wait = self._retry_at - self._monotonic()
+        wait = self._retry_at - self._clock.monotonic()
         if wait > 0:
-            self._sleep(min(wait, timeout))
+            self._clock.block(min(wait, timeout))
             return
         try:
             self._connect()
         except CommandError as error:
             if isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached):
                 raise
-            self._retry_at = self._monotonic() + self._retry_seconds
-            self._retry_seconds = min(2 * self._retry_seconds, self._longest_retry_seconds)
+            pause = self._backoff.fail()
+            self._retry_at = self._clock.monotonic() + pause
+            self._items.append(Away("stopped" if isinstance(error, DaemonNotRunning) else error.problem, pause))
 
     def _connect(self) -> None:
         message = self.wanted.to_wire(self._resume_from)
@@ -145,8 +149,8 @@ class EventStream:
             raise
         self._session = session
         self._request = None
-        self._heard_at = self._monotonic()
-        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._heard_at = self._clock.monotonic()
+        self._backoff.succeed()
         self._items.append(Subscribed(greeting.get("data") or {}, self._is_first))
         if self._is_first:
             hints = answer.get("hints")
@@ -156,15 +160,15 @@ class EventStream:
         newest = answer.get("last_event_id")
         if message.keys() & {"after", "since", "last"}:
             self._is_catching_up, self._recovered, self._caught_up_id = True, 0, newest
-            self._ask_at = self._monotonic()
+            self._ask_at = self._clock.monotonic()
         elif self._resume_from is None:
             self._resume_from = newest
             self._is_first = False
 
     def _await(self, session: Session, type: str) -> dict[str, Any]:
         """Take messages until the answer has come. No event comes before it: nothing is subscribed to."""
-        deadline = self._monotonic() + ANSWER_SECONDS
-        while (left := deadline - self._monotonic()) > 0:
+        deadline = self._clock.monotonic() + ANSWER_SECONDS
+        while (left := deadline - self._clock.monotonic()) > 0:
             try:
                 payload = session.receive(left)
             except SessionLost as lost:
@@ -182,14 +186,14 @@ class EventStream:
 
     def _read(self, session: Session, timeout: float) -> None:
         try:
-            if self._is_catching_up and self._monotonic() >= self._ask_at:
+            if self._is_catching_up and self._clock.monotonic() >= self._ask_at:
                 self._ask_at = _NEVER
                 session.send({"action": "status"})
-            payload = session.receive(min(timeout, max(0.0, self._ask_at - self._monotonic()), SILENCE_SECONDS))
+            payload = session.receive(min(timeout, max(0.0, self._ask_at - self._clock.monotonic()), SILENCE_SECONDS))
         except SessionLost as lost:
             self._lose(lost)
             return
-        now = self._monotonic()
+        now = self._clock.monotonic()
         if payload is not None:
             self._heard_at = now
             self._take(decode(payload), payload)
@@ -225,7 +229,7 @@ class EventStream:
 
     def _take_status(self, data: Mapping[str, Any]) -> None:
         if data.get("catching_up"):
-            self._ask_at = self._monotonic() + ASK_SECONDS
+            self._ask_at = self._clock.monotonic() + ASK_SECONDS
         elif "catching_up" in data and self._is_catching_up:
             self._finish_catching_up()
 
@@ -241,8 +245,8 @@ class EventStream:
         self._is_catching_up, self._is_first, self._ask_at = False, False, _NEVER
         if lost.code == KEY_REFUSED:
             raise close_refusal(lost.code, lost.reason)
-        self._retry_at = self._monotonic() + min(lost.retry_seconds or 0.0, LONGEST_RETRY_SECONDS)
-        self._items.append(Lost(lost.reason or "the connection broke"))
+        self._retry_at = self._clock.monotonic() + min(lost.retry_seconds or 0.0, LONGEST_RETRY_SECONDS)
+        self._items.append(Lost(_ADVICE.sub("", lost.reason) or "the connection broke"))
 
 
 def _is_after(event_id: str, other: str | None) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
 from swimctl.client.session import RpcFailed, SessionLost
 from swimctl.errors import CommandFailed, DaemonNotRunning
@@ -53,8 +54,7 @@ class Publisher:
         *,
         nonce: str,
         patience_seconds: float,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.stored = 0
         self.duplicates = 0
@@ -62,8 +62,7 @@ class Publisher:
         self._report = report
         self._nonce = nonce
         self._patience_seconds = patience_seconds
-        self._monotonic = monotonic
-        self._sleep = sleep
+        self._clock = clock
         self._control: ControlClient | None = None
         self._is_storing = False
         self._should_stop = False
@@ -117,13 +116,13 @@ class Publisher:
             except (SessionLost, DaemonNotRunning, CommandFailed) as error:
                 if isinstance(error, RpcFailed) and error.code != UNAVAILABLE:
                     raise
-                give_up = give_up or self._monotonic() + self._patience_seconds
-                if self._monotonic() >= give_up:
+                give_up = give_up or self._clock.monotonic() + self._patience_seconds
+                if self._clock.monotonic() >= give_up:
                     raise
                 if not isinstance(error, RpcFailed):
                     self.close()
                     self._control = None
-            self._sleep(PAUSE_SECONDS)
+            self._clock.block(PAUSE_SECONDS)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -75,10 +75,19 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Away:
+    """It could not be opened again; the next attempt follows."""
+
+    reason: str
+    retry_seconds: float
+    """Until then."""
+
+
+@dataclass(frozen=True)
 class Answered:
     """The answer to a request of one's own."""
 
     result: Any
 
 
-StreamItem = Subscribed | Hinted | EventReceived | CaughtUp | Gap | Lost | Answered
+StreamItem = Subscribed | Hinted | EventReceived | CaughtUp | Gap | Lost | Away | Answered

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swimctl.app import single_command
-from swimctl.errors import CommandFailed, DaemonNotRunning, WrongUsage
+from swimctl.errors import CommandFailed, WrongUsage
+from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, invocation_of
+from swimctl.output import require_yes
+from swimctl.output_options import Header, Piped, PipedFormat
+from swimctl.progress import Progress
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import Status
@@ -32,47 +36,58 @@ DESCRIPTORS_SPARE = 100
 def bench(
     context: typer.Context,
     *,
-    clients: Annotated[int, typer.Option("--clients", min=1, max=MOST_CLIENTS, help="Listening clients.")] = 1000,
-    rate: Annotated[float, typer.Option("--rate", min=0.01, max=10_000, help="Events a second.")] = 50,
-    duration: Annotated[float, typer.Option("--duration", min=0.1, max=3600, help="Seconds.")] = 10,
-    size: Annotated[int, typer.Option("--size", min=200, max=60_000, help="Bytes of an event, about.")] = 260,
+    clients: Annotated[
+        int, typer.Option("--clients", metavar="N", min=1, max=MOST_CLIENTS, help="Listening clients.")
+    ] = 1000,
+    rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.01, max=10_000, help="Events a second.")] = 50,
+    duration: Annotated[float, typer.Option("--duration", metavar="SECONDS", min=0.1, max=3600, help="Seconds.")] = 10,
+    size: Annotated[
+        int, typer.Option("--size", metavar="BYTES", min=200, max=60_000, help="Bytes of an event, about.")
+    ] = 260,
     url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="Another service; its key in SWIM_API_KEY.")
+        str | None, typer.Option("--url", metavar="URL", help="Load another service; its key in SWIM_API_KEY.")
     ] = None,
+    running: Annotated[bool, typer.Option("--running", help="Load the service that runs here; asks first.")] = False,
     temporary: Annotated[
-        bool, typer.Option("--temporary", help="A service of its own, even if one runs here.")
+        bool, typer.Option("--temporary", help="Load a temporary service; what happens without --running and --url.")
     ] = False,
     compare: Annotated[
-        Path | None, typer.Option("--compare", metavar="FILE", help="An earlier --json document to set beside it.")
+        Path | None, typer.Option("--compare", metavar="FILE", help="Show an earlier --json document beside it.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Load an address that isn't of this machine.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before a service in use is loaded.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
 ) -> None:
     """Measure a service under load.
 
     Clients connect and listen in processes of their own while events are published at an even rate: connects and
     deliveries a second, latency from publish to receive, losses and repeats (both must be 0), the daemon's CPU and
-    memory. The service of this home is measured, or a temporary one where none runs. Measured events are of the
-    type system.notice, and go into history. Exit code 1 when anything was lost or repeated, or a client failed.
+    memory. A temporary service is started and measured; with --running the one that runs here, into whose history
+    the measured events go, of the type system.notice. Exit code 1 when anything was lost or repeated, or a client
+    failed.
 
     \b
     Examples:
       swimctl bench
       swimctl bench --clients 10000 --rate 20 --duration 20 --json > before.json
-      swimctl bench --temporary --compare before.json
+      swimctl bench --clients 10000 --rate 20 --compare before.json
+      swimctl bench --running --clients 100
     """
     from swimctl.render.bench import pairs
 
     invocation = invocation_of(context)
-    output, messages = invocation.output(as_json=as_json), invocation.messages()
+    output, messages = invocation.output(as_json=as_json).piped_as(header=header, version=piped), invocation.messages()
+    if sum((url is not None, running, temporary)) > 1:
+        raise WrongUsage("only one of --url, --running and --temporary can be given")
     earlier = _read_earlier(compare)
     _check_descriptors(clients)
-    with _target(invocation, url, clients, is_temporary=temporary, yes=yes, messages=messages) as (target, session):
+    with _target(invocation, url, is_running=running, yes=yes, messages=messages) as (target, session):
         document = _measure(target, session, clients, rate, duration, size, is_local=url is None, messages=messages)
     if as_json:
         output.document(document)
     else:
-        output.details(pairs(document, earlier))
+        output.details(pairs(document, earlier), document)
     if not document["ok"]:
         raise CommandFailed(_complaint(document), "see what happened with: swimctl logs")
 
@@ -98,9 +113,8 @@ def _measure(
     with Measurement(target, clients, load) as measurement:
         connecting = measurement.open()
         messages.line(f"{connecting['listening']} listen; {load.events} events at {rate:g} a second follow")
-        figures = measurement.run(
-            session, is_local=is_local, tell=lambda count: messages.line(f"{count} of {load.events} published")
-        )
+        with Progress(messages, "publishing", total=load.events) as progress:
+            figures = measurement.run(session, is_local=is_local, tell=progress.set)
     is_clean = not figures["lost"] and not figures["repeated"] and not connecting["failed"]
     return {"ok": is_clean, "url": target.url, "clients": clients, "connecting": connecting, **figures}
 
@@ -114,22 +128,21 @@ def _complaint(document: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _target(
-    invocation: Invocation, url: str | None, clients: int, *, is_temporary: bool, yes: bool, messages: Output
+    invocation: Invocation, url: str | None, *, is_running: bool, yes: bool, messages: Output
 ) -> Iterator[tuple[Target, Session]]:
     """Open what is measured, and a session to publish through."""
     if url is not None:
         yield from _remote(invocation, url, yes=yes)
         return
-    try:
-        control = None if is_temporary else invocation.connect()
-    except DaemonNotRunning:
-        control = None
-    if control is None:
+    if not is_running:
         messages.line("a temporary service is started; nothing of this machine's is used")
         yield from _temporary()
         return
-    with control:
-        yield from _running(invocation, _status(control), control.session)
+    with invocation.connect() as control:
+        status = _status(control)
+        question = f"Load {status.url}? Its clients get the measured events, and its history keeps them."
+        require_yes(question, yes=yes)
+        yield from _running(invocation, status, control.session)
 
 
 def _status(control: ControlClient) -> Status:
@@ -222,9 +235,8 @@ def _read_earlier(path: Path | None) -> Mapping[str, Any] | None:
     if path is None:
         return None
     try:
-        earlier = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise WrongUsage(f"--compare: {path} can't be read: {error.strerror}") from None
+        with told_with_its_name(path, "make it with: swimctl bench --json > FILE"):
+            earlier = json.loads(path.read_text("utf-8"))
     except ValueError:
         raise WrongUsage(f"--compare: {path} holds no JSON", "make it with: swimctl bench --json > FILE") from None
     if not isinstance(earlier, dict):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from swimctl.app import command_group
-from swimctl.completion import settings
+from swimctl.completion.words import settings
 from swimctl.errors import ExitCode
 from swimctl.invocation import Invocation, invocation_of
 
@@ -60,7 +60,9 @@ def show(
 
 @app.command()
 def check(context: typer.Context, *, as_json: Json = False) -> int:
-    """Check the configuration: everything that is wrong with it, with file and line. Exit 2 when something is.
+    """Check the configuration.
+
+    Tells everything that is wrong with it, with file and line. Exit 2 when something is.
 
     \b
     Examples:
@@ -93,29 +95,72 @@ def check(context: typer.Context, *, as_json: Json = False) -> int:
 def init(
     context: typer.Context,
     *,
-    path: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = Path("config/swim.toml"),
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Where to write it; else config/swim.toml here."),
+    ] = None,
+    user: Annotated[bool, typer.Option("--user", help="Write the user's own, whatever the folder.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite without asking.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Write an annotated configuration file: every setting with its default, as a comment.
+    """Write an annotated configuration file.
+
+    It has every setting with its default, as a comment, and goes into the folder that you are in, where swimctl
+    finds it when it is run from there; --user writes one that is found from everywhere.
 
     \b
     Examples:
       swimctl config init
+      swimctl config init --user
       swimctl config init /etc/swim/swim.toml
     """
     from swim_server.files.replacing import replace_durably
 
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
-    if path.is_dir():
-        path /= "swim.toml"
-    if path.exists() and not confirm(f"{path} is there already. Overwrite it?", yes=yes):
-        invocation.messages().line("left as it was")
-        return
+    path = init_path(invocation, path, for_user=user)
+    if path.exists():
+        require_yes(f"{path} is there already. Overwrite it?", yes=yes)
+    output = invocation.output(as_json=as_json)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_durably(path, read_template().encode(), mode=0o644, follows_link=True)
-    invocation.output().line(str(path))
+    if as_json:
+        output.document({"file": str(path.absolute())})
+    else:
+        output.line(str(path))
+    if not user:
+        _tell_where_it_counts(invocation, path)
+
+
+def init_path(invocation: Invocation, path: Path | None, *, for_user: bool) -> Path:
+    """Tell where ``config init`` writes. Raises WrongUsage."""
+    from swim_server.config.files import FILE_NAME, user_folder
+
+    from swimctl.errors import WrongUsage
+
+    if for_user:
+        folder = user_folder(invocation.environ)
+        if path is not None:
+            raise WrongUsage("config init takes FILE or --user, not both")
+        if folder is None:
+            raise WrongUsage("--user: this user has no home", "name a file: swimctl config init FILE")
+        return folder / FILE_NAME
+    if path is None:
+        return Path("config") / FILE_NAME
+    return path / FILE_NAME if path.is_dir() else path
+
+
+def _tell_where_it_counts(invocation: Invocation, path: Path) -> None:
+    """Say when the file just written is not the one that is read by itself."""
+    from swim_server.config.files import search_folders
+
+    folders = [folder.absolute() for folder in search_folders(invocation.environ)]
+    messages = invocation.messages()
+    if path.absolute().parent not in folders:
+        messages.line(f"it is read where it is named: swimctl --config {path} status")
+    elif path.absolute().parent == folders[0]:
+        messages.line(f"it is read by commands that are run in {Path.cwd()}; --user writes one for every folder")
 
 
 @app.command("set", context_settings={"ignore_unknown_options": True})
@@ -125,8 +170,11 @@ def set_setting(
     key: Annotated[str, typer.Argument(metavar="KEY", autocompletion=settings, help="Like tiers.public.connections.")],
     value: Annotated[str | None, typer.Argument(metavar="VALUE", help="The new value.")] = None,
     unset: Annotated[bool, typer.Option("--unset", help="Take the value in swim.local.toml away again.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Set one value in swim.local.toml, beside the configuration file, which itself is never rewritten.
+    """Set one value.
+
+    It goes into swim.local.toml, beside the configuration file, which itself is never rewritten.
 
     \b
     Examples:
@@ -142,10 +190,15 @@ def set_setting(
     if (value is None) != unset:
         raise WrongUsage("config set takes a KEY and a VALUE, or a KEY and --unset", "see: swimctl config set --help")
     invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
     file, loaded = set_value(key, value, invocation.config_path, environ=invocation.environ, home=invocation.home.path)
-    invocation.output().line(f"{key} {'removed from' if unset else 'set in'} {file}")
     messages, origin = invocation.messages(), loaded.origins.get(key)
-    if origin is not None and origin.kind == "environment":
+    is_overridden = origin is not None and origin.kind == "environment"
+    if as_json:
+        output.document({"setting": key, "is_set": not unset, "file": str(file), "is_overridden": is_overridden})
+    else:
+        output.line(f"{key} {'removed from' if unset else 'set in'} {file}")
+    if is_overridden:
         messages.line(f"but {variable_of(key)} in the environment overrides it here")
     _tell_daemon_needs_reload(invocation)
 
@@ -160,7 +213,9 @@ def _tell_daemon_needs_reload(invocation: Invocation) -> None:
 
 @app.command()
 def path(context: typer.Context, *, as_json: Json = False) -> None:
-    """Print the files that are in use, the one that is laid on top last; nothing when there are none.
+    """Print the files that are in use.
+
+    The one that is laid on top comes last; nothing is printed when there are none.
 
     \b
     Examples:

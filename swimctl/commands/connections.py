@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from swimctl.app import command_group
-from swimctl.completion import connection_ids, key_ids, tiers
+from swimctl.completion.words import connection_ids, key_ids, tiers
 from swimctl.errors import NotFound
 from swimctl.invocation import invocation_of
+from swimctl.output_options import Header, Piped, PipedFormat
 
 LOCAL_TIER = "local"
 """What connections through the control socket have instead of a tier."""
 
-app = command_group("Who listens: list the live connections, close one.")
+app = command_group("List or close client connections.")
 
 
 @app.command("list")
@@ -28,11 +29,13 @@ def list_connections(
         int | None, typer.Option("--key", metavar="ID", autocompletion=key_ids, help="Only those of this key.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document: a list.")] = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
 ) -> None:
     """List the live connections.
 
     Id, tier, key, remote address, since when, subscriptions, messages sent, bytes that wait. Those of this
-    machine's own swimctl have the tier local.
+    machine's own swimctl have the tier local; the one that asks for the list is not in it.
 
     \b
     Examples:
@@ -48,11 +51,13 @@ def list_connections(
     from swimctl.render.status import utc_now
 
     invocation = invocation_of(context)
-    output = invocation.output(as_json=as_json)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     if tier is not None and tier != LOCAL_TIER:
         tier = parse_tier(tier).value
     with invocation.connect() as control:
+        own = control.greet()["data"]["client_id"]
         answer = control.call("connections", {"tier": tier, "key_id": key})
+    answer["connections"] = [one for one in answer["connections"] if one["id"] != own]
     found = read_answer("connections", answer, Connections).connections
     if as_json:
         output.document(answer["connections"])
@@ -68,6 +73,7 @@ def close_connection(
         str, typer.Argument(metavar="ID", autocompletion=connection_ids, help="As connections list shows it.")
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Close one connection.
 
@@ -81,18 +87,20 @@ def close_connection(
     from swim_server.daemon.control.documents.connections import Connections
     from swim_server.daemon.control.documents.process import ConnectionClosed
 
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
     with invocation.connect() as control:
         found = control.ask("connections", Connections).connections
         wanted = next((one for one in found if one.id == id), None)
         if wanted is None:
             raise NotFound(f"there is no connection {id!r}", "list them with: swimctl connections list")
         who = " ".join(part for part in (wanted.tier, wanted.owner, wanted.remote) if part)
-        if not confirm(f"Close {id} ({who})?", yes=yes):
-            invocation.messages().line("left as it was")
-            return
+        require_yes(f"Close {id} ({who})?", yes=yes)
         if not control.ask("connection_close", ConnectionClosed, {"id": id}).closed:
             raise NotFound(f"the connection {id!r} has gone by itself")
-    invocation.output().line(f"closed {id}")
+    if as_json:
+        output.document({"closed": id})
+    else:
+        output.line(f"closed {id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,7 +41,7 @@ def demo(
     """See it all work in this terminal.
 
     A daemon of its own in a temporary home on a free port, simulated traffic, a key, and the live table of what
-    happens. The first lines say how to connect from another terminal. Ctrl-C ends it and leaves nothing behind.
+    happens. A line says how to connect from another terminal. q or Ctrl-C ends it and leaves nothing behind.
 
     \b
     Examples:
@@ -139,8 +140,22 @@ def connect_lines(home: str, url: str, api_key: str) -> list[str]:
 def _banner(service: TemporaryService, api_key: str) -> list[Text]:
     from rich.text import Text
 
-    first, *commands = connect_lines(str(service.home), service.url, api_key)
-    return [Text(), Text(first, style="bold"), *(Text(command, style="cyan") for command in commands)]
+    command = f". {write_env(service.home, service.url, api_key)} && swimctl status"
+    return [Text(), Text("In another terminal:", style="bold"), Text(command, style="cyan")]
+
+
+def write_env(home: Path, url: str, api_key: str) -> Path:
+    """Write what a shell reads to use this service: one short line to type instead of five."""
+    import shlex
+
+    exports = {"SWIM_HOME": str(home), "SWIM_URL": url, "SWIM_API_KEY": api_key}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
+    if not shutil.which("swimctl"):
+        lines.append(f'swimctl() {{ {shlex.quote(sys.executable)} -m swimctl "$@"; }}')
+    path = home / "env"
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
 
 
 def _tell(messages: Output, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
-from swimctl.completion import areas
+from swimctl.completion.words import areas
 from swimctl.errors import WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
@@ -144,8 +144,8 @@ def _doctor(
 
 def _list(output: Output) -> None:
     from swimctl.doctor.catalogue import all_checks
-    from swimctl.output import Column
     from swimctl.render.doctor import listing
+    from swimctl.table import Column
 
     columns = [
         Column("id", "check", style="cyan"),
@@ -184,7 +184,7 @@ def _fix(invocation: Invocation, found: Doctor, report: Report, *, yes: bool) ->
     def agree(question: str) -> bool:
         if yes or sys.stdin.isatty():
             return confirm(question, yes=yes)
-        messages.line(f"not done: {question} Nobody can be asked here; add --yes")
+        messages.line(f"not done: {question} Nobody was asked: standard input is no terminal; add --yes")
         return False
 
     if not found.repairs(report):

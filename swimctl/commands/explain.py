@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from swimctl import subscription_options as options
 from swimctl.app import single_command
-from swimctl.completion import channels, connection_ids, key_ids
+from swimctl.completion.words import channels, connection_ids, key_ids
 from swimctl.errors import CommandError, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
@@ -52,13 +53,11 @@ def explain(
         list[str] | None,
         typer.Option("--channel", metavar="C", autocompletion=channels, help="One that would subscribe to this."),
     ] = None,
-    airport: Annotated[list[str] | None, typer.Option("--airport", metavar="ICAO", help="… with this filter.")] = None,
-    artcc: Annotated[list[str] | None, typer.Option("--artcc", metavar="ID", help="In this centre.")] = None,
-    callsign: Annotated[list[str] | None, typer.Option("--callsign", metavar="PREFIX", help="Callsigns so.")] = None,
-    fir: Annotated[list[str] | None, typer.Option("--fir", metavar="ID", help="In or through this region.")] = None,
-    bbox: Annotated[
-        str | None, typer.Option("--bbox", metavar="N,S,E,W", help="Within; E < W crosses the antimeridian.")
-    ] = None,
+    airport: options.Airports = None,
+    artcc: options.Artccs = None,
+    callsign: options.Callsigns = None,
+    fir: options.Firs = None,
+    bbox: options.Bbox = None,
     since: Annotated[str, typer.Option("--since", metavar="WHEN", help="With a TYPE: how far to look back.")] = "1h",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -77,12 +76,11 @@ def explain(
       swimctl explain "*" --airport KJFK --callsign DAL
     """
     from swimctl.client.session import RpcFailed
-    from swimctl.commands.tail import read_filters
     from swimctl.render.explain import lines, picture
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
-    filters = read_filters(airport, artcc, callsign, fir, bbox)
+    filters = options.read_filters(airport, artcc, callsign, fir, bbox)
     params = {"about": about, "seconds": read_since(since), **read_consumer(key, connection, channel, filters)}
     with invocation.connect() as control:
         try:
@@ -91,7 +89,7 @@ def explain(
             raise _refusal(failed) from None
     document = _read(answer)
     if as_json or not output.is_terminal:
-        output.details(lines(document), answer)
+        output.piped_as(header=False, version="v1").details(lines(document), answer)
     else:
         output.print(picture(document))
 
@@ -122,21 +120,12 @@ def read_consumer(
 
 
 def read_since(since: str) -> float:
-    """Read ``15m``, or a time, as seconds. Raises WrongUsage."""
+    """Read ``15m``, or a time, as seconds until now. Raises WrongUsage."""
     import time
 
-    from swim_server.config import InvalidDuration, parse_duration
-    from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+    from swimctl.time_arguments import read_past_ms
 
-    try:
-        return max(1.0, time.time() - parse_ms(since) / 1000)
-    except InvalidTimestamp:
-        pass
-    try:
-        return max(1.0, parse_duration(since))
-    except InvalidDuration:
-        known = "a length of time like 10m or a time like 2026-01-16T14:30:15Z"
-        raise WrongUsage(f"--since: must be {known}, got {since!r}") from None
+    return max(1.0, time.time() - read_past_ms("--since", since) / 1000)
 
 
 def _refusal(failed: RpcFailed) -> CommandError:

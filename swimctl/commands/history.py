@@ -24,7 +24,9 @@ SHOWN = 20
 
 @app.command()
 def info(context: typer.Context, file: File = None, as_json: Json = False) -> None:
-    """Show what a history holds, where events are missing, and which damaged files were set aside.
+    """Show what a history holds.
+
+    And where events are missing, and which damaged files were set aside.
 
     \b
     Examples:
@@ -33,7 +35,7 @@ def info(context: typer.Context, file: File = None, as_json: Json = False) -> No
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
-    from swim_server.brokers.inspection import read_info
+    from swim_server.brokers.recovery.inspection import read_info
 
     invocation = invocation_of(context)
     try:
@@ -59,7 +61,7 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
-    from swim_server.brokers.inspection import check as check_history
+    from swim_server.brokers.recovery.inspection import check as check_history
 
     invocation = invocation_of(context)
     try:
@@ -71,10 +73,9 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     labels += [("not what was stored", event_id) for event_id in report.rotten[:SHOWN]]
     invocation.output(as_json=as_json).details(labels, document)
     if not report.is_sound:
-        next_step = (
-            "a running daemon goes on without what is bad and tells clients; more is kept by: swimctl history salvage"
-        )
-        invocation.messages().line(next_step)
+        messages = invocation.messages()
+        messages.line("a running daemon goes on without what is bad, and tells its clients")
+        messages.line("what can still be read of a damaged file: swimctl history salvage")
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -85,7 +86,9 @@ def salvage(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="NEW", help="The new file; must not exist.")],
     as_json: Json = False,
 ) -> None:
-    """Bring what can still be read of a damaged history into a new file, and say where events may be missing.
+    """Bring what can be read of a damaged history into a new file.
+
+    And say where events may be missing.
 
     \b
     Examples:
@@ -93,7 +96,7 @@ def salvage(
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
-    from swim_server.brokers.inspection import salvage_into
+    from swim_server.brokers.recovery.inspection import salvage_into
 
     invocation = invocation_of(context)
     _existing(invocation, file)

@@ -14,6 +14,7 @@ import typer
 from swimctl.app import single_command
 from swimctl.errors import NotFound
 from swimctl.invocation import Invocation, invocation_of
+from swimctl.output import Output
 
 app = single_command()
 
@@ -27,6 +28,7 @@ def logs(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many of the last lines.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines: the entry, or its text as line.")] = False,
 ) -> None:
     """Show the daemon's log.
 
@@ -40,7 +42,7 @@ def logs(
       swimctl logs -n 1000 | grep refused
     """
     invocation = invocation_of(context)
-    output = invocation.output()
+    output = invocation.output(as_json=as_json)
     path = log_path(invocation)
     try:
         file = path.open("rb")
@@ -52,14 +54,48 @@ def logs(
     with file:
         newest = deque(file, maxlen=lines)
         for line in [*rotated_lines(path, lines - len(newest)), *newest]:
-            output.stream.write(line.decode(errors="replace"))
+            _write(output, line)
         output.stream.flush()
         if follow:
+            parts = Lines(whole=as_json)
             for chunk in follow_file(path, file):
                 if not chunk:
                     output.check_reader()
-                output.stream.write(chunk.decode(errors="replace"))
+                for line in parts.of(chunk):
+                    _write(output, line)
                 output.stream.flush()
+
+
+def _write(output: Output, line: bytes) -> None:
+    text = line.decode(errors="replace")
+    output.stream.write(f"{json_entry(text)}\n" if output.as_json else text)
+
+
+def json_entry(text: str) -> str:
+    """Return a line of the log as one JSON object: itself where it is one, else ``{"line": …}``."""
+    import json
+
+    stripped = text.rstrip("\r\n")
+    try:
+        is_entry = isinstance(json.loads(stripped), dict)
+    except ValueError:
+        is_entry = False
+    return stripped if is_entry else json.dumps({"line": stripped}, ensure_ascii=False)
+
+
+class Lines:
+    """Cuts what is appended to a file into whole lines; for people, pieces of lines go on at once."""
+
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
+        self._rest = b""
+
+    def of(self, chunk: bytes) -> list[bytes]:
+        """Return the lines that are whole with this chunk."""
+        if not self._whole:
+            return [chunk]
+        *found, self._rest = (self._rest + chunk).split(b"\n")
+        return found
 
 
 def rotated_lines(path: Path, wanted: int) -> list[bytes]:

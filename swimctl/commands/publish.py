@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swimctl import standard_streams
 from swimctl.app import single_command
-from swimctl.completion import event_types
-from swimctl.errors import CommandError, CommandFailed, NotFound, WrongUsage
+from swimctl.completion.words import event_types
+from swimctl.errors import CommandError, CommandFailed, WrongUsage
+from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import invocation_of
+from swimctl.progress import Progress
 
 if TYPE_CHECKING:
     from swimctl.client.publisher import Report
@@ -38,6 +41,9 @@ def publish(
         str | None, typer.Option("--event-id", metavar="NAME", help="Your own name for it: stored once a day.")
     ] = None,
     file: Annotated[str | None, typer.Option("--file", metavar="F", help="JSON lines; - is standard input.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With TYPE: publish it without the fields that clients expect.")
+    ] = False,
     wait: Annotated[
         float, typer.Option("--wait", metavar="SECONDS", min=0, help="For a daemon that goes away half-way.")
     ] = 10.0,
@@ -50,7 +56,7 @@ def publish(
 
     \b
     Examples:
-      swimctl publish tmi.issued --data '{"program_type": "GS", "airport": "KJFK"}'
+      swimctl publish system.notice --data '{"text": "maintenance at 18:00Z"}'
       swimctl publish --file events.jsonl
       my-provider | swimctl publish --file - --json
     """
@@ -59,24 +65,28 @@ def publish(
 
     if (type is None) == (file is None) or (type is None) != (data is None):
         raise WrongUsage("publish takes either TYPE with --data JSON, or --file F", "see: swimctl publish --help")
+    if type is not None and not force:
+        check_fields(type, data or "")
     invocation = invocation_of(context)
-    output, messages = invocation.output(as_json=as_json), invocation.messages()
+    output, messages = invocation.data_output(as_json=as_json), invocation.messages()
     publisher = Publisher(
         invocation.connect, _reporter(output), nonce=f"swimctl-{secrets.token_hex(8)}", patience_seconds=wait
     )
     with _batches(type, data, timestamp, event_id, file) as batches:
         publisher.open()
         try:
-            with publisher.interruptible():
+            with publisher.interruptible(), Progress(messages, "publishing") as progress:
                 for batch in batches:
                     publisher.publish(batch)
                     output.stream.flush()
+                    if not output.is_terminal:  # else the ids tell how far it is
+                        progress.set(publisher.stored)
         except Interrupted:
             raise CommandFailed(f"interrupted; {_told(publisher.stored)}") from None
         except BadLine as bad:
             raise CommandFailed(f"{bad}; {_told(publisher.stored)}") from None
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            standard_streams.discard_output()
             raise CommandFailed(f"nobody reads the ids any more; {_told(publisher.stored)}") from None
         except EventRefused as refused:
             if type is not None:
@@ -104,29 +114,42 @@ def _batches(
         yield EventLines(sys.stdin.fileno()).batches()
     else:
         assert file is not None, "either a type or a file was given"
-        try:
+        with told_with_its_name(file):
             descriptor = os.open(file, os.O_RDONLY)
-        except FileNotFoundError:
-            raise NotFound(f"there is no file {file}") from None
-        except OSError as error:
-            raise CommandFailed(f"{file} can't be read: {error.strerror}") from None
         try:
             yield EventLines(descriptor).batches()
         except IsADirectoryError:
-            raise CommandFailed(f"{file} is a directory, not a file of JSON lines") from None
+            raise CommandFailed(f"{file} is a folder, not a file of JSON lines") from None
         finally:
             os.close(descriptor)
+
+
+def check_fields(type: str, data: str) -> None:
+    """Raise WrongUsage where an event that was typed lacks what clients expect of its type."""
+    from swim_server.protocol.payloads import missing_fields
+
+    decoded = _decode(data)
+    missing = missing_fields(type, decoded) if isinstance(decoded, dict) else []
+    if missing:
+        example = json.dumps(dict.fromkeys(missing, "…"), ensure_ascii=False)
+        raise WrongUsage(
+            f"--data: {type} has no {' and no '.join(missing)}", f"add it: {example}; or publish it so with --force"
+        )
+
+
+def _decode(data: str) -> object:
+    try:
+        decoded: object = json.loads(data)
+    except ValueError as error:
+        example = """quote it for the shell: --data '{"callsign": "DAL1"}'"""
+        raise WrongUsage(f"--data is not JSON: {error}", example) from None
+    return decoded
 
 
 def _event(type: str, data: str, timestamp: str | None, event_id: str | None) -> NumberedEvent:
     from swimctl.event_lines import BadLine, parse_line
 
-    try:
-        decoded = json.loads(data)
-    except ValueError as error:
-        example = """quote it for the shell: --data '{"callsign": "DAL1"}'"""
-        raise WrongUsage(f"--data is not JSON: {error}", example) from None
-    row = {"type": type, "data": decoded, "timestamp": timestamp, "event_id": event_id}
+    row = {"type": type, "data": _decode(data), "timestamp": timestamp, "event_id": event_id}
     try:
         event = parse_line(1, json.dumps(row).encode())
     except BadLine as bad:

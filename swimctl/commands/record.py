@@ -10,24 +10,21 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import msgspec
 import typer
 
+from swimctl import subscription_options as options
 from swimctl.app import single_command
-from swimctl.commands import tail as watching
-from swimctl.completion import channels as complete_channels
+from swimctl.completion.words import channels as complete_channels
 from swimctl.errors import CommandError, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
+from swimctl.progress import Progress
 
 if TYPE_CHECKING:
     from swim_server.sources.recording.lines import Header
-    from swim_server.sources.recording.writer import RecordingWriter
 
     from swimctl.client.event_stream import EventStream
     from swimctl.client.stream_items import StreamItem
-    from swimctl.output import Output
     from swimctl.recording import Signals
 
 app = single_command()
-
-PROGRESS_SECONDS = 0.5
 
 
 @app.command()
@@ -41,29 +38,23 @@ def record(
             "--channel",
             metavar="CHANNEL",
             autocompletion=complete_channels,
-            help="flight.departed, tmi.* …; all without.",
+            help=options.CHANNELS_HELP,
         ),
     ] = None,
-    airport: Annotated[list[str] | None, typer.Option("--airport", metavar="ICAO", help="From or to it.")] = None,
-    artcc: Annotated[list[str] | None, typer.Option("--artcc", metavar="ID", help="In this centre.")] = None,
-    callsign: Annotated[list[str] | None, typer.Option("--callsign", metavar="PREFIX", help="Callsigns so.")] = None,
-    fir: Annotated[list[str] | None, typer.Option("--fir", metavar="ID", help="In or through this region.")] = None,
-    bbox: Annotated[
-        str | None, typer.Option("--bbox", metavar="N,S,E,W", help="Within; E < W crosses the antimeridian.")
-    ] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="WHEN", help="10m, or a time: history first.")] = None,
-    after: Annotated[str | None, typer.Option("--after", metavar="ID", help="After this event: history first.")] = None,
-    last: Annotated[
-        int | None, typer.Option("--last", metavar="N", min=0, max=100_000, help="The newest N events first.")
-    ] = None,
-    number: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="End after N events.")] = None,
+    airport: options.Airports = None,
+    artcc: options.Artccs = None,
+    callsign: options.Callsigns = None,
+    fir: options.Firs = None,
+    bbox: options.Bbox = None,
+    since: options.Since = None,
+    after: options.After = None,
+    last: options.Last = None,
+    number: options.Count = None,
     duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long: 90s, 1h.")] = None,
-    no_follow: Annotated[bool, typer.Option("--no-follow", help="History only, then end.")] = False,
+    no_follow: options.NoFollow = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace FILE without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="At the end one JSON document about the recording.")] = False,
-    url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="As a client there, with the key in SWIM_API_KEY.")
-    ] = None,
+    url: options.Url = None,
 ) -> None:
     """Record events into one file, until Ctrl-C: what comes, or history first.
 
@@ -86,12 +77,12 @@ def record(
         raise WrongUsage("--json tells about the recording on standard output, where the recording itself goes with -")
     if no_follow and since is None and after is None and last is None:
         after = "0-0"  # all there is
-    filters = watching.read_filters(airport, artcc, callsign, fir, bbox)
-    wanted = watching.read_wanted(channels, filters, since=since, after=after, last=last)
+    filters = options.read_filters(airport, artcc, callsign, fir, bbox)
+    wanted = options.read_wanted(channels, filters, since=since, after=after, last=last)
     signals = Signals()
     until = _Until(signals, number, _seconds(duration), no_follow=no_follow)
     with output_file(file, yes=yes) as open_file, signals.taken():
-        stream = watching.new_stream(invocation, wanted, url)
+        stream = options.new_stream(invocation, wanted, url)
         stream.open()
         try:
             _record(invocation, stream, new_header(wanted, url or "this machine"), open_file, file, until, as_json)
@@ -116,17 +107,16 @@ def _record(
     from swimctl.recording import Recording, synchronise
 
     messages = invocation.messages()
-    progress = _Progress(messages)
+    progress = Progress(messages, "recording", total=until.wanted)
     file = open_file()
-    recording = Recording(stream, RecordingWriter(file, header, monotonic=time.monotonic), name, progress.tell)
+    recording = Recording(stream, RecordingWriter(file, header), name, progress.line)
     try:
-        recording.run(until, progress)
+        with progress:
+            recording.run(until, lambda writer: progress.set(writer.events))
     except CommandError as error:
-        progress.clear()
         with suppress(CommandError):  # told already, where it is the file that can't be written
             recording.finish(error.problem)
         raise
-    progress.clear()
     end = recording.finish(until.reason)
     synchronise(file)
     if as_json:
@@ -141,6 +131,8 @@ class _Until:
 
     def __init__(self, signals: Signals, number: int | None, seconds: float | None, *, no_follow: bool) -> None:
         self.reason = ""
+        self.wanted = number
+        """How many events are to be recorded; None: until something else ends it."""
         self._signals = signals
         self._left = number
         self._deadline = None if seconds is None else time.monotonic() + seconds
@@ -161,36 +153,6 @@ class _Until:
         elif self._signals.received is not None:
             self.reason = "interrupted"
         return bool(self.reason)
-
-
-class _Progress:
-    """One line on a terminal that tells how far it is; nothing elsewhere."""
-
-    def __init__(self, messages: Output) -> None:
-        self._messages = messages
-        self._due = 0.0
-        self._is_shown = False
-
-    def __call__(self, writer: RecordingWriter) -> None:
-        now = time.monotonic()
-        if self._messages.can_redraw and now >= self._due:
-            self._due = now + PROGRESS_SECONDS
-            self._is_shown = True
-            line = f"recording: {writer.events:,} events, {_size(writer.packed_bytes)}; Ctrl-C ends"
-            self._messages.stream.write(f"\r{line}\x1b[K")
-            self._messages.stream.flush()
-
-    def tell(self, text: str) -> None:
-        """Write a line that stays."""
-        self.clear()
-        self._messages.line(text)
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._is_shown:
-            self._messages.stream.write("\r\x1b[K")
-            self._messages.stream.flush()
-            self._is_shown = False
 
 
 def _seconds(text: str | None) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 import time
@@ -13,10 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swimctl import standard_streams
 from swimctl.app import single_command
-from swimctl.completion import channels as complete_channels
-from swimctl.errors import CommandFailed, NotFound, WrongUsage
+from swimctl.completion.words import channels as complete_channels
+from swimctl.errors import CommandFailed, WrongUsage
+from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, invocation_of
+from swimctl.progress import Progress
 
 if TYPE_CHECKING:
     from swimctl.replaying import Sink
@@ -47,6 +49,9 @@ def replay(
     into: Annotated[
         Path | None, typer.Option("--into", metavar="HOME", help="Store the events in the daemon of that home.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --output or --into: at the end one JSON document about it.")
+    ] = False,
 ) -> None:
     """Play events again: a range of history, or a recording.
 
@@ -57,26 +62,35 @@ def replay(
     \b
     Examples:
       swimctl replay --from 10m --speed 10
-      swimctl replay --from 2026-01-16T14:00:00Z --to 2026-01-16T15:00:00Z --speed 0 --output hour.jsonl
+      swimctl replay --from 2h --to 1h --speed 0 --output hour.jsonl
       swimctl replay evening.swim --speed 10 --from 30m --to 45m --channel "tmi.*"
       swimctl replay evening.swim --speed 5 --into /tmp/test-home
       swimctl replay snapshots/2024-11-21 --speed 30
     """
+    from swimctl.replaying import CountingSink
+
     if file is None and start is None and end is None:
         raise WrongUsage("replay takes FILE, or --from and --to for history", "see: swimctl replay --help")
     if output_file is not None and into is not None:
         raise WrongUsage("--output and --into can't both be given")
     invocation = invocation_of(context)
-    with _sink(invocation, output_file, into) as sink:
+    tells = as_json and (output_file is not None or into is not None)  # else standard output has the events, as JSON
+    output = invocation.output(as_json=as_json)
+    messages = invocation.messages()
+    shows = output_file is not None or into is not None or not output.is_terminal  # else the events are on the screen
+    with _sink(invocation, output_file, into) as inner, Progress(messages, "replaying") as progress:
+        sink = CountingSink(inner, progress) if shows else inner
         try:
             if file is not None:
                 _play_file(sink, file, start, end, channels, speed)
             else:
                 _play_history(invocation, sink, start, end, channels, speed)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if invocation.messages().is_terminal:
-        invocation.messages().line(f"{sink.played:,} events played")
+            standard_streams.discard_output()
+    if tells:
+        output.document({"played": sink.played, "output": output_file and str(output_file), "into": into and str(into)})
+    elif messages.is_terminal:
+        messages.line(f"{sink.played:,} events played")
 
 
 def _play_file(
@@ -87,12 +101,8 @@ def _play_file(
     from swimctl.replaying import ChannelSink, Pace, file_events, play, play_snapshots, read_seek
 
     first, last = read_seek(start, "--from"), read_seek(end, "--to")
-    try:
+    with told_with_its_name(file):
         is_of_events = str(file) == "-" or kind_of_recording(file) != "snapshots"
-    except FileNotFoundError:
-        raise NotFound(f"there is no file {file}") from None
-    except OSError as error:
-        raise CommandFailed(f"{file} can't be read: {error.strerror}") from None
     wanted = ChannelSink(sink, read_channels(channels))
     if is_of_events:
         play(file_events(file, first, last), wanted, Pace(speed))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import typer
 
 from swimctl.app import single_command
-from swimctl.invocation import invocation_of
+from swimctl.errors import CommandError, CommandFailed
+from swimctl.invocation import Invocation, invocation_of
 
 app = single_command()
 
 START_SECONDS = 60.0
+PROOF_SECONDS = 10.0
+LOOK_SECONDS = 0.1
 
 
 @app.command()
@@ -39,9 +43,45 @@ def restart(
     with invocation.connect() as control:
         before = control.info
         answer: dict[str, Any] = control.call("restart", timeout=START_SECONDS)
+    prove(invocation, answer, None if before is None else before.url)
     if as_json:
         output.document(answer)
         return
     after = read_answer("restart", answer, Restarted)
     moved = f"pid {before.pid} → {after.pid}" if before is not None else f"pid {after.pid}"
     output.line(f"restarted ({moved}), fingerprint {after.fingerprint}")
+
+
+def prove(invocation: Invocation, answer: dict[str, Any], url: str | None) -> None:
+    """See from outside that the new process serves: it has the lock, answers, and is the program that was told.
+
+    Raises CommandFailed, with what is missing, when that does not become true.
+    """
+    deadline = time.monotonic() + PROOF_SECONDS
+    while (missing := _missing(invocation, answer, url)) is not None:
+        if time.monotonic() >= deadline:
+            raise CommandFailed(
+                f"pid {answer.get('pid')} was to take over, but {missing}",
+                "look: swimctl status; what happened: swimctl logs",
+            )
+        time.sleep(LOOK_SECONDS)
+
+
+def _missing(invocation: Invocation, answer: dict[str, Any], url: str | None) -> str | None:
+    from swim_server.daemon.lockfile import Lockfile
+
+    lockfile = Lockfile(invocation.home.lockfile)
+    info = lockfile.read()
+    if info is None or not lockfile.is_held():
+        return "nobody holds the lock"
+    if info.pid != answer.get("pid"):
+        return f"pid {info.pid} holds the lock"
+    try:
+        with invocation.connect() as control:
+            status = control.call("status", timeout=LOOK_SECONDS + 2.0)
+    except CommandError as error:
+        return f"it does not answer: {error.problem}"
+    for name, wanted in (("pid", answer.get("pid")), ("fingerprint", answer.get("fingerprint")), ("url", url)):
+        if wanted is not None and status.get(name) != wanted:
+            return f"its {name} is {status.get(name)} instead of {wanted}"
+    return None

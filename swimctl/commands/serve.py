@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
-from swimctl.completion import sources
+from swimctl.completion.words import sources
 from swimctl.errors import AlreadyRunning, CommandFailed
 from swimctl.invocation import Invocation, invocation_of
 
@@ -119,6 +119,7 @@ def _serve_detached(invocation: Invocation, overrides: dict[str, object], argume
     from swim_server.daemon.lockfile import Lockfile
 
     home = invocation.home
+    output = invocation.output(as_json=as_json)
     lockfile = Lockfile(home.lockfile)
     if lockfile.is_held():
         raise LockHeld(home.lockfile, lockfile.read())
@@ -128,7 +129,6 @@ def _serve_detached(invocation: Invocation, overrides: dict[str, object], argume
         if failed.exit_code == AlreadyRunning.exit_code:
             raise LockHeld(home.lockfile, lockfile.read()) from None
         raise CommandFailed(str(failed)) from None
-    output = invocation.output(as_json=as_json)
     if as_json:
         output.document({"pid": info.pid, "url": info.url, "home": str(home.path), "log": str(home.log)})
     else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import command_group
-from swimctl.completion import scopes
-from swimctl.errors import CommandFailed, NotFound, WrongUsage
+from swimctl.completion.words import scopes
+from swimctl.errors import CommandFailed, ExitCode, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ ScopeOption = Annotated[
 ]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the unit is called.")]
 RunAs = Annotated[str | None, typer.Option("--run-as", metavar="USER", help="Whom a system unit runs as.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
@@ -37,14 +38,16 @@ def show(
     scope: ScopeOption = None,
     name: Name = "swim",
     run_as: RunAs = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-) -> None:
-    """Print the unit that would be installed; say whether the installed one is the same.
+    as_json: Json = False,
+) -> int:
+    """Print the unit that would be installed.
+
+    And say whether the installed one is the same. Exit 5: none is installed.
 
     \b
     Examples:
       swimctl service show
-      swimctl service show --scope system --run-as swim > /etc/systemd/system/swim.service
+      swimctl service show --scope system --run-as swim > swim.service
     """
     from swimctl.systemd.installation import unit_of
     from swimctl.systemd.manager import Manager
@@ -58,14 +61,15 @@ def show(
     if as_json:
         state = {"is_installed": installed is not None, "is_same": installed == text}
         output.document({"path": str(path), "scope": chosen, "unit": text, **state})
-        return
+        return ExitCode.DONE if installed is not None else ExitCode.NOT_FOUND
     output.stream.write(text)
     output.stream.flush()
     if installed is None:
         invocation.messages().line(f"not installed; it would be {path}: swimctl service install")
-    else:
-        same = "installed as it is" if installed == text else "the installed one differs: swimctl service install"
-        invocation.messages().line(f"{path}: {same}")
+        return ExitCode.NOT_FOUND
+    same = "installed as it is" if installed == text else "the installed one differs: swimctl service install"
+    invocation.messages().line(f"{path}: {same}")
+    return ExitCode.DONE
 
 
 @app.command()
@@ -78,6 +82,7 @@ def install(
     now: Annotated[bool, typer.Option("--now", help="Start it too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Write the unit and let systemd start it with the machine.
 
@@ -90,15 +95,18 @@ def install(
       swimctl service install --now
       sudo SWIM_HOME=/srv/swim swimctl service install --run-as swim --yes
     """
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
     from swimctl.systemd.installation import unit_of
     from swimctl.systemd.manager import Manager
 
     invocation = invocation_of(context)
-    output, messages = invocation.output(), invocation.messages()
+    output, messages = invocation.output(as_json=as_json), invocation.messages()
     chosen, name = read_scope(scope), read_name(name)
     unit, manager = unit_of(invocation, chosen, run_as, is_draft=dry_run), Manager(chosen, invocation.environ)
     path, text = manager.unit_path(name), unit.text()
+    if dry_run and as_json:
+        output.document({"path": str(path), "scope": chosen, "unit": text, "installed": False})
+        return
     if dry_run:
         output.stream.write(text)
         output.stream.flush()
@@ -108,20 +116,28 @@ def install(
     installed = read_installed(path)
     if installed != text:
         what = "Replace" if installed is not None else "Write"
-        if not confirm(f"{what} {path} and let systemd start {name} with the machine?", yes=yes):
-            messages.line("left as it was")
-            return
+        require_yes(f"{what} {path} and let systemd start {name} with the machine?", yes=yes)
         make_home(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
         manager.call("daemon-reload")
     manager.call("enable", *(["--now"] if now else []), name)
-    output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
+    if as_json:
+        output.document({"path": str(path), "scope": chosen, "changed": installed != text, "installed": True})
+    else:
+        output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
     _tell_how_to_go_on(messages, manager, name, unit, has_started=now)
 
 
 @app.command()
-def uninstall(context: typer.Context, *, scope: ScopeOption = None, name: Name = "swim", yes: Yes = False) -> None:
+def uninstall(
+    context: typer.Context,
+    *,
+    scope: ScopeOption = None,
+    name: Name = "swim",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
     """Stop the service that systemd runs and remove its unit. Home, keys and history stay.
 
     \b
@@ -129,7 +145,7 @@ def uninstall(context: typer.Context, *, scope: ScopeOption = None, name: Name =
       swimctl service uninstall
       swimctl service uninstall --scope system --yes
     """
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
     from swimctl.systemd.manager import Manager
     from swimctl.systemd.unit import MARK
 
@@ -141,16 +157,18 @@ def uninstall(context: typer.Context, *, scope: ScopeOption = None, name: Name =
     if installed is None:
         raise NotFound(f"there is no unit {path}", "a user's and the system's are apart: --scope user, --scope system")
     foreign = "" if installed.startswith(MARK) else " (it was not written by swimctl)"
-    if not confirm(f"Stop {name} and remove {path}{foreign}?", yes=yes):
-        invocation.messages().line("left as it was")
-        return
+    require_yes(f"Stop {name} and remove {path}{foreign}?", yes=yes)
+    output = invocation.output(as_json=as_json)
     has_systemd = manager.problem() is None
     if has_systemd:
         manager.call("disable", "--now", name)
     path.unlink()
     if has_systemd:
         manager.call("daemon-reload")
-    invocation.output().line(f"removed {path}")
+    if as_json:
+        output.document({"path": str(path), "removed": True})
+    else:
+        output.line(f"removed {path}")
 
 
 def read_scope(scope: str | None) -> Scope:

@@ -10,6 +10,7 @@ import typer
 from swimctl.app import single_command
 from swimctl.errors import CommandError
 from swimctl.invocation import Invocation, invocation_of
+from swimctl.output_options import Header, Piped, PipedFormat
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import Status
@@ -26,6 +27,8 @@ def status(
     context: typer.Context,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document; with --watch one a second.")] = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
     watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until Ctrl-C.")] = False,
 ) -> None:
     """Show what the daemon does just now.
@@ -40,7 +43,7 @@ def status(
       swimctl status --json | jq .connections
     """
     invocation = invocation_of(context)
-    output = invocation.output(as_json=as_json)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     if not watch:
         _write(output, _ask(invocation))
     elif output.can_redraw and not as_json:
@@ -81,7 +84,7 @@ def _write(output: Output, document: dict[str, Any]) -> None:
     else:
         from swimctl.render.status import status_lines
 
-        output.details(status_lines(_read(document)))
+        output.details(status_lines(_read(document)), document)
 
 
 def _read(document: dict[str, Any]) -> Status:

@@ -30,6 +30,7 @@ def stop(
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="For the graceful stop; then signals.")
     ] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Stop the daemon gracefully.
 
@@ -42,7 +43,7 @@ def stop(
       swimctl stop --timeout 30
     """
     invocation = invocation_of(context)
-    messages, home = invocation.messages(), invocation.home
+    output, messages, home = invocation.output(as_json=as_json), invocation.messages(), invocation.home
     from swim_server.daemon.lockfile import Lockfile
 
     lockfile = Lockfile(home.lockfile)
@@ -53,13 +54,15 @@ def stop(
     asked = _ask(home)
     if asked is not None:
         messages.line(f"{asked}; sending SIGTERM to {who}")
-    elif _await_release(lockfile, timeout):
-        messages.line(f"stopped ({who})")
-        return
+    elif not _await_release(lockfile, timeout):
+        asked = f"not stopped after {timeout:g} s"
+        messages.line(f"{asked}; sending SIGTERM to {who}")
+    if asked is not None:
+        _signal_until_gone(lockfile, info)
+    if as_json:
+        output.document({"pid": None if info is None else info.pid, "stopped": True, "graceful": asked is None})
     else:
-        messages.line(f"not stopped after {timeout:g} s; sending SIGTERM to {who}")
-    _signal_until_gone(lockfile, info)
-    messages.line(f"stopped ({who})")
+        messages.line(f"stopped ({who})")
 
 
 def _tell_not_running(lockfile: Lockfile, home: Home) -> None:

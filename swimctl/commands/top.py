@@ -101,21 +101,28 @@ def _write(invocation: Invocation, output: Output, rows: int, number: int | None
 def _draw(invocation: Invocation, output: Output, rows: int, number: int | None) -> None:
     import time
 
-    from rich.live import Live
-
-    from swimctl.render.top import picture
+    from swimctl.live.screen import Screen, wants_to_quit
+    from swimctl.render.top import HELP_KEYS, screen_picture
 
     console = output.console()
-    document, away, left = _read(_ask(invocation, rows)), None, number
-    with Live(console=console, auto_refresh=False, screen=True) as live:
+    document, away, left, shows_help = _read(_ask(invocation, rows)), None, number, False
+    with Screen(console) as screen:
         while True:
-            live.update(picture(document, time.time(), console.width, console.height, away=away), refresh=True)
+            screen.draw(
+                screen_picture(document, time.time(), console.width, console.height, away=away, shows_help=shows_help)
+            )
             left = left - 1 if left is not None and away is None else left
             if left == 0:
                 break
             try:
                 document, away = _read(_ask(invocation, rows)), None
+                pressed = screen.keys()
             except CommandError as error:
                 away = error.problem
-                time.sleep(AWAY_SECONDS)
+                pressed = screen.keys(AWAY_SECONDS)
+            if wants_to_quit(pressed):
+                break
+            shows_help ^= bool(HELP_KEYS.intersection(pressed))
+    from swimctl.render.top import picture
+
     console.print(picture(document, time.time(), console.width, console.height - 1, away=away))

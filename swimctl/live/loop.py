@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from swimctl.client.stream_items import EventReceived, StreamItem, Subscribed
 from swimctl.live.model import TailModel
+from swimctl.live.screen import Screen, wants_to_quit
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -33,9 +34,9 @@ def show_live(
     banner: Sequence[Text] = (),
     asks_status: bool = False,
 ) -> None:
-    """Show the table until ``until`` says so or a signal ends it. What was seen last stays on the terminal."""
-    from rich.live import Live
-
+    """Show the table until ``until`` says so, q is pressed or a signal ends it. What was seen last stays on the
+    terminal.
+    """
     from swimctl.live.view import frame
 
     began = time.monotonic()
@@ -45,16 +46,17 @@ def show_live(
         return frame(model, console.width, console.height, now, elapsed=now - began, banner=banner)
 
     try:
-        with Live(console=console, auto_refresh=False, screen=True) as live:
-            _loop(stream, model, until, lambda: live.update(draw(), refresh=True), asks_status=asks_status)
+        with Screen(console) as screen:
+            _loop(stream, model, until, screen, lambda: screen.draw(draw()), asks_status=asks_status)
     finally:
-        _leave_behind(model, console, began, banner)
+        _leave_behind(model, console, began)
 
 
 def _loop(
     stream: EventStream,
     model: TailModel,
     until: Callable[[StreamItem], bool],
+    screen: Screen,
     draw: Callable[[], None],
     *,
     asks_status: bool,
@@ -68,6 +70,11 @@ def _loop(
             draw()
             is_dirty, drawn_at = False, now
             frame_at = now + FRAME_SECONDS
+        if keys := screen.keys():
+            if wants_to_quit(keys):
+                return
+            model.press(keys)
+            is_dirty = True
         if asks_status and now >= ask_at:
             stream.ask("status")
             ask_at = now + ASK_SECONDS
@@ -86,7 +93,7 @@ def _settle(model: TailModel, stream: EventStream, item: StreamItem) -> None:
         model.settle()
 
 
-def _leave_behind(model: TailModel, console: Console, began: float, banner: Sequence[Text]) -> None:
+def _leave_behind(model: TailModel, console: Console, began: float) -> None:
     from rich.text import Text
 
     from swimctl.live.view import events, header

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from swimctl.client.stream_items import Answered, CaughtUp, EventReceived, Gap, Hinted, Lost, StreamItem, Subscribed
+from swim_server.protocol.positions import POSITION_TYPES, POSITIONS
+
+from swimctl.client.stream_items import (
+    Answered,
+    Away,
+    CaughtUp,
+    EventReceived,
+    Gap,
+    Hinted,
+    Lost,
+    StreamItem,
+    Subscribed,
+)
 from swimctl.render.event_row import EventRow, describe, describe_position, positions_of
 from swimctl.text import clean, plural
 
 MAX_ROWS = 500
 RATE_SECONDS = 10.0
-POSITION_TYPES = ("flight.position", "flight.positions")
+HELP_KEYS = frozenset("?hH")
 
 
 class Note(NamedTuple):
@@ -37,9 +49,14 @@ class TailModel:
         self.aloft = 0
         """Positions in the newest batch: how many flights moved."""
         self.clients: int | None = None
-        self.state: Literal["connecting", "resuming", "live", "lost"] = "connecting"
+        self.state: Literal["connecting", "resuming", "live", "lost", "away"] = "connecting"
         self.reason = ""
-        """Why the connection was lost."""
+        """Why there is no connection."""
+        self.retry_at: float | None = None
+        """When the next attempt to connect follows, in monotonic seconds."""
+        self.held: list[EventRow | Note] | None = None
+        """The lines as they were when the table was held; None while it goes on."""
+        self.shows_help = False
         self._show_positions = show_positions
         self._recent: deque[tuple[float, int, int]] = deque()
         """Moment, events and positions of the last seconds."""
@@ -58,9 +75,24 @@ class TailModel:
             case Gap():
                 self.rows.append(Note("— gap: history does not reach back to the last event seen —", "bold red"))
             case Lost():
-                self.state, self.reason = "lost", clean(item.reason)
+                self.state, self.reason, self.retry_at = "lost", clean(item.reason), None
+            case Away():
+                self.state, self.reason, self.retry_at = "away", clean(item.reason), now + item.retry_seconds
             case Answered():
                 self._take_answer(item.result)
+
+    def press(self, keys: str) -> None:
+        """Take keys: space holds the table where it is, ? and h show what the numbers mean and how to go on."""
+        for key in keys:
+            if key == " ":
+                self.held = None if self.held is not None else list(self.rows)
+            elif key in HELP_KEYS:
+                self.shows_help = not self.shows_help
+
+    @property
+    def shown(self) -> Sequence[EventRow | Note]:
+        """The lines to show: what was there when it was held, or the newest."""
+        return self.rows if self.held is None else self.held
 
     def settle(self) -> None:
         """Nothing was to be sent from history: what comes is live."""
@@ -98,7 +130,7 @@ class TailModel:
 
     def _take_positions(self, event: Mapping[str, Any], type: str) -> int:
         """Count a batch. Its positions become lines only when positions are all that was asked for."""
-        found = positions_of(event) if type == "flight.positions" else [event.get("data") or {}]
+        found = positions_of(event) if type == POSITIONS else [event.get("data") or {}]
         self.positions += len(found)
         self.aloft = len(found)
         if self._show_positions:

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
-from swimctl.output import Column
+from swimctl.table import Column
 from swimctl.text import cell, count, duration, size
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.connections import ConnectionDocument
 
 COLUMNS: tuple[Column, ...] = (
-    Column("id", "ID", style="cyan"),
+    Column("id", "ID", style="cyan", is_whole=True),
     Column("tier", "TIER"),
     Column("key_id", "KEY", justify="right"),
-    Column("key_hint", "HINT", min_width=110),
-    Column("owner", "OWNER", min_width=130, is_flexible=True),
-    Column("remote", "REMOTE"),
-    Column("since", "SINCE", justify="right", min_width=90),
-    Column("subscriptions", "SUBSCRIPTIONS", is_flexible=True),
-    Column("messages_sent", "SENT", justify="right", show=count, min_width=90),
-    Column("buffered_bytes", "BUFFERED", justify="right", show=size, min_width=100),
-    Column("state", "STATE", styles={"lagging": "yellow", "resuming": "cyan"}),
+    Column("key_hint", "HINT", rank=8),
+    Column("owner", "OWNER", is_flexible=True, rank=7),
+    Column("remote", "REMOTE", rank=4),
+    Column("since", "SINCE", justify="right", rank=3),
+    Column("subscriptions", "SUBSCRIPTIONS", is_flexible=True, rank=2),
+    Column("messages_sent", "SENT", justify="right", show=count, rank=5),
+    Column("buffered_bytes", "BUFFERED", justify="right", show=size, rank=6),
+    Column("state", "STATE", styles={"lagging": "yellow", "resuming": "cyan"}, rank=1),
 )
 PLAIN: tuple[Column, ...] = tuple(
     Column(name, name)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeGuard
 
+from swim_server.protocol.positions import POSITION, POSITIONS
+
 from swimctl.text import clean
 
 NOTHING = "-"
@@ -25,8 +27,8 @@ STYLES: Mapping[str, str] = MappingProxyType(
         "flight.created": "",
         "flight.updated": "dim",
         "flight.deleted": "dim",
-        "flight.position": "dim",
-        "flight.positions": "dim",
+        POSITION: "dim",
+        POSITIONS: "dim",
         "tmi.issued": "bold red",
         "tmi.modified": "bold yellow",
         "tmi.released": "bold green",
@@ -93,7 +95,7 @@ def describe(event: Mapping[str, Any]) -> EventRow:
 
 def describe_position(event: Mapping[str, Any], position: Mapping[str, Any]) -> EventRow:
     """One position of a batch as a line of its own."""
-    return describe({**event, "type": "flight.position", "data": position})
+    return describe({**event, "type": POSITION, "data": position})
 
 
 def positions_of(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -184,8 +186,8 @@ _DESCRIPTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyTy
         "flight.departed": _departed,
         "flight.arrived": _arrived,
         "flight.deleted": _deleted,
-        "flight.position": _position,
-        "flight.positions": _positions,
+        POSITION: _position,
+        POSITIONS: _positions,
         "tmi.issued": _tmi,
         "tmi.modified": _tmi,
         "tmi.released": _tmi,

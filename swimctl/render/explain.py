@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
@@ -9,12 +12,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from swim_server.daemon.control.documents.explain import EventExplained
 
-from swimctl.output import Column
-from swimctl.render.table import details, table
+from swimctl.table import Column, details, table
 from swimctl.text import cell, clean, count, plural
 
 if TYPE_CHECKING:
-    from swim_server.daemon.control.documents.explain import ChannelExplained, ClauseDocument, SubscriptionCounts
+    from swim_server.daemon.control.documents.explain import (
+        ChannelExplained,
+        ClauseDocument,
+        ConsumerDocument,
+        SubscriptionCounts,
+    )
 
 STYLES = {"sent": "green", "passes": "green", "waiting": "yellow", "conflated": "yellow", "unknown": "yellow"}
 HEADLINES = {
@@ -31,13 +38,6 @@ CLAUSES = (
     Column("wanted", "WANTED", is_flexible=True),
     Column("found", "THE EVENT HAS", is_flexible=True),
     Column("left", "POSITIONS LEFT", justify="right"),
-)
-CONNECTIONS = (
-    Column("connection", "CONNECTION", style="cyan"),
-    Column("connected_at", "CONNECTED"),
-    Column("ended_at", "ENDED"),
-    Column("outcome", "EVENT", styles=STYLES),
-    Column("why", "WHY", is_flexible=True),
 )
 STOPPED = (
     Column("what", "WHAT STOPPED IT", is_flexible=True),
@@ -68,7 +68,9 @@ def _event(document: EventExplained) -> RenderableType:
     event = document.event
     facts: list[tuple[str, Any]] = [("event", f"{event.id}  {event.type}  stored {event.stored_at}")]
     facts += _key(document)
-    parts: list[RenderableType] = [details(facts), Text(), headline(document)]
+    parts: list[RenderableType] = [headline(document), Text(), details(facts)]
+    if len(document.consumers) > 1:
+        parts.append(Text(summary(document.consumers), style="bold"))
     judged = next((one for one in document.consumers if one.outcome == document.outcome), None)
     if judged is not None and judged.clauses:
         rows = [_clause_row(clause) for clause in judged.clauses]
@@ -77,6 +79,30 @@ def _event(document: EventExplained) -> RenderableType:
     if len(document.consumers) > 1:
         parts += [Text(), table(CONNECTIONS, [asdict(one) for one in document.consumers])]
     return Group(*parts)
+
+
+def summary(consumers: Sequence[ConsumerDocument]) -> str:
+    """Say in one line what became of it: ``3 connections: 2 sent, 1 not sent``."""
+    outcomes = Counter(HEADLINES.get(one.outcome, "not sent") for one in consumers)
+    told = ", ".join(f"{number} {head}" for head, number in outcomes.items())
+    return f"{plural(len(consumers), 'connection')}: {told}"
+
+
+def moment(value: Any) -> str:
+    """Shorten a time to ``14:30:15``; with its date where that is not today's (UTC)."""
+    text = cell(value)
+    if len(text) < 19 or text[10] != "T":
+        return text
+    return text[11:19] if text[:10] == datetime.now(UTC).date().isoformat() else f"{text[5:10]} {text[11:16]}"
+
+
+CONNECTIONS = (
+    Column("outcome", "EVENT", styles=STYLES),
+    Column("connection", "CONNECTION", style="cyan", is_whole=True),
+    Column("connected_at", "FROM", show=moment),
+    Column("ended_at", "TO", show=moment),
+    Column("why", "WHY", is_flexible=True),
+)
 
 
 def _event_lines(document: EventExplained) -> list[tuple[str, str]]:

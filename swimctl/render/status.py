@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swimctl.render.table import details
+from swimctl.table import details
 from swimctl.text import cell, clean, count, duration, rate, size
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def status(document: Status, now: datetime, disk_fingerprint: str | None = None)
     parts: list[RenderableType] = [details(_facts(document, now, disk_fingerprint)), Text(), tiers(document), Text()]
     sources = document.sources
     parts.append(_sources(sources) if sources else Text("no sources: events come from swimctl publish only"))
+    if sources:
+        parts.append(Text("FOUND: events, before large batches of positions are divided for clients", style="dim"))
     for source in sources:
         if source.last_error:
             parts.append(Text(clean(f"{source.name}: {source.last_error}"), style="red"))
@@ -76,7 +78,7 @@ def _facts(document: Status, now: datetime, disk_fingerprint: str | None) -> lis
         ("url", document.url),
         ("home", document.home),
         ("version", _version(document, disk_fingerprint)),
-        ("events", f"{count(document.events_published)} published, {rate(document.events_per_second)}"),
+        ("events", f"{count(document.events_published)} stored since the start, {rate(document.events_per_second)}"),
         ("deliveries", f"{count(document.deliveries)} sent to clients, {rate(document.deliveries_per_second)}"),
         ("history", _history(document.history, now)),
         ("process", f"{size(document.memory_bytes)} of memory, loop lag {_times(document.loop_lag_ms)}"),
@@ -115,7 +117,7 @@ def _history(history: HistoryDocument, now: datetime) -> str:
         reach = duration(now.timestamp() - int(history.oldest_id.partition("-")[0]) / 1000)
     except ValueError:
         reach = "?"
-    return f"{count(history.events)} events, {reach} back, {size(history.size_bytes)}"
+    return f"{count(history.events)} events kept, {reach} back, {size(history.size_bytes)}"
 
 
 def _times(times: Percentiles) -> str:
@@ -136,7 +138,7 @@ def tiers(document: Status) -> Table:
 
 
 def _sources(sources: Sequence[SourceDocument]) -> Table:
-    grid = _grid("SOURCE", "KIND", "STATE", ">EVENTS", ">LAST EVENT", ">ERRORS")
+    grid = _grid("SOURCE", "KIND", "STATE", ">FOUND", ">LAST EVENT", ">ERRORS")
     for source in sources:
         age = source.last_event_age_seconds
         grid.add_row(

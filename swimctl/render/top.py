@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
-from swimctl.output import Column
 from swimctl.render.connections import rows as connection_rows
 from swimctl.render.status import STATE_STYLES, tiers
-from swimctl.render.table import table
+from swimctl.table import Column, fitting, left_out, table
 from swimctl.text import cell, clean, count, duration, rate, size, timestamp
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ HEADINGS = (
 )  # fmt: skip
 """The columns of a line."""
 CONNECTIONS = (
-    Column("id", "CONNECTION", style="cyan"),
+    Column("id", "CONNECTION", style="cyan", is_whole=True),
     Column("tier", "TIER"),
-    Column("owner", "OWNER", is_flexible=True),
-    Column("remote", "REMOTE", min_width=100),
+    Column("owner", "OWNER", is_flexible=True, rank=4),
+    Column("remote", "REMOTE", rank=6),
     Column("per_second", "SENT/S", justify="right", show=lambda value: rate(value).removesuffix("/s")),
-    Column("messages_sent", "SENT", justify="right", show=count, min_width=90),
-    Column("buffered_bytes", "BUFFERED", justify="right", show=size),
+    Column("messages_sent", "SENT", justify="right", show=count, rank=5),
+    Column("buffered_bytes", "BUFFERED", justify="right", show=size, rank=3),
     Column("state", "STATE", styles={"lagging": "yellow", "resuming": "cyan"}),
-    Column("subscriptions", "SUBSCRIPTIONS", is_flexible=True),
+    Column("subscriptions", "SUBSCRIPTIONS", is_flexible=True, rank=2),
 )
 TYPES = (
     Column("type", "TYPE"),
@@ -47,6 +47,14 @@ CHANNELS = (
     Column("connections", "CONNECTIONS", justify="right", show=count),
 )
 SIDE_BY_SIDE_WIDTH = 80
+KEYS = "q quit   ? help"
+HELP_KEYS = frozenset("?hH")
+HELP = (
+    "latency         from an event's id to the last write of it to a client, over the last minute",
+    "loop lag        how late the service gets round to what is due",
+    "SENT/S, SENT    messages to this client in the last second, and since it connected",
+    "BUFFERED        bytes that wait because the client reads slowly; too many for too long, and it is closed",
+)
 LEAST_ROWS = 3
 
 
@@ -84,6 +92,33 @@ def picture(document: Top, now: float, width: int, height: int, *, away: str | N
     else:
         parts.append(Text("nobody was sent anything in the last second", style="dim"))
     return Group(*parts)
+
+
+def screen_picture(
+    document: Top, now: float, width: int, height: int, *, away: str | None, shows_help: bool
+) -> RenderableType:
+    """Lay out one screen with the keys at its foot."""
+    lines = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in HELP] if shows_help else []
+    body = picture(document, now, width, height - 1 - len(lines), away=away)
+    return Foot(body, [*lines, footer(document, width)])
+
+
+class Foot:
+    """A picture, and lines that stand at the foot of the screen, whatever the picture's height."""
+
+    def __init__(self, body: RenderableType, lines: Sequence[Text]) -> None:
+        self._body = body
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        height = options.height or console.height
+        room = max(1, height - len(self._lines))
+        drawn = console.render_lines(self._body, options.update(height=None), pad=False)[:room]
+        drawn += [[] for _ in range(room - len(drawn))]
+        for line in drawn:
+            yield Segments([*line, Segment.line()])
+        for number, text in enumerate(self._lines):
+            yield Text.assemble(text, end="" if number == len(self._lines) - 1 else "\n", no_wrap=True)
 
 
 def head(status: Status, width: int, away: str | None) -> list[Text]:
@@ -133,4 +168,15 @@ def _beside(types: Sequence[TypeRate], channels: Sequence[ChannelCount], width: 
 
 
 def _connections(found: Sequence[BusyConnection], moment: datetime, width: int) -> Table:
-    return table([column for column in CONNECTIONS if column.min_width <= width], connection_rows(found, moment))
+    rows = connection_rows(found, moment)
+    return table(fitting(CONNECTIONS, rows, width)[0], rows)
+
+
+def footer(document: Top, width: int) -> Text:
+    """Name the keys, and what the terminal has no room for."""
+    hidden = fitting(CONNECTIONS, connection_rows(document.busiest, datetime.now(UTC)), width)[1]
+    text = Text(KEYS, style="dim", no_wrap=True)
+    if hidden and document.busiest:
+        text.append(f"   {left_out(hidden)}")
+    text.truncate(width, overflow="ellipsis")
+    return text

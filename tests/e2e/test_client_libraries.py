@@ -30,13 +30,14 @@ def differences(trials: Trials, columns: Iterable[str] | None = None) -> list[st
         if said is None:
             found.append(f"{cells['library']} is not in the table")
         elif said["version"] == cells["version"]:
-            names = cells if columns is None else columns
-            found += [
-                f"{cells['library']}, {name}: {cells[name]}, not {said[name]}"
-                for name in names
-                if cells[name] != said[name]
-            ]
+            wrong = [name for name in columns or cells if cells[name] != said[name] and not is_race(name, cells[name])]
+            found += [f"{cells['library']}, {name}: {cells[name]}, not {said[name]}" for name in wrong]
     return found
+
+
+def is_race(column: str, cell: str) -> bool:
+    """Tell whether a library may show this by chance: it sends while it is being refused, and finds the line closed."""
+    return column in {"1013", "4002"} and cell in {"an error", "1006"}
 
 
 def test_common_client_libraries_are_served_and_show_what_the_protocol_says(tmp_path: Path) -> None:

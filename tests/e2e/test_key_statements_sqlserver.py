@@ -12,7 +12,7 @@ from support.odbc import DRIVERS, connection_string
 from support.seeded_bytes import SeededBytes
 from support.tds_server import Error, TdsServer
 from support.tds_sqlite import SqliteStatements
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.config import DatabaseConfig
 from swim_server.keys.audit import AuditEntry
 from swim_server.keys.opening import open_database
@@ -76,7 +76,7 @@ def server(statements: SqliteStatements) -> Iterator[TdsServer]:
 def open_store(server: TdsServer, tmp_path: Path, driver: str = "microsoft") -> KeyStore:
     odbc = connection_string(driver, server.port)
     database = open_database(DatabaseConfig(odbc=odbc), tmp_path / "unused.db")
-    return KeyStore(database, clock=WallClock(), randbytes=SeededBytes(1))
+    return KeyStore(database, clock=VirtualClock(), randbytes=SeededBytes(1))
 
 
 def test_each_call_sends_the_statements_that_it_should(
@@ -85,7 +85,7 @@ def test_each_call_sends_the_statements_that_it_should(
     statements.create_tables()
     store = open_store(server, tmp_path)
     issued = store.create(new_key(), OPERATOR)
-    entry = AuditEntry(at=WallClock().now, action="refuse", key_id=1, actor="client", origin="::1", detail="x")
+    entry = AuditEntry(at=VirtualClock().now, action="refuse", key_id=1, actor="client", origin="::1", detail="x")
     calls = {
         "create": lambda: store.create(new_key(), OPERATOR),
         "find": lambda: store.find(issued.api_key),
@@ -93,8 +93,8 @@ def test_each_call_sends_the_statements_that_it_should(
         "records, many": lambda: store.records(range(1, 5_000)),
         "list": store.list,
         "audit": store.audit,
-        "expire": lambda: store.expire(1, WallClock().now + timedelta(2), OPERATOR),
-        "touch": lambda: store.touch([1, 2], WallClock().now),
+        "expire": lambda: store.expire(1, VirtualClock().now + timedelta(2), OPERATOR),
+        "touch": lambda: store.touch([1, 2], VirtualClock().now),
         "log": lambda: store.log_refusals([entry]),
         "rotate": lambda: store.rotate(2, timedelta(1), OPERATOR),
     }

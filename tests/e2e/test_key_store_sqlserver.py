@@ -16,7 +16,7 @@ from support.odbc import DRIVERS, connection_string
 from support.seeded_bytes import SeededBytes
 from support.tds_server import TdsServer
 from support.tds_sqlite import SqliteStatements
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.config import DatabaseConfig
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
@@ -27,8 +27,8 @@ ENGINES = [*DRIVERS, *(["server"] if REAL_SERVER else [])]
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture(params=ENGINES)
@@ -44,7 +44,7 @@ def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(connection: str, clock: WallClock, tmp_path: Path) -> Iterator[KeyStore]:
+def store(connection: str, clock: VirtualClock, tmp_path: Path) -> Iterator[KeyStore]:
     database = open_database(DatabaseConfig(odbc=connection), tmp_path / "unused.db")
     if connection == REAL_SERVER:
         metadata.drop_all(database.engine)

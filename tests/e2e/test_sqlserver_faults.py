@@ -16,7 +16,7 @@ from support.odbc import DRIVERS, connection_string, driver_path
 from support.seeded_bytes import SeededBytes
 from support.tds_server import Answer, Drop, Error, Reset, Silence, TdsServer
 from support.tds_sqlite import SqliteStatements
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.config import DatabaseConfig
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
@@ -59,7 +59,7 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
                 del fields["odbc"]
             configured = DatabaseConfig(connect_timeout_seconds=1, **(fields | config))  # type: ignore[arg-type]
             database = open_database(configured, tmp_path / "unused.db", patience_seconds=patience_seconds)
-            stores.append(KeyStore(database, clock=WallClock(), randbytes=SeededBytes(1)))
+            stores.append(KeyStore(database, clock=VirtualClock(), randbytes=SeededBytes(1)))
             return stores[-1]
 
         yield Setup(request.param, server, open_store)
@@ -426,6 +426,6 @@ def test_port_in_a_url_is_written_as_freetds_reads_it(driver: str, tmp_path: Pat
     with TdsServer(statements) as server:
         url = f"mssql+pyodbc://sa:x@127.0.0.1:{server.port}/swim?driver={path}&TDS_Version=7.4"
         database = open_database(DatabaseConfig(url=url, connect_timeout_seconds=2), tmp_path / "unused.db")
-        store = KeyStore(database, clock=WallClock(), randbytes=SeededBytes(1))
+        store = KeyStore(database, clock=VirtualClock(), randbytes=SeededBytes(1))
         assert store.list() == []
         store.close()

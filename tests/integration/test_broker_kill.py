@@ -11,6 +11,7 @@ from pathlib import Path
 
 from support.brokers import Listener, read_all
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.events import Event
 
 ROUNDS = 25
@@ -40,7 +41,7 @@ def next_unacknowledged(acknowledged: dict[int, str], start: int) -> int:
 async def read_history(history: Path) -> list[Event]:
     broker = LocalBroker(
         history,
-        clock_ms=lambda: time.time_ns() // 1_000_000,
+        clock=SYSTEM_CLOCK,
         keep_ms=86_400_000,
         keep_positions_ms=900_000,
         max_bytes=1 << 31,

@@ -129,21 +129,22 @@ def test_daemon_whose_socket_takes_no_connection_is_told(daemon: FakeDaemon) -> 
 
 
 def test_commands_tell_what_the_daemon_answers(daemon: FakeDaemon, swimctl: Run) -> None:
-    daemon.methods["status"] = lambda params: {"pid": 7, "url": "ws://x"}
+    daemon.methods["status"] = lambda params: {"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}
     daemon.methods["reload"] = lambda params: {"changed": ["tiers.public.connections"], "needs_restart": []}
-    daemon.methods["restart"] = lambda params: {"pid": 8, "fingerprint": "abc"}
+    daemon.methods["restart"] = lambda params: {"pid": 4242, "fingerprint": "abc"}
     daemon.methods["connections"] = lambda params: {"connections": []}
-    assert swimctl("status", "--json") == (0, '{"pid": 7, "url": "ws://x"}\n', "")
+    assert swimctl("status", "--json") == (0, '{"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}\n', "")
     code, out, error = swimctl("status")
     pairs = dict(line.split("\t") for line in out.splitlines())
-    assert (code, error, pairs["pid"], pairs["url"], pairs["version"]) == (0, "", "7", "ws://x", "-")
+    assert (code, error, pairs["pid"], pairs["url"]) == (0, "", "4242", "ws://127.0.0.1:1/")
     daemon.methods["status"] = lambda params: {"pid": "seven"}
     code, out, error = swimctl("status")
     assert (code, out) == (1, "")
     assert "the daemon's answer to status can't be read" in error
+    daemon.methods["status"] = lambda params: {"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}
     assert swimctl("reload") == (0, "changed: tiers.public.connections\n", "")
     assert json.loads(swimctl("reload", "--json")[1]) == {"changed": ["tiers.public.connections"], "needs_restart": []}
-    assert swimctl("restart") == (0, "restarted (pid 4242 → 8), fingerprint abc\n", "")
+    assert swimctl("restart") == (0, "restarted (pid 4242 → 4242), fingerprint abc\n", "")
     assert swimctl("connections", "list", "--tier", "Partner", "--key", "7") == (0, "", "")
     assert daemon.requests[-1] == ("connections", {"tier": "partner", "key_id": 7})
     assert swimctl("connections", "list", "--json") == (0, "[]\n", "")
@@ -171,7 +172,7 @@ def test_connection_that_goes_by_itself_is_told(daemon: FakeDaemon, swimctl: Run
 
 def test_publish_whose_answer_is_lost_is_stored_once(daemon: FakeDaemon, swimctl: Run) -> None:
     daemon.lose_after_storing = 1
-    code, out, error = swimctl("publish", "flight.departed", "--data", "{}")
+    code, out, error = swimctl("publish", "flight.departed", "--data", "{}", "--force")
     assert (code, error) == (0, "")
     assert [event["id"] for event in daemon.events] == out.split()
     assert [method for method, _ in daemon.requests] == ["publish", "publish"]

@@ -126,7 +126,7 @@ def test_line_that_is_wrong_ends_it_with_what_stood_before_it_stored(daemon: Dae
 
 
 def test_event_with_the_same_name_is_stored_once(daemon: Daemon) -> None:
-    words = ("publish", "flight.departed", "--data", "{}", "--event-id", "mine", "--json")
+    words = ("publish", "flight.departed", "--data", "{}", "--force", "--event-id", "mine", "--json")
     first, second = (json.loads(daemon.swimctl(*words, check=True).stdout) for _ in range(2))
     assert second == {**first, "duplicate": True}
 

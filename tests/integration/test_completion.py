@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,3 +90,71 @@ def test_other_shells_are_answered_in_their_own_form(tmp_path: Path, shell: str)
         stdin=subprocess.DEVNULL, timeout=60, cwd=ROOT,
     )  # fmt: skip
     assert ("flight.position" in done.stdout, "flight.positions" in done.stdout, done.stderr) == (True, True, "")
+
+
+def test_table_of_words_is_that_of_the_commands() -> None:
+    """Made anew by: python -m swimctl.completion.tree."""
+    from swimctl.completion.table import COMMANDS
+    from swimctl.completion.tree import tree
+
+    assert tree() == COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("swimctl --config swim.toml ke", ["keys"]),
+        ("swimctl --debug keys li", ["list"]),
+        ("swimctl keys create --owner me --t", ["--tier"]),
+        ("swimctl keys create --tier=public --o", ["--owner"]),
+        ("swimctl tail --count 3 flight.dep", ["flight.departed"]),
+        ("swimctl tail 'flight.departed' flight.arr", ["flight.arrived"]),
+        ("swimctl completion z", ["zsh"]),
+        ("swimctl publish --file ", []),
+        ("swimctl keys nonsense ", []),
+        ("swimctl keys show 7 ", []),
+    ],
+)
+def test_words_before_the_one_typed_are_understood(daemon: LiveDaemon, line: str, offered: list[str]) -> None:
+    assert complete(daemon, line) == offered
+
+
+def test_press_of_tab_loads_neither_typer_nor_a_command(tmp_path: Path) -> None:
+    asked = {"COMP_WORDS": "swimctl tail fl", "COMP_CWORD": "2", "_SWIMCTL_COMPLETE": "complete_bash"}
+    code = (
+        "import sys\nfrom swimctl.__main__ import main\n"
+        "try:\n    main()\nfinally:\n    print(sorted(sys.modules), file=sys.__stderr__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=Daemon(tmp_path / "h").environ | asked, capture_output=True, text=True,
+        check=False, stdin=subprocess.DEVNULL, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    assert "flight.departed" in done.stdout
+    for heavy in ("typer", "asyncio", "websockets", "rich", "sqlalchemy", "swim_server.config"):
+        assert f"'{heavy}'" not in done.stderr, heavy
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_script_of_each_shell_is_printed(tmp_path: Path, shell: str) -> None:
+    done = Daemon(tmp_path / "h").swimctl("completion", shell, check=True)
+    assert f"complete_{shell}" in done.stdout
+    assert Daemon(tmp_path / "h").swimctl("completion", "csh").returncode == 2
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_script_works_in_bash(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "h")
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    program = bin_folder / "swimctl"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m swimctl "$@"\n', "utf-8")
+    program.chmod(0o755)
+    script = (
+        'eval "$(swimctl completion bash)"; COMP_WORDS=(swimctl keys cr); COMP_CWORD=2;'
+        ' _swimctl_completion swimctl; echo "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], env=daemon.environ | {"PATH": f"{bin_folder}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stdout == "create\n"

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.brokers import Listener, read_all
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 
 SUPPORT = Path(__file__).parents[1] / "support"
 SEED = 20260117
@@ -74,7 +75,7 @@ class World:
     async def published(self) -> list[tuple[str, int]]:
         broker = LocalBroker(
             self.history,
-            clock_ms=lambda: time.time_ns() // 1_000_000,
+            clock=SYSTEM_CLOCK,
             keep_ms=86_400_000,
             keep_positions_ms=900_000,
             max_bytes=1 << 31,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from support.feed_server import FeedServer, feed_server
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.sources.feeds.http_feed import Answer, FeedTrouble, HttpFeed, Validators
 
 
 async def asked(server: FeedServer, validators: Validators) -> Answer | None:
-    async with HttpFeed(server.url, clock=time.time) as feed:
+    async with HttpFeed(server.url, clock=SYSTEM_CLOCK) as feed:
         return await feed.get(validators)
 
 

@@ -301,6 +301,7 @@ def test_key_commands_name_the_column_that_they_need(swimctl: Command, home: Pat
 def test_printed_upgrade_does_what_the_upgrade_does(swimctl: Command, home: Path, tmp_path: Path) -> None:
     """A DBA runs the printed statements; afterwards there is nothing left to do."""
     statements = swimctl("db", "upgrade", "--sql").out
+    home.mkdir()
     database = sqlite3.connect(home / "swim.db")
     database.executescript(statements)
     database.close()

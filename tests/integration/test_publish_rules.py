@@ -69,7 +69,7 @@ def test_a_key_with_an_allow_list_publishes_nothing_else_from_the_next_reload_on
 
 
 def test_events_of_the_control_socket_are_checked_too(daemon: Daemon) -> None:
-    done = daemon.swimctl("publish", "flight.departed", "--data", '{"latitude": "x"}')
+    done = daemon.swimctl("publish", "flight.departed", "--data", '{"callsign": "DAL1", "latitude": "x"}')
     assert done.returncode != 0
     assert "data.latitude" in done.stderr
 

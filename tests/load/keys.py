@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.installation import Installation
+from swim_server.concurrency.clock import SYSTEM_CLOCK, utc_now
 from swim_server.config import DatabaseConfig
 from swim_server.daemon.home import Home
 from swim_server.keys.audit import operating_user
@@ -112,16 +113,16 @@ def fill(store: KeyStore, count: int) -> list[str]:
     """Put so many keys of the system tier into the store, by one import."""
     keys = [generate(Tier.SYSTEM, token_bytes) for _ in range(count)]
     rows = [{"api_key": key, "owner_name": f"owner {number}"} for number, key in enumerate(keys)]
-    import_keys(store, parse_keys(json.dumps(rows)), operating_user(), now())
+    import_keys(store, parse_keys(json.dumps(rows)), operating_user(), utc_now(SYSTEM_CLOCK))
     return keys
 
 
 def open_store(home: Path) -> KeyStore:
-    return KeyStore(open_database(DatabaseConfig(), home / "swim.db"), clock=now, randbytes=token_bytes)
+    return KeyStore(open_database(DatabaseConfig(), home / "swim.db"), clock=SYSTEM_CLOCK, randbytes=token_bytes)
 
 
 async def measure_authenticator(store: KeyStore, keys: list[str]) -> None:
-    authenticator = Authenticator(store, clock=now)
+    authenticator = Authenticator(store, clock=SYSTEM_CLOCK)
     for name in ("cold", "warm"):
         began = time.perf_counter()
         decisions = [
@@ -135,7 +136,7 @@ async def measure_authenticator(store: KeyStore, keys: list[str]) -> None:
             f"{len(keys) / seconds:,.0f}/s",
         )
     began = time.perf_counter()
-    fresh = Authenticator(store, clock=now)
+    fresh = Authenticator(store, clock=SYSTEM_CLOCK)
     await asyncio.gather(*(fresh.authenticate(key, None) for key in keys))
     tell(
         f"authenticator alone, {len(keys):,} keys at once, cold cache",

@@ -15,6 +15,7 @@ from typing import Any
 
 import uvloop
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.clock import SystemClock
 from swim_server.protocol.event_id import ZERO
 from swim_server.protocol.events import Event, NewEvent
 
@@ -32,13 +33,13 @@ DATA = {
 }
 
 
-class Clock:
+class MovableClock(SystemClock):
     """The machine's time, which the benchmark can move on."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
 
-    def __call__(self) -> int:
+    def now_ms(self) -> int:  # type: ignore[override]
         return time.time_ns() // 1_000_000 + self.ahead_ms
 
 
@@ -100,7 +101,7 @@ async def replay(broker: LocalBroker, **options: Any) -> None:
     print(f"read {count:,} {what}: {rate:,.0f} events/s, longest page {longest * 1e3:.1f} ms")
 
 
-async def prune(broker: LocalBroker, clock: Clock) -> None:
+async def prune(broker: LocalBroker, clock: MovableClock) -> None:
     """Everything so far is a day too old at once; meanwhile one event after the other is published."""
     clock.ahead_ms += 2 * 86_400_000
     due, seconds = broker.counters.events_stored, list[float]()
@@ -115,9 +116,9 @@ async def prune(broker: LocalBroker, clock: Clock) -> None:
 
 
 async def run(folder: Path, options: argparse.Namespace) -> None:
-    clock = Clock()
+    clock = MovableClock()
     settings: dict[str, Any] = {
-        "clock_ms": clock,
+        "clock": clock,
         "keep_ms": 86_400_000,
         "keep_positions_ms": 900_000,
         "max_bytes": 1 << 33,

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.events import Event, NewEvent
 
 PUBLISHERS = 4
@@ -43,7 +43,7 @@ async def publish(broker: LocalBroker, kind: str, numbers: Iterator[int], at_onc
 async def main(path: Path, next_named: int, next_plain: int) -> None:
     broker = LocalBroker(
         path,
-        clock_ms=lambda: time.time_ns() // 1_000_000,
+        clock=SYSTEM_CLOCK,
         keep_ms=86_400_000,
         keep_positions_ms=900_000,
         max_bytes=1 << 31,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from support.virtual_clock import VirtualClock
 from swim_server.brokers.broker import Broker, Page, Published
 from swim_server.brokers.local import LocalBroker
 from swim_server.protocol.event_id import ZERO, EventId
@@ -15,16 +16,6 @@ DAY_MS = 24 * 60 * 60 * 1000
 NOW_MS = 1_768_573_815_123
 KEEP_MS = DAY_MS
 KEEP_POSITIONS_MS = 15 * 60 * 1000
-
-
-class FakeClock:
-    """Milliseconds since the epoch, as the test sets them."""
-
-    def __init__(self, now_ms: int = NOW_MS) -> None:
-        self.now_ms = now_ms
-
-    def __call__(self) -> int:
-        return self.now_ms
 
 
 class Listener:
@@ -48,14 +39,15 @@ class Listener:
 class Rig(Protocol):
     """One storage and its clock. ``broker`` makes a broker on it, as a start of the process does."""
 
-    clock: FakeClock
+    clock: VirtualClock
 
     def broker(self, **settings: Any) -> Broker: ...
 
 
 class LocalRig:
     def __init__(self, folder: Path) -> None:
-        self.clock = FakeClock()
+        self.clock = VirtualClock()
+        self.clock.wall_ms = NOW_MS
         self.path = folder / "history.db"
 
     def broker(self, **settings: Any) -> LocalBroker:
@@ -66,7 +58,7 @@ class LocalRig:
             "boot_id": "one-boot",
             "tick_seconds": 0.005,
         }
-        return LocalBroker(self.path, clock_ms=self.clock, **chosen | settings)
+        return LocalBroker(self.path, clock=self.clock, **chosen | settings)
 
 
 RIGS: dict[str, Callable[[Path], Rig]] = {"local": LocalRig}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from swim_server.brokers.broker import Published
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import Event, NewEvent
 from swim_server.sources.event_file.source import EventFileSource
@@ -27,7 +27,7 @@ def deliver(_: Sequence[Event]) -> None:
 async def main(path: Path, history: Path, archive: Path) -> None:
     broker = LocalBroker(
         history,
-        clock_ms=lambda: time.time_ns() // 1_000_000,
+        clock=SYSTEM_CLOCK,
         keep_ms=86_400_000,
         keep_positions_ms=900_000,
         max_bytes=1 << 31,

@@ -51,7 +51,7 @@ class FakeMachine(ProcFs):
         self.heard: list[Listener] | None = [Listener("0100007F", "7")]
         self.socket_inodes: dict[int, set[str] | None] = {42: {"7"}}
         self.use: dict[int, DescriptorUse] = {42: DescriptorUse(20_000, 20_000, 30)}
-        self.limit_bytes: int | None = 2**30
+        self.limit_bytes = 2**30
         self.bind_error: OSError | None = None
         self.same_network: bool | None = True
         self.raises_limits = True
@@ -90,7 +90,7 @@ class FakeMachine(ProcFs):
     def may_raise_limits(self) -> bool:
         return self.raises_limits
 
-    def memory_bytes(self, pid: int) -> int | None:
+    def memory_bytes(self, pid: int) -> int:
         return self.limit_bytes
 
     def is_port_free(self, host: str, port: int) -> OSError | None:

@@ -7,11 +7,11 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from support.fake_transport import FakeTransport
 from support.memory_broker import FIRST_MS, MemoryBroker
+from support.virtual_clock import VirtualClock
 from swim_server.concurrency.tasks import Tasks
 from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import ServerConfig
@@ -91,11 +91,14 @@ class FakeAuthenticator:
         self.touched: list[int] = []
         self.noted: list[tuple[str, str | None]] = []
         self.waiters: deque[tuple[str, asyncio.Future[Decision]]] = deque()
-        self.probes = Probes(clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), randbytes=os.urandom)
+        self.probes = Probes(clock=VirtualClock(), randbytes=os.urandom)
 
     def cached(self, api_key: str | None, address: str | None) -> Decision | None:
         self.asked.append((api_key or "", address))
         return None if self.is_slow else self.decide(api_key or "")
+
+    def is_remembered(self, api_key: str, address: str | None) -> bool:
+        return not self.is_slow and isinstance(self.decide(api_key), Granted)
 
     async def authenticate(self, api_key: str | None, address: str | None) -> Decision:
         waiter: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()

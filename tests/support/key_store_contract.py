@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, select, update
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.keys.audit import Actor, AuditEntry
 from swim_server.keys.bulk import harden, import_keys, plain_keys
 from swim_server.keys.errors import InvalidKeyField, KeyNotFound, KeyUnusable
@@ -45,7 +45,7 @@ class KeyStoreContract:
         rows = store.database.read(lambda c: c.execute(select(api_keys.c.api_key)).scalars().all())
         assert rows == [digest(issued.api_key)]
 
-    def test_every_field_of_a_key_comes_back_as_it_was_given(self, store: KeyStore, clock: WallClock) -> None:
+    def test_every_field_of_a_key_comes_back_as_it_was_given(self, store: KeyStore, clock: VirtualClock) -> None:
         wanted = new_key(
             tier=Tier.SYSTEM,
             owner_name="Łukasz «vATCSCC» 東京 🛫",
@@ -95,7 +95,7 @@ class KeyStoreContract:
         assert store.get(key_id).unknown_tier == "platinum"
         assert store.list(tier=Tier.PUBLIC) == []
 
-    def test_expire_sets_the_moment_and_takes_it_back(self, store: KeyStore, clock: WallClock) -> None:
+    def test_expire_sets_the_moment_and_takes_it_back(self, store: KeyStore, clock: VirtualClock) -> None:
         key_id = store.create(new_key(), OPERATOR).record.id
         assert store.expire(key_id, clock.now, OPERATOR).expires_at == clock.now
         assert store.expire(key_id, None, OPERATOR).expires_at is None
@@ -115,7 +115,7 @@ class KeyStoreContract:
         assert store.audit() == []
 
     def test_rotate_makes_an_equal_key_and_ends_the_old_one_after_the_overlap(
-        self, store: KeyStore, clock: WallClock
+        self, store: KeyStore, clock: VirtualClock
     ) -> None:
         old = store.create(new_key(expires_at=clock.now + 90 * DAY, ip_whitelist=("10.0.0.0/8",)), OPERATOR)
         clock.advance(10 * 86_400)
@@ -125,7 +125,7 @@ class KeyStoreContract:
         assert new.record.ip_whitelist == ("10.0.0.0/8",)
         assert store.get(old.record.id).expires_at == clock.now + DAY
 
-    def test_rotate_never_lengthens_the_old_keys_life(self, store: KeyStore, clock: WallClock) -> None:
+    def test_rotate_never_lengthens_the_old_keys_life(self, store: KeyStore, clock: VirtualClock) -> None:
         old = store.create(new_key(expires_at=clock.now + timedelta(hours=1)), OPERATOR)
         store.rotate(old.record.id, DAY, OPERATOR)
         assert store.get(old.record.id).expires_at == clock.now + timedelta(hours=1)
@@ -137,7 +137,7 @@ class KeyStoreContract:
             store.rotate(key_id, DAY, OPERATOR)
         assert store.list() == [before]
 
-    def test_list_filters_by_state_tier_and_owner(self, store: KeyStore, clock: WallClock) -> None:
+    def test_list_filters_by_state_tier_and_owner(self, store: KeyStore, clock: VirtualClock) -> None:
         ids = {
             "active": store.create(new_key(), OPERATOR).record.id,
             "expiring": store.create(new_key(expires_at=clock.now + 5 * DAY), OPERATOR).record.id,
@@ -162,13 +162,15 @@ class KeyStoreContract:
         assert store.records([*ids, *range(1_000, 4_000)]).keys() == set(ids)
         assert store.records([]) == {}
 
-    def test_touch_writes_when_keys_were_used(self, store: KeyStore, clock: WallClock) -> None:
+    def test_touch_writes_when_keys_were_used(self, store: KeyStore, clock: VirtualClock) -> None:
         ids = [store.create(new_key(), OPERATOR).record.id for _ in range(3)]
         store.touch(ids[:2], clock.now)
         assert [store.get(key_id).last_used_at for key_id in ids] == [clock.now, clock.now, None]
         store.touch([], clock.now)
 
-    def test_each_change_leaves_a_line_and_no_key_in_the_audit_trail(self, store: KeyStore, clock: WallClock) -> None:
+    def test_each_change_leaves_a_line_and_no_key_in_the_audit_trail(
+        self, store: KeyStore, clock: VirtualClock
+    ) -> None:
         issued = store.create(new_key(), OPERATOR)
         key_id = issued.record.id
         successor = store.rotate(key_id, DAY, OPERATOR)
@@ -191,7 +193,7 @@ class KeyStoreContract:
             store.change(work)
         assert store.get(record.id) == record
 
-    def test_refusals_are_appended_and_cut_to_their_columns(self, store: KeyStore, clock: WallClock) -> None:
+    def test_refusals_are_appended_and_cut_to_their_columns(self, store: KeyStore, clock: VirtualClock) -> None:
         entry = AuditEntry(
             at=clock.now, action="refuse", key_id=None, actor="client", origin="x" * 300, detail="unknown, 3 times"
         )
@@ -200,13 +202,13 @@ class KeyStoreContract:
         assert store.audit(limit=1)[0].origin == "x" * 44 + "…"
 
     def test_requests_that_the_former_system_logged_are_no_part_of_the_trail(
-        self, store: KeyStore, clock: WallClock
+        self, store: KeyStore, clock: VirtualClock
     ) -> None:
         row = {"api_key_id": 1, "endpoint": "/flights", "method": "GET", "ip_address": "::1", "request_time": clock.now}
         store.change(lambda connection, schema: connection.execute(insert(audit_log).values(**row)))
         assert store.audit() == []
 
-    def test_import_stores_digests_once(self, store: KeyStore, clock: WallClock) -> None:
+    def test_import_stores_digests_once(self, store: KeyStore, clock: VirtualClock) -> None:
         keys = parse_keys("api_key,owner_name\nswim_dev_hp_test,HP\nswim_par_one,One\n")
         known = insert_plain(store, "swim_par_one")
         outcome = import_keys(store, keys, OPERATOR, clock.now)
@@ -218,7 +220,7 @@ class KeyStoreContract:
         again = import_keys(store, keys, OPERATOR, clock.now)
         assert (again.imported, sorted(again.existing)) == ([], sorted([known, found.id]))
 
-    def test_harden_hashes_plain_rows_and_they_stay_valid(self, store: KeyStore, clock: WallClock) -> None:
+    def test_harden_hashes_plain_rows_and_they_stay_valid(self, store: KeyStore, clock: VirtualClock) -> None:
         ids = [insert_plain(store, "swim_dev_hp_test"), insert_plain(store, "swim_par_other")]
         issued = store.create(new_key(), OPERATOR)
         assert plain_keys(store) == ids
@@ -229,7 +231,7 @@ class KeyStoreContract:
         assert store.audit(ids[0])[0].action == "harden"
 
     def test_harden_of_a_key_that_is_hashed_in_another_row_ends_the_plain_one(
-        self, store: KeyStore, clock: WallClock
+        self, store: KeyStore, clock: VirtualClock
     ) -> None:
         issued = store.create(new_key(), OPERATOR)
         double = insert_plain(store, issued.api_key)
@@ -250,6 +252,6 @@ class KeyStoreContract:
             store.create(new_key(**wrong), OPERATOR)
         assert store.list() == []
 
-    def test_create_of_a_key_that_has_ended_already_is_refused(self, store: KeyStore, clock: WallClock) -> None:
+    def test_create_of_a_key_that_has_ended_already_is_refused(self, store: KeyStore, clock: VirtualClock) -> None:
         with pytest.raises(InvalidKeyField, match="future"):
             store.create(new_key(expires_at=clock.now), OPERATOR)

@@ -8,11 +8,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from support.daemon import START_SECONDS, STOP_SECONDS, Daemon, end_all
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.config import DatabaseConfig
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile, LockInfo
@@ -88,7 +88,7 @@ class LiveDaemon(Daemon):
         if self._store is None:
             self._store = KeyStore(
                 open_database(DatabaseConfig(), Home(self.home).database),
-                clock=lambda: datetime.now(UTC),
+                clock=SYSTEM_CLOCK,
                 randbytes=secrets.token_bytes,
             )
         return self._store.create(NewKey(tier=Tier(tier), owner_name="a test", **fields), Actor("test", "test"))

@@ -7,33 +7,22 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from support.virtual_clock import VirtualClock
+
 from swimctl.client.session import SessionLost
 from swimctl.errors import DaemonNotRunning
-
-
-class VirtualTime:
-    """A clock that only sleeping and waiting moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class MemorySession:
     """Hands out its messages in order; an exception among them is raised; then silence."""
 
-    def __init__(self, time: VirtualTime, messages: list[Mapping[str, Any] | Exception]) -> None:
+    def __init__(self, clock: VirtualClock, messages: list[Mapping[str, Any] | Exception]) -> None:
         self.sent: list[Mapping[str, Any]] = []
         self.is_closed = False
         self.messages = deque(messages)
         self.on_status: Callable[[], Mapping[str, Any] | None] = lambda: {"catching_up": False}
         """The answer to a ``status`` action; None: no answer."""
-        self._time = time
+        self._clock = clock
 
     def send(self, message: Mapping[str, Any]) -> None:
         self.sent.append(message)
@@ -42,7 +31,7 @@ class MemorySession:
 
     def receive(self, timeout: float | None = None) -> bytes | None:
         if not self.messages:
-            self._time.sleep(max(timeout or 0.0, 0.001))
+            self._clock.block(max(timeout or 0.0, 0.001))
             return None
         message = self.messages.popleft()
         if isinstance(message, Exception):

@@ -11,7 +11,9 @@ from typing import Any
 
 from support.feed import AIRFIELDS, document, pilot, snapshot
 from support.source_rigs import Numbered
+from support.virtual_clock import VirtualClock
 from swim_server.brokers.broker import Publish
+from swim_server.concurrency.clock import SystemClock
 from swim_server.detection.feed import FeedPilot
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
@@ -35,7 +37,7 @@ def wire(number: int, *, at: float = 0, type: str = "flight.created", **data: An
 def recording(wires: Sequence[bytes], *, id: str = "abc", is_finished: bool = True, flush_every: int = 3) -> bytes:
     """A whole file; without its end mark it is that of a recorder that was killed."""
     stream = io.BytesIO()
-    writer = RecordingWriter(stream, Header(format=FORMAT, id=id, program="swimctl test"), monotonic=lambda: 0.0)
+    writer = RecordingWriter(stream, Header(format=FORMAT, id=id, program="swimctl test"), clock=VirtualClock())
     for number, each in enumerate(wires, 1):
         writer.add(each, json.loads(each).get("id"))
         if number % flush_every == 0:
@@ -143,7 +145,7 @@ def new_source(path: Path, state_path: Path, **settings: Any) -> AnyRecordingSou
         "speed": 1e6,
         "loop": False,
         "state_path": state_path,
-        "sleep": _short_sleep,
+        "clock": _HastyClock(),
     }
     return AnyRecordingSource("recording", path, **chosen | settings)
 
@@ -152,5 +154,9 @@ def _number_of_created(event: NewEvent) -> int | None:
     return int(event.data["callsign"][1:]) if event.type == "flight.created" else None
 
 
-async def _short_sleep(seconds: float) -> None:
-    await asyncio.sleep(min(seconds, 0.005))
+class _HastyClock(SystemClock):
+    """The machine's, but nobody sleeps long."""
+
+    @staticmethod
+    async def sleep(seconds: float, /) -> None:
+        await asyncio.sleep(min(seconds, 0.005))

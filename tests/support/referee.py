@@ -84,14 +84,18 @@ class Referee:
         self._arrivals.setdefault(cid, []).extend(arrivals)
 
     def misplaced(self) -> tuple[int, list[tuple[Fact, Any, Any]]]:
-        """Count the arrivals whose place is known; tell those announced with another one, or wrongly as diverted."""
+        """Count the arrivals whose place is known; tell those announced with another one, or wrongly as diverted.
+
+        That nobody can tell (None) is never wrong.
+        """
         known, wrong = 0, []
         for told, place in self._places.items():
             near = [one for one in self._arrivals.get(told.key[0], []) if abs(one[0] - told.at_ms) <= HIDDEN_MS]
             if near and told not in self._premature:
                 known += 1
                 true = min(near, key=lambda one: abs(one[0] - told.at_ms))[1:]
-                wrong += [] if true == place else [(told, place, true)]
+                is_right = any(one[1:] in {place, (place[0], None)} or place == (one[1], None) for one in near)
+                wrong += [] if is_right else [(told, place, true)]
         return known, wrong
 
     def watch(self, delivery: Delivery, events: list[NewEvent], cids: dict[int, int]) -> None:

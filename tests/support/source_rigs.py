@@ -12,6 +12,7 @@ import msgspec
 from support.adl_tables import AdlTables
 from support.feed import AIRFIELDS, document, pilot
 from swim_server.brokers.broker import Publish, Published
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.config import AdlDatabaseConfig
 from swim_server.detection.feed import FeedPilot, Snapshot
 from swim_server.protocol.channels import Catalogue
@@ -51,7 +52,7 @@ class FakeFeed(HttpFeed):
     """A feed that lies in memory; ``body`` is what it answers, ``None`` that it can't be reached."""
 
     def __init__(self) -> None:
-        super().__init__("http://feed.invalid/", clock=time.time)
+        super().__init__("http://feed.invalid/", clock=SYSTEM_CLOCK)
         self.body: bytes | None = None
         self.asked = 0
 
@@ -129,7 +130,6 @@ class VatsimRig:
             "interval_seconds": 0.005,
             "state_path": self._state,
             "airfields": lambda: AIRFIELDS,
-            "random": lambda: 0.5,
             "open_feed": self.feed,
         }
         source = VatsimSource("vatsim", **chosen | settings)
@@ -182,7 +182,6 @@ class EcfmpRig:
             "url": self.feed.url,
             "interval_seconds": 0.005,
             "state_path": self._state,
-            "random": lambda: 0.5,
             "open_feed": self.feed,
         }
         source = EcfmpSource("ecfmp", **chosen | settings)
@@ -229,7 +228,6 @@ class AdlRig:
             "names": self.tables.config(flights=AdlDatabaseConfig()),
             "interval_seconds": 0.01,
             "state_folder": self._state_folder,
-            "random": lambda: 0.5,
         }
         source = AdlSource("adl", **chosen | settings)
         for watch in source._watches:

@@ -55,6 +55,8 @@ class FakeOutlet:
         """What may be buffered before it pauses; None: everything goes at once."""
         self.buffered = 0
         self.is_paused = False
+        self.is_read = True
+        """The server listens to it."""
         self.closed: tuple[CloseCode, str] | None = None
         self.fail_next_write = False
 
@@ -73,6 +75,12 @@ class FakeOutlet:
 
     def buffered_bytes(self) -> int:
         return self.buffered
+
+    def hold_reading(self) -> None:
+        self.is_read = False
+
+    def release_reading(self) -> None:
+        self.is_read = True
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         if self.closed is None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from zlib import crc32
 
-_HALF = 1 << 31
+HALF = 1 << 31
+"""Taken away, so that a checksum takes four bytes."""
+MASK = 0xFFFFFFFF
 
 
 def event_checksum(packed_id: int, event_type: str, wire: bytes) -> int:
@@ -13,19 +15,20 @@ def event_checksum(packed_id: int, event_type: str, wire: bytes) -> int:
 
     Id and type are the start value: a CRC is one-to-one in it, so that one flipped bit anywhere is noticed.
     """
-    return crc32(wire, (packed_id ^ packed_id >> 32 ^ _type_seed(event_type)) & 0xFFFFFFFF) - _HALF
+    return crc32(wire, (packed_id ^ packed_id >> 32 ^ type_seed(event_type)) & MASK) - HALF
 
 
 def name_checksum(packed_id: int, digest: str) -> int:
     """The same for a producer's name of an event."""
-    return crc32(digest.encode("utf-8", "surrogateescape"), (packed_id ^ packed_id >> 32) & 0xFFFFFFFF) - _HALF
+    return crc32(digest.encode("utf-8", "surrogateescape"), (packed_id ^ packed_id >> 32) & MASK) - HALF
 
 
 def row_checksum(*values: object) -> int:
     """The same for a row of a small table."""
-    return crc32("\x1f".join(map(str, values)).encode("utf-8", "surrogateescape")) - _HALF
+    return crc32("\x1f".join(map(str, values)).encode("utf-8", "surrogateescape")) - HALF
 
 
 @lru_cache(1024)
-def _type_seed(event_type: str) -> int:
+def type_seed(event_type: str) -> int:
+    """Begin the checksum of an event with its type."""
     return crc32(event_type.encode("utf-8", "surrogateescape"))

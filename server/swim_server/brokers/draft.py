@@ -12,9 +12,8 @@ from swim_server.brokers.checksum import name_checksum
 from swim_server.brokers.retention import EVENT_ID_KEEP_MS
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event, NewEvent, stamp
-from swim_server.protocol.positions import split
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES, split
 
-MAX_WIRE_BYTES = 16 * 1024 * 1024
 MAX_TYPE_CHARACTERS = 200
 _KNOWN = "SELECT digest, id, crc FROM event_ids WHERE digest IN (SELECT value FROM json_each(?))"
 
@@ -71,8 +70,9 @@ def _parts(event: NewEvent) -> list[NewEvent]:
 
 def _stamp(event: NewEvent, event_id: EventId) -> Event:
     stamped = stamp(event, event_id)
-    if len(stamped.wire) > MAX_WIRE_BYTES:
-        raise ValueError(f"it has {len(stamped.wire)} bytes, at most {MAX_WIRE_BYTES} can be stored")
+    if len(stamped.wire) > MAX_MESSAGE_BYTES:
+        size = f"it makes a message of {len(stamped.wire):,} bytes"
+        raise ValueError(f"{size}, at most {MAX_MESSAGE_BYTES:,} are sent: divide it or leave something out")
     return stamped
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,32 +17,31 @@ import msgspec
 
 from swim_server.brokers import history_file, holes
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Published
-from swim_server.brokers.checksum import event_checksum, name_checksum
-from swim_server.brokers.draft import Draft, NamesRotten, find_known
+from swim_server.brokers.draft import Draft
 from swim_server.brokers.history_file import Synchronous, transaction
-from swim_server.brokers.history_mark import newest_of, read_boot_id
+from swim_server.brokers.history_mark import read_boot_id
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.marks import Marks
-from swim_server.brokers.names import rebuild_names
-from swim_server.brokers.origin import BEGUN, Hole, Identity, find_hole, identity_of
-from swim_server.brokers.restoring import Restoring
+from swim_server.brokers.opening import Known, take_stock
+from swim_server.brokers.origin import Hole, Identity
+from swim_server.brokers.recovery.names import rebuild_names
+from swim_server.brokers.recovery.restoring import Restoring
+from swim_server.brokers.recovery.second_look import require_readable
 from swim_server.brokers.retention import Pruner, Retention
-from swim_server.brokers.trouble import HistoryDamaged, is_damage, unavailable
+from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
+from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
+from swim_server.concurrency.clock import Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
 MAX_WAL_BYTES = 64 * 1024 * 1024
 """A write-ahead log that checkpoints beside the commits can't keep at bay is written back between two commits."""
+SET_ASIDE_AT_ONCE, SET_ASIDE_SECONDS = 5, 60.0
+"""A disk that damages all that is written must not be filled with what is set aside."""
 SMALLEST_PAGE_BYTES = 512
 """A file that is shorter SQLite takes for a new one."""
-FUTURE_MS = 24 * 60 * 60 * 1000
-"""A clock may have been so far ahead when a row was stored; an id beyond it is one that rotted."""
 
-_INSERT = "INSERT INTO events (id, type, wire, crc) VALUES (?, ?, ?, ?)"
-_INSERT_EVENT_ID = "INSERT OR REPLACE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)"
-_INSERT_TYPE = "INSERT OR IGNORE INTO types (type) VALUES (?)"
-_AFTER = "SELECT id, type, wire, crc FROM events WHERE id > ? ORDER BY id"
 
 _log = get_logger("broker")
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class History:
         self,
         path: Path,
         *,
-        clock_ms: Callable[[], int],
+        clock: Clock,
         retention: Retention,
         synchronous: Synchronous = "normal",
         connect: history_file.Connect = history_file.connect,
@@ -77,13 +78,15 @@ class History:
         """No id up to this one is ever given out again."""
         self.newest_shown = ZERO
         """The newest id that an event has, or may once have had."""
+        self.found = ZERO
+        """The newest id shown when the file was first opened."""
         self.generation = 0
         """Counts the files opened: whoever reads an older one opens anew."""
         self.removed = 0
         """Events let go of by retention since the start."""
         self.identity = Identity("", "")
         """Which installation and which order of events it is; empty before it was opened."""
-        self._clock_ms = clock_ms
+        self._clock = clock
         self._retention = retention
         self._synchronous: Synchronous = synchronous
         self._connect = connect
@@ -95,9 +98,10 @@ class History:
         self._pruner: Pruner | None = None
         self._restoring: Restoring | None = None
         """What is brought over from a damaged file."""
-        self._types: set[str] = set()
-        """Those that stand in the table of types."""
+        self._types: StoredTypes | None = None
         self._rows = RowReader()
+        self._set_aside_at: deque[float] = deque(maxlen=SET_ASIDE_AT_ONCE)
+        """When files were set aside, by the monotonic clock."""
         self._loss = "lost"
         """What to call the hole if the file turns out to be gone."""
 
@@ -111,7 +115,7 @@ class History:
 
     def take_foreign(self) -> list[Event]:
         """Read what another process on the same file has stored since the last look."""
-        events = self._on_sound_file(self._read_foreign)
+        events = self._on_sound_file(lambda connection: read_after(connection, self.newest, self._rows))
         if events:
             self._committed(events[-1].id)
         return events
@@ -164,16 +168,15 @@ class History:
         return self._on_sound_file(rebuild)
 
     def know_types(self, types: set[str]) -> None:
-        """Every type that is stored is among these, or has been put down since."""
+        """Put down every type that is stored: all of history was read."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
-                connection.executemany(_INSERT_TYPE, [(event_type,) for event_type in types])
+                add_types(connection, types)
                 holes.write_meta(connection, "types", "complete")
-            self._types |= types
+            self._types = StoredTypes(connection)
 
-        if not types <= self._types:
-            self._on_sound_file(write)
+        self._on_sound_file(write)
 
     def sync(self) -> None:
         """Wait until every commit so far is on the disk. Any thread; raises BrokerUnavailable."""
@@ -205,6 +208,9 @@ class History:
                 assert self._connection is not None
                 return work(self._connection)
             except HistoryDamaged as damage:
+                self._let_go()
+                if self.path.is_file():
+                    require_readable(self.path)
                 self._set_aside(damage.reason)
             except sqlite3.Error as error:
                 if not is_damage(error):
@@ -215,19 +221,18 @@ class History:
         raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is made: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
-        """A second look, on another connection, decides: what the disk read wrong once may be right."""
+        """A second look decides: what the disk read wrong once may be right. Raises DiskTrouble."""
+        self._let_go()
         reason = str(error)
         try:
             if self.path.is_file():
                 history_file.confirm_damage(self.path)
-                self._let_go()
-                return
+                found = f"it read bad once ({reason}), and good when read again"
+                raise DiskTrouble(f"the disk of {self.path} has trouble: {found}")
         except HistoryDamaged as damage:
             reason = damage.reason
         except (sqlite3.Error, OSError) as trouble:
-            if not (isinstance(trouble, sqlite3.Error) and is_damage(trouble)):
-                self._let_go()
-                raise unavailable(trouble, self.path) from trouble
+            raise unavailable(trouble, self.path) from trouble
         self._set_aside(reason)
 
     def _open(self) -> None:
@@ -238,24 +243,17 @@ class History:
             raise HistoryDamaged(f"it has {size} bytes")
         connection = self._connect(self.path)
         try:
-            is_new = history_file.prepare(connection, self.path, self._synchronous)
-            found = self._marks.find(holes.read_identity(connection), is_new=is_new)
-            now = EventId(self._now_ms(), 0)
-            latest = max(EventId(now.milliseconds + FUTURE_MS, 0), self.newest, newest_of(found.mark))
-            end = holes.read_end(connection, latest.to_integer())
-            hole = find_hole(
-                found, stored=end.newest, known=self.newest, now=now, boot_id=self._boot_id, loss=self._loss
-            )
-            self._put_down(connection, end, hole, identity_of(found, hole, _draw()), is_new=is_new)
-            if self._synchronous == "full" and not is_new:
-                history_file.sync(self.path)  # what was committed under ``normal``, before the mark promises more
+            known = Known(self.newest, self._now_ms(), self._boot_id, self._loss)
+            opened = take_stock(connection, self.path, self._marks, self._synchronous, known)
             pruner = Pruner(connection, self._retention)
         except BaseException:
             connection.close()
             raise
-        self.newest = max(end.newest, hole.up_to if hole else ZERO)
-        self.newest_shown = self.newest if hole and hole.reason != BEGUN else end.newest_shown
+        self.newest, self.newest_shown = opened.newest, opened.newest_shown
+        self.identity, self._types = opened.identity, opened.types
         self._connection, self._pruner, self._identity = connection, pruner, _identity(self.path)
+        if not self.generation:
+            self.found = self.newest_shown
         self.generation += 1
         self._loss = "lost"
         self._marks.begin(self.newest, self.identity)
@@ -264,65 +262,20 @@ class History:
         if self._restoring is not None:
             self._restore(connection, self._restoring, is_first=True)
 
-    def _put_down(
-        self, connection: sqlite3.Connection, end: holes.End, hole: Hole | None, identity: Identity, *, is_new: bool
-    ) -> None:
-        """Write into the file what opening it has shown, where that is new."""
-        self.identity = identity
-        self._types = {row[0] for row in connection.execute("SELECT type FROM types")}
-        with transaction(connection):
-            if not holes.seal_holes(connection):
-                _log.error("what history knew of its gaps had rotted: clients that resume are told of a gap")
-            if hole is not None:
-                holes.write_hole(connection, hole, self._now_ms())
-            holes.write_rotten(connection, [(packed - 1, packed) for packed in end.rotten], self._now_ms())
-            if holes.read_identity(connection) != identity:
-                holes.write_identity(connection, identity)
-            if is_new:
-                holes.write_meta(connection, "types", "complete")
-        if hole is not None and hole.reason != BEGUN:
-            _log.warning(
-                "history has a gap, clients that resume from before it are told",
-                reason=hole.reason,
-                up_to=str(hole.up_to),
-            )
-
     def _append(self, connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]]) -> Appended:
+        assert self._types is not None
         now_ms = self._now_ms()
         with transaction(connection):
-            foreign = self._read_foreign(connection)
+            foreign = read_after(connection, self.newest, self._rows)
             newest = foreign[-1].id if foreign else self.newest
-            draft = Draft(newest, now_ms, self._find_known(connection, calls, now_ms))
+            draft = Draft(newest, now_ms, known_names(connection, calls, now_ms))
             answers = [draft.add(call) for call in calls]
-            if draft.events:
-                connection.executemany(_INSERT, [_row_of(event) for event in draft.events])
-            if draft.names:
-                connection.executemany(_INSERT_EVENT_ID, [_name_row(*each) for each in draft.names.items()])
-            new_types = {event.type for event in draft.events} - self._types
-            connection.executemany(_INSERT_TYPE, [(event_type,) for event_type in new_types])
-        self._types |= new_types
+            store(connection, draft, self._types)
+        self._types.committed()
         events = [*foreign, *draft.events]
         if events:
             self._committed(events[-1].id)
         return Appended(events, answers)
-
-    def _find_known(
-        self, connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]], now_ms: int
-    ) -> dict[str, EventId]:
-        try:
-            return find_known(connection, calls, now_ms)
-        except NamesRotten:
-            _log.error(
-                "producers' names of events had rotted: made anew from what is left", lost=rebuild_names(connection)
-            )
-            return find_known(connection, calls, now_ms)
-
-    def _read_foreign(self, connection: sqlite3.Connection) -> list[Event]:
-        newest = connection.execute("SELECT max(id) FROM events").fetchone()[0]
-        if newest is None or newest <= self.newest.to_integer():
-            return []
-        rows = connection.execute(_AFTER, (self.newest.to_integer(),))
-        return [event for row in rows if (event := self._rows.event(row)) is not None]
 
     def _committed(self, newest: EventId) -> None:
         self.newest = self.newest_shown = newest
@@ -333,7 +286,7 @@ class History:
         is_more = restoring.step(connection, self.newest, self._now_ms(), is_first=is_first)
         if not is_more:
             self._restoring = None
-            self._types = {row[0] for row in connection.execute("SELECT type FROM types")}
+            self._types = StoredTypes(connection)
         return is_more
 
     def _shorten_wal(self, connection: sqlite3.Connection) -> None:
@@ -345,6 +298,10 @@ class History:
 
     def _set_aside(self, reason: str) -> None:
         self._let_go()
+        now = time.monotonic()
+        if len(self._set_aside_at) == SET_ASIDE_AT_ONCE and now - self._set_aside_at[0] < SET_ASIDE_SECONDS:
+            raise DiskTrouble(f"{self.path} is damaged again and again ({reason}): check its disk")
+        self._set_aside_at.append(now)
         self._restoring = None
         try:
             target = history_file.set_aside(self.path, datetime.fromtimestamp(self._now_ms() / 1000, UTC))
@@ -365,22 +322,8 @@ class History:
 
     def _now_ms(self) -> int:
         """The clock's time; 0 where it is out of all bounds, so that ids count on from the newest."""
-        now_ms = self._clock_ms()
+        now_ms = self._clock.now_ms()
         return now_ms if 0 <= now_ms < MAX_MILLISECONDS else 0
-
-
-def _row_of(event: Event) -> tuple[int, str, bytes, int]:
-    packed = event.id.to_integer()
-    return packed, event.type, event.wire, event_checksum(packed, event.type, event.wire)
-
-
-def _name_row(digest: str, event_id: EventId) -> tuple[int, str, int]:
-    packed = event_id.to_integer()
-    return packed, digest, name_checksum(packed, digest)
-
-
-def _draw() -> Identity:
-    return Identity(secrets.token_hex(16), secrets.token_hex(4))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

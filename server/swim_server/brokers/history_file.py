@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from swim_server.brokers.recovery.second_look import require_readable
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, is_unread
 from swim_server.files.replacing import sync_file, sync_folder
 
@@ -142,24 +143,23 @@ def size_of(connection: sqlite3.Connection) -> int:
 
 
 def verify(connection: sqlite3.Connection, path: Path) -> None:
-    """Read the whole file. Raises HistoryDamaged when it is broken, DiskTrouble when it could not be read.
-
-    Damage is believed only when a second look, on a connection that remembers nothing of the first, finds it too.
-    """
+    """Read the whole file. Raises HistoryDamaged when it is broken, DiskTrouble when it could not be read."""
     found = _findings(connection, path)
-    if not found:
-        return
-    if not _findings_anew(path):
-        raise DiskTrouble(
-            f"the disk of {path} has trouble: what it read was bad once ({found}), and good when read again"
-        )
-    raise HistoryDamaged(found)
+    if found:
+        confirm_damage(path)
+        raise DiskTrouble(f"the disk of {path} has trouble: it read bad once ({found}), and good when read again")
 
 
 def confirm_damage(path: Path) -> None:
-    """Look at a file that seemed damaged once more. Raises HistoryDamaged; DiskTrouble when it could not be read."""
+    """Look at a file that seemed damaged once more. Raises HistoryDamaged; DiskTrouble when it could not be read.
+
+    Damage is believed only where the disk can read the file from end to end, before and after a second look by a
+    connection that remembers nothing of the first.
+    """
+    require_readable(path)
     found = _findings_anew(path)
     if found:
+        require_readable(path)
         raise HistoryDamaged(found)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from swim_server.brokers.broker import Page
 from swim_server.brokers.history_file import connect_read_only
 from swim_server.brokers.history_rows import RowReader
-from swim_server.brokers.names import check_names
+from swim_server.brokers.recovery.names import check_names
 from swim_server.brokers.trouble import HistoryDamaged, is_damage
 from swim_server.protocol.channels import OPEN_END, is_listed
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId

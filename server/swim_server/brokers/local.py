@@ -14,15 +14,17 @@ from typing import TypeVar
 import msgspec
 
 from swim_server.brokers import history_file
-from swim_server.brokers.background_check import BackgroundCheck, CheckStatus, Findings
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published, StorageState
 from swim_server.brokers.history import History
 from swim_server.brokers.history_file import Synchronous
 from swim_server.brokers.history_reader import HistoryReader, Rotten
 from swim_server.brokers.pending import Call, Pending
 from swim_server.brokers.reader_pool import ReaderPool
+from swim_server.brokers.recovery.background_check import BackgroundCheck, CheckStatus, Findings
 from swim_server.brokers.retention import Retention
+from swim_server.brokers.storing import NAMES_ROTTEN
 from swim_server.brokers.trouble import DiskTrouble, unavailable
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -74,7 +76,7 @@ class LocalBroker:
         self,
         path: Path,
         *,
-        clock_ms: Callable[[], int],
+        clock: Clock = SYSTEM_CLOCK,
         keep_ms: int,
         keep_positions_ms: int,
         max_bytes: int,
@@ -88,7 +90,7 @@ class LocalBroker:
         self.counters = Counters()
         self._history = History(
             path,
-            clock_ms=clock_ms,
+            clock=clock,
             retention=Retention(keep_ms, keep_positions_ms, max_bytes),
             synchronous=synchronous,
             connect=connect,
@@ -101,6 +103,9 @@ class LocalBroker:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="history-writer")
         self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix="history-checkpoint")
         self._readers = ReaderPool(path, lambda: self._history.generation)
+        self.on_opened_late: Callable[[EventId], None] | None = None
+        """Told of the newest id where history could not be opened at the start, before anything is delivered."""
+        self._is_open = False
         self.on_unreadable: Callable[[EventId, EventId], None] | None = None
         """Told of each stretch (after, up to) that turns out not to be what was stored: it may have been read over."""
         self._check = BackgroundCheck(
@@ -141,7 +146,9 @@ class LocalBroker:
         try:
             await self._write(self._history.open)
         except DiskTrouble as error:
-            _log.error("history can't be opened yet", reason=error.reason)
+            self._tell_trouble("history can't be opened yet", error)
+        else:
+            self._is_open = True
         self._newest = self._history.newest_shown
         self._check_task = asyncio.create_task(self._check.run(), name="history-check")
         self._committer_task = asyncio.create_task(self._run(), name="history-committer")
@@ -286,7 +293,7 @@ class LocalBroker:
     async def _note_rotten_names(self) -> None:
         lost = await self._write(self._history.rebuild_names)
         self.counters.names_rebuilt += 1
-        _log.error("producers' names of events had rotted: made anew from what is left", lost=lost)
+        _log.error(NAMES_ROTTEN, lost=lost)
 
     async def _note_types(self, types: set[str]) -> None:
         await self._write(lambda: self._history.know_types(types))
@@ -321,6 +328,7 @@ class LocalBroker:
         if self.counters.last_error is not None:
             self.counters.last_error = None
             _log.info("events can be stored again")
+        self._note_open()
         self.counters.commits += 1
         self.counters.last_commit_seconds = time.perf_counter() - started
         self._hand_on(appended.events)
@@ -343,6 +351,14 @@ class LocalBroker:
         if error.reason != self.counters.last_error:
             self.counters.last_error = error.reason
             _log.error(what, reason=error.reason)
+
+    def _note_open(self) -> None:
+        """Let the live stream begin behind what is stored, where history opens only now."""
+        if not self._is_open and self._history.generation:
+            self._is_open = True
+            self._newest = max(self._newest, self._history.found)
+            if self.on_opened_late is not None:
+                self.on_opened_late(self._history.found)
 
     def _hand_on(self, events: Sequence[Event]) -> None:
         if not events:
@@ -380,6 +396,7 @@ class LocalBroker:
         damage, self._damage = self._damage, None
         try:
             await self._write(lambda: self._history.look_after(damage=damage))
+            self._note_open()
             self._hand_on(await self._write(self._history.take_foreign))
             self._newest = max(self._newest, self._history.newest_shown)
         except BrokerUnavailable as error:

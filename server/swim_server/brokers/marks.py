@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from swim_server.brokers.history_mark import HistoryMark, Mark, Owner
 from swim_server.brokers.origin import Found, Identity
 from swim_server.brokers.witness import Witness, read_witness, write_witness
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 
@@ -25,15 +25,13 @@ class Marks:
     them alone when it closes.
     """
 
-    def __init__(
-        self, history: Path, *, writer: str, boot_id: str, mode: str, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, history: Path, *, writer: str, boot_id: str, mode: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._mark = HistoryMark(history.with_name(f"{history.stem}.mark"))
         self._witness_path = history.with_name(f"{history.stem}.witness")
         self._writer = writer
         self._boot_id = boot_id
         self._mode = mode
-        self._monotonic = monotonic
+        self._clock = clock
         self._owner: Owner | None = None
         self._witnessed = ZERO
         self._witness_at = 0.0
@@ -70,7 +68,7 @@ class Marks:
 
     def look_after(self, newest: EventId) -> None:
         """Undo what a process of an earlier version, that left, wrote over the mark; bear witness now and then."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         if now >= self._look_at and self._is_ours():
             self._look_at = now + LOOK_SECONDS
             mark = self._read()
@@ -104,7 +102,7 @@ class Marks:
             return None
 
     def _bear_witness(self, newest: EventId, *, is_closed: bool) -> None:
-        self._witness_at = self._monotonic() + WITNESS_SECONDS
+        self._witness_at = self._clock.monotonic() + WITNESS_SECONDS
         made = self._made(newest, is_clean=is_closed)
 
         def write(owner: Owner) -> None:

@@ -10,8 +10,8 @@ import msgspec
 
 from swim_server.brokers.history_file import transaction
 from swim_server.protocol.event_id import MAX_MILLISECONDS, EventId
+from swim_server.protocol.positions import POSITION_TYPES
 
-POSITION_TYPES = ("flight.position", "flight.positions")
 EVENT_ID_KEEP_MS = 24 * 60 * 60 * 1000
 """For so long the same ``event_id`` is not published again."""
 

@@ -1,23 +1,22 @@
-"""How long to wait after something went wrong, once, twice, and many times in a row. Pure."""
+"""How long to wait after something went wrong, once, twice, and many times in a row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
 
 class Backoff:
     """Pauses that double up to a limit, each spread by half of it up and down: nobody comes back in step."""
 
-    def __init__(self, first_seconds: float, longest_seconds: float, random: Callable[[], float]) -> None:
-        """``random`` gives numbers from 0 to 1."""
+    def __init__(self, first_seconds: float, longest_seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._first_seconds = first_seconds
         self._longest_seconds = longest_seconds
-        self._random = random
+        self._random = clock.random
         self.failures = 0
         """In a row."""
 
     def succeed(self) -> None:
-        """Note a success: the next failure is the first."""
+        """Let the next failure be the first."""
         self.failures = 0
 
     def fail(self) -> float:

@@ -1,7 +1,6 @@
-"""The one way from the event loop to blocking database work: few threads, bounded waiting, a timeout, and rest.
+"""The one way from the event loop to a blocking dependency: few threads, bounded waiting, a timeout, a circuit breaker.
 
-After a failure the door rests: callers are told at once that the database is away instead of each finding out by
-itself, and one call at a time goes through to see whether it is back.
+After a failure callers are told at once that the dependency is away, instead of each finding out by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from swim_server.sql.errors import OutcomeUnknown, StoreMisconfigured, StoreUnavailable
+from swim_server.concurrency.circuit_breaker import CircuitBreaker
 
 T = TypeVar("T")
 
@@ -40,6 +39,7 @@ class _Job(Generic[T]):
             self._hand_over(self._succeed, result)
 
     def fail(self, error: BaseException) -> None:
+        """Hand an error to whoever still waits."""
         if not self.waiter.done():
             self.waiter.set_exception(error)
 
@@ -55,41 +55,35 @@ class _Job(Generic[T]):
 
 
 class WorkerPool:
-    """Runs blocking calls in daemon threads, so that a database that hangs never keeps the process from ending."""
+    """Runs blocking calls in daemon threads, so that a dependency that hangs never keeps the process from ending."""
 
     def __init__(
         self,
+        breaker: CircuitBreaker,
         *,
-        monotonic: Callable[[], float],
+        unavailable: Callable[[str], Exception],
+        problem_of: Callable[[Exception], str | None],
+        name: str = "worker",
         threads: int = 4,
         waiting_limit: int = 10_000,
         timeout_seconds: float = 5,
-        first_rest_seconds: float = 1,
-        longest_rest_seconds: float = 5,
     ) -> None:
+        """``unavailable`` makes the error of a refused call from its reason. ``problem_of`` tells what an error of
+        the work says about the dependency; None: nothing, so the next call is let through.
+        """
+        self.breaker = breaker
         self.thread_limit = threads
         self.waiting_limit = waiting_limit
         self.timeout_seconds = timeout_seconds
-        self.first_rest_seconds = first_rest_seconds
-        self.longest_rest_seconds = longest_rest_seconds
-        self.problem: str | None = None
-        """Why the database is away; None while it answers."""
-        self.problem_since: float | None = None
-        self._monotonic = monotonic
+        self._unavailable = unavailable
+        self._problem_of = problem_of
+        self._name = name
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._waiting: set[_Job[Any]] = set()
         self._threads: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
         """One permit for each thread that waits for work; a thread that hangs gives none."""
-        self._rest_seconds = first_rest_seconds
-        self._rest_until = 0.0
-        self._is_probing = False
         self._is_closed = False
-
-    @property
-    def is_resting(self) -> bool:
-        """Tell whether the next call would be turned away at once."""
-        return self.problem is not None and (self._is_probing or self._monotonic() < self._rest_until)
 
     @property
     def waiting(self) -> int:
@@ -97,14 +91,14 @@ class WorkerPool:
         return len(self._waiting)
 
     async def run(self, work: Callable[[], T], *, is_telling: bool = True) -> T:
-        """Run ``work`` in a thread. Raises StoreUnavailable when the database is away, hangs, or too many wait.
+        """Run ``work`` in a thread. Raises what ``unavailable`` makes when the dependency is away or hangs, or when
+        too many wait.
 
-        ``is_telling``: its failure tells that the database is away. That of a write doesn't: keys can be read where
-        nothing can be written.
+        ``is_telling``: its failure tells that the dependency is away. That of a write doesn't: a database can be read
+        where nothing can be written.
         """
         self._refuse_if_away()
-        is_probe = self.problem is not None
-        self._is_probing = self._is_probing or is_probe
+        is_trial = self.breaker.begin_call()
         job = _Job(work, asyncio.get_running_loop())
         self._waiting.add(job)
         try:
@@ -113,25 +107,22 @@ class WorkerPool:
             result = await asyncio.wait_for(job.waiter, self.timeout_seconds)
         except TimeoutError:
             problem = f"no answer within {self.timeout_seconds:g} s"
-            if is_telling and (
-                job.has_begun or is_probe
-            ):  # else it only stood in the queue, and the database may be well
-                self._fail(problem)
-            raise StoreUnavailable(problem) from None
-        except OutcomeUnknown:
-            raise
-        except (StoreUnavailable, StoreMisconfigured) as error:
-            if is_telling:
-                self._fail(error.reason if isinstance(error, StoreUnavailable) else str(error))
+            # A job that has not begun only stood in the queue, and the dependency may be well.
+            if is_telling and (job.has_begun or is_trial):
+                self._trip(problem)
+            raise self._unavailable(problem) from None
+        except Exception as error:
+            if is_telling and (told := self._problem_of(error)) is not None:
+                self._trip(told)
             raise
         else:
-            self._recover()
+            self.breaker.reset()
             return result
         finally:
             job.is_abandoned = True
             self._waiting.discard(job)
-            if is_probe:
-                self._is_probing = False
+            if is_trial:
+                self.breaker.end_trial()
 
     def close(self) -> None:
         """Take no more work and let the threads end, each after what it is doing."""
@@ -142,37 +133,25 @@ class WorkerPool:
 
     def _refuse_if_away(self) -> None:
         if self._is_closed:
-            raise StoreUnavailable("the service is stopping")
-        if self.is_resting:
-            raise StoreUnavailable(self.problem or "")
+            raise self._unavailable("the service is stopping")
+        if self.breaker.is_open:
+            raise self._unavailable(self.breaker.problem or "")
         if len(self._waiting) >= self.waiting_limit:
-            raise StoreUnavailable("too many questions are waiting for it")
+            raise self._unavailable("too many calls are waiting for it")
 
-    def _fail(self, problem: str) -> None:
-        """Rest, each time longer; everybody who waits is told now. Only the first of those who ran counts."""
-        now = self._monotonic()
-        if self.problem is not None and now < self._rest_until:
-            return
-        if self.problem is None:
-            self.problem_since = now
-        self.problem = problem
-        self._rest_until = now + self._rest_seconds
-        self._rest_seconds = min(self._rest_seconds * 2, self.longest_rest_seconds)
-        self._turn_waiting_away(problem)
-
-    def _recover(self) -> None:
-        self.problem = None
-        self.problem_since = None
-        self._rest_seconds = self.first_rest_seconds
+    def _trip(self, problem: str) -> None:
+        """Open the breaker; everybody who waits is told now."""
+        if self.breaker.trip(problem):
+            self._turn_waiting_away(problem)
 
     def _turn_waiting_away(self, problem: str) -> None:
         for job in list(self._waiting):
             job.is_abandoned = True
-            job.fail(StoreUnavailable(problem))
+            job.fail(self._unavailable(problem))
 
     def _start_thread_if_needed(self) -> None:
         if not self._idle.acquire(blocking=False) and len(self._threads) < self.thread_limit:
-            thread = threading.Thread(target=self._serve, name=f"keys-{len(self._threads) + 1}", daemon=True)
+            thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
             self._threads.append(thread)
             thread.start()
 

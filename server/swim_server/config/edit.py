@@ -61,7 +61,10 @@ def _is_table(kind: inspect.Type) -> bool:
 def _local_beside(found: list[Path], path: Path | None, environ: Mapping[str, str]) -> Path:
     if path is not None and path.name == LOCAL_NAME:
         return path
-    return (found[0].parent if found else user_folder(environ)) / LOCAL_NAME
+    folder = found[0].parent if found else user_folder(environ)
+    if folder is None:
+        raise ConfigError([Problem(LOCAL_NAME, "this user has no home to keep it in; name a file with --config FILE")])
+    return folder / LOCAL_NAME
 
 
 def _change(values: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:

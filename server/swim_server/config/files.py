@@ -36,7 +36,7 @@ def find_files(named: Path | None, environ: Mapping[str, str]) -> list[Path]:
     if named is None and environ.get("SWIM_CONFIG"):
         named = Path(environ["SWIM_CONFIG"])
     if named is not None:
-        named = named.expanduser()
+        named = expand_user(named)
         local = named.parent / LOCAL_NAME
         return [named, local] if local.name != named.name and local.exists() else [named]
     for folder in search_folders(environ):
@@ -48,16 +48,29 @@ def find_files(named: Path | None, environ: Mapping[str, str]) -> list[Path]:
 
 def search_folders(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the folders that are looked into when no file is named."""
-    return (Path("config"), user_folder(environ), SYSTEM_FOLDER)
+    users = user_folder(environ)
+    return (Path("config"), *([] if users is None else [users]), SYSTEM_FOLDER)
 
 
-def user_folder(environ: Mapping[str, str]) -> Path:
-    """Return the user's own folder for configuration."""
+def user_folder(environ: Mapping[str, str]) -> Path | None:
+    """Return the user's own folder for configuration; None for a user who has no home."""
     if environ.get("XDG_CONFIG_HOME"):
         return Path(environ["XDG_CONFIG_HOME"]) / "swim"
     from platformdirs import user_config_path
 
-    return user_config_path("swim")
+    try:
+        found = user_config_path("swim")
+    except (RuntimeError, KeyError):  # neither HOME nor an entry in the system's list of users
+        return None
+    return found if found.is_absolute() else None
+
+
+def expand_user(path: Path) -> Path:
+    """Replace a ``~`` at the beginning. Raises ConfigError where nobody knows whose home that is."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise _unusable(path, "nobody knows whose home ~ is; write the path as a whole") from None
 
 
 def read_file(path: Path) -> ConfigFile:

@@ -14,7 +14,7 @@ import msgspec
 from swim_server.config.annotated_values import At, annotated_values
 from swim_server.config.check import check, configuration_type, convert, nearest
 from swim_server.config.errors import ConfigError, Origin, Problem
-from swim_server.config.files import ConfigFile, find_files, read_file
+from swim_server.config.files import ConfigFile, expand_user, find_files, read_file
 from swim_server.config.layers import Layers, always, dotted
 from swim_server.config.parse_value import parse_value, setting_names, setting_type
 from swim_server.config.settings import Config
@@ -33,7 +33,7 @@ def make_absolute(values: dict[str, Any], folder_of: Callable[[At], Path]) -> No
 
 
 def _absolute(text: str, folder: Path) -> str:
-    return str(folder / Path(text).expanduser())
+    return str(folder / expand_user(Path(text)))
 
 
 _PREFIX, _SEPARATOR = "SWIM_", "__"

@@ -57,6 +57,8 @@ class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The same of one address, trusted proxies not counted."""
     max_arriving_bytes: Count = 33_554_432
     """What all of them may have sent before they are let in."""
+    descriptor_reserve: Count = 200
+    """File descriptors that connections leave to everything else; of few descriptors, a quarter."""
 
 
 class AuthConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -317,8 +319,8 @@ class PublishConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     events_per_second: Count = 100
     """Of one connection. What it publishes does not count as messages of its tier."""
-    max_event_bytes: Annotated[int, Meta(ge=1, le=1_048_576)] = 65_536
-    """Of one message."""
+    max_event_bytes: Annotated[int, Meta(ge=1, le=1_048_576)] = 65_535
+    """Of one message. No more is stored of an event than clients can take: 65535 is the most that counts."""
     keys: dict[str, PublishKeyConfig] = {}
     """By the key's id, as ``swimctl keys list`` shows it."""
 

@@ -37,7 +37,9 @@ async def drain(gateway: Gateway, skip_pacing: asyncio.Event, *, close_timeout_s
     spread_seconds = min(len(endpoints) / MOVES_PER_SECOND, MAX_SPREAD_SECONDS)
     started = time.monotonic()
     for number, endpoint in enumerate(endpoints):
-        endpoint.close(CloseCode.SERVICE_RESTART, f"the service restarts; retry_ms={retry_ms(number)}")
+        pause_ms = retry_ms(number)
+        text = f"the service restarts; retry_ms={pause_ms}"
+        endpoint.close(CloseCode.SERVICE_RESTART, text, retry_ms=pause_ms)
         if number % CLOSES_PER_TURN == 0:
             due = started + spread_seconds * number / len(endpoints)
             await _sleep_until(due, skip_pacing)

@@ -28,6 +28,14 @@ class HomeError(OperatorError):
         return f"can't use {self.path} as home: {self.reason}; set SWIM_HOME to a folder that you may write to"
 
 
+def expand_user(text: str) -> Path:
+    """Read a path that may begin with ``~``. Raises HomeError where nobody knows whose home that is."""
+    try:
+        return Path(text).expanduser()
+    except (RuntimeError, KeyError):
+        raise HomeError(Path(text), "nobody knows whose home ~ is: write the path as a whole") from None
+
+
 class Home:
     """The paths of one installation."""
 
@@ -39,10 +47,16 @@ class Home:
         """Take ``SWIM_HOME``, else the user's state directory for ``swim``."""
         configured = environ.get("SWIM_HOME")
         if configured:
-            return cls(Path(configured).expanduser())
+            return cls(expand_user(configured))
         from platformdirs import user_state_path
 
-        return cls(user_state_path("swim"))
+        try:
+            found = user_state_path("swim")
+        except (RuntimeError, KeyError):
+            found = Path("~")
+        if not found.is_absolute():
+            raise HomeError(found, "this user has no home: HOME is not set, and the list of users names none")
+        return cls(found)
 
     @property
     def lockfile(self) -> Path:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock, utc_now
 from swim_server.concurrency.yielding import yielding
 from swim_server.keys.format import Tier
 from swim_server.keys.permissions import still_holds
@@ -45,15 +44,14 @@ class KeyWatch:
         *,
         recheck_seconds: float,
         log: Any,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._gateway = gateway
         self._authenticator = authenticator
         self.recheck_seconds = recheck_seconds
         self._log = log
         self._clock = clock
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._endings: deque[_Ending] = deque(maxlen=REMEMBERED_ENDINGS)
         self.last_recheck_error: str | None = None
 
@@ -73,7 +71,7 @@ class KeyWatch:
         async for key_id in yielding(self._gateway.live_keys()):
             connections = self._gateway.connections_of(key_id)
             key = connections[-1].key if connections else None
-            if key is not None and key.is_expired(self._clock()):
+            if key is not None and key.is_expired(utc_now(self._clock)):
                 self._authenticator.forget(key_id)
                 await self._judge(key_id, key)
 
@@ -124,7 +122,7 @@ class KeyWatch:
 
     async def _judge(self, key_id: int, current: KeyRecord | None) -> int:
         """Close those that the key no longer lets in: all, or those of another tier, or from addresses not listed."""
-        now = self._clock()
+        now = utc_now(self._clock)
         refusals: dict[Refused, list[Connection]] = {}
         for connection in self._gateway.connections_of(key_id):
             presented = connection.key.fingerprint if connection.key is not None else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.keys.format import Tier
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.streaming.admission import TierLimit
 from swim_server.streaming.publishing import Publishing
 
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
-    """Read the rules of ``[publish]``."""
+    """Read the rules of ``[publish]``. No more is allowed than clients can be sent."""
     return Publishing(
         catalogue,
         events_per_second=config.events_per_second,
-        max_event_bytes=config.max_event_bytes,
+        max_event_bytes=min(config.max_event_bytes, MAX_MESSAGE_BYTES),
         channels_by_key={int(key_id): key.channels for key_id, key in config.keys.items() if key.channels},
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from swim_server.brokers.local import LocalBroker
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.concurrency.tasks import Tasks
 from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import parse_duration
@@ -16,11 +17,14 @@ from swim_server.daemon.components import Components
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
+from swim_server.daemon.readiness import build_readiness
 from swim_server.daemon.rules import publishing_rules, tier_limits
 from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.running_sources import RunningSources
 from swim_server.gateway.context import EndpointContext, build_context
+from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
+from swim_server.gateway.http.server import HttpServer
 from swim_server.gateway.listeners import Listeners
 from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.opening import open_database
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
     from swim_server.daemon.home import Home
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.notifier import Notifier
+    from swim_server.gateway.http.server import HttpProtocols
+    from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
 
 
@@ -55,26 +61,31 @@ def build_components(
     catalogue, tasks = Catalogue(config.channels.families), Tasks(log_failure)
     wheel, admission = TimerWheel(time.monotonic, on_failure=log_failure), Admission(tier_limits(config.tiers))
     broker = build_broker(config, home)
-    store = KeyStore(open_database(config.database, home.database), clock=utc_now, randbytes=secrets.token_bytes)
+    store = KeyStore(open_database(config.database, home.database), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
     authenticator = build_authenticator(config, store)
     sources = RunningSources(running, home, catalogue, broker.publish, tasks)
     hub = build_hub(catalogue, loop)
     conversation = build_conversation(config, hub, broker, tasks)
     broker.on_unreadable = conversation.tell_unreadable
+    broker.on_opened_late = hub.begin_after
     endpoints = build_endpoints(
         config, loop, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,
         wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,
+        http=lambda gateway: HttpServer(build_readiness(gateway, authenticator, broker, sources.statuses)),
     )  # fmt: skip
     latency = Latency(hub, now_ms=lambda: time.time() * 1000, monotonic=time.monotonic, call_soon=loop.call_soon)
     key_watch = KeyWatch(
         endpoints.gateway, authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
     )
+    listeners = build_listeners(endpoints)
+    guard = DescriptorGuard(listeners, tasks, get_logger("gateway"), reserve=config.server.descriptor_reserve)
+    endpoints.gateway.on_count = guard.counted
     return Components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub, latency=latency,
         throughput=Throughput(hub, monotonic=time.monotonic), conversation=conversation, rpc=rpc,
-        endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=build_listeners(endpoints),
+        endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners,
     )  # fmt: skip
 
 
@@ -82,7 +93,7 @@ def build_broker(config: Config, home: Home) -> LocalBroker:
     """Build the broker with the retention of ``[history]``."""
     return LocalBroker(
         home.history,
-        clock_ms=now_ms,
+        clock=SYSTEM_CLOCK,
         keep_ms=_milliseconds(config.history.keep),
         keep_positions_ms=_milliseconds(config.history.keep_positions),
         max_bytes=config.history.max_bytes,
@@ -94,7 +105,7 @@ def build_authenticator(config: Config, store: KeyStore) -> Authenticator:
     """Build the authenticator with the times of ``[auth]``."""
     return Authenticator(
         store,
-        clock=utc_now,
+        clock=SYSTEM_CLOCK,
         cache_seconds=config.auth.cache_seconds,
         negative_cache_seconds=config.auth.negative_cache_seconds,
         stale_grace_seconds=config.auth.stale_grace_seconds,
@@ -123,6 +134,7 @@ def build_conversation(config: Config, hub: Hub, broker: Broker, tasks: Tasks) -
         monotonic=time.monotonic,
         heartbeat_seconds=config.server.heartbeat_seconds,
         publishing=publishing_rules(config.publish, hub.catalogue),
+        max_waiting_bytes=config.server.max_waiting_bytes,
     )
 
 
@@ -138,6 +150,7 @@ def build_endpoints(
     tasks: Tasks,
     rpc: Rpc,
     sources: RunningSources,
+    http: Callable[[Gateway], HttpProtocols],
 ) -> EndpointContext:
     """Build what all endpoints share."""
     return build_context(
@@ -154,6 +167,7 @@ def build_endpoints(
         monotonic=time.monotonic,
         now_ms=now_ms,
         log=get_logger("gateway"),
+        http=http,
     )
 
 
@@ -172,11 +186,6 @@ def log_failure(error: BaseException) -> None:
 def now_ms() -> int:
     """Return the time as events' ids have it."""
     return time.time_ns() // 1_000_000
-
-
-def utc_now() -> datetime:
-    """Return the time as keys' dates have it."""
-    return datetime.now(UTC)
 
 
 def _milliseconds(duration: str) -> int:

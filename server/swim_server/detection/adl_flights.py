@@ -18,6 +18,7 @@ from swim_server.detection.event_data import PLAN_FIELDS, POSITION_FIELDS
 from swim_server.detection.network_state import NO_PLAN, Plan
 from swim_server.detection.phases import ARRIVED, phase_in_air, phase_on_ground
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.timestamps import format_ms
 
 OVERLAP_MS = 600_000
@@ -129,7 +130,7 @@ class _Comparison:
         if self._positions:
             data = {"count": len(self._positions), "positions": self._positions}
             digest = blake2s(msgspec.json.encode(self._positions), digest_size=8).hexdigest()
-            events.append(self._event("flight.positions", f"{self._writer_ms}:{digest}", data, self._writer_ms))
+            events.append(self._event(POSITIONS, f"{self._writer_ms}:{digest}", data, self._writer_ms))
         return events
 
     def state(self) -> AdlState:

@@ -13,6 +13,7 @@ from swim_server.detection.legs import Arrival
 from swim_server.detection.network_state import Flight, Report
 from swim_server.detection.regions import Regions
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.positions import POSITIONS
 
 
 class EventBuilder:
@@ -40,7 +41,7 @@ class EventBuilder:
         events = [*self._created, *self._updated, *moved, *self._deleted]
         if self._positions:
             data = {"count": len(self._positions), "positions": self._positions}
-            events.append(self._event("flight.positions", self._update_ms, str(self._update_ms), data))
+            events.append(self._event(POSITIONS, self._update_ms, str(self._update_ms), data))
         return events
 
     def created(self, flight: Flight, at_ms: int) -> None:

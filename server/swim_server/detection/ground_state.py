@@ -24,6 +24,7 @@ MAX_PLATFORM_FT = 400
 SLOW_KTS = 55
 """An aeroplane on the ground is seldom faster except to take off or land; in the air never for long."""
 TAXI_KTS = 30
+ROLL_OUT_KTS = 50
 STANDING_KTS = 3
 FAST_KTS = 190
 """Nothing rolls this fast for two reports."""
@@ -175,7 +176,9 @@ def _landed_off_field_ms(before: Report, now: Report, plan: Plan) -> int | None:
         raise AssertionError("the caller has looked")
     if is_rotorcraft(plan.aircraft):  # a platform or a ship; higher up it may as well hover, or be paused
         return before.at_ms if _stands_still(before, now) and now.altitude_ft <= MAX_PLATFORM_FT else None
-    return before.at_ms if _taxies(before, now, plan) and now.altitude_ft <= MAX_FIELD_FT else None
+    if now.altitude_ft > MAX_FIELD_FT:
+        return None
+    return before.at_ms if _taxies(before, now, plan) or _rolls_out(before, now) else None
 
 
 def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int | None:
@@ -223,6 +226,12 @@ def _taxies(before: Report | None, now: Report, plan: Plan) -> bool:
     """
     at_taxi_speed = all(_was(report, TAXI_KTS) and _was(report, STANDING_KTS, above=True) for report in (before, now))
     return at_taxi_speed and is_level(before, now, 20) and not is_rotorcraft(plan.aircraft)
+
+
+def _rolls_out(before: Report, now: Report) -> bool:
+    """Tell whether an aeroplane came to a stop, level, out of a speed at which few fly: no pause of a simulator."""
+    is_slow = _was(before, ROLL_OUT_KTS) and _was(before, STANDING_KTS, above=True)
+    return is_slow and _was(now, STANDING_KTS) and is_level(before, now, 10)
 
 
 def _climbs_or_sinks(before: Report | None, now: Report, by_ft: int = 30, above_kts: int = TAXI_KTS) -> bool:

@@ -45,7 +45,8 @@ class Arrival(NamedTuple):
     field: str | None
     """Code of the field; None where nobody has listed one."""
     is_diverted: bool | None
-    """Elsewhere than filed. None: what was filed is a code that nobody has listed, so that nobody can tell."""
+    """Elsewhere than filed. None where nobody can tell: the code filed is on no list; or the aircraft was first seen in
+    the air and lands where its plan begins, which is a return, or the next leg's plan was filed early."""
 
 
 def leg_of(flight: Flight) -> Leg:
@@ -67,11 +68,12 @@ def arrival_of(flight: Flight, report: Report, airfields: Airfields) -> Arrival:
     if destination is not None and is_at(report, destination):
         return Arrival(destination.code, False)
     field = airfields.at(report.latitude, report.longitude, flight.plan.arr, flight.plan.dep)
-    code = None if field is None else field.code
-    if destination is None:
-        has_returned = bound_for is not None and code is not None and airfields.get(flight.plan.dep) is field
-        return Arrival(code, True if has_returned else None)
-    return Arrival(code, True)
+    if field is None:
+        return Arrival(None, None if destination is None else True)
+    is_at_departure = field is airfields.get(flight.plan.dep)
+    if is_at_departure and not flight.departures:
+        return Arrival(field.code, None)
+    return Arrival(field.code, True if is_at_departure or destination is not None else None)
 
 
 def with_plan(before: Flight, now: Flight, airfields: Airfields) -> Flight:

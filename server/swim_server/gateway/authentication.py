@@ -50,12 +50,17 @@ class Authentication:
             await asyncio.sleep(self._refusals.failed(address, api_key, decision))
         return decision
 
-    def admit(self, decision: Decision, address: str) -> KeyRecord | TurnedAway:
-        """Count a client with a good key in, or say why it is turned away. Whoever is counted in is released once."""
+    def admit(self, decision: Decision, address: str, key_place: str = "") -> KeyRecord | TurnedAway:
+        """Count a client with a good key in, or say why it is turned away. Whoever is counted in is released once.
+
+        ``key_place``: where in the request the key stood.
+        """
         if isinstance(decision, Granted):
             return self._admit(decision.key, address)
         if isinstance(decision, Refused):
-            return TurnedAway(CloseCode.UNAUTHORIZED, ErrorCode.AUTH_FAILED, decision.message)
+            where = f" It was read from {key_place}." if key_place else ""
+            details = {"read_from": key_place} if key_place else None
+            return TurnedAway(CloseCode.UNAUTHORIZED, ErrorCode.AUTH_FAILED, f"{decision.message}{where}", details)
         self._refusals.note("unavailable", address)
         text = "Keys can't be checked just now; try again later."
         return TurnedAway(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)

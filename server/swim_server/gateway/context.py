@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from websockets.typing import Origin
 
 from swim_server.gateway import compression
+from swim_server.gateway.arrivals import Arrivals
 from swim_server.gateway.authentication import Authentication
 from swim_server.gateway.connection_log import ConnectionLog
 from swim_server.gateway.dispatcher import Dispatcher
+from swim_server.gateway.frame_reader import ReadingQueues
 from swim_server.gateway.handshake import HandshakeRules
 from swim_server.gateway.heartbeats import Heartbeats
 from swim_server.gateway.listener_kind import ListenerKind
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.config import ServerConfig
+    from swim_server.gateway.http.server import HttpProtocols
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.authenticator import Authenticator
     from swim_server.streaming.admission import Admission
@@ -47,8 +50,11 @@ class EndpointContext:
     high_water_bytes: int
     gateway: Gateway
     handshake_rules: HandshakeRules
+    arrivals: Arrivals
+    http: HttpProtocols | None
+    """Who answers requests that want no WebSocket."""
     handshake_queue: WorkQueue
-    reading_queue: WorkQueue
+    reading_queues: ReadingQueues
     authentication: Authentication
     dispatcher: Dispatcher
     conversation: Conversation
@@ -77,6 +83,7 @@ def build_context(
     monotonic: Callable[[], float],
     now_ms: Callable[[], int],
     log: Any,
+    http: Callable[[Gateway], HttpProtocols] | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""
     gateway = Gateway(hub, admission, monotonic=monotonic, now_ms=now_ms)
@@ -92,10 +99,21 @@ def build_context(
         high_water_bytes=min(HIGH_WATER_BYTES, config.max_buffer_bytes),
         gateway=gateway,
         handshake_rules=HandshakeRules(
-            refusals, origins=origins, is_draining=lambda: gateway.is_draining, now_ms=now_ms
+            refusals,
+            origins=origins,
+            is_draining=lambda: gateway.is_draining,
+            is_good=authenticator.is_remembered,
+            now_ms=now_ms,
+            max_head_bytes=config.max_head_bytes,
+            serves_http=http is not None,
         ),
+        arrivals=Arrivals(config, config.trusted_proxies, monotonic=monotonic),
+        http=http(gateway) if http is not None else None,
         handshake_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
-        reading_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+        reading_queues=ReadingQueues(
+            light=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+            heavy=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+        ),
         authentication=Authentication(authenticator, admission, refusals, gateway),
         dispatcher=Dispatcher(
             conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, monotonic=monotonic

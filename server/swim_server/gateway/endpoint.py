@@ -15,11 +15,11 @@ from swim_server.concurrency.timer_wheel import Alarm
 from swim_server.gateway.authentication import TurnedAway
 from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.frame_reader import FrameReader
-from swim_server.gateway.handshake import Accepted, Handshake, Rejected
+from swim_server.gateway.handshake import END_OF_HEAD, Accepted, Handshake, PlainRequest, Rejected
 from swim_server.gateway.inbound_policy import InboundLimit
 from swim_server.gateway.read_gate import Hold, ReadGate
 from swim_server.keys.records import Decision, Granted, KeyRecord, Unavailable
-from swim_server.protocol.codes import CloseCode
+from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.connection import LOCAL_TIER, Connection
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ LONGEST_REASON_BYTES = 123
 """A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5)."""
 PEER_TIMEOUT_HEARTBEATS = 2.5
 """A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
+HTTP_IDLE_SECONDS = 35.0
+"""A plain HTTP connection of which nothing is heard for so long is dropped."""
 MAX_EARLY_BYTES = 64 * 1024
 """When a client has sent so much before it is admitted, the rest waits on its side."""
 
@@ -42,6 +44,8 @@ class Phase(Enum):
     HANDSHAKE = "handshake"
     AUTHENTICATING = "authenticating"
     OPEN = "open"
+    HTTP = "http"
+    """Its request wants no WebSocket: the plain HTTP server answers it, and those that follow."""
     CLOSING = "closing"
     LOST = "lost"
 
@@ -54,6 +58,7 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_accepted",
         "_admitted",
         "_answer",
         "_auth_task",
@@ -62,6 +67,8 @@ class Endpoint(asyncio.Protocol):
         "_early",
         "_gate",
         "_handshake",
+        "_head_bytes",
+        "_http",
         "_phase",
         "_protocol",
         "_publications",
@@ -71,6 +78,7 @@ class Endpoint(asyncio.Protocol):
         "address",
         "connection",
         "inbound",
+        "is_plain",
         "kind",
         "last_seen",
         "wheel_tick",
@@ -91,6 +99,13 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.HANDSHAKE
         self._handshake: Handshake | None = None
         """Until it has an outcome."""
+        self._http: asyncio.Protocol | None = None
+        self._head_bytes = 0
+        """Of a plain request whose head is not whole."""
+        self.is_plain = False
+        """It asked for no WebSocket: a check or a page, which is no client and counts as none."""
+        self._accepted: Accepted | None = None
+        """The request, from the upgrade until it is decided whose it is."""
         self._protocol: ServerProtocol | None = None
         """The library's; from the upgrade on."""
         self._answer = b""
@@ -124,14 +139,17 @@ class Endpoint(asyncio.Protocol):
         self._gate = ReadGate(self._transport)
         self.last_seen = context.monotonic()
         context.gateway.add(self)
+        if not self.kind.is_local:
+            peer = transport.get_extra_info("peername")
+            context.arrivals.add(self, str(peer[0]) if peer else None)
         context.wheel.schedule(self, context.settings.handshake_timeout_seconds)
 
     def data_received(self, data: bytes) -> None:
         self.last_seen = self._context.monotonic()
         if self._phase is Phase.HANDSHAKE:
-            self._early += data
-            if len(self._early) == len(data):
-                self._context.handshake_queue.submit(self._enter)
+            self._receive_head(data)
+        elif self._phase is Phase.HTTP:
+            self._receive_http(data)
         elif self._phase is Phase.AUTHENTICATING:
             self._receive_early(data)
         elif self._reader is not None:  # else it is what follows a request that was rejected
@@ -139,6 +157,8 @@ class Endpoint(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client that sends no more is gone; the transport closes when what was written before has reached it."""
+        if self._http is not None:
+            return bool(self._http.eof_received())
         if self._protocol is not None:
             self._protocol.receive_eof()
             self.flush()
@@ -148,6 +168,9 @@ class Endpoint(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._http is not None:
+            self._http.connection_lost(exc)
+            self._http = None
         self._begin_closing()
         self._phase = Phase.LOST
         self._context.wheel.cancel(self)
@@ -168,9 +191,13 @@ class Endpoint(asyncio.Protocol):
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.pause()
         self._gate.add(Hold.UNWRITTEN)
+        if self._http is not None:
+            self._http.pause_writing()
 
     def resume_writing(self) -> None:
         self._read_on(Hold.UNWRITTEN)
+        if self._http is not None:
+            self._http.resume_writing()
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.resume()
 
@@ -179,7 +206,7 @@ class Endpoint(asyncio.Protocol):
     def on_due(self) -> None:
         context, heartbeat_seconds = self._context, self._context.settings.heartbeat_seconds
         if self._phase is Phase.AUTHENTICATING:
-            self._decided(Unavailable("no answer in time"), "", None)
+            self._decided(Unavailable("no answer in time"))
         elif self._phase is not Phase.OPEN:
             self.abort()
         elif context.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
@@ -191,11 +218,21 @@ class Endpoint(asyncio.Protocol):
 
     # Handshake and admission.
 
+    def _receive_head(self, data: bytes) -> None:
+        context = self._context
+        self._early += data
+        context.arrivals.hold(self, len(data))
+        if len(self._early) > context.settings.max_head_bytes:
+            self._gate.add(Hold.UNADMITTED)
+        if len(self._early) == len(data):
+            context.handshake_queue.submit(self._enter)
+
     def _enter(self) -> None:
         """Give the handshake what has come; the one place at which a connection enters."""
         if self._phase is not Phase.HANDSHAKE:
             return
         data, self._early = bytes(self._early), bytearray()
+        self._gate.remove(Hold.UNADMITTED)
         if self._handshake is None:
             peer = self._transport.get_extra_info("peername")
             self._handshake = Handshake(self._context.handshake_rules, self.kind, peer)
@@ -204,8 +241,11 @@ class Endpoint(asyncio.Protocol):
             return
         self._handshake = None
         self.address = outcome.address or self.address
+        self._context.arrivals.request_read(self)
         if isinstance(outcome, Rejected):
             self._reject(outcome)
+        elif isinstance(outcome, PlainRequest):
+            self._serve_http(outcome.data)
         else:
             self._authenticate_client(outcome)
 
@@ -216,12 +256,12 @@ class Endpoint(asyncio.Protocol):
 
     def _authenticate_client(self, accepted: Accepted) -> None:
         """The upgrade is accepted: find out whose it is. The answer to the upgrade goes out with what follows it."""
-        self._protocol, self._answer = accepted.protocol, accepted.answer
+        self._accepted, self._protocol, self._answer = accepted, accepted.protocol, accepted.answer
         self._reader = FrameReader(
             accepted.protocol,
             self,
             self._gate,
-            self._context.reading_queue,
+            self._context.reading_queues,
             self._context.settings,
             max_frame_bytes=self.kind.hard_limit_bytes,
         )
@@ -229,9 +269,9 @@ class Endpoint(asyncio.Protocol):
         self.write = self._write_behind_answer
         self._phase = Phase.AUTHENTICATING
         if self.kind.is_local:
-            self._open(LOCAL_TIER, None, accepted.user_agent)
+            self._open(LOCAL_TIER, None)
         else:
-            self._authenticate(accepted.api_key, accepted.user_agent)
+            self._authenticate()
         if self._answer:
             self._write_behind_answer(b"")
 
@@ -240,42 +280,46 @@ class Endpoint(asyncio.Protocol):
         self.write = self._transport.write
         self._transport.write(answer + data)
 
-    def _authenticate(self, api_key: str, user_agent: str | None) -> None:
-        context = self._context
-        decision = context.authentication.cached(api_key, self.address)
+    def _authenticate(self) -> None:
+        context, accepted = self._context, self._request
+        decision = context.authentication.cached(accepted.credential.api_key, self.address)
         if isinstance(decision, Granted):
-            self._decided(decision, api_key, user_agent)
+            self._decided(decision)
             return
         context.wheel.schedule(self, context.settings.handshake_timeout_seconds * 3)
-        self._auth_task = context.tasks.start(self._authenticate_later(api_key, decision, user_agent))
+        self._auth_task = context.tasks.start(self._authenticate_later(accepted.credential.api_key, decision))
 
-    async def _authenticate_later(self, api_key: str, decision: Decision | None, user_agent: str | None) -> None:
+    async def _authenticate_later(self, api_key: str, decision: Decision | None) -> None:
         """Wait for the decision. A granted key is admitted without an await in between."""
         decision = await self._context.authentication.decide(api_key, self.address, decision)
         self._auth_task = None
         if self._phase is Phase.AUTHENTICATING:
-            self._decided(decision, api_key, user_agent)
+            self._decided(decision)
 
-    def _decided(self, decision: Decision, api_key: str, user_agent: str | None) -> None:
-        if isinstance(decision, Granted) and self._context.gateway.hold(
-            lambda: self._authenticate_again(api_key, user_agent)
-        ):
+    def _decided(self, decision: Decision) -> None:
+        if isinstance(decision, Granted) and self._context.gateway.hold(self._authenticate_again):
             return
         self._gate.remove(Hold.UNADMITTED)
-        admitted = self._context.authentication.admit(decision, self.address)
+        admitted = self._context.authentication.admit(decision, self.address, self._request.credential.place)
         if isinstance(admitted, TurnedAway):
             self._turn_away(admitted)
         else:
             self._admitted = admitted
-            self._open(admitted.tier, admitted, user_agent)
+            self._open(admitted.tier, admitted)
 
-    def _authenticate_again(self, api_key: str, user_agent: str | None) -> None:
+    def _authenticate_again(self) -> None:
         """After it was held: what was decided of the key then may no longer be so."""
         if self._phase is Phase.AUTHENTICATING:
-            self._authenticate(api_key, user_agent)
+            self._authenticate()
 
-    def _open(self, tier: str, key: KeyRecord | None, user_agent: str | None) -> None:
-        context = self._context
+    @property
+    def _request(self) -> Accepted:
+        assert self._accepted is not None, "a request is at hand until it is decided whose it is"
+        return self._accepted
+
+    def _open(self, tier: str, key: KeyRecord | None) -> None:
+        context, accepted = self._context, self._request
+        self._accepted = None
         self.connection = Connection(
             f"client_{os.urandom(8).hex()}",
             self,
@@ -284,14 +328,17 @@ class Endpoint(asyncio.Protocol):
             remote=self.address,
             connected_at_ms=context.now_ms(),
             limit_bytes=context.settings.max_buffer_bytes,
-            user_agent=user_agent,
+            user_agent=accepted.user_agent,
             window_bits=negotiated_window_bits(self._ws.extensions),
         )
         self._phase = Phase.OPEN
+        context.arrivals.remove(self)
         context.hub.add(self.connection)
         context.wheel.schedule(self, context.settings.heartbeat_seconds)
         context.log.connected(self.connection)
         self.connection.answer(context.conversation.greeting(self.connection))
+        if accepted.max_message_bytes is not None:
+            context.conversation.limit_messages(self.connection, accepted.max_message_bytes)
         self._receive_what_came_early()
 
     def _turn_away(self, refused: TurnedAway) -> None:
@@ -304,6 +351,7 @@ class Endpoint(asyncio.Protocol):
 
     def _receive_early(self, data: bytes) -> None:
         self._early += data
+        self._context.arrivals.hold(self, len(data))
         if len(self._early) > MAX_EARLY_BYTES:
             self._gate.add(Hold.UNADMITTED)
 
@@ -311,6 +359,39 @@ class Endpoint(asyncio.Protocol):
         early, self._early = bytes(self._early), bytearray()
         if early and self._reader is not None:
             self._reader.receive(early)
+
+    # Plain HTTP. The connection stays one that is not let in, with all its limits.
+
+    def _serve_http(self, data: bytes) -> None:
+        self._phase, self.is_plain = Phase.HTTP, True
+        self._early = bytearray(data)
+        self._gate.add(Hold.UNADMITTED)
+        self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
+        self._auth_task = self._context.tasks.start(self._hand_over())
+
+    async def _hand_over(self) -> None:
+        """Give the connection, with all that has come, to a protocol of the HTTP server."""
+        assert self._context.http is not None, "requests are handed on only where somebody answers them"
+        http = await self._context.http.protocol()
+        self._auth_task = None
+        if self._phase is not Phase.HTTP:
+            return
+        self._http = http
+        http.connection_made(self._transport)
+        self._gate.remove(Hold.UNADMITTED)
+        data, self._early = bytes(self._early), bytearray()
+        self._receive_http(data)
+
+    def _receive_http(self, data: bytes) -> None:
+        self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
+        end = data.rfind(END_OF_HEAD)
+        self._head_bytes = self._head_bytes + len(data) if end < 0 else len(data) - end - len(END_OF_HEAD)
+        if self._head_bytes > self._context.settings.max_head_bytes:
+            self.abort()
+        elif self._http is None:
+            self._receive_early(data)
+        else:
+            self._http.data_received(data)
 
     # Messages (FrameOwner, Sender).
 
@@ -368,16 +449,19 @@ class Endpoint(asyncio.Protocol):
     def buffered_bytes(self) -> int:
         return self._buffered_size()
 
-    def close(self, code: CloseCode, reason: str = "") -> None:
+    def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
         """Begin the closing handshake; the client has ``close_timeout_seconds`` to answer. Idempotent.
 
         One that has not yet sent its request is dropped: there is nothing to shake hands over.
         """
-        if self._phase is Phase.HANDSHAKE:
+        if self._phase is Phase.HANDSHAKE or self._phase is Phase.HTTP:
             self.abort()
         if self._protocol is None or self._protocol.state is not State.OPEN or not (self.is_open or self.is_arriving):
             return
         if self.connection is not None:
+            if code is CloseCode.SERVICE_RESTART and self.connection.wants_notices:
+                notice = self._context.conversation.error(ErrorCode.RESTARTING, reason, {"retry_ms": retry_ms})
+                self.connection.answer(notice)
             self._context.hub.flush_and_remove(self.connection)
             self._context.log.ended(self.connection, code, reason)
         self._ws.send_close(code, _reason(reason))
@@ -403,6 +487,7 @@ class Endpoint(asyncio.Protocol):
     def _begin_closing(self) -> None:
         """Be no client any more: nothing follows the close frame, as the hub writes to nobody it has forgotten."""
         self._phase = Phase.CLOSING
+        self._context.arrivals.remove(self)
         if self._auth_task is not None:
             self._auth_task.cancel()
         self._leave_hub()

@@ -11,6 +11,8 @@ _CONTROL = 0x08
 _NO_MASK = b"\x00\x00\x00\x00"
 _LENGTH_BYTES = {126: 2, 127: 8}
 _OPCODES = frozenset(Opcode)
+_MOST_INFLATION = 1032
+"""Times as long as it came, no more, is what deflate makes of a byte (zlib's technical details)."""
 
 
 class Piece(NamedTuple):
@@ -77,6 +79,15 @@ class FrameCutter:
     def has_piece(self) -> bool:
         """Whether ``next`` would give one."""
         return bool(self._buffer) and (self._remaining > 0 or self._head_bytes() <= len(self._buffer))
+
+    @property
+    def most_bytes(self) -> int:
+        """To how much the next piece may come, inflated, as far as its head tells."""
+        buffer = self._buffer
+        if self._remaining or len(buffer) < 2 or not buffer[0] & 0x40:
+            return len(buffer)
+        extended = _LENGTH_BYTES.get(buffer[1] & 0x7F, 0)
+        return _MOST_INFLATION * self._length(extended)
 
     def next(self, limit_bytes: int) -> Piece | None:
         """Give the next piece, at most ``limit_bytes`` long; None until more comes."""

@@ -6,7 +6,7 @@ answer. What one client may cost in a turn of the loop is bounded; the rest wait
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.frames import Frame, Opcode
@@ -15,14 +15,29 @@ from websockets.protocol import State
 from swim_server.gateway.frame_cutter import FrameCutter, Piece
 from swim_server.gateway.read_gate import Hold, ReadGate
 from swim_server.gateway.text_check import TextCheck, is_utf8
+from swim_server.gateway.work_queue import WorkQueue
 
 if TYPE_CHECKING:
     from websockets.server import ServerProtocol
 
-    from swim_server.gateway.work_queue import WorkQueue
-
 STOPS_WORK = Hold.UNWRITTEN | Hold.UNANSWERED | Hold.RATE | Hold.ABUSE
 """While one of these holds, not even what was received already is looked at."""
+
+
+LIGHT_FRAMES = 8
+LIGHT_BYTES = 32 * 1024
+"""Whose input costs no more than this at once is served before all others: most clients send a line now and then."""
+
+MOST_LIGHT_BYTES = 512 * 1024
+"""What may inflate to more waits with those who send a lot, whoever sends it."""
+
+
+class ReadingQueues(NamedTuple):
+    """Where input waits for its turn: each queue has a part of every turn of the loop."""
+
+    light: WorkQueue
+    heavy: WorkQueue
+    """For those who send a lot: they wait for each other, and nobody else does."""
 
 
 class TurnBudget(Protocol):
@@ -57,7 +72,7 @@ class FrameReader:
 
     __slots__ = (
         "_budget", "_check", "_cutter", "_fragments", "_gate", "_is_compressed", "_is_queued", "_is_text", "_owner",
-        "_protocol", "_queue",
+        "_protocol", "_queue", "_queues",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +80,7 @@ class FrameReader:
         protocol: ServerProtocol,
         owner: FrameOwner,
         gate: ReadGate,
-        queue: WorkQueue,
+        queues: ReadingQueues,
         budget: TurnBudget,
         *,
         max_frame_bytes: int,
@@ -73,7 +88,8 @@ class FrameReader:
         self._protocol = protocol
         self._owner = owner
         self._gate = gate
-        self._queue = queue
+        self._queues = queues
+        self._queue = queues.light
         self._budget = budget
         self._cutter = FrameCutter(max_frame_bytes)
         self._fragments = bytearray()
@@ -107,14 +123,21 @@ class FrameReader:
 
     def _work(self) -> None:
         """Work off what has come, as far as one turn's budget goes."""
+        if self._queue is self._queues.light and self._cutter.most_bytes > MOST_LIGHT_BYTES:
+            self._queue = self._queues.heavy
+            self._queue.submit(self._work)
+            return
         self._is_queued = False
-        frames, size_bytes = self._budget.max_turn_frames, self._budget.max_turn_bytes
-        while frames > 0 and size_bytes > 0 and not self._gate.has(STOPS_WORK):
-            piece = self._cutter.next(size_bytes)
+        max_frames, max_bytes = self._budget.max_turn_frames, self._budget.max_turn_bytes
+        frames, size_bytes = 0, 0
+        while frames < max_frames and size_bytes < max_bytes and not self._gate.has(STOPS_WORK):
+            piece = self._cutter.next(max_bytes - size_bytes)
             if piece is None:
                 break
-            size_bytes -= self._read(piece)
-            frames -= piece.is_end
+            size_bytes += self._read(piece)
+            frames += piece.is_end
+        is_light = frames <= LIGHT_FRAMES and size_bytes <= LIGHT_BYTES
+        self._queue = self._queues.light if is_light else self._queues.heavy
         if self._protocol.eof_sent:
             self._cutter.clear()
         if not self._cutter.has_piece:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from swim_server.gateway.request import is_known_path, presented_key
+from swim_server.gateway.request import NO_CREDENTIAL, Credential, is_known_path, presented_key, query_value
 from swim_server.gateway.upgrade import Upgrade, read_upgrade
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 EXTENSIONS = "Sec-WebSocket-Extensions"
 END_OF_HEAD = b"\r\n\r\n"
 MAX_USER_AGENT = 200
+MAX_LINE_BYTES = 8192
+NO_REQUEST = "This is no HTTP request for a WebSocket.\n"
+TOO_LONG = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too long.\n", Headers())
+
+_REQUEST_LINE = re.compile(rb"[A-Z]{1,20} [!-~]+ HTTP/\d\.\d\r?")
+_PLAIN_LINE = re.compile(rb"[A-Z]{1,20} [!-~]+ HTTP/1\.[01]\r\n")
+_OF_A_WEBSOCKET = re.compile(rb"\n(?:upgrade[ \t]*:[^\r\n]*websocket|sec-websocket-)", re.IGNORECASE)
 
 _library_log = logging.getLogger("websockets.server")
 
@@ -38,9 +46,11 @@ class Accepted(msgspec.Struct):
     """The 101: written before anything else."""
     protocol: ServerProtocol
     """The library's, which reads the frames that follow."""
-    api_key: str
+    credential: Credential
     address: str
     user_agent: str | None
+    max_message_bytes: str | None
+    """As the query asks for it."""
     rest: bytes
     """What came behind the head: of a connection that is not yet admitted."""
 
@@ -53,6 +63,14 @@ class Rejected(msgspec.Struct):
     """Where it came from, if that was looked into."""
 
 
+class PlainRequest(msgspec.Struct):
+    """A request that wants no WebSocket: it is answered by the plain HTTP server."""
+
+    data: bytes
+    """All that has come."""
+    address: str | None = None
+
+
 class HandshakeRules:
     """What holds for all handshakes: who may come in at all, before anybody's key is looked at."""
 
@@ -62,12 +80,20 @@ class HandshakeRules:
         *,
         origins: Sequence[Origin | None] | None,
         is_draining: Callable[[], bool],
+        is_good: Callable[[str, str | None], bool],
         now_ms: Callable[[], int],
+        max_head_bytes: int,
+        serves_http: bool = False,
     ) -> None:
+        self.max_head_bytes = max_head_bytes
+        self.serves_http = serves_http
+        """Requests that want no WebSocket have somebody to answer them."""
         self.refusals = refusals
         self.origins = origins
         """The browser origins that may connect, and None for programs; None: any."""
         self.is_draining = is_draining
+        self.is_good = is_good
+        """Whether a key is remembered as good for an address; asks nobody."""
         self._now_ms = now_ms
         self._http_date = (-1, "")
 
@@ -82,30 +108,39 @@ class HandshakeRules:
 class Handshake:
     """Reads one request's head, in however many pieces it comes, and answers it. Used until there is an outcome."""
 
-    __slots__ = ("_address", "_kind", "_peer", "_protocol", "_rules", "_tail")
+    __slots__ = ("_address", "_head", "_kind", "_peer", "_rules")
 
     def __init__(self, rules: HandshakeRules, kind: ListenerKind, peer: Sequence[object] | None) -> None:
         self._rules = rules
         self._kind = kind
         self._peer = peer
-        self._protocol: ServerProtocol | None = None
-        self._tail = b""
+        self._head = bytearray()
         self._address: str | None = None
 
-    def receive(self, data: bytes) -> Accepted | Rejected | None:
+    def receive(self, data: bytes) -> Accepted | Rejected | PlainRequest | None:
         """Read the next bytes; None while the head is not whole. Nothing behind the head is looked at."""
-        window = self._tail + data
-        found = window.find(END_OF_HEAD)
-        rest = b""
-        if found >= 0:
-            cut = found + len(END_OF_HEAD) - len(self._tail)
-            data, rest = data[:cut], data[cut:]
-            if self._protocol is None and self._rules.origins is None:
-                outcome = self._read_everyday(data, rest)
-                if outcome is not None:
-                    return outcome
-        self._tail = window[-3:]
-        return self._read_by_library(data, rest)
+        searched = max(len(self._head) - len(END_OF_HEAD), 0)
+        self._head += data
+        found = self._head.find(END_OF_HEAD, searched)
+        if found < 0:
+            return self._read_part()
+        end = found + len(END_OF_HEAD)
+        head, rest = bytes(self._head[:end]), bytes(self._head[end:])
+        if len(head) > self._rules.max_head_bytes:
+            return self._reject(*TOO_LONG)
+        if self._rules.serves_http and not self._kind.is_local and _is_plain(head):
+            return PlainRequest(head + rest)
+        outcome = self._read_everyday(head, rest) if self._rules.origins is None else None
+        return outcome or self._read_by_library(head, rest)
+
+    def _read_part(self) -> Rejected | None:
+        """Look at a head that is not whole: refuse what can't become one."""
+        if len(self._head) > self._rules.max_head_bytes:
+            return self._reject(*TOO_LONG)
+        line, newline, _ = bytes(self._head[:MAX_LINE_BYTES]).partition(b"\n")
+        if newline and _REQUEST_LINE.fullmatch(line) is None:
+            return self._reject(HTTPStatus.BAD_REQUEST, NO_REQUEST, Headers())
+        return None
 
     def _read_everyday(self, head: bytes, rest: bytes) -> Accepted | Rejected | None:
         """Answer an everyday request; None when it is for the library to read, or to refuse what it negotiates."""
@@ -123,19 +158,17 @@ class Handshake:
             return self._reject(*refusal)
         return self._accept(upgrade, upgrade.accept(self._rules.http_date(), negotiated), protocol, rest)
 
-    def _read_by_library(self, data: bytes, rest: bytes) -> Accepted | Rejected | None:
-        if self._protocol is None:
-            self._protocol = self._new_protocol(State.CONNECTING)
-        protocol = self._protocol
-        protocol.receive_data(data)
+    def _read_by_library(self, head: bytes, rest: bytes) -> Accepted | Rejected:
+        protocol = self._new_protocol(State.CONNECTING)
+        protocol.receive_data(head)
         for event in protocol.events_received():
             if isinstance(event, Request):
                 return self._answer(protocol, event, rest)
-        if isinstance(protocol.handshake_exc, InvalidMessage):  # the library says nothing to that
-            return self._reject(HTTPStatus.BAD_REQUEST, "This is no HTTP request for a WebSocket.\n", Headers())
-        if protocol.handshake_exc is not None:
-            return Rejected(b"".join(protocol.data_to_send()))
-        return None
+        if protocol.handshake_exc is None or isinstance(
+            protocol.handshake_exc, InvalidMessage
+        ):  # it says nothing to that
+            return self._reject(HTTPStatus.BAD_REQUEST, NO_REQUEST, Headers())
+        return Rejected(b"".join(protocol.data_to_send()))
 
     def _answer(self, protocol: ServerProtocol, request: Request, rest: bytes) -> Accepted | Rejected:
         refusal = self._refusal(request)
@@ -151,9 +184,10 @@ class Handshake:
         return Accepted(
             answer=answer,
             protocol=protocol,
-            api_key="" if self._kind.is_local else presented_key(request.path, request.headers),
+            credential=NO_CREDENTIAL if self._kind.is_local else presented_key(request.path, request.headers),
             address=self._address or "local",
             user_agent=(request.headers.get_all("User-Agent") or [""])[0][:MAX_USER_AGENT] or None,
+            max_message_bytes=query_value(request.path, "max_message_bytes"),
             rest=rest,
         )
 
@@ -171,6 +205,10 @@ class Handshake:
             logger=_library_log,
         )
 
+    def _brings_good_key(self, request: Request | Upgrade) -> bool:
+        """Tell whether a client is known to be good, whoever else guesses from where it comes."""
+        return self._rules.is_good(presented_key(request.path, request.headers).api_key, self._address)
+
     def _refusal(self, request: Request | Upgrade) -> tuple[HTTPStatus, str, Headers] | None:
         """Why a request is refused before its key is looked at: status, text and further headers."""
         rules = self._rules
@@ -182,10 +220,16 @@ class Handshake:
             return None
         self._address = rules.refusals.address_of(self._peer, request.headers.get_all("X-Forwarded-For"))
         retry_after = rules.refusals.retry_after(self._address)
-        if retry_after is not None:
+        if retry_after is not None and not self._brings_good_key(request):
+            rules.refusals.note("over-eager", self._address)
             return (
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "Too many refused keys from this address.\n",
                 Headers({"Retry-After": str(retry_after)}),
             )
         return None
+
+
+def _is_plain(head: bytes) -> bool:
+    """Tell a request of HTTP/1 that asks for no WebSocket, not even in a wrong way."""
+    return _PLAIN_LINE.match(head) is not None and _OF_A_WEBSOCKET.search(head) is None

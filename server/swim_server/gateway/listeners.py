@@ -43,6 +43,8 @@ class Listeners:
         self._local = local
         self._public_servers: list[asyncio.Server] = []
         self._local_server: asyncio.Server | None = None
+        self._is_paused = False
+        self._is_held_back = False
         self.sockets: list[socket.socket] = []
         """The public listening sockets, all of one port. Clients may connect as long as they are open, and wait while
         nobody accepts."""
@@ -59,6 +61,9 @@ class Listeners:
 
     async def resume(self) -> None:
         """Accept who waits on the public sockets, and who comes. Idempotent."""
+        self._is_paused = False
+        if self._is_held_back:
+            return
         loop = asyncio.get_running_loop()
         for each in self.sockets[len(self._public_servers) :]:
             # A server closes its socket when it ends: it gets a descriptor of its own.
@@ -66,6 +71,21 @@ class Listeners:
 
     def pause(self) -> None:
         """Let those who come wait: the sockets stay open, another process may accept on them."""
+        self._is_paused = True
+        self._stop_accepting()
+
+    def hold_back(self) -> None:
+        """Let those who come wait until ``accept_again``, whatever else is paused and resumed meanwhile."""
+        self._is_held_back = True
+        self._stop_accepting()
+
+    async def accept_again(self) -> None:
+        """There is room again."""
+        self._is_held_back = False
+        if not self._is_paused:
+            await self.resume()
+
+    def _stop_accepting(self) -> None:
         for server in self._public_servers:
             server.close()
         self._public_servers.clear()

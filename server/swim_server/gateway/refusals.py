@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from swim_server.keys.permissions import is_within
 from swim_server.keys.records import Refused
 from swim_server.keys.throttle import Attempts, client_address, group_of
 
@@ -40,11 +41,13 @@ class Refusals:
         return client_address(str(peer[0]), forwarded_for, self.trusted_proxies) if peer else "unknown"
 
     def retry_after(self, address: str) -> int | None:
-        """Seconds after which this address may try again, refused with 429 until then; None: it may now."""
-        seconds = self._attempts.retry_after(address, self._monotonic())
-        if seconds is not None:
-            self.note("over-eager", address)
-        return seconds
+        """Seconds after which this address may try again; None: it may now.
+
+        A trusted proxy's own address stands for everybody behind it: there, answers to bad keys are only slowed.
+        """
+        if is_within(address, self.trusted_proxies):
+            return None
+        return self._attempts.retry_after(address, self._monotonic())
 
     def succeeded(self, address: str) -> None:
         """A good key came from there."""

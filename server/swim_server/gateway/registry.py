@@ -27,6 +27,8 @@ class Peer(Protocol):
     """One TCP connection, as everybody but itself sees it."""
 
     kind: ListenerKind
+    is_plain: bool
+    """It asked for no WebSocket: a check or a page, which counts as no client."""
     connection: Connection | None
     """The client, once it is let in."""
 
@@ -38,8 +40,8 @@ class Peer(Protocol):
     def is_arriving(self) -> bool:
         """Not yet decided whether it is let in."""
 
-    def close(self, code: CloseCode, reason: str = "") -> None:
-        """Begin the closing handshake; idempotent."""
+    def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
+        """Begin the closing handshake; idempotent. ``retry_ms``: with 1012, after how long the client may come back."""
 
     def abort(self) -> None:
         """Drop the connection without a word."""
@@ -59,6 +61,8 @@ class Gateway:
         """Nobody is let in any more."""
         self.gone = 0
         """Public connections that have ended, admitted or not, since the start."""
+        self.on_count: Callable[[int], None] | None = None
+        """Told how many connections there are, when one is made or gone."""
         self._hub = hub
         self._admission = admission
         self._monotonic = monotonic
@@ -67,6 +71,11 @@ class Gateway:
         self._held: list[Callable[[], None]] | None = None
         """While a list, clients with a good key wait in it for ``resume_admission``."""
         self._gone_waiter: asyncio.Future[None] | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Nobody is let in, now or ever again."""
+        return self.is_draining or self._held is not None
 
     def uptime_seconds(self) -> float:
         """Since this process began to serve."""
@@ -79,14 +88,20 @@ class Gateway:
     def add(self, peer: Peer) -> None:
         """Take in a connection that was just made."""
         self.peers.add(peer)
+        self._tell_count()
 
     def forget(self, peer: Peer) -> None:
         """Note that a connection is gone."""
         self.peers.discard(peer)
-        if not peer.kind.is_local:
+        self._tell_count()
+        if not (peer.kind.is_local or peer.is_plain):
             self.gone += 1
         if not self.peers and self._gone_waiter is not None and not self._gone_waiter.done():
             self._gone_waiter.set_result(None)
+
+    def _tell_count(self) -> None:
+        if self.on_count is not None:
+            self.on_count(len(self.peers))
 
     async def all_gone(self) -> None:
         """Wait until no client is connected. For one caller, at the end of the service."""

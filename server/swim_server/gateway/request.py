@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from swim_server.gateway.upgrade import RequestHeaders
+from swim_server.keys.format import KEY_PREFIX
 
 PATHS = frozenset({"/", "/api/swim/v1/ws", "/ws/swim/v1"})
 DEFAULT_PATH = "/api/swim/v1/ws"
@@ -27,22 +29,48 @@ def is_known_path(target: str) -> bool:
     return (path.rstrip("/") or "/") in PATHS
 
 
-def presented_key(target: str, headers: RequestHeaders) -> str:
-    """The API key of a request, in the order of the protocol; empty when it brings none."""
-    return next(_candidates(target, headers), "")
+class Credential(NamedTuple):
+    """An API key as a request presents it, and where it stands in the request."""
+
+    api_key: str
+    place: str
 
 
-def _candidates(target: str, headers: RequestHeaders) -> Iterator[str]:
+NO_CREDENTIAL = Credential("", "")
+
+
+def presented_key(target: str, headers: RequestHeaders) -> Credential:
+    """The API key of a request: of several, in the order of the protocol, the first that looks like one of ours.
+
+    A proxy may have put a token of its own into a header, so what merely stands first is taken where none does.
+    """
+    candidates = list(_candidates(target, headers))
+    ours = (each for each in candidates if each.api_key.startswith(KEY_PREFIX))
+    return next(ours, candidates[0] if candidates else NO_CREDENTIAL)
+
+
+def query_value(target: str, name: str) -> str | None:
+    """The first value of a query parameter, if it is there."""
+    return next(iter(_query(target).get(name, ())), None)
+
+
+def _query(target: str) -> dict[str, list[str]]:
     text = target.partition("?")[2]
+    if not text:
+        return {}
     try:
-        query = {} if not text else parse_qs(text, keep_blank_values=False, max_num_fields=MAX_QUERY_FIELDS)
+        return parse_qs(text, keep_blank_values=False, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
-        query = {}
+        return {}
+
+
+def _candidates(target: str, headers: RequestHeaders) -> Iterator[Credential]:
+    query = _query(target)
     for name in QUERY_NAMES:
-        yield from query.get(name, ())[:1]
+        yield from (Credential(value, f"the query parameter {name}") for value in query.get(name, ())[:1])
     for value in headers.get_all("Authorization"):
         scheme, _, token = value.partition(" ")
         if scheme.lower() == "bearer" and token.strip():
-            yield token.strip()
+            yield Credential(token.strip(), "the header Authorization")
     for name in HEADER_NAMES:
-        yield from (value for value in headers.get_all(name)[:1] if value)
+        yield from (Credential(value, f"the header {name}") for value in headers.get_all(name)[:1] if value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,6 +12,9 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from swim_server.concurrency.backoff import Backoff
+from swim_server.concurrency.circuit_breaker import CircuitBreaker
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock, utc_now
 from swim_server.concurrency.worker_pool import WorkerPool
 from swim_server.concurrency.yielding import yielding
 from swim_server.keys.activity import Activity
@@ -25,7 +27,7 @@ from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_re
 from swim_server.keys.probes import Probes, is_probe_id
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.logs import get_logger
-from swim_server.sql.errors import StoreError, StoreUnavailable
+from swim_server.sql.errors import StoreError, StoreUnavailable, outage
 
 T = TypeVar("T")
 _STALE_AFTER_SECONDS = 1.0
@@ -82,8 +84,7 @@ class Authenticator:
         self,
         store: Store,
         *,
-        clock: Callable[[], datetime],
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
         cache_seconds: float = 300,
         negative_cache_seconds: float = 5,
         stale_grace_seconds: float = 3600,
@@ -92,9 +93,10 @@ class Authenticator:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._flush_seconds = flush_seconds
-        self._pool = pool or WorkerPool(monotonic=monotonic)
+        self._flush_backoff = Backoff(max(flush_seconds * 2, 5), 60, clock=clock)
+        self._pool = pool or key_worker_pool(clock)
         self.probes = Probes(clock=clock, randbytes=secrets.token_bytes)
         """Keys of the doctor, in memory only."""
         self._cache = DecisionCache(
@@ -118,6 +120,14 @@ class Authenticator:
         """Decide without asking the database, or answer None when it must be asked. A decision counts as an attempt."""
         decision = self._decide_from_memory(api_key, address)
         return None if decision is None else self._decided(decision, address, api_key)
+
+    def is_remembered(self, api_key: str, address: str | None) -> bool:
+        """Tell whether a key was good when it was asked for last, not long ago. Asks nobody; counts as no attempt."""
+        decision = self._decide_from_memory(api_key, address)
+        if decision is None:
+            stale = self._cache.stale(_digest(api_key), self._monotonic())
+            decision = self._judge(stale, address) if stale is not None else None
+        return isinstance(decision, Granted)
 
     async def authenticate(self, api_key: str | None, address: str | None) -> Decision:
         """Decide about a key. Never raises: whatever goes wrong while asking is Unavailable.
@@ -145,7 +155,7 @@ class Authenticator:
         changes = self._changes
         self._queries += 1
         records = await self._run(lambda: self._store.records(ids))
-        now, moment = self._clock(), self._monotonic()
+        now, moment = utc_now(self._clock), self._monotonic()
         records = {key_id: self._endings.apply(record) for key_id, record in records.items()}
         async for key_id in yielding(ids):
             record = records.get(key_id)
@@ -162,7 +172,7 @@ class Authenticator:
         return {key_id: self._endings.apply(record) for key_id, record in found.items()}
 
     async def consult(self, work: Callable[[], T]) -> T:
-        """Run another call of the store in a thread, through the same door as all. Raises StoreError."""
+        """Run another call of the store in a worker thread, as all others. Raises StoreError."""
         return await self._run(work)
 
     # Keys that changed
@@ -211,20 +221,24 @@ class Authenticator:
     def note_refusal(self, refused: Refused, address: str | None) -> None:
         """Note a connection refused for another reason than its key (a limit), for the audit trail."""
         if refused.key_id is None or not is_probe_id(refused.key_id):
-            self._activity.refuse(refused, address, self._clock())
+            self._activity.refuse(refused, address, utc_now(self._clock))
 
     async def run(self) -> None:
         """Write uses and refusals every few seconds, until cancelled; less often while the database is away."""
         pause = self._flush_seconds
         while True:
-            await asyncio.sleep(min(pause, ENDINGS_SECONDS) if self._endings else pause)
+            await self._clock.sleep(min(pause, ENDINGS_SECONDS) if self._endings else pause)
             await self._store_endings()
-            pause = self._flush_seconds if await self.flush() else min(max(pause * 2, 5), 60)
+            if await self.flush():
+                self._flush_backoff.succeed()
+                pause = self._flush_seconds
+            else:
+                pause = self._flush_backoff.fail()
 
     async def flush(self) -> bool:
         """Write what waits. Tells whether it could; uses that could not be written wait on, refusals are lost then."""
         used, refusals = self._activity.take_used(), self._activity.take_refusals()
-        now = self._clock()
+        now = utc_now(self._clock)
         try:
             if used:
                 await self._pool.run(lambda: self._store.touch(used, now), is_telling=False)
@@ -245,15 +259,15 @@ class Authenticator:
     async def close(self) -> None:
         """Write what waits, if the database answers, and let the threads and connections go."""
         await self._lookups.close()
-        if not self._pool.is_resting and await self.flush():
+        if not self._pool.breaker.is_open and await self.flush():
             await self._run(self._store.close)
         self._pool.close()
 
     def status(self) -> AuthenticatorStatus:
-        """How it is doing, for ``swimctl status`` and the metrics."""
-        since = self._pool.problem_since
+        """Report how it is doing, for ``swimctl status`` and the metrics."""
+        since = self._pool.breaker.problem_since
         return AuthenticatorStatus(
-            problem=self._pool.problem,
+            problem=self._pool.breaker.problem,
             problem_seconds=None if since is None else self._monotonic() - since,
             writing_problem=self._writing_problem,
             not_stored=self._endings.key_ids,
@@ -313,7 +327,7 @@ class Authenticator:
         raise StoreUnavailable("keys are changing faster than they can be read")
 
     def _remember(self, api_keys: Iterable[str], found: Mapping[str, KeyRecord]) -> None:
-        now, moment = self._clock(), self._monotonic()
+        now, moment = utc_now(self._clock), self._monotonic()
         for api_key in api_keys:
             record = found.get(api_key)
             is_good = record is not None and refusal(record, now) is None
@@ -324,7 +338,7 @@ class Authenticator:
         if record is None:
             return UNKNOWN_KEY
         record = self._endings.apply(record)
-        return refusal(record, self._clock()) or address_refusal(record, address) or Granted(record)
+        return refusal(record, utc_now(self._clock)) or address_refusal(record, address) or Granted(record)
 
     def _decided(self, decision: Decision, address: str | None, api_key: str | None) -> Decision:
         self._counts[type(decision)] += 1
@@ -339,7 +353,7 @@ class Authenticator:
             self._activity.use(record.id)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        """Go through the door; log when the database goes away and when it is back, not each time it is missed."""
+        """Run in a worker thread; log when the database goes away and when it is back, not each time it is missed."""
         try:
             result = await self._pool.run(work)
         except StoreError as error:
@@ -353,6 +367,17 @@ class Authenticator:
             self._is_away = False
             self._log.info("keys can be checked again")
         return result
+
+
+def key_worker_pool(clock: Clock, *, timeout_seconds: float = 5) -> WorkerPool:
+    """Make the worker pool through which the key database is asked."""
+    return WorkerPool(
+        CircuitBreaker(clock=clock),
+        unavailable=StoreUnavailable,
+        problem_of=outage,
+        name="keys",
+        timeout_seconds=timeout_seconds,
+    )
 
 
 def _digest(api_key: str) -> Digest:

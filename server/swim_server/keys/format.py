@@ -26,6 +26,8 @@ PREFIXES = {
     Tier.SYSTEM: "swim_sys_",
 }
 
+KEY_PREFIX = "swim_"
+"""How every key begins that this system issues, and the former one too."""
 DIGEST_PREFIX = "sha256$"
 """How a stored digest begins. A presented key that begins so is refused before any query."""
 MAX_KEY_LENGTH = 128

@@ -20,12 +20,14 @@ def open_database(
     *,
     patience_seconds: float = 0,
     on_repeat: Callable[[StoreUnavailable, float], None] | None = None,
+    is_read_only: bool = False,
 ) -> Database:
     """Open the configured database, or the SQLite file at ``default_path``. Raises StoreMisconfigured.
 
     A server is first connected to when it is first asked. ``patience_seconds``: how long a call may be repeated
     while a server says that it is busy or waking up; for people at a terminal, not for clients that connect.
-    ``on_repeat`` is told before each wait, with its length in seconds.
+    ``on_repeat`` is told before each wait, with its length in seconds. ``is_read_only``: no file is made; raises
+    DatabaseAbsent where there is none.
     """
     if config.odbc is not None and config.url is not None:
         raise StoreMisconfigured("in [database]: url and odbc are both set", "keep one of them")
@@ -38,7 +40,12 @@ def open_database(
             raise StoreMisconfigured("in [database] url: not a database URL", EXAMPLES) from None
     match url.get_backend_name():
         case "sqlite":
-            return open_sqlite(url, busy_timeout_seconds=config.query_timeout_seconds, pool_size=config.pool_size)
+            return open_sqlite(
+                url,
+                busy_timeout_seconds=config.query_timeout_seconds,
+                pool_size=config.pool_size,
+                is_read_only=is_read_only,
+            )
         case "mssql":
             from swim_server.sql.sqlserver_engine import open_sqlserver
 

@@ -97,7 +97,7 @@ def is_within(address: str, networks: tuple[str, ...]) -> bool:
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """Read an address; an IPv4 address mapped into IPv6 is that IPv4 address. None: it is none."""
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text.partition("%")[0] if ":" in text else text)  # only those of IPv6 have a zone
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

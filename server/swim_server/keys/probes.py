@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.keys.format import Tier, generate, hint
 from swim_server.keys.records import KeyRecord
 
@@ -29,7 +30,7 @@ def is_probe_id(key_id: int) -> bool:
 class Probes:
     """The keys of examinations under way. Bounded; what has ended is forgotten when the next one is made."""
 
-    def __init__(self, *, clock: Callable[[], datetime], randbytes: Callable[[int], bytes]) -> None:
+    def __init__(self, *, clock: Clock, randbytes: Callable[[int], bytes]) -> None:
         self._clock = clock
         self._randbytes = randbytes
         self._good: dict[bytes, KeyRecord] = {}
@@ -42,7 +43,7 @@ class Probes:
 
     def make(self, tier: Tier, count: int, seconds: float) -> list[tuple[int, str]]:
         """Make so many good keys, each with its id; they expire by themselves. Raises ValueError for too many."""
-        now = self._clock()
+        now = utc_now(self._clock)
         self.end(record.id for record in list(self._good.values()) if record.is_expired(now))
         if not 0 < count <= MAX_KEYS - len(self._good):
             raise ValueError(f"at most {MAX_KEYS} temporary keys at once, {len(self._good)} are in use")
@@ -78,7 +79,7 @@ class Probes:
 
     def announce(self, digest: bytes, seconds: float) -> None:
         """Expect a bad key: its refusal is decided like any other, and counts against nobody."""
-        now = self._clock()
+        now = utc_now(self._clock)
         self._announced = {each: until for each, until in self._announced.items() if until > now}
         while len(self._announced) >= MAX_ANNOUNCED:
             del self._announced[next(iter(self._announced))]
@@ -89,4 +90,4 @@ class Probes:
         if not self._announced or not api_key:
             return False
         until = self._announced.get(sha256(api_key.encode(errors="surrogatepass")).digest())
-        return until is not None and until > self._clock()
+        return until is not None and until > utc_now(self._clock)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, select, update
 
+from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.keys import format as key_format
 from swim_server.keys import seals
 from swim_server.keys.audit import Actor, AuditEntry
@@ -54,7 +55,7 @@ class IssuedKey(msgspec.Struct, frozen=True):
 class KeyStore:
     """Keys in the database. Each change and its line in the audit trail are one transaction."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime], randbytes: Callable[[int], bytes]) -> None:
+    def __init__(self, database: Database, *, clock: Clock, randbytes: Callable[[int], bytes]) -> None:
         self.database = database
         self._clock = clock
         self._randbytes = randbytes
@@ -88,7 +89,7 @@ class KeyStore:
         presented = PresentedKeys(api_keys_presented)
         if not presented.forms:
             return {}
-        now = self._clock()
+        now = utc_now(self._clock)
         found: dict[str, KeyRecord] = {}
         for row in self._select(api_keys.c.api_key.in_(presented.forms)):
             api_key = presented.matching(str(row["api_key"]))
@@ -119,7 +120,7 @@ class KeyStore:
         self, *, tier: Tier | None = None, state: KeyState | None = None, owner: str | None = None
     ) -> list[KeyRecord]:
         """Read keys in the order of their ids. ACTIVE has those that expire soon too; ``owner`` is part of a name."""
-        now = self._clock()
+        now = utc_now(self._clock)
         records = (self._record(row) for row in self._select())
         return sorted(
             (
@@ -148,7 +149,7 @@ class KeyStore:
 
     def create(self, new_key: NewKey, actor: Actor) -> IssuedKey:
         """Make a key. Raises InvalidKeyField, and SchemaMissing for a restriction that the table can't hold."""
-        now = self._clock()
+        now = utc_now(self._clock)
         new_key.check(now)
         api_key = key_format.generate(new_key.tier, self._randbytes)
 
@@ -176,7 +177,7 @@ class KeyStore:
 
         The successor is valid for as long as the old one was made for. Raises KeyNotFound, KeyUnusable.
         """
-        now = self._clock()
+        now = utc_now(self._clock)
 
         def work(connection: Connection, schema: Schema) -> IssuedKey:
             old = lock_key(connection, schema, key_id)
@@ -240,7 +241,8 @@ class KeyStore:
 
     def _observed_schema(self) -> Schema:
         schema = observe(self.database)
-        if self.database.engine.dialect.name == "sqlite" and not (schema.key_columns and schema.audit_columns):
+        is_file = self.database.engine.dialect.name == "sqlite" and not self.database.is_read_only
+        if is_file and not (schema.key_columns and schema.audit_columns):
             self.database.write(metadata.create_all)
             schema = observe(self.database)
         schema.require_keys()
@@ -286,7 +288,7 @@ class KeyStore:
         lines = row[_ALTERED]
         if lines is None:
             return record
-        record = seals.judge(record, lines[0] if lines else None, self._clock())
+        record = seals.judge(record, lines[0] if lines else None, utc_now(self._clock))
         if record.id not in self._told:
             self._told.add(record.id)
             get_logger("keys").error(
@@ -298,7 +300,7 @@ class KeyStore:
     def _update(
         self, key_id: int, values: Mapping[str, Any], actor: Actor, action: str, detail: str | None
     ) -> KeyRecord:
-        now = self._clock()
+        now = utc_now(self._clock)
 
         def work(connection: Connection, schema: Schema) -> KeyRecord:
             if values:

@@ -9,6 +9,7 @@ what one household or attacker has.
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address, ip_network
@@ -17,8 +18,13 @@ import msgspec
 
 from swim_server.keys.permissions import is_within, parse_address
 
-_MARKS = 8
-"""How many different bad keys of an address are remembered."""
+_BRACKETED = re.compile(r"\[([^\]]+)\](?::\d{1,5})?")
+_WITH_PORT = re.compile(r"([^:]+):\d{1,5}")
+"""How proxies write an address with its port: one of IPv6 stands in brackets then."""
+_MARKS = 256
+"""How many different bad keys of an address are remembered: as many clients with ended keys may stand behind it."""
+_ALL_MARKS = 100_000
+"""The same of all addresses together; beyond it, those of the one that was quiet for longest are forgotten."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +36,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """From here on new connections are refused before the upgrade."""
     trusted_factor: float = 5
     """How much more room an address has from which good keys came."""
-    repeat_weight: float = 0.1
+    repeat_weight: float = 0.02
     """What the same bad key again counts."""
     melting_per_second: float = 0.1
     """How fast scores melt: a guess every ten seconds is for ever free."""
@@ -58,6 +64,7 @@ class Attempts:
         self.limits = limits or Limits()
         self.address_limit = address_limit
         self._scores: OrderedDict[str, _Score] = OrderedDict()
+        self._mark_count = 0
 
     def __len__(self) -> int:
         return len(self._scores)
@@ -69,7 +76,10 @@ class Attempts:
         is_repeat = mark is not None and known in score.marks
         score.value = min(score.value + (self.limits.repeat_weight if is_repeat else 1), self._highest(score, now))
         if mark is not None and not is_repeat:
+            before = len(score.marks)
             score.marks = (*score.marks[1 - _MARKS :], known)
+            self._mark_count += len(score.marks) - before
+            self._forget_marks()
 
     def succeeded(self, address: str, now: float) -> None:
         """Note that a good key came from this address."""
@@ -101,13 +111,21 @@ class Attempts:
         if score is None:
             score = self._scores[group] = _Score(0.0, now)
             if len(self._scores) > self.address_limit:
-                self._scores.popitem(last=False)
+                self._mark_count -= len(self._scores.popitem(last=False)[1].marks)
         else:
             self._scores.move_to_end(group)
             score.value, score.at = self._value(score, now), now
             if score.value == 0:
+                self._mark_count -= len(score.marks)
                 score.marks = ()
         return score
+
+    def _forget_marks(self) -> None:
+        for score in self._scores.values():
+            if self._mark_count <= _ALL_MARKS:
+                return
+            self._mark_count -= len(score.marks)
+            score.marks = ()
 
     def _value(self, score: _Score, now: float) -> float:
         return max(0.0, score.value - (now - score.at) * self.limits.melting_per_second)
@@ -139,11 +157,8 @@ def client_address(peer: str, forwarded_for: Iterable[str], trusted_proxies: Seq
 def _normal(text: str) -> str | None:
     """Return an address as proxies write it, without port and brackets; None: it is none."""
     text = text.strip().strip('"')
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    parsed = parse_address(text)
+    found = _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text)
+    parsed = parse_address(found[1] if found is not None else text)
     return None if parsed is None else str(parsed)
 
 

@@ -62,7 +62,11 @@ class ErrorCode(StrEnum):
     FORBIDDEN = "FORBIDDEN"
     """The key may not do that. The client asks for another key."""
     HISTORY_UNAVAILABLE = "HISTORY_UNAVAILABLE"
-    """History doesn't reach back to the ``after`` given. Live events follow: the client reckons with a gap."""
+    """History doesn't reach back, or not the event named. Live events follow: the client reckons with a gap."""
+    RESTARTING = "RESTARTING"
+    """A close with 1012 follows: the client reconnects after ``retry_ms`` milliseconds and resumes."""
+    EVENT_TOO_LARGE = "EVENT_TOO_LARGE"
+    """The event named is longer than the client said it can take. The client asks for it elsewhere, or for more."""
 
 
 class BadMessage(ValueError):

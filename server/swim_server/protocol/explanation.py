@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from swim_server.protocol.filters import POSITIONS, Filters, excluded_kinds, predicates_of
+from swim_server.protocol.filters import Filters, excluded_kinds, predicates_of
+from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.predicates import (
     ARTCC_FIELDS,
     airports_of,

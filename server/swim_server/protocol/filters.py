@@ -18,6 +18,7 @@ from swim_server.protocol.filter_values import (
     read_codes,
     read_time,
 )
+from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.predicates import (
     ARTCC_FIELDS,
     Box,
@@ -34,7 +35,6 @@ from swim_server.protocol.timestamps import format_ms
 
 __all__ = ["EMPTY", "Box", "FilterChange", "Filters", "InvalidFilter", "excluded_kinds", "merge"]
 
-POSITIONS = "flight.positions"
 
 _FLIGHT_KINDS = frozenset({"callsign_prefix", "phase", "dep_window"})
 _EXCLUDED = (frozenset[str](), _FLIGHT_KINDS, _FLIGHT_KINDS | {"airports"})

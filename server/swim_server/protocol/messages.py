@@ -13,6 +13,7 @@ import msgspec
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
 from swim_server.protocol.event_id import MAX_MILLISECONDS, MAX_SEQUENCE, EventId, InvalidEventId
 from swim_server.protocol.json_data import InvalidData, check_data
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "heartbeat",
     "pong",
     "publish_ack",
+    "read_max_message_bytes",
     "status",
     "subscribed",
     "unsubscribed",
@@ -43,6 +45,8 @@ MAX_CHANNELS = 1000
 """How many channels a message may name."""
 MAX_LAST = 100_000
 """How many past events a client may ask for by number."""
+LEAST_MAX_MESSAGE_BYTES = 4096
+"""No client may ask for shorter messages: hardly an event would fit."""
 MAX_NAME_CHARACTERS = 128
 """How long a channel or a publisher's event id may be."""
 
@@ -65,6 +69,10 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", t
     """RFC 3339 time."""
     last: int | None = None
     """A number of events."""
+    max_message_bytes: int | None = None
+    """The longest message that the client can take."""
+    notices: bool = False
+    """The client wants to be told why, before the connection is closed for a while."""
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="unsubscribe"):
@@ -178,6 +186,8 @@ def _subscribe(message: Mapping[str, Any]) -> Subscribe:
         after=_after(message.get("after")),
         since=_since(message.get("since")),
         last=_last(message.get("last")),
+        max_message_bytes=read_max_message_bytes(message.get("max_message_bytes")),
+        notices=_notices(message.get("notices")),
     )
 
 
@@ -222,6 +232,22 @@ def _last(value: object) -> int | None:
     if type(value) is not int or not 0 <= value <= MAX_LAST:
         _refuse_subscribe(f"last: must be a whole number from 0 to {MAX_LAST}, got {show(value)}", "last")
     return value
+
+
+def read_max_message_bytes(value: object) -> int | None:
+    """Read what a client says it can take. Raises BadMessage."""
+    if value is None:
+        return None
+    if type(value) is not int or value < LEAST_MAX_MESSAGE_BYTES:
+        rule = f"must be a whole number of {LEAST_MAX_MESSAGE_BYTES:,} or more"
+        _refuse_subscribe(f"max_message_bytes: {rule}, got {show(value)}", "max_message_bytes")
+    return min(value, MAX_MESSAGE_BYTES)
+
+
+def _notices(value: object) -> bool:
+    if value is not None and not isinstance(value, bool):
+        _refuse_subscribe(f"notices: must be true or false, got {show(value)}", "notices")
+    return bool(value)
 
 
 def _refuse_subscribe(text: str, field: str) -> NoReturn:

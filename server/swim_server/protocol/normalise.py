@@ -11,15 +11,18 @@ from typing import Any
 from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
 
 INTEGERS = frozenset({"flight_uid", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm"})
-DECIMALS = frozenset({"latitude", "longitude"})
+DECIMALS = frozenset({"latitude", "longitude", "lat", "lon"})
+COUNTS = frozenset({"count", "position_count"})
 TIMES = frozenset({"off_utc", "in_utc", "start_time", "end_time"})
 CODES = frozenset({"current_artcc", "current_fir", "current_sector"})
+_NUMBERS = INTEGERS | DECIMALS | COUNTS
 MAX_DIGITS = 24
 LARGEST = 1e15
 
 
 def normalise(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
     """Mend the data of a ``flight.*`` or ``tmi.*`` event; other data, and what can't be mended, stays as it is."""
+    data = with_numbers(data)
     if event_type.startswith("tmi."):
         return _normalise_program(data)
     if not event_type.startswith("flight."):
@@ -31,8 +34,29 @@ def normalise(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
     return mended
 
 
+def with_numbers(data: dict[str, Any]) -> dict[str, Any]:
+    """Read numbers that came as text, of an event and of its positions; what is no number stays as it is."""
+    found = _with_numbers(data)
+    positions = data.get("positions")
+    if isinstance(positions, list):
+        read = [_with_numbers(each) if isinstance(each, dict) else each for each in positions]
+        if any(new is not old for new, old in zip(read, positions, strict=True)):
+            found = {**found, "positions": read}
+    return found
+
+
+def _with_numbers(data: dict[str, Any]) -> dict[str, Any]:
+    changed = {
+        field: value
+        for field in _NUMBERS & data.keys()
+        if isinstance(data[field], str) and (value := _number(data[field])) is not data[field]
+    }
+    return {**data, **changed} if changed else data
+
+
 def with_north_as_zero(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Write north as the wire has it: a heading of 360 becomes 0. All else stays as it is, also what is wrong."""
+    """Write numbers as the wire has them: as numbers, north as a heading of 0. All else stays, also what is wrong."""
+    data = with_numbers(data)
     if not event_type.startswith("flight."):
         return data
     turned = {**data, "heading_deg": 0} if _is_north(data) else data
@@ -56,7 +80,7 @@ def _normalise(data: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, float) and abs(value) < LARGEST:
             value = round(value)
         changed[field] = value % 360 if field == "heading_deg" and type(value) is int else value
-    for field in DECIMALS & data.keys():
+    for field in (DECIMALS | COUNTS) & data.keys():
         changed[field] = _number(data[field])
     for field in CODES & data.keys():
         if isinstance(data[field], int):

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from swim_server.protocol.json_data import InvalidData, check_data
-from swim_server.protocol.positions import POSITIONS
+from swim_server.protocol.positions import POSITION, POSITIONS
 from swim_server.protocol.predicates import place_of
 
 Uid = Annotated[int, Meta(ge=0, lt=2**53)]
@@ -150,8 +150,8 @@ PAYLOADS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "flight.departed": FlightDeparted,
         "flight.arrived": FlightArrived,
         "flight.deleted": FlightDeleted,
-        "flight.position": Position,
-        "flight.positions": FlightPositions,
+        POSITION: Position,
+        POSITIONS: FlightPositions,
         "tmi.issued": Tmi,
         "tmi.modified": Tmi,
         "tmi.released": TmiReleased,
@@ -162,6 +162,33 @@ PAYLOADS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
     }
 )
 """The types whose data is laid down. All others hold what their provider sent."""
+
+
+_FLIGHT = ("callsign",)
+_PROGRAM = ("program_type", "airport")
+EXPECTED_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "flight.created": _FLIGHT,
+        "flight.updated": _FLIGHT,
+        "flight.departed": _FLIGHT,
+        "flight.arrived": _FLIGHT,
+        "flight.deleted": _FLIGHT,
+        POSITION: ("callsign", "latitude", "longitude"),
+        POSITIONS: ("positions",),
+        "tmi.issued": _PROGRAM,
+        "tmi.modified": _PROGRAM,
+        "tmi.released": ("program_id",),
+        "splits.activated": ("artcc",),
+        "splits.deactivated": ("artcc",),
+        "splits.updated": ("artcc",),
+    }
+)
+"""Without these nobody can tell what an event is about. The wire takes it all the same: null means not known."""
+
+
+def missing_fields(event_type: str, data: Mapping[str, Any]) -> list[str]:
+    """List the expected fields that data does not have at all."""
+    return [name for name in EXPECTED_FIELDS.get(event_type, ()) if name not in data]
 
 
 def check_payload(event_type: str, data: Mapping[str, Any]) -> None:

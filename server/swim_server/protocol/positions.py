@@ -7,19 +7,26 @@ from typing import Any
 import msgspec
 
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.normalise import with_numbers
 
+POSITION = "flight.position"
+"""The type of an event with one position."""
 POSITIONS = "flight.positions"
+"""The type of an event with a batch of them."""
+POSITION_TYPES = (POSITION, POSITIONS)
 MAX_POSITIONS = 280
 """In one message."""
 MAX_MESSAGE_BYTES = 65_535
-"""Of one message: one client reads into a buffer of 65,536."""
+"""Of one message, whatever it tells: one client reads into a buffer of 65,536."""
 
+NEVER_NULL = ("altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm")
+"""Of a position in a batch: numbers always."""
 _ENVELOPE_BYTES = 256
 """More than type, timestamp, id, count and brackets ever take."""
 _encoder = msgspec.json.Encoder()
 
 
-def split(event: NewEvent) -> list[NewEvent]:
+def split(event: NewEvent, max_bytes: int = MAX_MESSAGE_BYTES) -> list[NewEvent]:
     """Divide a ``flight.positions`` event into parts that clients can take, in order, each with its own count.
 
     Any other event, and one that is small enough as it is, is returned alone. The parts of an event with an
@@ -30,9 +37,9 @@ def split(event: NewEvent) -> list[NewEvent]:
     if event.type != POSITIONS or not isinstance(positions, list):
         return [event]
     others = {field: value for field, value in event.data.items() if field not in ("count", "positions")}
-    room = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES - len(_encoder.encode(others))
-    if room < MAX_MESSAGE_BYTES // 2:
-        others, room = {}, MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
+    room = max_bytes - _ENVELOPE_BYTES - len(_encoder.encode(others))
+    if room < max_bytes // 2:
+        others, room = {}, max_bytes - _ENVELOPE_BYTES
     parts = _divide(positions, room)
     if len(parts) == 1:
         data = _batch(others, parts[0])
@@ -51,13 +58,21 @@ def _batch(others: dict[str, Any], positions: list[Any]) -> dict[str, Any]:
     return {"count": len(positions), "positions": positions, **others}
 
 
+def with_zeros(position: dict[str, Any]) -> dict[str, Any]:
+    """Write 0 for altitude, speed, heading and vertical rate where they aren't known.
+
+    Former clients convert them without looking, and drop the whole batch for one that is null.
+    """
+    position = with_numbers(position)
+    unknown = [field for field in NEVER_NULL if type(position.get(field)) not in (int, float)]
+    return {**position, **dict.fromkeys(unknown, 0)} if unknown else position
+
+
 def _divide(positions: list[Any], room: int) -> list[list[Any]]:
     """Divide into lists of at most MAX_POSITIONS and ``room`` bytes, encoded lengths added up; at least one list."""
     parts: list[list[Any]] = [[]]
     used = 0
-    for position in positions:
-        if not isinstance(position, dict):
-            continue
+    for position in (with_zeros(each) for each in positions if isinstance(each, dict)):
         length = len(_encoder.encode(position)) + 1
         if length > room:
             continue

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.sources.source import SourceStatus
 
 
 class Health:
     """Writes a source's status. ``input`` names what it reads, for people: ``the feed``."""
 
-    def __init__(
-        self, status: SourceStatus, log: Any, input: str, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, status: SourceStatus, log: Any, input: str, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._status = status
         self._log = log
         self._input = input
-        self._monotonic = monotonic
+        self._clock = clock
         self._trouble: str | None = None
         """What was wrong with the input when it was last read."""
         self._lasting: dict[str, str] = {}
@@ -26,7 +23,7 @@ class Health:
 
     def well(self) -> None:
         """Note that the input could be read."""
-        self._status.last_success_monotonic = self._monotonic()
+        self._status.last_success_monotonic = self._clock.monotonic()
         self._trouble = None
         if self._lasting:
             self._worsen("; ".join(self._lasting.values()), is_new=False)

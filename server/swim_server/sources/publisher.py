@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
+from swim_server.concurrency.backoff import Backoff
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.source import SourceStatus
 
@@ -28,13 +28,11 @@ class EventPublisher:
         status: SourceStatus,
         log: Any,
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._status = status
         self._log = log
-        self._sleep = sleep
-        self._monotonic = monotonic
+        self._clock = clock
 
     async def publish(self, publish: Publish, events: Sequence[NewEvent], on_refused: Refused | None = None) -> int:
         """Publish all of them in order; return how many were new. What can't be stored is left out and told."""
@@ -45,19 +43,18 @@ class EventPublisher:
 
     async def sync(self, publish: Publish) -> None:
         """Wait until everything published so far survives a power cut; through outages of the broker."""
-        pause = FIRST_PAUSE_SECONDS
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, clock=self._clock)
         while True:
             try:
                 await publish((), durable=True)
             except BrokerUnavailable as error:
                 self._tell_unavailable(error)
-                await self._sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                await self._clock.sleep(backoff.fail())
             else:
                 return
 
     async def _publish(self, publish: Publish, events: list[NewEvent], on_refused: Refused | None) -> int:
-        pause = FIRST_PAUSE_SECONDS
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, clock=self._clock)
         while events:
             try:
                 published = await publish(events)
@@ -67,13 +64,12 @@ class EventPublisher:
                 continue
             except BrokerUnavailable as error:
                 self._tell_unavailable(error)
-                await self._sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                await self._clock.sleep(backoff.fail())
                 continue
             fresh = sum(not one.duplicate for one in published)
             self._status.events += fresh
             if fresh:
-                self._status.last_event_monotonic = self._monotonic()
+                self._status.last_event_monotonic = self._clock.monotonic()
             return fresh
         return 0
 

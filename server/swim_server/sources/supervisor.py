@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from swim_server.brokers.broker import Publish
+from swim_server.concurrency.backoff import Backoff
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.sources.source import Source, SourceStatus
 
 FIRST_DELAY_SECONDS = 0.5
@@ -20,7 +21,7 @@ STOP_SECONDS = 5.0
 class Supervisor:
     """Owns the tasks of all sources.
 
-    ``sleep`` waits before a source is started again; ``log`` takes structlog's calls.
+    ``log`` takes structlog's calls.
     """
 
     def __init__(
@@ -29,15 +30,13 @@ class Supervisor:
         publish: Publish,
         log: Any,
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
         stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self._sources = list(sources)
         self._publish = publish
         self._log = log
-        self._sleep = sleep
-        self._monotonic = monotonic
+        self._clock = clock
         self._stop_seconds = stop_seconds
         self._is_stopping = False
 
@@ -73,18 +72,18 @@ class Supervisor:
     async def _keep_running(self, source: Source) -> None:
         """Run one source, again after each failure."""
         status = source.status
-        delay = FIRST_DELAY_SECONDS
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, clock=self._clock)
         try:
             while True:
-                started = self._monotonic()
+                started = self._clock.monotonic()
                 if await self._run_once(source):
                     status.state = "finished"
                     return
-                if self._monotonic() - started >= STABLE_SECONDS:
-                    delay = FIRST_DELAY_SECONDS
-                self._log.warning("the source is started again", source=status.name, in_seconds=delay)
-                await self._sleep(delay)
-                delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+                if self._clock.monotonic() - started >= STABLE_SECONDS:
+                    backoff.succeed()
+                delay = backoff.fail()
+                self._log.warning("the source is started again", source=status.name, in_seconds=round(delay, 1))
+                await self._clock.sleep(delay)
         finally:
             if self._is_stopping:
                 status.state = "stopped"

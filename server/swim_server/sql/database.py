@@ -29,8 +29,12 @@ class Repeat(Protocol):
 class Database:
     """An engine and what its errors mean. Blocking; any thread may call it."""
 
-    def __init__(self, engine: Engine, explain: Explain, repeat: Repeat | None = None) -> None:
+    def __init__(
+        self, engine: Engine, explain: Explain, repeat: Repeat | None = None, *, is_read_only: bool = False
+    ) -> None:
         self.engine = engine
+        self.is_read_only = is_read_only
+        """Nothing may be made or written."""
         self._explain = explain
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         """What the driver raises where SQLAlchemy does not stand in between."""

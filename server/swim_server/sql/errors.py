@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from swim_server.errors import OperatorError
 
@@ -61,6 +62,14 @@ class PermissionDenied(StoreMisconfigured):
     """The login may not do this; others of its statements may well be allowed."""
 
 
+class DatabaseAbsent(StoreMisconfigured):
+    """There is no file yet, and whoever only reads makes none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"there is no key database yet at {path}", "the first key makes it: swimctl keys create")
+
+
 class SchemaMissing(StoreMisconfigured):
     """A table, or a column that the code can't do without, doesn't exist."""
 
@@ -69,3 +78,15 @@ class SchemaMissing(StoreMisconfigured):
         self.columns = tuple(columns)
         missing = f"table {table}" if not columns else f"in table {table}: {', '.join(columns)}"
         super().__init__(f"missing in the key database: {missing}", remedy)
+
+
+def outage(error: BaseException) -> str | None:
+    """Tell what an error says about the database itself: why it can't be used; None: nothing.
+
+    The unknown outcome of one change says nothing about the next call.
+    """
+    if isinstance(error, OutcomeUnknown):
+        return None
+    if isinstance(error, StoreUnavailable):
+        return error.reason
+    return str(error) if isinstance(error, StoreMisconfigured) else None

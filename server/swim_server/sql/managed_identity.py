@@ -6,7 +6,6 @@ import json
 import os
 import struct
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
 
 RESOURCE = "https://database.windows.net/"
@@ -48,7 +48,7 @@ class ManagedIdentity:
         *,
         client_id: str | None = None,
         environ: Mapping[str, str] = os.environ,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = SYSTEM_CLOCK,
         fetch: Fetch | None = None,
     ) -> None:
         self._client_id = client_id
@@ -62,7 +62,7 @@ class ManagedIdentity:
     def token(self) -> bytes:
         """Return the token as attribute 1256 wants it. Raises StoreUnavailable, StoreMisconfigured."""
         with self._lock:
-            if self._token is None or self._clock() >= self._ends_at - RENEW_BEFORE_SECONDS:
+            if self._token is None or self._clock.now_ms() / 1000 >= self._ends_at - RENEW_BEFORE_SECONDS:
                 answer = self._ask()
                 self._token, self._ends_at = encode_token(answer.access_token), self._end_of(answer)
             return self._token
@@ -99,7 +99,7 @@ class ManagedIdentity:
         try:
             return float(answer.expires_on)
         except ValueError:
-            return self._clock()
+            return self._clock.now_ms() / 1000
 
 
 def encode_token(token: str) -> bytes:

@@ -16,17 +16,26 @@ from sqlalchemy.engine import URL
 
 from swim_server.files.replacing import sync_folder
 from swim_server.sql.database import ONLY_READS, Database
-from swim_server.sql.errors import SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
+from swim_server.sql.errors import DatabaseAbsent, SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
 
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 
-def open_sqlite(url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5) -> Database:
-    """Open a SQLite file, made 0600 if it doesn't exist yet. Raises StoreMisconfigured."""
+def open_sqlite(
+    url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5, is_read_only: bool = False
+) -> Database:
+    """Open a SQLite file, made 0600 if it doesn't exist yet. Raises StoreMisconfigured.
+
+    ``is_read_only``: nothing is made and nothing is written. Raises DatabaseAbsent where there is nothing to read.
+    """
     if not url.database or url.database == ":memory:":
         raise StoreMisconfigured("the key database must be a file, not one in memory", "set [database] url")
-    create_private_file(Path(url.database))
+    path = Path(url.database)
+    if is_read_only:
+        url = _only_to_read(url, path)
+    else:
+        create_private_file(path)
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -46,7 +55,24 @@ def open_sqlite(url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5
         if not connection.get_execution_options().get(ONLY_READS):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Database(engine, explain)
+    return Database(engine, explain, is_read_only=is_read_only)
+
+
+def open_nothing() -> Database:
+    """Open an empty database in memory: what a file is before it is made."""
+    return Database(create_engine("sqlite://"), explain)
+
+
+def _only_to_read(url: URL, path: Path) -> URL:
+    """Return the address that makes SQLite open a file for reading alone (https://sqlite.org/uri.html)."""
+    try:
+        if path.stat().st_size == 0:
+            raise DatabaseAbsent(path)
+    except FileNotFoundError:
+        raise DatabaseAbsent(path) from None
+    except OSError as error:
+        raise StoreMisconfigured(f"can't open the key database {path}", error.strerror or str(error)) from error
+    return url.set(database=path.absolute().as_uri(), query={**url.query, "mode": "ro", "uri": "true"})
 
 
 def create_private_file(path: Path) -> None:

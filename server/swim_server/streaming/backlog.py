@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from swim_server.streaming.framed_event import FramedEvent, text_frame
-from swim_server.streaming.subscription import POSITIONS
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES, POSITIONS
+from swim_server.streaming.framed_event import PLAIN, FramedEvent
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
@@ -25,6 +25,7 @@ class Backlog:
         "_entries",
         "_first",
         "_ids",
+        "_max_message_bytes",
         "_newest",
         "_next",
         "catch_ups",
@@ -34,9 +35,10 @@ class Backlog:
         "size_bytes",
     )
 
-    def __init__(self, catch_ups: int = 0) -> None:
+    def __init__(self, catch_ups: int = 0, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self.catch_ups = catch_ups
         """How often the client had begun to be sent history when it stopped reading."""
+        self._max_message_bytes = max_message_bytes
         self._entries: dict[int, bytes | _Positions] = {}
         """By a number that counts up; where one is missing, its event was conflated away."""
         self._first = 0
@@ -115,7 +117,7 @@ class Backlog:
             return entry
         for flight in entry.rows:
             del self._newest[flight]
-        return entry.frame()
+        return entry.frame(self._max_message_bytes)
 
 
 class _Positions:
@@ -142,9 +144,10 @@ class _Positions:
         self.size_bytes -= dropped_bytes
         return dropped_bytes
 
-    def frame(self) -> bytes:
-        """The frame of what remains: plain where anything was taken out, as it is nobody else's."""
+    def frame(self, max_message_bytes: int) -> bytes:
+        """The frame, or frames, of what remains: plain where anything was taken out, as it is nobody else's."""
         if self._frame is not None:
             return self._frame
         rows = list(self.rows.values())
-        return text_frame(self._event.with_data({**self._event.data, "count": len(rows), "positions": rows}).wire)
+        remaining = self._event.with_data({**self._event.data, "count": len(rows), "positions": rows})
+        return FramedEvent(remaining).frame(PLAIN, max_message_bytes)

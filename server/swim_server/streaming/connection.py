@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from swim_server.protocol.codes import CloseCode
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.streaming.backlog import Backlog
 from swim_server.streaming.framed_event import PLAIN, FramedEvent, text_frame
 from swim_server.streaming.subscription import NOTHING, Subscription
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.event_id import EventId
-    from swim_server.protocol.messages import Action
     from swim_server.streaming.explain.session_log import Session
     from swim_server.streaming.group import Group
+    from swim_server.streaming.waiting import Waiting
 
 LOCAL_TIER = "local"
 """What connections of the control socket have in the place of a tier."""
@@ -33,6 +34,12 @@ class ClientTransport(Protocol):
 
     def buffered_bytes(self) -> int:
         """What the transport still holds."""
+
+    def hold_reading(self) -> None:
+        """Don't read what the client sends until ``release_reading``; idempotent."""
+
+    def release_reading(self) -> None:
+        """Read again; idempotent."""
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Begin the closing handshake and take the connection out of the hub; idempotent."""
@@ -78,6 +85,7 @@ class Connection:
         "joined_at",
         "key",
         "limit_bytes",
+        "max_message_bytes",
         "position",
         "remote",
         "resumed_after",
@@ -87,6 +95,7 @@ class Connection:
         "transport",
         "user_agent",
         "waiting",
+        "wants_notices",
         "window_bits",
     )  # fmt: skip
 
@@ -102,6 +111,7 @@ class Connection:
         limit_bytes: int,
         user_agent: str | None = None,
         window_bits: int = PLAIN,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         self.id = id
         self.transport = transport
@@ -114,6 +124,8 @@ class Connection:
         self.limit_bytes = limit_bytes
         self.window_bits = window_bits
         """The window for which events to this client may be compressed, or ``PLAIN``."""
+        self.max_message_bytes = max_message_bytes
+        """The longest message that the client can take; batches of positions are cut for it."""
         self.subscription: Subscription = NOTHING
         self.group: Group[Connection] | None = None
         self.position = 0
@@ -125,8 +137,10 @@ class Connection:
         """Where the oldest history began that it was sent; None: none was. Set by the conversation."""
         self.backlog: Backlog | None = None
         """None while the client keeps up."""
-        self.waiting: list[Action] | None = None
-        """Actions that wait while history is looked into for another; None when none does. Conversation's."""
+        self.waiting: Waiting | None = None
+        """What it asks while history is looked into for it; None when it isn't. Conversation's."""
+        self.wants_notices = False
+        """It is told why before it is closed for a while: it resumes, or has asked for that."""
         self.session: Session | None = None
         """Where it is remembered what it was sent, and what not. The hub sets it."""
         self.is_gone = False
@@ -208,7 +222,7 @@ class Connection:
         """Send stored events in one write, uncompressed, as nobody else gets these very bytes just now."""
         if not self.is_gone:
             self._sent_before += len(events)
-            self.deliver([framed.frame(PLAIN) for framed in events], events)
+            self.deliver([framed.frame(PLAIN, self.max_message_bytes) for framed in events], events)
 
     def deliver(self, frames: Sequence[bytes], events: Sequence[FramedEvent]) -> None:
         """Send events' frames in one write, or let them wait. Whoever calls has counted them."""
@@ -228,7 +242,8 @@ class Connection:
         """The transport's buffer is full: let frames wait here, where they can be conflated."""
         self._is_blocked = True
         if self.backlog is None and not self.is_gone:
-            self.backlog = Backlog(self.session.catch_ups if self.session is not None else 0)
+            catch_ups = self.session.catch_ups if self.session is not None else 0
+            self.backlog = Backlog(catch_ups, max_message_bytes=self.max_message_bytes)
 
     def resume(self) -> None:
         """The transport takes data again: write what waits, as much as it takes."""

@@ -6,12 +6,17 @@ from collections.abc import Hashable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from swim_server.streaming.subscription import POSITIONS
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Frame, Opcode
+
+from swim_server.protocol import messages
+from swim_server.protocol.codes import ErrorCode
+from swim_server.protocol.events import NewEvent
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES, POSITION, POSITIONS, split
+from swim_server.protocol.timestamps import format_ms
 
 if TYPE_CHECKING:
     from swim_server.protocol.events import Event
-from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import Frame, Opcode
 
 COMPRESS_FROM_BYTES = 512
 """A shorter message goes plain, also to those who negotiated compression: little to gain (RFC 7692, partition 6)."""
@@ -33,7 +38,6 @@ def ping_frame(payload: bytes) -> bytes:
     return Frame(Opcode.PING, payload).serialize(mask=False)
 
 
-POSITION = "flight.position"
 PLAIN = 0
 """In the place of window bits: no compression."""
 
@@ -43,21 +47,31 @@ class FramedEvent:
 
     def __init__(self, event: Event) -> None:
         self.event = event
-        self._frames: dict[int, bytes] = {}
+        self._frames: dict[tuple[int, int], bytes] = {}
 
-    def frame(self, window_bits: int) -> bytes:
-        """The frame for clients that negotiated this window size; ``PLAIN``: for those who negotiated nothing."""
-        frame = self._frames.get(window_bits)
+    def frame(self, window_bits: int, max_message_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
+        """The frame for clients that negotiated this window size; ``PLAIN``: for those who negotiated nothing.
+
+        A batch of positions that is longer than such clients can take becomes several frames; any other event that
+        is becomes an error that names it.
+        """
+        name = (window_bits, max_message_bytes)
+        frame = self._frames.get(name)
         if frame is None:
-            wire = self.event.wire
-            if window_bits == PLAIN:
-                frame = text_frame(wire)
-            elif len(wire) < COMPRESS_FROM_BYTES:
-                frame = self.frame(PLAIN)
+            if len(self.event.wire) <= max_message_bytes:
+                frame = self._frame_of(self.event.wire, window_bits)
             else:
-                frame = deflated_frame(wire, window_bits)
-            self._frames[window_bits] = frame
+                parts = _cut(self.event, max_message_bytes)
+                frame = b"".join([self._frame_of(part, window_bits) for part in parts])
+            self._frames[name] = frame
         return frame
+
+    def _frame_of(self, wire: bytes, window_bits: int) -> bytes:
+        if window_bits == PLAIN:
+            return text_frame(wire)
+        if wire is self.event.wire and len(wire) < COMPRESS_FROM_BYTES:
+            return self.frame(PLAIN)
+        return deflated_frame(wire, window_bits)
 
     @cached_property
     def flights(self) -> Mapping[Hashable, Any]:
@@ -77,3 +91,14 @@ class FramedEvent:
                 if isinstance(value, (int, str)):
                     return (field, value)
         return (self.event.id, number)
+
+
+def _cut(event: Event, max_message_bytes: int) -> list[bytes]:
+    """Make messages of at most so many bytes of an event that is longer: parts of a batch, or an error."""
+    if event.type == POSITIONS:
+        parts = split(NewEvent(type=event.type, data=event.data), max_message_bytes)
+        return [event.with_data(part.data).wire for part in parts]
+    code = ErrorCode.EVENT_TOO_LARGE if len(event.wire) <= MAX_MESSAGE_BYTES else ErrorCode.HISTORY_UNAVAILABLE
+    text = f"event {event.id} was left out: it has {len(event.wire):,} bytes, at most {max_message_bytes:,} are sent"
+    at = format_ms(event.id.milliseconds)
+    return [messages.error(code, text, at, id=str(event.id), type=event.type, size=len(event.wire))]

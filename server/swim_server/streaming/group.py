@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.streaming.framed_event import PLAIN, FramedEvent
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ M = TypeVar("M", bound=Member)
 
 
 class Group(Generic[M]):
-    """Connections with the same subscription and the same compression. Holds each frame until every member has it.
+    """Connections with the same subscription, compression and longest message.
+
+    Holds each frame until every member has it.
 
     Frames are numbered: ``base`` is the number of the first one held, ``end`` the number the next will get. A
     member's ``position`` is the number of the first frame that it has not been given.
@@ -40,6 +43,7 @@ class Group(Generic[M]):
         "events",
         "frames",
         "is_dirty",
+        "max_message_bytes",
         "members",
         "subscription",
         "window_bits",
@@ -49,11 +53,14 @@ class Group(Generic[M]):
         self,
         subscription: Subscription,
         window_bits: int = PLAIN,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
         *,
         match_pending: Callable[[Group[M]], None] | None = None,
     ) -> None:
         self.subscription = subscription
         self.window_bits = window_bits
+        self.max_message_bytes = max_message_bytes
+        """The longest message that its members can take."""
         self.members: dict[M, None] = {}
         self.frames: list[bytes] = []
         self.events: list[FramedEvent] = []
@@ -91,7 +98,7 @@ class Group(Generic[M]):
 
     def append(self, framed: FramedEvent) -> int:
         """Add an event's frame, to be written when the hub comes to it. Returns the bytes that it has."""
-        frame = framed.frame(self.window_bits)
+        frame = framed.frame(self.window_bits, self.max_message_bytes)
         self.frames.append(frame)
         self.events.append(framed)
         return len(frame)

@@ -71,7 +71,7 @@ class Hub:
         """Events times the connections that they were for."""
         self.by_key: dict[int, dict[str, Connection]] = {}
         """The same by the id of their key, in the order in which they were let in; keys with at least one."""
-        self.groups: dict[tuple[Subscription, int], Group[Connection]] = {}
+        self.groups: dict[tuple[Subscription, int, int], Group[Connection]] = {}
         self._index: Index[Group[Connection]] = Index(catalogue)
         self._waiting: deque[Event] = deque()
         """Stored events that the live stream has not come to."""
@@ -149,7 +149,7 @@ class Hub:
         """Let a connection receive the live stream through this subscription from the next event on."""
         group = connection.group
         if group is not None:
-            if group.subscription == subscription:
+            if group.subscription == subscription and group.max_message_bytes == connection.max_message_bytes:
                 return
             connection.leave()
             self._discard_if_empty(group)
@@ -158,7 +158,7 @@ class Hub:
         if not subscription.channels:
             connection.subscription = subscription
             return
-        group = self._group(subscription, connection.window_bits)
+        group = self._group(subscription, connection.window_bits, connection.max_message_bytes)
         connection.subscription = group.subscription  # the one that all members share
         connection.join(group)
 
@@ -167,18 +167,18 @@ class Hub:
         self.subscribe(connection, NOTHING)
         connection.subscription = subscription
 
-    def _group(self, subscription: Subscription, window_bits: int) -> Group[Connection]:
-        name = (subscription, window_bits)
+    def _group(self, subscription: Subscription, window_bits: int, max_message_bytes: int) -> Group[Connection]:
+        name = (subscription, window_bits, max_message_bytes)
         group = self.groups.get(name)
         if group is None:
-            group = self.groups[name] = Group(subscription, window_bits, match_pending=self._match_pending)
+            group = self.groups[name] = Group(*name, match_pending=self._match_pending)
             self._index.add(group)
         return group
 
     def _discard_if_empty(self, group: Group[Connection] | None) -> None:
         if group is None or group.members:
             return
-        name = (group.subscription, group.window_bits)
+        name = (group.subscription, group.window_bits, group.max_message_bytes)
         if self.groups.get(name) is group:
             del self.groups[name]
             self._index.remove(group)

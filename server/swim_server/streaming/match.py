@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Generic
 
 from swim_server.protocol.position_batch import PositionBatch
+from swim_server.protocol.positions import POSITIONS
 from swim_server.streaming.framed_event import FramedEvent
 from swim_server.streaming.index.event_keys import EventKeys
 from swim_server.streaming.index.partition import K
-from swim_server.streaming.subscription import POSITIONS
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId

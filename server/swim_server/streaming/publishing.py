@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
 
 EVENTS_PER_SECOND = 100
-MAX_EVENT_BYTES = 65_536
+MAX_EVENT_BYTES = 65_535
 _MARK = b'"publish"'
 
 

@@ -11,8 +11,7 @@ from swim_server.protocol import filters as filtering
 from swim_server.protocol.channels import Catalogue, canonical_channel
 from swim_server.protocol.events import Event
 from swim_server.protocol.filters import EMPTY, Filters
-
-POSITIONS = "flight.positions"
+from swim_server.protocol.positions import POSITIONS
 
 
 class Subscription(msgspec.Struct, frozen=True):

@@ -10,8 +10,11 @@ import typer
 
 from swimctl.commands.keys.options import Json, Yes, app
 from swimctl.errors import WrongUsage
+from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import invocation_of
 from swimctl.key_access import announce_changes, open_store, utc_now, warn_if_unaudited
+from swimctl.progress import Progress
+from swimctl.text import plural
 
 
 @app.command("import")
@@ -35,18 +38,20 @@ def import_keys(
 
     invocation = invocation_of(context)
     try:
-        text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
+        with told_with_its_name(file, "nothing was imported"):
+            text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
         parsed = parse_keys(text)
     except InvalidImport as error:
         raise WrongUsage(f"{file}: {error}", "nothing was imported") from None
     except UnicodeDecodeError:
         raise WrongUsage(f"{file}: not a text in UTF-8", "nothing was imported") from None
+    output = invocation.output(as_json=as_json)
     with open_store(invocation) as store:
         from swim_server.keys.bulk import import_keys as import_into
 
-        outcome = import_into(store, parsed, operating_user(), utc_now())
+        with Progress(invocation.messages(), f"importing {plural(len(parsed), 'key')}", is_one_piece=True):
+            outcome = import_into(store, parsed, operating_user(), utc_now())
         warn_if_unaudited(invocation, store)
-    output = invocation.output(as_json=as_json)
     if as_json:
         output.document({"imported": outcome.imported, "existing": outcome.existing})
     else:
@@ -69,16 +74,15 @@ def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> N
     from swim_server.keys.bulk import harden as harden_keys
     from swim_server.keys.bulk import plain_keys
 
-    from swimctl.output import confirm
-    from swimctl.text import plural
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
     with open_store(invocation) as store:
         number = len(plain_keys(store))
         question = f"Hash {plural(number, 'key')} for good? The former system can no longer check them afterwards."
-        if number and not confirm(question, yes=yes):
-            raise typer.Abort
+        if number:
+            require_yes(question, yes=yes)
         hardened = harden_keys(store, operating_user(), utc_now()) if number else []
         warn_if_unaudited(invocation, store)
     if as_json:

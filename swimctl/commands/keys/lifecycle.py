@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from swimctl.commands.keys.options import Json, KeyId, Yes, app, parse_moment_option, parse_tier
-from swimctl.commands.keys.output import show_issued, tell_change
-from swimctl.completion import tiers
+from swimctl.commands.keys.output import revoked_if_not_shown, show_issued, tell_change
+from swimctl.completion.words import tiers
 from swimctl.errors import WrongUsage
 from swimctl.invocation import invocation_of
 from swimctl.key_access import announce_changes, end_in_memory, explain, open_store, warn_if_unaudited
@@ -25,8 +25,8 @@ def create(
         str, typer.Option("--tier", metavar="T", autocompletion=tiers, help="public, developer, partner or system.")
     ],
     owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="Whose key it is.")],
-    email: Annotated[str | None, typer.Option("--email", help="The owner's address.")] = None,
-    description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
+    email: Annotated[str | None, typer.Option("--email", metavar="ADDRESS", help="The owner's address.")] = None,
+    description: Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is for.")] = None,
     expires: Annotated[
         str, typer.Option("--expires", metavar="WHEN", help="90d, 2027-01-31 (UTC, its first second) or never.")
     ] = "never",
@@ -57,10 +57,12 @@ def create(
         expires_at=parse_moment_option("--expires", expires),
         ip_whitelist=tuple(allow_ip) if allow_ip else None,
     )
+    output = invocation.data_output(as_json=as_json)
     with open_store(invocation) as store:
         issued = store.create(new_key, operating_user())
         warn_if_unaudited(invocation, store)
-    show_issued(invocation, issued, as_json=as_json)
+        with revoked_if_not_shown(store, issued):
+            show_issued(invocation, output, issued)
     announce_changes(invocation, [issued.record.id])
 
 
@@ -83,7 +85,7 @@ def expire(
     from swim_server.keys.audit import operating_user
     from swim_server.sql.errors import StoreUnavailable
 
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
     moment = parse_moment_option("--at", at)
@@ -92,8 +94,8 @@ def expire(
             # Can be taken back: scripts need no --yes for it, only people are asked.
             record = store.get(key_id)
             question = f"Expire key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) now?"
-            if not confirm(question, yes=yes):
-                raise typer.Abort
+            require_yes(question, yes=yes)
+        output = invocation.output(as_json=as_json)
         began = time.monotonic()
         actor = operating_user()
         try:
@@ -102,7 +104,7 @@ def expire(
             is_now = moment is not None and moment <= datetime.now(UTC)
             raise (end_in_memory(invocation, key_id, error, actor) if is_now else explain(error)) from error
         warn_if_unaudited(invocation, store)
-    tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
+    tell_change(output, record, announce_changes(invocation, [key_id], since=began))
 
 
 @app.command()
@@ -123,14 +125,14 @@ def revoke(
     from swim_server.keys.audit import operating_user
     from swim_server.sql.errors import StoreUnavailable
 
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
     with open_store(invocation) as store:
         record = store.get(key_id)
         question = f"Revoke key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) for good?"
-        if not confirm(question, yes=yes):
-            raise typer.Abort
+        require_yes(question, yes=yes)
+        output = invocation.output(as_json=as_json)
         began = time.monotonic()
         actor = operating_user()
         try:
@@ -138,12 +140,14 @@ def revoke(
         except StoreUnavailable as error:
             raise end_in_memory(invocation, key_id, error, actor, is_for_good=True, reason=reason) from error
         warn_if_unaudited(invocation, store)
-    tell_change(invocation, record, announce_changes(invocation, [key_id], since=began), as_json=as_json)
+    tell_change(output, record, announce_changes(invocation, [key_id], since=began))
 
 
 @app.command()
 def accept(context: typer.Context, key_id: KeyId, yes: Yes = False, as_json: Json = False) -> None:
-    """Believe a key's row as it is: it was changed by hand, or has rotted. Only for a SQLite database.
+    """Believe a key's row as it is.
+
+    It was changed by hand, or has rotted. Only for a SQLite database.
 
     \b
     Examples:
@@ -151,17 +155,17 @@ def accept(context: typer.Context, key_id: KeyId, yes: Yes = False, as_json: Jso
     """
     from swim_server.keys.audit import operating_user
 
-    from swimctl.output import confirm
+    from swimctl.output import require_yes
 
     invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json)
     with open_store(invocation) as store:
         record = store.get(key_id)
         question = f"Accept the row of key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) as it is?"
-        if not confirm(question, yes=yes):
-            raise typer.Abort
+        require_yes(question, yes=yes)
         record = store.accept(key_id, operating_user())
         warn_if_unaudited(invocation, store)
-    tell_change(invocation, record, announce_changes(invocation, [key_id]), as_json=as_json)
+    tell_change(output, record, announce_changes(invocation, [key_id]))
 
 
 @app.command()
@@ -171,9 +175,10 @@ def rotate(
     overlap: Annotated[str, typer.Option("--overlap", metavar="TIME", help="How long both are valid.")] = "24h",
     as_json: Json = False,
 ) -> None:
-    """Make a new key for the same owner; the old one expires after the overlap.
+    """Make a key that replaces another.
 
-    The new key is like the old one in everything, and valid for as long as that one was made for.
+    The old one expires after the overlap. The new key is like it in everything, and valid for
+    as long as that one was made for.
 
     \b
     Examples:
@@ -188,10 +193,12 @@ def rotate(
         seconds = parse_duration(overlap)
     except InvalidDuration as error:
         raise WrongUsage(f"--overlap: {error}") from None
+    output = invocation.data_output(as_json=as_json)
     with open_store(invocation) as store:
+        before = store.get(key_id)
         issued = store.rotate(key_id, timedelta(seconds=seconds), operating_user())
         old = store.get(key_id)
         warn_if_unaudited(invocation, store)
-    replaces = {"id": old.id, "expires_at": old.expires_at}
-    show_issued(invocation, issued, as_json=as_json, replaces=replaces)
+        with revoked_if_not_shown(store, issued, replaces=before):
+            show_issued(invocation, output, issued, replaces={"id": old.id, "expires_at": old.expires_at})
     announce_changes(invocation, [key_id, issued.record.id])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import command_group
-from swimctl.completion import key_ids
+from swimctl.completion.words import key_ids
 from swimctl.errors import WrongUsage
 from swimctl.key_access import utc_now
 

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from swimctl import standard_streams
+from swimctl.errors import CommandFailed
 from swimctl.key_access import connections_of, key_document, utc_now
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from swim_server.keys.records import KeyRecord
     from swim_server.keys.store import IssuedKey, KeyStore
 
     from swimctl.invocation import Invocation
+    from swimctl.output import Output
 
 STATE_STYLES = {"active": "green", "expiring": "yellow", "expired": "dim", "revoked": "red"}
 
 
+@contextmanager
+def revoked_if_not_shown(store: KeyStore, issued: IssuedKey, *, replaces: KeyRecord | None = None) -> Iterator[None]:
+    """Take a new key back when it can't be shown: nobody would ever know it. Raises CommandFailed, which names it.
+
+    ``replaces``: the key that it was to replace, as it was before; it ends when it would have.
+    """
+    try:
+        yield
+    except OSError as error:
+        from swim_server.keys.audit import operating_user
+
+        reason = error.strerror or str(error)
+        store.revoke(issued.record.id, "it could not be shown", operating_user())
+        if replaces is not None:
+            store.expire(replaces.id, replaces.expires_at, operating_user())
+        standard_streams.discard_output()
+        raise CommandFailed(
+            f"the new key could not be shown: {reason}; key {issued.record.id} is revoked again",
+            "repeat it where standard output can be written",
+        ) from None
+
+
 def show_issued(
-    invocation: Invocation, issued: IssuedKey, *, as_json: bool, replaces: dict[str, Any] | None = None
+    invocation: Invocation, output: Output, issued: IssuedKey, *, replaces: dict[str, Any] | None = None
 ) -> None:
     """Show a new key: JSON, or the key alone on standard output and what it is on standard error."""
     record = issued.record
-    output = invocation.output(as_json=as_json)
-    if as_json:
+    if output.as_json:
         document = {
             "id": record.id,
             "api_key": issued.api_key,
@@ -47,15 +74,14 @@ def show_issued(
         messages.line()
 
 
-def tell_change(invocation: Invocation, record: KeyRecord, closed: int | None, *, as_json: bool) -> None:
+def tell_change(output: Output, record: KeyRecord, closed: int | None) -> None:
     """Say what became of a key, and of its live connections."""
     from swim_server.keys.permissions import KeyState, state_of
 
     from swimctl.text import cell, plural
 
     now = utc_now()
-    output = invocation.output(as_json=as_json)
-    if as_json:
+    if output.as_json:
         output.document(key_document(record, now, None) | {"closed_connections": closed})
         return
     state = state_of(record, now)
@@ -69,18 +95,17 @@ def tell_change(invocation: Invocation, record: KeyRecord, closed: int | None, *
     output.line(f"{what}; {connections}")
 
 
-def show_record(invocation: Invocation, store: KeyStore, record: KeyRecord, *, as_json: bool) -> None:
+def show_record(invocation: Invocation, output: Output, store: KeyStore, record: KeyRecord) -> None:
     """Show one key with its connections and its audit trail."""
-    from swimctl.output import Column
+    from swimctl.table import Column
 
     connections = connections_of(invocation, record.id)
     document = key_document(record, utc_now(), None if connections is None else len(connections))
     trail = audit_rows(store.audit(record.id))
-    output = invocation.output(as_json=as_json)
-    if as_json:
+    if output.as_json:
         output.document(document | {"connections": connections, "audit": trail})
         return
-    output.details([(name.replace("_", " "), value) for name, value in document.items()])
+    output.details([(name.replace("_", " "), value) for name, value in document.items()], document)
     if connections:
         names = {"id": "connection", "remote": "from", "connected_at": "since", "messages_sent": "sent"}
         output.table([Column(name, heading) for name, heading in names.items()], connections)
@@ -90,25 +115,25 @@ def show_record(invocation: Invocation, store: KeyStore, record: KeyRecord, *, a
 
 def key_columns() -> list[Any]:
     """Return the columns of ``keys list``."""
-    from swimctl.output import Column
+    from swimctl.table import Column
     from swimctl.text import short_timestamp
 
     return [
-        Column("id", "ID", justify="right", style="bold"),
-        Column("hint", "key", style="cyan"),
+        Column("id", "ID", justify="right", style="bold", is_whole=True),
+        Column("hint", "key", style="cyan", is_whole=True),
         Column("tier", "tier"),
-        Column("owner_name", "owner"),
+        Column("owner_name", "owner", is_flexible=True),
         Column("state", "state", styles=STATE_STYLES),
-        Column("created_at", "created", show=short_timestamp, min_width=100),
-        Column("expires_at", "expires", show=short_timestamp),
-        Column("last_used_at", "last used", show=short_timestamp, min_width=100),
+        Column("created_at", "created", show=short_timestamp, rank=3),
+        Column("expires_at", "expires", show=short_timestamp, rank=1),
+        Column("last_used_at", "last used", show=short_timestamp, rank=2),
         Column("live_connections", "live", justify="right"),
     ]
 
 
 def audit_columns() -> list[Any]:
     """Return the columns of ``keys audit``."""
-    from swimctl.output import Column
+    from swimctl.table import Column
 
     return [
         Column("at", "when"),

@@ -9,10 +9,11 @@ import typer
 
 from swimctl.commands.keys.options import GREATEST_ID, Json, KeyId, app, parse_tier
 from swimctl.commands.keys.output import audit_columns, audit_rows, key_columns, show_record
-from swimctl.completion import key_ids, key_states, tiers
+from swimctl.completion.words import key_ids, key_states, tiers
 from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import invocation_of
-from swimctl.key_access import key_document, live_connections, open_store, utc_now
+from swimctl.key_access import explain, key_document, live_connections, read_store, utc_now
+from swimctl.output_options import Header, Piped, PipedFormat
 
 
 @app.command("list")
@@ -32,6 +33,8 @@ def list_keys(
     ] = "all",
     owner: Annotated[str | None, typer.Option("--owner", metavar="X", help="Only whose owner's name has this.")] = None,
     as_json: Json = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
 ) -> None:
     """List keys. Never shows one: the hint is enough to recognise it by.
 
@@ -50,15 +53,22 @@ def list_keys(
         )
     wanted_state = None if state == "all" else KeyState(state)
     wanted_tier = None if tier is None else parse_tier(tier)
-    with open_store(invocation) as store:
-        records = store.list(tier=wanted_tier, state=wanted_state, owner=owner)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
+    with read_store(invocation) as store:
+        records = [] if store is None else store.list(tier=wanted_tier, state=wanted_state, owner=owner)
     live, now = live_connections(invocation), utc_now()
     rows = [key_document(record, now, None if live is None else live.get(record.id, 0)) for record in records]
-    invocation.output(as_json=as_json).table(key_columns(), rows, empty="no keys; make one with: swimctl keys create")
+    output.table(key_columns(), rows, empty="no keys; make one with: swimctl keys create")
 
 
 @app.command()
-def show(context: typer.Context, key_id: KeyId, as_json: Json = False) -> None:
+def show(
+    context: typer.Context,
+    key_id: KeyId,
+    as_json: Json = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
+) -> None:
     """Show one key: its row, its live connections, its audit trail.
 
     \b
@@ -66,14 +76,26 @@ def show(context: typer.Context, key_id: KeyId, as_json: Json = False) -> None:
       swimctl keys show 7
       swimctl keys show 7 --json
     """
+    from swim_server.keys.errors import KeyNotFound
+
     invocation = invocation_of(context)
-    with open_store(invocation) as store:
-        show_record(invocation, store, store.get(key_id), as_json=as_json)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
+    with read_store(invocation) as store:
+        if store is None:
+            raise explain(KeyNotFound(key_id))
+        show_record(invocation, output, store, store.get(key_id))
 
 
 @app.command()
-def find(context: typer.Context, as_json: Json = False) -> None:
-    """Find the row of a key that is read from standard input, so that it stands in no list of processes.
+def find(
+    context: typer.Context,
+    as_json: Json = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
+) -> None:
+    """Find the row of a key.
+
+    The key is read from standard input, so that it stands in no list of processes.
 
     \b
     Examples:
@@ -83,19 +105,21 @@ def find(context: typer.Context, as_json: Json = False) -> None:
     from swim_server.keys.format import KeyShape, classify
 
     invocation = invocation_of(context)
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     api_key = read_key_from_input()
+    if not api_key:
+        raise WrongUsage("no key was given on standard input", "swimctl keys find < key.txt")
     problems = {
-        KeyShape.MISSING: "no key was given",
         KeyShape.MALFORMED: "this can't be a key: blanks, odd characters, too long, or the stored form of one",
         KeyShape.MISTYPED: "this key is mistyped: its checksum does not fit",
     }
     if problem := problems.get(classify(api_key)):
         raise NotFound(problem)
-    with open_store(invocation) as store:
-        record = store.find(api_key)
-        if record is None:
+    with read_store(invocation) as store:
+        record = None if store is None else store.find(api_key)
+        if store is None or record is None:
             raise NotFound("no such key is known")
-        show_record(invocation, store, record, as_json=as_json)
+        show_record(invocation, output, store, record)
 
 
 @app.command()
@@ -107,20 +131,29 @@ def audit(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="How many lines, the newest ones.", min=1)] = 200,
     as_json: Json = False,
+    header: Header = False,
+    piped: Piped = PipedFormat.V2,
 ) -> None:
-    """Show who did what to which key, when and from where; refused connections too. Newest first.
+    """Show who did what to which key.
+
+    When and from where; refused connections too. Newest first.
 
     \b
     Examples:
       swimctl keys audit
       swimctl keys audit 7 --limit 20 --json
     """
+    from swim_server.keys.errors import KeyNotFound
+
     invocation = invocation_of(context)
-    with open_store(invocation) as store:
+    output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
+    with read_store(invocation) as store:
         if key_id is not None:
+            if store is None:
+                raise explain(KeyNotFound(key_id))
             store.get(key_id)
-        entries = store.audit(key_id, limit=limit)
-    invocation.output(as_json=as_json).table(audit_columns(), audit_rows(entries), empty="nothing was done yet")
+        entries = [] if store is None else store.audit(key_id, limit=limit)
+    output.table(audit_columns(), audit_rows(entries), empty="nothing was done yet")
 
 
 def read_key_from_input() -> str:

@@ -176,13 +176,13 @@ def _silent(context: DoctorContext, info: LockInfo | None, error: CommandError, 
     if info is None:
         return unknown(expected, error.problem, fix="swimctl logs")
     state = context.procfs.state(info.pid)
-    if state in ("T", "t"):
-        return fail(expected, f"pid {info.pid} is stopped (state {state})", error.problem, fix=f"kill -CONT {info.pid}")
+    if state in ("stopped", "tracing-stop"):
+        return fail(expected, f"pid {info.pid} is stopped", error.problem, fix=f"kill -CONT {info.pid}")
     if info.url is None:
         return unknown(expected, f"pid {info.pid} is still starting", fix="swimctl logs")
-    if state == "D":
-        return fail(expected, f"pid {info.pid} waits for a disk (state D)", error.problem, fix="dmesg | tail")
-    observed = f"pid {info.pid} (state {state}) does not respond: its event loop is blocked"
+    if state == "disk-sleep":
+        return fail(expected, f"pid {info.pid} waits for a disk", error.problem, fix="dmesg | tail")
+    observed = f"pid {info.pid} ({state}) does not respond: its event loop is blocked"
     return fail(expected, observed, error.problem, fix=ANEW)
 
 

@@ -48,7 +48,7 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
 
 
 def read_kernel_log(path: Path) -> tuple[list[str], bool]:
-    """Return the lines about disks that err; whether the log could be read."""
+    """Find the lines about disks that err, and whether the log could be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -103,7 +103,7 @@ def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SEC
         raise StoreMisconfigured(f"there is no file {path}", "swimctl serve makes it")
     if path is not None:  # a lock is told before the check that meets it is cut off
         config = msgspec.structs.replace(config, query_timeout_seconds=lock_seconds)
-    database = open_database(config, default)
+    database = open_database(config, default, is_read_only=True)
     started = time.perf_counter()
     try:
         database.read(_ask_nothing)
@@ -164,9 +164,10 @@ def is_marker(record: KeyRecord) -> bool:
 
 
 def _store(database: Database) -> Any:
+    from swim_server.concurrency.clock import SYSTEM_CLOCK
     from swim_server.keys.store import KeyStore
 
-    return KeyStore(database, clock=utc_now, randbytes=secrets.token_bytes)
+    return KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
 
 
 async def server_clock(context: DoctorContext) -> tuple[datetime, datetime, datetime]:

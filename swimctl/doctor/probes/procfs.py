@@ -1,4 +1,4 @@
-"""What the machine says of processes, sockets and locks: ``/proc`` as Linux has it. Blocks, quickly.
+"""What the machine says of processes, sockets and locks: psutil, and ``/proc`` for what psutil can't tell. Blocks.
 
 What may not be looked at, another user's process, is None: never an error, never a guess.
 """
@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 LISTENING = "0A"
+UNSEEN = "a process that can't be looked at"
+_UNLIMITED = 2**63 - 1
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _LOCK = re.compile(r"\d+: (\S+)\s+\S+\s+\S+\s+(-?\d+)\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s")
 
@@ -41,14 +45,18 @@ class ProcFs:
         self.proc = proc
 
     def state(self, pid: int) -> str | None:
-        """``R``, ``S``, ``T`` (stopped) … as ps shows it; None when there is no such process."""
-        text = self._read(f"{pid}/stat")
-        fields = text.rpartition(")")[2].split() if text and ")" in text else []
-        return fields[0] if fields else None
+        """Return psutil's word, ``sleeping``, ``stopped`` …; None when there is no such process."""
+        try:
+            return str(psutil.Process(pid).status())
+        except psutil.Error:
+            return None
 
     def name(self, pid: int) -> str:
         """Return the process's short name, never its arguments: they may hold secrets."""
-        return (self._read(f"{pid}/comm") or "").strip() or "a process that can't be looked at"
+        try:
+            return psutil.Process(pid).name() or UNSEEN
+        except psutil.Error:
+            return UNSEEN
 
     def has_open(self, pid: int, path: Path) -> bool | None:
         """Tell whether a process has this very file open."""
@@ -59,17 +67,11 @@ class ProcFs:
             return None
 
     def openers(self, path: Path) -> list[int]:
-        """Return the processes that have a file open, as far as they may be looked at."""
-        return [pid for pid in self.pids() if self.has_open(pid, path)]
-
-    def pids(self) -> Iterator[int]:
-        """All processes."""
-        for entry in self.proc.iterdir():
-            if entry.name.isdigit():
-                yield int(entry.name)
+        """List the processes that have a file open, as far as they may be looked at."""
+        return [pid for pid in psutil.pids() if self.has_open(pid, path)]
 
     def lock_holders(self, path: Path) -> list[int]:
-        """Return the processes that took the ``flock`` of a file, as the kernel remembers."""
+        """List the processes that took the ``flock`` of a file, as the kernel remembers."""
         try:
             found = path.stat()
         except OSError:
@@ -84,7 +86,7 @@ class ProcFs:
         return holders
 
     def listeners(self, port: int) -> list[Listener] | None:
-        """Return the sockets that listen on a TCP port in this network namespace; None where the kernel tells none."""
+        """List the sockets that listen on a TCP port in this network namespace; None when the kernel tells nothing."""
         texts = [text for text in (self._read("net/tcp"), self._read("net/tcp6")) if text is not None]
         if not texts:
             return None
@@ -97,7 +99,7 @@ class ProcFs:
         return found
 
     def sockets(self, pid: int) -> set[str] | None:
-        """Return the inodes of a process's sockets."""
+        """List the inodes of a process's sockets."""
         found = set()
         try:
             for entry in self._descriptors(pid):
@@ -109,8 +111,8 @@ class ProcFs:
         return found
 
     def socket_owner(self, inode: str) -> int | None:
-        """Return a process that has a socket."""
-        return next((pid for pid in self.pids() if inode in (self.sockets(pid) or ())), None)
+        """Find a process that has a socket."""
+        return next((pid for pid in psutil.pids() if inode in (self.sockets(pid) or ())), None)
 
     def is_same_network(self, pid: int) -> bool | None:
         """Tell whether a process sees the same network as this one."""
@@ -121,15 +123,16 @@ class ProcFs:
         return ours == theirs
 
     def descriptors(self, pid: int) -> DescriptorUse | None:
-        """Limits and number of a process's file descriptors."""
-        for line in (self._read(f"{pid}/limits") or "").splitlines():
-            if line.startswith("Max open files"):
-                soft, hard = (int(word) if word.isdigit() else 2**63 - 1 for word in line.split()[3:5])
-                try:
-                    return DescriptorUse(soft, hard, sum(1 for _ in (self.proc / str(pid) / "fd").iterdir()))
-                except OSError:
-                    return DescriptorUse(soft, hard, None)
-        return None
+        """Return limits and number of a process's file descriptors; None when the limits can't be looked at."""
+        try:
+            process = psutil.Process(pid)
+            soft, hard = (_UNLIMITED if each < 0 else each for each in process.rlimit(psutil.RLIMIT_NOFILE))
+        except psutil.Error:
+            return None
+        try:
+            return DescriptorUse(soft, hard, process.num_fds())
+        except psutil.Error:
+            return DescriptorUse(soft, hard, None)
 
     def may_raise_limits(self) -> bool:
         """Tell whether this process has what it takes to raise another's limits: CAP_SYS_RESOURCE."""
@@ -137,23 +140,22 @@ class ProcFs:
         return match is not None and bool(int(match[1], 16) >> 24 & 1)
 
     def log_target(self, pid: int, number: int = 2) -> str | None:
-        """Return where a process's descriptor leads: a path, or ``pipe:[…]``; with `` (deleted)`` if so."""
+        """Tell where a process's standard error leads: a path, ``pipe:[…]``, with `` (deleted)`` if so."""
         try:
             return str((self.proc / str(pid) / "fd" / str(number)).readlink())
         except OSError:
             return None
 
-    def memory_bytes(self, pid: int) -> int | None:
-        """How much memory the machine, or the process's control group, has."""
-        total = re.search(r"^MemTotal:\s+(\d+) kB", self._read("meminfo") or "", re.MULTILINE)
-        limits = [int(total[1]) * 1024] if total else []
+    def memory_bytes(self, pid: int) -> int:
+        """Return how much memory the machine, or the process's control group, has."""
+        limits = [int(psutil.virtual_memory().total)]
         for line in (self._read(f"{pid}/cgroup") or "").splitlines():
             _, controllers, path = [*line.split(":", 2), "", ""][:3]
             folder, name = ("", "memory.max") if not controllers else ("memory", "memory.limit_in_bytes")
             if not controllers or "memory" in controllers.split(","):
                 limits += _numbers(Path("/sys/fs/cgroup", folder, path.lstrip("/")) / name)
                 limits += _numbers(Path("/sys/fs/cgroup", folder) / name)
-        return min(limits) if limits else None
+        return min(limits)
 
     def is_port_free(self, host: str, port: int) -> OSError | None:
         """Try to take an address, for an instant; what the system says when that can't be."""

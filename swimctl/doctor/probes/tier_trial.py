@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import resource
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import psutil
 
 from swimctl.doctor.check import Answer, fail, ok, unknown, warn
 from swimctl.doctor.probes.daemon_facts import CannotAsk, promises, service_url
@@ -178,11 +178,7 @@ def _possible_connections() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        in_use = len(list(Path("/proc/self/fd").iterdir()))
-    except OSError:
-        in_use = SPARE_DESCRIPTORS
-    return _descriptor_limit() - in_use - SPARE_DESCRIPTORS
+    return _descriptor_limit() - psutil.Process().num_fds() - SPARE_DESCRIPTORS
 
 
 def _descriptor_limit() -> int:

@@ -12,7 +12,7 @@ PROTOCOL = Path(__file__).parents[3] / "server/PROTOCOL.md"
 BEGIN, END = "<!-- client libraries: begin -->\n", "<!-- client libraries: end -->\n"
 ENDINGS = ("1000", "1009", "1012", "1013", "4001", "4002", "4008", "cut")
 """The columns of codes: what the service sent; ``cut`` is a line that broke without one."""
-COLUMNS = ("library", "version", "compressed", "largest message", "busy for long", *ENDINGS)
+COLUMNS = ("library", "version", "compressed", "largest message", "answers pings while busy", *ENDINGS)
 
 
 def rows(findings: Mapping[ClientLibrary, Findings]) -> list[dict[str, str]]:
@@ -61,7 +61,7 @@ def _row(library: ClientLibrary, found: Findings) -> dict[str, str]:
         library.version(),
         {True: "yes", False: "no", None: "can't connect"}[found.is_compressed],
         "any of ours" if found.limit_bytes is None else f"{found.limit_bytes:,}",
-        "stays" if found.stays_while_busy else shown("4008", found.endings.get("busy")),
+        "yes" if found.stays_while_busy else "no",
         *(shown(code, found.endings.get(code)) for code in ENDINGS),
     ]
     return dict(zip(COLUMNS, cells, strict=True))

@@ -135,7 +135,7 @@ async def test_a_damaged_history_is_set_aside_and_what_can_be_read_goes_on_in_a_
     old = ids(await broker.publish(numbered(0, 500, named=True)))
     await broker.close()
     DAMAGE[name](rig.path)
-    rig.clock.now_ms -= 3_600_000
+    rig.clock.wall_ms -= 3_600_000
     listener = Listener()
     broker = await started(listener)
     assert len(damaged_files(rig)) == 1
@@ -179,7 +179,7 @@ async def test_a_history_cut_off_while_it_was_made_is_simply_made(rig: LocalRig,
 async def test_what_was_set_aside_is_never_removed_for_newer_ones(rig: LocalRig, started: MakeBroker) -> None:
     for _ in range(6):
         rig.path.write_bytes(b"garbage" * 1000)
-        rig.clock.now_ms += 1000
+        rig.clock.wall_ms += 1000
         await (await started()).close()
     assert len(damaged_files(rig)) == 6
 
@@ -222,7 +222,7 @@ async def test_an_older_history_restored_is_a_gap_and_ids_go_on_above(rig: Local
     lost = ids(await broker.publish(numbered(3, 3)))
     await broker.close()
     shutil.copy(copy, rig.path)
-    rig.clock.now_ms -= 3_600_000
+    rig.clock.wall_ms -= 3_600_000
     broker = await started()
     assert broker.newest_id == lost[-1]
     for after in (ZERO, *kept, *lost[:-1]):
@@ -252,7 +252,7 @@ async def test_a_removed_home_is_a_gap_for_those_who_come_from_before(rig: Local
     rig.path.unlink()
     rig.path.with_suffix(".mark").unlink()
     rig.path.with_suffix(".witness").unlink()
-    rig.clock.now_ms += 1000
+    rig.clock.wall_ms += 1000
     broker = await started()
     await broker.publish(numbered(3))
     assert await broker.has_gap(lost[-1])
@@ -301,7 +301,7 @@ async def test_how_it_was_written_tells_whether_a_power_cut_is_a_gap(
     broker = await started(tick_seconds=60, synchronous=written)
     (event,) = ids(await broker.publish(numbered(0)))
     crash_image(rig, tmp_path, "cut")
-    rig.clock.now_ms += 1000
+    rig.clock.wall_ms += 1000
     after = await started(boot_id=boot_id, synchronous=started_as)
     assert await after.has_gap(event) is is_gap
     assert ids(await after.publish(numbered(1)))[0] > event
@@ -319,7 +319,7 @@ async def test_after_a_power_cut_the_hole_reaches_beyond_a_mark_that_is_ahead(
     ahead = EventId(kept.milliseconds + 10, 0)
     mark.write(Mark(ahead, "one-boot", False))
     mark.close()
-    rig.clock.now_ms += 5000
+    rig.clock.wall_ms += 5000
     after = await started(boot_id="two")
     later = EventId(kept.milliseconds + 3000, 0)
     assert await after.has_gap(later), "the mark itself may be old: events behind it may have been shown"
@@ -556,7 +556,7 @@ async def test_what_age_removed_makes_the_file_smaller(rig: LocalRig, started: M
     for number in range(40):
         await broker.publish(large(100 * number, 100, "flight.position"))
     await eventually(lambda: rig.path.stat().st_size > 4_000_000)
-    rig.clock.now_ms += KEEP_POSITIONS_MS + 1
+    rig.clock.wall_ms += KEEP_POSITIONS_MS + 1
     await eventually(lambda: rig.path.stat().st_size < 1_500_000)
 
 

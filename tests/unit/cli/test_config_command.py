@@ -33,7 +33,9 @@ def swimctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_init_writes_the_annotated_file_and_never_overwrites_unasked(swimctl: Run, tmp_path: Path) -> None:
-    assert swimctl("config", "init") == (0, "config/swim.toml\n", "")
+    code, out, told = swimctl("config", "init")
+    assert (code, out) == (0, "config/swim.toml\n")
+    assert told == f"it is read by commands that are run in {tmp_path}; --user writes one for every folder\n"
     assert (tmp_path / "config" / "swim.toml").read_text("utf-8") == read_template()
     (tmp_path / "config" / "swim.toml").write_text("mine", "utf-8")
     code, _, error = swimctl("config", "init")
@@ -153,3 +155,27 @@ def test_config_option_names_the_file_before_or_after_the_command(swimctl: Run, 
     assert swimctl("config", "show", "--config", "nowhere.toml") == (
         2, "", "error: in nowhere.toml: there is no such file; swimctl config init writes one\n",
     )  # fmt: skip
+
+
+def test_init_for_the_user_is_found_from_every_folder(
+    swimctl: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
+    assert swimctl("config", "init", "--user") == (0, f"{tmp_path}/own/swim/swim.toml\n", "")
+    monkeypatch.chdir("/")
+    assert swimctl("config", "path")[1] == f"{tmp_path}/own/swim/swim.toml\n"
+    assert swimctl("config", "init", "--user", "x.toml")[0] == 2
+
+
+def test_init_elsewhere_says_how_the_file_is_named(swimctl: Run, tmp_path: Path) -> None:
+    assert (
+        swimctl("config", "init", "new.toml")[2] == "it is read where it is named: swimctl --config new.toml status\n"
+    )
+
+
+def test_init_and_set_as_json(swimctl: Run, tmp_path: Path) -> None:
+    assert json.loads(swimctl("config", "init", "--json")[1]) == {"file": f"{tmp_path}/config/swim.toml"}
+    told = json.loads(swimctl("config", "set", "tiers.public.connections", "9", "--json")[1])
+    assert told == {
+        "setting": "tiers.public.connections", "is_set": True, "file": "config/swim.local.toml", "is_overridden": False,
+    }  # fmt: skip

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from swimctl.errors import WrongUsage
-from swimctl.output import Column, Output, confirm
+from swimctl.output import Output, confirm
+from swimctl.table import Column
 from swimctl.text import count, short_timestamp
 
 ROWS: list[dict[str, Any]] = [
@@ -35,7 +36,32 @@ def written(kind: str, width: int = 80, *, as_json: bool = False) -> tuple[Outpu
 def test_table_in_a_pipe_is_one_row_a_line_with_tabs_and_no_heading() -> None:
     output, stream = written("pipe")
     output.table(COLUMNS, ROWS)
-    assert stream.getvalue() == ("1\tAda Lovelace\t2026-01-16 14:30\t12,345\n22\ttab here�[31m new line\t-\t0\n")
+    rows = "1\tAda Lovelace\t2026-01-16T14:30:00Z\t12345\n22\ttab here�[31m new line\t-\t0\n"
+    assert stream.getvalue() == rows
+    output, stream = written("pipe")
+    output.piped_as(header=True, version="v2").table(COLUMNS, ROWS)
+    assert stream.getvalue() == "id\towner\tcreated\tsent\n" + rows
+
+
+def test_table_in_a_pipe_as_in_earlier_releases_has_values_for_people() -> None:
+    output, stream = written("pipe")
+    output.piped_as(header=False, version="v1").table(COLUMNS, ROWS)
+    assert stream.getvalue() == "1\tAda Lovelace\t2026-01-16 14:30\t12,345\n22\ttab here�[31m new line\t-\t0\n"
+
+
+def test_document_in_a_pipe_has_every_value_by_its_dotted_name() -> None:
+    document = {"url": "ws://x", "tiers": {"public": {"limit": 12_345}}, "refused": {}, "missing": [],
+                "sources": [{"name": "sim", "at": datetime(2026, 1, 16, 14, 30, tzinfo=UTC)}],
+                "channels": ["a", "b"]}  # fmt: skip
+    output, stream = written("pipe")
+    output.piped_as(header=True, version="v2").details([("url", "for people")], document)
+    assert stream.getvalue().splitlines() == [
+        "name\tvalue", "url\tws://x", "tiers.public.limit\t12345", "refused\t-", "missing\t-", "sources.sim.name\tsim",
+        "sources.sim.at\t2026-01-16T14:30:00Z", "channels\ta, b",
+    ]  # fmt: skip
+    output, stream = written("pipe")
+    output.piped_as(header=False, version="v1").details([("url", "for people")], document)
+    assert stream.getvalue() == "url\tfor people\n"
 
 
 def test_table_on_a_terminal_is_aligned_under_headings() -> None:
@@ -45,6 +71,7 @@ def test_table_on_a_terminal_is_aligned_under_headings() -> None:
         "ID  OWNER                   CREATED",
         " 1  Ada Lovelace            2026-01-16 14:30",
         "22  tab here�[31m new line  -",
+        "… no room for: sent",
     ]
 
 
@@ -59,7 +86,7 @@ def test_table_on_a_narrow_terminal_cuts_cells_and_never_wraps() -> None:
     output, stream = written("terminal", 30)
     output.table(COLUMNS, ROWS)
     lines = stream.getvalue().splitlines()
-    assert len(lines) == 3
+    assert (len(lines), lines[-1]) == (4, "… no room for: sent")
     assert all(len(line) <= 30 for line in lines)
 
 
@@ -83,7 +110,7 @@ def test_details_know_people_pipes_and_json() -> None:
     pairs = [("url", "ws://x"), ("up time", 3.0), ("owner", None)]
     expected = {
         "terminal": "url      ws://x\nup time  3\nowner    -",
-        "pipe": "url\tws://x\nup time\t3\nowner\t-",
+        "pipe": "url\tws://x\nup_time\t3\nowner\t-",
         "json": '{"url": "ws://x", "up_time": 3.0, "owner": null}',
     }
     for kind, text in expected.items():
@@ -108,7 +135,7 @@ def test_question_without_a_terminal_needs_yes(monkeypatch: pytest.MonkeyPatch) 
     assert confirm("Close it?", yes=True)
     with pytest.raises(WrongUsage) as caught:
         confirm("Close it?", yes=False)
-    assert str(caught.value) == "Close it? Nobody can be asked here\nadd --yes to go ahead"
+    assert str(caught.value) == "Close it? Nobody was asked: standard input is no terminal\nadd --yes to go ahead"
 
 
 def test_pipe_that_nobody_reads_is_noticed() -> None:

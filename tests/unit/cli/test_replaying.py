@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 from support.recordings import recording, wire
+from support.virtual_clock import VirtualClock
 from swim_server.protocol.event_id import MAX_SEQUENCE, EventId
 
 from swimctl.client.publisher import Publisher
@@ -62,51 +63,36 @@ def test_words_that_mean_nothing_are_refused_with_examples() -> None:
         read_end("later", NOW_MS)
 
 
-class FakeTime:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(round(seconds, 3))
-        self.now += seconds
-
-
 def test_pace_divides_the_time_between_events_by_the_speed() -> None:
-    time = FakeTime()
-    pace = Pace(10, monotonic=time.monotonic, sleep=time.sleep)
+    clock = VirtualClock()
+    pace = Pace(10, clock=clock)
     for moment_ms in (0, 1000, 1500, 1500):
         pace.await_turn(moment_ms, lambda: None)
-    assert time.slept == [0.1, 0.05]
+    assert [round(each, 3) for each in clock.slept] == [0.1, 0.05]
 
 
 def test_pace_cuts_long_silences() -> None:
-    time = FakeTime()
-    pace = Pace(1, monotonic=time.monotonic, sleep=time.sleep)
+    clock = VirtualClock()
+    pace = Pace(1, clock=clock)
     pace.await_turn(0, lambda: None)
     pace.await_turn(3_600_000, lambda: None)
-    assert time.slept == [5.0]
+    assert [round(each, 3) for each in clock.slept] == [5.0]
 
 
 def test_pace_at_speed_zero_never_waits() -> None:
-    time = FakeTime()
-    pace = Pace(0, monotonic=time.monotonic, sleep=time.sleep)
+    clock = VirtualClock()
+    pace = Pace(0, clock=clock)
     pace.await_turn(0, lambda: None)
     pace.await_turn(3_600_000, lambda: None)
-    assert time.slept == []
+    assert [round(each, 3) for each in clock.slept] == []
 
 
 def test_pace_of_events_out_of_order_never_waits_backwards() -> None:
-    time = FakeTime()
-    pace = Pace(1, monotonic=time.monotonic, sleep=time.sleep)
+    clock = VirtualClock()
+    pace = Pace(1, clock=clock)
     for moment_ms in (5000, 1000, 2000):
         pace.await_turn(moment_ms, lambda: None)
-    assert time.slept == [1.0]
+    assert [round(each, 3) for each in clock.slept] == [1.0]
 
 
 ROWS = [
@@ -184,9 +170,9 @@ class FakePublisher:
 
 
 def test_into_a_daemon_events_go_in_batches_as_long_as_none_waits() -> None:
-    publisher, time = FakePublisher(), FakeTime()
+    publisher, clock = FakePublisher(), VirtualClock()
     sink = DaemonSink(cast(Publisher, publisher))
     events = [Replayed(moment_ms, ROWS[0]) for moment_ms in [0] * 1200 + [1000] * 2]
-    play(iter(events), sink, Pace(1, monotonic=time.monotonic, sleep=time.sleep))
+    play(iter(events), sink, Pace(1, clock=clock))
     assert publisher.batches == [500, 500, 200, 2]
     assert sink.played == 1202

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.wall_clock import START
+from support.virtual_clock import START
 
 from swimctl.time_arguments import InvalidMoment, parse_moment
 

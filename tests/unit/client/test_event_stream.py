@@ -9,12 +9,12 @@ from support.memory_session import (
     CONNECTED,
     Dialler,
     MemorySession,
-    VirtualTime,
     event,
     id_of,
     lost,
     subscribed,
 )
+from support.virtual_clock import VirtualClock
 
 from swimctl.client.connect import Gone, LimitReached
 from swimctl.client.event_stream import ALIVE_SECONDS, EventStream
@@ -32,15 +32,13 @@ from swimctl.errors import CommandFailed, DaemonNotRunning, Refused, WrongUsage
 
 
 @pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
+def time() -> VirtualClock:
+    return VirtualClock()
 
 
-def stream_of(time: VirtualTime, *sessions: MemorySession | Exception | None, **wanted: Any) -> EventStream:
+def stream_of(time: VirtualClock, *sessions: MemorySession | Exception | None, **wanted: Any) -> EventStream:
     channels = wanted.pop("channels", ("*",))
-    stream = EventStream(
-        Dialler(list(sessions)), SubscriptionRequest(channels, **wanted), monotonic=time.monotonic, sleep=time.sleep
-    )
+    stream = EventStream(Dialler(list(sessions)), SubscriptionRequest(channels, **wanted), clock=time)
     stream.open()
     return stream
 
@@ -59,7 +57,7 @@ def told(items: list[StreamItem]) -> list[object]:
     ]  # fmt: skip
 
 
-def test_stream_without_a_start_is_live_at_once(time: VirtualTime) -> None:
+def test_stream_without_a_start_is_live_at_once(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(5), event(6), event(7)])
     stream = stream_of(time, session, filters={"airports": ["KJFK"]})
     assert session.sent == [{"action": "subscribe", "channels": ["*"], "filters": {"airports": ["KJFK"]}}]
@@ -67,7 +65,7 @@ def test_stream_without_a_start_is_live_at_once(time: VirtualTime) -> None:
     assert not stream.is_catching_up
 
 
-def test_stream_from_history_says_when_it_has_caught_up(time: VirtualTime) -> None:
+def test_stream_from_history_says_when_it_has_caught_up(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(5), event(4), event(5)])
     stream = stream_of(time, session, last=2)
     assert session.sent[0]["last"] == 2
@@ -76,7 +74,7 @@ def test_stream_from_history_says_when_it_has_caught_up(time: VirtualTime) -> No
     assert items[-1] == CaughtUp(2, is_first=True)
 
 
-def test_stream_asks_again_while_history_is_being_sent(time: VirtualTime) -> None:
+def test_stream_asks_again_while_history_is_being_sent(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(9)])
     answers = iter([{"catching_up": True}, {"catching_up": True}, {"catching_up": False}])
     session.on_status = lambda: next(answers)
@@ -84,20 +82,20 @@ def test_stream_asks_again_while_history_is_being_sent(time: VirtualTime) -> Non
     assert [message.get("action") for message in session.sent] == ["subscribe", "status", "status", "status"]
 
 
-def test_stream_has_caught_up_when_an_event_newer_than_the_subscription_comes(time: VirtualTime) -> None:
+def test_stream_has_caught_up_when_an_event_newer_than_the_subscription_comes(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(5), event(5), event(6)])
     session.on_status = lambda: {"catching_up": True}
     assert told(take(stream_of(time, session, last=1)))[:4] == ["Subscribed", 5, "recovered 1", 6]
 
 
 @pytest.mark.parametrize("data", [{}, None])
-def test_stream_from_a_server_that_does_not_tell_ends_history_by_silence(time: VirtualTime, data: Any) -> None:
+def test_stream_from_a_server_that_does_not_tell_ends_history_by_silence(time: VirtualClock, data: Any) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(5), event(5)])
     session.on_status = lambda: data
     assert told(take(stream_of(time, session, last=1))) == ["Subscribed", 5, "recovered 1"]
 
 
-def test_stream_resumes_after_the_last_event_and_repeats_none(time: VirtualTime) -> None:
+def test_stream_resumes_after_the_last_event_and_repeats_none(time: VirtualClock) -> None:
     second = MemorySession(time, [CONNECTED, subscribed(9), event(7), event(8), event(9), event(10)])
     first = MemorySession(time, [CONNECTED, subscribed(5), event(6), event(7), lost(1012, "restart")])
     items = take(stream_of(time, first, second))
@@ -106,14 +104,14 @@ def test_stream_resumes_after_the_last_event_and_repeats_none(time: VirtualTime)
     assert first.is_closed
 
 
-def test_stream_that_saw_nothing_resumes_from_where_it_began(time: VirtualTime) -> None:
+def test_stream_that_saw_nothing_resumes_from_where_it_began(time: VirtualClock) -> None:
     first = MemorySession(time, [CONNECTED, subscribed(5), lost()])
     second = MemorySession(time, [CONNECTED, subscribed(6), event(6)])
     assert told(take(stream_of(time, first, second))) == ["Subscribed", "Lost", "Subscribed", 6, "recovered 1"]
     assert second.sent[0]["after"] == id_of(5)
 
 
-def test_stream_lost_in_the_middle_of_history_goes_on_from_the_last_event(time: VirtualTime) -> None:
+def test_stream_lost_in_the_middle_of_history_goes_on_from_the_last_event(time: VirtualClock) -> None:
     first = MemorySession(time, [CONNECTED, subscribed(9), event(7), lost()])
     first.on_status = lambda: None
     second = MemorySession(time, [CONNECTED, subscribed(9), event(8), event(9)])
@@ -122,7 +120,7 @@ def test_stream_lost_in_the_middle_of_history_goes_on_from_the_last_event(time: 
     assert second.sent[0] == {"action": "subscribe", "channels": ["*"], "filters": {}, "after": id_of(7)}
 
 
-def test_stream_tells_what_it_has_recovered_to_who_ends_in_the_middle_of_it(time: VirtualTime) -> None:
+def test_stream_tells_what_it_has_recovered_to_who_ends_in_the_middle_of_it(time: VirtualClock) -> None:
     first = MemorySession(time, [CONNECTED, subscribed(5), event(6), lost()])
     second = MemorySession(time, [CONNECTED, subscribed(9), event(7), event(8), event(9)])
     second.on_status = lambda: {"catching_up": True}
@@ -133,63 +131,63 @@ def test_stream_tells_what_it_has_recovered_to_who_ends_in_the_middle_of_it(time
     assert stream.unfinished_recovery == CaughtUp(2, is_first=False)
 
 
-def test_stream_whose_first_history_is_no_recovery_says_so(time: VirtualTime) -> None:
+def test_stream_whose_first_history_is_no_recovery_says_so(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(9), event(7)])
     stream = stream_of(time, session, last=3)
     assert told(take(stream, rounds=2)) == ["Subscribed", 7]
     assert stream.unfinished_recovery is None
 
 
-def test_stream_waits_for_a_daemon_that_is_away(time: VirtualTime) -> None:
+def test_stream_waits_for_a_daemon_that_is_away(time: VirtualClock) -> None:
     first = MemorySession(time, [CONNECTED, subscribed(5), lost()])
     away = [None, DaemonNotRunning(), CommandFailed("starting"), LimitReached("full"), None]
     second = MemorySession(time, [CONNECTED, subscribed(5)])
     stream = stream_of(time, first, *away, second)
-    began = time.now
-    assert told(take(stream, rounds=20)) == ["Subscribed", "Lost", "Subscribed", "recovered 0"]
-    assert time.now - began >= 0.1 + 0.2 + 0.4 + 0.8 + 1.6
+    began = time.seconds
+    assert told(take(stream, rounds=20)) == ["Subscribed", "Lost", *["Away"] * 5, "Subscribed", "recovered 0"]
+    assert time.seconds - began >= 0.1 + 0.2 + 0.4 + 0.8 + 1.6
 
 
-def test_stream_comes_back_no_sooner_than_the_server_asks(time: VirtualTime) -> None:
+def test_stream_comes_back_no_sooner_than_the_server_asks(time: VirtualClock) -> None:
     first = MemorySession(time, [CONNECTED, subscribed(5), lost(1012, "the service stops; retry_ms=2500")])
     dialler = Dialler([first, MemorySession(time, [CONNECTED, subscribed(5)])])
-    stream = EventStream(dialler, SubscriptionRequest(("*",)), monotonic=time.monotonic, sleep=time.sleep)
+    stream = EventStream(dialler, SubscriptionRequest(("*",)), clock=time)
     stream.open()
     assert told(take(stream, rounds=2)) == ["Subscribed", "Lost"]
-    lost_at = time.now
+    lost_at = time.seconds
     while dialler.attempts < 2:
         stream.next(0.1)
-    assert time.now - lost_at >= 2.5
+    assert time.seconds - lost_at >= 2.5
 
 
-def test_stream_tells_a_gap(time: VirtualTime) -> None:
+def test_stream_tells_a_gap(time: VirtualClock) -> None:
     first = MemorySession(time, [CONNECTED, subscribed(5), event(6), lost()])
     trouble = {"type": "error", "code": "HISTORY_UNAVAILABLE", "message": "too old", "data": {}}
     second = MemorySession(time, [CONNECTED, trouble, subscribed(99, gap=True), event(50)])
     assert told(take(stream_of(time, first, second)))[2:] == ["Lost", "Subscribed", "Gap", 50, "recovered 1"]
 
 
-def test_stream_does_not_call_it_a_gap_when_since_reaches_before_history(time: VirtualTime) -> None:
+def test_stream_does_not_call_it_a_gap_when_since_reaches_before_history(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(5, gap=True)])
     assert Gap() not in take(stream_of(time, session, since="2020-01-01T00:00:00Z"))
 
 
-def test_stream_notices_a_connection_that_is_dead(time: VirtualTime) -> None:
+def test_stream_notices_a_connection_that_is_dead(time: VirtualClock) -> None:
     first = MemorySession(time, [CONNECTED, subscribed(5)])
     stream = stream_of(time, first, MemorySession(time, [CONNECTED, subscribed(5)]))
-    began = time.now
+    began = time.seconds
     items = take(stream, rounds=120)
     assert Lost("nothing was heard for too long") in items
-    assert time.now - began >= ALIVE_SECONDS
+    assert time.seconds - began >= ALIVE_SECONDS
 
 
-def test_stream_takes_heartbeats_which_have_no_id(time: VirtualTime) -> None:
+def test_stream_takes_heartbeats_which_have_no_id(time: VirtualClock) -> None:
     beat = {"type": "system.heartbeat", "timestamp": "t", "data": {"connected_clients": 3}}
     session = MemorySession(time, [CONNECTED, subscribed(5), beat, event(6)])
     assert told(take(stream_of(time, session))) == ["Subscribed", "EventReceived", 6]
 
 
-def test_stream_hands_out_answers_to_its_own_requests(time: VirtualTime) -> None:
+def test_stream_hands_out_answers_to_its_own_requests(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(5)])
     stream = stream_of(time, session)
     stream.ask("status")
@@ -216,7 +214,7 @@ def test_stream_hands_out_answers_to_its_own_requests(time: VirtualTime) -> None
     ],
 )  # fmt: skip
 def test_stream_that_can_not_begin_says_why(
-    time: VirtualTime, messages: list[Any], error: type[Exception], says: str
+    time: VirtualClock, messages: list[Any], error: type[Exception], says: str
 ) -> None:
     session = MemorySession(time, messages)
     with pytest.raises(error, match=says):
@@ -227,19 +225,19 @@ def test_stream_that_can_not_begin_says_why(
 @pytest.mark.parametrize(
     "ending", [lost(4001, "revoked"), {"type": "error", "code": "AUTH_FAILED", "message": "revoked"}]
 )
-def test_stream_whose_key_is_revoked_ends_for_good(time: VirtualTime, ending: Any) -> None:
+def test_stream_whose_key_is_revoked_ends_for_good(time: VirtualClock, ending: Any) -> None:
     stream = stream_of(time, MemorySession(time, [CONNECTED, subscribed(5), ending]))
     with pytest.raises(Refused, match="revoked"):
         take(stream)
 
 
-def test_stream_whose_service_is_gone_for_good_ends(time: VirtualTime) -> None:
+def test_stream_whose_service_is_gone_for_good_ends(time: VirtualClock) -> None:
     stream = stream_of(time, MemorySession(time, [CONNECTED, subscribed(5), lost()]), Gone("it ended"))
     with pytest.raises(Gone):
         take(stream)
 
 
-def test_stream_passes_over_what_is_no_event(time: VirtualTime) -> None:
+def test_stream_passes_over_what_is_no_event(time: VirtualClock) -> None:
     odd: list[Any] = [
         {}, {"type": "pong"}, {"type": "x.y"}, {"type": "x.y", "data": 3}, {"id": 3, "type": "x.y", "data": {}},
         {"type": "error", "code": "RATE_LIMITED", "message": "slow down"}, {"id": "odd", "type": "x.y", "data": {}},
@@ -249,8 +247,8 @@ def test_stream_passes_over_what_is_no_event(time: VirtualTime) -> None:
     assert [type(item) for item in items] == [Subscribed, EventReceived, EventReceived]
 
 
-def test_stream_with_no_time_to_wait_answers_at_once(time: VirtualTime) -> None:
+def test_stream_with_no_time_to_wait_answers_at_once(time: VirtualClock) -> None:
     stream = stream_of(time, MemorySession(time, [CONNECTED, subscribed(5), event(6)]))
-    began = time.now
+    began = time.seconds
     assert told(take(stream, rounds=3, timeout=0.0)) == ["Subscribed", 6]
-    assert time.now - began < 0.1
+    assert time.seconds - began < 0.1

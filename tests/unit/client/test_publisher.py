@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from support.memory_session import VirtualTime
+from support.virtual_clock import VirtualClock
 
 from swimctl.client.publisher import EventRefused, Interrupted, Publisher
 from swimctl.client.session import RpcFailed, SessionLost
@@ -52,7 +52,7 @@ class Bench:
     """A publisher with its surroundings in memory."""
 
     def __init__(self, *faults: Exception | Callable[[], None], away: int = 0) -> None:
-        self.time = VirtualTime()
+        self.time = VirtualClock()
         self.stored: dict[str, int] = {}
         self.reported: list[tuple[str, str, bool]] = []
         self.connections: list[MemoryControl] = []
@@ -60,7 +60,7 @@ class Bench:
         self._away = away
         self.publisher = Publisher(
             self._connect, lambda *row: self.reported.append(row), nonce="n", patience_seconds=10,
-            monotonic=self.time.monotonic, sleep=self.time.sleep,
+            clock=self.time,
         )  # fmt: skip
         self.publisher.open()
 
@@ -110,10 +110,10 @@ def test_daemon_that_can_not_store_just_now_is_asked_again_on_the_same_connectio
 
 def test_daemon_that_stays_away_is_waited_for_with_patience_only() -> None:
     bench = Bench(SessionLost(None, ""), away=10_000)
-    began = bench.time.now
+    began = bench.time.seconds
     with pytest.raises(DaemonNotRunning):
         bench.publisher.publish(batch("a.b"))
-    assert 10 <= bench.time.now - began < 11
+    assert 10 <= bench.time.seconds - began < 11
     assert bench.reported == []
 
 

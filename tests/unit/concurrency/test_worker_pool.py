@@ -1,4 +1,4 @@
-"""The door to blocking work: threads, waiting, timeouts, rest."""
+"""Blocking work in worker threads: waiting, timeouts, refusals while the dependency is away."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ import asyncio
 import threading
 
 import pytest
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
+from swim_server.concurrency.circuit_breaker import CircuitBreaker
 from swim_server.concurrency.worker_pool import WorkerPool
 from swim_server.keys.errors import KeyNotFound
-from swim_server.sql.errors import OutcomeUnknown, StoreMisconfigured, StoreUnavailable
+from swim_server.sql.errors import OutcomeUnknown, StoreMisconfigured, StoreUnavailable, outage
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
-def pool(clock: WallClock):
-    pool = WorkerPool(monotonic=clock.monotonic, threads=2, waiting_limit=3, timeout_seconds=5)
+def pool(clock: VirtualClock):
+    pool = WorkerPool(
+        CircuitBreaker(clock=clock),
+        unavailable=StoreUnavailable,
+        problem_of=outage,
+        threads=2,
+        waiting_limit=3,
+        timeout_seconds=5,
+    )
     yield pool
     pool.close()
 
@@ -45,10 +53,10 @@ async def test_threads_are_few_and_daemons(pool: WorkerPool) -> None:
     assert all(thread.daemon for thread in threads)
 
 
-async def test_error_of_the_work_is_raised_and_is_no_reason_to_rest(pool: WorkerPool) -> None:
+async def test_error_of_the_work_is_raised_and_leaves_the_breaker_closed(pool: WorkerPool) -> None:
     with pytest.raises(KeyNotFound):
         await pool.run(lambda: fail(KeyNotFound(1)))
-    assert not pool.is_resting
+    assert not pool.breaker.is_open
 
 
 async def test_too_many_waiters_are_turned_away(pool: WorkerPool, gate: threading.Event) -> None:
@@ -65,57 +73,57 @@ async def test_failure_sends_everybody_who_waits_away_at_once(pool: WorkerPool, 
     await asyncio.sleep(0)
     waiting = asyncio.ensure_future(pool.run(lambda: pytest.fail("it is turned away before it begins")))
     await asyncio.sleep(0)
-    pool._fail("gone")
+    pool._trip("gone")
     for result in await asyncio.gather(*hanging, waiting, return_exceptions=True):
         assert isinstance(result, StoreUnavailable)
     assert pool.waiting == 0
 
 
-async def test_work_that_hangs_makes_the_door_rest(pool: WorkerPool, gate: threading.Event) -> None:
+async def test_work_that_hangs_opens_the_breaker(pool: WorkerPool, gate: threading.Event) -> None:
     pool.timeout_seconds = 0.01
     with pytest.raises(StoreUnavailable, match="no answer within"):
         await pool.run(gate.wait)
-    assert pool.is_resting
+    assert pool.breaker.is_open
 
 
-async def test_wait_in_the_queue_is_no_reason_to_rest(pool: WorkerPool, gate: threading.Event) -> None:
+async def test_wait_in_the_queue_leaves_the_breaker_closed(pool: WorkerPool, gate: threading.Event) -> None:
     hanging = [asyncio.ensure_future(pool.run(gate.wait)) for _ in range(2)]
     await asyncio.sleep(0)
     pool.timeout_seconds = 0.01
     with pytest.raises(StoreUnavailable, match="no answer within"):
         await pool.run(lambda: None)
-    assert not pool.is_resting
+    assert not pool.breaker.is_open
     gate.set()
     assert await asyncio.gather(*hanging) == [True] * 2
 
 
-async def test_probe_that_finds_no_free_thread_makes_the_door_rest_on(
-    pool: WorkerPool, clock: WallClock, gate: threading.Event
+async def test_probe_that_finds_no_free_thread_keeps_the_breaker_open(
+    pool: WorkerPool, clock: VirtualClock, gate: threading.Event
 ) -> None:
     pool.timeout_seconds = 0.01
     await asyncio.gather(*(pool.run(gate.wait) for _ in range(2)), return_exceptions=True)
     clock.advance(1.1)
     with pytest.raises(StoreUnavailable, match="no answer within"):
         await pool.run(lambda: 7)
-    assert pool.is_resting
+    assert pool.breaker.is_open
 
 
-async def test_rest_grows_with_each_failure_and_ends_with_a_success(pool: WorkerPool, clock: WallClock) -> None:
+async def test_rest_grows_with_each_failure_and_ends_with_a_success(pool: WorkerPool, clock: VirtualClock) -> None:
     for rest in (1, 2, 4, 5, 5):
         with pytest.raises(StoreUnavailable, match="away"):
             await pool.run(lambda: fail(StoreUnavailable("away")))
         clock.advance(rest - 0.1)
-        assert pool.is_resting
+        assert pool.breaker.is_open
         with pytest.raises(StoreUnavailable):
-            await pool.run(lambda: pytest.fail("nothing runs while the door rests"))
+            await pool.run(lambda: pytest.fail("nothing runs while the breaker is open"))
         clock.advance(0.2)
-        assert not pool.is_resting
+        assert not pool.breaker.is_open
     assert await pool.run(lambda: 7) == 7
-    assert pool.problem is None
+    assert pool.breaker.problem is None
 
 
 async def test_one_call_at_a_time_looks_whether_the_database_is_back(
-    pool: WorkerPool, clock: WallClock, gate: threading.Event
+    pool: WorkerPool, clock: VirtualClock, gate: threading.Event
 ) -> None:
     with pytest.raises(StoreUnavailable):
         await pool.run(lambda: fail(StoreUnavailable("away")))
@@ -126,11 +134,11 @@ async def test_one_call_at_a_time_looks_whether_the_database_is_back(
         await pool.run(gate.wait)
     gate.set()
     assert await probe
-    assert not pool.is_resting
+    assert not pool.breaker.is_open
 
 
 async def test_probe_that_is_cancelled_leaves_the_way_to_the_next(
-    pool: WorkerPool, clock: WallClock, gate: threading.Event
+    pool: WorkerPool, clock: VirtualClock, gate: threading.Event
 ) -> None:
     with pytest.raises(StoreUnavailable):
         await pool.run(lambda: fail(StoreUnavailable("away")))
@@ -142,16 +150,16 @@ async def test_probe_that_is_cancelled_leaves_the_way_to_the_next(
     assert await pool.run(lambda: 7) == 7
 
 
-async def test_misconfigured_database_makes_the_door_rest_too(pool: WorkerPool) -> None:
+async def test_misconfigured_database_opens_the_breaker_too(pool: WorkerPool) -> None:
     with pytest.raises(StoreMisconfigured):
         await pool.run(lambda: fail(StoreMisconfigured("the login is refused")))
-    assert pool.problem == "the login is refused"
+    assert pool.breaker.problem == "the login is refused"
 
 
 async def test_unknown_outcome_of_one_change_says_nothing_about_the_next(pool: WorkerPool) -> None:
     with pytest.raises(OutcomeUnknown):
         await pool.run(lambda: fail(OutcomeUnknown("commit failed")))
-    assert not pool.is_resting
+    assert not pool.breaker.is_open
 
 
 async def test_abandoned_work_that_has_not_begun_is_skipped(pool: WorkerPool, gate: threading.Event) -> None:
@@ -167,7 +175,7 @@ async def test_abandoned_work_that_has_not_begun_is_skipped(pool: WorkerPool, ga
     assert await pool.run(lambda: ran) == []
 
 
-async def test_closed_door_takes_no_work_and_sends_waiters_away(pool: WorkerPool, gate: threading.Event) -> None:
+async def test_closed_pool_takes_no_work_and_sends_waiters_away(pool: WorkerPool, gate: threading.Event) -> None:
     waiting = asyncio.ensure_future(pool.run(gate.wait))
     await asyncio.sleep(0)
     pool.close()

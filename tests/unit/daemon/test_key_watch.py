@@ -9,7 +9,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 from support.gateway_rig import Client, FakeAuthenticator, Log, Rig, key_record, upgrade_request
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.daemon import key_watch as module
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.keys.format import Tier
@@ -46,7 +46,7 @@ class World:
     """A gateway, a table, a clock and the watch over them."""
 
     def __init__(self) -> None:
-        self.clock = WallClock()
+        self.clock = VirtualClock()
         self.table = Table()
         self.rig = Rig(authenticator=self.table)
         self.log = Log()
@@ -189,6 +189,7 @@ async def test_connections_that_a_recheck_closed_first_are_counted_too(world: Wo
     await world.watch.recheck([7])
     assert [client.close_code for client in clients] == [4001, 4001]
     assert await world.watch.key_changed(7, seconds=60) == 2
+    world.clock.advance(0.1)
     assert await world.watch.key_changed(7) == 0
 
 

@@ -293,7 +293,7 @@ ARRIVALS = [
     Scenario(
         "a landing 6 NM from the filed destination",
         [*final(0), Seen(90, 6.0, 0, 20), Seen(105, 6.0, 0, 0), Seen(120, 6.0, 0, 0)],
-        [],
+        [("arrived", 90)],
     ),
     Scenario(
         "a landing 4 NM from the reference point of the destination",

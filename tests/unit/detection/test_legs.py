@@ -179,6 +179,24 @@ def test_a_return_to_the_departure_field_is_a_diversion() -> None:
     assert journey.phase == "ARRIVED"
 
 
+def test_a_landing_where_the_plan_begins_is_no_return_for_certain_when_nobody_saw_the_departure() -> None:
+    """It may as well be the next leg's plan, filed in the air before the flight was seen."""
+    journey = Journey(plan("EDDM", "EGJB"), "EDDF")
+    journey.network = Network()
+    journey.land("EDDM")
+    assert journey.moved == [("arrived", "EDDM", None)]
+
+
+def test_a_stop_on_an_unlisted_strip_is_a_landing_but_a_pause_is_none() -> None:
+    for kts, moved in ((44, [("arrived", None, True)]), (110, [])):
+        journey = Journey()
+        journey.network = Network()
+        journey.see("EDDF", 38, 900, 110)
+        journey.see("EDDF", 38.3, 300, kts)
+        journey.see("EDDF", 38.4, 300, 0)
+        assert journey.moved == moved
+
+
 def test_a_local_flight_is_no_diversion() -> None:
     journey = Journey(plan("EDDF", "EDDF"))
     journey.fly("EDDF", "EDDF")

@@ -74,6 +74,16 @@ def test_each_arrival_is_found_and_nothing_else(steps: list[list[NewEvent]]) -> 
     assert callsigns(steps, "arrived") == {"EWG3591", "SFB12GN", "TOM6YL"}
 
 
+def test_each_arrival_is_at_its_filed_destination(steps: list[list[NewEvent]]) -> None:
+    arrivals = [event.data for events in steps for event in events if event.type == "flight.arrived"]
+    places = {data["callsign"]: (data["arrived_at"], data["diverted"], data["phase"]) for data in arrivals}
+    assert places == {
+        "EWG3591": ("EDDV", False, "LANDED"),
+        "SFB12GN": ("KOPF", False, "LANDED"),
+        "TOM6YL": ("GCLP", False, "LANDED"),
+    }
+
+
 def test_events_are_dated_to_the_report_that_shows_them(steps: list[list[NewEvent]]) -> None:
     moved = {
         event.data["callsign"]: event.data

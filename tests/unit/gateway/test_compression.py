@@ -70,10 +70,10 @@ async def publish_batch(rig: Rig, count: int = 100) -> None:
 @pytest.mark.parametrize(
     ("offer", "answer"),
     [
-        ("permessage-deflate", "server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12"),
+        ("permessage-deflate", "server_no_context_takeover; client_no_context_takeover"),
         (
             "permessage-deflate; client_max_window_bits",
-            "server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12",
+            "server_no_context_takeover; client_no_context_takeover",
         ),
         (
             "permessage-deflate; server_max_window_bits=10",
@@ -199,3 +199,26 @@ async def test_library_client_reads_every_frame(rig: Rig, window_bits: int | Non
     library.receive_data(bytes(client.transport.received)[seen:])
     types = [json.loads(bytes(frame.data))["type"] for frame in library.events_received() if isinstance(frame, Frame)]
     assert types[-3:] == ["subscribed", "flight.positions", "flight.positions"]
+
+
+@pytest.mark.parametrize(
+    ("offer", "expected"),
+    [
+        ("", None),
+        ("; client_max_window_bits", None),
+        ("; server_max_window_bits=15", "12"),
+        ("; server_max_window_bits=10; client_max_window_bits", "10"),
+    ],
+)
+def test_window_of_the_server_is_named_only_to_who_offered_it(rig: Rig, offer: str, expected: str | None) -> None:
+    """Answering with a parameter that was not offered makes some clients end the connection."""
+    answer = answered(connected(rig, OFFER + offer)) or ""
+    names = dict(part.strip().partition("=")[::2] for part in answer.split(";"))
+    assert "permessage-deflate" in names
+    assert names.get("server_max_window_bits") == expected
+
+
+def test_who_did_not_name_a_window_is_sent_what_any_window_reads(rig: Rig) -> None:
+    client = connected(rig, OFFER)
+    assert client.endpoint.connection is not None
+    assert client.endpoint.connection.window_bits == 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -180,6 +181,28 @@ async def test_refusals_of_an_over_eager_address_are_held_back_then_refused_befo
     assert rig.client(("198.51.100.1", 1)).send(upgrade_request()).status == 101
     rig.advance(200)
     assert rig.admitted().types == ["connected"]
+
+
+async def test_known_good_client_comes_in_whoever_guesses_from_its_address(rig: Rig) -> None:
+    for number in range(60):
+        rig.refusals.failed("192.0.2.7", f"guess {number}", UNKNOWN)
+    assert rig.client().send(upgrade_request("/?api_key=guess")).status == 429
+    assert rig.admitted().types == ["connected"]
+
+
+async def test_refusal_says_where_the_key_was_read(rig: Rig) -> None:
+    client = rig.client().send(upgrade_request("/?key=wrong"))
+    await client.settle()
+    (told,) = client.messages
+    assert told["message"] == "The key is unknown. It was read from the query parameter key."
+    assert told["data"]["read_from"] == "the query parameter key"
+    assert "wrong" not in json.dumps(told)
+
+
+async def test_refusal_without_a_key_names_no_place(rig: Rig) -> None:
+    client = rig.client().send(upgrade_request("/"))
+    await client.settle()
+    assert client.messages[0]["message"] == "The key is missing."
 
 
 async def test_client_that_leaves_while_its_refusal_is_held_back_leaves_nothing(rig: Rig) -> None:

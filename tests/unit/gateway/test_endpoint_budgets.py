@@ -115,3 +115,32 @@ def test_client_that_rests_is_closed_all_the_same(rig: Rig) -> None:
 def test_control_socket_has_no_rate_of_frames(rig: Rig) -> None:
     client = rig.local_client().send(PING_FRAME * 5000)
     assert pongs(client) == 5000
+
+
+async def test_client_that_sends_a_line_is_served_before_those_who_send_a_lot() -> None:
+    rig = await Rig(FAST, max_turn_frames=10).open()
+    flooders, other = [rig.admitted() for _ in range(3)], rig.admitted()
+    for flooder in flooders:
+        flooder.transport.feed(PING_FRAME * 1000)
+    rig.context.reading_queues.heavy._slice_seconds = 0.0
+    other.transport.feed(message("ping"))
+    assert other.types[-1] == "pong"
+    assert max(map(pongs, flooders)) < 1000
+    rig.turn()
+    assert [pongs(flooder) for flooder in flooders] == [1000] * 3
+    await rig.close()
+
+
+async def test_message_that_may_inflate_to_a_lot_waits_with_those_who_send_a_lot() -> None:
+    rig = await Rig(FAST).open()
+    client, other = rig.client().send(upgrade_request("/?api_key=dev", COMPRESSION)), rig.admitted()
+    rig.context.reading_queues.heavy._slice_seconds = 0.0
+    bomb = b'"' + b"x" * 1_000_000 + b'"'
+    client.transport.feed(
+        Frame(Opcode.TEXT, bomb).serialize(mask=True, extensions=[PerMessageDeflate(True, True, 15, 15)])
+    )
+    other.transport.feed(message("ping"))
+    assert (client.types[-1], other.types[-1]) == ("connected", "pong")
+    rig.turn()
+    assert client.types[-1] == "MESSAGE_TOO_LARGE"
+    await rig.close()

@@ -143,7 +143,8 @@ async def test_wrong_key_is_greeted_by_nothing_but_its_error(rig: Rig) -> None:
     assert client.types == ["AUTH_FAILED"]
     assert client.close_code == 4001
     (error,) = client.messages
-    assert error["message"] == error["data"]["message"] == "The key is unknown."
+    assert error["message"] == error["data"]["message"]
+    assert error["message"] == "The key is unknown. It was read from the query parameter api_key."
 
 
 async def test_missing_key_is_refused_with_4001(rig: Rig) -> None:

@@ -78,7 +78,14 @@ def test_different_guesses_are_held_back_longer_and_longer_then_turned_away() ->
     assert held[-1] == 5
     assert refusals.retry_after("192.0.2.1") is not None
     assert refusals.retry_after("192.0.2.2") is None
-    assert refusals.counts["over-eager"] == 1
+
+
+def test_trusted_proxys_own_address_is_slowed_but_never_refused() -> None:
+    """Who stands behind a proxy that names nobody can't be told apart: the good ones must not pay for the others."""
+    refusals = _refusals("192.0.2.0/24")
+    held = [refusals.failed("192.0.2.1", f"guess {number}", UNKNOWN) for number in range(100)]
+    assert held[-1] == 5
+    assert refusals.retry_after("192.0.2.1") is None
 
 
 def test_memory_of_addresses_is_bounded() -> None:

@@ -126,7 +126,7 @@ async def test_refused_address_is_counted_once(rig: Rig) -> None:
     for _ in range(40):
         rig.refusals.failed("192.0.2.7", f"key {_}", rig.authenticator.decide("nonsense"))  # type: ignore[arg-type]
     counted = rig.refusals.counts["over-eager"]
-    client = rig.client().send(upgrade_request("/?api_key=dev"))
+    client = rig.client().send(upgrade_request("/?api_key=another"))
     assert client.status == 429
     assert rig.refusals.counts["over-eager"] == counted + 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from support.wall_clock import START
+from support.virtual_clock import START
 from swim_server.keys.activity import Activity
 from swim_server.keys.records import Refused
 

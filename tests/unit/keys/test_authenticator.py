@@ -11,9 +11,8 @@ import msgspec
 import pytest
 from support.fake_key_store import FakeKeyStore
 from support.seeded_bytes import SeededBytes
-from support.wall_clock import WallClock
-from swim_server.concurrency.worker_pool import WorkerPool
-from swim_server.keys.authenticator import Authenticator
+from support.virtual_clock import VirtualClock
+from swim_server.keys.authenticator import Authenticator, key_worker_pool
 from swim_server.keys.format import Tier, generate
 from swim_server.keys.records import Fingerprint, Granted, KeyRecord, Refused, Unavailable
 from swim_server.sql.errors import PermissionDenied, StoreUnavailable
@@ -29,8 +28,8 @@ def record(key_id: int = 1, **more: object) -> KeyRecord:
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
@@ -41,22 +40,21 @@ def store() -> FakeKeyStore:
 
 
 @pytest.fixture
-def authenticator(store: FakeKeyStore, clock: WallClock):
+def authenticator(store: FakeKeyStore, clock: VirtualClock):
     authenticator = Authenticator(
         store,
         clock=clock,
-        monotonic=clock.monotonic,
         cache_seconds=300,
         negative_cache_seconds=5,
         stale_grace_seconds=3600,
-        pool=WorkerPool(monotonic=clock.monotonic, timeout_seconds=5),
+        pool=key_worker_pool(clock),
     )
     yield authenticator
     store.open.set()
 
 
 async def test_good_key_is_granted_and_remembered_for_five_minutes(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     assert authenticator.cached(KEY, None) is None
     assert await authenticator.authenticate(KEY, None) == Granted(record())
@@ -68,7 +66,7 @@ async def test_good_key_is_granted_and_remembered_for_five_minutes(
 
 
 async def test_unknown_key_is_refused_and_remembered_for_seconds(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     assert isinstance(await authenticator.authenticate(OTHER_KEY, None), Refused)
     assert isinstance(authenticator.cached(OTHER_KEY, None), Refused)
@@ -151,7 +149,7 @@ async def test_key_that_does_not_hold_is_refused_with_its_reason(
 
 
 async def test_remembered_key_expires_on_time(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     store.keys[KEY] = record(expires_at="2026-01-16T14:31:00Z")
     assert isinstance(await authenticator.authenticate(KEY, None), Granted)
@@ -200,7 +198,7 @@ async def test_key_revoked_while_it_is_being_looked_up_is_refused(
 
 
 async def test_stale_key_stays_good_for_the_grace_while_the_database_is_away(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     await authenticator.authenticate(KEY, None)
     store.failure = AWAY
@@ -211,7 +209,7 @@ async def test_stale_key_stays_good_for_the_grace_while_the_database_is_away(
 
 
 async def test_stale_key_that_has_expired_meanwhile_is_refused(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     store.keys[KEY] = record(expires_at="2026-01-16T14:40:00Z")
     await authenticator.authenticate(KEY, None)
@@ -221,7 +219,7 @@ async def test_stale_key_that_has_expired_meanwhile_is_refused(
 
 
 async def test_unknown_key_gets_unavailable_while_the_database_is_away_and_access_when_it_is_back(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     store.failure = AWAY
     assert await authenticator.authenticate(KEY, None) == Unavailable("gone fishing")
@@ -233,7 +231,7 @@ async def test_unknown_key_gets_unavailable_while_the_database_is_away_and_acces
 
 
 async def test_refused_key_is_never_granted_by_the_grace(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     store.keys[KEY] = record(is_active=False)
     await authenticator.authenticate(KEY, None)
@@ -243,7 +241,7 @@ async def test_refused_key_is_never_granted_by_the_grace(
 
 
 async def test_hanging_database_holds_few_threads_and_no_waiters(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     await authenticator.authenticate(KEY, None)
     authenticator._pool.timeout_seconds = 0.01
@@ -280,7 +278,7 @@ async def test_check_renews_what_is_remembered_of_other_keys_too(
 
 
 async def test_check_keeps_the_answers_of_keys_that_hold_connections_young(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     store.keys[OTHER_KEY] = record(2)
     await authenticator.authenticate(KEY, None)
@@ -304,7 +302,7 @@ async def test_check_of_nothing_asks_nothing(authenticator: Authenticator, store
 
 
 async def test_uses_and_refusals_are_written_in_batches(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     for _ in range(3):
         await authenticator.authenticate(KEY, "192.0.2.1")
@@ -320,7 +318,7 @@ async def test_uses_and_refusals_are_written_in_batches(
 
 
 async def test_uses_that_could_not_be_written_are_written_later(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     authenticator.touch(7)
     store.failure = AWAY
@@ -345,7 +343,7 @@ async def test_uses_that_can_not_be_written_keep_nobody_out(authenticator: Authe
 
 
 async def test_key_that_only_holds_connections_counts_as_used_every_hour(
-    authenticator: Authenticator, store: FakeKeyStore, clock: WallClock
+    authenticator: Authenticator, store: FakeKeyStore, clock: VirtualClock
 ) -> None:
     store.keys[KEY] = record(last_used_at=(clock.now - timedelta(minutes=59)).isoformat())
     await authenticator.check([1])

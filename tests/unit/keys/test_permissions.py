@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.wall_clock import START
+from support.virtual_clock import START
 from swim_server.keys.format import Tier
 from swim_server.keys.permissions import is_within, publish_refusal, refusal, state_of, still_holds
 from swim_server.keys.records import Fingerprint, KeyRecord

@@ -5,21 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import pytest
+from support.virtual_clock import VirtualClock
 from swim_server.keys.audit import AuditEntry
 from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.format import KeyShape, Tier, classify, generate
 from swim_server.keys.probes import MAX_KEYS, Probes, is_probe_id
 from swim_server.keys.records import Granted, KeyRecord, Refused
-
-
-class Clock:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 class Table:
@@ -48,12 +42,12 @@ class Table:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
-def probes(clock: Clock) -> Probes:
+def probes(clock: VirtualClock) -> Probes:
     return Probes(clock=clock, randbytes=os.urandom)
 
 
@@ -76,9 +70,9 @@ def test_no_more_than_the_most_are_made(probes: Probes, count: int) -> None:
     assert len(probes) == 0
 
 
-def test_expired_ones_make_room(probes: Probes, clock: Clock) -> None:
+def test_expired_ones_make_room(probes: Probes, clock: VirtualClock) -> None:
     probes.make(Tier.PUBLIC, MAX_KEYS, 10)
-    clock.now += timedelta(seconds=10)
+    clock.advance(10)
     probes.make(Tier.PUBLIC, MAX_KEYS, 10)
     assert len(probes) == MAX_KEYS
 
@@ -93,12 +87,12 @@ def test_ids_of_the_database_are_none_of_these() -> None:
     assert not any(is_probe_id(key_id) for key_id in (-1, 0, 1, 2**31))
 
 
-def test_announced_key_is_known_until_its_time_is_over(probes: Probes, clock: Clock) -> None:
+def test_announced_key_is_known_until_its_time_is_over(probes: Probes, clock: VirtualClock) -> None:
     probes.announce(digest("swim_dev_x"), 30)
     assert probes.is_announced("swim_dev_x")
     assert not probes.is_announced("swim_dev_y")
     assert not probes.is_announced(None)
-    clock.now += timedelta(seconds=31)
+    clock.advance(31)
     assert not probes.is_announced("swim_dev_x")
 
 
@@ -108,7 +102,7 @@ def table() -> Table:
 
 
 @pytest.fixture
-def authenticator(table: Table, clock: Clock) -> Authenticator:
+def authenticator(table: Table, clock: VirtualClock) -> Authenticator:
     return Authenticator(table, clock=clock)
 
 
@@ -124,9 +118,9 @@ async def test_temporary_key_is_granted_and_leaves_no_trace(authenticator: Authe
     await authenticator.close()
 
 
-async def test_temporary_key_that_has_expired_is_refused(authenticator: Authenticator, clock: Clock) -> None:
+async def test_temporary_key_that_has_expired_is_refused(authenticator: Authenticator, clock: VirtualClock) -> None:
     ((_, api_key),) = authenticator.probes.make(Tier.DEVELOPER, 1, 10)
-    clock.now += timedelta(seconds=10)
+    clock.advance(10)
     assert isinstance(authenticator.cached(api_key, None), Refused)
     await authenticator.close()
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 from support.key_store_contract import OPERATOR, KeyStoreContract, new_key
 from support.seeded_bytes import SeededBytes
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.config import DatabaseConfig
 from swim_server.keys.format import Tier
 from swim_server.keys.new_key import NewKey
@@ -20,8 +20,8 @@ from swim_server.sql.errors import OutcomeUnknown, SchemaMissing, StoreMisconfig
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path, clock: WallClock):
+def store(path: Path, clock: VirtualClock):
     store = open_store(path, clock)
     yield store
     store.close()
 
 
-def open_store(path: Path, clock: WallClock, **config: object) -> KeyStore:
+def open_store(path: Path, clock: VirtualClock, **config: object) -> KeyStore:
     database = open_database(DatabaseConfig(**config), path)  # type: ignore[arg-type]
     return KeyStore(database, clock=clock, randbytes=SeededBytes(1))
 
@@ -65,7 +65,7 @@ def test_key_stands_in_no_file(store: KeyStore, path: Path) -> None:
     assert not [file for file in path.parent.iterdir() if issued.api_key.encode() in file.read_bytes()]
 
 
-def test_two_stores_on_one_file_see_each_others_changes(store: KeyStore, path: Path, clock: WallClock) -> None:
+def test_two_stores_on_one_file_see_each_others_changes(store: KeyStore, path: Path, clock: VirtualClock) -> None:
     issued = store.create(new_key(), OPERATOR)
     other = open_store(path, clock)
     other.revoke(issued.record.id, None, OPERATOR)
@@ -73,7 +73,7 @@ def test_two_stores_on_one_file_see_each_others_changes(store: KeyStore, path: P
     assert not store.get(issued.record.id).is_active
 
 
-def test_locked_file_is_unavailable_and_well_again_afterwards(path: Path, clock: WallClock) -> None:
+def test_locked_file_is_unavailable_and_well_again_afterwards(path: Path, clock: VirtualClock) -> None:
     store = open_store(path, clock, query_timeout_seconds=0.01)
     issued = store.create(new_key(), OPERATOR)
     locker = sqlite3.connect(path, isolation_level=None)
@@ -100,7 +100,7 @@ def test_locked_file_is_unavailable_and_well_again_afterwards(path: Path, clock:
     ],
 )
 def test_expiry_written_by_others_is_understood_and_an_unreadable_one_has_passed(
-    store: KeyStore, path: Path, clock: WallClock, written: str, is_expired: bool
+    store: KeyStore, path: Path, clock: VirtualClock, written: str, is_expired: bool
 ) -> None:
     key_id = store.create(new_key(), OPERATOR).record.id
     execute(path, f"UPDATE swim_api_keys SET expires_at = {written}")
@@ -127,7 +127,7 @@ INSERT INTO swim_api_keys (api_key, tier, owner_name, owner_email)
 """
 
 
-def test_table_of_an_old_installation_is_lived_with(path: Path, clock: WallClock) -> None:
+def test_table_of_an_old_installation_is_lived_with(path: Path, clock: VirtualClock) -> None:
     execute(path, OLD_TABLE)
     store = open_store(path, clock)
     found = store.find("swim_dev_Hp_test")
@@ -139,7 +139,7 @@ def test_table_of_an_old_installation_is_lived_with(path: Path, clock: WallClock
     store.close()
 
 
-def test_restriction_that_an_old_table_cannot_hold_is_refused_by_name(path: Path, clock: WallClock) -> None:
+def test_restriction_that_an_old_table_cannot_hold_is_refused_by_name(path: Path, clock: VirtualClock) -> None:
     execute(path, OLD_TABLE)
     store = open_store(path, clock)
     with pytest.raises(SchemaMissing, match="ip_whitelist"):
@@ -148,7 +148,7 @@ def test_restriction_that_an_old_table_cannot_hold_is_refused_by_name(path: Path
     store.close()
 
 
-def test_missing_needed_column_is_named(path: Path, clock: WallClock) -> None:
+def test_missing_needed_column_is_named(path: Path, clock: VirtualClock) -> None:
     execute(path, OLD_TABLE.replace("expires_at TEXT", "ends TEXT"))
     store = open_store(path, clock)
     with pytest.raises(SchemaMissing, match="swim_api_keys: expires_at"):
@@ -156,7 +156,7 @@ def test_missing_needed_column_is_named(path: Path, clock: WallClock) -> None:
     store.close()
 
 
-def test_audit_table_of_another_make_is_left_alone_and_told(path: Path, clock: WallClock) -> None:
+def test_audit_table_of_another_make_is_left_alone_and_told(path: Path, clock: VirtualClock) -> None:
     execute(path, "CREATE TABLE swim_audit_log (id INTEGER PRIMARY KEY, what TEXT NOT NULL)")
     store = open_store(path, clock)
     store.create(new_key(), OPERATOR)
@@ -178,7 +178,7 @@ def test_column_that_goes_away_is_lived_with_at_once(store: KeyStore, path: Path
         (lambda path: path.mkdir(), "directory"),
     ],
 )
-def test_file_that_is_no_database_is_told(path: Path, clock: WallClock, prepare, expected: str) -> None:  # type: ignore[no-untyped-def]
+def test_file_that_is_no_database_is_told(path: Path, clock: VirtualClock, prepare, expected: str) -> None:  # type: ignore[no-untyped-def]
     prepare(path)
     with pytest.raises(StoreMisconfigured, match=expected):
         open_store(path, clock).list()
@@ -194,13 +194,13 @@ def test_file_that_is_no_database_is_told(path: Path, clock: WallClock, prepare,
     ],
 )
 def test_database_that_can_not_be_used_is_told(
-    path: Path, clock: WallClock, config: dict[str, str], expected: str
+    path: Path, clock: VirtualClock, config: dict[str, str], expected: str
 ) -> None:
     with pytest.raises(StoreMisconfigured, match=expected):
         open_store(path, clock, **config)
 
 
-def test_configured_sqlite_file_is_used(path: Path, clock: WallClock, tmp_path: Path) -> None:
+def test_configured_sqlite_file_is_used(path: Path, clock: VirtualClock, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.db"
     store = open_store(path, clock, url=f"sqlite:///{elsewhere}")
     store.create(NewKey(tier=Tier.PUBLIC, owner_name="x"), OPERATOR)

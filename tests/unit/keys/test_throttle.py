@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from swim_server.keys.throttle import Attempts, client_address
 
 HOME = "203.0.113.7"
+GUESSES = count()
 
 
-def fail(attempts: Attempts, count: int, address: str = HOME, now: float = 0) -> None:
-    for number in range(count):
-        attempts.failed(address, now, f"guess {now} {number}")
+def fail(attempts: Attempts, times: int, address: str = HOME, now: float = 0) -> None:
+    for _ in range(times):
+        attempts.failed(address, now, f"guess {next(GUESSES)}")
 
 
 def test_first_failures_cost_nothing_then_each_costs_twice_the_last() -> None:
@@ -132,6 +135,16 @@ PROXIES = ("127.0.0.1", "10.0.0.0/8")
         ("::ffff:127.0.0.1", ["198.51.100.1"], "198.51.100.1"),
         ("127.0.0.1", ["198.51.100.1, unknown, 10.1.1.1"], "10.1.1.1"),
         ("127.0.0.1", [""], "127.0.0.1"),
+        ("127.0.0.1", ["10.1.2.3%eth0"], "127.0.0.1"),
+        ("127.0.0.1", ["fe80::1%eth0"], "fe80::1"),
+        ("127.0.0.1", ["[fe80::1%eth0]:80"], "fe80::1"),
+        ("127.0.0.1", ["198.51.100.1:http"], "127.0.0.1"),
+        ("127.0.0.1", ["198.51.100.1:"], "127.0.0.1"),
+        ("127.0.0.1", ["[2001:db8::1]x"], "127.0.0.1"),
+        ("127.0.0.1", ["[2001:db8::1"], "127.0.0.1"),
+        ("127.0.0.1", ["2001:db8::1]:80"], "127.0.0.1"),
+        ("127.0.0.1", ["198.51.100.1 203.0.113.1"], "127.0.0.1"),
+        ("127.0.0.1", ["[198.51.100.1]:80"], "198.51.100.1"),
         ("127.0.0.1", ["10.1.1.1, 10.2.2.2"], "10.1.1.1"),
     ],
 )
@@ -142,3 +155,22 @@ def test_forwarded_addresses_are_believed_from_the_right(peer: str, forwarded: l
 @given(st.text(), st.lists(st.text()))
 def test_any_header_gives_an_address(peer: str, forwarded: list[str]) -> None:
     assert isinstance(client_address(peer, forwarded, PROXIES), str)
+
+
+def test_twelve_clients_whose_keys_have_ended_do_not_lock_their_address() -> None:
+    """Behind a proxy that names no client, all of them are one address; each tries again every five seconds."""
+    attempts = Attempts()
+    for second in range(0, 3600, 5):
+        for client in range(12):
+            attempts.failed("192.0.2.1", second + client / 12, f"ended {client}")
+    assert attempts.retry_after("192.0.2.1", 3600) is None
+
+
+def test_bad_keys_that_are_remembered_are_bounded_over_all_addresses() -> None:
+    attempts = Attempts(address_limit=2000)
+    for address in range(1000):
+        for key in range(120):
+            attempts.failed(f"10.0.{address // 250}.{address % 250}", 0.0, key)
+    marks = [len(score.marks) for score in attempts._scores.values()]
+    assert sum(marks) <= 100_000
+    assert marks[-1] == 120

@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from support.key_store_contract import OPERATOR, new_key
 from support.seeded_bytes import SeededBytes
 from support.tsql import NotTsql, Statements, check_tsql
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.config import DatabaseConfig
 from swim_server.keys.audit import AuditEntry
 from swim_server.keys.opening import open_database
@@ -25,7 +25,9 @@ from swimctl.doctor.probes import key_database
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[KeyStore]:
-    store = KeyStore(open_database(DatabaseConfig(), tmp_path / "swim.db"), clock=WallClock(), randbytes=SeededBytes(1))
+    store = KeyStore(
+        open_database(DatabaseConfig(), tmp_path / "swim.db"), clock=VirtualClock(), randbytes=SeededBytes(1)
+    )
     yield store
     store.close()
 
@@ -54,9 +56,9 @@ def test_every_statement_about_keys_is_tsql(store: KeyStore) -> None:
     store.records(range(1, 5_000))
     store.list()
     store.audit(1)
-    store.expire(1, WallClock().now + timedelta(2), OPERATOR)
-    store.touch([1, 2], WallClock().now)
-    store.log_refusals([AuditEntry(at=WallClock().now, action="refuse", key_id=1, actor="c", origin="::1")])
+    store.expire(1, VirtualClock().now + timedelta(2), OPERATOR)
+    store.touch([1, 2], VirtualClock().now)
+    store.log_refusals([AuditEntry(at=VirtualClock().now, action="refuse", key_id=1, actor="c", origin="::1")])
     store.rotate(1, timedelta(1), OPERATOR)
     store.revoke(1, "lost", OPERATOR)
     assert len({sql.split(" ")[0] for sql in statements.sent} & {"SELECT", "INSERT", "UPDATE"}) == 3

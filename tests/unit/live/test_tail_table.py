@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from swimctl.client.stream_items import Answered, CaughtUp, EventReceived, Gap, Lost, StreamItem, Subscribed
+from swimctl.client.stream_items import Answered, Away, CaughtUp, EventReceived, Gap, Lost, StreamItem, Subscribed
 from swimctl.live.model import MAX_ROWS, TailModel
 from swimctl.live.view import events, frame
 from swimctl.render.event_row import EventRow
 
+NEWLINE = "\n"
 URL = "ws://127.0.0.1:8090/api/swim/v1/ws"
 
 
@@ -57,8 +58,8 @@ def test_table_at_80_columns() -> None:
         screen(frame(busy_model(), 80, 24, 107, elapsed=83))
         == f"""\
 SWIM ● live  {URL}  flight.* airports=KJFK
-0.9 events/s  0.4 positions/s  3 in all  3 clients  for 1m 23s
-1 departed  1 arrived  1 created  0 updated  1 deleted  1 tmi  1 other
+7 events in 1m 23s, 0.9/s  3 positions, 0.4/s  3 remote clients
+1 departed  1 arrived  1 created  1 deleted  1 tmi  1 other
 
 UTC      EVENT        CALLSIGN FROM → TO     WHAT HAPPENED
 14:30:01 departed     DAL123   KJFK → EGLL   off 14:29Z, 1,200 ft
@@ -66,7 +67,9 @@ UTC      EVENT        CALLSIGN FROM → TO     WHAT HAPPENED
 14:30:04 created      VERYLON… KJFK → KLAX   B738/L, XXXXXXXXXXXXXXXXXXXXXXXXXX…
 14:30:05 tmi issued   GS       KJFK          until 15:30Z, WEATHER
 14:30:06 deleted      N1       -             gone
-14:30:07 system noti… -        -             hello"""
+14:30:07 system noti… -        -             hello
+{11 * NEWLINE}
+q quit   space hold   ? help"""
     )
 
 
@@ -85,7 +88,8 @@ def test_table_never_grows_beyond_its_screen(width: int, height: int) -> None:
     lines = screen(frame(model, width, height, 110, elapsed=1), width).splitlines()
     assert max(map(len, lines)) <= width
     assert len(lines) <= max(height, 6)
-    assert "T99" in lines[-1] or width < 30
+    assert any("T99" in line for line in lines) or width < 30
+    assert lines[-1].startswith("q quit")
 
 
 def test_table_shows_the_newest_lines_at_the_bottom() -> None:
@@ -101,11 +105,13 @@ def test_table_before_the_first_event_says_that_it_waits() -> None:
         screen(frame(TailModel(title=URL), 80, 24, 0, elapsed=0))
         == f"""\
 SWIM ○ connecting  {URL}
-0 events/s  0 positions/s  0 in all  for 0.0s
+0 events in 0.0s, 0/s  0 positions, 0/s
 0 departed  0 arrived  0 created  0 updated  0 deleted  0 tmi
 
 UTC      EVENT        CALLSIGN FROM → TO     WHAT HAPPENED
-waiting for the first event …"""
+waiting for the first event …
+{16 * NEWLINE}
+q quit   space hold   ? help"""
     )
 
 
@@ -122,7 +128,8 @@ def test_notes_about_the_stream_stand_between_the_events() -> None:
     model = busy_model()
     for item in (Lost("restart"), Subscribed({}, False), Gap(), CaughtUp(14, False)):
         model.apply(item, 200)
-    assert screen(frame(model, 80, 24, 200, elapsed=1)).splitlines()[-2:] == [
+    shown = [line for line in screen(frame(model, 80, 24, 200, elapsed=1)).splitlines()[:-1] if line]
+    assert shown[-2:] == [
         "— gap: history does not reach back to the last event seen —",
         "— reconnected, 14 events recovered —",
     ]
@@ -169,3 +176,52 @@ def test_heartbeats_are_no_events_and_tell_how_many_listen() -> None:
     model.apply(EventReceived({"type": "system.heartbeat", "data": {"connected_clients": 7}}, b""), 1)
     model.apply(EventReceived({"type": "system.heartbeat", "data": None}, b""), 1)
     assert (model.events, model.clients, len(model.rows)) == (0, 7, 0)
+
+
+def test_service_that_is_stopped_is_told_with_the_time_of_the_next_attempt() -> None:
+    model = busy_model()
+    for item in (Lost("the service stops"), Away("stopped", 8.0)):
+        model.apply(item, 200)
+    first = [screen(frame(model, 80, 24, now, elapsed=1)).splitlines()[0] for now in (200, 203.2, 209)]
+    assert first[0] == f"SWIM ○ stopped; trying again in 8 s  {URL}  flight…"
+    assert "trying again in 5 s" in first[1]
+    assert "stopped; trying again  ws" in first[2]
+
+
+def test_low_terminal_has_its_lines_for_events() -> None:
+    model = TailModel(title=URL)
+    for number in range(20):
+        model.apply(happened(number, "flight.departed", callsign=f"T{number}", altitude_ft=1000), 1)
+    lines = screen(frame(model, 40, 8, 1, elapsed=1, banner=[Text("export X=1")]), 40).splitlines()
+    assert len(lines) == 8
+    assert [line.split()[2] for line in lines[2:7]] == ["T15", "T16", "T17", "T18", "T19"]
+
+
+def test_hints_leave_after_a_minute_and_come_back_with_the_help() -> None:
+    model, banner = busy_model(), [Text("export X=1")]
+    assert "export X=1" in screen(frame(model, 80, 24, 107, elapsed=59, banner=banner))
+    assert "export X=1" not in screen(frame(model, 80, 24, 107, elapsed=61, banner=banner))
+    model.press("?")
+    shown = screen(frame(model, 80, 24, 107, elapsed=61, banner=banner))
+    assert "export X=1" in shown
+    assert "remote clients  connections of clients to the service" in shown
+    assert len(shown.splitlines()) == 24
+
+
+def test_held_table_stays_while_events_go_on() -> None:
+    model = busy_model()
+    model.press(" ")
+    model.apply(happened(9, "flight.departed", callsign="LATER"), 108)
+    shown = screen(frame(model, 80, 24, 108, elapsed=1))
+    assert "LATER" not in shown
+    assert shown.splitlines()[-1] == "held: q quit   space hold   ? help"
+    model.press(" ")
+    assert "LATER" in screen(frame(model, 80, 24, 108, elapsed=1))
+
+
+def test_wide_terminal_has_no_empty_columns_between_text_and_id() -> None:
+    model = TailModel(title="x")
+    for number in range(5):
+        model.apply(happened(number, "flight.departed", callsign="T", altitude_ft=1000 + number), 1)
+    lines = screen(events(model, 200, 10), 200).splitlines()
+    assert [line[45:] for line in lines[1:2]] == ["1,000 ft      1768573815000-0"]

@@ -42,6 +42,8 @@ def test_error_codes_are_those_of_the_protocol_and_spelt_as_they_are_named() -> 
         "INVALID_EXPLAIN",
         "FORBIDDEN",
         "HISTORY_UNAVAILABLE",
+        "RESTARTING",
+        "EVENT_TOO_LARGE",
     ]
     assert all(code.name == code.value for code in ErrorCode)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.protocol.normalise import normalise
+from swim_server.protocol.normalise import normalise, with_north_as_zero
 from swim_server.protocol.payloads import check_payload
 
 FORMER = {
@@ -85,3 +85,21 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from([*FORMER, "positions"]), json_values))
 def test_no_data_raises(data: dict[str, Any]) -> None:
     normalise("flight.positions", data)
+
+
+@pytest.mark.parametrize("event_type", ["flight.position", "tmi.issued", "splits.updated", "weather.sigmet"])
+def test_numbers_as_text_are_read_as_numbers_whatever_the_type(event_type: str) -> None:
+    data = {"lat": "40.6", "lon": " -73.8", "position_count": "3", "callsign": "123", "remarks": "7"}
+    assert with_north_as_zero(event_type, data) == {**data, "lat": 40.6, "lon": -73.8, "position_count": 3}
+
+
+def test_numbers_of_a_batch_are_read_and_so_is_its_count() -> None:
+    data = {"count": "2", "positions": [{"latitude": "1.5", "heading_deg": "360"}, {"latitude": 2.5}]}
+    read = with_north_as_zero("flight.positions", data)
+    assert read == {"count": 2, "positions": [{"latitude": 1.5, "heading_deg": 0}, {"latitude": 2.5}]}
+
+
+def test_data_without_numbers_as_text_is_not_copied() -> None:
+    data = {"count": 1, "positions": [{"latitude": 1.5}], "note": "x"}
+    assert with_north_as_zero("flight.positions", data) is data
+    assert with_north_as_zero("flight.position", {"lat": "north"}) == {"lat": "north"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from swim_server.protocol.event_id import MAX_MILLISECONDS, MAX_SEQUENCE, EventId
 from swim_server.protocol.events import NewEvent, stamp
-from swim_server.protocol.positions import MAX_POSITIONS, split
+from swim_server.protocol.positions import MAX_POSITIONS, NEVER_NULL, split
 
 LAST_ID = EventId(MAX_MILLISECONDS, MAX_SEQUENCE)
 
@@ -20,7 +20,8 @@ def event_of(positions: list[Any], *, event_id: str | None = None, **others: Any
 
 
 def position(number: int, route: str = "") -> dict[str, Any]:
-    return {"callsign": f"BAW{number}", "flight_uid": number, "latitude": 51.5, "longitude": -0.1, "route": route}
+    place = {"callsign": f"BAW{number}", "flight_uid": number, "latitude": 51.5, "longitude": -0.1, "route": route}
+    return {**place, **dict.fromkeys(NEVER_NULL, 0)}
 
 
 def test_batch_within_the_limits_is_returned_as_it_is() -> None:
@@ -111,3 +112,24 @@ def test_splitting_a_part_again_changes_nothing(long: list[str], short: int) -> 
     positions = [position(n, route) for n, route in enumerate(long + [""] * short)]
     for part in split(event_of(positions)):
         assert split(part) == [part]
+
+
+@pytest.mark.parametrize("field", NEVER_NULL)
+@pytest.mark.parametrize("unknown", [None, "", "n/a", True, [], {}, ...])
+def test_what_is_unknown_of_a_position_is_zero(field: str, unknown: object) -> None:
+    """Former clients drop a whole batch in which one of these is null."""
+    row = {name: value for name, value in {**position(1), field: unknown}.items() if value is not ...}
+    (part,) = split(event_of([row, position(2)]))
+    assert [each[field] for each in part.data["positions"]] == [0, 0]
+
+
+def test_number_that_came_as_text_is_that_number() -> None:
+    row = {**position(1), "altitude_ft": "33000", "vertical_rate_fpm": " -1200 ", "latitude": "40.6"}
+    (part,) = split(event_of([row]))
+    (found,) = part.data["positions"]
+    assert (found["altitude_ft"], found["vertical_rate_fpm"], found["latitude"]) == (33_000, -1200, 40.6)
+
+
+def test_where_it_is_is_never_made_up() -> None:
+    (part,) = split(event_of([{"callsign": "BAW1", "latitude": None, "longitude": None}]))
+    assert part.data["positions"][0]["latitude"] is None

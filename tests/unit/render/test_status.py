@@ -54,9 +54,9 @@ daemon      running for 5h 12m, pid 4242
 url         ws://127.0.0.1:8090/api/swim/v1/ws
 home        /var/lib/swim
 version     0.1.0, fingerprint 0123456789ab
-events      12,345 published, 3.2/s
+events      12,345 stored since the start, 3.2/s
 deliveries  1,234,567 sent to clients, 346/s
-history     12,345 events, 1d 0h back, 3.0 MiB
+history     12,345 events kept, 1d 0h back, 3.0 MiB
 process     100.0 MiB of memory, loop lag p50 0.1 ms, p99 2.5 ms, max 9 ms
 slow        1 lagging now, 3 closed since the start
 refused     2 limit
@@ -68,9 +68,10 @@ developer          41       50   ━━━━━━━━━━━━━━━�
 partner             0      500   ────────────────────
 system              1   10,000   ━───────────────────
 
-SOURCE   KIND        STATE      EVENTS   LAST EVENT   ERRORS
+SOURCE   KIND        STATE       FOUND   LAST EVENT   ERRORS
 feed     file        degraded   12,000     0.4s ago        2
 sim      simulator   running         0        never        0
+FOUND: events, before large batches of positions are divided for clients
 feed: can't read /x�[2J"""
     )
 
@@ -125,8 +126,9 @@ def table_of(columns: Any, width: int, *, terminal: bool) -> str:
 
 def test_connections_at_80_columns() -> None:
     assert table_of(COLUMNS, 80, terminal=True).splitlines() == [
-        "ID                       TIER     KEY  REMOTE     SUBSCRIPTIONS          STATE",
-        "client_0123456789abcdef  partner    7  192.0.2.7  flight.*, tmi.* airp…  lagging",
+        "ID                       TIER     KEY  REMOTE     SINCE  SUBSCRIPTIONS   STATE",
+        "client_0123456789abcdef  partner    7  192.0.2.7    30m  flight.*, tmi…  lagging",
+        "… no room for: hint, owner, sent, buffered",
     ]
 
 

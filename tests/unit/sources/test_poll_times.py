@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.concurrency.backoff import Backoff
 from swim_server.sources.poll_times import PollTimes
 
 START = 1_732_190_400.0
@@ -48,13 +47,3 @@ def test_no_look_comes_too_early_or_much_too_late(offset: float, spread: float) 
 @pytest.mark.parametrize("stamp", [None, 0.0, START - 1_000])
 def test_without_a_usable_stamp_it_is_the_interval(stamp: float | None) -> None:
     assert PollTimes(15).next_look(START, stamp, 0.5) == START + 15
-
-
-def test_pauses_double_up_to_a_limit_and_are_spread() -> None:
-    backoff = Backoff(1, 10, lambda: 0.5)
-    assert [backoff.fail() for _ in range(6)] == [1, 2, 4, 8, 10, 10]
-    backoff.succeed()
-    assert backoff.fail() == 1
-    assert Backoff(4, 100, lambda: 0.0).fail() == 2
-    assert Backoff(4, 100, lambda: 1.0).fail() == 6
-    assert [Backoff(1, 10, lambda: 1.0).fail() for _ in range(3)] == [1.5] * 3

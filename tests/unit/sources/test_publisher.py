@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from support.sources import Recorder
+from support.virtual_clock import VirtualClock
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Published
 from swim_server.logs import get_logger
 from swim_server.protocol.events import NewEvent
@@ -32,7 +33,7 @@ async def test_all_are_published_in_order_and_duplicates_are_not_counted() -> No
 
 
 async def test_an_outage_of_the_broker_is_waited_for_longer_and_longer() -> None:
-    told, pauses, failures = status(), [], 6
+    told, clock, failures = status(), VirtualClock(), 6
 
     async def publish(new: Sequence[NewEvent]) -> list[Published]:
         nonlocal failures
@@ -41,11 +42,8 @@ async def test_an_outage_of_the_broker_is_waited_for_longer_and_longer() -> None
             raise BrokerUnavailable("disk full")
         return [Published("1-0") for _ in new]
 
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-
-    assert await EventPublisher(told, get_logger("test"), sleep=sleep).publish(publish, events(3)) == 3
-    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2]
+    assert await EventPublisher(told, get_logger("test"), clock=clock).publish(publish, events(3)) == 3
+    assert clock.slept == [0.2, 0.4, 0.8, 1.6, 3.2]
     assert (told.errors, told.state) == (1, "degraded")
 
 

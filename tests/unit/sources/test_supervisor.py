@@ -10,6 +10,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 from support.sources import Recorder, eventually
+from support.virtual_clock import VirtualClock
 from swim_server.brokers.broker import Publish
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.source import SourceStatus
@@ -69,22 +70,6 @@ async def ignore_being_cancelled(_: Publish) -> None:
             continue
 
 
-class Clock:
-    """Time that passes only in ``sleep`` and when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[Any]]:
     with capture_logs() as logs:
@@ -92,19 +77,19 @@ def logs() -> Iterator[list[Any]]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
-async def run(clock: Clock) -> AsyncIterator[Callable[..., Supervisor]]:
+async def run(clock: VirtualClock) -> AsyncIterator[Callable[..., Supervisor]]:
     """Start a supervisor over sources; it is stopped at the end."""
     tasks: list[asyncio.Task[None]] = []
 
     def start(*sources: Any, **settings: Any) -> Supervisor:
         log = structlog.get_logger()
         publish = settings.pop("publish", Recorder())
-        supervisor = Supervisor(sources, publish, log, sleep=clock.sleep, monotonic=clock, **settings)
+        supervisor = Supervisor(sources, publish, log, clock=clock, **settings)
         tasks.append(asyncio.create_task(supervisor.run()))
         supervisor.task = tasks[-1]  # type: ignore[attr-defined]
         return supervisor
@@ -157,7 +142,7 @@ async def test_a_cancellation_of_its_own_is_a_failure_like_any_other(run: Any) -
     assert other.status.state == "running"
 
 
-async def test_while_it_waits_to_be_started_again_its_state_is_failed(run: Any, clock: Clock) -> None:
+async def test_while_it_waits_to_be_started_again_its_state_is_failed(run: Any, clock: VirtualClock) -> None:
     source, waiting = FakeSource("one", fail), asyncio.Event()
 
     async def wait(seconds: float) -> None:
@@ -170,7 +155,7 @@ async def test_while_it_waits_to_be_started_again_its_state_is_failed(run: Any, 
     await eventually(lambda: source.status.state == "running")
 
 
-async def test_it_waits_longer_after_each_failure_up_to_a_limit(run: Any, clock: Clock) -> None:
+async def test_it_waits_longer_after_each_failure_up_to_a_limit(run: Any, clock: VirtualClock) -> None:
     source = FakeSource("one", *[fail] * 12)
     run(source)
     await eventually(lambda: source.starts == 13)
@@ -178,9 +163,9 @@ async def test_it_waits_longer_after_each_failure_up_to_a_limit(run: Any, clock:
     assert clock.slept[-1] == LONGEST_DELAY_SECONDS
 
 
-async def test_after_a_stable_time_it_waits_shortly_again(run: Any, clock: Clock) -> None:
+async def test_after_a_stable_time_it_waits_shortly_again(run: Any, clock: VirtualClock) -> None:
     async def fail_late(publish: Publish) -> None:
-        clock.now += STABLE_SECONDS
+        clock.advance(STABLE_SECONDS)
         await fail(publish)
 
     source = FakeSource("one", fail, fail, fail_late, fail)

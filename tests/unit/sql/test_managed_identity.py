@@ -11,6 +11,7 @@ from email.message import Message
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from support.virtual_clock import VirtualClock
 from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
 from swim_server.sql.managed_identity import ManagedIdentity, encode_token
 
@@ -32,8 +33,14 @@ class Endpoint:
         return self.body if self.body is not None else json.dumps(answer).encode()
 
 
-def identity(endpoint: Endpoint, now: list[float], **environ: str) -> ManagedIdentity:
-    return ManagedIdentity(client_id=None, environ=environ, clock=lambda: now[0], fetch=endpoint)
+def at(seconds: float) -> VirtualClock:
+    clock = VirtualClock()
+    clock.wall_ms = seconds * 1000
+    return clock
+
+
+def identity(endpoint: Endpoint, clock: VirtualClock, **environ: str) -> ManagedIdentity:
+    return ManagedIdentity(client_id=None, environ=environ, clock=clock, fetch=endpoint)
 
 
 def refusal(code: int, body: bytes = b"") -> urllib.error.HTTPError:
@@ -47,7 +54,7 @@ def test_token_is_encoded_as_the_driver_wants_it() -> None:
 
 def test_machine_is_asked_at_its_fixed_address() -> None:
     endpoint = Endpoint()
-    assert identity(endpoint, [0.0]).token() == encode_token("token 1")
+    assert identity(endpoint, at(0)).token() == encode_token("token 1")
     address, headers = endpoint.requests[0]
     assert address.startswith("http://169.254.169.254/metadata/identity/oauth2/token?")
     assert parse_qs(urlsplit(address).query)["resource"] == ["https://database.windows.net/"]
@@ -57,7 +64,7 @@ def test_machine_is_asked_at_its_fixed_address() -> None:
 def test_app_is_asked_where_its_environment_says_with_its_secret() -> None:
     endpoint = Endpoint()
     environ = {"IDENTITY_ENDPOINT": "http://localhost:4141/msi", "IDENTITY_HEADER": "s3cret"}
-    ManagedIdentity(client_id="me", environ=environ, clock=lambda: 0, fetch=endpoint).token()
+    ManagedIdentity(client_id="me", environ=environ, clock=at(0), fetch=endpoint).token()
     address, headers = endpoint.requests[0]
     assert address.startswith("http://localhost:4141/msi?")
     assert parse_qs(urlsplit(address).query)["client_id"] == ["me"]
@@ -65,18 +72,18 @@ def test_app_is_asked_where_its_environment_says_with_its_secret() -> None:
 
 
 def test_token_is_kept_until_five_minutes_before_its_end() -> None:
-    endpoint, now = Endpoint(expires_on=10_000), [0.0]
-    tokens = identity(endpoint, now)
+    endpoint, clock = Endpoint(expires_on=10_000), at(0)
+    tokens = identity(endpoint, clock)
     tokens.token()
-    now[0] = 9_699
+    clock.wall_ms = 9_699_000
     assert tokens.token() == encode_token("token 1")
-    now[0] = 9_700
+    clock.wall_ms = 9_700_000
     assert tokens.token() == encode_token("token 2")
 
 
 def test_token_whose_end_is_not_told_is_used_once() -> None:
     endpoint = Endpoint(expires_on="soon")
-    tokens = identity(endpoint, [0.0])
+    tokens = identity(endpoint, at(0))
     tokens.token()
     assert tokens.token() == encode_token("token 2")
 
@@ -88,7 +95,7 @@ def test_endpoint_that_is_not_there_yet_is_unavailable(failure: Exception) -> No
     endpoint = Endpoint()
     endpoint.failure = failure
     with pytest.raises(StoreUnavailable, match="identity endpoint"):
-        identity(endpoint, [0.0]).token()
+        identity(endpoint, at(0)).token()
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"access_token": 7, "expires_on": 1}', b"[]"])
@@ -96,7 +103,7 @@ def test_answer_without_a_token_is_unavailable(body: bytes) -> None:
     endpoint = Endpoint()
     endpoint.body = body
     with pytest.raises(StoreUnavailable, match="gave no token"):
-        identity(endpoint, [0.0]).token()
+        identity(endpoint, at(0)).token()
 
 
 @pytest.mark.parametrize(
@@ -111,4 +118,4 @@ def test_refusal_is_told_with_the_endpoints_words(body: bytes, expected: str) ->
     endpoint = Endpoint()
     endpoint.failure = refusal(400, body)
     with pytest.raises(StoreMisconfigured, match=expected):
-        identity(endpoint, [0.0]).token()
+        identity(endpoint, at(0)).token()

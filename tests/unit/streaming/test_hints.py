@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import encode
 from swim_server.protocol.filters import EMPTY, merge
@@ -22,7 +22,7 @@ def hints() -> Hints:
     ]
     recent.append(encode("flight.positions", "", EventId(1, 0), {"count": 2, "positions": rows}))
     recent.append(encode("flight.positions", "", EventId(2, 0), {"positions": "a shape of its own"}))
-    found = Hints(recent, monotonic=WallClock().monotonic)
+    found = Hints(recent, monotonic=VirtualClock().monotonic)
     found.airports = AIRPORTS
     return found
 
@@ -49,7 +49,7 @@ def test_filter_that_can_match_nothing_known_is_hinted_at(hints: Hints, filters:
 
 
 def test_nothing_is_hinted_at_where_nothing_is_known() -> None:
-    empty = Hints(Recent(ZERO), monotonic=WallClock().monotonic)
+    empty = Hints(Recent(ZERO), monotonic=VirtualClock().monotonic)
     assert empty.about(merge(EMPTY, {"airports": ["JFK"], "callsign_prefix": ["DLH"]})) == []
 
 

@@ -49,8 +49,8 @@ def test_north_is_taken_as_pilots_write_it() -> None:
     [
         ("flight.departed", {"latitude": "x"}, "data.latitude: Expected `float | null`, got `str`"),
         ("flight.departed", {"heading_deg": 361}, "data.heading_deg: "),
-        ("flight.positions", {"positions": [{"flight_uid": "17"}]}, "data.positions[0].flight_uid: "),
-        ("splits.updated", {"position_count": "3"}, "data.position_count: "),
+        ("flight.positions", {"positions": [{"flight_uid": "x17"}]}, "data.positions[0].flight_uid: "),
+        ("splits.updated", {"position_count": "three"}, "data.position_count: "),
         ("splits.updated", {"x": float("nan")}, "data.x: must be a finite number"),
         ("flight.departd", {}, "flight.departd"),
         ("flight.*", {}, "flight.*"),

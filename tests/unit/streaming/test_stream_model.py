@@ -16,7 +16,7 @@ from support.streaming_rig import FakeOutlet, StreamingRig, flight, positions
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event, NewEvent
 from swim_server.protocol.filters import EMPTY, Filters
-from swim_server.streaming import conversation
+from swim_server.streaming import subscribing
 from swim_server.streaming.catchup import CatchUp
 from swim_server.streaming.connection import Connection
 
@@ -305,7 +305,8 @@ class StreamMachine(RuleBasedStateMachine):
             assert not (connection.catch_up is not None and connection.group is not None)
             group = connection.group
             if group is not None:
-                assert hub.groups[connection.subscription, connection.window_bits] is group
+                name = (connection.subscription, connection.window_bits, connection.max_message_bytes)
+                assert hub.groups[name] is group
 
     def teardown(self) -> None:
         try:
@@ -346,7 +347,7 @@ class PositionsMachine(StreamMachine):
 
 @pytest.fixture(autouse=True)
 def _observed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "CatchUp", ObservedCatchUp)
+    monkeypatch.setattr(subscribing, "CatchUp", ObservedCatchUp)
 
 
 TestSlowClients = StreamMachine.TestCase

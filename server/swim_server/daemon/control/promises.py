@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import BrokerUnavailable
-from swim_server.brokers.retention import POSITION_TYPES
 from swim_server.config import (
     AdlSourceConfig,
     DropSourceConfig,
@@ -26,6 +25,7 @@ from swim_server.daemon.control.documents.diagnostics import (
 )
 from swim_server.keys.format import Tier
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
+from swim_server.protocol.positions import POSITION_TYPES
 from swim_server.sources.recording.pace import MAX_STEP_MS
 
 if TYPE_CHECKING:

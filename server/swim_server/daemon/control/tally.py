@@ -27,7 +27,7 @@ async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
     """Count; unless it is to be brief, say of each key, program and slow client how many there are."""
     parts = process.components
     gateway, hub, log = parts.gateway, parts.hub, parts.endpoints.log
-    public = [peer for peer in gateway.peers if not peer.kind.is_local]
+    public = [peer for peer in gateway.peers if not (peer.kind.is_local or peer.is_plain)]
     clients = [connection for connection in hub.connections.values() if connection.key is not None]
     tally = Tally(
         made=gateway.gone + len(public),

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Generic
 
@@ -13,6 +10,7 @@ import msgspec
 
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.backoff import Backoff
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import StillBusy, WorkerThread
 from swim_server.config import AdlConfig
 from swim_server.logs import get_logger
@@ -45,22 +43,16 @@ class AdlSource:
         names: AdlConfig,
         interval_seconds: float = 15.0,
         state_folder: Path | None = None,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-        random: Callable[[], float] = random.random,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.status = SourceStatus(name=name, kind="adl", details={"database": database})
         log = get_logger("sources").bind(source=name)
         shared = _Shared(
             status=self.status,
-            health=Health(self.status, log, "the ADL tables", monotonic=monotonic),
-            publisher=EventPublisher(self.status, log, sleep=sleep, monotonic=monotonic),
+            health=Health(self.status, log, "the ADL tables", clock=clock),
+            publisher=EventPublisher(self.status, log, clock=clock),
             interval_seconds=interval_seconds,
             clock=clock,
-            monotonic=monotonic,
-            random=random,
-            sleep=sleep,
         )
         self._watches: list[_Watch] = []
         readers: list[tuple[TableReader[Any, Any], Any]] = [
@@ -96,10 +88,7 @@ class _Shared(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     publisher: EventPublisher
     interval_seconds: float
-    clock: Callable[[], float]
-    monotonic: Callable[[], float]
-    random: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
+    clock: Clock
 
 
 class _State(msgspec.Struct, Generic[Memory], kw_only=True, frozen=True):
@@ -133,7 +122,7 @@ class _Watch:
         self._shared = shared
         self._times = PollTimes(shared.interval_seconds)
         longest = max(LONGEST_PAUSE_SECONDS, shared.interval_seconds)
-        self._backoff = Backoff(min(FIRST_PAUSE_SECONDS, shared.interval_seconds), longest, shared.random)
+        self._backoff = Backoff(min(FIRST_PAUSE_SECONDS, shared.interval_seconds), longest, clock=shared.clock)
         self._memory: Any = None
         self._layout: Any = None
         self._probed_at = 0.0
@@ -146,7 +135,7 @@ class _Watch:
                 while True:
                     pause = await self._turn(publish, worker)
                     self.looks += 1
-                    await self._shared.sleep(pause)
+                    await self._shared.clock.sleep(pause)
             finally:
                 worker.close(self._database.close)
 
@@ -160,8 +149,8 @@ class _Watch:
 
     async def _turn(self, publish: Publish, worker: WorkerThread) -> float:
         """Look once; return how many seconds to wait."""
-        shared, asked_at = self._shared, self._shared.clock()
-        begun = shared.monotonic()
+        shared, asked_at = self._shared, self._shared.clock.now_ms() / 1000
+        begun = shared.clock.monotonic()
         try:
             outcome = await worker.pass_through(self._look, timeout_seconds=self._limit_seconds)
         except (TablesUnreachable, TooManyRows, StillBusy, TimeoutError) as error:
@@ -170,14 +159,14 @@ class _Watch:
             shared.health.lasting(self._reader.title, f"{self._reader.title} can't be read: {reason}")
             return self._backoff.fail()
         self._backoff.succeed()
-        self._describe(outcome, shared.monotonic() - begun)
+        self._describe(outcome, shared.clock.monotonic() - begun)
         if outcome is not None:
             await shared.publisher.publish(publish, outcome.events)
             await self._remember(outcome.memory, worker)
         shared.health.lasting(self._reader.title, None)
         shared.health.well()
         stamp = None if outcome is None or outcome.writer_ms is None else outcome.writer_ms / 1000
-        return max(0.0, self._times.next_look(asked_at, stamp, shared.random()) - shared.clock())
+        return max(0.0, self._times.next_look(asked_at, stamp, shared.clock.random()) - shared.clock.now_ms() / 1000)
 
     def _look(self) -> Outcome[Any] | None:
         """Read and compare, in the thread; None when too much is missing. A layout that has changed is read again."""
@@ -196,15 +185,15 @@ class _Watch:
     def _look_with(self, connection: Any) -> Outcome[Any] | None:
         if self._reader.without(self._layout) is not None:
             return None
-        return self._reader.look(connection, self._layout, self._memory, round(self._shared.clock() * 1000))
+        return self._reader.look(connection, self._layout, self._memory, self._shared.clock.now_ms())
 
     def _should_probe(self) -> bool:
         is_whole = self._layout is not None and not self._layout.missing()
-        return not is_whole and self._shared.monotonic() - self._probed_at >= PROBE_SECONDS
+        return not is_whole and self._shared.clock.monotonic() - self._probed_at >= PROBE_SECONDS
 
     def _probe(self, connection: Any) -> None:
         self._layout = self._reader.probe(connection, self._database.is_missing)
-        self._probed_at = self._shared.monotonic()
+        self._probed_at = self._shared.clock.monotonic()
 
     async def _remember(self, memory: Any, worker: WorkerThread) -> None:
         before, self._memory = self._memory, memory

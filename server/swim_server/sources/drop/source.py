@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from swim_server.brokers.broker import Publish
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.files.opening import look_at, open_to_read
 from swim_server.logs import get_logger
@@ -90,8 +89,7 @@ class DropSource:
         is_watching: bool = True,
         retry_seconds: float = RETRY_SECONDS,
         unknown_seconds: float = UNKNOWN_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         details: dict[str, str | int | float | None] = {"folder": str(folder), "files": 0, "lines": 0, "rejected": 0}
         details["writers"] = WRITERS_KNOWN
@@ -104,14 +102,14 @@ class DropSource:
         self._waiting: dict[str, _Waiting] = {}
         """By batch: files that were read to their end and that somebody may still write to."""
         self._unknown_seconds = unknown_seconds
-        self._monotonic = monotonic
+        self._clock = clock
         self._is_watching = is_watching
         self._retry_seconds = retry_seconds
         self._wake = asyncio.Event()
         self._log = get_logger("sources").bind(source=name)
-        self._health = Health(self.status, self._log, "the drop folder", monotonic=monotonic)
+        self._health = Health(self.status, self._log, "the drop folder", clock=clock)
         self._unknown_types = UnknownTypes(self.status, self._log)
-        self._publisher = EventPublisher(self.status, self._log, sleep=sleep, monotonic=monotonic)
+        self._publisher = EventPublisher(self.status, self._log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
         """Publish what comes, until cancelled. A file that was taken before a crash comes first."""
@@ -128,7 +126,7 @@ class DropSource:
             self._health.trouble(self._state_file.fault)
         if saved is not None:
             self._progress = msgspec.convert(saved, Progress, from_attributes=True)
-            now = self._monotonic()
+            now = self._clock.monotonic()
             self._waiting = {each.batch: _Waiting(each, each.offset, now) for each in saved.waiting}
 
     def _save(self) -> None:
@@ -169,7 +167,7 @@ class DropSource:
             size_bytes = look_at(taken.path).st_size
         except OSError:
             return True
-        now = self._monotonic()
+        now = self._clock.monotonic()
         if size_bytes != waiting.size_bytes:
             waiting.size_bytes, waiting.grown_at = size_bytes, now
             return True
@@ -206,7 +204,7 @@ class DropSource:
             writer, size_bytes = is_being_written(taken.path), look_at(taken.path).st_size
         except OSError:
             return False
-        now = self._monotonic()
+        now = self._clock.monotonic()
         waiting = self._waiting.get(taken.batch)
         if writer is None:
             self.status.details["writers"] = WRITERS_UNKNOWN

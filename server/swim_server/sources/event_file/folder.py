@@ -9,9 +9,10 @@ import fcntl
 import itertools
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from swim_server.concurrency.clock import Clock
 from swim_server.files.opening import UnsafeFile, look_at, open_descriptor
 from swim_server.files.replacing import put_in_place
 
@@ -37,12 +38,16 @@ class FolderTrouble(OSError):
 class EventFolder:
     """Takes ``path`` whenever it is there, by renaming it to a name that is ours alone."""
 
-    def __init__(self, path: Path, *, clock_ns: Callable[[], int], pid: int) -> None:
+    def __init__(self, path: Path, *, clock: Clock, pid: int) -> None:
         self.path = path
-        self._clock_ns = clock_ns
+        self._clock = clock
         self._pid = pid
         self._numbers = itertools.count()
         self._taken_prefix = f"{path.name}.taken-"
+
+    def now_ns(self) -> int:
+        """Return the wall time as names and files' stamps have it."""
+        return self._clock.now_ms() * 1_000_000
 
     def is_ours(self, file: str) -> bool:
         """Whether a changed file is one to look at. Does not block."""
@@ -69,7 +74,7 @@ class EventFolder:
     def taken_at_ns(self, taken: Path) -> int:
         """When a file was taken, as its name tells; now where it doesn't."""
         moment = taken.name.removeprefix(self._taken_prefix).partition("-")[0]
-        return int(moment) if moment.isdecimal() else self._clock_ns()
+        return int(moment) if moment.isdecimal() else self.now_ns()
 
     def take(self) -> Path | None:
         """Rename the event file away and return its new name; None when there is none, or an empty one.
@@ -99,7 +104,7 @@ class EventFolder:
 
     def refuse(self, path: Path, unsafe: UnsafeFile) -> FolderTrouble:
         """Take what is no file out of the way, so that what comes next is read; say what it was."""
-        aside = self.path.with_name(f"{self.path.name}.{self._clock_ns():020d}.refused")
+        aside = self.path.with_name(f"{self.path.name}.{self.now_ns():020d}.refused")
         try:
             path.rename(aside)
         except OSError:
@@ -129,7 +134,7 @@ class EventFolder:
 
     def _unused_name(self) -> Path:
         while True:
-            name = f"{self._taken_prefix}{self._clock_ns():020d}-{self._pid}-{next(self._numbers)}"
+            name = f"{self._taken_prefix}{self.now_ns():020d}-{self._pid}-{next(self._numbers):06d}"
             target = self.path.with_name(name)
             if not target.exists():
                 return target

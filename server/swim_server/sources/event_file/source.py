@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.files.opening import UnsafeFile
 from swim_server.logs import get_logger
@@ -76,24 +76,22 @@ class EventFileSource:
         catalogue: Catalogue,
         grace_seconds: float = GRACE_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
-        clock_ns: Callable[[], int] = time.time_ns,
+        clock: Clock = SYSTEM_CLOCK,
         is_watching: bool = True,
         state_path: Path | None = None,
         unknown_seconds: float = UNKNOWN_SECONDS,
     ) -> None:
         self.status = SourceStatus(name=name, kind="file", details=_details(path))
-        self._folder = EventFolder(path.absolute(), clock_ns=clock_ns, pid=os.getpid())
+        self._folder = EventFolder(path.absolute(), clock=clock, pid=os.getpid())
         self._state_file = StateFile(state_path, Places)
         self._remembered: dict[str, Place] = {}
         self._remember_at = 0.0
         self._interval_seconds = interval_seconds
         self._unknown_seconds = unknown_seconds
-        self._clock_ns = clock_ns
+        self._clock = clock
         self._catalogue = catalogue
         self._grace_seconds = grace_seconds
         self._retry_seconds = retry_seconds
-        self._monotonic = monotonic
         self._is_watching = is_watching
         self._taken: list[TakenFile] = []
         self._may_take = True
@@ -120,7 +118,7 @@ class EventFileSource:
         saved: Places = self._state_file.load() or Places({})
         if self._state_file.fault is not None:
             self._tell_trouble(self._state_file.fault)
-        now, now_ns = self._monotonic(), self._clock_ns()
+        now, now_ns = self._clock.monotonic(), self._folder.now_ns()
         found = []
         for path in self._folder.find_taken():
             age_seconds = (now_ns - self._folder.taken_at_ns(path)) / 1e9
@@ -131,9 +129,9 @@ class EventFileSource:
     async def _remember(self, publish: Publish, worker: WorkerThread) -> None:
         """Note now and then how far the files that stay were read and stored."""
         places = {taken.path.name: taken.boundary for taken in self._taken if taken.published is not None}
-        if places == self._remembered or self._monotonic() < self._remember_at:
+        if places == self._remembered or self._clock.monotonic() < self._remember_at:
             return
-        self._remember_at = self._monotonic() + REMEMBER_SECONDS
+        self._remember_at = self._clock.monotonic() + REMEMBER_SECONDS
         if places:
             await publish((), durable=True)
         await worker.pass_through(lambda: self._state_file.save(Places(places)))
@@ -147,17 +145,17 @@ class EventFileSource:
             except (BrokerUnavailable, OSError) as error:
                 self._may_take = not isinstance(error, BrokerUnavailable)
                 self._tell_trouble(str(error))
-                await asyncio.sleep(max(self._interval_seconds, self._retry_seconds))
+                await self._clock.sleep(max(self._interval_seconds, self._retry_seconds))
             else:
                 self._tell_well()
-                await asyncio.sleep(SHORTEST_INTERVAL_SECONDS)
+                await self._clock.sleep(SHORTEST_INTERVAL_SECONDS)
                 await _wait(self._wake, self._interval_seconds)
 
     async def _look(self, publish: Publish, worker: WorkerThread) -> None:
         """Take what is there now, publish what is new in the files taken, and remove those that are finished."""
         survey = await worker.pass_through(self._survey)
         if survey.taken is not None:
-            self._taken.append(TakenFile(survey.taken, now=self._monotonic()))
+            self._taken.append(TakenFile(survey.taken, now=self._clock.monotonic()))
         troubles = [survey.trouble]
         for taken, seen in zip(self._taken, survey.signatures, strict=True):
             if seen is not None and seen != taken.published:
@@ -166,9 +164,9 @@ class EventFileSource:
         for taken, seen in list(zip(self._taken, survey.signatures, strict=True)):
             if seen is None:
                 self._taken.remove(taken)  # somebody else has removed it
-            elif seen == taken.published and self._monotonic() - taken.changed_at >= self._grace_seconds:
+            elif seen == taken.published and self._clock.monotonic() - taken.changed_at >= self._grace_seconds:
                 troubles.append(await _trouble_of(self._finish(taken, seen, publish, worker)))
-        self._recent.forget(self._monotonic())
+        self._recent.forget(self._clock.monotonic())
         await self._remember(publish, worker)
         self.status.details["taken"] = len(self._taken)
         for trouble in troubles:
@@ -187,7 +185,7 @@ class EventFileSource:
 
     async def _publish_file(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
         """Publish what a file has more than when it was last looked at."""
-        taken.changed_at = self._monotonic()
+        taken.changed_at = self._clock.monotonic()
         batches = taken.read(self._make_reader, now=taken.changed_at)
         try:
             while (batch := await worker.pass_through(lambda: next(batches, None))) is not None:
@@ -207,12 +205,12 @@ class EventFileSource:
     async def _judge_early(self, taken: TakenFile, publish: Publish, worker: WorkerThread) -> None:
         """Don't let what a cut entry holds up wait for the end of the file."""
         batch = await worker.pass_through(lambda: taken.judge_rest(is_end=False))
-        taken.whole_at = self._monotonic()
+        taken.whole_at = self._clock.monotonic()
         await self._publish_batch(taken, batch, publish)
 
     async def _finish(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
         """Be done with a file that has come to rest, unless somebody has it open, or may have."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         if now - taken.asked_at < self._grace_seconds:
             return
         taken.asked_at, quiet_seconds = now, now - taken.changed_at
@@ -250,13 +248,13 @@ class EventFileSource:
             self.status.events += new
             self._count("duplicates", len(published) - new)
             if new:
-                self.status.last_event_monotonic = time.monotonic()
+                self.status.last_event_monotonic = self._clock.monotonic()
             return
 
     async def _remove(self, taken: TakenFile, seen: Signature, worker: WorkerThread) -> None:
         removal = await worker.pass_through(lambda: taken.remove(self._folder, seen))
         if not removal.is_done:
-            taken.changed_at = self._monotonic()  # somebody still writes to it
+            taken.changed_at = self._clock.monotonic()  # somebody still writes to it
             return
         self._taken.remove(taken)
         if removal.aside is not None:
@@ -296,7 +294,7 @@ class EventFileSource:
             self._log.info("the event file can be read again")
         self.status.state = "running"
         self.status.last_error = None
-        self.status.last_success_monotonic = time.monotonic()
+        self.status.last_success_monotonic = self._clock.monotonic()
 
 
 def _details(path: Path) -> dict[str, str | int | float | None]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,6 +9,7 @@ import msgspec
 
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.backoff import Backoff
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.detection.flow_measures import (
     Compared,
@@ -62,9 +59,7 @@ class EcfmpSource:
         timeout_seconds: float = 30.0,
         state_path: Path | None = None,
         open_feed: OpenFeed = HttpFeed,
-        clock: Callable[[], float] = time.time,
-        random: Callable[[], float] = random.random,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.status = SourceStatus(name=name, kind="ecfmp", details={"url": url, "answers": 0})
         self._url = url
@@ -73,7 +68,7 @@ class EcfmpSource:
         self._state_file = StateFile(state_path, EcfmpState)
         self._book: MeasureBook | None = None
         self._regions: dict[int, str] = {}
-        self._regions_due = 0.0
+        self._regions_due = float("-inf")
         """Before this moment the list of FIRs is not asked for again."""
         self._timeout_seconds = timeout_seconds
         self._validators = Validators()
@@ -81,11 +76,10 @@ class EcfmpSource:
         self._measures: list[FlowMeasure] | None = None
         """The list as of the last answer: it holds as long as the server says that nothing has changed."""
         self._clock = clock
-        self._sleep = sleep
-        self._backoff = Backoff(interval_seconds, max(LONGEST_PAUSE_SECONDS, interval_seconds), random)
+        self._backoff = Backoff(interval_seconds, max(LONGEST_PAUSE_SECONDS, interval_seconds), clock=clock)
         log = get_logger("sources").bind(source=name)
-        self._health = Health(self.status, log, "the list of flow measures")
-        self._publisher = EventPublisher(self.status, log, sleep=sleep)
+        self._health = Health(self.status, log, "the list of flow measures", clock=clock)
+        self._publisher = EventPublisher(self.status, log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
         """Poll until cancelled."""
@@ -94,7 +88,7 @@ class EcfmpSource:
                 self._book = await worker.pass_through(self._load)
             async with self._open_feed(self._url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
                 while True:
-                    await self._sleep(await self._look(feed, publish, worker))
+                    await self._clock.sleep(await self._look(feed, publish, worker))
 
     def _load(self) -> MeasureBook:
         saved = self._state_file.load()
@@ -144,9 +138,9 @@ class EcfmpSource:
         """Ask for the list of FIRs when a measure names one by an unknown number; without it, it is left out."""
         numbers = {number for measure in measures for number in measure.notified_flight_information_regions}
         url = regions_url(self._url)
-        if url is None or numbers <= self._regions.keys() or self._clock() < self._regions_due:
+        if url is None or numbers <= self._regions.keys() or self._clock.monotonic() < self._regions_due:
             return
-        self._regions_due = self._clock() + REGIONS_PAUSE_SECONDS
+        self._regions_due = self._clock.monotonic() + REGIONS_PAUSE_SECONDS
         try:
             async with self._open_feed(url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
                 answer = await feed.get(Validators())
@@ -159,7 +153,7 @@ class EcfmpSource:
 
     async def _compare(self, measures: list[FlowMeasure] | None, publish: Publish, worker: WorkerThread) -> None:
         assert self._book is not None, "run begins with a book"
-        compared: Compared = compare_measures(self._book, measures, round(self._clock() * 1000), self._regions)
+        compared: Compared = compare_measures(self._book, measures, self._clock.now_ms(), self._regions)
         await self._publisher.publish(publish, compared.events)
         if compared.book != self._book:
             self._book = compared.book

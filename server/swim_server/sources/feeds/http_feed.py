@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 from swim_server import __version__
+from swim_server.concurrency.clock import Clock
 from swim_server.config.redaction import url_without_secrets
 
 CONNECT_SECONDS = 10.0
@@ -67,7 +67,7 @@ class HttpFeed:
         self,
         url: str,
         *,
-        clock: Callable[[], float],
+        clock: Clock,
         total_seconds: float = TOTAL_SECONDS,
         max_packed_bytes: int = MAX_PACKED_BYTES,
     ) -> None:
@@ -136,14 +136,14 @@ class HttpFeed:
         return b"".join(parts)
 
     def _refusal(self, status: int, retry_after: str | None) -> FeedTrouble:
-        seconds = read_retry_after(retry_after, self._clock())
+        seconds = read_retry_after(retry_after, self._clock.now_ms() / 1000)
         return FeedTrouble(f"status {status}", "", retry_after_seconds=seconds)
 
 
 class OpenFeed(Protocol):
     """How a source comes by its feed."""
 
-    def __call__(self, url: str, *, clock: Callable[[], float], total_seconds: float) -> HttpFeed: ...
+    def __call__(self, url: str, *, clock: Clock, total_seconds: float) -> HttpFeed: ...
 
 
 def inflate(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> bytes:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import random
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.backoff import Backoff
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.detect import Detection, detect
@@ -74,10 +72,7 @@ class VatsimSource:
         open_feed: OpenFeed = HttpFeed,
         airfields: LoadAirfields = load_airfields,
         regions: Regions | None = None,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-        random: Callable[[], float] = random.random,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.status = SourceStatus(name=name, kind="vatsim", details={"url": url, "snapshots": 0})
         self._url = url
@@ -91,16 +86,13 @@ class VatsimSource:
         self._airfields: Airfields | None = None
         self._regions = regions
         self._clock = clock
-        self._monotonic = monotonic
-        self._random = random
-        self._sleep = sleep
         self._times = PollTimes(interval_seconds)
-        self._backoff = Backoff(interval_seconds, max(LONGEST_PAUSE_SECONDS, interval_seconds), random)
+        self._backoff = Backoff(interval_seconds, max(LONGEST_PAUSE_SECONDS, interval_seconds), clock=clock)
         self._changed_at: float | None = None
         """When the feed's stamp was last seen to move, by the monotonic clock."""
         self._log = get_logger("sources").bind(source=name)
-        self._health = Health(self.status, self._log, "the feed", monotonic=monotonic)
-        self._publisher = EventPublisher(self.status, self._log, sleep=sleep, monotonic=monotonic)
+        self._health = Health(self.status, self._log, "the feed", clock=clock)
+        self._publisher = EventPublisher(self.status, self._log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
         """Poll until cancelled. A snapshot that was taken before a crash and not finished comes first."""
@@ -111,7 +103,7 @@ class VatsimSource:
                     await self._use(Answer(left.body, left.validators), publish, worker)
             async with self._open_feed(self._url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
                 while True:
-                    await self._sleep(await self._look(feed, publish, worker))
+                    await self._clock.sleep(await self._look(feed, publish, worker))
 
     def _begin(self) -> Taken | None:
         if self._airfields is None:
@@ -132,7 +124,7 @@ class VatsimSource:
 
     async def _look(self, feed: HttpFeed, publish: Publish, worker: WorkerThread) -> float:
         """Ask once and use the answer; return how many seconds to wait."""
-        asked_at = self._clock()
+        asked_at = self._clock.now_ms() / 1000
         try:
             answer = await feed.get(self._now_at.validators)
             if answer is None:
@@ -145,7 +137,9 @@ class VatsimSource:
             return self._tell_trouble(trouble)
         self._backoff.succeed()
         self._tell_well()
-        return max(0.0, self._times.next_look(asked_at, self._stamp(), self._random()) - self._clock())
+        return max(
+            0.0, self._times.next_look(asked_at, self._stamp(), self._clock.random()) - self._clock.now_ms() / 1000
+        )
 
     async def _use(self, answer: Answer, publish: Publish, worker: WorkerThread) -> None:
         """Compare, publish, remember. Raises FeedTrouble for an answer that holds no snapshot."""
@@ -201,17 +195,17 @@ class VatsimSource:
             self._health.count(f"skipped_{detection.skipped.replace(' ', '_')}")
             return
         self._health.count("snapshots")
-        self._changed_at = self._monotonic()
+        self._changed_at = self._clock.monotonic()
         connected = sum(flight.is_connected for flight in detection.network_state.flights.values())
         self.status.details["pilots"] = connected
         self.status.details["prefiles"] = len(detection.network_state.flights) - connected
 
     def _tell_well(self) -> None:
-        stamp, now = self._stamp(), self._monotonic()
+        stamp, now = self._stamp(), self._clock.monotonic()
         self._changed_at = now if self._changed_at is None else self._changed_at
         if stamp is not None:
             self.status.details["feed_time"] = format_ms(round(stamp * 1000))
-            self.status.details["feed_age_seconds"] = round(self._clock() - stamp, 1)
+            self.status.details["feed_age_seconds"] = round(self._clock.now_ms() / 1000 - stamp, 1)
         if isinstance(self._regions, BoundariesFile):
             self.status.details["boundaries"] = self._regions.problem or str(self._regions.path)
         stands_still = now - self._changed_at

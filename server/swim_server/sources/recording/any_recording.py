@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from swim_server.brokers.broker import Publish
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.config.recording_position import parse_seek
 from swim_server.detection.regions import Regions
@@ -35,7 +34,7 @@ class AnyRecordingSource:
         start: str | None = None,
         state_path: Path | None = None,
         regions: Regions | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
         **options: Any,
     ) -> None:
         """``start``: an event id, a time, or a length of time from its beginning; ``options`` go to the player."""
@@ -43,16 +42,16 @@ class AnyRecordingSource:
         self._path = path
         self._catalogue = catalogue
         self._regions = regions
-        self._sleep = sleep
+        self._clock = clock
         self._options = options | {
             "speed": speed,
             "loop": loop,
             "start": None if start is None else parse_seek(start),
-            "sleep": sleep,
+            "clock": clock,
         }
         self._state_path = state_path
         self._player: Source | None = None
-        self._health = Health(self.status, get_logger("sources").bind(source=name), "the recording")
+        self._health = Health(self.status, get_logger("sources").bind(source=name), "the recording", clock=clock)
 
     async def run(self, publish: Publish) -> None:
         """Play until cancelled; without ``loop``, until the end."""
@@ -73,7 +72,7 @@ class AnyRecordingSource:
                 trouble = f"{trouble}; looking again every {LOOK_AGAIN_SECONDS:g} s"
                 if self.status.last_error != trouble:
                     self._health.trouble(trouble)
-                await self._sleep(LOOK_AGAIN_SECONDS)
+                await self._clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _player_of_events(self) -> Source:
         state_path = self._state_path and self._state_path.with_suffix(".events.json")

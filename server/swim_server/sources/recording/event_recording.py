@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from swim_server.brokers.broker import Publish
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.config.recording_position import Seek, Stretch
 from swim_server.files.opening import follow_own_links, open_to_read
@@ -62,9 +60,7 @@ class EventRecordingSource:
         loop: bool = True,
         start: Seek | None = None,
         state_path: Path | None = None,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.status = status
         self._path = path
@@ -73,13 +69,12 @@ class EventRecordingSource:
         self._start = start
         self._state_file = StateFile(state_path, EventRecordingState)
         self._state: EventRecordingState | None = None
-        self._clock_ms = clock_ms
-        self._sleep = sleep
-        self._pace = Pace(speed, status, monotonic=monotonic, sleep=sleep)
+        self._clock = clock
+        self._pace = Pace(speed, status, clock=clock)
         log = get_logger("sources").bind(source=status.name)
-        self._health = Health(status, log, "the recording", monotonic=monotonic)
+        self._health = Health(status, log, "the recording", clock=clock)
         self._unknown_types = UnknownTypes(status, log)
-        self._publisher = EventPublisher(status, log, sleep=sleep, monotonic=monotonic)
+        self._publisher = EventPublisher(status, log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
         """Play until cancelled; without ``loop``, until the end."""
@@ -119,7 +114,7 @@ class EventRecordingSource:
             trouble = f"{trouble}; looking again every {LOOK_AGAIN_SECONDS:g} s"
             if self.status.last_error != trouble:
                 self._health.trouble(trouble)
-            await self._sleep(LOOK_AGAIN_SECONDS)
+            await self._clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _begin(self) -> tuple[BinaryIO, RecordedEvents, list[RecordedEvent]]:
         stream = open_to_read(follow_own_links(self._path), may_have_links=True)
@@ -140,7 +135,7 @@ class EventRecordingSource:
                 self._health.trouble(self._state_file.fault)
         state = self._state
         if state is None or (state.version, state.recording) != (STATE_VERSION, recording):
-            self._state = EventRecordingState(recording=recording, run=f"{self._clock_ms():x}")
+            self._state = EventRecordingState(recording=recording, run=f"{self._clock.now_ms():x}")
             with contextlib.suppress(OSError):  # told when the first events have been played
                 self._state_file.save(self._state)  # before them: the run's name is part of theirs
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
+from swim_server.concurrency.clock import Clock
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.source import SourceStatus
 
@@ -27,16 +26,14 @@ class Pace:
         speed: float,
         status: SourceStatus,
         *,
-        monotonic: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
+        clock: Clock,
     ) -> None:
         if not speed > 0:
             raise ValueError(f"the speed of a recording must be above 0, got {speed}")
         self.last_step_seconds = 0.0
         self._speed = speed
         self._status = status
-        self._monotonic = monotonic
-        self._sleep = sleep
+        self._clock = clock
         self._due: float | None = None
         """When the event at hand is due; None: at once, and it sets the beginning."""
         self._moment_ms: int | None = None
@@ -63,18 +60,18 @@ class Pace:
         self._moment_ms = moment_ms
         if step_ms:
             self.last_step_seconds = min(step_ms, MAX_STEP_MS) / 1000 / self._speed
-        now = self._monotonic()
+        now = self._clock.monotonic()
         due = (now if self._due is None else self._due) + min(step_ms, MAX_STEP_MS) / 1000 / self._speed
         self._due = due if due > now - MAX_DELAY_BEHIND_SECONDS else now
         return self._due - now > TOGETHER_SECONDS
 
     async def await_turn(self) -> None:
         """Wait until the event at hand is due."""
-        if self._due is not None and (left := self._due - self._monotonic()) > 0:
-            await self._sleep(left)
+        if self._due is not None and (left := self._due - self._clock.monotonic()) > 0:
+            await self._clock.sleep(left)
 
     async def wait(self, seconds: float) -> None:
         """Wait between two rounds."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         self._due = max(now, now if self._due is None else self._due) + seconds
-        await self._sleep(self._due - now)
+        await self._clock.sleep(self._due - now)

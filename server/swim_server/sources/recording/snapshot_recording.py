@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
 from swim_server.brokers.broker import Publish
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.config.recording_position import Seek
 from swim_server.detection.airfields import Airfields
@@ -77,9 +75,7 @@ class RecordingSource:
         airfields: LoadAirfields = load_airfields,
         regions: Regions | None = None,
         max_document_bytes: int = MAX_DOCUMENT_BYTES,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not speed > 0:
             raise ValueError(f"the speed of a recording must be above 0, got {speed}")
@@ -96,14 +92,12 @@ class RecordingSource:
         self._load_airfields = airfields
         self._airfields: Airfields | None = None
         self._regions = regions
-        self._clock_ms = clock_ms
-        self._monotonic = monotonic
-        self._sleep = sleep
+        self._clock = clock
         self._due: float | None = None
         """When the next snapshot is to be played; None: at once."""
         log = get_logger("sources").bind(source=name)
-        self._health = Health(self.status, log, "the recording", monotonic=monotonic)
-        self._publisher = EventPublisher(self.status, log, sleep=sleep, monotonic=monotonic)
+        self._health = Health(self.status, log, "the recording", clock=clock)
+        self._publisher = EventPublisher(self.status, log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
         """Play until cancelled; without ``loop``, until the last snapshot has been played."""
@@ -152,7 +146,7 @@ class RecordingSource:
         return self._airfields
 
     def _new_state(self) -> RecordingState:
-        run = f"{self._clock_ms():x}"
+        run = f"{self._clock.now_ms():x}"
         return RecordingState(path=self._path, run=run, network_state=NetworkState(scope=self._scope(run, 1)))
 
     def _scope(self, run: str, loop: int) -> str:
@@ -173,7 +167,7 @@ class RecordingSource:
                 trouble = f"{error}; looking again every {LOOK_AGAIN_SECONDS:g} s"
                 if self.status.last_error != trouble:
                     self._health.trouble(trouble)
-                await self._sleep(LOOK_AGAIN_SECONDS)
+                await self._clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _look(self) -> Recorded | None:
         position = self._now_at.position_ms
@@ -207,7 +201,7 @@ class RecordingSource:
         """Wait until the snapshot is due: as long after the one before as it was recorded after it."""
         position = self._now_at.position_ms
         if self._due is None or position is None:
-            self._due = self._monotonic()
+            self._due = self._clock.monotonic()
             return
         await self._wait(self._step_ms(recorded, position) / 1000 / self._speed)
 
@@ -219,11 +213,11 @@ class RecordingSource:
         return min(step_ms, MAX_STEP_MS)
 
     async def _wait(self, seconds: float) -> None:
-        now = self._monotonic()
+        now = self._clock.monotonic()
         due = (now if self._due is None else self._due) + seconds
         self._due = due if due > now - MAX_DELAY_BEHIND_SECONDS else now
         if due > now:
-            await self._sleep(due - now)
+            await self._clock.sleep(due - now)
 
     def _detect(self, recorded: Recorded, airfields: Airfields) -> Detection:
         """Read, decode and compare. Raises UnreadableSnapshot."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from hashlib import sha256
 from typing import BinaryIO
 
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.recording.lines import End, Gap, Header, one_line, write_line
 
@@ -19,14 +19,14 @@ FLUSH_SECONDS = 1.0
 class RecordingWriter:
     """Writes to a stream that it does not own. Raises what the stream raises: OSError."""
 
-    def __init__(self, stream: BinaryIO, header: Header, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, stream: BinaryIO, header: Header, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.events = 0
         self.gaps = 0
         self.packed_bytes = 0
         self.first_id: str | None = None
         self.last_id: str | None = None
         self._stream = stream
-        self._monotonic = monotonic
+        self._clock = clock
         self._digest = sha256()
         self._block = bytearray()
         self._due: float | None = None
@@ -42,7 +42,7 @@ class RecordingWriter:
         self.first_id = self.first_id or event_id
         self.last_id = event_id or self.last_id
         if self._due is None:
-            self._due = self._monotonic() + FLUSH_SECONDS
+            self._due = self._clock.monotonic() + FLUSH_SECONDS
         if len(self._block) >= BLOCK_BYTES:
             self.flush()
 
@@ -55,7 +55,7 @@ class RecordingWriter:
     @property
     def wait_seconds(self) -> float | None:
         """How long until something must be flushed; None: nothing waits."""
-        return None if self._due is None else max(0.0, self._due - self._monotonic())
+        return None if self._due is None else max(0.0, self._due - self._clock.monotonic())
 
     def flush(self) -> None:
         """Write what waits."""

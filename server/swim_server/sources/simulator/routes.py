@@ -11,6 +11,7 @@ import msgspec
 from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.feed import FeedPlan
 from swim_server.detection.geodesy import distance_nm
+from swim_server.sources.simulator.fixes import invent_letters, invent_route
 from swim_server.sources.simulator.world import (
     AIRLINES,
     PRIVATE_AIRPORTS,
@@ -19,8 +20,6 @@ from swim_server.sources.simulator.world import (
     Airline,
     airport_codes,
 )
-
-LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 
 
 class Route(NamedTuple):
@@ -91,9 +90,9 @@ def invent_callsign(airline: Airline, serial: int, random: Random) -> str:
     """Invent a callsign in the manner of the airline; flights that live together differ in it."""
     number = serial * 367 % 9000
     if not airline.code:
-        return f"N{number % 900 + 100}{random.choice(LETTERS)}{random.choice(LETTERS)}"
+        return f"N{number % 900 + 100}{invent_letters(random)}"
     if airline.has_letters and random.random() < 0.7:
-        return f"{airline.code}{number % 90 + 10}{random.choice(LETTERS)}{random.choice(LETTERS)}"
+        return f"{airline.code}{number % 90 + 10}{invent_letters(random)}"
     return f"{airline.code}{number + 1}" if len(airline.code) == 3 else f"{airline.code}{number % 90 + 1}"
 
 
@@ -107,12 +106,3 @@ def file_plan(route: Route, random: Random) -> FeedPlan:
         route.arr.code,
         invent_route(random),
     )
-
-
-def invent_route(random: Random) -> str:
-    """Invent a route: fixes as pronounceable as real ones, joined by airways or directly."""
-    fixes = ["".join(random.choice(("BDFGKLMNPRSTV", "AEIOU")[place % 2]) for place in range(5)) for _ in range(4)]
-    ways = random.choices(("DCT", "UL612", "J121", "Q140", "UN866", "DCT"), k=3)
-    middle = " ".join(f"{fix} {way}" for fix, way in zip(fixes, ways, strict=False))
-    out, to = (f"{fix}{random.randint(1, 9)}{random.choice('ABCDX')}" for fix in (fixes[0], fixes[3]))
-    return f"{out} {middle} {fixes[3]} {to}"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 from swim_server.brokers.broker import Publish
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.detection.network_state import STATE_VERSION
 from swim_server.logs import get_logger
@@ -51,9 +49,7 @@ class SimulatorSource:
         seed: int = 1,
         state_path: Path | None = None,
         airfields: LoadAirfields = load_airfields,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not 0 < speed < float("inf") or flights < 1:
             raise ValueError(f"a simulation needs flights and a speed above 0, got {flights} and {speed}")
@@ -66,17 +62,15 @@ class SimulatorSource:
         self._seed = seed
         self._state_file = StateFile(state_path, SimulationState)
         self._load_airfields = airfields
-        self._clock_ms = clock_ms
-        self._monotonic = monotonic
-        self._sleep = sleep
+        self._clock = clock
         self._pending: list[NewEvent] = []
         """Events that happened and are not published yet; the world stands still until they are."""
         self._work_seconds = 0.0
         """What the last tick cost."""
         self._saved_at: float | None = None
         log = get_logger("sources").bind(source=name)
-        self._health = Health(self.status, log, "the simulation", monotonic=monotonic)
-        self._publisher = EventPublisher(self.status, log, sleep=sleep, monotonic=monotonic)
+        self._health = Health(self.status, log, "the simulation", clock=clock)
+        self._publisher = EventPublisher(self.status, log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
         """Let the world go on until cancelled."""
@@ -90,14 +84,14 @@ class SimulatorSource:
                     await self._save(self.simulation, worker)
 
     async def _live(self, simulation: Simulation, publish: Publish, worker: WorkerThread) -> None:
-        pause, then = FIRST_TICK_SECONDS, self._monotonic()
+        pause, then = FIRST_TICK_SECONDS, self._clock.monotonic()
         while True:
             await self._publisher.publish(publish, self._pending)
             self._pending = []
             self._health.well()
             await self._save_now_and_then(simulation, worker)
-            await self._sleep(pause)
-            now = self._monotonic()
+            await self._clock.sleep(pause)
+            now = self._clock.monotonic()
             elapsed, then = min(now - then, MAX_ELAPSED_SECONDS), now
             await worker.pass_through(partial(self._advance, simulation, elapsed))
             pause = self._tick_seconds()
@@ -110,7 +104,7 @@ class SimulatorSource:
         wanted = (STATE_VERSION, self._flights, self._seed)
         if saved is not None and (saved.version, saved.flights, saved.seed) == wanted:
             return Simulation(saved, airfields)
-        real_ms = self._clock_ms()
+        real_ms = self._clock.now_ms()
         return Simulation.begin(
             airfields,
             flights=self._flights,
@@ -121,10 +115,10 @@ class SimulatorSource:
         )
 
     def _advance(self, simulation: Simulation, elapsed: float) -> None:
-        began = self._monotonic()
+        began = self._clock.monotonic()
         by_ms = max(1, round(elapsed * self._speed * 1000))
-        self._pending = simulation.advance(by_ms, real_ms=self._clock_ms(), speed=self._speed)
-        self._work_seconds = self._monotonic() - began
+        self._pending = simulation.advance(by_ms, real_ms=self._clock.now_ms(), speed=self._speed)
+        self._work_seconds = self._clock.monotonic() - began
         details = self.status.details
         details["simulated_time"] = format_ms(simulation.now_ms)
         details["ground_stops"] = simulation.ground_stops
@@ -135,7 +129,7 @@ class SimulatorSource:
         return max(pace, self._work_seconds * IDLE_PER_WORK)
 
     async def _save_now_and_then(self, simulation: Simulation, worker: WorkerThread) -> None:
-        now = self._monotonic()
+        now = self._clock.monotonic()
         if self._saved_at is None or now - self._saved_at >= SAVE_EVERY_SECONDS:
             self._saved_at = now
             await self._save(simulation, worker)

@@ -11,9 +11,10 @@ import msgspec
 from swim_server.detection.airfields import Airfield, Airfields
 from swim_server.detection.feed import FeedPilot, FeedPlan, FeedPrefile, Snapshot
 from swim_server.protocol.timestamps import format_ms
+from swim_server.sources.simulator.fixes import invent_route
 from swim_server.sources.simulator.itinerary import DoesNotFit, Manoeuvre
 from swim_server.sources.simulator.journey import UNUSUAL_COURSES, Course, Filing, lay_out_journey
-from swim_server.sources.simulator.routes import Route, Routes, file_plan, invent_callsign, invent_route
+from swim_server.sources.simulator.routes import Route, Routes, file_plan, invent_callsign
 from swim_server.sources.simulator.world import AIRLINES, Airline
 
 MANOEUVRES: tuple[Manoeuvre, ...] = ("rejected take-off", "go-around", "go-around", "touch-and-go")

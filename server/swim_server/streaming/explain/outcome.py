@@ -12,10 +12,10 @@ from swim_server.protocol import explanation
 from swim_server.protocol.channels import matches
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.explanation import Clause, FilterExplanation
+from swim_server.protocol.positions import POSITION, POSITIONS
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.explain.session_log import SlowPeriod
-from swim_server.streaming.framed_event import POSITION
-from swim_server.streaming.subscription import POSITIONS, Subscription
+from swim_server.streaming.subscription import Subscription
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId

@@ -9,7 +9,7 @@ import msgspec
 
 from swim_server.protocol import explanation
 from swim_server.protocol.channels import matches
-from swim_server.streaming.subscription import POSITIONS
+from swim_server.protocol.positions import POSITIONS
 
 if TYPE_CHECKING:
     from swim_server.protocol.events import Event

@@ -16,7 +16,7 @@ from swimctl.doctor.probes.procfs import ProcFs
 
 def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
     machine, pid = ProcFs(), os.getpid()
-    assert machine.state(pid) in ("R", "S")
+    assert machine.state(pid) in ("running", "sleeping")
     assert machine.name(pid)
     file = tmp_path / "file"
     with file.open("w"):
@@ -27,7 +27,7 @@ def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
     use = machine.descriptors(pid)
     assert use is not None
     assert 0 < (use.open or 0) < use.soft <= use.hard
-    assert (machine.memory_bytes(pid) or 0) > 2**20
+    assert machine.memory_bytes(pid) > 2**20
     assert machine.is_same_network(pid)
 
 
@@ -75,12 +75,9 @@ def test_hostile_proc_is_read_without_an_error(tmp_path: Path, text: str) -> Non
     for name in ("42/stat", "42/comm", "42/limits", "42/cgroup", "net/tcp", "locks", "meminfo", "self/status"):
         (tmp_path / name).write_text(text, "utf-8")
     machine = ProcFs(tmp_path)
-    assert machine.state(42) in (None, "b)", "(c", "Z")
-    assert machine.name(42)
     assert machine.listeners(1) == []
     assert machine.sockets(42) == set()
-    assert machine.descriptors(42) is None
-    assert machine.memory_bytes(42) is None or text
+    assert machine.memory_bytes(42) > 2**20
     assert machine.lock_holders(tmp_path / "locks") == []
     assert machine.may_raise_limits() is False
     assert machine.has_open(42, tmp_path / "locks") is False

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.adl_tables import AdlTables, sql_time
 from support.sources import Recorder, Running, eventually
+from support.virtual_clock import VirtualClock
 from swim_server.config import AdlDatabaseConfig, FlightCoreNames
 from swim_server.sources.adl.source import AdlSource
 from swim_server.sources.source import SourceStatus
@@ -25,7 +26,9 @@ class Turns:
         self.tables = AdlTables(folder / "adl.db")
         self.state = folder / "state"
         self.publish = Recorder()
-        self.now = NOW
+        self.clock = VirtualClock()
+        self.clock.wall_ms = NOW * 1000
+        self.clock.sleep = _until_cancelled  # type: ignore[method-assign]
         self.source = self._new(self.tables.config())
 
     def _new(self, names: Any) -> AdlSource:
@@ -35,10 +38,12 @@ class Turns:
             names=names,
             interval_seconds=15,
             state_folder=self.state,
-            clock=lambda: self.now,
-            random=lambda: 0.5,
-            sleep=_until_cancelled,
+            clock=self.clock,
         )
+
+    @property
+    def now(self) -> float:
+        return self.clock.wall_ms / 1000
 
     def restart(self, **parts: Any) -> None:
         """As another process would go on."""
@@ -46,7 +51,7 @@ class Turns:
 
     async def look(self, *, after: float = 15.0) -> list[tuple[str, Any]]:
         """Let time pass and the source look once; what that brought, positions apart."""
-        self.now += after
+        self.clock.advance(after)
         before = len(self.publish.events)
         counts = dict(self.source.looks())
         async with Running(self.source, self.publish):

@@ -12,6 +12,7 @@ import pytest
 from support.feed import AIRFIELDS, NOON_MS, document, pilot, snapshot, types
 from support.source_rigs import FakeFeed
 from support.sources import Recorder, Running, eventually
+from support.virtual_clock import VirtualClock
 from swim_server.detection.feed import FeedPilot
 from swim_server.detection.feed_decoding import decode_snapshot
 from swim_server.protocol.timestamps import format_ms
@@ -42,7 +43,9 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.feed = Feed()
         self.publish = Recorder()
-        self.now = NOON_MS / 1000
+        self.clock = VirtualClock()
+        self.clock.wall_ms = NOON_MS
+        self.clock.sleep = self._sleep  # type: ignore[method-assign]
         self.pauses: list[float] = []
         self._state = folder / "vatsim.json"
         self.source = self.start()
@@ -54,9 +57,7 @@ class World:
             url="http://feed.invalid/",
             state_path=self._state,
             airfields=lambda: AIRFIELDS,
-            clock=lambda: self.now,
-            random=lambda: 0.5,
-            sleep=self._sleep,
+            clock=self.clock,
             open_feed=self.feed,
             **settings,
         )
@@ -64,7 +65,7 @@ class World:
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
-        self.now += seconds
+        self.clock.advance(seconds)
         await asyncio.sleep(0 if self.feed.line else 3600)
 
     async def look(self, *answers: bytes | FeedTrouble) -> None:
@@ -89,7 +90,7 @@ def told(publish: Recorder) -> list[str]:
 
 
 async def test_it_asks_again_soon_after_the_next_snapshot_is_due(world: World) -> None:
-    world.now += 4
+    world.clock.advance(4)
     await world.look(network(0))
     assert world.pauses == [15.0] or 15 <= world.pauses[0] < 30
 
@@ -152,10 +153,9 @@ async def test_without_boundaries_it_says_so(world: World) -> None:
 
 
 async def test_a_feed_that_stands_still_is_degraded_though_it_answers(tmp_path: Path) -> None:
-    world, monotonic = World(tmp_path), [0.0]
-    world.start(monotonic=lambda: monotonic[0])
+    world = World(tmp_path)
     await world.look(network(0))
-    monotonic[0] = 300
+    world.clock.seconds += 300
     await world.look()
     assert world.source.status.state == "degraded"
     assert "its snapshot is still that of 2024-11-21T12:00:00.000Z" in str(world.source.status.last_error)
@@ -197,7 +197,6 @@ async def _played(documents: list[bytes], folder: Path, steps: Callable[[], int]
             state_path=folder / "state.json",
             interval_seconds=0.001,
             airfields=lambda: AIRFIELDS,
-            random=lambda: 0.5,
             open_feed=feed,
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.memory_broker import MemoryBroker
 from support.recordings import recording, wire
-from support.virtual_time import TimeIsUp, VirtualTime
+from support.virtual_clock import TimeIsUp, VirtualClock
 from swim_server.brokers.broker import Published
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
@@ -26,7 +26,7 @@ class Player:
     """A source, its broker and its time."""
 
     def __init__(self, path: Path, *, until: float = 1e6, broker: MemoryBroker | None = None, **options: Any) -> None:
-        self.time = VirtualTime(until)
+        self.time = VirtualClock(seconds=0, until=until)
         self.broker = broker or MemoryBroker()
         self.heard: list[tuple[float, int]] = []
         self.dies_at_call: int | None = None
@@ -35,9 +35,7 @@ class Player:
             "rec",
             path,
             catalogue=Catalogue(),
-            clock_ms=self.time.clock_ms,
-            monotonic=self.time.monotonic,
-            sleep=self.time.sleep,
+            clock=self.time,
             **options,
         )
 
@@ -53,7 +51,7 @@ class Player:
 
     async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         self._calls += 1
-        self.heard += [(self.time.now, event.data["number"]) for event in events]
+        self.heard += [(self.time.elapsed, event.data["number"]) for event in events]
         answer = await self.broker.publish(events)
         if self._calls == self.dies_at_call:
             raise TimeIsUp
@@ -127,7 +125,7 @@ async def test_killed_anywhere_it_goes_on_without_loss_or_repetition(path: Path,
     first.dies_at_call = call  # stored, but neither acknowledged nor remembered
     await first.play()
     second = Player(path, broker=broker, loop=False, state_path=state_path)
-    second.time.start_ms += 60_000
+    second.time.wall_ms += 60_000
     assert await second.play() == [0, 1, 2, 3]
 
 
@@ -147,7 +145,7 @@ async def test_another_recording_under_the_same_name_is_played_from_its_beginnin
     await Player(path, broker=broker, loop=False, state_path=state_path).play()
     path.write_bytes(recording([wire(8), wire(9)], id="another"))
     player = Player(path, until=10, broker=broker, loop=False, state_path=state_path)
-    player.time.now += 1
+    player.time.advance(1)
     assert (await player.play())[4:] == [8, 9]
 
 

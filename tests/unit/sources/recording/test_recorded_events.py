@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 from support.recordings import recording, wire
+from support.virtual_clock import VirtualClock
 from swim_server.sources.recording.lines import FORMAT, Header, write_line
 from swim_server.sources.recording.recorded_events import Damage, RecordedEvents, kind_of_recording
 from swim_server.sources.recording.writer import BLOCK_BYTES, FLUSH_SECONDS, RecordingWriter
@@ -178,14 +179,14 @@ def test_what_is_recorded_is_told_from_how_it_begins(
 
 
 def test_writer_fills_blocks_and_lets_nothing_wait_for_long() -> None:
-    now = 10.0
+    clock = VirtualClock()
     stream = io.BytesIO()
-    writer = RecordingWriter(stream, Header(format=FORMAT, id="x"), monotonic=lambda: now)
+    writer = RecordingWriter(stream, Header(format=FORMAT, id="x"), clock=clock)
     assert writer.wait_seconds is None
     began = len(stream.getvalue())
     writer.add(WIRES[0], "1-0")
     assert writer.wait_seconds == FLUSH_SECONDS
-    now += 5
+    clock.advance(5)
     assert writer.wait_seconds == 0
     assert len(stream.getvalue()) == began
     writer.add(wire(1, text="x" * BLOCK_BYTES), "1-1")
@@ -195,7 +196,7 @@ def test_writer_fills_blocks_and_lets_nothing_wait_for_long() -> None:
 
 def test_a_gap_is_marked_in_its_place() -> None:
     stream = io.BytesIO()
-    writer = RecordingWriter(stream, Header(format=FORMAT, id="x"), monotonic=lambda: 0.0)
+    writer = RecordingWriter(stream, Header(format=FORMAT, id="x"), clock=VirtualClock())
     writer.add(WIRES[0], "1-0")
     writer.mark_gap()
     writer.add(WIRES[1], "1-1")
@@ -207,7 +208,7 @@ def test_a_gap_is_marked_in_its_place() -> None:
 
 def test_an_event_that_came_over_several_lines_becomes_one() -> None:
     stream = io.BytesIO()
-    writer = RecordingWriter(stream, Header(format=FORMAT, id="x"), monotonic=lambda: 0.0)
+    writer = RecordingWriter(stream, Header(format=FORMAT, id="x"), clock=VirtualClock())
     writer.add(json.dumps(json.loads(WIRES[0]), indent=2).encode(), "1-0")
     writer.finish("", 0)
     lines, damage, _ = read(stream.getvalue())

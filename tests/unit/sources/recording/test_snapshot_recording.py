@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.feed import AIRFIELDS, beside, document, pilot, snapshot
 from support.memory_broker import MemoryBroker
-from support.virtual_time import TimeIsUp, VirtualTime
+from support.virtual_clock import TimeIsUp, VirtualClock
 from swim_server.brokers.broker import Published
 from swim_server.detection.feed import FeedPilot
 from swim_server.protocol.events import NewEvent
@@ -38,16 +38,14 @@ class Player:
     """A source, its broker and its time."""
 
     def __init__(self, folder: Path, *, until: float = 1e6, broker: MemoryBroker | None = None, **options: Any) -> None:
-        self.time = VirtualTime(until)
+        self.time = VirtualClock(seconds=0, until=until)
         self.broker = broker or MemoryBroker()
         self.published_at: list[float] = []
         self.source = RecordingSource(
             "rec",
             folder,
             airfields=lambda: AIRFIELDS,
-            clock_ms=self.time.clock_ms,
-            monotonic=self.time.monotonic,
-            sleep=self.time.sleep,
+            clock=self.time,
             **options,
         )
 
@@ -62,7 +60,7 @@ class Player:
         return self.types()
 
     async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
-        self.published_at.append(self.time.now)
+        self.published_at.append(self.time.elapsed)
         return await self.broker.publish(events)
 
     def types(self) -> list[str]:
@@ -98,7 +96,7 @@ async def test_a_long_gap_is_shortened_and_told(folder: Path) -> None:
     put(folder, 105 + 3 * 3600, [pilot(105 + 3 * 3600)])
     player = Player(folder, loop=False)
     await player.play()
-    assert player.time.now == pytest.approx(105 + MAX_STEP_MS / 1000)
+    assert player.time.elapsed == pytest.approx(105 + MAX_STEP_MS / 1000)
     assert player.status.details["shortened_gap"] == "3.0 h before 2024-11-21T15:01:45.000Z"
 
 
@@ -106,7 +104,7 @@ async def test_a_source_that_is_behind_does_not_catch_up_in_a_burst(folder: Path
     player = Player(folder, loop=False, speed=30)
 
     async def slow(events: Sequence[NewEvent]) -> list[Published]:
-        player.time.now += 60
+        player.time.advance(60)
         return await player.broker.publish(events)
 
     await player.source.run(slow)
@@ -169,10 +167,10 @@ async def test_killed_anywhere_and_started_again_tells_each_event_once(folder: P
 
             async def sleep(seconds: float, player: Player = player) -> None:
                 step()
-                await VirtualTime.sleep(player.time, seconds)
+                await VirtualClock.sleep(player.time, seconds)
                 step()
 
-            player.source._sleep = sleep
+            player.time.sleep = sleep  # type: ignore[method-assign]
             try:
                 await player.source.run(publish)
             except TimeIsUp:
@@ -212,7 +210,11 @@ async def test_what_was_recorded_since_is_played_after_a_restart(folder: Path, t
     state_path = tmp_path / "state.json"
     broker = MemoryBroker()
     await Player(folder, loop=False, state_path=state_path, broker=broker).play()
-    put(folder, 120, [pilot(120), pilot(120, cid=8, callsign="NEW1")])
+    put(
+        folder,
+        120,
+        [pilot(120, **beside("EDDF", 2.7), altitude=2400, groundspeed=170), pilot(120, cid=8, callsign="NEW1")],
+    )
     assert (await Player(folder, loop=False, state_path=state_path, broker=broker).play())[-1] == "created"
 
 
@@ -221,7 +223,7 @@ async def test_without_its_state_a_recording_is_played_anew_and_not_taken_for_kn
     broker = MemoryBroker()
     for start_ms in (1_768_573_815_123, 1_768_573_999_999):
         player = Player(folder, loop=False, broker=broker)
-        player.time.start_ms = start_ms
+        player.time.wall_ms = start_ms
         await player.play()
     assert player.types() == ["created", "departed"] * 2
 
@@ -290,9 +292,9 @@ async def test_absent_input_is_told_and_awaited(tmp_path: Path, makes_folder: bo
             if waits == 3:
                 put(where, 0)
                 put(where, 15, [pilot(15)])
-        await VirtualTime.sleep(player.time, seconds)
+        await VirtualClock.sleep(player.time, seconds)
 
-    player.source._sleep = sleep
+    player.time.sleep = sleep  # type: ignore[method-assign]
     assert await player.play() == ["created"]
     assert (waits, player.status.last_error) == (3, None)
 

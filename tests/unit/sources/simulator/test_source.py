@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.memory_broker import MemoryBroker
-from support.virtual_time import TimeIsUp, VirtualTime
+from support.virtual_clock import TimeIsUp, VirtualClock
 from support.world import world
 from swim_server.sources.simulator.source import SHORTEST_TICK_SECONDS, SimulatorSource
 
@@ -16,14 +16,12 @@ class Simulated:
     """A source, its broker and its time."""
 
     def __init__(self, until: float, *, broker: MemoryBroker | None = None, **options: Any) -> None:
-        self.time = VirtualTime(until)
+        self.time = VirtualClock(seconds=0, until=until)
         self.broker = broker or MemoryBroker()
         self.source = SimulatorSource(
             "sim",
             airfields=world,
-            clock_ms=self.time.clock_ms,
-            monotonic=self.time.monotonic,
-            sleep=self.time.sleep,
+            clock=self.time,
             **{"flights": 60, **options},
         )
 
@@ -83,7 +81,7 @@ async def test_started_again_with_its_state_the_same_flights_go_on(tmp_path: Pat
     first = Simulated(30, state_path=state_path)
     await first.live()
     second = Simulated(30, state_path=state_path, broker=first.broker)
-    second.time.start_ms += 3_600_000
+    second.time.wall_ms += 3_600_000
     await second.live()
     assert first.source.simulation is not None
     assert second.source.simulation is not None
@@ -99,14 +97,14 @@ async def test_killed_without_a_last_save_no_event_comes_twice(tmp_path: Path) -
     broker = MemoryBroker()
     for life in range(4):
         simulated = Simulated(13, state_path=state_path, broker=broker)
-        simulated.time.start_ms += 20_000 * life
+        simulated.time.wall_ms += 20_000 * life
         if life < 3:
 
             async def kill(*_: object) -> None:
                 """What a killed process does at its end."""
 
             running = asyncio.ensure_future(simulated.live())
-            while simulated.time.now < 12.2:
+            while simulated.time.elapsed < 12.2:
                 await asyncio.sleep(0)
             simulated.source._save = kill  # type: ignore[method-assign,assignment]
             await running
@@ -126,17 +124,17 @@ async def test_with_another_seed_or_number_of_flights_a_new_world_begins(tmp_pat
     state_path = tmp_path / "simulator.json"
     await Simulated(10, state_path=state_path).live()
     second = Simulated(10, state_path=state_path, **other)
-    second.time.start_ms += 60_000
+    second.time.wall_ms += 60_000
     await second.live()
     assert second.source.simulation is not None
     began_ms = second.source.simulation.state().network_state.born_ms
     assert began_ms is not None
-    assert began_ms > second.time.start_ms - 60_000
+    assert began_ms > second.time.wall_ms - 10_000 - 60_000
 
 
 async def test_without_a_state_file_a_new_world_has_flights_of_other_numbers() -> None:
     first, second = Simulated(20), Simulated(20)
-    second.time.start_ms += 60_000
+    second.time.wall_ms += 60_000
     uids = []
     for one in (first, second):
         await one.live()

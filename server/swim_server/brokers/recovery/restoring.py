@@ -11,8 +11,8 @@ from swim_server.brokers import holes
 from swim_server.brokers.checksum import event_checksum, name_checksum
 from swim_server.brokers.history_file import transaction
 from swim_server.brokers.origin import Hole
-from swim_server.brokers.pages import Stretch
-from swim_server.brokers.salvage import NAMES_MISSING, Account, Name, Piece, read_account, salvage
+from swim_server.brokers.recovery.pages import Stretch
+from swim_server.brokers.recovery.salvage import NAMES_MISSING, Account, Name, Piece, read_account, salvage
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event

@@ -12,7 +12,7 @@ import msgspec
 from swim_server.brokers.checksum import name_checksum
 from swim_server.brokers.history_file import connect_read_only
 from swim_server.brokers.history_rows import RowReader
-from swim_server.brokers.pages import LEAF, MAX_KEY, BadPage, Cell, Pages, Stretch, Value
+from swim_server.brokers.recovery.pages import LEAF, MAX_KEY, BadPage, Cell, Pages, Stretch, Value
 from swim_server.protocol.events import Event
 
 DIGEST_CHARACTERS = 32

@@ -14,7 +14,7 @@ from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.checksum import row_checksum
 from swim_server.brokers.history_mark import HistoryMark
 from swim_server.brokers.history_reader import HistoryReader
-from swim_server.brokers.restoring import Restoring
+from swim_server.brokers.recovery.restoring import Restoring
 from swim_server.brokers.trouble import HistoryDamaged, is_damage, unavailable
 from swim_server.protocol.event_id import EventId
 

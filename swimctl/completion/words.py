@@ -12,6 +12,7 @@ TIERS = ("public", "developer", "partner", "system")
 KEY_STATES = ("active", "expiring", "expired", "revoked", "all")
 SOURCES = ("adl:", "drop:", "ecfmp", "file:", "recording:", "simulator", "vatsim")
 SCOPES = ("system", "user")
+SHELLS = ("bash", "zsh", "fish")
 MAX_OFFERED = 200
 
 
@@ -28,6 +29,11 @@ def key_states(incomplete: str) -> list[str]:
 def scopes(incomplete: str) -> list[str]:
     """Complete the scope of a systemd unit."""
     return _fitting(SCOPES, incomplete)
+
+
+def shells(incomplete: str) -> list[str]:
+    """Return those that ``swimctl completion`` knows."""
+    return _fitting(SHELLS, incomplete)
 
 
 def sources(incomplete: str) -> list[str]:
@@ -89,8 +95,11 @@ def _fitting(words: Iterable[str], incomplete: str) -> list[str]:
 
 
 def _catalogue_channels() -> Iterable[str]:
-    from swim_server.config import ConfigError
     from swim_server.protocol.channels import Catalogue
+
+    if not _has_families_of_its_own():
+        return Catalogue().channels
+    from swim_server.config import ConfigError
 
     from swimctl.invocation import Invocation
 
@@ -100,13 +109,46 @@ def _catalogue_channels() -> Iterable[str]:
         return Catalogue().channels
 
 
+def _has_families_of_its_own() -> bool:
+    """Look whether the configuration may name channels, without loading what reads it as a whole."""
+    import os
+    import tomllib
+
+    if any(name.startswith("SWIM_CHANNELS") for name in os.environ):
+        return True
+    for path in _configuration_files():
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 - no Path for a press of TAB
+                if tomllib.load(file).get("channels", {}).get("families"):
+                    return True
+        except FileNotFoundError:
+            continue
+        except (OSError, tomllib.TOMLDecodeError, AttributeError):
+            return True  # whoever reads it as a whole knows what to make of it
+    return False
+
+
+def _configuration_files() -> Iterable[str]:
+    import os
+
+    names = ("swim.toml", "swim.local.toml")
+    if named := os.environ.get("SWIM_CONFIG"):
+        return [named, os.path.join(os.path.dirname(named), names[1])]  # noqa: PTH118, PTH120
+    from platformdirs import user_config_path
+
+    own = os.environ.get("XDG_CONFIG_HOME")
+    folders = ["config", f"{own}/swim" if own else str(user_config_path("swim")), "/etc/swim"]
+    return [f"{folder}/{name}" for folder in folders for name in names]
+
+
 def _stored_key_ids() -> list[str]:
+    import os
     import sqlite3
     from contextlib import closing
 
-    from swimctl.invocation import Invocation
+    from swim_server.daemon.home import Home
 
-    path = Invocation().home.database
+    path = Home.default(os.environ).database
     if not path.exists():
         return []
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.1)) as database:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 
 from swim_server.brokers.checksum import name_checksum
+from swim_server.brokers.trouble import is_damage
 
 PIECE = 1000
 _PAGE = "SELECT id, digest, crc FROM event_ids NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?"
@@ -25,6 +27,22 @@ def check_names(connection: sqlite3.Connection, after: int) -> tuple[int | None,
         if connection.execute(_OF_DIGEST, (digest,)).fetchone() != (packed,):
             return packed, False
     return (last if count == PIECE else None), True
+
+
+def are_names_sound(connection: sqlite3.Connection, seconds: float) -> bool:
+    """Compare as many as can be in so many seconds, the newest of a day are mostly all of them; all right so far?"""
+    after: int | None = 0
+    deadline = time.monotonic() + seconds
+    try:
+        while after is not None and time.monotonic() < deadline:
+            after, is_right = check_names(connection, after)
+            if not is_right:
+                return False
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return False  # table and index don't lead to each other any more
+    return True
 
 
 def rebuild_names(connection: sqlite3.Connection) -> int:

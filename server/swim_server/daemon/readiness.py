@@ -1,0 +1,38 @@
+"""What has to hold before clients are sent here: the checks behind ``/readyz``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from swim_server.gateway.http.readiness import Check, Readiness
+
+if TYPE_CHECKING:
+    from swim_server.brokers.local import LocalBroker
+    from swim_server.gateway.registry import Gateway
+    from swim_server.keys.authenticator import Authenticator
+    from swim_server.sources.source import SourceStatus
+
+BAD_STATES = frozenset({"degraded", "failed"})
+
+
+def build_readiness(
+    gateway: Gateway,
+    authenticator: Authenticator,
+    broker: LocalBroker,
+    source_statuses: Callable[[], Iterable[SourceStatus]],
+) -> Readiness:
+    """Put the checks together. What they say is for strangers: no reason that could hold an address or a path."""
+
+    def sources() -> str | None:
+        bad = [f"{status.name} is {status.state}" for status in source_statuses() if status.state in BAD_STATES]
+        return ", ".join(bad) or None
+
+    return Readiness(
+        [
+            Check("clients", lambda: "nobody is let in: the service stops or restarts" if gateway.is_closed else None),
+            Check("keys", lambda: "keys can't be checked just now" if authenticator.status().problem else None),
+            Check("history", lambda: "events can't be stored just now" if broker.counters.last_error else None),
+            Check("sources", sources),
+        ]
+    )

@@ -1,0 +1,106 @@
+"""Connections that are not let in yet: how many there may be, of one address and in all, and what they may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from swim_server.keys.permissions import is_within
+from swim_server.keys.throttle import group_of
+
+if TYPE_CHECKING:
+    from swim_server.gateway.registry import Peer
+
+GRACE_SECONDS = 1.0
+"""So long a connection may be silent before it has to give way to one that has just come."""
+
+
+class ArrivalLimits(Protocol):
+    """How many connections may wait to be let in, and how much they may send before."""
+
+    max_arriving: int
+    max_arriving_per_address: int
+    max_arriving_bytes: int
+
+
+class _Arrival:
+    __slots__ = ("group", "held_bytes", "since")
+
+    def __init__(self, since: float, group: str | None) -> None:
+        self.since = since
+        self.group = group
+        """By what it counts to an address; None: it does not, as a proxy stands for many."""
+        self.held_bytes = 0
+
+
+class Arrivals:
+    """Counts who arrives. Where there are too many, who was silent for longest is dropped, else who came last."""
+
+    def __init__(
+        self, limits: ArrivalLimits, trusted_proxies: Sequence[str], *, monotonic: Callable[[], float]
+    ) -> None:
+        self.dropped = 0
+        """How many had to go since the start."""
+        self._limits = limits
+        self._trusted_proxies = tuple(trusted_proxies)
+        self._monotonic = monotonic
+        self._arrivals: dict[Peer, _Arrival] = {}
+        self._silent: dict[Peer, None] = {}
+        """Those whose request has not come as a whole, the oldest first."""
+        self._by_group: dict[str, dict[Peer, None]] = {}
+        self._held_bytes = 0
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._arrivals)
+
+    def add(self, peer: Peer, address: str | None) -> None:
+        """Take in a connection that was just made; drops one, perhaps this one, where there are too many."""
+        group = None if address is None or is_within(address, self._trusted_proxies) else group_of(address)
+        self._arrivals[peer] = _Arrival(self._monotonic(), group)
+        self._silent[peer] = None
+        if group is not None:
+            of_group = self._by_group.setdefault(group, {})
+            of_group[peer] = None
+            if len(of_group) > self._limits.max_arriving_per_address:
+                self._drop(self._oldest_silent(of_group) or peer)
+                return
+        if len(self._arrivals) > self._limits.max_arriving:
+            self._drop(self._oldest_silent(self._silent) or peer)
+
+    def request_read(self, peer: Peer) -> None:
+        """Note that a request has come as a whole: whatever it takes now, takes it here."""
+        self._silent.pop(peer, None)
+
+    def hold(self, peer: Peer, size_bytes: int) -> None:
+        """Note what a connection has sent that is kept until it is let in; drops it where that is too much."""
+        arrival = self._arrivals.get(peer)
+        if arrival is None:
+            return
+        arrival.held_bytes += size_bytes
+        self._held_bytes += size_bytes
+        if self._held_bytes > self._limits.max_arriving_bytes:
+            self._drop(peer)
+
+    def remove(self, peer: Peer) -> None:
+        """Forget a connection: it is let in, refused or gone. Idempotent."""
+        arrival = self._arrivals.pop(peer, None)
+        if arrival is None:
+            return
+        self._silent.pop(peer, None)
+        self._held_bytes -= arrival.held_bytes
+        if arrival.group is not None:
+            of_group = self._by_group[arrival.group]
+            del of_group[peer]
+            if not of_group:
+                del self._by_group[arrival.group]
+
+    def _oldest_silent(self, among: dict[Peer, None]) -> Peer | None:
+        latest = self._monotonic() - GRACE_SECONDS
+        oldest = next((peer for peer in among if peer in self._silent), None)
+        return oldest if oldest is not None and self._arrivals[oldest].since <= latest else None
+
+    def _drop(self, peer: Peer) -> None:
+        self.dropped += 1
+        self.remove(peer)
+        peer.abort()

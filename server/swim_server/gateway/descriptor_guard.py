@@ -1,0 +1,63 @@
+"""Stops accepting before the process runs out of file descriptors: what is left is for history, keys and commands."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from swim_server.concurrency.tasks import Tasks
+    from swim_server.gateway.listeners import Listeners
+
+RESUME_SHARE = 0.95
+"""Accepting goes on when no more than this share of the connections is left, so that it doesn't come and go."""
+MOST_RESERVED = 0.25
+"""Of all descriptors: where there are few, most are for clients all the same."""
+
+
+def descriptor_limit() -> int:
+    """Return how many descriptors this process may have."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+class DescriptorGuard:
+    """Told how many connections there are, whenever that changes."""
+
+    def __init__(
+        self,
+        listeners: Listeners,
+        tasks: Tasks,
+        log: Any,
+        *,
+        reserve: int,
+        limit: Callable[[], int] = descriptor_limit,
+    ) -> None:
+        self._listeners = listeners
+        self._tasks = tasks
+        self._log = log
+        self._reserve = reserve
+        self._limit = limit
+        self._is_full = False
+
+    @property
+    def max_connections(self) -> int:
+        """How many connections there may be."""
+        limit = self._limit()
+        return limit - min(self._reserve, int(limit * MOST_RESERVED))
+
+    def counted(self, connections: int) -> None:
+        """Stop accepting where there are too many connections, go on where there is room again."""
+        if not self._is_full and connections >= self.max_connections:
+            self._is_full = True
+            self._listeners.hold_back()
+            self._log.warning(
+                "no more connections are accepted: the file descriptors are used up but for a reserve;"
+                " raise the limit (systemd: LimitNOFILE=)",
+                connections=connections,
+                limit=self._limit(),
+            )
+        elif self._is_full and connections <= self.max_connections * RESUME_SHARE:
+            self._is_full = False
+            self._log.info("connections are accepted again", connections=connections)
+            self._tasks.start(self._listeners.accept_again())

@@ -1,0 +1,169 @@
+"""Subscribing: what a connection is sent from now on, and what of history before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+from swim_server.brokers.broker import Broker, BrokerUnavailable
+from swim_server.protocol import messages
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.codes import ErrorCode
+from swim_server.protocol.event_id import EventId
+from swim_server.protocol.messages import Subscribe
+from swim_server.protocol.timestamps import format_ms
+from swim_server.streaming.catchup import CatchUp
+from swim_server.streaming.explain.session_log import NO_STARTS
+from swim_server.streaming.history_start import HistoryStart
+from swim_server.streaming.subscription import NOTHING, Subscription
+
+if TYPE_CHECKING:
+    from swim_server.concurrency.tasks import Tasks
+    from swim_server.streaming.connection import Connection
+    from swim_server.streaming.hub import Hub
+
+
+class Subscribing:
+    """Performs ``subscribe`` and ``unsubscribe``. Holds nothing of a single client."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        broker: Broker,
+        catalogue: Catalogue,
+        tasks: Tasks,
+        *,
+        turn: asyncio.Semaphore,
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """``turn``: who has it may read and filter history."""
+        self._hub = hub
+        self._broker = broker
+        self._catalogue = catalogue
+        self._tasks = tasks
+        self._turn = turn
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._history_start = HistoryStart(hub, broker, catalogue, turn=turn, monotonic=monotonic)
+
+    def subscribe(self, connection: Connection, action: Subscribe) -> Coroutine[Any, Any, None] | None:
+        """Add channels and filters. Returns what is left to do where history was asked for. Raises BadMessage."""
+        subscription = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
+        connection.max_message_bytes = action.max_message_bytes or connection.max_message_bytes
+        connection.wants_notices = connection.wants_notices or action.notices or _asks_for_history(action)
+        if _asks_for_history(action):
+            # What was subscribed before goes on live meanwhile; the new channels join when their history is found.
+            return self._resume(connection, action)
+        self._change(connection, subscription)
+        self._answer_subscribed(connection, action)
+        return None
+
+    def _change(self, connection: Connection, subscription: Subscription) -> None:
+        """Make a subscription hold from now on, be it live or while catching up."""
+        catch_up = connection.catch_up
+        if catch_up is None:
+            self._hub.subscribe(connection, subscription)
+            self._remember(connection, connection.subscription)  # the one that its whole group shares
+            return
+        self._remember(connection, subscription)
+        added = self._catalogue.expand(subscription.channels) - self._catalogue.expand(connection.subscription.channels)
+        connection.subscription = subscription
+        catch_up.forgets(self._catalogue.expand(subscription.channels))
+        catch_up.wants(dict.fromkeys(added, self._hub.delivered_id))
+
+    def _remember(
+        self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId] | None = None
+    ) -> None:
+        """For those who ask later what a client was sent, and why not."""
+        if self._hub.session_log is not None and connection.session is not None:
+            self._hub.session_log.changed(
+                connection.session,
+                self._hub.delivered_id,
+                subscription,
+                starts or NO_STARTS,
+                is_catching_up=connection.catch_up is not None,
+            )
+
+    def _answer_subscribed(
+        self, connection: Connection, action: Subscribe, *, resumed: bool = False, gap: bool = False
+    ) -> None:
+        connection.answer(
+            messages.subscribed(
+                channels=action.channels,
+                filters=connection.subscription.filters.to_wire(),
+                last_event_id=str(self._hub.delivered_id),
+                resumed=resumed,
+                gap=gap,
+                hints=self._hub.hints.about(connection.subscription.filters),
+            )
+        )
+
+    async def _resume(self, connection: Connection, action: Subscribe) -> None:
+        types = self._catalogue.expand(action.channels)
+        trouble: str | None = None
+        has_gap = False
+        start: EventId | None = None
+        try:
+            start, has_gap = await self._history_start.find(connection.subscription, action, types)
+        except BrokerUnavailable:
+            trouble = "history can't be read just now"
+        if connection.id not in self._hub.connections:
+            return
+        if start is not None and not self._hub.advance_to(start):
+            start, trouble = None, "the event is not known here"
+        elif has_gap and action.after is not None:
+            trouble = "history does not reach back that far"
+        # From here on no await: the subscription, the answer and the place in the stream belong together.
+        subscription = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
+        if start is None:
+            self._change(connection, subscription)
+        else:
+            connection.resumed_after = min(start, connection.resumed_after or start)
+            self._catch_up(connection, subscription, dict.fromkeys(types, start), has_gap=has_gap)
+        is_gap = has_gap or trouble is not None
+        self._answer_subscribed(connection, action, resumed=start is not None, gap=is_gap)
+        if trouble is not None:
+            connection.answer(self._history_error(f"{trouble}; live events follow"))
+        if connection.catch_up is not None:
+            connection.catch_up.start(self._tasks)
+
+    def _catch_up(
+        self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId], *, has_gap: bool
+    ) -> None:
+        """Take the connection out of the live stream until it has had its history, in one order with what it had."""
+        self._remember(connection, subscription, starts)
+        live = self._catalogue.expand(connection.subscription.channels) - starts.keys()
+        catch_up = connection.catch_up
+        if catch_up is not None:
+            connection.subscription = subscription
+            catch_up.wants(starts, has_gap=has_gap)
+            return
+        self._hub.detach(connection, subscription)
+        if connection.is_gone:
+            return
+        catch_up = connection.catch_up = CatchUp(
+            self._hub,
+            self._broker,
+            connection,
+            turn=self._turn,
+            monotonic=self._monotonic,
+            on_gap=lambda: connection.answer(self._history_error("some history was removed before it could be sent")),
+        )
+        catch_up.wants({**dict.fromkeys(live, self._hub.delivered_id), **starts}, has_gap=has_gap)
+
+    def unsubscribe(self, connection: Connection, channels: Collection[str]) -> None:
+        """Take channels away; none named: all of them."""
+        remaining = connection.subscription.unsubscribe(channels)
+        if remaining == NOTHING and connection.catch_up is not None:
+            connection.catch_up.cancel()
+        self._change(connection, remaining)
+        connection.answer(messages.unsubscribed(channels if remaining != NOTHING or channels else ()))
+
+    def _history_error(self, text: str) -> bytes:
+        return messages.error(ErrorCode.HISTORY_UNAVAILABLE, text, format_ms(self._now_ms()))
+
+
+def _asks_for_history(action: Subscribe) -> bool:
+    return action.after is not None or action.since is not None or action.last is not None

@@ -1,0 +1,50 @@
+"""How help looks on a terminal: headings bold, names in colour; the main page and every command alike."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import NamedTuple, TextIO
+
+BOLD, CYAN, DIM, RED, RESET = "\x1b[1m", "\x1b[36m", "\x1b[2m", "\x1b[1;31m", "\x1b[0m"
+_HEADING = re.compile(r"^\s*(Usage|Options|Arguments|Commands|Examples?):")
+_ROW = re.compile(r"^(  )((?:-\S+, )*\S+)")
+
+
+class TextStyle(NamedTuple):
+    """What a stream may be given beside letters."""
+
+    attributes: bool
+    """Bold and dim."""
+    colour: bool
+
+    @classmethod
+    def of(cls, stream: TextIO, environ: Mapping[str, str]) -> TextStyle:
+        """Nothing for pipes and ``TERM=dumb``; no colour where ``NO_COLOR`` is set (https://no-color.org)."""
+        attributes = stream.isatty() and environ.get("TERM") != "dumb"
+        return cls(attributes, attributes and not environ.get("NO_COLOR"))
+
+    def paint(self, text: str, code: str) -> str:
+        """Put an escape code around a text, as far as the stream may have it."""
+        return f"{code}{text}{RESET}" if text and (self.colour if code == CYAN else self.attributes) else text
+
+
+def paint_help(text: str) -> str:
+    """Style the help of a command for standard output."""
+    style = TextStyle.of(sys.stdout, os.environ)
+    if not style.attributes:
+        return text
+    painted: list[str] = []
+    section = ""
+    for line in text.splitlines():
+        heading = _HEADING.match(line)
+        if heading is not None:
+            section = heading[1]
+            painted.append(line.replace(f"{section}:", style.paint(f"{section}:", BOLD), 1))
+        elif section in ("Options", "Arguments", "Commands"):
+            painted.append(_ROW.sub(lambda match: match[1] + style.paint(match[2], CYAN), line, count=1))
+        else:
+            painted.append(line)
+    return "\n".join(painted)

@@ -1,0 +1,74 @@
+"""What is wrong with the words typed, in one voice: which option, what it must be, what it was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+_INVALID = re.compile(r"Invalid value for (?P<names>.+?): (?P<rest>.*)", re.DOTALL)
+_NOT_A_NUMBER = re.compile(
+    r"(?P<value>'.*'|\S+) is not (?:a valid (?P<kind>integer|int|float)|in the range).*", re.DOTALL
+)
+_RULES = (
+    (re.compile(r"Missing option (?P<names>.+?)\.?"), "{names} is missing"),
+    (re.compile(r"Missing argument (?P<names>.+?)\.?"), "{names} is missing"),
+    (re.compile(r"Option '?(?P<names>\S+?)'? requires (?:an argument|\d+ arguments)\.?"), "{names} needs a value"),
+    (re.compile(r"Option '?(?P<names>\S+?)'? does not take a value\.?"), "{names} takes no value"),
+    (
+        re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((?P<names>.*)\)\.?", re.DOTALL),
+        "one word too many: {names}",
+    ),
+    (re.compile(r"No such option: (?P<names>\S+)(?: .*)?", re.DOTALL), "there is no option {names}"),
+)
+
+
+def no_such_command(path: str, words: Sequence[str], known: Iterable[str]) -> tuple[str, str]:
+    """Tell that there is no such command in ``path``, and which one may have been meant."""
+    near = get_close_matches(words[0], list(known), n=1, cutoff=0.5)
+    hint = f"did you mean: {path} {near[0]}" if near else f"all commands: {path} --help"
+    name = path.partition(" ")[2]
+    return f"there is no command {' '.join([*([name] if name else []), words[0]])!r}", hint
+
+
+def explain_usage(error: Any) -> tuple[str, str]:
+    """Tell what is wrong with an option or an argument, and where to read what is right."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "swimctl"
+    see = f"see: {path} --help"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return f"{path} needs a command", see
+    message = " ".join(error.format_message().split())
+    meant = sorted(getattr(error, "possibilities", None) or ())
+    hint = f"did you mean {meant[0]}? {see}" if meant else see
+    return f"{path}: {_sentence(message, getattr(error, 'param', None))}", hint
+
+
+def _sentence(message: str, parameter: Any) -> str:
+    if (invalid := _INVALID.fullmatch(message)) is not None:
+        return f"{_plain(invalid['names'])}: {_rule(invalid['rest'], parameter)}"
+    for pattern, sentence in _RULES:
+        if (match := pattern.fullmatch(message)) is not None:
+            return sentence.format(names=_plain(match["names"]))
+    return f"{message[:1].lower()}{message[1:].rstrip('.')}"
+
+
+def _rule(rest: str, parameter: Any) -> str:
+    number = _NOT_A_NUMBER.fullmatch(rest)
+    if number is None:
+        return f"{rest[:1].lower()}{rest[1:].rstrip('.')}"
+    kind = getattr(parameter, "type", None)
+    name = getattr(kind, "name", "") or str(number["kind"] or "")
+    wanted = "a whole number" if name.startswith("int") else "a number"
+    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
+    if least is not None and most is not None and most < 2**62:
+        wanted += f" from {least:,} to {most:,}"
+    elif least is not None:
+        wanted += f", {least:,} or more"
+    return f"must be {wanted}, got {number['value'].strip(chr(39))}"
+
+
+def _plain(names: str) -> str:
+    """``'--tier' / '-t'`` as ``--tier``."""
+    return names.split(" / ", maxsplit=1)[0].strip("'\"")

@@ -1,0 +1,142 @@
+"""A row that rots, or that somebody changes by hand, is told; it makes no key good that was ended."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+from swim_server.keys.audit import Actor
+from swim_server.keys.bulk import import_keys
+from swim_server.keys.format import Tier
+from swim_server.keys.importing import parse_keys
+from swim_server.keys.new_key import NewKey
+from swim_server.keys.permissions import refusal
+from swim_server.keys.store import KeyStore
+from swim_server.sql.sqlite import open_sqlite
+
+ACTOR = Actor("ada@tower")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "swim.db"
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    return WallClock(datetime(2026, 11, 27, tzinfo=UTC))
+
+
+@pytest.fixture
+def store(path: Path, clock: WallClock) -> Iterator[KeyStore]:
+    store = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=clock, randbytes=secrets.token_bytes)
+    yield store
+    store.close()
+
+
+def make(store: KeyStore, **more: object) -> tuple[int, str]:
+    issued = store.create(NewKey(tier=Tier.DEVELOPER, owner_name="Ada", **more), ACTOR)  # type: ignore[arg-type]
+    return issued.record.id, issued.api_key
+
+
+def by_hand(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def is_good(store: KeyStore, api_key: str, clock: WallClock) -> bool:
+    record = store.find(api_key)
+    return record is not None and refusal(record, clock()) is None
+
+
+def test_our_own_changes_seal_what_they_write(store: KeyStore, clock: WallClock) -> None:
+    key_id, api_key = make(store, expires_at=clock() + timedelta(days=5))
+    store.expire(key_id, clock() + timedelta(days=9), ACTOR)
+    store.rotate(key_id, timedelta(hours=1), ACTOR)
+    store.touch([key_id], clock())
+    import_keys(
+        store, parse_keys('[{"api_key": "swim_dev_hp_test", "tier": "developer", "owner_name": "x"}]'), ACTOR, clock()
+    )
+    assert not any(record.is_altered for record in store.list())
+    assert is_good(store, api_key, clock)
+
+
+@pytest.mark.parametrize("change", ["is_active = 1", "expires_at = NULL", "is_active = 1, tier = 'system'"])
+@pytest.mark.parametrize("end", ["revoke", "expire", "rotate"])
+def test_a_key_that_was_ended_is_not_made_good_by_its_row(
+    store: KeyStore, path: Path, clock: WallClock, end: str, change: str
+) -> None:
+    key_id, api_key = make(store)
+    match end:
+        case "revoke":
+            store.revoke(key_id, "leaked", ACTOR)
+        case "expire":
+            store.expire(key_id, clock(), ACTOR)
+        case _:
+            store.rotate(key_id, timedelta(minutes=1), ACTOR)
+    clock.now += timedelta(hours=1)
+    assert not is_good(store, api_key, clock)
+    by_hand(path, f"UPDATE swim_api_keys SET is_active = 1, expires_at = NULL, {change} WHERE id = {key_id}")
+    assert not is_good(store, api_key, clock)
+    assert store.get(key_id).is_altered
+
+
+def test_a_row_changed_by_hand_is_told_and_believed_where_no_end_is_known(
+    store: KeyStore, path: Path, clock: WallClock
+) -> None:
+    key_id, api_key = make(store)
+    by_hand(path, f"UPDATE swim_api_keys SET tier = 'partner' WHERE id = {key_id}")
+    record = store.find(api_key)
+    assert record is not None
+    assert (record.tier, record.is_altered, record.is_active) == (Tier.PARTNER, True, True)
+    by_hand(path, f"UPDATE swim_api_keys SET is_active = 0 WHERE id = {key_id}")
+    assert not is_good(store, api_key, clock), "what is ended by hand is ended"
+
+
+def test_accepting_a_row_seals_it_as_it_is(store: KeyStore, path: Path, clock: WallClock) -> None:
+    key_id, api_key = make(store)
+    store.revoke(key_id, None, ACTOR)
+    by_hand(path, f"UPDATE swim_api_keys SET is_active = 1 WHERE id = {key_id}")
+    assert not is_good(store, api_key, clock)
+    store.accept(key_id, ACTOR)
+    assert is_good(store, api_key, clock)
+    assert not store.get(key_id).is_altered
+    assert store.audit(key_id)[0].action == "accept"
+
+
+def test_a_row_of_an_earlier_version_has_no_seal_and_is_accepted(store: KeyStore, path: Path, clock: WallClock) -> None:
+    key_id, api_key = make(store)
+    by_hand(path, "DROP TABLE swim_key_seals")
+    assert is_good(store, api_key, clock)
+    assert not store.get(key_id).is_altered
+    store.expire(key_id, clock() + timedelta(days=1), ACTOR)
+    assert is_good(store, api_key, clock)
+
+
+def test_no_flipped_bit_of_the_file_makes_a_revoked_key_good(store: KeyStore, path: Path, clock: WallClock) -> None:
+    keys = [make(store) for _ in range(3)]
+    for key_id, _ in keys[:2]:
+        store.revoke(key_id, None, ACTOR)
+    store.close()
+    content = path.read_bytes()
+    places = [at for at in range(4096, len(content)) if content[at]][:: max(1, len(content) // 30_000)]
+    good_again = []
+    for at in places[:: max(1, len(places) // 250)]:
+        rotten = bytearray(content)
+        rotten[at] ^= 1 << at % 8
+        path.write_bytes(rotten)
+        anew = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=clock, randbytes=secrets.token_bytes)
+        try:
+            good_again += [at for _, api_key in keys[:2] if is_good(anew, api_key, clock)]
+        except Exception:  # noqa: BLE001 - damaged: nobody is let in
+            continue
+        finally:
+            anew.close()
+    assert good_again == []
