@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
+from support.virtual_clock import VirtualClock
 from swim_server.keys.audit import Actor
 from swim_server.keys.bulk import import_keys
 from swim_server.keys.format import Tier
@@ -81,7 +82,7 @@ def test_a_key_that_was_ended_is_not_made_good_by_its_row(
             store.expire(key_id, clock.now, ACTOR)
         case _:
             store.rotate(key_id, timedelta(minutes=1), ACTOR)
-    clock.now += timedelta(hours=1)
+    clock.advance(3600)
     assert not is_good(store, api_key, clock)
     by_hand(path, f"UPDATE swim_api_keys SET is_active = 1, expires_at = NULL, {change} WHERE id = {key_id}")
     assert not is_good(store, api_key, clock)
