@@ -128,6 +128,7 @@ class Catalogue:
         """Every known event type; ``tmi.program.*`` stands for all that begin so."""
         self.open_types = frozenset(name for name in self.types if name.endswith(".*"))
         """Those of them that are open-ended."""
+        self._keys = {type: (type,) for type in self.types}
         self.channels = self.types | {f"{family}.*" for family in families} | {EVERYTHING}
         """Everything that can be subscribed to."""
 
@@ -149,7 +150,7 @@ class Catalogue:
 
     def keys(self, type: str) -> tuple[str, ...]:
         """Find what ``expand`` may answer for the channels that select a type: itself, and what it belongs to."""
-        return (type,) if type in self.types else (type, *self._open_ended(type))
+        return self._keys.get(type) or (type, *self._open_ended(type))
 
     def _open_ended(self, type: str) -> list[str]:
         return [prefix for prefix in _prefixes(type) if prefix in self.open_types]

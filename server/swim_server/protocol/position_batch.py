@@ -98,15 +98,9 @@ class PositionBatch:
         """Every FIR that a position is in or crosses."""
         return self._by_fir
 
-    @property
-    def airport_patterns(self) -> Collection[str]:
-        """Those of the airport codes that stand for many."""
-        return self._airport_patterns
-
-    @property
-    def fir_patterns(self) -> Collection[str]:
-        """The same of the FIRs."""
-        return self._fir_patterns
+    def patterns(self, codes: Collection[str]) -> Collection[str]:
+        """Those of the airports or FIRs, as just answered, that stand for many; found once each."""
+        return self._airport_patterns if codes is self._by_airport else self._fir_patterns
 
     @property
     def phases(self) -> Collection[str]:

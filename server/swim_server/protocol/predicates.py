@@ -150,11 +150,12 @@ def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
 
 def has_airport(wanted: frozenset[str]) -> Predicate:
     """Tell whether an event concerns a wanted aerodrome; no such field: no match."""
-    is_single = has_code(AIRPORT_FIELDS, wanted)
 
     def predicate(data: Mapping[str, Any]) -> bool:
-        if is_single(data):
-            return True
+        for field in AIRPORT_FIELDS:
+            value = data.get(field)
+            if value and isinstance(value, str) and (value in wanted or value.strip().upper() in wanted):
+                return True
         if AIRPORT_LIST not in data:
             return any(fits(code, wanted) for code in patterns_in(codes_of(data, AIRPORT_FIELDS)))
         return any(fits(code, wanted) for code in airports_of(data))

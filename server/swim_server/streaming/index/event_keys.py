@@ -32,13 +32,8 @@ class Searchable(Protocol):
     @property
     def firs(self) -> Collection[str]: ...
 
-    @property
-    def airport_patterns(self) -> Collection[str]:
-        """Those of the airports that stand for many: ``EG**``."""
-
-    @property
-    def fir_patterns(self) -> Collection[str]:
-        """The same of the FIRs."""
+    def patterns(self, codes: Collection[str]) -> Collection[str]:
+        """Those of the airports or FIRs, as just answered, that stand for many: ``EG**``."""
 
     @property
     def phases(self) -> Collection[str]:
@@ -72,13 +67,8 @@ class EventKeys:
     def firs(self) -> list[str]:
         return firs_of(self._event.data)
 
-    @property
-    def airport_patterns(self) -> list[str]:
-        return patterns_in(airports_of(self._event.data))
-
-    @property
-    def fir_patterns(self) -> list[str]:
-        return patterns_in(firs_of(self._event.data))
+    def patterns(self, codes: Collection[str]) -> list[str]:
+        return patterns_in(codes)
 
     @property
     def phases(self) -> list[str]:

@@ -166,13 +166,17 @@ class Partition(Generic[K]):
             case "callsign_prefix":
                 postings.collect(self._prefixes(event), into)
             case "airports":
-                postings.collect(event.airports, into)
-                postings.collect_fitting(event.airport_patterns, into)
+                codes = event.airports
+                postings.collect(codes, into)
+                if patterns := event.patterns(codes):
+                    postings.collect_fitting(patterns, into)
             case "bbox":
                 postings.collect(cells_at(event.places), into)
             case "firs":
-                postings.collect(event.firs, into)
-                postings.collect_fitting(event.fir_patterns, into)
+                codes = event.firs
+                postings.collect(codes, into)
+                if patterns := event.patterns(codes):
+                    postings.collect_fitting(patterns, into)
             case "artccs":
                 postings.collect(event.artccs, into)
             case "phase":

@@ -245,6 +245,7 @@ async def test_unknown_types_are_counted_by_type_and_each_is_warned_about_once(
             for _ in range(2):
                 replace(rig.path, '{"type": "tmi.foo", "data": {}}\n{"type": "tmi.foo", "data": {}}\n{"type": "bar"}')
                 await finished(rig)
+            await eventually(lambda: sum(source.status.unknown_types.values()) == 6)
     assert source.status.unknown_types == {"tmi.foo": 4, "bar": 2}
     assert sorted(log["type"] for log in logs if "type" in log) == ["bar", "tmi.foo"]
     assert source.status.details["rejected"] == 6
