@@ -98,6 +98,7 @@ class Service:
         parts.hub.begin_after(parts.broker.newest_id)
         with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
             await preload(parts.hub.recent, parts.broker)
+        parts.tasks.start(self._learn_airports())
         parts.sources.build()
         left = await self._await_go()
         for tier, key_id in left:
@@ -121,6 +122,12 @@ class Service:
         return await self.inherited.await_go(
             version=mine.version, fingerprint=mine.digest, root=mine.roots.get("swimctl")
         )
+
+    async def _learn_airports(self) -> None:
+        """Let clients be told of airports that there are not, as soon as it is known which there are."""
+        from swim_server.sources.airports import load_airport_codes
+
+        self.components.hub.hints.airports = await asyncio.to_thread(load_airport_codes)
 
     async def _listen(self) -> int:
         """Open the listeners: with the sockets of the process before, if they still are what is configured."""

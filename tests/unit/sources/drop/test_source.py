@@ -198,3 +198,25 @@ async def test_a_file_that_another_user_has_open_is_read_to_its_end_and_holds_up
         finally:
             os.seteuid(0)
             writer.close()
+
+
+async def test_drop_sets_a_bad_position_aside_and_counts_types_that_there_are_not(
+    rig: DropRig, publish: Recorder
+) -> None:
+    source = rig.source()
+    rows: list[Any] = [{"callsign": f"A{number}", "latitude": 51.0, "longitude": 0.0} for number in range(300)]
+    rows[299] = {"callsign": "BAD1", "latitude": ""}
+    lines = [
+        {"type": "flight.positions", "data": {"count": 300, "positions": rows}},
+        {"type": "tmi.foo", "data": {}},
+        {"type": "ctp_slot_missed", "callsign": "BAW1"},
+    ]
+    rig.drop("a.jsonl", "\n".join(json.dumps(line) for line in lines))
+    async with Running(source, publish):
+        await eventually(lambda: source.status.details["files"])
+    batch, slot = publish.events
+    assert len(batch.data["positions"]) == 299
+    assert (slot.type, slot.data) == ("ctp_slot_missed", {"callsign": "BAW1"})
+    assert source.status.unknown_types == {"tmi.foo": 1}
+    (aside,) = [path for path in rig.folder.iterdir() if path.name.endswith(".rejected")]
+    assert '"BAD1' in aside.read_text().replace("\\", "")
