@@ -220,7 +220,7 @@ async def test_an_operator_can_check_and_salvage(rig: LocalRig, started: MakeBro
     flip(rig.path, b'number":150')
     report = check(rig.path)
     assert (report.is_sound, report.rotten) == (False, [str(published[150])])
-    events, gaps = salvage_into(rig.path, tmp_path / "salvaged.db", rig.clock.now_ms)
+    events, gaps = salvage_into(rig.path, tmp_path / "salvaged.db", rig.clock.now_ms())
     assert events == 299
     assert any(gap.after == str(published[149]) for gap in gaps if gap.reason == "unreadable")
     assert check(tmp_path / "salvaged.db").is_sound

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from support.fake_key_store import FakeKeyStore
 from support.virtual_clock import VirtualClock
@@ -24,7 +22,7 @@ async def test_an_ended_key_is_refused_at_once_and_stored_when_it_can_be(is_for_
     authenticator = Authenticator(store, clock=clock)
     assert isinstance(await authenticator.authenticate(API_KEY, None), Granted)
     store.failure = StoreUnavailable("database or disk is full")
-    ending = Ending(7, is_for_good, clock(), Actor("ada@tower"))
+    ending = Ending(7, is_for_good, clock.now, Actor("ada@tower"))
     assert not await authenticator.end(ending)
     assert authenticator.status().not_stored == [7]
     store.failure = None
@@ -36,7 +34,7 @@ async def test_an_ended_key_is_refused_at_once_and_stored_when_it_can_be(is_for_
     assert authenticator.status().not_stored == []
     stored = store.keys[API_KEY]
     assert stored.is_active is not is_for_good or stored.expires_at is not None
-    clock.now += timedelta(seconds=1)
+    clock.advance(1)
     authenticator.forget_all()
     assert isinstance(await authenticator.authenticate(API_KEY, None), Refused)
     await authenticator.close()
