@@ -137,13 +137,20 @@ def warn_if_unaudited(invocation: Invocation, store: KeyStore) -> None:
             messages.line("add it with: swimctl db upgrade")
 
 
-def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: float | None = None) -> int | None:
+class _OtherDatabase(CommandFailed):
+    """The daemon does not see a change."""
+
+
+def announce_changes(
+    invocation: Invocation, key_ids: Sequence[int], *, since: float | None = None, expected: str | None = None
+) -> int | None:
     """Tell a running daemon which keys changed; answers how many live connections it closed. None: no daemon runs.
 
     ``since``: ``time.monotonic`` just before the change. What the daemon found by itself after that counts too.
 
     Raises CommandFailed when a daemon runs but can't be told: the change is stored, and the daemon finds it by itself
-    within ``auth.recheck_seconds``.
+    within ``auth.recheck_seconds``. Also when the daemon's database has a key in another state than the ``expected``
+    one: it reads another database.
     """
     from swim_server.daemon.control.documents.process import KeyChanged
 
@@ -154,8 +161,17 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
             closed = 0
             for key_id in key_ids:
                 seconds = 0.0 if since is None else time.monotonic() - since
-                closed += daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds}).closed
+                answer = daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds})
+                closed += answer.closed
+                if expected is not None and answer.state not in (None, expected):
+                    raise _OtherDatabase(
+                        f"key {key_id} is {expected} here, and {answer.state} in the database that the daemon reads: "
+                        "it may still be let in",
+                        "find out why: swimctl doctor --only database",
+                    )
             return closed
+    except _OtherDatabase:
+        raise
     except DaemonNotRunning:
         return None
     except (CommandError, OSError) as error:

@@ -10,7 +10,7 @@ import pytest
 from msgspec import inspect as types
 from support.documents import ROOT, Document, code_in, document, documents
 from swim_client import SWIMClient
-from swim_server.config import SourceConfig, TiersConfig
+from swim_server.config import Config, SourceConfig, TiersConfig
 from swim_server.config.check import choices
 from swim_server.config.parse_value import setting_names
 from swim_server.daemon.control.reload import RELOADABLE
@@ -269,3 +269,12 @@ def test_word_that_stands_nowhere_is_missed() -> None:
     assert not stands_in(README.text, "`swimctl abracadabra")
     assert not stands_in("flight.departed_late", "flight.departed")
     assert stands_in("`flight.departed`, x", "flight.departed")
+
+
+def test_table_of_budgets_has_every_limit_of_the_server_with_its_default() -> None:
+    server, told = Config().server, {}
+    for setting, default, _ in OPERATING.rows("Budgets"):
+        told |= dict(zip(code_in(setting), re.split(r", (?=\d)", default), strict=True))
+    assert told == {name: f"{getattr(server, name):,.0f}" for name in told}
+    limits = {name for name in server.__struct_fields__ if name.startswith("max_")} - {"max_connection_hours"}
+    assert limits | {"abuse_factor", "descriptor_reserve"} <= told.keys()

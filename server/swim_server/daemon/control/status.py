@@ -64,6 +64,8 @@ async def build_status(process: ControlledProcess) -> Status:
         memory_bytes=memory_bytes(),
         log=_log(parts.log_stream),
         supervisor=launch.supervisor,
+        supervised_as=launch.supervised_as,
+        has_terminal=launch.has_terminal,
         program=launch.program,
         executable=launch.executable,
         arguments=list(launch.arguments),

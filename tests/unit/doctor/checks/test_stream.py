@@ -66,10 +66,15 @@ async def about(service: ServiceExamination, pace_seconds: float = 15.0, **field
         ({"state": "degraded", "details": {"flights_missing": "column adl_flight_core.callsign"}}, "fail"),
         ({"state": "degraded", "details": {"flights_missing": None}}, "warn"),
         ({"state": "degraded", "last_success_age_seconds": 60.0}, "fail"),
+        ({"events": 0, "rejected": 300}, "fail"),
+        ({"events": 200, "rejected": 100}, "ok"),
+        ({"events": 0, "rejected": 9}, "ok"),
+        ({"feed_age_seconds": 928.0}, "warn"),
+        ({"feed_age_seconds": 90.0}, "ok"),
         ({"last_success_age_seconds": None}, "fail"),
         ({"state": "starting", "last_success_age_seconds": None}, "fail"),
     ],
-    ids=range(12),
+    ids=range(17),
 )
 async def test_source_is_judged_by_its_own_pace(service: ServiceExamination, fields: Any, expected: str) -> None:
     answer = await about(service, **fields)
@@ -131,7 +136,7 @@ async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> N
     }
     service.answers["status"] = _status(later)
     answer = await stream.ids_forward(service)
-    assert (answer.status, answer.fix) == ("warn", "timedatectl status")
+    assert (answer.status, answer.command) == ("warn", "timedatectl status")
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "1", "a-b", "1-", "☃-0"])
@@ -148,7 +153,7 @@ async def test_history_that_is_cut_short_is_told_with_its_reason(
     service.answers["status"]["history"]["size_bytes"] = size
     answer = await stream.history_kept(service)
     assert answer.status == "warn"
-    assert fix in str(answer.fix)
+    assert fix in str(answer.command)
 
 
 async def test_history_that_can_not_be_read_is_a_failure(service: ServiceExamination) -> None:

@@ -141,6 +141,10 @@ class Status(msgspec.Struct, kw_only=True):
     log: LogDocument = msgspec.field(default_factory=LogDocument)
     supervisor: str | None = None
     """What keeps the process running: ``systemd``, ``supervisord``, ``container``; None: nothing that it knows of."""
+    supervised_as: str | None = None
+    """What that knows it by: a unit, a program of supervisord."""
+    has_terminal: bool = False
+    """It ends with its terminal."""
     program: str | None = None
     """The path of the program that was started."""
     executable: str | None = None
