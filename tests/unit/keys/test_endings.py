@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from support.fake_key_store import FakeKeyStore
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.keys.audit import Actor
 from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.endings import Ending
@@ -19,7 +19,7 @@ API_KEY = generate(Tier.DEVELOPER, lambda count: bytes(range(count)))
 
 @pytest.mark.parametrize("is_for_good", [True, False])
 async def test_an_ended_key_is_refused_at_once_and_stored_when_it_can_be(is_for_good: bool) -> None:
-    clock, store = WallClock(), FakeKeyStore()
+    clock, store = VirtualClock(), FakeKeyStore()
     store.keys[API_KEY] = KeyRecord(id=7, hint="…", tier=Tier.DEVELOPER, owner_name="Ada")
     authenticator = Authenticator(store, clock=clock)
     assert isinstance(await authenticator.authenticate(API_KEY, None), Granted)
