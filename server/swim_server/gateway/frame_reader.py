@@ -26,7 +26,7 @@ STOPS_WORK = Hold.UNWRITTEN | Hold.UNANSWERED | Hold.RATE | Hold.ABUSE
 
 LIGHT_FRAMES = 8
 LIGHT_BYTES = 32 * 1024
-"""Whose input costs no more than this at once is served before all others: most clients send a line now and then."""
+"""Whose input costs less than this at once is served before all others: most clients send a line now and then."""
 
 MOST_LIGHT_BYTES = 512 * 1024
 """What may inflate to more waits with those who send a lot, whoever sends it."""
@@ -129,6 +129,8 @@ class FrameReader:
             return
         self._is_queued = False
         max_frames, max_bytes = self._budget.max_turn_frames, self._budget.max_turn_bytes
+        if self._queue is self._queues.light:
+            max_frames, max_bytes = min(max_frames, LIGHT_FRAMES), min(max_bytes, LIGHT_BYTES)
         frames, size_bytes = 0, 0
         while frames < max_frames and size_bytes < max_bytes and not self._gate.has(STOPS_WORK):
             piece = self._cutter.next(max_bytes - size_bytes)
@@ -136,7 +138,7 @@ class FrameReader:
                 break
             size_bytes += self._read(piece)
             frames += piece.is_end
-        is_light = frames <= LIGHT_FRAMES and size_bytes <= LIGHT_BYTES
+        is_light = frames < LIGHT_FRAMES and size_bytes < LIGHT_BYTES
         self._queue = self._queues.light if is_light else self._queues.heavy
         if self._protocol.eof_sent:
             self._cutter.clear()
