@@ -92,7 +92,7 @@ def salvage(
 
     \b
     Examples:
-      swimctl history salvage history.db.damaged-20260116T143015Z --output salvaged.db
+      swimctl history salvage damaged.db --output salvaged.db
     """
     import msgspec
     from swim_server.brokers.broker import BrokerUnavailable
