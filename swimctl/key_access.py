@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from swimctl.invocation import Invocation
 
-PATIENCE_SECONDS = 30
-"""How long a command repeats what a server refuses because it is waking up or busy."""
+PATIENCE_SECONDS = 90
+"""How long a command repeats what a server refuses because it is waking up or busy: an Azure database that was paused
+takes up to a minute (40613), and its maker asks to wait for it with growing pauses."""
 
 
 def utc_now() -> datetime:
@@ -129,8 +130,11 @@ def warn_if_unaudited(invocation: Invocation, store: KeyStore) -> None:
     """Say so when a change left no line in the audit trail."""
     if not store.is_audited:
         messages = invocation.messages()
-        messages.line("warning: this change is not in the audit trail, its table swim_audit_log is missing or differs")
-        messages.line("add it with: swimctl db upgrade")
+        refusal = store.schema().audit_refusal
+        why = "its table swim_audit_log is missing or differs" if refusal is None else refusal
+        messages.line(f"warning: this change is not in the audit trail: {why}")
+        if refusal is None:
+            messages.line("add it with: swimctl db upgrade")
 
 
 class _OtherDatabase(CommandFailed):

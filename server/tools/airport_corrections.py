@@ -113,7 +113,8 @@ def write(sources: Sources) -> None:
 def witnesses(code: str, sources: Sources) -> tuple[list[str], list[str]]:
     """Name those who are for VATSpy's position of a field, and those who are for that of airportsdata."""
     recorded, other = sources.airportsdata[code], sources.vatspy[code]
-    for_other, for_recorded = [], []
+    for_other: list[str] = []
+    for_recorded: list[str] = []
     stands = sources.parked.get(code, [])
     there = sum(stand.is_near(other) for stand in stands) - sum(stand.is_near(recorded) for stand in stands)
     if there:

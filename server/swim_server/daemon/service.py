@@ -15,7 +15,7 @@ from swim_server.daemon.handover.channel import Channel, Offer
 from swim_server.daemon.handover.predecessor import HandoverFailed, RestartRefused, hand_over, serve_successor
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.notifier import status_line
-from swim_server.daemon.rules import dialable_url
+from swim_server.daemon.rules import dialable_url, warn_of_clamped_events
 from swim_server.daemon.upkeep.key_file import KeyFile
 from swim_server.daemon.upkeep.upkeep import Upkeep
 from swim_server.daemon.wiring import now_ms
@@ -98,12 +98,13 @@ class Service:
         parts.hub.begin_after(parts.broker.newest_id)
         with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
             await preload(parts.hub.recent, parts.broker)
+        parts.tasks.start(self._learn_airports())
         parts.sources.build()
         left = await self._await_go()
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
         port = await self._listen()
-        url = dialable_url(self._bound_to[0], port)
+        url = dialable_url(self._bound_to[0], port, is_tls=parts.tls is not None)
         self.info = msgspec.structs.replace(self.info, url=url, control=str(self.home.control_socket))
         self.lockfile.write(self.info)
         if self.inherited is not None:
@@ -111,6 +112,7 @@ class Service:
             self.inherited.say_serving(self.info)
             self._follow_task = parts.tasks.start(self.inherited.follow(self.admission, left))
         self._log_start()
+        warn_of_clamped_events(parts.config.values.publish, self.log)
 
     async def _await_go(self) -> list[tuple[str, int]]:
         """Wait until the process before has stood aside; return tier and key of each connection that it still has."""
@@ -120,6 +122,12 @@ class Service:
         return await self.inherited.await_go(
             version=mine.version, fingerprint=mine.digest, root=mine.roots.get("swimctl")
         )
+
+    async def _learn_airports(self) -> None:
+        """Let clients be told of airports that there are not, as soon as it is known which there are."""
+        from swim_server.sources.airports import load_airport_codes
+
+        self.components.hub.hints.airports = await asyncio.to_thread(load_airport_codes)
 
     async def _listen(self) -> int:
         """Open the listeners: with the sockets of the process before, if they still are what is configured."""
@@ -162,6 +170,7 @@ class Service:
                 parts.authenticator.run(),
                 parts.throughput.run(),
                 parts.notifier.run(self.status_line),
+                *([parts.tls.run()] if parts.tls is not None else []),
                 self._upkeep.run(),
             )
         ]

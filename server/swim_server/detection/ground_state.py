@@ -24,7 +24,6 @@ MAX_PLATFORM_FT = 400
 SLOW_KTS = 55
 """An aeroplane on the ground is seldom faster except to take off or land; in the air never for long."""
 TAXI_KTS = 30
-ROLL_OUT_KTS = 50
 STANDING_KTS = 3
 FAST_KTS = 190
 """Nothing rolls this fast for two reports."""
@@ -230,7 +229,7 @@ def _taxies(before: Report | None, now: Report, plan: Plan) -> bool:
 
 def _rolls_out(before: Report, now: Report) -> bool:
     """Tell whether an aeroplane came to a stop, level, out of a speed at which few fly: no pause of a simulator."""
-    is_slow = _was(before, ROLL_OUT_KTS) and _was(before, STANDING_KTS, above=True)
+    is_slow = _was(before, SLOW_KTS) and _was(before, STANDING_KTS, above=True)
     return is_slow and _was(now, STANDING_KTS) and is_level(before, now, 10)
 
 

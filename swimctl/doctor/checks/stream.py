@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
 from swimctl.doctor.checks.event_files import event_files_are_read
+from swimctl.doctor.checks.unknown_types import types_are_known
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, status
 from swimctl.doctor.probes.probe_event import Lost, received, stored
 from swimctl.doctor.probes.second_look import twice
@@ -238,6 +239,12 @@ CHECKS: tuple[Check, ...] = (
         summary="Every source reads its input at its own pace",
         ask=sources,
         needs=("process.answers",),
+    ),
+    Check(
+        id="stream.known-types",
+        summary="Every event type that providers write is known",
+        ask=types_are_known,
+        needs=("process.answers", "config.valid"),
     ),
     Check(
         id="stream.event-file",

@@ -37,16 +37,25 @@ def python_environment() -> Path:
 
 @cache
 def node_modules() -> Path:
-    """The folder with the libraries of npm, node 22 and node 24 among them."""
+    """The folder with the libraries of npm."""
+    return _npm_installed("node", PROGRAMS / "node/package.json")
+
+
+@cache
+def node_runtime(name: str) -> Path:
+    """Another version of node than the one that is installed."""
+    return _npm_installed("node-runtimes", PROGRAMS / "node/runtimes/package.json") / name / "bin/node"
+
+
+def _npm_installed(name: str, pins: Path) -> Path:
     require_program("node", "nodejs")
     npm = require_program("npm", "npm")
-    pins = PROGRAMS / "node/package.json"
 
     def build(folder: Path) -> None:
         shutil.copy(pins, folder)
         _run([npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=folder)
 
-    return _built("node", [pins], build) / "node_modules"
+    return _built(name, [pins], build) / "node_modules"
 
 
 @cache
@@ -88,10 +97,10 @@ def rust_program(name: str) -> Path:
     source = PROGRAMS / "rust"
 
     def build(folder: Path) -> None:
-        environ = {**os.environ, "CARGO_TARGET_DIR": str(folder)}
-        _run([cargo, "build", "--quiet", "--release", "--locked"], cwd=source, environ=environ)
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        _run([cargo, "build", "--quiet", "--release"], cwd=folder)
 
-    return _built("rust", [*sorted(source.glob("*.rs")), source / "Cargo.lock"], build) / "release" / name
+    return _built("rust", [*sorted(source.glob("*.rs")), source / "Cargo.toml"], build) / "target/release" / name
 
 
 @cache
@@ -157,10 +166,8 @@ def _built(name: str, sources: Sequence[Path], build: Callable[[Path], None]) ->
     return folder
 
 
-def _run(words: Sequence[str], *, cwd: Path | None = None, environ: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        words, cwd=cwd, env=environ, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
-    )
+def _run(words: Sequence[str], *, cwd: Path | None = None) -> str:
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
     if done.returncode != 0:
         missing(f"{' '.join(words[:4])} failed: {(done.stderr or done.stdout)[-400:]}")
     return done.stdout

@@ -48,7 +48,7 @@ def _qt(version: str) -> Callable[[], tuple[Sequence[str], dict[str, str]]]:
 def _node(program: str, *, node: str | None = None) -> Callable[[], tuple[Sequence[str], dict[str, str]]]:
     def prepare() -> tuple[Sequence[str], dict[str, str]]:
         modules = builds.node_modules()
-        binary = str(modules / node / "bin/node") if node else require_program("node", "nodejs")
+        binary = str(builds.node_runtime(node)) if node else require_program("node", "nodejs")
         return [binary, str(pins.PROGRAMS / f"node/{program}.cjs")], {"NODE_PATH": str(modules)}
 
     return prepare

@@ -21,7 +21,8 @@ def python_pin(name: str) -> str:
 @cache
 def npm_pin(name: str) -> str:
     """The version of a package of npm; of an alias, that of what it stands for."""
-    pins = json.loads((PROGRAMS / "node/package.json").read_text("utf-8"))["dependencies"]
+    documents = [(PROGRAMS / "node" / path).read_text("utf-8") for path in ("package.json", "runtimes/package.json")]
+    pins = {name: pin for document in documents for name, pin in json.loads(document)["dependencies"].items()}
     return str(pins[name]).rpartition("@")[2]
 
 

@@ -24,10 +24,10 @@ BUSY_HEARTBEAT_SECONDS = 2.0
 BUSY_SECONDS = 10.0
 """Twice as long as the service then waits for the answer to a ping."""
 POSITIONS = 280
-SIZES = [size for power in range(12, 20) for size in (2**power, 2**power + 1)]
-"""Of whole messages, in bytes: 4 KiB to 512 KiB, each exact and by one byte more."""
-LARGEST_BYTES = 1_040_000
-"""About the largest event that the service takes."""
+SIZES = [size for power in range(12, 16) for size in (2**power, 2**power + 1)]
+"""Of whole messages, in bytes: 4 KiB to 32 KiB, each exact and by one byte more."""
+LARGEST_BYTES = 65_500
+"""About the largest message that the service sends."""
 
 CONFIG = f"""
 [server]

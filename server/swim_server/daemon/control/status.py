@@ -142,6 +142,7 @@ def build_source(status: SourceStatus) -> SourceDocument:
         details=dict(status.details),
         rejected=_rejected(status.details),
         feed_age_seconds=_feed_age(status),
+        unknown_types=dict(status.unknown_types),
     )
 
 

@@ -46,6 +46,8 @@ class SourceDocument(msgspec.Struct, kw_only=True):
     """Events of its input that it could not publish, since the start."""
     feed_age_seconds: float | None = None
     """How old what its feed last said is; None: its feed doesn't tell."""
+    unknown_types: dict[str, int] = {}
+    """Events that it set aside because there is no such type, by type, since the start."""
 
 
 class HistoryDocument(msgspec.Struct, kw_only=True):
