@@ -103,7 +103,8 @@ def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SEC
         raise StoreMisconfigured(f"there is no file {path}", "swimctl serve makes it")
     if path is not None:  # a lock is told before the check that meets it is cut off
         config = msgspec.structs.replace(config, query_timeout_seconds=lock_seconds)
-    database = open_database(config, default, is_read_only=True)
+    is_empty = path is not None and not path.stat().st_size  # the daemon made it, and no key has been stored yet
+    database = open_database(config, default, is_read_only=not is_empty)
     started = time.perf_counter()
     try:
         database.read(_ask_nothing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,18 @@ if TYPE_CHECKING:
 
 AGAIN_SECONDS = 0.3
 LOOKS = 2
+LONG_LOOK_SECONDS = 0.5
 
 
 async def twice(context: DoctorContext, look: Callable[[], Awaitable[Answer]], *facts: str) -> Answer:
-    """Return what a second look finds where the first one found something bad; these facts are found out anew."""
+    """Return what a second look finds where the first one found something bad; these facts are found out anew.
+
+    A first look that took long has waited for an answer that did not come: it is not repeated.
+    """
+    began = time.perf_counter()
     answer = await look()
     for _ in range(LOOKS - 1):
-        if answer.status in (Status.OK, Status.SKIP):
+        if answer.status in (Status.OK, Status.SKIP) or time.perf_counter() - began > LONG_LOOK_SECONDS:
             break
         await asyncio.sleep(AGAIN_SECONDS)
         context.forget(*facts)
