@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from swimctl import standard_streams
 from swimctl.errors import OutputLost
-from swimctl.output import Output
+from swimctl.output import Output, is_unread
 
 if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
@@ -65,7 +65,8 @@ class Invocation:
         if 1 in standard_streams.closed:
             raise OutputLost("it is closed")
         output = self.output(as_json=as_json)
-        output.check_reader()
+        if is_unread(output.stream):
+            raise OutputLost("nobody reads it any more")
         return output
 
     def messages(self) -> Output:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from swimctl.invocation import Invocation
 
-PATIENCE_SECONDS = 30
-"""How long a command repeats what a server refuses because it is waking up or busy."""
+PATIENCE_SECONDS = 90
+"""How long a command repeats what a server refuses because it is waking up or busy: an Azure database that was paused
+takes up to a minute (40613), and its maker asks to wait for it with growing pauses."""
 
 
 def utc_now() -> datetime:
@@ -129,17 +130,27 @@ def warn_if_unaudited(invocation: Invocation, store: KeyStore) -> None:
     """Say so when a change left no line in the audit trail."""
     if not store.is_audited:
         messages = invocation.messages()
-        messages.line("warning: this change is not in the audit trail, its table swim_audit_log is missing or differs")
-        messages.line("add it with: swimctl db upgrade")
+        refusal = store.schema().audit_refusal
+        why = "its table swim_audit_log is missing or differs" if refusal is None else refusal
+        messages.line(f"warning: this change is not in the audit trail: {why}")
+        if refusal is None:
+            messages.line("add it with: swimctl db upgrade")
 
 
-def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: float | None = None) -> int | None:
+class _OtherDatabase(CommandFailed):
+    """The daemon does not see a change."""
+
+
+def announce_changes(
+    invocation: Invocation, key_ids: Sequence[int], *, since: float | None = None, expected: str | None = None
+) -> int | None:
     """Tell a running daemon which keys changed; answers how many live connections it closed. None: no daemon runs.
 
     ``since``: ``time.monotonic`` just before the change. What the daemon found by itself after that counts too.
 
     Raises CommandFailed when a daemon runs but can't be told: the change is stored, and the daemon finds it by itself
-    within ``auth.recheck_seconds``.
+    within ``auth.recheck_seconds``. Also when the daemon's database has a key in another state than the ``expected``
+    one: it reads another database.
     """
     from swim_server.daemon.control.documents.process import KeyChanged
 
@@ -150,8 +161,17 @@ def announce_changes(invocation: Invocation, key_ids: Sequence[int], *, since: f
             closed = 0
             for key_id in key_ids:
                 seconds = 0.0 if since is None else time.monotonic() - since
-                closed += daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds}).closed
+                answer = daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds})
+                closed += answer.closed
+                if expected is not None and answer.state not in (None, expected):
+                    raise _OtherDatabase(
+                        f"key {key_id} is {expected} here, and {answer.state} in the database that the daemon reads: "
+                        "it may still be let in",
+                        "find out why: swimctl doctor --only database",
+                    )
             return closed
+    except _OtherDatabase:
+        raise
     except DaemonNotRunning:
         return None
     except (CommandError, OSError) as error:

@@ -93,11 +93,11 @@ class Output:
 
     def document(self, value: Any) -> None:
         """Write one JSON document: indented on a terminal, one line when piped."""
-        self.line(json.dumps(to_json(value), ensure_ascii=False, indent=2 if self.is_terminal else None))
+        self.line(_json(value, indent=2 if self.is_terminal else None))
 
     def json_line(self, value: Any) -> None:
         """Write one JSON document of a stream of them: always one line."""
-        self.line(json.dumps(to_json(value), ensure_ascii=False))
+        self.line(_json(value))
 
     def table(self, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, empty: str = "nothing") -> None:
         """Write rows. JSON: a list of them, whole. ``empty`` is told on a terminal when there is none."""
@@ -167,6 +167,13 @@ class Output:
             emoji=False,
             soft_wrap=False,
         )
+
+
+def _json(value: Any, *, indent: int | None = None) -> str:
+    """Encode a document; what would act on a terminal in it, a peer's text perhaps, is escaped."""
+    from swim_server.protocol.control_characters import escape_json_text
+
+    return escape_json_text(json.dumps(to_json(value), ensure_ascii=False, indent=indent))
 
 
 def confirm(question: str, *, yes: bool) -> bool:

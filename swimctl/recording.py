@@ -22,6 +22,7 @@ from swim_server.sources.recording.writer import RecordingWriter
 
 from swimctl.errors import CommandFailed, WrongUsage
 from swimctl.output import require_yes
+from swimctl.text import clean
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -129,7 +130,7 @@ class Recording:
         return self._written(lambda: self.writer.finish(reason, time.time_ns() // 1_000_000))
 
     def _take(self, item: StreamItem) -> None:
-        from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Lost
+        from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Hinted, Lost
         from swimctl.live.model import reconnected
 
         match item:
@@ -140,6 +141,8 @@ class Recording:
                 self._tell(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
             case CaughtUp(recovered=recovered, is_first=False):
                 self._tell(f"— {reconnected(recovered)} —")
+            case Hinted(hint=hint):
+                self._tell(f"hint: {clean(hint)}")
             case Gap():
                 self._written(self.writer.mark_gap)
                 self._tell("— gap: history does not reach back that far; the recording has a mark there —")

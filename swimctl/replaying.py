@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 from swim_server.brokers.broker import Published
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.channels import matches
+from swim_server.protocol.control_characters import escape_json_text
 from swim_server.protocol.event_id import MAX_SEQUENCE, EventId, InvalidEventId
 from swim_server.protocol.positions import split
 from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
@@ -63,7 +64,8 @@ class LineSink:
         self._stream = stream
 
     def put(self, event: dict[str, Any], line: str | None = None) -> None:
-        self._stream.write((line or json.dumps(event, separators=(",", ":"), ensure_ascii=False)) + "\n")
+        text = line or json.dumps(event, separators=(",", ":"), ensure_ascii=False)
+        self._stream.write(escape_json_text(text) + "\n")
         self.played += 1
 
     def flush(self) -> None:

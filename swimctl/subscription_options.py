@@ -57,6 +57,10 @@ def read_filters(
 ) -> dict[str, Any]:
     """Read the options as filters of the wire. Several values also with commas between. Raises WrongUsage."""
     lists = {"airports": airport, "artccs": artcc, "callsign_prefix": callsign, "firs": fir}
+    options = {"--airport": airport, "--artcc": artcc, "--callsign": callsign, "--fir": fir}
+    for option, values in options.items():
+        if values is not None and not all(part.strip() for value in values for part in value.split(",")):
+            raise WrongUsage(f"{option}: must not be empty: that would be no filter at all")
     filters: dict[str, Any] = {
         kind: [part.strip() for value in values for part in value.split(",") if part.strip()]
         for kind, values in lists.items()

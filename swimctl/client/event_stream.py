@@ -18,6 +18,7 @@ from swimctl.client.stream_items import (
     CaughtUp,
     EventReceived,
     Gap,
+    Hinted,
     Lost,
     StreamItem,
     Subscribed,
@@ -151,6 +152,9 @@ class EventStream:
         self._heard_at = self._clock.monotonic()
         self._backoff.succeed()
         self._items.append(Subscribed(greeting.get("data") or {}, self._is_first))
+        if self._is_first:
+            hints = answer.get("hints")
+            self._items.extend(Hinted(str(hint)) for hint in (hints if isinstance(hints, list) else ()))
         if answer.get("gap") and message.get("after") is not None:
             self._items.append(Gap())
         newest = answer.get("last_event_id")

@@ -38,6 +38,13 @@ class Subscribed:
 
 
 @dataclass(frozen=True)
+class Hinted:
+    """The service says that a filter can match nothing that it knows."""
+
+    hint: str
+
+
+@dataclass(frozen=True)
 class EventReceived:
     """One event; or a heartbeat, which has no id."""
 
@@ -83,4 +90,4 @@ class Answered:
     result: Any
 
 
-StreamItem = Subscribed | EventReceived | CaughtUp | Gap | Lost | Away | Answered
+StreamItem = Subscribed | Hinted | EventReceived | CaughtUp | Gap | Lost | Away | Answered

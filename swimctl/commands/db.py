@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from swimctl.app import command_group
-from swimctl.errors import ExitCode
+from swimctl.errors import CommandFailed, ExitCode
 from swimctl.invocation import invocation_of
 from swimctl.key_access import open_database_of, read_database_of
 from swimctl.output_options import Header, Piped, PipedFormat
@@ -32,7 +32,7 @@ def status(
       swimctl db status
       swimctl db status --json
     """
-    from swim_server.keys.upgrading import schema_status
+    from swim_server.keys.upgrading import REMEDY_FOR_LEFT, schema_status
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
@@ -52,11 +52,14 @@ def status(
         "newest_revision": found.newest_revision,
         "missing": found.missing,
         "missing_needed": found.missing_needed,
+        "not_permitted": found.not_permitted,
     }
     labels = [(name.replace("_", " "), value) for name, value in document.items() if name != "missing"]
     labels += [(f"missing in {table}", columns) for table, columns in found.missing.items()]
     output.details(labels, document)
-    if not found.is_up_to_date:
+    if found.missing_needed and found.revision is not None:
+        invocation.messages().line(REMEDY_FOR_LEFT)
+    elif not found.is_up_to_date:
         invocation.messages().line("add what is missing with: swimctl db upgrade (or see it with --sql)")
     if not found.is_usable:
         raise typer.Exit(ExitCode.FAILED)
@@ -77,7 +80,7 @@ def upgrade(
       swimctl db upgrade --sql > upgrade.sql
       swimctl db upgrade
     """
-    from swim_server.keys.upgrading import schema_status, upgrade_sql
+    from swim_server.keys.upgrading import REMEDY_FOR_LEFT, upgrade_sql
     from swim_server.keys.upgrading import upgrade as upgrade_schema
     from swim_server.sql.sqlite import open_nothing
 
@@ -93,14 +96,13 @@ def upgrade(
         else:
             messages.line("there is nothing to do")
         return
-    with open_database_of(invocation) as database:
-        missing = schema_status(database).missing
-        with Progress(messages, "upgrading the schema", is_one_piece=True):
-            upgrade_schema(database)
+    with open_database_of(invocation) as database, Progress(messages, "upgrading the schema", is_one_piece=True):
+        upgraded = upgrade_schema(database)
     if as_json:
-        output.document({"added": missing})
-        return
-    for table, columns in missing.items():
+        output.document({"added": upgraded.added, "left": upgraded.left})
+    for table, columns in () if as_json else upgraded.added.items():
         output.line(f"{table}: added {', '.join(columns)}")
-    if not missing:
+    if upgraded.problem is not None:
+        raise CommandFailed(upgraded.problem, REMEDY_FOR_LEFT)
+    if not upgraded.added and not as_json:
         output.line("there was nothing to add")

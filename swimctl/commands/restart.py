@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from swimctl.app import single_command
 from swimctl.errors import CommandError, CommandFailed
 from swimctl.invocation import Invocation, invocation_of
+
+if TYPE_CHECKING:
+    from swim_server.daemon.handover.program import Program
 
 app = single_command()
 
@@ -34,25 +37,39 @@ def restart(
       swimctl restart
       swimctl restart && swimctl status
     """
-    from swim_server.daemon.control.documents.process import Restarted
+    import msgspec
+    from swim_server.daemon.control.documents.process import Restarted, Version
+    from swim_server.daemon.handover.environment import digests
+    from swim_server.daemon.handover.program import Program
 
     from swimctl.client.answers import read_answer
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
+    wanted = Program.of_this_process()
+    params = {"program": msgspec.to_builtins(wanted), "environment": digests(invocation.environ)}
     with invocation.connect() as control:
         before = control.info
-        answer: dict[str, Any] = control.call("restart", timeout=START_SECONDS)
-    prove(invocation, answer, None if before is None else before.url)
+        was = read_answer("version", control.call("version"), Version)
+        answer: dict[str, Any] = control.call("restart", params, timeout=START_SECONDS)
+    prove(invocation, answer, answer.get("url"), wanted)
+    after = read_answer("restart", answer, Restarted)
+    messages = invocation.messages()
+    for name, value in after.environment.items():
+        running = "is not set" if value is None else f"is {value}"
+        messages.line(f"{name} {running} in the daemon, otherwise here: it keeps its own environment over a restart")
+    if was.roots.get("swimctl", wanted.root) != wanted.root:
+        messages.line(f"it runs {wanted}; before: version {was.version}, from {was.roots['swimctl']}")
+    if after.has_left_terminal:
+        messages.line("it has left its terminal and goes on in the background")
     if as_json:
         output.document(answer)
         return
-    after = read_answer("restart", answer, Restarted)
     moved = f"pid {before.pid} → {after.pid}" if before is not None else f"pid {after.pid}"
     output.line(f"restarted ({moved}), fingerprint {after.fingerprint}")
 
 
-def prove(invocation: Invocation, answer: dict[str, Any], url: str | None) -> None:
+def prove(invocation: Invocation, answer: dict[str, Any], url: str | None, program: Program) -> None:
     """See from outside that the new process serves: it has the lock, answers, and is the program that was told.
 
     Raises CommandFailed, with what is missing, when that does not become true.
@@ -65,6 +82,12 @@ def prove(invocation: Invocation, answer: dict[str, Any], url: str | None) -> No
                 "look: swimctl status; what happened: swimctl logs",
             )
         time.sleep(LOOK_SECONDS)
+    if answer.get("fingerprint") != program.fingerprint:
+        running = f"version {answer.get('version')}, fingerprint {answer.get('fingerprint')}"
+        raise CommandFailed(
+            f"restarted, and it runs another program ({running}) than this command is ({program})",
+            "code older than this command's starts its own: look where it lies with swimctl doctor --only code",
+        )
 
 
 def _missing(invocation: Invocation, answer: dict[str, Any], url: str | None) -> str | None:

@@ -25,6 +25,12 @@ def serve(
     detach: Annotated[bool, typer.Option("--detach", help="Return once clients can connect; go on behind.")] = False,
     host: Annotated[str | None, typer.Option("--host", metavar="H", help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option("--port", metavar="P", help="Port; 0 picks a free one.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="TLS: the certificate with its chain, PEM.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="TLS: its private key, PEM.")
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,9 +56,10 @@ def serve(
       swimctl serve --debug
     """
     invocation = invocation_of(context)
-    overrides = serve_overrides(invocation, host, port, source)
+    overrides = serve_overrides(invocation, host, port, source) | tls_overrides(tls_cert, tls_key)
     if detach:
-        _serve_detached(invocation, overrides, serve_arguments(invocation, host, port, source), as_json)
+        words = serve_arguments(invocation, host, port, source) + tls_arguments(tls_cert, tls_key)
+        _serve_detached(invocation, overrides, words, as_json)
     else:
         _serve_here(invocation, overrides)
 
@@ -81,6 +88,20 @@ def serve_arguments(invocation: Invocation, host: str | None, port: int | None, 
     for one in source or []:
         words += ["--source", one]
     return words
+
+
+def tls_overrides(certificate: Path | None, key: Path | None) -> dict[str, object]:
+    """Return the options of TLS as settings."""
+    return {
+        "server.tls_certificate": None if certificate is None else str(certificate),
+        "server.tls_key": None if key is None else str(key),
+    }
+
+
+def tls_arguments(certificate: Path | None, key: Path | None) -> list[str]:
+    """Return the options of TLS as words."""
+    words = ["--tls-cert", str(certificate.absolute())] if certificate is not None else []
+    return words + (["--tls-key", str(key.absolute())] if key is not None else [])
 
 
 def _serve_here(invocation: Invocation, overrides: dict[str, object]) -> None:

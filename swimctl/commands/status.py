@@ -106,16 +106,21 @@ def _picture(document: dict[str, Any]) -> Any:
 
 
 def _watch(invocation: Invocation, output: Output) -> None:
-    """Show it until Ctrl-C; a daemon that is away is waited for."""
-    from rich.live import Live
+    """Show it until q or Ctrl-C; a daemon that is away is waited for."""
     from rich.text import Text
 
+    from swimctl.live.loop import ending_signals
+    from swimctl.live.screen import Screen, wants_to_quit
+    from swimctl.render.foot import Foot
+
+    keys = [Text("q quit", style="dim")]
     picture = _picture(_ask(invocation))  # not running at the start is an error; later it is news
-    with Live(picture, console=output.console(), auto_refresh=False, screen=True) as live:
+    with ending_signals(), Screen(output.console()) as screen:
         while True:
-            live.update(picture, refresh=True)
-            time.sleep(REFRESH_SECONDS)
+            screen.draw(Foot(picture, keys))
+            if wants_to_quit(screen.keys(REFRESH_SECONDS)):
+                return
             try:
                 picture = _picture(_ask(invocation))
             except CommandError as error:
-                picture = Text(f"{error.problem}; waiting for it (Ctrl-C ends)", style="yellow")
+                picture = Text(f"{error.problem}; waiting for it", style="yellow")

@@ -124,9 +124,12 @@ def _told(wanted: SubscriptionRequest) -> str:
 def _write_lines(
     stream: EventStream, wanted: SubscriptionRequest, output: Output, messages: Output, until: _Until
 ) -> None:
-    from swimctl.client.stream_items import Away, CaughtUp, EventReceived, Gap, Lost
+    from swim_server.protocol.control_characters import escape_json
+
+    from swimctl.client.stream_items import Away, CaughtUp, EventReceived, Gap, Hinted, Lost
     from swimctl.live.model import reconnected
     from swimctl.render.event_row import describe
+    from swimctl.text import clean
 
     shows_heartbeats = bool({"system.heartbeat", "system.*"} & set(wanted.channels))
     has_told = False
@@ -137,7 +140,7 @@ def _write_lines(
                 output.check_reader()
             case EventReceived(event=event, wire=wire):
                 if event.get("type") != "system.heartbeat" or shows_heartbeats:
-                    output.line(wire.decode() if output.as_json else describe(event).to_line())
+                    output.line(escape_json(wire).decode() if output.as_json else describe(event).to_line())
             case Lost(reason=reason):
                 messages.line(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
                 has_told = False
@@ -146,6 +149,8 @@ def _write_lines(
                 has_told = True
             case CaughtUp(recovered=recovered, is_first=False):
                 messages.line(f"— {reconnected(recovered)} —")
+            case Hinted(hint=hint):
+                messages.line(f"hint: {clean(hint)}")
             case Gap():
                 messages.line("— gap: history does not reach back to the last event seen —")
         if item is not None and until(item):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -24,6 +25,26 @@ class Status(StrEnum):
     """It could not be carried out, or not in time."""
 
 
+class AdviceKind(StrEnum):
+    """What typing a command does."""
+
+    INSPECT = "inspect"
+    """It only looks."""
+    FIX = "fix"
+    """It mends, but only for who meets what it requires."""
+    DECIDE = "decide"
+    """It changes something that somebody may miss, or it mends only if a guess is right."""
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that is not simply to be pasted."""
+
+    kind: AdviceKind
+    command: str
+    requires: str | None = None
+    """Who must type it, what must be true, what is lost; None: nothing."""
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a check function returns."""
 
@@ -33,7 +54,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...] = ()
     """Where it was seen: file names, ids, lines. Never a secret."""
     fix: str | None = None
-    """Something to paste."""
+    """Something to paste: it mends this, harms nothing, and needs no decision."""
+    advice: tuple[Advice, ...] = ()
+    """What else may be typed, in this order."""
+
+    @property
+    def command(self) -> str | None:
+        """What to type first: the fix, else the first advice."""
+        return self.fix or next((each.command for each in self.advice), None)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +74,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     observed: str
     evidence: tuple[str, ...]
     fix: str | None
+    advice: tuple[Advice, ...] = ()
     seconds: float
+
+    @property
+    def command(self) -> str | None:
+        """What to type first: the fix, else the first advice."""
+        return self.fix or next((each.command for each in self.advice), None)
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,19 +118,48 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         return self.id.partition(".")[0]
 
 
+_LOOKS = re.compile(
+    r"(?:sudo )?(?:swimctl (?:logs|status|version|doctor|connections list|config (?:show|check)|keys list|db status)\b"
+    r"|df |ls |ps |ss |cat |stat |head |tail |dmesg\b|getent |nc -vz |fuser -v |timedatectl status|grep "
+    r"|echo \| openssl s_client |git (?:-C \S+ )?(?:status|diff|log)\b|systemctl (?:--user )?(?:status|show) |top -b )"
+)
+"""A command that only looks: it is never a fix."""
+_CHANGES = re.compile(r"[;&]\s*(?!(?:df|du|ls|ps|ss|swimctl logs|timedatectl)\b)\w")
+"""Something behind the first command that may change more."""
+
+
+def inspect(command: str, requires: str | None = None) -> Advice:
+    """Advise to look at something."""
+    return Advice(kind=AdviceKind.INSPECT, command=command, requires=requires)
+
+
+def decide(command: str, requires: str | None = None) -> Advice:
+    """Advise something that a person has to decide: what must be true for it, or what is lost."""
+    return Advice(kind=AdviceKind.DECIDE, command=command, requires=requires)
+
+
+def only_looks(command: str) -> bool:
+    """Tell whether a command changes nothing."""
+    return _LOOKS.match(command) is not None and _CHANGES.search(command.partition("#")[0]) is None
+
+
 def ok(expected: str, observed: str, *evidence: str) -> Answer:
     """All is as it should be."""
     return Answer(status=Status.OK, expected=expected, observed=observed, evidence=evidence)
 
 
-def warn(expected: str, observed: str, *evidence: str, fix: str | None = None) -> Answer:
+def warn(
+    expected: str, observed: str, *evidence: str, fix: str | Advice | None = None, advice: Sequence[Advice] = ()
+) -> Answer:
     """Answer that it works, and that somebody should look at it."""
-    return Answer(status=Status.WARN, expected=expected, observed=observed, evidence=evidence, fix=fix)
+    return _answer(Status.WARN, expected, observed, evidence, fix, advice)
 
 
-def fail(expected: str, observed: str, *evidence: str, fix: str | None = None) -> Answer:
+def fail(
+    expected: str, observed: str, *evidence: str, fix: str | Advice | None = None, advice: Sequence[Advice] = ()
+) -> Answer:
     """Answer that a promise is broken."""
-    return Answer(status=Status.FAIL, expected=expected, observed=observed, evidence=evidence, fix=fix)
+    return _answer(Status.FAIL, expected, observed, evidence, fix, advice)
 
 
 def skip(expected: str, why: str) -> Answer:
@@ -104,6 +167,23 @@ def skip(expected: str, why: str) -> Answer:
     return Answer(status=Status.SKIP, expected=expected, observed=why)
 
 
-def unknown(expected: str, why: str, fix: str | None = None) -> Answer:
+def unknown(expected: str, why: str, fix: str | Advice | None = None, advice: Sequence[Advice] = ()) -> Answer:
     """Answer that it could not be found out."""
-    return Answer(status=Status.UNKNOWN, expected=expected, observed=why, fix=fix)
+    return _answer(Status.UNKNOWN, expected, why, (), fix, advice)
+
+
+def _answer(
+    status: Status,
+    expected: str,
+    observed: str,
+    evidence: tuple[str, ...],
+    fix: str | Advice | None,
+    advice: Sequence[Advice],
+) -> Answer:
+    """Build an answer; a command that only looks is advice, wherever it was given."""
+    if isinstance(fix, str) and only_looks(fix):
+        fix = inspect(fix)
+    if isinstance(fix, Advice):
+        advice = (fix, *advice)
+        fix = None
+    return Answer(status=status, expected=expected, observed=observed, evidence=evidence, fix=fix, advice=tuple(advice))

@@ -88,6 +88,12 @@ class DoctorContext:
         result: T = await asyncio.shield(self._facts[name])
         return result
 
+    def forget(self, *names: str) -> None:
+        """Let facts be found out anew when they are asked for again: for what may just be changing."""
+        for known in list(self._facts):
+            if (known[0] if isinstance(known, tuple) else known) in names and self._facts[known].done():
+                del self._facts[known]
+
     async def loaded(self) -> LoadedConfig:
         """Load the configuration on disk, as this process's options and environment make it. Raises ConfigError."""
         return await self.fact("loaded", lambda: asyncio.to_thread(self.invocation.load_config))

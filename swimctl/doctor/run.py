@@ -96,5 +96,6 @@ def _result(check: Check, answer: Answer, seconds: float) -> Result:
         observed=answer.observed,
         evidence=answer.evidence,
         fix=answer.fix,
+        advice=answer.advice,
         seconds=round(seconds, 3),
     )

@@ -8,7 +8,17 @@ from typing import Any, Literal, NamedTuple
 
 from swim_server.protocol.positions import POSITION_TYPES, POSITIONS
 
-from swimctl.client.stream_items import Answered, Away, CaughtUp, EventReceived, Gap, Lost, StreamItem, Subscribed
+from swimctl.client.stream_items import (
+    Answered,
+    Away,
+    CaughtUp,
+    EventReceived,
+    Gap,
+    Hinted,
+    Lost,
+    StreamItem,
+    Subscribed,
+)
 from swimctl.render.event_row import EventRow, describe, describe_position, positions_of
 from swimctl.text import clean, plural
 
@@ -60,6 +70,8 @@ class TailModel:
                 self.state = "resuming"
             case CaughtUp():
                 self._take_caught_up(item)
+            case Hinted():
+                self.rows.append(Note(f"hint: {clean(item.hint)}", "yellow"))
             case Gap():
                 self.rows.append(Note("— gap: history does not reach back to the last event seen —", "bold red"))
             case Lost():

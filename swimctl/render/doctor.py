@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swimctl.doctor.catalogue import AREAS
-from swimctl.doctor.check import Result, Status
+from swimctl.doctor.check import Advice, AdviceKind, Result, Status
 from swimctl.text import clean, plural
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MARKS = {Status.OK: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.SKIP: "–", Status.UNKNOWN: "?"}
 STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red", Status.SKIP: "dim", Status.UNKNOWN: "magenta"}
+WORDS = {AdviceKind.INSPECT: "look", AdviceKind.FIX: "type", AdviceKind.DECIDE: "or"}
 MAX_EVIDENCE = 8
 NAGIOS_CODES = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
 
@@ -56,7 +57,18 @@ def problem(result: Result, *, is_first: bool) -> RenderableType:
     if result.fix is not None:  # one line, however long: it is to be pasted
         words = (("  type      ", "dim"), (clean(result.fix), "bold cyan"))
         parts.append(Text.assemble(*words, no_wrap=True, overflow="ignore"))
+    for each in result.advice:
+        parts += _advice(each)
     return Group(*parts)
+
+
+def _advice(advice: Advice) -> list[RenderableType]:
+    """One command that is not simply to be pasted, with what it requires."""
+    words = ((f"  {WORDS[advice.kind]:<10}", "dim"), (clean(advice.command), "cyan"))
+    lines: list[RenderableType] = [Text.assemble(*words, no_wrap=True, overflow="ignore")]
+    if advice.requires is not None:
+        lines.append(Padding(Text(clean(advice.requires), style="dim"), (0, 0, 0, 12)))
+    return lines
 
 
 def _headline(report: Report) -> Text:
@@ -94,7 +106,7 @@ def _names(results: Sequence[Result]) -> Text:
 
 def lines(report: Report) -> list[str]:
     """Return a line a check for scripts: status, id, observed, fix, with tabs between."""
-    rows = [(str(each.status), each.id, each.observed, each.fix or "-") for each in report.results]
+    rows = [(str(each.status), each.id, each.observed, each.command or "-") for each in report.results]
     return ["\t".join(clean(cell) for cell in row) for row in rows] + [
         f"mended\t-\t{clean(line)}\t-" for line in report.changed
     ]

@@ -130,11 +130,14 @@ def _key(document: EventExplained | ChannelExplained) -> list[tuple[str, Any]]:
 
 
 def _clause_row(clause: ClauseDocument) -> dict[str, Any]:
+    found = cell(clause.found)
+    if clause.matched and isinstance(clause.found, list) and len(clause.found) > len(clause.matched):
+        found += f" (wanted: {cell(clause.matched)})"
     return {
         "mark": ("yes" if clause.passes else "no") if clause.applies else "-",
         "kind": clause.kind,
         "wanted": cell(clause.wanted),
-        "found": cell(clause.found) if clause.applies else "does not apply to this family",
+        "found": found if clause.applies else "does not apply to this family",
         "left": clause.remaining,
     }
 

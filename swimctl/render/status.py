@@ -44,6 +44,9 @@ def status(document: Status, now: datetime, disk_fingerprint: str | None = None)
     for source in sources:
         if source.last_error:
             parts.append(Text(clean(f"{source.name}: {source.last_error}"), style="red"))
+        if source.unknown_types:
+            told = ", ".join(f"{number} of {name}" for name, number in source.unknown_types.items())
+            parts.append(Text(clean(f"{source.name}: set aside, as there is no such type: {told}"), style="yellow"))
     return Group(*parts)
 
 
@@ -59,6 +62,8 @@ def status_lines(document: Status) -> list[tuple[str, str]]:
             for source in document.sources:
                 age = cell(source.last_event_age_seconds)
                 pairs.append((f"source.{source.name}", f"{source.state} {source.events} {age}"))
+                unknown = source.unknown_types.items()
+                pairs += [(f"source.{source.name}.unknown.{name}", cell(number)) for name, number in unknown]
         elif isinstance(value, Mapping):
             pairs += [(f"{name}.{key}", cell(item)) for key, item in value.items()]
         else:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
-from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.segment import Segment, Segments
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from swimctl.render.connections import rows as connection_rows
+from swimctl.render.foot import Foot
 from swimctl.render.status import STATE_STYLES, tiers
 from swimctl.table import Column, fitting, left_out, table
 from swimctl.text import cell, clean, count, duration, rate, size, timestamp
@@ -101,24 +101,6 @@ def screen_picture(
     lines = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in HELP] if shows_help else []
     body = picture(document, now, width, height - 1 - len(lines), away=away)
     return Foot(body, [*lines, footer(document, width)])
-
-
-class Foot:
-    """A picture, and lines that stand at the foot of the screen, whatever the picture's height."""
-
-    def __init__(self, body: RenderableType, lines: Sequence[Text]) -> None:
-        self._body = body
-        self._lines = lines
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        height = options.height or console.height
-        room = max(1, height - len(self._lines))
-        drawn = console.render_lines(self._body, options.update(height=None), pad=False)[:room]
-        drawn += [[] for _ in range(room - len(drawn))]
-        for line in drawn:
-            yield Segments([*line, Segment.line()])
-        for number, text in enumerate(self._lines):
-            yield Text.assemble(text, end="" if number == len(self._lines) - 1 else "\n", no_wrap=True)
 
 
 def head(status: Status, width: int, away: str | None) -> list[Text]:

@@ -102,7 +102,7 @@ FAULTS: tuple[tuple[str, Callable[[Server], None], set[str], str], ...] = (
     ("clock behind", _behind, {"database.clock"}, "300 s behind ours"),
     ("slow", _slow, {"database.latency"}, "ms"),
     ("login refused", _refuse_login, {"database.login"}, "18456"),
-    ("no right to write", _read_only, {"database.writable"}, "229"),
+    ("no right to write", _read_only, set(), ""),
 )
 
 

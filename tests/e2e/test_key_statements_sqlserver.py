@@ -18,7 +18,7 @@ from swim_server.keys.audit import AuditEntry
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.keys.upgrading import schema_status, upgrade, upgrade_sql
-from swim_server.sql.errors import SchemaMissing
+from swim_server.sql.errors import PermissionDenied, SchemaMissing
 
 KEY_COLUMNS = [
     "id",
@@ -213,4 +213,48 @@ def test_printed_upgrade_says_the_same_and_changes_nothing(
     assert "ALTER TABLE swim_audit_log ADD details NVARCHAR(max) NULL;" in lines
     assert lines[-2:] == ["COMMIT;", "GO"]
     assert not [word for word in ("DROP", "RENAME", "ALTER COLUMN", "DELETE") if word in text.upper()]
+    store.close()
+
+
+def test_upgrade_says_only_what_it_did_and_names_what_it_may_not_add(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path
+) -> None:
+    statements.execute_script(OLD_TABLES)
+    statements.execute_script("ALTER TABLE swim_api_keys RENAME COLUMN is_active TO active")
+    store = open_store(server, tmp_path)
+    with pytest.raises(SchemaMissing, match="is_active") as caught:
+        store.list()
+    assert "db upgrade" not in caught.value.remedy
+    upgraded = upgrade(store.database)
+    assert "is_active" not in upgraded.added["swim_api_keys"]
+    assert "key_hint" in upgraded.added["swim_api_keys"]
+    assert upgraded.left == {"swim_api_keys": ("is_active",)}
+    assert upgrade(store.database).added == {}
+    store.close()
+
+
+def test_audit_trail_that_may_not_be_read_is_not_taken_for_a_missing_one(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path
+) -> None:
+    statements.create_tables()
+    denied = Error(229, "The SELECT permission was denied on the object 'swim_audit_log'.", 14)
+    server.on_statement = lambda sql: denied if "swim_audit_log" in sql else None
+    store = open_store(server, tmp_path)
+    status = schema_status(store.database)
+    assert status.missing == {}
+    assert "229" in str(status.not_permitted)
+    for ask in (store.audit, lambda: upgrade_sql(store.database), lambda: upgrade(store.database)):
+        with pytest.raises(PermissionDenied, match="229"):
+            ask()
+    store.close()
+
+
+def test_optional_column_that_goes_away_costs_no_lookup(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path
+) -> None:
+    statements.create_tables()
+    store = open_store(server, tmp_path)
+    issued = store.create(new_key(), OPERATOR)
+    statements.execute_script("ALTER TABLE swim_api_keys DROP COLUMN key_hint")
+    assert store.find(issued.api_key) is not None
     store.close()

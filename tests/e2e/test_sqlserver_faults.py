@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from support import tds_wire as wire
 from support.key_store_contract import OPERATOR, new_key
 from support.odbc import DRIVERS, connection_string, driver_path
 from support.seeded_bytes import SeededBytes
@@ -365,5 +366,66 @@ def test_missing_driver_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pyt
 
 def test_driver_that_is_named_and_not_there_is_told_with_its_remedy(tmp_path: Path) -> None:
     connection_string("freetds", 1)
-    with pytest.raises(StoreMisconfigured, match="no ODBC driver for SQL Server found"):
+    with pytest.raises(StoreMisconfigured, match=r"'No Such Driver' is not installed; there are: .*FreeTDS"):
         open_once("Driver={No Such Driver};Server=127.0.0.1;UID=x;PWD=y", tmp_path)
+
+
+@pytest.mark.parametrize("answer", [Drop(), Reset(), Error(40613, "Database is not currently available.")],
+                         ids=["dropped", "reset", "waking"])  # fmt: skip
+def test_first_statement_of_a_connection_that_is_lost_means_unavailable(setup: Setup, answer: Answer) -> None:
+    """SQLAlchemy goes on with a connection that it has to throw away in the middle of its first questions."""
+    setup.server.on_statement = lambda sql: answer if sql.strip().upper().startswith("SELECT") else None
+    with pytest.raises(StoreUnavailable) as caught:
+        setup.open().list()
+    if isinstance(answer, Error):
+        assert caught.value.number == 40613
+    setup.server.on_statement = lambda sql: None
+
+
+def test_trigger_that_raises_and_rolls_back_is_told_by_its_own_error(setup: Setup) -> None:
+    store = setup.open()
+    store.list()
+
+    def script(sql: str) -> Answer:
+        if sql.startswith("INSERT"):
+            return Error(50000, "Keys are made elsewhere.", 16)
+        return Error(3903, "The ROLLBACK TRANSACTION request has no BEGIN.", 16) if "ROLLBACK" in sql else None
+
+    setup.server.on_statement = script
+    with pytest.raises(StoreMisconfigured, match=r"50000.*Keys are made elsewhere"):
+        store.create(new_key(), OPERATOR)
+
+
+def test_silent_server_is_waited_for_once_by_who_can_wait(setup: Setup) -> None:
+    tries: list[int] = []
+
+    def accept() -> Answer:
+        tries.append(1)
+        return Silence()
+
+    setup.server.on_accept = accept
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        setup.open(patience_seconds=60).list()
+    assert time.monotonic() - began < 8
+
+
+def test_row_that_a_trigger_swallows_or_changes_is_told(setup: Setup) -> None:
+    store = setup.open()
+    store.list()
+    setup.server.on_statement = lambda sql: wire.affected(1) if sql.startswith("INSERT INTO swim_api_keys") else None
+    with pytest.raises(StoreMisconfigured, match="triggers of swim_api_keys"):
+        store.create(new_key(), OPERATOR)
+
+
+@pytest.mark.parametrize("driver", ["freetds"])
+def test_port_in_a_url_is_written_as_freetds_reads_it(driver: str, tmp_path: Path) -> None:
+    statements = SqliteStatements(tmp_path / "behind.db")
+    statements.create_tables()
+    path = driver_path(driver)
+    with TdsServer(statements) as server:
+        url = f"mssql+pyodbc://sa:x@127.0.0.1:{server.port}/swim?driver={path}&TDS_Version=7.4"
+        database = open_database(DatabaseConfig(url=url, connect_timeout_seconds=2), tmp_path / "unused.db")
+        store = KeyStore(database, clock=VirtualClock(), randbytes=SeededBytes(1))
+        assert store.list() == []
+        store.close()

@@ -131,10 +131,13 @@ def leftovers(tmp_path: Path) -> list[str]:
 def test_demo_shows_departures_and_arrivals_and_how_to_connect(terminal: Terminal, tmp_path: Path) -> None:
     text = terminal.read_until(is_busy)
     assert "SWIM ● live  ws://127.0.0.1:" in text
-    text = text.replace("\\\r\n", "")
-    home = re.search(r"export SWIM_HOME=(\S+)", text)
-    url = re.search(r"export SWIM_URL=(\S+)", text)
-    key = re.search(r"export SWIM_API_KEY=(swim_dev_[0-9A-Za-z]{38})", text)
+    typed = re.search(r"\. (/\S+/env) && swimctl status\s", text)
+    assert typed is not None, "one line that can be pasted"
+    written = Path(typed[1]).read_text("utf-8")
+    assert Path(typed[1]).stat().st_mode & 0o077 == 0
+    home = re.search(r"export SWIM_HOME=(\S+)", written)
+    url = re.search(r"export SWIM_URL=(\S+)", written)
+    key = re.search(r"export SWIM_API_KEY=(swim_dev_[0-9A-Za-z]{38})", written)
     assert home is not None and url is not None and key is not None
     other = Daemon(tmp_path / "other", environ={"SWIM_HOME": home[1]})
     assert other.swimctl("status").returncode == 0

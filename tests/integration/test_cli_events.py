@@ -92,8 +92,8 @@ def test_one_event_is_published_by_type_and_seen_with_its_id(daemon: Daemon) -> 
         (["tmi.issued"], 2, "publish takes either TYPE with --data JSON, or --file F"),
         (["--file", "-", "tmi.issued", "--data", "{}"], 2, "publish takes either"),
         (["--file", "/nonexistent"], 5, "there is no file /nonexistent"),
-        (["--file", "/"], 1, "is a directory"),
-        (["tmi.issued", "--data", "{}", "--timestamp", "soon"], 2, "not an RFC 3339 time"),
+        (["--file", "/"], 1, "is a folder"),
+        (["tmi.issued", "--data", "{}", "--force", "--timestamp", "soon"], 2, "not an RFC 3339 time"),
         (["system.heartbeat", "--data", "{}"], 2, "system.heartbeat is the service's own"),
     ],
 )
@@ -151,7 +151,7 @@ def test_reader_of_the_ids_that_goes_away_ends_it(daemon: Daemon) -> None:
     feeding.stdin.close()
     assert feeding.wait(20) == 1
     assert feeding.stderr is not None
-    assert "nobody reads the ids any more" in feeding.stderr.read()
+    assert "nobody reads" in feeding.stderr.read()
     feeding.stderr.close()
 
 

@@ -30,26 +30,21 @@ def test_a_disk_that_errs_for_a_while_loses_and_repeats_nothing(rows: Rows, scen
     assert not found(rows, *COSTS, scenario=scenario)
 
 
-@pytest.mark.xfail(strict=False, raises=AssertionError, reason="K1: a read that fails is taken for damage, not always")
 def test_reads_that_fail_while_it_runs_cost_nothing(rows: Rows) -> None:
     assert not found(rows, *COSTS, scenario="history: a quarter of reads fail")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K1: a read that fails is taken for damage")
 def test_a_read_that_fails_at_the_start_sets_no_history_aside(rows: Rows) -> None:
     assert not found(rows, *COSTS, scenario="history: a quarter of reads fail at the start")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a history that opens late is not read for who resumes")
 def test_who_resumes_after_a_start_without_space_is_given_everything(rows: Rows) -> None:
     assert not found(rows, *COSTS, scenario="history: no space at the start")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K11: a failed checkpoint is not told")
 def test_a_checkpoint_that_failed_is_told(rows: Rows) -> None:
     assert not found(rows, "untold", scenario="history: a failed checkpoint")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K11: a failed checkpoint waits for the next commit")
 def test_a_checkpoint_that_failed_is_tried_again(rows: Rows) -> None:
     assert not found(rows, "not_tried_again", scenario="history: a failed checkpoint")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from swim_server.gateway import listeners as module
-from swim_server.gateway.listeners import CannotListen, Listeners
+from swim_server.gateway.listeners import CannotListen, Listeners, plain_server
 
 
 class Echo(asyncio.Protocol):
@@ -30,7 +30,7 @@ class Echo(asyncio.Protocol):
 
 @pytest.fixture
 async def listeners() -> AsyncIterator[Listeners]:
-    listeners = Listeners(lambda: Echo(b"public"), lambda: Echo(b"local"))
+    listeners = Listeners(plain_server(lambda: Echo(b"public")), lambda: Echo(b"local"))
     yield listeners
     listeners.close()
     await asyncio.sleep(0)

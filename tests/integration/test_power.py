@@ -27,44 +27,26 @@ def test_normal_repeats_and_reorders_nothing_and_always_starts(rows: Rows) -> No
     assert not found(rows, *promised, written="normal")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="K2: a change of keys is not synced when its command returns"
-)
 def test_a_key_stays_as_the_command_left_it(rows: Rows) -> None:
     assert not found(rows, "key_good_again", "key_lost")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="K3: the old process of a restart marks history as closed"
-)
 def test_a_cut_soon_after_a_restart_is_told_to_clients(rows: Rows) -> None:
     assert not found(rows, "lost_silently", written="normal", started="normal", aim="restart")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="K4: no hole is noted where history was written under normal"
-)
 def test_a_cut_under_normal_is_told_when_full_is_started_then(rows: Rows) -> None:
     assert not found(rows, "lost_silently", written="normal", started="full")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="K9: a dropped file goes before its events are on the disk"
-)
 def test_a_provider_s_file_goes_only_when_its_events_are_on_the_disk(rows: Rows) -> None:
     assert not found(rows, "lost_by_provider", written="normal")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="K10: a setting is renamed into place without a sync of its folder"
-)
 def test_a_setting_stays_as_the_command_left_it(rows: Rows) -> None:
     assert not found(rows, "undone_setting")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="K10: a resume file is renamed without a sync of its folder"
-)
 def test_a_program_of_the_sdk_goes_on_where_it_ended(rows: Rows) -> None:
     assert not found(rows, "undone_place")
 

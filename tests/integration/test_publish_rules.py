@@ -42,9 +42,11 @@ def test_a_provider_publishes_within_limits_of_its_own(daemon: Daemon) -> None:
     key = daemon.key("system", "provider")
     with connect(f"{daemon.url}?api_key={key}") as client:
         assert publish(client, config_id=1)["type"] == "publish_ack"
-        assert publish(client, padding="x" * 90_000)["type"] == "publish_ack"
-        assert publish(client, padding="x" * 101_000)["code"] == "MESSAGE_TOO_LARGE"
-        wrong = publish(client, position_count="3")
+        assert publish(client, padding="x" * 65_000)["type"] == "publish_ack"
+        assert publish(client, padding="x" * 65_535)["code"] == "MESSAGE_TOO_LARGE"
+        assert "max_event_bytes is more than clients can be sent" in daemon.log
+        assert publish(client, position_count="3")["type"] == "publish_ack"
+        wrong = publish(client, position_count="three")
         assert (wrong["code"], wrong["data"]["path"]) == ("INVALID_PUBLISH", "data.position_count")
         time.sleep(1.1)
         for _ in range(60):

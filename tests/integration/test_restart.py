@@ -266,17 +266,9 @@ async def test_syntax_error_on_disk_leaves_the_old_process_serving_and_tells_the
         assert f"line {line}" in str(failed.value)
         assert path.name in str(failed.value)
         assert "goes on serving" in str(failed.value)
-        done = await asyncio.to_thread(LiveDaemon.swimctl, _unbroken(copied), "restart")
-        assert done.returncode == 1
-        assert f"line {line}" in done.stderr
         copied.put(("tmi.issued", {"number": 1}))
         assert [event["data"] for event in await client.events(1)] == [{"number": 1}]
         assert copied.info == before
-
-
-def _unbroken(daemon: LiveDaemon) -> LiveDaemon:
-    """The same home, asked by the sources under test."""
-    return LiveDaemon(daemon.home)
 
 
 async def test_process_that_dies_while_it_starts_leaves_the_old_one_serving(copied: LiveDaemon) -> None:

@@ -25,13 +25,11 @@ def test_rot_of_a_file_with_checksums_is_silent_nowhere(rows: Rows, aim: str) ->
     assert not found(rows, *LIES, aim=aim)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K5: events have no checksum")
 @pytest.mark.parametrize("aim", ["other text in an event", "no text in an event", "event"])
 def test_a_rotten_event_is_given_to_nobody(rows: Rows, aim: str) -> None:
     assert not found(rows, *LIES, aim=aim)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K6: a bad page costs the whole history")
 def test_a_bad_page_costs_no_more_than_its_own_events(rows: Rows) -> None:
     (row,) = (row for row in rows if row["aim"] == "a page of events")
     assert not found(rows, *LIES, aim="a page of events")
@@ -39,32 +37,26 @@ def test_a_bad_page_costs_no_more_than_its_own_events(rows: Rows) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K7: a large history is not checked")
 def test_events_that_a_large_history_hides_are_told(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert not found(short_run("rot", SEED, tmp_path_factory, "--large"), *LIES, aim="large history")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K8: the names of events have no checksum")
 def test_an_event_is_not_published_again_though_its_name_rots(rows: Rows) -> None:
     assert not found(rows, *LIES, aim="another name in the index")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K12: a file does not know its installation")
 @pytest.mark.parametrize("aim", ["history of another installation", "older history"])
 def test_history_that_is_not_this_installation_s_newest_is_told(rows: Rows, aim: str) -> None:
     assert not found(rows, "lost_silently", aim=aim)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K13: rows of keys have no checksum")
 def test_a_revoked_key_stays_revoked_though_its_row_rots(rows: Rows) -> None:
     assert not found(rows, "key_good_again", aim="a revoked key is good")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a source's state has no checksum")
 def test_a_dropped_file_is_published_once_though_its_state_rots(rows: Rows) -> None:
     assert not found(rows, *LIES, aim="another place in the drop state")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="K14: a resume file has no checksum")
 def test_a_program_of_the_sdk_does_not_go_on_elsewhere(rows: Rows) -> None:
     assert not found(rows, "resumed_elsewhere", aim="another id in the resume file")

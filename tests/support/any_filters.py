@@ -16,9 +16,11 @@ CALLSIGNS = ("DAL1", "DAL12", "DL1", "BAW9", "B")
 PREFIXES = ("D", "DAL", "DAL1", "DAL12", "BAW", "X")
 PHASES = ("ENROUTE", "TAXI")
 CHANNELS = ("*", "flight.*", "flight.created", "flight.positions", "tmi.*", "tmi.issued", "splits.*", "aman.updated",
-            "system.notice", "cdm.*")  # fmt: skip
+            "system.notice", "cdm.*", "tmi.program.*", "tmi.program.x", "ctp.*", "ctp_slot_missed",
+            "metering.*")  # fmt: skip
 TYPES = ("flight.created", "flight.updated", "flight.positions", "tmi.issued", "splits.updated", "aman.updated",
-         "system.notice", "cdm.edct")  # fmt: skip
+         "system.notice", "cdm.edct", "tmi.program.x", "tmi.program.y", "ctp_slot_missed", "ctp.session.open",
+         "metering.a.b")  # fmt: skip
 TIMES = (1_768_573_800_000, 1_768_577_400_000, 1_768_581_000_000)
 TIME_TEXTS = ("2026-01-16T14:30:00Z", "2026-01-16T15:00:00Z", "2026-01-16T16:30:00Z")
 LATITUDES = (-90.0, -33.5, 0.0, 40.6, 41.0, 59.9, 90.0)
@@ -54,12 +56,14 @@ _USUAL: Mapping[str, Sequence[Any]] = {
     "callsign": (*CALLSIGNS, " dal1 "),
     "dep": (*AIRPORTS, "kjfk"),
     "arr": AIRPORTS,
-    "airport": AIRPORTS,
+    "airport": (*AIRPORTS, "EG**"),
     "departure_aerodrome": AIRPORTS,
     "current_artcc": ARTCCS,
     "facility": ARTCCS,
     "current_fir": ARTCCS,
     "traversed_firs": ("ZNY, EGTT", "ZLA", ["EGTT", 5, "zny"], ["ZLA"]),
+    "airports": (["KJFK", "EG**"], ["K*"], "klax, RJTT", ["****"], ["EG", 5]),
+    "firs": (["EGTT", "Z**"], ["E*"], ["ZLA"]),
     "phase": (*PHASES, "taxi"),
     "etd": (*TIME_TEXTS, 1_768_577_400),
     "latitude": (*LATITUDES, 40, 91.0),

@@ -430,6 +430,7 @@ FAULTS: tuple[Fault, ...] = (
         fires=frozenset({"process.lock"}),
         exit_code=3,
         names="it names nobody",
+        is_mended_by_paste=False,
     ),
     Fault(
         name="killed again and again",
@@ -445,6 +446,7 @@ FAULTS: tuple[Fault, ...] = (
         fires=frozenset({"process.port", "process.running"}),
         exit_code=3,
         names="taken by pid",
+        is_mended_by_paste=False,
     ),
     Fault(
         name="descriptor limit too low",

@@ -56,6 +56,12 @@ class FakeMachine(ProcFs):
         self.same_network: bool | None = True
         self.raises_limits = True
         self.target: str | None = "/dev/null"
+        self.homes: dict[int, Path] = {}
+        self.deleted_keepers: list[int] = []
+        self.caught: dict[int, set[int]] = {}
+        self.with_terminal: set[int] = set()
+        self.users: dict[int, int] = {}
+        self.opened: dict[int, list[str]] = {}
 
     def state(self, pid: int) -> str | None:
         return self.states.get(pid)
@@ -65,6 +71,24 @@ class FakeMachine(ProcFs):
 
     def has_open(self, pid: int, path: Path) -> bool | None:
         return self.open_by.get(pid)
+
+    def user(self, pid: int) -> int | None:
+        return self.users.get(pid)
+
+    def links(self, pid: int) -> list[str]:
+        return self.opened.get(pid, [])
+
+    def home_of(self, pid: int) -> Path | None:
+        return self.homes.get(pid)
+
+    def keepers_of_deleted(self, path: Path) -> list[int]:
+        return self.deleted_keepers
+
+    def catches(self, pid: int, number: int) -> bool:
+        return number in self.caught.get(pid, ())
+
+    def has_terminal(self, pid: int) -> bool:
+        return pid in self.with_terminal
 
     def openers(self, path: Path) -> list[int]:
         return [pid for pid, is_open in self.open_by.items() if is_open]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published, StorageState
+from swim_server.protocol.channels import is_listed
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent, stamp
 
@@ -59,7 +60,9 @@ class MemoryBroker:
         found = [
             event
             for event in self.events
-            if event.id > after and (until is None or event.id <= until) and (types is None or event.type in types)
+            if event.id > after
+            and (until is None or event.id <= until)
+            and (types is None or is_listed(event.type, types))
         ]
         page = found[:limit]
         return Page(page, page[-1].id if page else until or self.newest_id, len(page) == len(found))
@@ -71,7 +74,7 @@ class MemoryBroker:
         found = [
             event
             for event in self.events
-            if (before is None or event.id < before) and (types is None or event.type in types)
+            if (before is None or event.id < before) and (types is None or is_listed(event.type, types))
         ]
         return found[-count:] if count else []
 

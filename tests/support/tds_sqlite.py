@@ -16,6 +16,7 @@ from sqlalchemy.schema import CreateTable
 from support import tds_wire as wire
 from support.tds_server import BEGIN, COMMIT, ROLLBACK, Answer, Connection, Error
 from support.tds_wire import Call
+from support.tsql import check_tsql
 from swim_server.keys.tables import metadata
 
 _PROCEDURES = {10: "sp_executesql", 11: "sp_prepare", 12: "sp_execute", 13: "sp_prepexec"}
@@ -123,6 +124,7 @@ class SqliteStatements:
     def _run(self, connection: Connection, sql: str, parameters: dict[str, Any]) -> Answer:
         if _IGNORED.match(sql):
             return wire.done()
+        check_tsql(sql)
         database, statement = self._database(connection), rewrite(sql)
         if "sys.objects" in sql:
             _list_objects(database)

@@ -10,7 +10,7 @@ import pytest
 from msgspec import inspect as types
 from support.documents import ROOT, Document, code_in, document, documents
 from swim_client import SWIMClient
-from swim_server.config import SourceConfig, TiersConfig
+from swim_server.config import Config, SourceConfig, TiersConfig
 from swim_server.config.check import choices
 from swim_server.config.parse_value import setting_names
 from swim_server.daemon.control.reload import RELOADABLE
@@ -41,7 +41,7 @@ FILTERS = (
     "bbox",
 )  # fmt: skip
 HISTORY = ("after", "since", "last", "resumed", "gap", "last_event_id")
-HISTORY_FILES = {"history.db", "history.mark"}
+HISTORY_FILES = {"history.db", "history.mark", "history.witness"}
 OF_THE_LIBRARY = {1007, 1009}
 """Close codes that the WebSocket library sends by itself."""
 
@@ -169,7 +169,7 @@ def test_files_of_the_home_stand_in_operating() -> None:
     home = Home(ROOT)
     files = (home.database, home.history, home.lockfile, home.log, home.starts, home.sources)
     told = {code.rstrip("/") for row in OPERATING.rows("Files in the home") for code in code_in(row[0])}
-    assert {path.name for path in files} | {home.control_socket.name, "history.mark"} <= told
+    assert {path.name for path in files} | {home.control_socket.name, "history.mark", "history.witness"} <= told
 
 
 def test_every_kind_of_source_stands_in_operating() -> None:
@@ -269,3 +269,12 @@ def test_word_that_stands_nowhere_is_missed() -> None:
     assert not stands_in(README.text, "`swimctl abracadabra")
     assert not stands_in("flight.departed_late", "flight.departed")
     assert stands_in("`flight.departed`, x", "flight.departed")
+
+
+def test_table_of_budgets_has_every_limit_of_the_server_with_its_default() -> None:
+    server, told = Config().server, {}
+    for setting, default, _ in OPERATING.rows("Budgets"):
+        told |= dict(zip(code_in(setting), re.split(r", (?=\d)", default), strict=True))
+    assert told == {name: f"{getattr(server, name):,.0f}" for name in told}
+    limits = {name for name in server.__struct_fields__ if name.startswith("max_")} - {"max_connection_hours"}
+    assert limits | {"abuse_factor", "descriptor_reserve"} <= told.keys()

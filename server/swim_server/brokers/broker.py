@@ -110,7 +110,10 @@ class Broker(Protocol):
         types: Collection[str] | None = None,
         limit: int = 500,
     ) -> Page:
-        """Read stored events with ``after < id <= until``, oldest first, at most ``limit``; off the loop's thread."""
+        """Read stored events with ``after < id <= until``, oldest first, at most ``limit``; off the loop's thread.
+
+        ``types``: event types, and open-ended ones like ``tmi.program.*``, here and in the other methods.
+        """
 
     async def read_last(
         self, count: int, *, types: Collection[str] | None = None, before: EventId | None = None

@@ -14,6 +14,7 @@ from swim_server.brokers.history_file import connect_read_only
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.recovery.names import check_names
 from swim_server.brokers.trouble import HistoryDamaged, is_damage
+from swim_server.protocol.channels import OPEN_END, is_listed
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
 from swim_server.protocol.events import Event
 
@@ -36,6 +37,8 @@ _GAP = f"""
         OR EXISTS (SELECT 1 FROM holes WHERE up_to > :after AND (reason != 'begun' OR :is_event))
 """
 _SPAN = "SELECT min(id), max(id) FROM events"
+_STORED_TYPES = "SELECT type FROM types"
+_FOUND_TYPES = "SELECT DISTINCT type FROM events"
 _KNOWS_TYPES = "SELECT value FROM meta WHERE name = 'types'"
 
 Rotten = list[tuple[int, int]]
@@ -49,6 +52,7 @@ class HistoryReader:
         self._connection = connect_read_only(path)
         self._rows = RowReader()
         is_known = self._connection.execute(_KNOWS_TYPES).fetchone() is not None
+        self._stored_types = _STORED_TYPES if is_known else _FOUND_TYPES
         self._condition = _OF_TYPES_OR_UNKNOWN if is_known else _OF_TYPES
 
     def close(self) -> None:
@@ -60,6 +64,7 @@ class HistoryReader:
     ) -> tuple[Page, Rotten]:
         """Read the stored events behind ``after``: at most ``limit``, and about 4 MiB."""
         with self._moment():
+            types = self._exact(types)
             end = self._end(until)
             limit = min(limit, MAX_PAGE_EVENTS)
             stop = end if types is None else self._scan_end(after, end, max(MIN_SCANNED, SCANNED_PER_EVENT * limit))
@@ -71,6 +76,7 @@ class HistoryReader:
 
     def last(self, count: int, types: Collection[str] | None, before: EventId | None) -> tuple[list[Event], Rotten]:
         """Read the newest events, oldest first."""
+        types = self._exact(types)
         values = {"before": _packed(before, _END), "types": _listed(types), "limit": count}
         rotten: Rotten = []
         events = list(self._sound(self._connection.execute(self._select(_LAST, types), values), types, rotten))
@@ -79,7 +85,7 @@ class HistoryReader:
 
     def has_gap(self, after: EventId, types: Collection[str] | None) -> bool:
         """Tell whether retention has passed ``after``, or a hole lies behind it."""
-        return self._has_gap(after, types)
+        return self._has_gap(after, self._exact(types))
 
     def span(self) -> tuple[EventId | None, EventId | None]:
         """The oldest and the newest id stored."""
@@ -146,6 +152,14 @@ class HistoryReader:
         is_event = after != ZERO and after.sequence != MAX_SEQUENCE
         values = {"after": after.to_integer(), "types": _listed(types), "is_event": is_event}
         return bool(self._connection.execute(_GAP, values).fetchone()[0])
+
+    def _exact(self, types: Collection[str] | None) -> Collection[str] | None:
+        """Name the stored types that open-ended ones, like ``tmi.program.*``, stand for."""
+        if types is None or not any(each.endswith(OPEN_END) for each in types):
+            return types
+        rows = self._connection.execute(self._stored_types)  # as bytes, like all text that this connection reads
+        stored = [raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw) for (raw,) in rows]
+        return {*types, *(each for each in stored if is_listed(each, types))}
 
     def _select(self, range_and_order: str, types: Collection[str] | None) -> str:
         if types is None:

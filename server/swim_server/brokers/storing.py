@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from zlib import crc32
 
-from swim_server.brokers.checksum import HALF, MASK, name_checksum, type_seed
+from swim_server.brokers.checksum import HALF, MASK, crc32, name_checksum, type_seed
 from swim_server.brokers.draft import Draft, NamesRotten, find_known
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.recovery.names import rebuild_names

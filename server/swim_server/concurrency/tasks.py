@@ -36,3 +36,5 @@ class Tasks:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            # From Python 3.13 on, gathering tasks that have ended does not let the loop turn, which calls ``_ended``.
+            await asyncio.sleep(0)

@@ -59,6 +59,12 @@ class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What all of them may have sent before they are let in."""
     descriptor_reserve: Count = 200
     """File descriptors that connections leave to everything else; of few descriptors, a quarter."""
+    max_connection_hours: Annotated[float, Meta(ge=0)] = 0
+    """Clients that are connected for longer are asked to connect anew, spread over a tenth of it; 0: never."""
+    tls_certificate: FilePath | None = None
+    """TLS of our own: a PEM file with the certificate and its chain. Read again when it changes."""
+    tls_key: FilePath | None = None
+    """Its private key, PEM, without a passphrase."""
 
 
 class AuthConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.listeners import Listeners
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
+    from swim_server.gateway.tls import TlsCertificate
     from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.store import KeyStore
     from swim_server.protocol.channels import Catalogue
@@ -59,3 +60,5 @@ class Components:
     """Who is connected."""
     key_watch: KeyWatch
     listeners: Listeners
+    tls: TlsCertificate | None
+    """What clients are shown; None: they come without TLS, or a proxy has it."""

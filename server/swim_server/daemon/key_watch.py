@@ -125,7 +125,8 @@ class KeyWatch:
         now = utc_now(self._clock)
         refusals: dict[Refused, list[Connection]] = {}
         for connection in self._gateway.connections_of(key_id):
-            refused = still_holds(current, Tier(connection.tier), now, connection.remote)
+            presented = connection.key.fingerprint if connection.key is not None else None
+            refused = still_holds(current, Tier(connection.tier), now, connection.remote, presented)
             if refused is None:
                 connection.key = current
             else:

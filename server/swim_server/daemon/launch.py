@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -13,6 +14,9 @@ import psutil
 
 from swim_server.config.redaction import url_without_secrets
 
+CONTAINER = "container"
+SHELLS = frozenset({"sh", "dash", "bash", "ash", "busybox"})
+_UNIT = re.compile(r"/([^/\s]+\.service)$", re.MULTILINE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 SUPERVISING_PARENTS = {
     "supervisord": "supervisord",
@@ -24,6 +28,19 @@ SUPERVISING_PARENTS = {
     "catatonit": "catatonit",
 }
 """By the name of the parent process."""
+WATCHES_PID = frozenset({"supervisord", "runit", "s6", "tini", "dumb-init", "catatonit", "container"})
+"""What takes the service for ended when the process that it started ends, whatever other process has taken over.
+
+systemd is told of the new main process (sd_notify(3), MAINPID=).
+"""
+
+
+RESTARTED_BY = {
+    "supervisord": "restart it there: supervisorctl restart {name}",
+    "runit": "restart it there: sv restart {name}",
+    "s6": "restart it there: s6-svc -r with its service folder",
+    CONTAINER: "restart the container: docker restart, or kubectl rollout restart",
+}
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,17 +49,42 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: str | None = None
     """What keeps the process running; None: nothing that can be told."""
     program: str | None = None
+    supervised_as: str | None = None
+    """What the supervisor knows it by: ``swim.service``, ``swim:swim_00``."""
+    has_terminal: bool = False
+    """It has a controlling terminal, and ends with it."""
     executable: str | None = None
     """The Python that runs the program."""
     arguments: tuple[str, ...] = ()
     """The program's arguments; credentials in addresses are hidden."""
 
+    def refusal(self) -> str | None:
+        """Say why no other process may take over from this one; None: one may."""
+        if self.supervisor not in WATCHES_PID:
+            return None
+        name = f" as {self.supervised_as}" if self.supervised_as else ""
+        if self.supervisor == CONTAINER:
+            who, end = f"pid {os.getpid()} is what its container waits for", "the container would end with it"
+        else:
+            who = f"{self.supervisor} runs it{name} and knows it by pid {os.getpid()}"
+            end = "it would be taken for ended, whatever takes over"
+        step = RESTARTED_BY.get(self.supervisor or "", RESTARTED_BY[CONTAINER]).format(
+            name=self.supervised_as or "swim"
+        )
+        return f"restart is refused, the service goes on as it is: {who}, {end}; {step}"
+
     @classmethod
     def of_this_process(cls, environ: Mapping[str, str]) -> Launch:
         """Look at this process, its parent and its environment."""
         program, *arguments = sys.argv or [""]
+        has_terminal = has_controlling_terminal()
+        supervisor = supervisor_of(environ, os.getpid(), watching_parent(has_terminal=has_terminal))
+        if supervisor == "supervisord" and os.getsid(0) == os.getpid():
+            supervisor = None  # a child of a child of supervisord that has gone into a session of its own
         return cls(
-            supervisor=supervisor_of(environ, os.getpid(), parent_name()),
+            supervisor=supervisor,
+            supervised_as=supervised_as(supervisor, environ),
+            has_terminal=has_terminal,
             program=str(Path(program).absolute()) if program else None,
             executable=sys.executable or None,
             arguments=tuple(hide_credentials(each) for each in arguments),
@@ -59,17 +101,49 @@ def supervisor_of(environ: Mapping[str, str], pid: int, parent: str | None) -> s
         return "systemd"
     if environ.get("SUPERVISOR_ENABLED"):
         return "supervisord"
-    if pid == 1:
-        return "container"
+    if pid == 1 or parent == CONTAINER:
+        return CONTAINER
     return SUPERVISING_PARENTS.get(parent or "")
 
 
-def parent_name() -> str | None:
-    """Name the program of the parent process; None where it can't be looked at."""
+def supervised_as(supervisor: str | None, environ: Mapping[str, str]) -> str | None:
+    """Name what a supervisor knows this process by; None where that is not told."""
+    if supervisor == "supervisord":
+        names = (environ.get("SUPERVISOR_GROUP_NAME"), environ.get("SUPERVISOR_PROCESS_NAME"))
+        return ":".join(each for each in names if each) or None
+    if supervisor == "systemd":
+        with contextlib.suppress(OSError):
+            found = _UNIT.findall(Path("/proc/self/cgroup").read_text("utf-8", "replace"))
+            return found[-1] if found else None
+    return None
+
+
+def watching_parent(*, has_terminal: bool) -> str | None:
+    """Name the program that waits for this process: its parent, or what waits for the shell that it was started by.
+
+    None where it can't be looked at. A shell at a terminal outlives its programs.
+    """
     try:
-        return str(psutil.Process(os.getppid()).name())
+        parent = psutil.Process(os.getppid())
+        while parent.name() in SHELLS and not has_terminal:
+            if parent.pid == 1:
+                return CONTAINER
+            above = parent.parent()
+            if above is None:
+                break
+            parent = above
+        return str(parent.name())
     except psutil.Error:
         return None
+
+
+def has_controlling_terminal() -> bool:
+    """Tell whether this process belongs to a terminal, wherever its standard streams lead (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def hide_credentials(argument: str) -> str:

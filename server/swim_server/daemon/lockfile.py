@@ -64,21 +64,41 @@ class Lockfile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
+        self._content: bytes | None = None
+        """What this process has written last."""
 
     def acquire(self) -> None:
-        """Take the lock; held until ``release`` or the end of the process. Raises AlreadyRunning, OSError."""
-        descriptor = open_descriptor(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        """Take the lock; held until ``release`` or the end of the process. Raises AlreadyRunning, OSError.
+
+        A file that is replaced while it is being locked is left for the one that has the name now.
+        """
         for attempt in range(ACQUIRE_TRIES):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if attempt + 1 < ACQUIRE_TRIES:
-                    time.sleep(ACQUIRE_PAUSE_SECONDS)
-            else:
+            descriptor = _open_locked(self.path)
+            if descriptor is not None:
                 self._descriptor = descriptor
                 return
-        os.close(descriptor)
+            if attempt + 1 < ACQUIRE_TRIES:
+                time.sleep(ACQUIRE_PAUSE_SECONDS)
         raise AlreadyRunning(self.path, self.read())
+
+    def keep(self) -> bool:
+        """Make the file again where it was removed, replaced or changed under its holder; True when it had been.
+
+        Raises OSError, also where another process holds the lock of the file that has the name now.
+        """
+        data = self._content
+        if self._descriptor is None or data is None:
+            return False
+        if not _has_name(self._descriptor, self.path):
+            descriptor = _open_locked(self.path)
+            if descriptor is None:
+                raise BlockingIOError(0, "another process holds the lock of this home")
+            previous, self._descriptor = self._descriptor, descriptor
+            os.close(previous)
+        elif os.pread(self._descriptor, len(data) + 1, 0) == data:
+            return False
+        self._put(data)
+        return True
 
     def adopt(self, descriptor: int) -> None:
         """Take over an open, locked descriptor from the process that hands over to this one."""
@@ -93,7 +113,10 @@ class Lockfile:
     def write(self, info: LockInfo) -> None:
         """Say who holds the lock. Only its holder may."""
         content = tomli_w.dumps({name: value for name, value in msgspec.to_builtins(info).items() if value is not None})
-        data = content.encode()
+        self._content = content.encode()
+        self._put(self._content)
+
+    def _put(self, data: bytes) -> None:
         os.pwrite(self.fileno(), data, 0)
         os.ftruncate(self.fileno(), len(data))
 
@@ -128,7 +151,7 @@ class Lockfile:
             if not keep_lock:
                 os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
-            self._descriptor = None
+            self._descriptor = self._content = None
 
     def clear(self) -> bool:
         """Remove what a daemon that was killed left behind. True when there was something."""
@@ -136,3 +159,27 @@ class Lockfile:
             return False
         os.truncate(self.path, 0)
         return True
+
+
+def _open_locked(path: Path) -> int | None:
+    """Open a file and take its lock; None where another process holds it, or the file has lost its name meanwhile."""
+    descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _has_name(descriptor, path):
+            return descriptor
+    except BlockingIOError:
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _has_name(descriptor: int, path: Path) -> bool:
+    """Tell whether this open file is the one that has the name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

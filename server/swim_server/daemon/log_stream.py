@@ -105,6 +105,11 @@ class LogStream:
             self.lost += 1
             self._reason = error.strerror or str(error)
 
+    def keep_in_place(self) -> None:
+        """Open the file again now where it was renamed, removed or replaced, though nothing is to be written."""
+        if self.path is not None and not _is_same(self._descriptor, self.path):
+            self.reopen()
+
     def _keep_in_place(self, path: Path, coming_bytes: int) -> None:
         now = self._monotonic()
         if now >= self._look_at:

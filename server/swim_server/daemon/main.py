@@ -20,11 +20,12 @@ from swim_server.daemon.handover.channel import Offer, take_offer
 from swim_server.daemon.handover.inherited import InheritedProcess
 from swim_server.daemon.home import Home
 from swim_server.daemon.launch import Launch
-from swim_server.daemon.lockfile import Lockfile, LockInfo
+from swim_server.daemon.lockfile import AlreadyRunning, Lockfile, LockInfo
 from swim_server.daemon.log_stream import LogStream
 from swim_server.daemon.notifier import Notifier
 from swim_server.daemon.service import Service
 from swim_server.daemon.start_log import How, Start, record_start
+from swim_server.daemon.upkeep.other_holder import refuse_second_process
 from swim_server.daemon.wiring import build_components, log_failure
 from swim_server.gateway.rpc import Rpc
 
@@ -50,17 +51,22 @@ def serve(
     how: How = "restart"
     if offer is None:
         lockfile.acquire()
+        _refuse_second(home, lockfile)
         how = "after-crash" if home.lockfile.stat().st_size else "start"
     else:
         lockfile.adopt(offer.lock)
     sys.setswitchinterval(THREAD_TURN_SECONDS)
     os.umask(0o077)
+    launch = Launch.of_this_process(os.environ)
     with contextlib.suppress(OSError):  # a full disk is no reason not to serve; doctor tells of the disk
-        record_start(home.starts, Start(time.time(), os.getpid(), how))
+        note = Start(
+            time.time(), os.getpid(), how, uid=os.geteuid(), arguments=launch.arguments, supervisor=launch.supervisor
+        )
+        record_start(home.starts, note)
     stream = open_log(loaded.config.logging, home)
     logs.configure(loaded.config.logging.level, loaded.config.logging.format, stream)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(loaded, home, lockfile, offer, ready or _nobody_waits, reload_config, stream))
+        runner.run(_run(loaded, home, lockfile, offer, ready or _nobody_waits, reload_config, stream, launch))
 
 
 async def _run(
@@ -71,6 +77,7 @@ async def _run(
     ready: Callable[[LockInfo], None],
     reload_config: Callable[[], LoadedConfig] | None,
     log_stream: LogStream,
+    launch: Launch,
 ) -> None:
     if offer is not None:
         check_syntax()
@@ -78,18 +85,26 @@ async def _run(
     notifier = Notifier.from_environment(os.environ)
     components = build_components(loaded, home, loop, rpc=rpc, notifier=notifier, log_stream=log_stream)
     inherited = InheritedProcess(offer) if offer is not None else None
-    launch = Launch.of_this_process(os.environ)
     service = Service(components, lockfile, take_fingerprint(), inherited=inherited, launch=launch)
     reloader = Reloader(components, reload_config, service.status_line)
     Methods(service, reloader).register(rpc)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
     # At a terminal a hangup is the terminal's end; else it is an operator's way to say: again, with what is on disk.
-    on_hangup = service.request_stop if sys.stderr.isatty() else service.request_restart
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    # One that was ignored at the start, by nohup, stays ignored.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, service.request_stop if launch.has_terminal else service.request_restart)
     loop.add_signal_handler(signal.SIGUSR1, reloader.request)
     loop.add_signal_handler(signal.SIGUSR2, log_stream.reopen)
     await service.run(ready)
+
+
+def _refuse_second(home: Home, lockfile: Lockfile) -> None:
+    try:
+        refuse_second_process(home)
+    except AlreadyRunning:
+        lockfile.release(keep_lock=True)
+        raise
 
 
 def open_log(config: LoggingConfig, home: Home) -> LogStream:

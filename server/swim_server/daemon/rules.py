@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.keys.format import Tier
@@ -25,6 +25,16 @@ def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
     )
 
 
+def warn_of_clamped_events(config: PublishConfig, log: Any) -> None:
+    """Log that more is configured for an event than clients can be sent, where it is."""
+    if config.max_event_bytes > MAX_MESSAGE_BYTES:
+        log.warning(
+            "[publish] max_event_bytes is more than clients can be sent: the smaller number holds",
+            configured=config.max_event_bytes,
+            holds=MAX_MESSAGE_BYTES,
+        )
+
+
 def tier_limits(tiers: TiersConfig) -> dict[str, TierLimit]:
     """Read the limits of ``[tiers]``, by tier."""
     return {
@@ -37,10 +47,11 @@ def tier_limits(tiers: TiersConfig) -> dict[str, TierLimit]:
     }
 
 
-def dialable_url(host: str, port: int) -> str:
+def dialable_url(host: str, port: int, *, is_tls: bool = False) -> str:
     """Return the address at which this machine reaches a service bound to ``host``."""
     if host in ("", "0.0.0.0"):
         host = "127.0.0.1"
     elif host == "::":
         host = "::1"
-    return f"ws://{f'[{host}]' if ':' in host else host}:{port}{DEFAULT_PATH}"
+    scheme = "wss" if is_tls else "ws"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{DEFAULT_PATH}"

@@ -12,10 +12,12 @@ from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
 from swim_server.daemon.handover.channel import Channel, Offer
-from swim_server.daemon.handover.predecessor import HandoverFailed, hand_over, serve_successor
+from swim_server.daemon.handover.predecessor import HandoverFailed, RestartRefused, hand_over, serve_successor
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.notifier import status_line
-from swim_server.daemon.rules import dialable_url
+from swim_server.daemon.rules import dialable_url, warn_of_clamped_events
+from swim_server.daemon.upkeep.key_file import KeyFile
+from swim_server.daemon.upkeep.upkeep import Upkeep
 from swim_server.daemon.wiring import now_ms
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.recent import preload
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.components import Components
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.handover.inherited import InheritedProcess
+    from swim_server.daemon.handover.program import Program
     from swim_server.daemon.lockfile import Lockfile, LockInfo
     from swim_server.protocol.events import Event
 
@@ -63,6 +66,13 @@ class Service:
         """The configured address of the listening sockets."""
         self._has_home = inherited is None
         """The lockfile and the control socket are this process's, not those of one before or behind it."""
+        self._upkeep = Upkeep(
+            self.home.control_socket, lockfile, components.listeners, components.log_stream,
+            is_alone=self._has_home_alone, look_at_keys=self._look_at_keys, log=self.log,
+        )  # fmt: skip
+        self._key_file = KeyFile(
+            components.store.database, components.authenticator, components.key_watch, log=self.log
+        )
         self._stop_requested = asyncio.Event()
         self._successor: Channel | None = None
         self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
@@ -88,12 +98,13 @@ class Service:
         parts.hub.begin_after(parts.broker.newest_id)
         with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
             await preload(parts.hub.recent, parts.broker)
+        parts.tasks.start(self._learn_airports())
         parts.sources.build()
-        left = await self.inherited.await_go() if self.inherited is not None else []
+        left = await self._await_go()
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
         port = await self._listen()
-        url = dialable_url(self._bound_to[0], port)
+        url = dialable_url(self._bound_to[0], port, is_tls=parts.tls is not None)
         self.info = msgspec.structs.replace(self.info, url=url, control=str(self.home.control_socket))
         self.lockfile.write(self.info)
         if self.inherited is not None:
@@ -101,6 +112,22 @@ class Service:
             self.inherited.say_serving(self.info)
             self._follow_task = parts.tasks.start(self.inherited.follow(self.admission, left))
         self._log_start()
+        warn_of_clamped_events(parts.config.values.publish, self.log)
+
+    async def _await_go(self) -> list[tuple[str, int]]:
+        """Wait until the process before has stood aside; return tier and key of each connection that it still has."""
+        if self.inherited is None:
+            return []
+        mine = self.fingerprint
+        return await self.inherited.await_go(
+            version=mine.version, fingerprint=mine.digest, root=mine.roots.get("swimctl")
+        )
+
+    async def _learn_airports(self) -> None:
+        """Let clients be told of airports that there are not, as soon as it is known which there are."""
+        from swim_server.sources.airports import load_airport_codes
+
+        self.components.hub.hints.airports = await asyncio.to_thread(load_airport_codes)
 
     async def _listen(self) -> int:
         """Open the listeners: with the sockets of the process before, if they still are what is configured."""
@@ -110,7 +137,7 @@ class Service:
             port = await listeners.listen(server.host, server.port)
         else:
             port = await listeners.adopt(inherited)
-        await listeners.listen_locally(self.home.control_socket)
+        await self._upkeep.listen_locally()
         return port
 
     def _log_start(self) -> None:
@@ -143,6 +170,8 @@ class Service:
                 parts.authenticator.run(),
                 parts.throughput.run(),
                 parts.notifier.run(self.status_line),
+                *([parts.tls.run()] if parts.tls is not None else []),
+                self._upkeep.run(),
             )
         ]
         try:
@@ -214,12 +243,20 @@ class Service:
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         """Read a key again, now; close what it no longer holds open, also in a process that has yet to leave."""
+        await self._key_file.look()
         self.components.authenticator.forget(key_id)
         if self.inherited is not None:
             self.inherited.tell("key_changed", key_id=key_id)
         return await self.components.key_watch.key_changed(key_id, seconds=seconds)
 
     # Handing over to the code on disk.
+
+    async def _look_at_keys(self) -> None:
+        await self._key_file.look()
+
+    def _has_home_alone(self) -> bool:
+        """Tell whether no other process may write lockfile and control socket just now."""
+        return self._has_home and self._handover_task is None and not self._stop_requested.is_set()
 
     @property
     def is_handing_over(self) -> bool:
@@ -236,14 +273,21 @@ class Service:
         with contextlib.suppress(HandoverFailed):
             await self.restart()
 
-    async def restart(self) -> LockInfo:
-        """Let the code on disk take over; this process then leaves. Raises HandoverFailed, with nothing changed."""
+    async def restart(self, wanted: Program | None = None) -> LockInfo:
+        """Let the code on disk, or the program that is wanted, take over; this process then leaves.
+
+        Raises HandoverFailed with nothing changed; RestartRefused where a supervisor would take that for the end.
+        """
+        refusal = self.launch.refusal()
+        if refusal is not None:
+            self.log.error("restart refused", reason=refusal)
+            raise RestartRefused(refusal, None, [])
         notifier = self.components.notifier
         if self._handover_task is not None or self._stop_requested.is_set():
             raise HandoverFailed("is not started: a restart or stop is under way", None, [])
         self.log.info("starting the code on disk beside this process")
         notifier.reloading("restarting: the code on disk is to take over")
-        self._handover_task = asyncio.create_task(hand_over(self), name="handover")
+        self._handover_task = asyncio.create_task(hand_over(self, wanted), name="handover")
         await asyncio.wait([self._handover_task])
         task, self._handover_task = self._handover_task, None
         try:
@@ -294,7 +338,7 @@ class Service:
         """Serve as before: the other process did not take over. Idempotent."""
         parts = self.components
         self.lockfile.write(self.info)
-        await parts.listeners.listen_locally(self.home.control_socket)
+        await self._upkeep.listen_locally()
         await parts.listeners.resume()
         parts.gateway.resume_admission()
         if not parts.sources.is_running:

@@ -25,6 +25,12 @@ class Start(msgspec.Struct, frozen=True):
     pid: int
     how: How
     """``after-crash``: the process before had been killed, it left its lockfile as it was."""
+    uid: int | None = None
+    """The user that it ran as; None: noted by an earlier version."""
+    arguments: tuple[str, ...] | None = None
+    """The program's arguments, credentials hidden: how to start it again. None: noted by an earlier version."""
+    supervisor: str | None = None
+    """What started it."""
 
 
 def record_start(path: Path, start: Start) -> None:

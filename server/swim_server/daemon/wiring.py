@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swim_server.brokers.local import LocalBroker
@@ -25,7 +27,9 @@ from swim_server.gateway.context import EndpointContext, build_context
 from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.http.server import HttpServer
-from swim_server.gateway.listeners import Listeners
+from swim_server.gateway.listeners import Listeners, plain_server
+from swim_server.gateway.tls import CertificateIncomplete, TlsCertificate
+from swim_server.gateway.tls_entrance import TlsServer
 from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
@@ -77,7 +81,8 @@ def build_components(
     key_watch = KeyWatch(
         endpoints.gateway, authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
     )
-    listeners = build_listeners(endpoints)
+    tls = build_tls(config)
+    listeners = build_listeners(endpoints, tls)
     guard = DescriptorGuard(listeners, tasks, get_logger("gateway"), reserve=config.server.descriptor_reserve)
     endpoints.gateway.on_count = guard.counted
     return Components(
@@ -85,7 +90,7 @@ def build_components(
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub, latency=latency,
         throughput=Throughput(hub, monotonic=time.monotonic), conversation=conversation, rpc=rpc,
-        endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners,
+        endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
     )  # fmt: skip
 
 
@@ -171,11 +176,28 @@ def build_endpoints(
     )
 
 
-def build_listeners(endpoints: EndpointContext) -> Listeners:
-    """Build the two ways in: each connection gets an endpoint of its own."""
-    return Listeners(
-        lambda: Endpoint(endpoints, endpoints.public_kind), lambda: Endpoint(endpoints, endpoints.local_kind)
-    )
+def build_tls(config: Config) -> TlsCertificate | None:
+    """Read the certificate of ``[server]``. Raises CertificateUnusable or CertificateIncomplete."""
+    certificate, key = config.server.tls_certificate, config.server.tls_key
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise CertificateIncomplete
+    return TlsCertificate(Path(certificate), Path(key), get_logger("gateway"))
+
+
+def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> Listeners:
+    """Build the two ways in: each connection gets an endpoint of its own, behind its TLS handshake if there is one."""
+
+    def public() -> Endpoint:
+        return Endpoint(endpoints, endpoints.public_kind)
+
+    async def serve_tls(listener: socket.socket) -> TlsServer:
+        assert tls is not None, "else nobody is asked for TLS"
+        return TlsServer(listener, endpoints, tls.context, public)
+
+    serve = plain_server(public) if tls is None else serve_tls
+    return Listeners(serve, lambda: Endpoint(endpoints, endpoints.local_kind))
 
 
 def log_failure(error: BaseException) -> None:

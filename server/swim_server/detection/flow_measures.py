@@ -9,7 +9,7 @@ a row do not have it; a measure that had ended before it was first seen is not a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -61,7 +61,16 @@ class FlowMeasure(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     measure: FlowRule = FlowRule()
     filters: list[FlowFilter] = []
+    notified_flight_information_regions: list[int] = []
+    """Numbers in the API's list of FIRs."""
     withdrawn_at: str | None = None
+
+
+class _Region(msgspec.Struct, frozen=True):
+    """One entry of the API's list of FIRs."""
+
+    id: int
+    identifier: str
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,16 +121,30 @@ def decode_measures(document: bytes) -> tuple[list[FlowMeasure], int]:
     return measures, len(rows) - len(measures)
 
 
-def compare_measures(book: MeasureBook, measures: Sequence[FlowMeasure] | None, now_ms: int) -> Compared:
+def decode_regions(document: bytes) -> dict[int, str]:
+    """Decode the API's list of FIRs: identifiers by number. Raises InvalidMeasures."""
+    try:
+        rows = msgspec.json.decode(document, type=list[_Region])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidMeasures(f"no list of FIRs: {error}") from None
+    return {row.id: row.identifier.strip().upper() for row in rows}
+
+
+def compare_measures(
+    book: MeasureBook, measures: Sequence[FlowMeasure] | None, now_ms: int, regions: Mapping[int, str] | None = None
+) -> Compared:
     """Compare the list of now with the book. ``None``: there was no answer, only time has passed.
+
+    ``regions``: the identifiers of FIRs by their numbers.
 
     The same input gives the same output; an event keeps its id when it is found again because the book was not saved.
     """
+    regions = regions or {}
     events: list[NewEvent] = []
     kept: dict[int, Remembered] = {}
     listed = {measure.id: measure for measure in measures or ()}
     for number, known in book.measures.items():
-        after = _follow(book, known, listed.get(number), now_ms, events, was_asked=measures is not None)
+        after = _follow(book, known, listed.get(number), now_ms, events, regions, was_asked=measures is not None)
         if after.ended_ms is None or after.ended_ms > now_ms - REMEMBER_ENDED_MS:
             kept[number] = after
     for number, measure in listed.items():
@@ -130,15 +153,21 @@ def compare_measures(book: MeasureBook, measures: Sequence[FlowMeasure] | None, 
         is_over = known_before is not None and known_before.is_final
         if not is_announced and not is_over and _holds(measure, now_ms):
             issues = 1 if known_before is None else known_before.issues + 1
-            kept[number] = Remembered(initiative=initiative_of(measure), issues=issues)
+            kept[number] = Remembered(initiative=initiative_of(measure, regions), issues=issues)
             name = _name(book, number, issues)
             events.append(issued(name, kept[number].initiative, _status(measure, now_ms), None))
     return Compared(events, msgspec.structs.replace(book, measures=kept))
 
 
-def initiative_of(measure: FlowMeasure) -> Initiative:
-    """Return what is announced of a measure. The aerodrome is its destination where it has one, else its departure."""
-    departure, destination = _aerodrome(measure, "ADEP"), _aerodrome(measure, "ADES")
+def initiative_of(measure: FlowMeasure, regions: Mapping[int, str]) -> Initiative:
+    """Return what is announced of a measure. The aerodrome is its destination where it has one, else its departure.
+
+    It may concern many: ``airports`` and ``firs`` have all of them, patterns (``EG**``) as they are. The order in
+    which the API lists anything says nothing, and is not kept.
+    """
+    departures, destinations = _aerodromes(measure, "ADEP"), _aerodromes(measure, "ADES")
+    departure, destination = _only(departures), _only(destinations)
+    firs = (regions.get(number) for number in measure.notified_flight_information_regions)
     return Initiative(
         program_id=measure.id,
         program_type=measure.measure.type,
@@ -150,11 +179,22 @@ def initiative_of(measure: FlowMeasure) -> Initiative:
             "ident": measure.ident,
             "event_id": measure.event_id,
             "measure": msgspec.to_builtins(measure.measure),
-            "filters": msgspec.to_builtins(measure.filters),
+            "filters": _in_order([{"type": one.type, "value": _in_order(one.value)} for one in measure.filters]),
             "dep": departure,
             "arr": destination,
+            "deps": departures,
+            "arrs": destinations,
+            "airports": sorted({*departures, *destinations}),
+            "firs": sorted({fir for fir in firs if fir}),
         },
     )
+
+
+def _in_order(value: Any) -> Any:
+    """Return a list in an order of its own; any other value as it is."""
+    if not isinstance(value, list):
+        return value
+    return sorted(value, key=lambda item: msgspec.json.encode(item, order="sorted"))
 
 
 def _follow(
@@ -163,6 +203,7 @@ def _follow(
     measure: FlowMeasure | None,
     now_ms: int,
     events: list[NewEvent],
+    regions: Mapping[int, str],
     *,
     was_asked: bool,
 ) -> Remembered:
@@ -178,7 +219,7 @@ def _follow(
         if absences >= WITHDRAWN_AFTER_ABSENCES:
             return _release(name, known, "WITHDRAWN", None, now_ms, events)
         return msgspec.structs.replace(known, absences=absences)
-    initiative = initiative_of(measure)
+    initiative = initiative_of(measure, regions)
     now = msgspec.structs.replace(known, initiative=initiative, absences=0)
     if measure.withdrawn_at is not None:
         after = _release(name, now, "WITHDRAWN", _moment(measure.withdrawn_at, now_ms), now_ms, events)
@@ -219,10 +260,13 @@ def _moment(text: str, now_ms: int) -> int | None:
     return moment if moment <= now_ms else None
 
 
-def _aerodrome(measure: FlowMeasure, kind: str) -> str | None:
-    """Return the one aerodrome that the filters of this kind name; None for several, patterns (``ED**``) or none."""
+def _aerodromes(measure: FlowMeasure, kind: str) -> list[str]:
+    """Return the aerodromes, and patterns of them, that the filters of a kind name, in alphabetical order."""
     values = [one.value for one in measure.filters if one.type.upper() == kind]
     codes = [code for value in values for code in (value if isinstance(value, list) else [value])]
-    if len(codes) != 1 or not isinstance(codes[0], str) or not _ICAO.fullmatch(codes[0].upper()):
-        return None
-    return codes[0].upper()
+    return sorted({code.strip().upper() for code in codes if isinstance(code, str) and code.strip()})
+
+
+def _only(codes: list[str]) -> str | None:
+    """Return the one aerodrome; None for several, a pattern, or none."""
+    return codes[0] if len(codes) == 1 and _ICAO.fullmatch(codes[0]) else None

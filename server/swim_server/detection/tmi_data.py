@@ -10,7 +10,8 @@ import msgspec
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
 
-RELEASED_FIELDS = ("program_id", "program_type", "airport", "status", "end_time")
+RELEASED_FIELDS = ("program_id", "program_type", "airport", "status", "end_time", "airports", "firs")
+"""Whom it concerned is told again, so that the filters that let it be issued let it be released."""
 
 
 class Initiative(msgspec.Struct, frozen=True, kw_only=True):

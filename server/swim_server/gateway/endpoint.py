@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import random
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, cast
@@ -15,7 +17,8 @@ from swim_server.concurrency.timer_wheel import Alarm
 from swim_server.gateway.authentication import TurnedAway
 from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.frame_reader import FrameReader
-from swim_server.gateway.handshake import END_OF_HEAD, Accepted, Handshake, PlainRequest, Rejected
+from swim_server.gateway.handshake import Accepted, Handshake, PlainRequest, Rejected
+from swim_server.gateway.http.plain_connection import PlainConnection
 from swim_server.gateway.inbound_policy import InboundLimit
 from swim_server.gateway.read_gate import Hold, ReadGate
 from swim_server.keys.records import Decision, Granted, KeyRecord, Unavailable
@@ -34,6 +37,10 @@ PEER_TIMEOUT_HEARTBEATS = 2.5
 """A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
 HTTP_IDLE_SECONDS = 35.0
 """A plain HTTP connection of which nothing is heard for so long is dropped."""
+MOVE_SPREAD = 0.1
+"""Clients that came together are asked to connect anew over this share of the time that they may stay."""
+MOVE_FIRST_MS = 100
+MOVE_LAST_MS = 2000
 MAX_EARLY_BYTES = 64 * 1024
 """When a client has sent so much before it is admitted, the rest waits on its side."""
 
@@ -67,9 +74,9 @@ class Endpoint(asyncio.Protocol):
         "_early",
         "_gate",
         "_handshake",
-        "_head_bytes",
-        "_http",
+        "_move_at",
         "_phase",
+        "_plain",
         "_protocol",
         "_publications",
         "_reader",
@@ -99,9 +106,10 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.HANDSHAKE
         self._handshake: Handshake | None = None
         """Until it has an outcome."""
-        self._http: asyncio.Protocol | None = None
-        self._head_bytes = 0
-        """Of a plain request whose head is not whole."""
+        self._plain: PlainConnection | None = None
+        """Where its request wants no WebSocket."""
+        self._move_at = math.inf
+        """``monotonic`` when it is asked to connect anew."""
         self.is_plain = False
         """It asked for no WebSocket: a check or a page, which is no client and counts as none."""
         self._accepted: Accepted | None = None
@@ -149,7 +157,7 @@ class Endpoint(asyncio.Protocol):
         if self._phase is Phase.HANDSHAKE:
             self._receive_head(data)
         elif self._phase is Phase.HTTP:
-            self._receive_http(data)
+            self._receive_plain(data)
         elif self._phase is Phase.AUTHENTICATING:
             self._receive_early(data)
         elif self._reader is not None:  # else it is what follows a request that was rejected
@@ -157,8 +165,8 @@ class Endpoint(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client that sends no more is gone; the transport closes when what was written before has reached it."""
-        if self._http is not None:
-            return bool(self._http.eof_received())
+        if self._plain is not None:
+            return self._plain.receive_eof()
         if self._protocol is not None:
             self._protocol.receive_eof()
             self.flush()
@@ -168,9 +176,9 @@ class Endpoint(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._http is not None:
-            self._http.connection_lost(exc)
-            self._http = None
+        if self._plain is not None:
+            self._plain.lost(exc)
+            self._plain = None
         self._begin_closing()
         self._phase = Phase.LOST
         self._context.wheel.cancel(self)
@@ -191,13 +199,13 @@ class Endpoint(asyncio.Protocol):
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.pause()
         self._gate.add(Hold.UNWRITTEN)
-        if self._http is not None:
-            self._http.pause_writing()
+        if self._plain is not None:
+            self._plain.pause_writing()
 
     def resume_writing(self) -> None:
         self._read_on(Hold.UNWRITTEN)
-        if self._http is not None:
-            self._http.resume_writing()
+        if self._plain is not None:
+            self._plain.resume_writing()
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.resume()
 
@@ -211,6 +219,10 @@ class Endpoint(asyncio.Protocol):
             self.abort()
         elif context.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
             self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
+        elif context.monotonic() >= self._move_at:
+            pause_ms = random.randint(MOVE_FIRST_MS, MOVE_LAST_MS)
+            text = f"connected for long enough; connect anew; retry_ms={pause_ms}"
+            self.close(CloseCode.SERVICE_RESTART, text, retry_ms=pause_ms)
         else:
             assert self.connection is not None, "an open endpoint has its connection"
             context.wheel.schedule(self, heartbeat_seconds)
@@ -334,6 +346,9 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.OPEN
         context.arrivals.remove(self)
         context.hub.add(self.connection)
+        if context.settings.max_connection_hours and not self.kind.is_local:
+            longest = context.settings.max_connection_hours * 3600
+            self._move_at = context.monotonic() + longest * random.uniform(1 - MOVE_SPREAD, 1)
         context.wheel.schedule(self, context.settings.heartbeat_seconds)
         context.log.connected(self.connection)
         self.connection.answer(context.conversation.greeting(self.connection))
@@ -363,35 +378,21 @@ class Endpoint(asyncio.Protocol):
     # Plain HTTP. The connection stays one that is not let in, with all its limits.
 
     def _serve_http(self, data: bytes) -> None:
-        self._phase, self.is_plain = Phase.HTTP, True
-        self._early = bytearray(data)
-        self._gate.add(Hold.UNADMITTED)
-        self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
-        self._auth_task = self._context.tasks.start(self._hand_over())
-
-    async def _hand_over(self) -> None:
-        """Give the connection, with all that has come, to a protocol of the HTTP server."""
         assert self._context.http is not None, "requests are handed on only where somebody answers them"
-        http = await self._context.http.protocol()
-        self._auth_task = None
-        if self._phase is not Phase.HTTP:
-            return
-        self._http = http
-        http.connection_made(self._transport)
-        self._gate.remove(Hold.UNADMITTED)
-        data, self._early = bytes(self._early), bytearray()
-        self._receive_http(data)
+        self._phase, self.is_plain = Phase.HTTP, True
+        self._plain = PlainConnection(self, self._transport, max_head_bytes=self._context.settings.max_head_bytes)
+        self._gate.add(Hold.UNADMITTED)
+        self._receive_plain(data)
+        self._plain.serve(self._context.http, self._context.tasks)
 
-    def _receive_http(self, data: bytes) -> None:
+    def _receive_plain(self, data: bytes) -> None:
         self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
-        end = data.rfind(END_OF_HEAD)
-        self._head_bytes = self._head_bytes + len(data) if end < 0 else len(data) - end - len(END_OF_HEAD)
-        if self._head_bytes > self._context.settings.max_head_bytes:
-            self.abort()
-        elif self._http is None:
-            self._receive_early(data)
-        else:
-            self._http.data_received(data)
+        if self._plain is not None:
+            self._plain.receive(data)
+
+    def read_plain(self) -> None:
+        """Read what comes: there is somebody to take it."""
+        self._gate.remove(Hold.UNADMITTED)
 
     # Messages (FrameOwner, Sender).
 
@@ -516,8 +517,12 @@ class Endpoint(asyncio.Protocol):
                 self._write_eof()
 
     def _write_eof(self) -> None:
-        if self._transport.can_write_eof() and not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
             self._transport.write_eof()
+        else:  # TLS has no half of a close
+            self._transport.close()
 
 
 def _reason(text: str) -> str:

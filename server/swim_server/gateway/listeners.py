@@ -6,9 +6,9 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from swim_server.errors import OperatorError
 
@@ -35,13 +35,32 @@ class CannotListen(OperatorError):
         return f"can't listen on {self.host or '*'} port {self.port}: {self.reason}; {step}"
 
 
+class Serving(Protocol):
+    """What accepts on one socket."""
+
+    def close(self) -> None:
+        """Accept nobody any more; who is connected stays."""
+
+
+def plain_server(endpoint: Callable[[], asyncio.Protocol]) -> Callable[[socket.socket], Awaitable[Serving]]:
+    """Let each connection to a socket have an endpoint of its own."""
+
+    async def serve(listener: socket.socket) -> Serving:
+        return await asyncio.get_running_loop().create_server(endpoint, sock=listener, backlog=BACKLOG)
+
+    return serve
+
+
 class Listeners:
     """Opens the sockets that clients and ``swimctl`` come in by, and closes them for new ones."""
 
-    def __init__(self, public: Callable[[], asyncio.Protocol], local: Callable[[], asyncio.Protocol]) -> None:
-        self._public = public
+    def __init__(
+        self, serve: Callable[[socket.socket], Awaitable[Serving]], local: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._serve = serve
+        """Begins to accept on a public socket, which is its to close."""
         self._local = local
-        self._public_servers: list[asyncio.Server] = []
+        self._public_servers: list[Serving] = []
         self._local_server: asyncio.Server | None = None
         self._is_paused = False
         self._is_held_back = False
@@ -64,10 +83,9 @@ class Listeners:
         self._is_paused = False
         if self._is_held_back:
             return
-        loop = asyncio.get_running_loop()
         for each in self.sockets[len(self._public_servers) :]:
             # A server closes its socket when it ends: it gets a descriptor of its own.
-            self._public_servers.append(await loop.create_server(self._public, sock=each.dup(), backlog=BACKLOG))
+            self._public_servers.append(await self._serve(each.dup()))
 
     def pause(self) -> None:
         """Let those who come wait: the sockets stay open, another process may accept on them."""

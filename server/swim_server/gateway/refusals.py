@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,11 +20,15 @@ NO_GUESSES = frozenset({"missing", "malformed", "checksum"})
 """Refusals that no secret can be learned from: an address's second one counts little."""
 
 
+REMEMBERED_REFUSALS = 5000
+
+
 class Refusals:
     """What is known of addresses whose keys were refused. The clock is an argument of its making."""
 
     def __init__(self, trusted_proxies: Sequence[str], *, monotonic: Callable[[], float], log: Any) -> None:
         self.counts: Counter[str] = Counter()
+        self._recent: deque[tuple[float, str, int | None]] = deque(maxlen=REMEMBERED_REFUSALS)
         """Refused connections since the start, by reason."""
         self.trusted_proxies = tuple(trusted_proxies)
         self._attempts = Attempts()
@@ -65,6 +69,8 @@ class Refusals:
         """Count and log one refused connection."""
         self.counts[reason] += 1
         now = self._monotonic()
+        key_id = details.get("key_id")
+        self._recent.append((now, reason, key_id if isinstance(key_id, int) else None))
         group = group_of(address)
         last, left_out = self._logged.pop(group, (-LOG_EVERY_SECONDS, 0))
         if now - last >= LOG_EVERY_SECONDS and self._may_log(now):
@@ -73,6 +79,11 @@ class Refusals:
         self._logged[group] = (last, left_out + 1)
         if len(self._logged) > REMEMBERED_ADDRESSES:
             self._logged.popitem(last=False)
+
+    def recent(self, seconds: float) -> Counter[tuple[str, int | None]]:
+        """Count the refusals of the last so many seconds, by reason and key; the newest thousands at most."""
+        since = self._monotonic() - seconds
+        return Counter((reason, key_id) for at, reason, key_id in self._recent if at >= since)
 
     def _may_log(self, now: float) -> bool:
         """Take one of the lines that all addresses have together."""

@@ -82,8 +82,12 @@ class DecisionCache:
         Only an answer about a key that holds connections (``is_used``) becomes young again; the others age on.
         """
         digest = self._digests.get(key_id)
-        if digest is not None:
-            self.remember(digest, record, now if is_used else self._good[digest].at, is_good=is_good)
+        if digest is None:
+            return
+        if record is not None and record.fingerprint is not None and record.fingerprint.sha256 != digest:
+            self._drop(digest)  # the row is about another key now
+            return
+        self.remember(digest, record, now if is_used else self._good[digest].at, is_good=is_good)
 
     def forget(self, key_id: int) -> None:
         """Drop what is known of a key, and every bad answer: one of them may be about this key before it was made."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from enum import StrEnum
 from hashlib import sha256
@@ -88,6 +88,16 @@ def classify(api_key: str | None) -> KeyShape:
 def digest(api_key: str) -> str:
     """Return what is stored in place of a key: ``sha256$`` + base64url(SHA-256) without padding, 50 characters."""
     return DIGEST_PREFIX + urlsafe_b64encode(sha256(api_key.encode()).digest()).rstrip(b"=").decode()
+
+
+def fingerprint(stored: str) -> bytes | None:
+    """Return the SHA-256 of the key that a stored value is, or is the digest of; None: a digest that can't be read."""
+    if not is_digest(stored):
+        return sha256(stored.encode(errors="surrogatepass")).digest()
+    try:
+        return urlsafe_b64decode(stored[len(DIGEST_PREFIX) :].strip() + "=")
+    except ValueError:
+        return None
 
 
 def is_digest(stored: str) -> bool:

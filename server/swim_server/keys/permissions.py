@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from swim_server.keys.format import KeyShape, Tier
-from swim_server.keys.records import KeyRecord, Refused
+from swim_server.keys.records import Fingerprint, KeyRecord, Refused
 
 EXPIRING_WITHIN = timedelta(days=14)
+_MAPPED_BITS = 96
+"""What stands before the IPv4 address in ``::ffff:0:0/96``."""
 
 
 class KeyState(StrEnum):
@@ -45,13 +47,22 @@ def state_of(record: KeyRecord, now: datetime) -> KeyState:
     return KeyState.ACTIVE
 
 
-def still_holds(record: KeyRecord | None, tier: Tier, now: datetime, address: str | None = None) -> Refused | None:
+def still_holds(
+    record: KeyRecord | None,
+    tier: Tier,
+    now: datetime,
+    address: str | None = None,
+    presented: Fingerprint | None = None,
+) -> Refused | None:
     """Judge a live connection's key anew: ``record`` is what the table says now, ``tier`` what it was admitted with.
+
+    ``presented``: of the key that was admitted; None: not known. A row that has got the text of another key is no
+    longer that key's.
 
     None: it may stay. A Refused whose reason is ``tier_changed`` means that the key is good but of another tier now:
     the client should reconnect (1012), not stop for good (4001). With ``address`` the allow-list is judged too.
     """
-    if record is None:
+    if record is None or (presented is not None and record.fingerprint != presented):
         return UNKNOWN_KEY
     refused = refusal(record, now) or (address_refusal(record, address) if address is not None else None)
     if refused is None and record.tier is not tier:
@@ -122,6 +133,16 @@ def publish_refusal(record: KeyRecord, data: Mapping[str, Any]) -> str | None:
 
 def _contains(network: str, address: IPv4Address | IPv6Address) -> bool:
     try:
-        return address in ip_network(network, strict=False)
+        return address in _network(network)
     except ValueError:
         return False
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """Read a network; one of IPv4 addresses mapped into IPv6 is the network of those. Raises ValueError."""
+    network = ip_network(text, strict=False)
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network

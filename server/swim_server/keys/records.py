@@ -9,6 +9,15 @@ import msgspec
 from swim_server.keys.format import Tier
 
 
+class Fingerprint(msgspec.Struct, frozen=True):
+    """The SHA-256 of a key. Shows nothing of itself: a digest of a short key could be guessed."""
+
+    sha256: bytes
+
+    def __repr__(self) -> str:
+        return "Fingerprint(…)"
+
+
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One row of ``swim_api_keys``, without the key. Times are UTC and aware."""
 
@@ -31,6 +40,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     owner_cid: int | None = None
     is_plaintext: bool = False
     """The row was written by the former system and holds the key itself."""
+    fingerprint: Fingerprint | None = None
+    """Of the key that the row is about, hashed or plain: another one means that the key's text was replaced."""
     unknown_tier: str | None = None
     """What the row says where that is none of the four tiers: the key is refused until somebody corrects it."""
 

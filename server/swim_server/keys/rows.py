@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from swim_server.keys.format import PREFIXES, Tier, hint, is_digest
-from swim_server.keys.records import KeyRecord
+from swim_server.keys.format import PREFIXES, Tier, fingerprint, hint, is_digest
+from swim_server.keys.records import Fingerprint, KeyRecord
 
 _TIERS = {tier.value: tier for tier in Tier}
 _UNREADABLE = ("unreadable",)
@@ -37,6 +37,7 @@ def record_of(row: Mapping[str, Any]) -> KeyRecord:
         ip_whitelist=parse_list(row.get("ip_whitelist")),
         owner_cid=row.get("owner_cid"),
         is_plaintext=is_plaintext,
+        fingerprint=Fingerprint(value) if (value := fingerprint(stored)) is not None else None,
     )
 
 

@@ -12,19 +12,25 @@ from swim_server.keys.tables import NEEDED_AUDIT_COLUMNS, NEEDED_KEY_COLUMNS, ap
 from swim_server.sql.database import Database
 from swim_server.sql.errors import PermissionDenied, SchemaMissing
 
+REMEDY_FOR_LEFT = "give the columns their names back, or restore the table: an upgrade adds only what may be null"
+"""What helps where a column is gone that an upgrade can't add to a table with rows."""
+
 
 class Schema(msgspec.Struct, frozen=True):
     """The columns found, by their lower-cased names; an empty set: there is no such table."""
 
     key_columns: frozenset[str]
     audit_columns: frozenset[str]
+    audit_refusal: str | None = None
+    """Why the login may not look at the audit trail: whether its table is there isn't known then."""
 
     def require_keys(self) -> None:
         """Raise SchemaMissing when no key could be judged."""
         if not self.key_columns:
             raise SchemaMissing(api_keys.name)
         if missing := sorted(NEEDED_KEY_COLUMNS - self.key_columns):
-            raise SchemaMissing(api_keys.name, missing)
+            remedy = {} if all(api_keys.c[name].nullable for name in missing) else {"remedy": REMEDY_FOR_LEFT}
+            raise SchemaMissing(api_keys.name, missing, **remedy)
 
     @property
     def can_audit(self) -> bool:
@@ -41,7 +47,9 @@ class Schema(msgspec.Struct, frozen=True):
 
     def missing(self) -> dict[str, tuple[str, ...]]:
         """Return what ``db upgrade`` would add: table -> columns, all of them where the table itself is missing."""
-        found = {api_keys: self.key_columns, audit_log: self.audit_columns}
+        found = {api_keys: self.key_columns}
+        if self.audit_refusal is None:
+            found[audit_log] = self.audit_columns
         absent = {table.name: _absent(table.columns.keys(), columns) for table, columns in found.items()}
         return {table: columns for table, columns in absent.items() if columns}
 
@@ -49,10 +57,10 @@ class Schema(msgspec.Struct, frozen=True):
 def observe(database: Database) -> Schema:
     """Ask the database which columns it has, by reading nothing from each table. Raises StoreError."""
     try:
-        audit_columns = _columns_of(database, audit_log)
-    except PermissionDenied:
-        audit_columns = frozenset()  # a login that only checks keys needs no right to it
-    return Schema(_columns_of(database, api_keys), audit_columns)
+        audit_columns, audit_refusal = _columns_of(database, audit_log), None
+    except PermissionDenied as denied:
+        audit_columns, audit_refusal = frozenset(), denied.problem  # a login that only checks keys needs no right to it
+    return Schema(_columns_of(database, api_keys), audit_columns, audit_refusal)
 
 
 def _columns_of(database: Database, table: Table) -> frozenset[str]:

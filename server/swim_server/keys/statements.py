@@ -16,7 +16,7 @@ from swim_server.keys.records import KeyRecord
 from swim_server.keys.rows import format_list, record_of
 from swim_server.keys.schema import Schema
 from swim_server.keys.tables import api_keys, audit_log
-from swim_server.sql.errors import SchemaMissing
+from swim_server.sql.errors import SchemaMissing, StoreMisconfigured
 
 KEYS_METHOD = "KEYS"
 CONNECT_METHOD = "CONNECT"
@@ -36,7 +36,7 @@ def insert_key(connection: Connection, schema: Schema, new_key: NewKey, stored: 
     """Insert a key, given as its digest or in plain, and read it back. Raises SchemaMissing."""
     # A value that is not known is left to the column's default, which may be NOT NULL in a foreign table.
     values = {name: value for name, value in key_values(schema, new_key, stored, now).items() if value is not None}
-    (key_id,) = insert_keys(connection, [values]).values()
+    key_id = insert_keys(connection, [values])[values["api_key"]]
     return read_key(connection, schema, key_id)
 
 
@@ -47,7 +47,14 @@ def insert_keys(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> di
     ``SCOPE_IDENTITY()`` lies where the trigger inserts in the key's stead.
     """
     insert_rows(connection, api_keys, rows)
-    return ids_of(connection, [row["api_key"] for row in rows])
+    stored = [row["api_key"] for row in rows]
+    found = ids_of(connection, stored)
+    if lost := len(set(stored) - found.keys()):
+        raise StoreMisconfigured(
+            f"the database took {len(rows)} keys and stored {lost} of them not as they were given",
+            "look at the triggers of swim_api_keys: nothing was changed",
+        )
+    return found
 
 
 def ids_of(connection: Connection, stored: Sequence[str]) -> dict[str, int]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -38,7 +37,7 @@ from swim_server.keys.statements import (
 from swim_server.keys.tables import api_keys, metadata
 from swim_server.logs import get_logger
 from swim_server.sql.database import Database
-from swim_server.sql.errors import SchemaMissing
+from swim_server.sql.errors import PermissionDenied, SchemaMissing
 
 T = TypeVar("T")
 AUDITED_LINES = 50
@@ -135,9 +134,16 @@ class KeyStore:
         )
 
     def audit(self, key_id: int | None = None, *, limit: int = 200) -> Sequence[AuditEntry]:
-        """Read the newest lines of the audit trail, newest first; those of one key where an id is given."""
-        schema = self.schema()
-        return self.database.read(lambda connection: read_audit(connection, schema, key_id, limit))
+        """Read the newest lines of the audit trail, newest first; those of one key where an id is given.
+
+        Raises PermissionDenied where the login may not look at it: that is another thing than an empty one.
+        """
+        refusal = self.schema().audit_refusal
+        if refusal is not None:
+            raise PermissionDenied(refusal, "GRANT SELECT ON swim_audit_log to this login, or use another one")
+        return self._with_schema(
+            lambda schema: self.database.read(lambda connection: read_audit(connection, schema, key_id, limit))
+        )
 
     # Changing
 
@@ -198,9 +204,7 @@ class KeyStore:
 
     def change(self, work: Callable[[Connection, Schema], T]) -> T:
         """Run ``work`` in a transaction. Raises StoreError."""
-        schema = self.schema()
-        with self._schema_watched():
-            return self.database.write(lambda connection: work(connection, schema))
+        return self._with_schema(lambda schema: self.database.write(lambda connection: work(connection, schema)))
 
     # For the service
 
@@ -244,27 +248,32 @@ class KeyStore:
         schema.require_keys()
         return schema
 
-    @contextmanager
-    def _schema_watched(self) -> Iterator[None]:
-        """Forget which columns there are when a statement finds out that one is gone."""
+    def _with_schema(self, work: Callable[[Schema], T]) -> T:
+        """Run ``work``; once more, at once, when it finds out that a column is gone that can be done without."""
+        schema = self.schema()
         try:
-            yield
+            return work(schema)
         except SchemaMissing:
             with self._schema_lock:
                 self._schema = None
-            raise
+            now = self.schema()
+            if now == schema:
+                raise
+            return work(now)
 
     def _select(self, condition: ColumnElement[bool] | None = None) -> Sequence[Mapping[str, Any]]:
-        statement = select(*self.schema().selectable())
-        if condition is not None:
-            statement = statement.where(condition)
-        with self._schema_watched():
-            return self.database.read(lambda connection: self._read(connection, statement))
 
-    def _read(self, connection: Connection, statement: Select[Any]) -> Sequence[Mapping[str, Any]]:
+        def work(schema: Schema) -> Sequence[Mapping[str, Any]]:
+            statement = select(*schema.selectable())
+            if condition is not None:
+                statement = statement.where(condition)
+            return self.database.read(lambda connection: self._read(connection, schema, statement))
+
+        return self._with_schema(work)
+
+    def _read(self, connection: Connection, schema: Schema, statement: Select[Any]) -> Sequence[Mapping[str, Any]]:
         """Rows, and of each that doesn't fit its seal the last line of its audit trail."""
         rows = read_rows(connection, statement)
-        schema = self.schema()
         for row in rows:
             row[_ALTERED] = None
         altered = seals.find_altered(connection, schema.key_columns, rows)

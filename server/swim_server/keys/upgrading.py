@@ -14,10 +14,12 @@ from sqlalchemy import Connection
 
 from swim_server.keys import migrations
 from swim_server.keys.migrations.additions import VERSION_TABLE
-from swim_server.keys.schema import Schema, observe
+from swim_server.keys.schema import REMEDY_FOR_LEFT, Schema, observe
 from swim_server.keys.tables import NEEDED_KEY_COLUMNS, api_keys, audit_log
 from swim_server.sql.database import Database
-from swim_server.sql.errors import StoreMisconfigured
+from swim_server.sql.errors import PermissionDenied, StoreMisconfigured
+
+__all__ = ["REMEDY_FOR_LEFT", "SchemaStatus", "Upgraded", "schema_status", "upgrade", "upgrade_sql"]
 
 
 class SchemaStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +34,8 @@ class SchemaStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Columns that an upgrade would add, by table."""
     missing_needed: tuple[str, ...]
     """Those of the table of keys without which no key can be checked."""
+    not_permitted: str | None = None
+    """Why the login can't tell what the audit trail has."""
 
     @property
     def is_usable(self) -> bool:
@@ -53,12 +57,31 @@ def schema_status(database: Database) -> SchemaStatus:
         newest_revision=_newest_revision(),
         missing=schema.missing(),
         missing_needed=tuple(sorted(NEEDED_KEY_COLUMNS - schema.key_columns)),
+        not_permitted=schema.audit_refusal,
     )
 
 
-def upgrade(database: Database) -> None:
+class Upgraded(msgspec.Struct, frozen=True):
+    """What an upgrade has done."""
+
+    added: dict[str, tuple[str, ...]]
+    """Columns by table, as the database has them now."""
+    left: dict[str, tuple[str, ...]]
+    """What is missing still: columns that can't be null, and so can't be added to a table that has rows."""
+
+    @property
+    def problem(self) -> str | None:
+        """What a person must see to."""
+        if not self.left:
+            return None
+        named = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in self.left.items())
+        return f"not added, as rows without them could not be judged: {named}"
+
+
+def upgrade(database: Database) -> Upgraded:
     """Add what is missing, all in one transaction; what somebody took away again too. Raises StoreError."""
     schema = observe(database)
+    _require_permission(schema)
 
     def work(connection: Connection) -> None:
         configuration = _configuration(schema)
@@ -68,10 +91,24 @@ def upgrade(database: Database) -> None:
         command.upgrade(configuration, "head")
 
     database.write(work)
+    before, after = schema.missing(), observe(database).missing()
+    added = {
+        table: tuple(column for column in columns if column not in after.get(table, ()))
+        for table, columns in before.items()
+    }
+    return Upgraded({table: columns for table, columns in added.items() if columns}, after)
+
+
+def _require_permission(schema: Schema) -> None:
+    """Raise PermissionDenied where it can't be known what is missing."""
+    if schema.audit_refusal is not None:
+        raise PermissionDenied(schema.audit_refusal, "use a login that may read both tables")
 
 
 def upgrade_sql(database: Database) -> str:
     """Return the statements that ``upgrade`` would run, for somebody else to run; empty when there is nothing to do."""
+    schema = observe(database)
+    _require_permission(schema)
     status = schema_status(database)
     if status.revision == status.newest_revision:
         if status.is_up_to_date:
@@ -80,7 +117,7 @@ def upgrade_sql(database: Database) -> str:
         raise StoreMisconfigured(
             f"columns were taken away after the last upgrade ({missing})", "run `swimctl db upgrade`"
         )
-    configuration = _configuration(observe(database))
+    configuration = _configuration(schema)
     configuration.output_buffer = io.StringIO()
     configuration.attributes["dialect_name"] = status.database
     command.upgrade(configuration, f"{status.revision or 'base'}:head", sql=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from types import MappingProxyType
 
@@ -11,6 +11,8 @@ from swim_server.protocol.codes import BadMessage, ErrorCode, show
 
 EVERYTHING = "*"
 """The channel of every event."""
+OPEN_END = ".*"
+"""How an open-ended type ends: ``tmi.program.*``; and the channel of a family."""
 PROBE = "system.notice#probe"
 """The type of the events by which the service is examined. On the wire it is what stands before the ``#``; no channel
 that a client may name selects it, not ``*`` either: only a connection that is given this very channel receives them."""
@@ -18,20 +20,42 @@ that a client may name selects it, not ``*`` either: only a connection that is g
 FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "flight": ("created", "updated", "departed", "arrived", "deleted", "position", "positions"),
-        "tmi": ("issued", "modified", "released"),
+        "tmi": (
+            *("issued", "modified", "released", "action", "edct_assigned", "edct_cancelled"),
+            *("gate_hold", "gate_release", "program.*", "advisory.*", "entry.*", "reroute.*", "slot.*"),
+            *("coordination.*", "flow_measure.*"),
+        ),
         "system": ("heartbeat", "notice"),
         "cdm": ("updated", "edct", "ctot", "gs"),
-        "ctp": ("slots.optimized", "session.updated", "edct.assigned"),
+        "ctp": (
+            *("slots.optimized", "session.updated", "session.*", "edct.assigned", "edct.removed"),
+            *("edct.batch_assigned", "route.modified", "flights.detected"),
+            *("slot.assigned", "slot.released", "slot.frozen", "slot.missed", "slot.at_risk"),
+        ),
         "splits": ("activated", "deactivated", "updated", "ingested"),
         "aman": ("sequence", "updated"),
+        "controller": ("connected", "disconnected", "positions"),
+        "facility": ("staffing",),
+        "simtraffic": ("lifecycle.*",),
+        "metering": ("*",),
     }
 )
-"""The built-in families and their types, without the family's name."""
+"""The built-in families and their types, without the family's name. What ends in ``*`` is open-ended: every type that
+begins so, as ``tmi.program.published``, is known."""
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {f"ctp.slot.{name}": f"ctp_slot_{name}" for name in ("assigned", "released", "frozen", "missed", "at_risk")}
+)
+"""What a client may name in the place of a type that its emitter writes without a family."""
 
 _NO_EXTRA: Mapping[str, Sequence[str]] = MappingProxyType({})
 _FAMILY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
-_TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}(?:\.[A-Za-z0-9_-]{1,32}){0,3}", re.ASCII)
+_TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}(?:\.[A-Za-z0-9_-]{1,32}){0,3}(?:\.\*)?", re.ASCII)
+_EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}(?:\.[A-Za-z0-9_-]{1,32}){1,4}", re.ASCII)
 _LONGEST_COMPARED = 128
+_DOTTED: Mapping[str, str] = MappingProxyType({type: alias for alias, type in ALIASES.items()})
+LOOSE_TYPES: Set[str] = _DOTTED.keys()
+"""Types that their emitters write with the fields beside ``type``, without ``data``."""
 
 
 class InvalidChannel(BadMessage):
@@ -57,14 +81,32 @@ class InvalidFamily(ValueError):
     def __str__(self) -> str:
         if self.type is None:
             return f"in channels.families: {show(self.family)} is no family name: letters, digits, - and _ (1 to 32)"
-        return f"in channels.families.{self.family}: {show(self.type)} is no type name: like updated or slots.optimized"
+        rule = "is no type name: like updated, slots.optimized or program.*"
+        return f"in channels.families.{self.family}: {show(self.type)} {rule}"
 
 
 def matches(channel: str, type: str) -> bool:
-    """Whether events of ``type`` belong to ``channel``: the same, ``*``, or ``family.*`` with that family."""
+    """Whether events of ``type`` belong to ``channel``: the same, ``*``, or what stands before its final ``*``."""
     if channel in (type, EVERYTHING):
         return True
-    return channel.endswith(".*") and channel.count(".") == 1 and type.startswith(channel[:-1])
+    dotted = _DOTTED.get(type, type)
+    return channel == dotted or (channel.endswith(".*") and dotted.startswith(channel[:-1]))
+
+
+def family_of(type: str) -> str:
+    """Return the family of a type: what stands before the first dot, ``ctp`` for ``ctp_slot_assigned``."""
+    return _DOTTED.get(type, type).partition(".")[0]
+
+
+def is_listed(type: str, types: Collection[str]) -> bool:
+    """Tell whether a type is one of ``types``, or of the open-ended ones (``tmi.program.*``) among them."""
+    return type in types or any(prefix in types for prefix in _prefixes(type))
+
+
+def _prefixes(type: str) -> list[str]:
+    """Every open-ended type that this one may belong to, the narrowest first: ``a.b.c`` gives ``a.b.*``, ``a.*``."""
+    parts = type.split(".")
+    return [f"{'.'.join(parts[:length])}.*" for length in range(len(parts) - 1, 0, -1)]
 
 
 class Catalogue:
@@ -81,17 +123,37 @@ class Catalogue:
             families[family] = tuple(dict.fromkeys((*families.get(family, ()), *names)))
         self.families: Mapping[str, tuple[str, ...]] = MappingProxyType(families)
         """Each family's types, without its name."""
-        self.types = frozenset(f"{family}.{name}" for family, names in families.items() for name in names)
-        """Every known event type."""
+        named = (f"{family}.{name}" for family, names in families.items() for name in names)
+        self.types = frozenset(ALIASES.get(name, name) for name in named)
+        """Every known event type; ``tmi.program.*`` stands for all that begin so."""
+        self.open_types = frozenset(name for name in self.types if name.endswith(".*"))
+        """Those of them that are open-ended."""
+        self._keys = {type: (type,) for type in self.types}
         self.channels = self.types | {f"{family}.*" for family in families} | {EVERYTHING}
         """Everything that can be subscribed to."""
 
     def check(self, channel: str) -> str:
-        """Answer the channel without surrounding blanks. Raises InvalidChannel when there is none such."""
-        name = channel.strip() if isinstance(channel, str) else channel
-        if not isinstance(name, str) or name not in self.channels:
+        """Answer the channel without surrounding blanks, an alias as the type that it stands for.
+
+        Raises InvalidChannel when there is none such.
+        """
+        name = canonical_channel(channel) if isinstance(channel, str) else channel
+        if not isinstance(name, str) or not (name in self.channels or self.knows(name)):
             raise InvalidChannel(channel, self.nearest(channel))
         return name
+
+    def knows(self, type: str) -> bool:
+        """Tell whether events of this type may be published."""
+        if type in self.types:
+            return type not in self.open_types
+        return bool(self._open_ended(type)) and _EVENT_TYPE.fullmatch(type) is not None
+
+    def keys(self, type: str) -> tuple[str, ...]:
+        """Find what ``expand`` may answer for the channels that select a type: itself, and what it belongs to."""
+        return self._keys.get(type) or (type, *self._open_ended(type))
+
+    def _open_ended(self, type: str) -> list[str]:
+        return [prefix for prefix in _prefixes(type) if prefix in self.open_types]
 
     def nearest(self, text: object) -> str | None:
         """Find the known channel that a wrong one was most likely meant to be; None when nothing is like it."""
@@ -105,12 +167,21 @@ class Catalogue:
         return known[found[0]] if found else None
 
     def expand(self, channels: Iterable[str]) -> frozenset[str]:
-        """Find the known types that the channels select together."""
+        """Find the known types that the channels select together; what is open-ended stands as ``tmi.program.*``."""
         selected: set[str] = set()
         for channel in channels:
-            name = channel.strip()
-            selected.update([PROBE] if name == PROBE else (type for type in self.types if matches(name, type)))
+            name = canonical_channel(channel)
+            if name == PROBE or (name not in self.channels and self.knows(name)):
+                selected.add(name)
+            else:
+                selected.update(type for type in self.types if matches(name, type))
         return frozenset(selected)
+
+
+def canonical_channel(channel: str) -> str:
+    """Return a channel without surrounding blanks, an alias as the type that it stands for."""
+    name = channel.strip()
+    return ALIASES.get(name, name)
 
 
 def _check_names(family: str, names: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from swim_server.protocol.channels import family_of
+from swim_server.protocol.control_characters import escape_json
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.timestamps import format_ms
 
@@ -48,12 +50,12 @@ class Event:
     @property
     def family(self) -> str:
         """What stands before the first dot of the type."""
-        return self.type.partition(".")[0]
+        return family_of(self.type)
 
     def with_data(self, data: dict[str, Any]) -> Event:
         """Return the same event holding only ``data``: what remains of a batch for one filter."""
         head = self.wire[: self.wire.index(_DATA) + len(_DATA)]
-        return Event(self.id, self.type, b"%b%b}" % (head, _encoder.encode(data)), data)
+        return Event(self.id, self.type, b"%b%b}" % (head, escape_json(_encoder.encode(data))), data)
 
     def __repr__(self) -> str:
         return f"Event({self.id}, {self.type})"
@@ -68,4 +70,4 @@ def stamp(event: NewEvent, event_id: EventId) -> Event:
 def encode(type: str, timestamp: str, event_id: EventId, data: dict[str, Any]) -> Event:
     """Build the event whose wire form is ``{"type","timestamp","id","data"}``, its type up to a ``#``."""
     wire = _encoder.encode({"type": type.partition("#")[0], "timestamp": timestamp, "id": str(event_id), "data": data})
-    return Event(event_id, type, wire, data)
+    return Event(event_id, type, escape_json(wire), data)

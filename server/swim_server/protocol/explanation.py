@@ -11,11 +11,12 @@ import msgspec
 from swim_server.protocol.filters import Filters, excluded_kinds, predicates_of
 from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.predicates import (
-    AIRPORT_FIELDS,
     ARTCC_FIELDS,
+    airports_of,
     canonical,
     codes_of,
     firs_of,
+    fits,
     off_block_ms_of,
     phase_of,
     place_of,
@@ -46,6 +47,8 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     """False: it can't be judged on events of this family, and so lets every one pass."""
     remaining: int | None = None
     """Of a batch: how many positions are left behind it and the clauses before it."""
+    matched: list[Any] = []
+    """Of codes and callsigns: what of ``found`` is wanted, patterns (``EG**``) as they stand in the event."""
 
 
 class FilterExplanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +78,7 @@ def explain(filters: Filters, event_type: str, data: Mapping[str, Any]) -> Filte
             kind=kind,
             wanted=wanted[kind],
             found=_distinct(_FINDERS[kind](data)),
+            matched=_matched(kind, filters, _FINDERS[kind](data)),
             passes=kind in excluded or predicate(data),
             applies=kind not in excluded,
         )
@@ -96,9 +100,18 @@ def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[st
     clauses = []
     for kind, predicate in predicates_of(filters):
         left = [row for row in kept if predicate(row)]
-        found = _distinct(value for row in left or kept for value in _FINDERS[kind](row))
+        values = [value for row in left or kept for value in _FINDERS[kind](row)]
         kept = left
-        clauses.append(Clause(kind=kind, wanted=wanted[kind], found=found, passes=bool(kept), remaining=len(kept)))
+        clauses.append(
+            Clause(
+                kind=kind,
+                wanted=wanted[kind],
+                found=_distinct(values),
+                matched=_matched(kind, filters, values),
+                passes=bool(kept),
+                remaining=len(kept),
+            )
+        )
     passes, remaining = (bool(kept), len(kept)) if clauses else (True, len(rows))
     return FilterExplanation(clauses=clauses, passes=passes, positions=len(rows), remaining=remaining)
 
@@ -117,6 +130,15 @@ def _distinct(values: Any) -> list[Any]:
         if len(found) == MAX_FOUND:
             break
     return [list(value) if isinstance(value, tuple) else value for value in found]
+
+
+def _matched(kind: str, filters: Filters, values: Sequence[Any]) -> list[Any]:
+    wanted: Any = getattr(filters, _ATTRIBUTES[kind])
+    if kind in ("airports", "artccs", "firs"):
+        return _distinct(value for value in values if (fits(value, wanted) if kind != "artccs" else value in wanted))
+    if kind == "callsign_prefix":
+        return _distinct(value for value in values if value.startswith(tuple(wanted)))
+    return []
 
 
 def _callsign(data: Mapping[str, Any]) -> list[str]:
@@ -147,7 +169,7 @@ def _off_block(data: Mapping[str, Any]) -> list[str]:
 _FINDERS: Mapping[str, Finder] = MappingProxyType(
     {
         "callsign_prefix": _callsign,
-        "airports": lambda data: codes_of(data, AIRPORT_FIELDS),
+        "airports": airports_of,
         "artccs": lambda data: codes_of(data, ARTCC_FIELDS),
         "bbox": _place,
         "phase": _phase,

@@ -20,10 +20,10 @@ from swim_server.protocol.filter_values import (
 )
 from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.predicates import (
-    AIRPORT_FIELDS,
     ARTCC_FIELDS,
     Box,
     Predicate,
+    has_airport,
     has_callsign,
     has_code,
     has_fir,
@@ -195,7 +195,7 @@ def predicates_of(filters: Filters) -> list[tuple[str, Predicate]]:
     if filters.callsign_prefixes:
         found.append(("callsign_prefix", has_callsign(filters.callsign_prefixes)))
     if filters.airports:
-        found.append(("airports", has_code(AIRPORT_FIELDS, filters.airports)))
+        found.append(("airports", has_airport(filters.airports)))
     if filters.artccs:
         found.append(("artccs", has_code(ARTCC_FIELDS, filters.artccs)))
     if filters.bbox is not None:

@@ -319,9 +319,18 @@ def connected(
 
 
 def subscribed(
-    *, channels: Collection[str], filters: Mapping[str, Any], last_event_id: str | None, resumed: bool, gap: bool
+    *,
+    channels: Collection[str],
+    filters: Mapping[str, Any],
+    last_event_id: str | None,
+    resumed: bool,
+    gap: bool,
+    hints: Collection[str] = (),
 ) -> bytes:
-    """Encode the answer to ``subscribe``. ``filters``: what holds for the connection now (``Filters.to_wire``)."""
+    """Encode the answer to ``subscribe``. ``filters``: what holds for the connection now (``Filters.to_wire``).
+
+    ``hints``: which of them can match nothing known, in words.
+    """
     return _encoder.encode(
         {
             "type": "subscribed",
@@ -330,6 +339,7 @@ def subscribed(
             "last_event_id": last_event_id,
             "resumed": resumed,
             "gap": gap,
+            "hints": list(hints),
         }
     )
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from swim_server.protocol.json_data import InvalidData, check_data
 from swim_server.protocol.positions import POSITION, POSITIONS
+from swim_server.protocol.predicates import place_of
 
 Uid = Annotated[int, Meta(ge=0, lt=2**53)]
 Identifier = int | str
@@ -204,3 +205,46 @@ def check_payload(event_type: str, data: Mapping[str, Any]) -> None:
     except msgspec.ValidationError as wrong:
         rule, _, path = str(wrong).rpartition(" - at `$.")
         raise InvalidData(f"data.{path.rstrip('`')}" if rule else "data", rule or str(wrong)) from None
+
+
+class BadPosition(msgspec.Struct, frozen=True):
+    """A position of a batch that can't be sent to anybody."""
+
+    index: int
+    """Its place in the batch, from 0."""
+    position: Any
+    reason: str
+
+
+def part_positions(event_type: str, data: dict[str, Any]) -> tuple[dict[str, Any], list[BadPosition]]:
+    """Take the positions out of a ``flight.positions`` batch that are wrong or lie nowhere; all other data stays.
+
+    What remains has its own count. A batch without a list of positions is left to ``check_payload``.
+    """
+    positions = data.get("positions")
+    if event_type != POSITIONS or not isinstance(positions, list):
+        return data, []
+    bad = [
+        BadPosition(index, position, reason)
+        for index, position in enumerate(positions)
+        if (reason := _fault_of_position(index, position)) is not None
+    ]
+    if not bad:
+        return data, []
+    left_out = {each.index for each in bad}
+    kept = [position for index, position in enumerate(positions) if index not in left_out]
+    return {**data, "positions": kept, "count": len(kept)}, bad
+
+
+def _fault_of_position(index: int, position: Any) -> str | None:
+    """Say what is wrong with one position, as ``check_payload`` says it of the batch; None: nothing."""
+    where = f"data.positions[{index}]"
+    try:
+        check_data({"positions": position})
+        msgspec.convert(position, Position)
+    except InvalidData as invalid:
+        return f"{where}{invalid.path.removeprefix('data.positions')}: {invalid.rule}"
+    except msgspec.ValidationError as wrong:
+        rule, _, path = str(wrong).rpartition(" - at `$")
+        return f"{where}{path.rstrip('`')}: {rule}" if rule else f"{where}: {wrong}"
+    return None if place_of(position) is not None else f"{where}: has no latitude and longitude"

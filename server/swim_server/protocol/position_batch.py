@@ -14,13 +14,15 @@ import msgspec
 from swim_server.protocol.events import Event
 from swim_server.protocol.filters import Filters
 from swim_server.protocol.predicates import (
-    AIRPORT_FIELDS,
     ARTCC_FIELDS,
     Box,
+    airports_of,
     canonical,
     codes_of,
     firs_of,
+    fits,
     off_block_ms_of,
+    patterns_in,
     phase_of,
     place_of,
 )
@@ -64,11 +66,11 @@ class PositionBatch:
         """Find the positions that pass all kinds of the filters."""
         selection = self._readable
         if filters.airports:
-            selection &= _union(self._by_airport, filters.airports)
+            selection &= self._union(self._by_airport, self._airport_patterns, filters.airports)
         if filters.artccs and selection:
             selection &= _union(self._by_artcc, filters.artccs)
         if filters.firs and selection:
-            selection &= _union(self._by_fir, filters.firs)
+            selection &= self._union(self._by_fir, self._fir_patterns, filters.firs)
         if filters.callsign_prefixes and selection:
             selection &= self._with_callsign(filters.callsign_prefixes)
         if filters.phases and selection:
@@ -95,6 +97,10 @@ class PositionBatch:
     def firs(self) -> Collection[str]:
         """Every FIR that a position is in or crosses."""
         return self._by_fir
+
+    def patterns(self, codes: Collection[str]) -> Collection[str]:
+        """Those of the airports or FIRs, as just answered, that stand for many; found once each."""
+        return self._airport_patterns if codes is self._by_airport else self._fir_patterns
 
     @property
     def phases(self) -> Collection[str]:
@@ -125,7 +131,7 @@ class PositionBatch:
 
     @cached_property
     def _by_airport(self) -> dict[str, int]:
-        return self._by_code(lambda position: codes_of(position, AIRPORT_FIELDS))
+        return self._by_code(airports_of)
 
     @cached_property
     def _by_artcc(self) -> dict[str, int]:
@@ -134,6 +140,14 @@ class PositionBatch:
     @cached_property
     def _by_fir(self) -> dict[str, int]:
         return self._by_code(firs_of)
+
+    @cached_property
+    def _airport_patterns(self) -> list[str]:
+        return patterns_in(self._by_airport)
+
+    @cached_property
+    def _fir_patterns(self) -> list[str]:
+        return patterns_in(self._by_fir)
 
     @cached_property
     def _by_phase(self) -> dict[str, int]:
@@ -167,6 +181,14 @@ class PositionBatch:
             for code in codes(position):
                 found[code] = found.get(code, 0) | bit
         return found
+
+    def _union(self, by_code: Mapping[str, int], patterns: list[str], wanted: frozenset[str]) -> int:
+        """Return the positions with any of the codes, or with a pattern that one of them fits."""
+        selection = _union(by_code, wanted)
+        for pattern in patterns:
+            if fits(pattern, wanted):
+                selection |= by_code[pattern]
+        return selection
 
     def _with_callsign(self, prefixes: frozenset[str]) -> int:
         selection = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
@@ -10,10 +12,16 @@ from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 Predicate = Callable[[Mapping[str, Any]], bool]
 
 AIRPORT_FIELDS = ("dep", "arr", "departure_aerodrome", "arrival_aerodrome", "airport")
+AIRPORT_LIST = "airports"
+"""All aerodromes that an event concerns which concerns many; among them patterns like ``EG**``."""
 ARTCC_FIELDS = ("current_artcc", "artcc", "facility")
 FIR_FIELDS = ("current_fir", "current_artcc")
-TRAVERSED_FIRS = "traversed_firs"
+FIR_LISTS = ("traversed_firs", "firs")
 OFF_BLOCK_FIELDS = ("estimated_off_block_time", "etd")
+
+
+PATTERN_MARK = "*"
+"""What makes a code of an event a pattern."""
 
 
 class Box(NamedTuple):
@@ -48,15 +56,47 @@ def codes_of(data: Mapping[str, Any], fields: tuple[str, ...]) -> list[str]:
     return found
 
 
+def airports_of(data: Mapping[str, Any]) -> list[str]:
+    """All aerodromes that an event concerns, and the patterns that stand for more (``EG**``)."""
+    found = codes_of(data, AIRPORT_FIELDS)
+    listed = data.get(AIRPORT_LIST)
+    return found + _listed(listed) if listed else found
+
+
 def firs_of(data: Mapping[str, Any]) -> list[str]:
-    """All FIRs that a flight is in or crosses; ``traversed_firs`` is a list or a text with commas."""
+    """All FIRs that a flight is in or crosses, or that a measure concerns; lists, or texts with commas."""
     found = codes_of(data, FIR_FIELDS)
-    traversed = data.get(TRAVERSED_FIRS)
-    if isinstance(traversed, str):
-        traversed = traversed.split(",")
-    if isinstance(traversed, list):
-        found += [item.strip().upper() for item in traversed if isinstance(item, str)]
+    for field in FIR_LISTS:
+        listed = data.get(field)
+        if listed:
+            found += _listed(listed)
     return found
+
+
+def _listed(value: object) -> list[str]:
+    """Read the codes of a list, or of a text with commas."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list):
+        return []
+    return [item.strip().upper() for item in value if isinstance(item, str)]
+
+
+def patterns_in(codes: Iterable[str]) -> list[str]:
+    """Find the patterns among an event's codes: ``EG**`` stands for every code that begins so."""
+    return [code for code in codes if PATTERN_MARK in code]
+
+
+def fits(code: str, wanted: Collection[str]) -> bool:
+    """Tell whether an event's code is a wanted one, or a pattern that a wanted one fits."""
+    return code in wanted or (PATTERN_MARK in code and any(map(_pattern(code), wanted)))
+
+
+@lru_cache(maxsize=1024)
+def _pattern(code: str) -> Callable[[str], object]:
+    """``*`` stands for any characters, as many as there are."""
+    parts = (re.escape(part) for part in re.split(r"\*+", code))
+    return re.compile(".*".join(parts)).fullmatch
 
 
 def phase_of(data: Mapping[str, Any]) -> str | None:
@@ -108,9 +148,29 @@ def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
     return predicate
 
 
+def has_airport(wanted: frozenset[str]) -> Predicate:
+    """Tell whether an event concerns a wanted aerodrome; no such field: no match."""
+
+    def predicate(data: Mapping[str, Any]) -> bool:
+        for field in AIRPORT_FIELDS:
+            value = data.get(field)
+            if value and isinstance(value, str) and (value in wanted or value.strip().upper() in wanted):
+                return True
+        if AIRPORT_LIST not in data:
+            return any(fits(code, wanted) for code in patterns_in(codes_of(data, AIRPORT_FIELDS)))
+        return any(fits(code, wanted) for code in airports_of(data))
+
+    return predicate
+
+
 def has_fir(wanted: frozenset[str]) -> Predicate:
-    """Tell whether the flight is in or crosses a wanted FIR; no such field: no match."""
-    return lambda data: not wanted.isdisjoint(firs_of(data))
+    """Tell whether the flight is in or crosses a wanted FIR, or a measure concerns it; no such field: no match."""
+
+    def predicate(data: Mapping[str, Any]) -> bool:
+        firs = firs_of(data)
+        return not wanted.isdisjoint(firs) or any(fits(code, wanted) for code in patterns_in(firs))
+
+    return predicate
 
 
 def has_callsign(prefixes: frozenset[str]) -> Predicate:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from swim_server.detection.airfields import Airfield, Airfields
+from swim_server.streaming.hints import AirportCodes
 
 LoadAirfields = Callable[[], Airfields]
 
@@ -50,6 +51,19 @@ def load_corrections() -> dict[str, Correction]:
         )
         for row in csv.DictReader(lines)
     }
+
+
+def load_airport_codes() -> AirportCodes:
+    """Load the codes alone. Blocks for a tenth of a second."""
+    import airportsdata
+
+    rows = airportsdata.load("ICAO")
+    others: dict[str, str] = {}
+    for kind in ("iata", "lid"):
+        for code, row in rows.items():
+            if row[kind] and row[kind] not in rows:
+                others.setdefault(row[kind], code)
+    return AirportCodes(frozenset(rows) | FORMER_CODES.keys(), others)
 
 
 def load_airfields() -> Airfields:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, Engine, RootTransaction
+from sqlalchemy.exc import DBAPIError, IntegrityError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from swim_server.sql.errors import OutcomeUnknown, StoreError, StoreMisconfigured, StoreUnavailable
@@ -64,7 +64,7 @@ class Database:
                 was_used = _mark_used(connection)
                 connection.execution_options(**{ONLY_READS: True})
                 return work(connection)
-        except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
+        except (DBAPIError, PoolTimeoutError, ResourceClosedError, self._driver_error) as error:
             raise self._translated(error, was_used) from error
 
     def _write_once(self, work: Callable[[Connection], T]) -> T:
@@ -72,23 +72,48 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 was_used = _mark_used(connection)
-                with connection.begin() as transaction:
+                transaction = connection.begin()
+                try:
                     result = work(connection)
                     is_committing = True
                     transaction.commit()
+                except BaseException as first:
+                    self._roll_back(connection, transaction, first)
+                    raise
                 return result
         except IntegrityError as error:
             raise StoreMisconfigured("the key database refuses a row", _without_values(str(error.orig))) from error
-        except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
+        except (DBAPIError, PoolTimeoutError, ResourceClosedError, self._driver_error) as error:
             fault = self._translated(error, was_used)
             if is_committing and isinstance(fault, StoreUnavailable):
                 raise OutcomeUnknown(fault.reason, number=fault.number) from error
             raise fault from error
 
+    def _roll_back(self, connection: Connection, transaction: RootTransaction, first: BaseException) -> None:
+        """Roll back. What fails then says nothing: a trigger may have rolled back already, or the line is gone."""
+        try:
+            transaction.rollback()
+        except (DBAPIError, ResourceClosedError, self._driver_error):
+            connection.invalidate(first)
+
     def _translated(self, error: Exception, was_used: bool) -> StoreError:
         if isinstance(error, PoolTimeoutError):
             return StoreUnavailable("all connections to it are busy")
+        if isinstance(error, ResourceClosedError):  # SQLAlchemy went on with a connection that it had to throw away
+            cause = self._cause_of(error)
+            if cause is None:
+                return StoreUnavailable("the connection was lost", repeat_at_once=was_used)
+            error = cause
         return self._explain(error.orig if isinstance(error, DBAPIError) else error, was_used)
+
+    def _cause_of(self, error: BaseException) -> Exception | None:
+        """Find what the driver raised before SQLAlchemy raised this."""
+        seen: BaseException | None = error
+        while seen is not None:
+            if isinstance(seen, (DBAPIError, self._driver_error)):
+                return seen
+            seen = seen.__cause__ or seen.__context__
+        return None
 
     def _with_repeats(self, attempt: Callable[[], T]) -> T:
         """Repeat at once what failed because of one connection or a conflict, patiently what a server refuses."""
@@ -98,7 +123,7 @@ class Database:
             except StoreUnavailable as error:
                 if error.repeat_at_once:
                     continue
-                if self._repeat is None or isinstance(error, OutcomeUnknown):
+                if self._repeat is None or not error.is_worth_waiting:
                     raise
                 break
         return attempt() if self._repeat is None else self._repeat(attempt)

@@ -23,12 +23,22 @@ class StoreUnavailable(StoreError):
         """A pooled connection had died, or a deadlock chose us: the same call on another connection helps."""
         super().__init__(reason)
 
+    @property
+    def is_worth_waiting(self) -> bool:
+        """Tell whether the server itself said that the same call may succeed later: one that is silent may never."""
+        return self.number is not None
+
     def __str__(self) -> str:
         return f"the key database can't be used just now: {self.reason}"
 
 
 class OutcomeUnknown(StoreUnavailable):
     """The database went away while a change was being committed: it may or may not be stored."""
+
+    @property
+    def is_worth_waiting(self) -> bool:
+        """Tell that it must not be repeated."""
+        return False
 
     def __str__(self) -> str:
         return (
@@ -63,11 +73,11 @@ class DatabaseAbsent(StoreMisconfigured):
 class SchemaMissing(StoreMisconfigured):
     """A table, or a column that the code can't do without, doesn't exist."""
 
-    def __init__(self, table: str, columns: Sequence[str] = ()) -> None:
+    def __init__(self, table: str, columns: Sequence[str] = (), remedy: str = "run `swimctl db upgrade`") -> None:
         self.table = table
         self.columns = tuple(columns)
         missing = f"table {table}" if not columns else f"in table {table}: {', '.join(columns)}"
-        super().__init__(f"missing in the key database: {missing}", "run `swimctl db upgrade`")
+        super().__init__(f"missing in the key database: {missing}", remedy)
 
 
 def outage(error: BaseException) -> str | None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, nap, retry_if_exception, stop_before_delay, wait_exponential
 
 from swim_server.sql.database import Repeat
-from swim_server.sql.errors import OutcomeUnknown, StoreUnavailable
+from swim_server.sql.errors import StoreUnavailable
 
 T = TypeVar("T")
 OnRepeat = Callable[[StoreUnavailable, float], None]
@@ -40,8 +40,8 @@ def patient(patience_seconds: float, on_repeat: OnRepeat | None, sleep: Callable
 
 
 def is_worth_waiting(error: BaseException) -> bool:
-    """Tell whether the server itself said that the same call may succeed later: one that is silent may never."""
-    return isinstance(error, StoreUnavailable) and not isinstance(error, OutcomeUnknown) and error.number is not None
+    """Tell whether the same call may succeed later."""
+    return isinstance(error, StoreUnavailable) and error.is_worth_waiting
 
 
 def wait_seconds(state: RetryCallState) -> float:

@@ -7,7 +7,8 @@ Microsoft's driver 18 and FreeTDS 1.3 through pyodbc 5.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -29,12 +30,20 @@ PERMISSION_NUMBERS = frozenset({229, 230})
 """The login may not use this object or this column."""
 SCHEMA_PERMISSION_NUMBERS = frozenset({262, 1088, 2760, 4902})
 """The login may not make or change tables."""
+FREETDS_NUMBERS = range(20_000, 21_000)
+"""What FreeTDS numbers itself: 20003, no answer; 20009, no connection."""
+REMEDIES: Mapping[int, str] = MappingProxyType(
+    dict.fromkeys((18456, 911, 4060, 18452, 40615), "swimctl config show --origin")
+    | dict.fromkeys((229, 230), "swimctl db upgrade --sql  # its administrator grants what is missing")
+    | {3903: "swimctl doctor --only database"}
+)
+"""The command that helps with an error, by its number."""
 TIMEOUT_STATES = frozenset({"HYT00", "HYT01"})
 
 DRIVER_PREFERENCE = ("ODBC Driver 18 for SQL Server", "ODBC Driver 17 for SQL Server", "FreeTDS")
 NO_DRIVER = StoreMisconfigured(
     "no ODBC driver for SQL Server found",
-    "apt-get install tdsodbc, or Microsoft's msodbcsql18, then run swimctl doctor --only database",
+    "apt-get install tdsodbc, or msodbcsql18 from Microsoft, then run swimctl doctor --only database",
 )
 NO_DRIVER_MANAGER = StoreMisconfigured(
     "pyodbc needs the system's ODBC library, libodbc.so.2",
@@ -43,6 +52,7 @@ NO_DRIVER_MANAGER = StoreMisconfigured(
 
 _NUMBER = re.compile(r"\((-?\d+)\) \(SQL\w+\)")
 _LEAD = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
+_LIBRARY = re.compile(r"open lib '([^']*)'")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -90,18 +100,24 @@ def read_fault(arguments: Iterable[object]) -> Fault:
     match = _NUMBER.search(text)
     first = text[: match.start()] if match else text.partition(";")[0]
     number = max(0, int(match[1])) if match else 0
+    if number in FREETDS_NUMBERS and "[FreeTDS]" in text:
+        number = 0  # the client library's own: the server has said nothing
     return Fault(state, number, _LEAD.sub("", first).strip()[:300])
 
 
-def explain_fault(fault: Fault, was_used: bool) -> StoreError:
-    """Tell what a fault means for the caller; ``was_used``: on a connection that had served before."""
+def explain_fault(fault: Fault, was_used: bool, installed: Collection[str] = ()) -> StoreError:
+    """Tell what a fault means for the caller; ``was_used``: on a connection that had served before.
+
+    ``installed``: the drivers there are, should the configured one not be among them.
+    """
     if fault.number in {208, 207}:
         name = match[1] if (match := _QUOTED.search(fault.text)) else "?"
         return SchemaMissing(name.rpartition(".")[2]) if fault.number == 208 else SchemaMissing("swim_api_keys", [name])
     if fault.is_no_driver:
-        return NO_DRIVER
+        return driver_missing(fault.text, installed)
     if "certificate verify failed" in fault.text:
-        return StoreMisconfigured("the key database's certificate is not trusted", fault.text)
+        problem = f"the key database's certificate is not trusted: {fault.text.rstrip('.')}"
+        return StoreMisconfigured(problem, "swimctl doctor --only database")
     if fault.is_passing:
         at_once = fault.is_conflict or (was_used and fault.is_lost and fault.state not in TIMEOUT_STATES)
         reason = f"{fault.text or 'no answer'} ({fault.number or fault.state})"
@@ -110,7 +126,18 @@ def explain_fault(fault: Fault, was_used: bool) -> StoreError:
         problem = f"the key database refuses ({fault.number}): {fault.text.rstrip('.')}"
         return StoreMisconfigured(problem, "let its administrator run what `swimctl db upgrade --sql` prints")
     refused = PermissionDenied if fault.number in PERMISSION_NUMBERS else StoreMisconfigured
-    return refused(f"the key database refuses ({fault.number or fault.state})", fault.text)
+    problem = f"the key database refuses ({fault.number or fault.state})"
+    problem += f": {fault.text.rstrip('.')}" if fault.text else ""
+    return refused(problem, REMEDIES.get(fault.number, "swimctl doctor --only database"))
+
+
+def driver_missing(text: str, installed: Collection[str]) -> StoreMisconfigured:
+    """Say which driver could not be loaded, and which there are."""
+    if not installed:
+        return NO_DRIVER
+    named = match[1] if (match := _LIBRARY.search(text)) else None
+    wrong = f"the ODBC driver {named!r} is not installed" if named else "the configured ODBC driver is not installed"
+    return StoreMisconfigured(f"{wrong}; there are: {', '.join(sorted(installed))}", "swimctl config show --origin")
 
 
 def choose_driver(installed: Iterable[str]) -> str:

@@ -26,6 +26,8 @@ RECYCLE_SECONDS = 1_500
 
 _UID = re.compile(r"(?i)(?:^|;)\s*(?:uid|user id|user)\s*=")
 _FREETDS = re.compile(r"(?i)driver\s*=\s*\{?[^;]*(?:freetds|tdsodbc)")
+_PORT = re.compile(r"(?i)(server=[^;,]+),(\d+)")
+"""A port as Microsoft's driver reads it; FreeTDS takes ``host,1433`` for a name."""
 _CREDENTIALS = re.compile(r"(?i)(?:^|;)\s*(?:uid|user id|user|pwd|password|authentication|trusted_connection)\s*=")
 
 
@@ -106,7 +108,8 @@ def _string_of(url: URL, pyodbc: ModuleType) -> str:
         driver = choose_driver(pyodbc.drivers())
         url = url.update_query_dict({"driver": driver} | ({"TDS_Version": "7.4"} if driver == "FreeTDS" else {}))
     arguments, _ = url.get_dialect()().create_connect_args(url)
-    return str(arguments[0]).replace(";Trusted_Connection=Yes", "")
+    text = str(arguments[0]).replace(";Trusted_Connection=Yes", "")
+    return _PORT.sub(r"\1;Port=\2", text) if _FREETDS.search(text) else text
 
 
 def _query_value(url: URL, name: str) -> str | None:
@@ -144,7 +147,9 @@ def braced_for_freetds(value: str) -> str:
 
 def explain(error: BaseException | None, was_used: bool) -> StoreError:
     """Tell what an error of a driver means for the caller."""
-    return explain_fault(read_fault(getattr(error, "args", ())), was_used)
+    fault = read_fault(getattr(error, "args", ()))
+    installed = import_pyodbc().drivers() if fault.is_no_driver else ()
+    return explain_fault(fault, was_used, installed)
 
 
 def _connector(

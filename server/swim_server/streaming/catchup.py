@@ -172,8 +172,8 @@ class CatchUp:
             self._on_gap()
 
     def _sift(self, event: Event) -> Event | None:
-        start = self._starts.get(event.type)
-        if start is None or event.id <= start:
+        starts = [self._starts[key] for key in self._hub.catalogue.keys(event.type) if key in self._starts]
+        if not starts or event.id <= min(starts):
             return None
         return sift(event, self._connection.subscription.filters)
 

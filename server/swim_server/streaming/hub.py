@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from swim_server.protocol.event_id import ZERO
 from swim_server.streaming.connection import LOCAL_TIER
 from swim_server.streaming.group import Group
+from swim_server.streaming.hints import Hints
 from swim_server.streaming.index.index import Index
 from swim_server.streaming.match import Match
 from swim_server.streaming.recent import Recent
@@ -60,6 +61,8 @@ class Hub:
         self.delivered_id = newest_id
         """Id of the last event handed to the groups: where the live stream stands."""
         self.recent = Recent(newest_id)
+        self.hints = Hints(self.recent, monotonic=monotonic)
+        """What of a client's filters can match nothing."""
         self.events_delivered = 0
         """Events taken in since the start."""
         self.events_by_type: Counter[str] = Counter()

@@ -43,6 +43,10 @@ class Publishing:
         self._types_by_key = {key_id: catalogue.expand(named) for key_id, named in (channels_by_key or {}).items()}
         self._named_by_key = dict(channels_by_key or {})
 
+    def knows(self, event_type: str) -> bool:
+        """Tell whether there is such a type."""
+        return self._catalogue.knows(event_type)
+
     def may_publish(self, tier: str) -> bool:
         """Tell whether the keys of a tier may publish at all."""
         return tier == "system"
@@ -56,7 +60,7 @@ class Publishing:
 
         Raises BadMessage (INVALID_PUBLISH).
         """
-        if event.type not in self._catalogue.types:
+        if not self._catalogue.knows(event.type):
             nearest = self._catalogue.nearest(event.type)
             wrong = InvalidChannel(event.type, nearest if nearest in self._catalogue.types else None)
             raise BadMessage(ErrorCode.INVALID_PUBLISH, f"can't publish: {wrong}", wrong.data)
@@ -78,7 +82,7 @@ class Publishing:
             return
         refusal = publish_refusal(key, event.data)
         types = self._types_by_key.get(key.id)
-        if refusal is None and types is not None and event.type not in types:
+        if refusal is None and types is not None and types.isdisjoint(self._catalogue.keys(event.type)):
             refusal = f"this key may publish only {', '.join(self._named_by_key[key.id])}"
         if refusal is not None:
             raise BadMessage(ErrorCode.FORBIDDEN, refusal)

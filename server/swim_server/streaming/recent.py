@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from swim_server.protocol.events import Event
@@ -54,6 +54,16 @@ class Recent:
     def holds(self, event_id: EventId) -> bool:
         """Whether this very event was seen here, so that everything after it is still known."""
         return event_id in self._events
+
+    def newest(self, beginning: str, max_events: int, max_bytes: int) -> Iterator[bytes]:
+        """Give the wire forms of the newest events whose types begin so, the newest first; so many, and so much."""
+        for event in reversed(self._events.values()):
+            if event.type.startswith(beginning):
+                max_events -= 1
+                max_bytes -= len(event.wire)
+                if max_events < 0 or max_bytes < 0:
+                    return
+                yield event.wire
 
     def after(self, cursor: EventId) -> list[Event] | None:
         """Every event delivered after ``cursor``, oldest first; None when this does not reach back that far."""

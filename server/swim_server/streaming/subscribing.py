@@ -96,6 +96,7 @@ class Subscribing:
                 last_event_id=str(self._hub.delivered_id),
                 resumed=resumed,
                 gap=gap,
+                hints=self._hub.hints.about(connection.subscription.filters),
             )
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from swim_server.protocol import filters as filtering
-from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.channels import Catalogue, canonical_channel
 from swim_server.protocol.events import Event
 from swim_server.protocol.filters import EMPTY, Filters
 from swim_server.protocol.positions import POSITIONS
@@ -27,7 +27,7 @@ class Subscription(msgspec.Struct, frozen=True):
 
     def unsubscribe(self, channels: Collection[str]) -> Subscription:
         """Take channels away; none named, or none left over: filters too."""
-        remaining = self.channels - frozenset(channels) if channels else frozenset()
+        remaining = self.channels - frozenset(map(canonical_channel, channels)) if channels else frozenset()
         return Subscription(remaining, self.filters) if remaining else NOTHING
 
     @property

@@ -140,7 +140,7 @@ def revoke(
         except StoreUnavailable as error:
             raise end_in_memory(invocation, key_id, error, actor, is_for_good=True, reason=reason) from error
         warn_if_unaudited(invocation, store)
-    tell_change(output, record, announce_changes(invocation, [key_id], since=began))
+    tell_change(output, record, announce_changes(invocation, [key_id], since=began, expected="revoked"))
 
 
 @app.command()

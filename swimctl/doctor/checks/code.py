@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, fail, ok, skip, unknown, warn
+from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
+from swimctl.doctor.probes.launching import BY_SUPERVISOR
 from swimctl.text import plural
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 NAMED_FILES = 20
 GIT_SECONDS = 1.8
 RESTART = "swimctl restart"
-ANEW = "swimctl stop; swimctl serve --detach"
 
 
 def differing_files(process: Mapping[str, str], disk: Mapping[str, str]) -> list[str]:
@@ -40,9 +40,32 @@ async def process_is_disk(context: DoctorContext) -> Answer:
         gone = [folder for folder in roots.values() if not await asyncio.to_thread(Path(folder).is_dir)]
         if gone:
             observed = f"{gone[0]}, where it was started from, is gone"
-            return fail(expected, observed, *gone, fix=ANEW)
+            return fail(expected, observed, *gone, fix=await _restart(context))
         disk = await context.disk_at(roots)
-    return await asyncio.to_thread(_compare, files, disk, expected, RESTART, "on disk")
+    return await asyncio.to_thread(_compare, files, disk, expected, await _restart(context), "on disk")
+
+
+async def _restart(context: DoctorContext) -> str | Advice:
+    """Say how the code on disk comes to run; where the process runs the expected commit, the disk is what is wrong."""
+    from swim_server.config import ConfigError
+    from swim_server.daemon.launch import WATCHES_PID
+
+    try:
+        wanted = context.options.expect_commit or (await context.loaded()).config.expect.commit
+    except ConfigError:
+        return inspect("swimctl config check", "before a restart: it refuses a configuration that is not valid")
+    version, disk = await context.version(), await context.disk()
+    running, on_disk = version.commit, disk.commit
+    if wanted and running and running.startswith(wanted.lower()) and not str(on_disk).startswith(wanted.lower()):
+        from swim_server.daemon.requirements import checkout_root
+
+        folder = checkout_root()
+        where = f"git -C {shlex.quote(str(folder))}" if folder is not None else "git"
+        return inspect(f"{where} status", "the process runs the expected commit: the disk is wrong, not the process")
+    status = await context.status()
+    if status.supervisor in WATCHES_PID:
+        return inspect(BY_SUPERVISOR.get(status.supervisor, "swimctl status"), f"restart it by its {status.supervisor}")
+    return RESTART
 
 
 async def same_copy(context: DoctorContext) -> Answer:
@@ -57,9 +80,9 @@ async def same_copy(context: DoctorContext) -> Answer:
         return ok(expected, "the same folders")
     differing = differing_files(version.files, disk.files)
     if not differing:
-        return warn(expected, "a copy elsewhere, with the same content", *elsewhere, fix=ANEW)
+        return warn(expected, "a copy elsewhere, with the same content", *elsewhere, fix=await _restart(context))
     observed = f"another copy, fingerprint {version.fingerprint}, {plural(len(differing), 'file')} other than here"
-    return fail(expected, observed, *elsewhere, *_named(differing), fix=ANEW)
+    return fail(expected, observed, *elsewhere, *_named(differing), fix=await _restart(context))
 
 
 async def version_is_expected(context: DoctorContext) -> Answer:
@@ -96,7 +119,8 @@ async def commit_is_expected(context: DoctorContext) -> Answer:
 
     folder = checkout_root()
     where = f"git -C {shlex.quote(str(folder))} " if folder is not None else "git "
-    return fail(expected, observed, fix=f"{where}checkout {shlex.quote(wanted)} && {RESTART}")
+    chosen = decide(f"{where}checkout {shlex.quote(wanted)} && {RESTART}", "it deploys that commit")
+    return fail(expected, observed, advice=[inspect(f"{where}status"), chosen])
 
 
 async def checkout_is_clean(context: DoctorContext) -> Answer:
@@ -143,10 +167,14 @@ async def same_python(context: DoctorContext) -> Answer:
         return ok(expected, "the same")
     evidence = [f"{each}: {running.get(each)} in the process, {installed.get(each)} installed" for each in differing]
     names = ", ".join(differing[:3])
-    return fail(expected, f"{plural(len(differing), 'difference')}: {names}", *_named(evidence), fix=RESTART)
+    return fail(
+        expected, f"{plural(len(differing), 'difference')}: {names}", *_named(evidence), fix=await _restart(context)
+    )
 
 
-def _compare(process: Mapping[str, str], disk: Mapping[str, str], expected: str, fix: str, where: str) -> Answer:
+def _compare(
+    process: Mapping[str, str], disk: Mapping[str, str], expected: str, fix: str | Advice, where: str
+) -> Answer:
     from swim_server.daemon.fingerprint import digest_of
 
     differing = differing_files(process, disk)

@@ -7,18 +7,19 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
+from swimctl.doctor.check import Answer, Check, fail, inspect, ok, skip, warn
 from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, service_url, status
 from swimctl.doctor.probes.kernel_sockets import count_connections
 from swimctl.doctor.probes.tallies import brief_tally, tally
 from swimctl.doctor.probes.wire import Target
+from swimctl.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from swim_server.config import ExpectedCount
-    from swim_server.daemon.control.documents.diagnostics import KeyTally, Tally
+    from swim_server.daemon.control.documents.diagnostics import KeyTally, RecentRefusals, Tally
     from swim_server.keys.records import KeyRecord
 
     from swimctl.doctor.context import DoctorContext
@@ -30,6 +31,7 @@ SLACK = 2
 """A socket is a connection a moment before the process hears of it, and a moment after."""
 EVICTED_WITHIN_SECONDS = 600.0
 SHOWN = 5
+MANY_REFUSALS, STORM_REFUSALS = 20, 200
 TIMEOUT_SECONDS = 6.0
 _SDK = re.compile(r"swim-client/(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -219,6 +221,42 @@ async def current(context: DoctorContext) -> Answer:
     return ok(_CURRENT, f"{sum(told.values())} clients do{others}")
 
 
+_REFUSED = "who is refused comes to an end of it"
+
+
+@expecting(_REFUSED)
+async def refused(context: DoctorContext) -> Answer:
+    """Check that no client knocks again and again with a key that isn't let in, and nobody tries out keys."""
+    found = (await tally(context)).refused
+    with_key = [each for each in found if each.key_id is not None and each.count >= MANY_REFUSALS]
+    storm = sum(each.count for each in found if each.key_id is None and each.reason != "unavailable")
+    lines = [f"key {each.key_id}: refused {each.count} times ({each.reason})" for each in with_key]
+    if storm >= STORM_REFUSALS:
+        lines.append(f"{storm} connections with keys that nobody has: {', '.join(_reasons(found))}")
+    if not lines:
+        return ok(_REFUSED, f"{sum(each.count for each in found)} were refused in the last 10 minutes")
+    advice = [inspect(f"swimctl keys show {each.key_id}") for each in with_key[:2]] + [inspect("swimctl logs")]
+    return warn(_REFUSED, "; ".join(lines[:2]), *lines[:SHOWN], advice=advice)
+
+
+def _reasons(found: Sequence[RecentRefusals]) -> list[str]:
+    return [f"{each.reason} {each.count}" for each in found if each.key_id is None][:SHOWN]
+
+
+_SUBSCRIBED = "who is connected has subscribed to something"
+
+
+@expecting(_SUBSCRIBED)
+async def subscribed(context: DoctorContext) -> Answer:
+    """Check that clients want something: one that never subscribes gets nothing, and its owner may not know."""
+    found = (await tally(context)).without_channel
+    if not found:
+        return ok(_SUBSCRIBED, "all have, or have been connected for less than a minute")
+    lines = [f"{owner[:40]}: {plural(count, 'connection')}" for owner, count in found.items()]
+    seen = f"{sum(found.values())} get nothing, for a minute or longer: {'; '.join(lines[:3])}"
+    return warn(_SUBSCRIBED, seen, *lines[:SHOWN], fix="swimctl connections list")
+
+
 def _version(agent: str) -> tuple[int, ...] | None:
     match = _SDK.search(agent)
     return tuple(int(part or 0) for part in match.groups()) if match is not None else None
@@ -257,6 +295,18 @@ CHECKS: tuple[Check, ...] = (
         id="connections.current",
         summary="Clients of our SDK run a current version",
         ask=current,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="connections.refused",
+        summary="Nobody is refused again and again",
+        ask=refused,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="connections.subscribed",
+        summary="Every client has subscribed to something",
+        ask=subscribed,
         needs=("process.answers",),
     ),
 )

@@ -60,7 +60,8 @@ async def latency(context: DoctorContext) -> Answer:
 
 async def schema(context: DoctorContext) -> Answer:
     """Check that the columns are there."""
-    from swim_server.keys.tables import NEEDED_KEY_COLUMNS
+    from swim_server.keys.schema import REMEDY_FOR_LEFT
+    from swim_server.keys.tables import NEEDED_KEY_COLUMNS, api_keys
     from swim_server.sql.errors import StoreError
 
     expected = "every table and column that the code uses"
@@ -74,7 +75,10 @@ async def schema(context: DoctorContext) -> Answer:
     if not found.key_columns:
         return fail(expected, "there is no table swim_api_keys", fix="swimctl db upgrade")
     if needed:
-        return fail(expected, f"missing in swim_api_keys: {', '.join(needed)}", fix="swimctl db upgrade")
+        seen = f"missing in swim_api_keys: {', '.join(needed)}"
+        if all(api_keys.c[name].nullable for name in needed):
+            return fail(expected, seen, fix="swimctl db upgrade")
+        return fail(expected, seen, REMEDY_FOR_LEFT, fix="swimctl db status")
     missing = tuple(f"{table}: {', '.join(columns)}" for table, columns in found.missing().items())
     if missing:
         return warn(expected, f"works without: {'; '.join(missing)}", *missing, fix="swimctl db upgrade")
@@ -83,16 +87,17 @@ async def schema(context: DoctorContext) -> Answer:
 
 async def upgrade_schema(context: DoctorContext) -> list[str]:
     """Add what is missing. Raises CommandFailed."""
-    from swim_server.keys.upgrading import upgrade
+    from swim_server.keys.upgrading import REMEDY_FOR_LEFT, upgrade
     from swim_server.sql.errors import StoreError
 
     database = (await key_database.opened(context)).database
-    missing = (await key_database.schema(context)).missing()
     try:
-        await asyncio.to_thread(upgrade, database)
+        upgraded = await asyncio.to_thread(upgrade, database)
     except StoreError as error:
         raise CommandFailed(str(error), "swimctl db upgrade --sql") from None
-    return [f"added to {table}: {', '.join(columns)}" for table, columns in missing.items()]
+    if upgraded.problem is not None:
+        raise CommandFailed(upgraded.problem, REMEDY_FOR_LEFT)
+    return [f"added to {table}: {', '.join(columns)}" for table, columns in upgraded.added.items()]
 
 
 async def clock(context: DoctorContext) -> Answer:
@@ -141,11 +146,13 @@ async def _no_row_from_the_future(context: DoctorContext) -> Answer:
 
 async def writable(context: DoctorContext) -> Answer:
     """Keys can be stored: a row that is no key, removed again."""
-    from swim_server.sql.errors import StoreError, StoreMisconfigured
+    from swim_server.sql.errors import PermissionDenied, StoreError, StoreMisconfigured
 
     expected = "a row can be written"
     try:
         await key_database.marker(context)
+    except PermissionDenied as denied:
+        return skip(expected, f"this login may not write and remove a row, so none was written: {denied.problem}")
     except StoreMisconfigured as error:
         return fail(expected, error.problem, fix=error.remedy or None)
     except StoreError as error:

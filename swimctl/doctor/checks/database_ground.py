@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, fail, ok, skip, warn
+from swimctl.doctor.check import Advice, AdviceKind, Answer, decide, fail, inspect, ok, skip, warn
 from swimctl.doctor.probes import key_database
+from swimctl.doctor.probes.launching import user_name, user_of
 from swimctl.doctor.probes.wire import reason_of
 
 if TYPE_CHECKING:
@@ -73,27 +75,26 @@ def _look_at_file(path: Path) -> Answer:
         found = path.stat()
     except OSError as error:
         is_gone = isinstance(error, FileNotFoundError)
-        fix = (
-            "swimctl restart  # makes a new, empty one: put your copy there first"
-            if is_gone
-            else f"ls -ld {path.parent}"
-        )
-        return fail(expected, f"{path}: {error.strerror}", fix=fix)
+        look = inspect(f"ls -la {shlex.quote(str(path.parent))}")
+        anew = decide("swimctl restart", "it makes a new, empty one: put your copy there first")
+        advice = [look, anew] if is_gone else [look]
+        return fail(expected, f"{path}: {error.strerror}", advice=advice)
     if not path.is_file():
         return fail(expected, f"{path} is no file", fix="swimctl config set database.url sqlite:////path/to/swim.db")
     for mode, what in ((os.R_OK, "read"), (os.W_OK, "written")):
         if not os.access(path, mode):
-            return fail(expected, f"{path} can't be {what} by this user", fix=f"sudo chown {_user()} {path}")
+            return fail(expected, f"{path} can't be {what} by this user", fix=_about_owner(path, found.st_uid))
     return ok(expected, f"{path}, {found.st_size} bytes")
 
 
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
+def _about_owner(path: Path, owner: int) -> Advice:
+    """Advise about a file of another user: it belongs to whom the folder belongs to, not to whoever asks."""
+    home, name = user_of(path.parent), user_name(owner)
+    if home is not None and home != owner:
+        keeper = user_name(home)
+        command = f"sudo chown {shlex.quote(keeper)}: {shlex.quote(str(path))}"
+        return Advice(kind=AdviceKind.FIX, command=command, requires=f"root; the file is {name}'s in {keeper}'s folder")
+    return inspect(f"ls -la {shlex.quote(str(path.parent))}", f"ask as user {name}, whose files these are")
 
 
 async def encrypted(context: DoctorContext) -> Answer:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from swim_server.daemon.control.documents.diagnostics import ProbeRow
 
-from swimctl.doctor.check import Answer, fail, ok
+from swimctl.doctor.check import Answer, fail, inspect, ok
 from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import asked, expecting, status
 
@@ -33,7 +33,8 @@ async def same_store(context: DoctorContext) -> Answer:
         return ok(expected, "a row written here was read there", row.database)
     if row.database != ours:
         seen = f"it reads another one: {row.database}"
-        return fail(expected, seen, f"the command line writes: {ours}", fix="swimctl stop && swimctl serve --detach")
+        look = [inspect("swimctl config show --origin"), inspect("swimctl status")]
+        return fail(expected, seen, f"the command line writes: {ours}", advice=look)
     seen = "it has another file or copy open: a row written here is not there"
     return fail(expected, seen, f"both call it {ours}", fix=fix)
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, Repair, fail, ok, skip, warn
+from swimctl.doctor.check import Advice, Answer, Check, Repair, decide, fail, inspect, ok, skip, warn
 from swimctl.doctor.checks.unit import SYSTEMD, unit_is_installed
 from swimctl.doctor.probes import kernel_clock
+from swimctl.doctor.probes.launching import as_user, user_of
 from swimctl.text import plural, size
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 FULL_BYTES, NEARLY_FULL_BYTES = 32 * MEBIBYTE, 256 * MEBIBYTE
 FEW_INODES = 1000
+DELETED = " (deleted)"
 LARGE_LOG_BYTES = 1024 * MEBIBYTE
 
 
@@ -41,12 +43,17 @@ def judge_disk(path: Path) -> Answer:
     quoted = shlex.quote(str(path))
     fix = f"df -h {quoted}; du -xh -d 2 {quoted} | sort -h | tail"
     if found.f_flag & os.ST_RDONLY:
-        return fail(expected, "the file system is mounted read-only", fix=f"mount -o remount,rw $(stat -c %m {quoted})")
+        return fail(expected, "the file system is mounted read-only", advice=_about_read_only(quoted))
     if free < FULL_BYTES:
         return fail(expected, observed, fix=fix)
     if found.f_files and found.f_favail < FEW_INODES:
         return fail(expected, f"{plural(found.f_favail, 'inode')} left: no more files can be made", fix=fix)
     return warn(expected, observed, fix=fix) if free < NEARLY_FULL_BYTES else ok(expected, observed)
+
+
+def _about_read_only(quoted: str) -> list[Advice]:
+    why = "as root; after an error of the disk the kernel mounts it read-only: read what it says first"
+    return [inspect("dmesg | tail"), decide(f"mount -o remount,rw $(stat -c %m {quoted})", why)]
 
 
 async def folders_are_there(context: DoctorContext) -> Answer:
@@ -55,10 +62,20 @@ async def folders_are_there(context: DoctorContext) -> Answer:
     expected = "folders that exist and can be written"
     if missing:
         names = " ".join(shlex.quote(str(path)) for path in missing)
-        return fail(expected, f"missing: {missing[0]}", *map(str, missing), fix=f"mkdir -p -m 700 {names}")
+        return fail(
+            expected,
+            f"missing: {missing[0]}",
+            *map(str, missing),
+            fix=as_user(user_of(context.home.path), context.home.path, f"mkdir -p -m 700 {names}"),
+        )
     if closed:
         names = " ".join(shlex.quote(str(path)) for path in closed)
-        return fail(expected, f"not to be written: {closed[0]}", *map(str, closed), fix=f"chmod u+rwx {names}")
+        return fail(
+            expected,
+            f"not to be written: {closed[0]}",
+            *map(str, closed),
+            fix=as_user(user_of(context.home.path), context.home.path, f"chmod u+rwx {names}"),
+        )
     return ok(expected, "they are")
 
 
@@ -114,6 +131,10 @@ def _judge_log(context: DoctorContext, pid: int, log: LogDocument) -> Answer:
         if target is None:
             return skip(expected, "only the daemon's own user, or root, may look at where it logs")
         path = Path(target)
+        if target.endswith(DELETED):
+            observed = f"it writes to {target.removesuffix(DELETED)}, which was removed or replaced: its lines are lost"
+            moved = decide("swimctl restart", "it opens the home's log instead; clients move over")
+            return fail(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), moved])
         if not path.is_file():
             return _judge_other(target, log, expected)
     quoted = shlex.quote(str(path))
@@ -138,12 +159,17 @@ def _judge_log_file(path: Path, max_bytes: int, expected: str) -> Answer:
     free = found.f_bavail * found.f_frsize
     observed = f"{path}, {size(length)}, {size(free)} free"
     if found.f_flag & os.ST_RDONLY:
-        return fail(expected, f"{path} is on a read-only disk", fix=f"mount -o remount,rw $(stat -c %m {quoted})")
+        return fail(expected, f"{path} is on a read-only disk", advice=_about_read_only(quoted))
     if free < MEBIBYTE:
-        return fail(expected, f"no room: {observed}", fix=f"truncate -s 0 {quoted}")
+        return fail(expected, f"no room: {observed}", advice=_about_log(quoted))
     if length > (2 * max_bytes or LARGE_LOG_BYTES):
-        return warn(expected, f"it is not rotated: {observed}", fix=f"cp {quoted} {quoted}.1 && truncate -s 0 {quoted}")
+        return warn(expected, f"it is not rotated: {observed}", advice=_about_log(quoted))
     return ok(expected, observed)
+
+
+def _about_log(quoted: str) -> list[Advice]:
+    look = [inspect(f"df -h {quoted}"), inspect(f"ls -la {quoted}")]
+    return [*look, decide(f"truncate -s 0 {quoted}", "the log's lines are lost: copy it elsewhere before, if need be")]
 
 
 def _kind(target: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, fail, ok, unknown, warn
+from swimctl.doctor.check import Answer, Check, decide, fail, ok, unknown, warn
 from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, expecting, service_url
 from swimctl.doctor.probes.wire import OPEN_SECONDS, Ended, Greeting, NotUpgraded, Target, dial
@@ -55,7 +55,7 @@ async def made_up_refused(context: DoctorContext) -> Answer:
 
 
 def _judge_refusal(greeting: Greeting | None) -> Answer:
-    fix = "swimctl stop  # at once: whoever knows the address gets in"
+    fix = decide("swimctl stop", "at once: whoever knows the address gets in; it closes every connection")
     if greeting is None:
         return unknown(_REFUSAL, "neither refused nor let in: nothing was said")
     if greeting.is_in:

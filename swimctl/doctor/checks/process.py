@@ -1,17 +1,35 @@
-"""The process: its lock, its port, its limits, its memory and its loop."""
+"""The process: that it runs and answers, its limits, its memory and its loop."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shlex
+import signal
 import time
-from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from swimctl.client.answers import UnreadableAnswer
-from swimctl.doctor.check import Answer, Check, Repair, fail, ok, skip, unknown, warn
+from swimctl.doctor.check import (
+    Advice,
+    AdviceKind,
+    Answer,
+    Check,
+    Repair,
+    decide,
+    fail,
+    inspect,
+    ok,
+    skip,
+    unknown,
+    warn,
+)
+from swimctl.doctor.checks.process_lock import clear_stale_lock, lock_is_ours
+from swimctl.doctor.checks.process_port import port_is_ours
+from swimctl.doctor.probes.launching import start_again, stop_and_start
+from swimctl.doctor.probes.neighbours import described, handover_between, look_at
+from swimctl.doctor.probes.second_look import twice
 from swimctl.errors import CommandError
 from swimctl.text import count, duration, plural, size
 
@@ -20,8 +38,6 @@ if TYPE_CHECKING:
 
     from swimctl.doctor.context import DoctorContext
 
-START = "swimctl serve --detach"
-ANEW = "swimctl stop; swimctl serve --detach"
 HOUR_SECONDS = 3600
 MANY_CRASHES = 3
 SLOW_LOOP_MS, BLOCKED_LOOP_MS, LATE_TICK_MS = 100, 500, 1000
@@ -30,133 +46,21 @@ MUCH_MEMORY, TOO_MUCH_MEMORY = 0.8, 0.95
 SPARE_DESCRIPTORS = 50
 
 
-async def lock_is_ours(context: DoctorContext) -> Answer:
-    """Check that the lock is held by the living process that it names, or by nobody and empty."""
-    expected = "held by the process that it names, or by nobody"
-    try:
-        info, is_held = await context.lock(), await context.is_held()
-    except PermissionError as error:
-        return unknown(expected, f"this user may not look at it: {error.filename}", fix=await _as_its_owner(context))
-    if not is_held:
-        return ok(expected, "held by nobody") if info is None else await _stale(context, info, expected)
-    return await asyncio.to_thread(_held, context, info, expected)
-
-
-async def _as_its_owner(context: DoctorContext) -> str:
-    """Ask again as the user whom the home belongs to."""
-    import pwd
-
-    try:
-        owner = pwd.getpwuid((await asyncio.to_thread(context.home.path.stat)).st_uid).pw_name
-    except (OSError, KeyError):
-        owner = "root"
-    return f"sudo -u {shlex.quote(owner)} env SWIM_HOME={shlex.quote(str(context.home.path))} swimctl doctor"
-
-
-async def _stale(context: DoctorContext, info: LockInfo, expected: str) -> Answer:
-    from swim_server.daemon.process import boot_id
-
-    path, machine = str(context.home.lockfile), context.procfs
-    state = await asyncio.to_thread(machine.state, info.pid)
-    if info.boot_id is not None and boot_id() not in (None, info.boot_id):
-        reason = f"left by pid {info.pid} on {info.host} before the last boot, or on another machine"
-    elif state is None:
-        reason = f"left by pid {info.pid}, which was killed: no such process"
-    elif await asyncio.to_thread(context.is_process, info):
-        reason = f"names pid {info.pid}, which runs but does not hold it: the file was replaced under it"
-        return fail(expected, reason, path, fix=f"kill {info.pid}; sleep 1; {START}")
-    else:
-        reason = f"left by pid {info.pid}, which is another process now: {machine.name(info.pid)}"
-    evidence = [path, f"started {info.started_at}, version {info.version}, fingerprint {info.fingerprint}"]
-    return fail(expected, f"nobody holds it; {reason}", *evidence, fix=START)
-
-
-def _held(context: DoctorContext, info: LockInfo | None, expected: str) -> Answer:
-    path, machine = context.home.lockfile, context.procfs
-    if info is not None and context.is_process(info) and machine.has_open(info.pid, path) is not False:
-        return ok(expected, f"held by pid {info.pid}, started {info.started_at}", str(path))
-    holders = machine.lock_holders(path) or machine.openers(path)
-    who = ", ".join(f"pid {pid} ({machine.name(pid)})" for pid in holders) or "a process that can't be looked at"
-    named = "it names nobody" if info is None else f"it names pid {info.pid}, which is not that process"
-    fix = f"kill {' '.join(map(str, holders))}; sleep 1; {START}" if holders else f"fuser -v {shlex.quote(str(path))}"
-    return fail(expected, f"held by {who}; {named}", str(path), fix=fix)
-
-
-async def clear_stale_lock(context: DoctorContext) -> Sequence[str]:
-    """Empty a lockfile that nobody holds."""
-    from swim_server.daemon.lockfile import Lockfile
-
-    lockfile = Lockfile(context.home.lockfile)
-    cleared = await asyncio.to_thread(lockfile.clear)
-    return [f"cleared the stale lockfile {lockfile.path}"] if cleared else []
-
-
-async def port_is_ours(context: DoctorContext) -> Answer:
-    """Check that the running process alone listens on its port; if none runs, that the configured one is free."""
-    if not await context.is_held():
-        return await _configured_port_is_free(context)
-    info = await context.lock()
-    if info is None or info.url is None:
-        return skip("one process on the port", "the daemon does not listen yet")
-    return await asyncio.to_thread(_listens_alone, context, info, info.url)
-
-
-async def _configured_port_is_free(context: DoctorContext) -> Answer:
-    server = (await context.loaded()).config.server
-    expected, machine = f"{server.host}:{server.port} is free to listen on", context.procfs
-    problem = await asyncio.to_thread(machine.is_port_free, server.host, server.port)
-    if problem is None:
-        return ok(expected, "free")
-    listeners = await asyncio.to_thread(machine.listeners, server.port) or []
-    owners = [await asyncio.to_thread(machine.socket_owner, each.inode) for each in listeners]
-    who = ", ".join(f"pid {pid} ({machine.name(pid)})" for pid in dict.fromkeys(owners) if pid is not None)
-    if not who:
-        return fail(expected, f"not to be had: {problem.strerror or problem}", fix="swimctl config show --origin")
-    killing = " ".join(str(pid) for pid in dict.fromkeys(owners) if pid is not None)
-    return fail(
-        expected, f"taken by {who}", fix=f"kill {killing}  # or: swimctl config set server.port {_other(server.port)}"
-    )
-
-
-def _other(port: int) -> int:
-    return port + 1 if port < 65_535 else port - 1
-
-
-def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
-    port, machine = urlsplit(url).port or 80, context.procfs
-    expected = f"pid {info.pid}, and no other process, listens on port {port}"
-    ours, listeners = machine.sockets(info.pid), machine.listeners(port)
-    if ours is None or listeners is None:
-        return skip(expected, "only the daemon's own user, or root, may look at its sockets")
-    if machine.is_same_network(info.pid) is False:
-        return skip(expected, "the daemon lives in another network namespace")
-    addresses = {each.address for each in listeners if each.inode in ours}
-    if not addresses:
-        return fail(expected, f"pid {info.pid} does not listen there", fix=ANEW)
-    foreign = [each for each in listeners if each.inode not in ours and each.address in addresses]
-    owners = {pid for each in foreign if (pid := machine.socket_owner(each.inode)) is not None}
-    others = sorted(pid for pid in owners if not machine.has_open(pid, context.home.lockfile))
-    if foreign and (others or not owners):  # one that shares the lock is the daemon before this, or the next
-        who = ", ".join(f"pid {pid} ({machine.name(pid)})" for pid in others) or "a process that can't be looked at"
-        return fail(expected, f"{who} listens there too and takes some of the clients", fix=_kill(others, port))
-    return ok(expected, f"pid {info.pid} listens alone")
-
-
-def _kill(pids: Sequence[int], port: int) -> str:
-    return f"kill {' '.join(map(str, pids))}" if pids else f"ss -ltnp sport = :{port}"
-
-
 async def is_running(context: DoctorContext) -> Answer:
     """Check that a process serves from this home."""
     expected = f"a daemon runs in {context.home.path}"
     if not await context.is_held():
-        return fail(expected, "none does", fix=START)
+        return fail(expected, "none does", fix=await asyncio.to_thread(start_again, context))
     info = await context.lock()
     return ok(expected, f"pid {info.pid}" if info is not None else "its pid is not known yet")
 
 
 async def answers(context: DoctorContext) -> Answer:
-    """Check that the process answers on its control socket, and is the one that the lock names."""
+    """Check that the process answers on its control socket, and is the one that the lock names; asked twice."""
+    return await twice(context, lambda: _ask_it(context), "lock", "status")
+
+
+async def _ask_it(context: DoctorContext) -> Answer:
     expected = "the process answers on its control socket"
     info = await context.lock()
     began = time.perf_counter()
@@ -167,23 +71,61 @@ async def answers(context: DoctorContext) -> Answer:
     except CommandError as error:
         return await asyncio.to_thread(_silent, context, info, error, expected)
     took = f"answered in {1000 * (time.perf_counter() - began):.0f} ms"
-    if info is not None and document.pid != info.pid:
-        return fail(expected, f"pid {document.pid} answers, the lock names pid {info.pid}", fix=ANEW)
-    return ok(expected, took)
+    if info is None or document.pid == info.pid:
+        return ok(expected, took)
+    restarting = await asyncio.to_thread(handover_between, context)
+    if restarting:
+        return ok(expected, f"{took}; a restart is under way: {described(context.procfs, restarting)}")
+    return fail(
+        expected, f"pid {document.pid} answers, the lock names pid {info.pid}", advice=look_at([document.pid, info.pid])
+    )
 
 
 def _silent(context: DoctorContext, info: LockInfo | None, error: CommandError, expected: str) -> Answer:
     if info is None:
         return unknown(expected, error.problem, fix="swimctl logs")
-    state = context.procfs.state(info.pid)
-    if state in ("stopped", "tracing-stop"):
-        return fail(expected, f"pid {info.pid} is stopped", error.problem, fix=f"kill -CONT {info.pid}")
+    machine, pid = context.procfs, info.pid
+    restarting = handover_between(context)
+    if restarting:
+        return unknown(expected, f"a restart is under way: {described(machine, restarting)}", fix="swimctl logs")
+    state = machine.state(pid)
+    if state == "stopped":
+        observed = f"pid {pid} is stopped"
+        is_ours = machine.has_open(pid, context.home.lockfile)
+        return fail(
+            expected, observed, error.problem, fix=f"kill -CONT {pid}" if is_ours else None, advice=look_at([pid])
+        )
+    if state == "tracing-stop":
+        observed = f"pid {pid} is held by a debugger"
+        return fail(expected, observed, error.problem, fix=f"grep TracerPid /proc/{pid}/status")
     if info.url is None:
-        return unknown(expected, f"pid {info.pid} is still starting", fix="swimctl logs")
+        return unknown(expected, f"pid {pid} is still starting", fix="swimctl logs")
+    if not Path(info.control or context.home.control_socket).exists():
+        return _socket_gone(context, info, error, expected)
     if state == "disk-sleep":
-        return fail(expected, f"pid {info.pid} waits for a disk", error.problem, fix="dmesg | tail")
-    observed = f"pid {info.pid} ({state}) does not respond: its event loop is blocked"
-    return fail(expected, observed, error.problem, fix=ANEW)
+        return fail(expected, f"pid {pid} waits for a disk", error.problem, fix="dmesg | tail")
+    observed = f"pid {pid} ({state}) does not respond: its event loop is blocked"
+    again = decide("swimctl stop", "ends it: clients can't connect until it is started again")
+    advice = [inspect(f"top -b -n 1 -H -p {pid}"), inspect("swimctl logs"), again]
+    return fail(expected, observed, error.problem, advice=advice)
+
+
+def _socket_gone(context: DoctorContext, info: LockInfo, error: CommandError, expected: str) -> Answer:
+    """Judge a control socket whose name was removed: the process makes it again, by itself or when it is told to."""
+    machine, pid = context.procfs, info.pid
+    path = info.control or context.home.control_socket
+    observed = f"{path} was removed under pid {pid}, which serves: it makes it again within seconds"
+    can_be_told = (
+        machine.has_open(pid, context.home.lockfile)
+        and machine.catches(pid, signal.SIGHUP)
+        and not machine.has_terminal(pid)
+        and machine.home_of(pid) == context.home.path
+    )
+    advice = [inspect("swimctl doctor --only process"), inspect(f"ls -la {shlex.quote(str(Path(path).parent))}")]
+    if can_be_told:
+        asks = "if it stays away, of an earlier version say: the process restarts itself, clients move over"
+        advice.append(decide(f"kill -HUP {pid}", asks))
+    return fail(expected, observed, error.problem, advice=advice)
 
 
 async def has_descriptors(context: DoctorContext) -> Answer:
@@ -198,7 +140,9 @@ async def has_descriptors(context: DoctorContext) -> Answer:
     if use is None:
         return skip(expected, "the process's limits can't be looked at")
     opened = f"{count(use.open)} open" if use.open is not None else "how many are open can't be looked at"
-    fix = _raise_limit(context, pid, needed, use.hard)
+    clients = status.connections.total
+    again = stop_and_start(context, status.arguments, status.supervisor, clients)
+    fix = _raise_limit(context, pid, needed, use.hard, again)
     if use.open is not None and use.open + SPARE_DESCRIPTORS > use.soft:
         return fail(expected, f"{count(use.soft)} allowed, {opened}: the next clients can't be accepted", fix=fix)
     if use.soft < needed:
@@ -206,14 +150,15 @@ async def has_descriptors(context: DoctorContext) -> Answer:
     return ok(expected, f"{count(use.soft)} allowed, {opened}")
 
 
-def _raise_limit(context: DoctorContext, pid: int, needed: int, hard: int) -> str:
+def _raise_limit(context: DoctorContext, pid: int, needed: int, hard: int, again: Advice) -> str | Advice:
     """Say how to raise the limit: of the running process for who may, else of a new one by its shell."""
     if context.procfs.may_raise_limits():
         return f"prlimit --pid {pid} --nofile={needed}:{max(needed, hard)}  # for good: LimitNOFILE= in the unit"
     ours = context.procfs.descriptors(os.getpid())
     if ours is not None and ours.hard >= needed:
-        return ANEW
-    return f"sudo prlimit --pid {pid} --nofile={needed}:{max(needed, hard)}  # for good: LimitNOFILE= in the unit"
+        return again
+    command = f"sudo prlimit --pid {pid} --nofile={needed}:{max(needed, hard)}  # for good: LimitNOFILE= in the unit"
+    return Advice(kind=AdviceKind.FIX, command=command, requires="root")
 
 
 async def has_memory(context: DoctorContext) -> Answer:
@@ -226,8 +171,16 @@ async def has_memory(context: DoctorContext) -> Answer:
     used = status.memory_bytes
     observed = f"{size(used)} of {size(limit)} ({used / limit:.0%})"
     if used > TOO_MUCH_MEMORY * limit:
-        return fail(expected, observed, fix="swimctl restart")
-    return warn(expected, observed, fix="swimctl restart") if used > MUCH_MEMORY * limit else ok(expected, observed)
+        return fail(expected, observed, advice=_about_memory(status.pid))
+    if used > MUCH_MEMORY * limit:
+        return warn(expected, observed, advice=_about_memory(status.pid))
+    return ok(expected, observed)
+
+
+def _about_memory(pid: int) -> list[Advice]:
+    look = inspect(f"ps -o pid,rss,vsz,lstart,comm -p {pid}")
+    clients = inspect("swimctl connections list")
+    return [look, clients, decide("swimctl restart", "if it has grown while its clients have not: clients move over")]
 
 
 async def loop_is_free(context: DoctorContext) -> Answer:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
 from swimctl.doctor.checks.event_files import event_files_are_read
+from swimctl.doctor.checks.unknown_types import types_are_known
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, status
 from swimctl.doctor.probes.probe_event import Lost, received, stored
+from swimctl.doctor.probes.second_look import twice
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.diagnostics import KindPromise
@@ -25,6 +27,9 @@ STALL_INTERVALS, STALL_SECONDS = 3.0, 5.0
 STARTING_SECONDS = 60.0
 AHEAD_SECONDS = 2.0
 FULL_SHARE = 0.9
+MANY_REJECTED = 10
+OLD_FEED_SECONDS, OLD_FEED_INTERVALS = 300.0, 10.0
+"""A feed whose data is older than that no longer tells of now, however quickly it answers."""
 
 
 _SOURCES = "every source has looked at its input lately, and could read all of it"
@@ -32,13 +37,19 @@ _SOURCES = "every source has looked at its input lately, and could read all of i
 
 @expecting(_SOURCES)
 async def sources(context: DoctorContext) -> Answer:
-    """Check that no source has failed, stands still, or misses part of its input."""
+    """Check that no source has failed, stands still, or misses part of its input; looked at twice."""
+    return await twice(context, lambda: _look_at_sources(context), "status", "promises")
+
+
+async def _look_at_sources(context: DoctorContext) -> Answer:
     document = await status(context)
     paces = {each.name: each.pace_seconds for each in (await promises(context)).sources}
     if not document.sources:
         return ok(_SOURCES, "there are none: events come from publishers alone")
     broken = [line for each in document.sources if (line := _broken(each, paces.get(each.name, 1.0), document))]
+    broken += [line for each in document.sources if (line := _rejects(each))]
     partly = [f"{each.name}: {each.last_error or 'degraded'}" for each in document.sources if each.state == "degraded"]
+    partly += [line for each in document.sources if (line := _is_old(each, paces.get(each.name, 1.0)))]
     if broken:
         return fail(_SOURCES, "; ".join(broken), *partly, fix="swimctl logs")
     if partly:
@@ -65,6 +76,22 @@ def _broken(source: SourceDocument, pace_seconds: float, status: Status) -> str 
     if age is not None and age > patience:
         return f"{source.name} stands still: {age:.0f} s since it read its input, every {pace_seconds:g} s{reason}"
     return None
+
+
+def _rejects(source: SourceDocument) -> str | None:
+    """Say that a source can't publish most of what its input has."""
+    if source.rejected < MANY_REJECTED or source.rejected <= source.events:
+        return None
+    reason = f": {source.last_error}" if source.last_error else ""
+    return f"{source.name} rejects most of its input: {source.rejected} of {source.rejected + source.events}{reason}"
+
+
+def _is_old(source: SourceDocument, pace_seconds: float) -> str | None:
+    """Say that a feed answers, and that what it says is old."""
+    age = source.feed_age_seconds
+    if age is None or age <= max(OLD_FEED_SECONDS, OLD_FEED_INTERVALS * pace_seconds) or source.state == "finished":
+        return None
+    return f"{source.name}: its feed answers, but what it says is {age:.0f} s old"
 
 
 def _age(source: SourceDocument) -> str:
@@ -212,6 +239,12 @@ CHECKS: tuple[Check, ...] = (
         summary="Every source reads its input at its own pace",
         ask=sources,
         needs=("process.answers",),
+    ),
+    Check(
+        id="stream.known-types",
+        summary="Every event type that providers write is known",
+        ask=types_are_known,
+        needs=("process.answers", "config.valid"),
     ),
     Check(
         id="stream.event-file",

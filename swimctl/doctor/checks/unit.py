@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, fail, ok, skip, unknown, warn
+from swimctl.doctor.check import Advice, Answer, decide, fail, inspect, ok, skip, unknown, warn
 from swimctl.systemd.manager import Manager
 from swimctl.systemd.unit import MARK, Scope, quoted
 
@@ -54,8 +54,15 @@ def judge_unit(context: DoctorContext, pid: int | None) -> Answer:
     if pid is not None and main != pid:
         runs = f"its process is {main}" if main else f"it is {shown.get('ActiveState')}"
         observed = f"pid {pid} was not started by systemd: {runs}"
-        return warn(EXPECTED, observed, str(path), fix=f"swimctl stop; {control} start {NAME}")
+        return warn(
+            EXPECTED, observed, str(path), advice=[inspect(f"{control} status {NAME}"), _hand_to_systemd(control)]
+        )
     return ok(EXPECTED, f"{path}, {shown.get('ActiveState')}")
+
+
+def _hand_to_systemd(control: str) -> Advice:
+    lost = "an outage of some seconds; the options of the process that runs are replaced by those of the unit"
+    return decide(f"swimctl stop && {control} start {NAME}", lost)
 
 
 def _installed(context: DoctorContext, scope: Scope) -> tuple[Manager, Path, str] | None:

@@ -222,7 +222,7 @@ async def _mark_and_remember(context: DoctorContext) -> Marked:
 
 def _mark(database: Database) -> Marked:
     """Write the marker: into one that a killed doctor left behind, or a new row."""
-    from sqlalchemy import select
+    from sqlalchemy import delete, false, literal, select
     from swim_server.keys.format import Tier, digest
     from swim_server.keys.new_key import NewKey
     from swim_server.keys.statements import insert_key, update_key
@@ -231,10 +231,11 @@ def _mark(database: Database) -> Marked:
     text = f"not a key: {secrets.token_hex(8)}"
     now = utc_now()
     left_behind = select(api_keys.c.id).where(
-        api_keys.c.owner_name == MARKER, api_keys.c.is_active.is_(False), api_keys.c.created_at < now - LEFT_BEHIND
+        api_keys.c.owner_name == MARKER, api_keys.c.is_active == literal(0), api_keys.c.created_at < now - LEFT_BEHIND
     )
 
     def work(connection: Any, found: Schema) -> Marked:
+        connection.execute(delete(api_keys).where(false()))  # what may not be removed again is not written
         row = connection.execute(left_behind.limit(1)).first() if "created_at" in found.key_columns else None
         if row is not None:
             update_key(connection, row[0], {"description": text, "created_at": now})
@@ -249,10 +250,10 @@ def _mark(database: Database) -> Marked:
 
 
 def _remove(database: Database, key_id: int) -> None:
-    from sqlalchemy import delete
+    from sqlalchemy import delete, literal
     from swim_server.keys.tables import api_keys
 
     statement = delete(api_keys).where(
-        api_keys.c.id == key_id, api_keys.c.owner_name == MARKER, api_keys.c.is_active.is_(False)
+        api_keys.c.id == key_id, api_keys.c.owner_name == MARKER, api_keys.c.is_active == literal(0)
     )
     database.write(lambda connection: connection.execute(statement))

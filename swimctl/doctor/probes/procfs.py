@@ -19,6 +19,8 @@ LISTENING = "0A"
 UNSEEN = "a process that can't be looked at"
 _UNLIMITED = 2**63 - 1
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
+_DELETED = " (deleted)"
+LOCK_NAME = "swim.lock"
 _LOCK = re.compile(r"\d+: (\S+)\s+\S+\s+\S+\s+(-?\d+)\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s")
 
 
@@ -69,6 +71,61 @@ class ProcFs:
     def openers(self, path: Path) -> list[int]:
         """List the processes that have a file open, as far as they may be looked at."""
         return [pid for pid in psutil.pids() if self.has_open(pid, path)]
+
+    def links(self, pid: int) -> list[str]:
+        """Return where a process's descriptors lead, as the kernel writes it; empty where that can't be looked at."""
+        found = []
+        with contextlib.suppress(OSError):
+            for entry in self._descriptors(pid):
+                with contextlib.suppress(OSError):  # closed since it was listed
+                    found.append(str(entry.readlink()))
+        return found
+
+    def home_of(self, pid: int) -> Path | None:
+        """Return the home that a process serves: it has the lockfile open, deleted or not. None: no swimctl, or hidden.
+
+        Only a process that runs Python counts: an editor may have the file open too.
+        """
+        if "python" not in self.program(pid) and "swimctl" not in self.program(pid):
+            return None
+        for link in self.links(pid):
+            path = Path(link.removesuffix(_DELETED))
+            if path.name == LOCK_NAME and path.is_absolute():
+                return path.parent
+        return None
+
+    def keepers_of_deleted(self, path: Path) -> list[int]:
+        """Return the processes that have a file open which had this name and was deleted, or replaced by another."""
+        return [pid for pid in psutil.pids() if pid != os.getpid() and f"{path}{_DELETED}" in self.links(pid)]
+
+    def working_folder(self, pid: int) -> str | None:
+        """Return a process's working folder, as the kernel writes it; None where that can't be looked at."""
+        try:
+            return str((self.proc / str(pid) / "cwd").readlink())
+        except OSError:
+            return None
+
+    def program(self, pid: int) -> str:
+        """Return the name of the executable file of a process; empty where that can't be looked at."""
+        try:
+            return (self.proc / str(pid) / "exe").readlink().name
+        except OSError:
+            return ""
+
+    def user(self, pid: int) -> int | None:
+        """Return the effective user of a process."""
+        match = re.search(r"^Uid:\s+\d+\s+(\d+)", self._read(f"{pid}/status") or "", re.MULTILINE)
+        return int(match[1]) if match is not None else None
+
+    def catches(self, pid: int, number: int) -> bool:
+        """Tell whether a process has a handler for a signal, so that it isn't ended by it, and doesn't ignore it."""
+        match = re.search(r"^SigCgt:\s+([0-9a-f]+)$", self._read(f"{pid}/status") or "", re.MULTILINE)
+        return match is not None and bool(int(match[1], 16) >> (number - 1) & 1)
+
+    def has_terminal(self, pid: int) -> bool:
+        """Tell whether a process has a controlling terminal (proc(5), ``tty_nr``)."""
+        fields = (self._read(f"{pid}/stat") or "").rpartition(")")[2].split()
+        return len(fields) > 4 and fields[4] != "0"
 
     def lock_holders(self, path: Path) -> list[int]:
         """List the processes that took the ``flock`` of a file, as the kernel remembers."""

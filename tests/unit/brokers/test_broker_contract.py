@@ -426,3 +426,12 @@ async def test_close_is_idempotent_also_when_it_was_never_opened(rig: Rig, broke
     await asyncio.gather(broker.close(), broker.close())
     await broker.close()
     await rig.broker().close()
+
+
+async def test_open_ended_types_are_read_by_how_they_begin(broker: Broker) -> None:
+    types = ["tmi.program.published", "tmi.issued", "tmi.program.closed", "tmi.programs.x"]
+    await broker.publish([NewEvent(type=each, data={"number": number}) for number, each in enumerate(types)])
+    assert numbers((await broker.read(ZERO, types=["tmi.program.*"])).events) == [0, 2]
+    assert numbers(await broker.read_last(9, types=["tmi.program.*", "tmi.issued"])) == [0, 1, 2]
+    assert numbers(await broker.read_last(9, types=["tmi.program.closed"])) == [2]
+    assert not await broker.has_gap(ZERO, types=["tmi.program.*"])

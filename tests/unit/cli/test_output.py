@@ -152,3 +152,13 @@ def test_what_is_no_pipe_has_its_reader(tmp_path: Path) -> None:
     Output(io.StringIO()).check_reader()
     with (tmp_path / "file").open("w") as stream:
         Output(stream).check_reader()
+
+
+def test_json_of_a_peers_text_does_nothing_to_a_terminal() -> None:
+    stream = io.StringIO()
+    output = Output(stream, as_json=True)
+    output.document({"route": "a\x7f\x9b2J\u2028b"})
+    output.json_line({"route": "a\x7f\x9b2J\u2028b"})
+    assert stream.getvalue().isascii()
+    assert "\x7f" not in stream.getvalue()
+    assert json.loads(stream.getvalue().splitlines()[0]) == {"route": "a\x7f\x9b2J\u2028b"}

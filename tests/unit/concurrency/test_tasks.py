@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
+import pytest
 from swim_server.concurrency.tasks import Tasks
 
 
@@ -57,3 +59,40 @@ async def test_closing_cancels_what_runs_and_what_that_starts() -> None:
     assert ended == ["first", "second"]
     assert len(tasks) == 0
     assert not failures
+
+
+async def test_closing_ends_where_gathering_finished_tasks_does_not_let_the_loop_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Python 3.13 has it: the task has ended, and the loop has not yet called what it calls then."""
+    real, rounds = asyncio.gather, 0
+
+    def gather(*awaited: asyncio.Future[object], return_exceptions: bool = False) -> Awaitable[object]:
+        nonlocal rounds
+        rounds += 1
+        assert rounds < 10, "it spins"
+        if all(each.done() for each in awaited):
+            return _at_once()
+        return real(*awaited, return_exceptions=return_exceptions)
+
+    monkeypatch.setattr(asyncio, "gather", gather)
+    failures: list[BaseException] = []
+    tasks = Tasks(failures.append)
+
+    async def failing() -> None:
+        raise RuntimeError("as the test asked")
+
+    task = tasks.start(failing())
+    while not task.done():
+        await asyncio.sleep(0)
+        if task.done():
+            break
+    tasks._running.add(task)  # as it is before the loop has called what it calls when a task ends
+    task.add_done_callback(tasks._ended)
+    await tasks.close()
+    assert len(tasks) == 0
+    assert failures
+
+
+async def _at_once() -> list[object]:
+    return []

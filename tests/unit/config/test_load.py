@@ -221,7 +221,7 @@ def test_environment_without_two_underscores_is_none_of_ours(tmp_path: Path, env
         (f"{SIMULATOR}name = 'a'\n{SIMULATOR}name = 'a'", "sources[1].name", 6,
          "must differ from the other sources' names, got 'a' again"),
         ("[channels.families]\nweather = ['a b']", "channels.families.weather", 2,
-         "\"a b\" is no type name: like updated or slots.optimized"),
+         "\"a b\" is no type name: like updated, slots.optimized or program.*"),
         ("[channels.families]\nweather = 'sigmet'", "channels.families.weather", 2,
          "must be a list, got 'sigmet'"),
         ("[database]\nurl = 'sqlite:////x'\nodbc = 'Driver=x'", "database.odbc", 3,

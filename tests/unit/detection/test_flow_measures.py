@@ -13,7 +13,9 @@ from swim_server.detection.flow_measures import (
     MeasureBook,
     compare_measures,
     decode_measures,
+    decode_regions,
 )
+from swim_server.protocol.filters import EMPTY, merge
 from swim_server.protocol.payloads import check_payload
 from swim_server.protocol.timestamps import parse_ms
 
@@ -78,7 +80,44 @@ def test_a_measure_that_is_active_at_first_sight_is_issued() -> None:
         "filters": [{"type": "ADEP", "value": ["LOWS"]}, {"type": "ADES", "value": ["LSZB"]}],
         "dep": "LOWS",
         "arr": "LSZB",
+        "deps": ["LOWS"],
+        "arrs": ["LSZB"],
+        "airports": ["LOWS", "LSZB"],
+        "firs": [],
     }
+
+
+MANY = [{"type": "ADEP", "value": ["EGLL", "EGKK"]}, {"type": "ADES", "value": ["LSZH", "LS**"]}]
+
+
+def test_a_measure_that_concerns_many_lists_them_beside_the_single_fields() -> None:
+    given = measure(filters=MANY, notified_flight_information_regions=[48, 7, 99])
+    (event,) = compare_measures(MeasureBook(), [given], DURING, {48: "LSAS", 7: "EGTT"}).events
+    assert (event.data["airport"], event.data["dep"], event.data["arr"]) == (None, None, None)
+    assert event.data["airports"] == ["EGKK", "EGLL", "LS**", "LSZH"]
+    assert (event.data["deps"], event.data["arrs"]) == (["EGKK", "EGLL"], ["LS**", "LSZH"])
+    assert event.data["firs"] == ["EGTT", "LSAS"]
+
+
+def test_the_release_of_a_measure_concerns_the_same_as_its_issue() -> None:
+    life = Life()
+    life.look(DURING, measure(filters=MANY))
+    (event,) = compare_measures(life.book, None, AFTER).events
+    for code in ("EGKK", "LSGG"):
+        assert merge(EMPTY, {"airports": [code]}).passes(event.type, event.data)
+
+
+def test_the_same_filters_in_another_order_are_no_modification() -> None:
+    life = Life()
+    life.look(DURING, measure(filters=MANY))
+    turned = [{"type": one["type"], "value": one["value"][::-1]} for one in MANY[::-1]]
+    assert life.look(DURING, measure(filters=turned)) == []
+
+
+def test_regions_are_identifiers_by_number() -> None:
+    assert decode_regions(b'[{"id": 48, "identifier": "lsas", "name": "Swiss"}]') == {48: "LSAS"}
+    with pytest.raises(InvalidMeasures):
+        decode_regions(b"{}")
 
 
 def test_what_had_ended_or_was_withdrawn_before_it_was_seen_is_not_announced() -> None:
@@ -98,6 +137,8 @@ def test_withdrawn_is_released_at_the_time_of_the_withdrawal_and_stays_so() -> N
         "airport": "LSZB",
         "status": "WITHDRAWN",
         "end_time": "2025-05-04T20:00:00.000Z",
+        "airports": ["LOWS", "LSZB"],
+        "firs": [],
     }
     assert life.look(DURING, measure(withdrawn_at="2025-05-04T17:45:00Z")) == [("tmi.released", "WITHDRAWN")]
     assert life.look(DURING, measure()) == [], "a stale copy of the list issues nothing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import timedelta
+from hashlib import sha256
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from support.seeded_bytes import SeededBytes
 from support.virtual_clock import VirtualClock
 from swim_server.keys.authenticator import Authenticator, key_worker_pool
 from swim_server.keys.format import Tier, generate
-from swim_server.keys.records import Granted, KeyRecord, Refused, Unavailable
+from swim_server.keys.records import Fingerprint, Granted, KeyRecord, Refused, Unavailable
 from swim_server.sql.errors import PermissionDenied, StoreUnavailable
 
 KEY = generate(Tier.DEVELOPER, SeededBytes(1))
@@ -376,3 +377,17 @@ async def test_no_key_is_kept_in_memory_after_the_answer(authenticator: Authenti
     await authenticator.authenticate(KEY, None)
     assert KEY not in repr(vars(authenticator._cache))
     assert len(authenticator._lookups) == 0
+
+
+async def test_key_whose_text_was_replaced_in_its_row_is_asked_for_anew_while_connections_of_it_live(
+    authenticator: Authenticator, store: FakeKeyStore
+) -> None:
+    presented = Fingerprint(sha256(KEY.encode()).digest())
+    store.keys[KEY] = msgspec.structs.replace(record(), fingerprint=presented)
+    assert isinstance(await authenticator.authenticate(KEY, None), Granted)
+    other = Fingerprint(sha256(OTHER_KEY.encode()).digest())
+    del store.keys[KEY]
+    store.keys[OTHER_KEY] = msgspec.structs.replace(record(), fingerprint=other)
+    await authenticator.check([1])
+    assert authenticator.cached(KEY, None) is None
+    assert isinstance(await authenticator.authenticate(KEY, None), Refused)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from support.fake_key_store import FakeKeyStore
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.keys.audit import Actor
 from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.endings import Ending
@@ -19,12 +17,12 @@ API_KEY = generate(Tier.DEVELOPER, lambda count: bytes(range(count)))
 
 @pytest.mark.parametrize("is_for_good", [True, False])
 async def test_an_ended_key_is_refused_at_once_and_stored_when_it_can_be(is_for_good: bool) -> None:
-    clock, store = WallClock(), FakeKeyStore()
+    clock, store = VirtualClock(), FakeKeyStore()
     store.keys[API_KEY] = KeyRecord(id=7, hint="…", tier=Tier.DEVELOPER, owner_name="Ada")
     authenticator = Authenticator(store, clock=clock)
     assert isinstance(await authenticator.authenticate(API_KEY, None), Granted)
     store.failure = StoreUnavailable("database or disk is full")
-    ending = Ending(7, is_for_good, clock(), Actor("ada@tower"))
+    ending = Ending(7, is_for_good, clock.now, Actor("ada@tower"))
     assert not await authenticator.end(ending)
     assert authenticator.status().not_stored == [7]
     store.failure = None
@@ -36,7 +34,7 @@ async def test_an_ended_key_is_refused_at_once_and_stored_when_it_can_be(is_for_
     assert authenticator.status().not_stored == []
     stored = store.keys[API_KEY]
     assert stored.is_active is not is_for_good or stored.expires_at is not None
-    clock.now += timedelta(seconds=1)
+    clock.advance(1)
     authenticator.forget_all()
     assert isinstance(await authenticator.authenticate(API_KEY, None), Refused)
     await authenticator.close()

@@ -10,7 +10,7 @@ import pytest
 from support.virtual_clock import START
 from swim_server.keys.format import Tier
 from swim_server.keys.permissions import is_within, publish_refusal, refusal, state_of, still_holds
-from swim_server.keys.records import KeyRecord
+from swim_server.keys.records import Fingerprint, KeyRecord
 
 
 def record(**more: object) -> KeyRecord:
@@ -102,3 +102,27 @@ def test_publishing_needs_the_tier_the_right_and_the_source(
     key: dict[str, Any], data: dict[str, Any], may: bool
 ) -> None:
     assert (publish_refusal(record(**key), data) is None) is may
+
+
+@pytest.mark.parametrize(
+    ("address", "networks", "expected"),
+    [
+        ("127.0.0.1", ("::ffff:127.0.0.1",), True),
+        ("10.1.2.3", ("::ffff:10.0.0.0/104",), True),
+        ("11.1.2.3", ("::ffff:10.0.0.0/104",), False),
+        ("::ffff:127.0.0.1", ("127.0.0.1",), True),
+        ("::ffff:127.0.0.1", ("::ffff:127.0.0.1",), True),
+        ("2001:db8::1", ("::ffff:127.0.0.1",), False),
+    ],
+)
+def test_mapped_address_in_a_list_is_the_same_address(address: str, networks: tuple[str, ...], expected: bool) -> None:
+    assert is_within(address, networks) is expected
+
+
+def test_row_that_has_got_the_text_of_another_key_is_no_longer_that_keys() -> None:
+    row = msgspec.structs.replace(record(), fingerprint=Fingerprint(b"new"))
+    refused = still_holds(row, Tier.SYSTEM, START, presented=Fingerprint(b"old"))
+    assert refused is not None
+    assert refused.reason == "unknown"
+    assert still_holds(row, Tier.SYSTEM, START, presented=Fingerprint(b"new")) is None
+    assert "new" not in repr(row)

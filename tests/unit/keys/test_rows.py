@@ -76,3 +76,11 @@ def test_row_with_a_digest_and_no_hint_shows_its_tier() -> None:
 
 def test_activity_that_is_not_known_is_none() -> None:
     assert record_of(row(is_active=None)).is_active is False
+
+
+def test_hardened_row_is_about_the_same_key_as_the_plain_one() -> None:
+    row = {"id": 1, "tier": "public", "owner_name": "Ada", "expires_at": None, "is_active": True}
+    plain, hashed = record_of(row | {"api_key": "former-key"}), record_of(row | {"api_key": digest("former-key")})
+    other = record_of(row | {"api_key": "another-key"})
+    assert plain.fingerprint == hashed.fingerprint
+    assert plain.fingerprint != other.fingerprint

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
-from support.wall_clock import WallClock
+from support.virtual_clock import VirtualClock
 from swim_server.keys.audit import Actor
 from swim_server.keys.bulk import import_keys
 from swim_server.keys.format import Tier
@@ -29,12 +29,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock(datetime(2026, 11, 27, tzinfo=UTC))
+def clock() -> VirtualClock:
+    return VirtualClock(datetime(2026, 11, 27, tzinfo=UTC))
 
 
 @pytest.fixture
-def store(path: Path, clock: WallClock) -> Iterator[KeyStore]:
+def store(path: Path, clock: VirtualClock) -> Iterator[KeyStore]:
     store = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=clock, randbytes=secrets.token_bytes)
     yield store
     store.close()
@@ -52,18 +52,18 @@ def by_hand(path: Path, statement: str) -> None:
     connection.close()
 
 
-def is_good(store: KeyStore, api_key: str, clock: WallClock) -> bool:
+def is_good(store: KeyStore, api_key: str, clock: VirtualClock) -> bool:
     record = store.find(api_key)
-    return record is not None and refusal(record, clock()) is None
+    return record is not None and refusal(record, clock.now) is None
 
 
-def test_our_own_changes_seal_what_they_write(store: KeyStore, clock: WallClock) -> None:
-    key_id, api_key = make(store, expires_at=clock() + timedelta(days=5))
-    store.expire(key_id, clock() + timedelta(days=9), ACTOR)
+def test_our_own_changes_seal_what_they_write(store: KeyStore, clock: VirtualClock) -> None:
+    key_id, api_key = make(store, expires_at=clock.now + timedelta(days=5))
+    store.expire(key_id, clock.now + timedelta(days=9), ACTOR)
     store.rotate(key_id, timedelta(hours=1), ACTOR)
-    store.touch([key_id], clock())
+    store.touch([key_id], clock.now)
     import_keys(
-        store, parse_keys('[{"api_key": "swim_dev_hp_test", "tier": "developer", "owner_name": "x"}]'), ACTOR, clock()
+        store, parse_keys('[{"api_key": "swim_dev_hp_test", "tier": "developer", "owner_name": "x"}]'), ACTOR, clock.now
     )
     assert not any(record.is_altered for record in store.list())
     assert is_good(store, api_key, clock)
@@ -72,17 +72,17 @@ def test_our_own_changes_seal_what_they_write(store: KeyStore, clock: WallClock)
 @pytest.mark.parametrize("change", ["is_active = 1", "expires_at = NULL", "is_active = 1, tier = 'system'"])
 @pytest.mark.parametrize("end", ["revoke", "expire", "rotate"])
 def test_a_key_that_was_ended_is_not_made_good_by_its_row(
-    store: KeyStore, path: Path, clock: WallClock, end: str, change: str
+    store: KeyStore, path: Path, clock: VirtualClock, end: str, change: str
 ) -> None:
     key_id, api_key = make(store)
     match end:
         case "revoke":
             store.revoke(key_id, "leaked", ACTOR)
         case "expire":
-            store.expire(key_id, clock(), ACTOR)
+            store.expire(key_id, clock.now, ACTOR)
         case _:
             store.rotate(key_id, timedelta(minutes=1), ACTOR)
-    clock.now += timedelta(hours=1)
+    clock.advance(3600)
     assert not is_good(store, api_key, clock)
     by_hand(path, f"UPDATE swim_api_keys SET is_active = 1, expires_at = NULL, {change} WHERE id = {key_id}")
     assert not is_good(store, api_key, clock)
@@ -90,7 +90,7 @@ def test_a_key_that_was_ended_is_not_made_good_by_its_row(
 
 
 def test_a_row_changed_by_hand_is_told_and_believed_where_no_end_is_known(
-    store: KeyStore, path: Path, clock: WallClock
+    store: KeyStore, path: Path, clock: VirtualClock
 ) -> None:
     key_id, api_key = make(store)
     by_hand(path, f"UPDATE swim_api_keys SET tier = 'partner' WHERE id = {key_id}")
@@ -101,7 +101,7 @@ def test_a_row_changed_by_hand_is_told_and_believed_where_no_end_is_known(
     assert not is_good(store, api_key, clock), "what is ended by hand is ended"
 
 
-def test_accepting_a_row_seals_it_as_it_is(store: KeyStore, path: Path, clock: WallClock) -> None:
+def test_accepting_a_row_seals_it_as_it_is(store: KeyStore, path: Path, clock: VirtualClock) -> None:
     key_id, api_key = make(store)
     store.revoke(key_id, None, ACTOR)
     by_hand(path, f"UPDATE swim_api_keys SET is_active = 1 WHERE id = {key_id}")
@@ -112,16 +112,18 @@ def test_accepting_a_row_seals_it_as_it_is(store: KeyStore, path: Path, clock: W
     assert store.audit(key_id)[0].action == "accept"
 
 
-def test_a_row_of_an_earlier_version_has_no_seal_and_is_accepted(store: KeyStore, path: Path, clock: WallClock) -> None:
+def test_a_row_of_an_earlier_version_has_no_seal_and_is_accepted(
+    store: KeyStore, path: Path, clock: VirtualClock
+) -> None:
     key_id, api_key = make(store)
     by_hand(path, "DROP TABLE swim_key_seals")
     assert is_good(store, api_key, clock)
     assert not store.get(key_id).is_altered
-    store.expire(key_id, clock() + timedelta(days=1), ACTOR)
+    store.expire(key_id, clock.now + timedelta(days=1), ACTOR)
     assert is_good(store, api_key, clock)
 
 
-def test_no_flipped_bit_of_the_file_makes_a_revoked_key_good(store: KeyStore, path: Path, clock: WallClock) -> None:
+def test_no_flipped_bit_of_the_file_makes_a_revoked_key_good(store: KeyStore, path: Path, clock: VirtualClock) -> None:
     keys = [make(store) for _ in range(3)]
     for key_id, _ in keys[:2]:
         store.revoke(key_id, None, ACTOR)

@@ -165,11 +165,9 @@ def test_audit_table_of_another_make_is_left_alone_and_told(path: Path, clock: V
     store.close()
 
 
-def test_column_that_goes_away_is_named_once_and_then_lived_with(store: KeyStore, path: Path) -> None:
+def test_column_that_goes_away_is_lived_with_at_once(store: KeyStore, path: Path) -> None:
     store.create(new_key(), OPERATOR)
     execute(path, "ALTER TABLE swim_api_keys DROP COLUMN key_hint")
-    with pytest.raises(SchemaMissing, match="key_hint"):
-        store.list()
     assert [record.hint for record in store.list()] == ["swim_dev_…"]
 
 

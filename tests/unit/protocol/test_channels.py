@@ -5,19 +5,31 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.protocol.channels import Catalogue, InvalidChannel, InvalidFamily, matches
+from swim_server.protocol.channels import Catalogue, InvalidChannel, InvalidFamily, family_of, is_listed, matches
 from swim_server.protocol.codes import ErrorCode
 
 TYPES = {
     "flight": ("created", "updated", "departed", "arrived", "deleted", "position", "positions"),
-    "tmi": ("issued", "modified", "released"),
+    "tmi": (
+        *("issued", "modified", "released", "action", "edct_assigned", "edct_cancelled", "gate_hold", "gate_release"),
+        *("program.*", "advisory.*", "entry.*", "reroute.*", "slot.*", "coordination.*", "flow_measure.*"),
+    ),
     "system": ("heartbeat", "notice"),
     "cdm": ("updated", "edct", "ctot", "gs"),
-    "ctp": ("slots.optimized", "session.updated", "edct.assigned"),
+    "ctp": (
+        *("slots.optimized", "session.updated", "session.*", "edct.assigned", "edct.removed", "edct.batch_assigned"),
+        *("route.modified", "flights.detected"),
+    ),
     "splits": ("activated", "deactivated", "updated", "ingested"),
     "aman": ("sequence", "updated"),
+    "controller": ("connected", "disconnected", "positions"),
+    "facility": ("staffing",),
+    "simtraffic": ("lifecycle.*",),
+    "metering": ("*",),
 }
+SLOTS = ("assigned", "released", "frozen", "missed", "at_risk")
 BUILT_IN = [f"{family}.{name}" for family, names in TYPES.items() for name in names]
+BUILT_IN += [f"ctp_slot_{name}" for name in SLOTS]
 CATALOGUE = Catalogue()
 
 
@@ -26,7 +38,78 @@ def test_built_in_types_are_those_of_the_protocol() -> None:
 
 
 def test_families_list_their_types_in_order() -> None:
-    assert list(CATALOGUE.families.items()) == list(TYPES.items())
+    ours = {family: [name for name in names if "slot." not in name or family == "tmi"]
+            for family, names in CATALOGUE.families.items()}  # fmt: skip
+    assert list(ours.items()) == [(family, list(names)) for family, names in TYPES.items()]
+
+
+@pytest.mark.parametrize(
+    "event_type",
+    [
+        *("tmi.action", "tmi.edct_assigned", "tmi.edct_cancelled", "tmi.gate_hold", "tmi.gate_release"),
+        *("tmi.program.published", "tmi.advisory.issued", "tmi.entry.created", "tmi.reroute.updated"),
+        *("tmi.slot.assigned", "tmi.coordination.requested", "tmi.flow_measure.notified"),
+        *("ctp.edct.removed", "ctp.edct.batch_assigned", "ctp.route.modified", "ctp.session.active"),
+        *("ctp.flights.detected", "controller.connected", "controller.disconnected", "controller.positions"),
+        *("facility.staffing", "simtraffic.lifecycle.spawned", "metering.release", "metering.delay.updated"),
+        *(f"ctp_slot_{name}" for name in SLOTS),
+    ],
+)
+def test_shape_of_the_former_emitters_is_known_and_belongs_to_its_family(event_type: str) -> None:
+    assert CATALOGUE.knows(event_type)
+    family = "ctp" if event_type.startswith("ctp") else event_type.partition(".")[0]
+    assert family_of(event_type) == family
+    assert matches(f"{family}.*", event_type)
+    assert CATALOGUE.check(event_type) == event_type
+    for channels in ([f"{family}.*"], [event_type], ["*"]):
+        assert not CATALOGUE.expand(channels).isdisjoint(CATALOGUE.keys(event_type))
+    assert CATALOGUE.expand(["flight.*"]).isdisjoint(CATALOGUE.keys(event_type))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tmi.program.*",
+        "tmi.program.",
+        "tmi.program",
+        "tmi.program.a b",
+        "metering.*",
+        "ctp_slot_x",
+        "tmi.x.y",
+        "ctp.slot.assigned",
+        "tmi.program.a.b.c.d",
+        "",
+        "metering",
+    ],
+)
+def test_type_outside_the_open_ended_ones_is_not_known(text: str) -> None:
+    assert not CATALOGUE.knows(text)
+
+
+@pytest.mark.parametrize("name", SLOTS)
+def test_alias_in_a_channel_stands_for_the_type_as_it_is_written(name: str) -> None:
+    assert CATALOGUE.check(f"ctp.slot.{name}") == f"ctp_slot_{name}"
+    assert CATALOGUE.expand([f"ctp.slot.{name}"]) == {f"ctp_slot_{name}"}
+
+
+def test_channel_of_open_ended_types_selects_those_alone() -> None:
+    assert CATALOGUE.check("tmi.program.*") == "tmi.program.*"
+    assert matches("tmi.program.*", "tmi.program.published")
+    assert not matches("tmi.program.*", "tmi.programs.published")
+
+
+def test_open_ended_types_may_be_declared_for_a_known_family_and_for_a_new_one() -> None:
+    catalogue = Catalogue({"cdm": ["slot.*"], "weather": ["sigmet.*"]})
+    assert catalogue.knows("cdm.slot.moved")
+    assert catalogue.knows("weather.sigmet.issued")
+    assert not catalogue.expand(["cdm.*"]).isdisjoint(catalogue.keys("cdm.slot.moved"))
+
+
+@pytest.mark.parametrize(
+    ("type", "listed"), [("tmi.program.x", True), ("flight.created", True), ("tmi.slot.x", False), ("tmi", False)]
+)
+def test_type_is_listed_by_itself_or_as_open_ended(type: str, listed: bool) -> None:
+    assert is_listed(type, {"tmi.program.*", "flight.created"}) is listed
 
 
 @pytest.mark.parametrize(
@@ -94,7 +177,7 @@ def test_check_any_text_is_known_or_refused(text: str) -> None:
         ("flight.*", "flight", False),
         ("tmi.*", "flight.departed", False),
         ("*", "ctp.slots.optimized", True),
-        ("ctp.slots.*", "ctp.slots.optimized", False),
+        ("ctp.slots.*", "ctp.slots.optimized", True),
         ("Flight.*", "flight.departed", False),
         ("", "flight.departed", False),
         (".*", ".x", True),

@@ -103,3 +103,25 @@ def test_each_clause_can_be_left_out(kind: str) -> None:
     )  # fmt: skip
     kinds = {clause.kind for clause in explain(every, "flight.created", {}).clauses}
     assert {clause.kind for clause in explain(without(every, kind), "flight.created", {}).clauses} == kinds - {kind}
+
+
+@pytest.mark.parametrize(
+    ("filters", "matched"),
+    [
+        ({"airports": ["EGKK"]}, ["EG**"]),
+        ({"airports": ["LSZH"]}, ["LSZH"]),
+        ({"airports": ["KJFK"]}, []),
+        ({"firs": ["LSAS"]}, ["LSAS"]),
+    ],
+)
+def test_element_that_matched_is_told(filters: dict[str, Any], matched: list[str]) -> None:
+    data = {"airports": ["EG**", "LSZH"], "firs": ["LSAS", "EDGG"]}
+    found = explain(wanting(**filters), "tmi.issued", data)
+    assert found.clauses[0].matched == matched
+    assert found.passes is bool(matched)
+
+
+def test_element_of_a_batch_that_matched_is_told() -> None:
+    rows = [{"dep": "EGLL", "arr": "KJFK"}, {"dep": "LFPG", "arr": "EDDF"}]
+    (clause,) = explain(wanting(airports=["EGLL"]), "flight.positions", {"positions": rows}).clauses
+    assert (clause.found, clause.matched) == (["EGLL", "KJFK"], ["EGLL"])

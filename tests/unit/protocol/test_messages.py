@@ -327,7 +327,12 @@ def test_connected_message_before_the_first_event_and_with_a_fraction_of_a_secon
 
 def test_subscribed_message() -> None:
     encoded = messages.subscribed(
-        channels=("tmi.*",), filters={"airports": ["KJFK"]}, last_event_id="1-0", resumed=True, gap=False
+        channels=("tmi.*",),
+        filters={"airports": ["KJFK"]},
+        last_event_id="1-0",
+        resumed=True,
+        gap=False,
+        hints=["no airport JFK; KJFK?"],
     )
     assert json.loads(encoded) == {
         "type": "subscribed",
@@ -336,6 +341,7 @@ def test_subscribed_message() -> None:
         "last_event_id": "1-0",
         "resumed": True,
         "gap": False,
+        "hints": ["no airport JFK; KJFK?"],
     }
 
 

@@ -43,7 +43,7 @@ def test_each_position_of_a_batch_is_mended() -> None:
 
 
 def test_other_families_and_good_data_stay_the_same_objects() -> None:
-    data = {"flight_uid": "17"}
+    data = {"airport": "17"}
     assert normalise("tmi.issued", data) is data
     good = {"callsign": "N1", "own": "5"}
     assert normalise("flight.created", good) is good

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from swim_server.protocol.predicates import Box, firs_of, off_block_ms_of, phase_of, place_of
+from swim_server.protocol.predicates import (
+    Box,
+    firs_of,
+    fits,
+    has_airport,
+    has_fir,
+    off_block_ms_of,
+    phase_of,
+    place_of,
+)
 
 PACIFIC = Box(north=60, south=-60, east=-170, west=170)
 
@@ -120,3 +129,29 @@ def test_off_block_time_is_the_first_of_two_fields_that_can_be_read(data: dict[s
 )
 def test_phase_that_is_empty_or_no_text_is_none(data: dict[str, Any], phase: str | None) -> None:
     assert phase_of(data) == phase
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted", "expected"),
+    [
+        ("EGLL", {"EGLL"}, True),
+        ("EG**", {"EGLL"}, True),
+        ("EG**", {"EG"}, True),
+        ("E***", {"KJFK", "EDDF"}, True),
+        ("****", {"KJFK"}, True),
+        ("*GLL", {"EGLL"}, True),
+        ("EG**", {"LEMD", "AEGX"}, False),
+        ("E.**", {"EGLL"}, False),
+    ],
+)
+def test_pattern_of_an_event_stands_for_every_code_that_begins_so(code: str, wanted: set[str], expected: bool) -> None:
+    assert fits(code, frozenset(wanted)) is expected
+
+
+def test_event_that_concerns_many_is_found_by_any_of_them() -> None:
+    data = {"airport": None, "dep": "LOWW", "airports": ["EG**", " lszh "], "firs": "EGTT, LS**"}
+    for code in ("LOWW", "EGKK", "LSZH"):
+        assert has_airport(frozenset({code}))(data)
+    assert not has_airport(frozenset({"LSGG"}))(data)
+    assert has_fir(frozenset({"LSAS"}))(data)
+    assert not has_fir(frozenset({"EDGG"}))(data)

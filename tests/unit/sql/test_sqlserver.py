@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from swim_server.sql.errors import PermissionDenied, SchemaMissing, StoreMisconfigured, StoreUnavailable
-from swim_server.sql.sqlserver import choose_driver, explain_fault, read_fault
+from swim_server.sql.sqlserver import Fault, choose_driver, explain_fault, read_fault
 
 MS = "[Microsoft][ODBC Driver 18 for SQL Server]"
 CAUGHT = [
@@ -23,7 +23,7 @@ CAUGHT = [
     (("HYT00", f"[HYT00] {MS}Login timeout expired (0) (SQLDriverConnect)"), 0, True),
     (("08S01", f"[08S01] {MS}TCP Provider: Error code 0x2746 (10054) (SQLExecDirectW)"), 10054, True),
     (("42S02", f"[42S02] {MS}[SQL Server]Invalid object name 'x'. (208) (SQLExecDirectW)"), 208, False),
-    (("01000", "[01000] [FreeTDS][SQL Server]Unexpected EOF from the server (20017) (SQLExecDirectW)"), 20017, True),
+    (("01000", "[01000] [FreeTDS][SQL Server]Unexpected EOF from the server (20017) (SQLExecDirectW)"), 0, True),
     (("08001", f"[08001] {MS}SSL Provider: [certificate verify failed:x] (-1) (SQLDriverConnect)"), 0, False),
     (("HY000", "[HY000] [FreeTDS][SQL Server]Unknown error (0) (SQLExecDirectW)"), 0, True),
     (("40615", "[40615] something else entirely"), 0, False),
@@ -130,6 +130,28 @@ def test_no_driver_is_told_with_its_remedy(installed: list[str]) -> None:
     with pytest.raises(StoreMisconfigured) as caught:
         choose_driver(installed)
     assert str(caught.value) == (
-        "no ODBC driver for SQL Server found: apt-get install tdsodbc, or Microsoft's msodbcsql18, "
+        "no ODBC driver for SQL Server found: apt-get install tdsodbc, or msodbcsql18 from Microsoft, "
         "then run swimctl doctor --only database"
     )
+
+
+@pytest.mark.parametrize("number", [18456, 911, 229, 3903, 50000])
+def test_what_the_server_says_is_the_problem_and_the_remedy_a_command(number: int) -> None:
+    error = explain_fault(Fault("42000", number, "The server's own sentence."), was_used=False)
+    assert isinstance(error, StoreMisconfigured)
+    assert error.problem == f"the key database refuses ({number}): The server's own sentence"
+    assert error.remedy.startswith("swimctl ")
+
+
+def test_driver_that_is_not_installed_is_named_beside_those_that_are() -> None:
+    fault = Fault("01000", 0, "Can't open lib 'Nope 19' : file not found")
+    error = explain_fault(fault, was_used=False, installed=["FreeTDS", "SQLite3"])
+    assert str(error).startswith("the ODBC driver 'Nope 19' is not installed; there are: FreeTDS, SQLite3")
+
+
+def test_freetds_own_numbers_are_not_the_servers() -> None:
+    text = "[08001] [FreeTDS][SQL Server]Unable to connect to data source (20009) (SQLDriverConnect)"
+    error = explain_fault(read_fault(("08001", text)), was_used=False)
+    assert isinstance(error, StoreUnavailable)
+    assert error.number is None
+    assert not error.is_worth_waiting

@@ -69,6 +69,7 @@ def test_subscribe_is_answered_with_what_holds_now(rig: StreamingRig) -> None:
         "last_event_id": "0-0",
         "resumed": False,
         "gap": False,
+        "hints": [],
     }
     assert rig.connection(client).subscription.channels == {"flight.departed", "tmi.*"}
 

@@ -16,7 +16,7 @@ from swim_server.brokers.history_mark import HistoryMark
 from swim_server.brokers.history_reader import HistoryReader
 from swim_server.brokers.recovery.restoring import Restoring
 from swim_server.brokers.trouble import HistoryDamaged, is_damage, unavailable
-from swim_server.protocol.event_id import EventId
+from swim_server.protocol.event_id import ZERO, EventId
 
 PIECE_ROWS = 2000
 
@@ -136,8 +136,7 @@ def salvage_into(path: Path, output: Path, now_ms: int) -> tuple[int, list[Known
         with closing(connection):
             history_file.prepare(connection, output, "normal")
             restoring = Restoring(path)
-            newest = EventId(now_ms, 0)
-            while restoring.step(connection, newest, now_ms, is_first=True):
+            while restoring.step(connection, ZERO, now_ms, is_first=True):
                 if restoring.trouble is not None:
                     raise BrokerUnavailable(f"{path} can't be read just now: {restoring.trouble}")
             holes = [_hole(row) for row in connection.execute("SELECT after, up_to, reason FROM holes ORDER BY up_to")]

@@ -116,7 +116,7 @@ class Restoring:
     def _finish(self, connection: sqlite3.Connection, newest: EventId, now_ms: int) -> None:
         """Replace the one hole by those that remain."""
         covered = connection.execute("SELECT max(up_to) FROM holes WHERE reason = ?", (DAMAGED,)).fetchone()[0]
-        end = newest.to_integer() if covered is None else covered
+        end = max(newest.to_integer(), self._newest) if covered is None else covered
         connection.execute("DELETE FROM holes WHERE reason = ?", (DAMAGED,))
         lost = [*self._lost, *([Stretch(self._newest, end)] if self._newest < end else [])]
         if self._account is None:

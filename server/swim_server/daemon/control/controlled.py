@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from swim_server.daemon.components import Components
     from swim_server.daemon.fingerprint import Fingerprint
+    from swim_server.daemon.handover.program import Program
     from swim_server.daemon.launch import Launch
     from swim_server.daemon.lockfile import LockInfo
 
@@ -26,8 +27,8 @@ class ControlledProcess(Protocol):
     def request_stop(self) -> None:
         """Begin the graceful stop."""
 
-    async def restart(self) -> LockInfo:
-        """Let the code on disk take over. Raises HandoverFailed."""
+    async def restart(self, wanted: Program | None = None) -> LockInfo:
+        """Let the code on disk, or the program that is wanted, take over. Raises HandoverFailed."""
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         """Read a key again that was changed so many seconds ago; return how many connections that has closed."""

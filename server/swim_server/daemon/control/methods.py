@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
+from swim_server.concurrency.clock import SYSTEM_CLOCK, utc_now
 from swim_server.config import ConfigError
 from swim_server.daemon.control.connections import build_connections
 from swim_server.daemon.control.diagnostics import Diagnostics
@@ -14,9 +16,12 @@ from swim_server.daemon.control.documents.process import ConnectionClosed, KeyCh
 from swim_server.daemon.control.explain import Explainer
 from swim_server.daemon.control.status import build_status
 from swim_server.daemon.control.top import MAX_COUNT, build_top
+from swim_server.daemon.handover.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
+from swim_server.daemon.handover.program import Program
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.endings import Ending
+from swim_server.keys.permissions import state_of
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
 RESTART_FAILED = -32001
 """The new process did not come to serve: ``data`` has its exit code and the log's last lines."""
+MISSING = "missing"
 MAX_EVENTS = 1000
 """Events in one ``publish``."""
 
@@ -80,13 +86,26 @@ class Methods:
         return {"stopping": True}
 
     async def restart(self, params: Mapping[str, Any]) -> Restarted:
-        """Let the code on disk take over; answers once it serves, or says why it does not."""
+        """Let the code on disk take over, or the ``program`` that is named; answers once it serves, or why not.
+
+        ``environment`` has digests of the variables of who asks: the answer tells which ones differ.
+        """
+        wanted, theirs = _read_restart(params)
+        launch = self._process.launch
+        changed = {} if theirs is None else differing(os.environ, theirs, is_supervised=launch.supervisor is not None)
         try:
-            info = await self._process.restart()
+            info = await self._process.restart(wanted)
         except HandoverFailed as failed:
             details = {"exit_code": failed.exit_code, "output": failed.output, "log": str(self._parts.home.log)}
             raise RpcError(RESTART_FAILED, str(failed), details) from None
-        return Restarted(pid=info.pid, version=info.version, fingerprint=info.fingerprint, url=info.url)
+        return Restarted(
+            pid=info.pid,
+            version=info.version,
+            fingerprint=info.fingerprint,
+            url=info.url,
+            environment=changed,
+            has_left_terminal=launch.has_terminal,
+        )
 
     async def reload(self, params: Mapping[str, Any]) -> Reloaded:
         """Read the configuration again; answers what has changed and what only a restart would change."""
@@ -160,7 +179,11 @@ class Methods:
         if not isinstance(seconds, int | float):
             raise RpcError(INVALID_PARAMS, "seconds must be a number")
         try:
-            return KeyChanged(closed=await self._process.key_changed(key_id, seconds=seconds))
+            closed = await self._process.key_changed(key_id, seconds=seconds)
+            record = (await self._parts.authenticator.look_up([key_id])).get(key_id)
+            return KeyChanged(
+                closed=closed, state=MISSING if record is None else state_of(record, utc_now(SYSTEM_CLOCK)).value
+            )
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
 
@@ -176,6 +199,16 @@ class Methods:
         except StoreError:
             closed = await self._parts.key_watch.end_in_memory(ending.key_id)
         return KeyEnded(is_stored=is_stored, closed=closed)
+
+
+def _read_restart(params: Mapping[str, Any]) -> tuple[Program | None, dict[str, str] | None]:
+    try:
+        return (
+            msgspec.convert(params.get("program"), Program | None),
+            msgspec.convert(params.get("environment"), dict[str, str] | None),
+        )
+    except msgspec.ValidationError as error:
+        raise RpcError(INVALID_PARAMS, f"program or environment: {error}") from None
 
 
 class _EventRow(msgspec.Struct):

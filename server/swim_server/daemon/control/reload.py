@@ -12,7 +12,7 @@ from swim_server.config import ConfigError
 from swim_server.config.differences import differences, value_at
 from swim_server.config.secrets import without_secrets
 from swim_server.daemon.control.documents.process import ChangedSetting, ConfigChanges, Reloaded
-from swim_server.daemon.rules import publishing_rules, tier_limits
+from swim_server.daemon.rules import publishing_rules, tier_limits, warn_of_clamped_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +84,9 @@ class Reloader:
         parts.key_watch.recheck_seconds = after.auth.recheck_seconds
         self._apply_logging(before, after)
         parts.conversation.publishing = publishing_rules(after.publish, parts.catalogue)
+        warn_of_clamped_events(after.publish, parts.log)
+        if parts.tls is not None:
+            await asyncio.to_thread(parts.tls.reload)
         if any(name.startswith(SOURCES) for name in applied):
             await parts.sources.replace(after)
         parts.config.values = _merged(before, after)

@@ -64,6 +64,8 @@ async def build_status(process: ControlledProcess) -> Status:
         memory_bytes=memory_bytes(),
         log=_log(parts.log_stream),
         supervisor=launch.supervisor,
+        supervised_as=launch.supervised_as,
+        has_terminal=launch.has_terminal,
         program=launch.program,
         executable=launch.executable,
         arguments=list(launch.arguments),
@@ -140,6 +142,7 @@ def build_source(status: SourceStatus) -> SourceDocument:
         details=dict(status.details),
         rejected=_rejected(status.details),
         feed_age_seconds=_feed_age(status),
+        unknown_types=dict(status.unknown_types),
     )
 
 

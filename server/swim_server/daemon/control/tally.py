@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from swim_server.daemon.control.documents.diagnostics import Eviction, KeyTally, Laggard, Tally
+from swim_server.daemon.control.documents.diagnostics import Eviction, KeyTally, Laggard, RecentRefusals, Tally
 from swim_server.keys.format import Tier
 from swim_server.keys.probes import is_probe_id
 
@@ -21,6 +21,9 @@ COUNTED_AT_ONCE = 500
 """So many connections are looked at in one go; the loop serves everybody else in between."""
 MAX_LISTED = 100
 MAX_AGENTS = 200
+REFUSED_WITHIN_SECONDS = 600.0
+SUBSCRIBED_WITHIN_SECONDS = 60.0
+"""A client that has said nothing of what it wants by then is told of."""
 
 
 async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
@@ -51,11 +54,15 @@ async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
     )
     if not is_brief:
         await _add_details(tally, clients)
+        found = parts.endpoints.refusals.recent(REFUSED_WITHIN_SECONDS).most_common(MAX_LISTED)
+        tally.refused = [RecentRefusals(reason=reason, key_id=key_id, count=count) for (reason, key_id), count in found]
     return tally
 
 
 async def _add_details(tally: Tally, clients: Sequence[Connection]) -> None:
     keys: Counter[tuple[int, str, str]] = Counter()
+    without_channel: Counter[str] = Counter()
+    since_ms = time.time() * 1000 - SUBSCRIBED_WITHIN_SECONDS * 1000
     agents: Counter[str] = Counter()
     for number, connection in enumerate(clients, 1):
         key = connection.key
@@ -66,6 +73,8 @@ async def _add_details(tally: Tally, clients: Sequence[Connection]) -> None:
             continue
         keys[key.id, connection.tier, key.owner_name] += 1
         agents[connection.user_agent or ""] += 1
+        if not connection.subscription.channels and connection.connected_at_ms < since_ms:
+            without_channel[key.owner_name] += 1
         if connection.is_lagging and len(tally.lagging) < MAX_LISTED:
             tally.lagging.append(_laggard(connection))
     tally.keys = [
@@ -73,6 +82,7 @@ async def _add_details(tally: Tally, clients: Sequence[Connection]) -> None:
         for (key_id, tier, owner), count in keys.items()
     ]
     tally.agents = dict(agents.most_common(MAX_AGENTS))
+    tally.without_channel = dict(without_channel.most_common(MAX_LISTED))
 
 
 def _laggard(connection: Connection) -> Laggard:

@@ -37,15 +37,15 @@ class InheritedProcess:
             each.close()
         return None
 
-    async def await_go(self) -> list[tuple[str, int]]:
-        """Say that all is prepared; wait until the old process's sources have stopped.
+    async def await_go(self, **program: str | None) -> list[tuple[str, int]]:
+        """Say that all is prepared, and which program this is; wait until the old process's sources have stopped.
 
         Returns tier and key id of each of its live connections.
 
         If the old process dies meanwhile nobody serves: then this one goes on at once.
         """
         self._channel = await Channel.open(socket.socket(fileno=self.offer.channel))
-        self._channel.send("prepared")
+        self._channel.send("prepared", **program)
         message = await self._channel.receive()
         return [(tier, key_id) for tier, key_id in (message or {}).get("connections", ())]
 

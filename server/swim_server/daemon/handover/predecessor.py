@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,7 @@ from swim_server.daemon.lockfile import LockInfo
 from swim_server.sql.errors import StoreError
 
 if TYPE_CHECKING:
+    from swim_server.daemon.handover.program import Program
     from swim_server.daemon.home import Home
     from swim_server.streaming.admission import Admission
 
@@ -62,8 +63,19 @@ class HandoverFailed(Exception):
         return "\n".join([f"{summary}. What it said:", *self.output]) if self.output else summary
 
 
-async def hand_over(service: Predecessor) -> tuple[LockInfo, Channel]:
-    """Start the code on disk beside this process and let it take over; return once it serves.
+class RestartRefused(HandoverFailed):
+    """A restart would end the service: nothing was tried."""
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class OtherProgram(Exception):
+    """The new process is not the program that was to be started."""
+
+
+async def hand_over(service: Predecessor, wanted: Program | None = None) -> tuple[LockInfo, Channel]:
+    """Start the code on disk beside this process, or the program that is wanted; return once it serves.
 
     The caller drains what is left here and ends. Raises HandoverFailed with nothing changed.
     """
@@ -72,28 +84,32 @@ async def hand_over(service: Predecessor) -> tuple[LockInfo, Channel]:
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            child = _start(service, theirs)
+            child = _start(service, theirs, wanted)
         except OSError as error:
             ours.close()
-            raise HandoverFailed(f"can't be started: {error.strerror}", None, []) from None
+            where = f"{error.filename}: " if error.filename else ""
+            raise HandoverFailed(f"can't be started: {where}{error.strerror}", None, []) from None
     channel = await Channel.open(ours)
     try:
         async with asyncio.timeout(PREPARE_SECONDS):
-            return await negotiate(service, channel), channel
-    except (TimeoutError, PeerClosed, asyncio.CancelledError) as error:
+            return await negotiate(service, channel, wanted), channel
+    except (TimeoutError, PeerClosed, OtherProgram, asyncio.CancelledError) as error:
         await _end(child, at_once=isinstance(error, asyncio.CancelledError))
         await channel.close()
         if isinstance(error, asyncio.CancelledError):
             raise
         await service.abort_handover()
+        if isinstance(error, OtherProgram):
+            raise HandoverFailed(str(error), None, []) from None
         reason = "was not ready in time" if isinstance(error, TimeoutError) else f"ended with code {child.returncode}"
         raise HandoverFailed(reason, child.returncode, tail(log_path, begin)) from None
 
 
-async def negotiate(service: Predecessor, channel: Channel) -> LockInfo:
-    """Do the old process's part of the conversation, up to ``serving``. Raises PeerClosed."""
+async def negotiate(service: Predecessor, channel: Channel, wanted: Program | None = None) -> LockInfo:
+    """Do the old process's part of the conversation, up to ``serving``. Raises PeerClosed, OtherProgram."""
     try:
-        await _expect(channel, "prepared")
+        prepared = await _expect(channel, "prepared")
+        _check_program(wanted, prepared)
         await service.begin_handover()
         channel.send("go", connections=service.admission.holders())
         service.admission.on_change = lambda kind, tier, key_id: channel.send(kind, tier=tier, key_id=key_id)
@@ -102,6 +118,15 @@ async def negotiate(service: Predecessor, channel: Channel) -> LockInfo:
         service.admission.on_change = None
         raise
     return msgspec.convert(message["info"], LockInfo)
+
+
+def _check_program(wanted: Program | None, prepared: Mapping[str, Any]) -> None:
+    """Hold what the new process says it is against the program that was to be started. Raises OtherProgram."""
+    fingerprint = prepared.get("fingerprint")
+    if wanted is None or fingerprint is None or fingerprint == wanted.fingerprint:
+        return
+    found = f"version {prepared.get('version')}, fingerprint {fingerprint}, from {prepared.get('root')}"
+    raise OtherProgram(f"is another program ({found}) than the one that asked for the restart ({wanted})")
 
 
 async def serve_successor(service: Predecessor, channel: Channel) -> None:
@@ -122,17 +147,20 @@ async def _expect(channel: Channel, kind: str) -> dict[str, Any]:
     return message
 
 
-def _start(service: Predecessor, channel: socket.socket) -> subprocess.Popen[bytes]:
+def _start(service: Predecessor, channel: socket.socket, wanted: Program | None) -> subprocess.Popen[bytes]:
+    if wanted is not None:
+        wanted.check()
+    words, more = (wanted.words, wanted.environ()) if wanted is not None else (program(), {})
     offer = service.offer(channel.fileno())
     with _log_of(service.home.log) as log:
         return subprocess.Popen(
-            [*program(), *_arguments()],
+            [*words, *_arguments()],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
             pass_fds=[offer.channel, offer.lock, *offer.listeners],
-            env={**os.environ, VARIABLE: msgspec.json.encode(offer).decode()},
+            env={**os.environ, **more, VARIABLE: msgspec.json.encode(offer).decode()},
         )
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from swim_server.protocol.channels import LOOSE_TYPES
 from swim_server.protocol.codes import BadMessage
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.normalise import with_north_as_zero
+from swim_server.protocol.payloads import BadPosition, part_positions
+from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 from swim_server.streaming.publishing import Publishing
 
@@ -16,19 +22,23 @@ MAX_LINE_BYTES = 1_048_576
 MAX_KEPT_CHARACTERS = 10_000
 """Of a line that is set aside."""
 _BOM = b"\xef\xbb\xbf"
+_ENVELOPE = frozenset({"type", "event_id", "_received_at"})
+"""Fields that are no part of an event's data where its fields stand beside its type."""
 
 
 class InvalidLine(ValueError):
     """A line that is no event: why."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, unknown_type: str | None = None) -> None:
         self.reason = reason
+        self.unknown_type = unknown_type
+        """The type, where there is no such type."""
         super().__init__(reason)
 
 
 class _Line(msgspec.Struct):
     type: str
-    data: dict[str, Any]
+    data: dict[str, Any] | UnsetType = UNSET
     timestamp: str | None = None
     event_id: str | None = None
 
@@ -39,10 +49,19 @@ class Rejected(msgspec.Struct, frozen=True):
     line: int
     reason: str
     text: str
+    unknown_type: str = ""
+    """The type, where there is no such type."""
 
 
-def read_line(line: bytes, number: int, batch: str, publishing: Publishing) -> NewEvent | None:
-    """Read a line; None: it is blank. Raises InvalidLine.
+class ReadLine(msgspec.Struct, frozen=True):
+    """What a line holds: its event, and the positions of a batch that could not be part of it."""
+
+    event: NewEvent
+    rejected: list[Rejected]
+
+
+def read_line(line: bytes, number: int, batch: str, publishing: Publishing) -> ReadLine | None:
+    """Read a line; None: it is blank. Raises InvalidLine, also when all positions of a batch are wrong.
 
     Without an ``event_id`` of its own an event is named by its file (``batch``), the line's number and its content.
     """
@@ -59,13 +78,34 @@ def read_line(line: bytes, number: int, batch: str, publishing: Publishing) -> N
     name = found.event_id
     if name is None:
         name = f"drop:{batch}:{number}:{blake2b(text, digest_size=12).hexdigest()}"
-    event = NewEvent(type=found.type, data=found.data, timestamp_ms=timestamp_ms, event_id=name)
+    data, bad = part_positions(found.type, with_north_as_zero(found.type, _data(found, text)))
+    if bad and not data["positions"]:
+        raise InvalidLine(bad[0].reason)
+    event = NewEvent(type=found.type, data=data, timestamp_ms=timestamp_ms, event_id=name)
     try:
-        return publishing.check(event)
+        event = publishing.check(event)
     except BadMessage as refused:
-        raise InvalidLine(refused.message) from None
+        raise InvalidLine(refused.message, None if publishing.knows(found.type) else found.type) from None
+    return ReadLine(event, [_reject_position(each, number) for each in bad])
 
 
-def reject(line: bytes, number: int, reason: str) -> Rejected:
+def _data(line: _Line, text: bytes) -> dict[str, Any]:
+    """Return the event's data; of a type that is written without it, the fields beside the type."""
+    if not isinstance(line.data, UnsetType):
+        return line.data
+    if line.type not in LOOSE_TYPES:
+        raise InvalidLine("Object missing required field `data`")
+    fields: dict[str, Any] = msgspec.json.decode(text)
+    return {field: value for field, value in fields.items() if field not in _ENVELOPE}
+
+
+def _reject_position(bad: BadPosition, number: int) -> Rejected:
+    """Set one position aside, as a line that can be mended and dropped again."""
+    text = json.dumps({"type": POSITIONS, "data": {"positions": [bad.position]}})
+    return Rejected(number, bad.reason, text[:MAX_KEPT_CHARACTERS])
+
+
+def reject(line: bytes, number: int, reason: str, unknown_type: str | None = None) -> Rejected:
     """Set a line aside."""
-    return Rejected(number, reason, line.decode("utf-8", "backslashreplace").rstrip("\r\n")[:MAX_KEPT_CHARACTERS])
+    text = line.decode("utf-8", "backslashreplace").rstrip("\r\n")[:MAX_KEPT_CHARACTERS]
+    return Rejected(number, reason, text, unknown_type or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from swim_server.sources.health import Health
 from swim_server.sources.publisher import EventPublisher
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
+from swim_server.sources.unknown_types import UnknownTypes
 from swim_server.streaming.publishing import Publishing
 
 BATCH_LINES = 500
@@ -106,6 +108,7 @@ class DropSource:
         self._wake = asyncio.Event()
         self._log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, self._log, "the drop folder", clock=clock)
+        self._unknown_types = UnknownTypes(self.status, self._log)
         self._publisher = EventPublisher(self.status, self._log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
@@ -235,13 +238,14 @@ class DropSource:
         page = _Page([], [], {}, offset, progress.line + len(lines))
         for number, (_, line) in enumerate(lines, progress.line + 1):
             try:
-                event = read_line(line, number, taken.batch, self._publishing)
+                read = read_line(line, number, taken.batch, self._publishing)
             except InvalidLine as invalid:
-                page.rejected.append(reject(line, number, invalid.reason))
+                page.rejected.append(reject(line, number, invalid.reason, invalid.unknown_type))
                 continue
-            if event is not None and event.event_id is not None:
-                page.events.append(event)
-                page.lines[event.event_id] = number, line
+            if read is not None and read.event.event_id is not None:
+                page.events.append(read.event)
+                page.lines[read.event.event_id] = number, line
+                page.rejected.extend(read.rejected)
         return page
 
     async def _publish(self, taken: Taken, page: _Page, publish: Publish, worker: WorkerThread) -> None:
@@ -270,7 +274,9 @@ class DropSource:
         self._health.count("lines", page.line - before.line)
         self._health.count("rejected", len(page.rejected))
         self.status.errors += len(page.rejected)
-        for piece in page.rejected[: max(0, LOGGED_REASONS - before.rejected)]:
+        self._unknown_types.count(Counter(each.unknown_type for each in page.rejected if each.unknown_type))
+        told = [each for each in page.rejected if not each.unknown_type]
+        for piece in told[: max(0, LOGGED_REASONS - before.rejected)]:
             self._log.warning("a line is no event", file=taken.name, line=piece.line, reason=piece.reason)
 
 

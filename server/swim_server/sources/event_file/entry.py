@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
-from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.channels import LOOSE_TYPES, Catalogue
 from swim_server.protocol.codes import show
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.json_data import InvalidData
 from swim_server.protocol.normalise import normalise
-from swim_server.protocol.payloads import check_payload
+from swim_server.protocol.payloads import BadPosition, check_payload, part_positions
+from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 from swim_server.sources.event_file.text import Found, ObjectScanner, Unreadable
 
@@ -29,14 +30,19 @@ RECENT_ENTRIES = 200_000
 _MILLISECONDS_FROM = 100_000_000_000
 """A number from here on counts milliseconds, one below counts seconds."""
 
+_ENVELOPE = frozenset({"type", "_received_at"})
+"""Fields that are no part of an event's data where its fields stand beside its type."""
+
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
 class InvalidEntry(ValueError):
     """An object that is no event: why."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, unknown_type: str | None = None) -> None:
         self.reason = reason
+        self.unknown_type = unknown_type
+        """The type, where there is no such type."""
         super().__init__(reason)
 
 
@@ -122,37 +128,60 @@ class EntryReader:
                 batch.rejected.append(piece)
                 continue
             try:
-                batch.events.append(self._event(piece.value))
+                event, bad = self._event(piece.value)
             except InvalidEntry as invalid:
-                batch.rejected.append(piece.as_unreadable(invalid.reason))
+                unreadable = piece.as_unreadable(invalid.reason)
+                batch.rejected.append(msgspec.structs.replace(unreadable, unknown_type=invalid.unknown_type))
+                continue
+            batch.events.append(event)
+            place = piece.as_unreadable("")
+            batch.rejected += [_position_aside(each, place) for each in bad]
         return batch
 
-    def _event(self, entry: dict[str, Any]) -> NewEvent:
-        event = read_entry(entry, self._catalogue)
+    def _event(self, entry: dict[str, Any]) -> tuple[NewEvent, list[BadPosition]]:
+        event, bad = read_parts(entry, self._catalogue)
         content = digest(entry)
         ordinal = self._seen[content]
         self._seen[content] = ordinal + 1
         name = f"{content}#{ordinal}"
         if event.timestamp_ms is None:
             name = self._recent.name(name, self._file, self.now)
-        return msgspec.structs.replace(event, event_id=name)
+        return msgspec.structs.replace(event, event_id=name), bad
+
+
+def _position_aside(bad: BadPosition, place: Unreadable) -> Unreadable:
+    """One position of a batch that was published without it, as an entry that can be mended and written again."""
+    text = json.dumps({"type": POSITIONS, "data": {"positions": [bad.position]}})
+    return msgspec.structs.replace(place, text=text, reason=bad.reason)
 
 
 def read_entry(entry: Mapping[str, Any], catalogue: Catalogue) -> NewEvent:
-    """Read ``{"type","data","_received_at"}``. Raises InvalidEntry."""
+    """Read an entry's event alone. Raises InvalidEntry."""
+    return read_parts(entry, catalogue)[0]
+
+
+def read_parts(entry: Mapping[str, Any], catalogue: Catalogue) -> tuple[NewEvent, list[BadPosition]]:
+    """Read ``{"type","data","_received_at"}``; positions of a batch that can't be sent are left out and answered.
+
+    Raises InvalidEntry, also when all positions are wrong.
+    """
     event_type = entry.get("type")
     if not isinstance(event_type, str):
         raise InvalidEntry(f"type: must be an event type, got {show(event_type)}" if "type" in entry else "no type")
-    if event_type not in catalogue.types:
+    if not catalogue.knows(event_type):
         nearest = catalogue.nearest(event_type)
         hint = f": did you mean {nearest}?" if nearest in catalogue.types else ""
-        raise InvalidEntry(f"unknown event type {show(event_type)}{hint}")
+        raise InvalidEntry(f"unknown event type {show(event_type)}{hint}", unknown_type=event_type)
     data = entry.get("data")
+    if "data" not in entry and event_type in LOOSE_TYPES:
+        data = {field: value for field, value in entry.items() if field not in _ENVELOPE}
     if data == []:
         data = {}  # PHP writes an empty object back as an empty array
     if not isinstance(data, dict):
         raise InvalidEntry(f"data: must be an object, got {show(data)}" if "data" in entry else "no data")
-    data = normalise(event_type, data)
+    data, bad = part_positions(event_type, normalise(event_type, data))
+    if bad and not data["positions"]:
+        raise InvalidEntry(bad[0].reason)
     try:
         check_payload(event_type, data)
     except InvalidData as invalid:
@@ -160,7 +189,7 @@ def read_entry(entry: Mapping[str, Any], catalogue: Catalogue) -> NewEvent:
     moment = read_time(entry.get("_received_at"))
     if moment is None:
         moment = read_time(entry.get("timestamp"))
-    return NewEvent(type=event_type, data=data, timestamp_ms=moment)
+    return NewEvent(type=event_type, data=data, timestamp_ms=moment), bad
 
 
 def read_time(value: object) -> int | None:

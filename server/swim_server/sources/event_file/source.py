@@ -24,6 +24,7 @@ from swim_server.sources.event_file.taken_file import Place, TakenFile
 from swim_server.sources.folder_watch import watch_folder
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
+from swim_server.sources.unknown_types import UnknownTypes
 
 PUBLISH_EVENTS = 500
 GRACE_SECONDS = 1.5
@@ -98,6 +99,7 @@ class EventFileSource:
         self._recent = RecentNames()
         self._wake = asyncio.Event()
         self._log = get_logger("sources").bind(source=name)
+        self._unknown_types = UnknownTypes(self.status, self._log)
 
     async def run(self, publish: Publish) -> None:
         """Publish what appears, until cancelled. Files taken and not finished before a crash come first."""
@@ -263,7 +265,9 @@ class EventFileSource:
         self.status.errors += count
         self._count("rejected", count)
         self.status.details["last_rejected"] = f"{taken.rejected[0].reason}: see {aside}"
-        for piece in taken.rejected[:LOGGED_REASONS]:
+        self._unknown_types.count(taken.unknown_types)
+        told = [piece for piece in taken.rejected if piece.unknown_type is None]
+        for piece in told[:LOGGED_REASONS]:
             self._log.warning(
                 "could not be read, set aside",
                 reason=piece.reason,
@@ -271,8 +275,9 @@ class EventFileSource:
                 characters=piece.length,
                 aside=str(aside),
             )
-        if count > LOGGED_REASONS:
-            self._log.warning("more could not be read, set aside", count=count - LOGGED_REASONS, aside=str(aside))
+        more = count - taken.unknown_types.total() - LOGGED_REASONS
+        if more > 0:
+            self._log.warning("more could not be read, set aside", count=more, aside=str(aside))
 
     def _count(self, detail: str, number: int) -> None:
         self.status.details[detail] = int(self.status.details[detail] or 0) + number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -61,12 +62,15 @@ class TakenFile:
         """A stretch was given up while the file still grew: at its end it is read once more as a whole."""
         self.rejected: list[Unreadable] = []
         self.rejected_count = 0
+        self.unknown_types: Counter[str] = Counter()
+        """Of what was rejected, the types that there aren't."""
         self._kept_characters = 0
         self._reader: EntryReader | None = None
 
     def reject(self, pieces: list[Unreadable]) -> None:
         """Count what can't be read, and keep it while there is room."""
         self.rejected_count += len(pieces)
+        self.unknown_types.update(piece.unknown_type for piece in pieces if piece.unknown_type is not None)
         for piece in pieces:
             if self._kept_characters < MAX_KEPT_CHARACTERS:
                 self.rejected.append(piece)
@@ -82,6 +86,7 @@ class TakenFile:
         self._reader = None
         self.place, self.is_finished, self.is_judged_early = Place(), False, False
         self.rejected, self.rejected_count, self._kept_characters = [], 0, 0
+        self.unknown_types.clear()
 
     def read(self, make_reader: Callable[[str, float], EntryReader], *, now: float) -> Iterator[Batch]:
         """Read on from where it stood; from the beginning where what stands before was changed. Blocks; OSError."""

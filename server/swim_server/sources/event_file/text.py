@@ -40,6 +40,8 @@ class Unreadable(msgspec.Struct, frozen=True):
     """Characters before it."""
     length: int
     """Characters in it, also those that were not kept."""
+    unknown_type: str | None = None
+    """The type, where nothing else is wrong with it but that there is no such type."""
 
 
 class Found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -17,6 +18,7 @@ from swim_server.detection.flow_measures import (
     MeasureBook,
     compare_measures,
     decode_measures,
+    decode_regions,
 )
 from swim_server.logs import get_logger
 from swim_server.sources.feeds.http_feed import FeedTrouble, HttpFeed, OpenFeed, Validators, inflate
@@ -30,6 +32,8 @@ DEFAULT_URL = "https://ecfmp.vatsim.net/api/v1/flow-measure?deleted=1"
 INTERVAL_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 900.0
 MAX_BODY_BYTES = 16 * 1024 * 1024
+REGIONS_PAUSE_SECONDS = 3600.0
+"""So long the list of FIRs is not asked for again."""
 STATE_VERSION = 1
 
 
@@ -39,6 +43,8 @@ class EcfmpState(msgspec.Struct, kw_only=True, frozen=True):
     version: int = STATE_VERSION
     url: str
     book: MeasureBook
+    regions: dict[int, str] = {}
+    """Identifiers of FIRs by their numbers in the API."""
 
 
 class EcfmpSource:
@@ -59,9 +65,12 @@ class EcfmpSource:
         self._url = url
         self._open_feed = open_feed
         self._interval_seconds = interval_seconds
-        self._timeout_seconds = timeout_seconds
         self._state_file = StateFile(state_path, EcfmpState)
         self._book: MeasureBook | None = None
+        self._regions: dict[int, str] = {}
+        self._regions_due = float("-inf")
+        """Before this moment the list of FIRs is not asked for again."""
+        self._timeout_seconds = timeout_seconds
         self._validators = Validators()
         """Of the last answer. Not kept over a restart: the list is small."""
         self._measures: list[FlowMeasure] | None = None
@@ -86,6 +95,7 @@ class EcfmpSource:
         if self._state_file.fault is not None:
             self._health.trouble(self._state_file.fault)
         if saved is not None and (saved.version, saved.url) == (STATE_VERSION, self._url):
+            self._regions = dict(saved.regions)
             return saved.book
         return MeasureBook(scope=f"ecfmp:{self.status.name}:")
 
@@ -99,6 +109,7 @@ class EcfmpSource:
             pause = max(self._backoff.fail(), trouble.retry_after_seconds or 0.0, self._interval_seconds)
             self._health.trouble(str(trouble), f"asking again in {pause:.0f} s")
             return pause
+        await self._resolve_regions(measures, worker)
         await self._compare(measures, publish, worker)
         self._backoff.succeed()
         self._health.well()
@@ -123,9 +134,26 @@ class EcfmpSource:
         self.status.details["unreadable_measures"] = dropped
         return measures
 
+    async def _resolve_regions(self, measures: list[FlowMeasure], worker: WorkerThread) -> None:
+        """Ask for the list of FIRs when a measure names one by an unknown number; without it, it is left out."""
+        numbers = {number for measure in measures for number in measure.notified_flight_information_regions}
+        url = regions_url(self._url)
+        if url is None or numbers <= self._regions.keys() or self._clock.monotonic() < self._regions_due:
+            return
+        self._regions_due = self._clock.monotonic() + REGIONS_PAUSE_SECONDS
+        try:
+            async with self._open_feed(url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
+                answer = await feed.get(Validators())
+            body = answer.body if answer is not None else b""
+            self._regions |= await worker.pass_through(lambda: decode_regions(inflate(body, MAX_BODY_BYTES)))
+        except (FeedTrouble, InvalidMeasures) as trouble:
+            self._health.lasting("regions", f"FIRs of measures can't be told: {url}: {trouble}")
+        else:
+            self._health.lasting("regions", None)
+
     async def _compare(self, measures: list[FlowMeasure] | None, publish: Publish, worker: WorkerThread) -> None:
         assert self._book is not None, "run begins with a book"
-        compared: Compared = compare_measures(self._book, measures, self._clock.now_ms())
+        compared: Compared = compare_measures(self._book, measures, self._clock.now_ms(), self._regions)
         await self._publisher.publish(publish, compared.events)
         if compared.book != self._book:
             self._book = compared.book
@@ -134,10 +162,19 @@ class EcfmpSource:
         self.status.details["in_force"] = in_force
 
     async def _save(self, book: MeasureBook, worker: WorkerThread) -> None:
-        state = EcfmpState(url=self._url, book=book)
+        state = EcfmpState(url=self._url, book=book, regions=self._regions)
         try:
             await worker.pass_through(lambda: self._state_file.save(state))
         except OSError as error:
             self._health.lasting("memory", f"a restart will not know what has been announced: {error}")
         else:
             self._health.lasting("memory", None)
+
+
+def regions_url(url: str) -> str | None:
+    """Return where the API that has the list of measures has that of FIRs; None for an address of another shape."""
+    parts = urlsplit(url)
+    folder, slash, name = parts.path.rstrip("/").rpartition("/")
+    if name != "flow-measure":
+        return None
+    return urlunsplit((parts.scheme, parts.netloc, f"{folder}{slash}flight-information-region", "", ""))

@@ -25,6 +25,7 @@ from swim_server.sources.recording.pace import LOOK_AGAIN_SECONDS, MIN_ROUND_SEC
 from swim_server.sources.recording.recorded_events import RecordedEvents
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
+from swim_server.sources.unknown_types import UnknownTypes
 
 STATE_VERSION = 1
 
@@ -63,7 +64,7 @@ class EventRecordingSource:
     ) -> None:
         self.status = status
         self._path = path
-        self._types = catalogue.types
+        self._catalogue = catalogue
         self._loops = loop
         self._start = start
         self._state_file = StateFile(state_path, EventRecordingState)
@@ -72,6 +73,7 @@ class EventRecordingSource:
         self._pace = Pace(speed, status, clock=clock)
         log = get_logger("sources").bind(source=status.name)
         self._health = Health(status, log, "the recording", clock=clock)
+        self._unknown_types = UnknownTypes(status, log)
         self._publisher = EventPublisher(status, log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
@@ -188,10 +190,11 @@ class EventRecordingSource:
 
     def _is_known(self, event: NewEvent) -> bool:
         """Leave out the service's own heartbeats, and types that nobody could subscribe to."""
-        if event.type in self._types and event.type != "system.heartbeat":
+        if self._catalogue.knows(event.type) and event.type != "system.heartbeat":
             return True
         self._health.count("unknown_types")
-        self.status.details["unknown_type"] = f"{event.type[:80]}: declare it in [channels.families]"
+        if event.type != "system.heartbeat":
+            self._unknown_types.count({event.type: 1})
         return False
 
     # What is told.

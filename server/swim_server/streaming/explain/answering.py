@@ -34,7 +34,7 @@ class Explaining:
         if action.event_id is not None:
             return self._explain_stored(connection, EventId.parse(action.event_id))
         assert action.type is not None, "an explain without an id has a type"
-        if action.type not in self._catalogue.types:
+        if not self._catalogue.knows(action.type):
             raise InvalidChannel(action.type, self._catalogue.nearest(action.type))
         explanation = explain_subscription(connection.subscription, action.type, with_numbers(action.data))
         connection.answer(messages.explained(event_id=None, event_type=action.type, explanation=explanation))

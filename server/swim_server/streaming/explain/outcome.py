@@ -115,7 +115,8 @@ def _covering(session: Session, event: Event) -> Iterator[Change]:
     for number, change in enumerate(changes):
         is_last = number + 1 == len(changes)
         until = changes[number + 1].after if not is_last else session.end.until if session.end is not None else None
-        start = change.starts.get(event.type)
+        starts = [start for key, start in change.starts.items() if matches(key, event.type)]
+        start = min(starts, default=None)
         is_live = change.after < event.id and (until is None or event.id <= until)
         is_stored = start is not None and start < event.id <= change.after
         if is_live or is_stored:
@@ -264,10 +265,15 @@ def _let_through(found: FilterExplanation) -> str:
         return "there is no filter"
     if found.positions is not None:
         return f"{found.remaining} of {found.positions} positions pass the filters"
-    judged = [clause.kind for clause in found.clauses if clause.applies]
+    judged = [_by(clause) for clause in found.clauses if clause.applies]
     if not judged:
         return "none of the filters applies to this family"
     return f"it passes {_listed(judged)}"
+
+
+def _by(clause: Clause) -> str:
+    """The kind, and where the event has several values for it, the one that is wanted."""
+    return f"{clause.kind} (by {_listed(clause.matched)})" if len(clause.found) > 1 and clause.matched else clause.kind
 
 
 def _shown(value: Any) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from swim_server.protocol.predicates import (
-    AIRPORT_FIELDS,
     ARTCC_FIELDS,
+    airports_of,
     canonical,
     codes_of,
     firs_of,
+    patterns_in,
     phase_of,
     place_of,
 )
@@ -30,6 +31,9 @@ class Searchable(Protocol):
 
     @property
     def firs(self) -> Collection[str]: ...
+
+    def patterns(self, codes: Collection[str]) -> Collection[str]:
+        """Those of the airports or FIRs, as just answered, that stand for many: ``EG**``."""
 
     @property
     def phases(self) -> Collection[str]:
@@ -53,7 +57,7 @@ class EventKeys:
 
     @property
     def airports(self) -> list[str]:
-        return codes_of(self._event.data, AIRPORT_FIELDS)
+        return airports_of(self._event.data)
 
     @property
     def artccs(self) -> list[str]:
@@ -62,6 +66,9 @@ class EventKeys:
     @property
     def firs(self) -> list[str]:
         return firs_of(self._event.data)
+
+    def patterns(self, codes: Collection[str]) -> list[str]:
+        return patterns_in(codes)
 
     @property
     def phases(self) -> list[str]:

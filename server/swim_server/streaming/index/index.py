@@ -59,8 +59,9 @@ class Index(Generic[K]):
     def candidates(self, event_type: str, event: Searchable) -> dict[K, None]:
         """Find every group that the event may pass, and few others."""
         found: dict[K, None] = {}
-        for partition in self._by_type.get(event_type, ()):
-            partition.collect(event, found)
+        for key in self._catalogue.keys(event_type):
+            for partition in self._by_type.get(key, ()):
+                partition.collect(event, found)
         return found
 
     def _divide(self, joint: frozenset[str]) -> list[frozenset[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from swim_server.protocol.filters import excluded_kinds
+from swim_server.protocol.predicates import fits
 from swim_server.streaming.index.grid import cells_at, cells_of
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class InvertedIndex(Generic[K]):
                 into.update(found)
             elif found is not None:
                 into[found] = None
+
+    def collect_fitting(self, patterns: Iterable[str], into: dict[K, None]) -> None:
+        """Add every group that stands under a code which fits one of the patterns; looks at every code."""
+        for pattern in patterns:
+            self.collect([code for code in self._by_code if fits(pattern, (str(code),))], into)
 
     def collect_all(self, into: dict[K, None]) -> None:
         """Add every group."""
@@ -160,11 +166,17 @@ class Partition(Generic[K]):
             case "callsign_prefix":
                 postings.collect(self._prefixes(event), into)
             case "airports":
-                postings.collect(event.airports, into)
+                codes = event.airports
+                postings.collect(codes, into)
+                if patterns := event.patterns(codes):
+                    postings.collect_fitting(patterns, into)
             case "bbox":
                 postings.collect(cells_at(event.places), into)
             case "firs":
-                postings.collect(event.firs, into)
+                codes = event.firs
+                postings.collect(codes, into)
+                if patterns := event.patterns(codes):
+                    postings.collect_fitting(patterns, into)
             case "artccs":
                 postings.collect(event.artccs, into)
             case "phase":

@@ -42,6 +42,7 @@ class RunningProcess:
             conversation=rig.context.conversation,
             config=RunningConfig(LoadedConfig(Config(server=ServerConfig(port=1)), {}, ())),
             home=Home(Path("/nowhere")),
+            authenticator=SimpleNamespace(look_up=self._look_up),
         )
         self.info = INFO
         self.launch = Launch()
@@ -55,10 +56,13 @@ class RunningProcess:
         self.failure: Exception | None = None
         self.stops = 0
 
+    async def _look_up(self, key_ids: object) -> dict[int, object]:
+        return {}
+
     def request_stop(self) -> None:
         self.stops += 1
 
-    async def restart(self) -> LockInfo:
+    async def restart(self, wanted: object = None) -> LockInfo:
         return self._or_fail(INFO)
 
     async def reload(self) -> Reloaded:
@@ -232,7 +236,7 @@ async def test_live_keys_are_counted_by_id(rig: Rig, service: RunningProcess) ->
 
 
 async def test_changed_key_is_asked_for_by_number(service: RunningProcess) -> None:
-    assert await _call(service, "key_changed", key_id=5) == {"closed": 3}
+    assert await _call(service, "key_changed", key_id=5) == {"closed": 3, "state": "missing"}
     for wrong in (None, "5", 5.5):
         assert (await _refusal(service, "key_changed", key_id=wrong)).code == INVALID_PARAMS
     service.failure = StoreUnavailable("away")

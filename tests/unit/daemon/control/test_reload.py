@@ -73,6 +73,7 @@ class RunningParts:
         self.log = Log()
         self.log_stream = io.StringIO()
         self.sources = Sources()
+        self.tls = None
 
 
 def _changed(config: Config, **sections: dict[str, Any]) -> Config:

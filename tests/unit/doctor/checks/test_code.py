@@ -46,7 +46,7 @@ async def test_process_that_runs_what_is_on_disk_is_well(here: FakeExamination) 
 async def test_changed_file_is_named(here: FakeExamination) -> None:
     here.elsewhere = {**FILES, "swim_server/logs.py": "c" * 64}
     answer = await process_is_disk(here)
-    assert (answer.status, answer.fix) == ("fail", "swimctl restart")
+    assert (answer.status, answer.command) == ("fail", "swimctl restart")
     assert answer.evidence == ("swim_server/logs.py: changed",)
     assert "1 file other than in the process: swim_server/logs.py" in answer.observed
 
@@ -60,7 +60,7 @@ async def test_many_files_are_counted_and_the_first_named(here: FakeExamination)
 
 async def test_folder_that_is_gone_is_told(context: FakeExamination) -> None:
     answer = await process_is_disk(context)
-    assert (answer.status, answer.fix) == ("fail", "swimctl stop; swimctl serve --detach")
+    assert (answer.status, answer.command) == ("fail", "swimctl restart")
     assert "/srv/swim_server, where it was started from, is gone" in answer.observed
 
 

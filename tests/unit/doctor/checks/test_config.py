@@ -89,12 +89,12 @@ async def test_setting_that_is_not_in_force_is_named_with_the_way_to_it(context:
     change = {"running": "info", "configured": "debug"}
     context.answers["config_changes"] = {"reload": {"logging.level": change}, "restart": {}}
     answer = await is_running(context)
-    assert (answer.status, answer.fix) == ("fail", "swimctl reload")
+    assert (answer.status, answer.command) == ("fail", "swimctl reload")
     assert answer.evidence == ("logging.level: info in the process, debug configured; a reload changes it",)
     hidden = {"running": "***", "configured": "***"}
     context.answers["config_changes"]["restart"] = {"database.password": hidden}
     answer = await is_running(context)
-    assert answer.fix == "swimctl restart"
+    assert answer.command == "swimctl restart"
     assert answer.evidence[-1] == "database.password: changed; a restart changes it"
 
 
@@ -112,5 +112,5 @@ async def test_other_files_warn_only_when_they_say_something_else(context: FakeE
     assert (await is_same(context)).status == "ok"
     context.answers["config"] = msgspec.to_builtins(Config(logging=LoggingConfig(format="json")))
     answer = await is_same(context)
-    assert (answer.status, answer.fix) == ("warn", "export SWIM_CONFIG=/etc/swim/swim.toml")
+    assert (answer.status, answer.command) == ("warn", "export SWIM_CONFIG=/etc/swim/swim.toml")
     assert answer.evidence == ("logging.format",)

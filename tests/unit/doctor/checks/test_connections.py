@@ -51,7 +51,7 @@ async def test_connection_whose_key_lets_nobody_in_is_a_failure(
 ) -> None:
     service.keys(record)
     answer = await connections.keys_hold(service)
-    assert (answer.status, answer.fix) == ("fail", "swimctl reload")
+    assert (answer.status, answer.command) == ("fail", "swimctl reload")
     assert told in answer.observed
 
 
@@ -171,7 +171,7 @@ LAGGARD = {"id": "client_1", "key_id": 1, "owner": "vNAS", "buffered_bytes": 70_
 async def test_client_that_lags_at_both_looks_is_a_warning_that_names_it(service: ServiceExamination) -> None:
     service.answers["tally"] = tally(lagging=[LAGGARD])
     answer = await connections.keep_up(service)
-    assert (answer.status, answer.fix) == ("warn", "swimctl connections list --key 1")
+    assert (answer.status, answer.command) == ("warn", "swimctl connections list --key 1")
     assert answer.evidence == ("client_1, key 1 of vNAS: 70000 bytes wait for it",)
 
 

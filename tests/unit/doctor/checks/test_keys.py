@@ -35,7 +35,7 @@ async def about(service: ServiceExamination, id: str, *records: Any) -> Answer:
 
 async def test_plaintext_row_is_a_warning(service: ServiceExamination) -> None:
     answer = await about(service, "keys.hashed", key(1), key(2, is_plaintext=True))
-    assert (answer.status, answer.fix) == ("warn", "swimctl keys harden --yes")
+    assert (answer.status, answer.command) == ("warn", "swimctl keys harden --yes")
     assert answer.evidence == ("key 2 of vNAS",)
 
 
@@ -75,7 +75,7 @@ async def test_key_that_was_rotated_has_been_seen_to(service: ServiceExamination
 async def test_key_that_ends_first_is_the_one_to_rotate(service: ServiceExamination) -> None:
     records = [key(number, expires_at=NOW + timedelta(days=10 - number)) for number in range(1, 8)]
     answer = await about(service, "keys.expiring", *records)
-    assert answer.fix == "swimctl keys rotate 7"
+    assert answer.command == "swimctl keys rotate 7"
     assert len(answer.evidence) == 5
 
 

@@ -14,6 +14,7 @@ from swim_server.daemon.control.documents.diagnostics import ProbeStored
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.checks import event_files, stream
 from swimctl.doctor.checks.event_files import event_files_are_read
+from swimctl.doctor.checks.unknown_types import families_with, types_are_known
 from swimctl.doctor.probes.probe_event import Lost, Received
 
 NOW_MS = int(time.time() * 1000)
@@ -65,10 +66,15 @@ async def about(service: ServiceExamination, pace_seconds: float = 15.0, **field
         ({"state": "degraded", "details": {"flights_missing": "column adl_flight_core.callsign"}}, "fail"),
         ({"state": "degraded", "details": {"flights_missing": None}}, "warn"),
         ({"state": "degraded", "last_success_age_seconds": 60.0}, "fail"),
+        ({"events": 0, "rejected": 300}, "fail"),
+        ({"events": 200, "rejected": 100}, "ok"),
+        ({"events": 0, "rejected": 9}, "ok"),
+        ({"feed_age_seconds": 928.0}, "warn"),
+        ({"feed_age_seconds": 90.0}, "ok"),
         ({"last_success_age_seconds": None}, "fail"),
         ({"state": "starting", "last_success_age_seconds": None}, "fail"),
     ],
-    ids=range(12),
+    ids=range(17),
 )
 async def test_source_is_judged_by_its_own_pace(service: ServiceExamination, fields: Any, expected: str) -> None:
     answer = await about(service, **fields)
@@ -130,7 +136,7 @@ async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> N
     }
     service.answers["status"] = _status(later)
     answer = await stream.ids_forward(service)
-    assert (answer.status, answer.fix) == ("warn", "timedatectl status")
+    assert (answer.status, answer.command) == ("warn", "timedatectl status")
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "1", "a-b", "1-", "☃-0"])
@@ -147,7 +153,7 @@ async def test_history_that_is_cut_short_is_told_with_its_reason(
     service.answers["status"]["history"]["size_bytes"] = size
     answer = await stream.history_kept(service)
     assert answer.status == "warn"
-    assert fix in str(answer.fix)
+    assert fix in str(answer.command)
 
 
 async def test_history_that_can_not_be_read_is_a_failure(service: ServiceExamination) -> None:
@@ -180,3 +186,26 @@ async def test_file_that_is_not_there_or_empty_is_well(tmp_path: Path, text: str
     if text is not None:
         path.write_text(text)
     assert (await event_files_are_read("taken", [("file", str(path), 0.1)])).status == "ok"
+
+
+async def test_types_that_there_are_not_are_told_with_the_line_that_declares_them(
+    service: ServiceExamination,
+) -> None:
+    unknown = {"tmi.foo": 3, "cdm.wish.a": 1, "cdm.wish.b": 1, "cdm.wish.c": 1, "nothing": 2}
+    service.answers["status"] = status() | {"sources": [source(unknown_types=unknown)]}
+    answer = await types_are_known(service)
+    assert answer.status == "warn"
+    assert "3 of tmi.foo" in answer.observed
+    assert '[channels.families] tmi = ["foo"]' in answer.evidence
+    assert '[channels.families] cdm = ["wish.*"]' in answer.evidence
+    assert "swimctl config set channels.families.tmi '[\"foo\"]'" in str(answer.fix)
+
+
+async def test_known_types_alone_are_well(service: ServiceExamination) -> None:
+    service.answers["status"] = status() | {"sources": [source()]}
+    assert (await types_are_known(service)).status == "ok"
+
+
+def test_line_keeps_what_is_declared_already() -> None:
+    assert families_with({"tmi": ["bar"]}, ["tmi.foo", "tmi.bar"]) == {"tmi": ["bar", "foo"]}
+    assert families_with({}, ["a b.c", "x", "..", "tmi."]) == {}

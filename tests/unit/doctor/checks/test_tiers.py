@@ -44,7 +44,7 @@ async def test_limits_that_the_configuration_chose_are_well_and_told(service: Se
 async def test_limit_that_the_process_applies_otherwise_is_a_failure(service: ServiceExamination, field: str) -> None:
     service.answers["promises"]["tiers"]["public"][field] = 99
     answer = await tiers.in_force(service)
-    assert (answer.status, answer.fix) == ("fail", "swimctl reload")
+    assert (answer.status, answer.command) == ("fail", "swimctl reload")
     assert f"public.{field}: the process applies 99" in answer.observed
 
 
@@ -90,13 +90,13 @@ async def test_tally_of_another_shape_is_told(service: ServiceExamination, absur
 async def test_process_that_does_not_know_the_question_is_older(service: ServiceExamination) -> None:
     service.answers["promises"] = RpcFailed("promises", -32601, "no such method")
     answer = await tiers.room(service)
-    assert (answer.status, answer.fix) == ("unknown", "swimctl restart")
+    assert (answer.status, answer.command) == ("unknown", "swimctl restart")
     assert "its code is older" in answer.observed
 
 
 async def test_process_that_does_not_answer_is_unknown(service: ServiceExamination) -> None:
     service.answers["promises"] = CommandFailed("the daemon did not answer", "look at: swimctl logs")
-    assert (await tiers.room(service)).fix == "look at: swimctl logs"
+    assert (await tiers.room(service)).command == "look at: swimctl logs"
 
 
 # The trial.

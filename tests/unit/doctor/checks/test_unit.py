@@ -44,15 +44,15 @@ def say(folder: Path, text: str, code: int = 0) -> None:
 
 async def test_unit_as_installed_that_runs_the_daemon_is_well(context: FakeExamination) -> None:
     answer = await unit.unit_is_installed(context)
-    assert (answer.status, answer.fix) == ("ok", None)
+    assert (answer.status, answer.command) == ("ok", None)
 
 
 @pytest.mark.parametrize(
     ("text", "code", "status", "fix"),
     [
         ("NeedDaemonReload=yes\nMainPID=42\n", 0, "fail", "systemctl --user daemon-reload"),
-        ("ActiveState=inactive\nMainPID=0\n", 0, "warn", "swimctl stop; systemctl --user start swim"),
-        ("ActiveState=active\nMainPID=7\n", 0, "warn", "swimctl stop; systemctl --user start swim"),
+        ("ActiveState=inactive\nMainPID=0\n", 0, "warn", "systemctl --user status swim"),
+        ("ActiveState=active\nMainPID=7\n", 0, "warn", "systemctl --user status swim"),
         ("nonsense\x1b[2J\n", 1, "unknown", "systemctl --user status swim"),
     ],
     ids=["not-loaded", "by-hand", "another", "no-answer"],
@@ -62,7 +62,7 @@ async def test_what_systemd_says_is_judged(
 ) -> None:
     say(tmp_path, text, code)
     answer = await unit.unit_is_installed(context)
-    assert (answer.status, answer.fix) == (status, fix)
+    assert (answer.status, answer.command) == (status, fix)
 
 
 async def test_unit_of_another_version_warns_and_shows_the_lines(context: FakeExamination, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ import msgspec
 import pytest
 from support.source_rigs import DropRig
 from support.sources import Recorder, Running, eventually
+from swim_server.brokers.broker import BrokerUnavailable, Published
+from swim_server.protocol.events import NewEvent
 from swim_server.sources.drop.folder import natural
 
 
@@ -110,3 +115,108 @@ async def test_a_line_beyond_the_limit_costs_only_itself(rig: DropRig, publish: 
 
 def test_the_natural_order_compares_numbers_as_numbers() -> None:
     assert sorted(["b10", "b9", "a", "b", "10", "9"], key=natural) == ["9", "10", "a", "b", "b9", "b10"]
+
+
+async def test_a_file_goes_only_when_its_events_are_on_the_disk(rig: DropRig, publish: Recorder) -> None:
+    rig.drop("a.jsonl", line(0) + line(1))
+    is_failing = True
+
+    async def failing(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
+        if durable and is_failing:
+            raise BrokerUnavailable("the disk can't be synced")
+        return await publish(events, durable=durable)
+
+    source = rig.source()
+    async with Running(source, failing):
+        await eventually(lambda: len(publish.events) == 2 and source.status.errors)
+        await asyncio.sleep(0.1)
+        assert [path.suffix for path in rig.folder.iterdir()] == [".taken"]
+        is_failing = False
+        await eventually(lambda: not list(rig.folder.iterdir()))
+    assert publish.synced == 2
+
+
+@pytest.mark.parametrize("kind", ["link", "FIFO", "folder"])
+async def test_what_is_no_file_of_its_own_is_moved_aside_and_the_rest_goes_on(
+    rig: DropRig, publish: Recorder, kind: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(line(7))
+    for name in ("a.jsonl", ".b.jsonl.00000000000000000005.taken"):
+        path = rig.folder / name
+        match kind:
+            case "link":
+                path.symlink_to(secret)
+            case "FIFO":
+                os.mkfifo(path)
+            case _:
+                path.mkdir()
+    rig.drop("c.jsonl", line(0))
+    await work_off(rig, publish)
+    assert publish.numbers == [0]
+    assert secret.read_text() == line(7)
+    assert all(path.name.endswith(".refused") for path in rig.folder.iterdir())
+
+
+async def test_rejects_are_not_written_into_what_somebody_has_planted(
+    rig: DropRig, publish: Recorder, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("the service's own")
+    taken = rig.folder / ".a.jsonl.00000000000000000005.taken"
+    taken.write_text("nonsense\n" + line(0))
+    taken.with_suffix(".rejects").symlink_to(secret)
+    await work_off(rig, publish)
+    assert secret.read_text() == "the service's own"
+    assert "nonsense" in (rig.folder / "a.jsonl.rejected").read_text()
+    assert publish.numbers == [0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+async def test_a_file_that_another_user_has_open_is_read_to_its_end_and_holds_up_nobody(publish: Recorder) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        rig = DropRig(Path(name))
+        rig.folder.chmod(0o777)
+        path = rig.folder / "a.jsonl"
+        writer = path.open("a")
+        writer.write(line(0) + line(1)[:10])
+        writer.flush()
+        os.chown(path, 1234, 1234)
+        path.chmod(0o644)
+        os.seteuid(65534)
+        try:
+            source = rig.source(unknown_seconds=0.5)
+            async with Running(source, publish):
+                await eventually(lambda: publish.numbers == [0])
+                rig.drop("b.jsonl", line(9))
+                await eventually(lambda: publish.numbers == [0, 9])
+                writer.write(line(1)[10:] + line(2))
+                writer.flush()
+                await eventually(lambda: publish.numbers == [0, 9, 1, 2])
+                await eventually(lambda: not list(rig.folder.iterdir()))
+        finally:
+            os.seteuid(0)
+            writer.close()
+
+
+async def test_drop_sets_a_bad_position_aside_and_counts_types_that_there_are_not(
+    rig: DropRig, publish: Recorder
+) -> None:
+    source = rig.source()
+    rows: list[Any] = [{"callsign": f"A{number}", "latitude": 51.0, "longitude": 0.0} for number in range(300)]
+    rows[299] = {"callsign": "BAD1", "latitude": ""}
+    lines = [
+        {"type": "flight.positions", "data": {"count": 300, "positions": rows}},
+        {"type": "tmi.foo", "data": {}},
+        {"type": "ctp_slot_missed", "callsign": "BAW1"},
+    ]
+    rig.drop("a.jsonl", "\n".join(json.dumps(line) for line in lines))
+    async with Running(source, publish):
+        await eventually(lambda: source.status.details["files"])
+    batch, slot = publish.events
+    assert len(batch.data["positions"]) == 299
+    assert (slot.type, slot.data) == ("ctp_slot_missed", {"callsign": "BAW1"})
+    assert source.status.unknown_types == {"tmi.foo": 1}
+    (aside,) = [path for path in rig.folder.iterdir() if path.name.endswith(".rejected")]
+    assert '"BAD1' in aside.read_text().replace("\\", "")

@@ -210,3 +210,49 @@ def test_memory_of_names_is_bounded() -> None:
         recent.forget(now=0)
     assert names(unstamped(99), "another file", recent) == names(unstamped(99), "one file")
     assert names(unstamped(1), "another file", recent) != names(unstamped(1), "one file")
+
+
+def test_loose_fields_of_a_slot_event_are_its_data() -> None:
+    entry = {"type": "ctp_slot_assigned", "callsign": "BAW1", "slot": {"at": "12:00"}, "_received_at": "2026-01-16"}
+    event = read_entry(entry, Catalogue())
+    assert (event.type, event.data) == ("ctp_slot_assigned", {"callsign": "BAW1", "slot": {"at": "12:00"}})
+
+
+def test_slot_event_with_data_keeps_it() -> None:
+    assert read_entry({"type": "ctp_slot_missed", "data": {"a": 1}}, Catalogue()).data == {"a": 1}
+
+
+def test_loose_fields_of_any_other_type_are_no_data() -> None:
+    with pytest.raises(InvalidEntry, match="no data"):
+        read_entry({"type": "ctp.session.updated", "callsign": "BAW1"}, Catalogue())
+
+
+def test_unknown_type_is_set_aside_under_its_name() -> None:
+    (piece,) = read('{"type": "tmi.foo", "data": {}}').rejected
+    assert piece.unknown_type == "tmi.foo"
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"callsign": "BAD1", "latitude": "", "longitude": 1.0}, "data.positions[7].latitude"),
+        ({"callsign": "BAD1", "latitude": None, "longitude": 1.0}, "has no latitude and longitude"),
+        ({"callsign": "BAD1", "latitude": 91.0, "longitude": 1.0}, "data.positions[7].latitude"),
+        ({"callsign": 7, "latitude": 1.0, "longitude": 1.0}, "data.positions[7].callsign"),
+        ("BAD1", "data.positions[7]"),
+    ],
+)
+def test_one_bad_position_is_set_aside_and_the_rest_of_its_batch_is_published(bad: Any, reason: str) -> None:
+    rows: list[Any] = [{"callsign": f"A{n}", "latitude": "51.5", "longitude": 0.1} for n in range(299)]
+    rows.insert(7, bad)
+    batch = read(json.dumps([{"type": "flight.positions", "data": {"count": 300, "positions": rows}}]))
+    (event,), (aside,) = batch.events, batch.rejected
+    assert (event.data["count"], len(event.data["positions"])) == (299, 299)
+    assert reason in aside.reason
+    assert json.loads(aside.text)["data"]["positions"] == [bad]
+
+
+def test_batch_without_a_sound_position_is_set_aside_as_a_whole() -> None:
+    batch = read('[{"type": "flight.positions", "data": {"positions": [{"callsign": "A", "latitude": ""}]}}]')
+    assert batch.events == []
+    assert len(batch.rejected) == 1

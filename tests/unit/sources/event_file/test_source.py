@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 from support.sources import EventFileRig, Recorder, Running, entry, eventually, replace
-from swim_server.brokers.broker import InvalidEvent, Published
+from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Published
 from swim_server.protocol.events import NewEvent
 
 
@@ -230,10 +231,37 @@ async def test_what_can_not_be_read_is_set_aside_and_told(rig: EventFileRig, pub
     assert publish.numbers == [0, 1, 2]
     assert rejected(rig) == [f"nonsense\n{unknown}\n"]
     reasons = [log["reason"] for log in logs if log["log_level"] == "warning"]
-    assert reasons == ["it is no JSON object", 'unknown event type "flight.departd": did you mean flight.departed?']
+    assert sorted(reasons) == ["it is no JSON object", 'unknown event type "flight.departd"']
     assert source.status.errors == 2
     assert source.status.details["rejected"] == 2
     assert source.status.state == "running"
+
+
+async def test_unknown_types_are_counted_by_type_and_each_is_warned_about_once(
+    rig: EventFileRig, publish: Recorder
+) -> None:
+    source = rig.source()
+    with capture_logs() as logs:
+        async with Running(source, publish):
+            for _ in range(2):
+                replace(rig.path, '{"type": "tmi.foo", "data": {}}\n{"type": "tmi.foo", "data": {}}\n{"type": "bar"}')
+                await finished(rig)
+            await eventually(lambda: sum(source.status.unknown_types.values()) == 6)
+    assert source.status.unknown_types == {"tmi.foo": 4, "bar": 2}
+    assert sorted(log["type"] for log in logs if "type" in log) == ["bar", "tmi.foo"]
+    assert source.status.details["rejected"] == 6
+
+
+async def test_one_bad_position_costs_only_itself(rig: EventFileRig, publish: Recorder) -> None:
+    source = rig.source()
+    rows = [{"callsign": f"A{number}", "latitude": 51.0, "longitude": 0.0} for number in range(300)]
+    rows[5]["latitude"] = ""
+    replace(rig.path, json.dumps([{"type": "flight.positions", "data": {"count": 300, "positions": rows}}]))
+    async with Running(source, publish):
+        await eventually(lambda: source.status.errors)
+    assert [len(event.data["positions"]) for event in publish.events] == [299]
+    assert source.status.details["rejected"] == 1
+    assert "data.positions[5].latitude" in str(source.status.details["last_rejected"])
 
 
 async def test_earlier_rejected_files_are_kept(rig: EventFileRig, publish: Recorder) -> None:
@@ -392,3 +420,75 @@ async def test_a_taken_file_that_can_not_be_read_stops_no_other(rig: EventFileRi
         replace(rig.path, array(0))
         await eventually(lambda: publish.numbers == [0])
         await eventually(lambda: source.status.state == "degraded")
+
+
+# a writer that has the file open
+
+
+async def test_a_growing_file_is_read_on_from_where_it_stood(rig: EventFileRig, publish: Recorder) -> None:
+    rig.path.write_text(line(0))
+    offered = 0
+
+    async def counting(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
+        nonlocal offered
+        offered += len(events)
+        return await publish(events, durable=durable)
+
+    with rig.path.open("a") as writer:
+        async with Running(rig.source(), counting):
+            for number in range(1, 400):
+                writer.write(line(number))
+                writer.flush()
+                await asyncio.sleep(0.001)
+            await eventually(lambda: len(publish.events) == 400)
+            writer.close()
+            await finished(rig)
+    assert publish.numbers == list(range(400))
+    assert offered == 400, "each was read once"
+
+
+async def test_a_file_goes_only_when_its_events_are_on_the_disk(rig: EventFileRig, publish: Recorder) -> None:
+    replace(rig.path, array(0, 1))
+    is_failing = True
+
+    async def failing(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
+        if durable and is_failing:
+            raise BrokerUnavailable("the disk can't be synced")
+        return await publish(events, durable=durable)
+
+    source = rig.source()
+    async with Running(source, failing):
+        await eventually(lambda: len(publish.events) == 2 and source.status.errors)
+        await asyncio.sleep(0.1)
+        assert others(rig, ".taken-")
+        is_failing = False
+        await finished(rig)
+    assert publish.numbers == [0, 1]
+    assert publish.synced == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+async def test_a_file_that_another_user_has_open_is_read_to_its_end(publish: Recorder) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        rig = EventFileRig(Path(name))
+        rig.path.write_text("")
+        writer = rig.path.open("a")
+        os.chown(rig.path, 1234, 1234)
+        rig.path.chmod(0o644)
+        os.seteuid(65534)
+        try:
+            source = rig.source(unknown_seconds=0.5)
+            async with Running(source, publish):
+                for number in range(15):
+                    writer.write(line(number))
+                    writer.flush()
+                    await asyncio.sleep(0.06)  # longer than the grace: nobody can know that more comes
+                await eventually(lambda: len(publish.events) == 15)
+                assert others(rig, ".taken-"), "kept until it has not grown for long"
+                assert "not known" in str(source.status.details["writers"])
+                await finished(rig)
+        finally:
+            os.seteuid(0)
+            writer.close()
+    assert publish.numbers == list(range(15))

@@ -36,6 +36,7 @@ def test_made_up_event_is_judged_by_the_subscription(rig: StreamingRig) -> None:
             "passes": False,
             "applies": True,
             "remaining": None,
+            "matched": [],
         }
     ]
 

@@ -80,6 +80,15 @@ class Laggard(msgspec.Struct, kw_only=True):
     buffered_bytes: int
 
 
+class RecentRefusals(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections refused within the last ten minutes, for one reason, with one key."""
+
+    reason: str
+    key_id: int | None = None
+    """None: no key that is known."""
+    count: int
+
+
 class Tally(msgspec.Struct, kw_only=True):
     """The answer to ``tally``: the connections of one moment, counted in every way there is."""
 
@@ -96,6 +105,10 @@ class Tally(msgspec.Struct, kw_only=True):
     """This and what follows is empty in a brief answer."""
     agents: dict[str, int] = {}
     lagging: list[Laggard] = []
+    refused: list[RecentRefusals] = []
+    """The most frequent ones."""
+    without_channel: dict[str, int] = {}
+    """Clients that have been connected for a minute and have subscribed to nothing, by the owner of their key."""
 
 
 class ProbeKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ class ClauseDocument(msgspec.Struct, kw_only=True):
     passes: bool
     applies: bool = True
     remaining: int | None = None
+    matched: list[Any] = []
 
 
 class ConsumerDocument(msgspec.Struct, omit_defaults=True, kw_only=True):

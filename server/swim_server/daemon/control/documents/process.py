@@ -29,6 +29,10 @@ class Restarted(msgspec.Struct, kw_only=True):
     version: str = ""
     fingerprint: str = ""
     url: str | None = None
+    environment: dict[str, str | None] = {}
+    """The process's values of the variables that the one who asked has otherwise, secrets hidden; None: not set."""
+    has_left_terminal: bool = False
+    """The process before it had a terminal and ended with that; this one goes on in the background."""
 
 
 class Reloaded(msgspec.Struct, kw_only=True):
@@ -68,6 +72,8 @@ class KeyChanged(msgspec.Struct, kw_only=True):
 
     closed: int
     """So many connections."""
+    state: str | None = None
+    """The key as the process's database has it: ``revoked``, ``valid``, ``missing`` …; None: it doesn't tell."""
 
 
 class ConnectionClosed(msgspec.Struct, kw_only=True):

@@ -46,6 +46,8 @@ class SourceDocument(msgspec.Struct, kw_only=True):
     """Events of its input that it could not publish, since the start."""
     feed_age_seconds: float | None = None
     """How old what its feed last said is; None: its feed doesn't tell."""
+    unknown_types: dict[str, int] = {}
+    """Events that it set aside because there is no such type, by type, since the start."""
 
 
 class HistoryDocument(msgspec.Struct, kw_only=True):
@@ -139,6 +141,10 @@ class Status(msgspec.Struct, kw_only=True):
     log: LogDocument = msgspec.field(default_factory=LogDocument)
     supervisor: str | None = None
     """What keeps the process running: ``systemd``, ``supervisord``, ``container``; None: nothing that it knows of."""
+    supervised_as: str | None = None
+    """What that knows it by: a unit, a program of supervisord."""
+    has_terminal: bool = False
+    """It ends with its terminal."""
     program: str | None = None
     """The path of the program that was started."""
     executable: str | None = None

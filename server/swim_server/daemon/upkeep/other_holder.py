@@ -1,0 +1,58 @@
+"""Finds a process that serves a home although its lockfile is gone: the lock alone would let a second one start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swim_server.daemon.lockfile import AlreadyRunning
+
+if TYPE_CHECKING:
+    from swim_server.daemon.home import Home
+
+CONNECT_SECONDS = 1.0
+_DELETED = " (deleted)"
+_PROC = Path("/proc")
+
+
+def refuse_second_process(home: Home) -> None:
+    """Look for a process that serves this home without the file that has the lockfile's name. Raises AlreadyRunning.
+
+    To be called with the lock held: whoever answers or has an earlier lockfile open has lost its file. It makes that
+    again once the lock is released.
+    """
+    if _answers(home.control_socket) or holders_of_deleted(home.lockfile):
+        raise AlreadyRunning(home.lockfile, None)
+
+
+def holders_of_deleted(lockfile: Path, proc: Path = _PROC) -> list[int]:
+    """Return the processes that have a deleted or replaced lockfile of this name open, as far as that can be seen."""
+    wanted, found = f"{lockfile}{_DELETED}", []
+    with contextlib.suppress(OSError):
+        for entry in proc.iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid() and _has_link(entry / "fd", wanted):
+                found.append(int(entry.name))
+    return found
+
+
+def _has_link(folder: Path, wanted: str) -> bool:
+    with contextlib.suppress(OSError):  # another user's process, or one that has just ended
+        for link in folder.iterdir():
+            with contextlib.suppress(OSError):
+                if str(link.readlink()) == wanted:
+                    return True
+    return False
+
+
+def _answers(path: Path) -> bool:
+    """Tell whether somebody listens on a control socket; one that a killed process left refuses."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(CONNECT_SECONDS)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True

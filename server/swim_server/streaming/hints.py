@@ -1,0 +1,142 @@
+"""Hints: what of a client's filters can match nothing that is known, in words. Nothing is refused for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from swim_server.protocol.filters import Filters
+    from swim_server.streaming.recent import Recent
+
+MAX_HINTS = 10
+"""In one answer."""
+LOOK_AGAIN_SECONDS = 15.0
+"""So long what flies just now is remembered before it is looked for again."""
+LOOKED_AT_EVENTS = 64
+"""The newest batches of positions, at most: more than the whole network has pilots."""
+LOOKED_AT_BYTES = 2 * 1024 * 1024
+US_CENTRES = frozenset(
+    {"ZAB", "ZAN", "ZAU", "ZBW", "ZDC", "ZDV", "ZFW", "ZHN", "ZHU", "ZID", "ZJX", "ZKC", "ZLA", "ZLC", "ZMA", "ZME"}
+    | {"ZMP", "ZNY", "ZOA", "ZOB", "ZSE", "ZSU", "ZTL", "ZUA"}
+)
+
+
+class AirportCodes(msgspec.Struct, frozen=True):
+    """The airports there are."""
+
+    icao: frozenset[str]
+    others: Mapping[str, str]
+    """ICAO codes by IATA and FAA codes."""
+
+
+class _Row(msgspec.Struct):
+    callsign: Any = None
+    dep: Any = None
+    arr: Any = None
+    current_artcc: Any = None
+
+
+class _Data(_Row):
+    positions: list[_Row] = []
+
+
+class _Message(msgspec.Struct):
+    data: _Data
+
+
+class _Traffic(msgspec.Struct, frozen=True):
+    """What was seen lately."""
+
+    callsigns: frozenset[str] = frozenset()
+    airports: frozenset[str] = frozenset()
+    centres: frozenset[str] = frozenset()
+
+
+class Hints:
+    """Knows the airports of the world, once ``airports`` is set, and what the newest events tell of the traffic."""
+
+    def __init__(self, recent: Recent, *, monotonic: Callable[[], float]) -> None:
+        self._recent = recent
+        self._monotonic = monotonic
+        self.airports: AirportCodes | None = None
+        self._traffic = _Traffic()
+        self._looked_at = float("-inf")
+        self._decoder = msgspec.json.Decoder(_Message)
+
+    def about(self, filters: Filters) -> list[str]:
+        """Return a hint for each value that can match nothing known; none where nothing can be known of it."""
+        if not (filters.airports or filters.artccs or filters.callsign_prefixes):
+            return []
+        traffic = self._look()
+        found: list[str] = []
+        for hints in (
+            self._about_airports(filters.airports, traffic),
+            self._about_centres(filters.artccs, traffic),
+            _about_callsigns(filters.callsign_prefixes, traffic),
+        ):
+            found += hints
+        return found[:MAX_HINTS]
+
+    def _about_airports(self, codes: Iterable[str], traffic: _Traffic) -> Iterable[str]:
+        if self.airports is None:
+            return
+        for code in sorted(codes):
+            if code in self.airports.icao or code in traffic.airports:
+                continue
+            meant = self.airports.others.get(code) or _nearest(code, self.airports.icao)
+            yield f"no airport {code}; {meant}?" if meant else f"no airport {code} is known"
+
+    def _about_centres(self, codes: Iterable[str], traffic: _Traffic) -> Iterable[str]:
+        for code in sorted(codes):
+            if code in traffic.centres or code in US_CENTRES:
+                continue
+            if code[1:] in US_CENTRES:
+                yield f"no centre {code}; {code[1:]}?"
+            elif self.airports is not None and code in self.airports.icao and code[-2:] != "CC":
+                yield f"no centre {code}: it is an airport"
+
+    def _look(self) -> _Traffic:
+        """See what flies just now, by the newest events in memory; at most once in a while."""
+        now = self._monotonic()
+        if now - self._looked_at < LOOK_AGAIN_SECONDS:
+            return self._traffic
+        self._looked_at = now
+        rows: list[_Row] = []
+        for wire in self._recent.newest("flight.", LOOKED_AT_EVENTS, LOOKED_AT_BYTES):
+            try:
+                data = self._decoder.decode(wire).data
+            except msgspec.DecodeError:
+                continue  # a provider's own shape: it tells nothing
+            rows += [data, *data.positions]
+        self._traffic = _Traffic(
+            callsigns=_texts(row.callsign for row in rows),
+            airports=_texts(code for row in rows for code in (row.dep, row.arr)),
+            centres=_texts(row.current_artcc for row in rows),
+        )
+        return self._traffic
+
+
+def _about_callsigns(prefixes: Iterable[str], traffic: _Traffic) -> Iterable[str]:
+    if not traffic.callsigns:
+        return
+    for prefix in sorted(prefixes):
+        if not any(callsign.startswith(prefix) for callsign in traffic.callsigns):
+            yield f"nobody flies with a callsign that begins with {prefix} just now"
+
+
+def _nearest(code: str, known: frozenset[str]) -> str | None:
+    """Find the airport that a wrong code was most likely meant to be."""
+    for meant in (code[:4], f"K{code}"):
+        if meant in known:
+            return meant
+    candidates = [each for each in known if each[:2] == code[:2]]
+    found = get_close_matches(code, candidates, n=1, cutoff=0.74)
+    return found[0] if found else None
+
+
+def _texts(values: Iterable[Any]) -> frozenset[str]:
+    return frozenset(value.strip().upper() for value in values if isinstance(value, str) and value.strip())

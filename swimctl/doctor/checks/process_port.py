@@ -1,0 +1,72 @@
+"""The port: the daemon's alone, or free for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from swimctl.doctor.check import Answer, fail, inspect, ok, skip
+from swimctl.doctor.probes.neighbours import NOBODY, about_port, described, look_at
+from swimctl.doctor.probes.second_look import twice
+
+if TYPE_CHECKING:
+    from swim_server.daemon.lockfile import LockInfo
+
+    from swimctl.doctor.context import DoctorContext
+
+
+async def port_is_ours(context: DoctorContext) -> Answer:
+    """Check that the running process alone listens on its port; if none runs, that the configured one is free."""
+    return await twice(context, lambda: _look(context), "lock", "is_held")
+
+
+async def _look(context: DoctorContext) -> Answer:
+    if not await context.is_held():
+        return await _configured_port_is_free(context)
+    info = await context.lock()
+    if info is None or info.url is None:
+        return skip("one process on the port", "the daemon does not listen yet")
+    return await asyncio.to_thread(_listens_alone, context, info, info.url)
+
+
+async def _configured_port_is_free(context: DoctorContext) -> Answer:
+    server = (await context.loaded()).config.server
+    return await asyncio.to_thread(_judge_configured, context, server.host, server.port)
+
+
+def _judge_configured(context: DoctorContext, host: str, port: int) -> Answer:
+    expected, machine = f"{host}:{port} is free to listen on", context.procfs
+    problem = machine.is_port_free(host, port)
+    if problem is None:
+        return ok(expected, "free")
+    listeners = machine.listeners(port) or []
+    owners = [pid for each in listeners if (pid := machine.socket_owner(each.inode)) is not None]
+    pids = list(dict.fromkeys(owners))
+    if not pids:
+        reason = f"not to be had: {problem.strerror or problem}"
+        look = [inspect(f"ss -ltnp sport = :{port}"), inspect("swimctl config show --origin")]
+        return fail(expected, reason, advice=look)
+    return fail(expected, f"taken by {described(machine, pids)}", advice=about_port(context, host, port, pids))
+
+
+def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
+    port, machine = urlsplit(url).port or 80, context.procfs
+    expected = f"pid {info.pid}, and no other process, listens on port {port}"
+    ours, listeners = machine.sockets(info.pid), machine.listeners(port)
+    if ours is None or listeners is None:
+        return skip(expected, "only the daemon's own user, or root, may look at its sockets")
+    if machine.is_same_network(info.pid) is False:
+        return skip(expected, "the daemon lives in another network namespace")
+    addresses = {each.address for each in listeners if each.inode in ours}
+    look = [inspect(f"ss -ltnp sport = :{port}"), inspect("swimctl logs")]
+    if not addresses:
+        return fail(expected, f"pid {info.pid} does not listen there", advice=look)
+    foreign = [each for each in listeners if each.inode not in ours and each.address in addresses]
+    owners = {pid for each in foreign if (pid := machine.socket_owner(each.inode)) is not None}
+    others = sorted(pid for pid in owners if not machine.has_open(pid, context.home.lockfile))
+    if foreign and (others or not owners):  # one that shares the lock is the daemon before this, or the next
+        who = described(machine, others) if others else NOBODY
+        observed = f"{who} listens there too and takes some of the clients"
+        return fail(expected, observed, advice=look_at(others) or look[:1])
+    return ok(expected, f"pid {info.pid} listens alone")

@@ -1,0 +1,129 @@
+"""How the process was started: under which supervisor, as which user, with which files still in place."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.probes.daemon_facts import expecting, status
+from swimctl.doctor.probes.launching import BY_SUPERVISOR, user_name, user_of
+
+if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.status import Status
+
+    from swimctl.doctor.context import DoctorContext
+
+DELETED = " (deleted)"
+_SUPERVISED = "the process outlives who started it"
+_FILES = "the files that the process has open are those of its home"
+
+
+@expecting(_SUPERVISED)
+async def is_supervised(context: DoctorContext) -> Answer:
+    """Say what keeps the process running; warn where it ends with its terminal."""
+    found = await status(context)
+    if found.supervisor is not None:
+        name = f" as {found.supervised_as}" if found.supervised_as else ""
+        return ok(_SUPERVISED, f"{found.supervisor} runs it{name}")
+    if found.has_terminal:
+        how = "it runs at a terminal, and ends with it"
+        return warn(_SUPERVISED, how, advice=[inspect("swimctl service show", "the unit that would keep it running")])
+    return ok(_SUPERVISED, "nothing restarts it after a crash: it was started by hand")
+
+
+async def has_right_user(context: DoctorContext) -> Answer:
+    """Check that the process runs as the user whom the home belongs to."""
+    owner = await asyncio.to_thread(user_of, context.home.path)
+    info = await context.lock()
+    running = None if info is None else await asyncio.to_thread(context.procfs.user, info.pid)
+    expected = "the process runs as the user whom its home belongs to"
+    if owner is None or running is None:
+        return skip(expected, "it can't be looked at as whom it runs")
+    if owner == running:
+        return ok(expected, user_name(owner))
+    observed = f"it runs as {user_name(running)}, {context.home.path} belongs to {user_name(owner)}"
+    after = (
+        f"what it makes belongs to {user_name(running)}: {user_name(owner)} can't start it again before that changes"
+    )
+    look = inspect(f"ls -la {context.home.path}", after)
+    return warn(expected, observed, advice=[look, _as_owner(await context.status(), owner)])
+
+
+def _as_owner(found: Status, owner: int) -> Advice:
+    command = BY_SUPERVISOR.get(found.supervisor or "", "swimctl stop")
+    return decide(command, f"then chown -R {user_name(owner)}: the home, and start it as {user_name(owner)}: an outage")
+
+
+@expecting(_FILES)
+async def has_its_files(context: DoctorContext) -> Answer:
+    """Check that no file of the home was removed or replaced under the process."""
+    found = await status(context)
+    links = await asyncio.to_thread(context.procfs.links, found.pid)
+    if not links:
+        return skip(_FILES, "only the daemon's own user, or root, may look at its files")
+    home = context.home
+    gone = [name for name in (home.history, home.database) if f"{name}{DELETED}" in links]
+    folder = await asyncio.to_thread(context.procfs.working_folder, found.pid)
+    lines = [f"{name} was removed or replaced{_when(name)}: the process still has the old one" for name in gone]
+    if home.history in gone:
+        lines.append(f"{found.history.events} events are in the old history, which goes when the process ends")
+    if not lines:
+        if folder is not None and folder.endswith(DELETED):
+            told = f"its working folder {folder.removesuffix(DELETED)} is gone: relative paths lead nowhere"
+            return warn(_FILES, told, advice=[inspect(f"ls -l /proc/{found.pid}/cwd")])
+        return ok(_FILES, "they are")
+    advice = [inspect(f"ls -l /proc/{found.pid}/fd"), decide("swimctl restart", "it opens the file that is there now")]
+    return fail(_FILES, lines[0], *lines, advice=advice)
+
+
+def _when(path: Path) -> str:
+    import time
+
+    try:
+        return time.strftime(" at %H:%M:%S", time.localtime(path.stat().st_ctime))
+    except OSError:
+        return ""
+
+
+async def logs_little(context: DoctorContext) -> Answer:
+    """Check that a service that others use does not log at level debug."""
+    expected = "no service that others use logs at level debug"
+    running = await context.ask("config")
+    level = running.get("logging", {}).get("level")
+    if level != "debug":
+        return ok(expected, f"level {level}")
+    found = await context.status()
+    is_used = bool(running.get("server", {}).get("public_url")) or found.supervisor is not None
+    if not is_used:
+        return ok(expected, "level debug, of a service without a public_url and a supervisor")
+    return warn(expected, "level debug", advice=[inspect("swimctl config show --origin")])
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="process.supervisor",
+        summary="The process outlives who started it",
+        ask=is_supervised,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="process.user",
+        summary="The process runs as the user whom its home belongs to",
+        ask=has_right_user,
+        needs=("process.running",),
+    ),
+    Check(
+        id="process.files",
+        summary="The files that the process has open are those of its home",
+        ask=has_its_files,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="process.logging",
+        summary="The process does not log at level debug where others use it",
+        ask=logs_little,
+        needs=("process.answers",),
+    ),
+)

@@ -1,0 +1,101 @@
+"""How the daemon of a home is started again: with its own arguments, as its own user, by whatever supervises it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.check import Advice, AdviceKind, decide, inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from swim_server.daemon.start_log import Start
+
+    from swimctl.doctor.context import DoctorContext
+
+START = "swimctl serve --detach"
+HIDDEN = "***"
+BY_SUPERVISOR = {
+    "systemd": "systemctl status swim",
+    "supervisord": "supervisorctl status",
+    "runit": "sv status swim",
+}
+
+
+def start_again(context: DoctorContext) -> str | Advice:
+    """Say how to start a daemon that doesn't run. Blocks briefly.
+
+    Text to paste only where nothing is guessed: this user owns the home, and the last start's arguments are known.
+    """
+    last = last_start(context)
+    owner = user_of(context.home.path)
+    if last is not None and last.supervisor is not None:
+        command = BY_SUPERVISOR.get(last.supervisor, START)
+        return decide(command, f"{last.supervisor} started it last: let it do so again, with its own command")
+    if last is not None and last.arguments is None:
+        return decide(START, "with the options that it had: none are known, an earlier version started it")
+    arguments = list(last.arguments or ()) if last is not None else []
+    if any(HIDDEN in each for each in arguments):
+        return decide(started_with(arguments), f"put the secret in for {HIDDEN}: it was in an option of the last start")
+    return as_user(owner, context.home.path, started_with(arguments))
+
+
+def stop_and_start(context: DoctorContext, arguments: Sequence[str], supervisor: str | None, clients: int) -> Advice:
+    """Advise to end a daemon that runs and start it as it was started; say what is lost."""
+    lost = f"closes {clients} connections, which come back" if clients else "an outage of some seconds"
+    if supervisor is not None:
+        command = BY_SUPERVISOR.get(supervisor, "swimctl status")
+        return inspect(command, f"{supervisor} runs it: restart it there ({lost})")
+    command = f"swimctl stop && {started_with(list(arguments))}"
+    if any(HIDDEN in each for each in arguments):
+        lost = f"{lost}; put the secret in for {HIDDEN}"
+    advised = as_user(user_of(context.home.path), context.home.path, command)
+    if isinstance(advised, Advice):
+        return decide(advised.command, f"{advised.requires}; {lost}")
+    return decide(advised, lost)
+
+
+def started_with(arguments: Sequence[str]) -> str:
+    """Write the command that starts a daemon with these arguments, detached."""
+    if "serve" not in arguments:
+        return START
+    return shlex.join(["swimctl", *(each for each in arguments if each != "--detach"), "--detach"])
+
+
+def last_start(context: DoctorContext) -> Start | None:
+    """Return how this home's daemon was started last, as its diary tells."""
+    from swim_server.daemon.start_log import read_starts
+
+    starts = read_starts(context.home.starts)
+    return starts[-1] if starts else None
+
+
+def user_of(path: Path) -> int | None:
+    """Return who owns a folder; None where it is not there or can't be looked at."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
+
+
+def user_name(uid: int) -> str:
+    """Return a user's name; the number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
+
+
+def as_user(uid: int | None, home: Path, command: str) -> str | Advice:
+    """Return the command as it is for the home's owner; for others, advice that names who must type it."""
+    if uid is None or uid == os.geteuid():
+        return command
+    name = user_name(uid)
+    words = f"sudo -u {shlex.quote(name)} env SWIM_HOME={shlex.quote(str(home))}"
+    together = command if "&&" not in command else f"sh -c {shlex.quote(command)}"
+    requires = f"as user {name}, to whom the home belongs: as another user it would leave files that {name} can't open"
+    return Advice(kind=AdviceKind.FIX, command=f"{words} {together}", requires=requires)
