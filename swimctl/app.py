@@ -125,7 +125,7 @@ def global_options(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Configuration file (env SWIM_CONFIG).")
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Tell everything, tracebacks too.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks too.")] = False,
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
     """SWIM: live flight and traffic management events from VATSIM, streamed as they happen."""

@@ -22,13 +22,13 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "The daemon",
         (
             Entry("serve", "Run the service."),
-            Entry("stop", "Stop it gracefully."),
+            Entry("stop", "Stop the daemon gracefully."),
             Entry("restart", "Start the code on disk in its place, without dropping anyone."),
-            Entry("reload", "Make it read its configuration again."),
+            Entry("reload", "Apply a changed configuration without dropping anyone."),
             Entry("status", "Show connections, rates, sources and history."),
             Entry("top", "Watch rates, latency and the busiest connections."),
             Entry("logs", "Show the daemon's log."),
-            Entry("service", "Run it under systemd: install, show and remove the unit."),
+            Entry("service", "Run the daemon under systemd: install, show and remove the unit."),
         ),
     ),
     ("Access", (Entry("keys", "Create, list, expire and revoke API keys."),)),
@@ -37,11 +37,11 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("tail", "Watch events as they happen."),
             Entry("publish", "Publish events."),
-            Entry("record", "Record events into one file."),
-            Entry("replay", "Play history or a recording again."),
+            Entry("record", "Record events to one file."),
+            Entry("replay", "Replay history or a recording."),
             Entry("connections", "List or close client connections."),
             Entry("explain", "Tell why a client got an event, or didn't."),
-            Entry("bench", "Measure a service under load."),
+            Entry("bench", "Measure the service under load."),
         ),
     ),
     (
@@ -61,7 +61,7 @@ ENTRIES: dict[str, Entry] = {entry.name: entry for _, entries in SECTIONS for en
 
 GLOBAL_OPTIONS: tuple[tuple[str, str], ...] = (
     ("--config FILE", "Configuration file; else SWIM_CONFIG, ./config/swim.toml, the user's, /etc/swim/swim.toml."),
-    ("--debug", "Tell everything: tracebacks, and debug lines in the log."),
+    ("--debug", "Show tracebacks, and debug lines in the log."),
     ("--version", "Show the version and exit."),
     ("--install-completion", "Install completion for this shell."),
     ("--show-completion", "Print the completion script of this shell."),

@@ -17,7 +17,7 @@ class PipedFormat(StrEnum):
     """RFC 3339 times, bare numbers, names as in JSON."""
 
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Header = Annotated[bool, typer.Option("--header", help="When piped: begin with a line of column names.")]
 Piped = Annotated[
     PipedFormat,

@@ -40,7 +40,7 @@ After = Annotated[
 Last = Annotated[
     int | None, typer.Option("--last", metavar="N", min=0, max=100_000, help="Begin with the newest N events.")
 ]
-Count = Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="End after N events.")]
+Count = Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N events.")]
 NoFollow = Annotated[bool, typer.Option("--no-follow", help="End when history has been shown.")]
 Url = Annotated[
     str | None,

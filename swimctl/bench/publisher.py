@@ -22,7 +22,7 @@ class Load(msgspec.Struct, frozen=True):
 
     run: int
     rate: float
-    """Events a second."""
+    """Events per second."""
     seconds: float
     size_bytes: int
 

@@ -37,12 +37,15 @@ def bench(
     context: typer.Context,
     *,
     clients: Annotated[
-        int, typer.Option("--clients", metavar="N", min=1, max=MOST_CLIENTS, help="Listening clients.")
+        int, typer.Option("--clients", metavar="N", min=1, max=MOST_CLIENTS, help="Number of listening clients.")
     ] = 1000,
-    rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.01, max=10_000, help="Events a second.")] = 50,
-    duration: Annotated[float, typer.Option("--duration", metavar="SECONDS", min=0.1, max=3600, help="Seconds.")] = 10,
+    rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.01, max=10_000, help="Events per second.")] = 50,
+    duration: Annotated[
+        float, typer.Option("--duration", metavar="SECONDS", min=0.1, max=3600, help="Duration in seconds.")
+    ] = 10,
     size: Annotated[
-        int, typer.Option("--size", metavar="BYTES", min=200, max=60_000, help="Bytes of an event, about.")
+        int,
+        typer.Option("--size", metavar="BYTES", min=200, max=60_000, help="Approximate size of an event, in bytes."),
     ] = 260,
     url: Annotated[
         str | None, typer.Option("--url", metavar="URL", help="Load another service; its key in SWIM_API_KEY.")
@@ -55,7 +58,7 @@ def bench(
         Path | None, typer.Option("--compare", metavar="FILE", help="Show an earlier --json document beside it.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before a service in use is loaded.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
 ) -> None:

@@ -23,14 +23,14 @@ def read_template() -> str:
 
 app = command_group("Show, check and change the configuration.")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command()
 def show(
     context: typer.Context,
     *,
-    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
+    origin: Annotated[bool, typer.Option("--origin", help="Show where each value comes from.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show the effective configuration, as TOML. Passwords in it are ***.
@@ -167,9 +167,12 @@ def _tell_where_it_counts(invocation: Invocation, path: Path) -> None:
 def set_setting(
     context: typer.Context,
     *,
-    key: Annotated[str, typer.Argument(metavar="KEY", autocompletion=settings, help="Like tiers.public.connections.")],
+    key: Annotated[
+        str,
+        typer.Argument(metavar="KEY", autocompletion=settings, help="Dotted name, such as tiers.public.connections."),
+    ],
     value: Annotated[str | None, typer.Argument(metavar="VALUE", help="The new value.")] = None,
-    unset: Annotated[bool, typer.Option("--unset", help="Take the value in swim.local.toml away again.")] = False,
+    unset: Annotated[bool, typer.Option("--unset", help="Remove the value from swim.local.toml.")] = False,
     as_json: Json = False,
 ) -> None:
     """Set one value.

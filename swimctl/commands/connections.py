@@ -23,12 +23,12 @@ def list_connections(
     context: typer.Context,
     *,
     tier: Annotated[
-        str | None, typer.Option("--tier", metavar="T", autocompletion=tiers, help="Only those of this tier.")
+        str | None, typer.Option("--tier", metavar="T", autocompletion=tiers, help="Only connections of this tier.")
     ] = None,
     key: Annotated[
-        int | None, typer.Option("--key", metavar="ID", autocompletion=key_ids, help="Only those of this key.")
+        int | None, typer.Option("--key", metavar="ID", autocompletion=key_ids, help="Only connections of this key.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document: a list.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document: a list.")] = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
 ) -> None:
@@ -70,10 +70,13 @@ def close_connection(
     context: typer.Context,
     *,
     id: Annotated[
-        str, typer.Argument(metavar="ID", autocompletion=connection_ids, help="As connections list shows it.")
+        str,
+        typer.Argument(
+            metavar="ID", autocompletion=connection_ids, help="Connection id, as `connections list` shows it."
+        ),
     ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Close one connection.
 

@@ -19,7 +19,7 @@ app = command_group("Compare and upgrade the key database's schema.")
 @app.command()
 def status(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
 ) -> None:
@@ -69,7 +69,7 @@ def status(
 def upgrade(
     context: typer.Context,
     sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead of running them.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Add what is missing in the schema.
 

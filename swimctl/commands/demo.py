@@ -33,10 +33,16 @@ TIER = "developer"
 def demo(
     context: typer.Context,
     *,
-    flights: Annotated[int, typer.Option("--flights", metavar="N", min=1, max=20_000, help="Simulated flights.")] = 300,
-    speed: Annotated[float, typer.Option("--speed", metavar="X", min=0.1, help="Times real time.")] = 30.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed, the same traffic.")] = 1,
-    number: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="End after N events.")] = None,
+    flights: Annotated[
+        int, typer.Option("--flights", metavar="N", min=1, max=20_000, help="Number of simulated flights.")
+    ] = 300,
+    speed: Annotated[
+        float, typer.Option("--speed", metavar="X", min=0.1, help="Speed as a multiple of real time.")
+    ] = 30.0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Random seed: the same seed gives the same traffic.")
+    ] = 1,
+    number: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N events.")] = None,
 ) -> None:
     """See it all work in this terminal.
 

@@ -39,35 +39,49 @@ def doctor(
     *,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="AREA|ID", autocompletion=areas, help="These alone; several, or with commas."),
+        typer.Option(
+            "--only",
+            metavar="AREA|ID",
+            autocompletion=areas,
+            help="Only these checks or areas; repeatable, or separated by commas.",
+        ),
     ] = None,
     skip: Annotated[
-        list[str] | None, typer.Option("--skip", metavar="AREA|ID", autocompletion=areas, help="All but these.")
+        list[str] | None,
+        typer.Option("--skip", metavar="AREA|ID", autocompletion=areas, help="Checks or areas to leave out."),
     ] = None,
-    list_checks: Annotated[bool, typer.Option("--list", help="Name the checks, carry none out.")] = False,
-    fix: Annotated[bool, typer.Option("--fix", help="Mend what can safely be, say what, check again.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer the questions of --fix and --bundle.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="A warning counts as a failure.")] = False,
+    list_checks: Annotated[bool, typer.Option("--list", help="List the checks without running them.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Fix what can be fixed safely, then check again.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Answer yes to the questions of --fix and --bundle.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document: --format json.")] = False,
     format: Annotated[Format, typer.Option("--format", help="text, json, nagios, prometheus.")] = Format.TEXT,
-    watch: Annotated[bool, typer.Option("--watch", help="Again and again until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C.")] = False,
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=1, help="With --watch: between two runs.")
+        float, typer.Option("--interval", metavar="SECONDS", min=1, help="Time between two runs with --watch.")
     ] = 5.0,
     bundle: Annotated[
         Path | None, typer.Option("--bundle", metavar="FILE", help="Pack what a helper would ask for: .tar.gz, .zip.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="A service elsewhere, from outside; key in SWIM_API_KEY.")
+        str | None,
+        typer.Option(
+            "--url", metavar="URL", help="Check another service from outside; the key is read from SWIM_API_KEY."
+        ),
     ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Also what loads the service: tiers filled to their limit.")
     ] = False,
     expect_version: Annotated[
-        str | None, typer.Option("--expect-version", metavar="V", help="The version that must be running.")
+        str | None, typer.Option("--expect-version", metavar="V", help="Version that must be running.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="More time, for a slow machine.")
+        float | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0.1, help="Seconds that each check may take, for a slow machine."
+        ),
     ] = None,
 ) -> int:
     """Prove that what runs is what was deployed, and that it keeps its promises.

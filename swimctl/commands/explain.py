@@ -41,17 +41,17 @@ def explain(
     ],
     key: Annotated[
         int | None,
-        typer.Option("--key", metavar="ID", min=1, autocompletion=key_ids, help="Every connection of this key."),
+        typer.Option("--key", metavar="ID", min=1, autocompletion=key_ids, help="All connections of this key."),
     ] = None,
     connection: Annotated[
         str | None,
         typer.Option(
-            "--connection", metavar="ID", autocompletion=connection_ids, help="One connection, also one that is gone."
+            "--connection", metavar="ID", autocompletion=connection_ids, help="One connection, open or closed."
         ),
     ] = None,
     channel: Annotated[
         list[str] | None,
-        typer.Option("--channel", metavar="C", autocompletion=channels, help="One that would subscribe to this."),
+        typer.Option("--channel", metavar="C", autocompletion=channels, help="A consumer subscribed to this channel."),
     ] = None,
     airport: options.Airports = None,
     artcc: options.Artccs = None,
@@ -59,7 +59,7 @@ def explain(
     fir: options.Firs = None,
     bbox: options.Bbox = None,
     since: Annotated[str, typer.Option("--since", metavar="WHEN", help="With a TYPE: how far to look back.")] = "1h",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say why a consumer got an event, or why it didn't.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = command_group("Look at stored events: what is there, whether it is sound, what can be salvaged.")
 
 File = Annotated[Path | None, typer.Argument(metavar="FILE", help="Another file than this installation's history.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 SHOWN = 20
 
 

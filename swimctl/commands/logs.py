@@ -26,8 +26,8 @@ CHUNK_BYTES = 65_536
 def logs(
     context: typer.Context,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many of the last lines.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="Number of lines to show.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines: the entry, or its text as line.")] = False,
 ) -> None:
     """Show the daemon's log.

@@ -35,17 +35,24 @@ def publish(
     type: Annotated[
         str | None, typer.Argument(metavar="TYPE", autocompletion=event_types, help="flight.departed, tmi.issued …")
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", metavar="JSON", help="The event's data, an object.")] = None,
-    timestamp: Annotated[str | None, typer.Option("--timestamp", metavar="TIME", help="When it happened.")] = None,
+    data: Annotated[str | None, typer.Option("--data", metavar="JSON", help="The event's data, a JSON object.")] = None,
+    timestamp: Annotated[
+        str | None, typer.Option("--timestamp", metavar="TIME", help="Time of the event, RFC 3339.")
+    ] = None,
     event_id: Annotated[
         str | None, typer.Option("--event-id", metavar="NAME", help="Your own name for it: stored once a day.")
     ] = None,
-    file: Annotated[str | None, typer.Option("--file", metavar="F", help="JSON lines; - is standard input.")] = None,
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="F", help="File of JSON lines; - is standard input.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="With TYPE: publish it without the fields that clients expect.")
     ] = False,
     wait: Annotated[
-        float, typer.Option("--wait", metavar="SECONDS", min=0, help="For a daemon that goes away half-way.")
+        float,
+        typer.Option(
+            "--wait", metavar="SECONDS", min=0, help="Seconds to wait for a daemon that goes away while publishing."
+        ),
     ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines: id and type of each.")] = False,
 ) -> None:

@@ -31,7 +31,7 @@ app = single_command()
 def record(
     context: typer.Context,
     *,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - is standard output.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File to write; - is standard output.")],
     channels: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,7 +50,9 @@ def record(
     after: options.After = None,
     last: options.Last = None,
     number: options.Count = None,
-    duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long: 90s, 1h.")] = None,
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="Stop after this long: 90s, 1h.")
+    ] = None,
     no_follow: options.NoFollow = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace FILE without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="At the end one JSON document about the recording.")] = False,

@@ -16,7 +16,7 @@ app = single_command()
 def reload(
     context: typer.Context,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Make the daemon read its configuration again, without dropping anyone.
 

@@ -39,15 +39,20 @@ def replay(
             "--from", metavar="X", help="An id, a time, or 10m: in history that long ago, in FILE after its start."
         ),
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="Y", help="Up to this; else to the end.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="Y", help="Where to stop; default: the end.")] = None,
     channels: Annotated[
         list[str] | None,
-        typer.Option("--channel", metavar="CHANNEL", autocompletion=complete_channels, help="Only these."),
+        typer.Option("--channel", metavar="CHANNEL", autocompletion=complete_channels, help="Only these channels."),
     ] = None,
-    speed: Annotated[float, typer.Option("--speed", metavar="N", min=0, help="Times real time; 0: at once.")] = 1.0,
-    output_file: Annotated[Path | None, typer.Option("--output", metavar="F", help="Write JSON lines there.")] = None,
+    speed: Annotated[
+        float,
+        typer.Option("--speed", metavar="N", min=0, help="Speed as a multiple of real time; 0: as fast as possible."),
+    ] = 1.0,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", metavar="F", help="Write JSON lines to this file.")
+    ] = None,
     into: Annotated[
-        Path | None, typer.Option("--into", metavar="HOME", help="Store the events in the daemon of that home.")
+        Path | None, typer.Option("--into", metavar="HOME", help="Publish into the daemon of this home.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="With --output or --into: at the end one JSON document about it.")

@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.1
 def restart(
     context: typer.Context,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Start the code on disk in the place of the daemon that runs.
 

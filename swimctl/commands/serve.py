@@ -22,7 +22,9 @@ app = single_command()
 def serve(
     context: typer.Context,
     *,
-    detach: Annotated[bool, typer.Option("--detach", help="Return once clients can connect; go on behind.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run in the background; return once clients can connect.")
+    ] = False,
     host: Annotated[str | None, typer.Option("--host", metavar="H", help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option("--port", metavar="P", help="Port; 0 picks a free one.")] = None,
     tls_cert: Annotated[
@@ -40,7 +42,9 @@ def serve(
             help="file:PATH, recording:PATH?speed=30&loop=false, simulator?flights=300.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --detach: one JSON document about it.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --detach: print one JSON document about the daemon.")
+    ] = False,
 ) -> None:
     """Run the service.
 

@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from swimctl.systemd.manager import Manager
     from swimctl.systemd.unit import Scope, Unit
 
-app = command_group("Run it under systemd: install, show and remove the unit.")
+app = command_group("Run the daemon under systemd: install, show and remove the unit.")
 
 ScopeOption = Annotated[
     str | None,
     typer.Option(
-        "--scope", metavar="system|user", autocompletion=scopes, help="Whose manager; root: the system's, else yours."
+        "--scope",
+        metavar="system|user",
+        autocompletion=scopes,
+        help="Use the system's or the user's service manager; default: the system's for root.",
     ),
 ]
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the unit is called.")]
-RunAs = Annotated[str | None, typer.Option("--run-as", metavar="USER", help="Whom a system unit runs as.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the unit.")]
+RunAs = Annotated[str | None, typer.Option("--run-as", metavar="USER", help="User that a system unit runs as.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @app.command()
@@ -79,8 +82,8 @@ def install(
     scope: ScopeOption = None,
     name: Name = "swim",
     run_as: RunAs = None,
-    now: Annotated[bool, typer.Option("--now", help="Start it too.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Start the service too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, without doing it.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:

@@ -26,10 +26,12 @@ REFRESH_SECONDS = 1.0
 def status(
     context: typer.Context,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document; with --watch one a second.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document; with --watch, one per second.")
+    ] = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until Ctrl-C.")] = False,
 ) -> None:
     """Show what the daemon does just now.
 

@@ -28,9 +28,12 @@ SIGNAL_SECONDS = 3.0
 def stop(
     context: typer.Context,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="For the graceful stop; then signals.")
+        float,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0, help="Seconds to wait for a graceful stop before signals are sent."
+        ),
     ] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Stop the daemon gracefully.
 

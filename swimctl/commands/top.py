@@ -26,11 +26,11 @@ AWAY_SECONDS = 0.5
 def top(
     context: typer.Context,
     *,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, max=100, help="How many of each list.")] = 10,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, max=100, help="Number of rows in each list.")] = 10,
     number: Annotated[
-        int | None, typer.Option("--count", metavar="N", min=1, help="End after N looks; each takes a second.")
+        int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N samples, one per second.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines, one a look.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one per sample.")] = False,
 ) -> None:
     """Show what goes on, live: rates, tiers, the busiest connections, channels and types, latency, slow consumers.
 

@@ -15,7 +15,7 @@ app = single_command()
 @app.command()
 def version(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show version, commit, Python, and the fingerprint of the code on disk.
 

@@ -55,17 +55,17 @@ COMMANDS = {
     },
     'service show': {
         'commands': {},
-        'options': {'--scope': ("Whose manager; root: the system's, else yours.", 'scopes'), '--name': ('What the unit is called.', ''), '--run-as': ('Whom a system unit runs as.', ''), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--scope': ("Use the system's or the user's service manager; default: the system's for root.", 'scopes'), '--name': ('What the unit is called.', ''), '--run-as': ('Whom a system unit runs as.', ''), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'service install': {
         'commands': {},
-        'options': {'--scope': ("Whose manager; root: the system's, else yours.", 'scopes'), '--name': ('What the unit is called.', ''), '--run-as': ('Whom a system unit runs as.', ''), '--now': ('Start it too.', None), '--dry-run': ('Say what would be done, and do nothing.', None), '--yes': ("Don't ask.", None), '-y': ("Don't ask.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--scope': ("Use the system's or the user's service manager; default: the system's for root.", 'scopes'), '--name': ('What the unit is called.', ''), '--run-as': ('Whom a system unit runs as.', ''), '--now': ('Start it too.', None), '--dry-run': ('Say what would be done, and do nothing.', None), '--yes': ("Do not ask for confirmation.", None), '-y': ("Do not ask for confirmation.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'service uninstall': {
         'commands': {},
-        'options': {'--scope': ("Whose manager; root: the system's, else yours.", 'scopes'), '--name': ('What the unit is called.', ''), '--yes': ("Don't ask.", None), '-y': ("Don't ask.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--scope': ("Use the system's or the user's service manager; default: the system's for root.", 'scopes'), '--name': ('What the unit is called.', ''), '--yes': ("Do not ask for confirmation.", None), '-y': ("Do not ask for confirmation.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'keys': {
@@ -75,12 +75,12 @@ COMMANDS = {
     },
     'keys create': {
         'commands': {},
-        'options': {'--tier': ('public, developer, partner or system.', 'tiers'), '--owner': ('Whose key it is.', ''), '--email': ("The owner's address.", ''), '--description': ('What it is for.', ''), '--expires': ('90d, 2027-01-31 (UTC, its first second) or never.', ''), '--allow-ip': ('Only from there; several times for several.', ''), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--tier': ('public, developer, partner or system.', 'tiers'), '--owner': ('Whose key it is.', ''), '--email': ("The owner's email address.", ''), '--description': ('What it is for.', ''), '--expires': ('90d, 2027-01-31 (UTC, its first second) or never.', ''), '--allow-ip': ('Only from there; several times for several.', ''), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'keys list': {
         'commands': {},
-        'options': {'--tier': ('Only of this tier.', 'tiers'), '--state': ('active, expiring (within 14 days), expired, revoked or all.', 'key_states'), '--owner': ("Only whose owner's name has this.", ''), '--json': ('One JSON document.', None), '--header': ('When piped: begin with a line of column names.', None), '--output': ('When piped: v1 has the columns of earlier releases.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--tier': ('Only of this tier.', 'tiers'), '--state': ('active, expiring (within 14 days), expired, revoked or all.', 'key_states'), '--owner': ("Only keys whose owner's name contains this text.", ''), '--json': ('One JSON document.', None), '--header': ('When piped: begin with a line of column names.', None), '--output': ('When piped: v1 has the columns of earlier releases.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'keys show': {
@@ -95,17 +95,17 @@ COMMANDS = {
     },
     'keys expire': {
         'commands': {},
-        'options': {'--at': ('now, 7d, 2027-01-31 or never.', ''), '--yes': ("Don't ask.", None), '-y': ("Don't ask.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--at': ('now, 7d, 2027-01-31 or never.', ''), '--yes': ("Do not ask for confirmation.", None), '-y': ("Do not ask for confirmation.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('key_ids', False)],
     },
     'keys revoke': {
         'commands': {},
-        'options': {'--reason': ('Why, for the audit trail.', ''), '--yes': ("Don't ask.", None), '-y': ("Don't ask.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--reason': ('Why, for the audit trail.', ''), '--yes': ("Do not ask for confirmation.", None), '-y': ("Do not ask for confirmation.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('key_ids', False)],
     },
     'keys accept': {
         'commands': {},
-        'options': {'--yes': ("Don't ask.", None), '-y': ("Don't ask.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--yes': ("Do not ask for confirmation.", None), '-y': ("Do not ask for confirmation.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('key_ids', False)],
     },
     'keys rotate': {
@@ -120,7 +120,7 @@ COMMANDS = {
     },
     'keys harden': {
         'commands': {},
-        'options': {'--yes': ("Don't ask.", None), '-y': ("Don't ask.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--yes': ("Do not ask for confirmation.", None), '-y': ("Do not ask for confirmation.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'keys audit': {
@@ -135,7 +135,7 @@ COMMANDS = {
     },
     'publish': {
         'commands': {},
-        'options': {'--data': ("The event's data, an object.", ''), '--timestamp': ('When it happened.', ''), '--event-id': ('Your own name for it: stored once a day.', ''), '--file': ('JSON lines; - is standard input.', ''), '--force': ('With TYPE: publish it without the fields that clients expect.', None), '--wait': ('For a daemon that goes away half-way.', ''), '--json': ('JSON lines: id and type of each.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--data': ("The event's data, a JSON object.", ''), '--timestamp': ('When it happened.', ''), '--event-id': ('Your own name for it: stored once a day.', ''), '--file': ('JSON lines; - is standard input.', ''), '--force': ('With TYPE: publish it without the fields that clients expect.', None), '--wait': ('For a daemon that goes away half-way.', ''), '--json': ('JSON lines: id and type of each.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('event_types', False)],
     },
     'record': {
@@ -160,7 +160,7 @@ COMMANDS = {
     },
     'connections close': {
         'commands': {},
-        'options': {'--yes': ("Don't ask.", None), '-y': ("Don't ask.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--yes': ("Do not ask for confirmation.", None), '-y': ("Do not ask for confirmation.", None), '--json': ('One JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('connection_ids', False)],
     },
     'explain': {

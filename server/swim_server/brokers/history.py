@@ -194,7 +194,7 @@ class History:
                 history_file.sync(self.path)
             except (sqlite3.Error, OSError) as error:
                 is_whole = False
-                _log.error("history could not be brought to the disk as a whole", error=str(error))
+                _log.error("history could not be synced to disk completely", error=str(error))
             self._let_go()
             if is_whole:
                 self._marks.close(self.newest)

@@ -404,7 +404,7 @@ class LocalBroker:
             self._tell_trouble("history can't be looked after", error)
         except Exception:  # noqa: BLE001 - the next tick tries again
             self.counters.failures += 1
-            _log.exception("looking after history failed")
+            _log.exception("maintaining history failed")
         for waiter in looked_waiters:
             if not waiter.done():
                 waiter.set_result(None)

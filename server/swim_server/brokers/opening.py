@@ -74,7 +74,7 @@ def _put_down(
         if not is_sound:
             _log.error(NAMES_ROTTEN, lost=rebuild_names(connection))
         if not holes.seal_holes(connection):
-            _log.error("what history knew of its gaps had rotted: clients that resume are told of a gap")
+            _log.error("the table of gaps in history was damaged: clients that resume are told of a gap")
         if hole is not None:
             holes.write_hole(connection, hole, now_ms)
         holes.write_rotten(connection, [(packed - 1, packed) for packed in end.rotten], now_ms)

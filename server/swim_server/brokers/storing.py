@@ -13,7 +13,7 @@ from swim_server.logs import get_logger
 from swim_server.protocol.event_id import SEQUENCE_BITS, EventId
 from swim_server.protocol.events import Event, NewEvent
 
-NAMES_ROTTEN = "producers' names of events had rotted: made anew from what is left"
+NAMES_ROTTEN = "the table of producers' event ids was damaged: rebuilt from the events that are left"
 
 _INSERT = "INSERT INTO events (id, type, wire, crc) VALUES (?, ?, ?, ?)"
 _INSERT_EVENT_ID = "INSERT OR REPLACE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)"

@@ -97,7 +97,7 @@ class Notifier:
         except OSError as error:
             if not self._is_silent:
                 self._is_silent = True
-                self._log.warning("systemd can't be told", socket=self._address.lstrip("\0"), reason=str(error))
+                self._log.warning("systemd can't be notified", socket=self._address.lstrip("\0"), reason=str(error))
         else:
             self._is_silent = False
 

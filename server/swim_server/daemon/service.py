@@ -296,7 +296,7 @@ class Service:
             notifier.succeeded_by(info.pid)
         except HandoverFailed as failed:
             notifier.ready(f"{self.status_line()}; a restart failed")
-            self.log.error("restart failed; this process goes on", reason=failed.reason, output=failed.output)
+            self.log.error("restart failed: this process keeps serving", reason=failed.reason, output=failed.output)
             raise
         except asyncio.CancelledError:
             raise HandoverFailed("was stopped: so is the service", None, []) from None

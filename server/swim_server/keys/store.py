@@ -292,7 +292,7 @@ class KeyStore:
         if record.id not in self._told:
             self._told.add(record.id)
             get_logger("keys").error(
-                "a key's row is not as our last change left it: rotten, or changed by hand",
+                "a key's row is not as our last change left it: damaged, or changed by hand",
                 key_id=record.id, refused=not record.is_active, next_step=f"swimctl keys accept {record.id}",
             )  # fmt: skip
         return record

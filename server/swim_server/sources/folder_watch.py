@@ -45,7 +45,7 @@ async def watch_folder(folder: WatchedFolder, wake: asyncio.Event) -> None:
             watching.cancel()
             await asyncio.wait([watching])
         if not watching.cancelled() and (error := watching.exception()) is not None and not is_told:
-            _log.warning("the folder can't be watched, it is looked at regularly", reason=str(error))
+            _log.warning("the folder can't be watched: polling it instead", reason=str(error))
         is_told = True
         await asyncio.sleep(RESTART_SECONDS)
 

@@ -83,7 +83,7 @@ class EventPublisher:
 
     def _tell_unavailable(self, error: BrokerUnavailable) -> None:
         if self._status.last_error != str(error):
-            self._log.warning("events wait: they can't be stored just now", reason=error.reason)
+            self._log.warning("events are waiting: they can't be stored at the moment", reason=error.reason)
             self._status.errors += 1
         self._status.state = "degraded"
         self._status.last_error = str(error)

@@ -65,7 +65,7 @@ class Supervisor:
             await asyncio.wait(running, timeout=self._stop_seconds)
         for task in running:
             if not task.done():
-                self._log.error("a source does not stop, going on without it", task=task.get_name())
+                self._log.error("a source does not stop: shutting down without it", task=task.get_name())
             elif not task.cancelled() and (error := task.exception()) is not None:
                 self._log.error("a source failed while it stopped", task=task.get_name(), exc_info=error)
 
@@ -82,7 +82,7 @@ class Supervisor:
                 if self._clock.monotonic() - started >= STABLE_SECONDS:
                     backoff.succeed()
                 delay = backoff.fail()
-                self._log.warning("the source is started again", source=status.name, in_seconds=round(delay, 1))
+                self._log.warning("the source is restarted", source=status.name, in_seconds=round(delay, 1))
                 await self._clock.sleep(delay)
         finally:
             if self._is_stopping:
@@ -102,7 +102,7 @@ class Supervisor:
             status.last_error = _explain(error)
             self._log.exception("the source failed", source=status.name, reason=status.last_error)
             return False
-        self._log.info("the source has come to its end", source=status.name, events=status.events)
+        self._log.info("the source has finished", source=status.name, events=status.events)
         return True
 
 

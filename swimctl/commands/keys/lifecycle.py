@@ -24,14 +24,17 @@ def create(
     tier: Annotated[
         str, typer.Option("--tier", metavar="T", autocompletion=tiers, help="public, developer, partner or system.")
     ],
-    owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="Whose key it is.")],
-    email: Annotated[str | None, typer.Option("--email", metavar="ADDRESS", help="The owner's address.")] = None,
-    description: Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is for.")] = None,
+    owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="The key's owner.")],
+    email: Annotated[str | None, typer.Option("--email", metavar="ADDRESS", help="The owner's email address.")] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", metavar="TEXT", help="What the key is for.")
+    ] = None,
     expires: Annotated[
         str, typer.Option("--expires", metavar="WHEN", help="90d, 2027-01-31 (UTC, its first second) or never.")
     ] = "never",
     allow_ip: Annotated[
-        list[str] | None, typer.Option("--allow-ip", metavar="CIDR", help="Only from there; several times for several.")
+        list[str] | None,
+        typer.Option("--allow-ip", metavar="CIDR", help="Allow connections only from this network; repeatable."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -111,7 +114,7 @@ def expire(
 def revoke(
     context: typer.Context,
     key_id: KeyId,
-    reason: Annotated[str | None, typer.Option("--reason", metavar="R", help="Why, for the audit trail.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", metavar="R", help="Reason for the audit trail.")] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -172,7 +175,7 @@ def accept(context: typer.Context, key_id: KeyId, yes: Yes = False, as_json: Jso
 def rotate(
     context: typer.Context,
     key_id: KeyId,
-    overlap: Annotated[str, typer.Option("--overlap", metavar="TIME", help="How long both are valid.")] = "24h",
+    overlap: Annotated[str, typer.Option("--overlap", metavar="TIME", help="How long both keys are valid.")] = "24h",
     as_json: Json = False,
 ) -> None:
     """Make a key that replaces another.

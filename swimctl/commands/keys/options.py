@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = command_group("Create, list, expire and revoke API keys.")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 GREATEST_ID = 2**63 - 1
 """What an identity column of any database can hold."""
 KeyId = Annotated[
@@ -26,7 +26,7 @@ KeyId = Annotated[
         metavar="ID", autocompletion=key_ids, help="The key's id, as `keys list` shows it.", min=1, max=GREATEST_ID
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 def parse_tier(text: str) -> Tier:

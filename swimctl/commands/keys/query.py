@@ -20,7 +20,7 @@ from swimctl.output_options import Header, Piped, PipedFormat
 def list_keys(
     context: typer.Context,
     tier: Annotated[
-        str | None, typer.Option("--tier", metavar="T", autocompletion=tiers, help="Only of this tier.")
+        str | None, typer.Option("--tier", metavar="T", autocompletion=tiers, help="Only keys of this tier.")
     ] = None,
     state: Annotated[
         str,
@@ -31,7 +31,9 @@ def list_keys(
             help="active, expiring (within 14 days), expired, revoked or all.",
         ),
     ] = "all",
-    owner: Annotated[str | None, typer.Option("--owner", metavar="X", help="Only whose owner's name has this.")] = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="X", help="Only keys whose owner's name contains this text.")
+    ] = None,
     as_json: Json = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
@@ -127,9 +129,11 @@ def audit(
     context: typer.Context,
     key_id: Annotated[
         int | None,
-        typer.Argument(metavar="[ID]", autocompletion=key_ids, help="Only about this key.", min=1, max=GREATEST_ID),
+        typer.Argument(
+            metavar="[ID]", autocompletion=key_ids, help="Only entries about this key.", min=1, max=GREATEST_ID
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", help="How many lines, the newest ones.", min=1)] = 200,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="Show the newest N entries.", min=1)] = 200,
     as_json: Json = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,

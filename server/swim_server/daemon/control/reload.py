@@ -61,7 +61,7 @@ class Reloader:
         try:
             await self.reload()
         except ConfigError as error:
-            self._components.log.error("configuration not read: nothing is changed", reason=str(error))
+            self._components.log.error("configuration not reloaded: nothing has changed", reason=str(error))
 
     async def changes(self) -> ConfigChanges:
         """Say what a reload and what a restart would change. Changes nothing."""
@@ -90,7 +90,7 @@ class Reloader:
         if any(name.startswith(SOURCES) for name in applied):
             await parts.sources.replace(after)
         parts.config.values = _merged(before, after)
-        parts.log.info("configuration read again", changed=applied, needs_restart=waiting)
+        parts.log.info("configuration reloaded", changed=applied, needs_restart=waiting)
         return Reloaded(changed=applied, needs_restart=waiting)
 
     def _apply_logging(self, before: Config, after: Config) -> None:

@@ -277,7 +277,7 @@ class DropSource:
         self._unknown_types.count(Counter(each.unknown_type for each in page.rejected if each.unknown_type))
         told = [each for each in page.rejected if not each.unknown_type]
         for piece in told[: max(0, LOGGED_REASONS - before.rejected)]:
-            self._log.warning("a line is no event", file=taken.name, line=piece.line, reason=piece.reason)
+            self._log.warning("a line is not an event", file=taken.name, line=piece.line, reason=piece.reason)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A configuration read again: what changes at once, what waits for a restart, and that nothing else is touched."""
+"""A configuration reloaded: what changes at once, what waits for a restart, and that nothing else is touched."""
 
 from __future__ import annotations
 
