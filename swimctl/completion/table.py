@@ -15,7 +15,7 @@ COMMANDS = {
     },
     'serve': {
         'commands': {},
-        'options': {'--detach': ('Return once clients can connect; go on behind.', None), '--host': ('Address to listen on.', ''), '--port': ('Port; 0 picks a free one.', ''), '--source': ('file:PATH, recording:PATH?speed=30&loop=false, simulator?flights=300.', 'sources'), '--json': ('With --detach: one JSON document about it.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--detach': ('Return once clients can connect; go on behind.', None), '--host': ('Address to listen on.', ''), '--port': ('Port; 0 picks a free one.', ''), '--tls-cert': ('TLS: the certificate with its chain, PEM.', ''), '--tls-key': ('TLS: its private key, PEM.', ''), '--source': ('file:PATH, recording:PATH?speed=30&loop=false, simulator?flights=300.', 'sources'), '--json': ('With --detach: one JSON document about it.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'stop': {
