@@ -66,14 +66,12 @@ def key_record(key_id: int, tier: Tier) -> KeyRecord:
     return KeyRecord(id=key_id, hint=f"swim_{key_id}…", tier=tier, owner_name="somebody")
 
 
-class ManualClock:
-    """Monotonic seconds that stand still until they are told to go on."""
+class ManualClock(VirtualClock):
+    """Steady seconds that go on when they are told to; the wall time is that of the first event."""
 
     def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
+        super().__init__()
+        self.wall_ms = float(FIRST_MS)
 
 
 class FakeAuthenticator:
@@ -234,7 +232,7 @@ class Rig:
             catalogue,
             newest_id=ZERO,
             call_soon=self.call_soon,
-            monotonic=self.clock,
+            monotonic=self.clock.monotonic,
             on_failure=self.failures.append,
         )
         self.tasks = Tasks(self.failures.append)
@@ -260,8 +258,8 @@ class Rig:
                 self.broker,
                 catalogue,
                 self.tasks,
-                now_ms=lambda: FIRST_MS,
-                monotonic=self.clock,
+                now_ms=self.clock.now_ms,
+                monotonic=self.clock.monotonic,
                 heartbeat_seconds=config.heartbeat_seconds,
             ),
             wheel=self.wheel,
@@ -269,8 +267,8 @@ class Rig:
             rpc=self.rpc,
             source_ages=dict,
             call_soon=self.call_soon,
-            monotonic=self.clock,
-            now_ms=lambda: FIRST_MS,
+            monotonic=self.clock.monotonic,
+            now_ms=self.clock.now_ms,
             log=self.log,
         )
         self.gateway = self.context.gateway

@@ -63,7 +63,7 @@ def build_components(
     """Build every part and connect them. The broker is opened, and the hub told where it stands, by the service."""
     config, running = loaded.config, RunningConfig(loaded)
     catalogue, tasks = Catalogue(config.channels.families), Tasks(log_failure)
-    wheel, admission = TimerWheel(time.monotonic, on_failure=log_failure), Admission(tier_limits(config.tiers))
+    wheel, admission = TimerWheel(SYSTEM_CLOCK, on_failure=log_failure), Admission(tier_limits(config.tiers))
     broker = build_broker(config, home)
     store = KeyStore(open_database(config.database, home.database), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
     authenticator = build_authenticator(config, store)

@@ -21,7 +21,7 @@ class Rules(HandshakeRules):
     """The rules of a service that lets everybody ask."""
 
     def __init__(self, *, is_draining: bool = False, serves_http: bool = False) -> None:
-        refusals = Refusals(["127.0.0.1"], monotonic=ManualClock(), log=Log())
+        refusals = Refusals(["127.0.0.1"], monotonic=ManualClock().monotonic, log=Log())
         super().__init__(
             refusals,
             origins=None,
