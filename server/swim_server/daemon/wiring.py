@@ -122,9 +122,9 @@ def build_hub(catalogue: Catalogue, loop: asyncio.AbstractEventLoop) -> Hub:
     return Hub(
         catalogue,
         call_soon=loop.call_soon,
-        monotonic=time.monotonic,
+        clock=SYSTEM_CLOCK,
         on_failure=log_failure,
-        session_log=SessionLog(now_ms),
+        session_log=SessionLog(SYSTEM_CLOCK),
     )
 
 
@@ -135,8 +135,7 @@ def build_conversation(config: Config, hub: Hub, broker: Broker, tasks: Tasks) -
         broker,
         hub.catalogue,
         tasks,
-        now_ms=now_ms,
-        monotonic=time.monotonic,
+        clock=SYSTEM_CLOCK,
         heartbeat_seconds=config.server.heartbeat_seconds,
         publishing=publishing_rules(config.publish, hub.catalogue),
         max_waiting_bytes=config.server.max_waiting_bytes,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support.gateway_rig import ACCEPT, Log, ManualClock, upgrade_request
+from support.gateway_rig import ACCEPT, Log, upgrade_request
 from support.memory_broker import FIRST_MS
+from support.virtual_clock import VirtualClock
 from swim_server.gateway import compression
 from swim_server.gateway.handshake import Accepted, Handshake, HandshakeRules, PlainRequest, Rejected
 from swim_server.gateway.listener_kind import ListenerKind
@@ -21,7 +22,7 @@ class Rules(HandshakeRules):
     """The rules of a service that lets everybody ask."""
 
     def __init__(self, *, is_draining: bool = False, serves_http: bool = False) -> None:
-        refusals = Refusals(["127.0.0.1"], monotonic=ManualClock().monotonic, log=Log())
+        refusals = Refusals(["127.0.0.1"], monotonic=VirtualClock().monotonic, log=Log())
         super().__init__(
             refusals,
             origins=None,
