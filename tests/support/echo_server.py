@@ -85,7 +85,7 @@ class EchoRig(Rig):
             self.admission,
             self.tasks,
             abuse_factor=20,
-            monotonic=self.clock.monotonic,
+            clock=self.clock,
         )
         self.context = dataclasses.replace(self.context, dispatcher=echo)
 

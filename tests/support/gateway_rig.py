@@ -258,8 +258,7 @@ class Rig:
             rpc=self.rpc,
             source_ages=dict,
             call_soon=self.call_soon,
-            monotonic=self.clock.monotonic,
-            now_ms=self.clock.now_ms,
+            clock=self.clock,
             log=self.log,
         )
         self.gateway = self.context.gateway

@@ -168,8 +168,7 @@ def build_endpoints(
         rpc=rpc,
         source_ages=sources.event_ages,
         call_soon=loop.call_soon,
-        monotonic=time.monotonic,
-        now_ms=now_ms,
+        clock=SYSTEM_CLOCK,
         log=get_logger("gateway"),
         http=http,
     )
