@@ -77,7 +77,7 @@ def build_components(
         wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,
         http=lambda gateway: HttpServer(build_readiness(gateway, authenticator, broker, sources.statuses)),
     )  # fmt: skip
-    latency = Latency(hub, now_ms=lambda: time.time() * 1000, monotonic=time.monotonic, call_soon=loop.call_soon)
+    latency = Latency(hub, clock=SYSTEM_CLOCK, wall_ms=lambda: time.time() * 1000, call_soon=loop.call_soon)
     key_watch = KeyWatch(
         endpoints.gateway, authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
     )
@@ -89,7 +89,7 @@ def build_components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub, latency=latency,
-        throughput=Throughput(hub, monotonic=time.monotonic), conversation=conversation, rpc=rpc,
+        throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
     )  # fmt: skip
 
@@ -201,11 +201,6 @@ def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> L
 def log_failure(error: BaseException) -> None:
     """Log what nobody awaits: a failed task, timer or method of the control socket."""
     get_logger("daemon").error("a task failed", exc_info=error)
-
-
-def now_ms() -> int:
-    """Return the time as events' ids have it."""
-    return time.time_ns() // 1_000_000
 
 
 def _milliseconds(duration: str) -> int:
