@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.load_rig import NINETEEN, TEN, Daemon, Receiver, compiled, median, table, workshop
 from support.naive_matcher import compare_in_a_random_crowd
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.event_id import ZERO
@@ -62,9 +63,7 @@ class HubRig:
 
     def __init__(self) -> None:
         self.soon: deque[Callable[[], None]] = deque()
-        self.hub = Hub(
-            Catalogue(), newest_id=ZERO, call_soon=self.soon.append, monotonic=time.monotonic, on_failure=_fail
-        )
+        self.hub = Hub(Catalogue(), newest_id=ZERO, call_soon=self.soon.append, clock=SYSTEM_CLOCK, on_failure=_fail)
         self.outlets: list[Nowhere] = []
 
     def connect(self, filters: Filters, channel: str = "flight.*") -> None:

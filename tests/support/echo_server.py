@@ -80,7 +80,12 @@ class EchoRig(Rig):
         self.authenticator.keys[""] = self.authenticator.keys["sys"]
         self.context.conversation.greeting = lambda connection: GREETING  # type: ignore[method-assign]
         echo = Echo(
-            self.context.conversation, self.rpc, self.admission, self.tasks, abuse_factor=20, monotonic=self.clock
+            self.context.conversation,
+            self.rpc,
+            self.admission,
+            self.tasks,
+            abuse_factor=20,
+            clock=self.clock,
         )
         self.context = dataclasses.replace(self.context, dispatcher=echo)
 

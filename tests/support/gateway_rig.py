@@ -11,7 +11,7 @@ from typing import Any
 
 from support.fake_transport import FakeTransport
 from support.memory_broker import FIRST_MS, MemoryBroker
-from support.virtual_clock import VirtualClock
+from support.virtual_clock import VirtualClock, clock_at
 from swim_server.concurrency.tasks import Tasks
 from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import ServerConfig
@@ -64,16 +64,6 @@ def close_frame(code: int | None = 1000, reason: str = "") -> bytes:
 
 def key_record(key_id: int, tier: Tier) -> KeyRecord:
     return KeyRecord(id=key_id, hint=f"swim_{key_id}…", tier=tier, owner_name="somebody")
-
-
-class ManualClock:
-    """Monotonic seconds that stand still until they are told to go on."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 class FakeAuthenticator:
@@ -223,7 +213,7 @@ class Rig:
         authenticator: FakeAuthenticator | None = None,
         **server: Any,
     ) -> None:
-        self.clock = ManualClock()
+        self.clock = clock_at(FIRST_MS)
         self.authenticator = authenticator or FakeAuthenticator()
         self.broker = MemoryBroker()
         self.log = Log()
@@ -234,7 +224,7 @@ class Rig:
             catalogue,
             newest_id=ZERO,
             call_soon=self.call_soon,
-            monotonic=self.clock,
+            clock=self.clock,
             on_failure=self.failures.append,
         )
         self.tasks = Tasks(self.failures.append)
@@ -260,8 +250,7 @@ class Rig:
                 self.broker,
                 catalogue,
                 self.tasks,
-                now_ms=lambda: FIRST_MS,
-                monotonic=self.clock,
+                clock=self.clock,
                 heartbeat_seconds=config.heartbeat_seconds,
             ),
             wheel=self.wheel,
@@ -269,8 +258,7 @@ class Rig:
             rpc=self.rpc,
             source_ages=dict,
             call_soon=self.call_soon,
-            monotonic=self.clock,
-            now_ms=lambda: FIRST_MS,
+            clock=self.clock,
             log=self.log,
         )
         self.gateway = self.context.gateway

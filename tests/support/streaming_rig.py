@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from support.virtual_clock import clock_at
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan, InvalidEvent, Page, Published, StorageState
 from swim_server.concurrency.tasks import Tasks
 from swim_server.protocol.channels import Catalogue
@@ -110,18 +111,6 @@ class FakeOutlet:
     def types(self) -> list[str]:
         """Types of the messages received; for errors the code."""
         return [message.get("code") or message["type"] for message in self.messages]
-
-
-class SteppingClock:
-    """Monotonic seconds. Each look at it takes ``step`` of them, so that slices end where a test wants."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-        self.step = 0.0
-
-    def __call__(self) -> float:
-        self.seconds += self.step
-        return self.seconds
 
 
 class FakeBroker:
@@ -239,17 +228,16 @@ class StreamingRig:
     """The rooms of streaming, wired. ``turn`` is the hub's turn of the loop."""
 
     def __init__(self, *, newest_id: EventId = ZERO, recent_events: int = 2048, **hub: Any) -> None:
-        self.clock = SteppingClock()
+        self.clock = clock_at(FIRST_MS)
         self.failures: list[BaseException] = []
         self.soon: deque[Callable[[], None]] = deque()
         self.catalogue = Catalogue()
         self.broker = FakeBroker()
-        self.now_ms = FIRST_MS
         self.hub = Hub(
             self.catalogue,
             newest_id=newest_id,
             call_soon=self.soon.append,
-            monotonic=self.clock,
+            clock=self.clock,
             on_failure=self.failures.append,
             **hub,
         )
@@ -260,8 +248,7 @@ class StreamingRig:
             self.broker,
             self.catalogue,
             self.tasks,
-            now_ms=lambda: self.now_ms,
-            monotonic=self.clock,
+            clock=self.clock,
             heartbeat_seconds=30,
         )
         self._connected = 0
@@ -284,7 +271,7 @@ class StreamingRig:
             tier=tier,
             key=None,
             remote="192.0.2.1",
-            connected_at_ms=self.now_ms,
+            connected_at_ms=self.clock.now_ms(),
             limit_bytes=limit_bytes,
             window_bits=window_bits,
         )

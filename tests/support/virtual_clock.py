@@ -67,3 +67,10 @@ class VirtualClock:
         """Move both times."""
         self.wall_ms += seconds * 1000
         self.seconds += seconds
+
+
+def clock_at(wall_ms: int) -> VirtualClock:
+    """Make a clock whose wall time is so many milliseconds since 1970."""
+    clock = VirtualClock()
+    clock.wall_ms = float(wall_ms)
+    return clock

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from swim_server.concurrency.clock import Clock
+
 
 class Timed(Protocol):
     """Something with one deadline at a time."""
@@ -21,16 +23,16 @@ class TimerWheel:
 
     def __init__(
         self,
-        monotonic: Callable[[], float],
+        clock: Clock,
         *,
         on_failure: Callable[[BaseException], None],
         tick_seconds: float = 0.1,
     ) -> None:
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._on_failure = on_failure
         self._tick_seconds = tick_seconds
         self._buckets: dict[int, dict[Timed, None]] = {}
-        self._current = self._tick_at(monotonic())
+        self._current = self._tick_at(self._monotonic())
 
     def _tick_at(self, moment: float) -> int:
         return int(moment / self._tick_seconds)

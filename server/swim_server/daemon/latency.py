@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.streaming.hub import Hub
 
 SAMPLE_SECONDS = 0.1
@@ -22,13 +23,14 @@ class Latency:
         self,
         hub: Hub,
         *,
-        now_ms: Callable[[], float],
-        monotonic: Callable[[], float],
+        clock: Clock,
+        wall_ms: Callable[[], float],
         call_soon: Callable[[Callable[[], None]], object],
     ) -> None:
+        """``wall_ms``: milliseconds since 1970 with their fraction, which ``now_ms`` of a clock has not."""
         self._hub = hub
-        self._now_ms = now_ms
-        self._monotonic = monotonic
+        self._wall_ms = wall_ms
+        self._monotonic = clock.monotonic
         self._call_soon = call_soon
         self._samples: deque[tuple[float, float]] = deque(maxlen=int(KEPT_SECONDS / SAMPLE_SECONDS))
         self._sample_at = 0.0
@@ -46,7 +48,7 @@ class Latency:
                 self._await_writes(milliseconds, turns + 1)
                 return
             now = self._monotonic()
-            self._samples.append((now, max(self._now_ms() - milliseconds, 0.0)))
+            self._samples.append((now, max(self._wall_ms() - milliseconds, 0.0)))
             self._sample_at, self._is_waiting = now + SAMPLE_SECONDS, False
 
         self._call_soon(look)

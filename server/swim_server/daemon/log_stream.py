@@ -7,10 +7,10 @@ that is asked for (SIGUSR2). Lines that can't be written, on a full disk say, ar
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.files.opening import follow_own_links, open_descriptor
 
 LOOK_SECONDS = 1.0
@@ -30,7 +30,7 @@ class LogStream:
         max_bytes: int = 0,
         keep_files: int = 5,
         redirects: Sequence[int] = (),
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.path = path
         """The file; None: not one of ours to rotate, a terminal or a journal."""
@@ -44,7 +44,7 @@ class LogStream:
         self._redirects = redirects
         """Standard output and error, where they lead into the file too."""
         self._reason = ""
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._look_at = 0.0
         self._rotate_at = 0.0
 

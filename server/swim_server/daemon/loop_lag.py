@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from swim_server.daemon.gc_tuning import GcTuning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.streaming.hub import Hub
 
@@ -38,11 +37,11 @@ class Rate:
 class Throughput:
     """Events taken in and deliveries a second."""
 
-    def __init__(self, hub: Hub, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, hub: Hub, *, clock: Clock) -> None:
         self.events = Rate()
         self.deliveries = Rate()
         self._hub = hub
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
 
     async def run(self) -> None:
         """Sample once a second until cancelled."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
 from swim_server.daemon.handover.channel import Channel, Offer
@@ -18,7 +19,6 @@ from swim_server.daemon.notifier import status_line
 from swim_server.daemon.rules import dialable_url, warn_of_clamped_events
 from swim_server.daemon.upkeep.key_file import KeyFile
 from swim_server.daemon.upkeep.upkeep import Upkeep
-from swim_server.daemon.wiring import now_ms
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.recent import preload
 
@@ -77,7 +77,9 @@ class Service:
         self._successor: Channel | None = None
         self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
         self._follow_task: asyncio.Task[None] | None = None
-        self.info = process.describe_this_process(fingerprint, components.config.files, format_ms(now_ms()))
+        self.info = process.describe_this_process(
+            fingerprint, components.config.files, format_ms(SYSTEM_CLOCK.now_ms())
+        )
 
     # Its life.
 

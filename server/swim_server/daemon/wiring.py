@@ -63,7 +63,7 @@ def build_components(
     """Build every part and connect them. The broker is opened, and the hub told where it stands, by the service."""
     config, running = loaded.config, RunningConfig(loaded)
     catalogue, tasks = Catalogue(config.channels.families), Tasks(log_failure)
-    wheel, admission = TimerWheel(time.monotonic, on_failure=log_failure), Admission(tier_limits(config.tiers))
+    wheel, admission = TimerWheel(SYSTEM_CLOCK, on_failure=log_failure), Admission(tier_limits(config.tiers))
     broker = build_broker(config, home)
     store = KeyStore(open_database(config.database, home.database), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
     authenticator = build_authenticator(config, store)
@@ -77,7 +77,7 @@ def build_components(
         wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,
         http=lambda gateway: HttpServer(build_readiness(gateway, authenticator, broker, sources.statuses)),
     )  # fmt: skip
-    latency = Latency(hub, now_ms=lambda: time.time() * 1000, monotonic=time.monotonic, call_soon=loop.call_soon)
+    latency = Latency(hub, clock=SYSTEM_CLOCK, wall_ms=lambda: time.time() * 1000, call_soon=loop.call_soon)
     key_watch = KeyWatch(
         endpoints.gateway, authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
     )
@@ -89,7 +89,7 @@ def build_components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub, latency=latency,
-        throughput=Throughput(hub, monotonic=time.monotonic), conversation=conversation, rpc=rpc,
+        throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
     )  # fmt: skip
 
@@ -122,9 +122,9 @@ def build_hub(catalogue: Catalogue, loop: asyncio.AbstractEventLoop) -> Hub:
     return Hub(
         catalogue,
         call_soon=loop.call_soon,
-        monotonic=time.monotonic,
+        clock=SYSTEM_CLOCK,
         on_failure=log_failure,
-        session_log=SessionLog(now_ms),
+        session_log=SessionLog(SYSTEM_CLOCK),
     )
 
 
@@ -135,8 +135,7 @@ def build_conversation(config: Config, hub: Hub, broker: Broker, tasks: Tasks) -
         broker,
         hub.catalogue,
         tasks,
-        now_ms=now_ms,
-        monotonic=time.monotonic,
+        clock=SYSTEM_CLOCK,
         heartbeat_seconds=config.server.heartbeat_seconds,
         publishing=publishing_rules(config.publish, hub.catalogue),
         max_waiting_bytes=config.server.max_waiting_bytes,
@@ -169,8 +168,7 @@ def build_endpoints(
         rpc=rpc,
         source_ages=sources.event_ages,
         call_soon=loop.call_soon,
-        monotonic=time.monotonic,
-        now_ms=now_ms,
+        clock=SYSTEM_CLOCK,
         log=get_logger("gateway"),
         http=http,
     )
@@ -203,11 +201,6 @@ def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> L
 def log_failure(error: BaseException) -> None:
     """Log what nobody awaits: a failed task, timer or method of the control socket."""
     get_logger("daemon").error("a task failed", exc_info=error)
-
-
-def now_ms() -> int:
-    """Return the time as events' ids have it."""
-    return time.time_ns() // 1_000_000
 
 
 def _milliseconds(duration: str) -> int:

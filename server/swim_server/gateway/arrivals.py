@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from swim_server.keys.permissions import is_within
 from swim_server.keys.throttle import group_of
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.gateway.registry import Peer
 
 GRACE_SECONDS = 1.0
@@ -36,14 +37,12 @@ class _Arrival:
 class Arrivals:
     """Counts who arrives. Where there are too many, who was silent for longest is dropped, else who came last."""
 
-    def __init__(
-        self, limits: ArrivalLimits, trusted_proxies: Sequence[str], *, monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, limits: ArrivalLimits, trusted_proxies: Sequence[str], *, clock: Clock) -> None:
         self.dropped = 0
         """How many had to go since the start."""
         self._limits = limits
         self._trusted_proxies = tuple(trusted_proxies)
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._arrivals: dict[Peer, _Arrival] = {}
         self._silent: dict[Peer, None] = {}
         """Those whose request has not come as a whole, the oldest first."""

@@ -14,6 +14,7 @@ from swim_server.protocol.codes import CloseCode
 if TYPE_CHECKING:
     from websockets.frames import Close
 
+    from swim_server.concurrency.clock import Clock
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.explain.session_log import SessionLog
 
@@ -39,8 +40,7 @@ class ConnectionLog:
         log: Any,
         *,
         session_log: SessionLog | None,
-        monotonic: Callable[[], float],
-        now_ms: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.slow_consumers = 0
         """Clients closed with 4008 since the start."""
@@ -48,8 +48,8 @@ class ConnectionLog:
         """The last of them."""
         self._log = log
         self._session_log = session_log
-        self._monotonic = monotonic
-        self._now_ms = now_ms
+        self._monotonic = clock.monotonic
+        self._now_ms = clock.now_ms
 
     def connected(self, connection: Connection) -> None:
         """Log a client that was let in."""

@@ -22,6 +22,7 @@ from swim_server.gateway.registry import Gateway
 from swim_server.gateway.work_queue import WorkQueue
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.tasks import Tasks
     from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.config import ServerConfig
@@ -64,8 +65,7 @@ class EndpointContext:
     refusals: Refusals
     wheel: TimerWheel
     tasks: Tasks
-    monotonic: Callable[[], float]
-    now_ms: Callable[[], int]
+    clock: Clock
 
 
 def build_context(
@@ -80,14 +80,13 @@ def build_context(
     tasks: Tasks,
     source_ages: Callable[[], Mapping[str, float | None]],
     call_soon: Callable[[Callable[[], None]], object],
-    monotonic: Callable[[], float],
-    now_ms: Callable[[], int],
+    clock: Clock,
     log: Any,
     http: Callable[[Gateway], HttpProtocols] | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""
-    gateway = Gateway(hub, admission, monotonic=monotonic, now_ms=now_ms)
-    refusals = Refusals(config.trusted_proxies, monotonic=monotonic, log=log)
+    gateway = Gateway(hub, admission, clock=clock)
+    refusals = Refusals(config.trusted_proxies, clock=clock, log=log)
     origins: list[Origin | None] | None = None
     if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
         origins = [None, *(Origin(origin) for origin in config.allowed_origins)]
@@ -103,28 +102,25 @@ def build_context(
             origins=origins,
             is_draining=lambda: gateway.is_draining,
             is_good=authenticator.is_remembered,
-            now_ms=now_ms,
+            clock=clock,
             max_head_bytes=config.max_head_bytes,
             serves_http=http is not None,
         ),
-        arrivals=Arrivals(config, config.trusted_proxies, monotonic=monotonic),
+        arrivals=Arrivals(config, config.trusted_proxies, clock=clock),
         http=http(gateway) if http is not None else None,
-        handshake_queue=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+        handshake_queue=WorkQueue(call_soon=call_soon, clock=clock),
         reading_queues=ReadingQueues(
-            light=WorkQueue(call_soon=call_soon, monotonic=monotonic),
-            heavy=WorkQueue(call_soon=call_soon, monotonic=monotonic),
+            light=WorkQueue(call_soon=call_soon, clock=clock),
+            heavy=WorkQueue(call_soon=call_soon, clock=clock),
         ),
         authentication=Authentication(authenticator, admission, refusals, gateway),
-        dispatcher=Dispatcher(
-            conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, monotonic=monotonic
-        ),
+        dispatcher=Dispatcher(conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, clock=clock),
         conversation=conversation,
-        heartbeats=Heartbeats(gateway, conversation, source_ages, monotonic=monotonic),
+        heartbeats=Heartbeats(gateway, conversation, source_ages, clock=clock),
         hub=hub,
-        log=ConnectionLog(log, session_log=hub.session_log, monotonic=monotonic, now_ms=now_ms),
+        log=ConnectionLog(log, session_log=hub.session_log, clock=clock),
         refusals=refusals,
         wheel=wheel,
         tasks=tasks,
-        monotonic=monotonic,
-        now_ms=now_ms,
+        clock=clock,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from websockets.frames import Opcode
@@ -12,6 +11,7 @@ from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.messages import binary_frame
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.tasks import Tasks
     from swim_server.gateway.listener_kind import ListenerKind
     from swim_server.gateway.rpc import Rpc
@@ -50,14 +50,14 @@ class Dispatcher:
         tasks: Tasks,
         *,
         abuse_factor: int,
-        monotonic: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._conversation = conversation
         self._rpc = rpc
         self._admission = admission
         self._tasks = tasks
         self._abuse_factor = abuse_factor
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
 
     def count_frame(self, sender: Sender, connection: Connection, opcode: int, size_bytes: int) -> None:
         """Count a frame of whatever kind and what it has cost, inflated. Pings are messages: they have an answer."""

@@ -74,6 +74,7 @@ class Endpoint(asyncio.Protocol):
         "_early",
         "_gate",
         "_handshake",
+        "_monotonic",
         "_move_at",
         "_phase",
         "_plain",
@@ -103,6 +104,7 @@ class Endpoint(asyncio.Protocol):
         """``monotonic`` when bytes last came from the client."""
         self.wheel_tick: int | None = None
         self._context = context
+        self._monotonic = context.clock.monotonic
         self._phase = Phase.HANDSHAKE
         self._handshake: Handshake | None = None
         """Until it has an outcome."""
@@ -145,7 +147,7 @@ class Endpoint(asyncio.Protocol):
         self._buffered_size = self._transport.get_write_buffer_size
         self._transport.set_write_buffer_limits(high=context.high_water_bytes)
         self._gate = ReadGate(self._transport)
-        self.last_seen = context.monotonic()
+        self.last_seen = self._monotonic()
         context.gateway.add(self)
         if not self.kind.is_local:
             peer = transport.get_extra_info("peername")
@@ -153,7 +155,7 @@ class Endpoint(asyncio.Protocol):
         context.wheel.schedule(self, context.settings.handshake_timeout_seconds)
 
     def data_received(self, data: bytes) -> None:
-        self.last_seen = self._context.monotonic()
+        self.last_seen = self._monotonic()
         if self._phase is Phase.HANDSHAKE:
             self._receive_head(data)
         elif self._phase is Phase.HTTP:
@@ -217,9 +219,9 @@ class Endpoint(asyncio.Protocol):
             self._decided(Unavailable("no answer in time"))
         elif self._phase is not Phase.OPEN:
             self.abort()
-        elif context.monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
+        elif self._monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
             self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
-        elif context.monotonic() >= self._move_at:
+        elif self._monotonic() >= self._move_at:
             pause_ms = random.randint(MOVE_FIRST_MS, MOVE_LAST_MS)
             text = f"connected for long enough; connect anew; retry_ms={pause_ms}"
             self.close(CloseCode.SERVICE_RESTART, text, retry_ms=pause_ms)
@@ -338,7 +340,7 @@ class Endpoint(asyncio.Protocol):
             tier=str(tier),
             key=key,
             remote=self.address,
-            connected_at_ms=context.now_ms(),
+            connected_at_ms=context.clock.now_ms(),
             limit_bytes=context.settings.max_buffer_bytes,
             user_agent=accepted.user_agent,
             window_bits=negotiated_window_bits(self._ws.extensions),
@@ -348,7 +350,7 @@ class Endpoint(asyncio.Protocol):
         context.hub.add(self.connection)
         if context.settings.max_connection_hours and not self.kind.is_local:
             longest = context.settings.max_connection_hours * 3600
-            self._move_at = context.monotonic() + longest * random.uniform(1 - MOVE_SPREAD, 1)
+            self._move_at = self._monotonic() + longest * random.uniform(1 - MOVE_SPREAD, 1)
         context.wheel.schedule(self, context.settings.heartbeat_seconds)
         context.log.connected(self.connection)
         self.connection.answer(context.conversation.greeting(self.connection))
@@ -420,7 +422,7 @@ class Endpoint(asyncio.Protocol):
         if self._rest_alarm is None:
             self._rest_alarm = Alarm(lambda: self._read_on(Hold.RATE))
         self._gate.add(Hold.RATE)
-        self._context.wheel.schedule(self._rest_alarm, 1 - self._context.monotonic() % 1)
+        self._context.wheel.schedule(self._rest_alarm, 1 - self._monotonic() % 1)
 
     def hold_reading(self) -> None:
         """Don't read: as much of it as is allowed waits for an answer."""

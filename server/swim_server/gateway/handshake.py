@@ -22,6 +22,7 @@ from swim_server.gateway.upgrade import Upgrade, read_upgrade
 if TYPE_CHECKING:
     from websockets.typing import Origin
 
+    from swim_server.concurrency.clock import Clock
     from swim_server.gateway.listener_kind import ListenerKind
     from swim_server.gateway.refusals import Refusals
 
@@ -81,7 +82,7 @@ class HandshakeRules:
         origins: Sequence[Origin | None] | None,
         is_draining: Callable[[], bool],
         is_good: Callable[[str, str | None], bool],
-        now_ms: Callable[[], int],
+        clock: Clock,
         max_head_bytes: int,
         serves_http: bool = False,
     ) -> None:
@@ -94,7 +95,7 @@ class HandshakeRules:
         self.is_draining = is_draining
         self.is_good = is_good
         """Whether a key is remembered as good for an address; asks nobody."""
-        self._now_ms = now_ms
+        self._now_ms = clock.now_ms
         self._http_date = (-1, "")
 
     def http_date(self) -> str:

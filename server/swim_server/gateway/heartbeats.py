@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from swim_server.streaming.framed_event import ping_frame, text_frame
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.gateway.registry import Gateway
     from swim_server.streaming.conversation import Conversation
 
@@ -24,12 +25,12 @@ class Heartbeats:
         conversation: Conversation,
         source_ages: Callable[[], Mapping[str, float | None]],
         *,
-        monotonic: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._gateway = gateway
         self._conversation = conversation
         self._source_ages = source_ages
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._made_at = float("-inf")
         self._frames = b""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from swim_server.keys.permissions import is_within
 from swim_server.keys.records import Refused
 from swim_server.keys.throttle import Attempts, client_address, group_of
+
+if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
 
 LOG_EVERY_SECONDS = 10.0
 """One line an address and so long; what it leaves out, the next one counts."""
@@ -24,15 +27,15 @@ REMEMBERED_REFUSALS = 5000
 
 
 class Refusals:
-    """What is known of addresses whose keys were refused. The clock is an argument of its making."""
+    """What is known of addresses whose keys were refused. Takes a clock."""
 
-    def __init__(self, trusted_proxies: Sequence[str], *, monotonic: Callable[[], float], log: Any) -> None:
+    def __init__(self, trusted_proxies: Sequence[str], *, clock: Clock, log: Any) -> None:
         self.counts: Counter[str] = Counter()
         self._recent: deque[tuple[float, str, int | None]] = deque(maxlen=REMEMBERED_REFUSALS)
         """Refused connections since the start, by reason."""
         self.trusted_proxies = tuple(trusted_proxies)
         self._attempts = Attempts()
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._log = log
         self._logged: OrderedDict[str, tuple[float, int]] = OrderedDict()
         """By address or network: when a line was written last, and how many refusals it has had since."""

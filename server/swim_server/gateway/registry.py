@@ -14,6 +14,7 @@ from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.framed_event import text_frame
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.gateway.listener_kind import ListenerKind
     from swim_server.keys.records import KeyRecord, Refused
     from swim_server.streaming.admission import Admission
@@ -53,9 +54,7 @@ class Peer(Protocol):
 class Gateway:
     """All connections. Endpoints add themselves; the daemon looks them up, holds them back and closes them."""
 
-    def __init__(
-        self, hub: Hub, admission: Admission, *, monotonic: Callable[[], float], now_ms: Callable[[], int]
-    ) -> None:
+    def __init__(self, hub: Hub, admission: Admission, *, clock: Clock) -> None:
         self.peers: set[Peer] = set()
         self.is_draining = False
         """Nobody is let in any more."""
@@ -65,9 +64,9 @@ class Gateway:
         """Told how many connections there are, when one is made or gone."""
         self._hub = hub
         self._admission = admission
-        self._monotonic = monotonic
-        self._now_ms = now_ms
-        self._started = monotonic()
+        self._monotonic = clock.monotonic
+        self._now_ms = clock.now_ms
+        self._started = clock.monotonic()
         self._held: list[Callable[[], None]] | None = None
         """While a list, clients with a good key wait in it for ``resume_admission``."""
         self._gone_waiter: asyncio.Future[None] | None = None

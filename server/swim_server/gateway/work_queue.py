@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
 
 SLICE_SECONDS = 0.003
 """So much of one turn of the loop goes into one queue's work; ten times as much would delay every live event."""
@@ -16,11 +20,11 @@ class WorkQueue:
         self,
         *,
         call_soon: Callable[[Callable[[], None]], object],
-        monotonic: Callable[[], float],
+        clock: Clock,
         slice_seconds: float = SLICE_SECONDS,
     ) -> None:
         self._call_soon = call_soon
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._slice_seconds = slice_seconds
         self._slice_end = 0.0
         self._waiting: deque[Callable[[], None]] = deque()

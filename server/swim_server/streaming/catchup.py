@@ -13,6 +13,7 @@ from swim_server.streaming.subscription import sift
 
 if TYPE_CHECKING:
     from swim_server.brokers.broker import Broker
+    from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
@@ -45,7 +46,7 @@ class CatchUp:
         connection: Connection,
         *,
         turn: asyncio.Semaphore,
-        monotonic: Callable[[], float],
+        clock: Clock,
         on_gap: Callable[[], None],
         has_gap: bool = False,
     ) -> None:
@@ -54,7 +55,7 @@ class CatchUp:
         self._connection = connection
         self._turn = turn
         """Held while a page is read and sent: however many resume, they share what is left of the loop."""
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._on_gap = on_gap
         """Called once if history is removed faster than it can be sent."""
         self._has_gap = has_gap

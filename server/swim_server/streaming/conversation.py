@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
@@ -20,6 +20,7 @@ from swim_server.streaming.subscribing import Subscribing
 from swim_server.streaming.waiting import Waiting
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.event_id import EventId
     from swim_server.streaming.connection import Connection
@@ -43,8 +44,7 @@ class Conversation:
         catalogue: Catalogue,
         tasks: Tasks,
         *,
-        now_ms: Callable[[], int],
-        monotonic: Callable[[], float],
+        clock: Clock,
         heartbeat_seconds: float,
         publishing: Publishing | None = None,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
@@ -52,13 +52,13 @@ class Conversation:
         self._hub = hub
         self._broker = broker
         self._tasks = tasks
-        self._now_ms = now_ms
+        self._now_ms = clock.now_ms
         self._heartbeat_seconds = heartbeat_seconds
         self._max_waiting_bytes = max_waiting_bytes
         self.publishing = publishing or Publishing(catalogue)
         """What may be published; replaced when the configuration is read again."""
         turn = asyncio.Semaphore(CONCURRENT_CATCH_UPS)
-        self._subscribing = Subscribing(hub, broker, catalogue, tasks, turn=turn, now_ms=now_ms, monotonic=monotonic)
+        self._subscribing = Subscribing(hub, broker, catalogue, tasks, turn=turn, clock=clock)
         self._explaining = Explaining(hub, broker, catalogue, turn=turn)
 
     def greeting(self, connection: Connection) -> bytes:

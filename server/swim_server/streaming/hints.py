@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.protocol.filters import Filters
     from swim_server.streaming.recent import Recent
 
@@ -59,9 +60,9 @@ class _Traffic(msgspec.Struct, frozen=True):
 class Hints:
     """Knows the airports of the world, once ``airports`` is set, and what the newest events tell of the traffic."""
 
-    def __init__(self, recent: Recent, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, recent: Recent, *, clock: Clock) -> None:
         self._recent = recent
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self.airports: AirportCodes | None = None
         self._traffic = _Traffic()
         self._looked_at = float("-inf")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
@@ -13,6 +12,7 @@ from swim_server.streaming.subscription import Subscription, sift
 
 if TYPE_CHECKING:
     from swim_server.brokers.broker import Broker
+    from swim_server.concurrency.clock import Clock
     from swim_server.protocol.channels import Catalogue
     from swim_server.protocol.messages import Subscribe
     from swim_server.streaming.hub import Hub
@@ -31,13 +31,13 @@ class HistoryStart:
         catalogue: Catalogue,
         *,
         turn: asyncio.Semaphore,
-        monotonic: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._hub = hub
         self._broker = broker
         self._catalogue = catalogue
         self._turn = turn
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
 
     async def find(self, current: Subscription, action: Subscribe, types: frozenset[str]) -> tuple[EventId, bool]:
         """Find the start, and whether something behind it may be gone.

@@ -16,6 +16,7 @@ from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.protocol.channels import Catalogue
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
@@ -46,7 +47,7 @@ class Hub:
         *,
         newest_id: EventId = ZERO,
         call_soon: Callable[[Callable[[], None]], object],
-        monotonic: Callable[[], float],
+        clock: Clock,
         on_failure: Callable[[BaseException], None],
         session_log: SessionLog | None = None,
         slice_seconds: float = 0.002,
@@ -61,7 +62,7 @@ class Hub:
         self.delivered_id = newest_id
         """Id of the last event handed to the groups: where the live stream stands."""
         self.recent = Recent(newest_id)
-        self.hints = Hints(self.recent, monotonic=monotonic)
+        self.hints = Hints(self.recent, clock=clock)
         """What of a client's filters can match nothing."""
         self.events_delivered = 0
         """Events taken in since the start."""
@@ -82,7 +83,7 @@ class Hub:
         self._writer: Iterator[None] | None = None
         self._is_scheduled = False
         self._call_soon = call_soon
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._on_failure = on_failure
         self._slice_seconds = slice_seconds
         self._writes_per_look = writes_per_look

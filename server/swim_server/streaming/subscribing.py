@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable
@@ -19,6 +19,7 @@ from swim_server.streaming.history_start import HistoryStart
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.tasks import Tasks
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.hub import Hub
@@ -35,8 +36,7 @@ class Subscribing:
         tasks: Tasks,
         *,
         turn: asyncio.Semaphore,
-        now_ms: Callable[[], int],
-        monotonic: Callable[[], float],
+        clock: Clock,
     ) -> None:
         """``turn``: who has it may read and filter history."""
         self._hub = hub
@@ -44,9 +44,8 @@ class Subscribing:
         self._catalogue = catalogue
         self._tasks = tasks
         self._turn = turn
-        self._now_ms = now_ms
-        self._monotonic = monotonic
-        self._history_start = HistoryStart(hub, broker, catalogue, turn=turn, monotonic=monotonic)
+        self._clock = clock
+        self._history_start = HistoryStart(hub, broker, catalogue, turn=turn, clock=clock)
 
     def subscribe(self, connection: Connection, action: Subscribe) -> Coroutine[Any, Any, None] | None:
         """Add channels and filters. Returns what is left to do where history was asked for. Raises BadMessage."""
@@ -148,7 +147,7 @@ class Subscribing:
             self._broker,
             connection,
             turn=self._turn,
-            monotonic=self._monotonic,
+            clock=self._clock,
             on_gap=lambda: connection.answer(self._history_error("some history was removed before it could be sent")),
         )
         catch_up.wants({**dict.fromkeys(live, self._hub.delivered_id), **starts}, has_gap=has_gap)
@@ -162,7 +161,7 @@ class Subscribing:
         connection.answer(messages.unsubscribed(channels if remaining != NOTHING or channels else ()))
 
     def _history_error(self, text: str) -> bytes:
-        return messages.error(ErrorCode.HISTORY_UNAVAILABLE, text, format_ms(self._now_ms()))
+        return messages.error(ErrorCode.HISTORY_UNAVAILABLE, text, format_ms(self._clock.now_ms()))
 
 
 def _asks_for_history(action: Subscribe) -> bool:

@@ -7,23 +7,24 @@ from collections.abc import Callable
 
 import pytest
 from support.streaming_rig import StreamingRig, flight
+from support.virtual_clock import clock_at
 from swim_server.daemon.latency import KEPT_SECONDS, SAMPLE_SECONDS, Latency
 
 
 class Rig:
-    """A hub, two clocks and the loop's turns, in the test's hands."""
+    """A hub, a clock and the loop's turns, in the test's hands."""
 
     def __init__(self) -> None:
         self.streaming = StreamingRig()
-        self.now_ms, self.seconds = 1000.0, 50.0
+        self.clock = clock_at(1000)
         self.soon: deque[Callable[[], None]] = deque()
         self.latency = Latency(
-            self.streaming.hub, now_ms=lambda: self.now_ms, monotonic=lambda: self.seconds, call_soon=self.soon.append
+            self.streaming.hub, clock=self.clock, wall_ms=lambda: self.clock.wall_ms, call_soon=self.soon.append
         )
 
     def deliver(self, milliseconds: int) -> None:
         self.latency.delivered(milliseconds)
-        self.seconds += SAMPLE_SECONDS
+        self.clock.seconds += SAMPLE_SECONDS
 
     def turn(self) -> None:
         for _ in range(len(self.soon)):
@@ -47,7 +48,7 @@ def test_sample_ends_when_everything_is_written(rig: Rig) -> None:
     rig.turn()
     assert rig.latency.summary_ms() is None, "the hub has yet to write"
     rig.streaming.run()
-    rig.now_ms = 1002.5
+    rig.clock.wall_ms = 1002.5
     rig.turn()
     assert rig.latency.summary_ms() == {"p50": 12.5, "p99": 12.5, "max": 12.5}
 
@@ -57,7 +58,7 @@ def test_few_samples_a_second_are_taken_however_many_events(rig: Rig) -> None:
         rig.latency.delivered(999)
         rig.turn()
     assert len(rig.soon) == 0
-    rig.seconds += SAMPLE_SECONDS
+    rig.clock.seconds += SAMPLE_SECONDS
     rig.latency.delivered(900)
     rig.turn()
     assert rig.latency.summary_ms() == {"p50": 100.0, "p99": 100.0, "max": 100.0}
@@ -72,5 +73,5 @@ def test_clock_that_went_back_is_no_negative_latency(rig: Rig) -> None:
 def test_samples_older_than_a_minute_do_not_count(rig: Rig) -> None:
     rig.deliver(900)
     rig.turn()
-    rig.seconds += KEPT_SECONDS + 1
+    rig.clock.seconds += KEPT_SECONDS + 1
     assert rig.latency.summary_ms() is None

@@ -7,20 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.virtual_clock import VirtualClock
 from swim_server.daemon.log_stream import AGAIN_SECONDS, LOOK_SECONDS, LogStream
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
@@ -29,9 +22,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stream(path: Path, clock: Clock) -> Iterator[LogStream]:
+def stream(path: Path, clock: VirtualClock) -> Iterator[LogStream]:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    yield LogStream(descriptor, path, max_bytes=10, keep_files=2, monotonic=clock)
+    yield LogStream(descriptor, path, max_bytes=10, keep_files=2, clock=clock)
     os.close(descriptor)
 
 
@@ -65,7 +58,7 @@ def test_no_files_to_keep_means_none_stay(stream: LogStream, path: Path) -> None
     assert contents(path) == {"swim.log": "second\n"}
 
 
-def test_rename_by_somebody_else_is_noticed(stream: LogStream, path: Path, clock: Clock) -> None:
+def test_rename_by_somebody_else_is_noticed(stream: LogStream, path: Path, clock: VirtualClock) -> None:
     stream.write("old\n")
     path.rename(path.with_name("swim.log-20260116"))
     clock.seconds += LOOK_SECONDS
@@ -81,7 +74,7 @@ def test_reopen_goes_on_under_the_name(stream: LogStream, path: Path) -> None:
     assert contents(path) == {"moved": "old\n", "swim.log": "new\n"}
 
 
-def test_rotation_by_another_process_is_followed(stream: LogStream, path: Path, clock: Clock) -> None:
+def test_rotation_by_another_process_is_followed(stream: LogStream, path: Path, clock: VirtualClock) -> None:
     other = LogStream.open(path, max_bytes=10, keep_files=2)
     stream.write("ours 1\n")
     other.write("other 1\n")
@@ -91,9 +84,9 @@ def test_rotation_by_another_process_is_followed(stream: LogStream, path: Path, 
     assert contents(path) == {"swim.log": "other 1\n2\n", "swim.log.1": "ours 1\n"}
 
 
-def test_full_disk_is_told_when_it_is_over(clock: Clock, path: Path) -> None:
+def test_full_disk_is_told_when_it_is_over(clock: VirtualClock, path: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    stream = LogStream(full, monotonic=clock)
+    stream = LogStream(full, clock=clock)
     for _ in range(3):
         assert stream.write("lost\n") == 5
     assert stream.lost == 3
@@ -106,7 +99,7 @@ def test_full_disk_is_told_when_it_is_over(clock: Clock, path: Path) -> None:
     assert stream.lost == 0
 
 
-def test_rotation_that_fails_leaves_the_file_growing(stream: LogStream, path: Path, clock: Clock) -> None:
+def test_rotation_that_fails_leaves_the_file_growing(stream: LogStream, path: Path, clock: VirtualClock) -> None:
     (path.parent / "swim.log.1").mkdir()
     (path.parent / "swim.log.1" / "x").touch()
     (path.parent / "swim.log.2").touch()

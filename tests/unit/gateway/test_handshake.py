@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support.gateway_rig import ACCEPT, Log, ManualClock, upgrade_request
+from support.gateway_rig import ACCEPT, Log, upgrade_request
 from support.memory_broker import FIRST_MS
+from support.virtual_clock import VirtualClock, clock_at
 from swim_server.gateway import compression
 from swim_server.gateway.handshake import Accepted, Handshake, HandshakeRules, PlainRequest, Rejected
 from swim_server.gateway.listener_kind import ListenerKind
@@ -21,13 +22,13 @@ class Rules(HandshakeRules):
     """The rules of a service that lets everybody ask."""
 
     def __init__(self, *, is_draining: bool = False, serves_http: bool = False) -> None:
-        refusals = Refusals(["127.0.0.1"], monotonic=ManualClock(), log=Log())
+        refusals = Refusals(["127.0.0.1"], clock=VirtualClock(), log=Log())
         super().__init__(
             refusals,
             origins=None,
             is_draining=lambda: is_draining,
             is_good=lambda *_: False,
-            now_ms=lambda: FIRST_MS,
+            clock=clock_at(FIRST_MS),
             max_head_bytes=MAX_HEAD_BYTES,
             serves_http=serves_http,
         )

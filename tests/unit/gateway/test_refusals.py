@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.gateway_rig import UNKNOWN, Log, ManualClock
+from support.gateway_rig import UNKNOWN, Log
+from support.virtual_clock import VirtualClock
 from swim_server.gateway.refusals import LOG_EVERY_SECONDS, MOST_LINES, REMEMBERED_ADDRESSES, Refusals
 
 
 def _refusals(*trusted: str) -> Refusals:
-    return Refusals(trusted, monotonic=ManualClock(), log=Log())
+    return Refusals(trusted, clock=VirtualClock(), log=Log())
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,8 @@ def test_whatever_is_forwarded_an_address_comes_out(forwarded: list[str]) -> Non
 
 
 def test_refusals_of_one_address_are_logged_once_in_a_while_and_counted_all() -> None:
-    clock, log = ManualClock(), Log()
-    refusals = Refusals((), monotonic=clock, log=log)
+    clock, log = VirtualClock(), Log()
+    refusals = Refusals((), clock=clock, log=log)
     for _ in range(7):
         refusals.failed("192.0.2.1", "guess", UNKNOWN)
     refusals.failed("192.0.2.2", "guess", UNKNOWN)
@@ -66,7 +67,7 @@ def test_refusals_of_one_address_are_logged_once_in_a_while_and_counted_all() ->
 
 def test_a_key_never_stands_in_the_log() -> None:
     log = Log()
-    Refusals((), monotonic=ManualClock(), log=log).failed("192.0.2.1", "swim_dev_secret", UNKNOWN)
+    Refusals((), clock=VirtualClock(), log=log).failed("192.0.2.1", "swim_dev_secret", UNKNOWN)
     assert "secret" not in repr(log.lines)
 
 
@@ -96,8 +97,8 @@ def test_memory_of_addresses_is_bounded() -> None:
 
 
 def test_ever_new_addresses_do_not_fill_the_log() -> None:
-    clock, log = ManualClock(), Log()
-    refusals = Refusals((), monotonic=clock, log=log)
+    clock, log = VirtualClock(), Log()
+    refusals = Refusals((), clock=clock, log=log)
     for number in range(1_000):
         refusals.failed(f"10.0.{number // 250}.{number % 250}", "guess", UNKNOWN)
     assert len(log.of("refused")) == MOST_LINES
@@ -108,7 +109,7 @@ def test_ever_new_addresses_do_not_fill_the_log() -> None:
 
 def test_addresses_of_one_ipv6_network_share_a_line() -> None:
     log = Log()
-    refusals = Refusals((), monotonic=ManualClock(), log=log)
+    refusals = Refusals((), clock=VirtualClock(), log=log)
     for number in range(20):
         refusals.failed(f"2001:db8::{number:x}", "guess", UNKNOWN)
     assert len(log.of("refused")) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from support.virtual_clock import VirtualClock
 from swim_server.gateway.work_queue import WorkQueue
 
 
@@ -12,17 +13,17 @@ class Turns:
     """A clock that each piece of work advances, and a loop of which the test takes the turns."""
 
     def __init__(self, *, work_seconds: float = 0.001, slice_seconds: float = 0.003) -> None:
-        self.now = 0.0
+        self.clock = VirtualClock(seconds=0)
         self.soon: deque[Callable[[], None]] = deque()
         self.done: list[int] = []
         self._work_seconds = work_seconds
-        self.queue = WorkQueue(call_soon=self.soon.append, monotonic=lambda: self.now, slice_seconds=slice_seconds)
+        self.queue = WorkQueue(call_soon=self.soon.append, clock=self.clock, slice_seconds=slice_seconds)
 
     def arrive(self, number: int) -> None:
         self.queue.submit(lambda: self._do(number))
 
     def _do(self, number: int) -> None:
-        self.now += self._work_seconds
+        self.clock.seconds += self._work_seconds
         self.done.append(number)
 
     def turn(self) -> None:
@@ -55,7 +56,7 @@ def test_who_comes_while_others_wait_stands_behind_them() -> None:
     turns = Turns()
     for number in range(4):
         turns.arrive(number)
-    turns.now += 60
+    turns.clock.seconds += 60
     turns.arrive(4)
     assert turns.done == [0, 1, 2]
     turns.turn()

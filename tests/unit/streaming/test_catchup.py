@@ -145,7 +145,7 @@ async def test_types_asked_for_while_a_page_is_sent_are_not_skipped_by_it(short_
     rig.broker.max_page = 100
     mixed = rig.publish(*(flight(type=["flight.created", "tmi.issued"][number % 2]) for number in range(12)))
     client = await resume(rig, channel="flight.*")
-    rig.clock.step = 0.003  # each event takes a slice
+    rig.clock.step_seconds = 0.003  # each event takes a slice
     rig.say(client, "subscribe", channels=["tmi.*"], after="0-0")
     await asyncio.sleep(0)
     rig.broker.open_gate(0)
@@ -332,7 +332,7 @@ async def test_sending_a_page_gives_everybody_else_a_turn(short_memory: Streamin
     client = await resume(rig)
     live = rig.connect()
     rig.join(live, "tmi.*")
-    rig.clock.step = 0.001
+    rig.clock.step_seconds = 0.001
     rig.broker.open_gate()
     turns = 0
     while len(client.ids) < 50:

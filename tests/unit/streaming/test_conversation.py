@@ -155,7 +155,7 @@ async def test_after_an_event_that_is_not_known_goes_live_and_says_so(rig: Strea
 
 async def test_after_an_event_that_waits_to_be_matched_is_known(rig: StreamingRig) -> None:
     client = rig.connect()
-    rig.clock.step = 0.003
+    rig.clock.step_seconds = 0.003
     events = rig.publish(flight(), flight(), flight())
     assert rig.hub.delivered_id < events[2].id
     rig.say(client, "subscribe", channels=["flight.*"], after=str(events[1].id))
@@ -223,7 +223,7 @@ async def test_last_looks_back_through_pages_of_events_that_do_not_pass(rig: Str
     wanted = rig.publish(flight("DAL1"))
     rig.publish(*(flight("BAW1") for _ in range(1000)))
     client = rig.connect()
-    rig.clock.step = 0.0005
+    rig.clock.step_seconds = 0.0005
     rig.say(client, "subscribe", channels=["flight.*"], filters={"callsign_prefix": ["DAL"]}, last=1)
     for _ in range(20):
         await rig.settle()

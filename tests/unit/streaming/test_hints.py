@@ -22,7 +22,7 @@ def hints() -> Hints:
     ]
     recent.append(encode("flight.positions", "", EventId(1, 0), {"count": 2, "positions": rows}))
     recent.append(encode("flight.positions", "", EventId(2, 0), {"positions": "a shape of its own"}))
-    found = Hints(recent, monotonic=VirtualClock().monotonic)
+    found = Hints(recent, clock=VirtualClock())
     found.airports = AIRPORTS
     return found
 
@@ -49,7 +49,7 @@ def test_filter_that_can_match_nothing_known_is_hinted_at(hints: Hints, filters:
 
 
 def test_nothing_is_hinted_at_where_nothing_is_known() -> None:
-    empty = Hints(Recent(ZERO), monotonic=VirtualClock().monotonic)
+    empty = Hints(Recent(ZERO), clock=VirtualClock())
     assert empty.about(merge(EMPTY, {"airports": ["JFK"], "callsign_prefix": ["DLH"]})) == []
 
 

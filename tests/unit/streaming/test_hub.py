@@ -236,7 +236,7 @@ def test_writing_many_is_cut_into_slices_in_which_others_have_their_turn() -> No
     clients = [rig.connect() for _ in range(20)]
     for client in clients:
         rig.join(client, "flight.*")
-    rig.clock.step = 0.003
+    rig.clock.step_seconds = 0.003
     rig.publish(flight())
     turns = 0
     while rig.turn():
@@ -251,7 +251,7 @@ def test_event_that_comes_while_writing_joins_the_next_write() -> None:
     clients = [rig.connect() for _ in range(3)]
     for client in clients:
         rig.join(client, "flight.*")
-    rig.clock.step = 0.003
+    rig.clock.step_seconds = 0.003
     events = rig.publish(flight())
     rig.turn()
     events += rig.publish(flight()) + rig.publish(flight())
@@ -265,7 +265,7 @@ def test_answer_in_the_midst_of_a_flush_keeps_the_order_and_repeats_nothing() ->
     clients = [rig.connect() for _ in range(3)]
     for client in clients:
         rig.join(client, "flight.*")
-    rig.clock.step = 0.003
+    rig.clock.step_seconds = 0.003
     rig.publish(flight())
     rig.turn()
     rig.publish(flight())
@@ -282,7 +282,7 @@ def test_who_joins_in_the_midst_of_a_flush_gets_only_what_comes_then() -> None:
     rig = StreamingRig(writes_per_look=1)
     for _ in range(3):
         rig.join(rig.connect(), "flight.*")
-    rig.clock.step = 0.003
+    rig.clock.step_seconds = 0.003
     rig.publish(flight())
     rig.turn()
     late = rig.connect()
@@ -297,7 +297,7 @@ def test_who_leaves_and_comes_back_in_the_midst_of_a_flush_gets_everything_once(
     clients = [rig.connect() for _ in range(3)]
     for client in clients:
         rig.join(client, "flight.*")
-    rig.clock.step = 0.003
+    rig.clock.step_seconds = 0.003
     events = rig.publish(flight())
     rig.turn()
     for client in clients:
@@ -313,7 +313,7 @@ def test_who_goes_in_the_midst_of_a_flush_is_not_written_to() -> None:
     clients = [rig.connect() for _ in range(3)]
     for client in clients:
         rig.join(client, "flight.*")
-    rig.clock.step = 0.003
+    rig.clock.step_seconds = 0.003
     rig.publish(flight())
     rig.turn()
     rig.hub.remove(rig.connection(clients[2]))
@@ -327,7 +327,7 @@ def matching_rig(*filters: Filters) -> tuple[StreamingRig, list]:
     clients = [rig.connect() for _ in filters]
     for client, chosen in zip(clients, filters, strict=True):
         rig.join(client, "flight.*", filters=chosen)
-    rig.clock.step = 0.003
+    rig.clock.step_seconds = 0.003
     return rig, clients
 
 
@@ -396,7 +396,7 @@ def test_more_waiting_events_than_allowed_are_worked_off_before_deliver_returns(
     rig = StreamingRig(writes_per_look=1, max_waiting_events=3)
     client = rig.connect()
     rig.join(client, "flight.*")
-    rig.clock.step = 0.003
+    rig.clock.step_seconds = 0.003
     events = rig.publish(*(flight() for _ in range(20)))
     assert len(rig.hub._waiting) == 3
     rig.run()

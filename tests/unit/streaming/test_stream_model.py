@@ -115,7 +115,7 @@ class StreamMachine(RuleBasedStateMachine):
         for channel in subscribed:
             self.client_connects(0)
             self._say(self.clients[-1], action="subscribe", channels=[channel])
-        self.rig.clock.step = 0.003 if is_slow else 0.0
+        self.rig.clock.step_seconds = 0.003 if is_slow else 0.0
 
     # The world.
 
@@ -132,7 +132,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     @rule(step=st.sampled_from([0.0, 0.0004, 0.0015, 0.003]))
     def time_runs(self, step: float) -> None:
-        self.rig.clock.step = step
+        self.rig.clock.step_seconds = step
 
     @rule(callsign=st.sampled_from(CALLSIGNS), type=st.sampled_from(SINGLE_TYPES), is_delivered=st.booleans())
     def event_is_stored(self, callsign: str, type: str, is_delivered: bool) -> None:
@@ -317,7 +317,7 @@ class StreamMachine(RuleBasedStateMachine):
             self.loop.close()
 
     def _come_to_rest(self) -> None:
-        self.rig.clock.step = 0
+        self.rig.clock.step_seconds = 0
         self.events_are_delivered()
         for _ in range(400):
             for client in self.clients:

@@ -8,7 +8,7 @@ alone: a restarted service knows nothing of the time before.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from swim_server.protocol.event_id import EventId
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
     from swim_server.keys.records import KeyRecord
     from swim_server.streaming.backlog import Backlog
 
@@ -133,13 +134,11 @@ class Session:
 class SessionLog:
     """Stays by connection id, the living and as many of the past as the limits allow. Lives on the loop's thread."""
 
-    def __init__(
-        self, now_ms: Callable[[], int], *, max_changes: int = MAX_CHANGES, max_weight: int = MAX_WEIGHT
-    ) -> None:
-        self._now_ms = now_ms
+    def __init__(self, clock: Clock, *, max_changes: int = MAX_CHANGES, max_weight: int = MAX_WEIGHT) -> None:
+        self._now_ms = clock.now_ms
         self._max_changes = max_changes
         self._max_weight = max_weight
-        self.since_ms = now_ms()
+        self.since_ms = clock.now_ms()
         """Nothing is known of what was before."""
         self._sessions: dict[str, Session] = {}
         self._ledger: deque[Change] = deque()

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from support.streaming_rig import FIRST_MS, FakeOutlet, StreamingRig, flight
+from support.virtual_clock import clock_at
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.streaming.explain.session_log import SessionLog
 
 
 @pytest.fixture
 def rig() -> StreamingRig:
-    return StreamingRig(session_log=SessionLog(lambda: FIRST_MS))
+    return StreamingRig(session_log=SessionLog(clock_at(FIRST_MS)))
 
 
 def answer(client: FakeOutlet) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.streaming_rig import FIRST_MS, FakeOutlet, StreamingRig, flight, positions
+from support.virtual_clock import clock_at
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.events import Event
 from swim_server.streaming.explain.outcome import Explanation, Outcome, explain_session, explain_subscription
@@ -17,7 +18,7 @@ from swim_server.streaming.subscription import NOTHING
 @pytest.fixture
 def rig() -> StreamingRig:
     """A rig whose hub remembers."""
-    return StreamingRig(session_log=SessionLog(lambda: FIRST_MS))
+    return StreamingRig(session_log=SessionLog(clock_at(FIRST_MS)))
 
 
 def judge(rig: StreamingRig, client: FakeOutlet, event: Event) -> Explanation:
@@ -158,7 +159,7 @@ def test_broken_connection_did_not_get_what_was_not_written(rig: StreamingRig) -
 
 
 def test_time_that_is_forgotten_is_not_known() -> None:
-    rig = StreamingRig(session_log=SessionLog(lambda: FIRST_MS, max_changes=2))
+    rig = StreamingRig(session_log=SessionLog(clock_at(FIRST_MS), max_changes=2))
     client = rig.connect()
     (event,) = rig.publish(flight())
     rig.say(client, "subscribe", channels=["*"])
@@ -175,7 +176,7 @@ def test_subscription_that_nobody_has_is_judged_by_itself() -> None:
 async def test_verdict_is_what_was_received(seed: int) -> None:
     """Clients come, go, subscribe, lag and resume at random: for each event, SENT if and only if it was received."""
     chance = random.Random(seed)
-    rig = StreamingRig(session_log=SessionLog(lambda: FIRST_MS))
+    rig = StreamingRig(session_log=SessionLog(clock_at(FIRST_MS)))
     clients: list[FakeOutlet] = []
     stored: list[Event] = []
     for _ in range(120):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.streaming_rig import FIRST_MS, StreamingRig, flight, positions
+from support.virtual_clock import clock_at
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.filters import Filters
 from swim_server.streaming.explain.session_log import SessionLog
@@ -12,7 +13,7 @@ from swim_server.streaming.subscription import Subscription
 
 @pytest.fixture
 def session_log() -> SessionLog:
-    return SessionLog(lambda: FIRST_MS)
+    return SessionLog(clock_at(FIRST_MS))
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_lag_that_ended_remembers_what_was_conflated(watched: StreamingRig) -> N
 
 
 def test_oldest_are_forgotten_first() -> None:
-    rig = StreamingRig(session_log=(session_log := SessionLog(lambda: FIRST_MS, max_changes=4)))
+    rig = StreamingRig(session_log=(session_log := SessionLog(clock_at(FIRST_MS), max_changes=4)))
     clients = [rig.connect() for _ in range(3)]
     for client in clients[:2]:
         client.close(CloseCode.NORMAL)
@@ -99,7 +100,7 @@ def test_oldest_are_forgotten_first() -> None:
 
 
 def test_living_connection_keeps_its_subscription_however_old() -> None:
-    rig = StreamingRig(session_log=(session_log := SessionLog(lambda: FIRST_MS, max_changes=2)))
+    rig = StreamingRig(session_log=(session_log := SessionLog(clock_at(FIRST_MS), max_changes=2)))
     client = rig.connect()
     rig.say(client, "subscribe", channels=["tmi.*"])
     for _ in range(5):
@@ -116,7 +117,7 @@ def test_living_connection_keeps_its_subscription_however_old() -> None:
 
 
 def test_large_filters_weigh_more() -> None:
-    session_log = SessionLog(lambda: FIRST_MS, max_weight=100)
+    session_log = SessionLog(clock_at(FIRST_MS), max_weight=100)
     rig = StreamingRig(session_log=session_log)
     codes = frozenset(f"K{number:03}" for number in range(60))
     for _ in range(3):
@@ -145,7 +146,7 @@ def test_commands_of_this_machine_are_not_remembered(watched: StreamingRig, sess
 
 
 def test_one_that_subscribes_all_the_time_takes_nobody_elses_place() -> None:
-    rig = StreamingRig(session_log=(session_log := SessionLog(lambda: FIRST_MS, max_changes=100)))
+    rig = StreamingRig(session_log=(session_log := SessionLog(clock_at(FIRST_MS), max_changes=100)))
     quiet, restless = rig.connect(), rig.connect()
     rig.say(quiet, "subscribe", channels=["tmi.*"])
     for number in range(1000):
