@@ -340,8 +340,10 @@ def test_managed_identity_logs_in_with_a_token_and_nothing_else(
         driver = driver_path("microsoft")
         odbc = f"Driver={driver};Server=127.0.0.1,{server.port};Database=swim;TrustServerCertificate=yes"
         url = f"mssql+pyodbc://127.0.0.1:{server.port}/swim?driver={driver}&TrustServerCertificate=yes"
-        for way in ({"odbc": odbc}, {"url": url}):
-            config = DatabaseConfig(authentication="managed-identity", connect_timeout_seconds=2, **way)
+        for config in (
+            DatabaseConfig(odbc=odbc, authentication="managed-identity", connect_timeout_seconds=2),
+            DatabaseConfig(url=url, authentication="managed-identity", connect_timeout_seconds=2),
+        ):
             database = open_database(config, tmp_path / "unused.db")
             database.read(lambda connection: None)
             database.close()

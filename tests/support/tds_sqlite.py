@@ -56,7 +56,7 @@ class SqliteStatements:
 
     def create_tables(self) -> None:
         """Make the tables of keys, by the statements that SQLAlchemy makes for SQL Server."""
-        dialect = MSDialect_pyodbc()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+        dialect = MSDialect_pyodbc()
         self.execute_script(
             ";".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
         )

@@ -24,7 +24,8 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     patient = Patient(folder, config=SMALL + f'[database]\npassword_file = "{folder}/password"\n')
     patient.sources = ["simulator?flights=50&speed=30"]
     try:
-        yield patient.start()
+        patient.start()
+        yield patient
     finally:
         patient.finish()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path, clock: VirtualClock):
+def store(path: Path, clock: VirtualClock) -> Iterator[KeyStore]:
     store = open_store(path, clock)
     yield store
     store.close()

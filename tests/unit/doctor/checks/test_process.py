@@ -15,15 +15,14 @@ from swim_server.daemon.start_log import How, Start, record_start
 
 from swimctl.doctor.checks.process import (
     answers,
-    clear_stale_lock,
     has_descriptors,
     has_memory,
     is_running,
-    lock_is_ours,
     loop_is_free,
-    port_is_ours,
     stays_up,
 )
+from swimctl.doctor.checks.process_lock import clear_stale_lock, lock_is_ours
+from swimctl.doctor.checks.process_port import port_is_ours
 from swimctl.doctor.probes.procfs import DescriptorUse, Listener
 from swimctl.errors import CommandFailed
 

@@ -14,7 +14,8 @@ from support.virtual_clock import TimeIsUp, VirtualClock
 from swim_server.brokers.broker import Published
 from swim_server.detection.feed import FeedPilot
 from swim_server.protocol.events import NewEvent
-from swim_server.sources.recording.snapshot_recording import LOOK_AGAIN_SECONDS, MAX_STEP_MS, RecordingSource
+from swim_server.sources.recording.pace import LOOK_AGAIN_SECONDS, MAX_STEP_MS
+from swim_server.sources.recording.snapshot_recording import RecordingSource
 
 
 def put(folder: Path, at: float, pilots: Sequence[FeedPilot] = ()) -> Path:
@@ -103,7 +104,7 @@ async def test_a_long_gap_is_shortened_and_told(folder: Path) -> None:
 async def test_a_source_that_is_behind_does_not_catch_up_in_a_burst(folder: Path) -> None:
     player = Player(folder, loop=False, speed=30)
 
-    async def slow(events: Sequence[NewEvent]) -> list[Published]:
+    async def slow(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         player.time.advance(60)
         return await player.broker.publish(events)
 
