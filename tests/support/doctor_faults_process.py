@@ -17,6 +17,8 @@ from support.doctor_faults import SMALL, Fault, Patient, copy_of_the_code, insta
 from support.live_daemon import await_true
 from swim_server.daemon.lockfile import LockInfo
 
+from swimctl.doctor.probes.procfs import ProcFs
+
 LOGS = "swim_server/logs.py"
 LOCK_AND_WAIT = """
 import fcntl, sys, time
@@ -453,7 +455,7 @@ FAULTS: tuple[Fault, ...] = (
         produce=few_descriptors,
         fires=frozenset({"process.descriptors"}),
         exit_code=0,
-        is_mended_by_paste=os.geteuid() == 0,
+        is_mended_by_paste=ProcFs().may_raise_limits(),
     ),
     Fault(
         name="process stopped",

@@ -25,12 +25,12 @@ def event_checksum(packed_id: int, event_type: str, wire: bytes) -> int:
 
 
 def name_checksum(packed_id: int, digest: str) -> int:
-    """The same for a producer's name of an event."""
+    """Return the same for a producer's name of an event."""
     return crc32(digest.encode("utf-8", "surrogateescape"), (packed_id ^ packed_id >> 32) & MASK) - HALF
 
 
 def row_checksum(*values: object) -> int:
-    """The same for a row of a small table."""
+    """Return the same for a row of a small table."""
     return crc32("\x1f".join(map(str, values)).encode("utf-8", "surrogateescape")) - HALF
 
 

@@ -77,7 +77,7 @@ def _stamp(event: NewEvent, event_id: EventId) -> Event:
 
 
 def find_known(connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]], now_ms: int) -> dict[str, EventId]:
-    """The ids of those producers' names among the calls' published within the last day. Raises NamesRotten."""
+    """Return the ids of those producers' names among the calls' published within the last day. Raises NamesRotten."""
     digests = [_digest(event.event_id) for call in calls for event in call if event.event_id is not None]
     if not digests:
         return {}

@@ -221,7 +221,7 @@ class History:
         raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is made: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
-        """A second look decides: what the disk read wrong once may be right. Raises DiskTrouble."""
+        """Look a second time: what the disk read wrong once may be right. Raises DiskTrouble."""
         self._let_go()
         reason = str(error)
         try:
@@ -321,7 +321,7 @@ class History:
                 connection.close()
 
     def _now_ms(self) -> int:
-        """The clock's time; 0 where it is out of all bounds, so that ids count on from the newest."""
+        """Return the clock's time; 0 where it is out of all bounds, so that ids count on from the newest."""
         now_ms = self._clock.now_ms()
         return now_ms if 0 <= now_ms < MAX_MILLISECONDS else 0
 

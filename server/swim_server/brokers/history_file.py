@@ -176,7 +176,7 @@ def _findings_anew(path: Path) -> str:
 
 
 def _findings(connection: sqlite3.Connection, path: Path) -> str:
-    """What ``quick_check`` finds; empty: all is well. Raises DiskTrouble."""
+    """Return what ``quick_check`` finds; empty: all is well. Raises DiskTrouble."""
     rows = connection.execute(f"PRAGMA quick_check({SHOWN_FINDINGS})").fetchall()
     findings = [row[0].decode("utf-8", "replace") if isinstance(row[0], bytes) else str(row[0]) for row in rows]
     unread = next((finding for finding in findings if is_unread(finding)), None)
@@ -225,7 +225,7 @@ def set_aside(path: Path, now: datetime) -> Path:
 
 
 def damaged_files(path: Path) -> list[Path]:
-    """The files that were set aside beside ``path``, oldest first."""
+    """Return the files that were set aside beside ``path``, oldest first."""
     return sorted(each for each in path.parent.glob(f"{path.name}.damaged-*") if not each.name.endswith(SIDE_FILES))
 
 

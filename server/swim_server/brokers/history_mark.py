@@ -61,7 +61,7 @@ class HistoryMark:
         self._slot = 0
 
     def read(self) -> Mark | None:
-        """The newest intact mark; None when there is none. Raises OSError when the disk can't read it."""
+        """Return the newest intact mark; None when there is none. Raises OSError when the disk can't read it."""
         content = self._content()
         slots = (content[start : start + _SLOT_BYTES] for start in range(0, _OWNER_AT, _SLOT_BYTES))
         marks = [mark for slot in slots if (mark := _decode(slot)) is not None]
@@ -112,7 +112,7 @@ class HistoryMark:
 
 
 def newest_of(mark: Mark | None) -> EventId:
-    """The id that a mark tells; ZERO where there is none."""
+    """Return the id that a mark tells; ZERO where there is none."""
     return ZERO if mark is None else mark.newest
 
 
@@ -146,7 +146,7 @@ def _line(text: str) -> bytes:
 
 
 def _text(slot: bytes) -> str:
-    """What a line says. Raises ValueError where its checksum doesn't fit."""
+    """Return what a line says. Raises ValueError where its checksum doesn't fit."""
     text, _, checksum = slot.decode("ascii").rstrip().rpartition(" ")
     if f"{zlib.crc32(text.encode()):08x}" != checksum:
         raise ValueError("torn")

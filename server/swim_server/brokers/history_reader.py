@@ -88,7 +88,7 @@ class HistoryReader:
         return self._has_gap(after, self._exact(types))
 
     def span(self) -> tuple[EventId | None, EventId | None]:
-        """The oldest and the newest id stored."""
+        """Return the oldest and the newest id stored."""
         oldest, newest = self._connection.execute(_SPAN).fetchone()
         if oldest is None:
             return None, None
@@ -108,7 +108,7 @@ class HistoryReader:
             self._connection.execute("ROLLBACK")
 
     def _end(self, until: EventId | None) -> int:
-        """The newest stored id that is asked for."""
+        """Return the newest stored id that is asked for."""
         newest = self._connection.execute(
             "SELECT max(id) FROM events WHERE id <= ?", (_packed(until, _END),)
         ).fetchone()

@@ -27,7 +27,7 @@ class RowReader:
         self._types: dict[bytes | str, str] = {}
 
     def event(self, row: tuple[Any, Any, Any, Any]) -> Event | None:
-        """The event of a row ``(id, type, wire, crc)``; None: it isn't what was stored.
+        """Return the event of a row ``(id, type, wire, crc)``; None: it isn't what was stored.
 
         A row without a checksum is of an earlier version: it is accepted where it is JSON with the id of its row.
         """

@@ -462,7 +462,7 @@ def _checkpoint(path: Path) -> str | None:
 
 
 def _size_bytes(path: Path) -> int:
-    """What the file and its write-ahead log take on the disk."""
+    """Return what the file and its write-ahead log take on the disk."""
     sizes = 0
     for suffix in ("", "-wal"):
         try:

@@ -125,7 +125,7 @@ class Marks:
 
 
 def _raise_trouble(error: OSError) -> None:
-    """A disk that can't read says nothing of what is there; a folder or a foreign file in its place is none."""
+    """Read a mark; a disk that can't read says nothing, and a folder or a foreign file in its place is none."""
     if error.errno == errno.EIO:
         raise error
     _log.warning("the mark beside history can't be read", error=str(error))

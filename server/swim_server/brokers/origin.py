@@ -71,7 +71,7 @@ def find_hole(found: Found, *, stored: EventId, known: EventId, now: EventId, bo
 
 
 def identity_of(found: Found, hole: Hole | None, draw: Identity) -> Identity:
-    """The identity from now on: the home's, and of another epoch (drawn) where the order was broken."""
+    """Return the identity from now on: the home's, with a new epoch where the order was broken."""
     installations = [each.installation for each in (found.witness, found.owner, found.history) if each is not None]
     epochs = [each.epoch for each in (found.witness, found.owner, found.history) if each is not None]
     is_broken = hole is not None and hole.reason in {OTHER_INSTALLATION, RESTORED, BEGUN}

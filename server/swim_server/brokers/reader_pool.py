@@ -70,7 +70,7 @@ class ReaderPool:
         return result
 
     def _take(self) -> tuple[int, HistoryReader]:
-        """An idle reader of the current file, or a new one. Readers of a former file are closed."""
+        """Return an idle reader of the current file, or a new one. Readers of a former file are closed."""
         current = self._generation()
         while self._idle:
             try:

@@ -128,5 +128,5 @@ class Pruner:
 
 
 def _at(milliseconds: int) -> int:
-    """The first id of a moment."""
+    """Return the first id of a moment."""
     return EventId(min(max(milliseconds, 0), MAX_MILLISECONDS), 0).to_integer()

@@ -30,7 +30,7 @@ class StoredTypes:
         self._uncommitted: dict[str, int] = {}
 
     def rows(self, events: Sequence[Event]) -> list[tuple[int, str, bytes, int]]:
-        """The rows of events: what every stored event costs, so nothing is called that needn't be."""
+        """Return the rows of events: what every stored event costs, so nothing is called that needn't be."""
         seeds = self._seeds
         rows: list[tuple[int, str, bytes, int]] = []
         for event in events:

@@ -39,7 +39,7 @@ class Authentication:
         self._gateway = gateway
 
     def cached(self, api_key: str, address: str) -> Decision | None:
-        """What is known of a key without asking."""
+        """Return what is known of a key without asking."""
         return self._authenticator.cached(api_key, address)
 
     async def decide(self, api_key: str, address: str, decision: Decision | None) -> Decision:
@@ -87,7 +87,7 @@ class Authentication:
         return self._gateway.evict_probe_client(key)
 
     def _note_limit(self, address: str, reached: LimitReached, key_id: int) -> None:
-        """A client with a good key found its tier or key full."""
+        """Note a client with a good key that found its tier or key full."""
         if is_probe_id(key_id):
             return
         self._refusals.note("limit", address, key_id=key_id, tier=reached.tier)

@@ -30,14 +30,14 @@ class _Factory(ServerPerMessageDeflateFactory):
 
 
 def extensions() -> list[ServerExtensionFactory]:
-    """What to negotiate: no context is taken over in either direction, so none is kept for a connection either."""
+    """Return what to negotiate: no context is taken over in either direction, so that none is kept."""
     return [
         _Factory(server_no_context_takeover=True, client_no_context_takeover=True, server_max_window_bits=WINDOW_BITS)
     ]
 
 
 def negotiated_window_bits(accepted: Sequence[Extension]) -> int:
-    """The window for which events to a client may be compressed; ``PLAIN`` when it did not ask for compression."""
+    """Return the window for which events to a client are compressed; ``PLAIN`` when it did not ask for that."""
     for extension in accepted:
         if isinstance(extension, PerMessageDeflate):
             return extension.local_max_window_bits

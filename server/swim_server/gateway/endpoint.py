@@ -164,7 +164,7 @@ class Endpoint(asyncio.Protocol):
             self._reader.receive(data)
 
     def eof_received(self) -> bool:
-        """A client that sends no more is gone; the transport closes when what was written before has reached it."""
+        """Let a client that sends no more go; the transport closes when what was written before has reached it."""
         if self._plain is not None:
             return self._plain.receive_eof()
         if self._protocol is not None:
@@ -195,7 +195,7 @@ class Endpoint(asyncio.Protocol):
         self.connection = self._reader = None
 
     def pause_writing(self) -> None:
-        """The client reads too slowly. Until it catches up, it isn't listened to either: each ping would add a pong."""
+        """Stop reading from a client that reads too slowly, until it catches up: each ping would add a pong."""
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.pause()
         self._gate.add(Hold.UNWRITTEN)
@@ -267,7 +267,7 @@ class Endpoint(asyncio.Protocol):
         self._begin_closing()
 
     def _authenticate_client(self, accepted: Accepted) -> None:
-        """The upgrade is accepted: find out whose it is. The answer to the upgrade goes out with what follows it."""
+        """Find out whose the accepted upgrade is. The answer to the upgrade goes out with what follows it."""
         self._accepted, self._protocol, self._answer = accepted, accepted.protocol, accepted.answer
         self._reader = FrameReader(
             accepted.protocol,
@@ -407,7 +407,7 @@ class Endpoint(asyncio.Protocol):
         self._context.dispatcher.dispatch(self, self.connection, payload, is_text=is_text)
 
     def leave(self) -> None:
-        """The library has begun to close: the client asked, or broke the rules of the protocol."""
+        """Follow the library, which has begun to close: the client asked, or broke the rules of the protocol."""
         sent = self._ws.close_sent if self._ws.close_rcvd is None else None
         if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
             self.connection.answer(self._context.dispatcher.too_large(self.kind))

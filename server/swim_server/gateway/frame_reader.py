@@ -64,7 +64,7 @@ class FrameOwner(Protocol):
         """Write what the library has to say."""
 
     def leave(self) -> None:
-        """The library has begun to close: the client asked, or broke the rules of the protocol."""
+        """Follow the library, which has begun to close: the client asked, or broke the rules of the protocol."""
 
 
 class FrameReader:
@@ -203,7 +203,7 @@ class FrameReader:
         return self._check.passes(bytes(frame.data), is_end=frame.fin)
 
     def _on_message(self, payload: bytes) -> None:
-        """A message in one frame. One that came in one piece was not looked at before."""
+        """Take a message in one frame. One that came in one piece was not looked at before."""
         if self._is_text and (self._check is None or self._is_compressed) and not is_utf8(payload):
             self._refuse_text()
         else:

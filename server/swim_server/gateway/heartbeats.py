@@ -34,7 +34,7 @@ class Heartbeats:
         self._frames = b""
 
     def current(self) -> bytes:
-        """The frames to write now."""
+        """Return the frames to write now."""
         now = self._monotonic()
         if now - self._made_at > FRESH_SECONDS:
             message = self._conversation.heartbeat(

@@ -46,7 +46,7 @@ class ReadGate:
         self._holds |= hold
 
     def remove(self, hold: Hold) -> None:
-        """This is no reason any more. Idempotent."""
+        """Take a reason away. Idempotent."""
         if not self._holds & hold:
             return
         self._holds &= ~hold

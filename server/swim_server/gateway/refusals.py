@@ -54,7 +54,7 @@ class Refusals:
         return self._attempts.retry_after(address, self._monotonic())
 
     def succeeded(self, address: str) -> None:
-        """A good key came from there."""
+        """Note that a good key came from there."""
         self._attempts.succeeded(address, self._monotonic())
 
     def failed(self, address: str, api_key: str, refused: Refused) -> float:

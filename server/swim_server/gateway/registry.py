@@ -146,11 +146,11 @@ class Gateway:
     # All of one key.
 
     def live_keys(self) -> set[int]:
-        """The ids of the keys that hold connections."""
+        """Return the ids of the keys that hold connections."""
         return set(self._hub.by_key)
 
     def connections_of(self, key_id: int) -> list[Connection]:
-        """The live connections of a key, in the order in which they were let in."""
+        """Return the live connections of a key, in the order in which they were let in."""
         return list(self._hub.by_key.get(key_id, {}).values())
 
     async def close_revoked(self, connections: Sequence[Connection], refused: Refused) -> AsyncIterator[Connection]:

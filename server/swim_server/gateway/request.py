@@ -40,7 +40,7 @@ NO_CREDENTIAL = Credential("", "")
 
 
 def presented_key(target: str, headers: RequestHeaders) -> Credential:
-    """The API key of a request: of several, in the order of the protocol, the first that looks like one of ours.
+    """Return the API key of a request: of several, in the order of the protocol, the first that looks like one of ours.
 
     A proxy may have put a token of its own into a header, so what merely stands first is taken where none does.
     """
@@ -50,7 +50,7 @@ def presented_key(target: str, headers: RequestHeaders) -> Credential:
 
 
 def query_value(target: str, name: str) -> str | None:
-    """The first value of a query parameter, if it is there."""
+    """Return the first value of a query parameter, if it is there."""
     return next(iter(_query(target).get(name, ())), None)
 
 

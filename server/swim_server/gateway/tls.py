@@ -39,7 +39,7 @@ class TlsCertificate:
     """One certificate, for all the names that it has. The context stays the same; what it shows may change."""
 
     def __init__(self, certificate: Path, key: Path, log: Any) -> None:
-        """Raises CertificateUnusable."""
+        """Load the certificate. Raises CertificateUnusable."""
         self._certificate = certificate
         self._key = key
         self._log = log

@@ -38,7 +38,7 @@ class UpgradeHeaders:
         self._values = values
 
     def get_all(self, key: str) -> list[str]:
-        """The header's value, if it is there."""
+        """Return the header's value, if it is there."""
         value = self._values.get(key.lower())
         return [] if value is None else [value]
 
@@ -50,7 +50,7 @@ class Upgrade(NamedTuple):
     headers: UpgradeHeaders
 
     def accept(self, date: str, extensions: str | None) -> bytes:
-        """The answer that accepts it. ``date``: now, as HTTP writes it; ``extensions``: what was negotiated."""
+        """Return the answer that accepts it. ``date``: now, as HTTP writes it; ``extensions``: what was negotiated."""
         (key,) = self.headers.get_all("sec-websocket-key")
         accept = b64encode(sha1(key.encode() + _ACCEPT, usedforsecurity=False).digest()).decode()
         more = "" if extensions is None else f"Sec-WebSocket-Extensions: {extensions}\r\n"

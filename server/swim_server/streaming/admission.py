@@ -80,9 +80,9 @@ class Admission:
         return list(self._holders.elements())
 
     def current(self, tier: str) -> int:
-        """Connections of a tier at this moment."""
+        """Count connections of a tier at this moment."""
         return self._by_tier[tier]
 
     def by_key(self) -> dict[int, int]:
-        """Connections by key id, keys with at least one."""
+        """Count connections by key id, keys with at least one."""
         return dict(self._by_key)

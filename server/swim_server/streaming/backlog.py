@@ -145,7 +145,7 @@ class _Positions:
         return dropped_bytes
 
     def frame(self, max_message_bytes: int) -> bytes:
-        """The frame, or frames, of what remains: plain where anything was taken out, as it is nobody else's."""
+        """Return the frame, or frames, of what remains: plain where anything was taken out, as it is nobody else's."""
         if self._frame is not None:
             return self._frame
         rows = list(self.rows.values())

@@ -33,7 +33,7 @@ class ClientTransport(Protocol):
         """Hand bytes to the transport; never blocks. May call the connection's ``pause`` before it returns."""
 
     def buffered_bytes(self) -> int:
-        """What the transport still holds."""
+        """Return what the transport still holds."""
 
     def hold_reading(self) -> None:
         """Don't read what the client sends until ``release_reading``; idempotent."""
@@ -239,14 +239,14 @@ class Connection:
             self.transport.close(CloseCode.SLOW_CONSUMER, "could not keep up; reconnect and resume")
 
     def pause(self) -> None:
-        """The transport's buffer is full: let frames wait here, where they can be conflated."""
+        """Let frames wait here, where they can be conflated: the transport's buffer is full."""
         self._is_blocked = True
         if self.backlog is None and not self.is_gone:
             catch_ups = self.session.catch_ups if self.session is not None else 0
             self.backlog = Backlog(catch_ups, max_message_bytes=self.max_message_bytes)
 
     def resume(self) -> None:
-        """The transport takes data again: write what waits, as much as it takes."""
+        """Write what waits, as much as the transport takes again."""
         self._is_blocked = False
         backlog = self.backlog
         if backlog is None:

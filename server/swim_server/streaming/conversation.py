@@ -62,7 +62,7 @@ class Conversation:
         self._explaining = Explaining(hub, broker, catalogue, turn=turn)
 
     def greeting(self, connection: Connection) -> bytes:
-        """The ``connected`` message."""
+        """Return the ``connected`` message."""
         return messages.connected(
             self._now(),
             client_id=connection.id,
@@ -72,11 +72,11 @@ class Conversation:
         )
 
     def error(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> bytes:
-        """An ``error`` message."""
+        """Return an ``error`` message."""
         return messages.error(code, message, self._now(), **(details or {}))
 
     def heartbeat(self, *, connected_clients: int, uptime_seconds: float, sources: Mapping[str, float | None]) -> bytes:
-        """The ``system.heartbeat`` message."""
+        """Return the ``system.heartbeat`` message."""
         return messages.heartbeat(
             self._now(),
             connected_clients=connected_clients,

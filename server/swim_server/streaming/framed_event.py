@@ -50,7 +50,7 @@ class FramedEvent:
         self._frames: dict[tuple[int, int], bytes] = {}
 
     def frame(self, window_bits: int, max_message_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
-        """The frame for clients that negotiated this window size; ``PLAIN``: for those who negotiated nothing.
+        """Return the frame for clients that negotiated this window size; ``PLAIN``: for those who negotiated nothing.
 
         A batch of positions that is longer than such clients can take becomes several frames; any other event that
         is becomes an error that names it.
@@ -84,7 +84,7 @@ class FramedEvent:
         return {self._flight(number, row): row for number, row in enumerate(rows)}
 
     def _flight(self, number: int, row: Any) -> Hashable:
-        """What makes two positions the same flight's; a row that names none stands for itself."""
+        """Return what makes two positions the same flight's; a row that names none stands for itself."""
         if isinstance(row, dict):
             for field in ("flight_uid", "callsign"):
                 value = row.get(field)

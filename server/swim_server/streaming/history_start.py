@@ -56,7 +56,7 @@ class HistoryStart:
         return min(start, self._hub.delivered_id), False
 
     async def _before_last(self, count: int, types: frozenset[str], wanted: Subscription) -> EventId:
-        """The id before the ``count`` newest events that pass the filters, or before the oldest of fewer."""
+        """Return the id before the ``count`` newest events that pass the filters, or before the oldest of fewer."""
         before: EventId | None = None
         start = self._hub.delivered_id
         while count:

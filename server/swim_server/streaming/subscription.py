@@ -38,7 +38,7 @@ class Subscription(msgspec.Struct, frozen=True):
         return len(self.channels) + sum(map(len, codes))
 
     def to_wire(self) -> dict[str, Any]:
-        """The two as the ``status`` message shows them."""
+        """Return the two as the ``status`` message shows them."""
         return {"channels": sorted(self.channels), "filters": self.filters.to_wire()}
 
 

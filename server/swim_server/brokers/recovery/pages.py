@@ -72,7 +72,7 @@ class Pages:
         return content
 
     def roots(self) -> dict[str, int]:
-        """The first page of each table by its name, as the schema tells. Raises BadPage, OSError."""
+        """Return the first page of each table by its name, as the schema tells. Raises BadPage, OSError."""
         roots: dict[str, int] = {}
         for found in self.walk(1, set()):
             if isinstance(found, Cell) and len(found.columns) >= 5:
@@ -233,7 +233,7 @@ def _columns(payload: bytes) -> list[Value]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number and how many bytes it takes."""
+    """Return a number and how many bytes it takes."""
     value = 0
     for size in range(1, 10):
         if at + size > len(data):
@@ -249,7 +249,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _read_log(path: Path, page_size: int) -> dict[int, bytes]:
-    """The pages in the write-ahead log up to its last commit; what is wrong in them, their rows' checksums tell."""
+    """Return the pages in the write-ahead log up to its last commit; rows' checksums tell what is wrong in them."""
     newer: dict[int, bytes] = {}
     pending: dict[int, bytes] = {}
     try:

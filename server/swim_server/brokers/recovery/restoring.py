@@ -132,7 +132,7 @@ class Restoring:
 
 
 def _merged(lost: list[Stretch], end: int) -> list[Stretch]:
-    """The stretches in order, none beyond ``end``, those that meet as one; a great many as one altogether."""
+    """Return the stretches in order, none beyond ``end``, those that meet as one; a great many as one altogether."""
     merged: list[Stretch] = []
     for after, up_to in sorted(Stretch(max(each.after, 0), min(each.up_to, end)) for each in lost):
         if up_to <= after:

@@ -93,7 +93,7 @@ def _scan(pages: Pages, visited: set[int], rows: RowReader) -> Iterator[Piece]:
 
 
 def _piece_of(cell: Cell, rows: RowReader) -> Event | Name | None:
-    """What a row is, told by its columns and its checksum; None: nothing of ours, or not what was stored."""
+    """Return what a row is, told by its columns and its checksum; None: nothing of ours, or not what was stored."""
     values = [*cell.columns, None, None]
     if not isinstance(values[1], bytes) or cell.key <= 0:
         return None

@@ -62,21 +62,21 @@ class PlainConnection:
             self._protocol.data_received(data)
 
     def receive_eof(self) -> bool:
-        """The client sends no more; tell whether the connection stays open for answers."""
+        """Tell whether the connection of a client that sends no more stays open for answers."""
         return bool(self._protocol.eof_received()) if self._protocol is not None else False
 
     def pause_writing(self) -> None:
-        """The client reads too slowly."""
+        """Stop writing to a client that reads too slowly."""
         if self._protocol is not None:
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Write again to a client that reads again."""
         if self._protocol is not None:
             self._protocol.resume_writing()
 
     def lost(self, error: Exception | None) -> None:
-        """The connection is gone."""
+        """Forget a connection that is gone."""
         if self._task is not None:
             self._task.cancel()
         if self._protocol is not None:

@@ -16,7 +16,7 @@ class HttpProtocols(Protocol):
     """Makes what a connection is handed to."""
 
     async def protocol(self) -> asyncio.Protocol:
-        """A protocol for one connection."""
+        """Make a protocol for one connection."""
 
 
 class HttpServer:
@@ -28,7 +28,7 @@ class HttpServer:
         self._setup = asyncio.Lock()
 
     async def protocol(self) -> asyncio.Protocol:
-        """A protocol for one connection."""
+        """Make a protocol for one connection."""
         async with self._setup:
             if self._runner is None:
                 application = await asyncio.to_thread(_import_application)

@@ -200,7 +200,7 @@ def _lags(session: Session, connection: Connection | None) -> Iterator[SlowPerio
 
 
 def _absent(session: Session, event: Event) -> Explanation:
-    """The event is of a time before or after this connection."""
+    """Explain an event of a time before or after this connection."""
     facts, at = _facts(session), format_ms(event.id.milliseconds)
     end = session.end
     if end is not None and event.id > end.until:
@@ -272,12 +272,12 @@ def _let_through(found: FilterExplanation) -> str:
 
 
 def _by(clause: Clause) -> str:
-    """The kind, and where the event has several values for it, the one that is wanted."""
+    """Return the kind, and where the event has several values for it, the one that is wanted."""
     return f"{clause.kind} (by {_listed(clause.matched)})" if len(clause.found) > 1 and clause.matched else clause.kind
 
 
 def _shown(value: Any) -> str:
-    """A clause's value in a sentence."""
+    """Return a clause's value in a sentence."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
     if isinstance(value, list):

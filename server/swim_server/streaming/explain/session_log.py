@@ -125,7 +125,7 @@ class Session:
         self.end: End | None = None
 
     def lagged(self, backlog: Backlog) -> None:
-        """The client keeps up again, or is gone: note what waited."""
+        """Note what waited: the client keeps up again, or is gone."""
         if backlog.first_id is not None:
             self.lags = (*self.lags, SlowPeriod(backlog))[-MAX_LAGS:]
 
@@ -181,7 +181,7 @@ class SessionLog:
     def removed(
         self, session: Session, until: EventId, *, unsent_from: EventId | None, history_until: EventId | None
     ) -> None:
-        """A connection is forgotten by the hub. ``closed`` says why."""
+        """Note that the hub has forgotten a connection. ``closed`` says why."""
         session.end = End(self._now_ms(), until, unsent_from, history_until)
         last = session.changes[-1]
         if last.is_loose:  # from now on it goes in its turn, as all others
@@ -189,12 +189,12 @@ class SessionLog:
             self._enter(last)
 
     def closed(self, session: Session, code: int, reason: str) -> None:
-        """A connection has ended, with this code."""
+        """Note that a connection has ended, with this code."""
         if session.end is not None:
             session.end.code, session.end.reason = code, reason
 
     def find(self, connection_id: str) -> Session | None:
-        """The session of one connection, if it is remembered."""
+        """Return the session of one connection, if it is remembered."""
         return self._sessions.get(connection_id)
 
     def of_key(self, key_id: int) -> list[Session]:

@@ -72,7 +72,7 @@ class Tally:
             self.clauses[kind].alone += 1
 
     def _alone(self, found: FilterExplanation, event: Event) -> list[str]:
-        """The clauses without which the event would pass."""
+        """Return the clauses without which the event would pass."""
         if found.positions is None:
             kinds = [clause.kind for clause in found.clauses if not clause.passes]
             return kinds if len(kinds) == 1 else []
@@ -92,7 +92,7 @@ class Tally:
         return selected
 
     def document(self) -> dict[str, Any]:
-        """The counts, for JSON."""
+        """Return the counts, for JSON."""
         return {
             **self.subscription.to_wire(),
             "looked_at": self.looked_at,

@@ -19,7 +19,7 @@ MAX_CELLS = 25
 
 
 def cells_of(box: Box) -> list[Cell]:
-    """The cells that together cover a region, edges included."""
+    """Return the cells that together cover a region, edges included."""
     for level in range(len(CELL_DEGREES) - 1, -1, -1):
         size = CELL_DEGREES[level]
         rows = range(floor((box.south + 90) / size), floor((box.north + 90) / size) + 1)
@@ -41,7 +41,7 @@ def _stretches(box: Box) -> list[tuple[float, float]]:
 
 
 def cells_at(places: Iterable[tuple[float, float]]) -> set[Cell]:
-    """The cells in which places lie, one of each size for each; what is no place on earth lies in none."""
+    """Return the cells in which places lie, one of each size for each; what is no place on earth lies in none."""
     return {
         (level, floor((latitude + 90) / size), floor((longitude + 180) / size))
         for latitude, longitude in places

@@ -88,7 +88,7 @@ class Index(Generic[K]):
 
 
 def _by_class(types: frozenset[str]) -> Mapping[frozenset[str], frozenset[str]]:
-    """The types by the filter kinds that can't be judged on them."""
+    """Return the types by the filter kinds that can't be judged on them."""
     classes: dict[frozenset[str], set[str]] = {}
     for event_type in types:
         classes.setdefault(excluded_kinds(event_type), set()).add(event_type)
