@@ -57,7 +57,7 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
             fields = {"odbc": odbc or connection_string(request.param, server.port), "query_timeout_seconds": 1}
             if "url" in config:
                 del fields["odbc"]
-            configured = DatabaseConfig(connect_timeout_seconds=1, **(fields | config))  # type: ignore[arg-type]
+            configured = DatabaseConfig(connect_timeout_seconds=1, **(fields | config))  # type: ignore[arg-type]  # settings of several types
             database = open_database(configured, tmp_path / "unused.db", patience_seconds=patience_seconds)
             stores.append(KeyStore(database, clock=VirtualClock(), randbytes=SeededBytes(1)))
             return stores[-1]

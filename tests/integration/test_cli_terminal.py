@@ -79,7 +79,7 @@ def test_help_says_what_the_numbers_count(daemon: LiveDaemon) -> None:
         with Terminal(words, daemon.environ) as terminal:
             terminal.read_until(is_drawn)
             terminal.type("?")
-            terminal.read_until(lambda t, told=told: told in t.text)  # type: ignore[misc]
+            terminal.read_until(lambda t, told=told: told in t.text)  # type: ignore[misc]  # mypy takes a default of a lambda for no type
 
 
 def test_picture_follows_the_size_of_its_terminal(daemon: LiveDaemon) -> None:

@@ -76,7 +76,7 @@ class SqliteStatements:
         procedure = _PROCEDURES.get(call.procedure, "") if isinstance(call.procedure, int) else call.procedure
         if "sp_datatype_info" in procedure:
             return _datatype_info(call.values[0])
-        prepared: dict[int, tuple[str, list[str]]] = connection.state.setdefault("prepared", {})  # type: ignore[assignment]
+        prepared: dict[int, tuple[str, list[str]]] = connection.state.setdefault("prepared", {})  # type: ignore[assignment]  # the state of a connection is of any type
         handle = None
         match procedure:
             case "sp_executesql":

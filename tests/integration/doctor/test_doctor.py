@@ -126,7 +126,7 @@ def test_bundle_lists_and_holds_what_a_helper_asks_for_without_a_secret(patient:
     assert "written" in done.stderr
     assert path.stat().st_mode & 0o777 == 0o600
     with tarfile.open(path) as archive:
-        held = {each.name.removeprefix("help/"): archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]
+        held = {each.name.removeprefix("help/"): archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]  # the bundle holds files only
     for name, data in held.items():
         assert name in done.stderr
         assert key.encode() not in data

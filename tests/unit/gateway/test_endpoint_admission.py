@@ -313,7 +313,7 @@ class AdmissionRaces(RuleBasedStateMachine):
         taken = self.rig.admission.current("public")
         held = sum(client.endpoint._admitted is not None for client in self.clients)
         assert taken == held <= LIMIT
-        listening = {client.endpoint.connection.id for client in self.clients if client.endpoint.is_open}  # type: ignore[union-attr]
+        listening = {client.endpoint.connection.id for client in self.clients if client.endpoint.is_open}  # type: ignore[union-attr]  # an open endpoint has a connection
         assert listening == self.rig.hub.connections.keys()
         assert len(listening) <= taken
         assert sum(client.is_gone for client in self.clients) == len(self.clients) - len(self.rig.gateway.peers)

@@ -235,7 +235,7 @@ async def test_lagging_client_that_changes_its_subscription_over_the_limit_is_cl
     rig = await Rig(max_buffer_bytes=100_000).open()
     client = _subscribed(rig)
     client.transport.stop_reading()
-    while not client.endpoint.connection.is_lagging:  # type: ignore[union-attr]
+    while not client.endpoint.connection.is_lagging:  # type: ignore[union-attr]  # an admitted client has a connection
         await _publish(rig, 1, size=4096)
     await rig.broker.publish([NewEvent(type="flight.created", data={"pad": "x" * 60_000}) for _ in range(2)])
     client.transport.reads = True

@@ -186,7 +186,7 @@ async def outcome(*pieces: bytes, is_lost: bool = False) -> Any:
 
     client = TrialClient(Target.parse("ws://x/"), "swim_dev_x")
     client._waiter = asyncio.get_running_loop().create_future()
-    client.connection_made(_Transport())  # type: ignore[arg-type]
+    client.connection_made(_Transport())  # type: ignore[arg-type]  # only what the client calls
     for piece in pieces:
         client.data_received(piece)
     if is_lost:

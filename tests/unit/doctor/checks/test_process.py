@@ -109,7 +109,7 @@ async def test_fault_that_a_second_look_does_not_find_is_not_told(context: FakeE
     async def is_held() -> bool:
         return next(looks)
 
-    context.is_held = is_held  # type: ignore[method-assign]
+    context.is_held = is_held  # type: ignore[method-assign]  # the test answers in its place
     assert (await lock_is_ours(context)).status == "ok"
 
 
@@ -324,7 +324,7 @@ async def test_home_of_another_user_is_unknown_and_says_as_whom_to_ask(context: 
     async def refuse() -> bool:
         raise PermissionError(errno.EACCES, "Permission denied", "/home/other/swim.lock")
 
-    context.is_held = refuse  # type: ignore[method-assign]
+    context.is_held = refuse  # type: ignore[method-assign]  # the test answers in its place
     answer = await lock_is_ours(context)
     assert answer.status == "unknown"
     assert str(answer.command).startswith("sudo -u ")

@@ -171,7 +171,7 @@ async def test_killed_anywhere_and_started_again_tells_each_event_once(folder: P
                 await VirtualClock.sleep(player.time, seconds)
                 step()
 
-            player.time.sleep = sleep  # type: ignore[method-assign]
+            player.time.sleep = sleep  # type: ignore[method-assign]  # the test sleeps in its place
             try:
                 await player.source.run(publish)
             except TimeIsUp:
@@ -295,7 +295,7 @@ async def test_absent_input_is_told_and_awaited(tmp_path: Path, makes_folder: bo
                 put(where, 15, [pilot(15)])
         await VirtualClock.sleep(player.time, seconds)
 
-    player.time.sleep = sleep  # type: ignore[method-assign]
+    player.time.sleep = sleep  # type: ignore[method-assign]  # the test sleeps in its place
     assert await player.play() == ["created"]
     assert (waits, player.status.last_error) == (3, None)
 
