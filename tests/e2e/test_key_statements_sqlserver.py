@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def test_each_call_sends_the_statements_that_it_should(
     store = open_store(server, tmp_path)
     issued = store.create(new_key(), OPERATOR)
     entry = AuditEntry(at=VirtualClock().now, action="refuse", key_id=1, actor="client", origin="::1", detail="x")
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "create": lambda: store.create(new_key(), OPERATOR),
         "find": lambda: store.find(issued.api_key),
         "records": lambda: store.records([1, 2]),
@@ -138,7 +138,7 @@ def test_what_only_reads_sends_one_message(statements: SqliteStatements, server:
     store = open_store(server, tmp_path)
     issued = store.create(new_key(), OPERATOR)
     requests: list[str] = []
-    server.on_statement = requests.append  # type: ignore[assignment]
+    server.on_statement = requests.append
     store.find(issued.api_key)
     store.close()
     assert len(requests) == 1

@@ -57,7 +57,7 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
             fields = {"odbc": odbc or connection_string(request.param, server.port), "query_timeout_seconds": 1}
             if "url" in config:
                 del fields["odbc"]
-            configured = DatabaseConfig(connect_timeout_seconds=1, **(fields | config))  # type: ignore[arg-type]
+            configured = DatabaseConfig(connect_timeout_seconds=1, **(fields | config))  # type: ignore[arg-type]  # settings of several types
             database = open_database(configured, tmp_path / "unused.db", patience_seconds=patience_seconds)
             stores.append(KeyStore(database, clock=VirtualClock(), randbytes=SeededBytes(1)))
             return stores[-1]
@@ -340,8 +340,10 @@ def test_managed_identity_logs_in_with_a_token_and_nothing_else(
         driver = driver_path("microsoft")
         odbc = f"Driver={driver};Server=127.0.0.1,{server.port};Database=swim;TrustServerCertificate=yes"
         url = f"mssql+pyodbc://127.0.0.1:{server.port}/swim?driver={driver}&TrustServerCertificate=yes"
-        for way in ({"odbc": odbc}, {"url": url}):
-            config = DatabaseConfig(authentication="managed-identity", connect_timeout_seconds=2, **way)
+        for config in (
+            DatabaseConfig(odbc=odbc, authentication="managed-identity", connect_timeout_seconds=2),
+            DatabaseConfig(url=url, authentication="managed-identity", connect_timeout_seconds=2),
+        ):
             database = open_database(config, tmp_path / "unused.db")
             database.read(lambda connection: None)
             database.close()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,7 +260,7 @@ def test_tail_through_a_pipe_is_one_line_an_event_at_once(daemon: Daemon) -> Non
 def test_tail_whose_reader_goes_away_ends_quietly(daemon: Daemon) -> None:
     daemon.publish_many([departure(number) for number in range(50)])
     done = subprocess.run(
-        ["sh", "-c", f"{os.sys.executable} -m swimctl tail --last 50 | head -2"],  # type: ignore[attr-defined]
+        ["sh", "-c", f"{sys.executable} -m swimctl tail --last 50 | head -2"],
         env=daemon.environ, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert len(done.stdout.splitlines()) == 2

@@ -56,7 +56,7 @@ def test_signal_leaves_the_terminal_as_it_was(daemon: LiveDaemon, words: list[st
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs a shell with job control")
 @pytest.mark.parametrize("words", PICTURES, ids=" ".join)
 def test_stopped_picture_gives_the_terminal_back_and_takes_it_again(daemon: LiveDaemon, words: list[str]) -> None:
-    with Terminal([], daemon.environ, PS1="ready> ") as terminal:
+    with Terminal([], daemon.environ, more={"PS1": "ready> "}) as terminal:
         terminal.read_until(lambda t: "ready>" in t.text)
         modes = terminal.modes_now
         terminal.type(f"{sys.executable} -m swimctl {' '.join(words)}\n")
@@ -79,7 +79,7 @@ def test_help_says_what_the_numbers_count(daemon: LiveDaemon) -> None:
         with Terminal(words, daemon.environ) as terminal:
             terminal.read_until(is_drawn)
             terminal.type("?")
-            terminal.read_until(lambda t, told=told: told in t.text)  # type: ignore[misc]
+            terminal.read_until(lambda t, told=told: told in t.text)  # type: ignore[misc]  # mypy takes a default of a lambda for no type
 
 
 def test_picture_follows_the_size_of_its_terminal(daemon: LiveDaemon) -> None:
@@ -93,7 +93,7 @@ def test_picture_follows_the_size_of_its_terminal(daemon: LiveDaemon) -> None:
 
 def test_no_color_leaves_bold_and_takes_colour(daemon: LiveDaemon) -> None:
     for environ, bold, colour in (({}, True, True), ({"NO_COLOR": "1"}, True, False), ({"TERM": "dumb"}, False, False)):
-        with Terminal(["keys", "list"], daemon.environ, **environ) as terminal:
+        with Terminal(["keys", "list"], daemon.environ, more=environ) as terminal:
             daemon.api_key()
             assert terminal.end() == 0
             assert ("\x1b[1m" in terminal.drawn, re.search(r"\x1b\[[0-9;]*3[0-9]m", terminal.drawn) is not None) == (
@@ -103,7 +103,7 @@ def test_no_color_leaves_bold_and_takes_colour(daemon: LiveDaemon) -> None:
 
 def test_dumb_terminal_gets_lines_instead_of_pictures(daemon: LiveDaemon) -> None:
     for words in (["tail", "--count", "2"], ["top", "--count", "1"], ["status"]):
-        with Terminal(words, daemon.environ, TERM="dumb") as terminal:
+        with Terminal(words, daemon.environ, more={"TERM": "dumb"}) as terminal:
             assert terminal.end() == 0
             assert "\x1b" not in terminal.drawn
 

@@ -34,7 +34,8 @@ def daemon(tmp_path: Path) -> Iterator[LiveDaemon]:
 def test_start_on_port_0_tells_where_it_listens(daemon: LiveDaemon) -> None:
     daemon.start()
     status = daemon.status()
-    assert status["pid"] == daemon.info.pid == daemon.process.pid  # type: ignore[union-attr]
+    assert daemon.process is not None
+    assert status["pid"] == daemon.info.pid == daemon.process.pid
     assert status["url"] == f"ws://127.0.0.1:{daemon.port}/api/swim/v1/ws"
     assert status["home"] == str(daemon.home)
 
@@ -163,7 +164,8 @@ async def test_second_signal_ends_it_at_once(daemon: LiveDaemon) -> None:
     daemon.signal(signal.SIGTERM)
     await asyncio.sleep(0.3)
     began = time.monotonic()
-    os.kill(daemon.process.pid, signal.SIGTERM)  # type: ignore[union-attr]
+    assert daemon.process is not None
+    os.kill(daemon.process.pid, signal.SIGTERM)
     assert await asyncio.to_thread(daemon.ended) == 0
     assert time.monotonic() - began < 5
     client.connection.transport.abort()

@@ -63,6 +63,12 @@ class Raw:
     def abort(self) -> None:
         self.writer.transport.abort()
 
+    def pause_reading(self) -> None:
+        """Take nothing more out of the kernel's buffer."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+
     async def read_to_end(self) -> bytes:
         """Everything the server sends, until it hangs up."""
         data = b""
@@ -220,7 +226,7 @@ async def test_subscriber_that_never_reads_is_let_go_and_its_neighbours_lose_not
     daemon: LiveDaemon, bystander: WireClient, connect: Connect
 ) -> None:
     raw = await connect(_upgrade(daemon), message("subscribe", channels=["tmi.*"]))
-    raw.writer.transport.pause_reading()
+    raw.pause_reading()
     raw.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     await asyncio.to_thread(await_true, lambda: daemon.call("status")["subscription_groups"] >= 1)
     pad = "x" * 50_000
@@ -239,7 +245,7 @@ async def test_subscriber_that_half_closes_without_reading_harms_nobody(
     await asyncio.to_thread(await_true, lambda: sum(daemon.counted().values()) == 6)
     pad = "x" * 30_000
     for raw in raws:
-        raw.writer.transport.pause_reading()
+        raw.pause_reading()
     for number in range(40):
         await asyncio.to_thread(daemon.put, ("tmi.modified", {"number": number, "pad": pad}))
         if number == 20:

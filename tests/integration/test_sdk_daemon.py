@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -53,9 +53,9 @@ async def _subscribed(listener: Listener, channels: list[str]) -> None:
     await listener.client.subscribe(channels)
 
 
-async def work(function: object, *arguments: object) -> object:
+async def work(function: Callable[..., object], *arguments: object) -> object:
     """Do blocking work off the loop."""
-    return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)  # type: ignore[arg-type]
+    return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
 
 
 def python(daemon: Daemon, script: str, url: str) -> subprocess.Popen[str]:

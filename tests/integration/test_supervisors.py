@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import swim_client
@@ -127,7 +128,7 @@ def at_a_terminal(daemon: LiveDaemon, line: str) -> Iterator[int]:
     if pid == 0:  # pragma: no cover
         os.execvpe("bash", ["bash", "-c", line], daemon.environ)
     try:
-        await_true(lambda: _drain(master) or answering(daemon), seconds=30, what="the service")
+        await_true(lambda: _drained_and_answering(master, daemon), seconds=30, what="the service")
         yield master
     finally:
         with suppress(OSError):
@@ -136,6 +137,11 @@ def at_a_terminal(daemon: LiveDaemon, line: str) -> Iterator[int]:
             os.kill(pid, signal.SIGHUP)
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
+
+
+def _drained_and_answering(master: int, daemon: LiveDaemon) -> int | None:
+    _drain(master)
+    return answering(daemon)
 
 
 def _drain(master: int) -> None:
@@ -240,9 +246,9 @@ def test_restart_to_another_program_than_asked_for_is_refused_and_names_both(
 
 
 def test_environment_that_a_restart_does_not_change_is_told_without_secrets(daemon: LiveDaemon) -> None:
-    running = {"SWIM_LOGGING__LEVEL": "info", "SWIM_DATABASE__PASSWORD": "old-secret"}
+    running: dict[str, Any] = {"SWIM_LOGGING__LEVEL": "info", "SWIM_DATABASE__PASSWORD": "old-secret"}
     assert daemon.swimctl("serve", "--detach", "--port", "0", **running).returncode == 0
-    changed = {"SWIM_LOGGING__LEVEL": "warning", "SWIM_DATABASE__PASSWORD": "new-secret"}
+    changed: dict[str, Any] = {"SWIM_LOGGING__LEVEL": "warning", "SWIM_DATABASE__PASSWORD": "new-secret"}
     done = daemon.swimctl("restart", **changed)
     assert done.returncode == 0, done.stderr
     assert "SWIM_LOGGING__LEVEL is info in the daemon" in done.stderr

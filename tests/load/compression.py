@@ -11,6 +11,7 @@ import argparse
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,13 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {}
     with workshop() as folder:
         program = compiled("receiver.c", folder)
+        ways: list[tuple[str, Callable[[], Server], bool]] = [
+            ("swim, plain", lambda: Daemon(folder), False),
+            ("swim, compressed once", lambda: Daemon(folder), True),
+            ("library, deflate for each", lambda: python_peer("library", "deflate"), True),
+        ]
         for _ in range(options.rounds):
-            for name, start, compressed in (
-                ("swim, plain", lambda: Daemon(folder), False),
-                ("swim, compressed once", lambda: Daemon(folder), True),
-                ("library, deflate for each", lambda: python_peer("library", "deflate"), True),
-            ):
+            for name, start, compressed in ways:
                 server = start()
                 try:
                     measured = measure(program, server, options.connections, options.batches, compressed=compressed)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -60,8 +61,12 @@ def main() -> None:
     idles: list[tuple[float, float, int]] = []
     with workshop() as folder:
         program = compiled("receiver.c", folder)
+        starts: list[Callable[[], Server]] = [
+            lambda: python_peer("library's asyncio server", "broadcast"),
+            lambda: Daemon(folder),
+        ]
         for _ in range(options.rounds):
-            for start in (lambda: python_peer("library's asyncio server", "broadcast"), lambda: Daemon(folder)):
+            for start in starts:
                 server = start()
                 try:
                     count = min(options.connections, 2000)

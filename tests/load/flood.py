@@ -147,7 +147,7 @@ async def measure(target: Target, kind: str, clients: int, seconds: float) -> di
     head = UPGRADE.format(path="/api/swim/v1/ws", host="swim.example.org", key=target.good_key).encode()
     others = [Other(head, loop) for _ in range(OTHERS)]
     for other in others:
-        await loop.create_connection(lambda each=other: each, "127.0.0.1", target.port)  # type: ignore[misc]
+        await loop.create_connection(lambda each=other: each, "127.0.0.1", target.port)  # type: ignore[misc]  # mypy takes a default of a lambda for no type
     assert all(await asyncio.gather(*(other.opened for other in others))), f"{target.name} lets nobody in"
     try:
         await asyncio.gather(*(other.ask_for(min(QUIET_SECONDS, seconds)) for other in others))

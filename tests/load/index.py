@@ -54,6 +54,12 @@ class Nowhere:
     def buffered_bytes(self) -> int:
         return 0
 
+    def hold_reading(self) -> None:
+        raise AssertionError("nobody waits for an answer here")
+
+    def release_reading(self) -> None:
+        raise AssertionError("nobody waits for an answer here")
+
     def close(self, code: CloseCode, reason: str = "") -> None:
         raise AssertionError("nobody is slow here")
 

@@ -89,12 +89,14 @@ class Client(asyncio.Protocol):
 
 async def connect_all(url: str, keys: Iterable[str], at_once: int = 100) -> list[Client]:
     parts = urlsplit(url)
+    host, port = parts.hostname, parts.port
+    assert host is not None and port is not None, f"{url} names no port"
     gate = asyncio.Semaphore(at_once)
 
     async def one(key: str) -> Client:
         async with gate:
             _, client = await asyncio.get_running_loop().create_connection(
-                lambda: Client(parts.netloc, parts.path, key), parts.hostname, parts.port
+                lambda: Client(parts.netloc, parts.path, key), host, port
             )
             await client.welcomed
             return client

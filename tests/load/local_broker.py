@@ -39,7 +39,7 @@ class MovableClock(SystemClock):
     def __init__(self) -> None:
         self.ahead_ms = 0
 
-    def now_ms(self) -> int:  # type: ignore[override]
+    def now_ms(self) -> int:  # type: ignore[override]  # the one of the machine is static
         return time.time_ns() // 1_000_000 + self.ahead_ms
 
 

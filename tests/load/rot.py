@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def _go_on(installation: Installation) -> None:
     """Let it store newer events than the other one has."""
     installation.daemon.start()
     installation.publish(EVENTS, EVENTS + 40)
-    installation.daemon.end(15)
+    installation.daemon.end(signal.SIGTERM)
     for name in home_files.HISTORY, home_files.MARK:
         path = installation.root / name
         installation.stopped[name] = path.read_bytes(), path.stat().st_mtime_ns

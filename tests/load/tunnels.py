@@ -40,7 +40,7 @@ DEBIANS = {
 
 
 def with_debians_values(kind: type[Proxy]) -> type[Proxy]:
-    class Untuned(kind):  # type: ignore[misc, valid-type]
+    class Untuned(kind):  # type: ignore[misc, valid-type]  # a class whose base is chosen when it runs
         def shipped(self, name: str, changes: Mapping[str, str]) -> str:
             pattern, replacement = DEBIANS[self.name]
             text, count = re.subn(pattern, replacement, super().shipped(name, changes), flags=re.DOTALL)

@@ -36,7 +36,7 @@ GREETING_FRAME = text_frame(GREETING)
 class WithoutGreeting:
     """A transport that leaves out what the service says first: test suites expect nothing but their own messages."""
 
-    def __init__(self, transport: asyncio.BaseTransport) -> None:
+    def __init__(self, transport: asyncio.WriteTransport) -> None:
         self._transport = transport
         self._is_left_out = False
 
@@ -44,7 +44,7 @@ class WithoutGreeting:
         if not self._is_left_out and GREETING_FRAME in data:
             data, self._is_left_out = data.replace(GREETING_FRAME, b"", 1), True
         if data:
-            self._transport.write(data)  # type: ignore[attr-defined]
+            self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -56,7 +56,7 @@ class EchoEndpoint(Endpoint):
     __slots__ = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(cast(asyncio.BaseTransport, WithoutGreeting(transport)))
+        super().connection_made(cast(asyncio.BaseTransport, WithoutGreeting(cast(asyncio.WriteTransport, transport))))
 
 
 class Echo(Dispatcher):
@@ -78,7 +78,7 @@ class EchoRig(Rig):
         self._loop = asyncio.get_running_loop()
         super().__init__(max_buffer_bytes=LIMIT_BYTES)
         self.authenticator.keys[""] = self.authenticator.keys["sys"]
-        self.context.conversation.greeting = lambda connection: GREETING  # type: ignore[method-assign]
+        self.context.conversation.greeting = lambda connection: GREETING  # type: ignore[method-assign]  # every greeting is the one that is left out
         echo = Echo(
             self.context.conversation,
             self.rpc,

@@ -21,7 +21,7 @@ class FakeTransport(asyncio.Transport):
         """What has reached the client."""
         self.has_eof = False
         """The client has been told that nothing more comes."""
-        self.is_reading = True
+        self.reads = True
         self.is_aborted = False
         self.is_lost = False
         self._call_soon = call_soon
@@ -46,14 +46,14 @@ class FakeTransport(asyncio.Transport):
         self._deliver()
 
     def _deliver(self) -> None:
-        while self.is_reading and not self._is_closing and self._unread:
+        while self.reads and not self._is_closing and self._unread:
             assert self.protocol is not None
             self.protocol.data_received(self._unread.popleft())
 
     def feed_eof(self) -> None:
         """Let the client say that it sends no more."""
         assert self.protocol is not None
-        if self.is_reading and not self._is_closing and not self.protocol.eof_received():
+        if self.reads and not self._is_closing and not self.protocol.eof_received():
             self.close()
 
     def lose(self, error: Exception | None = None) -> None:
@@ -126,10 +126,10 @@ class FakeTransport(asyncio.Transport):
         self._call_soon(lambda: self._lost(None))
 
     def pause_reading(self) -> None:
-        self.is_reading = False
+        self.reads = False
 
     def resume_reading(self) -> None:
-        self.is_reading = True
+        self.reads = True
         if self._unread:
             self._call_soon(self._deliver)
 

@@ -244,7 +244,7 @@ class Rig:
             config,
             hub=self.hub,
             admission=self.admission,
-            authenticator=self.authenticator,  # type: ignore[arg-type]
+            authenticator=self.authenticator,  # type: ignore[arg-type]  # only what the gateway calls
             conversation=Conversation(
                 self.hub,
                 self.broker,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from support.virtual_clock import VirtualClock
 from swim_server.keys.audit import Actor, AuditEntry
 from swim_server.keys.bulk import harden, import_keys, plain_keys
@@ -14,6 +16,7 @@ from swim_server.keys.format import Tier, classify, digest
 from swim_server.keys.importing import parse_keys
 from swim_server.keys.new_key import NewKey
 from swim_server.keys.permissions import KeyState
+from swim_server.keys.schema import Schema
 from swim_server.keys.store import KeyStore
 from swim_server.keys.tables import api_keys, audit_log
 
@@ -21,16 +24,19 @@ OPERATOR = Actor("ada@tower", "203.0.113.7")
 DAY = timedelta(days=1)
 
 
-def new_key(**more: object) -> NewKey:
-    return NewKey(**({"tier": Tier.DEVELOPER, "owner_name": "Ada"} | more))  # type: ignore[arg-type]
+def new_key(**more: Any) -> NewKey:
+    fields: dict[str, Any] = {"tier": Tier.DEVELOPER, "owner_name": "Ada"}
+    return NewKey(**(fields | more))
 
 
 def insert_plain(store: KeyStore, api_key: str, **more: object) -> int:
     """A row as the former system wrote it."""
     values = {"api_key": api_key, "tier": "developer", "owner_name": "Old", "owner_email": "", "is_active": True} | more
 
-    def work(connection, schema):  # type: ignore[no-untyped-def]
-        return connection.execute(insert(api_keys).values(**values)).inserted_primary_key[0]
+    def work(connection: Connection, schema: Schema) -> Any:
+        inserted = connection.execute(insert(api_keys).values(**values)).inserted_primary_key
+        assert inserted is not None
+        return inserted[0]
 
     return int(store.change(work))
 
@@ -66,7 +72,7 @@ class KeyStoreContract:
         assert record.last_used_at is None
 
     @pytest.mark.parametrize("twist", [str.lower, str.upper, "{} ".format, " {}".format, "{}\0".format, "{}'".format])
-    def test_key_that_is_not_exactly_the_one_is_not_found(self, store: KeyStore, twist) -> None:  # type: ignore[no-untyped-def]
+    def test_key_that_is_not_exactly_the_one_is_not_found(self, store: KeyStore, twist: Callable[[str], str]) -> None:
         issued = store.create(new_key(), OPERATOR)
         insert_plain(store, "swim_dev_Hp_test")
         assert store.find(twist(issued.api_key)) is None
@@ -148,7 +154,7 @@ class KeyStoreContract:
         clock.advance(2 * 86_400)
 
         def found(**more: object) -> list[int]:
-            return [record.id for record in store.list(**more)]  # type: ignore[arg-type]
+            return [record.id for record in store.list(**more)]  # type: ignore[arg-type]  # one filter each
 
         assert found() == sorted(ids.values())
         assert found(state=KeyState.ACTIVE) == [ids["active"], ids["expiring"]]
@@ -184,7 +190,7 @@ class KeyStoreContract:
         assert not [row for row in rows if issued.api_key in row or successor.api_key in row]
 
     def test_failed_change_leaves_no_line_in_the_audit_trail(self, store: KeyStore) -> None:
-        def work(connection, schema):  # type: ignore[no-untyped-def]
+        def work(connection: Connection, schema: Schema) -> None:
             connection.execute(update(api_keys).values(owner_name="Eve"))
             raise KeyNotFound(1)
 

@@ -11,6 +11,7 @@ from swim_server.protocol.channels import Catalogue, matches
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event
 from swim_server.protocol.filters import EMPTY
+from swim_server.streaming.connection import Connection
 from swim_server.streaming.group import Group
 from swim_server.streaming.index.index import Index
 from swim_server.streaming.match import Match
@@ -23,22 +24,22 @@ def event_of(event_type: str, data: dict[str, Any]) -> Event:
     return Event(EventId(1, 0), event_type, b'{"type":"x","data":{}}', data)
 
 
-def index_of(groups: Sequence[Group], **settings: int) -> Index:
+def index_of(groups: Sequence[Group[Connection]], **settings: int) -> Index[Group[Connection]]:
     """An index of these groups."""
-    index = Index(CATALOGUE, **settings)
+    index: Index[Group[Connection]] = Index(CATALOGUE, **settings)
     for group in groups:
         index.add(group)
     return index
 
 
-def found_by_index(index: Index, event: Event) -> dict[Group, Any]:
+def found_by_index(index: Index[Group[Connection]], event: Event) -> dict[Group[Connection], Any]:
     """The groups that the event passes, each with the data that it is to get."""
     match = Match(event, index)
     found = ((group, match.sift(group.subscription.filters)) for group in match)
     return {group: framed.event.data for group, framed in found if framed is not None}
 
 
-def found_naively(groups: Sequence[Group], event: Event) -> dict[Group, Any]:
+def found_naively(groups: Sequence[Group[Connection]], event: Event) -> dict[Group[Connection], Any]:
     """The same, from the definition."""
     found = {}
     for group in groups:
@@ -55,7 +56,7 @@ def found_naively(groups: Sequence[Group], event: Event) -> dict[Group, Any]:
 
 
 def compare_with_naive_matcher(
-    groups: Sequence[Group], index: Index, events: Sequence[tuple[str, dict[str, Any]]]
+    groups: Sequence[Group[Connection]], index: Index[Group[Connection]], events: Sequence[tuple[str, dict[str, Any]]]
 ) -> int:
     """Assert that both find the same groups with the same data; return how many of them."""
     receivers = 0
@@ -71,7 +72,7 @@ def compare_with_naive_matcher(
 def compare_in_a_random_crowd(seed: int, *, groups: int = 60, events: int = 20) -> int:
     """Let random groups come and go, and random events meet who is left; return how many receivers there were."""
     chance, dice = random.Random(seed), Dice(seed)
-    crowd = [Group(dice.subscription()) for _ in range(groups)]
+    crowd: list[Group[Connection]] = [Group(dice.subscription()) for _ in range(groups)]
     index = index_of(crowd, max_joint_sections=chance.choice([0, 3, 64]), few_groups=chance.choice([0, 0, 8]))
     left = crowd[:]
     for _ in range(chance.randrange(groups)):

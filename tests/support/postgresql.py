@@ -45,7 +45,8 @@ def postgresql() -> Iterator[str]:
         ]
         subprocess.run(initdb, user=user, cwd=folder, check=True, capture_output=True, timeout=120)
         port = _free_port()
-        words = ["-D", data, "-p", str(port), "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        words = ["-D", str(data), "-p", str(port), "-k", str(folder)]
+        words += ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
                 [programs / "postgres", *words], user=user, cwd=folder, stdout=log, stderr=log, start_new_session=True

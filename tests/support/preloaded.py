@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 HEAVY = (
     "swimctl.commands.doctor", "swimctl.doctor.diagnose", "swimctl.render.doctor", "swimctl.client.control",
@@ -78,13 +79,22 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def _be_the_command(request: Mapping[str, object]) -> None:
+class Request(TypedDict):
+    """What a command is to be run with. ``files``: of standard output and error."""
+
+    words: list[str]
+    environ: dict[str, str]
+    folder: str
+    files: list[str]
+
+
+def _be_the_command(request: Request) -> None:
     from swimctl.app import run
 
-    out, err = request["files"]  # type: ignore[misc]
+    out, err = request["files"]
     os.environ.clear()
-    os.environ.update(request["environ"])  # type: ignore[call-overload]
-    os.chdir(str(request["folder"]))
+    os.environ.update(request["environ"])
+    os.chdir(request["folder"])
     flags = os.O_WRONLY | os.O_CREAT
     for number, opened in enumerate((os.open(os.devnull, os.O_RDONLY), os.open(out, flags), os.open(err, flags))):
         os.dup2(opened, number)
@@ -92,7 +102,7 @@ def _be_the_command(request: Mapping[str, object]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     code = 70
     try:
-        code = run(list(request["words"]))  # type: ignore[call-overload]
+        code = run(request["words"])
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -37,12 +37,12 @@ class Numbered:
         self.status = source.status
 
     async def run(self, publish: Publish) -> None:
-        async def publish_numbered(events: Sequence[NewEvent]) -> list[Published]:
+        async def publish_numbered(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
             shown = {index: number for index, event in enumerate(events) if (number := self._number(event)) is not None}
             numbered = [
                 msgspec.structs.replace(events[index], data={"number": number}) for index, number in shown.items()
             ]
-            answers = iter(await publish(numbered) if numbered else [])
+            answers = iter(await publish(numbered, durable=durable) if numbered else [])
             return [next(answers) if index in shown else Published("0-0", True) for index in range(len(events))]
 
         await self._source.run(publish_numbered)

@@ -56,7 +56,7 @@ class SqliteStatements:
 
     def create_tables(self) -> None:
         """Make the tables of keys, by the statements that SQLAlchemy makes for SQL Server."""
-        dialect = MSDialect_pyodbc()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+        dialect = MSDialect_pyodbc()
         self.execute_script(
             ";".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
         )
@@ -76,7 +76,7 @@ class SqliteStatements:
         procedure = _PROCEDURES.get(call.procedure, "") if isinstance(call.procedure, int) else call.procedure
         if "sp_datatype_info" in procedure:
             return _datatype_info(call.values[0])
-        prepared: dict[int, tuple[str, list[str]]] = connection.state.setdefault("prepared", {})  # type: ignore[assignment]
+        prepared: dict[int, tuple[str, list[str]]] = connection.state.setdefault("prepared", {})  # type: ignore[assignment]  # the state of a connection is of any type
         handle = None
         match procedure:
             case "sp_executesql":

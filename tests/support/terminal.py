@@ -27,9 +27,12 @@ class Terminal:
         rows: int = 24,
         columns: int = 80,
         through: Sequence[str] = (),
-        **more: str,
+        more: Mapping[str, str] | None = None,
     ) -> None:
-        """No words: a shell, into which is typed. ``through``: a command before it, as ``sh -c 'exec "$@" > FILE'``."""
+        """No words: a shell, into which is typed. ``through``: a command before it, as ``sh -c 'exec "$@" > FILE'``.
+
+        ``more``: variables that its environment has besides.
+        """
         self._master, slave = os.openpty()
         self.resize(rows, columns)
         self.modes = termios.tcgetattr(slave)
@@ -40,7 +43,7 @@ class Terminal:
             program = ["bash", "--norc", "-i"]
         self.process = subprocess.Popen(
             program, stdin=slave, stdout=slave, stderr=slave,
-            env={**left, "TERM": "xterm-256color", **more}, start_new_session=True,
+            env={**left, "TERM": "xterm-256color", **(more or {})}, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,  # noqa: PLW1509  # one call, no lock
         )  # fmt: skip
         self._slave = slave

@@ -25,7 +25,7 @@ def check_tsql(sql: str) -> None:
             raise NotTsql(f"{fault}: {sql}")
 
 
-def _fault(tree: exp.Expression) -> str | None:
+def _fault(tree: exp.Expr) -> str | None:
     if isinstance(tree, exp.Command) and tree.name.upper() not in {"EXEC", "BEGIN", "GO", "SET"}:
         return "not understood"
     for node in tree.walk():

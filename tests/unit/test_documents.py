@@ -272,7 +272,8 @@ def test_word_that_stands_nowhere_is_missed() -> None:
 
 
 def test_table_of_budgets_has_every_limit_of_the_server_with_its_default() -> None:
-    server, told = Config().server, {}
+    server = Config().server
+    told: dict[str, str] = {}
     for setting, default, _ in OPERATING.rows("Budgets"):
         told |= dict(zip(code_in(setting), re.split(r", (?=\d)", default), strict=True))
     assert told == {name: f"{getattr(server, name):,.0f}" for name in told}

@@ -46,8 +46,9 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield node.attr
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
-    elif isinstance(node, ast.arg) or (isinstance(node, ast.keyword) and node.arg is not None):
-        yield node.arg
+    elif isinstance(node, ast.arg | ast.keyword):
+        if node.arg is not None:
+            yield node.arg
     elif isinstance(node, ast.alias):
         yield node.asname or node.name.rpartition(".")[2]
 

@@ -7,6 +7,7 @@ import secrets
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
@@ -201,7 +202,7 @@ class Authenticator:
     async def _store_endings(self) -> None:
         for ending in self._endings.waiting():
             try:
-                await self._pool.run(lambda ending=ending: store_ending(self._store, ending), is_telling=False)  # type: ignore[misc]
+                await self._pool.run(partial(store_ending, self._store, ending), is_telling=False)
             except StoreError as error:
                 self._log.error(
                     "a key is ended here, but that can't be stored yet", key_id=ending.key_id, reason=str(error)

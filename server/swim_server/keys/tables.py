@@ -40,7 +40,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(_SqliteColumn("DATETIME"))
         from sqlalchemy.dialects.mssql import DATETIME2
 
-        return dialect.type_descriptor(DATETIME2())  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
+        return dialect.type_descriptor(DATETIME2())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:

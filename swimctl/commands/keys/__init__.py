@@ -5,6 +5,6 @@ from swimctl.commands.keys.options import app
 
 ORDER = ("create", "list", "show", "find", "expire", "revoke", "accept", "rotate", "import", "harden", "audit")
 """As a key lives."""
-app.registered_commands.sort(key=lambda command: ORDER.index(command.name or str(command.callback.__name__)))  # type: ignore[union-attr]
+app.registered_commands.sort(key=lambda command: ORDER.index(command.name or str(command.callback.__name__)))  # type: ignore[union-attr]  # each has a callback
 
 __all__ = ["app", "bulk", "lifecycle", "query"]

@@ -24,7 +24,8 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     patient = Patient(folder, config=SMALL + f'[database]\npassword_file = "{folder}/password"\n')
     patient.sources = ["simulator?flights=50&speed=30"]
     try:
-        yield patient.start()
+        patient.start()
+        yield patient
     finally:
         patient.finish()
 
@@ -125,7 +126,7 @@ def test_bundle_lists_and_holds_what_a_helper_asks_for_without_a_secret(patient:
     assert "written" in done.stderr
     assert path.stat().st_mode & 0o777 == 0o600
     with tarfile.open(path) as archive:
-        held = {each.name.removeprefix("help/"): archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]
+        held = {each.name.removeprefix("help/"): archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]  # the bundle holds files only
     for name, data in held.items():
         assert name in done.stderr
         assert key.encode() not in data

@@ -170,7 +170,7 @@ def _of_java() -> list[ClientLibrary]:
 
 def _others() -> list[ClientLibrary]:
     def debian(name: str, language: str, package: str, prepare: Callable[..., object]) -> ClientLibrary:
-        return ClientLibrary(name, language, lambda: pins.debian_version(package), prepare)  # type: ignore[arg-type]
+        return ClientLibrary(name, language, lambda: pins.debian_version(package), prepare)  # type: ignore[arg-type]  # each language prepares in its own way
 
     faye = _script("ruby", "ruby", "ruby/faye.rb", "ruby", "ruby-faye-websocket")
     mojo = _script("perl", "perl", "perl/mojo.pl", "libmojolicious-perl")

@@ -116,7 +116,7 @@ class Trials:
             async with self._clients(daemon) as clients:
                 for size in [*SIZES, LARGEST_BYTES]:
                     daemon.put(("flight.updated", _sized(size)))
-                    await _all(clients, lambda client, size=size: size in client.numbers, seconds=10)  # type: ignore[misc]
+                    await _all(clients, lambda client, size=size: size in client.numbers, seconds=10)  # type: ignore[misc]  # mypy takes a default of a lambda for no type
                 for client in clients:
                     if LARGEST_BYTES not in client.numbers:
                         self.findings[client.library].limit_bytes = max(client.numbers, default=0)

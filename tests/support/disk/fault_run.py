@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class FaultRun:
             self._publish(control, [f"event-{next(self._numbers)}" for _ in range(100)])
         control.close()
         time.sleep(0.6)
-        self._daemon.end(15)
+        self._daemon.end(signal.SIGTERM)
         self._base = read_files(self._root)
         self._kept = msgspec.msgpack.encode([self._ledger.acknowledged, sorted(self._ledger.sent)])
 

@@ -8,7 +8,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def sync(path: Path) -> None:
     os.close(descriptor)
 
 
-def append_to_event_file(root: Path, rows: list[dict[str, object]], sync: Callable[[Path], None]) -> None:
+def append_to_event_file(root: Path, rows: Sequence[Mapping[str, object]], sync: Callable[[Path], None]) -> None:
     """Do as the provider does: read the file whole, append, write another, rename it over."""
     path = root / EVENT_FILE
     try:
@@ -84,7 +84,9 @@ def append_to_event_file(root: Path, rows: list[dict[str, object]], sync: Callab
     sync(path.parent)
 
 
-def put_in_drop_folder(root: Path, name: str, rows: list[dict[str, object]], sync: Callable[[Path], None]) -> None:
+def put_in_drop_folder(
+    root: Path, name: str, rows: Sequence[Mapping[str, object]], sync: Callable[[Path], None]
+) -> None:
     """Write a file of JSON lines under another name and rename it in."""
     temporary = root / DROP / f".{name}.writing"
     temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")

@@ -79,8 +79,10 @@ def test_a_mark_of_an_earlier_version_has_no_owner(tmp_path: Path) -> None:
 
 
 @given(position=st.integers(0, 300), junk=st.binary(min_size=1, max_size=100))
-def test_a_torn_write_leaves_a_mark_that_was_true(tmp_path_factory: object, position: int, junk: bytes) -> None:
-    path = tmp_path_factory.mktemp("mark") / "history.mark"  # type: ignore[attr-defined]
+def test_a_torn_write_leaves_a_mark_that_was_true(
+    tmp_path_factory: pytest.TempPathFactory, position: int, junk: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("mark") / "history.mark"
     file = HistoryMark(path)
     file.write(mark(1))
     file.write(mark(2))

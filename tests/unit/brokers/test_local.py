@@ -106,11 +106,11 @@ def folder(path: Path) -> None:
     (path / "something").write_text("in it")
 
 
-DAMAGE: dict[str, Callable[[Path], None]] = {
-    "garbage": lambda path: path.write_bytes(b"\x8f garbage \x00" * 4000) and None,
-    "short garbage": lambda path: path.write_bytes(b"?") and None,
-    "zero bytes": lambda path: path.write_bytes(b"") and None,
-    "zeros": lambda path: path.write_bytes(bytes(40960)) and None,
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "garbage": lambda path: path.write_bytes(b"\x8f garbage \x00" * 4000),
+    "short garbage": lambda path: path.write_bytes(b"?"),
+    "zero bytes": lambda path: path.write_bytes(b""),
+    "zeros": lambda path: path.write_bytes(bytes(40960)),
     "half a page": lambda path: truncate(path, path.stat().st_size - 2000),
     "half a file": lambda path: truncate(path, path.stat().st_size // 2),
     "garbage in the middle": lambda path: overwrite(path, 6 * 4096, b"\xff" * 8 * 4096),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 
 import pytest
 from support.virtual_clock import VirtualClock
@@ -19,7 +20,7 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-def pool(clock: VirtualClock):
+def pool(clock: VirtualClock) -> Iterator[WorkerPool]:
     pool = WorkerPool(
         CircuitBreaker(clock=clock),
         unavailable=StoreUnavailable,
@@ -33,7 +34,7 @@ def pool(clock: VirtualClock):
 
 
 @pytest.fixture
-def gate():
+def gate() -> Iterator[threading.Event]:
     gate = threading.Event()
     yield gate
     gate.set()

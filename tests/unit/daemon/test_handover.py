@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections import deque
 from typing import Any
 
 import msgspec
 import pytest
-from swim_server.daemon.handover import inherited as new_side
-from swim_server.daemon.handover.channel import VARIABLE, Offer, PeerClosed, take_offer
+from swim_server.daemon.handover.channel import VARIABLE, Channel, Offer, PeerClosed, take_offer
 from swim_server.daemon.handover.inherited import InheritedProcess
 from swim_server.daemon.handover.predecessor import HandoverFailed, negotiate, serve_successor
 from swim_server.daemon.lockfile import LockInfo
@@ -140,9 +141,9 @@ def _inheritance(monkeypatch: pytest.MonkeyPatch, *said: dict[str, Any]) -> tupl
     async def opened(end: Any) -> ScriptedChannel:
         return channel
 
-    monkeypatch.setattr(new_side.Channel, "open", opened)
-    monkeypatch.setattr(new_side.os, "set_inheritable", lambda *_: None)
-    monkeypatch.setattr(new_side.socket, "socket", lambda fileno: fileno)
+    monkeypatch.setattr(Channel, "open", opened)
+    monkeypatch.setattr(os, "set_inheritable", lambda *_: None)
+    monkeypatch.setattr(socket, "socket", lambda fileno: fileno)
     return InheritedProcess(Offer(channel=90, lock=91, listeners=[92], host="127.0.0.1", port=8090)), channel
 
 

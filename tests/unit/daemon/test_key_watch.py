@@ -52,7 +52,7 @@ class World:
         self.log = Log()
         self.watch = KeyWatch(
             self.rig.gateway,
-            self.table,  # type: ignore[arg-type]
+            self.table,  # type: ignore[arg-type]  # only what the watch calls
             recheck_seconds=0.01,
             log=self.log,
             clock=self.clock,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,7 +141,7 @@ def test_acquire_outlasts_readers_that_only_ask(tmp_path: Path, monkeypatch: pyt
         if len(asked) == 3:
             os.close(reader)
 
-    monkeypatch.setattr(module.time, "sleep", pause)
+    monkeypatch.setattr(time, "sleep", pause)
     lockfile = Lockfile(path)
     lockfile.acquire()
     assert len(asked) == 3

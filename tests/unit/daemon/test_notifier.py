@@ -22,7 +22,7 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def heard(manager: socket.socket) -> list[dict[str, str]]:
-    found = []
+    found: list[dict[str, str]] = []
     while True:
         try:
             text = manager.recv(4096).decode()

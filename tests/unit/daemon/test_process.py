@@ -62,8 +62,9 @@ def test_process_that_has_ended_and_not_been_waited_for_is_not_alive(info: LockI
 def test_start_is_told_in_seconds_since_boot(info: LockInfo) -> None:
     """The wall clock, which can be set, has no part in it."""
     assert 0 < info.process_started < 100 * 365 * 86_400
-    assert process.started_at(1) is not None
-    assert process.started_at(1) <= info.process_started  # type: ignore[operator]
+    first = process.started_at(1)
+    assert first is not None
+    assert first <= info.process_started
 
 
 def test_signal_reaches_that_process_and_no_other(info: LockInfo) -> None:

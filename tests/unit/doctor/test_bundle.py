@@ -26,7 +26,7 @@ def test_archive_holds_everything_below_its_own_name(tmp_path: Path, name: str) 
             found = {each: packed.read(each) for each in packed.namelist()}
     else:
         with tarfile.open(path) as archive:
-            found = {each.name: archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]
+            found = {each.name: archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]  # the bundle holds files only
     assert found == {f"help/{each}": data for each, data in CONTENTS.items()}
     assert path.stat().st_mode & 0o777 == 0o600
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ def result(id: str, status: Status, observed: str = "so", fix: str | None = None
     )  # fmt: skip
 
 
-def report(*results: Result, **more: bool) -> Report:
-    return Report(subject="/home", results=results, seconds=0.5, **more)  # type: ignore[arg-type]
+def report(*results: Result, **more: Any) -> Report:
+    return Report(subject="/home", results=results, seconds=0.5, **more)
 
 
 WELL = result("install.files", Status.OK)

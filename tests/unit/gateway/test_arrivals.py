@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.gateway_rig import Client, Rig, upgrade_request
 
 
-async def rig_with(**limits: int) -> Rig:
+async def rig_with(**limits: Any) -> Rig:
     return await Rig(**limits).open()
 
 

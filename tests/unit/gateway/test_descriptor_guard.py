@@ -31,7 +31,7 @@ class AtOnce:
 
 def guard(limit: int, reserve: int = 200) -> tuple[DescriptorGuard, Gate, Log]:
     gate, log = Gate(), Log()
-    made = DescriptorGuard(gate, AtOnce(), log, reserve=reserve, limit=lambda: limit)  # type: ignore[arg-type]
+    made = DescriptorGuard(gate, AtOnce(), log, reserve=reserve, limit=lambda: limit)  # type: ignore[arg-type]  # only what the guard calls
     return made, gate, log
 
 

@@ -23,10 +23,10 @@ async def test_frames_of_one_client_are_worked_off_a_turn_at_a_time() -> None:
     client = rig.admitted()
     client.transport.feed(PING_FRAME * 35)
     assert pongs(client) == 5
-    assert not client.transport.is_reading
+    assert not client.transport.reads
     rig.turn()
     assert pongs(client) == 35
-    assert client.transport.is_reading
+    assert client.transport.reads
     await rig.close()
 
 
@@ -83,7 +83,7 @@ def test_twenty_times_the_rate_is_closed_at_once(rig: Rig, frame: bytes) -> None
     client.send(frame * 205)
     assert client.types[-1] == "RATE_LIMITED"
     assert client.close_code == 4002
-    assert not client.transport.is_reading
+    assert not client.transport.reads
     rig.advance(6)
     assert client.is_gone
 
@@ -99,10 +99,10 @@ def test_client_that_sends_more_bytes_than_its_rate_allows_is_read_again_in_the_
     assert client.types.count("MESSAGE_TOO_LARGE") == 3
     client.send(message("ping"))
     assert client.types[-1] == "MESSAGE_TOO_LARGE"
-    assert not client.transport.is_reading
+    assert not client.transport.reads
     rig.advance(1.2)
     assert client.types[-1] == "pong"
-    assert client.transport.is_reading
+    assert client.transport.reads
 
 
 def test_client_that_rests_is_closed_all_the_same(rig: Rig) -> None:

@@ -111,7 +111,7 @@ async def test_client_that_does_not_read_is_not_listened_to(rig: Rig) -> None:
     client.transport.stop_reading()
     for number in range(30):
         await _publish(rig, number, size=4096)
-    assert not client.transport.is_reading
+    assert not client.transport.reads
     assert client.endpoint.connection is not None
     assert client.endpoint.connection.is_lagging
 
@@ -125,7 +125,7 @@ async def test_client_that_catches_up_has_everything_in_order_and_is_listened_to
     rig.turn()
     await _publish(rig, 100)
     assert _events(client) == list(range(101))
-    assert client.transport.is_reading
+    assert client.transport.reads
     assert client.endpoint.connection is not None
     assert not client.endpoint.connection.is_lagging
     assert client.send(message("ping")).types[-1] == "pong"
@@ -199,7 +199,7 @@ async def test_ping_flood_of_a_client_that_never_reads_is_bounded(rig: Rig) -> N
     flood = client_frame(b"x" * 125, Opcode.PING)
     flood *= CHUNK_BYTES // len(flood)
     sent = 0
-    while client.transport.is_reading:
+    while client.transport.reads:
         client.send(flood)
         sent += 1
         assert sent < 3
@@ -212,7 +212,7 @@ async def test_question_flood_of_a_client_that_never_reads_is_bounded() -> None:
     rig = await Rig(max_buffer_bytes=200_000).open()
     client = rig.local_client()
     client.transport.stop_reading()
-    while client.transport.is_reading and client.endpoint.is_open:
+    while client.transport.reads and client.endpoint.is_open:
         client.send(message("status") * 100)
     assert client.endpoint.connection is not None
     assert client.endpoint.connection.buffered_bytes < 300_000
@@ -235,10 +235,10 @@ async def test_lagging_client_that_changes_its_subscription_over_the_limit_is_cl
     rig = await Rig(max_buffer_bytes=100_000).open()
     client = _subscribed(rig)
     client.transport.stop_reading()
-    while not client.endpoint.connection.is_lagging:  # type: ignore[union-attr]
+    while not client.endpoint.connection.is_lagging:  # type: ignore[union-attr]  # an admitted client has a connection
         await _publish(rig, 1, size=4096)
     await rig.broker.publish([NewEvent(type="flight.created", data={"pad": "x" * 60_000}) for _ in range(2)])
-    client.transport.is_reading = True
+    client.transport.reads = True
     client.transport.feed(message("unsubscribe") + message("subscribe", channels=["tmi.*"]))
     rig.turn()
     assert not client.endpoint.is_open

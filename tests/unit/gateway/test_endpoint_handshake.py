@@ -16,7 +16,7 @@ def test_good_request_is_upgraded_and_greeted(rig: Rig) -> None:
     assert greeting["type"] == "connected"
     assert greeting["data"]["tier"] == "developer"
     assert greeting["data"]["heartbeat_interval"] == 30
-    assert greeting["data"]["client_id"] == client.endpoint.connection.id  # type: ignore[union-attr]
+    assert greeting["data"]["client_id"] == client.endpoint.connection.id  # type: ignore[union-attr]  # an admitted client has a connection
     assert greeting["data"]["resume"] is True
 
 
@@ -231,7 +231,7 @@ def test_connect_is_logged_with_everything_but_the_key(rig: Rig) -> None:
     client = rig.client().send(upgrade_request("/?api_key=dev", "User-Agent: map/1.0 \xe9"))
     assert rig.log.of("connected") == [
         {
-            "client": client.endpoint.connection.id,  # type: ignore[union-attr]
+            "client": client.endpoint.connection.id,  # type: ignore[union-attr]  # an admitted client has a connection
             "tier": "developer",
             "key_id": 1,
             "remote": "192.0.2.7",

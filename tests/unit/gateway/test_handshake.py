@@ -38,7 +38,7 @@ def handshake(kind: ListenerKind = PUBLIC, *, is_draining: bool = False) -> Hand
     return Handshake(Rules(is_draining=is_draining), kind, PEER)
 
 
-def accepted(outcome: Accepted | Rejected | None) -> Accepted:
+def accepted(outcome: Accepted | Rejected | PlainRequest | None) -> Accepted:
     assert isinstance(outcome, Accepted)
     return outcome
 

@@ -34,7 +34,7 @@ def diagnostics(rig: Rig) -> Any:
         endpoints=rig.context,
     )  # fmt: skip
     rpc = Rpc(rig.failures.append)
-    Diagnostics(SimpleNamespace(components=components, is_handing_over=False)).register(rpc)  # type: ignore[arg-type]
+    Diagnostics(SimpleNamespace(components=components, is_handing_over=False)).register(rpc)
 
     def plain(method: Any) -> Any:
         async def call(params: Any) -> Any:

@@ -124,7 +124,7 @@ def test_what_is_read_is_what_the_library_reads(
 
 async def test_refused_address_is_counted_once(rig: Rig) -> None:
     for _ in range(40):
-        rig.refusals.failed("192.0.2.7", f"key {_}", rig.authenticator.decide("nonsense"))  # type: ignore[arg-type]
+        rig.refusals.failed("192.0.2.7", f"key {_}", rig.authenticator.decide("nonsense"))  # type: ignore[arg-type]  # an unknown key is always refused
     counted = rig.refusals.counts["over-eager"]
     client = rig.client().send(upgrade_request("/?api_key=another"))
     assert client.status == 429

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 import pytest
@@ -40,7 +42,7 @@ def store() -> FakeKeyStore:
 
 
 @pytest.fixture
-def authenticator(store: FakeKeyStore, clock: VirtualClock):
+def authenticator(store: FakeKeyStore, clock: VirtualClock) -> Iterator[Authenticator]:
     authenticator = Authenticator(
         store,
         clock=clock,
@@ -140,7 +142,7 @@ async def test_waiter_that_goes_away_does_not_take_the_lookup_with_it(
     ],
 )
 async def test_key_that_does_not_hold_is_refused_with_its_reason(
-    authenticator: Authenticator, store: FakeKeyStore, change: dict[str, object], reason: str
+    authenticator: Authenticator, store: FakeKeyStore, change: dict[str, Any], reason: str
 ) -> None:
     store.keys[KEY] = record(**change)
     decision = await authenticator.authenticate(KEY, "192.0.2.1")

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 from support.virtual_clock import VirtualClock
-from swim_server.keys.audit import AuditEntry
+from swim_server.keys.audit import Actor, AuditEntry
 from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.format import KeyShape, Tier, classify, generate
 from swim_server.keys.probes import MAX_KEYS, Probes, is_probe_id
@@ -36,6 +36,12 @@ class Table:
 
     def log_refusals(self, entries: Sequence[AuditEntry]) -> None:
         self.told.append(list(entries))
+
+    def expire(self, key_id: int, at: datetime | None, actor: Actor) -> KeyRecord:
+        raise AssertionError(f"key {key_id} is in no database")
+
+    def revoke(self, key_id: int, reason: str | None, actor: Actor) -> KeyRecord:
+        raise AssertionError(f"key {key_id} is in no database")
 
     def close(self) -> None:
         """Nothing is open."""

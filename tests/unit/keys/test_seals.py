@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -40,8 +41,8 @@ def store(path: Path, clock: VirtualClock) -> Iterator[KeyStore]:
     store.close()
 
 
-def make(store: KeyStore, **more: object) -> tuple[int, str]:
-    issued = store.create(NewKey(tier=Tier.DEVELOPER, owner_name="Ada", **more), ACTOR)  # type: ignore[arg-type]
+def make(store: KeyStore, **more: Any) -> tuple[int, str]:
+    issued = store.create(NewKey(tier=Tier.DEVELOPER, owner_name="Ada", **more), ACTOR)
     return issued.record.id, issued.api_key
 
 

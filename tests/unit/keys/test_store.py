@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -30,14 +32,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path, clock: VirtualClock):
+def store(path: Path, clock: VirtualClock) -> Iterator[KeyStore]:
     store = open_store(path, clock)
     yield store
     store.close()
 
 
-def open_store(path: Path, clock: VirtualClock, **config: object) -> KeyStore:
-    database = open_database(DatabaseConfig(**config), path)  # type: ignore[arg-type]
+def open_store(path: Path, clock: VirtualClock, **config: Any) -> KeyStore:
+    database = open_database(DatabaseConfig(**config), path)
     return KeyStore(database, clock=clock, randbytes=SeededBytes(1))
 
 
@@ -178,7 +180,9 @@ def test_column_that_goes_away_is_lived_with_at_once(store: KeyStore, path: Path
         (lambda path: path.mkdir(), "directory"),
     ],
 )
-def test_file_that_is_no_database_is_told(path: Path, clock: VirtualClock, prepare, expected: str) -> None:  # type: ignore[no-untyped-def]
+def test_file_that_is_no_database_is_told(
+    path: Path, clock: VirtualClock, prepare: Callable[[Path], object], expected: str
+) -> None:
     prepare(path)
     with pytest.raises(StoreMisconfigured, match=expected):
         open_store(path, clock).list()

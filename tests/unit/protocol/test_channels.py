@@ -142,7 +142,7 @@ def test_every_type_every_family_and_everything_can_be_subscribed_to(channel: st
 )
 def test_unknown_channel_is_refused_with_the_nearest_known_one(channel: object, nearest: str | None) -> None:
     with pytest.raises(InvalidChannel) as refusal:
-        CATALOGUE.check(channel)  # type: ignore[arg-type]
+        CATALOGUE.check(channel)  # type: ignore[arg-type]  # a wrong type is the test
     assert refusal.value.code is ErrorCode.INVALID_CHANNEL
     if nearest is None or channel == "ctp.slots.*":
         assert refusal.value.nearest is None or refusal.value.nearest in CATALOGUE.channels

@@ -201,7 +201,7 @@ def test_equal_wishes_are_equal_values_however_they_were_written() -> None:
 
 def test_filters_can_not_be_changed_in_place() -> None:
     with pytest.raises(AttributeError):
-        EMPTY.airports = frozenset({"KJFK"})  # type: ignore[misc]
+        EMPTY.airports = frozenset({"KJFK"})  # type: ignore[misc]  # that it is frozen is the test
 
 
 def test_wire_form_holds_the_kinds_that_are_set_as_a_client_would_send_them() -> None:

@@ -37,7 +37,7 @@ def test_an_address_is_shown_without_its_secrets() -> None:
 )
 def test_a_setting_out_of_range_is_named(setting: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(setting))}: must be more than 0"):
-        SWIMClient("key", **setting)  # type: ignore[arg-type]
+        SWIMClient("key", **setting)  # type: ignore[arg-type]  # a wrong setting is the test
 
 
 def test_it_is_not_connected_before_it_runs() -> None:

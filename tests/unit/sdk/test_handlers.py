@@ -149,7 +149,7 @@ def test_the_decorator_gives_the_function_back() -> None:
 
 def test_what_can_never_be_called_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match="a handler is a function"):
-        SWIMClient("key").add_handler("*", "print")  # type: ignore[arg-type]
+        SWIMClient("key").add_handler("*", "print")  # type: ignore[arg-type]  # a wrong type is the test
     with pytest.raises(TypeError, match="needs 4 arguments"):
         SWIMClient("key").add_handler("*", lambda a, b, c, d: None)
 

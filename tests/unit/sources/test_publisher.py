@@ -35,12 +35,12 @@ async def test_all_are_published_in_order_and_duplicates_are_not_counted() -> No
 async def test_an_outage_of_the_broker_is_waited_for_longer_and_longer() -> None:
     told, clock, failures = status(), VirtualClock(), 6
 
-    async def publish(new: Sequence[NewEvent]) -> list[Published]:
+    async def publish(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         nonlocal failures
         failures -= 1
         if failures:
             raise BrokerUnavailable("disk full")
-        return [Published("1-0") for _ in new]
+        return [Published("1-0") for _ in events]
 
     assert await EventPublisher(told, get_logger("test"), clock=clock).publish(publish, events(3)) == 3
     assert clock.slept == [0.2, 0.4, 0.8, 1.6, 3.2]
@@ -50,12 +50,12 @@ async def test_an_outage_of_the_broker_is_waited_for_longer_and_longer() -> None
 async def test_what_can_not_be_stored_is_left_out_and_told() -> None:
     stored: list[NewEvent] = []
 
-    async def publish(new: Sequence[NewEvent]) -> list[Published]:
-        for index, event in enumerate(new):
+    async def publish(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
+        for index, event in enumerate(events):
             if event.data["number"] == 1:
                 raise InvalidEvent(index, "too large")
-        stored.extend(new)
-        return [Published("1-0") for _ in new]
+        stored.extend(events)
+        return [Published("1-0") for _ in events]
 
     told, refused = status(), list[tuple[Any, str]]()
     publisher = EventPublisher(told, get_logger("test"))

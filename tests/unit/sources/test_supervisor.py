@@ -91,7 +91,7 @@ async def run(clock: VirtualClock) -> AsyncIterator[Callable[..., Supervisor]]:
         publish = settings.pop("publish", Recorder())
         supervisor = Supervisor(sources, publish, log, clock=clock, **settings)
         tasks.append(asyncio.create_task(supervisor.run()))
-        supervisor.task = tasks[-1]  # type: ignore[attr-defined]
+        supervisor.task = tasks[-1]  # type: ignore[attr-defined]  # the test keeps its task with it
         return supervisor
 
     yield start
@@ -148,7 +148,7 @@ async def test_while_it_waits_to_be_started_again_its_state_is_failed(run: Any, 
     async def wait(seconds: float) -> None:
         await waiting.wait()
 
-    clock.sleep = wait  # type: ignore[method-assign]
+    clock.sleep = wait  # type: ignore[method-assign]  # the test waits in its place
     run(source)
     await eventually(lambda: source.status.state == "failed")
     waiting.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from support.streaming_rig import FIRST_MS, FakeOutlet, StreamingRig, flight
@@ -22,7 +23,7 @@ def with_key(rig: StreamingRig, tier: Tier, *, can_write: bool | None = None) ->
     return client
 
 
-def last(client: FakeOutlet) -> dict:
+def last(client: FakeOutlet) -> dict[str, Any]:
     return client.messages[-1]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from support.streaming_rig import StreamingRig, flight
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import stamp
+from swim_server.streaming.connection import Connection
 from swim_server.streaming.framed_event import FramedEvent
 from swim_server.streaming.group import Group
 from swim_server.streaming.subscription import Subscription
 
 
-def group() -> Group:
+def group() -> Group[Connection]:
     return Group(Subscription(frozenset({"flight.*"})))
 
 
@@ -68,7 +69,7 @@ def test_leaving_gives_what_is_missing_first(rig: StreamingRig) -> None:
 
 
 def test_group_settles_before_its_members_change(rig: StreamingRig) -> None:
-    settled: list[Group] = []
+    settled: list[Group[Connection]] = []
     one = Group(Subscription(frozenset({"flight.*"})), match_pending=settled.append)
     member = rig.connection(rig.connect())
     member.join(one)

@@ -7,6 +7,7 @@ from support.streaming_rig import flight, positions
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import stamp
 from swim_server.protocol.filters import EMPTY, Filters
+from swim_server.streaming.connection import Connection
 from swim_server.streaming.group import Group
 from swim_server.streaming.match import Match
 from swim_server.streaming.subscription import Subscription
@@ -15,7 +16,7 @@ DELTA = Filters(callsign_prefixes=frozenset({"DAL"}))
 BRITISH = Filters(callsign_prefixes=frozenset({"BAW"}))
 
 
-def groups(*filters: Filters) -> list[Group]:
+def groups(*filters: Filters) -> list[Group[Connection]]:
     return [Group(Subscription(frozenset({"flight.*"}), each)) for each in filters]
 
 

@@ -119,7 +119,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     # The world.
 
-    def inside(self, act: Callable[[], None]) -> None:
+    def inside(self, act: Callable[[], object]) -> None:
         """Do something in one turn of the loop, with the tasks that are due."""
 
         async def acting() -> None:
@@ -156,7 +156,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     @rule()
     def hub_has_its_turn(self) -> None:
-        self.inside(lambda: self.rig.turn() and None)
+        self.inside(self.rig.turn)
 
     @rule()
     def loop_turns(self) -> None:

@@ -54,7 +54,7 @@ OTHER_NAMES = {"created_at": ("created_at", "created_utc"), "updated_at": ("upda
 
 IsMissing = Callable[[Exception], bool]
 """Tells whether what a driver raised says that a table or column doesn't exist."""
-Moment = DateTime().with_variant(DATETIME2(), "mssql")  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
+Moment = DateTime().with_variant(DATETIME2(), "mssql")
 Names = FlightCoreNames | FlightPlanNames | FlightPositionNames | FlightTimesNames | ProgramNames
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -28,6 +28,7 @@ INFO = LockInfo(
     pid=2, process_started=1.0, host="h", started_at="t", version="0.1.0", fingerprint="f", commit="c0ffee",
     python="3.11.7", url="ws://x",
 )  # fmt: skip
+T = TypeVar("T")
 
 
 class RunningProcess:
@@ -71,7 +72,7 @@ class RunningProcess:
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         return self._or_fail(3)
 
-    def _or_fail(self, answer: Any) -> Any:
+    def _or_fail(self, answer: T) -> T:
         if self.failure is not None:
             raise self.failure
         return answer
@@ -225,7 +226,8 @@ async def test_connection_is_closed_by_its_id(rig: Rig, service: RunningProcess)
     identifier = client.messages[0]["data"]["client_id"]
     assert await _call(service, "connection_close", id=identifier) == {"closed": True}
     assert client.close_code == 1012
-    for other in (identifier, "client_0000000000000000", None, 7, []):
+    others: list[object] = [identifier, "client_0000000000000000", None, 7, []]
+    for other in others:
         assert await _call(service, "connection_close", id=other) == {"closed": False}
 
 

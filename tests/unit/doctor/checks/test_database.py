@@ -16,7 +16,8 @@ from swim_server.keys.tables import api_keys, audit_log
 from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
 
 from swimctl.client.session import RpcFailed
-from swimctl.doctor.checks import database
+from swimctl.doctor.check import ok
+from swimctl.doctor.checks import database, database_ground, database_process
 from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.database_address import DatabaseAddress, address_of
 from swimctl.doctor.probes.key_database import Marked, Reading
@@ -70,7 +71,7 @@ def test_address_is_read_from_the_configuration(config: DatabaseConfig, address:
 
 
 async def test_row_that_is_read_back_proves_the_store(service: ServiceExamination) -> None:
-    assert (await database.same_store(service)).status == "ok"
+    assert (await database_process.same_store(service)).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -90,12 +91,12 @@ async def test_row_that_is_not_the_one_written_is_another_store(
     service: ServiceExamination, row: Any, status: str
 ) -> None:
     service.answers["probe_row"] |= row
-    assert (await database.same_store(service)).status == status
+    assert (await database_process.same_store(service)).status == status
 
 
 async def test_process_that_can_not_read_its_database_is_a_failure(service: ServiceExamination) -> None:
     service.answers["probe_row"] = RpcFailed("probe_row", -32000, "locked")
-    assert (await database.same_store(service)).status == "fail"
+    assert (await database_process.same_store(service)).status == "fail"
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(0.001, "ok"), (0.3, "warn"), (1.2, "fail")])
@@ -113,7 +114,7 @@ async def test_latency_is_told_and_judged(service: ServiceExamination, seconds: 
     ids=range(2),
 )
 async def test_login_that_fails_tells_why(service: ServiceExamination, error: Exception, told: str) -> None:
-    service.known |= {"key database": error, "database.encrypted": database.ok("", "")}
+    service.known |= {"key database": error, "database.encrypted": ok("", "")}
     answer = await database.login(service)
     assert answer.status == "fail"
     assert told in answer.observed
@@ -149,7 +150,7 @@ async def test_schema_is_judged_by_what_is_missing(service: ServiceExamination, 
 )
 async def test_trouble_of_the_process_is_told(service: ServiceExamination, keys: Any, status: str) -> None:
     service.answers["status"]["keys"] = keys
-    assert (await database.in_use(service)).status == status
+    assert (await database_process.in_use(service)).status == status
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder"])
@@ -158,7 +159,7 @@ async def test_file_that_is_none_is_told_at_the_root(service: ServiceExamination
     if kind == "folder":
         path.mkdir()
     service.config = Config(database=DatabaseConfig(url=f"sqlite:///{path}"))
-    assert (await database.reachable(service)).status == "fail"
+    assert (await database_ground.reachable(service)).status == "fail"
 
 
 # The client of a trial.
@@ -185,7 +186,7 @@ async def outcome(*pieces: bytes, is_lost: bool = False) -> Any:
 
     client = TrialClient(Target.parse("ws://x/"), "swim_dev_x")
     client._waiter = asyncio.get_running_loop().create_future()
-    client.connection_made(_Transport())  # type: ignore[arg-type]
+    client.connection_made(_Transport())  # type: ignore[arg-type]  # only what the client calls
     for piece in pieces:
         client.data_received(piece)
     if is_lost:

@@ -15,15 +15,14 @@ from swim_server.daemon.start_log import How, Start, record_start
 
 from swimctl.doctor.checks.process import (
     answers,
-    clear_stale_lock,
     has_descriptors,
     has_memory,
     is_running,
-    lock_is_ours,
     loop_is_free,
-    port_is_ours,
     stays_up,
 )
+from swimctl.doctor.checks.process_lock import clear_stale_lock, lock_is_ours
+from swimctl.doctor.checks.process_port import port_is_ours
 from swimctl.doctor.probes.procfs import DescriptorUse, Listener
 from swimctl.errors import CommandFailed
 
@@ -110,7 +109,7 @@ async def test_fault_that_a_second_look_does_not_find_is_not_told(context: FakeE
     async def is_held() -> bool:
         return next(looks)
 
-    context.is_held = is_held  # type: ignore[method-assign]
+    context.is_held = is_held  # type: ignore[method-assign]  # the test answers in its place
     assert (await lock_is_ours(context)).status == "ok"
 
 
@@ -325,7 +324,7 @@ async def test_home_of_another_user_is_unknown_and_says_as_whom_to_ask(context: 
     async def refuse() -> bool:
         raise PermissionError(errno.EACCES, "Permission denied", "/home/other/swim.lock")
 
-    context.is_held = refuse  # type: ignore[method-assign]
+    context.is_held = refuse  # type: ignore[method-assign]  # the test answers in its place
     answer = await lock_is_ours(context)
     assert answer.status == "unknown"
     assert str(answer.command).startswith("sudo -u ")

@@ -64,7 +64,7 @@ async def test_nearly_full_tier_is_a_warning_that_does_not_say_full(service: Ser
     assert (await tiers.room(service)).observed == "developer 46/50"
 
 
-ABSURD = [
+ABSURD: list[Any] = [
     None, 7, "x", [], {}, {"tiers": None}, promises(tiers={"public": 5}),
     promises(tiers={"public": tier(connections="many")}),
     promises(history=None), promises(sources={}), promises(sources=[{"name": None}]),

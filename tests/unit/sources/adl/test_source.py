@@ -28,7 +28,7 @@ class Turns:
         self.publish = Recorder()
         self.clock = VirtualClock()
         self.clock.wall_ms = NOW * 1000
-        self.clock.sleep = _until_cancelled  # type: ignore[method-assign]
+        self.clock.sleep = _until_cancelled  # type: ignore[method-assign]  # the test sleeps in its place
         self.source = self._new(self.tables.config())
 
     def _new(self, names: Any) -> AdlSource:

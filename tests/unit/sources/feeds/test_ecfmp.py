@@ -60,14 +60,14 @@ async def test_firs_of_a_measure_are_resolved(rig: EcfmpRig, tmp_path: Path) -> 
         await eventually(lambda: publish.events)
     assert publish.events[0].data["firs"] == ["LSAS"]
     again = Recorder()
-    asked = len(rig.feed.asked_for)  # type: ignore[attr-defined]
+    asked = len(rig.feed.asked_for)  # type: ignore[attr-defined]  # the fixture put TwoFeeds there
     async with Running(new_source(rig, tmp_path), again):
         await eventually(lambda: rig.feed.asked > 2)
-    assert [url for url in rig.feed.asked_for[asked:] if url.endswith("region")] == []  # type: ignore[attr-defined]
+    assert [url for url in rig.feed.asked_for[asked:] if url.endswith("region")] == []  # type: ignore[attr-defined]  # the fixture put TwoFeeds there
 
 
 async def test_measures_are_told_without_firs_where_those_can_not_be_had(rig: EcfmpRig, tmp_path: Path) -> None:
-    rig.feed.regions = None  # type: ignore[attr-defined]
+    rig.feed.regions = None  # type: ignore[attr-defined]  # the fixture put TwoFeeds there
     publish = Recorder()
     source = new_source(rig, tmp_path)
     async with Running(source, publish):

@@ -45,7 +45,7 @@ class World:
         self.publish = Recorder()
         self.clock = VirtualClock()
         self.clock.wall_ms = NOON_MS
-        self.clock.sleep = self._sleep  # type: ignore[method-assign]
+        self.clock.sleep = self._sleep  # type: ignore[method-assign]  # the test sleeps in its place
         self.pauses: list[float] = []
         self._state = folder / "vatsim.json"
         self.source = self.start()

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -118,9 +119,9 @@ def test_recordings_one_after_the_other_are_one() -> None:
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
-def test_lines_without_header_and_end_mark_are_read(pack: object) -> None:
+def test_lines_without_header_and_end_mark_are_read(pack: Callable[[bytes], bytes]) -> None:
     content = b"\r\n".join(WIRES) + b"\n\n"
-    lines, damage, recorded = read(pack(content))  # type: ignore[operator]
+    lines, damage, recorded = read(pack(content))
     assert (lines, damage, recorded.header) == (WIRES, None, None)
     assert recorded.identity == read(content)[2].identity
 

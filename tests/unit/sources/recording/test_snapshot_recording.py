@@ -14,7 +14,8 @@ from support.virtual_clock import TimeIsUp, VirtualClock
 from swim_server.brokers.broker import Published
 from swim_server.detection.feed import FeedPilot
 from swim_server.protocol.events import NewEvent
-from swim_server.sources.recording.snapshot_recording import LOOK_AGAIN_SECONDS, MAX_STEP_MS, RecordingSource
+from swim_server.sources.recording.pace import LOOK_AGAIN_SECONDS, MAX_STEP_MS
+from swim_server.sources.recording.snapshot_recording import RecordingSource
 
 
 def put(folder: Path, at: float, pilots: Sequence[FeedPilot] = ()) -> Path:
@@ -103,7 +104,7 @@ async def test_a_long_gap_is_shortened_and_told(folder: Path) -> None:
 async def test_a_source_that_is_behind_does_not_catch_up_in_a_burst(folder: Path) -> None:
     player = Player(folder, loop=False, speed=30)
 
-    async def slow(events: Sequence[NewEvent]) -> list[Published]:
+    async def slow(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         player.time.advance(60)
         return await player.broker.publish(events)
 
@@ -170,7 +171,7 @@ async def test_killed_anywhere_and_started_again_tells_each_event_once(folder: P
                 await VirtualClock.sleep(player.time, seconds)
                 step()
 
-            player.time.sleep = sleep  # type: ignore[method-assign]
+            player.time.sleep = sleep  # type: ignore[method-assign]  # the test sleeps in its place
             try:
                 await player.source.run(publish)
             except TimeIsUp:
@@ -294,7 +295,7 @@ async def test_absent_input_is_told_and_awaited(tmp_path: Path, makes_folder: bo
                 put(where, 15, [pilot(15)])
         await VirtualClock.sleep(player.time, seconds)
 
-    player.time.sleep = sleep  # type: ignore[method-assign]
+    player.time.sleep = sleep  # type: ignore[method-assign]  # the test sleeps in its place
     assert await player.play() == ["created"]
     assert (waits, player.status.last_error) == (3, None)
 

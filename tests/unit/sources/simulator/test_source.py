@@ -85,7 +85,7 @@ async def test_started_again_with_its_state_the_same_flights_go_on(tmp_path: Pat
     await second.live()
     assert first.source.simulation is not None
     assert second.source.simulation is not None
-    flights = [{flight.serial for flight in one.source.simulation.traffic.flights} for one in (first, second)]  # type: ignore[union-attr]
+    flights = [{flight.serial for flight in one.source.simulation.traffic.flights} for one in (first, second)]  # type: ignore[union-attr]  # asserted above, of each by name
     assert len(flights[0] & flights[1]) > 50
     created = [event.data["flight_uid"] for event in first.broker.events if event.type == "flight.created"]
     assert len(created) < 30
@@ -106,7 +106,7 @@ async def test_killed_without_a_last_save_no_event_comes_twice(tmp_path: Path) -
             running = asyncio.ensure_future(simulated.live())
             while simulated.time.elapsed < 12.2:
                 await asyncio.sleep(0)
-            simulated.source._save = kill  # type: ignore[method-assign,assignment]
+            simulated.source._save = kill  # type: ignore[method-assign,assignment]  # the process is killed there
             await running
         else:
             await simulated.live()

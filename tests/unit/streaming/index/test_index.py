@@ -19,6 +19,7 @@ from support.naive_matcher import (
     index_of,
 )
 from swim_server.protocol.filters import Filters
+from swim_server.streaming.connection import Connection
 from swim_server.streaming.group import Group
 from swim_server.streaming.index.index import MAX_JOINT_SECTIONS
 from swim_server.streaming.index.partition import FEW_GROUPS
@@ -26,7 +27,7 @@ from swim_server.streaming.match import Match
 from swim_server.streaming.subscription import Subscription
 
 
-def one(channel: str = "flight.*", **kinds: Any) -> Group:
+def one(channel: str = "flight.*", **kinds: Any) -> Group[Connection]:
     return Group(Subscription(frozenset({channel}), Filters(**kinds)))
 
 
@@ -38,7 +39,7 @@ def one(channel: str = "flight.*", **kinds: Any) -> Group:
 def test_index_finds_what_a_naive_matcher_finds(
     subscriptions: list[Subscription], events: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    groups = [Group(subscription) for subscription in subscriptions]
+    groups: list[Group[Connection]] = [Group(subscription) for subscription in subscriptions]
     compare_with_naive_matcher(groups, index_of(groups, few_groups=0), events)
 
 
@@ -71,7 +72,7 @@ def test_groups_with_one_airport_in_common_stand_under_what_tells_them_apart() -
 def test_many_different_sets_of_types_share_sections_in_the_end(count: int) -> None:
     rng = random.Random(4)
     types = sorted(CATALOGUE.types)
-    groups = [
+    groups: list[Group[Connection]] = [
         Group(Subscription(frozenset(rng.sample(types, 5)), Filters(airports=frozenset({"KJFK"}))))
         for _ in range(count)
     ]

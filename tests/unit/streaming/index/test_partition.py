@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import random
 
+from swim_server.streaming.connection import Connection
 from swim_server.streaming.group import Group
 from swim_server.streaming.index.partition import InvertedIndex
 from swim_server.streaming.subscription import Subscription
 
 
-def some_groups(count: int) -> list[Group]:
+def some_groups(count: int) -> list[Group[Connection]]:
     return [Group(Subscription(frozenset({"flight.*"}))) for _ in range(count)]
 
 
-def collected(postings: InvertedIndex, *codes: str) -> set[Group]:
-    into: dict[Group, None] = {}
+def collected(postings: InvertedIndex[Group[Connection]], *codes: str) -> set[Group[Connection]]:
+    into: dict[Group[Connection], None] = {}
     postings.collect(codes, into)
     return set(into)
 
 
 def test_groups_are_found_by_each_of_their_codes() -> None:
     one, two = some_groups(2)
-    postings = InvertedIndex()
+    postings: InvertedIndex[Group[Connection]] = InvertedIndex()
     postings.add(one, ["KJFK", "KLAX"])
     postings.add(two, ["KJFK"])
     assert collected(postings, "KJFK") == {one, two}
@@ -34,7 +35,7 @@ def test_groups_are_found_by_each_of_their_codes() -> None:
 
 def test_removed_groups_leave_nothing() -> None:
     one, two = some_groups(2)
-    postings = InvertedIndex()
+    postings: InvertedIndex[Group[Connection]] = InvertedIndex()
     postings.add(one, ["KJFK"])
     postings.add(two, ["KJFK"])
     postings.remove(one, ["KJFK"])
@@ -45,7 +46,8 @@ def test_removed_groups_leave_nothing() -> None:
 
 def test_random_comings_and_goings_are_a_plain_mapping() -> None:
     chance = random.Random(7)
-    postings, model = InvertedIndex(), {}
+    postings: InvertedIndex[Group[Connection]] = InvertedIndex()
+    model: dict[Group[Connection], list[str]] = {}
     for group in some_groups(300):
         codes = chance.sample("ABCDE", chance.randint(1, 3))
         postings.add(group, codes)
@@ -57,6 +59,6 @@ def test_random_comings_and_goings_are_a_plain_mapping() -> None:
             expected = {each for each, its_codes in model.items() if code in its_codes}
             assert collected(postings, code) == expected
             assert postings.load([code]) == len(expected)
-        everything: dict[Group, None] = {}
+        everything: dict[Group[Connection], None] = {}
         postings.collect_all(everything)
         assert everything.keys() == model.keys()
