@@ -152,7 +152,8 @@ def test_browser_subscribes_and_receives_live_events(chromium: str, site: Site, 
         "flight.arrived",
     ]
     assert messages[2]["data"]["note"] == "Zürich ✈"
-    assert messages[3]["data"]["positions"] == rows
+    unknown = dict.fromkeys(("altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm"), 0)
+    assert messages[3]["data"]["positions"] == [row | unknown for row in rows]
     assert seen[-1] == {"close": 1000, "reason": "enough"}
 
 

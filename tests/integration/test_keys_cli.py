@@ -294,7 +294,7 @@ def test_key_commands_name_the_column_that_they_need(swimctl: Command, home: Pat
     outcome = swimctl("keys", "list")
     assert outcome.code == 1
     assert "in table swim_api_keys: expires_at, is_active" in outcome.err
-    assert "swimctl db upgrade" in outcome.err
+    assert "give the columns their names back" in outcome.err
 
 
 def test_printed_upgrade_does_what_the_upgrade_does(swimctl: Command, home: Path, tmp_path: Path) -> None:

@@ -132,6 +132,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     config: str = SMALL
 
 
+def first_command(check: dict[str, Any]) -> str | None:
+    """The fix of a check, else its first advice: what somebody would type who decides for it."""
+    advice = next((each["command"] for each in check["advice"]), None)
+    command: str | None = check["fix"] or advice
+    return command
+
+
 def fired(document: dict[str, Any]) -> dict[str, str]:
     """The checks that are not well, with what they observed."""
     return {
@@ -155,7 +162,7 @@ def judge(fault: Fault, folder: Path, code: Path | None = None, *, kind: type[Pa
             assert exit_code == fault.exit_code or fault.follows & set(told), told
             assert fault.names in json.dumps(document, ensure_ascii=False), f"{fault.names!r} is not told: {told}"
             if fault.is_mended_by_paste:
-                fixes = [each["fix"] for each in document["checks"] if each["id"] in told]
+                fixes = [text for each in document["checks"] if each["id"] in told and (text := first_command(each))]
                 for fix in fixes:
                     patient.paste(fix)
                 exit_code, document = patient.doctor(*fault.words)

@@ -67,7 +67,7 @@ def build_application(readiness: Readiness) -> web.Application:
     for path in sorted(PATHS - {"/"}):
         application.router.add_get(path, pages.upgrade_required)
         application.router.add_get(f"{path}/", pages.upgrade_required)
-    application.on_response_prepare.append(_hide_server)
+    application.on_response_prepare.append(_prepare)
     return application
 
 
@@ -85,8 +85,9 @@ async def build_runner(readiness: Readiness) -> web.AppRunner:
     return runner
 
 
-async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
-    """Say nothing of what this is written with."""
+async def _prepare(_: web.Request, response: web.StreamResponse) -> None:
+    """Say nothing of what this is written with, and close: a proxy may send an upgrade over a connection it keeps."""
+    response.force_close()
     response.headers["Server"] = "swim"
     response.headers["Cache-Control"] = "no-store"
 
