@@ -418,11 +418,17 @@ def _warning(name: str, produce: Any, *checks: str, **more: Any) -> Fault:
 
 def _database() -> tuple[Fault, ...]:
     return (
-        _fault("database gone", database_gone, "database.reachable", names="No such file"),
-        _fault("database replaced under the daemon", database_replaced, "database.same-store", names="another file"),
+        _fault(
+            "database gone", database_gone, "database.reachable", names="No such file", is_mended_by_paste=False
+        ),
+        # The daemon opens the new file by itself within a second; doctor may have come before.
+        _warning(
+            "database replaced under the daemon", database_replaced, is_mended_by_paste=False,
+            follows=fires("database.same-store", "process.files"),
+        ),
         _fault(
             "another database than the command line's", another_database, "database.same-store",
-            names="other.db",
+            names="other.db", is_mended_by_paste=False,
         ),
         _fault("database locked", database_locked, "database.writable", names="locked", is_mended_by_paste=False),
         _fault("needed column missing", needed_column_missing, "database.schema", names="expires_at"),
