@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,13 +112,21 @@ def test_dumb_terminal_gets_lines_instead_of_pictures(daemon: LiveDaemon) -> Non
 def test_explanation_at_80_columns_begins_with_the_outcome_and_has_whole_ids(daemon: LiveDaemon) -> None:
     key = daemon.make_key()
     url = daemon.status()["url"]
-    for _ in range(2):
-        daemon.swimctl("tail", "--url", url, "--count", "1", "flight.*", SWIM_API_KEY=key.api_key, check=True)
+    words = [sys.executable, "-m", "swimctl", "tail", "--url", url, "flight.*"]
+    environ = daemon.environ | {"SWIM_API_KEY": key.api_key}
+    watchers = [subprocess.Popen(words, env=environ, stdout=subprocess.PIPE) for _ in range(2)]
+    for watcher in watchers:
+        assert watcher.stdout is not None
+        assert watcher.stdout.readline()
+    daemon.swimctl("tail", "flight.*", "--count", "1", check=True)
     shown = daemon.swimctl("tail", "flight.*", "--last", "1", "--no-follow", "--json", check=True).stdout
     event_id = json.loads(shown)["id"]
     with Terminal(["explain", event_id, "--key", str(key.record.id)], daemon.environ) as terminal:
         assert terminal.end() == 0
         lines = [line for line in terminal.text.replace("\r", "").split("\n") if line]
+    for watcher in watchers:
+        with watcher:
+            watcher.kill()
     assert lines[0].startswith(("sent", "not sent", "not known"))
     assert any(re.fullmatch(r"2 connections: .*", line.strip()) for line in lines)
     assert len(re.findall(r"client_[0-9a-f]{16}", terminal.text)) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,6 +173,12 @@ async def test_second_signal_ends_it_at_once(daemon: LiveDaemon) -> None:
     client.connection.transport.abort()
 
 
+def _take_terminal() -> None:
+    """Make standard input the controlling terminal of a session of its own."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def test_hangup_of_its_terminal_ends_it(daemon: LiveDaemon) -> None:
     """Without one a hangup is a wish to restart: that would leave a daemon behind nobody asked for."""
     master, slave = os.openpty()
@@ -180,6 +188,7 @@ def test_hangup_of_its_terminal_ends_it(daemon: LiveDaemon) -> None:
         stdin=slave,
         stdout=slave,
         stderr=slave,
+        preexec_fn=_take_terminal,  # noqa: PLW1509 - the parent has no other thread that could hold a lock
     )
     try:
         await_true(lambda: (info := daemon.lockfile.read()) is not None and info.url, what="serving", seconds=30)
