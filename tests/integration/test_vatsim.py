@@ -17,6 +17,7 @@ from support.feed_server import FeedServer, feed_server
 from swim_server.detection.detect import detect
 from swim_server.detection.feed_decoding import decode_snapshot
 from swim_server.detection.network_state import NetworkState
+from swim_server.protocol.positions import NEVER_NULL
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.airports import load_airfields
 
@@ -48,7 +49,10 @@ def expected(documents: list[bytes]) -> Counter[tuple[str, str]]:
 
 def contents(type: str, timestamp: str, data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What an event tells, and when it is said to have been; each position of a batch by itself."""
-    for one in data["positions"] if type == "flight.positions" else [data]:
+    known = dict.fromkeys(NEVER_NULL, 0)
+    batch = [known | {name: value for name, value in one.items() if value is not None or name not in known}
+             for one in data["positions"]] if type == "flight.positions" else [data]  # fmt: skip
+    for one in batch:
         yield type, timestamp + msgspec.json.encode(one, order="sorted").decode()
 
 

@@ -439,11 +439,17 @@ def _database() -> tuple[Fault, ...]:
 
 def _keys() -> tuple[Fault, ...]:
     return (
-        _warning("plaintext rows", plaintext_rows, "keys.hashed"),
+        _warning(
+            "plaintext rows", plaintext_rows, "keys.hashed", follows=fires("keys.as-written"), is_mended_by_paste=False
+        ),
         _warning("expiring key", expiring_key, "keys.expiring", names="key 1 of a test"),
         _warning("key never used", never_used, "keys.used", is_mended_by_paste=False),
-        _warning("system key of nobody", system_key_of_nobody, "keys.owned", is_mended_by_paste=False),
-        _warning("key of no tier", key_of_no_tier, "keys.tiered", names="gold", is_mended_by_paste=False),
+        _warning(
+            "system key of nobody", system_key_of_nobody, "keys.owned", "keys.as-written", is_mended_by_paste=False
+        ),
+        _warning(
+            "key of no tier", key_of_no_tier, "keys.tiered", "keys.as-written", names="gold", is_mended_by_paste=False
+        ),
     )
 
 
@@ -457,12 +463,12 @@ def _connections() -> tuple[Fault, ...]:
         _warning("tier full", tier_full, "tiers.room", names="public 5/5", is_mended_by_paste=False),
         _fault(
             "key revoked behind the back", revoked_behind_the_back, "connections.keys-hold", names="not active",
-            config=NO_RECHECK,
+            config=NO_RECHECK, follows=fires("keys.as-written"), is_mended_by_paste=False,
         ),
         _fault(
             "tier changed behind the back", tier_changed_behind_the_back, "connections.keys-hold",
             names="tier has changed",
-            config=NO_RECHECK,
+            config=NO_RECHECK, follows=fires("keys.as-written"), is_mended_by_paste=False,
         ),
         _fault(
             "expected consumer missing", nothing_more, "connections.expected", names="vNAS", config=expecting,
