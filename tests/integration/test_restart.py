@@ -347,7 +347,7 @@ async def test_hangup_restarts_and_usr1_reloads(daemon: LiveDaemon) -> None:
     await _until(lambda: daemon.call("status")["connections"]["by_tier"]["public"]["limit"] == 7)
     daemon.config_path.write_text("[tiers.public]\nconnections = 0\n")
     daemon.signal(signal.SIGUSR1)
-    await _until(lambda: "nothing is changed" in daemon.everything_logged)
+    await _until(lambda: "nothing has changed" in daemon.everything_logged)
     assert daemon.call("status")["connections"]["by_tier"]["public"]["limit"] == 7
 
 
