@@ -88,6 +88,7 @@ async def build_runner(readiness: Readiness) -> web.AppRunner:
 async def _prepare(_: web.Request, response: web.StreamResponse) -> None:
     """Say nothing of what this is written with, and close: a proxy may send an upgrade over a connection it keeps."""
     response.force_close()
+    response.headers["Connection"] = "Upgrade, close" if "Upgrade" in response.headers else "close"
     response.headers["Server"] = "swim"
     response.headers["Cache-Control"] = "no-store"
 
