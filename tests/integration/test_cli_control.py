@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.fake_control import FakeDaemon, RpcProblem
+from swim_server.daemon.handover.program import Program
 from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import Lockfile
 
@@ -131,7 +132,6 @@ def test_daemon_whose_socket_takes_no_connection_is_told(daemon: FakeDaemon) -> 
 def test_commands_tell_what_the_daemon_answers(daemon: FakeDaemon, swimctl: Run) -> None:
     daemon.methods["status"] = lambda params: {"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}
     daemon.methods["reload"] = lambda params: {"changed": ["tiers.public.connections"], "needs_restart": []}
-    daemon.methods["restart"] = lambda params: {"pid": 4242, "fingerprint": "abc"}
     daemon.methods["connections"] = lambda params: {"connections": []}
     assert swimctl("status", "--json") == (0, '{"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}\n', "")
     code, out, error = swimctl("status")
@@ -144,10 +144,22 @@ def test_commands_tell_what_the_daemon_answers(daemon: FakeDaemon, swimctl: Run)
     daemon.methods["status"] = lambda params: {"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}
     assert swimctl("reload") == (0, "changed: tiers.public.connections\n", "")
     assert json.loads(swimctl("reload", "--json")[1]) == {"changed": ["tiers.public.connections"], "needs_restart": []}
-    assert swimctl("restart") == (0, "restarted (pid 4242 → 4242), fingerprint abc\n", "")
     assert swimctl("connections", "list", "--tier", "Partner", "--key", "7") == (0, "", "")
     assert daemon.requests[-1] == ("connections", {"tier": "partner", "key_id": 7})
     assert swimctl("connections", "list", "--json") == (0, "[]\n", "")
+
+
+def test_restart_is_told_when_the_program_on_disk_is_seen_to_answer(daemon: FakeDaemon, swimctl: Run) -> None:
+    serving = {"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": Program.of_this_process().fingerprint}
+    daemon.methods["status"] = daemon.methods["restart"] = lambda params: serving
+    assert swimctl("restart") == (0, f"restarted (pid 4242 → 4242), fingerprint {serving['fingerprint']}\n", "")
+
+
+def test_restart_into_another_program_than_the_one_on_disk_is_a_failure(daemon: FakeDaemon, swimctl: Run) -> None:
+    daemon.methods["status"] = daemon.methods["restart"] = lambda params: {"pid": 4242, "fingerprint": "abc"}
+    code, out, error = swimctl("restart")
+    assert (code, out) == (1, "")
+    assert error.startswith("error: restarted, and it runs another program (")
 
 
 def test_restart_that_fails_says_why_and_exits_with_1(daemon: FakeDaemon, swimctl: Run) -> None:

@@ -495,7 +495,10 @@ def _stream() -> tuple[Fault, ...]:
             "event file unread", event_file_unread, "stream.sources", "stream.event-file", names="nobody takes",
             is_mended_by_paste=False,
         ),
-        _fault("history read-only", history_read_only, "stream.history-writable", is_mended_by_paste=False),
+        _fault(
+            "history read-only", history_read_only, "stream.history-writable", follows=fires("stream.history-sound"),
+            is_mended_by_paste=False,
+        ),
         _warning(
             "history too small", history_too_small, "stream.history-kept", config=small_history,
             is_mended_by_paste=False,

@@ -1,12 +1,14 @@
 """A process that reads an event file into a history, to be killed at any moment.
 
-Run as ``python event_file_process.py FILE HISTORY ARCHIVE``. ARCHIVE gets a second name for each file that was taken,
-before anything of it is published, so that a test can tell what the reader was given.
+Run as ``python event_file_process.py FILE HISTORY ARCHIVE``. ARCHIVE gets a copy of each file that was taken, as it is
+before something of it is published, so that a test can tell what the reader was given. A second name would not do: a
+file with two names is not read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,8 +38,10 @@ async def main(path: Path, history: Path, archive: Path) -> None:
 
     async def publish(events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
         for taken in path.parent.glob(f"{path.name}.taken-*"):
-            with suppress(FileExistsError):
-                (archive / taken.name).hardlink_to(taken)
+            copy = archive.with_name(f"{archive.name}.new")
+            with suppress(FileNotFoundError):
+                shutil.copyfile(taken, copy)
+                copy.replace(archive / taken.name)
         return await broker.publish(events)
 
     source = EventFileSource("file", path, interval_seconds=0.02, catalogue=Catalogue(), grace_seconds=1.0)

@@ -32,7 +32,7 @@ class FakeDaemon:
     def __init__(self, home: Path, *, pid: int = 4242) -> None:
         self.home = Home(home)
         self.pid = pid
-        self.methods: dict[str, Method] = {"publish": self._publish}
+        self.methods: dict[str, Method] = {"publish": self._publish, "version": self._version}
         self.requests: list[tuple[str, Mapping[str, Any]]] = []
         self.subscribes: list[Mapping[str, Any]] = []
         self.events: list[dict[str, Any]] = []
@@ -164,6 +164,9 @@ class FakeDaemon:
             self.lose_after_storing -= 1
             self.drop(1011)
         return {"published": published}
+
+    def _version(self, params: Mapping[str, Any]) -> Any:
+        return {"pid": self.pid, "version": "0.1.0", "fingerprint": "0123456789ab"}
 
     def _send(self, connection: ServerConnection, message: Mapping[str, Any]) -> None:
         try:
