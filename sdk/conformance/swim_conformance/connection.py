@@ -7,6 +7,8 @@ import json
 from collections import Counter
 from typing import Any, Protocol
 
+from websockets.http11 import Request
+
 from swim_conformance.answers import Answers, error
 from swim_conformance.history import DEFAULT_TYPE, TIMESTAMP, History, Message
 from swim_conformance.script import BEFORE_UPGRADE, Script, Step, step_name
@@ -23,6 +25,8 @@ class Host(Protocol):
     history: History
     order: asyncio.Lock
 
+    def next_number(self) -> int: ...
+
     def note(self, what: str, connection: int | None, **more: Any) -> None: ...
 
     def signal(self, name: str) -> None: ...
@@ -35,18 +39,17 @@ class Host(Protocol):
 
 
 class Connection:
-    """Lives from the attempt to its end. Numbers count from 1."""
+    """Lives from the attempt to its end. Numbers count from 1, in the order in which upgrades are asked for."""
 
-    def __init__(self, server: Host, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, server: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server = server
-        self._number = number
+        self._number = 0
         self._stream = SocketStream(reader, writer, is_compressed=server.script.compression)
-        self._answers = Answers(server.history, number, resumes=server.script.resume)
+        self._answers = Answers(server.history, 0, resumes=server.script.resume)
         self._answered: Counter[str] = Counter()
         self._news = asyncio.Event()
         self._has_ended = False
-        connections = server.script.connections
-        self._steps = list(connections[number - 1]) if number <= len(connections) else []
+        self._steps: list[Step] = []
 
     @property
     def channels(self) -> list[str]:
@@ -63,9 +66,15 @@ class Connection:
 
     async def run(self) -> None:
         """Play the steps and serve until the connection ends."""
-        self._server.note("attempt", self._number)
+        request = await self._stream.request()
+        if request is None:
+            # Some libraries open a line ahead and never use it: no attempt.
+            self._has_ended = True
+            self._stream.cut()
+            return
+        self._begin()
         try:
-            if not await self._open():
+            if not await self._open(request):
                 return
             serving = asyncio.ensure_future(self._serve())
             playing = asyncio.ensure_future(self._play())
@@ -81,6 +90,13 @@ class Connection:
             self._stream.cut()
             self._server.note("closed", self._number, code=self._stream.close_code)
 
+    def _begin(self) -> None:
+        script = self._server.script
+        self._number = self._server.next_number()
+        self._steps = list(script.connections[self._number - 1]) if self._number <= len(script.connections) else []
+        self._answers = Answers(self._server.history, self._number, resumes=script.resume)
+        self._server.note("attempt", self._number)
+
     async def _finish(self, playing: asyncio.Future[None]) -> None:
         """Let steps that go on after the connection's end, such as ``store`` or ``away``, be played."""
         try:
@@ -88,13 +104,10 @@ class Connection:
         finally:
             playing.cancel()
 
-    async def _open(self) -> bool:
+    async def _open(self, request: Request) -> bool:
         first = self._steps[0] if self._steps else {}
         name = step_name(first)
         if name == "drop":
-            return False
-        request = await self._stream.request()
-        if request is None:
             return False
         headers = {key.lower(): value for key, value in request.headers.raw_items()}
         key = next((headers[name] for name in KEY_HEADERS if name in headers), None)

@@ -30,15 +30,16 @@ class ScriptedServer:
         self.script = script or Script()
         self.history = History(has_ids=self.script.resume, epoch=self.script.epoch)
         self.connections: list[Connection] = []
-        """Every attempt, refused ones too, in order."""
+        """Every line that was opened, in order."""
         self.log: list[dict[str, Any]] = []
-        """What happened, with ``connection`` and ``at``: ``attempt``, ``upgraded``, ``received``, ``closed``, ``failure``."""
+        """What happened: ``attempt``, ``upgraded``, ``received``, ``closed``, ``failure``; each with ``connection``, ``at``."""
         self.failures: list[str] = []
         """Where a client did not do what a step waited for."""
         self.url = ""
         self.order = asyncio.Lock()
         """Held while events are sent, so that no live one overtakes one from history."""
         self._on_entry = on_entry
+        self._attempts = 0
         self._signals: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -119,6 +120,11 @@ class ScriptedServer:
         async with asyncio.timeout(seconds):
             await self._signals.setdefault(name, asyncio.Event()).wait()
 
+    def next_number(self) -> int:
+        """Number an attempt."""
+        self._attempts += 1
+        return self._attempts
+
     def note(self, what: str, connection: int | None, **more: Any) -> None:
         """Write an entry into the log."""
         entry = {"at": asyncio.get_running_loop().time(), "what": what, "connection": connection, **more}
@@ -143,7 +149,7 @@ class ScriptedServer:
         ]
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(self, len(self.connections) + 1, reader, writer)
+        connection = Connection(self, reader, writer)
         self.connections.append(connection)
         self._spawn(connection.run())
 
