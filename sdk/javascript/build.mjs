@@ -1,5 +1,5 @@
 // Makes dist/: ESM, CommonJS, types for both, and one file for a <script> tag.
-import { copyFile, mkdir } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 const common = { bundle: true, target: 'es2020', external: ['ws'], logLevel: 'warning' };
@@ -7,5 +7,5 @@ await mkdir('dist', { recursive: true });
 await build({ ...common, entryPoints: ['src/index.js'], format: 'esm', platform: 'neutral', outfile: 'dist/index.js' });
 await build({ ...common, entryPoints: ['src/index.js'], format: 'cjs', platform: 'neutral', outfile: 'dist/index.cjs' });
 await build({ ...common, entryPoints: ['src/global.js'], format: 'iife', minify: true, outfile: 'dist/swim-client.js' });
-await copyFile('types/index.d.ts', 'dist/index.d.ts');
-await copyFile('types/index.d.ts', 'dist/index.d.cts');
+const types = (await readFile('types/models.d.ts', 'utf8')) + (await readFile('types/index.d.ts', 'utf8'));
+for (const ending of ['d.ts', 'd.cts']) await writeFile(`dist/index.${ending}`, types);

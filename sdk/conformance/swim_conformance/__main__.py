@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from swim_conformance import matrix
-from swim_conformance.adapter import Adapter
+from swim_conformance.adapter import Adapter, AdapterFailed
 from swim_conformance.catalogue import CLIENTS, Unavailable
 from swim_conformance.runner import Result, run_all
 from swim_conformance.scenario import Scenario, load
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(_serve(options.script, options.host, options.port))
             return 0
         return asyncio.run(_run(options))
-    except (ScriptError, Unavailable, OSError) as problem:
+    except (ScriptError, Unavailable, AdapterFailed, OSError) as problem:
         print(problem, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

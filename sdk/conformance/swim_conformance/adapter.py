@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ class Adapter:
         self._environ = {**os.environ, **(environ or {})}
         self._folder = folder
         self._reports: dict[str, list[dict[str, Any]]] = {}
+        self._notices: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._news = asyncio.Condition()
         self._process: Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -63,6 +64,10 @@ class Adapter:
             self._process.kill()
             await self._process.wait()
         await self._reading
+
+    def on_report(self, client: str, notice: Callable[[dict[str, Any]], None]) -> None:
+        """Be told of each report of a client as it comes."""
+        self._notices[client] = notice
 
     def reports(self, client: str) -> list[dict[str, Any]]:
         """Give everything that was reported of a client, in order."""
@@ -103,6 +108,8 @@ class Adapter:
                 report = json.loads(line)
                 self._reports.setdefault(report.get("client", ""), []).append(report)
                 assert "saw" in report
+                if report.get("client") in self._notices:
+                    self._notices[report["client"]](report)
             except (ValueError, AttributeError, AssertionError):
                 self._failure = f"{self._words[0]} wrote what is no report: {line[:200]!r}"
             async with self._news:

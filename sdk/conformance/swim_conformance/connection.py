@@ -117,6 +117,7 @@ class Connection:
                 pass
             return False
         if name == "refuse":
+            self._server.note("sent away", self._number, status=int(first["refuse"]))
             await self._stream.refuse(int(first["refuse"]), first.get("headers", {}), first.get("body", ""))
             return False
         await self._stream.accept(request)
@@ -231,9 +232,11 @@ class Connection:
             await self._stream.ping()
 
     async def _step_close(self, step: Step) -> None:
+        self._server.note("sent away", self._number, code=int(step["close"]))
         await self._stream.close(int(step["close"]), step.get("reason", ""))
 
     async def _step_cut(self, step: Step) -> None:
+        self._server.note("sent away", self._number)
         if step["cut"] == "mid_frame":
             event = self._server.history.add()
             await self._stream.cut_in_frame(json.dumps(self._server.history.shown(event)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,13 +99,24 @@ class _Trial:
         self._server = server
         self._folder = folder
         self._step_seconds = step_seconds
+        self._seen_kinds: Counter[str] = Counter()
 
     async def play(self) -> None:
+        self._adapter.on_report(self._client, self._signal)
         await self._create({})
         for step in self._scenario.steps:
             if not await self._play_step(step):
                 return
         await self._finish()
+
+    def _signal(self, report: dict[str, Any]) -> None:
+        """Let the server's steps wait for what the client saw: ``event:3``, ``subscribed:1``, ``heartbeat:2``."""
+        kind = "heartbeat" if report.get("type") == "system.heartbeat" else report["saw"]
+        if kind == "event":
+            self._server.signal(f"event:{report.get('data', {}).get('n')}")
+        else:
+            self._seen_kinds[kind] += 1
+            self._server.signal(f"{kind}:{self._seen_kinds[kind]}")
 
     async def _create(self, more: dict[str, Any]) -> None:
         options = {**self._scenario.options, **more}

@@ -12,7 +12,13 @@ from swim_conformance.script import Script, ScriptError
 
 HOME = Path(__file__).parents[1]
 SCENARIOS = HOME / "scenarios"
-DEFAULT_OPTIONS: Mapping[str, Any] = {"reconnect_ms": 30, "max_reconnect_ms": 300}
+DEFAULT_OPTIONS: Mapping[str, Any] = {
+    "reconnect_ms": 30,
+    "max_reconnect_ms": 300,
+    # Some libraries do not always tell that a line broke: what notices it then must come within a scenario's time.
+    "ping_ms": 2500,
+    "ping_timeout_ms": 9000,
+}
 DEFAULT_STEPS: Sequence[Mapping[str, Any]] = ({"do": "subscribe", "channels": ["flight.*"]}, {"do": "connect"})
 _FIELDS = {"name", "rules", "about", "needs", "variants", "server", "client", "expect"}
 _CLIENT_FIELDS = {"options", "steps"}
