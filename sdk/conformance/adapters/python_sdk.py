@@ -16,7 +16,7 @@ NOTICES = (
 )  # fmt: skip
 CAN = (
     "block", "raise", "resume_file", "publish", "http_status", "history", "key_header", "status", "recovered",
-    "max_message_bytes",
+    "max_message_bytes", "close_1012",
 )  # fmt: skip
 
 _writing = threading.Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -157,7 +158,8 @@ class SocketStream:
             if data:
                 self._writer.write(data)
             elif self._writer.can_write_eof() and not self._writer.is_closing():
-                self._writer.write_eof()
+                with suppress(OSError):  # the client may be gone already
+                    self._writer.write_eof()
         await self._drain()
 
     async def _drain(self) -> None:

@@ -197,7 +197,8 @@ namespace VatSim.Swim
 
         private void TellEnd(Session session, Ending ending, long? waitMs)
         {
-            bool isAnnounced = ending.Reason.Length == 0 && session.ClosingCode == "RESTARTING";
+            bool isLost = !ending.IsServers || ending.Reason.Length == 0;
+            bool isAnnounced = isLost && !_isStopping && session.ClosingCode == "RESTARTING";
             string reason = Redact(isAnnounced ? session.ClosingText : ending.Reason);
             Put("disconnected", Session.Notice("disconnected", writer =>
             {

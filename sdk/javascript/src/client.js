@@ -359,8 +359,9 @@ export class SwimWebSocketClient {
     return told === null ? wait : Math.max(wait, told);
   }
 
-  _tellEnd({ code, reason, closingError }, waitMs) {
-    const words = reason || (closingError?.code === 'RESTARTING' ? closingError.text : '');
+  _tellEnd({ code, reason, isServers, closingError }, waitMs) {
+    const isLost = (!isServers || !reason) && !this._run.isStopping;
+    const words = isLost && closingError?.code === 'RESTARTING' ? closingError.text : reason;
     const data = {
       code: code ?? 1006,
       reason: redact(words, this._key),

@@ -232,7 +232,8 @@ final class ClientRun implements Session.Program {
         SwimException error = finalError(over, ending);
         Long waitMs = error != null || isStopping ? null : Long.valueOf(waitMs(over, ending, wasAdmitted));
         if (wasOpen) {
-            boolean isAnnounced = ending.reason.isEmpty() && "RESTARTING".equals(over.closingCode);
+            boolean isLost = !ending.isServers || ending.reason.isEmpty();
+            boolean isAnnounced = isLost && !isStopping && "RESTARTING".equals(over.closingCode);
             String reason = Delivery.redact(isAnnounced ? over.closingText : ending.reason, key);
             put("disconnected", SwimWebSocketClient.disconnection(ending.code == null ? 1006 : ending.code, reason, waitMs));
         }
