@@ -134,7 +134,9 @@ def _java(model: Model) -> Iterator[str]:
         yield "import java.util.List;"
     yield ""
     yield "/**"
-    yield from (f" * {line}" for line in _wrapped(re.sub(r"``(.+?)``", r"{@code \1}", " ".join(model.text.split())), ""))
+    yield from (
+        f" * {line}" for line in _wrapped(re.sub(r"``(.+?)``", r"{@code \1}", " ".join(model.text.split())), "")
+    )
     yield f" * <p>{MADE} A field that the server did not send, or as null, is null."
     yield " */"
     yield f"public final class {model.name} {{"

@@ -34,7 +34,7 @@ def answer(connection: ServerConnection, request: Request) -> Response | None:
     """Serve the page and its scripts; everything else is the bridge."""
     files = {
         "/": (PAGE.encode(), "text/html; charset=utf-8"),
-        "/swim-client.js": ((HERE.parents[1] / "javascript/dist/swim-client.js").read_bytes(), "text/javascript"),
+        "/swim-client.js": (Path(sys.argv[2]).read_bytes(), "text/javascript"),
         "/subject.mjs": ((HERE / "javascript_subject.mjs").read_bytes(), "text/javascript"),
     }
     if request.path == "/bridge":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from swim_conformance import matrix
 from swim_conformance.adapter import Adapter, AdapterFailed
-from swim_conformance.catalogue import CLIENTS, Unavailable
+from swim_conformance.catalogue import CLIENTS, SDKS, Unavailable
 from swim_conformance.runner import Result, run_all
 from swim_conformance.scenario import Scenario, load
 from swim_conformance.script import Script, ScriptError
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m swim_conformance", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run scenarios and print the matrix")
-    run.add_argument("clients", nargs="*", metavar="CLIENT", help=f"of: {', '.join(CLIENTS)} (default: all)")
+    run.add_argument("clients", nargs="*", metavar="CLIENT", help=f"of: {', '.join(CLIENTS)} (default: the SDKs)")
     run.add_argument("--adapter", metavar="COMMAND", help="an adapter of your own instead")
     run.add_argument("-k", dest="pattern", default="*", metavar="PATTERN", help="only scenarios with such a name")
     run.add_argument("--at-once", type=int, default=10, metavar="N", help="how many scenarios run side by side")
@@ -60,7 +60,7 @@ async def _run(options: argparse.Namespace) -> int:
         unknown = set(options.clients) - set(CLIENTS)
         if unknown:
             raise ScriptError(sorted(unknown)[0], f"no such client; there are: {', '.join(CLIENTS)}")
-        commands = {name: list(CLIENTS[name]()) for name in options.clients or CLIENTS}
+        commands = {name: list(CLIENTS[name]()) for name in options.clients or SDKS}
     columns = {name: await run_client(words, scenarios, options.at_once) for name, words in commands.items()}
     for line in matrix.markdown(columns) if options.markdown else matrix.table(columns):
         print(line)

@@ -1,39 +1,65 @@
-"""The clients that the suite knows: how to build each and which command runs its adapter."""
+"""The clients that the suite knows, each with the words of the command that runs its adapter."""
 
 from __future__ import annotations
 
-import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-SDK = Path(__file__).parents[2]
-ADAPTERS = SDK / "conformance" / "adapters"
+from swim_conformance import builds
+from swim_conformance.builds import ADAPTERS, Unavailable
 
-
-class Unavailable(Exception):
-    """A client can't be run here."""
-
-    def __init__(self, what: str, advice: str) -> None:
-        self.what = what
-        self.advice = advice
-        super().__init__(what, advice)
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.advice}"
+__all__ = ["CLIENTS", "FOREIGN", "SDKS", "Unavailable"]
 
 
 def _python() -> Sequence[str]:
     return [sys.executable, str(ADAPTERS / "python_sdk.py")]
 
 
-CLIENTS: Mapping[str, Callable[[], Sequence[str]]] = {"python": _python}
-"""The SDKs by name; each returns the words of its adapter's command, or raises Unavailable."""
+def _javascript() -> Sequence[str]:
+    node = builds.program("node", "nodejs")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
+    # Before node 22 its WebSocket is there on demand.
+    options = ["--experimental-websocket"] if int(version.lstrip("v").partition(".")[0] or 0) < 22 else []
+    return [node, *options, "--no-warnings", str(ADAPTERS / "javascript_sdk.mjs")]
 
 
-def program(name: str, package: str) -> str:
-    """Return the path of a program. Raises Unavailable."""
-    found = shutil.which(name)
-    if found is None:
-        raise Unavailable(f"{name} is not installed", f"apt-get install {package}")
-    return found
+def _chromium() -> Sequence[str]:
+    package = builds.javascript()
+    browser = builds.program("chromium", "chromium")
+    return [sys.executable, str(ADAPTERS / "chromium.py"), browser, str(package / "dist/swim-client.js")]
+
+
+def _java() -> Sequence[str]:
+    return [builds.program("java", "default-jre-headless"), "-Xshare:auto", "-cp", builds.java(), "JavaSdk"]
+
+
+def _csharp() -> Sequence[str]:
+    assembly, dotnet, libraries = builds.csharp(sys.executable)
+    return ["env", f"LD_LIBRARY_PATH={libraries}", str(dotnet), str(assembly)]
+
+
+def _websockets() -> Sequence[str]:
+    return [sys.executable, str(ADAPTERS / "foreign_websockets.py")]
+
+
+def _aiohttp() -> Sequence[str]:
+    return [sys.executable, str(ADAPTERS / "foreign_aiohttp.py")]
+
+
+def _ws() -> Sequence[str]:
+    package = builds.npm_package("ws@8.18.3")
+    return [builds.program("node", "nodejs"), str(ADAPTERS / "foreign_ws.mjs"), str(package / "wrapper.mjs")]
+
+
+SDKS: Mapping[str, Callable[[], Sequence[str]]] = {
+    "python": _python,
+    "javascript": _javascript,
+    "chromium": _chromium,
+    "java": _java,
+    "csharp": _csharp,
+}
+"""The SDKs by name, the JavaScript one in node and in a browser; each raises Unavailable where it can't be run."""
+FOREIGN: Mapping[str, Callable[[], Sequence[str]]] = {"websockets": _websockets, "aiohttp": _aiohttp, "ws": _ws}
+"""Libraries with the few lines that their own documentation shows."""
+CLIENTS = {**SDKS, **FOREIGN}

@@ -168,3 +168,12 @@ class _Trial:
             await self._seen({"saw": "ended"}, seconds=ENDING_SECONDS)
         except TimeoutError:
             self.problems.append(f"disconnect: the client had not ended after {ENDING_SECONDS:g} s")
+        await self._closings({one["connection"] for one in expect.get("closed", ())})
+
+    async def _closings(self, connections: set[int]) -> None:
+        """Wait until the server has seen these connections end, which may be later than the client says."""
+        deadline = asyncio.get_running_loop().time() + ENDING_SECONDS
+        while asyncio.get_running_loop().time() < deadline:
+            if connections <= {entry["connection"] for entry in self._server.log if entry["what"] == "closed"}:
+                return
+            await asyncio.sleep(0.02)

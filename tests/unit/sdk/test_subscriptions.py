@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -141,7 +141,7 @@ def test_history_is_asked_for_in_one_way() -> None:
 @pytest.mark.parametrize("since", ["10m", " 600s ", timedelta(minutes=10)])
 def test_span_means_so_long_before_now(since: Any) -> None:
     told = datetime.fromisoformat(read_history(None, since, None)["since"].replace("Z", "+00:00"))
-    assert abs((datetime.now(timezone.utc) - told).total_seconds() - 600) < 60
+    assert abs((datetime.now(UTC) - told).total_seconds() - 600) < 60
 
 
 @pytest.mark.parametrize("text", ["", "10", "m", "10 weeks", "2026-01-16T14:30:15Z"])
