@@ -26,7 +26,6 @@ from swim_server.brokers.opening import Known, take_stock
 from swim_server.brokers.origin import Hole, Identity
 from swim_server.brokers.recovery.names import rebuild_names
 from swim_server.brokers.recovery.restoring import Restoring
-from swim_server.brokers.recovery.second_look import require_readable
 from swim_server.brokers.retention import Pruner, Retention
 from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
@@ -208,9 +207,6 @@ class History:
                 assert self._connection is not None
                 return work(self._connection)
             except HistoryDamaged as damage:
-                self._let_go()
-                if self.path.is_file():
-                    require_readable(self.path)
                 self._set_aside(damage.reason)
             except sqlite3.Error as error:
                 if not is_damage(error):
@@ -221,19 +217,9 @@ class History:
         raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is made: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
-        """Look a second time: what the disk read wrong once may be right. Raises DiskTrouble."""
+        """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable."""
         self._let_go()
-        reason = str(error)
-        try:
-            if self.path.is_file():
-                history_file.confirm_damage(self.path)
-                found = f"it read bad once ({reason}), and good when read again"
-                raise DiskTrouble(f"the disk of {self.path} has trouble: {found}")
-        except HistoryDamaged as damage:
-            reason = damage.reason
-        except (sqlite3.Error, OSError) as trouble:
-            raise unavailable(trouble, self.path) from trouble
-        self._set_aside(reason)
+        self._set_aside(history_file.damage_of(self.path, error) if self.path.is_file() else str(error))
 
     def _open(self) -> None:
         if self.path.is_dir():
@@ -268,7 +254,7 @@ class History:
         with transaction(connection):
             foreign = read_after(connection, self.newest, self._rows)
             newest = foreign[-1].id if foreign else self.newest
-            draft = Draft(newest, now_ms, known_names(connection, calls, now_ms))
+            draft = Draft(newest, now_ms, known_names(connection, self.path, calls, now_ms))
             answers = [draft.add(call) for call in calls]
             store(connection, draft, self._types)
         self._types.committed()

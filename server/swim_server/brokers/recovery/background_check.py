@@ -163,8 +163,7 @@ class BackgroundCheck:
                 return work()
             except sqlite3.Error as error:
                 if is_damage(error):
-                    history_file.confirm_damage(self._path)
-                    raise HistoryDamaged(str(error)) from error
+                    raise HistoryDamaged(history_file.damage_of(self._path, error)) from error
                 raise unavailable(error, self._path) from error
             except OSError as error:
                 raise unavailable(error, self._path) from error
