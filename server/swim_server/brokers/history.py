@@ -133,18 +133,18 @@ class History:
 
         return self._on_sound_file(step)
 
-    def look_after(self, *, damage: str | None = None) -> None:
+    def look_after(self, *, damage: tuple[str, int] | None = None) -> None:
         """Notice a file that was replaced under us; keep marks and write-ahead log in order.
 
-        ``damage``: what was found in the file, twice, by whoever reads it.
+        ``damage``: what was found by whoever reads, and in which ``generation``: a later file has nothing of it.
         """
         if self._connection is not None and _identity(self.path) != self._identity:
             _log.error(
                 "history was replaced or removed while in use: going on with what is there now", path=str(self.path)
             )
             self._let_go()
-        if damage is not None and self._connection is not None:
-            self._set_aside(damage)
+        if damage is not None and self._connection is not None and damage[1] == self.generation:
+            self._set_aside(damage[0])
         self._on_sound_file(self._shorten_wal)
         self._marks.look_after(self.newest)
 

@@ -70,7 +70,8 @@ class Judge:
         finally:
             self._daemon.kill()
         aside = [path.name for path in self._daemon.home.glob(home_files.SET_ASIDE)]
-        self.judgement.find("set_aside", len(aside), aside)
+        reasons = [line for line in self._daemon.log.splitlines() if "set aside" in line]
+        self.judgement.find("set_aside", len(aside), reasons or aside)
         return self.judgement
 
     def ask(self, listener_key: str, oldest: str) -> None:
