@@ -33,6 +33,8 @@ def read_columns(payload: bytes) -> list[Value]:
         begin += width
         if begin > len(payload):
             raise BadPage("a value beyond its row")
+    if at != header or begin != len(payload):
+        raise BadPage("values that are not the whole row")
     return columns
 
 

@@ -22,7 +22,7 @@ NOT_READ = 3
 
 
 def find_damage(path: Path, *, only_names: bool = False) -> str:
-    """Return what is wrong with a history; empty: nothing. Raises OSError where it can't be read just now.
+    """Return what is wrong with a history; empty: nothing. Raises OSError, sqlite3.Error when it can't be read now.
 
     ``only_names``: look at the table of producers' names and its index alone, and whether they say the same.
     """
@@ -33,18 +33,22 @@ def find_damage(path: Path, *, only_names: bool = False) -> str:
 def _look_at_pages(path: Path) -> str:
     with _pages(path) as pages:
         try:
-            tables, indexes = pages.roots(), pages.roots(b"index")
+            return _bad_in_tables(pages) or _bad_in_map(pages)
         except BadPage as error:
-            return f"its schema can't be read: {error}"
-        visited: set[int] = {1}
-        for name, root in (tables | indexes).items():
-            is_table = name in tables and name not in _WITHOUT_ROW_IDS
-            found = pages.walk(root, visited) if is_table else pages.entries(root, visited)
-            bad = next((each for each in found if each is None or isinstance(each, Stretch)), False)
-            if bad is not False:
-                where = f" between {bad.after} and {bad.up_to}" if isinstance(bad, Stretch) else ""
+            return str(error)
+
+
+def _bad_in_tables(pages: Pages) -> str:
+    tables, indexes = pages.roots(), pages.roots(b"index")
+    visited: set[int] = {1}
+    for name, root in (tables | indexes).items():
+        is_table = name in tables and name not in _WITHOUT_ROW_IDS
+        found = pages.walk(root, visited) if is_table else pages.entries(root, visited)
+        for each in found:
+            if each is None or isinstance(each, Stretch):
+                where = f" between {each.after} and {each.up_to}" if each is not None else ""
                 return f"rows of {name} can't be read{where}"
-        return _bad_in_map(pages) if "events" in tables else "it has no table of events"
+    return "" if "events" in tables else "it has no table of events"
 
 
 def _names_in_pages(path: Path) -> str:
@@ -57,7 +61,7 @@ def _names_in_pages(path: Path) -> str:
         for cell in pages.walk(root, {1}):
             if isinstance(cell, Stretch):
                 return f"rows of {NAMES} can't be read"
-            named.add((cell.columns[1], cell.key))
+            named.add((*cell.columns[1:2], cell.key))
         indexed = list(pages.entries(index, {1}))
         is_right = None not in indexed and {tuple(each) for each in indexed if each is not None} == named
         return "" if is_right else f"{NAMES} and its index don't say the same"
@@ -66,8 +70,11 @@ def _names_in_pages(path: Path) -> str:
 def _bad_in_map(pages: Pages) -> str:
     """Look at the pages that say what each page is for; SQLite tells of a bad one as of one that it could not read."""
     head = pages.page(1)
-    is_kept, per_page = any(head[52:56]), pages.usable // 5
-    count = min(int.from_bytes(head[28:32], "big"), pages.count) if is_kept else 0
+    count, per_page = int.from_bytes(head[28:32], "big"), pages.usable // 5
+    if count > pages.count:
+        return f"it has {pages.count} pages of {count}"
+    if not any(head[52:56]):
+        return ""
     for first in range(2, count + 1, per_page + 1):
         content = pages.page(first)
         for number in range(first + 1, min(first + per_page, count) + 1):
@@ -81,7 +88,7 @@ def _pages(path: Path) -> Iterator[Pages]:
     """Give the pages as of one moment: while a transaction reads, none that it needs is overwritten."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None)) as reader:
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.DatabaseError):  # its first page may be bad
             reader.execute("BEGIN")
             reader.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
         with closing(Pages(path)) as pages:
@@ -93,7 +100,7 @@ def main(arguments: list[str]) -> int:
     path, *options = arguments
     try:
         print(f"read {find_damage(Path(path), only_names='names' in options)}")
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         print(error, file=sys.stderr)
         return NOT_READ
     return 0
