@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
@@ -31,6 +32,7 @@ from local_broker import deliver, make
 from support.daemon import Daemon
 from support.disk.wire import Wire
 from swim_server.brokers import history_rows, storing
+from swim_server.brokers.checksum import HALF
 from swim_server.brokers.history_file import Synchronous
 from swim_server.brokers.local import LocalBroker
 from swim_server.protocol.event_id import ZERO
@@ -133,11 +135,10 @@ def compare_checksums(folder: Path, rounds: int) -> None:
     for number in range(rounds):
         for with_checksums in (True, False) if number % 2 else (False, True):
             path = folder / f"{with_checksums}-{number}.db"
-            nothing = _nothing if not with_checksums else None
-            with (
-                patch.object(storing, "crc32", nothing or storing.crc32),
-                patch.object(history_rows, "event_checksum", nothing or history_rows.event_checksum),
-            ):
+            with ExitStack() as instead:
+                if not with_checksums:
+                    instead.enter_context(patch.object(storing, "crc32", lambda *_: HALF))
+                    instead.enter_context(patch.object(history_rows, "event_checksum", lambda *_: 0))
                 store_rate, read_rate = uvloop.run(_store_and_read(path))
             stored[with_checksums].append(store_rate)
             read[with_checksums].append(read_rate)
@@ -148,10 +149,6 @@ def compare_checksums(folder: Path, rounds: int) -> None:
             f"{title:20} with {median(rates[True]):9,.0f}/s  without {median(rates[False]):9,.0f}/s  "
             f"ratio {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), {rounds} rounds"
         )
-
-
-def _nothing(*_: object) -> int:
-    return storing.HALF
 
 
 async def _store_and_read(path: Path) -> tuple[float, float]:
@@ -221,7 +218,9 @@ def _forget_pages(path: Path) -> None:
 
 
 async def _opened(path: Path, mode: Synchronous) -> LocalBroker:
-    broker = LocalBroker(path, keep_ms=KEEP_MS, keep_positions_ms=KEEP_MS, max_bytes=1 << 36, synchronous=mode)
+    broker = LocalBroker(
+        path, keep_ms=KEEP_MS, keep_positions_ms=KEEP_MS, max_bytes=1 << 36, synchronous=mode, check_after_seconds=3600
+    )
     await broker.open(deliver)
     return broker
 

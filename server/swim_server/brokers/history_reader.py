@@ -177,7 +177,9 @@ class HistoryReader:
             if row[0] <= last:
                 raise HistoryDamaged(f"event {row[0]} stands behind event {last}")
             event = self._rows.event(row)
-            if event is None:
+            if event is None and rotten and rotten[-1][1] == last:
+                rotten[-1] = rotten[-1][0], row[0]  # nothing stands between them
+            elif event is None:
                 rotten.append((row[0] - 1, row[0]))
             else:
                 found.add(event.type)

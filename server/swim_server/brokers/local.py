@@ -275,12 +275,13 @@ class LocalBroker:
             self._tell_trouble("what can't be read of history can't be written down", error)
             return
         self._unrecorded = [stretch for stretch in self._unrecorded if stretch not in rotten]
-        for hole in new:
-            self.counters.rotten += 1
+        self.counters.rotten += len(new)
+        if new:
             _log.error(
-                "an event in history is not what was stored: clients that resume over it are told",
-                after=str(hole.after), up_to=str(hole.up_to),
+                "events in history are not what was stored: clients that resume over them are told",
+                after=str(new[0].after), up_to=str(new[-1].up_to), places=len(new),
             )  # fmt: skip
+        for hole in new:
             if self.on_unreadable is not None:
                 self.on_unreadable(hole.after, hole.up_to)
 

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from swim_server.brokers.recovery.pages import Pages, Stretch
-from swim_server.brokers.recovery.records import BadPage
+from swim_server.brokers.recovery.records import BadPage, Value
 
 NAMES, NAMES_INDEX = "event_ids", "sqlite_autoindex_event_ids_1"
 _WITHOUT_ROW_IDS = frozenset({"pruned", "meta", "types"})
@@ -57,7 +57,7 @@ def _names_in_pages(path: Path) -> str:
             root, index = pages.roots()[NAMES], pages.roots(b"index")[NAMES_INDEX]
         except (BadPage, KeyError):
             return f"{NAMES} can't be found"
-        named: set[tuple[object, object]] = set()
+        named: set[tuple[Value, ...]] = set()
         for cell in pages.walk(root, {1}):
             if isinstance(cell, Stretch):
                 return f"rows of {NAMES} can't be read"
