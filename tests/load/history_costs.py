@@ -4,9 +4,9 @@
     python tests/load/history_costs.py checksums --rounds 7
     python tests/load/history_costs.py start --gib 2 --rounds 5
 
-Sides take turns within each round, and the ratios are those of one round. Checksums are compared by CPU time, the rest
-by the clock. The folder is that of ``--folder``, or a temporary one: it should be on the disk that is meant, not in
-memory. Prints figures; asserts no times.
+Sides take turns within each round, for checksums at each call, and the ratios are those of one round. The folder is
+that of ``--folder``, or a temporary one: it should be on the disk that is meant, not in memory. Prints figures;
+asserts no times.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
+from typing import Any
 from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -31,16 +32,18 @@ import uvloop
 from local_broker import deliver, make
 from support.daemon import Daemon
 from support.disk.wire import Wire
-from swim_server.brokers import history_rows, storing
-from swim_server.brokers.checksum import HALF
 from swim_server.brokers.history_file import Synchronous
+from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.local import LocalBroker
-from swim_server.protocol.event_id import ZERO
+from swim_server.brokers.storing import StoredTypes
+from swim_server.protocol.event_id import SEQUENCE_BITS, ZERO, EventId
+from swim_server.protocol.events import Event
 
 KEEP_MS = 86_400_000
 CALLS, WARM_UP_CALLS = 300, 100
 PUBLISHERS = 10
 SYNCED_BYTES = 64 * 1024
+PAGE_EVENTS = 500
 MODES: tuple[Synchronous, ...] = ("normal", "full")
 Seconds = list[float]
 
@@ -129,43 +132,76 @@ def _bare_syncs(path: Path) -> Seconds:
 
 
 def compare_checksums(folder: Path, rounds: int) -> None:
-    """Store, and read back, with checksums and with a function in their place that computes nothing."""
-    stored: dict[bool, list[float]] = {True: [], False: []}
-    read: dict[bool, list[float]] = {True: [], False: []}
+    """Store, and read back, with checksums and without, in turns call by call."""
+    ratios: dict[str, list[float]] = {}
+    seconds: dict[tuple[str, bool], Seconds] = {}
     for number in range(rounds):
-        for with_checksums in (True, False) if number % 2 else (False, True):
-            path = folder / f"{with_checksums}-{number}.db"
-            with ExitStack() as instead:
-                if not with_checksums:
-                    instead.enter_context(patch.object(storing, "crc32", lambda *_: HALF))
-                    instead.enter_context(patch.object(history_rows, "event_checksum", lambda *_: 0))
-                store_rate, read_rate = uvloop.run(_store_and_read(path))
-            stored[with_checksums].append(store_rate)
-            read[with_checksums].append(read_rate)
-            path.unlink()
-    for title, rates in (("stored, 100 a call", stored), ("read back", read)):
-        ratios = [with_ / without for with_, without in zip(rates[True], rates[False], strict=True)]
+        for title, sides in uvloop.run(_store_and_read(folder / f"{number}.db")).items():
+            lowest = {side: quantiles(each, n=10)[0] for side, each in sides.items()}
+            ratios.setdefault(title, []).append(lowest[False] / lowest[True])
+            for side, each in lowest.items():
+                seconds.setdefault((title, side), []).append(each)
+        (folder / f"{number}.db").unlink()
+    for title, found in ratios.items():
+        with_, without = (median(seconds[title, side]) * 1e3 for side in (True, False))
         print(
-            f"{title:20} with {median(rates[True]):9,.0f}/s  without {median(rates[False]):9,.0f}/s  "
-            f"ratio {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), {rounds} rounds"
+            f"{title:24} p10 with {with_:.3f} ms, without {without:.3f} ms; "
+            f"throughput {median(found):.3f} ({min(found):.3f} to {max(found):.3f}) of that without, {rounds} rounds"
         )
 
 
-async def _store_and_read(path: Path) -> tuple[float, float]:
+async def _store_and_read(path: Path) -> dict[str, dict[bool, Seconds]]:
+    """Take turns at each call. What is stored has no right checksum on one side, and that side isn't checked."""
+    found: dict[str, dict[bool, Seconds]] = {
+        "100 stored, one call": {True: [], False: []},
+        "500 read, one page": {True: [], False: []},
+    }
     broker = await _opened(path, "normal")
+    batch = make(100)
     await _publish(broker, 1, 100, WARM_UP_CALLS)
-    cpu = time.process_time()
-    await _publish(broker, 1, 100, 4 * CALLS)
-    store_rate = 400 * CALLS / (time.process_time() - cpu)
-    cpu, after, count = time.process_time(), ZERO, 0
-    while True:
-        page = await broker.read(after)
-        count, after = count + len(page.events), page.next_after
-        if page.is_last:
-            break
-    read_rate = count / (time.process_time() - cpu)
+    end = broker.newest_id
+    for number in range(4 * CALLS):
+        with _checksums(is_on := bool(number % 2)):
+            began = time.perf_counter()
+            await broker.publish(batch)
+            found["100 stored, one call"][is_on].append(time.perf_counter() - began)
+    for _ in range(CALLS // 10):
+        for is_on in (True, False):
+            after = ZERO
+            while after < end:
+                with _checksums(is_on):
+                    began = time.perf_counter()
+                    page = await broker.read(after, end)
+                    if len(page.events) == PAGE_EVENTS:
+                        found["500 read, one page"][is_on].append(time.perf_counter() - began)
+                    after = page.next_after
     await broker.close()
-    return store_rate, read_rate
+    return found
+
+
+@contextmanager
+def _checksums(is_on: bool) -> Iterator[None]:
+    with ExitStack() as instead:
+        if not is_on:
+            instead.enter_context(patch.object(StoredTypes, "rows", _rows_without))
+            instead.enter_context(patch.object(RowReader, "event", _event_without))
+        yield
+
+
+def _rows_without(_: StoredTypes, events: Sequence[Event]) -> list[tuple[int, str, bytes, int]]:
+    rows: list[tuple[int, str, bytes, int]] = []
+    for event in events:
+        milliseconds, sequence = event.id
+        rows.append((milliseconds << SEQUENCE_BITS | sequence, event.type, event.wire, 1 << 30))
+    return rows
+
+
+def _event_without(reader: Any, row: tuple[Any, Any, Any, Any]) -> Event | None:
+    packed, raw_type, wire, _ = row
+    if type(wire) is not bytes:
+        return None
+    known = reader._types.get(raw_type) or reader._type(raw_type)
+    return None if known is None else Event(EventId.from_integer(packed), known[0], wire)
 
 
 def compare_starts(folder: Path, rounds: int, size_bytes: int) -> None:
