@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from swim_server.detection.airfields import Airfields
-from swim_server.detection.motion import climb_ft, elapsed_seconds, is_level
+from swim_server.detection.motion import climb_ft, elapsed_seconds, is_level, speed_between_kts
 from swim_server.detection.network_state import GroundState, Plan, Report
 from swim_server.detection.rotorcraft import is_rotorcraft
 
@@ -27,6 +27,14 @@ TAXI_KTS = 30
 STANDING_KTS = 3
 FAST_KTS = 190
 """Nothing rolls this fast for two reports."""
+HOVER_KTS, HOVER_TAXI_KTS = 5, 15
+"""A rotorcraft that comes down upright was not faster before."""
+UNSEEN_SECONDS = 45
+"""How it came down in so long nobody saw."""
+SLOWEST_KTS, ROLLING_KTS = 20, 40
+"""No aeroplane flies so slowly against a usual wind; hardly one flies so slowly at all."""
+MISREPORTED_KTS = 65
+"""Aircraft that roll slowly were seen to report up to this speed for minutes."""
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -60,7 +68,7 @@ def judge(
     if before is None:
         judgement = first_judgement(None, now, plan, airfields)
         was_in_air = ground_state is GroundState.AIRBORNE and judgement.ground_state is GroundState.UNKNOWN
-        return Judgement(GroundState.AIRBORNE, None) if was_in_air else judgement
+        return Judgement(GroundState.AIRBORNE, ground_ft) if was_in_air else judgement
     speed = now.groundspeed_kts
     if speed is not None:  # nearly all aircraft cruise or are parked: they are told apart first
         if ground_state is GroundState.AIRBORNE and speed > SLOW_KTS:
@@ -71,7 +79,7 @@ def judge(
     if ground_state is GroundState.GROUND and ground_ft is not None:
         return _judge_on_ground(ground_ft, before, now, plan, airfields)
     if ground_state is GroundState.AIRBORNE:
-        return _judge_in_air(before, now, plan, airfields)
+        return _judge_in_air(ground_ft, before, now, plan, airfields)
     return first_judgement(before, now, plan, airfields)
 
 
@@ -88,7 +96,7 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
     height = altitude - field.elevation_ft
     is_low = -300 <= height <= (60 if is_rotorcraft(plan.aircraft) else 150)
     hovers = is_rotorcraft(plan.aircraft) and height > 60 and not _is_level_or_unknown(before, now)
-    if hovers or _climbs_or_sinks(before, now, 100, SLOW_KTS):
+    if hovers or _climbs_or_sinks(before, now, 100):
         return Judgement(GroundState.AIRBORNE, None)
     if abs(height) <= 40 or (is_low and speed <= SLOW_KTS) or _stands_still(before, now):
         return Judgement(GroundState.GROUND, altitude)
@@ -103,17 +111,20 @@ def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -
     altitude, speed = now.altitude_ft, now.groundspeed_kts
     if altitude is None or speed is None:
         raise AssertionError("the caller has looked")
-    if altitude <= MAX_FIELD_FT and (_stands_still(before, now) or _taxies(before, now, plan)):
+    is_down = _stands_still(before, now) or _taxies(before, now, plan) or _begins_to_roll(before, now, plan)
+    if altitude <= MAX_FIELD_FT and is_down:
         return Judgement(GroundState.GROUND, altitude)
-    is_steady = speed >= 100 or is_rotorcraft(plan.aircraft) or _was(before, SLOW_KTS, above=True)
-    is_flying = (is_steady and speed > SLOW_KTS) or _climbs_or_sinks(before, now)
+    is_rotary = is_rotorcraft(plan.aircraft)
+    is_steady = speed >= 100 or is_rotary or _was(before, SLOW_KTS, above=True)
+    changes_height = _climbs_or_sinks(before, now, above_kts=STANDING_KTS if is_rotary else TAXI_KTS)
+    is_flying = (is_steady and speed > SLOW_KTS) or changes_height
     return Judgement(GroundState.AIRBORNE if is_flying else GroundState.UNKNOWN, None)
 
 
 def _judge_on_ground(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
     if now.altitude_ft is None or now.groundspeed_kts is None:
         return Judgement(GroundState.GROUND, ground_ft)
-    if _is_clearly_airborne(now, ground_ft):
+    if _is_clearly_airborne(now, ground_ft) or _climbs_away(before, now, ground_ft):
         return Judgement(GroundState.AIRBORNE, None, before.at_ms if _may_be_airborne(before, ground_ft) else now.at_ms)
     if _still_stands(ground_ft, before, now, plan, airfields):
         return Judgement(GroundState.GROUND, now.altitude_ft)
@@ -129,6 +140,13 @@ def _is_clearly_airborne(report: Report, ground_ft: int) -> bool:
         return False
     height, speed = report.altitude_ft - ground_ft, report.groundspeed_kts
     return (height >= 300 and speed >= 50) or (height >= 100 and speed >= 120)
+
+
+def _climbs_away(before: Report, now: Report, ground_ft: int) -> bool:
+    """Tell whether a slow aircraft rises as no runway does."""
+    is_higher = now.altitude_ft is not None and now.altitude_ft - ground_ft >= 100
+    climb = climb_ft(before, now)
+    return is_higher and climb is not None and climb >= 80 and _climbs_or_sinks(before, now)
 
 
 def _may_be_airborne(report: Report, ground_ft: int) -> bool:
@@ -158,26 +176,49 @@ def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfi
     return _was(before, SLOW_KTS) and is_level(before, now, round(rise_ft))
 
 
-def _judge_in_air(before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
+def _judge_in_air(sunk_to_ft: int | None, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
+    """Judge one that flew. ``sunk_to_ft``: the altitude to which a rotorcraft has come down upright."""
     if now.altitude_ft is None or not _was(now, SLOW_KTS):
         return STILL_AIRBORNE
     field = airfields.at(now.latitude, now.longitude, plan.arr, plan.dep)
-    if field is None:
-        landed_ms = _landed_off_field_ms(before, now, plan)
-    else:
+    if field is not None:
         landed_ms = _landed_ms(now.altitude_ft - field.elevation_ft, before, now, plan)
+    elif is_rotorcraft(plan.aircraft):
+        landed_ms = _landed_on_platform_ms(sunk_to_ft, before, now)
+        if landed_ms is None:
+            return Judgement(GroundState.AIRBORNE, _sunk_to_ft(sunk_to_ft, before, now))
+    else:
+        landed_ms = _landed_off_field_ms(before, now, plan)
     return STILL_AIRBORNE if landed_ms is None else Judgement(GroundState.GROUND, now.altitude_ft, landed_ms=landed_ms)
 
 
 def _landed_off_field_ms(before: Report, now: Report, plan: Plan) -> int | None:
-    """Tell since when an aircraft is on a strip, or on water, that nobody has listed."""
-    if now.altitude_ft is None:
-        raise AssertionError("the caller has looked")
-    if is_rotorcraft(plan.aircraft):  # a platform or a ship; higher up it may as well hover, or be paused
-        return before.at_ms if _stands_still(before, now) and now.altitude_ft <= MAX_PLATFORM_FT else None
-    if now.altitude_ft > MAX_FIELD_FT:
+    """Tell since when an aeroplane is on a strip, or on water, that nobody has listed."""
+    if now.altitude_ft is None or now.altitude_ft > MAX_FIELD_FT:
         return None
-    return before.at_ms if _taxies(before, now, plan) or _rolls_out(before, now) else None
+    if _taxies(before, now, plan) or _rolls_out(before, now):
+        return before.at_ms
+    if _creeps(before, now, plan):
+        return _slow_since_ms(before, now)
+    return now.at_ms if _slows_to_taxi(before, now) else None
+
+
+def _landed_on_platform_ms(sunk_to_ft: int | None, before: Report, now: Report) -> int | None:
+    """Tell since when a rotorcraft is on a platform or a ship; higher up it may as well hover.
+
+    Standing is no proof, as it may be paused: it has come down upright before, which what is paused does not.
+    """
+    is_low = now.altitude_ft is not None and now.altitude_ft <= MAX_PLATFORM_FT
+    return before.at_ms if is_low and sunk_to_ft is not None and _stands_still(before, now) else None
+
+
+def _sunk_to_ft(sunk_to_ft: int | None, before: Report, now: Report) -> int | None:
+    """Tell to which altitude a rotorcraft has come down upright; None when it moves."""
+    change = climb_ft(before, now)
+    if change is None or change > 5 or not _was(now, HOVER_KTS):
+        return None
+    is_upright = _was(before, HOVER_TAXI_KTS) or elapsed_seconds(before, now) >= UNSEEN_SECONDS
+    return (now.altitude_ft if change < -5 else sunk_to_ft) if is_upright else None
 
 
 def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int | None:
@@ -191,12 +232,18 @@ def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int
     if height_ft < -400 and _was(before, SLOW_KTS):
         return before.at_ms  # under the ground nobody flies: its altitude is wrong, or the field's elevation
     if _was(now, 40) and -400 <= height_ft <= 100 and _was(before, 100):
-        return before.at_ms if _was(before, SLOW_KTS) else now.at_ms
+        return _slow_since_ms(before, now)
     if _was(before, SLOW_KTS) and -400 <= height_ft <= 120:
         return before.at_ms
-    if _taxies(before, now, plan) and abs(height_ft) <= MAX_ELEVATION_ERROR_FT:
+    if abs(height_ft) > MAX_ELEVATION_ERROR_FT:
+        return None
+    if _taxies(before, now, plan):
         return before.at_ms
-    return None
+    return _slow_since_ms(before, now) if _creeps(before, now, plan) else None
+
+
+def _slow_since_ms(before: Report, now: Report) -> int:
+    return before.at_ms if _was(before, SLOW_KTS) else now.at_ms
 
 
 def _rotorcraft_landed_ms(height_ft: float, before: Report, now: Report) -> int | None:
@@ -225,6 +272,34 @@ def _taxies(before: Report | None, now: Report, plan: Plan) -> bool:
     """
     at_taxi_speed = all(_was(report, TAXI_KTS) and _was(report, STANDING_KTS, above=True) for report in (before, now))
     return at_taxi_speed and is_level(before, now, 20) and not is_rotorcraft(plan.aircraft)
+
+
+def _creeps(before: Report, now: Report, plan: Plan) -> bool:
+    """Tell whether an aeroplane has rolled slowly, whatever speed it reports: level, straight on, and not far.
+
+    One that circles comes not far either, but turns; one whose position stands still may be paused.
+    """
+    if is_rotorcraft(plan.aircraft) or not is_level(before, now, 5):
+        return False
+    if not all(_was(report, MISREPORTED_KTS) and _was(report, STANDING_KTS, above=True) for report in (before, now)):
+        return False
+    if before.heading_deg is None or now.heading_deg is None:
+        return False
+    turned_deg = abs((now.heading_deg - before.heading_deg + 180) % 360 - 180)
+    covered_kts = speed_between_kts(before, now)
+    return turned_deg <= 20 and covered_kts is not None and 4 <= covered_kts <= TAXI_KTS
+
+
+def _slows_to_taxi(before: Report, now: Report) -> bool:
+    """Tell whether an aeroplane that was slow already, level, has become slower than any flies."""
+    was_slow = _was(before, MISREPORTED_KTS) and _was(before, STANDING_KTS, above=True)
+    return was_slow and _was(now, SLOWEST_KTS) and _was(now, STANDING_KTS, above=True) and is_level(before, now, 20)
+
+
+def _begins_to_roll(before: Report | None, now: Report, plan: Plan) -> bool:
+    """Tell whether an aeroplane that stood moves at the same altitude, slower than one flies that was paused."""
+    is_slow = _was(now, ROLLING_KTS) and _was(now, STANDING_KTS, above=True)
+    return is_slow and _was(before, STANDING_KTS) and is_level(before, now, 5) and not is_rotorcraft(plan.aircraft)
 
 
 def _rolls_out(before: Report, now: Report) -> bool:

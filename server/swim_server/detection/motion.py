@@ -9,6 +9,9 @@ MAX_VERTICAL_RATE_FPM = 20_000
 MIN_CLIMB_SECONDS, MAX_CLIMB_SECONDS = 1, 180
 """Over less time the rounding of altitudes decides, over more the mean tells nothing about now."""
 
+MIN_COVERED_SECONDS, MAX_COVERED_SECONDS = 8, 60
+"""Over less time the stamps of reports decide, over more it may have gone there and back."""
+
 STANDSTILL_KTS = 40
 ACCELERATION_KTS_PER_SECOND = 4.0
 """More than airliners reach on a runway; fighters do, but hardly for long before a report shows them moving."""
@@ -56,6 +59,14 @@ def is_level(before: Report | None, now: Report, within_ft: int) -> bool:
     """Tell whether both altitudes are known and about the same."""
     change = climb_ft(before, now)
     return change is not None and abs(change) <= within_ft
+
+
+def speed_between_kts(before: Report, now: Report) -> float | None:
+    """Tell how fast the aircraft came from one place to the other; None where the time between tells too little."""
+    seconds = elapsed_seconds(before, now)
+    if not MIN_COVERED_SECONDS <= seconds <= MAX_COVERED_SECONDS:
+        return None
+    return distance_nm(before.latitude, before.longitude, now.latitude, now.longitude) * 3600 / seconds
 
 
 def is_jump(before: Report, now: Report) -> bool:
