@@ -51,13 +51,14 @@ async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
         ],
     )
     if not is_brief:
-        await _add_details(tally, clients)
+        await add_details(tally, clients)
         found = parts.endpoints.refusals.recent(REFUSED_WITHIN_SECONDS).most_common(MAX_LISTED)
         tally.refused = [RecentRefusals(reason=reason, key_id=key_id, count=count) for (reason, key_id), count in found]
     return tally
 
 
-async def _add_details(tally: Tally, clients: Sequence[Connection]) -> None:
+async def add_details(tally: Tally, clients: Sequence[Connection]) -> None:
+    """Count clients by key and program, name those that lag, and count those that have not said what they want."""
     keys: Counter[tuple[int, str, str]] = Counter()
     without_channel: Counter[str] = Counter()
     since_ms = time.time() * 1000 - SUBSCRIBED_WITHIN_SECONDS * 1000
