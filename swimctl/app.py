@@ -36,6 +36,8 @@ _EXIT_CODES = {
     ExitKind.ALREADY_RUNNING: ExitCode.ALREADY_RUNNING,
 }
 
+_POSIX_MODULES = frozenset({"fcntl", "grp", "pwd", "resource", "termios", "tty"})
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _HOISTED_FLAGS = ("--debug",)
@@ -238,6 +240,12 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
     known = _explain_known(error)
     if known is not None:
         return known
+    if isinstance(error, ModuleNotFoundError) and error.name in _POSIX_MODULES:
+        return (
+            f"this command needs Linux: this Python has no {error.name}",
+            "what works on every system: swimctl tail --url, swimctl config, and the Python SDK",
+            ExitCode.FAILED,
+        )
     if isinstance(error, SyntaxError):
         place = f"{error.filename}, line {error.lineno}"
         return f"the code on disk is broken: {place}: {error.msg}", None, ExitCode.FAILED

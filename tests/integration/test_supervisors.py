@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import swim_client
 import swim_server
 from support.daemon import NotAnswering
 from support.live_daemon import LiveDaemon, await_true
@@ -25,7 +24,7 @@ from support.packages import missing, require_program
 import swimctl
 
 SERVE = (sys.executable, "-m", "swimctl", "serve", "--port", "0")
-PACKAGES = (swimctl, swim_server, swim_client)
+PACKAGES = (swimctl, swim_server)
 
 
 @pytest.fixture

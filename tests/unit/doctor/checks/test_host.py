@@ -142,7 +142,7 @@ def test_checkout_has_no_record() -> None:
 
 def test_files_are_held_against_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = installed_copy(tmp_path / "site")
-    roots = {name: str(site / name) for name in ("swimctl", "swim_server", "swim_client")}
+    roots = {name: str(site / name) for name in ("swimctl", "swim_server")}
     monkeypatch.syspath_prepend(site)
     assert install.judge_files(roots).status == "ok"
     (site / "swimctl" / "app.py").write_text("# nothing\n", "utf-8")
