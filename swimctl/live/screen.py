@@ -69,7 +69,7 @@ class Screen:
 
 
 def _keyboard() -> Keyboard | None:
-    """Return the terminal's keys; None where a system has no such terminals (Windows): Ctrl-C ends the picture there."""
+    """Return the terminal's keys; None on a system without such terminals (Windows), where Ctrl-C ends the picture."""
     try:
         from swimctl.live.keyboard import Keyboard
     except ModuleNotFoundError:

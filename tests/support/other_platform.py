@@ -16,8 +16,8 @@ from typing import Any
 MODULES = frozenset({"crypt", "fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty", "uvloop"})
 OURS = ("swimctl", "swim_server", "swim_client")
 OS_NAMES = (
-    "O_CLOEXEC", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "fchmod", "fchown", "fork", "getegid", "geteuid",
-    "getgid", "getpgrp", "getuid", "mkfifo", "sched_getaffinity", "setsid", "statvfs", "sysconf", "tcgetpgrp",
+    "O_CLOEXEC", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "fchmod", "fchown", "fork", "getegid",
+    "geteuid", "getgid", "getpgrp", "getuid", "mkfifo", "sched_getaffinity", "setsid", "statvfs", "sysconf", "tcgetpgrp",
 )  # fmt: skip
 SIGNALS = ("SIGCONT", "SIGHUP", "SIGKILL", "SIGTSTP", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
@@ -35,7 +35,7 @@ def hide() -> None:
 
     real = builtins.__import__
 
-    def found(name: str, globals: Any = None, *rest: Any, **more: Any) -> Any:  # noqa: A002  # the name of __import__
+    def found(name: str, globals: Any = None, *rest: Any, **more: Any) -> Any:
         importer = str((globals or {}).get("__name__", ""))
         if name.partition(".")[0] in MODULES and importer.partition(".")[0] in OURS:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)

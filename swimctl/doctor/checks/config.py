@@ -174,9 +174,7 @@ def _other_environment(expected: str, environment: Mapping[str, str | None]) -> 
         f"{name}: {'not set' if value is None else value} in the process" for name, value in environment.items()
     ]
     observed = f"the files' settings, but another environment than here: {', '.join([*environment][:3])}"
-    keeps = (
-        "the process keeps its environment over a restart; started anew from here it has this one: clients reconnect"
-    )
+    keeps = "a process keeps its environment over a restart; started anew from here it has this one"
     return warn(expected, observed, *evidence, advice=[decide("swimctl stop && swimctl serve --detach", keeps)])
 
 

@@ -99,14 +99,17 @@ async def test_setting_that_is_not_in_force_is_named_with_the_way_to_it(context:
 
 
 async def test_file_that_the_process_could_not_read_again_fails(context: FakeExamination) -> None:
+    context.answers["config_changes"] = {"problem": "in a: is wrong", "reload": {}, "restart": {}}
+    assert (await is_running(context)).status == "fail"
+
+
+async def test_environment_that_the_process_has_otherwise_is_told_by_name(context: FakeExamination) -> None:
     context.answers["config_changes"] = {"environment": {"SWIM_SERVER__PORT": "1", "SWIM_DATABASE__PASSWORD": None}}
-    answer = await config.is_running(context)
+    answer = await is_running(context)
     assert answer.status == "warn"
     assert answer.evidence == (
         "SWIM_SERVER__PORT: 1 in the process", "SWIM_DATABASE__PASSWORD: not set in the process",
     )  # fmt: skip
-    context.answers["config_changes"] = {"problem": "in a: is wrong", "reload": {}, "restart": {}}
-    assert (await is_running(context)).status == "fail"
 
 
 async def test_other_files_warn_only_when_they_say_something_else(context: FakeExamination) -> None:
