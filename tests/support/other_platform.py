@@ -17,7 +17,8 @@ MODULES = frozenset({"crypt", "fcntl", "grp", "pty", "pwd", "resource", "syslog"
 OURS = ("swimctl", "swim_server", "swim_client")
 OS_NAMES = (
     "O_CLOEXEC", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "fchmod", "fchown", "fork", "getegid",
-    "geteuid", "getgid", "getpgrp", "getuid", "mkfifo", "sched_getaffinity", "setsid", "statvfs", "sysconf", "tcgetpgrp",
+    "geteuid", "getgid", "getpgrp", "getuid", "mkfifo", "sched_getaffinity", "setsid", "statvfs", "sysconf",
+    "tcgetpgrp",
 )  # fmt: skip
 SIGNALS = ("SIGCONT", "SIGHUP", "SIGKILL", "SIGTSTP", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
