@@ -52,6 +52,8 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("context", "Name services and choose which one commands are for."),
             Entry("db", "Compare and upgrade the key database's schema."),
             Entry("history", "Look at stored events: check them, salvage a damaged file."),
+            Entry("backup", "Put keys, history and configuration into one file."),
+            Entry("restore", "Bring back what backup wrote, while the service is stopped."),
             Entry("completion", "Print a shell's completion script."),
             Entry("version", "Show version, commit and fingerprint of the code on disk."),
         ),

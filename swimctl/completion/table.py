@@ -4,7 +4,7 @@
 # ruff: noqa: E501
 COMMANDS = {
     '': {
-        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Apply a changed configuration without dropping anyone.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure the service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'context': 'Name services and choose which one commands are for.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
+        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Apply a changed configuration without dropping anyone.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure the service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'context': 'Name services and choose which one commands are for.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'backup': 'Put keys, history and configuration into one file.', 'restore': 'Bring back what backup wrote, while the service is stopped.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
         'options': {'--config': ('Configuration file (env SWIM_CONFIG).', ''), '--context': ('The service that is meant (env SWIM_CONTEXT).', 'contexts'), '--debug': ('Show tracebacks too.', None), '--version': ('Show the version and exit.', None), '--install-completion': ('Install completion for the current shell.', None), '--show-completion': ('Show completion for the current shell, to copy it or customize the installation.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
@@ -266,6 +266,16 @@ COMMANDS = {
     'history salvage': {
         'commands': {},
         'options': {'--output': ('The new file; must not exist.', ''), '-o': ('The new file; must not exist.', ''), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
+    },
+    'backup': {
+        'commands': {},
+        'options': {'--yes': ('Overwrite without asking.', None), '-y': ('Overwrite without asking.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
+    },
+    'restore': {
+        'commands': {},
+        'options': {'--only': ('keys, history or config; repeatable.', ''), '--yes': ('Do not ask for confirmation.', None), '-y': ('Do not ask for confirmation.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('', False)],
     },
     'completion': {
