@@ -144,8 +144,9 @@ def _put(place: Placed, copy: Path, stamp: str, done: Restored) -> None:
                 done.set_aside.append(str(aside))
         replace_durably(place.target, _chunks(copy), mode=mode)
     except OSError as error:
+        so_far = ", ".join(done.placed) or "nothing"
         raise CommandFailed(
-            f"{place.target} can't be written: {error.strerror or error}; restored: {', '.join(done.placed) or 'nothing'}",
+            f"{place.target} can't be written: {error.strerror or error}; restored: {so_far}",
             "what was there has been set aside as *.before-restore-*",
         ) from None
     done.placed.append(str(place.target))

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> 
         if home.history.exists():
             database("history", HISTORY, home.history)
         for number, path in enumerate(loaded.files):
-            add("config", f"config-{number}.toml", path, lambda to, path=path: _copy_file(path, to))
+            add("config", f"config-{number}.toml", path, partial(_copy_file, path))
         left_out += [f"file with a secret, which the configuration names: {path}" for path in secret_files(loaded)]
         if not staged:
             raise CommandFailed(f"there is nothing to back up in {home.path}", "is SWIM_HOME right?")
