@@ -13,7 +13,7 @@ from swim_server.gateway.arrivals import Arrivals
 from swim_server.gateway.authentication import Authentication
 from swim_server.gateway.connection_log import ConnectionLog
 from swim_server.gateway.dispatcher import Dispatcher
-from swim_server.gateway.frame_reader import ReadingQueues
+from swim_server.gateway.frames.reader import ReadingQueues
 from swim_server.gateway.handshake import HandshakeRules
 from swim_server.gateway.heartbeats import Heartbeats
 from swim_server.gateway.listener_kind import ListenerKind

@@ -12,9 +12,9 @@ from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from swim_server.gateway.frame_cutter import FrameCutter, Piece
+from swim_server.gateway.frames.cutter import FrameCutter, Piece
+from swim_server.gateway.frames.text_check import TextCheck, is_utf8
 from swim_server.gateway.read_gate import Hold, ReadGate
-from swim_server.gateway.text_check import TextCheck, is_utf8
 from swim_server.gateway.work_queue import WorkQueue
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.gateway.frame_cutter import FrameCutter, Piece
+from swim_server.gateway.frames.cutter import FrameCutter, Piece
 from websockets.frames import Frame, Opcode
 
 LIMIT = 1 << 20
