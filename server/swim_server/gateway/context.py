@@ -112,6 +112,7 @@ def build_context(
         reading_queues=ReadingQueues(
             light=WorkQueue(call_soon=call_soon, clock=clock),
             heavy=WorkQueue(call_soon=call_soon, clock=clock),
+            monotonic=clock.monotonic,
         ),
         authentication=Authentication(authenticator, admission, refusals, gateway),
         dispatcher=Dispatcher(conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, clock=clock),

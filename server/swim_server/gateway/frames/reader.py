@@ -6,6 +6,7 @@ answer. What one client may cost in a turn of the loop is bounded; the rest wait
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from websockets.frames import CloseCode as LibraryCloseCode
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 STOPS_WORK = Hold.UNWRITTEN | Hold.UNANSWERED | Hold.RATE | Hold.ABUSE
 """While one of these holds, not even what was received already is looked at."""
 
-
 LIGHT_FRAMES = 8
-LIGHT_BYTES = 32 * 1024
+LIGHT_BYTES = 8 * 1024
+LIGHT_SECONDS = 0.002
 """Whose input costs less than this at once is served before all others: most clients send a line now and then."""
-
+HEAVY_SECONDS = 1.0
+"""Whose input cost more waits for so long with the others of that kind."""
 MOST_LIGHT_BYTES = 512 * 1024
 """What may inflate to more waits with those who send a lot, whoever sends it."""
+TURN_SECONDS = 0.003
+"""After so long one client's turn ends, be its budget used up or not."""
 
 
 class ReadingQueues(NamedTuple):
@@ -37,7 +41,8 @@ class ReadingQueues(NamedTuple):
 
     light: WorkQueue
     heavy: WorkQueue
-    """For those who send a lot: they wait for each other, and nobody else does."""
+    """For those whose input costs a lot: they wait for each other, and nobody else does."""
+    monotonic: Callable[[], float]
 
 
 class TurnBudget(Protocol):
@@ -71,8 +76,8 @@ class FrameReader:
     """Reads one client's frames. Made at the upgrade."""
 
     __slots__ = (
-        "_budget", "_check", "_cutter", "_fragments", "_gate", "_is_compressed", "_is_queued", "_is_text", "_owner",
-        "_protocol", "_queue", "_queues",
+        "_budget", "_check", "_cutter", "_fragments", "_gate", "_heavy_until", "_is_compressed", "_is_queued",
+        "_is_text", "_owner", "_protocol", "_queue", "_queues",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +95,9 @@ class FrameReader:
         self._gate = gate
         self._queues = queues
         self._queue = queues.light
+        """Where its work waits, or will wait next."""
+        self._heavy_until = 0.0
+        """``monotonic`` when what it has cost is forgotten."""
         self._budget = budget
         self._cutter = FrameCutter(max_frame_bytes)
         self._fragments = bytearray()
@@ -123,23 +131,14 @@ class FrameReader:
 
     def _work(self) -> None:
         """Work off what has come, as far as one turn's budget goes."""
-        if self._queue is self._queues.light and self._cutter.most_bytes > MOST_LIGHT_BYTES:
+        began = self._queues.monotonic()
+        if self._queue is self._queues.light and not self._looks_light(began):
             self._queue = self._queues.heavy
             self._queue.submit(self._work)
             return
         self._is_queued = False
-        max_frames, max_bytes = self._budget.max_turn_frames, self._budget.max_turn_bytes
-        if self._queue is self._queues.light:
-            max_frames, max_bytes = min(max_frames, LIGHT_FRAMES), min(max_bytes, LIGHT_BYTES)
-        frames, size_bytes = 0, 0
-        while frames < max_frames and size_bytes < max_bytes and not self._gate.has(STOPS_WORK):
-            piece = self._cutter.next(max_bytes - size_bytes)
-            if piece is None:
-                break
-            size_bytes += self._read(piece)
-            frames += piece.is_end
-        is_light = frames < LIGHT_FRAMES and size_bytes < LIGHT_BYTES
-        self._queue = self._queues.light if is_light else self._queues.heavy
+        self._work_for_a_turn(began)
+        self._queue = self._queues.light if began >= self._heavy_until else self._queues.heavy
         if self._protocol.eof_sent:
             self._cutter.clear()
         if not self._cutter.has_piece:
@@ -148,6 +147,27 @@ class FrameReader:
             self._gate.add(Hold.UNREAD)
             self._is_queued = True
             self._queue.put_off(self._work)
+
+    def _looks_light(self, now: float) -> bool:
+        """Expect what waits to cost little: there is not much of it, and what was before it did."""
+        cutter = self._cutter
+        return len(cutter) < LIGHT_BYTES and cutter.most_bytes <= MOST_LIGHT_BYTES and now >= self._heavy_until
+
+    def _work_for_a_turn(self, began: float) -> None:
+        monotonic = self._queues.monotonic
+        max_frames, max_bytes = self._budget.max_turn_frames, self._budget.max_turn_bytes
+        if self._queue is self._queues.light:
+            max_frames, max_bytes = min(max_frames, LIGHT_FRAMES), min(max_bytes, LIGHT_BYTES)
+        frames, size_bytes, spent_seconds = 0, 0, 0.0
+        while frames < max_frames and size_bytes < max_bytes and spent_seconds < TURN_SECONDS:
+            piece = None if self._gate.has(STOPS_WORK) else self._cutter.next(max_bytes - size_bytes)
+            if piece is None:
+                break
+            size_bytes += self._read(piece)
+            frames += piece.is_end
+            spent_seconds = monotonic() - began
+        if frames >= LIGHT_FRAMES or size_bytes >= LIGHT_BYTES or spent_seconds >= LIGHT_SECONDS:
+            self._heavy_until = began + spent_seconds + HEAVY_SECONDS
 
     def _read(self, piece: Piece) -> int:
         """Hand one piece to the library and answer what is whole now; return what that cost in bytes."""
