@@ -219,7 +219,7 @@ class Endpoint(asyncio.Protocol):
             self._gate,
             self._context.reading_queues,
             self._context.settings,
-            max_frame_bytes=self.kind.hard_limit_bytes,
+            self.kind,
         )
         self.write = self._write_behind_answer
 
@@ -303,10 +303,10 @@ class Endpoint(asyncio.Protocol):
         assert self.connection is not None, "frames are counted only of an admitted client"
         self._context.dispatcher.count_frame(self, self.connection, opcode, size_bytes)
 
-    def on_message(self, payload: bytes, *, is_text: bool) -> None:
+    def on_message(self, payload: bytes, size_bytes: int, *, is_text: bool) -> None:
         """Answer a whole message."""
         assert self.connection is not None, "messages are read only of an admitted client"
-        self._context.dispatcher.dispatch(self, self.connection, payload, is_text=is_text)
+        self._context.dispatcher.dispatch(self, self.connection, payload, size_bytes, is_text=is_text)
 
     def leave(self) -> None:
         """Follow the library, which has begun to close: the client asked, or broke the rules of the protocol."""
