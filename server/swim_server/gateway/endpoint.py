@@ -349,6 +349,10 @@ class Endpoint(asyncio.Protocol):
 
     # The way out (ClientTransport).
 
+    def peer(self) -> tuple[str, int] | None:
+        found = self._transport.get_extra_info("peername")
+        return (str(found[0]), int(found[1])) if found and not self.kind.is_local else None
+
     def buffered_bytes(self) -> int:
         return self._buffered_size()
 
