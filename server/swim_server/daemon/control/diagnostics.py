@@ -120,7 +120,9 @@ class Diagnostics:
         connection = self._parts.hub.connections.get(str(params.get("id")))
         if connection is None:
             return ProbeConnection(found=False)
-        return ProbeConnection(found=True, remote=connection.remote, tier=connection.tier)
+        peer = connection.transport.peer()
+        where = f"{peer[0]} {peer[1]}" if peer is not None else None
+        return ProbeConnection(found=True, remote=connection.remote, tier=connection.tier, peer=where)
 
     async def probe_event(self, params: Mapping[str, Any]) -> ProbeStored:
         """Publish a ``system.notice`` that only the named connection receives, one of a temporary key; or nobody."""
