@@ -76,6 +76,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     fix: str | None
     advice: tuple[Advice, ...] = ()
     seconds: float
+    cause: str | None = None
+    """The check below it that is broken and explains this one; None: it is told for itself."""
 
     @property
     def command(self) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Check, Repair, Result, Status
 from swimctl.doctor.context import DoctorContext, Options
+from swimctl.doctor.graph import Graph, fold
 from swimctl.doctor.report import Report, is_absent
 from swimctl.doctor.run import run_checks
 from swimctl.doctor.selection import Selection, select
@@ -45,6 +46,7 @@ class Doctor:
         self.selection: Selection = select(
             self._catalogue, only, skipped, is_deep=options.is_deep, is_outside=options.url is not None
         )
+        self.graph = Graph(self.selection.checks)
 
     def examine(self, changed: Sequence[str] = ()) -> Report:
         """Carry the checks out. Takes three seconds at most, without ``--deep``."""
@@ -56,7 +58,8 @@ class Doctor:
         )
         return Report(
             subject=self._options.url or str(self._invocation.home.path),
-            results=tuple(self.selection.shown(results, self._catalogue)),
+            results=tuple(self.selection.shown(fold(results, self.graph), self._catalogue)),
+            order=self.graph.order,
             seconds=round(time.perf_counter() - began, 3),
             is_strict=self._is_strict,
             is_absent=is_absent(results, roots),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, Result, Status, skip, unknown
+from swimctl.doctor.proven import only_proven
 from swimctl.errors import CommandError, DaemonNotRunning
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ async def _ask(check: Check, context: DoctorContext, seconds: float) -> Answer:
 
 
 def _result(check: Check, answer: Answer, seconds: float) -> Result:
+    answer = only_proven(check.id, answer)
     return Result(
         id=check.id,
         area=check.area,

@@ -27,7 +27,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     def shown(self, results: Iterable[Result], catalogue: Sequence[Check]) -> list[Result]:
         """Return the results that the reader should see, in the catalogue's order."""
+        results = tuple(results)
         asked = {check.id for check in self.asked}
+        asked |= {each.cause for each in results if each.id in asked and each.cause is not None}
         order = {check.id: number for number, check in enumerate(catalogue)}
         quiet = (Status.OK, Status.SKIP, Status.WARN)
         wanted = [each for each in results if each.id in asked or each.status not in quiet]

@@ -120,6 +120,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """The checks that must come out as warn, fail or unknown; no other may."""
     follows: frozenset[str] = frozenset()
     """What may fire besides, as its consequence, depending on how fast the machine is."""
+    first: str = ""
+    """The check that must be told first, where several fire; the others must be folded under it."""
     exit_code: int = 1
     words: tuple[str, ...] = ()
     """More words for doctor."""
@@ -160,9 +162,13 @@ def judge(fault: Fault, folder: Path, code: Path | None = None, *, kind: type[Pa
                 f"{fault.name}: {told}\n{patient.everything_logged}"
             )
             assert exit_code == fault.exit_code or fault.follows & set(told), told
+            if fault.first:
+                above = {each["cause"] for each in document["checks"] if each["id"] in set(told) - {fault.first}}
+                assert (document["first"], above) == (fault.first, {fault.first}), f"{fault.name}: {told}"
             assert fault.names in json.dumps(document, ensure_ascii=False), f"{fault.names!r} is not told: {told}"
             if fault.is_mended_by_paste:
-                fixes = [text for each in document["checks"] if each["id"] in told and (text := first_command(each))]
+                causes = [each for each in document["checks"] if each["id"] in told and each["cause"] is None]
+                fixes = [text for each in causes if (text := first_command(each))]
                 for fix in fixes:
                     patient.paste(fix)
                 exit_code, document = patient.doctor(*fault.words)

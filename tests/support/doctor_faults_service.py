@@ -445,10 +445,21 @@ def _keys() -> tuple[Fault, ...]:
         _warning("expiring key", expiring_key, "keys.expiring", names="key 1 of a test"),
         _warning("key never used", never_used, "keys.used", is_mended_by_paste=False),
         _warning(
-            "system key of nobody", system_key_of_nobody, "keys.owned", "keys.as-written", is_mended_by_paste=False
+            "system key of nobody",
+            system_key_of_nobody,
+            "keys.owned",
+            "keys.as-written",
+            first="keys.as-written",
+            is_mended_by_paste=False,
         ),
         _warning(
-            "key of no tier", key_of_no_tier, "keys.tiered", "keys.as-written", names="gold", is_mended_by_paste=False
+            "key of no tier",
+            key_of_no_tier,
+            "keys.tiered",
+            "keys.as-written",
+            names="gold",
+            first="keys.as-written",
+            is_mended_by_paste=False,
         ),
     )
 
@@ -458,7 +469,7 @@ def _connections() -> tuple[Fault, ...]:
     return (
         _fault(
             "tier limit changed in the file only", limit_changed_in_the_file, "config.running", "tiers.in-force",
-            names="tiers.public",
+            names="tiers.public", first="config.running",
         ),
         _warning("tier full", tier_full, "tiers.room", names="public 5/5", is_mended_by_paste=False),
         _fault(
@@ -492,7 +503,7 @@ def _stream() -> tuple[Fault, ...]:
             is_mended_by_paste=False,
         ),
         _fault(
-            "event file unread", event_file_unread, "stream.sources", "stream.event-file", names="nobody takes",
+            "event file unread", event_file_unread, "stream.sources", "stream.event-file", names="nobody takes", first="stream.event-file",
             is_mended_by_paste=False,
         ),
         _fault(

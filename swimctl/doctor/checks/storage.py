@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, fail, ok, warn
+from swimctl.doctor.check import Answer, Check, fail, inspect, ok, warn
 from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, status
+from swimctl.errors import CommandError
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
@@ -36,15 +37,28 @@ _WRITTEN = "every key's row is as our last change left it"
 async def disk_does_not_err(context: DoctorContext) -> Answer:
     """Check what the kernel says of its disks, and what the daemon met itself."""
     lines, is_readable = await asyncio.to_thread(read_kernel_log, KERNEL_LOG)
-    history = (await status(context)).history
-    counts = f"{history.failures} failed commits, {history.rotten} bad stretches since the start"
-    fix = "dmesg --ctime | grep -i error; smartctl -a /dev/DISK"
+    failures, rotten = await _met_by_the_daemon(context)
+    counts = f"{failures} failed commits, {rotten} bad stretches since the start"
+    advice = [
+        inspect("dmesg --ctime | grep -i error"),
+        inspect("smartctl -a /dev/DISK", "as root, with the disk's name"),
+    ]
     if lines:
-        return fail(_DISK, f"the kernel tells of {len(lines)} errors, the last: {lines[-1]}", *lines[-SHOWN:], fix=fix)
-    if history.failures or history.rotten:
-        return warn(_DISK, counts, fix=fix)
+        observed = f"the kernel tells of {len(lines)} errors, the last: {lines[-1]}"
+        return fail(_DISK, observed, *lines[-SHOWN:], advice=advice)
+    if failures or rotten:
+        return warn(_DISK, counts, advice=advice)
     where = "the kernel tells of none" if is_readable else "the kernel's log is not to be read by this user"
     return ok(_DISK, f"{where}; {counts}")
+
+
+async def _met_by_the_daemon(context: DoctorContext) -> tuple[int, int]:
+    """Count the failed commits and bad stretches that a running daemon has met; none where it can't be asked."""
+    try:
+        history = (await status(context)).history
+    except (CannotAsk, CommandError):
+        return 0, 0
+    return history.failures, history.rotten
 
 
 def read_kernel_log(path: Path) -> tuple[list[str], bool]:
@@ -144,5 +158,5 @@ CHECKS: tuple[Check, ...] = (
         ask=history_is_sound,
         needs=("process.answers",),
     ),
-    Check(id="host.disk-errors", summary="The disk does not err", ask=disk_does_not_err, needs=("process.answers",)),
+    Check(id="host.disk-errors", summary="The disk does not err", ask=disk_does_not_err),
 )

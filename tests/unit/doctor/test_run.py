@@ -48,7 +48,7 @@ async def test_results_come_in_the_order_of_the_checks_with_their_areas(context:
 
 async def test_check_whose_ground_is_gone_is_skipped_and_names_it(context: DoctorContext) -> None:
     results = await run_checks([check("a.one", BAD), check("b.two", GOOD, "a.one")], context)
-    assert results[0].fix == "mend it"
+    assert results[0].command == "mend it"
     assert (results[1].status, results[1].observed) == (Status.SKIP, "a.one is fail")
 
 
