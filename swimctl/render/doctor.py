@@ -53,9 +53,9 @@ def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool)
         grid.add_row("" if number else "seen in", Text(clean(line), style="dim"))
     if len(evidence) > MAX_EVIDENCE:
         grid.add_row("", Text(f"and {len(evidence) - MAX_EVIDENCE} more; all with --json", style="dim"))
-    for number, each in enumerate(following):
-        told = Text(f"{MARKS[each.status]} {each.id}  ", style=STYLES[each.status])
-        grid.add_row("" if number else "hence", told.append(clean(each.observed), style="dim"))
+    for number, one in enumerate(following):
+        told = Text(f"{MARKS[one.status]} {one.id}  ", style=STYLES[one.status])
+        grid.add_row("" if number else "hence", told.append(clean(one.observed), style="dim"))
     parts: list[RenderableType] = [title, Padding(grid, (0, 0, 0, 2))]
     if result.fix is not None:  # one line, however long: it is to be pasted
         words = (("  type      ", "dim"), (clean(result.fix), "bold cyan"))

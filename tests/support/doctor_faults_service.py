@@ -28,6 +28,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from swimctl.doctor.context import Options
 from swimctl.doctor.diagnose import Doctor
+from swimctl.doctor.saved_facts import write_facts
 from swimctl.invocation import Invocation
 
 NO_RECHECK = SMALL + "[auth]\nrecheck_seconds = 3600\n"
@@ -51,7 +52,9 @@ class DiagnosedDaemon(Patient):
         before = os.environ.get("SSL_CERT_FILE")
         os.environ |= {"SSL_CERT_FILE": self.environ.get("SSL_CERT_FILE", before or "")}
         try:
-            report = Doctor(invocation, options, only=only, skipped=() if only else ("install", "code")).examine()
+            doctor = Doctor(invocation, options, only=only, skipped=() if only else ("install", "code"))
+            report = doctor.examine()
+            write_facts(self.facts, doctor.run(), ())
         finally:
             os.environ |= {"SSL_CERT_FILE": before or ""}
         return int(report.exit_code), msgspec.json.decode(msgspec.json.encode(report.document()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, fail, ok, skip, unknown, warn
+from swimctl.doctor.check import Answer, Check, decide, fail, ok, skip, unknown, warn
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.daemon_facts import Ask, expecting
 from swimctl.doctor.probes.idle_connection import idle_holds
@@ -120,9 +120,10 @@ async def _key_header(context: DoctorContext) -> Answer:
 
 async def _judge_refused_header(context: DoctorContext, visit: Visit, expected: str) -> Answer:
     assert visit.greeting is not None, "it was refused"
-    fix = (
+    line = (
         "proxy_set_header Authorization $http_authorization;  # nginx; Apache: CGIPassAuth is not enough, use mod_proxy"
     )
+    fix = decide(line, "a line of the proxy's configuration")
     if any(word in visit.greeting.text.lower() for word in NO_KEY_WORDS):
         return fail(expected, f"the proxy takes it away: {visit.greeting.text}", fix=fix)
     if context.options.url is not None:  # a lasting key is never put into an address, where proxies log it

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import signal
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,20 +55,19 @@ async def is_running(context: DoctorContext) -> Answer:
 
 async def answers(context: DoctorContext) -> Answer:
     """Check that the process answers on its control socket, and is the one that the lock names; asked twice."""
-    return await twice(context, lambda: _ask_it(context), "lock", "status")
+    return await twice(context, lambda: _ask_it(context), "lock.", "process.status")
 
 
 async def _ask_it(context: DoctorContext) -> Answer:
     expected = "the process answers on its control socket"
     info = await context.lock()
-    began = time.perf_counter()
     try:
         document = await context.status()
     except UnreadableAnswer as error:
         return fail(expected, error.problem, fix=str(error.next_step))
     except CommandError as error:
         return await asyncio.to_thread(_silent, context, info, error, expected)
-    took = f"answered in {1000 * (time.perf_counter() - began):.0f} ms"
+    took = f"answered in {1000 * context.facts.seconds_of('process.status'):.0f} ms"
     if info is None or document.pid == info.pid:
         return ok(expected, took)
     restarting = await asyncio.to_thread(handover_between, context)
@@ -100,7 +97,7 @@ def _silent(context: DoctorContext, info: LockInfo | None, error: CommandError, 
         return fail(expected, observed, error.problem, fix=f"grep TracerPid /proc/{pid}/status")
     if info.url is None:
         return unknown(expected, f"pid {pid} is still starting", fix="swimctl logs")
-    if not Path(info.control or context.home.control_socket).exists():
+    if not context.files.look(Path(info.control or context.home.control_socket)).is_there:
         return _socket_gone(context, info, error, expected)
     if state == "disk-sleep":
         return fail(expected, f"pid {pid} waits for a disk", error.problem, fix="dmesg | tail")
@@ -141,8 +138,8 @@ async def has_descriptors(context: DoctorContext) -> Answer:
         return skip(expected, "the process's limits can't be looked at")
     opened = f"{count(use.open)} open" if use.open is not None else "how many are open can't be looked at"
     clients = status.connections.total
-    again = stop_and_start(context, status.arguments, status.supervisor, clients)
-    fix = _raise_limit(context, pid, needed, use.hard, again)
+    again = await asyncio.to_thread(stop_and_start, context, status.arguments, status.supervisor, clients)
+    fix = await asyncio.to_thread(_raise_limit, context, pid, needed, use.hard, again)
     if use.open is not None and use.open + SPARE_DESCRIPTORS > use.soft:
         return fail(expected, f"{count(use.soft)} allowed, {opened}: the next clients can't be accepted", fix=fix)
     if use.soft < needed:
@@ -154,7 +151,7 @@ def _raise_limit(context: DoctorContext, pid: int, needed: int, hard: int, again
     """Say how to raise the limit: of the running process for who may, else of a new one by its shell."""
     if context.procfs.may_raise_limits():
         return f"prlimit --pid {pid} --nofile={needed}:{max(needed, hard)}  # for good: LimitNOFILE= in the unit"
-    ours = context.procfs.descriptors(os.getpid())
+    ours = context.procfs.own_descriptors()
     if ours is not None and ours.hard >= needed:
         return again
     command = f"sudo prlimit --pid {pid} --nofile={needed}:{max(needed, hard)}  # for good: LimitNOFILE= in the unit"
@@ -203,10 +200,8 @@ async def loop_is_free(context: DoctorContext) -> Answer:
 
 async def stays_up(context: DoctorContext) -> Answer:
     """Check that the process has not been killed again and again in the last hour."""
-    from swim_server.daemon.start_log import read_starts
-
-    starts = await asyncio.to_thread(read_starts, context.home.starts)
-    now = time.time()
+    starts = await asyncio.to_thread(context.starts)
+    now = context.now
     recent = [each for each in starts if 0 <= now - each.at <= HOUR_SECONDS]
     crashes = [each for each in recent if each.how == "after-crash"]
     expected = f"fewer than {MANY_CRASHES} deaths in an hour"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 async def port_is_ours(context: DoctorContext) -> Answer:
     """Check that the running process alone listens on its port; if none runs, that the configured one is free."""
-    return await twice(context, lambda: _look(context), "lock", "is_held")
+    return await twice(context, lambda: _look(context), "lock.")
 
 
 async def _look(context: DoctorContext) -> Answer:
@@ -37,14 +37,14 @@ async def _configured_port_is_free(context: DoctorContext) -> Answer:
 
 def _judge_configured(context: DoctorContext, host: str, port: int) -> Answer:
     expected, machine = f"{host}:{port} is free to listen on", context.procfs
-    problem = machine.is_port_free(host, port)
+    problem = machine.port_trouble(host, port)
     if problem is None:
         return ok(expected, "free")
     listeners = machine.listeners(port) or []
     owners = [pid for each in listeners if (pid := machine.socket_owner(each.inode)) is not None]
     pids = list(dict.fromkeys(owners))
     if not pids:
-        reason = f"not to be had: {problem.strerror or problem}"
+        reason = f"not to be had: {problem}"
         look = [inspect(f"ss -ltnp sport = :{port}"), inspect("swimctl config show --origin")]
         return fail(expected, reason, advice=look)
     return fail(expected, f"taken by {described(machine, pids)}", advice=about_port(context, host, port, pids))

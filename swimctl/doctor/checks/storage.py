@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shlex
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,12 @@ _WRITTEN = "every key's row is as our last change left it"
 @expecting(_DISK)
 async def disk_does_not_err(context: DoctorContext) -> Answer:
     """Check what the kernel says of its disks, and what the daemon met itself."""
-    lines, is_readable = await asyncio.to_thread(read_kernel_log, KERNEL_LOG)
+    lines, is_readable = await context.fact(
+        "kernel.log",
+        lambda: asyncio.to_thread(read_kernel_log, KERNEL_LOG),
+        str(KERNEL_LOG),
+        shape=tuple[list[str], bool],
+    )
     failures, rotten = await _met_by_the_daemon(context)
     counts = f"{failures} failed commits, {rotten} bad stretches since the start"
     advice = [
@@ -106,7 +110,7 @@ async def history_is_sound(context: DoctorContext) -> Answer:
         )  # fmt: skip
     if history.checked_at is None:
         return ok(_SOUND, "nothing bad was read; not read through yet since the start")
-    return ok(_SOUND, f"read through {time.time() - history.checked_at:.0f} s ago")
+    return ok(_SOUND, f"read through {max(0.0, context.now - history.checked_at):.0f} s ago")
 
 
 @expecting(_STORED)

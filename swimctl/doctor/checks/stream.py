@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
-from swimctl.doctor.checks.event_files import event_files_are_read
+from swimctl.doctor.checks.event_files import judge_event_files, look_at_event_files
 from swimctl.doctor.checks.unknown_types import types_are_known
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, status
 from swimctl.doctor.probes.probe_event import Lost, received, stored
@@ -38,7 +37,7 @@ _SOURCES = "every source has looked at its input lately, and could read all of i
 @expecting(_SOURCES)
 async def sources(context: DoctorContext) -> Answer:
     """Check that no source has failed, stands still, or misses part of its input; looked at twice."""
-    return await twice(context, lambda: _look_at_sources(context), "status", "promises")
+    return await twice(context, lambda: _look_at_sources(context), "process.status", "process.promises")
 
 
 async def _look_at_sources(context: DoctorContext) -> Answer:
@@ -149,7 +148,8 @@ async def ids_forward(context: DoctorContext) -> Answer:
     if newest is None or _moment(newest) < moments[0]:
         seen = f"history's newest is {newest}, though {first.id} was stored before"
         return fail(_IDS, seen, fix="swimctl restart")
-    ahead = (moments[-1][0] - int(time.time() * 1000)) / 1000
+    seen_at = max(context.now, context.facts.seen_at("stream.stored", "stream.received"))
+    ahead = moments[-1][0] / 1000 - seen_at
     if ahead > AHEAD_SECONDS:
         seen = f"the newest is {ahead:.0f} s ahead of the clock, which was set back"
         return warn(_IDS, seen, ids[-1], fix="timedatectl status")
@@ -203,7 +203,8 @@ async def event_files(context: DoctorContext) -> Answer:
     files = [(each.name, each.path or "", each.pace_seconds) for each in found if kinds.get(each.name) == "file"]
     if not files:
         return skip(_FILES, "no source of kind file")
-    return await event_files_are_read(_FILES, files)
+    looks = await look_at_event_files(context, files)
+    return judge_event_files(_FILES, files, looks)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -49,10 +49,18 @@ def expecting(expected: str) -> Callable[[Ask], Ask]:
 
 async def asked(context: DoctorContext, method: str, shape: type[T], *, anew: bool = False, **params: Any) -> T:
     """Ask a method and read its answer as ``shape``; once in a run unless ``anew``. Raises CannotAsk, RpcFailed."""
+    return await _read(context.ask_anew if anew else context.ask, method, shape, params)
+
+
+async def acted(context: DoctorContext, method: str, shape: type[T], **params: Any) -> T:
+    """Have the process do something, and read its answer: it is no fact. Raises as ``asked``."""
+    return await _read(context.act, method, shape, params)
+
+
+async def _read(ask: Callable[..., Awaitable[Any]], method: str, shape: type[T], params: dict[str, Any]) -> T:
     from swimctl.client.session import RpcFailed
 
     try:
-        ask = context.ask_anew if anew else context.ask
         return read_answer(method, await ask(method, **params), shape)
     except RpcFailed as failed:
         if failed.code == METHOD_NOT_FOUND:

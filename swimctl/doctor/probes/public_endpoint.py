@@ -8,12 +8,13 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from swim_server.daemon.control.documents.diagnostics import ProbeConnection
 
-from swimctl.doctor.probes.daemon_facts import CannotAsk, asked
+from swimctl.doctor.probes.daemon_facts import CannotAsk, acted
 from swimctl.doctor.probes.temporary_keys import temporary_key
 from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, ProbeClient, Target, dial
 
@@ -77,28 +78,33 @@ async def addresses(context: DoctorContext) -> list[str]:
             found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         return list(dict.fromkeys(str(each[4][0]) for each in found))
 
-    return await context.fact("front addresses", find)
+    return await context.fact("front.addresses", find, f"the name {target.host}, resolved", shape=list[str])
 
 
 async def connect_seconds(context: DoctorContext) -> float:
     """Measure how long a TCP connection takes. Raises OSError, TimeoutError."""
     target = await target_of(context)
-    started = time.perf_counter()
-    async with asyncio.timeout(context.within(STEP_SECONDS)):
-        _, writer = await asyncio.open_connection(target.host, target.port)
-    writer.close()
-    return time.perf_counter() - started
+
+    async def find() -> float:
+        started = time.perf_counter()
+        async with asyncio.timeout(context.within(STEP_SECONDS)):
+            _, writer = await asyncio.open_connection(target.host, target.port)
+        writer.close()
+        return time.perf_counter() - started
+
+    return await context.fact("front.connection", find, f"TCP to {target.host}:{target.port}", shape=float)
 
 
 async def certificate(context: DoctorContext) -> Certificate:
     """Shake hands and look at the certificate. Raises OSError, TimeoutError."""
     target = await target_of(context)
-    return await context.fact("front certificate", lambda: _shake_hands(target, context.within(STEP_SECONDS)))
+    seconds = context.within(STEP_SECONDS)
+    where = f"TLS with {target.host}:{target.port}"
+    return await context.fact("front.certificate", lambda: _shake_hands(target, seconds), where, shape=Certificate)
 
 
 async def _shake_hands(target: Target, seconds: float) -> Certificate:
     from swimctl.doctor.checks.database_ground import days_left
-    from swimctl.doctor.probes.key_database import utc_now
 
     context = await asyncio.to_thread(ssl.create_default_context)
     try:
@@ -108,7 +114,7 @@ async def _shake_hands(target: Target, seconds: float) -> Certificate:
         return Certificate(None, error.verify_message or str(error))
     shown = writer.get_extra_info("ssl_object")
     writer.transport.abort()
-    return Certificate(days_left(shown.getpeercert(), utc_now()), None, shown.version())
+    return Certificate(days_left(shown.getpeercert(), datetime.now(UTC)), None, shown.version())
 
 
 async def visit(context: DoctorContext) -> Visit:
@@ -116,7 +122,8 @@ async def visit(context: DoctorContext) -> Visit:
 
     With a temporary key of the running process, or the reader's key for a service on another machine.
     """
-    return await context.fact("front visit", lambda: _visit(context))
+    where = "a visit as a client makes it"
+    return await context.fact("front.visit", lambda: _visit(context), where, shape=Visit)
 
 
 async def _visit(context: DoctorContext) -> Visit:
@@ -166,6 +173,11 @@ async def client_of(context: DoctorContext) -> AsyncIterator[ProbeClient]:
 
 async def is_let_in_by_query(context: DoctorContext) -> bool:
     """Tell whether the same service lets a client in whose temporary key stands in the address. Raises CannotAsk."""
+    where = "a visit with a temporary key in the address"
+    return await context.fact("front.visit-by-query", lambda: _visit_by_query(context), where, shape=bool)
+
+
+async def _visit_by_query(context: DoctorContext) -> bool:
     target = (await target_of(context)).with_key(await _key(context))
     try:
         async with dial(target, None, open_seconds=context.within(STEP_SECONDS)) as wire:
@@ -187,5 +199,5 @@ async def _is_known(context: DoctorContext, greeting: Greeting) -> tuple[bool | 
     """Ask the running process whether this connection is one of its own."""
     if context.options.url is not None:
         return None, None
-    found = await asked(context, "probe_connection", ProbeConnection, anew=True, id=greeting.client_id)
+    found = await acted(context, "probe_connection", ProbeConnection, id=greeting.client_id)
     return found.found, found.remote

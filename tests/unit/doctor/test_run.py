@@ -104,7 +104,7 @@ async def test_fact_is_found_out_once_for_all_who_ask(context: DoctorContext) ->
         found += 1
         return found
 
-    assert await asyncio.gather(*(context.fact("x", find) for _ in range(3))) == [1, 1, 1]
+    assert await asyncio.gather(*(context.fact("x", find, "here") for _ in range(3))) == [1, 1, 1]
     await context.close()
 
 

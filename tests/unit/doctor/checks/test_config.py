@@ -80,7 +80,7 @@ async def test_configuration_file_counts_when_a_secret_is_in_it(
     file = tmp_path / "swim.toml"
     file.write_text(text, "utf-8")
     file.chmod(0o644)
-    context.files = (file,)
+    context.config_files = (file,)
     assert (await is_private(context)).status == status
 
 

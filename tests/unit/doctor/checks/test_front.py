@@ -42,7 +42,7 @@ def visited(greeting: Greeting | None = None, **fields: Any) -> Visit:
 
 
 async def about(service: ServiceExamination, id: str, visit: Visit) -> Answer:
-    service.known["front visit"] = visit
+    service.known["front.visit"] = visit
     check = next(each for each in CHECKS if each.id == f"front.{id}")
     return await check.ask(service)
 
@@ -166,7 +166,7 @@ async def test_clock_of_the_far_end_is_held_against_ours(
 async def test_certificate_is_judged_by_trust_and_days(
     service: ServiceExamination, certificate: Any, status: str
 ) -> None:
-    service.known["front certificate"] = certificate
+    service.known["front.certificate"] = certificate
     assert (await about(service, "certificate", visited())).status == status
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from swimctl.doctor.diagnose import AbandonableThreads
 from swimctl.doctor.probes.procfs import ProcFs
+from swimctl.doctor.threads import AbandonableThreads
 
 
 def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
@@ -38,9 +38,9 @@ def test_listener_is_found_with_its_owner() -> None:
         (found,) = machine.listeners(port) or []
         assert found.inode in (machine.sockets(os.getpid()) or set())
         assert machine.socket_owner(found.inode) == os.getpid()
-        assert machine.is_port_free("127.0.0.1", port) is not None
-    assert machine.is_port_free("127.0.0.1", port) is None
-    assert machine.is_port_free("no.such.host.invalid", port) is not None
+        assert machine.port_trouble("127.0.0.1", port) is not None
+    assert machine.port_trouble("127.0.0.1", port) is None
+    assert machine.port_trouble("no.such.host.invalid", port) is not None
 
 
 def test_holder_of_a_lock_is_found(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_threads_that_hang_are_left_behind() -> None:
     """A program whose thread never ends comes to its end all the same."""
     code = (
         "import asyncio, threading\n"
-        "from swimctl.doctor.diagnose import AbandonableThreads\n"
+        "from swimctl.doctor.threads import AbandonableThreads\n"
         "async def main():\n"
         "    asyncio.get_running_loop().set_default_executor(AbandonableThreads())\n"
         "    hanging = asyncio.create_task(asyncio.to_thread(threading.Event().wait))\n"
