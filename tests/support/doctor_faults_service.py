@@ -506,7 +506,8 @@ def _stream() -> tuple[Fault, ...]:
             is_mended_by_paste=False,
         ),
         _fault(
-            "event file unread", event_file_unread, "stream.sources", "stream.event-file", names="nobody takes", first="stream.event-file",
+            "event file unread", event_file_unread, "stream.sources", "stream.event-file", names="nobody takes",
+            first="stream.event-file",
             is_mended_by_paste=False,
         ),
         _fault(
