@@ -120,6 +120,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         return self.id.partition(".")[0]
 
 
+UNLOADABLE = "this command's own code can't be loaded"
+"""How a check that could not be asked says that the code itself is broken."""
+
 _LOOKS = re.compile(
     r"(?:sudo )?(?:swimctl (?:logs|status|version|doctor|connections list|config (?:show|check)|keys list|db status)\b"
     r"|df |ls |ps |ss |cat |stat |head |tail |dmesg\b|getent |nc -vz |fuser -v |timedatectl status|grep "

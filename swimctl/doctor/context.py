@@ -18,6 +18,7 @@ import msgspec
 
 from swimctl.client.answers import read_answer
 from swimctl.doctor.facts import FactBook, observing
+from swimctl.doctor.probes.control_groups import ControlGroups
 from swimctl.doctor.probes.filesystem import FileSystem
 from swimctl.doctor.probes.procfs import ProcFs
 
@@ -104,6 +105,8 @@ class DoctorContext:
         )
         self.procfs = observing(procfs or ProcFs(), "kernel", "/proc", self.facts)
         """Processes, sockets, memory."""
+        self.groups = observing(ControlGroups(), "kernel", "/sys/fs/cgroup", self.facts)
+        """What control groups let processes use."""
         self.files = observing(FileSystem(), "files", "the disk", self.facts)
         """Files, folders, room on disks."""
         self.deadline: float | None = None
@@ -140,9 +143,12 @@ class DoctorContext:
 
     async def loaded(self) -> LoadedConfig:
         """Load the configuration on disk, as this process's options and environment make it. Raises ConfigError."""
-        from swimctl.doctor.probes.configuration import loaded
+        from swim_server.config import LoadedConfig
 
-        return await loaded(self)
+        return await self.fact(
+            "config.loaded", lambda: asyncio.to_thread(self.invocation.load_config), "configuration files, environment",
+            shape=LoadedConfig, encode=_without_secrets,
+        )  # fmt: skip
 
     async def lock(self) -> LockInfo | None:
         """Read what the lockfile says."""
@@ -262,3 +268,14 @@ class DoctorContext:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout_at(deadline):
                     await self._endings.pop()()
+
+
+def _without_secrets(found: LoadedConfig) -> dict[str, Any]:
+    """Return a configuration as it may be written to a file."""
+    from swim_server.config.secrets import without_secrets
+
+    return {
+        "config": without_secrets(msgspec.to_builtins(found.config)),
+        "origins": {name: msgspec.to_builtins(each) for name, each in found.origins.items() if each.kind != "default"},
+        "files": [str(path) for path in found.files],
+    }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from swimctl.doctor.check import Advice, AdviceKind, Result, Status
+from swimctl.doctor.check import UNLOADABLE, Advice, AdviceKind, Result, Status
 
 if TYPE_CHECKING:
     from swimctl.doctor.check import Check
@@ -63,11 +63,12 @@ _LAYERS: tuple[tuple[str, Layer], ...] = (
     ("connections.", Layer.CLIENTS),
 )
 
-_DISK = ("host.disk",)
+_DISK = ("host.disk", "host.ownership")
 _FRONT = ("front.tcp", "front.certificate", "front.upgrade", "front.key-header", "front.same-process", "front.answers")
 
 EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "host.disk": ("host.disk-errors",),
+    "host.ownership": ("host.disk",),
     "host.folders": _DISK,
     "host.log": _DISK,
     "config.running": ("config.valid",),
@@ -76,17 +77,18 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
         "process.port",
     ),
     "process.restarts": ("process.memory", "host.disk"),
-    "process.loop": ("process.memory",),
+    "process.user": ("host.ownership",),
+    "process.loop": ("process.throttled", "process.memory"),
     "code.process-is-disk": ("install.files", "code.compiles"),
     "code.checkout": ("code.compiles",),
     "code.same-copy": ("code.process-is-disk",),
     "code.dependencies": ("install.dependencies", "code.process-is-disk"),
     "code.version": ("code.process-is-disk", "code.same-copy"),
     "code.commit": ("code.process-is-disk", "code.same-copy"),
-    "tiers.in-force": ("config.running", "config.same-files"),
+    "tiers.in-force": ("config.running", "config.environment", "config.same-files"),
     "database.reachable": _DISK,
     "database.writable": _DISK,
-    "database.same-store": ("process.files", "config.running"),
+    "database.same-store": ("process.files", "config.running", "config.environment"),
     "database.in-use": _DISK,
     "keys.ended-stored": (*_DISK, "database.writable", "database.in-use"),
     "keys.owned": ("keys.as-written",),
@@ -99,8 +101,8 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "stream.event-file": _DISK,
     "stream.history-writable": (*_DISK, "host.disk-errors"),
     "stream.history-sound": (*_DISK, "host.disk-errors", "stream.history-writable"),
-    "stream.event-comes-out": ("process.loop", "tiers.room"),
-    "connections.keep-up": ("process.loop",),
+    "stream.event-comes-out": ("process.loop", "process.throttled", "tiers.room"),
+    "connections.keep-up": ("process.loop", "process.throttled"),
     "connections.refused": ("tiers.room",),
     "connections.expected": (*_FRONT, "connections.refused", "tiers.room", "process.port"),
 }  # fmt: skip
@@ -162,6 +164,8 @@ class Graph:
         What is well passes nothing on: where the database can be read, a full disk doesn't explain what stands in it.
         """
         found: set[str] = set()
+        if result.observed.startswith(UNLOADABLE):
+            found |= broken.keys() & {"code.compiles", "install.dependencies", "install.files"}
         waiting = [result]
         while waiting:
             each = waiting.pop()

@@ -32,6 +32,7 @@ PROVEN: Mapping[str, re.Pattern[str]] = {
         "code.dependencies": _RESTART,
         "database.schema": "swimctl db upgrade",
         "host.folders": r"mkdir -p -m 700 .+",
+        "host.ownership": r"chown -R \S+: \S+",
     }.items()
 }
 """By check: all that it may offer to be pasted."""

@@ -372,7 +372,10 @@ def in_front(patient: Patient, *, tls: str | None = None, more: str = "", **swit
 def _server_context(patient: Patient, kind: str) -> ssl.SSLContext:
     authority = trustme.CA()
     expired = datetime.now(UTC) - timedelta(days=1)
-    certificate = authority.issue_cert("localhost", not_after=expired if kind == "expired" else None)
+    name = "other.example.org" if kind == "other name" else "localhost"
+    certificate = authority.issue_cert(name, not_after=expired if kind == "expired" else None)
+    if kind == "no chain":
+        certificate = authority.create_child_ca().issue_cert("localhost")
     if kind == "ending":
         certificate = authority.issue_cert("localhost", not_after=datetime.now(UTC) + timedelta(days=3))
     if kind != "foreign":
@@ -380,7 +383,12 @@ def _server_context(patient: Patient, kind: str) -> ssl.SSLContext:
         authority.cert_pem.write_to_path(bundle)
         patient.environ["SSL_CERT_FILE"] = str(bundle)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
+    if kind == "no chain":
+        leaf = patient.folder / "leaf.pem"
+        leaf.write_bytes(certificate.private_key_pem.bytes() + certificate.cert_chain_pems[0].bytes())
+        context.load_cert_chain(leaf)
+    else:
+        certificate.configure_cert(context)
     return context
 
 
@@ -398,6 +406,15 @@ def old_process_behind(patient: Patient) -> Iterator[None]:
     """The proxy leads to a process that was forgotten."""
     with in_front(patient, tls="trusted") as proxy, running_daemon(patient.folder / "old", config=SMALL) as old:
         proxy.target_port = int(old.url.rpartition(":")[2].partition("/")[0])
+        yield
+
+
+@contextmanager
+def nobody_behind(patient: Patient) -> Iterator[None]:
+    """The proxy leads to the port that the daemon had before."""
+    with in_front(patient, tls="trusted") as proxy, socket.socket() as former:
+        former.bind(("127.0.0.1", 0))  # and never listens
+        proxy.target_port = former.getsockname()[1]
         yield
 
 
@@ -430,8 +447,8 @@ def _database() -> tuple[Fault, ...]:
             follows=fires("database.same-store", "process.files"),
         ),
         _fault(
-            "another database than the command line's", another_database, "database.same-store",
-            names="other.db", is_mended_by_paste=False,
+            "another database than the command line's", another_database, "config.environment", "database.same-store",
+            names="other.db", first="config.environment", is_mended_by_paste=False,
         ),
         _fault("database locked", database_locked, "database.writable", names="locked", is_mended_by_paste=False),
         _fault("needed column missing", needed_column_missing, "database.schema", names="expires_at"),
@@ -529,6 +546,12 @@ def _fronts() -> tuple[Fault, ...]:
         _fault("certificate expired", _front(tls="expired"), "front.certificate", names="expired", **by_hand),
         _fault("certificate of a stranger", _front(tls="foreign"), "front.certificate", **by_hand),
         _warning("certificate ends soon", _front(tls="ending"), "front.certificate", names="days", **by_hand),
+        _fault("intermediate certificate missing", _front(tls="no chain"), "front.certificate",
+               names="send the full chain", **by_hand),
+        _fault("certificate for another name", _front(tls="other name"), "front.certificate",
+               names="it is for other names: other.example.org; asked for localhost", **by_hand),
+        _fault("proxy leads to the former port", nobody_behind, "front.upgrade",
+               names="the proxy does not reach the service", **by_hand),
         _fault("old process behind the proxy", old_process_behind, "front.same-process", **by_hand),
         _fault("proxy down", proxy_down, "front.tcp", names="refused", **by_hand),
         _fault(

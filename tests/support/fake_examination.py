@@ -13,6 +13,7 @@ from swim_server.daemon.lockfile import LockInfo
 
 from swimctl.doctor.context import DoctorContext, Options
 from swimctl.doctor.facts import FactBook
+from swimctl.doctor.probes.control_groups import ControlGroups, MemoryGroup, ProcessorLimit
 from swimctl.doctor.probes.procfs import DescriptorUse, Listener, ProcFs
 from swimctl.invocation import Invocation
 
@@ -53,7 +54,6 @@ class FakeMachine(ProcFs):
         self.heard: list[Listener] | None = [Listener("0100007F", "7")]
         self.socket_inodes: dict[int, set[str] | None] = {42: {"7"}}
         self.use: dict[int, DescriptorUse] = {42: DescriptorUse(20_000, 20_000, 30)}
-        self.limit_bytes = 2**30
         self.bind_error: str | None = None
         self.same_network: bool | None = True
         self.raises_limits = True
@@ -119,14 +119,30 @@ class FakeMachine(ProcFs):
     def may_raise_limits(self) -> bool:
         return self.raises_limits
 
-    def memory_bytes(self, pid: int) -> int:
-        return self.limit_bytes
-
     def port_trouble(self, host: str, port: int) -> str | None:
         return self.bind_error
 
     def log_target(self, pid: int, number: int = 2) -> str | None:
         return self.target
+
+
+class FakeGroups(ControlGroups):
+    """Control groups that say what the test says."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nonexistent"), Path("/nonexistent"))
+        self.limit_bytes = 2**30
+        self.memory: MemoryGroup | None = None
+        self.processor: ProcessorLimit | None = None
+
+    def memory_bytes(self, pid: int) -> int:
+        return self.limit_bytes
+
+    def memory_group(self, pid: int) -> MemoryGroup | None:
+        return self.memory
+
+    def processor_limit(self, pid: int) -> ProcessorLimit | None:
+        return self.processor
 
 
 class ForgetfulBook(FactBook):
@@ -148,6 +164,8 @@ class FakeExamination(DoctorContext):
         self.fakes = FakeMachine()
         invocation = Invocation(environ={"SWIM_HOME": str(home)})
         super().__init__(invocation, Options(**options), self.fakes, facts=ForgetfulBook())
+        self.limits = FakeGroups()
+        self.groups = self.limits
         self.stretch = 1.0
         self.answers: dict[str, Any] = {
             "status": status_document(),

@@ -88,8 +88,10 @@ async def _restart(context: DoctorContext) -> str | Advice:
     running, on_disk = version.commit, disk.commit
     if wanted and running and running.startswith(wanted.lower()) and not str(on_disk).startswith(wanted.lower()):
         folder = await checkout_root(context)
-        where = f"git -C {shlex.quote(str(folder))}" if folder is not None else "git"
-        return inspect(f"{where} status", "the process runs the expected commit: the disk is wrong, not the process")
+        why = "the process runs the expected commit already: the disk is wrong; git refuses where it would lose changes"
+        if folder is None:
+            return inspect("swimctl version", why.partition(";")[0])
+        return decide(f"git -C {shlex.quote(str(folder))} checkout {shlex.quote(wanted)}", why)
     status = await context.status()
     if status.supervisor in WATCHES_PID:
         return inspect(BY_SUPERVISOR.get(status.supervisor, "swimctl status"), f"restart it by its {status.supervisor}")

@@ -22,6 +22,9 @@ PATIENCE_INTERVALS = 3.0
 TAKEN_SECONDS = 60.0
 """A file that was taken is finished with within seconds."""
 
+KEPT_SECONDS = 900.0
+"""One of another user is kept for ten minutes after it has grown last."""
+
 EventFile = tuple[str, str, float]
 """Source, path, interval in seconds."""
 
@@ -65,20 +68,22 @@ async def _look_on(files: Sequence[EventFile]) -> list[FileLooks]:
     ]
 
 
-def judge_event_files(expected: str, files: Sequence[EventFile], seen: Sequence[FileLooks]) -> Answer:
-    """Judge files: one that is there at every look isn't taken.
+def judge_event_files(
+    expected: str, files: Sequence[EventFile], seen: Sequence[FileLooks], kept: Sequence[str] = ()
+) -> Answer:
+    """Judge files: one that is there at every look isn't taken. ``kept``: sources that wait for files to stop growing.
 
     A file that is taken keeps its inode for more than a second under another name: the same inode at the next look is
     the same file.
     """
     lines = [
         line for (name, path, interval), each in zip(files, seen, strict=True)
-        for line in _unread(name, path, interval, each)
+        for line in _unread(name, path, interval, each, is_kept=bool(kept))
     ]  # fmt: skip
     if lines:
         folder = shlex.quote(str(Path(files[0][1]).parent))
         return fail(expected, "; ".join(lines), advice=[inspect(f"ls -la {folder}"), inspect("swimctl logs")])
-    return ok(expected, ", ".join(f"{path}: nothing waits" for _, path, _ in files))
+    return ok(expected, ", ".join(f"{path}: nothing waits" for _, path, _ in files), *kept)
 
 
 def _look_at_all(files: Sequence[EventFile]) -> list[Seen | None]:
@@ -93,7 +98,7 @@ def _look(path: Path) -> Seen | None:
     return Seen(found.st_ino, found.st_size) if found.st_size else None
 
 
-def _unread(name: str, path: str, interval: float, found: FileLooks) -> list[str]:
+def _unread(name: str, path: str, interval: float, found: FileLooks, *, is_kept: bool) -> list[str]:
     lines = []
     seen = [look for look in found.looks if look is not None]
     if len(seen) == LOOKS and len({each.inode for each in seen}) == 1:
@@ -105,7 +110,7 @@ def _unread(name: str, path: str, interval: float, found: FileLooks) -> list[str
     lines += [
         f"{name}: {taken} was taken {age:.0f} s ago and isn't finished"
         for taken, age in found.taken.items()
-        if age > TAKEN_SECONDS
+        if age > (KEPT_SECONDS if is_kept else TAKEN_SECONDS)
     ]
     return lines
 

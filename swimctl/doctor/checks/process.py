@@ -29,7 +29,7 @@ from swimctl.doctor.probes.launching import start_again, stop_and_start
 from swimctl.doctor.probes.neighbours import described, handover_between, look_at
 from swimctl.doctor.probes.second_look import twice
 from swimctl.errors import CommandError
-from swimctl.text import count, duration, plural, size
+from swimctl.text import count, duration, plural
 
 if TYPE_CHECKING:
     from swim_server.daemon.lockfile import LockInfo
@@ -40,7 +40,6 @@ HOUR_SECONDS = 3600
 MANY_CRASHES = 3
 SLOW_LOOP_MS, BLOCKED_LOOP_MS, LATE_TICK_MS = 100, 500, 1000
 YOUNG_SECONDS, LAG_WINDOW_SECONDS = 10, 60
-MUCH_MEMORY, TOO_MUCH_MEMORY = 0.8, 0.95
 SPARE_DESCRIPTORS = 50
 
 
@@ -158,28 +157,6 @@ def _raise_limit(context: DoctorContext, pid: int, needed: int, hard: int, again
     return Advice(kind=AdviceKind.FIX, command=command, requires="root")
 
 
-async def has_memory(context: DoctorContext) -> Answer:
-    """Check that the process does not fill the memory that it may have."""
-    status = await context.status()
-    expected = f"less than {MUCH_MEMORY:.0%} of the memory that it may have"
-    limit = await asyncio.to_thread(context.procfs.memory_bytes, status.pid)
-    if not limit:
-        return skip(expected, "the machine does not tell how much there is")
-    used = status.memory_bytes
-    observed = f"{size(used)} of {size(limit)} ({used / limit:.0%})"
-    if used > TOO_MUCH_MEMORY * limit:
-        return fail(expected, observed, advice=_about_memory(status.pid))
-    if used > MUCH_MEMORY * limit:
-        return warn(expected, observed, advice=_about_memory(status.pid))
-    return ok(expected, observed)
-
-
-def _about_memory(pid: int) -> list[Advice]:
-    look = inspect(f"ps -o pid,rss,vsz,lstart,comm -p {pid}")
-    clients = inspect("swimctl connections list")
-    return [look, clients, decide("swimctl restart", "if it has grown while its clients have not: clients move over")]
-
-
 async def loop_is_free(context: DoctorContext) -> Answer:
     """Check that nothing blocks the event loop."""
     status = await context.status()
@@ -244,12 +221,6 @@ CHECKS: tuple[Check, ...] = (
         id="process.descriptors",
         summary="Full tiers have enough file descriptors",
         ask=has_descriptors,
-        needs=("process.answers",),
-    ),
-    Check(
-        id="process.memory",
-        summary="The process has memory to spare",
-        ask=has_memory,
         needs=("process.answers",),
     ),
     Check(

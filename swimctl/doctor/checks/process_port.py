@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from swimctl.doctor.check import Answer, fail, inspect, ok, skip
+from swimctl.doctor.check import Answer, fail, inspect, ok, skip, warn
 from swimctl.doctor.probes.neighbours import NOBODY, about_port, described, look_at
 from swimctl.doctor.probes.second_look import twice
 
@@ -69,4 +69,10 @@ def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
         who = described(machine, others) if others else NOBODY
         observed = f"{who} listens there too and takes some of the clients"
         return fail(expected, observed, advice=look_at(others) or look[:1])
+    elsewhere = [each for each in listeners if each.inode not in ours and each.address not in addresses]
+    strangers = sorted({pid for each in elsewhere if (pid := machine.socket_owner(each.inode)) is not None})
+    strangers = [pid for pid in strangers if not machine.has_open(pid, context.home.lockfile)]
+    if strangers:
+        observed = f"{described(machine, strangers)} listens on the same port of another address of this machine"
+        return warn(expected, f"{observed}: who says localhost may get that", advice=look_at(strangers))
     return ok(expected, f"pid {info.pid} listens alone")

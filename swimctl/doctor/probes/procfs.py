@@ -215,17 +215,6 @@ class ProcFs:
         except OSError:
             return None
 
-    def memory_bytes(self, pid: int) -> int:
-        """Return how much memory the machine, or the process's control group, has."""
-        limits = [int(psutil.virtual_memory().total)]
-        for line in (self._read(f"{pid}/cgroup") or "").splitlines():
-            _, controllers, path = [*line.split(":", 2), "", ""][:3]
-            folder, name = ("", "memory.max") if not controllers else ("memory", "memory.limit_in_bytes")
-            if not controllers or "memory" in controllers.split(","):
-                limits += _numbers(Path("/sys/fs/cgroup", folder, path.lstrip("/")) / name)
-                limits += _numbers(Path("/sys/fs/cgroup", folder) / name)
-        return min(limits)
-
     def port_trouble(self, host: str, port: int) -> str | None:
         """Try to take an address, for an instant; what the system says when that can't be. None: it is free."""
         try:
@@ -259,11 +248,3 @@ class ProcFs:
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
     return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
-
-
-def _numbers(path: Path) -> list[int]:
-    try:
-        text = path.read_text("ascii", "replace").strip()
-    except OSError:
-        return []
-    return [int(text)] if text.isdigit() else []

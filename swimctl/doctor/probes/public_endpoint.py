@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from swim_server.daemon.control.documents.diagnostics import ProbeConnection
 
+from swimctl.doctor.probes.certificates import ShownCertificate, look_without_trust
 from swimctl.doctor.probes.daemon_facts import CannotAsk, acted
 from swimctl.doctor.probes.temporary_keys import temporary_key
-from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, ProbeClient, Target, dial
+from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, ProbeClient, Target, dial, reason_of
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
@@ -37,6 +38,10 @@ class Certificate(msgspec.Struct, frozen=True):
     """None: it is not trusted, so nothing in it counts."""
     distrust: str | None = None
     version: str | None = None
+    code: int | None = None
+    """Why it is not trusted, by OpenSSL's number (x509_vfy.h)."""
+    shown: ShownCertificate | None = None
+    """What it says of itself, where it is not trusted."""
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -86,13 +91,38 @@ async def connect_seconds(context: DoctorContext) -> float:
     target = await target_of(context)
 
     async def find() -> float:
-        started = time.perf_counter()
-        async with asyncio.timeout(context.within(STEP_SECONDS)):
-            _, writer = await asyncio.open_connection(target.host, target.port)
-        writer.close()
-        return time.perf_counter() - started
+        return await _connect(context, target.host, target.port)
 
     return await context.fact("front.connection", find, f"TCP to {target.host}:{target.port}", shape=float)
+
+
+async def _connect(context: DoctorContext, host: str, port: int) -> float:
+    started = time.perf_counter()
+    async with asyncio.timeout(context.within(STEP_SECONDS)):
+        _, writer = await asyncio.open_connection(host, port)
+    writer.close()
+    return time.perf_counter() - started
+
+
+async def dead_addresses(context: DoctorContext) -> dict[str, str]:
+    """Try each address of the name; return those that take no connection, with the reason. Raises OSError."""
+    target = await target_of(context)
+    found = await addresses(context)
+
+    async def try_one(address: str) -> tuple[str, str | None]:
+        try:
+            await _connect(context, address, target.port)
+        except TimeoutError:
+            return address, "no answer"
+        except OSError as error:
+            return address, reason_of(error)
+        return address, None
+
+    async def find() -> dict[str, str]:
+        tried = await asyncio.gather(*(try_one(each) for each in found))
+        return {address: reason for address, reason in tried if reason is not None}
+
+    return await context.fact("front.dead-addresses", find, "TCP to each address", shape=dict[str, str])
 
 
 async def certificate(context: DoctorContext) -> Certificate:
@@ -111,7 +141,8 @@ async def _shake_hands(target: Target, seconds: float) -> Certificate:
         async with asyncio.timeout(seconds):
             _, writer = await asyncio.open_connection(target.host, target.port, ssl=context)
     except ssl.SSLCertVerificationError as error:
-        return Certificate(None, error.verify_message or str(error))
+        looked_at = await look_without_trust(target.host, target.port, seconds)
+        return Certificate(None, error.verify_message or str(error), None, error.verify_code, looked_at)
     shown = writer.get_extra_info("ssl_object")
     writer.transport.abort()
     return Certificate(days_left(shown.getpeercert(), datetime.now(UTC)), None, shown.version())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from swimctl.doctor.catalogue import all_checks
-from swimctl.doctor.check import Advice, AdviceKind, Answer, Check, Result, Status, fail
+from swimctl.doctor.check import UNLOADABLE, Advice, AdviceKind, Answer, Check, Result, Status, fail
 from swimctl.doctor.context import DoctorContext
 from swimctl.doctor.graph import EXPLAINED_BY, Graph, Layer, fold, layer_of
 from swimctl.doctor.proven import PROVEN, UNPROVEN, only_proven
@@ -109,6 +110,12 @@ def test_report_tells_causes_alone_the_lowest_first() -> None:
     assert not report.is_ok
 
 
+def test_code_that_can_not_be_loaded_is_told_by_what_is_wrong_with_it() -> None:
+    broken = msgspec.structs.replace(result("keys.hashed", Status.UNKNOWN), observed=f"{UNLOADABLE}: invalid syntax")
+    assert causes(broken, result("code.compiles", Status.FAIL))["keys.hashed"] == "code.compiles"
+    assert causes(broken)["keys.hashed"] is None
+
+
 def test_path_leads_from_the_ground_to_the_check() -> None:
     path = GRAPH.path("stream.history-writable")
     assert path[-1] == "stream.history-writable"
@@ -125,8 +132,9 @@ def test_fix_that_no_test_pastes_is_never_in_front() -> None:
 
 
 def test_every_proven_fix_is_pasted_for_a_fault_of_its_check() -> None:
-    from support import doctor_faults_process, doctor_faults_service
+    from support import doctor_faults_cases, doctor_faults_process, doctor_faults_service
 
-    faults = (*doctor_faults_process.FAULTS, *doctor_faults_service.FAULTS)
+    faults = (*doctor_faults_process.FAULTS, *doctor_faults_service.FAULTS, *doctor_faults_cases.FAULTS)
     pasted = {id for fault in faults if fault.is_mended_by_paste for id in fault.fires}
-    assert set(PROVEN) - pasted <= {"process.descriptors"}  # as root only
+    pasted |= {"process.descriptors", "host.ownership"}  # as root only; the latter in test_advice
+    assert set(PROVEN) - pasted == set()

@@ -16,11 +16,11 @@ from swim_server.daemon.start_log import How, Start, record_start
 from swimctl.doctor.checks.process import (
     answers,
     has_descriptors,
-    has_memory,
     is_running,
     loop_is_free,
     stays_up,
 )
+from swimctl.doctor.checks.process_limits import has_memory
 from swimctl.doctor.checks.process_lock import clear_stale_lock, lock_is_ours
 from swimctl.doctor.checks.process_port import port_is_ours
 from swimctl.doctor.probes.procfs import DescriptorUse, Listener
@@ -276,7 +276,7 @@ async def test_who_may_not_raise_limits_is_told_another_way(context: FakeExamina
 
 @pytest.mark.parametrize(("limit", "status"), [(2**30, "ok"), (75 * 2**20, "warn"), (65 * 2**20, "fail"), (0, "skip")])
 async def test_memory_is_held_against_what_there_is(context: FakeExamination, limit: int, status: str) -> None:
-    context.fakes.limit_bytes = limit
+    context.limits.limit_bytes = limit
     assert (await has_memory(context)).status == status
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from swimctl.doctor.probes.control_groups import ControlGroups
 from swimctl.doctor.probes.procfs import ProcFs
 from swimctl.doctor.threads import AbandonableThreads
 
@@ -27,7 +28,7 @@ def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
     use = machine.descriptors(pid)
     assert use is not None
     assert 0 < (use.open or 0) < use.soft <= use.hard
-    assert machine.memory_bytes(pid) > 2**20
+    assert ControlGroups().memory_bytes(pid) > 2**20
     assert machine.is_same_network(pid)
 
 
@@ -77,7 +78,8 @@ def test_hostile_proc_is_read_without_an_error(tmp_path: Path, text: str) -> Non
     machine = ProcFs(tmp_path)
     assert machine.listeners(1) == []
     assert machine.sockets(42) == set()
-    assert machine.memory_bytes(42) > 2**20
+    assert ControlGroups(tmp_path, tmp_path).memory_bytes(42) > 2**20
+    assert ControlGroups(tmp_path, tmp_path).processor_limit(42) is None
     assert machine.lock_holders(tmp_path / "locks") == []
     assert machine.may_raise_limits() is False
     assert machine.has_open(42, tmp_path / "locks") is False
