@@ -18,7 +18,7 @@ from swimctl.doctor.report import Report, is_absent
 from swimctl.doctor.run import run_checks
 from swimctl.doctor.saved_facts import saved as saved_run
 from swimctl.doctor.selection import Selection, select
-from swimctl.doctor.threads import run_to_end
+from swimctl.doctor.abandonable_threads import run_to_end
 from swimctl.errors import CommandError
 from swimctl.invocation import Invocation
 

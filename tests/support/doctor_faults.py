@@ -159,7 +159,7 @@ def judged_elsewhere(path: Path) -> dict[str, Any]:
     return document
 
 
-def verdict(document: dict[str, Any]) -> dict[str, tuple[str, str | None, str | None]]:
+def outcomes(document: dict[str, Any]) -> dict[str, tuple[str, str | None, str | None]]:
     """What is not well: its status, what it follows from, what is to be typed first."""
     return {
         each["id"]: (each["status"], each["cause"], first_command(each))
@@ -189,7 +189,7 @@ def judge(fault: Fault, folder: Path, code: Path | None = None, *, kind: type[Pa
                 f"{fault.name}: {told}\n{patient.everything_logged}"
             )
             assert exit_code == fault.exit_code or fault.follows & set(told), told
-            assert verdict(judged_elsewhere(patient.facts)) == verdict(document), fault.name
+            assert outcomes(judged_elsewhere(patient.facts)) == outcomes(document), fault.name
             if fault.first:
                 above = {each["cause"] for each in document["checks"] if each["id"] in set(told) - {fault.first}}
                 assert document["first"] == fault.first, f"{fault.name}: {document['first']}: {told}"

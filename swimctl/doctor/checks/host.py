@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import LogDocument
 
     from swimctl.doctor.context import DoctorContext
-    from swimctl.doctor.probes.filesystem import Room
+    from swimctl.doctor.probes.filesystem import DiskSpace
 
 MEBIBYTE = 1024 * 1024
 FULL_BYTES, NEARLY_FULL_BYTES = 32 * MEBIBYTE, 256 * MEBIBYTE
@@ -34,7 +34,7 @@ async def disk_has_room(context: DoctorContext) -> Answer:
     return judge_disk(context.home.path, await asyncio.to_thread(context.files.room, context.home.path))
 
 
-def judge_disk(path: Path, found: Room | None) -> Answer:
+def judge_disk(path: Path, found: DiskSpace | None) -> Answer:
     """Judge how much room there is where a folder is, or will be."""
     expected = f"{size(NEARLY_FULL_BYTES)} and {FEW_INODES} inodes free where {path} is"
     if found is None:

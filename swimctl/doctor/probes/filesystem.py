@@ -33,7 +33,7 @@ class FileSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.kind in ("file", "folder", "other")
 
 
-class Room(msgspec.Struct, frozen=True, kw_only=True):
+class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
     """The room of the disk that a path is on."""
 
     path: Path
@@ -69,7 +69,7 @@ class FileSystem:
             can_read=os.access(path, os.R_OK | enter), can_write=os.access(path, os.W_OK | enter),
         )  # fmt: skip
 
-    def room(self, path: Path) -> Room | None:
+    def room(self, path: Path) -> DiskSpace | None:
         """Measure the room where a path is, or will be; None where that can't be seen."""
         try:
             while not path.exists() and path != path.parent:
@@ -77,7 +77,7 @@ class FileSystem:
             found = os.statvfs(path)
         except OSError:
             return None
-        return Room(
+        return DiskSpace(
             path=path, total_bytes=found.f_blocks * found.f_frsize, free_bytes=found.f_bavail * found.f_frsize,
             inodes=found.f_files, free_inodes=found.f_favail, is_read_only=bool(found.f_flag & os.ST_RDONLY),
         )  # fmt: skip

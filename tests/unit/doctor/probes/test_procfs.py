@@ -12,7 +12,7 @@ import pytest
 
 from swimctl.doctor.probes.control_groups import ControlGroups
 from swimctl.doctor.probes.procfs import ProcFs
-from swimctl.doctor.threads import AbandonableThreads
+from swimctl.doctor.abandonable_threads import AbandonableThreads
 
 
 def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_threads_that_hang_are_left_behind() -> None:
     """A program whose thread never ends comes to its end all the same."""
     code = (
         "import asyncio, threading\n"
-        "from swimctl.doctor.threads import AbandonableThreads\n"
+        "from swimctl.doctor.abandonable_threads import AbandonableThreads\n"
         "async def main():\n"
         "    asyncio.get_running_loop().set_default_executor(AbandonableThreads())\n"
         "    hanging = asyncio.create_task(asyncio.to_thread(threading.Event().wait))\n"
