@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -120,6 +121,9 @@ def doctor(
       SWIM_API_KEY=… swimctl doctor --url wss://swim.example.org/api/swim/v1/ws
     """
     invocation = invocation_of(context)
+    remote = invocation.remote(url)
+    if remote is not None:
+        invocation, url = replace(invocation, context=None), remote.url
     chosen = Format.JSON if as_json else format
     if as_json and format not in (Format.TEXT, Format.JSON):
         raise WrongUsage(f"--json and --format {format} exclude each other", "see: swimctl doctor --help")
@@ -135,7 +139,7 @@ def doctor(
         only = [_known_check(explain)]
     found = _doctor(
         invocation, only, skip, strict=strict, deep=deep, expect_version=expect_version, url=url, timeout=timeout,
-        facts=facts,
+        api_key=None if remote is None else remote.api_key, facts=facts,
     )  # fmt: skip
     if watch:
         from swimctl.doctor.watching import watch_on
@@ -204,6 +208,7 @@ def _doctor(
     deep: bool,
     expect_version: str | None,
     url: str | None,
+    api_key: str | None,
     timeout: float | None,
     facts: Path | None,
 ) -> Doctor:
@@ -215,7 +220,7 @@ def _doctor(
         is_deep=deep,
         expect_version=expect_version,
         url=url,
-        api_key=invocation.environ.get("SWIM_API_KEY"),
+        api_key=api_key or invocation.environ.get("SWIM_API_KEY"),
         timeout_seconds=timeout,
     )
     saved = read_facts(facts) if facts is not None else None

@@ -221,7 +221,7 @@ class DoctorContext:
 
     async def ask(self, method: str, **params: Any) -> Any:
         """Call a method of the control socket, once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
-        about = ", ".join(f"{name}={value}" for name, value in params.items())
+        about = ", ".join(f"{name}={value}" for name, value in params.items() if not isinstance(value, dict))
         where = f"{self.home.control_socket}, by the process itself"
         return await self.fact(
             f"process.{method}", lambda: asyncio.to_thread(self._call, method, params), where, about=about

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from swimctl.doctor.abandonable_threads import run_to_end
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Check, Repair, Result, Status
 from swimctl.doctor.context import Circumstances, DoctorContext, Options
@@ -18,7 +19,6 @@ from swimctl.doctor.report import Report, is_absent
 from swimctl.doctor.run import run_checks
 from swimctl.doctor.saved_facts import saved as saved_run
 from swimctl.doctor.selection import Selection, select
-from swimctl.doctor.abandonable_threads import run_to_end
 from swimctl.errors import CommandError
 from swimctl.invocation import Invocation
 

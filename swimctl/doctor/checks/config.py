@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swimctl.doctor.check import Answer, Check, Repair, fail, ok, warn
-from swimctl.doctor.probes.daemon_facts import asked, expecting
+from swimctl.doctor.probes.daemon_facts import config_changes, expecting
 from swimctl.text import cell, plural
 
 if TYPE_CHECKING:
@@ -162,10 +162,8 @@ def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
 @expecting("a reload and a restart would change nothing")
 async def is_running(context: DoctorContext) -> Answer:
     """Check that the process runs with what is in the files: neither a reload nor a restart would change anything."""
-    from swim_server.daemon.control.documents.process import ConfigChanges
-
     expected = "a reload and a restart would change nothing"
-    changes = await asked(context, "config_changes", ConfigChanges)
+    changes = await config_changes(context)
     if changes.problem:
         return fail(expected, f"the process can't read its configuration again: {changes.problem}", fix=CHECK)
     reload, restart = changes.reload, changes.restart

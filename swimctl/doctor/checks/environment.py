@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip
+from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, warn
+from swimctl.doctor.probes.daemon_facts import config_changes, expecting
 from swimctl.doctor.probes.launching import stop_and_start
-from swimctl.doctor.probes.variables import Variable, differing_variables
 from swimctl.text import plural
 
 if TYPE_CHECKING:
@@ -18,29 +18,33 @@ if TYPE_CHECKING:
 EXPECTED = "no variable overrides the files for the process alone, or for this command alone"
 
 
+@expecting(EXPECTED)
 async def overrides_nothing(context: DoctorContext) -> Answer:
-    """Check that process and command have the same variables that set something."""
-    found = await context.status()
-    variables = await differing_variables(context, found.pid)
-    if variables is None:
-        return skip(EXPECTED, "only the daemon's own user, or root, may look at its environment")
-    if not variables:
+    """Check that process and command have the same variables that set something, by the process's own account."""
+    different = (await config_changes(context)).environment
+    if not different:
         return ok(EXPECTED, "none does")
-    lines = [_line(each, found.pid) for each in variables]
-    theirs = [each.name for each in variables if each.running is not None]
-    ours = [each.name for each in variables if each.running is None]
-    advice = [inspect(f"tr '\\0' '\\n' < /proc/{found.pid}/environ | grep -o '^SWIM_[A-Z_0-9]*'", "names alone")]
+    found = await context.status()
+    lines = [_line(name, value, found.pid) for name, value in different.items()]
+    theirs = [name for name, value in different.items() if value is not None]
+    ours = [name for name, value in different.items() if value is None]
+    advice = [inspect("swimctl config show --origin")]
     advice += [await asyncio.to_thread(_start_without, context, found, theirs)] if theirs else []
     advice += [decide(f"unset {' '.join(ours)}", "if this shell is wrong, not the process")] if ours else []
-    observed = f"{plural(len(lines), 'variable')}: {lines[0]}"
-    return fail(EXPECTED, observed, *lines, advice=advice)
+    answer = fail if any("__" in name for name in different) else warn
+    return answer(EXPECTED, f"{plural(len(lines), 'variable')}: {lines[0]}", *lines, advice=advice)
 
 
-def _line(each: Variable, pid: int) -> str:
-    if each.running is None:
-        return f"{each.name}={each.here} in this shell sets {each.setting}; the process has no such variable"
-    here = "this shell has no such variable" if each.here is None else f"{each.here} in this shell"
-    return f"{each.name}={each.running} in the environment of pid {pid} sets {each.setting}; {here}"
+def _line(name: str, value: str | None, pid: int) -> str:
+    setting = f" sets {setting_of(name)}" if "__" in name else ""
+    if value is None:
+        return f"{name} in this shell{setting}; it is not set in the process"
+    return f"{name}={value} in the environment of pid {pid}{setting}; it is another one here, or not set"
+
+
+def setting_of(name: str) -> str:
+    """Return the setting that a variable overrides: ``tiers.public.connections``."""
+    return name.removeprefix("SWIM_").lower().replace("__", ".")
 
 
 def _start_without(context: DoctorContext, found: Status, names: list[str]) -> Advice:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from swim_server.daemon.control.documents.diagnostics import Promises
+from swim_server.daemon.control.documents.process import ConfigChanges
 from swim_server.daemon.control.documents.status import Status
 
 from swimctl.client.answers import read_answer
@@ -81,6 +82,13 @@ async def service_url(context: DoctorContext) -> str:
     if not url:
         raise CannotAsk("the running process doesn't listen yet")
     return url
+
+
+async def config_changes(context: DoctorContext) -> ConfigChanges:
+    """Read what a reload and a restart would change, and which variables are others than here. Raises CannotAsk."""
+    from swim_server.daemon.handover.environment import digests
+
+    return await asked(context, "config_changes", ConfigChanges, environment=digests(context.invocation.environ))
 
 
 async def promises(context: DoctorContext, *, anew: bool = False) -> Promises:

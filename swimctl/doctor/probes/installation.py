@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import json
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -70,13 +71,15 @@ def look_at_files(roots: dict[str, str]) -> FilesSeen | None:
 
     ``roots``: where the packages that run lie.
     """
+    from swim_server.daemon.fingerprint import PACKAGES
     from swim_server.daemon.requirements import DISTRIBUTION
 
     try:
         distribution = metadata.distribution(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return None
-    listed = [each for each in distribution.files or [] if each.parts and each.parts[0] in roots]
+    ours = {*PACKAGES, *roots}  # a package that is missing as a whole is not where anything runs from
+    listed = [each for each in _recorded(distribution) if each.parts and each.parts[0] in ours]
     files = [each for each in listed if each.suffix != ".pyc"]
     site = {Path(folder).parent.resolve() for folder in roots.values()}
     if not files or Path(str(distribution.locate_file(""))).resolve() not in site:
@@ -123,6 +126,15 @@ def _cut_off() -> Iterable[str]:
         path = Path(folder)
         if path.name in ("site-packages", "dist-packages") and path.is_dir():
             yield from (str(each) for each in sorted(path.glob(f"{LEFT_BY_PIP}*")))
+
+
+def _recorded(distribution: metadata.Distribution) -> Iterator[metadata.PackagePath]:
+    """Yield what RECORD lists. ``Distribution.files`` leaves out what is missing, from Python 3.12 on."""
+    for name, digest, *_ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
+        path = metadata.PackagePath(name)
+        path.hash = metadata.FileHash(digest) if digest else None
+        path.dist = distribution
+        yield path
 
 
 def _differing(files: Iterable[metadata.PackagePath]) -> Iterable[str]:

@@ -21,6 +21,7 @@ from support.doctor_faults import SMALL, Patient, copy_of_the_code
 from support.doctor_faults_process import free_port
 from support.feed_server import FeedServer, feed_server
 from support.front_proxy import FrontProxy
+from support.live_daemon import await_true
 from swim_client import SWIMClient
 
 TYPE = "tmi.issued"
@@ -99,6 +100,7 @@ class World:
             self.listener = Listener(self.patient.url, self.patient.api_key("partner"))
             self.listener.start()
             try:
+                await_true(lambda: any(each["channels"] for each in self.patient.connections), seconds=30)
                 assert self.is_served(), "a world that is not well before its fault"
                 yield
             finally:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from swimctl.doctor.abandonable_threads import AbandonableThreads
 from swimctl.doctor.probes.control_groups import ControlGroups
 from swimctl.doctor.probes.procfs import ProcFs
-from swimctl.doctor.abandonable_threads import AbandonableThreads
 
 
 def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
