@@ -161,8 +161,8 @@ def throttled(patient: Patient) -> Iterator[None]:
             yield
     finally:
         root = Path("/sys/fs/cgroup/cpu/cgroup.procs")
-        for pid in (group / "cgroup.procs").read_text("ascii").split():
-            root.write_text(pid, "ascii")
+        for member in (group / "cgroup.procs").read_text("ascii").split():
+            root.write_text(member, "ascii")
         await_true(lambda: not (group / "cgroup.procs").read_text("ascii"), what="an empty control group")
         group.rmdir()
 

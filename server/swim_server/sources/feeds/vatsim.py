@@ -92,7 +92,7 @@ class VatsimSource:
         self._backoff = Backoff(interval_seconds, max(LONGEST_PAUSE_SECONDS, interval_seconds), clock=clock)
         self._changed_at: float | None = None
         """When the feed's stamp was last seen to move, by the monotonic clock."""
-        self._places: dict[object, tuple[float, float]] = {}
+        self._places: dict[str, tuple[float, float]] = {}
         """Where those who fly were when one of them was last seen to move."""
         self._moved_at = clock.monotonic()
         self._log = get_logger("sources").bind(source=name)

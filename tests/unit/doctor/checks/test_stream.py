@@ -15,6 +15,7 @@ from swimctl.client.session import RpcFailed
 from swimctl.doctor.check import Answer
 from swimctl.doctor.checks import event_files, stream
 from swimctl.doctor.checks.event_files import EventFile, judge_event_files, look_at_event_files
+from swimctl.doctor.checks.sources import sources
 from swimctl.doctor.checks.unknown_types import families_with, types_are_known
 from swimctl.doctor.probes.probe_event import Lost, Received
 
@@ -51,7 +52,7 @@ async def about(service: ServiceExamination, pace_seconds: float = 15.0, **field
         "uptime_seconds": fields.pop("uptime", 500.0),
     }
     service.answers["promises"] = promises(sources=[{"name": "vatsim", "pace_seconds": pace_seconds, "path": None}])
-    return await stream.sources(service)
+    return await sources(service)
 
 
 @pytest.mark.parametrize(
@@ -89,11 +90,11 @@ async def test_source_that_has_just_been_started_has_time(service: ServiceExamin
     service.answers["status"] = status() | {
         "sources": [source(state="starting", last_success_age_seconds=None)], "uptime_seconds": 3.0,
     }  # fmt: skip
-    assert (await stream.sources(service)).status == "ok"
+    assert (await sources(service)).status == "ok"
 
 
 async def test_no_source_at_all_is_well(service: ServiceExamination) -> None:
-    assert "there are none" in (await stream.sources(service)).observed
+    assert "there are none" in (await sources(service)).observed
 
 
 async def test_probe_that_comes_out_is_well_and_a_late_one_is_told(service: ServiceExamination) -> None:
