@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from swimctl.client.answers import read_answer
-from swimctl.doctor.facts import FactBook, observing
+from swimctl.doctor.facts import FactBook, NotSaved, observing
 from swimctl.doctor.probes.control_groups import ControlGroups
 from swimctl.doctor.probes.filesystem import FileSystem
 from swimctl.doctor.probes.procfs import ProcFs
+from swimctl.errors import CommandError
 
 if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
@@ -37,6 +38,8 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 1.5
 """So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
+QUICK_SECONDS = 0.8
+"""So long somebody waits for it who can do without."""
 MARGIN_SECONDS = 0.3
 """Between the end of a question and the end of the run."""
 ENDING_SECONDS = 3.0
@@ -231,6 +234,17 @@ class DoctorContext:
         """Ask again, whoever asked before: for what changes while one looks."""
         self.forget(f"process.{method}")
         return await self.ask(method, **params)
+
+    async def answered(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+        """Ask a process that may not be there; None where none runs, and where it is silent or slow.
+
+        For checks that can do without: whether it answers is told by another one.
+        """
+        try:
+            async with asyncio.timeout(self.within(QUICK_SECONDS)):
+                return await ask() if await self.is_held() else None
+        except (CommandError, OSError, NotSaved):  # a timeout is an OSError
+            return None
 
     async def act(self, method: str, **params: Any) -> Any:
         """Call a method that does something, or whose answer holds a secret: it is no fact."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
 from swimctl.doctor.probes.checkout import broken_sources, checkout_root, git_changes
 from swimctl.doctor.probes.launching import BY_SUPERVISOR
-from swimctl.errors import CommandError
 from swimctl.text import plural
 
 if TYPE_CHECKING:
@@ -52,11 +51,10 @@ async def sources_compile(context: DoctorContext) -> Answer:
     Of a process that runs, only what is otherwise than at its start: the rest it was started from.
     """
     expected = "source files that Python can compile"
-    try:
-        version = await context.version()
-    except CommandError:  # no process to ask: what this command is made of is all that there is
-        version = None
-    if version is None or not version.roots:
+    version = await context.answered(context.version)
+    if version is None and await context.is_held():
+        return skip(expected, "the process that runs does not say what it was started from")
+    if version is None or not version.roots:  # what this command is made of is all that there is
         broken = await broken_sources(context, (await context.disk()).roots)
     else:
         disk = await context.disk_at(version.roots)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from swimctl.doctor.check import Answer, Check, fail, inspect, ok, warn
 from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, status
-from swimctl.errors import CommandError
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
@@ -58,11 +57,8 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
 
 async def _met_by_the_daemon(context: DoctorContext) -> tuple[int, int]:
     """Count the failed commits and bad stretches that a running daemon has met; none where it can't be asked."""
-    try:
-        history = (await status(context)).history
-    except (CannotAsk, CommandError):
-        return 0, 0
-    return history.failures, history.rotten
+    found = await context.answered(context.status)
+    return (0, 0) if found is None else (found.history.failures, found.history.rotten)
 
 
 def read_kernel_log(path: Path) -> tuple[list[str], bool]:
