@@ -75,6 +75,9 @@ class FakeOutlet:
                 assert self.connection is not None
                 self.connection.pause()
 
+    def peer(self) -> tuple[str, int] | None:
+        return None
+
     def buffered_bytes(self) -> int:
         return self.buffered
 
