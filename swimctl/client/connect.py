@@ -97,7 +97,9 @@ def restart_notice(message: Mapping[str, Any]) -> Restarting | None:
     if message.get("type") != "error" or "RESTARTING" not in (message.get("code"), details.get("code")):
         return None
     retry_ms = details.get("retry_ms")
-    seconds = retry_ms / 1000 if type(retry_ms) is int and retry_ms >= 0 else None
+    seconds: float | None = None
+    if isinstance(retry_ms, int) and not isinstance(retry_ms, bool) and retry_ms >= 0:
+        seconds = retry_ms / 1000
     text = str(message.get("message") or details.get("message") or "")
     return Restarting(without_advice(text), seconds)
 
