@@ -14,20 +14,8 @@ _URL_TOKEN = re.compile(r"(://)[^/?#]*(@)", re.DOTALL)
 """Before the host of a web address everything is a secret: a token may stand there alone."""
 _HARMLESS = frozenset(
     # of web addresses
-    {
-        "after",
-        "airports",
-        "channels",
-        "client",
-        "format",
-        "lang",
-        "language",
-        "last",
-        "limit",
-        "maxmessagebytes",
-        "page",
-    }
-    | {"region", "since", "type", "v", "version"}
+    {"after", "airports", "channels", "client", "format", "lang", "language", "last", "limit", "maxmessagebytes"}
+    | {"page", "region", "since", "type", "v", "version"}
     # of databases and drivers
     | {"applicationintent", "applicationname", "authentication", "autocommit", "cache", "charset", "clientencoding"}
     | {"connectiontimeout", "connecttimeout", "db", "driver", "encrypt", "fastexecutemany", "hostnameincertificate"}

@@ -41,10 +41,21 @@ async def idle_holds(context: DoctorContext) -> Answer:
         return unknown(expected, error.reason)
     except Ended as ended:
         seen = f"it was cut after {loop.time() - began:.1f} s without traffic, heartbeats come every {interval:g} s"
-        fix = f"proxy_read_timeout {3 * interval:.0f}s;  # nginx; Apache: ProxyTimeout {3 * interval:.0f}"
-        return fail(expected, seen, str(ended), fix=fix)
+        return fail(expected, seen, str(ended), fix=_longer_timeouts(4 * interval))
     if message is None:
         return fail(
             expected, f"no heartbeat within {seconds:.0f} s, though one comes every {interval:g} s", fix="swimctl logs"
         )
     return ok(expected, f"a heartbeat came after {loop.time() - began:.1f} s")
+
+
+def _longer_timeouts(seconds: float) -> str:
+    """Name the setting of each proxy that cuts quiet tunnels; Caddy has none."""
+    settings = {
+        "nginx": f"proxy_read_timeout {seconds:.0f}s; proxy_send_timeout {seconds:.0f}s;",
+        "Apache": f"ProxySet timeout={seconds:.0f}",
+        "HAProxy": f"timeout tunnel {seconds:.0f}s",
+        "lighttpd": f"server.max-read-idle = {seconds:.0f}, server.max-write-idle = {seconds:.0f}",
+        "Varnish": f"varnishd -p pipe_timeout={seconds:.0f}",
+    }
+    return "; ".join(f"{name}: {setting}" for name, setting in settings.items())
