@@ -49,7 +49,7 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "swim_client": ("swim_client",),
     "swim_conformance": ("swim_conformance",),
     "swim_server": ("swim_server",),
-    "swimctl": ("swimctl", "swim_server", "swim_client", "swim_conformance"),
+    "swimctl": ("swimctl", "swim_server", "swim_conformance"),
 }
 """Of our own packages, these may import only those."""
 

@@ -15,7 +15,7 @@ import msgspec
 from swim_server.detection.adl_rows import Fix, FlightRow
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.event_data import PLAN_FIELDS, POSITION_FIELDS
-from swim_server.detection.ground_state import SLOW_KTS
+from swim_server.detection.ground_motion import SLOW_KTS
 from swim_server.detection.legs import arrival_at
 from swim_server.detection.network_state import NO_PLAN, Plan
 from swim_server.detection.phases import ARRIVED, phase_in_air, phase_on_ground
