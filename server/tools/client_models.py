@@ -30,7 +30,8 @@ class Model(NamedTuple):
     name: str
     text: str
     fields: list[tuple[str, str, str]]
-    """Name on the wire, kind (``string``, ``integer``, ``number``, ``boolean``, ``identifier``, ``strings``, ``Position[]``), text."""
+    """Name on the wire; kind: ``string``, ``integer``, ``number``, ``boolean``, ``identifier``, ``strings`` or another
+    model's name with ``[]``; text."""
 
 
 def models() -> list[Model]:
@@ -78,10 +79,6 @@ def files() -> dict[str, str]:
 
 def _words(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, 110 - len(indent)) or [""]
 
 
 # TypeScript.
@@ -134,9 +131,8 @@ def _java(model: Model) -> Iterator[str]:
         yield "import java.util.List;"
     yield ""
     yield "/**"
-    yield from (
-        f" * {line}" for line in _wrapped(re.sub(r"``(.+?)``", r"{@code \1}", " ".join(model.text.split())), "")
-    )
+    text = re.sub(r"``(.+?)``", r"{@code \1}", " ".join(model.text.split()))
+    yield from (f" * {line}" for line in textwrap.wrap(text, 110))
     yield f" * <p>{MADE} A field that the server did not send, or as null, is null."
     yield " */"
     yield f"public final class {model.name} {{"

@@ -8,11 +8,18 @@ const subjects = new Map();
 function connect(subject) {
   const ws = (subject.ws = new WebSocket(subject.url, { headers: { 'X-SWIM-API-Key': subject.key } }));
   ws.on('open', () => subject.subscription && ws.send(subject.subscription));
-  ws.on('message', (text) => take(subject, JSON.parse(text)));
+  ws.on('message', (text) => {
+    try {
+      take(subject, JSON.parse(text));
+    } catch (error) {
+      subject.failure = error.name; // it would end the program
+      ws.terminate();
+    }
+  });
   ws.on('error', () => {});
   ws.on('close', (code, reason) => {
     report(subject, { saw: 'disconnected', code, reason: String(reason) });
-    report(subject, { saw: 'ended', why: subject.isStopping ? 'stopped' : 'lost' });
+    report(subject, { saw: 'ended', why: subject.failure ?? (subject.isStopping ? 'stopped' : 'lost') });
   });
 }
 

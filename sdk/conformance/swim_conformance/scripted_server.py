@@ -32,7 +32,7 @@ class ScriptedServer:
         self.connections: list[Connection] = []
         """Every line that was opened, in order."""
         self.log: list[dict[str, Any]] = []
-        """What happened: ``attempt``, ``upgraded``, ``received``, ``closed``, ``failure``; each with ``connection``, ``at``."""
+        """What happened: ``attempt``, ``upgraded``, ``received``, ``closed`` …; each with ``connection`` and ``at``."""
         self.failures: list[str] = []
         """Where a client did not do what a step waited for."""
         self.url = ""
@@ -121,7 +121,7 @@ class ScriptedServer:
             await self._signals.setdefault(name, asyncio.Event()).wait()
 
     def next_number(self) -> int:
-        """Number an attempt."""
+        """Give an attempt its number."""
         self._attempts += 1
         return self._attempts
 
