@@ -64,6 +64,7 @@ def check(words: list[str], folder: Path) -> None:
         assert KEY not in "".join(lines)
 
 
+@pytest.mark.long
 def test_program_of_the_javascript_page(tmp_path: Path) -> None:
     require_program("node", "nodejs")
     require_program("npm", "npm")
@@ -78,6 +79,7 @@ def test_program_of_the_javascript_page(tmp_path: Path) -> None:
     check([*words, "program.mjs"], tmp_path)
 
 
+@pytest.mark.long
 def test_program_of_the_java_page(tmp_path: Path) -> None:
     javac = require_program("javac", "default-jdk-headless")
     require_program("mvn", "maven")
