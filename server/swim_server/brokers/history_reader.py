@@ -55,7 +55,11 @@ class HistoryReader:
         self._path = path
         self._connection = connect_read_only(path)
         self._rows = RowReader()
-        is_known = self._connection.execute(_KNOWS_TYPES).fetchone() is not None
+        try:
+            is_known = self._connection.execute(_KNOWS_TYPES).fetchone() is not None
+        except BaseException:  # a damaged file
+            self._connection.close()
+            raise
         self._stored_types = _STORED_TYPES if is_known else _FOUND_TYPES
         self._condition = _OF_TYPES_OR_UNKNOWN if is_known else _OF_TYPES
 

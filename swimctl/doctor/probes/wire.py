@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +22,7 @@ OPEN_SECONDS = 1.5
 ANSWER_SECONDS = 1.5
 MAX_PASSED_OVER = 10_000
 """Events of a busy stream that may come before an answer."""
+_STATUS_LINE = re.compile(r"\bHTTP/\d\.\d (\d{3})\b")
 USER_AGENT = "swimctl-doctor"
 
 
@@ -124,6 +126,12 @@ class ProbeClient:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
 
+    @property
+    def local(self) -> tuple[str, int]:
+        """Host and port of this end."""
+        host, port = self._connection.local_address[:2]
+        return str(host), int(port)
+
     async def receive(self, seconds: float) -> dict[str, Any] | None:
         """Return the next message; None: none came in time; an empty one: no JSON object came. Raises Ended."""
         from websockets.exceptions import ConnectionClosed
@@ -182,6 +190,18 @@ class ProbeClient:
         return None
 
 
+def _without_answer(error: Exception) -> NotUpgraded:
+    """Tell what came in the place of an answer of HTTP/1.1: one of an older HTTP, something else, or nothing."""
+    cause = error.__cause__
+    found = _STATUS_LINE.search(str(cause))
+    if found is not None:
+        return NotUpgraded(f"HTTP {found[1]}", int(found[1]))
+    if isinstance(cause, EOFError):
+        told = "the connection was closed without an answer; a proxy that does not reach the service may do so"
+        return NotUpgraded(f"no WebSocket: {told}")
+    return NotUpgraded(f"no WebSocket: {cause or error}")
+
+
 @asynccontextmanager
 async def dial(
     target: Target,
@@ -189,17 +209,22 @@ async def dial(
     *,
     context: ssl.SSLContext | None = None,
     open_seconds: float = OPEN_SECONDS,
+    headers: Mapping[str, str] | None = None,
+    local_host: str | None = None,
 ) -> AsyncIterator[ProbeClient]:
-    """Open a WebSocket, the key in a header. Raises NotUpgraded, Ended."""
+    """Open a WebSocket, the key in a header. Raises NotUpgraded, Ended.
+
+    ``headers``: further ones. ``local_host``: the address of this machine to come from.
+    """
     from websockets.asyncio.client import connect
-    from websockets.exceptions import InvalidStatus, WebSocketException
+    from websockets.exceptions import InvalidMessage, InvalidStatus, WebSocketException
 
     if target.is_tls and context is None:
         context = await asyncio.to_thread(ssl.create_default_context)
     try:
         connection = await connect(
             target.url,
-            additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            additional_headers={**({"Authorization": f"Bearer {api_key}"} if api_key else {}), **(headers or {})},
             user_agent_header=USER_AGENT,
             open_timeout=open_seconds,
             close_timeout=0.5,
@@ -208,11 +233,14 @@ async def dial(
             ping_interval=None,
             max_size=16 * 1024 * 1024,
             ssl=context if target.is_tls else None,
+            local_addr=(local_host, 0) if local_host is not None else None,
         )
     except InvalidStatus as refused:
         server = refused.response.headers.get("Server")
         told = f"HTTP {refused.response.status_code}{f' from {server[:60]}' if server else ''}"
         raise NotUpgraded(told, refused.response.status_code) from None
+    except InvalidMessage as error:
+        raise _without_answer(error) from None
     except WebSocketException as error:
         raise NotUpgraded(f"no WebSocket: {error}") from None
     except TimeoutError:
