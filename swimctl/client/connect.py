@@ -41,7 +41,8 @@ def to_daemon(home: Home) -> Callable[[], Session]:
     timeouts = [RETRY_TIMEOUT_SECONDS, STARTING_SECONDS]  # the first time a starting daemon is waited for longer
 
     def open_session() -> Session:
-        return ControlClient.connect(home, timeouts.pop() if len(timeouts) > 1 else timeouts[0]).session
+        timeout = timeouts.pop() if len(timeouts) > 1 else timeouts[0]
+        return ControlClient.connect(home, timeout, light=True).session  # a stream is read all the time
 
     return open_session
 
@@ -97,9 +98,11 @@ def restart_notice(message: Mapping[str, Any]) -> Restarting | None:
     if message.get("type") != "error" or "RESTARTING" not in (message.get("code"), details.get("code")):
         return None
     retry_ms = details.get("retry_ms")
-    is_number = isinstance(retry_ms, int) and not isinstance(retry_ms, bool) and retry_ms >= 0
+    seconds: float | None = None
+    if isinstance(retry_ms, int) and not isinstance(retry_ms, bool) and retry_ms >= 0:
+        seconds = retry_ms / 1000
     text = str(message.get("message") or details.get("message") or "")
-    return Restarting(without_advice(text), retry_ms / 1000 if is_number else None)
+    return Restarting(without_advice(text), seconds)
 
 
 def message_refusal(message: Mapping[str, Any]) -> CommandError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from swim_server.config.redaction import url_without_secrets
+
 HIDDEN = "***"
 SHORTEST_SECRET = 4
 """Shorter ones would hide ordinary words; nobody has such a password without its pattern around it."""
@@ -15,6 +17,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"((?:Bearer|Basic)\s+)[^\s\"',;]+", re.IGNORECASE), rf"\g<1>{HIDDEN}"),
     (re.compile(r"(://[^/\s@:]*:)[^\s\"']+@"), rf"\g<1>{HIDDEN}@"),
 )
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>\\]+", re.IGNORECASE)
 _NAMED = re.compile(
     r"(?P<name>(?:api_?key|(?<![a-z])key|passw(?:or)?d|pwd|secret|token)[\"']?\s*[=:]\s*)"
     r"(?:(?P<quote>[\"'])(?:\\.|(?!(?P=quote)).)*(?P=quote)|\{[^}]*\}|[^\s&;,\"'{\[][^\s&;,\"']*)",
@@ -26,6 +29,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Hide the secrets that are known, and whatever looks like a key, a digest of one, or a password."""
     for secret in sorted({each for each in secrets if len(each) >= SHORTEST_SECRET}, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
+    text = _URL.sub(lambda match: str(url_without_secrets(match[0])), text)
     for shape, hidden in _SHAPES:
         text = shape.sub(hidden, text)
     return _NAMED.sub(_hide_value, text)

@@ -70,7 +70,8 @@ async def has_its_files(context: DoctorContext) -> Answer:
     folder = await asyncio.to_thread(context.procfs.working_folder, found.pid)
     lines = [f"{name} was removed or replaced{since[name]}: the process still has the old one" for name in gone]
     if home.history in gone:
-        lines.append(f"{found.history.events} events are in the old history, which goes when the process ends")
+        events = f"{found.history.events} events" if found.history.is_counted else "all events"
+        lines.append(f"{events} are in the old history, which goes when the process ends")
     if not lines:
         if folder is not None and folder.endswith(DELETED):
             told = f"its working folder {folder.removesuffix(DELETED)} is gone: relative paths lead nowhere"

@@ -44,7 +44,7 @@ async def idle_holds(context: DoctorContext) -> Answer:
         return unknown(expected, found.trouble)
     if found.cut is not None:
         seen = f"it was cut after {found.seconds:.1f} s without traffic, heartbeats come every {interval:g} s"
-        fix = f"proxy_read_timeout {3 * interval:.0f}s;  # nginx; Apache: ProxyTimeout {3 * interval:.0f}"
+        fix = _longer_timeouts(4 * interval)
         return fail(expected, seen, found.cut, fix=decide(fix, "a line of the proxy's configuration"))
     if not found.is_beaten:
         seen = f"no heartbeat within {found.seconds:.0f} s, though one comes every {interval:g} s"
@@ -75,3 +75,15 @@ async def _wait(context: DoctorContext) -> Quiet:
         found.cut = str(ended)
     found.seconds = loop.time() - began
     return found
+
+
+def _longer_timeouts(seconds: float) -> str:
+    """Name the setting of each proxy that cuts quiet tunnels; Caddy has none."""
+    settings = {
+        "nginx": f"proxy_read_timeout {seconds:.0f}s; proxy_send_timeout {seconds:.0f}s;",
+        "Apache": f"ProxySet timeout={seconds:.0f}",
+        "HAProxy": f"timeout tunnel {seconds:.0f}s",
+        "lighttpd": f"server.max-read-idle = {seconds:.0f}, server.max-write-idle = {seconds:.0f}",
+        "Varnish": f"varnishd -p pipe_timeout={seconds:.0f}",
+    }
+    return "; ".join(f"{name}: {setting}" for name, setting in settings.items())

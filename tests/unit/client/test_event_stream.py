@@ -178,7 +178,7 @@ def test_stream_told_of_a_restart_comes_back_as_asked_whatever_the_close_looks_l
 ) -> None:
     second = MemorySession(time, [CONNECTED, subscribed(6), event(6)])
     stream = stream_of(time, MemorySession(time, [CONNECTED, subscribed(5), NOTICE, ending]), second)
-    assert stream.next(0.0) == Subscribed(CONNECTED["data"], is_first=True)
+    assert stream.next(0.0) == Subscribed({"tier": "local", "client_id": "client_0"}, is_first=True)
     items = take(stream, rounds=2, timeout=0.0)
     told_at = time.seconds
     assert items == [Lost("restart")]
