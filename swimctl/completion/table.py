@@ -4,8 +4,8 @@
 # ruff: noqa: E501
 COMMANDS = {
     '': {
-        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Apply a changed configuration without dropping anyone.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure the service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
-        'options': {'--config': ('Configuration file (env SWIM_CONFIG).', ''), '--debug': ('Show tracebacks too.', None), '--version': ('Show the version and exit.', None), '--install-completion': ('Install completion for the current shell.', None), '--show-completion': ('Show completion for the current shell, to copy it or customize the installation.', None), '--help': ('Show this message and exit.', None)},
+        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Apply a changed configuration without dropping anyone.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure the service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'context': 'Name services and choose which one commands are for.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'backup': 'Put keys, history and configuration into one file.', 'restore': 'Bring back what backup wrote, while the service is stopped.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
+        'options': {'--config': ('Configuration file (env SWIM_CONFIG).', ''), '--context': ('The service that is meant (env SWIM_CONTEXT).', 'contexts'), '--debug': ('Show tracebacks too.', None), '--version': ('Show the version and exit.', None), '--install-completion': ('Install completion for the current shell.', None), '--show-completion': ('Show completion for the current shell, to copy it or customize the installation.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'demo': {
@@ -135,7 +135,7 @@ COMMANDS = {
     },
     'publish': {
         'commands': {},
-        'options': {'--data': ("The event's data, a JSON object.", ''), '--timestamp': ('Time of the event, RFC 3339.', ''), '--event-id': ('Your own name for it: stored once a day.', ''), '--file': ('File of JSON lines; - is standard input.', ''), '--force': ('With TYPE: publish it without the fields that clients expect.', None), '--wait': ('Seconds to wait for a daemon that goes away while publishing.', ''), '--json': ('JSON lines: id and type of each.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--data': ("The event's data, a JSON object.", ''), '--timestamp': ('Time of the event, RFC 3339.', ''), '--event-id': ('Your own name for it: stored once a day.', ''), '--file': ('File of JSON lines; - is standard input.', ''), '--force': ('With TYPE: publish it without the fields that clients expect.', None), '--wait': ('Seconds to wait for a daemon that goes away while publishing.', ''), '--json': ('JSON lines: id and type of each.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [('event_types', False)],
     },
     'record': {
@@ -175,7 +175,7 @@ COMMANDS = {
     },
     'doctor': {
         'commands': {},
-        'options': {'--only': ('Only these checks or areas; repeatable, or separated by commas.', 'areas'), '--skip': ('Checks or areas to leave out.', 'areas'), '--list': ('List the checks without running them.', None), '--fix': ('Fix what can be fixed safely, then check again.', None), '--yes': ('Answer yes to the questions of --fix and --bundle.', None), '-y': ('Answer yes to the questions of --fix and --bundle.', None), '--strict': ('Treat warnings as failures.', None), '--json': ('One JSON document: --format json.', None), '--format': ('text, json, nagios, prometheus.', ''), '--watch': ('Repeat until Ctrl-C.', None), '--interval': ('Time between two runs with --watch.', ''), '--bundle': ('Pack what a helper would ask for: .tar.gz, .zip.', ''), '--url': ('Check another service from outside; the key is read from SWIM_API_KEY.', ''), '--deep': ('Also what loads the service: tiers filled to their limit.', None), '--expect-version': ('Version that must be running.', ''), '--timeout': ('Seconds that each check may take, for a slow machine.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--only': ('Only these checks or areas; repeatable, or separated by commas.', 'areas'), '--skip': ('Checks or areas to leave out.', 'areas'), '--list': ('List the checks without running them.', None), '--fix': ('Fix what can be fixed safely, then check again.', None), '--yes': ('Answer yes to the questions of --fix and --bundle.', None), '-y': ('Answer yes to the questions of --fix and --bundle.', None), '--strict': ('Treat warnings as failures.', None), '--json': ('One JSON document: --format json.', None), '--format': ('text, json, nagios, prometheus.', ''), '--explain': ('Show the facts behind one check, and what it rests on.', 'areas'), '--save-facts': ('Write all that was observed, secrets removed.', ''), '--facts': ('Judge saved facts, or those of a bundle, instead of observing.', ''), '--watch': ('Repeat until Ctrl-C; tell what changes.', None), '--on-change': ('With --watch: run this, without a shell, for each change; JSON on its standard input.', ''), '--interval': ('Time between two runs with --watch.', ''), '--bundle': ('Pack what a helper would ask for: .tar.gz, .zip.', ''), '--url': ('Check another service from outside; the key is read from SWIM_API_KEY.', ''), '--deep': ('Also what loads the service: tiers filled to their limit.', None), '--expect-version': ('Version that must be running.', ''), '--timeout': ('Seconds that each check may take, for a slow machine.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'config': {
@@ -207,6 +207,31 @@ COMMANDS = {
         'commands': {},
         'options': {'--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
+    },
+    'context': {
+        'commands': {'add': 'Name a service: a home on this machine, or an address and its key.', 'use': 'Choose the context that commands are for from now on.', 'list': 'List the contexts.', 'remove': 'Remove a context, and its key from the keyring.'},
+        'options': {'--help': ('Show this message and exit.', None)},
+        'arguments': [],
+    },
+    'context add': {
+        'commands': {},
+        'options': {'--home': ('A service of this machine: its SWIM_HOME.', ''), '--url': ('A service at an address.', ''), '--key-store': ('keyring, file (0600), or auto: a keyring if there is one.', ''), '--use': ('Use it from now on.', None), '--yes': ('Replace one of this name without asking.', None), '-y': ('Replace one of this name without asking.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
+    },
+    'context use': {
+        'commands': {},
+        'options': {'--none': ("Use none: SWIM_HOME, or this user's home, again.", None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('contexts', False)],
+    },
+    'context list': {
+        'commands': {},
+        'options': {'--json': ('Print one JSON document.', None), '--header': ('When piped: begin with a line of column names.', None), '--output': ('When piped: v1 has the columns of earlier releases.', ''), '--help': ('Show this message and exit.', None)},
+        'arguments': [],
+    },
+    'context remove': {
+        'commands': {},
+        'options': {'--yes': ('Do not ask for confirmation.', None), '-y': ('Do not ask for confirmation.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('contexts', False)],
     },
     'db': {
         'commands': {'status': 'Compare the schema with what the code needs.', 'upgrade': 'Add what is missing in the schema.'},
@@ -243,6 +268,16 @@ COMMANDS = {
         'options': {'--output': ('The new file; must not exist.', ''), '-o': ('The new file; must not exist.', ''), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('', False)],
     },
+    'backup': {
+        'commands': {},
+        'options': {'--yes': ('Overwrite without asking.', None), '-y': ('Overwrite without asking.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
+    },
+    'restore': {
+        'commands': {},
+        'options': {'--only': ('keys, history or config; repeatable.', ''), '--yes': ('Do not ask for confirmation.', None), '-y': ('Do not ask for confirmation.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
+    },
     'completion': {
         'commands': {},
         'options': {'--help': ('Show this message and exit.', None)},
@@ -254,3 +289,5 @@ COMMANDS = {
         'arguments': [],
     },
 }
+CHANNELS = ('*', 'aman.*', 'aman.sequence', 'aman.updated', 'cdm.*', 'cdm.ctot', 'cdm.edct', 'cdm.gs', 'cdm.updated', 'controller.*', 'controller.connected', 'controller.disconnected', 'controller.positions', 'ctp.*', 'ctp.edct.assigned', 'ctp.edct.batch_assigned', 'ctp.edct.removed', 'ctp.flights.detected', 'ctp.route.modified', 'ctp.session.*', 'ctp.session.updated', 'ctp.slots.optimized', 'ctp_slot_assigned', 'ctp_slot_at_risk', 'ctp_slot_frozen', 'ctp_slot_missed', 'ctp_slot_released', 'facility.*', 'facility.staffing', 'flight.*', 'flight.arrived', 'flight.created', 'flight.deleted', 'flight.departed', 'flight.position', 'flight.positions', 'flight.updated', 'metering.*', 'simtraffic.*', 'simtraffic.lifecycle.*', 'splits.*', 'splits.activated', 'splits.deactivated', 'splits.ingested', 'splits.updated', 'system.*', 'system.heartbeat', 'system.notice', 'tmi.*', 'tmi.action', 'tmi.advisory.*', 'tmi.coordination.*', 'tmi.edct_assigned', 'tmi.edct_cancelled', 'tmi.entry.*', 'tmi.flow_measure.*', 'tmi.gate_hold', 'tmi.gate_release', 'tmi.issued', 'tmi.modified', 'tmi.program.*', 'tmi.released', 'tmi.reroute.*', 'tmi.slot.*')
+SETTINGS = ('server.host', 'server.port', 'server.public_url', 'server.allowed_origins', 'server.trusted_proxies', 'server.heartbeat_seconds', 'server.max_message_bytes', 'server.handshake_timeout_seconds', 'server.close_timeout_seconds', 'server.max_buffer_bytes', 'server.max_waiting_bytes', 'server.max_turn_frames', 'server.max_turn_bytes', 'server.abuse_factor', 'server.max_head_bytes', 'server.max_arriving', 'server.max_arriving_per_address', 'server.max_arriving_bytes', 'server.descriptor_reserve', 'server.max_connection_hours', 'server.tls_certificate', 'server.tls_key', 'auth.cache_seconds', 'auth.negative_cache_seconds', 'auth.stale_grace_seconds', 'auth.recheck_seconds', 'database.url', 'database.odbc', 'database.username', 'database.password', 'database.password_file', 'database.authentication', 'database.identity_client_id', 'database.connect_timeout_seconds', 'database.query_timeout_seconds', 'database.pool_size', 'tiers.public.connections', 'tiers.public.connections_per_key', 'tiers.public.messages_per_second', 'tiers.developer.connections', 'tiers.developer.connections_per_key', 'tiers.developer.messages_per_second', 'tiers.partner.connections', 'tiers.partner.connections_per_key', 'tiers.partner.messages_per_second', 'tiers.system.connections', 'tiers.system.connections_per_key', 'tiers.system.messages_per_second', 'history.keep', 'history.keep_positions', 'history.max_bytes', 'history.synchronous', 'broker.url', 'channels.families', 'sources', 'adl', 'detection.boundaries', 'publish.events_per_second', 'publish.max_event_bytes', 'publish.keys', 'logging.level', 'logging.format', 'logging.file', 'logging.max_bytes', 'logging.keep_files', 'expect.version', 'expect.commit', 'expect.connections.public.min', 'expect.connections.public.max', 'expect.connections.developer.min', 'expect.connections.developer.max', 'expect.connections.partner.min', 'expect.connections.partner.max', 'expect.connections.system.min', 'expect.connections.system.max', 'expect.connections.owner')

@@ -55,9 +55,9 @@ def settings(incomplete: str) -> list[str]:
     """Complete the dotted name of a setting."""
 
     def names() -> Iterable[str]:
-        from swim_server.config.parse_value import setting_names
+        from swimctl.completion.table import SETTINGS
 
-        return setting_names()
+        return SETTINGS
 
     return _offer(names, incomplete)
 
@@ -69,6 +69,19 @@ def areas(incomplete: str) -> list[str]:
         from swimctl.doctor.catalogue import AREAS
 
         return AREAS
+
+    return _offer(names, incomplete)
+
+
+def contexts(incomplete: str) -> list[str]:
+    """Complete the name of a context."""
+
+    def names() -> Iterable[str]:
+        import os
+
+        from swimctl.contexts import load
+
+        return sorted(load(os.environ).contexts)
 
     return _offer(names, incomplete)
 
@@ -95,11 +108,12 @@ def _fitting(words: Iterable[str], incomplete: str) -> list[str]:
 
 
 def _catalogue_channels() -> Iterable[str]:
-    from swim_server.protocol.channels import Catalogue
-
     if not _has_families_of_its_own():
-        return Catalogue().channels
+        from swimctl.completion.table import CHANNELS
+
+        return CHANNELS
     from swim_server.config import ConfigError
+    from swim_server.protocol.channels import Catalogue
 
     from swimctl.invocation import Invocation
 
@@ -175,5 +189,5 @@ def _ask(method: str) -> Any:
     from swimctl.client.control import ControlClient
     from swimctl.invocation import Invocation
 
-    with ControlClient.connect(Invocation().home, timeout=0.0) as control:
+    with ControlClient.connect(Invocation().home, timeout=0.0, light=True) as control:
         return control.call(method, timeout=1.0)

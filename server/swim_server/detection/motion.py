@@ -6,8 +6,11 @@ from swim_server.detection.geodesy import distance_nm
 from swim_server.detection.network_state import Report
 
 MAX_VERTICAL_RATE_FPM = 20_000
-MIN_CLIMB_SECONDS, MAX_CLIMB_SECONDS = 1, 180
+MIN_CLIMB_MS, MAX_CLIMB_MS = 1_000, 180_000
 """Over less time the rounding of altitudes decides, over more the mean tells nothing about now."""
+
+MIN_COVERED_SECONDS, MAX_COVERED_SECONDS = 8, 60
+"""Over less time the stamps of reports decide, over more it may have gone there and back."""
 
 STANDSTILL_KTS = 40
 ACCELERATION_KTS_PER_SECOND = 4.0
@@ -24,25 +27,17 @@ def elapsed_seconds(before: Report, now: Report) -> float:
     return max(0.001, (now.at_ms - before.at_ms) / 1000)
 
 
-def vertical_rate_fpm(before: Report, now: Report) -> int | None:
+def vertical_rate_fpm(before: Report, at_ms: int, altitude_ft: int | None) -> int | None:
     """Tell the climb (negative: descent) since the report before; None where it can't be told."""
-    if before.altitude_ft is None or now.altitude_ft is None:
+    if before.altitude_ft is None or altitude_ft is None:
         return None
-    milliseconds = now.at_ms - before.at_ms
-    if not MIN_CLIMB_SECONDS * 1000 <= milliseconds <= MAX_CLIMB_SECONDS * 1000:
+    milliseconds = at_ms - before.at_ms
+    if not MIN_CLIMB_MS <= milliseconds <= MAX_CLIMB_MS:
         return None
-    climb = now.altitude_ft - before.altitude_ft
+    climb = altitude_ft - before.altitude_ft
     if not climb:
         return 0
     return max(-MAX_VERTICAL_RATE_FPM, min(MAX_VERTICAL_RATE_FPM, round(climb * 60_000 / milliseconds)))
-
-
-def with_vertical_rate(before: Report, now: Report) -> Report:
-    """Add the climb since the report before; None where it can't be told."""
-    rate = vertical_rate_fpm(before, now)
-    if rate is None:
-        return now
-    return Report(now.at_ms, now.latitude, now.longitude, now.altitude_ft, now.groundspeed_kts, now.heading_deg, rate)
 
 
 def climb_ft(before: Report | None, now: Report) -> int | None:
@@ -58,15 +53,32 @@ def is_level(before: Report | None, now: Report, within_ft: int) -> bool:
     return change is not None and abs(change) <= within_ft
 
 
+def speed_between_kts(before: Report, now: Report) -> float | None:
+    """Tell how fast the aircraft came from one place to the other; None where the time between tells too little."""
+    seconds = elapsed_seconds(before, now)
+    if not MIN_COVERED_SECONDS <= seconds <= MAX_COVERED_SECONDS:
+        return None
+    return distance_nm(before.latitude, before.longitude, now.latitude, now.longitude) * 3600 / seconds
+
+
 def is_jump(before: Report, now: Report) -> bool:
     """Tell whether the aircraft was set to another place, rather than having moved there."""
-    if (now.groundspeed_kts or 0) >= JUMP_SPEED_KTS and _stood(before) and _is_soon(before, now):
-        return True
     # A degree is 60 NM at most: nearly all aircraft are acquitted without trigonometry.
     at_most_nm = (abs(now.latitude - before.latitude) + abs(now.longitude - before.longitude)) * 60
+    speed = before.groundspeed_kts
+    if speed is not None and speed > STANDSTILL_KTS and now.groundspeed_kts is not None:
+        if at_most_nm <= _flown_nm(speed, now.at_ms - before.at_ms):  # it comes so far at least
+            return False
+    elif (now.groundspeed_kts or 0) >= JUMP_SPEED_KTS and _stood(before) and _is_soon(before, now):
+        return True
     if at_most_nm <= LEAST_REACH_NM or at_most_nm <= (reach := _reach_nm(before, now)):
         return False
     return distance_nm(before.latitude, before.longitude, now.latitude, now.longitude) > reach
+
+
+def _flown_nm(speed_kts: float, milliseconds: float) -> float:
+    """How far an aircraft that flies can have come, with some allowance for wind and late positions."""
+    return 1.5 + 1.25 * speed_kts * milliseconds / 3_600_000
 
 
 def _reach_nm(before: Report, now: Report) -> float:
@@ -76,7 +88,7 @@ def _reach_nm(before: Report, now: Report) -> float:
         return 1.5 + 700 * seconds / 3600
     if before.groundspeed_kts > STANDSTILL_KTS or now.groundspeed_kts <= STANDSTILL_KTS:
         fastest = max(before.groundspeed_kts, now.groundspeed_kts, STANDSTILL_KTS)
-        return 1.5 + 1.25 * fastest * seconds / 3600
+        return _flown_nm(fastest, seconds * 1000)
     accelerating = min(seconds, now.groundspeed_kts / ACCELERATION_KTS_PER_SECOND)
     at_full_speed = seconds - accelerating
     return LEAST_REACH_NM + 1.1 * now.groundspeed_kts * (accelerating / 2 + at_full_speed) / 3600

@@ -22,7 +22,7 @@ from support.disk.probes import put_probes
 from support.disk.rot_base import Files, put_back, read_files
 from support.disk.wire import Closed, Wire
 
-RECOVERY_SECONDS = 8.0
+RECOVERY_SECONDS = 60.0
 TROUBLES = (OSError, Closed, RuntimeError, TimeoutError)
 
 
@@ -217,5 +217,8 @@ class FaultRun:
 
     def _judge_again(self) -> Judgement:
         """Killed and started again, it still knows everything."""
+        reasons = [line for line in self._daemon.log.splitlines() if "set aside" in line]
         self._daemon.kill()
-        return Judge(self._daemon, self._ledger, random.Random(0)).judge(self._listener_key, self._oldest)
+        judgement = Judge(self._daemon, self._ledger, random.Random(0)).judge(self._listener_key, self._oldest)
+        judgement.examples = reasons[:2] + judgement.examples
+        return judgement

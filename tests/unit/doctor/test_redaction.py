@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from swimctl.doctor.bundle import redact
+from swimctl.doctor.redaction import redact
 
 KEY = "swim_dev_0123456789abcdefghijklmnopqrstuv012345"
 

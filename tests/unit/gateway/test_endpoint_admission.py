@@ -156,7 +156,9 @@ async def test_flood_before_admission_waits_on_the_clients_side(slow: Rig) -> No
     for _ in range(100):
         client.send(b"\x00" * 10_000)
     assert not client.transport.reads
-    assert len(client.endpoint._entry._early) < MAX_EARLY_BYTES + 10_001
+    entry = client.endpoint._entry
+    assert entry is not None
+    assert len(entry._early) < MAX_EARLY_BYTES + 10_001
     slow.authenticator.answer_next()
     await client.settle()
     assert client.transport.reads

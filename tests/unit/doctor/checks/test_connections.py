@@ -25,7 +25,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceExaminati
     context = ServiceExamination(tmp_path)
 
     async def rows_anew(_: object) -> Any:
-        return context.known.get("key rows later", context.known["key rows"])
+        return context.known.get("key rows later", context.known["database.rows"])
 
     monkeypatch.setattr(key_database, "rows_anew", rows_anew)
     return context
@@ -74,7 +74,7 @@ async def test_connection_of_a_tier_that_is_none_is_a_failure(service: ServiceEx
 
 
 async def test_table_that_can_not_be_read_is_unknown(service: ServiceExamination) -> None:
-    service.known["key rows"] = StoreUnavailable("away")
+    service.known["database.rows"] = StoreUnavailable("away")
     assert (await connections.keys_hold(service)).status == "unknown"
 
 
@@ -205,3 +205,11 @@ async def test_only_clients_that_tell_an_older_version_are_old(
 ) -> None:
     service.answers["tally"] = tally(agents={agent: 3})
     assert (await connections.current(service)).status == status
+
+
+async def test_clients_that_never_subscribed_are_a_warning_with_their_owners(service: ServiceExamination) -> None:
+    assert (await connections.subscribed(service)).status == "ok"
+    service.answers["tally"] = tally(without_channel={"vNAS": 3, "ADL": 1})
+    answer = await connections.subscribed(service)
+    assert (answer.status, answer.command) == ("warn", "swimctl connections list")
+    assert answer.observed == "4 get nothing, for a minute or longer: vNAS: 3 connections; ADL: 1 connection"
