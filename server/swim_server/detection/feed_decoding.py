@@ -19,6 +19,12 @@ from swim_server.detection.feed import (
 )
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
+MAX_LOOKED_AT = 2 * MAX_PILOTS
+"""Malformed entries that are looked at, the good ones among them counted."""
+MAX_PARTS = 1_500_000
+"""Commas, brackets and braces of a document: several times what the largest one had. Each part costs memory, however
+short it is."""
+
 Entry = TypeVar("Entry", FeedPilot, FeedPrefile)
 
 
@@ -36,6 +42,9 @@ def decode_snapshot(document: bytes) -> Snapshot:
 
     All at once when every entry is well-formed; else entry by entry, mending or dropping the malformed ones.
     """
+    parts = sum(map(document.count, (b",", b"{", b"[")))
+    if parts > MAX_PARTS:
+        raise InvalidSnapshot("not a feed", f"it has {parts:,} values, at most {MAX_PARTS:,} are read")
     try:
         decoded = _decoder.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -79,9 +88,11 @@ def _decode_leniently(document: bytes) -> Snapshot:
     pilots = root.get("pilots")
     if not isinstance(pilots, list):
         raise InvalidSnapshot("not a feed", "it has no list of pilots")
-    kept_pilots = _repair_all(pilots, FeedPilot, is_clean)
+    kept_pilots = _repair_all(pilots[:MAX_LOOKED_AT], FeedPilot, is_clean)
     prefiles = root.get("prefiles")
-    kept_prefiles = _repair_all(prefiles, FeedPrefile, is_clean) if isinstance(prefiles, list) else None
+    kept_prefiles = None
+    if isinstance(prefiles, list):
+        kept_prefiles = _repair_all(prefiles[:MAX_LOOKED_AT], FeedPrefile, is_clean)
     dropped = len(pilots) - len(kept_pilots)
     if kept_prefiles is not None and isinstance(prefiles, list):
         dropped += len(prefiles) - len(kept_prefiles)
