@@ -64,15 +64,18 @@ class UnixConnection:
                 self._protocol.send_close(1000)
                 self._flush()
                 deadline = time.monotonic() + self._close_timeout
-                while self._protocol.state is not State.CLOSED:
+                while not self._is_closed():
                     self._read(deadline)
         except OSError:
             pass  # it has gone already, or takes longer than it is worth
         finally:
             self._socket.close()
 
+    def _is_closed(self) -> bool:
+        return self._protocol.state is State.CLOSED
+
     def _raise_if_closed(self) -> None:
-        if self._protocol.state is State.CLOSED:
+        if self._is_closed():
             raise self._protocol.close_exc
 
     def _read(self, deadline: float | None) -> None:

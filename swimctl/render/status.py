@@ -95,7 +95,8 @@ def _history(history: HistoryDocument, now: datetime) -> str:
         reach = duration(now.timestamp() - int(history.oldest_id.partition("-")[0]) / 1000)
     except ValueError:
         reach = "?"
-    return f"{count(history.events)} events kept, {reach} back, {size(history.size_bytes)}"
+    events = f"{count(history.events)} events kept" if history.is_counted else "events are being counted"
+    return f"{events}, {reach} back, {size(history.size_bytes)}"
 
 
 def _times(times: Percentiles) -> str:

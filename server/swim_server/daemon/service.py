@@ -96,6 +96,7 @@ class Service:
 
     async def _start(self) -> None:
         parts = self.components
+        process.warn_of_root(self.log)
         process.prepare_descriptors(sum(each.connections for each in self.admission.limits.values()), self.log)
         await parts.broker.open(self._deliver)
         parts.hub.begin_after(parts.broker.newest_id)
