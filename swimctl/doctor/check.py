@@ -76,6 +76,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     fix: str | None
     advice: tuple[Advice, ...] = ()
     seconds: float
+    cause: str | None = None
+    """The check below it that is broken and explains this one; None: it is told for itself."""
 
     @property
     def command(self) -> str | None:
@@ -117,6 +119,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     def area(self) -> str:
         return self.id.partition(".")[0]
 
+
+UNLOADABLE = "this command's own code can't be loaded"
+"""How a check that could not be asked says that the code itself is broken."""
 
 _LOOKS = re.compile(
     r"(?:sudo )?(?:swimctl (?:logs|status|version|doctor|connections list|config (?:show|check)|keys list|db status)\b"

@@ -83,7 +83,12 @@ class FrontProxy:
             writer.write(b"HTTP/1.1 426 Upgrade Required\r\nServer: proxy\r\nContent-Length: 0\r\n\r\n")
             await writer.drain()
             return
-        there_reader, there = await asyncio.open_connection("127.0.0.1", self.target_port)
+        try:
+            there_reader, there = await asyncio.open_connection("127.0.0.1", self.target_port)
+        except ConnectionError:  # as nginx and Apache do where nobody listens
+            writer.write(b"HTTP/1.1 502 Bad Gateway\r\nServer: proxy\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            return
         try:
             there.write(self._changed(head))
             last = [self._loop.time()]

@@ -15,6 +15,7 @@ import msgspec
 
 from swim_server.brokers import history_file
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published, StorageState
+from swim_server.brokers.event_count import EventCount
 from swim_server.brokers.history import History
 from swim_server.brokers.history_file import Synchronous
 from swim_server.brokers.history_reader import HistoryReader, Rotten
@@ -34,8 +35,6 @@ COMMIT_EVENTS = 1000
 PENDING_EVENTS = 20_000
 TICK_SECONDS = 0.25
 """How often retention, the write-ahead log and other processes' events are looked after."""
-QUICK_COUNT_SECONDS = 0.05
-"""A history that is counted this quickly is counted anew whenever somebody asks."""
 
 _log = get_logger("broker")
 T = TypeVar("T")
@@ -130,8 +129,7 @@ class LocalBroker:
         self._looked_waiters: list[asyncio.Future[None]] = []
         self._is_behind = False
         """Retention has more to let go of."""
-        self._count: tuple[int, float] | None = None
-        """How many events more than ``stored - pruned`` history holds, and how long counting took."""
+        self._event_count = EventCount(self._read, self.counters)
 
     @property
     def newest_id(self) -> EventId:
@@ -230,10 +228,11 @@ class LocalBroker:
         return await self._read(lambda reader: reader.has_gap(after, types))
 
     async def span(self) -> HistorySpan:
-        """Tell what history holds. A large one is counted once, and its count carried on."""
+        """Tell what history holds. A large one is counted once, beside all else, and its count carried on."""
         oldest, newest = await self._read(lambda reader: reader.span())
-        events = await self._count_events()
-        return HistorySpan(oldest, newest, events, await self._readers.read(lambda _: _size_bytes(self.path)))
+        events = await self._event_count.ask()
+        size_bytes = await self._readers.read(lambda _: _size_bytes(self.path))
+        return HistorySpan(oldest, newest, events or 0, size_bytes, is_counted=events is not None)
 
     async def close(self) -> None:
         """Store what is pending, deliver it, let go of the file. Idempotent, also while it is still closing."""
@@ -243,6 +242,7 @@ class LocalBroker:
 
     async def _close(self) -> None:
         self._pending.close()
+        await self._event_count.close()
         if self._check_task is not None:
             self._check_task.cancel()
             await asyncio.wait([self._check_task])
@@ -443,15 +443,6 @@ class LocalBroker:
         elif trouble != self.counters.checkpoint_error:
             _log.error("history's log can't be written back just now", reason=trouble)
         self.counters.checkpoint_error = trouble
-
-    async def _count_events(self) -> int:
-        changed = self.counters.events_stored - self.counters.events_pruned
-        if self._count is None or self._count[1] <= QUICK_COUNT_SECONDS:
-            started = time.perf_counter()
-            count = await self._read(lambda reader: reader.count())
-            self._count = count - changed, time.perf_counter() - started
-            return count
-        return max(self._count[0] + changed, 0)
 
 
 def _checkpoint(path: Path) -> str | None:

@@ -21,7 +21,7 @@ OTHERS = {"subscribed", "system.heartbeat", "error"}
 """What else a client is sent."""
 TRY_LATER, REFUSED = 1013, 4001
 UNREADABLE = "HISTORY_UNAVAILABLE"
-PATIENCE_SECONDS = 8.0
+PATIENCE_SECONDS = 60.0
 GRACE_SECONDS = 0.2
 """So long after the last event a client may still be told that something is missing."""
 KEYS_TRIED = 6
