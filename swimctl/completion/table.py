@@ -10,7 +10,7 @@ COMMANDS = {
     },
     'demo': {
         'commands': {},
-        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--script': ('Play a script to your own client instead.', ''), '--port': ('With --script: where to listen.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'serve': {
