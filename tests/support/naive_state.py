@@ -13,28 +13,11 @@ from swim_server.protocol.events import Event, NewEvent, stamp
 from swim_server.state.world import World
 
 FIRST_MS = 1_768_573_815_000
-FIELDS = [
-    "callsign",
-    "flight_uid",
-    "dep",
-    "arr",
-    "equipment",
-    "route",
-    "latitude",
-    "longitude",
-    "altitude_ft",
-    "groundspeed_kts",
-    "heading_deg",
-    "vertical_rate_fpm",
-    "current_artcc",
-    "current_fir",
-    "current_sector",
-    "phase",
-    "off_utc",
-    "in_utc",
-    "first_seen_at",
-    "updated_at",
-]
+FIELDS = (
+    *("callsign", "flight_uid", "dep", "arr", "equipment", "route", "latitude", "longitude", "altitude_ft"),
+    *("groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc", "current_fir", "current_sector"),
+    *("phase", "off_utc", "in_utc", "first_seen_at", "updated_at"),
+)
 GENERIC = {
     "tmi.issued": ("tmis", "program_id", False), "tmi.modified": ("tmis", "program_id", False),
     "tmi.released": ("tmis", "program_id", True),

@@ -1,4 +1,4 @@
-"""The messages of state: parts of a world, and what tells a mirror that an entry came into or left its filters. Pure."""
+"""The messages of state: parts of a world, and what tells a mirror what came into its filters or left them. Pure."""
 
 from __future__ import annotations
 

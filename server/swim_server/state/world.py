@@ -106,7 +106,7 @@ class World:
         self.events = 0
         """How many were taken in by this process."""
         self.kinds: Mapping[str, Entries] = {kind.name: Entries(kind) for kind in kinds}
-        self.flights = self.kinds.get(FLIGHTS.name) or Entries(FLIGHTS)
+        self.flights = self.kinds.get(FLIGHTS.name, Entries(FLIGHTS))
         self._by_type: dict[str, tuple[Entries, ...]] = {}
         """Which kinds take the events of a type; filled as types come."""
 
