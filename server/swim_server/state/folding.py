@@ -6,7 +6,7 @@ A field that an event names replaces the one that was held, also by null; what i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from sys import intern
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -32,7 +32,7 @@ def fold_flight(entry: Entry | None, event_type: str, data: Mapping[str, Any], t
     """Change a flight by an event, or by one of a batch's positions; None: it was not known. Returns the flight."""
     if entry is None:
         entry = {**_UNKNOWN_FLIGHT, "first_seen_at": timestamp}
-        data = {field: intern(value) if type(value) is str else value for field, value in data.items()}  # KJFK, once
+        data = {field: _same(value) if type(value) is str else value for field, value in data.items()}
     if event_type == "flight.departed":
         entry.update((field, None) for field in _LEG_ENDED if field in entry)
     known = len(entry)
@@ -43,6 +43,12 @@ def fold_flight(entry: Entry | None, event_type: str, data: Mapping[str, Any], t
         _settle(entry, data, known)
     entry["updated_at"] = timestamp
     return entry
+
+
+@lru_cache(maxsize=4096)
+def _same(text: str) -> str:
+    """Give one object for equal texts: codes stand in many flights."""
+    return text
 
 
 def _settle(entry: Entry, data: Mapping[str, Any], known: int) -> None:
