@@ -35,7 +35,7 @@ def naive_fold(events: Iterable[tuple[str, str, dict[str, Any]]]) -> dict[str, d
             rows = data.get("positions") if event_type == "flight.positions" else [data]
             for row in rows if isinstance(rows, list) else []:
                 if isinstance(row, dict):
-                    _fold_row(world["flights"], event_type, timestamp, row)
+                    fold_row(world["flights"], event_type, timestamp, row)
         elif event_type in GENERIC:
             kind, field, is_end = GENERIC[event_type]
             key = data.get(field)
@@ -49,12 +49,20 @@ def naive_fold(events: Iterable[tuple[str, str, dict[str, Any]]]) -> dict[str, d
     return world
 
 
-def _fold_row(flights: dict[Any, dict[str, Any]], event_type: str, timestamp: str, row: dict[str, Any]) -> None:
-    key = row.get("flight_uid")
-    if not isinstance(key, int) or isinstance(key, bool):
-        key = row.get("callsign")
-        if not isinstance(key, str) or not key:
-            return
+def key_of_row(row: dict[str, Any]) -> Any:
+    """Tell which flight a row is about; None: no flight."""
+    uid = row.get("flight_uid")
+    if isinstance(uid, int) and not isinstance(uid, bool):
+        return uid
+    callsign = row.get("callsign")
+    return callsign if isinstance(callsign, str) and callsign else None
+
+
+def fold_row(flights: dict[Any, dict[str, Any]], event_type: str, timestamp: str, row: dict[str, Any]) -> None:
+    """Change the flights by one event, or one position of a batch."""
+    key = key_of_row(row)
+    if key is None:
+        return
     if event_type == "flight.deleted":
         flights.pop(key, None)
         return

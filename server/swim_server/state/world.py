@@ -31,18 +31,22 @@ class Change(NamedTuple):
 
     kind: Kind
     keys: Sequence[Key | None]
+    opened: Sequence[Key] = ()
+    """Those whose entries are new."""
 
 
 class Entries:
     """The entries of one kind, each with the moment of its last event and, once it was asked for, its encoding."""
 
-    __slots__ = ("_encoded", "_is_flights", "by_key", "kind", "refused", "touched_ms")
+    __slots__ = ("_encoded", "_is_flights", "by_key", "kind", "opened", "refused", "touched_ms")
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.by_key: dict[Key, Entry] = {}
         self.touched_ms: dict[Key, int] = {}
         """Milliseconds of the id of the last event that told about it: when it came, whatever time it tells."""
+        self.opened: list[Key] = []
+        """The entries that are new, for who looks after each event."""
         self.refused = 0
         """How many events told about an entry for which there was no room."""
         self._encoded: dict[Key, bytes] = {}
@@ -74,6 +78,7 @@ class Entries:
             folded = fold_entry(entry, data, timestamp)
         if entry is None:
             self.by_key[key] = folded
+            self.opened.append(key)
         self.touched_ms[key] = at_ms
         return key
 
@@ -91,6 +96,11 @@ class Entries:
         if found is None:
             found = self._encoded[key] = escape_json(_encoder.encode(self.by_key[key]))
         return found
+
+    @property
+    def cold(self) -> int:
+        """How many entries are not encoded."""
+        return len(self.by_key) - len(self._encoded)
 
     def forget_encodings(self) -> None:
         """Give the memory of the encodings back: nobody has asked for a while."""
@@ -124,15 +134,19 @@ class World:
         return [self._fold_into(entries, event, timestamp) for entries in concerned]
 
     def _fold_into(self, entries: Entries, event: Event, timestamp: str) -> Change:
-        at_ms, data, event_type = event.id.milliseconds, event.data, event.type
+        at_ms, data, event_type, fold = event.id.milliseconds, event.data, event.type, entries.fold
         if event_type != POSITIONS:
-            return Change(entries.kind, (entries.fold(event_type, data, timestamp, at_ms),))
-        rows = data.get("positions")
-        if not isinstance(rows, list):
-            return Change(entries.kind, ())
-        fold = entries.fold
-        keys = [fold(event_type, row, timestamp, at_ms) if isinstance(row, dict) else None for row in rows]
-        return Change(entries.kind, keys)
+            keys: Sequence[Key | None] = (fold(event_type, data, timestamp, at_ms),)
+        else:
+            rows = data.get("positions")
+            keys = [
+                fold(event_type, row, timestamp, at_ms) if isinstance(row, dict) else None
+                for row in (rows if isinstance(rows, list) else ())
+            ]
+        if not entries.opened:
+            return Change(entries.kind, keys)
+        opened, entries.opened = entries.opened, []
+        return Change(entries.kind, keys, opened)
 
     def _find_concerned(self, event_type: str) -> tuple[Entries, ...]:
         found = tuple(entries for entries in self.kinds.values() if entries.kind.takes(event_type))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.protocol.codes import CloseCode
 from swim_server.streaming.framed_event import FramedEvent
+from swim_server.streaming.mirror.live_state import keys_in
 from swim_server.streaming.subscription import sift
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
+    from swim_server.state.kinds import Key
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.hub import Hub
 
@@ -66,6 +68,10 @@ class CatchUp:
         self._generation = 0
         """Counts the changes of ``_starts``: a page read before one is read again."""
         self._task: asyncio.Task[None] | None = None
+        self.state_as_of: EventId | None = None
+        """Up to here, what is sent is part of a state that the client was sent, too; None: it was sent none."""
+        self._touched: dict[tuple[str, Key], None] = {}
+        """Whose entries of that state were changed since."""
 
     @property
     def position(self) -> EventId:
@@ -97,6 +103,11 @@ class CatchUp:
         if self._task is not None:
             self._task.cancel()
 
+    async def ended(self) -> None:
+        """Wait until it has joined, or was cancelled."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     async def run(self) -> None:
         """Send what is stored, then join. Ends early when the connection goes."""
         connection = self._connection
@@ -123,7 +134,16 @@ class CatchUp:
         self._write([passed for event in remaining if (passed := self._sift(event)) is not None])
         self._connection.catch_up = None
         self._hub.subscribe(self._connection, self._connection.subscription)
+        self._correct_state()
         return True
+
+    def _correct_state(self) -> None:
+        """Tell a client that keeps a part of the state what of it crossed its filters: stored events don't."""
+        group, touched, self._touched = self._connection.group, self._touched, {}
+        if group is None or group.mirror is None or not touched:
+            return
+        for payload in self._hub.state.corrections(group.mirror, touched, self._hub.delivered_id):
+            self._connection.answer(payload)
 
     async def _send_page(self) -> None:
         """Read the next page and send what passes, joined, with turns for everybody else.
@@ -176,6 +196,8 @@ class CatchUp:
         starts = [self._starts[key] for key in self._hub.catalogue.keys(event.type) if key in self._starts]
         if not starts or event.id <= min(starts):
             return None
+        if self.state_as_of is not None and event.id > self.state_as_of:
+            self._touched.update(dict.fromkeys(keys_in(event, self._hub.state.world)))
         return sift(event, self._connection.subscription.filters)
 
     def _write(self, events: list[Event]) -> None:

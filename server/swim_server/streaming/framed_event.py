@@ -42,6 +42,13 @@ PLAIN = 0
 """In the place of window bits: no compression."""
 
 
+def frame_payload(payload: bytes, window_bits: int) -> bytes:
+    """Frame a message that is no event, for clients that negotiated this window size."""
+    if window_bits == PLAIN or len(payload) < COMPRESS_FROM_BYTES:
+        return text_frame(payload)
+    return deflated_frame(payload, window_bits)
+
+
 class FramedEvent:
     """An event, or what remains of one for some filters, and its frames: plain, and one for each window size."""
 
