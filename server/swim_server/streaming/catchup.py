@@ -50,6 +50,7 @@ class CatchUp:
         turn: asyncio.Semaphore,
         clock: Clock,
         on_gap: Callable[[], None],
+        send_state: Callable[[], None],
         has_gap: bool = False,
     ) -> None:
         self._hub = hub
@@ -60,6 +61,9 @@ class CatchUp:
         self._monotonic = clock.monotonic
         self._on_gap = on_gap
         """Called once if history is removed faster than it can be sent."""
+        self._send_state = send_state
+        """Called where the client keeps a state, and what would have changed it is gone."""
+        self._owes_state = False
         self._has_gap = has_gap
         """The client knows already that something is missing."""
         self._starts: dict[str, EventId] = {}
@@ -132,9 +136,15 @@ class CatchUp:
         if remaining is None or sum(len(event.wire) for event in remaining) > STEP_INTO_LIVE_BYTES:
             return False
         self._write([passed for event in remaining if (passed := self._sift(event)) is not None])
+        if self._owes_state and self._connection.is_lagging:  # the state has to come behind what waits
+            self._cursor = self._hub.delivered_id
+            return False
         self._connection.catch_up = None
         self._hub.subscribe(self._connection, self._connection.subscription)
-        self._correct_state()
+        if self._owes_state:
+            self._send_state()
+        else:
+            self._correct_state()
         return True
 
     def _correct_state(self) -> None:
@@ -153,7 +163,7 @@ class CatchUp:
         generation, until = self._generation, self._hub.delivered_id
         types = tuple(self._starts)
         page = await self._broker.read(self._cursor, until, types=types, limit=self._page_events)
-        if page.has_gap and not self._has_gap:
+        if page.has_gap and not (self._has_gap and self.state_as_of is None) and not self._owes_state:
             await self._look_for_gap()
         slice_end = self._monotonic() + SLICE_SECONDS
         pending: list[Event] = []
@@ -185,10 +195,16 @@ class CatchUp:
         return not self._connection.is_lagging and self._connection.catch_up is self
 
     async def _look_for_gap(self) -> None:
-        """Find out whether something is gone that this client was to get: a type may begin later than the page."""
-        cursor = self._cursor
+        """Find out whether something is gone that this client was to get: a type may begin later than the page.
+
+        Who was sent a state misses nothing that is part of it.
+        """
+        cursor = max(self._cursor, self.state_as_of or self._cursor)
         types = tuple(event_type for event_type, start in self._starts.items() if start <= cursor)
-        if await self._broker.has_gap(cursor, types=types) and not self._has_gap:
+        if not await self._broker.has_gap(cursor, types=types):
+            return
+        self._owes_state = self._connection.wants_state
+        if not self._has_gap:
             self._has_gap = True
             self._on_gap()
 

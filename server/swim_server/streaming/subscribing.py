@@ -197,6 +197,7 @@ class Subscribing:
             turn=self._turn,
             clock=self._clock,
             on_gap=lambda: connection.answer(self._history_error("some history was removed before it could be sent")),
+            send_state=lambda: self._state_sending.send_now(connection),
         )
         catch_up.wants({**dict.fromkeys(live, self._hub.delivered_id), **starts}, has_gap=has_gap)
 

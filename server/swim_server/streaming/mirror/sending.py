@@ -59,3 +59,9 @@ class StateSending:
             at = format_ms(self._now_ms())
             answers.append(messages.error(ErrorCode.EVENT_TOO_LARGE, text, at, entries=parts.left_out))
         connection.send_state(PartsQueue([connection.framed(each) for each in answers], parts, self._hub.call_soon))
+
+    def send_now(self, connection: Connection) -> None:
+        """Send the world as it is now to a connection that was to be sent history, and does not lag."""
+        parts = self.parts(connection)
+        if parts is not None:
+            self.send(connection, [], parts)
