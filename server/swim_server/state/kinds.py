@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from swim_server.errors import OperatorError
 from swim_server.protocol.channels import family_of
 
 Key = int | str | tuple[int | str, ...]
@@ -85,7 +86,7 @@ SEQUENCES = Kind(name="sequences", family="aman", key=("airport",), ends=frozens
 BUILT_IN: tuple[Kind, ...] = (FLIGHTS, TMIS, SPLITS, SEQUENCES)
 
 
-class InvalidKind(ValueError):
+class InvalidKind(OperatorError):
     """A declared kind that can't be one."""
 
     def __init__(self, name: str, rule: str) -> None:

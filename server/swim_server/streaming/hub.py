@@ -72,6 +72,8 @@ class Hub:
         """Of them, those that the live stream has come to."""
         self.deliveries = 0
         """Events times the connections that they were for."""
+        self.deliveries_by_type: Counter[str] = Counter()
+        """The same by type, without what was sent from history."""
         self.by_key: dict[int, dict[str, Connection]] = {}
         """The same by the id of their key, in the order in which they were let in; keys with at least one."""
         self.groups: dict[tuple[Subscription, int, int, bool], Group[Connection]] = {}
@@ -273,6 +275,7 @@ class Hub:
             self._on_failure(error)
             return
         self.deliveries += len(group.members)
+        self.deliveries_by_type[match.event.type] += len(group.members)
         if not group.is_dirty:
             group.is_dirty = True
             self._dirty.append(group)

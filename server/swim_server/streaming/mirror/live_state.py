@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
     from swim_server.protocol.filters import Filters
     from swim_server.state.kinds import Key
-    from swim_server.state.world import World
+    from swim_server.state.world import Entries, World
     from swim_server.streaming.subscription import Subscription
 
 MAX_PENDING = 100_000
@@ -155,7 +155,6 @@ class LiveState:
     ) -> StateParts | None:
         """Write the world for one subscription; None where no kind of it is subscribed to."""
         world, kinds = self.world, self.kinds_of(types)
-        self._was_asked = True
         if not kinds:
             return None
         name = (filters, kinds, window_bits, max_message_bytes)
@@ -163,10 +162,9 @@ class LiveState:
         if found is not None and found.as_of == world.as_of:
             return found
         self._drop_old_parts(world.as_of)
-        membership = self._membership(filters)
         chosen = []
         for entries in (world.kinds[kind] for kind in kinds):
-            keys = membership.inside(entries) if membership is not None else passing(filters, entries)
+            keys = self.keys(entries, filters)
             chosen.append((entries.kind, [entries.encoded(key) for key in keys]))
         payloads, left_out = messages.parts(chosen, world.as_of, max_message_bytes)
         found = StateParts(world.as_of, payloads, left_out, window_bits)
@@ -174,6 +172,12 @@ class LiveState:
             self._parts[name] = found
             self._parts_bytes += found.size_bytes
         return found
+
+    def keys(self, entries: Entries, filters: Filters) -> Iterable[Key]:
+        """Find the entries of a kind that filters let pass now."""
+        membership = self._membership(filters)
+        self._was_asked = True
+        return membership.inside(entries) if membership is not None else passing(filters, entries)
 
     def _drop_old_parts(self, as_of: EventId) -> None:
         if self._parts and next(iter(self._parts.values())).as_of != as_of:
