@@ -17,7 +17,8 @@ from swim_client.answer import Answer
 from swim_client.client_run import ClientRun, NetworkClass, current_task
 from swim_client.commands import Command
 from swim_client.errors import ConnectionLost, SwimError
-from swim_client.events import Event, EventType
+from swim_client.events import Event, EventType, FlightEvent
+from swim_client.flights import FlightMirror
 from swim_client.handlers import Handlers
 from swim_client.network import NetworkTask, NetworkThread
 from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_url
@@ -92,6 +93,8 @@ class SWIMClient:
         self._resume_file = ResumeFile(resume_file) if resume_file is not None else None
         self._handlers = Handlers()
         self._subscriptions = Subscriptions()
+        self.flights = FlightMirror(self._subscriptions.has_filters)
+        """The flights that there are now, where the program has subscribed with ``state=True``."""
         self._handled: Optional[EventId] = None
         self._running: Optional[ClientRun] = None
         self._is_busy = False
@@ -147,13 +150,15 @@ class SWIMClient:
         after: Optional[str] = None,
         since: Time = None,
         last: Optional[int] = None,
+        state: bool = False,
     ) -> Answer:
         """Add channels and filters, now and over every reconnect. Before or while connected, from any thread.
 
         Channels add up. Filters hold for the whole connection and merge by kind: a kind named again replaces its
         value, ``[]`` clears it. ``bbox``: ``{north, south, east, west}`` or those four in this order. ``filters``:
         kinds that have no argument here. One of ``after`` (an event id), ``since`` (a time) and ``last`` (a number)
-        asks for history first; only possible before the client has connected. The answer is the server's; a refused
+        asks for history first; only possible before the client has connected. ``state``: send the world as it is now
+        first, and keep ``client.flights`` up to date. The answer is the server's; a refused
         subscription is logged, told to the handlers of ``error``, and raised where the answer is awaited.
         """
         named = {
@@ -174,12 +179,23 @@ class SWIMClient:
         if history and (self.connected or self._handled is not None):
             raise ValueError(f"{next(iter(history))}: history can be asked for only before the client has connected")
         answer = self._new_answer()
-        wish = PendingSubscription(names, read_filters({**(filters or {}), **named}), history, answer)
+        wish = PendingSubscription(names, read_filters({**(filters or {}), **named}), history, answer, state)
         version = self._subscriptions.add(wish)
         if self._running is not None:
             message = {"action": "subscribe"}
             self._send(Command(message, "subscribed", answer, version=version, wish=wish))
         return answer
+
+    async def snapshot(self, channels: Channels = "flight.*", *args: Any, **filters: Any) -> List[FlightEvent]:
+        """Return the flights that there are now; takes channels and filters as ``subscribe`` does.
+
+        The client must be connected. It stays subscribed, and ``client.flights`` is kept up to date from then on.
+        """
+        answer = self.subscribe(channels, *args, state=True, **filters)
+        if self.connected:
+            await answer
+        await self.flights.complete()
+        return self.flights.where()
 
     def unsubscribe(self, channels: Optional[Channels] = None) -> Answer:
         """Take channels away; none named: all of them, and the filters."""
@@ -397,6 +413,7 @@ class SWIMClient:
         running = ClientRun(
             self._opener,
             handlers=self._handlers,
+            flights=self.flights,
             subscriptions=self._subscriptions,
             settings=self._settings,
             resume_file=self._resume_file,

@@ -60,7 +60,7 @@ class _Gathered:
     def collect(self) -> Iterator[Metric]:
         """Give every figure."""
         info = self._process.info
-        labels = {"version": info.version, "fingerprint": info.fingerprint, "python": info.python}
+        labels = {"version": info.version, "fingerprint": info.fingerprint, "python": info.python or ""}
         yield _gauge("swim_build_info", "The code that runs.", [(labels, 1)])
         yield _gauge("swim_uptime_seconds", "Since the process began to serve.", [({}, self._uptime())])
         yield from self._clients()

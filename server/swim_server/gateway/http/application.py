@@ -104,8 +104,8 @@ class Application:
         except HttpError as error:
             response = _json(error.status, error.document(), error.headers)
         except BadMessage as refused:
-            error = of_message(refused)
-            response = _json(error.status, error.document(), error.headers)
+            told = of_message(refused)
+            response = _json(told.status, told.document(), told.headers)
         except web.HTTPException as raised:
             if raised.status < 400:
                 raise

@@ -33,7 +33,8 @@ def _is_of_this_machine(request: web.Request) -> bool:
     if any(name.lower() in FORWARDING or name.lower().startswith(FORWARDING_PREFIX) for name in request.headers):
         return False
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-    return bool(peer) and is_loopback(str(peer[0])) and is_loopback(_without_port(request.headers.get("Host", "")))
+    host = _without_port(request.headers.get("Host", ""))
+    return peer is not None and is_loopback(str(peer[0])) and is_loopback(host)
 
 
 def is_loopback(host: str) -> bool:
