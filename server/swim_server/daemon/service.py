@@ -15,6 +15,7 @@ from swim_server.daemon.drain import drain
 from swim_server.daemon.handover.channel import Channel, Offer
 from swim_server.daemon.handover.predecessor import HandoverFailed, RestartRefused, hand_over, serve_successor
 from swim_server.daemon.launch import Launch
+from swim_server.daemon.metrics.figures import write_figures
 from swim_server.daemon.notifier import status_line
 from swim_server.daemon.rules import dialable_url, warn_of_clamped_events
 from swim_server.daemon.upkeep.key_file import KeyFile
@@ -64,7 +65,7 @@ class Service:
         server = components.config.values.server
         self._bound_to = (server.host, server.port)
         """The configured address of the listening sockets."""
-        components.metrics.process = self
+        components.metrics.gather = lambda: write_figures(self)
         self._has_home = inherited is None
         """The lockfile and the control socket are this process's, not those of one before or behind it."""
         self._upkeep = Upkeep(

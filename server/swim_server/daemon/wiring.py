@@ -19,8 +19,8 @@ from swim_server.daemon.components import Components
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
-from swim_server.daemon.metrics import Metrics
-from swim_server.daemon.operator_token import read_or_make_token
+from swim_server.daemon.metrics.exposition import Exposition
+from swim_server.daemon.metrics.operator_token import read_or_make_token
 from swim_server.daemon.readiness import build_readiness
 from swim_server.daemon.rules import publishing_rules, tier_limits
 from swim_server.daemon.running_config import RunningConfig
@@ -32,6 +32,7 @@ from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.http.access import Access
 from swim_server.gateway.http.operator_access import OperatorAccess
 from swim_server.gateway.http.parts import HttpParts
+from swim_server.gateway.http.readiness import Readiness
 from swim_server.gateway.http.server import HttpServer
 from swim_server.gateway.listeners import Listeners, plain_server
 from swim_server.gateway.tls import CertificateIncomplete, TlsCertificate
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.notifier import Notifier
     from swim_server.gateway.authentication import Authentication
-    from swim_server.gateway.http.server import HttpProtocols
+    from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
@@ -85,7 +86,7 @@ def build_components(
         hub, broker, home.state, kinds=kinds, max_age_ms=_milliseconds(config.state.max_age),
         is_publishing=lambda: sources.is_running, clock=SYSTEM_CLOCK, log=get_logger("state"),
     )  # fmt: skip
-    metrics, made = Metrics(), []
+    exposition, made = Exposition(), list[Readiness]()
 
     def build_http(gateway: Gateway, authentication: Authentication, refusals: Refusals) -> HttpServer:
         readiness = build_readiness(
@@ -95,7 +96,7 @@ def build_components(
         made.append(readiness)
         return HttpServer(HttpParts(
             config=config.server, readiness=readiness, authentication=authentication, gateway=gateway, hub=hub,
-            broker=broker, conversation=conversation, metrics=metrics.write, kinds=[kind.name for kind in kinds],
+            broker=broker, conversation=conversation, metrics=exposition.write, kinds=[kind.name for kind in kinds],
             access=Access(
                 authentication, refusals, admission, allowed_origins=config.server.allowed_origins, clock=SYSTEM_CLOCK
             ),
@@ -123,7 +124,7 @@ def build_components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub,
-        state_keeper=state_keeper, latency=latency, metrics=metrics, readiness=made[0],
+        state_keeper=state_keeper, latency=latency, metrics=exposition, readiness=made[0],
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
     )  # fmt: skip

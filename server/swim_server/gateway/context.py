@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.config import ServerConfig
-    from swim_server.gateway.http.server import HttpProtocols
+    from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.authenticator import Authenticator
     from swim_server.streaming.admission import Admission

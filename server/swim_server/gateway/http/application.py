@@ -20,7 +20,7 @@ from swim_server.protocol.codes import BadMessage
 
 if TYPE_CHECKING:
     from swim_server.gateway.http.parts import HttpParts
-    from swim_server.gateway.http.server import HttpServer
+    from swim_server.gateway.http.protocols import RequestTracker
 
 PREFIXES = ("", "/api/swim/v1")
 """Proxies differ in what they strip."""
@@ -38,9 +38,9 @@ _log = logging.getLogger("swim_server.http")
 class Application:
     """The routes, and what holds for all of them."""
 
-    def __init__(self, parts: HttpParts, server: HttpServer) -> None:
+    def __init__(self, parts: HttpParts, tracker: RequestTracker) -> None:
         self._parts = parts
-        self._server = server
+        self._tracker = tracker
         self._streams = Streams(parts)
 
     def build(self) -> web.Application:
@@ -73,7 +73,7 @@ class Application:
         return "|".join(self._parts.kinds)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        plain = self._server.connection_of(request.protocol)
+        plain = self._tracker.connection_of(request.protocol)
         if plain is None:
             raise HttpError(503, "RESTARTING", "the connection is being closed")
         return await self._streams.stream(request, plain)
@@ -82,7 +82,7 @@ class Application:
 
     @web.middleware
     async def _serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self._server.began(request.protocol)
+        self._tracker.began(request.protocol)
         response = await self._answer(request, handler)
         is_kept = request.keep_alive and not request.can_read_body and response.keep_alive is not False
         if not is_kept:  # what came behind a body that was not read is nothing to look for another head in
@@ -90,7 +90,7 @@ class Application:
         if not response.prepared:
             response.headers["Server"] = "swim"
             response.headers.setdefault("Cache-Control", "no-store")
-        self._server.answered(request.protocol, is_kept=is_kept)
+        self._tracker.answered(request.protocol, is_kept=is_kept)
         return response
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -118,10 +118,10 @@ class Application:
         return response
 
 
-async def build_runner(parts: HttpParts, server: HttpServer) -> web.AppRunner:
+async def build_runner(parts: HttpParts, tracker: RequestTracker) -> web.AppRunner:
     """Set up what makes a protocol for each connection. Nothing of requests is logged."""
     runner = web.AppRunner(
-        Application(parts, server).build(),
+        Application(parts, tracker).build(),
         access_log=None,
         logger=_log,
         keepalive_timeout=KEEPALIVE_SECONDS,

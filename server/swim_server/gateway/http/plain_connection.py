@@ -10,7 +10,7 @@ from swim_server.gateway.http.borrowed_transport import BorrowedTransport
 
 if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
-    from swim_server.gateway.http.server import HttpProtocols
+    from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.http.stream_connection import StreamConnection, StreamTransport
     from swim_server.protocol.codes import CloseCode
 

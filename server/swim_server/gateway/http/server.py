@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from swim_server.gateway.http.parts import HttpParts
-    from swim_server.gateway.http.plain_connection import PlainConnection
-
-
-class HttpProtocols(Protocol):
-    """Makes what a connection is handed to."""
-
-    async def protocol(self, connection: PlainConnection) -> asyncio.Protocol:
-        """Make a protocol for one connection."""
-
-    def forget(self, protocol: asyncio.Protocol) -> None:
-        """Let go of a connection that is gone, or another's."""
+    from swim_server.gateway.http.protocols import HttpConnection
 
 
 class HttpServer:
@@ -30,9 +20,9 @@ class HttpServer:
         self._parts = parts
         self._runner: web.AppRunner | None = None
         self._setup = asyncio.Lock()
-        self._connections: dict[asyncio.Protocol, PlainConnection] = {}
+        self._connections: dict[asyncio.Protocol, HttpConnection] = {}
 
-    async def protocol(self, connection: PlainConnection) -> asyncio.Protocol:
+    async def protocol(self, connection: HttpConnection) -> asyncio.Protocol:
         """Make a protocol for one connection."""
         async with self._setup:
             if self._runner is None:
@@ -48,7 +38,7 @@ class HttpServer:
         """Let go of a connection that is gone, or another's."""
         self._connections.pop(protocol, None)
 
-    def connection_of(self, protocol: object) -> PlainConnection | None:
+    def connection_of(self, protocol: object) -> HttpConnection | None:
         """Return the connection that a request came on."""
         return self._connections.get(cast(asyncio.Protocol, protocol))
 

@@ -20,7 +20,7 @@ from swim_server.streaming.subscription import NOTHING
 
 if TYPE_CHECKING:
     from swim_server.gateway.http.parts import HttpParts
-    from swim_server.gateway.http.plain_connection import PlainConnection
+    from swim_server.gateway.http.protocols import HttpConnection
     from swim_server.keys.records import KeyRecord
 
 NAMES = {*FILTER_NAMES, "channels", "after", "since", "last"}
@@ -34,7 +34,7 @@ class Streams:
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
 
-    async def stream(self, request: web.Request, plain: PlainConnection) -> web.StreamResponse:
+    async def stream(self, request: web.Request, plain: HttpConnection) -> web.StreamResponse:
         """Send events until the client goes, its key ends, or the service does."""
         parts = self._parts
         if parts.gateway.is_closed:
@@ -59,7 +59,7 @@ class Streams:
         return response
 
     async def _serve(
-        self, request: web.Request, key: KeyRecord, action: Subscribe, plain: PlainConnection, framing: int
+        self, request: web.Request, key: KeyRecord, action: Subscribe, plain: HttpConnection, framing: int
     ) -> None:
         parts = self._parts
         transport = StreamTransport(plain.transport, parts.hub, now=lambda: format_ms(parts.clock.now_ms()))

@@ -25,28 +25,19 @@ QUANTILES = (("0.5", "p50"), ("0.99", "p99"), ("1", "max"))
 SOURCE_STATES = ("starting", "ok", "waiting", "degraded", "failed", "stopped")
 
 
-class Metrics:
-    """Gathers and writes them."""
+async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
+    """Write all figures, with the content type."""
+    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self) -> None:
-        self.process: ControlledProcess | None = None
-        """Set once the service is there."""
-
-    async def write(self) -> tuple[bytes, str]:
-        """Write all figures, with the content type."""
-        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-        from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-
-        assert self.process is not None, "nobody can ask before it serves"
-        parts = self.process.components
-        try:
-            span = await parts.broker.span()
-        except BrokerUnavailable:
-            span = None
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        registry.register(_Gathered(self.process, span))
-        return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+    try:
+        span = await process.components.broker.span()
+    except BrokerUnavailable:
+        span = None
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(_Gathered(process, span))
+    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _Gathered:
