@@ -37,7 +37,7 @@ def test_health_and_readiness_are_told_without_a_key(daemon: LiveDaemon, prefix:
     assert headers["server"] == "swim"
     status, _, body = ask(daemon, "GET", f"{prefix}/readyz")
     assert (status, json.loads(body)["status"]) == (200, "ok")
-    assert set(json.loads(body)["checks"]) == {"clients", "keys", "history", "sources"}
+    assert set(json.loads(body)["checks"]) == {"clients", "keys", "history", "sources", "state"}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/"])
@@ -72,17 +72,6 @@ def test_everything_else_is_refused_with_its_status(daemon: LiveDaemon, method: 
         assert headers["upgrade"] == "websocket"
     else:
         assert json.loads(body)["code"]
-
-
-def test_a_connection_has_one_answer_and_ends_as_a_proxy_might_keep_it_for_an_upgrade(daemon: LiveDaemon) -> None:
-    with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as client:
-        for part in (b"GET /healthz HTTP/1.1\r\nHo", b"st: a\r\n\r\n"):
-            client.sendall(part)
-        received = b""
-        while data := client.recv(65_536):
-            received += data
-    assert received.count(b"HTTP/1.1 200 OK") == 1
-    assert b"connection: close" in received.lower()
 
 
 def test_checks_are_neither_counted_nor_logged(daemon: LiveDaemon) -> None:

@@ -24,6 +24,7 @@ class Backlog:
     __slots__ = (
         "_entries",
         "_first",
+        "_framing",
         "_ids",
         "_is_folded",
         "_max_message_bytes",
@@ -37,10 +38,17 @@ class Backlog:
     )
 
     def __init__(
-        self, catch_ups: int = 0, *, max_message_bytes: int = MAX_MESSAGE_BYTES, is_folded: bool = False
+        self,
+        catch_ups: int = 0,
+        framing: int = PLAIN,
+        *,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        is_folded: bool = False,
     ) -> None:
         self.catch_ups = catch_ups
         """How often the client had begun to be sent history when it stopped reading."""
+        self._framing = framing
+        """Of what is left of an event."""
         self._max_message_bytes = max_message_bytes
         self._is_folded = is_folded
         """The client folds what it is sent: a position only makes one needless that tells nothing more."""
@@ -123,7 +131,7 @@ class Backlog:
         for flight in entry.rows:
             if self._newest.get(flight) is entry:
                 del self._newest[flight]
-        return entry.frame(self._max_message_bytes)
+        return entry.frame(self._framing, self._max_message_bytes)
 
 
 def _tells_more(older: Any, newer: Any) -> bool:
@@ -161,10 +169,10 @@ class _Positions:
         self.size_bytes -= dropped_bytes
         return dropped_bytes
 
-    def frame(self, max_message_bytes: int) -> bytes:
+    def frame(self, framing: int, max_message_bytes: int) -> bytes:
         """Return the frame, or frames, of what remains: plain where anything was taken out, as it is nobody else's."""
         if self._frame is not None:
             return self._frame
         rows = list(self.rows.values())
         remaining = self._event.with_data({**self._event.data, "count": len(rows), "positions": rows})
-        return FramedEvent(remaining).frame(PLAIN, max_message_bytes)
+        return FramedEvent(remaining).frame(framing, max_message_bytes)

@@ -239,7 +239,7 @@ class Connection:
         """Send stored events in one write, uncompressed, as nobody else gets these very bytes just now."""
         if not self.is_gone:
             self._sent_before += len(events)
-            self.deliver([framed.frame(PLAIN, self.max_message_bytes) for framed in events], events)
+            self.deliver([framed.frame(self._own_framing, self.max_message_bytes) for framed in events], events)
 
     def deliver(self, frames: Sequence[bytes], events: Sequence[FramedEvent]) -> None:
         """Send events' frames in one write, or let them wait. Whoever calls has counted them."""
@@ -277,7 +277,14 @@ class Connection:
 
     def _new_backlog(self) -> Backlog:
         catch_ups = self.session.catch_ups if self.session is not None else 0
-        return Backlog(catch_ups, max_message_bytes=self.max_message_bytes, is_folded=self.wants_state)
+        return Backlog(
+            catch_ups, self._own_framing, max_message_bytes=self.max_message_bytes, is_folded=self.wants_state
+        )
+
+    @property
+    def _own_framing(self) -> int:
+        """How bytes are framed that nobody else gets: not compressed."""
+        return min(self.window_bits, PLAIN)
 
     def resume(self) -> None:
         """Write what waits, as much as the transport takes again."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan
 from swim_server.daemon.running_sources import age
 from swim_server.keys.format import Tier
 from swim_server.protocol.channels import family_of
+from swim_server.sources.source import State
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from swim_server.sources.source import SourceStatus
 
 QUANTILES = (("0.5", "p50"), ("0.99", "p99"), ("1", "max"))
-SOURCE_STATES = ("starting", "ok", "waiting", "degraded", "failed", "stopped")
 
 
 async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
@@ -149,8 +149,8 @@ class _Gathered:
 
 def _states(statuses: Iterable[SourceStatus]) -> Iterator[tuple[dict[str, str], float]]:
     for status in statuses:
-        for state in dict.fromkeys((*SOURCE_STATES, str(status.state))):
-            yield {"source": status.name, "state": state}, int(str(status.state) == state)
+        for state in get_args(State):
+            yield {"source": status.name, "state": state}, int(status.state == state)
 
 
 def _by_family(counts: Mapping[str, int]) -> list[tuple[dict[str, str], float]]:

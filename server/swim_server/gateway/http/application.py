@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -118,15 +120,43 @@ class Application:
         return response
 
 
-async def build_runner(parts: HttpParts, tracker: RequestTracker) -> web.AppRunner:
-    """Set up what makes a protocol for each connection. Nothing of requests is logged."""
-    runner = web.AppRunner(
-        Application(parts, tracker).build(),
+class Requests(web.RequestHandler):
+    """The library's protocol; what it refuses by itself is refused in our words."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer a request that can't be read, or whose handler failed."""
+        if status >= 500 or request.writer.output_size > 0:  # a client's own fault fills no log, and may hold its key
+            super().handle_error(request, status, exc, message)
+        text = "this is no HTTP request that can be read" if status < 500 else "an error of the service: see its log"
+        response = _json(status, {"code": HTTPStatus(status).phrase.upper().replace(" ", "_"), "message": text})
+        response.headers["Server"] = "swim"
+        response.force_close()
+        return response
+
+
+def make_protocol(runner: web.AppRunner) -> web.RequestHandler:
+    """Make a protocol for one connection."""
+    assert runner.server is not None, "it was set up"
+    return Requests(
+        runner.server,
+        loop=asyncio.get_running_loop(),
         access_log=None,
         logger=_log,
         keepalive_timeout=KEEPALIVE_SECONDS,
         max_line_size=MAX_LINE_BYTES,
         max_field_size=MAX_LINE_BYTES,
+    )
+
+
+async def build_runner(parts: HttpParts, tracker: RequestTracker) -> web.AppRunner:
+    """Set up what makes a protocol for each connection. Nothing of requests is logged."""
+    runner = web.AppRunner(
+        Application(parts, tracker).build(),
+        access_log=None,
         handler_cancellation=True,
     )
     await runner.setup()

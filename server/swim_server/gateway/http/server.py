@@ -18,6 +18,7 @@ class HttpServer:
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
+        self._application: ModuleType | None = None
         self._runner: web.AppRunner | None = None
         self._setup = asyncio.Lock()
         self._connections: dict[asyncio.Protocol, HttpConnection] = {}
@@ -26,11 +27,10 @@ class HttpServer:
         """Make a protocol for one connection."""
         async with self._setup:
             if self._runner is None:
-                application = await asyncio.to_thread(_import_application)
-                self._runner = await application.build_runner(self._parts, self)
-        server = self._runner.server
-        assert server is not None, "it was set up"
-        protocol = cast(asyncio.Protocol, server())
+                self._application = await asyncio.to_thread(_import_application)
+                self._runner = await self._application.build_runner(self._parts, self)
+        assert self._application is not None, "it was imported first"
+        protocol = cast(asyncio.Protocol, self._application.make_protocol(self._runner))
         self._connections[protocol] = connection
         return protocol
 

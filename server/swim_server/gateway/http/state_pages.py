@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
     from swim_server.state.world import Entries, World
 
-COMPRESS_FROM_BYTES = 1024
+COMPRESS_FROM_BYTES = 512
 MAX_CACHED_BYTES = 16 * 1024 * 1024
 TEXT_FORMATS = ("json", "ndjson", "csv")
 _encode = msgspec.json.Encoder().encode
