@@ -95,12 +95,11 @@ def test_later_request_is_held_to_the_same_length(daemon: LiveDaemon) -> None:
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
-        client.settimeout(10)
         with pytest.raises(ConnectionError):
             for _ in range(1000):
                 client.sendall(b"X: " + b"x" * 1000 + b"\r\n")
-                if not client.recv(1000, socket.MSG_DONTWAIT if _ < 900 else 0):
-                    raise ConnectionResetError
+            if not client.recv(1000):
+                raise ConnectionResetError
 
 
 async def test_websockets_come_in_on_the_same_port_as_ever(daemon: LiveDaemon) -> None:

@@ -62,8 +62,10 @@ async def test_mirrors_equal_the_service_over_breaks_restart_and_kill(tmp_path: 
             await asyncio.to_thread(daemon.put, *moved)
             await assert_same(daemon, (everything, False), (some, True))
 
-            port, pid = daemon.port, daemon.info.pid
-            os.kill(pid, 9)
+            port, first = daemon.port, daemon.process
+            assert first is not None
+            await asyncio.to_thread(first.wait, 60)  # the process before the restart
+            os.kill(daemon.info.pid, 9)
             while daemon.is_serving:
                 await asyncio.sleep(0.05)
             await asyncio.to_thread(lambda: daemon.start(port=port))
@@ -123,6 +125,6 @@ def test_handler_that_fails_does_not_stop_the_mirror() -> None:
     mirror.on_change(broken)
     mirror.take(state(5))
     mirror.take(message("flight.created", 6, flight_uid=1, callsign="A"))
-    mirror.take(message("flight.departed", 7, flight_uid=1))
+    mirror.take(message("flight.departed", 7, flight_uid=1, off_utc="2026-01-16T14:30:15.000Z"))
     mirror.take(message("flight.deleted", 8, flight_uid=1))
     assert (seen, len(mirror)) == (["added", "changed", "removed"], 0)
