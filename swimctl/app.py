@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from swim_server.errors import ExitKind, OperatorError
@@ -20,11 +20,15 @@ from typer.core import TyperCommand, TyperGroup
 
 from swimctl import standard_streams
 from swimctl.command_table import ENTRIES
+from swimctl.completion.words import contexts
 from swimctl.errors import CommandError, ExitCode, OutputLost, WrongUsage
 from swimctl.help_style import BOLD, RED, TextStyle, paint_help
 from swimctl.invocation import Invocation
 from swimctl.overview import overview
 from swimctl.usage_errors import explain_usage, no_such_command
+
+if TYPE_CHECKING:
+    from swimctl.contexts import Context
 
 # Typer carries its own copy of Click or depends on it, by version; its public names lead to the same classes.
 UsageError = typer.BadParameter.__mro__[1]
@@ -36,10 +40,12 @@ _EXIT_CODES = {
     ExitKind.ALREADY_RUNNING: ExitCode.ALREADY_RUNNING,
 }
 
+_POSIX_MODULES = frozenset({"fcntl", "grp", "pwd", "resource", "termios", "tty"})
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _HOISTED_FLAGS = ("--debug",)
-_HOISTED_OPTIONS = ("--config",)
+_HOISTED_OPTIONS = ("--config", "--context")
 
 
 class LazyGroup(TyperGroup):
@@ -125,17 +131,43 @@ def global_options(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Configuration file (env SWIM_CONFIG).")
     ] = None,
+    named: Annotated[
+        str | None,
+        typer.Option(
+            "--context", metavar="NAME", autocompletion=contexts, help="The service that is meant (env SWIM_CONTEXT)."
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks too.")] = False,
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
     """SWIM: live flight and traffic management events from VATSIM, streamed as they happen."""
-    context.obj = Invocation(config_path=config, debug=debug)
+    address = None if context.invoked_subcommand in OF_NO_SERVICE else enter_context(named)
+    context.obj = Invocation(config_path=config, debug=debug, context=address)
     if context.invoked_subcommand not in READ_NO_CONFIGURATION:
         check_config_exists("--config", config)
         check_config_exists("SWIM_CONFIG", None if config is not None else os.environ.get("SWIM_CONFIG"))
 
 
-READ_NO_CONFIGURATION = ("completion", "config", "demo", "version")
+def enter_context(named: str | None) -> tuple[str, Context] | None:
+    """Find the context in force. A home becomes SWIM_HOME of this process and its children; an address is returned.
+
+    Raises NotFound, WrongUsage.
+    """
+    from swimctl import contexts as stored
+
+    found = stored.chosen(named, os.environ)
+    os.environ.pop(stored.VARIABLE, None)  # a daemon that is started here keeps its home whatever becomes of the name
+    if found is None or found[1].url is not None:
+        return found
+    os.environ["SWIM_HOME"] = str(found[1].home)
+    if found[1].config is not None:
+        os.environ.setdefault("SWIM_CONFIG", found[1].config)
+    return None
+
+
+OF_NO_SERVICE = ("completion", "context", "demo", "version")
+"""Commands that no context changes."""
+READ_NO_CONFIGURATION = ("completion", "config", "context", "demo", "version")
 """Commands that run whatever configuration is named; those of ``config`` tell themselves what is wrong with it."""
 
 
@@ -238,6 +270,12 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
     known = _explain_known(error)
     if known is not None:
         return known
+    if isinstance(error, ModuleNotFoundError) and error.name in _POSIX_MODULES:
+        return (
+            f"this command needs Linux: this Python has no {error.name}",
+            "what works on every system: swimctl tail --url, swimctl config, and the Python SDK",
+            ExitCode.FAILED,
+        )
     if isinstance(error, SyntaxError):
         place = f"{error.filename}, line {error.lineno}"
         return f"the code on disk is broken: {place}: {error.msg}", None, ExitCode.FAILED

@@ -51,9 +51,12 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("doctor", "Check that what runs is what was deployed, and works."),
             Entry("config", "Show, check and change the configuration."),
+            Entry("context", "Name services and choose which one commands are for."),
             Entry("db", "Compare and upgrade the key database's schema."),
             Entry("history", "Look at stored events: check them, salvage a damaged file."),
             Entry("schema", "Print the protocol as an AsyncAPI or OpenAPI document."),
+            Entry("backup", "Put keys, history and configuration into one file."),
+            Entry("restore", "Bring back what backup wrote, while the service is stopped."),
             Entry("completion", "Print a shell's completion script."),
             Entry("version", "Show version, commit and fingerprint of the code on disk."),
         ),
@@ -64,6 +67,7 @@ ENTRIES: dict[str, Entry] = {entry.name: entry for _, entries in SECTIONS for en
 
 GLOBAL_OPTIONS: tuple[tuple[str, str], ...] = (
     ("--config FILE", "Configuration file; else SWIM_CONFIG, ./config/swim.toml, the user's, /etc/swim/swim.toml."),
+    ("--context NAME", "Which service is meant; else SWIM_CONTEXT, SWIM_HOME, the one that context use chose."),
     ("--debug", "Show tracebacks, and debug lines in the log."),
     ("--version", "Show the version and exit."),
     ("--install-completion", "Install completion for this shell."),

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from swimctl import standard_streams
 from swimctl.errors import OutputLost
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from swim_server.daemon.home import Home
 
     from swimctl.client.control import ControlClient
+    from swimctl.contexts import Context
+
+
+class Remote(NamedTuple):
+    """A service at an address."""
+
+    url: str
+    api_key: str | None
 
 
 @dataclass(frozen=True)
@@ -27,13 +35,35 @@ class Invocation:
     config_path: Path | None = None
     debug: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    context: tuple[str, Context] | None = None
+    """The context that is an address, with its name. One that is a home has become ``SWIM_HOME``."""
 
     @property
     def home(self) -> Home:
-        """The folder of this installation's state."""
+        """The folder of this installation's state. Raises WrongUsage where a context leads to another machine."""
         from swim_server.daemon.home import Home
 
+        if self.context is not None:
+            from swimctl.errors import WrongUsage
+
+            name, context = self.context
+            raise WrongUsage(
+                f"the context {name} is {context.url}, and this command works only on a service of this machine",
+                "swimctl context use --none, or name a context that is a home",
+            )
         return Home.default(self.environ)
+
+    def remote(self, url: str | None) -> Remote | None:
+        """Return the distant service that ``--url`` or the context names; None: it is this machine's.
+
+        With its key: of the context, else in SWIM_API_KEY; None where there is none. Raises CommandFailed.
+        """
+        if url is None and self.context is not None:
+            from swimctl.contexts import key_of
+
+            name, context = self.context
+            return Remote(str(context.url), key_of(name, context))
+        return None if url is None else Remote(url, self.environ.get("SWIM_API_KEY"))
 
     def load_config(self, overrides: Mapping[str, object] | None = None) -> LoadedConfig:
         """Read the effective configuration. Raises ConfigError (exit 2)."""

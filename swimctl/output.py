@@ -26,7 +26,9 @@ PLAIN_WIDTH = 80
 
 
 def is_unread(stream: IO[Any]) -> bool:
-    """Whether a stream is a pipe that nobody reads any more. Asks the kernel; nothing is written."""
+    """Whether a stream is a pipe that nobody reads any more. Asks the kernel, where it knows (not on Windows)."""
+    if not hasattr(select, "poll"):
+        return False
     try:
         poll = select.poll()
         poll.register(stream.fileno(), 0)  # errors alone

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from swimctl.client.event_stream import EventStream
     from swimctl.client.session import Session
     from swimctl.client.stream_items import SubscriptionRequest
-    from swimctl.invocation import Invocation
+    from swimctl.invocation import Invocation, Remote
 
 CHANNELS_HELP = "Channels, like flight.departed or tmi.*; all of them without."
 
@@ -113,20 +113,23 @@ def read_wanted(
     return SubscriptionRequest(tuple(selected), filters, after=after, since=since_text, last=last, state=state)
 
 
-def new_stream(invocation: Invocation, wanted: SubscriptionRequest, url: str | None) -> EventStream:
+def new_stream(invocation: Invocation, wanted: SubscriptionRequest, remote: Remote | None) -> EventStream:
     """Make the stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
     from swimctl.client.event_stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
 
-    retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if url is None else LONGEST_RETRY_SECONDS
-    return EventStream(opener(invocation, url), wanted, longest_retry_seconds=retry_seconds)
+    retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if remote is None else LONGEST_RETRY_SECONDS
+    return EventStream(opener(invocation, remote), wanted, longest_retry_seconds=retry_seconds)
 
 
-def opener(invocation: Invocation, url: str | None) -> Callable[[], Session]:
+def opener(invocation: Invocation, remote: Remote | None) -> Callable[[], Session]:
+    """Return what opens sessions with this machine's daemon, or the service at an address."""
     from swimctl.client.connect import to_daemon, to_url
 
-    if url is None:
-        return to_daemon(invocation.home)
-    api_key = invocation.environ.get("SWIM_API_KEY")
-    if not api_key:
-        raise WrongUsage("--url needs a key: SWIM_API_KEY is not set", "export SWIM_API_KEY=swim_dev_…")
-    return to_url(url, api_key)
+    return to_daemon(invocation.home) if remote is None else to_url(remote.url, key_for(remote))
+
+
+def key_for(remote: Remote) -> str:
+    """Return the key of a distant service. Raises WrongUsage where there is none."""
+    if not remote.api_key:
+        raise WrongUsage(f"{remote.url} needs a key: SWIM_API_KEY is not set", "export SWIM_API_KEY=swim_dev_…")
+    return remote.api_key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, Refuse
 if TYPE_CHECKING:
     from swim_server.daemon.home import Home
 
-KEY_REFUSED, LIMIT_REACHED, TRY_LATER = 4001, 4002, 1013
+KEY_REFUSED, LIMIT_REACHED, TRY_LATER, SERVICE_RESTART = 4001, 4002, 1013, 1012
 RETRY_TIMEOUT_SECONDS = 0.5
+_ADVICE = re.compile(r"[;,]?\s*retry_ms=\d+")
+"""In a close reason: when to come back. It is followed, not shown."""
 
 
 class LimitReached(Refused):
@@ -21,6 +24,14 @@ class LimitReached(Refused):
 
 class Gone(CommandFailed):
     """It is gone for good: there is no use in trying again."""
+
+
+class Restarting(CommandFailed):
+    """The service restarts, or asks this client to connect anew; it says when."""
+
+    def __init__(self, reason: str, retry_seconds: float | None) -> None:
+        self.retry_seconds = retry_seconds
+        super().__init__(reason or "the service restarts")
 
 
 def to_daemon(home: Home) -> Callable[[], Session]:
@@ -63,6 +74,11 @@ def _http_refusal(url: str, status: int) -> CommandError:
     return CommandFailed(f"{url} answered with HTTP {status}", "the path of the service is /api/swim/v1/ws")
 
 
+def without_advice(reason: str) -> str:
+    """Return a close reason without when to come back, which is followed and not shown."""
+    return _ADVICE.sub("", reason)
+
+
 def close_refusal(code: int | None, reason: str) -> CommandError:
     """Return what a close before the answer means."""
     if code == KEY_REFUSED:
@@ -72,6 +88,20 @@ def close_refusal(code: int | None, reason: str) -> CommandError:
     if code == TRY_LATER:
         return CommandFailed(reason or "keys can't be checked just now", "try again later")
     return CommandFailed(f"the connection was closed: {reason or code or 'it broke'}")
+
+
+def restart_notice(message: Mapping[str, Any]) -> Restarting | None:
+    """Read the ``error`` that comes before a close with 1012; None: the message is another one."""
+    data = message.get("data")
+    details = data if isinstance(data, dict) else {}
+    if message.get("type") != "error" or "RESTARTING" not in (message.get("code"), details.get("code")):
+        return None
+    retry_ms = details.get("retry_ms")
+    seconds: float | None = None
+    if isinstance(retry_ms, int) and not isinstance(retry_ms, bool) and retry_ms >= 0:
+        seconds = retry_ms / 1000
+    text = str(message.get("message") or details.get("message") or "")
+    return Restarting(without_advice(text), seconds)
 
 
 def message_refusal(message: Mapping[str, Any]) -> CommandError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +9,17 @@ from typing import Any
 from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
-from swimctl.client.connect import KEY_REFUSED, Gone, LimitReached, close_refusal, message_refusal
+from swimctl.client.connect import (
+    KEY_REFUSED,
+    SERVICE_RESTART,
+    Gone,
+    LimitReached,
+    Restarting,
+    close_refusal,
+    message_refusal,
+    restart_notice,
+    without_advice,
+)
 from swimctl.client.session import Session, SessionLost, decode
 from swimctl.client.stream_items import (
     Answered,
@@ -39,8 +48,6 @@ ALIVE_SECONDS = 90.0
 """Heartbeats come every 30 seconds; after so long without a word the connection is dead."""
 
 _ANSWERS = ("connected", "subscribed", "unsubscribed", "pong", "publish_ack")
-_ADVICE = re.compile(r"[;,]?\s*retry_ms=\d+")
-"""In a close reason: when to come back. It is followed, not shown."""
 _NEVER = float("inf")
 
 
@@ -70,12 +77,20 @@ class EventStream:
         self._ask_at = _NEVER
         self._heard_at = 0.0
         self._retry_at = 0.0
+        self._notice: Restarting | None = None
+        """What the service said before it closed the connection at hand."""
         self._backoff = Backoff(FIRST_RETRY_SECONDS, longest_retry_seconds, clock=clock)
         self._request: int | None = None
 
     def open(self) -> None:
-        """Connect and subscribe. Raises CommandError: the first time, every failure is the person's to know."""
-        self._connect()
+        """Connect and subscribe. Raises CommandError: the first time, every failure is the person's to know.
+
+        Only a service that is just restarting is no failure: ``next`` connects when it is back.
+        """
+        try:
+            self._connect()
+        except Restarting as notice:
+            self._wait_for(notice)
 
     def close(self) -> None:
         """Hang up. Idempotent."""
@@ -131,6 +146,8 @@ class EventStream:
             return
         try:
             self._connect()
+        except Restarting as notice:
+            self._wait_for(notice)
         except CommandError as error:
             if isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached):
                 raise
@@ -138,8 +155,14 @@ class EventStream:
             self._retry_at = self._clock.monotonic() + pause
             self._items.append(Away("stopped" if isinstance(error, DaemonNotRunning) else error.problem, pause))
 
+    def _wait_for(self, notice: Restarting) -> None:
+        """Come back when a service that restarts asks for it, later each time if it goes on restarting."""
+        pause = max(_pause(notice.retry_seconds), self._backoff.fail())
+        self._retry_at = self._clock.monotonic() + pause
+        self._items.append(Away(notice.problem, pause))
+
     def _connect(self) -> None:
-        message = self.wanted.to_wire(self._resume_from)
+        message = {**self.wanted.to_wire(self._resume_from), "notices": True}
         session = self._open_session()
         try:
             greeting = self._await(session, "connected")
@@ -148,7 +171,7 @@ class EventStream:
         except BaseException:
             session.close()
             raise
-        self._session = session
+        self._session, self._notice = session, None
         self._request = None
         self._heard_at = self._clock.monotonic()
         self._backoff.succeed()
@@ -169,16 +192,22 @@ class EventStream:
     def _await(self, session: Session, type: str) -> dict[str, Any]:
         """Take messages until the answer has come. No event comes before it: nothing is subscribed to."""
         deadline = self._clock.monotonic() + ANSWER_SECONDS
+        notice: Restarting | None = None
         while (left := deadline - self._clock.monotonic()) > 0:
             try:
                 payload = session.receive(left)
             except SessionLost as lost:
+                if lost.code != KEY_REFUSED and (notice is not None or lost.code == SERVICE_RESTART):
+                    raise notice or Restarting(without_advice(lost.reason), lost.retry_seconds) from None
                 raise close_refusal(lost.code, lost.reason) from None
             if payload is None:
                 break
             message = decode(payload)
             if message.get("type") == type:
                 return message
+            if (told := restart_notice(message)) is not None:
+                notice = told
+                continue
             if message.get("type") == "error" and message.get("code") != "HISTORY_UNAVAILABLE":
                 raise message_refusal(message)
         raise CommandFailed(f"the service did not answer within {ANSWER_SECONDS:g} s", "look at: swimctl logs")
@@ -212,6 +241,7 @@ class EventStream:
         elif type == "status":
             self._take_status(message.get("data") or {})
         elif type == "error":
+            self._notice = restart_notice(message) or self._notice
             if message.get("code") in ("AUTH_FAILED", "FORBIDDEN"):
                 raise message_refusal(message)
         elif isinstance(type, str) and type.partition(".")[0] == "state":
@@ -248,8 +278,17 @@ class EventStream:
         self._is_catching_up, self._is_first, self._ask_at = False, False, _NEVER
         if lost.code == KEY_REFUSED:
             raise close_refusal(lost.code, lost.reason)
-        self._retry_at = self._clock.monotonic() + min(lost.retry_seconds or 0.0, LONGEST_RETRY_SECONDS)
-        self._items.append(Lost(_ADVICE.sub("", lost.reason) or "the connection broke"))
+        notice, self._notice = self._notice, None
+        advised = lost.retry_seconds
+        if advised is None and notice is not None:
+            advised = notice.retry_seconds  # the close that had it was lost on the way
+        self._retry_at = self._clock.monotonic() + _pause(advised)
+        told = without_advice(lost.reason) or (notice.problem if notice is not None else "")
+        self._items.append(Lost(told or "the connection broke"))
+
+
+def _pause(advised_seconds: float | None) -> float:
+    return min(advised_seconds or 0.0, LONGEST_RETRY_SECONDS)
 
 
 def _is_after(event_id: str, other: str | None) -> bool:

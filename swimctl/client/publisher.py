@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
@@ -15,13 +15,23 @@ from swimctl.errors import CommandFailed, DaemonNotRunning
 if TYPE_CHECKING:
     from types import FrameType
 
-    from swimctl.client.control import ControlClient
     from swimctl.event_lines import NumberedEvent
 
 ANSWER_SECONDS = 60.0
 UNAVAILABLE = -32000
 """The daemon's answer when it can't store just now: nothing was stored, asking again is safe."""
 PAUSE_SECONDS = 0.2
+
+
+class Storing(Protocol):
+    """What stores events: the control socket, or a distant service."""
+
+    def call(self, method: str, params: Mapping[str, Any], timeout: float) -> Any:
+        """Store the events of a ``publish``."""
+
+    def close(self) -> None:
+        """Hang up. Idempotent."""
+
 
 Report = Callable[[str, str, bool], None]
 """Told of each stored event: id, type, whether it had been stored before."""
@@ -49,7 +59,7 @@ class Publisher:
 
     def __init__(
         self,
-        connect: Callable[[], ControlClient],
+        connect: Callable[[], Storing],
         report: Report,
         *,
         nonce: str,
@@ -63,7 +73,7 @@ class Publisher:
         self._nonce = nonce
         self._patience_seconds = patience_seconds
         self._clock = clock
-        self._control: ControlClient | None = None
+        self._control: Storing | None = None
         self._is_storing = False
         self._should_stop = False
 

@@ -12,7 +12,7 @@ import typer
 from swimctl.app import single_command
 from swimctl.errors import CommandFailed, WrongUsage
 from swimctl.file_arguments import told_with_its_name
-from swimctl.invocation import Invocation, invocation_of
+from swimctl.invocation import Invocation, Remote, invocation_of
 from swimctl.output import require_yes
 from swimctl.output_options import Header, Piped, PipedFormat
 from swimctl.progress import Progress
@@ -134,8 +134,8 @@ def _target(
     invocation: Invocation, url: str | None, *, is_running: bool, yes: bool, messages: Output
 ) -> Iterator[tuple[Target, Session]]:
     """Open what is measured, and a session to publish through."""
-    if url is not None:
-        yield from _remote(invocation, url, yes=yes)
+    if url is not None:  # a context is not enough: load is put on what is named here
+        yield from _remote(Remote(url, invocation.environ.get(KEY_VARIABLE)), yes=yes)
         return
     if not is_running:
         messages.line("a temporary service is started; nothing of this machine's is used")
@@ -154,12 +154,13 @@ def _status(control: ControlClient) -> Status:
     return control.ask("status", Status)
 
 
-def _remote(invocation: Invocation, url: str, *, yes: bool) -> Iterator[tuple[Target, Session]]:
+def _remote(remote: Remote, *, yes: bool) -> Iterator[tuple[Target, Session]]:
     from urllib.parse import urlsplit
 
     from swimctl.bench.measurement import Target
     from swimctl.client.connect import to_url
 
+    url, api_key = remote
     parts = urlsplit(url)
     if parts.scheme != "ws" or not parts.hostname:
         raise WrongUsage(
@@ -169,7 +170,6 @@ def _remote(invocation: Invocation, url: str, *, yes: bool) -> Iterator[tuple[Ta
         raise WrongUsage(
             f"--url: {parts.hostname} is not of this machine, and load disturbs who uses it", "say --yes to do it"
         )
-    api_key = invocation.environ.get(KEY_VARIABLE)
     if not api_key:
         raise WrongUsage(
             f"{KEY_VARIABLE} is not set", "it must hold a key of the system tier: clients listen, one publishes"

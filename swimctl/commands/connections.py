@@ -47,7 +47,7 @@ def list_connections(
 
     from swimctl.client.answers import read_answer
     from swimctl.commands.keys.options import parse_tier
-    from swimctl.render.connections import COLUMNS, PLAIN, rows
+    from swimctl.render.connections import COLUMNS, PLAIN, rows, unsubscribed_hint
     from swimctl.render.status import utc_now
 
     invocation = invocation_of(context)
@@ -62,7 +62,11 @@ def list_connections(
     if as_json:
         output.document(answer["connections"])
     else:
-        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, utc_now()), empty="nobody is connected")
+        now = utc_now()
+        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, now), empty="nobody is connected")
+        hint = unsubscribed_hint(found, now)
+        if hint is not None:
+            invocation.messages().line(f"hint: {hint}")
 
 
 @app.command("close")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -101,6 +102,9 @@ def doctor(
       SWIM_API_KEY=… swimctl doctor --url wss://swim.example.org/api/swim/v1/ws
     """
     invocation = invocation_of(context)
+    remote = invocation.remote(url)
+    if remote is not None:
+        invocation, url = replace(invocation, context=None), remote.url
     chosen = Format.JSON if as_json else format
     if as_json and format not in (Format.TEXT, Format.JSON):
         raise WrongUsage(f"--json and --format {format} exclude each other", "see: swimctl doctor --help")
@@ -119,8 +123,9 @@ def doctor(
         _list(output)
         return 0
     found = _doctor(
-        invocation, only, skip, strict=strict, deep=deep, expect_version=expect_version, url=url, timeout=timeout
-    )
+        invocation, only, skip, strict=strict, deep=deep, expect_version=expect_version, url=url, timeout=timeout,
+        api_key=None if remote is None else remote.api_key,
+    )  # fmt: skip
     if watch:
         return _watch(found, output, chosen, interval)
     report = found.examine()
@@ -141,6 +146,7 @@ def _doctor(
     deep: bool,
     expect_version: str | None,
     url: str | None,
+    api_key: str | None,
     timeout: float | None,
 ) -> Doctor:
     from swimctl.doctor.context import Options
@@ -150,7 +156,7 @@ def _doctor(
         is_deep=deep,
         expect_version=expect_version,
         url=url,
-        api_key=invocation.environ.get("SWIM_API_KEY"),
+        api_key=api_key or invocation.environ.get("SWIM_API_KEY"),
         timeout_seconds=timeout,
     )
     return Doctor(invocation, options, only=only or (), skipped=skip or (), is_strict=strict)

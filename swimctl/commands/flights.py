@@ -64,7 +64,7 @@ def flights(
     chosen = Format.JSON if as_json else format
     output = invocation.output(as_json=chosen is Format.JSON).piped_as(header=header, version="v2")
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)
-    with options.opener(invocation, url)() as session:
+    with options.opener(invocation, invocation.remote(url))() as session:
 
         def ask() -> WorldState:
             return fetch_state(session, ["flight.*"], filters)

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,11 +17,12 @@ from swimctl.app import single_command
 from swimctl.completion.words import event_types
 from swimctl.errors import CommandError, CommandFailed, WrongUsage
 from swimctl.file_arguments import told_with_its_name
-from swimctl.invocation import invocation_of
+from swimctl.invocation import Invocation, invocation_of
 from swimctl.progress import Progress
+from swimctl.subscription_options import Url, key_for
 
 if TYPE_CHECKING:
-    from swimctl.client.publisher import Report
+    from swimctl.client.publisher import Report, Storing
     from swimctl.event_lines import NumberedEvent
     from swimctl.output import Output
 
@@ -55,6 +56,7 @@ def publish(
         ),
     ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines: id and type of each.")] = False,
+    url: Url = None,
 ) -> None:
     """Put events in; print the id of each once it is stored, in order.
 
@@ -66,6 +68,7 @@ def publish(
       swimctl publish system.notice --data '{"text": "maintenance at 18:00Z"}'
       swimctl publish --file events.jsonl
       my-provider | swimctl publish --file - --json
+      SWIM_API_KEY=swim_sys_… swimctl publish --url wss://swim.example.org/api/swim/v1/ws --file events.jsonl
     """
     from swimctl.client.publisher import EventRefused, Interrupted, Publisher
     from swimctl.event_lines import BadLine
@@ -77,7 +80,7 @@ def publish(
     invocation = invocation_of(context)
     output, messages = invocation.data_output(as_json=as_json), invocation.messages()
     publisher = Publisher(
-        invocation.connect, _reporter(output), nonce=f"swimctl-{secrets.token_hex(8)}", patience_seconds=wait
+        _connector(invocation, url), _reporter(output), nonce=f"swimctl-{secrets.token_hex(8)}", patience_seconds=wait
     )
     with _batches(type, data, timestamp, event_id, file) as batches:
         publisher.open()
@@ -106,6 +109,16 @@ def publish(
     if messages.is_terminal and type is None:
         repeats = f", {publisher.duplicates:,} stored before" if publisher.duplicates else ""
         messages.line(f"{publisher.stored:,} stored{repeats}")
+
+
+def _connector(invocation: Invocation, url: str | None) -> Callable[[], Storing]:
+    remote = invocation.remote(url)
+    if remote is None:
+        return invocation.connect
+    from swimctl.client.connect import to_url
+    from swimctl.client.remote_publishing import to_remote
+
+    return to_remote(to_url(remote.url, key_for(remote)))
 
 
 @contextmanager

@@ -84,10 +84,19 @@ def record(
     signals = Signals()
     until = _Until(signals, number, _seconds(duration), no_follow=no_follow)
     with output_file(file, yes=yes) as open_file, signals.taken():
-        stream = options.new_stream(invocation, wanted, url)
+        remote = invocation.remote(url)
+        stream = options.new_stream(invocation, wanted, remote)
         stream.open()
         try:
-            _record(invocation, stream, new_header(wanted, url or "this machine"), open_file, file, until, as_json)
+            _record(
+                invocation,
+                stream,
+                new_header(wanted, "this machine" if remote is None else remote.url),
+                open_file,
+                file,
+                until,
+                as_json,
+            )
         finally:
             stream.close()
     if signals.received is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from swimctl.app import single_command
-from swimctl.invocation import invocation_of
+from swimctl.invocation import Invocation, invocation_of
 
 app = single_command()
 
@@ -29,6 +31,7 @@ def reload(
       swimctl config set tiers.public.connections 10 && swimctl reload
     """
     from swim_server.daemon.control.documents.process import Reloaded
+    from swim_server.daemon.control.documents.status import Status
 
     from swimctl.client.answers import read_answer
     from swimctl.client.session import RpcFailed
@@ -37,12 +40,14 @@ def reload(
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
     with invocation.connect() as control:
+        running = control.ask("status", Status)
         try:
             answer = control.call("reload", timeout=30.0)
         except RpcFailed as failed:
             if failed.code == INVALID_CONFIGURATION:
                 raise WrongUsage(failed.problem, "nothing was changed; put it right and reload again") from None
             raise
+    warn_of_other_files(invocation, running.config_files)
     if as_json:
         output.document(answer)
         return
@@ -50,6 +55,21 @@ def reload(
     output.line(f"changed: {', '.join(found.changed)}" if found.changed else "nothing changed")
     if found.needs_restart:
         output.line(f"needs swimctl restart: {', '.join(found.needs_restart)}")
+
+
+def warn_of_other_files(invocation: Invocation, running: Sequence[str]) -> None:
+    """Say so where the daemon reads another configuration than a command here would: a release of before, perhaps."""
+    from swim_server.config import ConfigError
+
+    try:
+        ours = [str(path.resolve()) for path in invocation.load_config().files]
+    except ConfigError as error:
+        ours = [str(problem.setting) for problem in error.problems[:1]]
+    if ours and ours != [os.path.realpath(each) for each in running]:
+        theirs = ", ".join(running) or "no file, the defaults"
+        messages = invocation.messages()
+        messages.line(f"the daemon's configuration is {theirs}; here it would be {', '.join(ours)}")
+        messages.line("to change that: swimctl stop, then swimctl serve with --config FILE")
 
 
 INVALID_CONFIGURATION = -32602

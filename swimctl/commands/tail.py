@@ -70,13 +70,14 @@ def tail(
     if no_follow and since is None and after is None and last is None and not state:
         last = HISTORY_WITHOUT_START
     wanted = options.read_wanted(channels, filters, since=since, after=after, last=last, state=state)
-    stream = options.new_stream(invocation, wanted, url)
+    remote = invocation.remote(url)
+    stream = options.new_stream(invocation, wanted, remote)
     with ending_signals():
         stream.open()
         try:
             until = _Until(number, no_follow=no_follow)
             if output.can_redraw and not as_json and not no_follow:
-                _show_table(stream, wanted, output, until, url)
+                _show_table(stream, wanted, output, until, None if remote is None else remote.url)
             else:
                 _write_lines(stream, wanted, output, invocation.messages(), until)
         finally:

@@ -38,7 +38,7 @@ def tmis(
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json).piped_as(header=header, version="v2")
     filters = options.read_filters(airport, None, None, None, None)
-    with options.opener(invocation, url)() as session:
+    with options.opener(invocation, invocation.remote(url))() as session:
         state = fetch_state(session, ["tmi.*"], filters)
     found = state.entries.get("tmis", [])
     if as_json:

@@ -4,8 +4,8 @@
 # ruff: noqa: E501
 COMMANDS = {
     '': {
-        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Apply a changed configuration without dropping anyone.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'flights': 'List the flights that there are now.', 'tmis': 'List the traffic management initiatives that hold now.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure the service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'schema': 'Print the protocol as an AsyncAPI or OpenAPI document.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
-        'options': {'--config': ('Configuration file (env SWIM_CONFIG).', ''), '--debug': ('Show tracebacks too.', None), '--version': ('Show the version and exit.', None), '--install-completion': ('Install completion for the current shell.', None), '--show-completion': ('Show completion for the current shell, to copy it or customize the installation.', None), '--help': ('Show this message and exit.', None)},
+        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Apply a changed configuration without dropping anyone.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'flights': 'List the flights that there are now.', 'tmis': 'List the traffic management initiatives that hold now.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure the service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'context': 'Name services and choose which one commands are for.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'schema': 'Print the protocol as an AsyncAPI or OpenAPI document.', 'backup': 'Put keys, history and configuration into one file.', 'restore': 'Bring back what backup wrote, while the service is stopped.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
+        'options': {'--config': ('Configuration file (env SWIM_CONFIG).', ''), '--context': ('The service that is meant (env SWIM_CONTEXT).', 'contexts'), '--debug': ('Show tracebacks too.', None), '--version': ('Show the version and exit.', None), '--install-completion': ('Install completion for the current shell.', None), '--show-completion': ('Show completion for the current shell, to copy it or customize the installation.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'demo': {
@@ -145,7 +145,7 @@ COMMANDS = {
     },
     'publish': {
         'commands': {},
-        'options': {'--data': ("The event's data, a JSON object.", ''), '--timestamp': ('Time of the event, RFC 3339.', ''), '--event-id': ('Your own name for it: stored once a day.', ''), '--file': ('File of JSON lines; - is standard input.', ''), '--force': ('With TYPE: publish it without the fields that clients expect.', None), '--wait': ('Seconds to wait for a daemon that goes away while publishing.', ''), '--json': ('JSON lines: id and type of each.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--data': ("The event's data, a JSON object.", ''), '--timestamp': ('Time of the event, RFC 3339.', ''), '--event-id': ('Your own name for it: stored once a day.', ''), '--file': ('File of JSON lines; - is standard input.', ''), '--force': ('With TYPE: publish it without the fields that clients expect.', None), '--wait': ('Seconds to wait for a daemon that goes away while publishing.', ''), '--json': ('JSON lines: id and type of each.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [('event_types', False)],
     },
     'record': {
@@ -218,6 +218,31 @@ COMMANDS = {
         'options': {'--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
+    'context': {
+        'commands': {'add': 'Name a service: a home on this machine, or an address and its key.', 'use': 'Choose the context that commands are for from now on.', 'list': 'List the contexts.', 'remove': 'Remove a context, and its key from the keyring.'},
+        'options': {'--help': ('Show this message and exit.', None)},
+        'arguments': [],
+    },
+    'context add': {
+        'commands': {},
+        'options': {'--home': ('A service of this machine: its SWIM_HOME.', ''), '--url': ('A service at an address.', ''), '--key-store': ('keyring, file (0600), or auto: a keyring if there is one.', ''), '--use': ('Use it from now on.', None), '--yes': ('Replace one of this name without asking.', None), '-y': ('Replace one of this name without asking.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
+    },
+    'context use': {
+        'commands': {},
+        'options': {'--none': ("Use none: SWIM_HOME, or this user's home, again.", None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('contexts', False)],
+    },
+    'context list': {
+        'commands': {},
+        'options': {'--json': ('Print one JSON document.', None), '--header': ('When piped: begin with a line of column names.', None), '--output': ('When piped: v1 has the columns of earlier releases.', ''), '--help': ('Show this message and exit.', None)},
+        'arguments': [],
+    },
+    'context remove': {
+        'commands': {},
+        'options': {'--yes': ('Do not ask for confirmation.', None), '-y': ('Do not ask for confirmation.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('contexts', False)],
+    },
     'db': {
         'commands': {'status': 'Compare the schema with what the code needs.', 'upgrade': 'Add what is missing in the schema.'},
         'options': {'--help': ('Show this message and exit.', None)},
@@ -257,6 +282,16 @@ COMMANDS = {
         'commands': {},
         'options': {'--format': ('Which document.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
+    },
+    'backup': {
+        'commands': {},
+        'options': {'--yes': ('Overwrite without asking.', None), '-y': ('Overwrite without asking.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
+    },
+    'restore': {
+        'commands': {},
+        'options': {'--only': ('keys, history or config; repeatable.', ''), '--yes': ('Do not ask for confirmation.', None), '-y': ('Do not ask for confirmation.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'arguments': [('', False)],
     },
     'completion': {
         'commands': {},

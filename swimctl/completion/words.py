@@ -73,6 +73,19 @@ def areas(incomplete: str) -> list[str]:
     return _offer(names, incomplete)
 
 
+def contexts(incomplete: str) -> list[str]:
+    """Complete the name of a context."""
+
+    def names() -> Iterable[str]:
+        import os
+
+        from swimctl.contexts import load
+
+        return sorted(load(os.environ).contexts)
+
+    return _offer(names, incomplete)
+
+
 def key_ids(incomplete: str) -> list[str]:
     """Complete a key's id: the newest of the embedded database, else those with connections. Never a key itself."""
     return _offer(lambda: _stored_key_ids() or _live_key_ids(), incomplete)

@@ -115,7 +115,8 @@ def ending_signals() -> Iterator[None]:
         signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is the putting in order
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # not all on Windows
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:

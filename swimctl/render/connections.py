@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict
 
 from swimctl.table import Column
-from swimctl.text import cell, count, duration, size
+from swimctl.text import cell, clean, count, duration, size
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.connections import ConnectionDocument
+
+SUBSCRIBED_WITHIN_SECONDS = 60.0
+"""A client that has said nothing of what it wants by then is told of."""
+OWNERS_SHOWN = 5
 
 COLUMNS: tuple[Column, ...] = (
     Column("id", "ID", style="cyan", is_whole=True),
@@ -49,13 +53,33 @@ def rows(connections: Sequence[ConnectionDocument], now: datetime) -> list[dict[
     ]
 
 
-def _age(connected_at: str, now: datetime) -> str:
+def unsubscribed_hint(connections: Sequence[ConnectionDocument], now: datetime) -> str | None:
+    """Say which clients have subscribed to nothing for a minute or longer; their owners may not know."""
+    silent = [one for one in connections if one.key_id is not None and not one.channels and _has_had_time(one, now)]
+    if not silent:
+        return None
+    owners = list(dict.fromkeys(clean(one.owner or one.id) for one in silent))
+    shown = ", ".join(owners[:OWNERS_SHOWN]) + (", …" if len(owners) > OWNERS_SHOWN else "")
+    have = "connection has" if len(silent) == 1 else "connections have"
+    return f"{len(silent)} {have} subscribed to nothing ({shown}): heartbeats are all that comes"
+
+
+def _has_had_time(connection: ConnectionDocument, now: datetime) -> bool:
+    connected_at = _moment(connection.connected_at)
+    return connected_at is not None and (now - connected_at).total_seconds() >= SUBSCRIBED_WITHIN_SECONDS
+
+
+def _moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(connected_at)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        return cell(connected_at)
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return duration((now - moment).total_seconds())
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _age(connected_at: str, now: datetime) -> str:
+    moment = _moment(connected_at)
+    return cell(connected_at) if moment is None else duration((now - moment).total_seconds())
 
 
 def _subscriptions(connection: ConnectionDocument) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,9 @@ from support.tds_sqlite import SqliteStatements
 from support.virtual_clock import VirtualClock
 from swim_server.config import DatabaseConfig
 from swim_server.keys.audit import AuditEntry
+from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.opening import open_database
+from swim_server.keys.records import Granted
 from swim_server.keys.store import KeyStore
 from swim_server.keys.upgrading import schema_status, upgrade, upgrade_sql
 from swim_server.sql.errors import PermissionDenied, SchemaMissing
@@ -143,6 +146,82 @@ def test_what_only_reads_sends_one_message(statements: SqliteStatements, server:
     store.close()
     assert len(requests) == 1
     assert requests[0].startswith("SELECT swim_api_keys.id")
+
+
+LOOKUP_ROUND_TRIPS = {"microsoft": 1, "freetds": 2}
+"""FreeTDS prepares anew whenever values are bound, and forgets the statement before in a round trip of its own."""
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_lookup_costs_as_few_round_trips_as_its_driver_can_do(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path, driver: str
+) -> None:
+    statements.create_tables()
+    store = open_store(server, tmp_path, driver)
+    issued = store.create(new_key(), OPERATOR)
+    taken = []
+    for _ in range(4):
+        before = server.round_trips
+        assert store.find(issued.api_key) == issued.record
+        taken.append(server.round_trips - before)
+    store.close()
+    assert taken[1:] == [LOOKUP_ROUND_TRIPS[driver]] * 3, taken
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_prepared_statement_that_the_server_has_forgotten_is_prepared_anew(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path, driver: str
+) -> None:
+    statements.create_tables()
+    store = open_store(server, tmp_path, driver)
+    issued = store.create(new_key(), OPERATOR)
+    store.find(issued.api_key)
+    store.find(issued.api_key)
+    forgotten = iter([Error(8179, "Could not find prepared statement with handle 1.", 16)])
+    server.on_statement = lambda sql: next(forgotten, None)
+    assert store.find(issued.api_key) == issued.record
+    assert next(forgotten, None) is None
+    before = server.round_trips
+    assert store.find(issued.api_key) == issued.record
+    assert server.round_trips - before == LOOKUP_ROUND_TRIPS[driver]
+    assert len(server.logins) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_statements_that_are_kept_prepared_are_few(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path, driver: str
+) -> None:
+    """Lists of any length are asked for by statements of few lengths; the ones beyond that are forgotten in turn."""
+    statements.create_tables()
+    store = open_store(server, tmp_path, driver)
+    made = store.create(new_key(), OPERATOR)
+    for count in (*range(1, 40), 300, 700, 1900, 2000):
+        found = store.records(range(made.record.id, made.record.id + count))
+        assert list(found) == [made.record.id]
+    asked = {sql for sql in server.sql if " IN (" in sql}
+    assert len(asked) <= 13
+    assert store.find(made.api_key) == made.record
+    store.close()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_lookups_of_one_turn_are_one_query(
+    statements: SqliteStatements, server: TdsServer, tmp_path: Path, driver: str
+) -> None:
+    statements.create_tables()
+    store = open_store(server, tmp_path, driver)
+    made = [store.create(new_key(), OPERATOR) for _ in range(40)]
+    store.find(made[0].api_key)
+    authenticator = Authenticator(store)
+    before = len(server.sql)
+    decisions = await asyncio.gather(
+        *(authenticator.authenticate(each.api_key, "192.0.2.7") for each in made for _ in range(3))
+    )
+    taken = len(server.sql) - before
+    await authenticator.close()
+    assert all(isinstance(decision, Granted) for decision in decisions)
+    assert taken == 1
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -133,6 +134,52 @@ def test_a_forged_forwarding_header_is_not_believed(serving: Stand) -> None:
             return {each["remote"] for each in json.loads(done.stdout) if each["tier"] == "system"}
 
     assert run(seen) == {CLIENT_ADDRESS}
+
+
+UNNAMING = {
+    "nginx": ("    proxy_set_header X-Forwarded-For $remote_addr;\n", "", "fail"),
+    "haproxy": ("    http-request set-header X-Forwarded-For %[src]\n", "", "fail"),
+    "apache": ("    RequestHeader unset X-Forwarded-For early\n", "    ProxyAddHeaders Off\n", "fail"),
+    "caddy": ("header_up -Forwarded\n", "header_up -X-Forwarded-For\n", "warn"),
+    "lighttpd": ('"X-Forwarded-For" => ""', '"X-Swim" => ""', "ok"),  # it appends: the last one is the client's own
+    "varnish": ("set req.http.X-Forwarded-For = client.ip;", "unset req.http.X-Forwarded-For;", "warn"),
+}
+"""By proxy: a text of the shipped file, what stands in its place where somebody got it wrong, and what doctor says."""
+
+
+def front_checks(daemon: LiveDaemon, proxy: Proxy) -> dict[str, dict[str, Any]]:
+    """What doctor finds at the public address, whose name it finds in a file of hosts of its own."""
+    hosts, authority = proxy.write("hosts", f"127.0.0.1 {HOST} localhost\n"), proxy.folder / "authority.pem"
+    words = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
+    if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        missing("nobody may give a process a file of hosts of its own here: run as root")
+    done = subprocess.run(
+        [*words, sys.executable, "-m", "swimctl", "doctor", "--only", "front", "--json", "--timeout", "60"],
+        env=daemon.environ | {"SSL_CERT_FILE": str(authority), "SWIM_SERVER__PUBLIC_URL": proxy.url + PATHS[1]},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    return {each["id"]: each for each in json.loads(done.stdout)["checks"]}
+
+
+def test_doctor_finds_nothing_wrong_behind_the_shipped_file(serving: Stand) -> None:
+    found = front_checks(serving.daemon, serving.proxy)
+    expected = {"front.certificate": "ok" if serving.proxy.has_tls else "warn"}
+    told = {id: (each["status"], each["observed"]) for id, each in found.items() if each["status"] != "skip"}
+    assert {id: status for id, (status, _) in told.items()} == dict.fromkeys(told, "ok") | expected, told
+    assert "and not the forged address" in found["front.address"]["observed"]
+    assert "front.answers" in told
+
+
+def test_doctor_tells_a_proxy_behind_which_nobody_knows_where_clients_come_from(serving: Stand) -> None:
+    name = serving.proxy.name
+    shipped, wrong, status = UNNAMING[name]
+    with running_proxy(name, serving.daemon.port, edits={shipped: wrong}) as proxy:
+        found = front_checks(serving.daemon, proxy)["front.address"]
+    assert found["status"] == status, found
+    if status != "ok":
+        assert name in found["fix"]
+        assert "X-Forwarded-For" in found["fix"]
 
 
 def test_compression_is_negotiated_through_the_proxy(serving: Stand) -> None:

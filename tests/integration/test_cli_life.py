@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 import tomllib
 from collections.abc import Iterator
@@ -227,3 +230,42 @@ def test_help_is_at_hand_without_a_daemon_or_a_home(tmp_path: Path) -> None:
         done = daemon.swimctl(*words, SWIM_HOME="/nonexistent/home")
         assert (done.returncode, done.stderr) == (0, ""), words
         assert done.stdout
+
+
+def test_reload_whose_configuration_file_is_gone_changes_nothing_and_names_it(daemon: Daemon) -> None:
+    """Else another folder's file, or the defaults, would be taken: limits and sources of nobody's choice."""
+    daemon.start()
+    daemon.config_path.rename(daemon.config_path.with_name("moved.toml"))
+    refused = daemon.swimctl("reload", "--config", str(daemon.config_path.with_name("moved.toml")))
+    assert refused.returncode == 2
+    assert str(daemon.config_path) in refused.stderr
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["kept", "removed"])
+def test_reload_of_a_daemon_of_an_earlier_release_folder_names_both_files(tmp_path: Path, removed: bool) -> None:
+    """Each release has its configuration; the daemon was started in the earlier one."""
+    daemon = Daemon(tmp_path / "h")
+    environ = {name: value for name, value in daemon.environ.items() if name != "SWIM_CONFIG"}
+    folders = [tmp_path / "1", tmp_path / "2"]
+    for number, folder in enumerate(folders):
+        (folder / "config").mkdir(parents=True)
+        (folder / "config" / "swim.toml").write_text(f"[tiers.public]\nconnections = {7 + number}\n", "utf-8")
+
+    def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "swimctl", *words], cwd=folder, env=environ, text=True, capture_output=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+
+    try:
+        assert run(folders[0], "serve", "--detach", "--port", "0").returncode == 0
+        if removed:
+            shutil.rmtree(folders[0])
+        done = run(folders[1], "reload")
+        assert str(folders[0] / "config/swim.toml") in done.stderr
+        assert str(folders[1] / "config/swim.toml") in done.stderr or removed
+        assert done.returncode == (2 if removed else 0), done.stderr
+        assert json.loads(run(folders[1], "status", "--json").stdout)["connections"]["by_tier"]["public"]["limit"] == 7
+    finally:
+        run(folders[1], "stop")
+        end_all(daemon)

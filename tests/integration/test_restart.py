@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import swim_client
 import swim_server
 from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.wire_client import dial, open_client, try_to_connect
@@ -24,7 +23,7 @@ import swimctl
 from swimctl.client.session import RpcFailed
 
 RESTARTS = 3
-PACKAGES = (swimctl, swim_server, swim_client)
+PACKAGES = (swimctl, swim_server)
 
 
 CONFIG = "[tiers.system]\nmessages_per_second = 1000\n"

@@ -37,7 +37,6 @@ def test_a_bad_page_costs_no_more_than_its_own_events(rows: Rows) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.xfail(strict=False, reason="K7: the look at a history above 256 MB does not end in time on every machine")
 def test_events_that_a_large_history_hides_are_told(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert not found(short_run("rot", SEED, tmp_path_factory, "--large"), *LIES, aim="large history")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.scripted_server import ScriptedServer
-from support.sdk import KEY, Listener, run
+from support.sdk import KEY, Listener, run, until
 from swim_client import AuthenticationError, ConnectionLost, ProtocolError, SWIMClient
 
 
@@ -101,6 +101,51 @@ async def test_retry_ms_is_honoured(server: ScriptedServer) -> None:
         await server.connection(1)
     assert 0.3 <= time.monotonic() - closed_at < 3
     assert listener.disconnections[0].retry_in_seconds == 0.3
+
+
+RESTARTING = {
+    "type": "error", "timestamp": "2026-01-16T14:30:15.123Z", "code": "RESTARTING", "message": "the service restarts",
+    "data": {"code": "RESTARTING", "message": "the service restarts", "retry_ms": 300},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [1012, 1000, 1002, None])
+async def test_notice_of_a_restart_is_followed_whatever_the_close_looks_like(
+    server: ScriptedServer, code: int | None
+) -> None:
+    listener = Listener(server.url, reconnect_interval=3600)
+    async with run(listener.client):
+        first = await server.connection(0)
+        assert (await first.sent("subscribe"))["notices"] is True
+        await until(lambda: listener.client.connected)
+        await first.send(RESTARTING)
+        if code is None:
+            await first.send({"type": "system.heartbeat", "data": {}})
+            await until(lambda: "system.heartbeat" in listener.order)
+            first.cut()
+        else:
+            await first.close(code)
+        await server.connection(1)
+    ending = listener.disconnections[0]
+    assert (ending.retry_in_seconds, ending.reason) == (0.3, "the service restarts")
+    assert listener.errors == [], "a restart is nothing that a program's error handlers need to hear of"
+
+
+async def test_restart_is_no_answer_to_what_was_asked_just_then(server: ScriptedServer) -> None:
+    """The request goes out again over the next connection, and the subscription is not given up."""
+    listener = Listener(server.url)
+    async with run(listener.client):
+        first = await server.connection(0)
+        await first.sent("subscribe")
+        server.answers.discard("subscribe")
+        answer = listener.client.subscribe("tmi.*")
+        await first.sent("subscribe", 2)
+        await first.send(RESTARTING)
+        server.answers.add("subscribe")
+        await first.close(1012, "the service restarts; retry_ms=10")
+        second = await (await server.connection(1)).sent("subscribe")
+        await answer
+    assert second["channels"] == ["flight.departed", "tmi.*"]
 
 
 async def test_retry_after_of_a_refused_upgrade_is_honoured(server: ScriptedServer) -> None:

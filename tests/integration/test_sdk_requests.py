@@ -67,7 +67,7 @@ async def test_unsubscribing_is_remembered_too(server: ScriptedServer) -> None:
         await until(lambda: listener.client.connected)
         await listener.client.subscribe("flight.created")
         assert [message for message in third.received if message["action"] == "subscribe"] == [
-            {"action": "subscribe", "channels": ["flight.created"]}
+            {"action": "subscribe", "channels": ["flight.created"], "notices": True}
         ]
 
 

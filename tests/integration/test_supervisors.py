@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import swim_client
 import swim_server
 from support.daemon import NotAnswering
 from support.live_daemon import LiveDaemon, await_true
@@ -25,7 +25,7 @@ from support.packages import missing, require_program
 import swimctl
 
 SERVE = (sys.executable, "-m", "swimctl", "serve", "--port", "0")
-PACKAGES = (swimctl, swim_server, swim_client)
+PACKAGES = (swimctl, swim_server)
 
 
 @pytest.fixture
@@ -255,3 +255,8 @@ def test_environment_that_a_restart_does_not_change_is_told_without_secrets(daem
     assert "SWIM_DATABASE__PASSWORD is *** in the daemon" in done.stderr
     assert "secret" not in done.stderr + done.stdout + daemon.everything_logged
     assert daemon.swimctl("restart", **running).stderr == ""
+    asked = daemon.swimctl("doctor", "--only", "config.running", "--json", **changed)
+    check = next(each for each in json.loads(asked.stdout)["checks"] if each["id"] == "config.running")
+    assert check["status"] == "warn", check
+    assert "SWIM_LOGGING__LEVEL" in check["observed"]
+    assert "secret" not in asked.stdout

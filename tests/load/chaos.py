@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     logging.getLogger("swim_client").setLevel(logging.CRITICAL)  # it reconnects all the time here
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the disk is unmounted and the daemon ended then, too
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
     with (
         tempfile.TemporaryDirectory(prefix="swim-chaos-") as folder,

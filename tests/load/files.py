@@ -2,11 +2,14 @@
 
     python tests/load/files.py
     python tests/load/files.py --events 10000 --only drop
+    python tests/load/files.py --events 1000000 --only growing
 
 The writer of the event file reads it whole, appends a thousand events, and renames its copy over it. ``file``: it does
 so when what it wrote before has been taken. ``racing``: without a pause, so that nearly every taking falls between its
 reading and its renaming, and it brings back all that was taken: the work grows with the square of the events, and
-only what is lost and repeated says something.
+only what is lost and repeated says something. ``growing``: a writer keeps open the file that is taken from it, and
+appends one event after the other; the daemon's CPU for each tenth of them tells whether reading costs what is new, or
+what is there.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sqlite3
 import sys
 import tempfile
 import time
@@ -28,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
 
 from support.daemon import Daemon, running_daemon
 
-KINDS = ("drop", "file", "racing")
+KINDS = ("drop", "file", "racing", "growing")
 BATCH = 1000
 PATIENCE_SECONDS = 600
 
@@ -39,7 +43,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--only", choices=KINDS)
     arguments = parser.parse_args()
-    print(f"{'':<7}{'events':>9}{'seconds':>9}{'events/s':>10}{'daemon CPU s':>14}{'lost':>7}{'repeated':>10}")
+    print(f"{'':<12}{'events':>9}{'seconds':>9}{'events/s':>10}{'daemon CPU s':>14}{'lost':>7}{'repeated':>10}")
     for kind in KINDS:
         if arguments.only in (None, kind):
             measure(kind, arguments.events if kind != "racing" else arguments.events // 10)
@@ -48,12 +52,14 @@ def main() -> None:
 def measure(kind: str, count: int) -> None:
     """Give a daemon so many events, as fast as a provider can write them; look what is in its history."""
     with tempfile.TemporaryDirectory(prefix="swim-files-") as folder:
-        target = Path(folder) / ("in" if kind == "drop" else "events.json")
-        if kind == "drop":
+        is_drop = kind == "drop"
+        target = Path(folder) / ("in" if is_drop else "events.json")
+        if is_drop:
             target.mkdir()
-        with running_daemon(Path(folder) / "h", sources=[f"{'drop' if kind == 'drop' else 'file'}:{target}"]) as daemon:
+        with running_daemon(Path(folder) / "h", sources=[f"{'drop' if is_drop else 'file'}:{target}"]) as daemon:
             began, cpu_began = time.perf_counter(), cpu_seconds(daemon)
-            for batch in batches(count):
+            tenths = grow(daemon, target, count) if kind == "growing" else []
+            for batch in batches(0 if tenths else count):
                 if kind == "drop":
                     drop(target, batch)
                     continue
@@ -65,7 +71,9 @@ def measure(kind: str, count: int) -> None:
             found = Counter(numbers(daemon))
         lost = count - len(found)
         repeated = found.total() - len(found)
-        print(f"{kind:<7}{count:>9,}{seconds:>9.2f}{count / seconds:>10,.0f}{cpu:>14.2f}{lost:>7}{repeated:>10}")
+        print(f"{kind:<12}{count:>9,}{seconds:>9.2f}{count / seconds:>10,.0f}{cpu:>14.2f}{lost:>7}{repeated:>10}")
+        if tenths:
+            print(f"    daemon CPU s for each tenth: {' '.join(f'{each:.2f}' for each in tenths)}")
 
 
 def batches(count: int) -> Iterator[list[dict[str, Any]]]:
@@ -107,6 +115,23 @@ def append(path: Path, batch: list[dict[str, Any]]) -> None:
     temporary.rename(path)
 
 
+def grow(daemon: Daemon, path: Path, count: int) -> list[float]:
+    """Append events one by one to a file that stays open; return what each tenth has cost the daemon."""
+    costs: list[float] = []
+    with path.open("ab", buffering=0) as file:
+        before, written = cpu_seconds(daemon), 0
+        for batch in batches(count):
+            for event in batch:
+                file.write(json.dumps(event).encode() + b"\n")
+            written += len(batch)
+            if written >= count * (len(costs) + 1) // 10:
+                wait(daemon, written)
+                now = cpu_seconds(daemon)
+                costs.append(now - before)
+                before = now
+    return costs
+
+
 def wait(daemon: Daemon, count: int) -> None:
     """Wait until the source has published all of them, or nothing more comes."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -119,9 +144,10 @@ def wait(daemon: Daemon, count: int) -> None:
 
 def numbers(daemon: Daemon) -> Iterator[int]:
     """What history holds, of all events."""
-    done = daemon.swimctl("replay", "--from", "1970-01-01T00:00:00Z", "--speed", "0", timeout=600, check=True)
-    for line in done.stdout.splitlines():
-        yield json.loads(line)["data"]["flight_uid"]
+    history = sqlite3.connect(f"{(daemon.home / 'history.db').as_uri()}?mode=ro", uri=True)
+    for (wire,) in history.execute("SELECT wire FROM events"):
+        yield json.loads(wire)["data"]["flight_uid"]
+    history.close()
 
 
 def cpu_seconds(daemon: Daemon) -> float:

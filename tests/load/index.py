@@ -51,6 +51,9 @@ class Nowhere:
         self.writes += 1
         self.bytes += len(data)
 
+    def peer(self) -> tuple[str, int] | None:
+        return None
+
     def buffered_bytes(self) -> int:
         return 0
 

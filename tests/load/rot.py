@@ -25,6 +25,7 @@ from support.disk.forked_daemon import preload_product
 from support.disk.home_files import RECORDING, RESUME_FILE
 from support.disk.judge import Judge
 from support.disk.judgement import FAULTS, Judgement
+from support.disk.large_history import judge_behind_the_start
 from support.disk.report import Tally, print_report
 from support.disk.rot_base import EVENTS, Files, Installation, put_back
 from support.disk.workshop import Workshop, workshop
@@ -33,8 +34,6 @@ from swim_client import SwimError
 GROUPS = ("aim",)
 LIES = tuple(fault for fault in FAULTS if fault != "key_lost")
 """A key that is refused because its row rots is told by that: its owner comes, and doctor says why."""
-LARGE_GRACE_SECONDS = 5.0
-"""A large history is checked behind the start: it may take a moment until its clients are told."""
 SHORT_FLIPS = 40
 RESUMED_EVENTS = 3
 
@@ -85,9 +84,7 @@ def flip_in_a_large_history(place: Workshop, tally: Tally) -> None:
     installation.fill_with_large_events()
     flip = flip_that_hides_events(installation)
     put_back(flip.apply(installation.stopped), installation.root)
-    judge = Judge(installation.daemon, installation.ledger, random.Random(0), grace_seconds=LARGE_GRACE_SECONDS)
-    judgement = judge.judge(installation.listener_key, installation.oldest)
-    tally.add(["large history"], judgement, f"bit {flip.bit} of {flip.file}")
+    tally.add(["large history"], judge_behind_the_start(installation), f"bit {flip.bit} of {flip.file}")
     installation.daemon.close()
 
 

@@ -58,6 +58,7 @@ _USUAL: Mapping[str, Sequence[Any]] = {
     "arr": AIRPORTS,
     "airport": (*AIRPORTS, "EG**"),
     "departure_aerodrome": AIRPORTS,
+    "arrived_at": (*AIRPORTS, " klax"),
     "current_artcc": ARTCCS,
     "facility": ARTCCS,
     "current_fir": ARTCCS,

@@ -18,15 +18,15 @@ ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "node_modules")
 
 
-def debian_tree() -> Path:
-    """The folder that copies are made of."""
+def debian_tree(suite: str = SUITE) -> Path:
+    """The folder that copies of a release are made of."""
     if os.geteuid() != 0:
         missing("debootstrap and chroot need root")
     program = require_program("debootstrap", "debootstrap")
-    tree = Path(tempfile.gettempdir()) / f"swim-tests-debian-{SUITE}"
+    tree = Path(tempfile.gettempdir()) / f"swim-tests-debian-{suite}"
     if not tree.exists():
         unfinished = tree.with_suffix(f".{os.getpid()}")
-        words = [program, "--variant=minbase", f"--include={PACKAGES}", SUITE, str(unfinished)]
+        words = [program, "--variant=minbase", f"--include={PACKAGES}", suite, str(unfinished)]
         done = subprocess.run(words, check=False, capture_output=True, timeout=3 * INSTALL_SECONDS)
         if done.returncode != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -66,12 +66,12 @@ def plain_environ() -> dict[str, str]:
 
 
 @contextmanager
-def debian_root() -> Iterator[DebianRoot]:
+def debian_root(suite: str = SUITE) -> Iterator[DebianRoot]:
     """A fresh copy, with /dev and /proc; gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="swim-debian-"))
     mounted: list[Path] = []
     try:
-        subprocess.run(["cp", "-a", f"{debian_tree()}/.", str(folder)], check=True)
+        subprocess.run(["cp", "-a", f"{debian_tree(suite)}/.", str(folder)], check=True)
         shutil.copy("/etc/resolv.conf", folder / "etc" / "resolv.conf")
         for trusted in ("etc/hosts", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
             if Path("/", trusted).exists():

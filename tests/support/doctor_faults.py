@@ -37,7 +37,7 @@ connections = 100
 """Full tiers must fit this machine's file descriptors, whatever they are."""
 PATIENCE_SECONDS = "30"
 """What doctor is given on a machine that runs other tests at the same time."""
-PACKAGES = ("swimctl", "server/swim_server", "sdk/python/swim_client")
+PACKAGES = ("swimctl", "server/swim_server")
 
 
 class Patient(LiveDaemon):

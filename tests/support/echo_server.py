@@ -65,7 +65,9 @@ class Echo(Dispatcher):
     def count_frame(self, sender: Sender, connection: Connection, opcode: int, size_bytes: int) -> None:
         """Limit nothing: suites send a thousand messages as fast as they can."""
 
-    def dispatch(self, sender: Sender, connection: Connection, payload: bytes, *, is_text: bool) -> None:
+    def dispatch(
+        self, sender: Sender, connection: Connection, payload: bytes, size_bytes: int, *, is_text: bool
+    ) -> None:
         bits = connection.window_bits
         frame = text_frame(payload) if bits == PLAIN else deflated_frame(payload, bits)
         connection.send_frame(frame if is_text else bytes([frame[0] + 1]) + frame[1:])

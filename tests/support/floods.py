@@ -101,6 +101,19 @@ FLOODS = {
         title="subscriptions with filters, without a pause",
         chunk=action("subscribe", channels=["flight.*"], filters={"airports": ["KJFK", "EGLL"]}) * 400,
     ),
+    "wide-filters": Flood(
+        title="subscriptions with a thousand unknown airports, centres and callsigns each, within the rate of messages",
+        chunk=action(
+            "subscribe",
+            channels=["flight.*"],
+            filters={
+                kind: [f"{first}{number:03}" for number in range(1_000)]
+                for kind, first in (("airports", "Q"), ("artccs", "Z"), ("callsign_prefix", "X"))
+            },
+        )
+        * 10,
+        pause_seconds=1.0,
+    ),
     "explains": Flood(
         title="questions of 60 KB that wait behind looks into history, within the rate of messages",
         chunk=LOOK_BACK + action("explain", event={"type": "tmi.issued", "data": {"reason": "x" * 60_000}}) * 9,

@@ -47,7 +47,7 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "swim_server.detection": ("swim_server.detection", "swim_server.protocol"),
     "swim_client": ("swim_client",),
     "swim_server": ("swim_server",),
-    "swimctl": ("swimctl", "swim_server", "swim_client"),
+    "swimctl": ("swimctl", "swim_server"),
 }
 """Of our own packages, these may import only those."""
 

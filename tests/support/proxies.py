@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -292,12 +292,15 @@ PROXIES: dict[str, type[Proxy]] = {each.name: each for each in (Apache, Nginx, H
 
 
 @contextmanager
-def running_proxy(name: str, backend_port: int, *, quiet_seconds: int | None = None) -> Iterator[Proxy]:
+def running_proxy(
+    name: str, backend_port: int, *, quiet_seconds: int | None = None, edits: Mapping[str, str] | None = None
+) -> Iterator[Proxy]:
     """A proxy that serves, for the length of a ``with``."""
     folder = Path(tempfile.mkdtemp(prefix="swim-proxy-"))
     folder.chmod(0o755)
     try:
         proxy = PROXIES[name](folder, backend_port, quiet_seconds=quiet_seconds)
+        proxy.edits = edits or {}
         try:
             proxy.start()
             yield proxy

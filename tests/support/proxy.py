@@ -59,6 +59,8 @@ class Proxy:
         self.backend_port = backend_port
         self.quiet_seconds = quiet_seconds
         """In place of the shipped timeout."""
+        self.edits: Mapping[str, str] = {}
+        """Further texts to replace: a file that somebody has got wrong."""
         self.pages = folder / "pages"
         self.logs = folder / "logs"
         self.process: subprocess.Popen[bytes] | None = None
@@ -76,6 +78,7 @@ class Proxy:
         certificate = authority.issue_cert(HOST)
         (folder / "fullchain.pem").write_bytes(b"".join(each.bytes() for each in certificate.cert_chain_pems))
         (folder / "privkey.pem").write_bytes(certificate.private_key_pem.bytes())
+        (folder / "authority.pem").write_bytes(authority.cert_pem.bytes())
         (folder / "both.pem").write_bytes(certificate.private_key_and_cert_chain_pem.bytes())
         self.tls = ssl.create_default_context()
         authority.configure_trust(self.tls)
@@ -90,7 +93,7 @@ class Proxy:
         text = (CONFIG / name).read_text("utf-8")
         quiet = dict.fromkeys(self.timeout_text, "") if self.quiet_seconds is not None else {}
         quiet = {old: re.sub(r"\d+", str(self.quiet_seconds), old) for old in quiet}
-        for old, new in {**changes, **quiet}.items():
+        for old, new in {**changes, **quiet, **self.edits}.items():
             assert old in text, f"{name} has no {old!r}"
             text = text.replace(old, new)
         return text

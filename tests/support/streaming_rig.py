@@ -12,6 +12,7 @@ from typing import Any
 from support.virtual_clock import clock_at
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan, InvalidEvent, Page, Published, StorageState
 from swim_server.concurrency.tasks import Tasks
+from swim_server.keys.records import KeyRecord
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.event_id import ZERO, EventId
@@ -73,6 +74,9 @@ class FakeOutlet:
                 self.is_paused = True
                 assert self.connection is not None
                 self.connection.pause()
+
+    def peer(self) -> tuple[str, int] | None:
+        return None
 
     def buffered_bytes(self) -> int:
         return self.buffered
@@ -260,6 +264,7 @@ class StreamingRig:
         limit_bytes: int = LIMIT_BYTES,
         capacity: int | None = None,
         window_bits: int = 0,
+        key: KeyRecord | None = None,
     ) -> FakeOutlet:
         """An admitted client, from its way out."""
         transport = FakeOutlet(self)
@@ -269,7 +274,7 @@ class StreamingRig:
             f"client_{self._connected:016x}",
             transport,
             tier=tier,
-            key=None,
+            key=key,
             remote="192.0.2.1",
             connected_at_ms=self.clock.now_ms(),
             limit_bytes=limit_bytes,

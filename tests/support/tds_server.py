@@ -76,6 +76,9 @@ class NoStatements:
         return None
 
 
+SP_EXECUTE = 12
+
+
 class TdsServer:
     """Listens on a free port of this machine while it is entered."""
 
@@ -92,6 +95,8 @@ class TdsServer:
         """For each login, whether it came through TLS."""
         self.sql: list[str] = []
         """Every statement, in order."""
+        self.round_trips = 0
+        """Messages after the logins: a client waits for the answer to each."""
         self.faults: list[BaseException] = []
         """What went wrong in the server itself: a test's end looks that there was nothing."""
         self.ended = threading.Event()
@@ -167,6 +172,7 @@ class Connection:
             return
         while True:
             kind, body = self._receive()
+            self.server.round_trips += 1
             if kind == wire.ATTENTION:
                 self._send(wire.done(wire.DONE_ATTENTION))
             elif kind == wire.TRANSACTION:
@@ -220,6 +226,9 @@ class Connection:
 
     def _answer_call(self, call: Call) -> None:
         sql = next((value for value in call.values if _is_statement(value)), None)
+        if call.procedure in {SP_EXECUTE, "sp_execute"}:  # what was prepared before, by its number
+            known = self.state.get("prepared")
+            sql = known[call.values[0]][0] if isinstance(known, dict) and call.values[0] in known else None
         if sql is not None:
             self.server.sql.append(sql)
         scripted = None if sql is None else self.server.on_statement(sql)

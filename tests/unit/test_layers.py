@@ -113,6 +113,7 @@ def test_crowded_folder_is_found(tmp_path: Path) -> None:
         ("swim_server/daemon/x.py", "from swim_client import SWIMClient"),
         ("swim_client/x.py", "from swim_server.protocol import channels"),
         ("swim_client/x.py", "import swimctl"),
+        ("swimctl/x.py", "import swim_client"),
         ("swim_client/x.py", "import msgspec"),
     ],
 )
@@ -133,7 +134,7 @@ def test_import_that_breaks_a_layer_is_found(tmp_path: Path, file: str, code: st
         ("swim_server/gateway/x.py", "import websockets\nfrom swim_server.keys.authenticator import Authenticator"),
         ("swim_server/sources/x.py", "from .source import Source\nfrom ..detection import network_state"),
         ("swim_server/daemon/x.py", "from swim_server.gateway import registry\nfrom swim_server import __version__"),
-        ("swimctl/x.py", "import typer\nfrom swim_server.daemon.home import Home\nimport swim_client"),
+        ("swimctl/x.py", "import typer\nfrom swim_server.daemon.home import Home"),
         ("swim_client/x.py", "import asyncio\nimport websockets\nfrom .events import Event"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
-from swim_client.backoff import retry_ms
+from swim_client.backoff import LONGEST_ADVICE_SECONDS, retry_ms
 from swim_client.errors import AuthenticationError, ProtocolError, SwimError
 
 NORMAL = 1000
@@ -13,6 +13,8 @@ ABNORMAL = 1006
 SERVICE_RESTART = 1012
 UNAUTHORIZED = 4001
 BAD_MESSAGES = 4003
+RESTARTING = "RESTARTING"
+"""Error code that comes before a close with 1012, where a proxy may lose the close."""
 
 _MEANINGS = {
     1000: "closed by the server",
@@ -37,6 +39,8 @@ class Ending(NamedTuple):
     error_code: Optional[str] = None
     """The code of the last ``error`` message before the close: a proxy may lose the close code, but not that."""
     error_message: Optional[str] = None
+    error_retry_ms: Optional[int] = None
+    """When that message asks this client to come back."""
 
     def final_error(self) -> Optional[SwimError]:
         """Return the error with which the client stops for good; None: it connects again."""
@@ -49,9 +53,19 @@ class Ending(NamedTuple):
 
     def advice_seconds(self) -> Optional[float]:
         """When the server asks this client to come back, in seconds from now; None: it did not say."""
-        return retry_ms(self.reason)
+        told = retry_ms(self.reason)
+        if told is not None or self.error_code != RESTARTING or self.error_retry_ms is None:
+            return told
+        return min(self.error_retry_ms / 1000, LONGEST_ADVICE_SECONDS)
+
+    def told_reason(self) -> str:
+        """Return the reason in the server's words, also where the close that had it was lost."""
+        return self.reason or (self.error_message or "" if self.error_code == RESTARTING else "")
 
     def __str__(self) -> str:
         meaning = _MEANINGS.get(self.code, "closed")
+        if self.error_code == RESTARTING and self.code != UNAUTHORIZED:
+            told_by_close = f", {self.reason}" if self.reason and self.reason != self.error_message else ""
+            return f"{_MEANINGS[SERVICE_RESTART]} ({self.code}, {RESTARTING}: {self.error_message}{told_by_close})"
         told = f"{self.error_code}: {self.error_message}" if self.error_code else self.reason
         return f"{meaning} ({self.code}{', ' + told if told else ''})"

@@ -206,7 +206,7 @@ class Conversation:
         return message
 
     def _first_message(self, wishes: List[PendingSubscription]) -> Dict[str, Any]:
-        message = self._subscribe_message(wishes)
+        message = {**self._subscribe_message(wishes), "notices": True}
         history = merge(wishes)[2]
         progress = self._progress
         progress.begins_after(parse_id(history.pop("after", None)))

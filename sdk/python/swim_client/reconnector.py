@@ -150,7 +150,7 @@ class Reconnector:
         error = self._final(ending)
         wait = self._wait_seconds(ending, was_greeted) if error is None else None
         told = self._opener.redact(str(ending))
-        self._inbox.put_now(Item(disconnected_notice(ending.code, self._opener.redact(ending.reason), wait)))
+        self._inbox.put_now(Item(disconnected_notice(ending.code, self._opener.redact(ending.told_reason()), wait)))
         if error is not None:
             _log.error("disconnected: %s", told)
             raise error

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Set
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from swim_client.closing import ABNORMAL, NORMAL, Ending
+from swim_client.closing import ABNORMAL, NORMAL, RESTARTING, Ending
 from swim_client.commands import Commands
 from swim_client.conversation import Conversation, Silent
 from swim_client.inbox import Inbox, Item, Signal
@@ -136,7 +136,11 @@ class Session:
 
     def _ending(self, code: int, reason: str) -> Ending:
         refusal = self._closing_error
-        return Ending(code, reason, refusal.code if refusal else None, refusal.message if refusal else None)
+        if refusal is None:
+            return Ending(code, reason)
+        retry_ms = refusal.data.get("retry_ms")
+        is_number = isinstance(retry_ms, int) and not isinstance(retry_ms, bool) and retry_ms >= 0
+        return Ending(code, reason, refusal.code, refusal.message, retry_ms if is_number else None)
 
     async def _receive(self, frame: str) -> None:
         try:
@@ -172,6 +176,12 @@ class Session:
 
     async def _refused(self, message: Dict[str, Any], size: int) -> None:
         refusal = Refusal.read(message, self._redact)
+        if refusal.code == RESTARTING:
+            # No refusal of what is being asked, and nothing for the program's error handlers: the close that follows
+            # is told as a disconnection.
+            self._closing_error = refusal
+            _log.debug("the server is about to close: %s", refusal.message)
+            return
         if refusal.code == "HISTORY_UNAVAILABLE":
             self._tell_gap(self._progress.history_unavailable())
         elif refusal.code in _CLOSING_ERRORS:

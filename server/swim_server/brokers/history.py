@@ -26,7 +26,6 @@ from swim_server.brokers.opening import Known, take_stock
 from swim_server.brokers.origin import Hole, Identity
 from swim_server.brokers.recovery.names import rebuild_names
 from swim_server.brokers.recovery.restoring import Restoring
-from swim_server.brokers.recovery.second_look import require_readable
 from swim_server.brokers.retention import Pruner, Retention
 from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
@@ -134,18 +133,18 @@ class History:
 
         return self._on_sound_file(step)
 
-    def look_after(self, *, damage: str | None = None) -> None:
+    def look_after(self, *, damage: tuple[str, int] | None = None) -> None:
         """Notice a file that was replaced under us; keep marks and write-ahead log in order.
 
-        ``damage``: what was found in the file, twice, by whoever reads it.
+        ``damage``: what was found by whoever reads, and in which ``generation``: a later file has nothing of it.
         """
         if self._connection is not None and _identity(self.path) != self._identity:
             _log.error(
                 "history was replaced or removed while in use: going on with what is there now", path=str(self.path)
             )
             self._let_go()
-        if damage is not None and self._connection is not None:
-            self._set_aside(damage)
+        if damage is not None and self._connection is not None and damage[1] == self.generation:
+            self._set_aside(damage[0])
         self._on_sound_file(self._shorten_wal)
         self._marks.look_after(self.newest)
 
@@ -208,9 +207,6 @@ class History:
                 assert self._connection is not None
                 return work(self._connection)
             except HistoryDamaged as damage:
-                self._let_go()
-                if self.path.is_file():
-                    require_readable(self.path)
                 self._set_aside(damage.reason)
             except sqlite3.Error as error:
                 if not is_damage(error):
@@ -221,19 +217,9 @@ class History:
         raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is made: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
-        """Look a second time: what the disk read wrong once may be right. Raises DiskTrouble."""
+        """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable."""
         self._let_go()
-        reason = str(error)
-        try:
-            if self.path.is_file():
-                history_file.confirm_damage(self.path)
-                found = f"it read bad once ({reason}), and good when read again"
-                raise DiskTrouble(f"the disk of {self.path} has trouble: {found}")
-        except HistoryDamaged as damage:
-            reason = damage.reason
-        except (sqlite3.Error, OSError) as trouble:
-            raise unavailable(trouble, self.path) from trouble
-        self._set_aside(reason)
+        self._set_aside(history_file.damage_of(self.path, error) if self.path.is_file() else str(error))
 
     def _open(self) -> None:
         if self.path.is_dir():
@@ -268,7 +254,7 @@ class History:
         with transaction(connection):
             foreign = read_after(connection, self.newest, self._rows)
             newest = foreign[-1].id if foreign else self.newest
-            draft = Draft(newest, now_ms, known_names(connection, calls, now_ms))
+            draft = Draft(newest, now_ms, known_names(connection, self.path, calls, now_ms))
             answers = [draft.add(call) for call in calls]
             store(connection, draft, self._types)
         self._types.committed()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from swim_server.brokers.recovery.second_look import require_readable
-from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, is_unread
+from swim_server.brokers.recovery.second_look import MAX_COPY_BYTES, find_damage
+from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, is_unread, unavailable
 from swim_server.files.replacing import sync_file, sync_folder
 
 Synchronous = Literal["normal", "full"]
@@ -144,39 +144,45 @@ def size_of(connection: sqlite3.Connection) -> int:
 
 def verify(connection: sqlite3.Connection, path: Path) -> None:
     """Read the whole file. Raises HistoryDamaged when it is broken, DiskTrouble when it could not be read."""
-    found = _findings(connection, path)
+    try:
+        found = _findings(connection, path)
+    except DiskTrouble as trouble:
+        confirm_damage(path)
+        raise trouble from None
     if found:
         confirm_damage(path)
         raise DiskTrouble(f"the disk of {path} has trouble: it read bad once ({found}), and good when read again")
 
 
 def confirm_damage(path: Path) -> None:
-    """Look at a file that seemed damaged once more. Raises HistoryDamaged; DiskTrouble when it could not be read.
+    """Look at a file that seemed damaged once more. Raises HistoryDamaged; BrokerUnavailable when it could not be read.
 
-    Damage is believed only where the disk can read the file from end to end, before and after a second look by a
-    connection that remembers nothing of the first.
+    SQLite tells a read that failed as damage in places: damage is believed only where it is seen in what was read.
     """
-    require_readable(path)
-    found = _findings_anew(path)
+    try:
+        found = find_damage(path)
+        if not found and path.stat().st_size > MAX_COPY_BYTES:  # what was parsed there was not all
+            with closing(connect_read_only(path)) as fresh:
+                found = _findings(fresh, path)
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, sqlite3.Error) and is_damage(error):
+            raise DiskTrouble(f"the disk of {path} has trouble: it reads bad ({error}), but isn't") from error
+        raise unavailable(error, path) from error
     if found:
-        require_readable(path)
         raise HistoryDamaged(found)
 
 
-def _findings_anew(path: Path) -> str:
-    fresh = connect_read_only(path)
+def damage_of(path: Path, error: sqlite3.Error) -> str:
+    """Say what is wrong with a file that an error says is damaged. Raises BrokerUnavailable where it is not."""
     try:
-        return _findings(fresh, path)
-    except sqlite3.Error as error:
-        if is_damage(error):
-            return str(error)
-        raise
-    finally:
-        fresh.close()
+        confirm_damage(path)
+    except HistoryDamaged as damage:
+        return damage.reason
+    raise DiskTrouble(f"the disk of {path} has trouble: it read bad once ({error}), and good when read again")
 
 
 def _findings(connection: sqlite3.Connection, path: Path) -> str:
-    """Return what ``quick_check`` finds; empty: all is well. Raises DiskTrouble."""
+    """Return what ``quick_check`` finds; empty: all is well. Raises DiskTrouble, and whatever sqlite3 raises."""
     rows = connection.execute(f"PRAGMA quick_check({SHOWN_FINDINGS})").fetchall()
     findings = [row[0].decode("utf-8", "replace") if isinstance(row[0], bytes) else str(row[0]) for row in rows]
     unread = next((finding for finding in findings if is_unread(finding)), None)

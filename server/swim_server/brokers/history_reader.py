@@ -12,8 +12,8 @@ from typing import Any
 from swim_server.brokers.broker import Page
 from swim_server.brokers.history_file import connect_read_only
 from swim_server.brokers.history_rows import RowReader
-from swim_server.brokers.recovery.names import check_names
-from swim_server.brokers.trouble import HistoryDamaged, is_damage
+from swim_server.brokers.recovery.names import are_names_damaged, check_names
+from swim_server.brokers.trouble import HistoryDamaged
 from swim_server.protocol.channels import OPEN_END, is_listed
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
 from swim_server.protocol.events import Event
@@ -49,9 +49,14 @@ class HistoryReader:
     """One read-only connection; used by one thread at a time. Raises what sqlite3 raises."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._connection = connect_read_only(path)
         self._rows = RowReader()
-        is_known = self._connection.execute(_KNOWS_TYPES).fetchone() is not None
+        try:
+            is_known = self._connection.execute(_KNOWS_TYPES).fetchone() is not None
+        except BaseException:  # a damaged file
+            self._connection.close()
+            raise
         self._stored_types = _STORED_TYPES if is_known else _FOUND_TYPES
         self._condition = _OF_TYPES_OR_UNKNOWN if is_known else _OF_TYPES
 
@@ -176,7 +181,9 @@ class HistoryReader:
             if row[0] <= last:
                 raise HistoryDamaged(f"event {row[0]} stands behind event {last}")
             event = self._rows.event(row)
-            if event is None:
+            if event is None and rotten and rotten[-1][1] == last:
+                rotten[-1] = rotten[-1][0], row[0]  # nothing stands between them
+            elif event is None:
                 rotten.append((row[0] - 1, row[0]))
             else:
                 found.add(event.type)
@@ -188,9 +195,7 @@ class HistoryReader:
         try:
             return check_names(self._connection, after)
         except sqlite3.Error as error:
-            if not is_damage(error):
-                raise
-            return None, False  # table and index don't lead to each other any more
+            return None, not are_names_damaged(self._path, error)
 
 
 def _packed(event_id: EventId | None, default: int) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from swim_server.brokers.checksum import event_checksum
-from swim_server.protocol.event_id import EventId
+from swim_server.brokers.checksum import HALF, MASK, crc32, type_seed
+from swim_server.protocol.event_id import MAX_SEQUENCE, SEQUENCE_BITS, EventId
 from swim_server.protocol.events import Event
 
 
@@ -17,6 +17,8 @@ class _Head(msgspec.Struct):
     data: dict[str, Any]
 
 
+_new = tuple.__new__
+"""``EventId.from_integer`` without its two calls: each event that is read pays for this."""
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
@@ -24,7 +26,8 @@ class RowReader:
     """Makes events of rows. Types are few, and decoded once each."""
 
     def __init__(self) -> None:
-        self._types: dict[bytes | str, str] = {}
+        self._types: dict[bytes | str, tuple[str, int]] = {}
+        """As they are stored → the type, and where the checksum of its events begins."""
 
     def event(self, row: tuple[Any, Any, Any, Any]) -> Event | None:
         """Return the event of a row ``(id, type, wire, crc)``; None: it isn't what was stored.
@@ -34,24 +37,24 @@ class RowReader:
         packed, raw_type, wire, crc = row
         if type(wire) is not bytes:
             return None
-        event_type = self._types.get(raw_type)
-        if event_type is None:
-            event_type = self._type(raw_type)
-            if event_type is None:
-                return None
+        known = self._types.get(raw_type) or self._type(raw_type)
+        if known is None:
+            return None
+        event_type, seed = known
         if crc is None:
             return _unchecked(packed, event_type, wire)
-        if event_checksum(packed, event_type, wire) != crc:
+        if crc32(wire, (packed ^ packed >> 32 ^ seed) & MASK) - HALF != crc:  # as event_checksum does
             return None
-        return Event(EventId.from_integer(packed), event_type, wire)
+        return Event(_new(EventId, (packed >> SEQUENCE_BITS, packed & MAX_SEQUENCE)), event_type, wire)
 
-    def _type(self, raw: Any) -> str | None:
+    def _type(self, raw: Any) -> tuple[str, int] | None:
         if not isinstance(raw, bytes | str):
             return None
         text = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
+        known = text, type_seed(text)
         if len(self._types) < 1000:
-            self._types[raw] = text
-        return text
+            self._types[raw] = known
+        return known
 
 
 def _unchecked(packed: int, event_type: str, wire: bytes) -> Event | None:

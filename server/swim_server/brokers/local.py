@@ -110,12 +110,13 @@ class LocalBroker:
         """Told of each stretch (after, up to) that turns out not to be what was stored: it may have been read over."""
         self._check = BackgroundCheck(
             path,
+            lambda: self._history.generation,
             Findings(self._note_rotten, self._note_damage, self._note_rotten_names, self._note_types),
             first_seconds=check_after_seconds,
         )
         self._check_task: asyncio.Task[None] | None = None
-        self._damage: str | None = None
-        """What is wrong with the file, to be acted upon by whoever writes."""
+        self._damage: tuple[str, int] | None = None
+        """What is wrong with which of the files opened so far, to be acted upon by whoever writes."""
         self._unrecorded: Rotten = []
         """Stretches that are known to be bad, and that could not be written down yet."""
         self._sync_task: asyncio.Future[None] | None = None
@@ -274,17 +275,18 @@ class LocalBroker:
             self._tell_trouble("what can't be read of history can't be written down", error)
             return
         self._unrecorded = [stretch for stretch in self._unrecorded if stretch not in rotten]
-        for hole in new:
-            self.counters.rotten += 1
+        self.counters.rotten += len(new)
+        if new:
             _log.error(
-                "an event in history is not what was stored: clients that resume over it are told",
-                after=str(hole.after), up_to=str(hole.up_to),
+                "events in history are not what was stored: clients that resume over them are told",
+                after=str(new[0].after), up_to=str(new[-1].up_to), places=len(new),
             )  # fmt: skip
+        for hole in new:
             if self.on_unreadable is not None:
                 self.on_unreadable(hole.after, hole.up_to)
 
-    async def _note_damage(self, reason: str) -> None:
-        self._damage = reason
+    async def _note_damage(self, reason: str, generation: int) -> None:
+        self._damage = reason, generation
         end = self._newest
         await self._look_now()
         if self.on_unreadable is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from swim_server.brokers.checksum import HALF, MASK, crc32, name_checksum, type_seed
 from swim_server.brokers.draft import Draft, NamesRotten, find_known
 from swim_server.brokers.history_rows import RowReader
-from swim_server.brokers.recovery.names import rebuild_names
+from swim_server.brokers.recovery.names import are_names_damaged, rebuild_names
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import SEQUENCE_BITS, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -69,13 +70,18 @@ def add_types(connection: sqlite3.Connection, types: Iterable[str]) -> None:
     connection.executemany(_INSERT_TYPE, [(event_type,) for event_type in types])
 
 
-def known_names(connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]], now_ms: int) -> dict[str, EventId]:
+def known_names(
+    connection: sqlite3.Connection, path: Path, calls: Sequence[Sequence[NewEvent]], now_ms: int
+) -> dict[str, EventId]:
     """Find the names among the calls' that are known; rebuild the table where one of them has rotted."""
     try:
         return find_known(connection, calls, now_ms)
     except NamesRotten:
-        _log.error(NAMES_ROTTEN, lost=rebuild_names(connection))
-        return find_known(connection, calls, now_ms)
+        pass
+    except sqlite3.Error as error:
+        are_names_damaged(path, error)
+    _log.error(NAMES_ROTTEN, lost=rebuild_names(connection))
+    return find_known(connection, calls, now_ms)
 
 
 def read_after(connection: sqlite3.Connection, newest: EventId, rows: RowReader) -> list[Event]:

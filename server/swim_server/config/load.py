@@ -32,6 +32,15 @@ def make_absolute(values: dict[str, Any], folder_of: Callable[[At], Path]) -> No
             holder[key] = match[1] + _absolute(match[2], folder_of(path)) + match[3]
 
 
+def _working_folder() -> Path:
+    """Return where paths of the environment and of options count from. Raises ConfigError where it was removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        rule = "it was removed, and paths that don't begin with / count from it: write them as a whole"
+        raise ConfigError([Problem("the working folder of this process", rule)]) from None
+
+
 def _absolute(text: str, folder: Path) -> str:
     return str(folder / expand_user(Path(text)))
 
@@ -210,7 +219,7 @@ def _complete(layers: Layers, files: Sequence[ConfigFile], home: Path) -> None:
     """Fill in what follows from the rest: absolute paths, the sources' names, the database in the home."""
     values = layers.values
     folders = {file.name: file.path.parent for file in files}
-    make_absolute(values, lambda at: folders.get(layers.origin(at).name, Path.cwd()))
+    make_absolute(values, lambda at: folders.get(layers.origin(at).name) or _working_folder())
     if not values["database"]["url"] and not values["database"]["odbc"]:
         values["database"]["url"] = f"sqlite:///{home.absolute() / 'swim.db'}"
     for section in ("keep", "keep_positions"):

@@ -55,7 +55,7 @@ def _read_head(folder: Path) -> str | None:
     return next((line.split()[0] for line in lines if line.endswith(f" {name}") and not line.startswith("#")), None)
 
 
-PACKAGES = ("swim_client", "swim_server", "swimctl")
+PACKAGES = ("swim_server", "swimctl")
 
 
 class Fingerprint(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ class RunningConfig:
     def __init__(self, loaded: LoadedConfig) -> None:
         self.values: Config = loaded.config
         self.files: tuple[Path, ...] = loaded.files
-        """Where they were read from at the start."""
+        """Where they were read from."""
 
     def document(self) -> dict[str, Any]:
         """Return the values as plain ones, secrets hidden."""

@@ -6,7 +6,7 @@ writer commits late, or with a time in the past, is news all the same: what was 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2s
 from typing import Any
 
@@ -15,6 +15,8 @@ import msgspec
 from swim_server.detection.adl_rows import Fix, FlightRow
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.event_data import PLAN_FIELDS, POSITION_FIELDS
+from swim_server.detection.ground_motion import SLOW_KTS
+from swim_server.detection.legs import arrival_at
 from swim_server.detection.network_state import NO_PLAN, Plan
 from swim_server.detection.phases import ARRIVED, phase_in_air, phase_on_ground
 from swim_server.protocol.events import NewEvent
@@ -71,7 +73,9 @@ class AdlState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_AIRFIELDS = Airfields(())
-"""The tables tell of take-off and landing themselves."""
+"""The tables tell of take-off and landing themselves. Only where a flight came in is not in them."""
+
+LoadAirfields = Callable[[], Airfields]
 
 
 class AdlReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,22 +92,27 @@ class AdlReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_flights(
-    state: AdlState, reading: AdlReading, *, with_positions: bool = True
+    state: AdlState,
+    reading: AdlReading,
+    *,
+    with_positions: bool = True,
+    airfields: LoadAirfields = lambda: NO_AIRFIELDS,
 ) -> tuple[list[NewEvent], AdlState]:
     """Compare. The first reading, or one after a day's silence, sets the state and announces nothing.
 
     The same input gives the same output. Events are named by flight and what it did: what is found again, because the
-    state was not saved in time, has the same name.
+    state was not saved in time, has the same name. ``airfields`` is asked for only when a flight has come in.
     """
-    comparison = _Comparison(state, reading, with_positions=with_positions)
+    comparison = _Comparison(state, reading, airfields, with_positions=with_positions)
     return comparison.events(), comparison.state()
 
 
 class _Comparison:
     """Compares once."""
 
-    def __init__(self, state: AdlState, reading: AdlReading, *, with_positions: bool) -> None:
+    def __init__(self, state: AdlState, reading: AdlReading, airfields: LoadAirfields, *, with_positions: bool) -> None:
         self._before = state
+        self._airfields = airfields
         self._reading = reading
         self._with_positions = with_positions
         newest = reading.writer_ms()
@@ -221,7 +230,9 @@ class _Comparison:
             is_news = row.in_ms is not None and self._is_news(now.is_in, row.in_ms)
             now = now if now.is_in else msgspec.structs.replace(now, is_in=row.in_ms is not None)
             if is_news and row.in_ms is not None:
-                self._note(self._moved, "flight.arrived", row.uid, now, "", row.in_ms, in_utc=format_ms(row.in_ms))
+                where = {} if self._is_first else _arrival(now, self._airfields)
+                moment = format_ms(row.in_ms)
+                self._note(self._moved, "flight.arrived", row.uid, now, "", row.in_ms, in_utc=moment, **where)
         return now
 
     def _is_news(self, was_announced: bool | None, moment: int) -> bool:
@@ -302,6 +313,16 @@ def _phase(flight: AdlFlight) -> str | None:
     if flight.is_off is False or fix is None:
         return phase_on_ground(None if fix is None else fix.groundspeed_kts, has_arrived=False)
     return None
+
+
+def _arrival(flight: AdlFlight, load: LoadAirfields) -> dict[str, Any]:
+    """Tell where a flight has come in: by its place, as the tables name no field. Null where it is not seen there."""
+    fix = flight.fix
+    if fix is None or fix.groundspeed_kts is None or fix.groundspeed_kts > SLOW_KTS:
+        return {"arrived_at": None, "diverted": None}
+    place, took_off = (fix.latitude, fix.longitude), bool(flight.is_off)
+    arrival = arrival_at(place, flight.plan, load(), bound_for=flight.plan.arr, took_off=took_off)
+    return {"arrived_at": arrival.field, "diverted": arrival.is_diverted}
 
 
 def _plan_now(before: AdlFlight, plan: Plan) -> tuple[Plan, int]:

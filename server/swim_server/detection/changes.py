@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swim_server.detection.feed import FeedPilot, FeedPlan
-from swim_server.detection.network_state import NO_PLAN, Flight, Plan, Report
+from swim_server.detection.network_state import NO_PLAN, Flight, GroundState, Plan, Report
 from swim_server.detection.reading import is_same_plan, read_plan
 
 
@@ -15,7 +15,11 @@ def goes_on(flight: Flight, pilot: FeedPilot, sent: FeedPlan | None) -> bool:
         and not flight.absences
         and not flight.plan_absences
         and pilot.logon_time == flight.logon
-        and (is_same_plan(sent, flight.plan) if sent is not None else flight.plan == NO_PLAN)
+        and (
+            flight.plan == NO_PLAN
+            if sent is None
+            else is_same_plan(sent, flight.plan) or read_plan(sent) == flight.plan
+        )
     )
 
 
@@ -39,4 +43,17 @@ def is_elsewhere(announced: Report | None, report: Report) -> bool:
         and announced.altitude_ft == report.altitude_ft
         and announced.groundspeed_kts == report.groundspeed_kts
         and announced.heading_deg == report.heading_deg
+    )
+
+
+def is_parked(flight: Flight, before: Report, report: Report) -> bool:
+    """Tell whether an aircraft stands where it stood, before its first flight: nothing of it is new but the time."""
+    return (
+        report.latitude == before.latitude
+        and report.longitude == before.longitude
+        and report.groundspeed_kts == 0 == before.groundspeed_kts
+        and report.altitude_ft == before.altitude_ft == flight.ground_ft
+        and flight.ground_state is GroundState.GROUND
+        and not flight.arrivals
+        and not is_elsewhere(flight.announced, report)
     )

@@ -8,13 +8,13 @@ from hashlib import sha256
 import msgspec
 
 from swim_server.detection.airfields import Airfields
-from swim_server.detection.changes import goes_on, is_elsewhere, plan_now
+from swim_server.detection.changes import goes_on, is_elsewhere, is_parked, plan_now
 from swim_server.detection.event_builder import EventBuilder
 from swim_server.detection.event_data import known_fields, plan_changes
 from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
 from swim_server.detection.ground_state import judge
 from swim_server.detection.legs import after_departure, after_stop, arrival_of, with_plan
-from swim_server.detection.motion import is_jump, with_vertical_rate
+from swim_server.detection.motion import is_jump
 from swim_server.detection.network_state import STATE_VERSION, Flight, GroundState, NetworkState, Plan, Report
 from swim_server.detection.phases import phase_at
 from swim_server.detection.reading import is_same_plan, read_plan, read_report
@@ -130,7 +130,8 @@ class Comparison:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
         if goes_on(flight, pilot, sent_plan):
-            self._flights[key] = self._announce(self._follow(flight, pilot))
+            followed = self._follow(flight, pilot)
+            self._flights[key] = self._announce(flight) if followed is flight else followed
             return
         plan, plan_absences = plan_now(flight, sent_plan)
         seen = msgspec.structs.replace(
@@ -171,14 +172,16 @@ class Comparison:
     def _move(self, flight: Flight, pilot: FeedPilot, at_ms: int) -> Flight:
         """Take a new report into account. One that is older than the last is none."""
         before = flight.report
-        is_late = before is not None and at_ms < before.at_ms
-        report = None if is_late else read_report(pilot, at_ms)
+        if before is not None and at_ms < before.at_ms:
+            return self._announce(msgspec.structs.replace(flight, reported=pilot.last_updated))
+        report = read_report(pilot, at_ms, before)
         if report is None:
-            return msgspec.structs.replace(flight, reported=pilot.last_updated)
-        if before is not None and is_jump(before, report):
-            before = None
+            return self._announce(msgspec.structs.replace(flight, reported=pilot.last_updated))
         if before is not None:
-            report = with_vertical_rate(before, report)
+            if is_parked(flight, before, report):
+                return msgspec.structs.replace(flight, reported=pilot.last_updated, report=report)
+            if is_jump(before, report):
+                before, report = None, msgspec.structs.replace(report, vertical_rate_fpm=None)
         judged = judge(flight.ground_state, flight.ground_ft, before, report, flight.plan, self._airfields)
         departs, state = judged.departed_ms is not None, judged.ground_state
         arrives = judged.landed_ms is not None and flight.plan.arr is not None  # who filed nothing arrives nowhere

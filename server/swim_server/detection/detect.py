@@ -70,6 +70,8 @@ def _reason_to_skip(network_state: NetworkState, snapshot: Snapshot) -> Skipped 
     if snapshot.update_ms < network_state.update_ms:
         is_wrong = network_state.refused >= MAX_OUT_OF_ORDER and snapshot.update_ms > (network_state.refused_ms or 0)
         return None if is_wrong else "out of order"
+    if len(snapshot.pilots) >= NEARLY_EMPTY * len(network_state.flights):
+        return None  # so it is nearly always: not fewer than of all that are known
     connected = sum(flight.is_connected and not flight.absences for flight in network_state.flights.values())
     is_nearly_empty = connected >= MANY_FLIGHTS and len(snapshot.pilots) < NEARLY_EMPTY * connected
     return "truncated" if is_nearly_empty and network_state.refused < MAX_TRUNCATED else None

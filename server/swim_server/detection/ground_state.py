@@ -11,6 +11,21 @@ from __future__ import annotations
 import msgspec
 
 from swim_server.detection.airfields import Airfields
+from swim_server.detection.ground_motion import (
+    SLOW_KTS,
+    STANDING_KTS,
+    TAXI_KTS,
+    begins_to_roll,
+    climbs_or_sinks,
+    creeps,
+    is_level_or_unknown,
+    rolls_out,
+    slow_since_ms,
+    slows_to_taxi,
+    stands_still,
+    taxies,
+    was,
+)
 from swim_server.detection.motion import climb_ft, elapsed_seconds, is_level
 from swim_server.detection.network_state import GroundState, Plan, Report
 from swim_server.detection.rotorcraft import is_rotorcraft
@@ -21,12 +36,12 @@ MAX_FIELD_FT = 16_000
 MAX_PLATFORM_FT = 400
 """No helicopter deck at sea lies higher."""
 
-SLOW_KTS = 55
-"""An aeroplane on the ground is seldom faster except to take off or land; in the air never for long."""
-TAXI_KTS = 30
-STANDING_KTS = 3
 FAST_KTS = 190
 """Nothing rolls this fast for two reports."""
+HOVER_KTS, HOVER_TAXI_KTS = 5, 15
+"""A rotorcraft that comes down upright was not faster before."""
+UNSEEN_SECONDS = 45
+"""How it came down in so long nobody saw."""
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -60,18 +75,18 @@ def judge(
     if before is None:
         judgement = first_judgement(None, now, plan, airfields)
         was_in_air = ground_state is GroundState.AIRBORNE and judgement.ground_state is GroundState.UNKNOWN
-        return Judgement(GroundState.AIRBORNE, None) if was_in_air else judgement
+        return Judgement(GroundState.AIRBORNE, ground_ft) if was_in_air else judgement
     speed = now.groundspeed_kts
     if speed is not None:  # nearly all aircraft cruise or are parked: they are told apart first
         if ground_state is GroundState.AIRBORNE and speed > SLOW_KTS:
             return STILL_AIRBORNE
         is_unmoved = ground_state is GroundState.GROUND and now.altitude_ft == before.altitude_ft == ground_ft
-        if is_unmoved and speed <= TAXI_KTS and _was(before, TAXI_KTS):
+        if is_unmoved and speed <= TAXI_KTS and was(before, TAXI_KTS):
             return Judgement(GroundState.GROUND, ground_ft)
     if ground_state is GroundState.GROUND and ground_ft is not None:
         return _judge_on_ground(ground_ft, before, now, plan, airfields)
     if ground_state is GroundState.AIRBORNE:
-        return _judge_in_air(before, now, plan, airfields)
+        return _judge_in_air(ground_ft, before, now, plan, airfields)
     return first_judgement(before, now, plan, airfields)
 
 
@@ -87,14 +102,14 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
         return _first_judgement_off_field(before, now, plan)
     height = altitude - field.elevation_ft
     is_low = -300 <= height <= (60 if is_rotorcraft(plan.aircraft) else 150)
-    hovers = is_rotorcraft(plan.aircraft) and height > 60 and not _is_level_or_unknown(before, now)
-    if hovers or _climbs_or_sinks(before, now, 100, SLOW_KTS):
+    hovers = is_rotorcraft(plan.aircraft) and height > 60 and not is_level_or_unknown(before, now)
+    if hovers or climbs_or_sinks(before, now, 100):
         return Judgement(GroundState.AIRBORNE, None)
-    if abs(height) <= 40 or (is_low and speed <= SLOW_KTS) or _stands_still(before, now):
+    if abs(height) <= 40 or (is_low and speed <= SLOW_KTS) or stands_still(before, now):
         return Judgement(GroundState.GROUND, altitude)
-    if _taxies(before, now, plan) and abs(height) <= MAX_ELEVATION_ERROR_FT:
+    if taxies(before, now, plan) and abs(height) <= MAX_ELEVATION_ERROR_FT:
         return Judgement(GroundState.GROUND, altitude)
-    if (height >= 120 and speed >= 100) or (height >= 300 and (speed >= 50 or _climbs_or_sinks(before, now))):
+    if (height >= 120 and speed >= 100) or (height >= 300 and (speed >= 50 or climbs_or_sinks(before, now))):
         return Judgement(GroundState.AIRBORNE, None)
     return Judgement(GroundState.UNKNOWN, None)
 
@@ -103,17 +118,20 @@ def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -
     altitude, speed = now.altitude_ft, now.groundspeed_kts
     if altitude is None or speed is None:
         raise AssertionError("the caller has looked")
-    if altitude <= MAX_FIELD_FT and (_stands_still(before, now) or _taxies(before, now, plan)):
+    is_down = stands_still(before, now) or taxies(before, now, plan) or begins_to_roll(before, now, plan)
+    if altitude <= MAX_FIELD_FT and is_down:
         return Judgement(GroundState.GROUND, altitude)
-    is_steady = speed >= 100 or is_rotorcraft(plan.aircraft) or _was(before, SLOW_KTS, above=True)
-    is_flying = (is_steady and speed > SLOW_KTS) or _climbs_or_sinks(before, now)
+    is_rotary = is_rotorcraft(plan.aircraft)
+    is_steady = speed >= 100 or is_rotary or was(before, SLOW_KTS, above=True)
+    changes_height = climbs_or_sinks(before, now, above_kts=STANDING_KTS if is_rotary else TAXI_KTS)
+    is_flying = (is_steady and speed > SLOW_KTS) or changes_height
     return Judgement(GroundState.AIRBORNE if is_flying else GroundState.UNKNOWN, None)
 
 
 def _judge_on_ground(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
     if now.altitude_ft is None or now.groundspeed_kts is None:
         return Judgement(GroundState.GROUND, ground_ft)
-    if _is_clearly_airborne(now, ground_ft):
+    if _is_clearly_airborne(now, ground_ft) or _climbs_away(before, now, ground_ft):
         return Judgement(GroundState.AIRBORNE, None, before.at_ms if _may_be_airborne(before, ground_ft) else now.at_ms)
     if _still_stands(ground_ft, before, now, plan, airfields):
         return Judgement(GroundState.GROUND, now.altitude_ft)
@@ -131,6 +149,13 @@ def _is_clearly_airborne(report: Report, ground_ft: int) -> bool:
     return (height >= 300 and speed >= 50) or (height >= 100 and speed >= 120)
 
 
+def _climbs_away(before: Report, now: Report, ground_ft: int) -> bool:
+    """Tell whether a slow aircraft rises as no runway does."""
+    is_higher = now.altitude_ft is not None and now.altitude_ft - ground_ft >= 100
+    climb = climb_ft(before, now)
+    return is_higher and climb is not None and climb >= 80 and climbs_or_sinks(before, now)
+
+
 def _may_be_airborne(report: Report, ground_ft: int) -> bool:
     if report.altitude_ft is None or report.groundspeed_kts is None:
         return False
@@ -144,7 +169,7 @@ def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfi
     The ground rises under a taxi; and a simulator that loads its scenery puts the aircraft first at sea level, then
     at the altitude of the field.
     """
-    if not _was(now, SLOW_KTS) or now.altitude_ft is None:
+    if not was(now, SLOW_KTS) or now.altitude_ft is None:
         return False
     is_another = abs(now.altitude_ft - ground_ft) >= 60
     field = airfields.at(now.latitude, now.longitude, plan.arr, plan.dep) if is_another else None
@@ -155,95 +180,82 @@ def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfi
     if is_rotorcraft(plan.aircraft):
         return abs(now.altitude_ft - ground_ft) < 60
     rise_ft = 15 + 2 * min(30.0, elapsed_seconds(before, now))
-    return _was(before, SLOW_KTS) and is_level(before, now, round(rise_ft))
+    return was(before, SLOW_KTS) and is_level(before, now, round(rise_ft))
 
 
-def _judge_in_air(before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
-    if now.altitude_ft is None or not _was(now, SLOW_KTS):
+def _judge_in_air(sunk_to_ft: int | None, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
+    """Judge one that flew. ``sunk_to_ft``: the altitude to which a rotorcraft has come down upright."""
+    if now.altitude_ft is None or not was(now, SLOW_KTS):
         return STILL_AIRBORNE
     field = airfields.at(now.latitude, now.longitude, plan.arr, plan.dep)
-    if field is None:
-        landed_ms = _landed_off_field_ms(before, now, plan)
-    else:
+    if field is not None:
         landed_ms = _landed_ms(now.altitude_ft - field.elevation_ft, before, now, plan)
+    elif is_rotorcraft(plan.aircraft):
+        landed_ms = _landed_on_platform_ms(sunk_to_ft, before, now)
+        if landed_ms is None:
+            return Judgement(GroundState.AIRBORNE, _sunk_to_ft(sunk_to_ft, before, now))
+    else:
+        landed_ms = _landed_off_field_ms(before, now, plan)
     return STILL_AIRBORNE if landed_ms is None else Judgement(GroundState.GROUND, now.altitude_ft, landed_ms=landed_ms)
 
 
 def _landed_off_field_ms(before: Report, now: Report, plan: Plan) -> int | None:
-    """Tell since when an aircraft is on a strip, or on water, that nobody has listed."""
-    if now.altitude_ft is None:
-        raise AssertionError("the caller has looked")
-    if is_rotorcraft(plan.aircraft):  # a platform or a ship; higher up it may as well hover, or be paused
-        return before.at_ms if _stands_still(before, now) and now.altitude_ft <= MAX_PLATFORM_FT else None
-    if now.altitude_ft > MAX_FIELD_FT:
+    """Tell since when an aeroplane is on a strip, or on water, that nobody has listed."""
+    if now.altitude_ft is None or now.altitude_ft > MAX_FIELD_FT:
         return None
-    return before.at_ms if _taxies(before, now, plan) or _rolls_out(before, now) else None
+    if taxies(before, now, plan) or rolls_out(before, now):
+        return before.at_ms
+    if creeps(before, now, plan):
+        return slow_since_ms(before, now)
+    return now.at_ms if slows_to_taxi(before, now) else None
+
+
+def _landed_on_platform_ms(sunk_to_ft: int | None, before: Report, now: Report) -> int | None:
+    """Tell since when a rotorcraft is on a platform or a ship; higher up it may as well hover.
+
+    Standing is no proof, as it may be paused: it has come down upright before, which what is paused does not.
+    """
+    is_low = now.altitude_ft is not None and now.altitude_ft <= MAX_PLATFORM_FT
+    return before.at_ms if is_low and sunk_to_ft is not None and stands_still(before, now) else None
+
+
+def _sunk_to_ft(sunk_to_ft: int | None, before: Report, now: Report) -> int | None:
+    """Tell to which altitude a rotorcraft has come down upright; None when it moves."""
+    change = climb_ft(before, now)
+    if change is None or change > 5 or not was(now, HOVER_KTS):
+        return None
+    is_upright = was(before, HOVER_TAXI_KTS) or elapsed_seconds(before, now) >= UNSEEN_SECONDS
+    return (now.altitude_ft if change < -5 else sunk_to_ft) if is_upright else None
 
 
 def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int | None:
     """Tell since when a slow aircraft is on the ground; None: it isn't, or one report alone doesn't prove it."""
     if is_rotorcraft(plan.aircraft):
         return _rotorcraft_landed_ms(height_ft, before, now)
-    if _was(now, TAXI_KTS) and -400 <= height_ft <= 120:
+    if was(now, TAXI_KTS) and -400 <= height_ft <= 120:
         return now.at_ms
     if not is_level(before, now, 40):
         return None
-    if height_ft < -400 and _was(before, SLOW_KTS):
+    if height_ft < -400 and was(before, SLOW_KTS):
         return before.at_ms  # under the ground nobody flies: its altitude is wrong, or the field's elevation
-    if _was(now, 40) and -400 <= height_ft <= 100 and _was(before, 100):
-        return before.at_ms if _was(before, SLOW_KTS) else now.at_ms
-    if _was(before, SLOW_KTS) and -400 <= height_ft <= 120:
+    if was(now, 40) and -400 <= height_ft <= 100 and was(before, 100):
+        return slow_since_ms(before, now)
+    if was(before, SLOW_KTS) and -400 <= height_ft <= 120:
         return before.at_ms
-    if _taxies(before, now, plan) and abs(height_ft) <= MAX_ELEVATION_ERROR_FT:
+    if abs(height_ft) > MAX_ELEVATION_ERROR_FT:
+        return None
+    if taxies(before, now, plan):
         return before.at_ms
-    return None
+    return slow_since_ms(before, now) if creeps(before, now, plan) else None
 
 
 def _rotorcraft_landed_ms(height_ft: float, before: Report, now: Report) -> int | None:
-    if _was(now, STANDING_KTS) and abs(height_ft) <= 20:
+    if was(now, STANDING_KTS) and abs(height_ft) <= 20:
         return now.at_ms
-    if not _was(before, 15) or not _was(now, 15):
+    if not was(before, 15) or not was(now, 15):
         return None
     if is_level(before, now, 15) and abs(height_ft) <= 60:
         return before.at_ms
-    if _stands_still(before, now) and abs(height_ft) <= 400:
+    if stands_still(before, now) and abs(height_ft) <= 400:
         return before.at_ms  # a pad on a roof or a hill beside the field
     return None
-
-
-def _was(report: Report | None, speed_kts: int, *, above: bool = False) -> bool:
-    """Tell whether a report shows at most this speed (``above``: more than it); an unknown speed is neither."""
-    if report is None or report.groundspeed_kts is None:
-        return False
-    return (report.groundspeed_kts > speed_kts) is above
-
-
-def _taxies(before: Report | None, now: Report, plan: Plan) -> bool:
-    """Tell whether an aeroplane moves as on the ground, whatever height the elevation on record makes of it.
-
-    Twice level and at taxi speed. Standing is no proof: a simulator that is paused in flight stands, too.
-    """
-    at_taxi_speed = all(_was(report, TAXI_KTS) and _was(report, STANDING_KTS, above=True) for report in (before, now))
-    return at_taxi_speed and is_level(before, now, 20) and not is_rotorcraft(plan.aircraft)
-
-
-def _rolls_out(before: Report, now: Report) -> bool:
-    """Tell whether an aeroplane came to a stop, level, out of a speed at which few fly: no pause of a simulator."""
-    is_slow = _was(before, SLOW_KTS) and _was(before, STANDING_KTS, above=True)
-    return is_slow and _was(now, STANDING_KTS) and is_level(before, now, 10)
-
-
-def _climbs_or_sinks(before: Report | None, now: Report, by_ft: int = 30, above_kts: int = TAXI_KTS) -> bool:
-    """Tell whether an aircraft that moves faster than a taxi changes its altitude as no ground does."""
-    change = climb_ft(before, now)
-    is_fast = _was(before, above_kts, above=True) and _was(now, above_kts, above=True)
-    return change is not None and abs(change) > by_ft and is_fast
-
-
-def _is_level_or_unknown(before: Report | None, now: Report) -> bool:
-    change = climb_ft(before, now)
-    return change is None or abs(change) <= 30
-
-
-def _stands_still(before: Report | None, now: Report) -> bool:
-    return _was(before, STANDING_KTS) and _was(now, STANDING_KTS) and is_level(before, now, 5)

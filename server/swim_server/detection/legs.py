@@ -24,7 +24,8 @@ import msgspec
 
 from swim_server.detection.airfields import FIELD_NM, Airfield, Airfields
 from swim_server.detection.geodesy import distance_nm
-from swim_server.detection.network_state import FIRST_LEG, Flight, GroundState, Legs, Report
+from swim_server.detection.network_state import FIRST_LEG, Flight, GroundState, Legs, Plan, Report
+from swim_server.detection.regions import Place
 
 STANDING_KTS = 3
 STOP_MS = 180_000
@@ -58,20 +59,31 @@ def leg_of(flight: Flight) -> Leg:
 
 def is_at(report: Report, field: Airfield) -> bool:
     """Tell whether a report from the ground is from this field."""
-    return distance_nm(report.latitude, report.longitude, field.latitude, field.longitude) <= FIELD_NM
+    return _is_near((report.latitude, report.longitude), field)
+
+
+def _is_near(place: Place, field: Airfield) -> bool:
+    return distance_nm(*place, field.latitude, field.longitude) <= FIELD_NM
 
 
 def arrival_of(flight: Flight, report: Report, airfields: Airfields) -> Arrival:
     """Tell where a flight that has just come to the ground is, and whether it had filed to go there."""
     bound_for = _legs(flight).bound_for or flight.plan.arr
+    return arrival_at(
+        (report.latitude, report.longitude), flight.plan, airfields, bound_for=bound_for, took_off=flight.departures > 0
+    )
+
+
+def arrival_at(place: Place, plan: Plan, airfields: Airfields, *, bound_for: str | None, took_off: bool) -> Arrival:
+    """Tell where an aircraft on the ground at a place is. ``took_off``: known to have flown, so a return is one."""
     destination = airfields.get(bound_for)
-    if destination is not None and is_at(report, destination):
+    if destination is not None and _is_near(place, destination):
         return Arrival(destination.code, False)
-    field = airfields.at(report.latitude, report.longitude, flight.plan.arr, flight.plan.dep)
+    field = airfields.at(*place, plan.arr, plan.dep)
     if field is None:
         return Arrival(None, None if destination is None else True)
-    is_at_departure = field is airfields.get(flight.plan.dep)
-    if is_at_departure and not flight.departures:
+    is_at_departure = field is airfields.get(plan.dep)
+    if is_at_departure and not took_off:
         return Arrival(field.code, None)
     return Arrival(field.code, True if is_at_departure or destination is not None else None)
 

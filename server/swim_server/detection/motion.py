@@ -6,8 +6,11 @@ from swim_server.detection.geodesy import distance_nm
 from swim_server.detection.network_state import Report
 
 MAX_VERTICAL_RATE_FPM = 20_000
-MIN_CLIMB_SECONDS, MAX_CLIMB_SECONDS = 1, 180
+MIN_CLIMB_MS, MAX_CLIMB_MS = 1_000, 180_000
 """Over less time the rounding of altitudes decides, over more the mean tells nothing about now."""
+
+MIN_COVERED_SECONDS, MAX_COVERED_SECONDS = 8, 60
+"""Over less time the stamps of reports decide, over more it may have gone there and back."""
 
 STANDSTILL_KTS = 40
 ACCELERATION_KTS_PER_SECOND = 4.0
@@ -24,25 +27,17 @@ def elapsed_seconds(before: Report, now: Report) -> float:
     return max(0.001, (now.at_ms - before.at_ms) / 1000)
 
 
-def vertical_rate_fpm(before: Report, now: Report) -> int | None:
+def vertical_rate_fpm(before: Report, at_ms: int, altitude_ft: int | None) -> int | None:
     """Tell the climb (negative: descent) since the report before; None where it can't be told."""
-    if before.altitude_ft is None or now.altitude_ft is None:
+    if before.altitude_ft is None or altitude_ft is None:
         return None
-    milliseconds = now.at_ms - before.at_ms
-    if not MIN_CLIMB_SECONDS * 1000 <= milliseconds <= MAX_CLIMB_SECONDS * 1000:
+    milliseconds = at_ms - before.at_ms
+    if not MIN_CLIMB_MS <= milliseconds <= MAX_CLIMB_MS:
         return None
-    climb = now.altitude_ft - before.altitude_ft
+    climb = altitude_ft - before.altitude_ft
     if not climb:
         return 0
     return max(-MAX_VERTICAL_RATE_FPM, min(MAX_VERTICAL_RATE_FPM, round(climb * 60_000 / milliseconds)))
-
-
-def with_vertical_rate(before: Report, now: Report) -> Report:
-    """Add the climb since the report before; None where it can't be told."""
-    rate = vertical_rate_fpm(before, now)
-    if rate is None:
-        return now
-    return Report(now.at_ms, now.latitude, now.longitude, now.altitude_ft, now.groundspeed_kts, now.heading_deg, rate)
 
 
 def climb_ft(before: Report | None, now: Report) -> int | None:
@@ -56,6 +51,14 @@ def is_level(before: Report | None, now: Report, within_ft: int) -> bool:
     """Tell whether both altitudes are known and about the same."""
     change = climb_ft(before, now)
     return change is not None and abs(change) <= within_ft
+
+
+def speed_between_kts(before: Report, now: Report) -> float | None:
+    """Tell how fast the aircraft came from one place to the other; None where the time between tells too little."""
+    seconds = elapsed_seconds(before, now)
+    if not MIN_COVERED_SECONDS <= seconds <= MAX_COVERED_SECONDS:
+        return None
+    return distance_nm(before.latitude, before.longitude, now.latitude, now.longitude) * 3600 / seconds
 
 
 def is_jump(before: Report, now: Report) -> bool:

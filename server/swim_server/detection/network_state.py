@@ -80,7 +80,8 @@ class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename={"groun
     """The last report that was published as a position."""
     ground_state: GroundState = GroundState.UNKNOWN
     ground_ft: int | None = None
-    """Altitude at which it last stood or taxied; there is one whenever the ground state is GROUND."""
+    """Altitude at which it last stood or taxied; there is one whenever the ground state is GROUND. Of a rotorcraft in
+    the air: to which it has come down upright."""
     absences: int = 0
     """Snapshots in a row without it."""
     incarnation: int = 0

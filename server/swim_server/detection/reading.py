@@ -5,6 +5,7 @@ from __future__ import annotations
 from sys import intern
 
 from swim_server.detection.feed import FeedPilot, FeedPlan
+from swim_server.detection.motion import vertical_rate_fpm
 from swim_server.detection.network_state import NO_PLAN, Plan, Report
 
 MAX_AERODROME = 8
@@ -39,17 +40,22 @@ def is_same_plan(sent: FeedPlan, plan: Plan) -> bool:
     )
 
 
-def read_report(pilot: FeedPilot, at_ms: int) -> Report | None:
-    """Read a report; None when it has no position. Where both degrees are nought a simulator has yet to load."""
+def read_report(pilot: FeedPilot, at_ms: int, before: Report | None = None) -> Report | None:
+    """Read a report; None when it has no position. Where both degrees are nought a simulator has yet to load.
+
+    ``before``: the report of which it is the continuation, if it is one; it gives the climb.
+    """
     if pilot.latitude is None or pilot.longitude is None or pilot.latitude == 0 == pilot.longitude:
         return None
+    altitude_ft = None if pilot.altitude is None else round(pilot.altitude)
     return Report(
         at_ms,
         pilot.latitude,
         pilot.longitude,
-        None if pilot.altitude is None else round(pilot.altitude),
+        altitude_ft,
         None if pilot.groundspeed is None else round(pilot.groundspeed),
         None if pilot.heading is None else round(pilot.heading) % 360,
+        None if before is None else vertical_rate_fpm(before, at_ms, altitude_ft),
     )
 
 

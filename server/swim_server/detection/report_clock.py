@@ -10,6 +10,7 @@ MAX_BEHIND_MS = 600_000
 """The feed drops silent aircraft after minutes; a report said to be older than this was given a wrong time."""
 
 _TO_SECOND = len("2024-11-21T12:57:22.")
+_TO_MILLISECOND = _TO_SECOND + 3
 
 
 class ReportClock:
@@ -18,19 +19,24 @@ class ReportClock:
     def __init__(self, update_ms: int) -> None:
         self.update_ms = update_ms
         """The snapshot's own stamp."""
+        self._earliest_ms, self._latest_ms = update_ms - MAX_BEHIND_MS, update_ms + MAX_AHEAD_MS
         self._seconds: dict[str, int | None] = {}
         """Seconds read already: nearly all reports of a snapshot share some fifteen."""
 
     def read(self, text: str | None) -> int:
         """Give the time of a report; the snapshot's own where it is missing, unreadable or nonsense."""
-        moment = None if text is None else self._parse(text)
-        if moment is None or not -MAX_BEHIND_MS <= moment - self.update_ms <= MAX_AHEAD_MS:
+        if text is None:
             return self.update_ms
-        return moment
+        began, milliseconds = self._seconds.get(text[:_TO_SECOND]), text[_TO_SECOND:_TO_MILLISECOND]
+        if began is not None and text[-1] == "Z" and len(milliseconds) == 3 and milliseconds.isdecimal():
+            moment: int | None = began + int(milliseconds)
+        else:
+            moment = self._parse(text)
+        return moment if moment is not None and self._earliest_ms <= moment <= self._latest_ms else self.update_ms
 
     def _parse(self, text: str) -> int | None:
         """Read the usual form, seconds with seven fraction digits and ``Z``, piece by piece; others as they come."""
-        second, milliseconds = text[:_TO_SECOND], text[_TO_SECOND : _TO_SECOND + 3]
+        second, milliseconds = text[:_TO_SECOND], text[_TO_SECOND:_TO_MILLISECOND]
         if second[-1:] != "." or text[-1] != "Z" or len(milliseconds) < 3 or not milliseconds.isdecimal():
             return _parse_any(text)
         if second not in self._seconds:

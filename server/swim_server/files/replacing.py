@@ -7,13 +7,19 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from swim_server.files.opening import MAX_LINKS, UnsafeFile, kind_of, open_new
 
 
 def replace_durably(
-    path: Path, content: bytes, *, mode: int | None = None, follows_link: bool = False, like: Path | None = None
+    path: Path,
+    content: bytes | Iterable[bytes],
+    *,
+    mode: int | None = None,
+    follows_link: bool = False,
+    like: Path | None = None,
 ) -> None:
     """Put ``content`` in the place of a file, or make it; returns when that is on the disk. Raises OSError.
 
@@ -31,7 +37,7 @@ def replace_durably(
     try:
         with file:
             _take_owner(file.fileno(), target.parent, before, mode)
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

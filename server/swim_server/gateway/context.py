@@ -13,7 +13,7 @@ from swim_server.gateway.arrivals import Arrivals
 from swim_server.gateway.authentication import Authentication
 from swim_server.gateway.connection_log import ConnectionLog
 from swim_server.gateway.dispatcher import Dispatcher
-from swim_server.gateway.frame_reader import ReadingQueues
+from swim_server.gateway.frames.reader import ReadingQueues
 from swim_server.gateway.handshake import HandshakeRules
 from swim_server.gateway.heartbeats import Heartbeats
 from swim_server.gateway.listener_kind import ListenerKind
@@ -113,6 +113,7 @@ def build_context(
         reading_queues=ReadingQueues(
             light=WorkQueue(call_soon=call_soon, clock=clock),
             heavy=WorkQueue(call_soon=call_soon, clock=clock),
+            monotonic=clock.monotonic,
         ),
         authentication=authentication,
         dispatcher=Dispatcher(conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, clock=clock),

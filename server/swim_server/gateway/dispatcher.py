@@ -80,8 +80,13 @@ class Dispatcher:
         if opcode == Opcode.PING:
             self._judge(sender, connection, sender.inbound, limits.messages_per_second)
 
-    def dispatch(self, sender: Sender, connection: Connection, payload: bytes, *, is_text: bool) -> None:
-        """Judge one message, have it answered, and keep the record of a client that sends nonsense."""
+    def dispatch(
+        self, sender: Sender, connection: Connection, payload: bytes, size_bytes: int, *, is_text: bool
+    ) -> None:
+        """Judge one message, have it answered, and keep the record of a client that sends nonsense.
+
+        Of one that is longer than any limit, ``payload`` is only the beginning.
+        """
         if not sender.kind.is_local and not self._is_within_rate(sender, connection, payload):
             return
         if sender.kind.is_local and self._rpc.is_request(payload):
@@ -91,8 +96,8 @@ class Dispatcher:
             if not is_text:
                 raise binary_frame()
             limit = self._size_limit(sender, connection, payload)
-            if len(payload) > limit:
-                raise _too_large(limit, len(payload))
+            if size_bytes > limit:
+                raise _too_large(limit, size_bytes)
             self._conversation.receive(connection, payload)
         except BadMessage as refused:
             connection.answer(self._conversation.error(refused.code, refused.message, refused.data))

@@ -14,22 +14,23 @@ from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.protocol import SEND_EOF, State
 
 from swim_server.concurrency.timer_wheel import Alarm
-from swim_server.gateway.authentication import TurnedAway
 from swim_server.gateway.compression import negotiated_window_bits
-from swim_server.gateway.frame_reader import FrameReader
-from swim_server.gateway.handshake import Accepted, Handshake, PlainRequest, Rejected
+from swim_server.gateway.entry import Entry
+from swim_server.gateway.frames.reader import FrameReader
 from swim_server.gateway.http.plain_connection import PlainConnection
 from swim_server.gateway.inbound_policy import InboundLimit
 from swim_server.gateway.read_gate import Hold, ReadGate
-from swim_server.keys.records import Decision, Granted, KeyRecord, Unavailable
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.connection import LOCAL_TIER, Connection
 
 if TYPE_CHECKING:
     from websockets.server import ServerProtocol
 
+    from swim_server.gateway.authentication import TurnedAway
     from swim_server.gateway.context import EndpointContext
+    from swim_server.gateway.handshake import Accepted
     from swim_server.gateway.listener_kind import ListenerKind
+    from swim_server.keys.records import KeyRecord
 
 LONGEST_REASON_BYTES = 123
 """A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5)."""
@@ -41,15 +42,13 @@ MOVE_SPREAD = 0.1
 """Clients that came together are asked to connect anew over this share of the time that they may stay."""
 MOVE_FIRST_MS = 100
 MOVE_LAST_MS = 2000
-MAX_EARLY_BYTES = 64 * 1024
-"""When a client has sent so much before it is admitted, the rest waits on its side."""
 
 
 class Phase(Enum):
     """Where a connection stands."""
 
-    HANDSHAKE = "handshake"
-    AUTHENTICATING = "authenticating"
+    ARRIVING = "arriving"
+    """It is not yet decided whether it is let in."""
     OPEN = "open"
     HTTP = "http"
     """Its request wants no WebSocket: the plain HTTP server answers it, and those that follow."""
@@ -65,32 +64,9 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_accepted",
-        "_admitted",
-        "_answer",
-        "_auth_task",
-        "_buffered_size",
-        "_context",
-        "_early",
-        "_gate",
-        "_handshake",
-        "_monotonic",
-        "_move_at",
-        "_phase",
-        "_plain",
-        "_protocol",
-        "_publications",
-        "_reader",
-        "_rest_alarm",
-        "_transport",
-        "address",
-        "connection",
-        "inbound",
-        "is_plain",
-        "kind",
-        "last_seen",
-        "wheel_tick",
-        "write",
+        "_admitted", "_answer", "_buffered_size", "_context", "_entry", "_gate", "_monotonic", "_move_at", "_phase",
+        "_plain", "_protocol", "_publications", "_reader", "_rest_alarm", "_transport", "address", "connection",
+        "inbound", "is_plain", "kind", "last_seen", "wheel_tick", "write",
     )  # fmt: skip
 
     def __init__(self, context: EndpointContext, kind: ListenerKind) -> None:
@@ -105,27 +81,23 @@ class Endpoint(asyncio.Protocol):
         self.wheel_tick: int | None = None
         self._context = context
         self._monotonic = context.clock.monotonic
-        self._phase = Phase.HANDSHAKE
-        self._handshake: Handshake | None = None
-        """Until it has an outcome."""
+        self._phase = Phase.ARRIVING
+        self._entry: Entry | None = None
+        """From the first byte until it is decided whose it is."""
         self._plain: PlainConnection | None = None
         """Where its request wants no WebSocket."""
         self._move_at = math.inf
         """``monotonic`` when it is asked to connect anew."""
         self.is_plain = False
         """It asked for no WebSocket: a check or a page, which is no client and counts as none."""
-        self._accepted: Accepted | None = None
-        """The request, from the upgrade until it is decided whose it is."""
         self._protocol: ServerProtocol | None = None
         """The library's; from the upgrade on."""
         self._answer = b""
         """The answer to the upgrade, until it is written: with what follows it, where that follows at once."""
-        self._early = bytearray()
         self._reader: FrameReader | None = None
         """From the upgrade on."""
         self._rest_alarm: Alarm | None = None
         self._admitted: KeyRecord | None = None
-        self._auth_task: asyncio.Task[None] | None = None
 
     @property
     def _ws(self) -> ServerProtocol:
@@ -147,6 +119,7 @@ class Endpoint(asyncio.Protocol):
         self._buffered_size = self._transport.get_write_buffer_size
         self._transport.set_write_buffer_limits(high=context.high_water_bytes)
         self._gate = ReadGate(self._transport)
+        self._entry = Entry(context, self.kind, self, self._gate, transport.get_extra_info("peername"))
         self.last_seen = self._monotonic()
         context.gateway.add(self)
         if not self.kind.is_local:
@@ -156,12 +129,10 @@ class Endpoint(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.last_seen = self._monotonic()
-        if self._phase is Phase.HANDSHAKE:
-            self._receive_head(data)
+        if self._entry is not None:
+            self._entry.receive(data)
         elif self._phase is Phase.HTTP:
             self._receive_plain(data)
-        elif self._phase is Phase.AUTHENTICATING:
-            self._receive_early(data)
         elif self._reader is not None:  # else it is what follows a request that was rejected
             self._reader.receive(data)
 
@@ -215,8 +186,8 @@ class Endpoint(asyncio.Protocol):
 
     def on_due(self) -> None:
         context, heartbeat_seconds = self._context, self._context.settings.heartbeat_seconds
-        if self._phase is Phase.AUTHENTICATING:
-            self._decided(Unavailable("no answer in time"))
+        if self._entry is not None and self._entry.is_upgraded:
+            self._entry.give_up()
         elif self._phase is not Phase.OPEN:
             self.abort()
         elif self._monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
@@ -230,114 +201,42 @@ class Endpoint(asyncio.Protocol):
             context.wheel.schedule(self, heartbeat_seconds)
             self.connection.send_frame(context.heartbeats.current())
 
-    # Handshake and admission.
+    # What the entry finds (EntryOwner).
 
-    def _receive_head(self, data: bytes) -> None:
-        context = self._context
-        self._early += data
-        context.arrivals.hold(self, len(data))
-        if len(self._early) > context.settings.max_head_bytes:
-            self._gate.add(Hold.UNADMITTED)
-        if len(self._early) == len(data):
-            context.handshake_queue.submit(self._enter)
-
-    def _enter(self) -> None:
-        """Give the handshake what has come; the one place at which a connection enters."""
-        if self._phase is not Phase.HANDSHAKE:
-            return
-        data, self._early = bytes(self._early), bytearray()
-        self._gate.remove(Hold.UNADMITTED)
-        if self._handshake is None:
-            peer = self._transport.get_extra_info("peername")
-            self._handshake = Handshake(self._context.handshake_rules, self.kind, peer)
-        outcome = self._handshake.receive(data)
-        if outcome is None:
-            return
-        self._handshake = None
-        self.address = outcome.address or self.address
-        self._context.arrivals.request_read(self)
-        if isinstance(outcome, Rejected):
-            self._reject(outcome)
-        elif isinstance(outcome, PlainRequest):
-            self._serve_http(outcome.data)
-        else:
-            self._authenticate_client(outcome)
-
-    def _reject(self, rejected: Rejected) -> None:
-        self._transport.write(rejected.answer)
+    def reject(self, answer: bytes) -> None:
+        """Answer a request that nobody serves, and let it go."""
+        self._entry = None
+        self._transport.write(answer)
         self._write_eof()
         self._begin_closing()
 
-    def _authenticate_client(self, accepted: Accepted) -> None:
-        """Find out whose the accepted upgrade is. The answer to the upgrade goes out with what follows it."""
-        self._accepted, self._protocol, self._answer = accepted, accepted.protocol, accepted.answer
+    def upgrade(self, accepted: Accepted) -> None:
+        """Speak WebSocket from here on. The answer to the upgrade goes out with what follows it at once."""
+        self._protocol, self._answer = accepted.protocol, accepted.answer
         self._reader = FrameReader(
             accepted.protocol,
             self,
             self._gate,
             self._context.reading_queues,
             self._context.settings,
-            max_frame_bytes=self.kind.hard_limit_bytes,
+            self.kind,
         )
-        self._early = bytearray(accepted.rest)
         self.write = self._write_behind_answer
-        self._phase = Phase.AUTHENTICATING
-        if self.kind.is_local:
-            self._open(LOCAL_TIER, None)
-        else:
-            self._authenticate()
-        if self._answer:
-            self._write_behind_answer(b"")
 
     def _write_behind_answer(self, data: bytes) -> None:
         answer, self._answer = self._answer, b""
         self.write = self._transport.write
-        self._transport.write(answer + data)
+        self.write(answer + data)
 
-    def _authenticate(self) -> None:
-        context, accepted = self._context, self._request
-        decision = context.authentication.cached(accepted.credential.api_key, self.address)
-        if isinstance(decision, Granted):
-            self._decided(decision)
-            return
-        context.wheel.schedule(self, context.settings.handshake_timeout_seconds * 3)
-        self._auth_task = context.tasks.start(self._authenticate_later(accepted.credential.api_key, decision))
-
-    async def _authenticate_later(self, api_key: str, decision: Decision | None) -> None:
-        """Wait for the decision. A granted key is admitted without an await in between."""
-        decision = await self._context.authentication.decide(api_key, self.address, decision)
-        self._auth_task = None
-        if self._phase is Phase.AUTHENTICATING:
-            self._decided(decision)
-
-    def _decided(self, decision: Decision) -> None:
-        if isinstance(decision, Granted) and self._context.gateway.hold(self._authenticate_again):
-            return
-        self._gate.remove(Hold.UNADMITTED)
-        admitted = self._context.authentication.admit(decision, self.address, self._request.credential.place)
-        if isinstance(admitted, TurnedAway):
-            self._turn_away(admitted)
-        else:
-            self._admitted = admitted
-            self._open(admitted.tier, admitted)
-
-    def _authenticate_again(self) -> None:
-        """After it was held: what was decided of the key then may no longer be so."""
-        if self._phase is Phase.AUTHENTICATING:
-            self._authenticate()
-
-    @property
-    def _request(self) -> Accepted:
-        assert self._accepted is not None, "a request is at hand until it is decided whose it is"
-        return self._accepted
-
-    def _open(self, tier: str, key: KeyRecord | None) -> None:
-        context, accepted = self._context, self._request
-        self._accepted = None
+    def admit(self, accepted: Accepted, key: KeyRecord | None) -> None:
+        """Make it a client: of a key, which is counted in its tier, or of the control socket."""
+        context = self._context
+        early = self._end_entry()
+        self._admitted = key
         self.connection = Connection(
             f"client_{os.urandom(8).hex()}",
             self,
-            tier=str(tier),
+            tier=str(key.tier) if key is not None else LOCAL_TIER,
             key=key,
             remote=self.address,
             connected_at_ms=context.clock.now_ms(),
@@ -356,31 +255,32 @@ class Endpoint(asyncio.Protocol):
         self.connection.answer(context.conversation.greeting(self.connection))
         if accepted.max_message_bytes is not None:
             context.conversation.limit_messages(self.connection, accepted.max_message_bytes)
-        self._receive_what_came_early()
+        self._receive_what_came_early(early)
 
-    def _turn_away(self, refused: TurnedAway) -> None:
-        conversation = self._context.conversation
+    def turn_away(self, refused: TurnedAway) -> None:
+        """Tell a client that is not let in why, and close."""
+        early, conversation = self._end_entry(), self._context.conversation
         self._ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
         self._ws.send_close(refused.close_code, _reason(refused.message))
         self.flush()
         self._begin_closing()
-        self._receive_what_came_early()
+        self._receive_what_came_early(early)
 
-    def _receive_early(self, data: bytes) -> None:
-        self._early += data
-        self._context.arrivals.hold(self, len(data))
-        if len(self._early) > MAX_EARLY_BYTES:
-            self._gate.add(Hold.UNADMITTED)
+    def _end_entry(self) -> bytes:
+        """Return what came and nobody has looked at."""
+        entry, self._entry = self._entry, None
+        return entry.end() if entry is not None else b""
 
-    def _receive_what_came_early(self) -> None:
-        early, self._early = bytes(self._early), bytearray()
+    def _receive_what_came_early(self, early: bytes) -> None:
         if early and self._reader is not None:
             self._reader.receive(early)
 
     # Plain HTTP. The connection stays one that is not let in, with all its limits.
 
-    def _serve_http(self, data: bytes) -> None:
+    def serve_http(self, data: bytes) -> None:
+        """Have a request that wants no WebSocket answered, and those that follow on its connection."""
         assert self._context.http is not None, "requests are handed on only where somebody answers them"
+        self._entry = None
         self._phase, self.is_plain = Phase.HTTP, True
         self._plain = PlainConnection(self, self._transport, max_head_bytes=self._context.settings.max_head_bytes)
         self._gate.add(Hold.UNADMITTED)
@@ -402,9 +302,10 @@ class Endpoint(asyncio.Protocol):
 
     def shake_hands(self, head: bytes) -> None:
         """Take the connection back: a request on it wants a WebSocket."""
-        self._phase, self._plain, self.is_plain = Phase.HANDSHAKE, None, False
+        self._phase, self._plain, self.is_plain = Phase.ARRIVING, None, False
+        self._entry = Entry(self._context, self.kind, self, self._gate, self._transport.get_extra_info("peername"))
         self._context.wheel.schedule(self, self._context.settings.handshake_timeout_seconds)
-        self._receive_head(head)
+        self._entry.receive(head)
 
     # Messages (FrameOwner, Sender).
 
@@ -413,10 +314,10 @@ class Endpoint(asyncio.Protocol):
         assert self.connection is not None, "frames are counted only of an admitted client"
         self._context.dispatcher.count_frame(self, self.connection, opcode, size_bytes)
 
-    def on_message(self, payload: bytes, *, is_text: bool) -> None:
+    def on_message(self, payload: bytes, size_bytes: int, *, is_text: bool) -> None:
         """Answer a whole message."""
         assert self.connection is not None, "messages are read only of an admitted client"
-        self._context.dispatcher.dispatch(self, self.connection, payload, is_text=is_text)
+        self._context.dispatcher.dispatch(self, self.connection, payload, size_bytes, is_text=is_text)
 
     def leave(self) -> None:
         """Follow the library, which has begun to close: the client asked, or broke the rules of the protocol."""
@@ -455,9 +356,13 @@ class Endpoint(asyncio.Protocol):
     @property
     def is_arriving(self) -> bool:
         """Not yet decided whether it is let in."""
-        return self._phase is Phase.HANDSHAKE or self._phase is Phase.AUTHENTICATING
+        return self._phase is Phase.ARRIVING
 
     # The way out (ClientTransport).
+
+    def peer(self) -> tuple[str, int] | None:
+        found = self._transport.get_extra_info("peername")
+        return (str(found[0]), int(found[1])) if found and not self.kind.is_local else None
 
     def buffered_bytes(self) -> int:
         return self._buffered_size()
@@ -469,7 +374,7 @@ class Endpoint(asyncio.Protocol):
         """
         if self._plain is not None and self._plain.close(code, reason, retry_ms=retry_ms):
             return
-        if self._phase is Phase.HANDSHAKE or self._phase is Phase.HTTP:
+        if self._phase is Phase.HTTP or (self._entry is not None and not self._entry.is_upgraded):
             self.abort()
         if self._protocol is None or self._protocol.state is not State.OPEN or not (self.is_open or self.is_arriving):
             return
@@ -479,10 +384,11 @@ class Endpoint(asyncio.Protocol):
                 self.connection.answer(notice)
             self._context.hub.flush_and_remove(self.connection)
             self._context.log.ended(self.connection, code, reason)
+        early = self._end_entry()
         self._ws.send_close(code, _reason(reason))
         self.flush()
         self._begin_closing()
-        self._receive_what_came_early()
+        self._receive_what_came_early(early)
 
     def close_abuser(self, reason: str) -> None:
         """Close with 4002 and look at nothing more of what comes."""
@@ -503,8 +409,7 @@ class Endpoint(asyncio.Protocol):
         """Be no client any more: nothing follows the close frame, as the hub writes to nobody it has forgotten."""
         self._phase = Phase.CLOSING
         self._context.arrivals.remove(self)
-        if self._auth_task is not None:
-            self._auth_task.cancel()
+        self._end_entry()
         self._leave_hub()
         self._read_on(Hold.RATE | Hold.UNANSWERED | Hold.UNADMITTED)  # the answer to our close stands behind
         self._context.wheel.schedule(self, self._context.settings.close_timeout_seconds)
@@ -525,8 +430,7 @@ class Endpoint(asyncio.Protocol):
             if data != SEND_EOF:
                 if self.connection is not None and self.connection.group is not None:
                     self.connection.group.flush_to(self.connection)
-                self._transport.write(self._answer + data if self._answer else data)
-                self._answer = b""
+                self.write(data)
             else:
                 self._write_eof()
 

@@ -38,6 +38,7 @@ from swim_server.keys.tables import api_keys, metadata
 from swim_server.logs import get_logger
 from swim_server.sql.database import Database
 from swim_server.sql.errors import PermissionDenied, SchemaMissing
+from swim_server.sql.prepared import PREPARED, padded
 
 T = TypeVar("T")
 AUDITED_LINES = 50
@@ -91,7 +92,7 @@ class KeyStore:
             return {}
         now = utc_now(self._clock)
         found: dict[str, KeyRecord] = {}
-        for row in self._select(api_keys.c.api_key.in_(presented.forms)):
+        for row in self._select(api_keys.c.api_key.in_(padded(presented.forms, MAX_PARAMETERS))):
             api_key = presented.matching(str(row["api_key"]))
             if api_key is not None:
                 record = self._record(row)
@@ -111,7 +112,7 @@ class KeyStore:
         if not wanted:
             return {}
         if len(wanted) <= MAX_PARAMETERS:
-            condition = api_keys.c.id.in_(sorted(wanted))
+            condition = api_keys.c.id.in_(padded(sorted(wanted), MAX_PARAMETERS))
         else:
             condition = api_keys.c.id.between(min(wanted), max(wanted))
         return {row["id"]: self._record(row) for row in self._select(condition) if row["id"] in wanted}
@@ -266,7 +267,7 @@ class KeyStore:
         def work(schema: Schema) -> Sequence[Mapping[str, Any]]:
             statement = select(*schema.selectable())
             if condition is not None:
-                statement = statement.where(condition)
+                statement = statement.where(condition).execution_options(**{PREPARED: True})
             return self.database.read(lambda connection: self._read(connection, schema, statement))
 
         return self._with_schema(work)

@@ -11,7 +11,7 @@ from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 Predicate = Callable[[Mapping[str, Any]], bool]
 
-AIRPORT_FIELDS = ("dep", "arr", "departure_aerodrome", "arrival_aerodrome", "airport")
+AIRPORT_FIELDS = ("dep", "arr", "departure_aerodrome", "arrival_aerodrome", "airport", "arrived_at")
 AIRPORT_LIST = "airports"
 """All aerodromes that an event concerns which concerns many; among them patterns like ``EG**``."""
 ARTCC_FIELDS = ("current_artcc", "artcc", "facility")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
@@ -66,8 +67,9 @@ def load_airport_codes() -> AirportCodes:
     return AirportCodes(frozenset(rows) | FORMER_CODES.keys(), others)
 
 
+@cache
 def load_airfields() -> Airfields:
-    """Load all airfields, found by ICAO, FAA and IATA code. Blocks for a few tenths of a second; call it once."""
+    """Load all airfields, found by ICAO, FAA and IATA code; once for all. Blocks for a few tenths of a second."""
     import airportsdata
 
     rows = airportsdata.load("ICAO")

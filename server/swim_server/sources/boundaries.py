@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.detection.regions import UNKNOWN, NoRegions, Place, Region, Regions
+from swim_server.sources.region_cells import MIXED, Cell, RegionCells
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -82,6 +83,7 @@ class Boundaries:
         """Regions by the numbers of the smallest FIR and of the smallest boundary of all: few pairs, many places."""
         shapely.prepare(self._polygons)
         self._tree = shapely.STRtree(self._polygons)
+        self._cells = RegionCells(self._tree, self._is_fir, shapely)
         self._west = min(polygon.bounds[0] for polygon in self._polygons)
         self._east = max(polygon.bounds[2] for polygon in self._polygons)
 
@@ -116,9 +118,22 @@ class Boundaries:
     def around(self, places: Iterable[Place], known: Mapping[Place, Region] = NOTHING_KNOWN) -> LocatedRegions:
         """Look these places up at once, as those that a detection is about to ask for; not those known already."""
         wanted = dict.fromkeys(places)
-        new = [place for place in wanted if place not in known]
-        found = dict(zip(new, self.locate_all(new), strict=True))
-        return LocatedRegions(self, {place: found.get(place) or known[place] for place in wanted})
+        located = {place: region for place in wanted if (region := known.get(place)) is not None}
+        unsettled, new = self._cells.settle(wanted.keys() - located.keys() if located else wanted, located)
+        if new:
+            self._examine(new)
+            unsettled, _ = self._cells.settle(unsettled, located)
+        located.update(zip(unsettled, self.locate_all(unsettled), strict=True))
+        return LocatedRegions(self, located)
+
+    def _examine(self, cells: Iterable[Cell]) -> None:
+        """Get to know cells that have not come up yet."""
+        nowhere = len(self._polygons)
+        for cell, (fir, part) in self._cells.examine(cells).items():
+            if part == MIXED:
+                self._cells.add(cell, None)
+            else:
+                self._cells.add(cell, UNKNOWN if part == nowhere else self._region(fir, part))
 
     def _search(self, latitudes: Any, longitudes: Any, smallest: Any, firs: Any) -> None:
         """Find what holds the places as seen some turn of the globe further; smaller numbers are better."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 
 from swim_server.files.replacing import sync_folder
+from swim_server.files.sqlite_copy import find_damage_in_copy
 from swim_server.sql.database import ONLY_READS, Database
 from swim_server.sql.errors import DatabaseAbsent, SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
 
@@ -55,7 +57,7 @@ def open_sqlite(
         if not connection.get_execution_options().get(ONLY_READS):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Database(engine, explain, is_read_only=is_read_only)
+    return Database(engine, partial(_explain_of_file, path), is_read_only=is_read_only)
 
 
 def open_nothing() -> Database:
@@ -106,3 +108,16 @@ def explain(error: BaseException | None, _was_used: bool) -> StoreError:
             f"the key database is damaged: {text}", "put a copy back, or see: sqlite3 swim.db .recover"
         )
     return StoreMisconfigured("the key database can't be used", text)
+
+
+def _explain_of_file(path: Path, error: BaseException | None, was_used: bool) -> StoreError:
+    """Tell what an error means; one that tells of damage may be that of a disk which could not read."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in _DAMAGE:
+        try:
+            found = find_damage_in_copy(path)
+        except (sqlite3.Error, OSError) as trouble:
+            return StoreUnavailable(f"its disk has trouble ({trouble})")
+        if not found:
+            return StoreUnavailable(f"its disk has trouble: it read bad once ({error}), and good when read again")
+    return explain(error, was_used)

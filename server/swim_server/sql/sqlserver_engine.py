@@ -16,6 +16,7 @@ from swim_server.config import DatabaseConfig
 from swim_server.sql.database import ONLY_READS, Database
 from swim_server.sql.errors import StoreError, StoreMisconfigured
 from swim_server.sql.managed_identity import ManagedIdentity, TokenSource
+from swim_server.sql.prepared import keep_prepared
 from swim_server.sql.retry import OnRepeat, patient
 from swim_server.sql.sqlserver import NO_DRIVER_MANAGER, choose_driver, explain_fault, read_fault
 
@@ -59,6 +60,7 @@ def open_sqlserver(
     )
     event.listen(engine, "handle_error", _throw_spoiled_away)
     event.listen(engine, "begin", _begin)
+    keep_prepared(engine)
     repeat = patient(patience_seconds, on_repeat) if patience_seconds > 0 else None
     return Database(engine, explain, repeat)
 

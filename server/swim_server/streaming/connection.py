@@ -36,6 +36,9 @@ class ClientTransport(Protocol):
     def buffered_bytes(self) -> int:
         """Return what the transport still holds."""
 
+    def peer(self) -> tuple[str, int] | None:
+        """Return host and port of the TCP connection's other end, be it a proxy's; None on the control socket."""
+
     def hold_reading(self) -> None:
         """Don't read what the client sends until ``release_reading``; idempotent."""
 

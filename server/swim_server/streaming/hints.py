@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+import string
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 
 MAX_HINTS = 10
 """In one answer."""
+LONGEST_SLIP = 5
+"""An airport's code has four letters."""
+LETTERS = string.ascii_uppercase + string.digits
+REGION_LETTERS = 2
+"""The first letters of a code, which name its region: those are seldom wrong."""
 LOOK_AGAIN_SECONDS = 15.0
 """So long what flies just now is remembered before it is looked for again."""
 LOOKED_AT_EVENTS = 64
@@ -52,7 +59,8 @@ class _Message(msgspec.Struct):
 class _Traffic(msgspec.Struct, frozen=True):
     """What was seen lately."""
 
-    callsigns: frozenset[str] = frozenset()
+    callsigns: Sequence[str] = ()
+    """Sorted."""
     airports: frozenset[str] = frozenset()
     centres: frozenset[str] = frozenset()
 
@@ -73,14 +81,12 @@ class Hints:
         if not (filters.airports or filters.artccs or filters.callsign_prefixes):
             return []
         traffic = self._look()
-        found: list[str] = []
-        for hints in (
+        found = chain(
             self._about_airports(filters.airports, traffic),
             self._about_centres(filters.artccs, traffic),
             _about_callsigns(filters.callsign_prefixes, traffic),
-        ):
-            found += hints
-        return found[:MAX_HINTS]
+        )
+        return list(islice(found, MAX_HINTS))
 
     def _about_airports(self, codes: Iterable[str], traffic: _Traffic) -> Iterable[str]:
         if self.airports is None:
@@ -114,7 +120,7 @@ class Hints:
                 continue  # a provider's own shape: it tells nothing
             rows += [data, *data.positions]
         self._traffic = _Traffic(
-            callsigns=_texts(row.callsign for row in rows),
+            callsigns=sorted(_texts(row.callsign for row in rows)),
             airports=_texts(code for row in rows for code in (row.dep, row.arr)),
             centres=_texts(row.current_artcc for row in rows),
         )
@@ -125,18 +131,34 @@ def _about_callsigns(prefixes: Iterable[str], traffic: _Traffic) -> Iterable[str
     if not traffic.callsigns:
         return
     for prefix in sorted(prefixes):
-        if not any(callsign.startswith(prefix) for callsign in traffic.callsigns):
+        first = bisect_left(traffic.callsigns, prefix)
+        if not any(callsign.startswith(prefix) for callsign in traffic.callsigns[first : first + 1]):
             yield f"nobody flies with a callsign that begins with {prefix} just now"
 
 
 def _nearest(code: str, known: frozenset[str]) -> str | None:
-    """Find the airport that a wrong code was most likely meant to be."""
+    """Find the airport that a wrong code was most likely meant to be.
+
+    Tries what one slip makes of the code, instead of comparing it with every airport: a client may list a thousand.
+    """
     for meant in (code[:4], f"K{code}"):
         if meant in known:
             return meant
-    candidates = [each for each in known if each[:2] == code[:2]]
-    found = get_close_matches(code, candidates, n=1, cutoff=0.74)
-    return found[0] if found else None
+    slips = _one_slip_away(code) if len(code) <= LONGEST_SLIP else ()
+    return next((each for each in slips if each in known), None)
+
+
+def _one_slip_away(code: str) -> Iterator[str]:
+    """Yield codes with one letter less, one more, two changed over, or another one; the region's two stay first."""
+    places = range(REGION_LETTERS, len(code))
+    for at in places:
+        yield code[:at] + code[at + 1 :]
+    for at in (*places, len(code)):
+        yield from (code[:at] + letter + code[at:] for letter in LETTERS)
+    for at in places[1:]:
+        yield code[: at - 1] + code[at] + code[at - 1] + code[at + 1 :]
+    for at in places:
+        yield from (code[:at] + letter + code[at + 1 :] for letter in LETTERS)
 
 
 def _texts(values: Iterable[Any]) -> frozenset[str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
+from swim_server.concurrency.yielding import yielding
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId
 from swim_server.protocol.timestamps import parse_ms
-from swim_server.streaming.catchup import SLICE_SECONDS
 from swim_server.streaming.subscription import Subscription, sift
 
 if TYPE_CHECKING:
+    import asyncio
+
     from swim_server.brokers.broker import Broker
     from swim_server.concurrency.clock import Clock
     from swim_server.protocol.channels import Catalogue
@@ -37,7 +38,7 @@ class HistoryStart:
         self._broker = broker
         self._catalogue = catalogue
         self._turn = turn
-        self._monotonic = clock.monotonic
+        self._clock = clock
 
     async def find(self, current: Subscription, action: Subscribe, types: frozenset[str]) -> tuple[EventId, bool]:
         """Find the start, and whether something behind it may be gone.
@@ -62,15 +63,11 @@ class HistoryStart:
         while count:
             async with self._turn:
                 events = await self._broker.read_last(SCAN_EVENTS, types=types, before=before)
-                slice_end = self._monotonic() + SLICE_SECONDS
-                for event in reversed(events):
+                async for event in yielding(reversed(events), clock=self._clock):
                     if sift(event, wanted.filters) is not None:
                         start, count = _before(event.id), count - 1
                         if not count:
                             return start
-                    if self._monotonic() >= slice_end:
-                        await asyncio.sleep(0)
-                        slice_end = self._monotonic() + SLICE_SECONDS
             if len(events) < SCAN_EVENTS:
                 return start
             before = events[0].id

@@ -102,6 +102,7 @@ class Subscribing:
                 subscription,
                 starts or NO_STARTS,
                 is_catching_up=connection.catch_up is not None,
+                max_message_bytes=connection.max_message_bytes,
             )
 
     def _answer_subscribed(

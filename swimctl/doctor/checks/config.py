@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shlex
 import stat
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swimctl.doctor.check import Answer, Check, Repair, fail, ok, warn
+from swimctl.doctor.check import Answer, Check, Repair, decide, fail, ok, warn
 from swimctl.doctor.probes.daemon_facts import asked, expecting
 from swimctl.text import cell, plural
 
@@ -149,12 +150,15 @@ def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
 async def is_running(context: DoctorContext) -> Answer:
     """Check that the process runs with what is in the files: neither a reload nor a restart would change anything."""
     from swim_server.daemon.control.documents.process import ConfigChanges
+    from swim_server.daemon.handover.environment import digests
 
     expected = "a reload and a restart would change nothing"
-    changes = await asked(context, "config_changes", ConfigChanges)
+    changes = await asked(context, "config_changes", ConfigChanges, environment=digests(os.environ))
     if changes.problem:
         return fail(expected, f"the process can't read its configuration again: {changes.problem}", fix=CHECK)
     reload, restart = changes.reload, changes.restart
+    if not reload and not restart and changes.environment:
+        return _other_environment(expected, changes.environment)
     if not reload and not restart:
         return ok(expected, "the process runs with what stands in the files")
     verb = "restart" if restart else "reload"
@@ -162,6 +166,16 @@ async def is_running(context: DoctorContext) -> Answer:
     evidence += [_change(name, change, "restart") for name, change in sorted(restart.items())]
     observed = f"{plural(len(evidence), 'setting')} not in force: {', '.join([*reload, *restart][:3])}"
     return fail(expected, observed, *evidence, fix=f"swimctl {verb}")
+
+
+def _other_environment(expected: str, environment: Mapping[str, str | None]) -> Answer:
+    """Tell of variables that this command has otherwise than the process, which keeps its own over a restart."""
+    evidence = [
+        f"{name}: {'not set' if value is None else value} in the process" for name, value in environment.items()
+    ]
+    observed = f"the files' settings, but another environment than here: {', '.join([*environment][:3])}"
+    keeps = "a process keeps its environment over a restart; started anew from here it has this one"
+    return warn(expected, observed, *evidence, advice=[decide("swimctl stop && swimctl serve --detach", keeps)])
 
 
 CHECK = "swimctl config check"

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, unknown, warn
+from swimctl.doctor.checks.front_address import check_address
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.daemon_facts import Ask, expecting
 from swimctl.doctor.probes.idle_connection import idle_holds
@@ -230,6 +231,13 @@ CHECKS: tuple[Check, ...] = (
         "Behind the public address is the running process",
         _same_process,
         "front.key-header",
+        is_outside=False,
+    ),
+    _check(
+        "front.address",
+        "The process knows where clients come from, whatever they say of it",
+        check_address,
+        "front.same-process",
         is_outside=False,
     ),
     _check("front.answers", "A client is let in and answered", _greeting, "front.key-header", "front.same-process"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import csv
 import hashlib
 import json
 import platform
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ async def files_are_recorded(context: DoctorContext) -> Answer:
 
 def judge_files(roots: dict[str, str]) -> Answer:
     """Hold the files against RECORD. ``roots``: where the packages that run lie. Blocks on some 300 files."""
+    from swim_server.daemon.fingerprint import PACKAGES
     from swim_server.daemon.requirements import DISTRIBUTION
 
     expected = "the files that the wheel's RECORD names"
@@ -40,7 +42,8 @@ def judge_files(roots: dict[str, str]) -> Answer:
         distribution = metadata.distribution(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return skip(expected, "not installed from a wheel: this is a checkout or a copy")
-    listed = [each for each in distribution.files or [] if each.parts and each.parts[0] in roots]
+    ours = {*PACKAGES, *roots}  # a package that is missing as a whole is not where anything runs from
+    listed = [each for each in _recorded(distribution) if each.parts and each.parts[0] in ours]
     files = [each for each in listed if each.suffix != ".pyc"]
     site = {Path(folder).parent.resolve() for folder in roots.values()}
     if not files or Path(str(distribution.locate_file(""))).resolve() not in site:
@@ -55,6 +58,15 @@ def judge_files(roots: dict[str, str]) -> Answer:
     )
     fix = f"{_PIP} --force-reinstall --no-deps {shlex.quote(_origin(distribution))}"
     return fail(expected, observed, *differing[:NAMED_FILES], fix=fix)
+
+
+def _recorded(distribution: metadata.Distribution) -> Iterator[metadata.PackagePath]:
+    """Yield what RECORD lists. ``Distribution.files`` leaves out what is missing, from Python 3.12 on."""
+    for name, digest, *_ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
+        path = metadata.PackagePath(name)
+        path.hash = metadata.FileHash(digest) if digest else None
+        path.dist = distribution
+        yield path
 
 
 def _differing(files: Iterable[metadata.PackagePath]) -> Iterable[str]:

@@ -124,6 +124,12 @@ class ProbeClient:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
 
+    @property
+    def local(self) -> tuple[str, int]:
+        """Host and port of this end."""
+        host, port = self._connection.local_address[:2]
+        return str(host), int(port)
+
     async def receive(self, seconds: float) -> dict[str, Any] | None:
         """Return the next message; None: none came in time; an empty one: no JSON object came. Raises Ended."""
         from websockets.exceptions import ConnectionClosed
@@ -189,8 +195,13 @@ async def dial(
     *,
     context: ssl.SSLContext | None = None,
     open_seconds: float = OPEN_SECONDS,
+    headers: Mapping[str, str] | None = None,
+    local_host: str | None = None,
 ) -> AsyncIterator[ProbeClient]:
-    """Open a WebSocket, the key in a header. Raises NotUpgraded, Ended."""
+    """Open a WebSocket, the key in a header. Raises NotUpgraded, Ended.
+
+    ``headers``: further ones. ``local_host``: the address of this machine to come from.
+    """
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidStatus, WebSocketException
 
@@ -199,7 +210,7 @@ async def dial(
     try:
         connection = await connect(
             target.url,
-            additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            additional_headers={**({"Authorization": f"Bearer {api_key}"} if api_key else {}), **(headers or {})},
             user_agent_header=USER_AGENT,
             open_timeout=open_seconds,
             close_timeout=0.5,
@@ -208,6 +219,7 @@ async def dial(
             ping_interval=None,
             max_size=16 * 1024 * 1024,
             ssl=context if target.is_tls else None,
+            local_addr=(local_host, 0) if local_host is not None else None,
         )
     except InvalidStatus as refused:
         server = refused.response.headers.get("Server")

@@ -217,5 +217,8 @@ class FaultRun:
 
     def _judge_again(self) -> Judgement:
         """Killed and started again, it still knows everything."""
+        reasons = [line for line in self._daemon.log.splitlines() if "set aside" in line]
         self._daemon.kill()
-        return Judge(self._daemon, self._ledger, random.Random(0)).judge(self._listener_key, self._oldest)
+        judgement = Judge(self._daemon, self._ledger, random.Random(0)).judge(self._listener_key, self._oldest)
+        judgement.examples = reasons[:2] + judgement.examples
+        return judgement

@@ -5,7 +5,8 @@
      OPERATIONS  comma-separated: read write fsync truncate open rename unlink
      PATTERN     fnmatch(3) over the whole path
      ERROR       EIO ENOSPC EINTR EROFS; or short: half of what was asked for is done
-   SWIM_DISK_SEED repeats the choices of each thread.
+   The last 8 bytes of the file count the processes that came.
+   SWIM_DISK_SEED repeats the choices of each thread of each process, in the order in which they come.
    SWIM_DISK_BOOT_ID names a file that is read instead of the kernel's boot_id: another boot without one. */
 #include "preload.h"
 #include <fnmatch.h>
@@ -25,6 +26,14 @@ static int rule_count;
 static const char *boot_id;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static __thread uint64_t random_state;
+static uint64_t process_number, threads;
+
+static volatile uint64_t *processes(void) { return map + MAP_BYTES / 8 - 1; }
+
+static void be_another_process(void) {
+    random_state = threads = 0;
+    process_number = map ? __sync_add_and_fetch((uint64_t *)processes(), 1) : 0;
+}
 
 __attribute__((constructor)) static void begin(void) {
     boot_id = getenv("SWIM_DISK_BOOT_ID");
@@ -35,6 +44,8 @@ __attribute__((constructor)) static void begin(void) {
     void *mapped = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (mapped != MAP_FAILED) map = mapped;
+    be_another_process();
+    pthread_atfork(NULL, NULL, be_another_process);
 }
 
 static int operation_named(const char *name) {
@@ -55,10 +66,11 @@ static int error_named(const char *name) {
 }
 
 static void read_rules(void) {
-    static char text[MAP_BYTES];
+    enum { TEXT_BYTES = MAP_BYTES - 8 * (2 + MAX_RULES) };
+    static char text[TEXT_BYTES];
     seen = map[0];
-    memcpy(text, (const char *)map + 8 * (1 + MAX_RULES), MAP_BYTES - 8 * (1 + MAX_RULES));
-    text[MAP_BYTES - 8 * (1 + MAX_RULES) - 1] = 0;
+    memcpy(text, (const char *)map + 8 * (1 + MAX_RULES), TEXT_BYTES);
+    text[TEXT_BYTES - 1] = 0;
     rule_count = 0;
     char *lines = NULL;
     for (char *line = strtok_r(text, "\n", &lines); line && rule_count < MAX_RULES; line = strtok_r(NULL, "\n", &lines)) {
@@ -74,12 +86,12 @@ static void read_rules(void) {
     }
 }
 
-/* xorshift; each thread has its own, made of SWIM_DISK_SEED and the order in which the threads came. */
+/* xorshift; each thread has its own, made of SWIM_DISK_SEED and the order in which processes and threads came. */
 static uint32_t next_random(void) {
-    static uint64_t threads;
     if (!random_state) {
         const char *seed = getenv("SWIM_DISK_SEED");
         random_state = (seed ? strtoull(seed, NULL, 10) : 0) * 0x9e3779b97f4a7c15ULL;
+        random_state += process_number * 0x94d049bb133111ebULL;
         random_state += __sync_add_and_fetch(&threads, 1) * 0xbf58476d1ce4e5b9ULL;
         random_state |= !random_state;
     }

@@ -22,6 +22,8 @@ OTHERS = {"subscribed", "system.heartbeat", "error"}
 TRY_LATER, REFUSED = 1013, 4001
 UNREADABLE = "HISTORY_UNAVAILABLE"
 PATIENCE_SECONDS = 8.0
+GRACE_SECONDS = 0.2
+"""So long after the last event a client may still be told that something is missing."""
 KEYS_TRIED = 6
 _IDS = re.compile(r"\d{1,15}-\d{1,9}")
 
@@ -37,12 +39,12 @@ class Judge:
         *,
         repeated: Sequence[str] = (),
         tag: str = "",
-        grace_seconds: float = 0.2,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         """``repeated``: names that a publisher publishes again, as it does when it doesn't know whether they came.
 
-        ``tag`` tells the probes of one judge from those of another on the same disk. ``grace_seconds``: so long after
-        the last event a client may still be told that something is missing.
+        ``tag`` tells the probes of one judge from those of another on the same disk. ``patience_seconds``: how long
+        reading everything may take.
         """
         self.judgement = Judgement()
         self._daemon = daemon
@@ -50,7 +52,7 @@ class Judge:
         self._rng = rng
         self._repeated = repeated
         self._tag = tag
-        self._grace_seconds = grace_seconds
+        self._patience_seconds = patience_seconds
         self._probes = {name + tag for name in PROBES}
         self._names: dict[str, str] = {}
         """Of the events found, with their ids."""
@@ -70,7 +72,8 @@ class Judge:
         finally:
             self._daemon.kill()
         aside = [path.name for path in self._daemon.home.glob(home_files.SET_ASIDE)]
-        self.judgement.find("set_aside", len(aside), aside)
+        reasons = [line for line in self._daemon.log.splitlines() if "set aside" in line]
+        self.judgement.find("set_aside", len(aside), reasons or aside)
         return self.judgement
 
     def ask(self, listener_key: str, oldest: str) -> None:
@@ -99,7 +102,7 @@ class Judge:
         wire = Wire.connect(self._daemon.port, listener_key)
         wire.send({"action": "subscribe", "channels": CHANNELS, "after": oldest})
         waited = set(self._probes)
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while waited and time.monotonic() < deadline:
             message = wire.next()
             if message.get("type") not in OTHERS:
@@ -184,7 +187,7 @@ class Judge:
                 break
         if is_asking and not is_told:
             with contextlib.suppress(TimeoutError):
-                is_told = wire.until("error", seconds=self._grace_seconds).get("code") == UNREADABLE
+                is_told = wire.until("error", seconds=GRACE_SECONDS).get("code") == UNREADABLE
         wire.close()
         return is_told
 

@@ -66,7 +66,7 @@ class FaultControl:
         """Let these rules hold from now on; none: the disk is well again. Counters begin anew."""
         lines = [f"{rule.operations} {rule.pattern} {rule.error} {round(rule.share * 1_000_000)}\n" for rule in rules]
         text = "".join(lines).encode() + b"\0"
-        assert len(text) <= MAP_BYTES - _TEXT and len(rules) <= RULES, "too many rules"
+        assert len(text) <= MAP_BYTES - _TEXT - 8 and len(rules) <= RULES, "too many rules"
         self._map[8:_TEXT] = bytes(_TEXT - 8)
         self._map[_TEXT : _TEXT + len(text)] = text
         self._changes += 1

@@ -95,6 +95,19 @@ async def test_rot_is_found_though_nobody_reads(rig: LocalRig, started: MakeBrok
     assert await broker.has_gap(published[76])
 
 
+async def test_rotten_events_side_by_side_are_one_place(rig: LocalRig, started: MakeBroker) -> None:
+    published = await filled(rig, started)
+    for number in range(77, 82):
+        flip(rig.path, b'number":%d' % number)
+    broker = await started(check_after_seconds=0.0)
+    async with asyncio.timeout(10):
+        while broker.check_status.checked_at is None:
+            await asyncio.sleep(0.01)
+    assert broker.counters.rotten == 1
+    assert await broker.has_gap(published[80])
+    assert not await broker.has_gap(published[81])
+
+
 async def test_the_newest_event_rotten_gives_no_id_twice(rig: LocalRig, started: MakeBroker) -> None:
     published = await filled(rig, started)
     flip(rig.path, b'number":299')

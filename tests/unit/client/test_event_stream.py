@@ -20,6 +20,7 @@ from swimctl.client.connect import Gone, LimitReached
 from swimctl.client.event_stream import ALIVE_SECONDS, EventStream
 from swimctl.client.stream_items import (
     Answered,
+    Away,
     CaughtUp,
     EventReceived,
     Gap,
@@ -60,7 +61,9 @@ def told(items: list[StreamItem]) -> list[object]:
 def test_stream_without_a_start_is_live_at_once(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(5), event(6), event(7)])
     stream = stream_of(time, session, filters={"airports": ["KJFK"]})
-    assert session.sent == [{"action": "subscribe", "channels": ["*"], "filters": {"airports": ["KJFK"]}}]
+    assert session.sent == [
+        {"action": "subscribe", "channels": ["*"], "filters": {"airports": ["KJFK"]}, "notices": True}
+    ]
     assert told(take(stream)) == ["Subscribed", 6, 7]
     assert not stream.is_catching_up
 
@@ -117,7 +120,13 @@ def test_stream_lost_in_the_middle_of_history_goes_on_from_the_last_event(time: 
     second = MemorySession(time, [CONNECTED, subscribed(9), event(8), event(9)])
     items = take(stream_of(time, first, second, last=3))
     assert told(items) == ["Subscribed", 7, "Lost", "Subscribed", 8, 9, "recovered 2"]
-    assert second.sent[0] == {"action": "subscribe", "channels": ["*"], "filters": {}, "after": id_of(7)}
+    assert second.sent[0] == {
+        "action": "subscribe",
+        "channels": ["*"],
+        "filters": {},
+        "after": id_of(7),
+        "notices": True,
+    }
 
 
 def test_stream_tells_what_it_has_recovered_to_who_ends_in_the_middle_of_it(time: VirtualClock) -> None:
@@ -158,6 +167,54 @@ def test_stream_comes_back_no_sooner_than_the_server_asks(time: VirtualClock) ->
     while dialler.attempts < 2:
         stream.next(0.1)
     assert time.seconds - lost_at >= 2.5
+
+
+NOTICE = {"type": "error", "code": "RESTARTING", "message": "restart; retry_ms=900", "data": {"retry_ms": 900}}
+
+
+@pytest.mark.parametrize("ending", [lost(1012, "restart; retry_ms=900"), lost(1000), lost(1002), lost()])
+def test_stream_told_of_a_restart_comes_back_as_asked_whatever_the_close_looks_like(
+    time: VirtualClock, ending: Any
+) -> None:
+    second = MemorySession(time, [CONNECTED, subscribed(6), event(6)])
+    stream = stream_of(time, MemorySession(time, [CONNECTED, subscribed(5), NOTICE, ending]), second)
+    assert stream.next(0.0) == Subscribed({"tier": "local", "client_id": "client_0"}, is_first=True)
+    items = take(stream, rounds=2, timeout=0.0)
+    told_at = time.seconds
+    assert items == [Lost("restart")]
+    while not stream.is_connected:
+        stream.next(0.05)
+    assert 0.89 < time.seconds - told_at < 1.1
+    assert told(take(stream)) == [6, "recovered 1"]
+
+
+@pytest.mark.parametrize("notice", [[NOTICE], []], ids=["noticed", "not noticed"])
+@pytest.mark.parametrize("wanted", [{"last": 2}, {}], ids=["history", "live"])
+def test_stream_that_begins_while_the_service_restarts_begins_when_it_is_back(
+    time: VirtualClock, notice: list[Any], wanted: Any
+) -> None:
+    first = MemorySession(time, [CONNECTED, *notice, lost(1012, "restart; retry_ms=900")])
+    second = MemorySession(time, [CONNECTED, subscribed(5), event(6)])
+    stream = stream_of(time, first, second, **wanted)
+    items = take(stream)
+    assert isinstance(items[0], Away)
+    assert (items[0].reason, items[0].retry_seconds) == ("restart", 0.9)
+    assert told(items[1:]) == (["Subscribed", "recovered 0", 6] if wanted else ["Subscribed", 6])
+    assert second.sent[0] == first.sent[0]
+    assert first.is_closed
+
+
+@pytest.mark.parametrize("ending", [lost(4001, "revoked")])
+def test_stream_told_of_a_restart_still_ends_for_good_where_its_key_is_refused(time: VirtualClock, ending: Any) -> None:
+    with pytest.raises(Refused, match="revoked"):
+        stream_of(time, MemorySession(time, [CONNECTED, NOTICE, ending]))
+
+
+@pytest.mark.parametrize("retry_ms", [None, "soon", True, -1, 1.5])
+def test_notice_of_a_restart_without_a_time_is_one_too(time: VirtualClock, retry_ms: object) -> None:
+    notice = {"type": "error", "data": {"code": "RESTARTING", "message": "restart", "retry_ms": retry_ms}}
+    stream = stream_of(time, MemorySession(time, [CONNECTED, subscribed(5), notice, lost()]))
+    assert Lost("restart") in take(stream, rounds=3)
 
 
 def test_stream_tells_a_gap(time: VirtualClock) -> None:

@@ -11,10 +11,10 @@ from swim_server.daemon import fingerprint as module
 from swim_server.daemon.fingerprint import check_syntax, take_fingerprint
 
 
-def test_fingerprint_names_every_source_file_of_the_three_packages() -> None:
+def test_fingerprint_names_every_source_file_of_both_packages() -> None:
     taken = take_fingerprint()
     assert len(taken.digest) == 12
-    assert {name.split("/")[0] for name in taken.files} == {"swim_client", "swim_server", "swimctl"}
+    assert {name.split("/")[0] for name in taken.files} == {"swim_server", "swimctl"}
     own = Path(swim_server.__path__[0]) / "daemon/fingerprint.py"
     assert taken.files["swim_server/daemon/fingerprint.py"] == hashlib.sha256(own.read_bytes()).hexdigest()
     assert take_fingerprint() == taken
@@ -22,7 +22,7 @@ def test_fingerprint_names_every_source_file_of_the_three_packages() -> None:
 
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package of one module, in the place of the three."""
+    """A package of one module, in the place of both."""
     package = tmp_path / "package_under_test"
     package.mkdir()
     (package / "__init__.py").touch()

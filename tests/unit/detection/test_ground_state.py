@@ -28,6 +28,8 @@ class Scenario(NamedTuple):
     dep: str | None = "EDDF"
     arr: str | None = "EDDM"
     aircraft: str = "A320"
+    sea_level_ft: float | None = None
+    """Altitudes are over this; None: over the field."""
 
 
 GATE = [Seen(0, 0.5, 0, 0), Seen(15, 0.5, 0, 0)]
@@ -47,6 +49,30 @@ def final(at: float, field: str = "EDDM") -> list[Seen]:
 
 
 DEPARTURES = [
+    Scenario(
+        "a slow climb that is seen once: no runway rises so",
+        [*GATE, Seen(30, 0.6, 3, 42), Seen(45, 0.8, 128, 43)],
+        [("departed", 45)],
+        aircraft="GLID",
+    ),
+    Scenario(
+        "a bump in the scenery under a taxi",
+        [*GATE, Seen(30, 0.6, 0, 28), Seen(45, 0.7, 128, 27), Seen(60, 0.8, 0, 28)],
+        [],
+        aircraft="GLID",
+    ),
+    Scenario(
+        "from the water, where no field is listed, first seen as it begins to move",
+        [Seen(0, 30, 0, 0), Seen(15, 30.01, 0, 30), Seen(30, 30.2, 110, 53), Seen(45, 30.5, 285, 54)],
+        [("departed", 30)],
+        aircraft="DHC2",
+    ),
+    Scenario(
+        "a glider that was paused in flight goes on",
+        [Seen(0, 30, 2000, 0), Seen(15, 30.2, 2000, 52), Seen(30, 30.4, 2120, 53), Seen(45, 30.6, 2240, 54)],
+        [],
+        aircraft="GLID",
+    ),
     Scenario(
         "from the water, where no field is listed, first seen on the way to the take-off",
         [Seen(0, 30, 0, 9), Seen(15, 30, 0, 12), Seen(30, 30.1, 2, 40), Seen(45, 30.5, 350, 75), Seen(60, 31, 800, 80)],
@@ -150,6 +176,61 @@ DEPARTURES = [
         [Seen(0, 0.5, 5, 0, "SKBO"), Seen(15, 0.8, 5, 150, "SKBO"), Seen(30, 1.5, 250, 185, "SKBO")],
         [("departed", 30)],
         dep="SKBO",
+    ),
+    Scenario(
+        "slower than any aeroplane flies, on water that nobody has listed, and gone after that",
+        [Seen(0, 31, 900, 60), Seen(15, 30.7, 600, 60), Seen(30, 30.5, 597, 15)],
+        [("arrived", 30)],
+        aircraft="DHC2",
+    ),
+    Scenario(
+        "a roll on water that nobody has listed, its speed reported wrongly",
+        [
+            Seen(0, 31, 900, 60),
+            Seen(15, 30.7, 600, 60),
+            Seen(30, 30.5, 597, 44),
+            Seen(45, 30.43, 597, 58),
+            Seen(60, 30.36, 597, 49),
+        ],
+        [("arrived", 60)],
+        aircraft="DHC2",
+    ),
+    Scenario(
+        "slow and level against the wind: it comes on as fast as it says",
+        [Seen(0, 31, 900, 60), *(Seen(15 * n, 31 - 0.19 * n, 900, 46) for n in range(1, 9))],
+        [],
+        aircraft="DHC2",
+    ),
+    Scenario(
+        "onto a platform at sea",
+        [
+            Seen(0, 30.2, 400, 57),
+            Seen(15, 30.1, 300, 26),
+            Seen(30, 30.05, 250, 12),
+            Seen(45, 30.05, 170, 0),
+            Seen(60, 30.05, 120, 0),
+            Seen(75, 30.05, 120, 0),
+        ],
+        [("arrived", 60)],
+        aircraft="S76",
+        arr="ZZZZ",
+        sea_level_ft=0,
+    ),
+    Scenario(
+        "a helicopter that is paused low over the sea",
+        [Seen(0, 30.2, 400, 57), Seen(15, 30.1, 350, 26), *(Seen(15 * n, 30.05, 327, 0) for n in range(2, 12))],
+        [],
+        aircraft="S76",
+        arr="ZZZZ",
+        sea_level_ft=0,
+    ),
+    Scenario(
+        "onto a platform while nothing was heard of it",
+        [Seen(0, 32, 900, 57), Seen(225, 30, 116, 0), Seen(240, 30, 116, 0)],
+        [("arrived", 225)],
+        aircraft="S76",
+        arr="ZZZZ",
+        sea_level_ft=0,
     ),
     Scenario(
         "a field whose elevation on record is 1,600 ft wrong",
@@ -449,7 +530,7 @@ def run(scenario: Scenario, home: str) -> list[tuple[str, float]]:
         aircraft = pilot(
             seen.at,
             **beside(code, seen.away_nm),
-            altitude=field.elevation_ft + seen.height_ft,
+            altitude=(field.elevation_ft if scenario.sea_level_ft is None else scenario.sea_level_ft) + seen.height_ft,
             groundspeed=seen.kts,
             flight_plan=filed,
         )

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from support.gateway_rig import UNKNOWN, Client, Rig, close_frame, message, upgrade_request
-from swim_server.gateway.endpoint import MAX_EARLY_BYTES
+from swim_server.gateway.entry import MAX_EARLY_BYTES
 from swim_server.keys.records import Unavailable
 from swim_server.protocol.codes import CloseCode
 from swim_server.streaming.admission import TierLimit
@@ -156,7 +156,9 @@ async def test_flood_before_admission_waits_on_the_clients_side(slow: Rig) -> No
     for _ in range(100):
         client.send(b"\x00" * 10_000)
     assert not client.transport.reads
-    assert len(client.endpoint._early) < MAX_EARLY_BYTES + 10_001
+    entry = client.endpoint._entry
+    assert entry is not None
+    assert len(entry._early) < MAX_EARLY_BYTES + 10_001
     slow.authenticator.answer_next()
     await client.settle()
     assert client.transport.reads

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tracemalloc
+
 import pytest
 from support.gateway_rig import Client, Rig, client_frame, message, upgrade_request
+from swim_server.gateway.context import HARD_LIMIT_BYTES
+from swim_server.gateway.dispatcher import Dispatcher, Sender
 from swim_server.protocol.codes import CloseCode
 from swim_server.streaming.admission import TierLimit
+from swim_server.streaming.connection import Connection
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 PING_FRAME = client_frame(b"", Opcode.PING)
 COMPRESSION = "Sec-WebSocket-Extensions: permessage-deflate"
-FAST = {"developer": TierLimit(5, messages_per_second=1_000_000), "system": TierLimit(5)}
+FAST = {"developer": TierLimit(30, messages_per_second=1_000_000), "system": TierLimit(5)}
 
 
 def pongs(client: Client) -> int:
@@ -144,3 +150,116 @@ async def test_message_that_may_inflate_to_a_lot_waits_with_those_who_send_a_lot
     rig.turn()
     assert client.types[-1] == "MESSAGE_TOO_LARGE"
     await rig.close()
+
+
+class SlowRig(Rig):
+    """A gateway in which the answer to a message with "slow" in it takes ten milliseconds."""
+
+    class Dispatcher(Dispatcher):
+        rig: SlowRig
+
+        def dispatch(
+            self, sender: Sender, connection: Connection, payload: bytes, size_bytes: int, *, is_text: bool
+        ) -> None:
+            if b"slow" in payload:
+                self.rig.clock.advance(0.01)
+            super().dispatch(sender, connection, payload, size_bytes, is_text=is_text)
+
+    def __init__(self) -> None:
+        super().__init__(FAST)
+        context = self.context
+        dispatcher = SlowRig.Dispatcher(
+            context.conversation, self.rpc, self.admission, self.tasks, abuse_factor=20, clock=self.clock
+        )
+        dispatcher.rig = self
+        self.context = dataclasses.replace(context, dispatcher=dispatcher)
+
+
+async def test_client_whose_messages_take_long_waits_for_a_second_with_others_of_that_kind() -> None:
+    rig = await SlowRig().open()
+    slow, other = rig.admitted(), rig.admitted()
+    slow.send(message("ping", note="slow"))
+    rig.context.reading_queues.heavy._slice_seconds = 0.0
+    rig.context.reading_queues.heavy.submit(lambda: None)  # another one's work of this turn
+    slow.transport.feed(message("ping"))
+    other.transport.feed(message("ping"))
+    assert (slow.types.count("pong"), other.types.count("pong")) == (1, 1)
+    rig.turn()
+    assert slow.types.count("pong") == 2
+    rig.advance(1.1)
+    rig.context.reading_queues.heavy.submit(lambda: None)
+    slow.transport.feed(message("ping"))
+    assert slow.types.count("pong") == 3
+    await rig.close()
+
+
+async def test_turn_of_a_client_ends_when_it_has_taken_long() -> None:
+    rig = await SlowRig().open()
+    client = rig.admitted()
+    client.transport.feed(message("ping", note="slow") * 5)
+    assert client.types.count("pong") == 1
+    rig.turn()
+    assert client.types.count("pong") == 5
+    await rig.close()
+
+
+@pytest.mark.parametrize("turn_bytes", [65_536, 2 * HARD_LIMIT_BYTES])
+async def test_message_that_is_too_long_is_not_kept_while_it_comes(turn_bytes: int) -> None:
+    rig = await Rig(FAST, max_turn_bytes=turn_bytes).open()
+    clients = [rig.admitted() for _ in range(20)]
+    stream = client_frame(b"x" * 1_000_000)
+    tracemalloc.start()
+    for client in clients:
+        client.send(*(stream[begin : begin + 50_000] for begin in range(0, 950_000, 50_000)))
+    assert tracemalloc.get_traced_memory()[0] < 20 * 150_000
+    tracemalloc.stop()
+    for client in clients:
+        client.send(stream[950_000:])
+        assert client.messages[-1]["data"]["size"] == 1_000_000
+    await rig.close()
+
+
+@pytest.mark.parametrize("turn_bytes", [65_536, 2 * HARD_LIMIT_BYTES])
+@pytest.mark.parametrize("at", [10, 65_535, 65_536, 299_998])
+async def test_bad_utf8_is_found_where_a_message_is_not_kept(turn_bytes: int, at: int) -> None:
+    rig = await Rig(FAST, max_turn_bytes=turn_bytes).open()
+    payload = bytearray("é".encode() * 150_000)
+    good = rig.admitted().send(client_frame(bytes(payload)))
+    assert good.types == ["connected", "MESSAGE_TOO_LARGE"]
+    payload[at] = 0xFF
+    assert rig.admitted().send(client_frame(bytes(payload))).close_code == 1007
+    await rig.close()
+
+
+async def test_fragments_that_are_not_kept_count_all_the_same() -> None:
+    rig = await Rig(FAST).open()
+    client = rig.admitted().send(client_frame(b"x" * 500_000, fin=False), client_frame(b"x" * 500_000, Opcode.CONT))
+    assert client.messages[-1]["data"]["size"] == 1_000_000
+    client.send(client_frame(b"x" * 600_000, fin=False), client_frame(b"x" * 600_000, Opcode.CONT, fin=False))
+    assert (client.types[-1], client.close_code) == ("MESSAGE_TOO_LARGE", 1009)
+    await rig.close()
+
+
+async def test_last_message_of_a_client_is_not_kept() -> None:
+    """The library's parser holds the last frame until the next one comes, from each of ten thousand clients."""
+    rig = await Rig(FAST).open()
+    clients = [rig.client().send(upgrade_request("/?api_key=dev", COMPRESSION)) for _ in range(20)]
+    bomb = Frame(Opcode.TEXT, b"x" * 1_000_000).serialize(mask=True, extensions=[PerMessageDeflate(True, True, 15, 15)])
+    tracemalloc.start()
+    for client in clients:
+        client.send(bomb)
+        assert client.types[-1] == "MESSAGE_TOO_LARGE"
+    assert tracemalloc.get_traced_memory()[0] < 20 * 100_000
+    tracemalloc.stop()
+    await rig.close()
+
+
+def test_client_that_sends_on_and_on_after_its_close_is_read_no_more(rig: Rig) -> None:
+    client = rig.admitted().send(*[client_frame(b"", Opcode.BINARY)] * 10)
+    assert client.close_code == 4003
+    client.send(*[client_frame(b"x" * 1000)] * 500)
+    assert client.transport.reads
+    client.send(*[client_frame(b"x" * 1000)] * 1000)
+    assert not client.transport.reads
+    rig.advance(6)
+    assert client.is_gone

@@ -202,6 +202,20 @@ def test_silent_client_is_closed_after_two_and_a_half_heartbeats_and_dropped(rig
     assert client.is_gone
 
 
+def test_no_ping_stands_behind_the_last_messages_of_a_connection_that_is_closed(rig: Rig) -> None:
+    """A client that is busy just then would answer the ping on a closed line, fail, and lose the messages before it."""
+    silent, stopped = rig.admitted(), rig.admitted()
+    rig.advance(75)
+    stopped.send(client_frame(b"", Opcode.PONG))
+    silent_before = len(silent.frames)
+    rig.advance(16)
+    stopped_before = len(stopped.frames)
+    stopped.endpoint.close(CloseCode.SERVICE_RESTART, "the service restarts")
+    rig.advance(60)
+    assert [opcode for opcode, _ in silent.frames[silent_before:]] == [Opcode.CLOSE]
+    assert [opcode for opcode, _ in stopped.frames[stopped_before:]] == [Opcode.CLOSE]
+
+
 def test_any_bytes_are_a_sign_of_life(rig: Rig) -> None:
     clients = [rig.admitted() for _ in range(3)]
     half_a_frame = client_frame(b"{" * 50)

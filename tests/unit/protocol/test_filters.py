@@ -38,6 +38,8 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"airports": ["KJFK"]}, {"arr": "KJFK"}, True),
     ({"airports": ["KJFK"]}, {"arrival_aerodrome": "KJFK"}, True),
     ({"airports": ["KJFK"]}, {"airport": "KJFK"}, True),
+    ({"airports": ["KJFK"]}, {"dep": "EGLL", "arr": "KLAX", "arrived_at": "KJFK"}, True),
+    ({"airports": ["KBOS"]}, {"dep": "EGLL", "arr": "KLAX", "arrived_at": "KJFK"}, False),
     ({"airports": ["KJFK"]}, {"dep": "EGLL", "departure_aerodrome": "KJFK"}, True),
     ({"airports": ["KJFK", "KLAX"]}, {"dep": "EGLL", "arr": "KLAX"}, True),
     ({"airports": ["KJFK"]}, {"dep": "EGLL", "arr": "KLAX"}, False),

@@ -46,3 +46,25 @@ def test_an_ending_is_told_in_words() -> None:
     assert str(Ending(4008)) == "this client could not keep up (4008)"
     assert str(Ending(4002, "x", "CONNECTION_LIMIT", "full")) == "a limit was reached (4002, CONNECTION_LIMIT: full)"
     assert str(Ending(3000, "because")) == "closed (3000, because)"
+
+
+def test_notice_of_a_restart_says_when_to_come_back_where_the_close_does_not() -> None:
+    assert Ending(1006, "", "RESTARTING", "the service restarts", 174).advice_seconds() == 0.174
+    assert Ending(1012, "retry_ms=40", "RESTARTING", "the service restarts", 174).advice_seconds() == 0.04
+    assert Ending(1006, "", "RESTARTING", "the service restarts").advice_seconds() is None
+    assert Ending(1006, "", "RESTARTING", "x", 10**9).advice_seconds() == 3600
+    assert Ending(4002, "", "CONNECTION_LIMIT", "full", 174).advice_seconds() is None
+
+
+def test_notice_of_a_restart_names_the_ending() -> None:
+    noticed = Ending(1006, "", "RESTARTING", "the service restarts", 174)
+    assert str(noticed) == "the server restarts (1006, RESTARTING: the service restarts)"
+    assert noticed.told_reason() == "the service restarts"
+    assert noticed.final_error() is None
+    assert Ending(1006, "", "AUTH_UNAVAILABLE", "later").told_reason() == ""
+
+
+def test_key_that_is_refused_after_the_notice_of_a_restart_ends_it() -> None:
+    assert isinstance(
+        Ending(4001, "revoked", "RESTARTING", "the service restarts", 174).final_error(), AuthenticationError
+    )

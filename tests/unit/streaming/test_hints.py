@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from support.virtual_clock import VirtualClock
 from swim_server.protocol.event_id import ZERO, EventId
@@ -55,3 +57,33 @@ def test_nothing_is_hinted_at_where_nothing_is_known() -> None:
 
 def test_hints_are_few_however_many_filters_there_are(hints: Hints) -> None:
     assert len(hints.about(merge(EMPTY, {"airports": [f"Q{number:03}" for number in range(100)]}))) == MAX_HINTS
+
+
+@pytest.mark.parametrize("slip", ["EGL", "EGLLL", "EGLX", "EGXL", "EGKL", "EGXLL"])
+def test_airport_with_one_slip_is_hinted_at(hints: Hints, slip: str) -> None:
+    (hint,) = hints.about(merge(EMPTY, {"airports": [slip]}))
+    assert hint in {f"no airport {slip}; EGLL?", f"no airport {slip}; EGKK?"}
+
+
+def test_callsigns_are_found_by_their_beginning(hints: Hints) -> None:
+    found = hints.about(merge(EMPTY, {"callsign_prefix": ["A", "B", "BA", "BAW1", "BAW12", "C"]}))
+    assert [hint.split("begins with ")[1] for hint in found] == ["A just now", "BAW12 just now", "C just now"]
+
+
+def test_hints_cost_little_however_many_filters_and_airports_there_are() -> None:
+    """A client may list a thousand codes ten times a second: airports are looked up, not gone through."""
+
+    class Counted(frozenset[str]):
+        looks = 0
+
+        def __contains__(self, code: object) -> bool:
+            Counted.looks += 1
+            return super().__contains__(code)
+
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("airports are not gone through")
+
+    hints = Hints(Recent(ZERO), clock=VirtualClock())
+    hints.airports = AirportCodes(Counted({"KJFK", "EGLL"}), {})
+    assert len(hints.about(merge(EMPTY, {"airports": [f"Q{number:03}" for number in range(1000)]}))) == MAX_HINTS
+    assert Counted.looks < 300 * MAX_HINTS

@@ -48,7 +48,8 @@ class Findings(msgspec.Struct, frozen=True):
     """Who is told what. Called on the loop."""
 
     rotten: Callable[[Rotten], Awaitable[None]]
-    damaged: Callable[[str], Awaitable[None]]
+    damaged: Callable[[str, int], Awaitable[None]]
+    """The reason, and of which of the files opened so far."""
     names_rotten: Callable[[], Awaitable[None]]
     types: Callable[[set[str]], Awaitable[None]]
     """Every type that is stored, once all of history was read."""
@@ -57,8 +58,12 @@ class Findings(msgspec.Struct, frozen=True):
 class BackgroundCheck:
     """One thread that reads history, slowly: its structure, then every event, then producers' names."""
 
-    def __init__(self, path: Path, findings: Findings, *, first_seconds: float = FIRST_SECONDS) -> None:
+    def __init__(
+        self, path: Path, generation: Callable[[], int], findings: Findings, *, first_seconds: float = FIRST_SECONDS
+    ) -> None:
+        """Begin; ``generation`` tells which file is the current one."""
         self.status = CheckStatus()
+        self._generation = generation
         self._path = path
         self._findings = findings
         self._first_seconds = first_seconds
@@ -92,6 +97,7 @@ class BackgroundCheck:
 
     async def _check(self, is_urgent: bool) -> bool:
         self.status.is_running, self.status.events = True, 0
+        generation = self._generation()
         try:
             is_checked_at_open = not is_urgent and self.status.checked_at is None
             await self._in_thread(lambda: self._check_structure(is_checked_at_open))
@@ -99,7 +105,7 @@ class BackgroundCheck:
                 await self._check_events()
                 await self._check_names()
         except HistoryDamaged as damage:
-            await self._findings.damaged(damage.reason)
+            await self._findings.damaged(damage.reason, generation)
             return False
         except BrokerUnavailable as error:
             if self.status.trouble != error.reason:
@@ -163,8 +169,7 @@ class BackgroundCheck:
                 return work()
             except sqlite3.Error as error:
                 if is_damage(error):
-                    history_file.confirm_damage(self._path)
-                    raise HistoryDamaged(str(error)) from error
+                    raise HistoryDamaged(history_file.damage_of(self._path, error)) from error
                 raise unavailable(error, self._path) from error
             except OSError as error:
                 raise unavailable(error, self._path) from error

@@ -107,7 +107,7 @@ def check(path: Path, tell: Callable[[int], None] = lambda _: None) -> Report:
     except sqlite3.Error as error:
         if not is_damage(error):
             raise unavailable(error, path) from error
-        report.damage = str(error)
+        report.damage = history_file.damage_of(path, error)
     except OSError as error:
         raise unavailable(error, path) from error
     return report

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from pathlib import Path
 
 from swim_server.brokers.checksum import name_checksum
-from swim_server.brokers.trouble import is_damage
+from swim_server.brokers.recovery.second_look import find_damage
+from swim_server.brokers.trouble import DiskTrouble, is_damage
 
 PIECE = 1000
 _PAGE = "SELECT id, digest, crc FROM event_ids NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?"
@@ -29,7 +31,7 @@ def check_names(connection: sqlite3.Connection, after: int) -> tuple[int | None,
     return (last if count == PIECE else None), True
 
 
-def are_names_sound(connection: sqlite3.Connection, seconds: float) -> bool:
+def are_names_sound(connection: sqlite3.Connection, path: Path, seconds: float) -> bool:
     """Compare as many as can be in so many seconds, the newest of a day are mostly all of them; all right so far?"""
     after: int | None = 0
     deadline = time.monotonic() + seconds
@@ -39,10 +41,20 @@ def are_names_sound(connection: sqlite3.Connection, seconds: float) -> bool:
             if not is_right:
                 return False
     except sqlite3.Error as error:
-        if not is_damage(error):
-            raise
-        return False  # table and index don't lead to each other any more
+        return not are_names_damaged(path, error)
     return True
+
+
+def are_names_damaged(path: Path, error: sqlite3.Error) -> bool:
+    """Whether table and index of names don't lead to each other any more, as an error on the way says.
+
+    Raises the error where it says something else, BrokerUnavailable where the disk only seems to have read them bad.
+    """
+    if not is_damage(error):
+        raise error
+    if find_damage(path, only_names=True):
+        return True
+    raise DiskTrouble(f"the disk of {path} has trouble: it read bad once ({error}), and good when read again")
 
 
 def rebuild_names(connection: sqlite3.Connection) -> int:

@@ -11,19 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from swim_server.brokers.recovery.records import BadPage, Value, read_columns, read_varint
+from swim_server.brokers.recovery.write_ahead_log import read_log
 from swim_server.files.opening import open_to_read
 
 INTERIOR, LEAF = 0x05, 0x0D
+INDEX_INTERIOR, INDEX_LEAF = 0x02, 0x0A
 MAX_KEY = (1 << 63) - 1
 _MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
-_WAL_HEADER, _FRAME_HEADER = 32, 24
-_INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
-
-Value = int | bytes | None
-
-
-class BadPage(Exception):
-    """A page, or a cell of one, that makes no sense."""
 
 
 class Cell(NamedTuple):
@@ -51,7 +46,7 @@ class Pages:
         self.size = size if size >= 512 and size & (size - 1) == 0 else 4096
         reserved = head[20] if len(head) > 20 else 0
         self.usable = self.size - (reserved if reserved <= 32 else 0)
-        self._newer = _read_log(path.with_name(f"{path.name}-wal"), self.size)
+        self._newer = read_log(path.with_name(f"{path.name}-wal"), self.size)
         in_file = -(-os.fstat(self._file.fileno()).st_size // self.size)
         self.count = max(in_file, max(self._newer, default=0))
 
@@ -71,13 +66,16 @@ class Pages:
             raise BadPage(f"page {number} is cut off")
         return content
 
-    def roots(self) -> dict[str, int]:
-        """Return the first page of each table by its name, as the schema tells. Raises BadPage, OSError."""
+    def roots(self, *kinds: bytes) -> dict[str, int]:
+        """Return the first page of each table by its name, as the schema tells. Raises BadPage, OSError.
+
+        ``kinds``: ``b"table"`` when not given, ``b"index"``.
+        """
         roots: dict[str, int] = {}
         for found in self.walk(1, set()):
             if isinstance(found, Cell) and len(found.columns) >= 5:
                 kind, name, _, root = found.columns[:4]
-                if kind == b"table" and isinstance(name, bytes) and isinstance(root, int):
+                if kind in (kinds or (b"table",)) and isinstance(name, bytes) and isinstance(root, int):
                     roots[name.decode("utf-8", "replace")] = root
         return roots
 
@@ -101,18 +99,46 @@ class Pages:
             else:
                 waiting += reversed(children)
 
+    def entries(self, root: int, visited: set[int]) -> Iterator[list[Value] | None]:
+        """Give every entry of an index or of a table without row ids; None: some can't be read. Raises OSError."""
+        waiting = [root]
+        while waiting:
+            number = waiting.pop()
+            try:
+                if number in visited:
+                    raise BadPage(f"page {number} comes twice")
+                visited.add(number)
+                page = self.page(number)
+                found, children = self._entries(page)
+            except BadPage:
+                yield None
+                continue
+            waiting += children
+            yield from found
+
+    def _entries(self, page: bytes) -> tuple[list[list[Value]], list[int]]:
+        """Return what one page of an index holds, and the pages below it."""
+        if page[0] not in {INDEX_INTERIOR, INDEX_LEAF}:
+            raise BadPage("it is no page of an index")
+        link, header = (4, 12) if page[0] == INDEX_INTERIOR else (0, 8)
+        places = self._cells(page, 0, header)
+        if not self._is_whole(page, 0, header, lambda at: link + self._entry_bytes(page, at + link)):
+            raise BadPage("its cells are not all that it holds")
+        children = [int.from_bytes(page[at : at + 4], "big") for at in (*places, 8)] if link else []
+        return [self._entry(page, at + link) for at in places], children
+
     def _children(self, page: bytes, start: int, after: int, up_to: int) -> list[tuple[int, int, int]]:
         if page[start] != INTERIOR:
             raise BadPage("it is no page of a table")
         children, low = [], after
         for at in self._cells(page, start, 12):
-            key, _ = _varint(page, at + 4)
+            key, _ = read_varint(page, at + 4)
             if not low <= key <= up_to or at + 5 > len(page):
                 raise BadPage("keys out of order")
             children.append((int.from_bytes(page[at : at + 4], "big"), low, key))
             low = key
         children.append((int.from_bytes(page[start + 8 : start + 12], "big"), low, up_to))
-        if not self._is_whole(page, start, 12, lambda at: 4 + _varint(page, at + 4)[1]):
+        if not self._is_whole(page, start, 12, lambda at: 4 + read_varint(page, at + 4)[1]):
             raise BadPage("its cells are not all that it holds")
         return children
 
@@ -170,26 +196,44 @@ class Pages:
         return taken == self.usable - content
 
     def _cell_bytes(self, page: bytes, at: int) -> int:
-        length, size = _varint(page, at)
-        _, key_size = _varint(page, at + size)
-        local = self._local(length)
+        length, size = read_varint(page, at)
+        _, key_size = read_varint(page, at + size)
+        local = self._local(length, self.usable - 35)
         return size + key_size + local + (4 if local < length else 0)
 
+    def _entry_bytes(self, page: bytes, at: int) -> int:
+        length, size = read_varint(page, at)
+        local = self._local(length, self._most_of_an_entry)
+        return size + local + (4 if local < length else 0)
+
     def _cell(self, page: bytes, at: int) -> Cell:
-        length, size = _varint(page, at)
-        key, key_size = _varint(page, at + size)
-        if length > _MAX_PAYLOAD_BYTES or key < 0:
+        length, size = read_varint(page, at)
+        key, key_size = read_varint(page, at + size)
+        if key < 0:
+            raise BadPage("a row without a key")
+        return Cell(key, self._record(page, at + size + key_size, length, self.usable - 35))
+
+    def _entry(self, page: bytes, at: int) -> list[Value]:
+        length, size = read_varint(page, at)
+        return self._record(page, at + size, length, self._most_of_an_entry)
+
+    def _record(self, page: bytes, begin: int, length: int, most: int) -> list[Value]:
+        if not 0 <= length <= _MAX_PAYLOAD_BYTES:
             raise BadPage("a row too large")
-        begin, local = at + size + key_size, self._local(length)
+        local = self._local(length, most)
         if begin + local > self.usable:
             raise BadPage("a row beyond its page")
         payload = page[begin : begin + local]
         if local < length:
             payload += self._overflow(int.from_bytes(page[begin + local : begin + local + 4], "big"), length - local)
-        return Cell(key, _columns(payload))
+        return read_columns(payload)
 
-    def _local(self, length: int) -> int:
-        most = self.usable - 35
+    @property
+    def _most_of_an_entry(self) -> int:
+        """How many bytes of an index entry its page holds at most."""
+        return (self.usable - 12) * 64 // 255 - 23
+
+    def _local(self, length: int, most: int) -> int:
         if length <= most:
             return length
         least = (self.usable - 12) * 32 // 255 - 23
@@ -205,64 +249,3 @@ class Pages:
             length -= len(part)
             number = int.from_bytes(page[:4], "big")
         return b"".join(parts)
-
-
-def _columns(payload: bytes) -> list[Value]:
-    header, at = _varint(payload, 0)
-    if header > len(payload):
-        raise BadPage("a header beyond its row")
-    begin, columns = header, list[Value]()
-    while at < header:
-        kind, size = _varint(payload, at)
-        at += size
-        if kind in _INTEGER_BYTES:
-            width = _INTEGER_BYTES[kind]
-            columns.append(int.from_bytes(payload[begin : begin + width], "big", signed=True))
-        elif kind >= 12:
-            width = (kind - 12) // 2
-            columns.append(payload[begin : begin + width])
-        elif kind in {0, 8, 9}:
-            width = 0
-            columns.append(None if kind == 0 else kind - 8)
-        else:
-            raise BadPage("a value of no kind that history has")
-        begin += width
-        if begin > len(payload):
-            raise BadPage("a value beyond its row")
-    return columns
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number and how many bytes it takes."""
-    value = 0
-    for size in range(1, 10):
-        if at + size > len(data):
-            raise BadPage("a number beyond its page")
-        byte = data[at + size - 1]
-        if size == 9:
-            value = value << 8 | byte
-            return (value - (1 << 64) if value >= 1 << 63 else value), 9
-        value = value << 7 | byte & 0x7F
-        if byte < 0x80:
-            return value, size
-    raise AssertionError("the ninth byte is the last")
-
-
-def _read_log(path: Path, page_size: int) -> dict[int, bytes]:
-    """Return the pages in the write-ahead log up to its last commit; rows' checksums tell what is wrong in them."""
-    newer: dict[int, bytes] = {}
-    pending: dict[int, bytes] = {}
-    try:
-        with open_to_read(path, may_have_links=True) as file:
-            salts = file.read(_WAL_HEADER)[16:24]
-            while len(header := file.read(_FRAME_HEADER)) == _FRAME_HEADER and header[8:16] == salts:
-                page = file.read(page_size)
-                if len(page) < page_size:
-                    break
-                pending[int.from_bytes(header[:4], "big")] = page
-                if int.from_bytes(header[4:8], "big"):
-                    newer |= pending
-                    pending.clear()
-    except FileNotFoundError:
-        return {}
-    return newer

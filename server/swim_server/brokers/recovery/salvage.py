@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from swim_server.brokers.checksum import name_checksum
-from swim_server.brokers.history_file import connect_read_only
 from swim_server.brokers.history_rows import RowReader
-from swim_server.brokers.recovery.pages import LEAF, MAX_KEY, BadPage, Cell, Pages, Stretch, Value
+from swim_server.brokers.recovery.pages import LEAF, MAX_KEY, Cell, Pages, Stretch
+from swim_server.brokers.recovery.records import BadPage, Value
 from swim_server.protocol.events import Event
 
 DIGEST_CHARACTERS = 32
@@ -120,28 +119,34 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def read_account(path: Path) -> Account | None:
-    """Read it; None: it can't be read any more."""
-    try:
-        with closing(_connect_beside(path)) as connection:
-            pruned = connection.execute("SELECT type, up_to FROM pruned").fetchall()
-            holes = connection.execute("SELECT up_to, after, reason FROM holes").fetchall()
-        return Account(
-            [(_text(event_type), int(up_to)) for event_type, up_to in pruned],
-            [(int(up_to), int(after), _text(reason)) for up_to, after, reason in holes],
-        )
-    except (sqlite3.Error, TypeError, ValueError):
-        return None
+    """Read it; None: it can't be read any more. Raises OSError when the disk can't read it just now."""
+    with closing(Pages(path)) as pages:
+        try:
+            roots = pages.roots()
+            pruned = [_columns(each) for each in pages.entries(roots["pruned"], set())]
+            holes = [_columns(each) for each in pages.walk(roots["holes"], set())]
+            return Account(
+                [(_text(event_type), _whole(up_to)) for event_type, up_to, *_ in pruned],
+                [(_whole(up_to), _whole(after), _text(reason)) for up_to, _, after, reason, *_ in holes],
+            )
+        except (BadPage, KeyError, TypeError, ValueError):
+            return None
 
 
-def _connect_beside(path: Path) -> sqlite3.Connection:
-    """Open without leaving anything beside the file, unless its write-ahead log stands there already."""
-    if path.with_name(f"{path.name}-wal").exists():
-        return connect_read_only(path)
-    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    connection = sqlite3.connect(uri, uri=True)
-    connection.text_factory = bytes
-    return connection
+def _columns(row: Cell | Stretch | list[Value] | None) -> list[Value]:
+    """Return the columns of a row, its key before them where it has one. Raises BadPage for what can't be read."""
+    if row is None or isinstance(row, Stretch):
+        raise BadPage("rows are missing")
+    return [row.key, *row.columns] if isinstance(row, Cell) else row
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8")
+def _text(value: Value) -> str:
+    if not isinstance(value, bytes):
+        raise TypeError("it is no text")
+    return value.decode("utf-8")
+
+
+def _whole(value: Value) -> int:
+    if not isinstance(value, int):
+        raise TypeError("it is no number")
+    return value

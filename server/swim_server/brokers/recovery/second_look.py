@@ -1,38 +1,49 @@
-"""Whether the disk can read a file at all: SQLite tells a read that failed now and then as a malformed database.
-
-Another process reads, as opening and closing the file in this one would let go of SQLite's locks on it (fcntl locks
-belong to process and file).
-"""
+"""Whether a history that seemed damaged is: SQLite tells a read that failed now and then as a malformed database."""
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
-from swim_server.brokers.trouble import DiskTrouble
+from swim_server.brokers.recovery.structure import NOT_READ
+from swim_server.brokers.trouble import DiskTrouble, unavailable
+from swim_server.files.sqlite_copy import find_damage_in_copy
 
-_CODE = """
-import os, sys
-for name in sys.argv[1:]:
+MAX_COPY_BYTES = 256 * 1024 * 1024
+"""A larger file is not copied into memory: its pages are parsed."""
+_CHECK, _CHECK_NAMES = "PRAGMA quick_check(1)", "PRAGMA integrity_check(event_ids)"
+_LOOK = "import sys; sys.path = {path!r}; from swim_server.brokers.recovery.structure import main"
+
+
+def find_damage(path: Path, *, only_names: bool = False, max_copy_bytes: int = MAX_COPY_BYTES) -> str:
+    """Return what is wrong with a history, told only by what could be read; empty: nothing.
+
+    ``only_names``: with the table of producers' names and its index alone. Blocks. Raises BrokerUnavailable.
+    """
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError:
-        continue
-    size = 4096
-    while os.read(descriptor, size):
-        size = min(size + 4096, 1 << 20)
-"""
-"""In small pieces first: of a small file too, many reads are tried."""
+        if path.stat().st_size <= max_copy_bytes:
+            return find_damage_in_copy(path, _CHECK_NAMES if only_names else _CHECK)
+    except (sqlite3.Error, OSError) as error:
+        raise unavailable(error, path) from error
+    return _ask_another_process(path, ["names"] if only_names else [])
 
 
-def require_readable(path: Path) -> None:
-    """Read a file and its write-ahead log from end to end. Raises DiskTrouble where that fails just now."""
-    words = [sys.executable, "-I", "-S", "-c", _CODE, str(path), f"{path}-wal"]
+def _ask_another_process(path: Path, options: list[str]) -> str:
+    """Let it parse the pages: opening and closing the file here would let go of SQLite's locks on it.
+
+    Locks by fcntl belong to process and file, not to a descriptor.
+    """
+    code = f"{_LOOK.format(path=sys.path)}; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-I", "-S", "-c", code, str(path), *options]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
         raise DiskTrouble(f"{path} seems damaged, and can't be looked at once more: {error}") from error
-    if done.returncode != 0:
-        reason = done.stderr.strip().rpartition("\n")[2][:200]
-        raise DiskTrouble(f"the disk of {path} has trouble ({reason}): see the system's log")
+    if done.returncode == 0 and done.stdout.startswith("read "):
+        return done.stdout.removeprefix("read ").strip()
+    reason = done.stderr.strip().rpartition("\n")[2][:200]
+    if done.returncode != NOT_READ:
+        raise DiskTrouble(f"{path} seems damaged, and can't be looked at once more: {reason}")
+    raise DiskTrouble(f"the disk of {path} has trouble ({reason}): see the system's log")

@@ -6,11 +6,11 @@ delivered like any other, to the one connection of a temporary key that asked fo
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.concurrency.yielding import yielding
 from swim_server.daemon.control.documents.diagnostics import (
     ProbeAnnounced,
     ProbeConnection,
@@ -23,7 +23,7 @@ from swim_server.daemon.control.documents.diagnostics import (
     Tally,
 )
 from swim_server.daemon.control.promises import build_promises
-from swim_server.daemon.control.tally import COUNTED_AT_ONCE, build_tally
+from swim_server.daemon.control.tally import build_tally
 from swim_server.daemon.database_name import describe_database
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.format import Tier
@@ -82,11 +82,9 @@ class Diagnostics:
             for peer in self._parts.gateway.peers
             if peer.connection is not None and peer.connection.key is not None and peer.connection.key.id in wanted
         ]
-        for number, peer in enumerate(left, 1):
+        async for peer in yielding(left):
             peer.yield_slot()
             peer.abort()
-            if not number % COUNTED_AT_ONCE:
-                await asyncio.sleep(0)
         return ProbeKeysEnded(closed=len(left))
 
     async def probe_refusal(self, params: Mapping[str, Any]) -> ProbeAnnounced:
@@ -122,7 +120,9 @@ class Diagnostics:
         connection = self._parts.hub.connections.get(str(params.get("id")))
         if connection is None:
             return ProbeConnection(found=False)
-        return ProbeConnection(found=True, remote=connection.remote, tier=connection.tier)
+        peer = connection.transport.peer()
+        where = f"{peer[0]} {peer[1]}" if peer is not None else None
+        return ProbeConnection(found=True, remote=connection.remote, tier=connection.tier, peer=where)
 
     async def probe_event(self, params: Mapping[str, Any]) -> ProbeStored:
         """Publish a ``system.notice`` that only the named connection receives, one of a temporary key; or nobody."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, find_event
+from swim_server.concurrency.yielding import yielding
 from swim_server.daemon.control.documents.explain import (
     ChannelExplained,
     ConsumerDocument,
@@ -47,8 +48,6 @@ MAX_SESSIONS = 20
 MAX_SUBSCRIPTIONS = 5
 PAGE_EVENTS = 500
 MAX_EVENTS = 300_000
-SLICE_SECONDS = 0.002
-"""After so long on the loop, everybody else gets a turn."""
 DEFAULT_SECONDS = 3600
 MAX_SECONDS = 7 * 86_400
 
@@ -236,15 +235,11 @@ class Explainer:
     async def _count(self, tallies: list[Tally], types: Sequence[str], start: EventId, until: EventId) -> EventId:
         """Count page by page; returns how far it came: to the end, or to the limit."""
         cursor, looked_at = start, 0
-        slice_end = time.monotonic() + SLICE_SECONDS
         while looked_at < MAX_EVENTS:
             page = await self._parts.broker.read(cursor, until, types=types, limit=PAGE_EVENTS)
-            for event in page.events:
+            async for event in yielding(page.events):
                 for tally in tallies:
                     tally.add(event)
-                if time.monotonic() >= slice_end:
-                    await asyncio.sleep(0)
-                    slice_end = time.monotonic() + SLICE_SECONDS
             looked_at += len(page.events)
             if page.is_last:
                 return until

@@ -92,7 +92,7 @@ class Methods:
         """
         wanted, theirs = _read_restart(params)
         launch = self._process.launch
-        changed = {} if theirs is None else differing(os.environ, theirs, is_supervised=launch.supervisor is not None)
+        changed = self._differing_environment(theirs)
         try:
             info = await self._process.restart(wanted)
         except HandoverFailed as failed:
@@ -119,8 +119,17 @@ class Methods:
         return self._parts.config.document()
 
     async def config_changes(self, params: Mapping[str, Any]) -> ConfigChanges:
-        """Say what a reload and what a restart would change, by the files as they are now. Changes nothing."""
-        return await self._reloader.changes()
+        """Say what a reload and what a restart would change, by the files as they are now. Changes nothing.
+
+        ``environment`` is as for ``restart``.
+        """
+        _, theirs = _read_restart(params)
+        found = await self._reloader.changes()
+        return msgspec.structs.replace(found, environment=self._differing_environment(theirs))
+
+    def _differing_environment(self, theirs: Mapping[str, str] | None) -> dict[str, str | None]:
+        supervisor = self._process.launch.supervisor
+        return {} if theirs is None else differing(os.environ, theirs, is_supervised=supervisor is not None)
 
     async def publish(self, params: Mapping[str, Any]) -> Any:
         """Store events, all or nothing."""

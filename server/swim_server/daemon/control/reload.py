@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server import logs
-from swim_server.config import ConfigError
+from swim_server.config import ConfigError, Problem
 from swim_server.config.differences import differences, value_at
+from swim_server.config.files import LOCAL_NAME
 from swim_server.config.secrets import without_secrets
 from swim_server.daemon.control.documents.process import ChangedSetting, ConfigChanges, Reloaded
 from swim_server.daemon.rules import publishing_rules, tier_limits, warn_of_clamped_events
@@ -47,11 +48,27 @@ class Reloader:
         parts = self._components
         parts.notifier.reloading("reading the configuration again")
         try:
-            loaded = await asyncio.to_thread(self._read)
+            loaded = await self._read_again(self._read)
             parts.tasks.start(parts.key_watch.recheck_all())  # who asks for a fresh look means the keys too
-            return await self.apply(loaded.config)
+            done = await self.apply(loaded.config)
+            parts.config.files = loaded.files
+            return done
         finally:
             parts.notifier.ready(self._status_line())
+
+    async def _read_again(self, read: Callable[[], LoadedConfig]) -> LoadedConfig:
+        """Read files and environment. Raises ConfigError, also where the file that this process runs with is gone.
+
+        Whatever is found instead (another folder's, the defaults) is not what the operator has changed.
+        """
+        loaded = await asyncio.to_thread(read)
+        running = [path for path in self._components.config.files if path.name != LOCAL_NAME]
+        gone = next((path for path in running if path not in loaded.files), None)
+        if gone is not None:
+            others = ", ".join(map(str, loaded.files)) or "the built-in defaults"
+            rule = f"the daemon runs with this file, and it is gone; put it back, or take {others} with swimctl restart"
+            raise ConfigError([Problem(str(gone), rule)])
+        return loaded
 
     def request(self) -> None:
         """Reload, for those who can only signal; how it went stands in the log."""
@@ -68,7 +85,7 @@ class Reloader:
         if self._read is None:
             return ConfigChanges()
         try:
-            loaded = await asyncio.to_thread(self._read)
+            loaded = await self._read_again(self._read)
         except ConfigError as error:
             return ConfigChanges(problem=str(error))
         return pending_changes(self._components.config.values, loaded.config)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from swim_server.concurrency.yielding import yielding
 from swim_server.daemon.control.documents.diagnostics import Eviction, KeyTally, Laggard, RecentRefusals, Tally
 from swim_server.keys.format import Tier
 from swim_server.keys.probes import is_probe_id
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from swim_server.daemon.control.controlled import ControlledProcess
     from swim_server.streaming.connection import Connection
 
-COUNTED_AT_ONCE = 500
-"""So many connections are looked at in one go; the loop serves everybody else in between."""
 MAX_LISTED = 100
 MAX_AGENTS = 200
 REFUSED_WITHIN_SECONDS = 600.0
@@ -53,22 +51,21 @@ async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
         ],
     )
     if not is_brief:
-        await _add_details(tally, clients)
+        await add_details(tally, clients)
         found = parts.endpoints.refusals.recent(REFUSED_WITHIN_SECONDS).most_common(MAX_LISTED)
         tally.refused = [RecentRefusals(reason=reason, key_id=key_id, count=count) for (reason, key_id), count in found]
     return tally
 
 
-async def _add_details(tally: Tally, clients: Sequence[Connection]) -> None:
+async def add_details(tally: Tally, clients: Sequence[Connection]) -> None:
+    """Count clients by key and program, name those that lag, and count those that have not said what they want."""
     keys: Counter[tuple[int, str, str]] = Counter()
     without_channel: Counter[str] = Counter()
     since_ms = time.time() * 1000 - SUBSCRIBED_WITHIN_SECONDS * 1000
     agents: Counter[str] = Counter()
-    for number, connection in enumerate(clients, 1):
+    async for connection in yielding(clients):
         key = connection.key
         assert key is not None, "only clients with a key are asked for"
-        if not number % COUNTED_AT_ONCE:
-            await asyncio.sleep(0)
         if is_probe_id(key.id):
             continue
         keys[key.id, connection.tier, key.owner_name] += 1

@@ -8,6 +8,7 @@ from collections import Counter
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
+from swim_server.concurrency.yielding import yielding
 from swim_server.daemon.control.connections import connection_fields
 from swim_server.daemon.control.documents.connections import BusyConnection, ChannelCount, Top, TypeRate
 from swim_server.daemon.control.status import build_status
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 SECOND = 1.0
-COUNTED_AT_ONCE = 500
-"""So many connections are counted before everybody else gets a turn."""
 MAX_COUNT = 100
 
 
@@ -49,12 +48,7 @@ async def build_top(process: ControlledProcess, count: int) -> Top:
 
 
 async def _sent(hub: Hub) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for number, connection in enumerate(list(hub.connections.values()), 1):
-        found[connection.id] = connection.messages_sent
-        if not number % COUNTED_AT_ONCE:
-            await asyncio.sleep(0)
-    return found
+    return {each.id: each.messages_sent async for each in yielding(list(hub.connections.values()))}
 
 
 def _types(now: Counter[str], before: Counter[str], seconds: float, count: int) -> list[TypeRate]:

@@ -9,9 +9,10 @@ import msgspec
 from sqlalchemy import Connection, Select
 
 from swim_server.config import AdlConfig
-from swim_server.detection.adl_flights import AdlReading, AdlState, compare_flights
+from swim_server.detection.adl_flights import AdlReading, AdlState, LoadAirfields, compare_flights
 from swim_server.detection.adl_programs import ProgramBook, compare_programs
 from swim_server.detection.adl_rows import FlightReader, FlightRow, ProgramRow, Values, read_program
+from swim_server.detection.airfields import Airfields
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.adl.layout import (
     CHUNK,
@@ -22,6 +23,7 @@ from swim_server.sources.adl.layout import (
     probe_flights,
     probe_programs,
 )
+from swim_server.sources.airports import load_airfields
 
 MAX_ROWS = 100_000
 """Of one statement. More is no network that ever was, and memory has an end."""
@@ -74,9 +76,11 @@ class FlightTables:
     title = "flights"
     memory_type = AdlState
 
-    def __init__(self, names: AdlConfig) -> None:
+    def __init__(self, names: AdlConfig, airfields: LoadAirfields = load_airfields) -> None:
         self._names = names
         self._reader = FlightReader()
+        self._load_airfields = airfields
+        self._loaded: Airfields | None = None
 
     def fresh(self, scope: str) -> AdlState:
         """Nothing is remembered."""
@@ -102,8 +106,14 @@ class FlightTables:
             count += self._take(rows, connection, layout.numbered(), {"uids": chunk})
         knows_off, knows_in = (layout.times.has("flight_uid", field) for field in ("off_utc", "in_utc"))
         reading = AdlReading(rows=list(rows.values()), knows_off=knows_off, knows_in=knows_in)
-        events, after = compare_flights(memory, reading)
+        events, after = compare_flights(memory, reading, airfields=self._airfields)
         return Outcome(events, after, count, reading.writer_ms())
+
+    def _airfields(self) -> Airfields:
+        """Return the airfields, loaded when the first flight has come in."""
+        if self._loaded is None:
+            self._loaded = self._load_airfields()
+        return self._loaded
 
     def _take(
         self,

@@ -35,6 +35,8 @@ class Outcome(StrEnum):
     """It will be sent: the client reads slowly, or is being sent history."""
     CONFLATED = "conflated"
     """Newer positions of the same flights were sent in its place."""
+    TOO_LARGE = "too_large"
+    """An error was sent in its place, as it is longer than what the client takes."""
     SLOW = "slow"
     """Closed with 4008 before it was written."""
     UNSENT = "unsent"
@@ -135,6 +137,10 @@ def _judge_change(
     if undelivered is not None:
         outcome, why = undelivered
         return msgspec.structs.replace(explanation, outcome=outcome, why=why, positions_sent=None)
+    if event.type != POSITIONS and len(event.wire) > change.max_message_bytes:  # batches are cut to what it takes
+        told = f"it has {len(event.wire):,} bytes, and at most {change.max_message_bytes:,} are sent to this connection"
+        why = f"{told}: an error was sent in its place"
+        return msgspec.structs.replace(explanation, outcome=Outcome.TOO_LARGE, why=why)
     return _sent(explanation, session, change, event, connection)
 
 

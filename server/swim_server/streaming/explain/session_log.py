@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from swim_server.protocol.event_id import EventId
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Change:
         "catch_ups",
         "is_catching_up",
         "is_loose",
+        "max_message_bytes",
         "session",
         "starts",
         "subscription",
@@ -49,7 +51,13 @@ class Change:
     )
 
     def __init__(
-        self, session: Session, after: EventId, at_ms: int, subscription: Subscription, starts: Mapping[str, EventId]
+        self,
+        session: Session,
+        after: EventId,
+        at_ms: int,
+        subscription: Subscription,
+        starts: Mapping[str, EventId],
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         self.session = session
         self.after = after
@@ -58,6 +66,8 @@ class Change:
         self.subscription = subscription
         self.starts = starts
         """History was asked for: by event type, the id after which it is sent too."""
+        self.max_message_bytes = max_message_bytes
+        """The longest message that the client took."""
         self.catch_ups = session.catch_ups
         """How often it had begun to be sent history."""
         self.is_catching_up = False
@@ -162,15 +172,17 @@ class SessionLog:
         starts: Mapping[str, EventId] = NO_STARTS,
         *,
         is_catching_up: bool = False,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         """From ``after`` on another subscription holds; with ``starts`` it gets history first.
 
         ``is_catching_up``: it was being sent history already, and this is part of the same.
         """
         last = session.changes[-1]
-        if not (starts or is_catching_up or last.is_catching_up) and last.subscription == subscription:
+        is_same = last.subscription == subscription and last.max_message_bytes == max_message_bytes
+        if is_same and not (starts or is_catching_up or last.is_catching_up):
             return
-        change = Change(session, after, self._now_ms(), subscription, starts)
+        change = Change(session, after, self._now_ms(), subscription, starts, max_message_bytes)
         change.is_catching_up = is_catching_up or bool(starts)
         if starts and not is_catching_up:
             session.catch_ups += 1

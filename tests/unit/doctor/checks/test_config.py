@@ -103,6 +103,15 @@ async def test_file_that_the_process_could_not_read_again_fails(context: FakeExa
     assert (await is_running(context)).status == "fail"
 
 
+async def test_environment_that_the_process_has_otherwise_is_told_by_name(context: FakeExamination) -> None:
+    context.answers["config_changes"] = {"environment": {"SWIM_SERVER__PORT": "1", "SWIM_DATABASE__PASSWORD": None}}
+    answer = await is_running(context)
+    assert answer.status == "warn"
+    assert answer.evidence == (
+        "SWIM_SERVER__PORT: 1 in the process", "SWIM_DATABASE__PASSWORD: not set in the process",
+    )  # fmt: skip
+
+
 async def test_other_files_warn_only_when_they_say_something_else(context: FakeExamination) -> None:
     import msgspec
 

@@ -205,3 +205,11 @@ async def test_only_clients_that_tell_an_older_version_are_old(
 ) -> None:
     service.answers["tally"] = tally(agents={agent: 3})
     assert (await connections.current(service)).status == status
+
+
+async def test_clients_that_never_subscribed_are_a_warning_with_their_owners(service: ServiceExamination) -> None:
+    assert (await connections.subscribed(service)).status == "ok"
+    service.answers["tally"] = tally(without_channel={"vNAS": 3, "ADL": 1})
+    answer = await connections.subscribed(service)
+    assert (answer.status, answer.command) == ("warn", "swimctl connections list")
+    assert answer.observed == "4 get nothing, for a minute or longer: vNAS: 3 connections; ADL: 1 connection"

@@ -12,7 +12,9 @@ from swim_server.config import Config, ServerConfig
 
 from swimctl.doctor.check import Answer
 from swimctl.doctor.checks.front import CHECKS
+from swimctl.doctor.checks.front_address import LINES
 from swimctl.doctor.probes import public_endpoint
+from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit
 from swimctl.doctor.probes.public_endpoint import Certificate, Visit
 from swimctl.doctor.probes.wire import Greeting, Target
 
@@ -196,3 +198,32 @@ def test_address_is_taken_apart(url: str, host: str, port: int) -> None:
 def test_key_in_the_query_joins_what_stands_there() -> None:
     assert Target.parse("wss://a/b?c=d").with_key("k").url == "wss://a/b?c=d&api_key=k"
     assert Target.parse("wss://a/b").with_key("k").url == "wss://a/b?api_key=k"
+
+
+@pytest.mark.parametrize(
+    ("visit", "trusted", "status", "told"),
+    [
+        (ForgedVisit(believed=FORGED_ADDRESS, peer="127.0.0.1", own="10.0.0.9"), [], "fail", "can say where"),
+        (ForgedVisit(believed="10.0.0.9", peer="127.0.0.1", own="10.0.0.9"), [], "ok", "sees 10.0.0.9"),
+        (ForgedVisit(believed="127.0.0.1", peer="127.0.0.1", own="10.0.0.9"), ["127.0.0.1"], "warn", "count as one"),
+        (ForgedVisit(believed="10.0.0.1", peer="10.0.0.1", own="10.0.0.9"), ["127.0.0.1"], "warn", "count as one"),
+        (ForgedVisit(believed="127.0.0.1", peer="127.0.0.1", own="127.0.0.1"), [], "unknown", "another machine"),
+        (ForgedVisit(believed=FORGED_ADDRESS, peer="127.0.0.1", is_direct=True), ["127.0.0.1"], "ok", "no proxy"),
+        (ForgedVisit(believed="10.0.0.9", peer="127.0.0.1"), ["0.0.0.0/0"], "fail", "every address"),
+        (ForgedVisit("HTTP 503"), [], "unknown", "503"),
+    ],
+    ids=range(8),
+)
+async def test_forged_address_is_not_to_be_believed(
+    service: ServiceExamination, visit: ForgedVisit, trusted: list[str], status: str, told: str
+) -> None:
+    service.config = Config(server=ServerConfig(public_url=URL, trusted_proxies=trusted))
+    service.known["front forged visit"] = visit
+    answer = await about(service, "address", visited())
+    assert (answer.status, told in answer.observed) == (status, True), answer
+
+
+@pytest.mark.parametrize("proxy", LINES)
+async def test_line_to_mend_a_proxy_is_its_own(service: ServiceExamination, proxy: str) -> None:
+    service.known["front forged visit"] = ForgedVisit(believed=FORGED_ADDRESS, peer="127.0.0.1", proxy=proxy)
+    assert (await about(service, "address", visited())).fix == f"{LINES[proxy]}  # {proxy}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +141,19 @@ def test_checkout_has_no_record() -> None:
     assert install.judge_files({"swimctl": "/somewhere/else"}).status == "skip"
 
 
+def test_package_that_is_missing_as_a_whole_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another distribution may have owned its files, and taken them along when it was uninstalled."""
+    site = installed_copy(tmp_path / "site")
+    monkeypatch.syspath_prepend(site)
+    shutil.rmtree(site / "swim_server")
+    answer = install.judge_files({"swimctl": str(site / "swimctl")})
+    assert answer.status == "fail"
+    assert "swim_server/__init__.py: missing" in answer.evidence
+
+
 def test_files_are_held_against_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = installed_copy(tmp_path / "site")
-    roots = {name: str(site / name) for name in ("swimctl", "swim_server", "swim_client")}
+    roots = {name: str(site / name) for name in ("swimctl", "swim_server")}
     monkeypatch.syspath_prepend(site)
     assert install.judge_files(roots).status == "ok"
     (site / "swimctl" / "app.py").write_text("# nothing\n", "utf-8")

@@ -122,10 +122,51 @@ async def test_a_flight_is_created_departs_arrives_and_is_deleted_each_once(turn
     assert departed["off_utc"] == "2026-01-16T14:30:42.000Z"
     turns.tables.set("adl_flight_times", 5, in_utc=sql_time(turns.now))
     assert await turns.look() == [("flight.arrived", 5)]
-    assert turns.publish.events[-1].data["phase"] == "ARRIVED"
+    arrived = turns.publish.events[-1].data
+    assert arrived["phase"] == "ARRIVED"
+    assert (arrived["arrived_at"], arrived["diverted"]) == (None, None), "it was last seen in the air"
     turns.tables.set("adl_flight_core", 5, is_active=0)
     assert await turns.look() == [("flight.deleted", 5)]
     assert await turns.look() == []
+
+
+@pytest.mark.parametrize(
+    ("destination", "place", "arrived_at", "is_diverted"),
+    [
+        ("KBOS", (42.3643, -71.0052), "KBOS", False),
+        ("KBOS", (40.6413, -73.7781), "KJFK", True),
+        ("KBOS", (40.6925, -74.1687), "KEWR", True),
+        ("KBOS", (36.0, -60.0), None, True),
+        ("ZZZZ", (40.6925, -74.1687), "KEWR", None),
+        (None, (36.0, -60.0), None, None),
+        ("KBOS", (None, None), None, None),
+    ],
+    ids=["there", "back", "elsewhere", "nowhere", "unlisted plan", "no plan", "no position"],
+)
+async def test_arrival_says_where_the_flight_is_and_whether_it_had_filed_that(
+    turns: Turns,
+    destination: str | None,
+    place: tuple[float | None, float | None],
+    arrived_at: str | None,
+    is_diverted: bool | None,
+) -> None:
+    turns.tables.add_flight(5, "DAL5", seen=NOW, lat=place[0], lon=place[1])
+    turns.tables.set("adl_flight_plan", 5, fp_dest_icao=destination)
+    turns.tables.set("adl_flight_times", 5, off_utc=sql_time(NOW - 3600))
+    await turns.look()
+    turns.tables.set("adl_flight_times", 5, in_utc=sql_time(turns.now))
+    assert await turns.look() == [("flight.arrived", 5)]
+    arrived = turns.publish.events[-1].data
+    assert (arrived["arr"], arrived["arrived_at"], arrived["diverted"]) == (destination, arrived_at, is_diverted)
+
+
+async def test_arrival_where_the_plan_begins_is_a_return_only_of_a_flight_that_took_off(turns: Turns) -> None:
+    turns.tables.add_flight(5, "DAL5", seen=NOW)
+    await turns.look()
+    turns.tables.set("adl_flight_times", 5, in_utc=sql_time(turns.now))
+    assert await turns.look() == [("flight.arrived", 5)]
+    arrived = turns.publish.events[-1].data
+    assert (arrived["arrived_at"], arrived["diverted"]) == ("KJFK", None)
 
 
 async def test_a_flight_in_empty_tables_is_news(turns: Turns) -> None:

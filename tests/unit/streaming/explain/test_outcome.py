@@ -220,3 +220,26 @@ def _subscribe(rig: StreamingRig, client: FakeOutlet, chance: random.Random) -> 
     channels = chance.choice([["*"], ["flight.*"], ["flight.created"], ["tmi.*"]])
     history: dict[str, Any] = chance.choice([{}, {}, {"last": chance.randint(0, 5)}])
     rig.say(client, "subscribe", channels=channels, filters=filters, **history)
+
+
+def test_event_that_was_too_long_for_the_client_was_replaced_by_an_error(rig: StreamingRig) -> None:
+    client, other = rig.connect(), rig.connect()
+    rig.say(client, "subscribe", channels=["flight.*"], max_message_bytes=4096)
+    rig.say(other, "subscribe", channels=["flight.*"])
+    (event,) = rig.publish(flight(route="x" * 5000))
+    rig.run()
+    explanation = judge(rig, client, event)
+    assert explanation.outcome is Outcome.TOO_LARGE
+    assert "at most 4,096 are sent to this connection: an error was sent in its place" in explanation.why
+    assert judge(rig, other, event).outcome is Outcome.SENT
+
+
+def test_longest_message_of_that_moment_counts(rig: StreamingRig) -> None:
+    client = rig.connect()
+    rig.say(client, "subscribe", channels=["flight.*"], max_message_bytes=4096)
+    (before,) = rig.publish(flight(route="x" * 5000))
+    rig.run()
+    rig.say(client, "subscribe", channels=["flight.*"], max_message_bytes=10_000)
+    (after,) = rig.publish(flight(route="x" * 5000))
+    rig.run()
+    assert [judge(rig, client, event).outcome for event in (before, after)] == [Outcome.TOO_LARGE, Outcome.SENT]

@@ -151,6 +151,8 @@ class ProbeConnection(msgspec.Struct, omit_defaults=True, kw_only=True):
     found: bool
     remote: str | None = None
     tier: str | None = None
+    peer: str | None = None
+    """Host and port of the TCP connection's other end, ``host port``: the client's own, or a proxy's."""
 
 
 class ProbeStored(msgspec.Struct, frozen=True, kw_only=True):

@@ -57,6 +57,8 @@ class ConfigChanges(msgspec.Struct, kw_only=True):
     restart: dict[str, ChangedSetting] = {}
     problem: str | None = None
     """Why the configuration can't be read."""
+    environment: dict[str, str | None] = {}
+    """The process's value of each variable that differs from the asking one's; null: not set. No restart changes it."""
 
 
 class KeyEnded(msgspec.Struct, kw_only=True):

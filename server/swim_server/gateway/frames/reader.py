@@ -6,15 +6,16 @@ answer. What one client may cost in a turn of the loop is bounded; the rest wait
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from swim_server.gateway.frame_cutter import FrameCutter, Piece
+from swim_server.gateway.frames.cutter import FrameCutter, Piece
+from swim_server.gateway.frames.text_check import TextCheck, is_utf8
 from swim_server.gateway.read_gate import Hold, ReadGate
-from swim_server.gateway.text_check import TextCheck, is_utf8
 from swim_server.gateway.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
 STOPS_WORK = Hold.UNWRITTEN | Hold.UNANSWERED | Hold.RATE | Hold.ABUSE
 """While one of these holds, not even what was received already is looked at."""
 
-
 LIGHT_FRAMES = 8
-LIGHT_BYTES = 32 * 1024
+LIGHT_BYTES = 8 * 1024
+LIGHT_SECONDS = 0.002
 """Whose input costs less than this at once is served before all others: most clients send a line now and then."""
-
+HEAVY_SECONDS = 1.0
+"""Whose input cost more waits for so long with the others of that kind."""
 MOST_LIGHT_BYTES = 512 * 1024
 """What may inflate to more waits with those who send a lot, whoever sends it."""
+MAX_LATE_BYTES = 1024 * 1024
+"""What a client may still send after we began to close; then it is read no more, and dropped when its time is over."""
+TURN_SECONDS = 0.003
+"""After so long one client's turn ends, be its budget used up or not."""
 
 
 class ReadingQueues(NamedTuple):
@@ -37,7 +43,20 @@ class ReadingQueues(NamedTuple):
 
     light: WorkQueue
     heavy: WorkQueue
-    """For those who send a lot: they wait for each other, and nobody else does."""
+    """For those whose input costs a lot: they wait for each other, and nobody else does."""
+    monotonic: Callable[[], float]
+
+
+class ReadLimits(Protocol):
+    """How long what a client sends may be."""
+
+    @property
+    def hard_limit_bytes(self) -> int:
+        """A longer message ends the connection (1009)."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of a longer message only the beginning is kept, to refuse it."""
 
 
 class TurnBudget(Protocol):
@@ -57,8 +76,8 @@ class FrameOwner(Protocol):
     def count_frame(self, opcode: int, size_bytes: int) -> None:
         """Note a frame and what it has cost in bytes, inflated; may close the connection, or stop its reading."""
 
-    def on_message(self, payload: bytes, *, is_text: bool) -> None:
-        """Answer a whole message."""
+    def on_message(self, payload: bytes, size_bytes: int, *, is_text: bool) -> None:
+        """Answer a whole message. Of one that is too long to be answered, ``payload`` is the beginning."""
 
     def flush(self) -> None:
         """Write what the library has to say."""
@@ -71,8 +90,8 @@ class FrameReader:
     """Reads one client's frames. Made at the upgrade."""
 
     __slots__ = (
-        "_budget", "_check", "_cutter", "_fragments", "_gate", "_is_compressed", "_is_queued", "_is_text", "_owner",
-        "_protocol", "_queue", "_queues",
+        "_budget", "_check", "_cutter", "_fragments", "_gate", "_heavy_until", "_is_compressed", "_is_queued",
+        "_is_text", "_late_bytes", "_limits", "_message_bytes", "_owner", "_protocol", "_queue", "_queues",
     )  # fmt: skip
 
     def __init__(
@@ -82,17 +101,25 @@ class FrameReader:
         gate: ReadGate,
         queues: ReadingQueues,
         budget: TurnBudget,
-        *,
-        max_frame_bytes: int,
+        limits: ReadLimits,
     ) -> None:
         self._protocol = protocol
         self._owner = owner
         self._gate = gate
         self._queues = queues
         self._queue = queues.light
+        """Where its work waits, or will wait next."""
+        self._heavy_until = 0.0
+        """``monotonic`` when what it has cost is forgotten."""
         self._budget = budget
-        self._cutter = FrameCutter(max_frame_bytes)
+        self._limits = limits
+        self._cutter = FrameCutter(limits.hard_limit_bytes, limits.kept_bytes)
         self._fragments = bytearray()
+        """Of the message that is being read, as far as it is kept."""
+        self._message_bytes = 0
+        """How long that message is so far."""
+        self._late_bytes = 0
+        """What came after we began to close."""
         self._is_text = False
         """Of the message that is being read."""
         self._is_compressed = False
@@ -109,6 +136,7 @@ class FrameReader:
             self._gate.add(Hold.UNREAD)
         else:
             self._is_queued = True
+            self._queue = self._queues.light  # from where it goes on to the other one if it looks heavy
             self._queue.submit(self._work)
 
     def wake(self) -> None:
@@ -123,23 +151,14 @@ class FrameReader:
 
     def _work(self) -> None:
         """Work off what has come, as far as one turn's budget goes."""
-        if self._queue is self._queues.light and self._cutter.most_bytes > MOST_LIGHT_BYTES:
+        began = self._queues.monotonic()
+        if self._queue is self._queues.light and not self._looks_light(began):
             self._queue = self._queues.heavy
             self._queue.submit(self._work)
             return
         self._is_queued = False
-        max_frames, max_bytes = self._budget.max_turn_frames, self._budget.max_turn_bytes
-        if self._queue is self._queues.light:
-            max_frames, max_bytes = min(max_frames, LIGHT_FRAMES), min(max_bytes, LIGHT_BYTES)
-        frames, size_bytes = 0, 0
-        while frames < max_frames and size_bytes < max_bytes and not self._gate.has(STOPS_WORK):
-            piece = self._cutter.next(max_bytes - size_bytes)
-            if piece is None:
-                break
-            size_bytes += self._read(piece)
-            frames += piece.is_end
-        is_light = frames < LIGHT_FRAMES and size_bytes < LIGHT_BYTES
-        self._queue = self._queues.light if is_light else self._queues.heavy
+        self._work_for_a_turn(began)
+        self._queue = self._queues.light if began >= self._heavy_until else self._queues.heavy
         if self._protocol.eof_sent:
             self._cutter.clear()
         if not self._cutter.has_piece:
@@ -149,52 +168,88 @@ class FrameReader:
             self._is_queued = True
             self._queue.put_off(self._work)
 
+    def _looks_light(self, now: float) -> bool:
+        """Expect what waits to cost little: there is not much of it, and what was before it did."""
+        cutter = self._cutter
+        return len(cutter) < LIGHT_BYTES and cutter.most_bytes <= MOST_LIGHT_BYTES and now >= self._heavy_until
+
+    def _work_for_a_turn(self, began: float) -> None:
+        monotonic = self._queues.monotonic
+        max_frames, max_bytes = self._budget.max_turn_frames, self._budget.max_turn_bytes
+        if self._queue is self._queues.light:
+            max_frames, max_bytes = min(max_frames, LIGHT_FRAMES), min(max_bytes, LIGHT_BYTES)
+        frames, size_bytes, spent_seconds = 0, 0, 0.0
+        while frames < max_frames and size_bytes < max_bytes and spent_seconds < TURN_SECONDS:
+            piece = None if self._gate.has(STOPS_WORK) else self._cutter.next(max_bytes - size_bytes)
+            if piece is None:
+                break
+            size_bytes += self._read(piece)
+            frames += piece.is_end
+            spent_seconds = monotonic() - began
+        if frames >= LIGHT_FRAMES or size_bytes >= LIGHT_BYTES or spent_seconds >= LIGHT_SECONDS:
+            self._heavy_until = began + spent_seconds + HEAVY_SECONDS
+
     def _read(self, piece: Piece) -> int:
         """Hand one piece to the library and answer what is whole now; return what that cost in bytes."""
         protocol, owner = self._protocol, self._owner
         was_open = protocol.state is State.OPEN
+        if not was_open:
+            self._count_late(piece)
         if was_open and not piece.is_control and not self._is_text_so_far(piece):
-            protocol.fail(LibraryCloseCode.INVALID_DATA, "invalid UTF-8 in a text message")
+            self._refuse_text()
         else:
             protocol.receive_data(piece.data)
-        cost = len(piece.data)
+        cost = piece.size_bytes
         for event in protocol.events_received():
             frame = cast(Frame, event)
             cost = max(cost, len(frame.data))
             if owner.is_open:
-                owner.count_frame(piece.opcode, cost)
+                owner.count_frame(piece.opcode, max(cost, piece.frame_bytes))
             if owner.is_open:
-                self._on_frame(frame)
+                self._on_frame(frame, len(frame.data) if self._is_compressed else piece.frame_bytes)
+            frame.data = b""  # the library's parser holds the last frame until the next one comes
         if was_open and owner.is_open and protocol.state is not State.OPEN:
             owner.leave()
         else:
             owner.flush()
         return cost
 
+    def _count_late(self, piece: Piece) -> None:
+        """Wait for the answer to our close behind what was on its way, not behind what is sent without end."""
+        self._late_bytes += piece.size_bytes
+        if self._late_bytes > MAX_LATE_BYTES:
+            self._gate.add(Hold.ABUSE)
+
     def _is_text_so_far(self, piece: Piece) -> bool:
         """Look at a piece of a text message that doesn't come as a whole, and not compressed, before it is read."""
         if piece.is_start and piece.opcode != Opcode.CONT:
             self._is_text, self._is_compressed = piece.opcode == Opcode.TEXT, piece.is_compressed
-            self._check = None if piece.is_end and piece.is_final else TextCheck()
+            is_whole = piece.is_end and piece.is_final and piece.frame_bytes <= self._limits.kept_bytes
+            self._check = None if is_whole else TextCheck()
         if self._check is None or not self._is_text or self._is_compressed:
             return True
         return self._check.passes(piece.payload, is_end=piece.is_end and piece.is_final)
 
-    def _on_frame(self, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame, size_bytes: int) -> None:
         """Put messages together. Control frames are the library's: it has answered them."""
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
             if frame.fin:
-                self._on_message(bytes(frame.data))
+                self._on_message(bytes(frame.data), size_bytes)
                 return
+            self._message_bytes = 0
         elif frame.opcode is not Opcode.CONT:
             return
         if not self._is_inflated_text_so_far(frame):
             self._refuse_text()
             return
-        self._fragments += frame.data
+        self._message_bytes += size_bytes
+        if self._message_bytes > self._limits.hard_limit_bytes:
+            self._protocol.fail(LibraryCloseCode.MESSAGE_TOO_BIG, f"over {self._limits.hard_limit_bytes} bytes")
+            return
+        self._fragments += frame.data[: self._limits.kept_bytes + 1 - len(self._fragments)]
         if frame.fin:
             payload, self._fragments = bytes(self._fragments), bytearray()
-            self._owner.on_message(payload, is_text=self._is_text)
+            self._owner.on_message(payload, self._message_bytes, is_text=self._is_text)
 
     def _is_inflated_text_so_far(self, frame: Frame) -> bool:
         """Look at a fragment of a text message that came compressed."""
@@ -202,12 +257,12 @@ class FrameReader:
             return True
         return self._check.passes(bytes(frame.data), is_end=frame.fin)
 
-    def _on_message(self, payload: bytes) -> None:
+    def _on_message(self, payload: bytes, size_bytes: int) -> None:
         """Take a message in one frame. One that came in one piece was not looked at before."""
         if self._is_text and (self._check is None or self._is_compressed) and not is_utf8(payload):
             self._refuse_text()
         else:
-            self._owner.on_message(payload, is_text=self._is_text)
+            self._owner.on_message(payload, size_bytes, is_text=self._is_text)
 
     def _refuse_text(self) -> None:
         self._protocol.fail(LibraryCloseCode.INVALID_DATA, "invalid UTF-8 in a text message")

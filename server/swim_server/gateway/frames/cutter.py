@@ -15,11 +15,18 @@ _MOST_INFLATION = 1032
 """Times as long as it came, no more, is what deflate makes of a byte (zlib's technical details)."""
 
 
+_FILLER = b"\0"
+
+
 class Piece(NamedTuple):
     """Bytes of one frame: the whole of it, or as much as has come."""
 
     data: bytes
     """What the library is handed."""
+    size_bytes: int
+    """How much came: more than ``data`` where the frame is shortened."""
+    frame_bytes: int
+    """The payload of the whole frame, as its head announces it."""
     opcode: int
     is_final: bool
     """The frame's FIN bit: the last one of its message."""
@@ -30,7 +37,7 @@ class Piece(NamedTuple):
     is_end: bool
     """The frame is complete with this piece."""
     masked: bytes
-    """The part of ``data`` that is payload."""
+    """The part of what came that is payload."""
     mask: bytes
     """How that is masked, from its first byte on."""
 
@@ -45,13 +52,22 @@ class Piece(NamedTuple):
 
 
 class FrameCutter:
-    """Holds bytes that have come and gives them out, a piece of one frame at a time."""
+    """Holds bytes that have come and gives them out, a piece of one frame at a time.
 
-    __slots__ = ("_buffer", "_done", "_first", "_is_refused", "_mask", "_max_frame_bytes", "_remaining")
+    A frame that is too long to be answered, but not so long that the library refuses it, is shortened on the way to
+    the library, so that no client has it kept: by one byte more than what may be answered.
+    """
 
-    def __init__(self, max_frame_bytes: int) -> None:
+    __slots__ = (
+        "_buffer", "_done", "_first", "_is_compressed", "_is_refused", "_length", "_mask", "_max_frame_bytes",
+        "_max_kept_bytes", "_remaining",
+    )  # fmt: skip
+
+    def __init__(self, max_frame_bytes: int, max_kept_bytes: int | None = None) -> None:
         self._max_frame_bytes = max_frame_bytes
         """A frame that announces more is handed on as it is: the library refuses it by its head."""
+        self._max_kept_bytes = max_frame_bytes if max_kept_bytes is None else max_kept_bytes
+        """The payload of a longer one is shortened, if it is not compressed."""
         self._buffer = bytearray()
         self._first = 0
         """The first byte of the frame in hand: flags and opcode."""
@@ -59,6 +75,10 @@ class FrameCutter:
         """So many bytes of the frame in hand are still to be given out; 0: none is in hand."""
         self._done = 0
         """So many bytes of its payload have been given out."""
+        self._length = 0
+        """How long its payload is."""
+        self._is_compressed = False
+        """The message in hand is: its first frame says so for all of them."""
         self._mask = _NO_MASK
         self._is_refused = False
         """The library will refuse the frame in hand by its head: nothing behind that is payload."""
@@ -87,7 +107,7 @@ class FrameCutter:
         if self._remaining or len(buffer) < 2 or not buffer[0] & 0x40:
             return len(buffer)
         extended = _LENGTH_BYTES.get(buffer[1] & 0x7F, 0)
-        return _MOST_INFLATION * self._length(extended)
+        return _MOST_INFLATION * self._announced(extended)
 
     def next(self, limit_bytes: int) -> Piece | None:
         """Give the next piece, at most ``limit_bytes`` long; None until more comes."""
@@ -103,19 +123,33 @@ class FrameCutter:
         data = bytes(buffer[:count])
         del buffer[:count]
         self._remaining -= count
-        turn = self._done % 4
-        mask = self._mask[turn:] + self._mask[:turn]
+        done, is_end = self._done, not self._remaining
         self._done += count - head
+        turn = done % 4
         return Piece(
-            data=data,
+            data=self._shortened(data, head, done, is_end=is_end) if self._is_shortened else data,
+            size_bytes=count,
+            frame_bytes=self._length,
             opcode=self._first & 0x0F,
             is_final=bool(self._first & 0x80),
             is_compressed=bool(self._first & 0x40),
             is_start=head > 0,
-            is_end=not self._remaining,
+            is_end=is_end,
             masked=b"" if self._is_refused else data[head:],
-            mask=mask,
+            mask=self._mask[turn:] + self._mask[:turn],
         )
+
+    @property
+    def _is_shortened(self) -> bool:
+        return self._length > self._max_kept_bytes and not (self._is_compressed or self._is_refused)
+
+    def _shortened(self, data: bytes, head: int, done: int, *, is_end: bool) -> bytes:
+        """Make of a piece what the library is handed: a shorter frame, which ends when this one does."""
+        kept = data[head : head + max(self._max_kept_bytes - done, 0)]
+        if head:
+            length = (self._max_kept_bytes + len(_FILLER)).to_bytes(8, "big")
+            kept = bytes((self._first, 0x80 | 127)) + length + self._mask + kept
+        return kept + _FILLER if is_end else kept
 
     def _head_bytes(self) -> int:
         """How long the head of the next frame is; more than there is until that is known."""
@@ -125,11 +159,11 @@ class FrameCutter:
         if _is_against_the_rules(buffer[0], buffer[1]):
             return 2
         extended = _LENGTH_BYTES.get(buffer[1] & 0x7F, 0)
-        if extended == 8 and len(buffer) >= 10 and self._length(8) > self._max_frame_bytes:
+        if extended == 8 and len(buffer) >= 10 and self._announced(8) > self._max_frame_bytes:
             return 10
         return 2 + extended + 4
 
-    def _length(self, extended: int) -> int:
+    def _announced(self, extended: int) -> int:
         return int.from_bytes(self._buffer[2 : 2 + extended], "big") if extended else self._buffer[1] & 0x7F
 
     def _begin_frame(self, head: int) -> None:
@@ -137,11 +171,13 @@ class FrameCutter:
         extended = _LENGTH_BYTES.get(buffer[1] & 0x7F, 0)
         self._first, self._done = buffer[0], 0
         self._is_refused = head != 2 + extended + 4
-        if not self._is_refused:
-            self._mask = bytes(buffer[2 + extended : head])
-            self._remaining = head + self._length(extended)
-        else:  # what follows is refused with it
-            self._mask, self._remaining = _NO_MASK, len(buffer)
+        if self._is_refused:  # what follows is refused with it
+            self._mask, self._length, self._remaining = _NO_MASK, 0, len(buffer)
+            return
+        self._mask, self._length = bytes(buffer[2 + extended : head]), self._announced(extended)
+        self._remaining = head + self._length
+        if self._first & 0x0F in (Opcode.TEXT, Opcode.BINARY):
+            self._is_compressed = bool(self._first & 0x40)
 
 
 def _is_against_the_rules(first: int, second: int) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.gateway.frame_cutter import FrameCutter, Piece
+from swim_server.gateway.frames.cutter import FrameCutter, Piece
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 LIMIT = 1 << 20
 frames = st.tuples(st.sampled_from([Opcode.TEXT, Opcode.BINARY, Opcode.PING]), st.integers(0, 120), st.booleans())
@@ -72,3 +74,45 @@ def test_head_against_the_rules_is_handed_on_as_it_is() -> None:
         cutter = FrameCutter(LIMIT)
         cutter.add(head)
         assert [piece.data for piece in pieces(cutter)] == [head]
+
+
+KEPT = 100
+
+
+@given(st.integers(KEPT - 2, 300), st.lists(st.integers(0, 320), max_size=5), st.integers(1, 60))
+def test_long_frame_is_handed_on_shortened_and_ends_where_it_ends(size: int, cuts: list[int], limit: int) -> None:
+    payload = bytes(number % 251 for number in range(size))
+    stream = Frame(Opcode.TEXT, payload).serialize(mask=True) + Frame(Opcode.PING, b"next").serialize(mask=True)
+    cutter, found = FrameCutter(LIMIT, KEPT), []
+    for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(stream)], strict=True):
+        cutter.add(stream[begin:end])
+        found += pieces(cutter, limit)
+    first_end = next(number for number, piece in enumerate(found) if piece.is_end) + 1
+    text, ping = found[:first_end], found[first_end:]
+    assert sum(piece.size_bytes for piece in found) == len(stream)
+    assert b"".join(piece.payload for piece in text) == payload
+    assert {piece.frame_bytes for piece in text} == {size}
+    assert _parsed(b"".join(piece.data for piece in text))[:KEPT] == payload[:KEPT]
+    assert len(_parsed(b"".join(piece.data for piece in text))) == min(size, KEPT + 1)
+    assert _parsed(b"".join(piece.data for piece in ping)) == b"next"
+    if size > KEPT:
+        before = b"".join(piece.data for piece in text[:-1])
+        assert len(before) < len(before + text[-1].data), "the library has the frame no sooner than it has come"
+
+
+def _parsed(data: bytes) -> bytes:
+    """Payload of one frame, as the library reads it."""
+    protocol = ServerProtocol(state=State.OPEN, max_size=LIMIT)
+    protocol.receive_data(data)
+    (frame,) = protocol.events_received()
+    assert isinstance(frame, Frame)
+    return bytes(frame.data)
+
+
+def test_compressed_message_is_never_shortened() -> None:
+    """Not in its later frames either, which don't say that they are compressed."""
+    first = bytes([0x41, 0x80 | 3]) + b"\0\0\0\0abc"
+    last = Frame(Opcode.CONT, b"x" * 300).serialize(mask=True)
+    cutter = FrameCutter(LIMIT, KEPT)
+    cutter.add(first + last)
+    assert b"".join(piece.data for piece in pieces(cutter)) == first + last

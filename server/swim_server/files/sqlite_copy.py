@@ -1,0 +1,35 @@
+"""Whether an SQLite file is damaged, told only by what could be read of it.
+
+SQLite tells a read that failed with EIO as a malformed database (SQLITE_IOERR_CORRUPTFS becomes SQLITE_CORRUPT where a
+statement runs). A copy into memory is no statement: what can't be read is told as such there, and the copy can be
+looked at without a disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+
+
+def find_damage_in_copy(path: Path, check: str = "PRAGMA quick_check(1)") -> str:
+    """Return what SQLite's check says of a file as of one moment; empty: all is well. Blocks.
+
+    Takes as much memory as the file is large. Raises sqlite3.Error, OSError where it can't be read just now.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=5)) as source, closing(sqlite3.connect(":memory:")) as copy:
+        try:
+            source.backup(copy)
+            copy.text_factory = bytes
+            copy.execute("PRAGMA cell_size_check = ON")
+            finding = copy.execute(check).fetchone()[0]
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code is None or code & 0xFF not in _DAMAGE:
+                raise
+            return str(error)
+    text = str(finding, "utf-8", "replace")
+    return "" if text == "ok" else text

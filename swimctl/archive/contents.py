@@ -1,0 +1,107 @@
+"""What a backup holds: a tar archive of known names, with a manifest that comes first and has each one's digest."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+import msgspec
+
+from swimctl.errors import CommandFailed
+from swimctl.file_arguments import told_with_its_name
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MANIFEST_LIMIT = 1024 * 1024
+KEYS, HISTORY = "swim.db", "history.db"
+CHUNK_BYTES = 1024 * 1024
+
+Part = Literal["keys", "history", "config"]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One file."""
+
+    name: str
+    """In the archive."""
+    part: Part
+    path: str
+    """Where it was."""
+    size: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an archive says of itself."""
+
+    format: int = FORMAT
+    version: str
+    """Of the swimctl that made it."""
+    created_at: str
+    home: str
+    entries: list[Entry]
+    left_out: list[str] = []
+    """What belongs to the service and is not in it, in words."""
+
+
+class BadArchive(CommandFailed):
+    """It is no backup, or not whole."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} can't be restored: {reason}", "nothing was changed; take another backup")
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[tarfile.TarFile, Manifest]]:
+    """Open a backup and read its manifest. Raises NotFound, BadArchive."""
+    with told_with_its_name(path):
+        file = path.open("rb")
+    with file:
+        try:
+            with tarfile.open(fileobj=file, mode="r:*") as archive:
+                yield archive, _read_manifest(path, archive)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise BadArchive(path, f"it is damaged, or no archive: {error}") from None
+
+
+def _read_manifest(path: Path, archive: tarfile.TarFile) -> Manifest:
+    first = archive.next()
+    stream = archive.extractfile(first) if first is not None and first.name == MANIFEST and first.isfile() else None
+    if stream is None:
+        raise BadArchive(path, "it is not one that swimctl backup made")
+    try:
+        manifest = msgspec.json.decode(stream.read(MANIFEST_LIMIT), type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadArchive(path, f"its manifest can't be read: {error}") from None
+    if manifest.format > FORMAT:
+        raise BadArchive(path, f"version {manifest.version} of swimctl made it, in a format that this one doesn't know")
+    return manifest
+
+
+def extract(path: Path, archive: tarfile.TarFile, entry: Entry, target: Path) -> None:
+    """Copy one file out, and check that it is whole. Raises BadArchive; whatever stands in the archive is untrusted."""
+    try:
+        stream: IO[bytes] | None = archive.extractfile(archive.getmember(entry.name))
+    except KeyError:
+        stream = None
+    if stream is None:
+        raise BadArchive(path, f"{entry.name} is missing in it")
+    digest = hashlib.sha256()
+    with target.open("xb") as file:
+        left = entry.size + 1  # one more than it may have is read, and told
+        while left > 0 and (chunk := stream.read(min(left, CHUNK_BYTES))):
+            digest.update(chunk)
+            file.write(chunk)
+            left -= len(chunk)
+    if digest.hexdigest() != entry.sha256:
+        raise BadArchive(path, f"{entry.name} is not as it was stored in it")

@@ -1,0 +1,90 @@
+"""``swimctl restore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swimctl.app import single_command
+from swimctl.errors import CommandFailed, WrongUsage
+from swimctl.invocation import invocation_of
+from swimctl.progress import Progress
+from swimctl.text import plural
+
+if TYPE_CHECKING:
+    from swimctl.archive.contents import Part
+    from swimctl.archive.restoring import Restored
+    from swimctl.output import Output
+
+app = single_command()
+
+PARTS: tuple[Part, ...] = ("keys", "history", "config")
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What swimctl backup wrote.")],
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="PART", help="keys, history or config; repeatable.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Bring back what swimctl backup wrote. The service must be stopped: exit 4 otherwise.
+
+    What is there is set aside (*.before-restore-*), never lost. Keys that were ended after the backup stay ended.
+    Clients that saw events which the restored history lacks are told of the gap. Configuration goes where it was, or
+    to --config FILE.
+
+    \b
+    Examples:
+      swimctl stop && swimctl restore /backup/swim.tar.gz && swimctl serve --detach
+      swimctl restore /backup/swim.tar.gz --only keys
+    """
+    import msgspec
+
+    from swimctl.archive.contents import opened
+    from swimctl.archive.restoring import locked, plan
+    from swimctl.archive.restoring import restore as bring_back
+    from swimctl.output import require_yes
+
+    parts: list[Part] = [part for part in PARTS if only is None or part in only]
+    if unknown := set(only or ()) - set(PARTS):
+        raise WrongUsage(f"--only: must be {', '.join(PARTS)}, got {sorted(unknown)[0]!r}")
+    invocation = invocation_of(context)
+    output, messages = invocation.output(as_json=as_json), invocation.messages()
+    with opened(file) as (_, manifest):
+        pass
+    with locked(invocation.home):
+        pass  # a service that runs is told before anybody is asked
+    places = plan(manifest, invocation.home, invocation.load_config(), parts, invocation.config_path)
+    if not places:
+        raise CommandFailed(f"{file} has nothing of {', '.join(parts)}", "see what it has: tar tzf FILE")
+    replaced = [str(place.target) for place in places if place.replaces]
+    if replaced:
+        question = f"Replace {', '.join(replaced)} with those of {manifest.created_at}?"
+        require_yes(f"{question} What is there is set aside.", yes=yes)
+    with Progress(messages, "restoring", sum(place.entry.size for place in places), "bytes") as progress:
+        done = bring_back(file, places, invocation.home, progress.set)
+    if as_json:
+        output.document(msgspec.to_builtins(done))
+        return
+    for path in done.placed:
+        output.line(path)
+    _tell(messages, done)
+
+
+def _tell(messages: Output, done: Restored) -> None:
+    for path in done.set_aside:
+        messages.line(f"set aside: {path}")
+    if done.ended_again:
+        messages.line(f"ended since the backup, and ended still: key {', '.join(map(str, done.ended_again))}")
+    if done.missing_keys:
+        messages.line(f"{plural(done.missing_keys, 'key')} made since the backup are not known any more")
+    if done.has_unknown_endings:
+        messages.line(f"keys that were ended after {done.created_at} are valid again: look at swimctl keys list")
+    messages.line("next: swimctl db status, then swimctl serve or systemctl start swim")

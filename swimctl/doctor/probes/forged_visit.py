@@ -1,0 +1,105 @@
+"""A visit to the public address by a client that lies about where it comes from, and what the process believes."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+
+import msgspec
+from swim_server.daemon.control.documents.diagnostics import ProbeConnection
+
+from swimctl.doctor.probes.daemon_facts import asked
+from swimctl.doctor.probes.public_endpoint import STEP_SECONDS, addresses, target_of
+from swimctl.doctor.probes.temporary_keys import temporary_key
+from swimctl.doctor.probes.wire import USER_AGENT, Ended, NotUpgraded, Target, dial
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
+FORGED_ADDRESS = "192.0.2.77"
+"""Nobody's: it is for documentation (RFC 5737)."""
+FORGED = {"X-Forwarded-For": FORGED_ADDRESS, "Forwarded": f"for={FORGED_ADDRESS}", "X-Real-IP": FORGED_ADDRESS}
+OWN_LOOPBACK = "127.0.0.29"
+"""Where doctor comes from to a proxy on this machine: so that it is told from the proxy, which has 127.0.0.1."""
+MAX_HEAD_BYTES = 16_384
+PROXIES = ("nginx", "apache", "caddy", "lighttpd", "varnish", "haproxy")
+
+
+class ForgedVisit(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    trouble: str | None = None
+    """Why it proves nothing."""
+    believed: str | None = None
+    """Where the process has it come from."""
+    peer: str | None = None
+    """Where its TCP connection really ends: at the last proxy, or at this client."""
+    is_direct: bool = False
+    """No proxy, and nothing else that changes addresses, stands between."""
+    own: str | None = None
+    """This client's address."""
+    proxy: str | None = None
+    """The proxy's name, as it tells it."""
+
+
+async def forged_visit(context: DoctorContext) -> ForgedVisit:
+    """Visit once a run, with a temporary key of the running process. Raises CannotAsk, NoFront."""
+    return await context.fact("front forged visit", lambda: _visit(context))
+
+
+async def _visit(context: DoctorContext) -> ForgedVisit:
+    target = await target_of(context)
+    found = await addresses(context)
+    local_host = OWN_LOOPBACK if found and all(each.startswith("127.") for each in found) else None
+    try:
+        visited = await _visit_from(context, target, local_host)
+    except NotUpgraded as error:
+        if local_host is None:
+            return ForgedVisit(error.reason)
+        try:  # not every system has more than one address for itself
+            visited = await _visit_from(context, target, None)
+        except (NotUpgraded, Ended) as trouble:
+            return ForgedVisit(str(trouble))
+    except Ended as ended:
+        return ForgedVisit(str(ended))
+    if visited.is_direct or visited.trouble is not None:
+        return visited
+    return msgspec.structs.replace(visited, proxy=await _proxy_of(target, context.within(STEP_SECONDS)))
+
+
+async def _visit_from(context: DoctorContext, target: Target, local_host: str | None) -> ForgedVisit:
+    key, seconds = await temporary_key(context), context.within(STEP_SECONDS)
+    async with dial(target, key, open_seconds=seconds, headers=FORGED, local_host=local_host) as wire:
+        greeting = await wire.greet(context.within(2 * STEP_SECONDS))
+        if greeting is None or not greeting.is_in:
+            return ForgedVisit("the service said nothing" if greeting is None else greeting.text)
+        found = await asked(context, "probe_connection", ProbeConnection, anew=True, id=greeting.client_id)
+        if not found.found:
+            return ForgedVisit("another process let us in")
+        own_host, own_port = wire.local
+        peer = found.peer.split(" ") if found.peer is not None else None
+        return ForgedVisit(
+            believed=found.remote,
+            peer=peer[0] if peer is not None else None,
+            is_direct=peer == [own_host, str(own_port)],
+            own=own_host,
+        )
+
+
+async def _proxy_of(target: Target, seconds: float) -> str | None:
+    """Return the proxy's name, as the headers of one of its pages tell it; None: they don't."""
+    try:
+        async with asyncio.timeout(seconds):
+            tls = await asyncio.to_thread(ssl.create_default_context) if target.is_tls else None
+            reader, writer = await asyncio.open_connection(target.host, target.port, ssl=tls, limit=MAX_HEAD_BYTES)
+            try:
+                headers = f"Host: {target.host}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close"
+                writer.write(f"GET / HTTP/1.1\r\n{headers}\r\n\r\n".encode("latin-1"))
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            finally:
+                writer.transport.abort()
+    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return None
+    told = [line for line in head.split("\r\n") if line.startswith(("server:", "via:", "x-varnish:"))]
+    return next((name for name in PROXIES if any(name in line for line in told)), None)

@@ -1,0 +1,44 @@
+"""The keyboard of a POSIX terminal: keys one by one, without an echo, and the modes as they were before."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from contextlib import suppress
+from typing import Any
+
+
+class Keyboard:
+    """Standard input while a picture is shown; where that is no terminal, nobody presses anything."""
+
+    def __init__(self) -> None:
+        self._input = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
+        self._modes: list[Any] | None = None
+        """What the terminal was like before keys were read one by one."""
+
+    def take(self) -> None:
+        """Take keys one by one, unless this runs in the background: whoever reads there is stopped."""
+        with suppress(termios.error, OSError):
+            if self._input is not None and os.tcgetpgrp(self._input) == os.getpgrp():
+                self._modes = termios.tcgetattr(self._input)
+                tty.setcbreak(self._input, termios.TCSANOW)
+
+    def give_back(self) -> None:
+        """Put the terminal's modes back. Idempotent."""
+        if self._modes is not None and self._input is not None:
+            with suppress(termios.error, OSError):  # the terminal has gone
+                termios.tcsetattr(self._input, termios.TCSANOW, self._modes)
+        self._modes = None
+
+    def keys(self, seconds: float) -> str:
+        """Return the keys pressed, waiting for the first one; none where no keyboard is."""
+        if self._input is None or self._modes is None:
+            time.sleep(seconds)
+            return ""
+        if not select.select([self._input], [], [], seconds)[0]:
+            return ""
+        return os.read(self._input, 64).decode("utf-8", "replace")

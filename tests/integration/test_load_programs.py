@@ -1,0 +1,52 @@
+"""Programs of ``tests/load`` leave nothing behind, however they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.live_daemon import await_true
+from support.packages import missing
+
+CHAOS = Path(__file__).parents[1] / "load" / "chaos.py"
+
+
+def mounts_below(folder: Path) -> list[str]:
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text("utf-8").splitlines()]
+    return [each for each in mounted if each.startswith(str(folder))]
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Command lines of processes whose environment names the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if str(folder).encode() in path.read_bytes():
+                found.append((path.parent / "cmdline").read_text("utf-8"))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=str)
+def test_chaos_that_is_ended_by_a_signal_leaves_no_mount_and_no_process(tmp_path: Path, how: signal.Signals) -> None:
+    if os.geteuid() != 0:
+        missing("only root mounts a small disk")
+    words = [sys.executable, str(CHAOS), "--rounds", "1000", "--seed", "1", "--only", "restart"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(words, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=log, stderr=log)
+    try:
+        await_true(lambda: list(tmp_path.glob("swim-chaos-*/home/control.sock")), seconds=60, what="its daemon")
+        assert mounts_below(tmp_path)
+        process.send_signal(how)
+        assert process.wait(60) != 0
+    finally:
+        process.kill()
+        process.wait()
+    assert mounts_below(tmp_path) == []
+    assert list(tmp_path.glob("swim-chaos-*")) == []
+    await_true(lambda: not processes_in(tmp_path), seconds=30, what="the end of its daemon")
