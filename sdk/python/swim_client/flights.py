@@ -11,7 +11,7 @@ from swim_client.events import FlightEvent
 from swim_client.resume import EventId, parse_id
 
 Key = Union[int, str]
-Change = Callable[[str, Dict[str, Any]], Any]
+Change = Callable[[str, FlightEvent], Any]
 FIELDS = (
     "callsign", "flight_uid", "dep", "arr", "equipment", "route", "latitude", "longitude", "altitude_ft",
     "groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc", "current_fir", "current_sector", "phase",
