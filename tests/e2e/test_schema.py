@@ -138,6 +138,8 @@ async def test_whole_conversation_holds_against_the_document_both_ways(daemon: L
         await client.send(message)
     for event_type, data in published:
         await client.send({"action": "publish", "channel": event_type, "data": data})
+    while sum(message["type"] == "publish_ack" for message in received) < len(published):
+        received.append(await client.next())
     for message in (*ASKED[1:], *REFUSED):
         await client.send(message)
     await client.send({"action": "unsubscribe"})

@@ -32,7 +32,7 @@ key = ["station"]
 ends = ["expired"]
 """
 PLACE = {"latitude": 40.5, "longitude": -73.5}
-FLIGHTS = [
+FLIGHTS: list[tuple[str, dict[str, Any]]] = [
     ("flight.created", {"callsign": "DAL1", "flight_uid": 1, "dep": "KJFK", "arr": "EGLL", **PLACE}),
     ("flight.created", {"callsign": "BAW9", "flight_uid": 2, "dep": "EGLL", "arr": "EDDF", "latitude": None}),
     ("tmi.issued", {"program_id": 7, "program_type": "GS", "airport": "KJFK"}),
@@ -59,7 +59,7 @@ class Asker:
             connection.close()
 
     def json(self, path: str, **headers: str) -> Any:
-        status, _, body = self("GET", path, **headers)
+        status, _, body = self("GET", path, None, **headers)
         assert status == 200, body
         return json.loads(body)
 

@@ -55,7 +55,7 @@ async def test_mirrors_equal_the_service_over_breaks_restart_and_kill(tmp_path: 
             assert "removed DAL2" in changes
 
             await asyncio.to_thread(daemon.swimctl, "restart", check=True)
-            moved = [
+            moved: list[tuple[str, dict[str, Any]]] = [
                 ("flight.positions", {"positions": [{"flight_uid": n, "latitude": n / 10} for n in range(3, 200)]})
             ]
             moved += [("flight.updated", {"flight_uid": n, "dep": "RJTT", "arr": "RJCC"}) for n in range(3, 50)]

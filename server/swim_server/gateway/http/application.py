@@ -144,7 +144,7 @@ def make_protocol(runner: web.AppRunner) -> web.RequestHandler:
     return Requests(
         runner.server,
         loop=asyncio.get_running_loop(),
-        access_log=None,
+        access_log=None,  # type: ignore[arg-type]  # its runner takes None too: no log of requests
         logger=_log,
         keepalive_timeout=KEEPALIVE_SECONDS,
         max_line_size=MAX_LINE_BYTES,

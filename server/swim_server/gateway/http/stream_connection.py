@@ -50,6 +50,11 @@ class StreamTransport:
         self._now = now
         self.write = transport.write
 
+    def peer(self) -> tuple[str, int] | None:
+        """Return host and port of the other end."""
+        found = self._transport.get_extra_info("peername")
+        return (str(found[0]), int(found[1])) if found else None
+
     def buffered_bytes(self) -> int:
         """Return what the transport still holds."""
         return self._transport.get_write_buffer_size()
