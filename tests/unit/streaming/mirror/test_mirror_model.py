@@ -119,8 +119,8 @@ async def play(seed: int, *, steps: int = 60, may_gap: bool) -> int:
 
 @pytest.mark.parametrize("batch", range(8))
 async def test_mirrors_hold_what_the_naive_fold_holds(batch: int) -> None:
-    """Each of a hundred histories has five consumers; ``tests/load/state.py`` plays any number of them."""
+    """A thousand histories with five consumers each; ``tests/load/state.py`` plays any number of them."""
     states = 0
-    for seed in range(batch * 25, batch * 25 + 25):
+    for seed in range(batch * 125, batch * 125 + 125):
         states += await play(seed, steps=40, may_gap=seed % 3 == 0)
-    assert states > 50
+    assert states > 250
