@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,9 +13,9 @@ from typing import Any
 import jsonschema
 import pytest
 from openapi_spec_validator import validate as validate_openapi
-from support.live_daemon import LiveDaemon, live_daemon
+from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.packages import require_npm_package
-from support.wire_client import WireClient, open_client
+from support.wire_client import WireClient, dial, open_client
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.payloads import PAYLOADS
 from swim_server.protocol.schema.asyncapi import asyncapi_document
@@ -124,26 +125,29 @@ def test_what_the_server_refuses_the_document_refuses_too(message: dict[str, Any
 async def test_whole_conversation_holds_against_the_document_both_ways(daemon: LiveDaemon) -> None:
     key = daemon.make_key("system").api_key
     client = await open_client(daemon.url, key)
-    received = [await client.next()]
-    place = {"latitude": 40.5, "longitude": -73.5}
-    flight = {"callsign": "DAL1", "flight_uid": 1, "dep": "KJFK", "arr": "EGLL"}
-    published = (
-        ("flight.created", {**flight, **place}), ("flight.positions", {"positions": [{**flight, **place}]}),
-        ("flight.updated", {**flight, "dep": "KLAX", "changed": ["dep"]}),
-        ("tmi.issued", {"program_id": 1, "airport": "KJFK"}),
-        ("tmi.program.published", {"airport": "KJFK"}), ("splits.activated", {"artcc": "ZNY", "config_id": 1}),
-        ("flight.deleted", flight),
-    )  # fmt: skip
-    for message in ASKED[:1]:
-        await client.send(message)
-    for event_type, data in published:
-        await client.send({"action": "publish", "channel": event_type, "data": data})
-    while sum(message["type"] == "publish_ack" for message in received) < len(published):
-        received.append(await client.next())
-    for message in (*ASKED[1:], *REFUSED):
-        await client.send(message)
-    await client.send({"action": "unsubscribe"})
-    received += await _until_all_gone(client)
+    try:
+        received = [await client.next()]
+        place = {"latitude": 40.5, "longitude": -73.5}
+        flight = {"callsign": "DAL1", "flight_uid": 1, "dep": "KJFK", "arr": "EGLL"}
+        published = (
+            ("flight.created", {**flight, **place}), ("flight.positions", {"positions": [{**flight, **place}]}),
+            ("flight.updated", {**flight, "dep": "KLAX", "changed": ["dep"]}),
+            ("tmi.issued", {"program_id": 1, "airport": "KJFK"}),
+            ("tmi.program.published", {"airport": "KJFK"}), ("splits.activated", {"artcc": "ZNY", "config_id": 1}),
+            ("flight.deleted", flight),
+        )  # fmt: skip
+        for message in ASKED[:1]:
+            await client.send(message)
+        for event_type, data in published:
+            await client.send({"action": "publish", "channel": event_type, "data": data})
+        while sum(message["type"] == "publish_ack" for message in received) < len(published):
+            received.append(await client.next())
+        for message in (*ASKED[1:], *REFUSED):
+            await client.send(message)
+        await client.send({"action": "unsubscribe"})
+        received += await _until_all_gone(client)
+    finally:
+        await client.connection.close()
     kinds = {message["type"] for message in received}
     assert {
         "connected", "subscribed", "unsubscribed", "pong", "status", "publish_ack", "explained", "error", "state",
@@ -171,8 +175,10 @@ async def test_events_of_real_traffic_hold_against_the_document(tmp_path: Path, 
     days = sorted(each for each in RECORDED.iterdir() if each.is_dir()) if source == "recording" else []
     words = "simulator?flights=100&speed=60" if not days else f"recording:{days[0]}?speed=100&loop=false"
     with live_daemon(tmp_path, sources=[words]) as daemon:
-        client = await open_client(daemon.url, daemon.make_key().api_key)
-        await client.until("connected")
-        await client.subscribe("*", last=50)
-        events = await client.events(60)
+        await asyncio.to_thread(
+            await_true, lambda: daemon.call("status")["events_published"] >= 30, seconds=120, what="traffic"
+        )
+        async with dial(daemon.url, daemon.make_key().api_key) as client:
+            await client.subscribe("*", last=30)
+            events = await client.events(30)
     assert [fault for event in events for fault in faults(name_of(event), event)] == []

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from support.live_daemon import LiveDaemon, await_true, live_daemon
-from support.wire_client import dial, open_client
+from support.wire_client import dial
 
 CONFIG = """
 [server]
@@ -447,15 +447,14 @@ async def test_state_survives_kill_and_restart_as_the_fold_of_history(tmp_path: 
         key = daemon.make_key().api_key
 
         async def state() -> dict[int, Any]:
-            client = await open_client(daemon.url, key)
-            await client.send({"action": "subscribe", "channels": ["flight.*"], "state": True})
-            answer, flights = await client.until("subscribed"), {}
-            while True:
-                part = await client.until("state")
-                assert part["as_of"] == answer["state_as_of"] == answer["last_event_id"]
-                flights.update({flight["flight_uid"]: flight for flight in part["data"]["flights"]})
-                if part["is_last"]:
-                    return flights
+            async with dial(daemon.url, key) as client:
+                answer, flights = await client.subscribe("flight.*", state=True), {}
+                while True:
+                    part = await client.until("state")
+                    assert part["as_of"] == answer["state_as_of"] == answer["last_event_id"]
+                    flights.update({flight["flight_uid"]: flight for flight in part["data"]["flights"]})
+                    if part["is_last"]:
+                        return flights
 
         def put(first: int) -> None:
             rows = (
