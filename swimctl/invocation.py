@@ -71,11 +71,14 @@ class Invocation:
 
         return load(self.config_path, environ=self.environ, overrides=overrides or {}, home=self.home.path)
 
-    def connect(self) -> ControlClient:
-        """Open the running daemon's control socket. Raises DaemonNotRunning (exit 3)."""
+    def connect(self, *, light: bool = False) -> ControlClient:
+        """Open the running daemon's control socket. Raises DaemonNotRunning (exit 3).
+
+        ``light``: sooner there; for a question or two that are answered at once, or a stream that is always read.
+        """
         from swimctl.client.control import ControlClient
 
-        return ControlClient.connect(self.home)
+        return ControlClient.connect(self.home, light=light)
 
     def output(self, *, as_json: bool = False) -> Output:
         """Return standard output as this run should write it: for people, for scripts, or JSON.

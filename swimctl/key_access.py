@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, NotFound, WrongUsage
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.keys import ListedKeys
     from swim_server.keys.audit import Actor
     from swim_server.keys.records import KeyRecord
     from swim_server.keys.store import KeyStore
@@ -157,7 +158,7 @@ def announce_changes(
     if not invocation.home.lockfile.exists():
         return None
     try:
-        with invocation.connect() as daemon:
+        with invocation.connect(light=True) as daemon:
             closed = 0
             for key_id in key_ids:
                 seconds = 0.0 if since is None else time.monotonic() - since
@@ -197,7 +198,7 @@ def end_in_memory(
 
     ending = Ending(key_id=key_id, is_for_good=is_for_good, at=utc_now(), actor=actor, reason=reason)
     try:
-        with invocation.connect() as daemon:
+        with invocation.connect(light=True) as daemon:
             answer = daemon.call("key_end", msgspec.to_builtins(ending))
     except (CommandError, OSError):
         return CommandFailed(
@@ -210,6 +211,23 @@ def end_in_memory(
         f"ended now ({closed} connections closed), not stored: {error}",
         "the daemon tries again; it is undone by a restart before that: run it again",
     )
+
+
+def list_by_daemon(invocation: Invocation) -> ListedKeys | None:
+    """Ask the running daemon for all keys: it has the database open. None: it is read here, whatever the reason."""
+    if not invocation.home.lockfile.exists():
+        return None
+    from swim_server.config.database_identity import database_identity
+    from swim_server.daemon.control.documents.keys import ListedKeys
+
+    database = invocation.load_config().config.database
+    try:
+        with invocation.connect(light=True) as daemon:
+            params = {"database": database_identity(database, invocation.home.database)}
+            found = daemon.ask("keys", ListedKeys, params)
+    except (CommandError, OSError):  # no daemon, one of an earlier version, a database that is away
+        return None
+    return found if found.is_same_database else None
 
 
 def live_connections(invocation: Invocation) -> dict[int, int] | None:
@@ -254,7 +272,7 @@ def _ask_daemon(invocation: Invocation, method: str, params: dict[str, Any]) -> 
     if not invocation.home.lockfile.exists():
         return None
     try:
-        with invocation.connect() as daemon:
+        with invocation.connect(light=True) as daemon:
             answer: dict[str, Any] = daemon.call(method, params)
             return answer
     except DaemonNotRunning:

@@ -14,8 +14,8 @@ T = TypeVar("T")
 class UnreadableAnswer(CommandFailed):
     """The daemon answered with something that is no such document."""
 
-    def __init__(self, method: str, error: BaseException) -> None:
-        super().__init__(f"the daemon's answer to {method} can't be read: {error}", "swimctl restart")
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, "swimctl restart")
 
 
 def read_answer(method: str, answer: Any, shape: type[T]) -> T:
@@ -23,4 +23,4 @@ def read_answer(method: str, answer: Any, shape: type[T]) -> T:
     try:
         return msgspec.convert(answer, shape)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise UnreadableAnswer(method, error) from None
+        raise UnreadableAnswer(f"the daemon's answer to {method} can't be read: {error}") from None

@@ -41,7 +41,8 @@ def to_daemon(home: Home) -> Callable[[], Session]:
     timeouts = [RETRY_TIMEOUT_SECONDS, STARTING_SECONDS]  # the first time a starting daemon is waited for longer
 
     def open_session() -> Session:
-        return ControlClient.connect(home, timeouts.pop() if len(timeouts) > 1 else timeouts[0]).session
+        timeout = timeouts.pop() if len(timeouts) > 1 else timeouts[0]
+        return ControlClient.connect(home, timeout, light=True).session  # a stream is read all the time
 
     return open_session
 

@@ -41,8 +41,15 @@ class ControlClient:
         """What its lockfile said when it was found."""
 
     @classmethod
-    def connect(cls, home: Home, timeout: float = STARTING_SECONDS, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Self:
-        """Connect to the daemon of a home; one that is just starting is waited for.
+    def connect(
+        cls,
+        home: Home,
+        timeout: float = STARTING_SECONDS,
+        open_timeout: float = OPEN_TIMEOUT_SECONDS,
+        *,
+        light: bool = False,
+    ) -> Self:
+        """Connect to the daemon of a home; one that is just starting is waited for. ``light``: see ``Session``.
 
         Raises DaemonNotRunning when nobody holds the lock, CommandFailed when somebody does and does not answer.
         """
@@ -56,10 +63,8 @@ class ControlClient:
                 raise not_running(home)
             info = lockfile.read()
             try:
-                session = Session.open_unix(
-                    Path(info.control) if info is not None and info.control else home.control_socket,
-                    open_timeout,
-                )
+                path = Path(info.control) if info is not None and info.control else home.control_socket
+                session = Session.open_light(path, open_timeout) if light else Session.open_unix(path, open_timeout)
                 break
             except (OSError, TimeoutError, WebSocketException) as error:
                 if isinstance(error, PermissionError) or time.monotonic() >= deadline:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from websockets.sync.connection import Connection
 
+    from swimctl.client.unix_connection import UnixConnection
+
 CONTROL_URI = "ws://swim/api/swim/v1/ws"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 OPEN_TIMEOUT_SECONDS = 5.0
@@ -58,7 +60,7 @@ class RpcFailed(CommandFailed):
 class Session:
     """An open connection. Not for several threads. ``receive`` answers messages in the order of their arrival."""
 
-    def __init__(self, connection: Connection, stack: ExitStack) -> None:
+    def __init__(self, connection: Connection | UnixConnection, stack: ExitStack) -> None:
         self._connection = connection
         self._stack = stack
         self._pending: deque[bytes] = deque()
@@ -83,6 +85,19 @@ class Session:
                 max_size=MAX_MESSAGE_BYTES,
             )
         )
+        return cls(connection, stack)
+
+    @classmethod
+    def open_light(cls, path: Path, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Session:
+        """Connect to a control socket, sooner: for one thread, and pings wait while nothing is awaited."""
+        from swimctl.client.unix_connection import UnixConnection
+
+        stack = ExitStack()
+        connection = UnixConnection(
+            path, CONTROL_URI, open_timeout=open_timeout, close_timeout=CLOSE_TIMEOUT_SECONDS,
+            max_size=MAX_MESSAGE_BYTES,
+        )  # fmt: skip
+        stack.callback(connection.close)
         return cls(connection, stack)
 
     @classmethod

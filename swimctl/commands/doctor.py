@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 import sys
-import time
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +12,8 @@ import typer
 
 from swimctl.app import single_command
 from swimctl.completion.words import areas
+from swimctl.doctor import console
+from swimctl.doctor.console import Format
 from swimctl.errors import WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from swimctl.output import Output
 
 app = single_command()
-
-
-class Format(StrEnum):
-    """How the report is written."""
-
-    TEXT = "text"
-    JSON = "json"
-    NAGIOS = "nagios"
-    PROMETHEUS = "prometheus"
 
 
 @app.command()
@@ -59,7 +50,32 @@ def doctor(
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document: --format json.")] = False,
     format: Annotated[Format, typer.Option("--format", help="text, json, nagios, prometheus.")] = Format.TEXT,
-    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C.")] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain",
+            metavar="CHECK",
+            autocompletion=areas,
+            help="Show the facts behind one check, and what it rests on.",
+        ),
+    ] = None,
+    save_facts: Annotated[
+        Path | None,
+        typer.Option("--save-facts", metavar="FILE", help="Write all that was observed, secrets removed."),
+    ] = None,
+    facts: Annotated[
+        Path | None,
+        typer.Option("--facts", metavar="FILE", help="Judge saved facts, or those of a bundle, instead of observing."),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C; tell what changes.")] = False,
+    on_change: Annotated[
+        str | None,
+        typer.Option(
+            "--on-change",
+            metavar="COMMAND",
+            help="With --watch: run this, without a shell, for each change; JSON on its standard input.",
+        ),
+    ] = None,
     interval: Annotated[
         float, typer.Option("--interval", metavar="SECONDS", min=1, help="Time between two runs with --watch.")
     ] = 5.0,
@@ -87,8 +103,8 @@ def doctor(
 ) -> int:
     """Prove that what runs is what was deployed, and that it keeps its promises.
 
-    Each check tells what was expected, what was observed and what to type; what is broken at the root comes first,
-    what stands on it is skipped. Exit code 0: all well (warnings too, without --strict), 1: something failed or could
+    Each check tells what was expected, what was observed and what to type. The lowest broken check comes first, once,
+    with what follows from it. Exit code 0: all well (warnings too, without --strict), 1: something failed or could
     not be found out, 3: the daemon is not running.
 
     \b
@@ -98,7 +114,10 @@ def doctor(
       swimctl doctor --json | jq '.checks[] | select(.status == "fail")'
       swimctl doctor --expect-version 1.4.0 --strict
       swimctl doctor --fix
+      swimctl doctor --explain stream.sources
       swimctl doctor --bundle help.tar.gz
+      swimctl doctor --facts help.tar.gz
+      swimctl doctor --watch --interval 60 --on-change /usr/local/bin/notify
       SWIM_API_KEY=… swimctl doctor --url wss://swim.example.org/api/swim/v1/ws
     """
     invocation = invocation_of(context)
@@ -108,33 +127,76 @@ def doctor(
     chosen = Format.JSON if as_json else format
     if as_json and format not in (Format.TEXT, Format.JSON):
         raise WrongUsage(f"--json and --format {format} exclude each other", "see: swimctl doctor --help")
-    if watch and (fix or bundle is not None):
-        raise WrongUsage("--watch goes with neither --fix nor --bundle", "see: swimctl doctor --help")
-    if url is not None and (fix or bundle is not None):
-        raise WrongUsage("--fix and --bundle are for the service of this machine", "leave --url away")
-    if url is not None and not url.startswith(("ws://", "wss://")):
-        raise WrongUsage(f"--url: {url!r} is no ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws")
-    if bundle is not None:
-        from swimctl.doctor.bundle import archive_kind
-
-        archive_kind(bundle)
+    _refuse_contradictions(
+        watch=watch, fix=fix, bundle=bundle, url=url, facts=facts, save_facts=save_facts, on_change=on_change,
+        explain=explain, deep=deep,
+    )  # fmt: skip
     output = invocation.output(as_json=chosen is Format.JSON)
     if list_checks:
         _list(output)
         return 0
+    if explain is not None:
+        only = [_known_check(explain)]
     found = _doctor(
         invocation, only, skip, strict=strict, deep=deep, expect_version=expect_version, url=url, timeout=timeout,
-        api_key=None if remote is None else remote.api_key,
+        api_key=None if remote is None else remote.api_key, facts=facts,
     )  # fmt: skip
     if watch:
-        return _watch(found, output, chosen, interval)
+        from swimctl.doctor.watching import watch_on
+
+        return watch_on(found, output, invocation.messages(), chosen, interval, shlex.split(on_change or ""))
     report = found.examine()
     if fix:
         report = _fix(invocation, found, report, yes=yes)
-    code = _write(output, chosen, report)
+    code = console.write(output, chosen, report) if explain is None else console.explain(output, found, report, explain)
+    if save_facts is not None:
+        console.save_facts(invocation, found, save_facts)
     if bundle is not None:
-        _bundle(invocation, report, bundle, yes=yes)
+        console.bundle(invocation, found, report, bundle, yes=yes)
     return code
+
+
+def _refuse_contradictions(
+    *,
+    watch: bool,
+    fix: bool,
+    bundle: Path | None,
+    url: str | None,
+    facts: Path | None,
+    save_facts: Path | None,
+    on_change: str | None,
+    explain: str | None,
+    deep: bool,
+) -> None:
+    """Refuse options that exclude each other. Raises WrongUsage."""
+    if watch and (fix or bundle or save_facts or facts or explain):
+        others = "--fix, --bundle, --explain, --save-facts or --facts"
+        raise WrongUsage(f"--watch goes with none of {others}", "see: swimctl doctor --help")
+    if on_change is not None and not watch:
+        raise WrongUsage("--on-change goes with --watch", "swimctl doctor --watch --on-change COMMAND")
+    if on_change is not None:
+        console.check_program(on_change)
+    if url is not None and (fix or bundle is not None):
+        raise WrongUsage("--fix and --bundle are for the service of this machine", "leave --url away")
+    if url is not None and not url.startswith(("ws://", "wss://")):
+        raise WrongUsage(f"--url: {url!r} is no ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws")
+    if facts is not None and (fix or bundle or save_facts or url or deep):
+        raise WrongUsage("--facts judges what was observed: it observes and mends nothing", "leave the others away")
+    if bundle is not None:
+        from swimctl.doctor.bundle import archive_kind
+
+        archive_kind(bundle)
+
+
+def _known_check(id: str) -> str:
+    """Return the id of a check. Raises WrongUsage."""
+    from swimctl.doctor.catalogue import all_checks
+    from swimctl.doctor.selection import words
+
+    words([id], all_checks(), "--explain")
+    if "." not in id or "," in id:
+        raise WrongUsage(f"--explain: {id!r} is no single check", "all checks: swimctl doctor --list")
+    return id
 
 
 def _doctor(
@@ -148,9 +210,11 @@ def _doctor(
     url: str | None,
     api_key: str | None,
     timeout: float | None,
+    facts: Path | None,
 ) -> Doctor:
     from swimctl.doctor.context import Options
     from swimctl.doctor.diagnose import Doctor
+    from swimctl.doctor.saved_facts import read_facts
 
     options = Options(
         is_deep=deep,
@@ -159,7 +223,8 @@ def _doctor(
         api_key=api_key or invocation.environ.get("SWIM_API_KEY"),
         timeout_seconds=timeout,
     )
-    return Doctor(invocation, options, only=only or (), skipped=skip or (), is_strict=strict)
+    saved = read_facts(facts) if facts is not None else None
+    return Doctor(invocation, options, only=only or (), skipped=skip or (), is_strict=strict, saved=saved)
 
 
 def _list(output: Output) -> None:
@@ -174,25 +239,6 @@ def _list(output: Output) -> None:
         Column("needs", "needs", style="dim", min_width=120),
     ]
     output.table(columns, listing(all_checks()))
-
-
-def _write(output: Output, format: Format, report: Report) -> int:
-    from swimctl.render import doctor as render
-
-    if format is Format.JSON:
-        output.document(report.document())
-    elif format is Format.NAGIOS:
-        line, code = render.nagios(report)
-        output.line(line)
-        return code
-    elif format is Format.PROMETHEUS:
-        output.line(render.prometheus(report, time.time()))
-    elif output.is_terminal:
-        output.console(output.width).print(render.picture(report), crop=False)  # what is to be pasted is never cut
-    else:
-        for line in render.lines(report):
-            output.line(line)
-    return report.exit_code
 
 
 def _fix(invocation: Invocation, found: Doctor, report: Report, *, yes: bool) -> Report:
@@ -214,41 +260,3 @@ def _fix(invocation: Invocation, found: Doctor, report: Report, *, yes: bool) ->
     for line in changed:
         messages.line(line)
     return found.examine(changed)
-
-
-def _watch(found: Doctor, output: Output, format: Format, interval: float) -> int:
-    """Show report after report until Ctrl-C."""
-    if not output.can_redraw or format is not Format.TEXT:
-        while True:
-            _write(output, format, found.examine())
-            time.sleep(interval)
-    from rich.console import Group
-    from rich.live import Live
-    from rich.text import Text
-
-    from swimctl.render.doctor import picture
-
-    with Live(console=output.console(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
-        while True:
-            report = found.examine()
-            footer = Text(f"\n{time.strftime('%H:%M:%S')}, again every {interval:g} s; Ctrl-C ends", style="dim")
-            live.update(Group(picture(report), footer), refresh=True)
-            time.sleep(interval)
-
-
-def _bundle(invocation: Invocation, report: Report, path: Path, *, yes: bool) -> None:
-    from swimctl.doctor.bundle import archive_kind, collect, write
-    from swimctl.output import confirm
-    from swimctl.text import size
-
-    kind = archive_kind(path)
-    messages = invocation.messages()
-    contents = collect(invocation, report, os.environ)
-    messages.line(f"{path} will hold, with secrets removed:")
-    for name, data in contents.items():
-        messages.line(f"  {name:<28}{size(len(data)):>12}")
-    if confirm(f"Write {path}?", yes=yes):
-        write(path, kind, contents)
-        messages.line(f"written: {path}")
-    else:
-        messages.line("not written")

@@ -68,7 +68,7 @@ def publish(
       swimctl publish system.notice --data '{"text": "maintenance at 18:00Z"}'
       swimctl publish --file events.jsonl
       my-provider | swimctl publish --file - --json
-      SWIM_API_KEY=swim_sys_… swimctl publish --url wss://swim.example.org/api/swim/v1/ws --file events.jsonl
+      swimctl publish --context live --file events.jsonl
     """
     from swimctl.client.publisher import EventRefused, Interrupted, Publisher
     from swimctl.event_lines import BadLine

@@ -55,7 +55,7 @@ def status(
 
 
 def _ask(invocation: Invocation) -> dict[str, Any]:
-    with invocation.connect() as control:
+    with invocation.connect(light=True) as control:
         document: dict[str, Any] = control.call("status")
     return document
 
@@ -84,7 +84,7 @@ def _write(output: Output, document: dict[str, Any]) -> None:
     elif output.is_terminal:
         output.print(_picture(document))
     else:
-        from swimctl.render.status import status_lines
+        from swimctl.render.status_lines import status_lines
 
         output.details(status_lines(_read(document)), document)
 

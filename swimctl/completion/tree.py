@@ -36,7 +36,20 @@ def module_text() -> str:
         for name in ("commands", "options", "arguments"):
             lines.append(f"        {name!r}: {node[name]!r},")
         lines.append("    },")
-    return "\n".join([*lines, "}", ""])
+    lines += ["}", f"CHANNELS = {_channels()!r}", f"SETTINGS = {_settings()!r}"]
+    return "\n".join([*lines, ""])
+
+
+def _channels() -> tuple[str, ...]:
+    from swim_server.protocol.channels import Catalogue
+
+    return tuple(sorted(Catalogue().channels))
+
+
+def _settings() -> tuple[str, ...]:
+    from swim_server.config.parse_value import setting_names
+
+    return tuple(setting_names())
 
 
 def _walk(command: Any, path: str, found: dict[str, dict[str, Any]]) -> None:

@@ -55,9 +55,9 @@ def settings(incomplete: str) -> list[str]:
     """Complete the dotted name of a setting."""
 
     def names() -> Iterable[str]:
-        from swim_server.config.parse_value import setting_names
+        from swimctl.completion.table import SETTINGS
 
-        return setting_names()
+        return SETTINGS
 
     return _offer(names, incomplete)
 
@@ -108,11 +108,12 @@ def _fitting(words: Iterable[str], incomplete: str) -> list[str]:
 
 
 def _catalogue_channels() -> Iterable[str]:
-    from swim_server.protocol.channels import Catalogue
-
     if not _has_families_of_its_own():
-        return Catalogue().channels
+        from swimctl.completion.table import CHANNELS
+
+        return CHANNELS
     from swim_server.config import ConfigError
+    from swim_server.protocol.channels import Catalogue
 
     from swimctl.invocation import Invocation
 
@@ -188,5 +189,5 @@ def _ask(method: str) -> Any:
     from swimctl.client.control import ControlClient
     from swimctl.invocation import Invocation
 
-    with ControlClient.connect(Invocation().home, timeout=0.0) as control:
+    with ControlClient.connect(Invocation().home, timeout=0.0, light=True) as control:
         return control.call(method, timeout=1.0)

@@ -19,45 +19,15 @@ from urllib.parse import unquote
 import msgspec
 from swim_server.files.replacing import put_in_place
 
+from swimctl.doctor.redaction import redact
+from swimctl.doctor.saved_facts import NAME as FACTS
+from swimctl.doctor.saved_facts import to_json
 from swimctl.errors import CommandError, WrongUsage
 
 if TYPE_CHECKING:
     from swimctl.doctor.report import Report
+    from swimctl.doctor.saved_facts import SavedRun
     from swimctl.invocation import Invocation
-import re
-from collections.abc import Iterable
-
-HIDDEN = "***"
-SHORTEST_SECRET = 4
-"""Shorter ones would hide ordinary words; nobody has such a password without its pattern around it."""
-_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\bswim_(?:pub|dev|par|sys)[a-z]*_[A-Za-z0-9_-]+"), f"swim_{HIDDEN}"),
-    (re.compile(r"\bswim_[0-9a-fA-F-]{20,}"), f"swim_{HIDDEN}"),
-    (re.compile(r"sha256\$[A-Za-z0-9_-]+"), f"sha256${HIDDEN}"),
-    (re.compile(r"((?:Bearer|Basic)\s+)[^\s\"',;]+", re.IGNORECASE), rf"\g<1>{HIDDEN}"),
-    (re.compile(r"(://[^/\s@:]*:)[^\s\"']+@"), rf"\g<1>{HIDDEN}@"),
-)
-_NAMED = re.compile(
-    r"(?P<name>(?:api_?key|(?<![a-z])key|passw(?:or)?d|pwd|secret|token)[\"']?\s*[=:]\s*)"
-    r"(?:(?P<quote>[\"'])(?:\\.|(?!(?P=quote)).)*(?P=quote)|\{[^}]*\}|[^\s&;,\"'{\[][^\s&;,\"']*)",
-    re.IGNORECASE,
-)
-
-
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Hide the secrets that are known, and whatever looks like a key, a digest of one, or a password."""
-    for secret in sorted({each for each in secrets if len(each) >= SHORTEST_SECRET}, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    for shape, hidden in _SHAPES:
-        text = shape.sub(hidden, text)
-    return _NAMED.sub(_hide_value, text)
-
-
-def _hide_value(match: re.Match[str]) -> str:
-    """Hide the value and keep its quotes: JSON stays JSON."""
-    quote = match["quote"] or ""
-    return f"{match['name']}{quote}{HIDDEN}{quote}"
-
 
 LOG_BYTES = 256 * 1024
 CALL_SECONDS = 3.0
@@ -73,8 +43,10 @@ def archive_kind(path: Path) -> str:
     return kind
 
 
-def collect(invocation: Invocation, report: Report, environ: Mapping[str, str]) -> dict[str, bytes]:
-    """Put the contents together, by name. What can't be had says why."""
+def collect(
+    invocation: Invocation, report: Report, run: SavedRun | None, environ: Mapping[str, str]
+) -> dict[str, bytes]:
+    """Put the contents together, by name: facts that can be judged elsewhere too. What can't be had says why."""
     secrets = list(known_secrets(invocation, environ))
     found: dict[str, str] = {"doctor.json": _json(report.document())}
     found |= {f"daemon/{name}.json": text for name, text in _answers(invocation)}
@@ -84,7 +56,8 @@ def collect(invocation: Invocation, report: Report, environ: Mapping[str, str]) 
     found["packages.txt"] = "".join(f"{line}\n" for line in _packages())
     for name, path in _files(invocation):
         found[name] = _tail(path)
-    return {name: redact(text, secrets).encode() for name, text in found.items()}
+    cleaned = {name: redact(text, secrets).encode() for name, text in found.items()}
+    return cleaned if run is None else {FACTS: to_json(run, secrets), **cleaned}
 
 
 def write(path: Path, kind: str, contents: Mapping[str, bytes]) -> None:

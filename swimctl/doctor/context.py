@@ -1,4 +1,7 @@
-"""What the checks of one run look at: each fact is found out once, when the first check asks, and shared."""
+"""What the checks of one run ask: each fact is observed once, when the first check asks, and shared.
+
+Checks touch nothing of the world but through here, so that what was observed can be judged elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,19 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Coroutine, Hashable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from swimctl.client.answers import read_answer
+from swimctl.doctor.facts import FactBook, NotSaved, observing
+from swimctl.doctor.probes.control_groups import ControlGroups
+from swimctl.doctor.probes.filesystem import FileSystem
 from swimctl.doctor.probes.procfs import ProcFs
+from swimctl.errors import CommandError
 
 if TYPE_CHECKING:
     from swim_server.config import LoadedConfig
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.home import Home
     from swim_server.daemon.lockfile import LockInfo
+    from swim_server.daemon.start_log import Start
 
     from swimctl.invocation import Invocation
 
@@ -29,6 +38,8 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 1.5
 """So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
+QUICK_SECONDS = 0.8
+"""So long somebody waits for it who can do without."""
 MARGIN_SECONDS = 0.3
 """Between the end of a question and the end of the run."""
 ENDING_SECONDS = 3.0
@@ -65,62 +76,126 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str | None = None
 
 
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for all facts of a run: when, where and as whom they were observed."""
+
+    at: float
+    """Unix time."""
+    home: Path
+    user: int
+    load: float
+    """By how much time limits were longer than on an idle machine."""
+
+
 class DoctorContext:
     """One look at one installation. Its facts stay as they were first seen, so that checks agree with each other."""
 
-    def __init__(self, invocation: Invocation, options: Options, procfs: ProcFs | None = None) -> None:
+    def __init__(
+        self,
+        invocation: Invocation,
+        options: Options,
+        procfs: ProcFs | None = None,
+        *,
+        facts: FactBook | None = None,
+        circumstances: Circumstances | None = None,
+    ) -> None:
         self.invocation = invocation
         self.options = options
-        self.procfs = procfs or ProcFs()
-        """Processes, sockets, disks."""
         self.home: Home = invocation.home
+        self.facts = facts or FactBook()
+        self.circumstances = circumstances or Circumstances(
+            at=time.time(), home=self.home.path, user=os.geteuid(), load=stretch()
+        )
+        self.procfs = observing(procfs or ProcFs(), "kernel", "/proc", self.facts)
+        """Processes, sockets, memory."""
+        self.groups = observing(ControlGroups(), "kernel", "/sys/fs/cgroup", self.facts)
+        """What control groups let processes use."""
+        self.files = observing(FileSystem(), "files", "the disk", self.facts)
+        """Files, folders, room on disks."""
         self.deadline: float | None = None
         """When the run ends, by ``time.perf_counter``; set by who runs the checks."""
-        self._facts: dict[Hashable, asyncio.Task[Any]] = {}
-        self.stretch = stretch()
+        self.stretch = self.circumstances.load
         """On a machine that has more to do than it can, limits are so many times longer."""
+        self._shared: dict[str, asyncio.Task[Any]] = {}
         self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
 
-    async def fact(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Find something out once; whoever asks again gets the same answer, or the same error."""
-        if name not in self._facts:
-            self._facts[name] = asyncio.create_task(find())
-        result: T = await asyncio.shield(self._facts[name])
+    @property
+    def now(self) -> float:
+        """Unix time of this look."""
+        return self.circumstances.at
+
+    @property
+    def utc_now(self) -> datetime:
+        """The same as a moment."""
+        return datetime.fromtimestamp(self.now, UTC)
+
+    async def fact(self, name: str, observe: Callable[[], Coroutine[Any, Any, T]], source: str, **more: Any) -> T:
+        """Observe something once; whoever asks again gets the same, or the same error. ``more`` as ``find`` has it."""
+        return await self.facts.find(name, observe, source=source, **more)
+
+    async def shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Make a tool once that several observations use: an open database, a turn. It is no fact."""
+        if name not in self._shared:
+            self._shared[name] = asyncio.create_task(make())
+        result: T = await asyncio.shield(self._shared[name])
         return result
 
-    def forget(self, *names: str) -> None:
-        """Let facts be found out anew when they are asked for again: for what may just be changing."""
-        for known in list(self._facts):
-            if (known[0] if isinstance(known, tuple) else known) in names and self._facts[known].done():
-                del self._facts[known]
+    def forget(self, *beginnings: str) -> None:
+        """Let facts be observed anew when they are asked for again: for what may just be changing."""
+        self.facts.forget(*beginnings)
 
     async def loaded(self) -> LoadedConfig:
         """Load the configuration on disk, as this process's options and environment make it. Raises ConfigError."""
-        return await self.fact("loaded", lambda: asyncio.to_thread(self.invocation.load_config))
+        from swim_server.config import LoadedConfig
+
+        return await self.fact(
+            "config.loaded", lambda: asyncio.to_thread(self.invocation.load_config), "configuration files, environment",
+            shape=LoadedConfig, encode=_without_secrets,
+        )  # fmt: skip
 
     async def lock(self) -> LockInfo | None:
         """Read what the lockfile says."""
-        from swim_server.daemon.lockfile import Lockfile
+        from swim_server.daemon.lockfile import Lockfile, LockInfo
 
-        return await self.fact("lock", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).read))
+        path = self.home.lockfile
+        read = Lockfile(path).read
+        return await self.fact("lock.info", lambda: asyncio.to_thread(read), str(path), shape=LockInfo | None)
 
     async def is_held(self) -> bool:
         """Tell whether a process holds the lock."""
         from swim_server.daemon.lockfile import Lockfile
 
-        return await self.fact("is_held", lambda: asyncio.to_thread(Lockfile(self.home.lockfile).is_held))
+        path = self.home.lockfile
+        is_held = Lockfile(path).is_held
+        return await self.fact("lock.is-held", lambda: asyncio.to_thread(is_held), f"flock of {path}", shape=bool)
 
     def is_process(self, info: LockInfo) -> bool:
         """Tell whether the very process that wrote this lockfile lives, not another with its pid. Blocks briefly."""
         from swim_server.daemon.process import is_alive
 
-        return is_alive(info)
+        name = f"pid {info.pid}, started at {info.process_started}"
+        return self.facts.look("kernel.lives", lambda: is_alive(info), source="/proc", about=name, shape=bool)
+
+    def is_this_boot(self, boot: str | None) -> bool:
+        """Tell whether something was written since this machine was started; True where nobody can tell."""
+        from swim_server.daemon.process import boot_id
+
+        running = self.facts.look("kernel.boot", boot_id, source="/proc/sys/kernel/random/boot_id", shape=str | None)
+        return boot is None or running in (None, boot)
+
+    def starts(self) -> list[Start]:
+        """Read the diary of starts, oldest first. Blocks briefly."""
+        from swim_server.daemon.start_log import Start, read_starts
+
+        path = self.home.starts
+        return self.facts.look("process.starts", lambda: read_starts(path), source=str(path), shape=list[Start])
 
     async def disk(self) -> Fingerprint:
         """Take the fingerprint of the code on disk."""
-        from swim_server.daemon.fingerprint import take_fingerprint
+        from swim_server.daemon.fingerprint import Fingerprint, take_fingerprint
 
-        return await self.fact("disk", lambda: asyncio.to_thread(take_fingerprint))
+        where = "the source files of this command"
+        return await self.fact("code.on-disk", lambda: asyncio.to_thread(take_fingerprint), where, shape=Fingerprint)
 
     async def disk_at(self, roots: Mapping[str, str]) -> dict[str, str]:
         """Compute the digests of the source files in some packages' folders."""
@@ -129,8 +204,11 @@ class DoctorContext:
         disk = await self.disk()
         if dict(roots) == disk.roots:
             return disk.files
-        name = ("disk", tuple(sorted(roots.items())))
-        return await self.fact(name, lambda: asyncio.to_thread(digests_below, roots))
+        where = ", ".join(sorted(roots.values()))
+        return await self.fact(
+            "code.on-disk", lambda: asyncio.to_thread(digests_below, roots), "source files", about=where,
+            shape=dict[str, str],
+        )  # fmt: skip
 
     async def status(self) -> Status:
         """Read the running process's status document. Raises DaemonNotRunning, CommandFailed."""
@@ -146,11 +224,30 @@ class DoctorContext:
 
     async def ask(self, method: str, **params: Any) -> Any:
         """Call a method of the control socket, once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
-        name = (method, msgspec.json.encode(params))
-        return await self.fact(name, lambda: asyncio.to_thread(self._call, method, params))
+        about = ", ".join(f"{name}={value}" for name, value in params.items() if not isinstance(value, dict))
+        where = f"{self.home.control_socket}, by the process itself"
+        return await self.fact(
+            f"process.{method}", lambda: asyncio.to_thread(self._call, method, params), where, about=about
+        )
 
     async def ask_anew(self, method: str, **params: Any) -> Any:
-        """Call a method now, whoever called it before: for what changes while one looks."""
+        """Ask again, whoever asked before: for what changes while one looks."""
+        self.forget(f"process.{method}")
+        return await self.ask(method, **params)
+
+    async def answered(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+        """Ask a process that may not be there; None where none runs, and where it is silent or slow.
+
+        For checks that can do without: whether it answers is told by another one.
+        """
+        try:
+            async with asyncio.timeout(self.within(QUICK_SECONDS)):
+                return await ask() if await self.is_held() else None
+        except (CommandError, OSError, NotSaved):  # a timeout is an OSError
+            return None
+
+    async def act(self, method: str, **params: Any) -> Any:
+        """Call a method that does something, or whose answer holds a secret: it is no fact."""
         return await asyncio.to_thread(self._call, method, params)
 
     def at_end(self, undo: Callable[[], Coroutine[Any, Any, object]]) -> None:
@@ -176,13 +273,23 @@ class DoctorContext:
 
     async def close(self) -> None:
         """End what is still being found out, and undo what the checks have made. Idempotent."""
-        for task in self._facts.values():
+        await self.facts.close()
+        for task in self._shared.values():
             task.cancel()
-        for task in self._facts.values():
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+        await asyncio.gather(*self._shared.values(), return_exceptions=True)
         deadline = asyncio.get_running_loop().time() + ENDING_SECONDS
         while self._endings:  # a process that hangs, or a database, must not keep us: keys end and rows are found again
             with contextlib.suppress(Exception):
                 async with asyncio.timeout_at(deadline):
                     await self._endings.pop()()
+
+
+def _without_secrets(found: LoadedConfig) -> dict[str, Any]:
+    """Return a configuration as it may be written to a file."""
+    from swim_server.config.secrets import without_secrets
+
+    return {
+        "config": without_secrets(msgspec.to_builtins(found.config)),
+        "origins": {name: msgspec.to_builtins(each) for name, each in found.origins.items() if each.kind != "default"},
+        "files": [str(path) for path in found.files],
+    }

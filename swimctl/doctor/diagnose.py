@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from swimctl.doctor.abandonable_threads import run_to_end
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Check, Repair, Result, Status
-from swimctl.doctor.context import DoctorContext, Options
+from swimctl.doctor.context import Circumstances, DoctorContext, Options
+from swimctl.doctor.explain import Step, explain
+from swimctl.doctor.facts import FactBook
+from swimctl.doctor.graph import Graph, fold
 from swimctl.doctor.report import Report, is_absent
 from swimctl.doctor.run import run_checks
+from swimctl.doctor.saved_facts import saved as saved_run
 from swimctl.doctor.selection import Selection, select
 from swimctl.errors import CommandError
+from swimctl.invocation import Invocation
 
 if TYPE_CHECKING:
-    from swimctl.invocation import Invocation
+    from swimctl.doctor.saved_facts import SavedRun
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Agree = Callable[[str], bool]
 """Asks whether something may be done."""
 
@@ -37,34 +40,71 @@ class Doctor:
         only: Sequence[str] = (),
         skipped: Sequence[str] = (),
         is_strict: bool = False,
+        saved: SavedRun | None = None,
     ) -> None:
         self._invocation = invocation
         self._options = options
         self._is_strict = is_strict
+        self._saved = saved
         self._catalogue = all_checks()
+        if saved is not None:
+            self._invocation = Invocation(environ={"SWIM_HOME": str(saved.circumstances.home)})
+            self._options = options = _options_of(saved, options)
+            known = {check.id for check in self._catalogue}
+            only = only or [id for id in saved.checks if id in known]
         self.selection: Selection = select(
             self._catalogue, only, skipped, is_deep=options.is_deep, is_outside=options.url is not None
         )
+        self.graph = Graph(self.selection.checks)
+        self.results: list[Result] = []
+        """Of the last run, all of them, those that are not shown too."""
+        self.book = FactBook()
+        """What the last run observed."""
+        self._circumstances: Circumstances | None = None
 
     def examine(self, changed: Sequence[str] = ()) -> Report:
         """Carry the checks out. Takes three seconds at most, without ``--deep``."""
         began = time.perf_counter()
-        results = _run(self._examine())
+        self.results = fold(run_to_end(self._examine()), self.graph)
         is_outside = self._options.url is not None
         roots = frozenset(
             check.id for check in self.selection.checks if check.is_root and check.is_outside == is_outside
         )
         return Report(
-            subject=self._options.url or str(self._invocation.home.path),
-            results=tuple(self.selection.shown(results, self._catalogue)),
+            subject=self._subject(),
+            results=tuple(self.selection.shown(self.results, self._catalogue)),
+            order=self.graph.order,
             seconds=round(time.perf_counter() - began, 3),
             is_strict=self._is_strict,
-            is_absent=is_absent(results, roots),
+            is_absent=is_absent(self.results, roots),
             changed=tuple(changed),
         )
 
+    def _subject(self) -> str:
+        subject = self._options.url or str(self._invocation.home.path)
+        if self._saved is None:
+            return subject
+        return f"{subject}, by facts of {time.strftime('%F %T', time.localtime(self._saved.circumstances.at))}"
+
+    def run(self) -> SavedRun:
+        """Return what the last run observed, as it is written to a file."""
+        assert self._circumstances is not None, "examine comes first"
+        asked = (check.id for check in self.selection.asked)
+        return saved_run(self.book, self._circumstances, self._options, asked)
+
+    def explain(self, id: str) -> list[Step]:
+        """Return the path to a check of the last run, with the facts of each step."""
+        return explain(id, self.results, self.graph, self.book)
+
     async def _examine(self) -> list[Result]:
-        context = DoctorContext(self._invocation, self._options)
+        if self._saved is None:
+            context = DoctorContext(self._invocation, self._options)
+        else:
+            circumstances = self._saved.circumstances
+            context = DoctorContext(
+                self._invocation, self._options, facts=self._saved.book, circumstances=circumstances
+            )
+        self.book, self._circumstances = context.facts, context.circumstances
         try:
             return await run_checks(self.selection.checks, context)
         finally:
@@ -77,7 +117,7 @@ class Doctor:
             if repair.question is not None and not agree(repair.question):
                 continue
             try:
-                changed += _run(self._mend(repair))
+                changed += run_to_end(self._mend(repair))
             except (CommandError, OSError) as error:
                 problem = error.problem if isinstance(error, CommandError) else (error.strerror or str(error))
                 changed.append(f"{check.id} could not be mended: {problem}")
@@ -96,35 +136,8 @@ class Doctor:
         return [(check, check.repair) for check in self.selection.checks if check.repair and check.id in bad]
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end on a loop whose threads may be left behind."""
-
-    async def inside() -> T:
-        asyncio.get_running_loop().set_default_executor(AbandonableThreads())
-        return await work
-
-    return asyncio.run(inside())
-
-
-class AbandonableThreads(ThreadPoolExecutor):
-    """An executor, for ``asyncio.to_thread``, that does not wait for its threads at the end. A thread each call."""
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Begin the call at once."""
-        future: Future[T] = Future()
-        threading.Thread(target=_fulfil, args=(future, fn, args, kwargs), daemon=True).start()
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for nobody."""
-
-
-def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = fn(*args, **kwargs)
-    except BaseException as error:  # noqa: BLE001  # whoever awaits it is told
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+def _options_of(saved: SavedRun, options: Options) -> Options:
+    """Return the options under which the facts were observed; what is expected may be another now."""
+    found = saved.options
+    expected = options.expect_version or found.expect_version
+    return msgspec.structs.replace(found, expect_version=expected)

@@ -20,7 +20,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     """The home, or the address, that was examined."""
     results: tuple[Result, ...]
-    """In the catalogue's order: the ground first."""
+    """In the catalogue's order."""
+    order: tuple[str, ...] = ()
+    """All checks, the lowest first: those that others rest on."""
     seconds: float
     is_strict: bool = False
     is_absent: bool = False
@@ -43,8 +45,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def problems(self) -> tuple[Result, ...]:
-        """What is not well, the worst first, of these the deepest ground first."""
-        return tuple(each for status in SEVERITY for each in self.results if each.status is status)
+        """What is not well by itself: the worst first, of these the lowest. What follows from it is not among them."""
+        rank = {id: number for number, id in enumerate(self.order)}
+        lowest = sorted(self.results, key=lambda each: rank.get(each.id, len(rank)))
+        return tuple(each for status in SEVERITY for each in lowest if each.status is status and each.cause is None)
+
+    def following(self, cause: str) -> tuple[Result, ...]:
+        """Return what is not well because of another check."""
+        return tuple(each for each in self.results if each.cause == cause)
 
     def count(self, status: Status) -> int:
         """How many checks came out so."""

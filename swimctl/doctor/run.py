@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, Result, Status, skip, unknown
+from swimctl.doctor.check import UNLOADABLE, Answer, Check, Result, Status, command_in, skip, unknown
+from swimctl.doctor.facts import NotSaved
+from swimctl.doctor.proven import only_proven
 from swimctl.errors import CommandError, DaemonNotRunning
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ async def _run_one(
 async def _ask(check: Check, context: DoctorContext, seconds: float) -> Answer:
     try:
         async with asyncio.timeout(seconds) as limit:
-            return await check.ask(context)
+            with context.facts.asked_by(check.id):
+                return await check.ask(context)
     except TimeoutError as error:
         if limit.expired():
             return unknown(check.summary, f"no answer within {seconds:.3g} s")
@@ -82,12 +85,19 @@ async def _ask(check: Check, context: DoctorContext, seconds: float) -> Answer:
     except DaemonNotRunning:
         return skip(check.summary, "the daemon is not running")
     except CommandError as error:
-        return unknown(check.summary, error.problem, error.next_step)
+        return unknown(check.summary, error.problem, command_in(error.next_step))
+    except PermissionError as error:
+        return unknown(check.summary, f"this user may not look at it: {error.filename or error.strerror}")
+    except (SyntaxError, ImportError) as error:
+        return unknown(check.summary, f"{UNLOADABLE}: {error}")
+    except NotSaved as error:
+        return unknown(check.summary, str(error))
     except Exception as error:  # noqa: BLE001  # a check that breaks says so; the others go on
         return unknown(check.summary, f"the check itself failed: {type(error).__name__}: {error}")
 
 
 def _result(check: Check, answer: Answer, seconds: float) -> Result:
+    answer = only_proven(check.id, answer)
     return Result(
         id=check.id,
         area=check.area,

@@ -27,7 +27,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     def shown(self, results: Iterable[Result], catalogue: Sequence[Check]) -> list[Result]:
         """Return the results that the reader should see, in the catalogue's order."""
+        results = tuple(results)
         asked = {check.id for check in self.asked}
+        asked |= {each.cause for each in results if each.id in asked and each.cause is not None}
         order = {check.id: number for number, check in enumerate(catalogue)}
         quiet = (Status.OK, Status.SKIP, Status.WARN)
         wanted = [each for each in results if each.id in asked or each.status not in quiet]
@@ -38,7 +40,7 @@ def select(
     catalogue: Sequence[Check], only: Sequence[str], skipped: Sequence[str], *, is_deep: bool, is_outside: bool
 ) -> Selection:
     """Choose by areas and ids, several in a word with commas between. Raises WrongUsage for an unknown one."""
-    wanted, unwanted = _words(only, catalogue, "--only"), _words(skipped, catalogue, "--skip")
+    wanted, unwanted = words(only, catalogue, "--only"), words(skipped, catalogue, "--skip")
     possible = [
         msgspec.structs.replace(check, needs=check.needs_outside or check.needs) if is_outside else check
         for check in catalogue
@@ -65,12 +67,13 @@ def _ground(asked: Sequence[Check], possible: Sequence[Check]) -> list[Check]:
     return [check for check in possible if check.id in needed]
 
 
-def _words(given: Sequence[str], catalogue: Sequence[Check], option: str) -> set[str]:
+def words(given: Sequence[str], catalogue: Sequence[Check], option: str) -> set[str]:
+    """Take areas and ids apart, several in a word with commas between. Raises WrongUsage for an unknown one."""
     known = [*AREAS, *(check.id for check in catalogue)]
-    words = {word.strip() for text in given for word in text.split(",") if word.strip()}
-    for word in sorted(words):
+    found = {word.strip() for text in given for word in text.split(",") if word.strip()}
+    for word in sorted(found):
         if word not in known:
             near = get_close_matches(word, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else "all areas and checks: swimctl doctor --list"
             raise WrongUsage(f"{option}: there is no area or check {word!r}", hint)
-    return words
+    return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import threading
 import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ class Screen:
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
         self._keyboard = _keyboard()
         self._before: Any = None
+        self._is_drawing = self._is_asked_to_stop = False
 
     def __enter__(self) -> Screen:
         self._live.start()
@@ -43,7 +44,14 @@ class Screen:
 
     def draw(self, picture: RenderableType) -> None:
         """Show a picture in place of the one before."""
-        self._live.update(picture, refresh=True)
+        self._is_drawing = True
+        try:
+            self._live.update(picture, refresh=True)
+        finally:
+            self._is_drawing = False
+        if self._is_asked_to_stop:
+            self._is_asked_to_stop = False
+            self._leave_to_shell()
 
     def keys(self, seconds: float = 0.0) -> str:
         """Return the keys pressed, waiting for the first one; none where no keyboard is."""
@@ -53,13 +61,21 @@ class Screen:
         return ""
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        """Leave the screen to the shell while we are stopped (Ctrl-Z), and take it again when we go on (fg)."""
+        """Stop (Ctrl-Z), at once or when the picture under way is drawn: a stream can't be written to twice at once."""
+        if self._is_drawing:
+            self._is_asked_to_stop = True
+        else:
+            self._leave_to_shell()
+
+    def _leave_to_shell(self) -> None:
+        """Leave the screen to the shell while we are stopped, and take it again when we go on (fg)."""
         assert self._keyboard is not None, "the signal is taken only with a keyboard"
         self._keyboard.give_back()
         self.console.set_alt_screen(False)
         self.console.show_cursor(True)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTSTP)
+        # To this thread: sent to the process, another thread may take it, and this one goes on for a moment.
+        signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
         # Here it goes on.
         signal.signal(signal.SIGTSTP, self._stop)
         self.console.set_alt_screen(True)

@@ -32,13 +32,13 @@ def picture(report: Report) -> RenderableType:
     if report.changed:
         parts += [*(Text(f"  mended: {clean(line)}", style="cyan") for line in report.changed), Text()]
     for number, each in enumerate(problems):
-        parts += [problem(each, is_first=number == 0), Text()]
+        parts += [problem(each, report.following(each.id), is_first=number == 0), Text()]
     parts.append(_areas(report))
     return Group(*parts)
 
 
-def problem(result: Result, *, is_first: bool) -> RenderableType:
-    """One check that did not come out well, whole."""
+def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool) -> RenderableType:
+    """One check that did not come out well, whole, with what follows from it."""
     style = STYLES[result.status]
     title = Text().append(f"{MARKS[result.status]} {result.id}", style=f"bold {style}")
     if is_first:
@@ -53,6 +53,9 @@ def problem(result: Result, *, is_first: bool) -> RenderableType:
         grid.add_row("" if number else "seen in", Text(clean(line), style="dim"))
     if len(evidence) > MAX_EVIDENCE:
         grid.add_row("", Text(f"and {len(evidence) - MAX_EVIDENCE} more; all with --json", style="dim"))
+    for number, one in enumerate(following):
+        told = Text(f"{MARKS[one.status]} {one.id}  ", style=STYLES[one.status])
+        grid.add_row("" if number else "hence", told.append(clean(one.observed), style="dim"))
     parts: list[RenderableType] = [title, Padding(grid, (0, 0, 0, 2))]
     if result.fix is not None:  # one line, however long: it is to be pasted
         words = (("  type      ", "dim"), (clean(result.fix), "bold cyan"))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -48,27 +47,6 @@ def status(document: Status, now: datetime, disk_fingerprint: str | None = None)
             told = ", ".join(f"{number} of {name}" for name, number in source.unknown_types.items())
             parts.append(Text(clean(f"{source.name}: set aside, as there is no such type: {told}"), style="yellow"))
     return Group(*parts)
-
-
-def status_lines(document: Status) -> list[tuple[str, str]]:
-    """Lay out the same as stable pairs for scripts: nested values by their dotted names, sources by their names."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in msgspec.to_builtins(document).items():
-        if name == "connections":
-            pairs.append((name, cell(document.connections.total)))
-            for tier, use in document.connections.by_tier.items():
-                pairs.append((f"{name}.{tier}", f"{use.current}/{use.limit}"))
-        elif name == "sources":
-            for source in document.sources:
-                age = cell(source.last_event_age_seconds)
-                pairs.append((f"source.{source.name}", f"{source.state} {source.events} {age}"))
-                unknown = source.unknown_types.items()
-                pairs += [(f"source.{source.name}.unknown.{name}", cell(number)) for name, number in unknown]
-        elif isinstance(value, Mapping):
-            pairs += [(f"{name}.{key}", cell(item)) for key, item in value.items()]
-        else:
-            pairs.append((name, cell(value)))
-    return pairs
 
 
 def _facts(document: Status, now: datetime, disk_fingerprint: str | None) -> list[tuple[str, Any]]:
@@ -117,7 +95,8 @@ def _history(history: HistoryDocument, now: datetime) -> str:
         reach = duration(now.timestamp() - int(history.oldest_id.partition("-")[0]) / 1000)
     except ValueError:
         reach = "?"
-    return f"{count(history.events)} events kept, {reach} back, {size(history.size_bytes)}"
+    events = f"{count(history.events)} events kept" if history.is_counted else "events are being counted"
+    return f"{events}, {reach} back, {size(history.size_bytes)}"
 
 
 def _times(times: Percentiles) -> str:

@@ -23,6 +23,8 @@ from swim_server.keys.store import KeyStore
 from swim_server.sql.errors import OutcomeUnknown, SchemaMissing, StoreError, StoreMisconfigured, StoreUnavailable
 from swim_server.sql.sqlserver import CONFLICT_NUMBERS, LASTING_NUMBERS, PASSING_NUMBERS
 
+WITHIN_SECONDS = 45
+"""The timeouts are of seconds; a busy machine adds to them. Without one, nothing would ever end."""
 ODD_PASSWORDS = [
     "semi;colon",
     "{brace}",
@@ -111,7 +113,7 @@ def test_login_that_breaks_off_means_unavailable_within_the_timeout(setup: Setup
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         setup.open().list()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < WITHIN_SECONDS
 
 
 def test_server_that_nobody_runs_means_unavailable(setup: Setup) -> None:
@@ -223,7 +225,7 @@ def test_silent_query_ends_by_its_timeout_and_its_connection_is_thrown_away(setu
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         store.list()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < WITHIN_SECONDS
     assert store.list() == []
     assert len(setup.server.logins) == 2
 
@@ -409,7 +411,7 @@ def test_silent_server_is_waited_for_once_by_who_can_wait(setup: Setup) -> None:
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         setup.open(patience_seconds=60).list()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < WITHIN_SECONDS, "its patience would have been 60 s"
 
 
 def test_row_that_a_trigger_swallows_or_changes_is_told(setup: Setup) -> None:

@@ -128,6 +128,7 @@ async def test_a_restart_is_noticed_by_nobody(daemon: Daemon) -> None:
     assert first.code == 1012
     assert first.will_reconnect
     assert "retry_ms=" in first.reason
+    assert listener.errors == [], "the notice of the restart is no error of the program's"
 
 
 async def publish_surely(daemon: Daemon, number: int) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,7 +24,7 @@ from support.disk.fault_scenarios import scenarios
 from support.disk.forked_daemon import DidNotStart, free_port, preload_product
 from support.disk.judgement import FAULTS, Judgement
 from support.disk.report import Tally, print_report
-from support.disk.workshop import workshop
+from support.disk.workshop import Ended, workshop
 
 GROUPS = ("scenario",)
 COSTS = (*FAULTS, "lost_but_told", "set_aside", "untold", "not_tried_again")
@@ -51,14 +52,15 @@ def main() -> int:
         preload_product()
         run = FaultRun(place.folder / "disk", free_port(), place.faults, place.folder, seed)
         run.prepare(SHORT_EVENTS if arguments.short else EVENTS)
-        for scenario in chosen * arguments.rounds:
-            try:
-                judgement, struck = run.run(scenario)
-            except DidNotStart as reason:
-                judgement, struck = Judgement(), 0
-                judgement.find("not_started", 1, reason)
-            judgement["struck"] = struck
-            tally.add([scenario.name], judgement, scenario.name)
+        with suppress(Ended):
+            for scenario in chosen * arguments.rounds:
+                try:
+                    judgement, struck = run.run(scenario)
+                except DidNotStart as reason:
+                    judgement, struck = Judgement(), 0
+                    judgement.find("not_started", 1, reason)
+                judgement["struck"] = struck
+                tally.add([scenario.name], judgement, scenario.name)
         if not arguments.only:
             tally.add([CHECKPOINT], run.tell_of_a_failed_checkpoint(), CHECKPOINT)
         run.close()

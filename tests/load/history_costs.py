@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
 import uvloop
 from local_broker import deliver, make
 from support.daemon import Daemon
+from support.disk.forked_daemon import free_port
 from support.disk.wire import Wire
 from swim_server.brokers.history_file import Synchronous
 from swim_server.brokers.history_rows import RowReader
@@ -41,6 +44,8 @@ from swim_server.protocol.events import Event
 
 KEEP_MS = 86_400_000
 CALLS, WARM_UP_CALLS = 300, 100
+LONG_WARM_UP_CALLS = 250
+"""After so many of 1,000 events the write-ahead log has its size, and its blocks are used again."""
 PUBLISHERS = 10
 SYNCED_BYTES = 64 * 1024
 PAGE_EVENTS = 500
@@ -63,7 +68,7 @@ def main() -> None:
             case "checksums":
                 compare_checksums(Path(folder), arguments.rounds)
             case "start":
-                compare_starts(Path(folder), arguments.rounds, round(arguments.gib * 2**30))
+                compare_starts(arguments.folder or Path(folder), arguments.rounds, round(arguments.gib * 2**30))
 
 
 def compare_modes(folder: Path, rounds: int) -> None:
@@ -91,7 +96,8 @@ def compare_modes(folder: Path, rounds: int) -> None:
 
 async def _publish_all(path: Path, mode: Synchronous) -> list[tuple[str, float, Seconds]]:
     broker = await _opened(path, mode)
-    await _publish(broker, 1, 1, WARM_UP_CALLS)
+    await _publish(broker, 1, 1000, LONG_WARM_UP_CALLS)
+    await asyncio.sleep(0.6)  # what was written is written back
     found = []
     for publishers, events in ((1, 1), (1, 100), (PUBLISHERS, 1), (PUBLISHERS, 100)):
         began = time.perf_counter()
@@ -205,25 +211,36 @@ def _event_without(reader: Any, row: tuple[Any, Any, Any, Any]) -> Event | None:
 
 
 def compare_starts(folder: Path, rounds: int, size_bytes: int) -> None:
-    """Start the daemon with an empty history and with a large one, until a client has resumed from its end."""
+    """Start the daemon with an empty history and with a large one, until a client has resumed from its end.
+
+    The large one is made in ``folder`` unless it is there.
+    """
     homes = {"empty": folder / "empty", "large": folder / "large"}
-    for home in homes.values():
-        home.mkdir()
+    keys = {}
+    for name, home in homes.items():
+        done = Daemon(home).swimctl("keys", "create", "--tier", "system", "--owner", "a test", "--json", check=True)
+        keys[name] = json.loads(done.stdout)["api_key"]
+    history = homes["large"] / "history.db"
     began = time.perf_counter()
-    events = uvloop.run(_fill(homes["large"] / "history.db", size_bytes))
-    size = (homes["large"] / "history.db").stat().st_size
-    print(f"{events:,} events in {size / 2**30:.2f} GiB, stored in {time.perf_counter() - began:.0f} s")
-    found: dict[str, Seconds] = {}
+    events = uvloop.run(_fill(history, size_bytes))
+    seconds = time.perf_counter() - began
+    print(f"{events:,} events in {history.stat().st_size / 2**30:.2f} GiB, stored in {seconds:.0f} s")
+    found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
         for name, home in homes.items():
-            found.setdefault(name, []).append(_start(home))
+            found.setdefault(name, []).append(_start(home, keys[name]))
             _forget_pages(home / "history.db")
-            found.setdefault(f"{name}, not in the page cache", []).append(_start(home))
-    for name, seconds in found.items():
-        print(f"{name:28} {median(seconds):6.2f} s to the first client ({min(seconds):.2f} to {max(seconds):.2f})")
+            found.setdefault(f"{name}, not in the page cache", []).append(_start(home, keys[name]))
+    for name, starts in found.items():
+        waited, used = zip(*starts, strict=True)
+        print(
+            f"{name:28} {median(waited):6.2f} s to the first client ({min(waited):.2f} to {max(waited):.2f}); "
+            f"{median(used):.2f} s of CPU until its end ({min(used):.2f} to {max(used):.2f})"
+        )
 
 
 async def _fill(path: Path, size_bytes: int) -> int:
+    """Store until the file is so large; return how many events that were."""
     broker = await _opened(path, "normal")
     batch, count = make(1000), 0
     while not path.exists() or path.stat().st_size < size_bytes:
@@ -233,17 +250,35 @@ async def _fill(path: Path, size_bytes: int) -> int:
     return count
 
 
-def _start(home: Path) -> float:
-    daemon = Daemon(home, config="[history]\nmax_bytes = 8589934592\n")
+def _start(home: Path, key: str) -> tuple[float, float]:
+    """Start it, until a client has resumed from what it saw last, and stop it; return that time, and its CPU time."""
+    daemon, port = Daemon(home, config="[history]\nmax_bytes = 8589934592\n"), free_port()
+    environ = {**daemon.environ, "SWIM_HOME": str(home)}
     began = time.perf_counter()
-    daemon.start()
-    try:
-        wire = Wire.control(home / "control.sock")
-        wire.call("status", {})
+    words = [sys.executable, "-m", "swimctl", "serve", "--port", str(port)]
+    with (home / "daemon.log").open("ab") as log:
+        process = subprocess.Popen(words, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    seconds = _until_client(process, port, key, began)
+    process.terminate()
+    _, _, usage = os.wait4(process.pid, 0)
+    if seconds is None:
+        raise SystemExit(f"the daemon ended: {(home / 'daemon.log').read_text('utf-8')[-2000:]}")
+    return seconds, usage.ru_utime + usage.ru_stime
+
+
+def _until_client(process: subprocess.Popen[bytes], port: int, key: str, began: float) -> float | None:
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        try:
+            wire = Wire.connect(port, key)
+        except OSError:
+            time.sleep(0.005)
+            continue
+        wire.send({"action": "subscribe", "channels": ["flight.*"], "after": "1-0"})
+        wire.until("subscribed")
+        seconds = time.perf_counter() - began
         wire.close()
-        return time.perf_counter() - began
-    finally:
-        daemon.stop()
+        return seconds
+    return None
 
 
 def _forget_pages(path: Path) -> None:

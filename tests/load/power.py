@@ -17,6 +17,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -29,7 +30,7 @@ from support.disk.judge import Judge
 from support.disk.power_model import Model
 from support.disk.real_cuts import NoLoopDevice, cut_disk, real_cut
 from support.disk.report import Tally, print_report
-from support.disk.workshop import Workshop, workshop
+from support.disk.workshop import Ended, Workshop, workshop
 
 GROUPS = ("kind", "written", "started", "model", "aim")
 MODELS: tuple[Model, ...] = ("ext4", "strict")
@@ -54,15 +55,18 @@ def main() -> int:
         rng = random.Random(seed)
         runs = -(-images // (2 * IMAGES_OF_ONE_RUN))
         seconds = SHORT_SECONDS if arguments.short else RECORD_SECONDS
-        is_preloaded = False
-        for run in range(runs):
-            recorded = record(place, seed + run, seconds)
+        is_preloaded, told = False, "none: ended before"
+        with suppress(Ended):
+            for run in range(runs):
+                recorded = record(place, seed + run, seconds)
+                if not is_preloaded:
+                    preload_product()
+                    is_preloaded = True
+                for synchronous, changes in recorded.items():
+                    judge_images(place, tally, synchronous, changes, images // runs // 2, rng)
             if not is_preloaded:
                 preload_product()
-                is_preloaded = True
-            for synchronous, changes in recorded.items():
-                judge_images(place, tally, synchronous, changes, images // runs // 2, rng)
-        told = judge_real_cuts(place, tally, arguments.real_cuts, rng)
+            told = judge_real_cuts(place, tally, arguments.real_cuts, rng)
         head = {
             "seed": seed,
             "images and cuts": tally.count,

@@ -15,6 +15,8 @@ import json
 import random
 import signal
 import sys
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -28,13 +30,15 @@ from support.disk.judgement import FAULTS, Judgement
 from support.disk.large_history import judge_behind_the_start
 from support.disk.report import Tally, print_report
 from support.disk.rot_base import EVENTS, Files, Installation, put_back
-from support.disk.workshop import Workshop, workshop
+from support.disk.workshop import Ended, Workshop, workshop
 from swim_client import SwimError
 
 GROUPS = ("aim",)
 LIES = tuple(fault for fault in FAULTS if fault != "key_lost")
 """A key that is refused because its row rots is told by that: its owner comes, and doctor says why."""
 SHORT_FLIPS = 40
+TOGETHER = 100
+"""So many flips are sorted: a run that is broken off has tried every aim."""
 RESUMED_EVENTS = 3
 
 
@@ -61,11 +65,13 @@ def main() -> int:
         _go_on(foreign)
         rot = Rot(installation, tally)
         flips = SHORT_FLIPS if arguments.short else arguments.flips
-        rot.flip_at_random(flips, random.Random(seed), [name for name in arguments.only.split(",") if name])
-        if not arguments.only:
-            rot.flip_where_it_hurts()
-            rot.put_in_place("history of another installation", {**installation.stopped, **_history(foreign.stopped)})
-            rot.put_in_place("older history", {**installation.stopped, **_history(installation.older)})
+        with suppress(Ended):
+            if not arguments.only:
+                rot.flip_where_it_hurts()
+                others = {**installation.stopped, **_history(foreign.stopped)}
+                rot.put_in_place("history of another installation", others, foreign.ledger.sent)
+                rot.put_in_place("older history", {**installation.stopped, **_history(installation.older)})
+            rot.flip_at_random(flips, random.Random(seed), [name for name in arguments.only.split(",") if name])
         rot.close()
         foreign.daemon.close()
         head = {"seed": seed, "flips": tally.count, "seconds": place.seconds, "cpu seconds": place.cpu_seconds}
@@ -122,11 +128,12 @@ class Rot:
         """Flip bits; every place at least once."""
         places = [aim for aim in aims(self._installation) if aim.weight and (not only or aim.name in only)]
         chosen = places + rng.choices(places, weights=[aim.weight for aim in places], k=max(0, count - len(places)))
-        chosen.sort(key=lambda aim: aim.name)  # those that need a running daemon come together
-        for aim in chosen:
-            flip = aim.flip(rng)
-            self._tally.add([aim.name], self._try(aim, flip), f"bit {flip.bit} of {flip.file}")
-        self._end_daemon()
+        for start in range(0, len(chosen), TOGETHER):
+            some = sorted(chosen[start : start + TOGETHER], key=lambda aim: aim.name)
+            for aim in some:  # those that need a running daemon come together
+                flip = aim.flip(rng)
+                self._tally.add([aim.name], self._try(aim, flip), f"bit {flip.bit} of {flip.file}")
+            self._end_daemon()
 
     def flip_where_it_hurts(self) -> None:
         """Flip the single bits that do the most harm."""
@@ -136,9 +143,12 @@ class Rot:
             judgement = self._resume(rotten) if flip.file == RESUME_FILE else self._judge(rotten, is_killed=is_killed)
             self._tally.add([name], judgement, f"bit {flip.bit} of {flip.file}")
 
-    def put_in_place(self, name: str, files: Files) -> None:
-        """Judge files that were exchanged."""
+    def put_in_place(self, name: str, files: Files, sent: Collection[str] = ()) -> None:
+        """Judge files that were exchanged; ``sent``: what may stand in them beside what was sent here."""
+        sent_here = self._known[False].sent
+        self._known[False].sent = sent_here | set(sent)
         self._tally.add([name], self._judge(files), name)
+        self._known[False].sent = sent_here
 
     def close(self) -> None:
         """End everything."""

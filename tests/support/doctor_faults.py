@@ -27,6 +27,11 @@ from support.daemon import ROOT, NotAnswering, end_all
 from support.live_daemon import LiveDaemon
 from support.preloaded import Preloaded
 
+from swimctl.doctor.context import Options
+from swimctl.doctor.diagnose import Doctor
+from swimctl.doctor.saved_facts import read_facts
+from swimctl.invocation import Invocation
+
 SMALL = """\
 [server]
 port = 0
@@ -77,9 +82,15 @@ class Patient(LiveDaemon):
         assert old in text, f"{name} has no {old!r}"
         path.write_text(text.replace(old, new, 1) if old else f"{text}# edited\n", "utf-8")
 
+    @property
+    def facts(self) -> Path:
+        """Where the last run of doctor saved what it observed."""
+        return self.folder / "facts.json"
+
     def doctor(self, *words: str) -> tuple[int, dict[str, Any]]:
         """Run ``swimctl doctor --json``: exit code and document."""
-        done = self.swimctl("doctor", "--json", "--timeout", PATIENCE_SECONDS, *words, timeout=120)
+        options = ("--json", "--timeout", PATIENCE_SECONDS, "--save-facts", str(self.facts))
+        done = self.swimctl("doctor", *options, *words, timeout=120)
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)
 
@@ -120,6 +131,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """The checks that must come out as warn, fail or unknown; no other may."""
     follows: frozenset[str] = frozenset()
     """What may fire besides, as its consequence, depending on how fast the machine is."""
+    first: str = ""
+    """The check that must be told first, where several fire; the others must be folded under it."""
     exit_code: int = 1
     words: tuple[str, ...] = ()
     """More words for doctor."""
@@ -137,6 +150,22 @@ def first_command(check: dict[str, Any]) -> str | None:
     advice = next((each["command"] for each in check["advice"]), None)
     command: str | None = check["fix"] or advice
     return command
+
+
+def judged_elsewhere(path: Path) -> dict[str, Any]:
+    """Judge saved facts, with nothing of the installation that they were observed in."""
+    report = Doctor(Invocation(environ={}), Options(), saved=read_facts(path)).examine()
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(report.document()))
+    return document
+
+
+def outcomes(document: dict[str, Any]) -> dict[str, tuple[str, str | None, str | None]]:
+    """What is not well: its status, what it follows from, what is to be typed first."""
+    return {
+        each["id"]: (each["status"], each["cause"], first_command(each))
+        for each in document["checks"]
+        if each["status"] not in ("ok", "skip")
+    }
 
 
 def fired(document: dict[str, Any]) -> dict[str, str]:
@@ -160,9 +189,15 @@ def judge(fault: Fault, folder: Path, code: Path | None = None, *, kind: type[Pa
                 f"{fault.name}: {told}\n{patient.everything_logged}"
             )
             assert exit_code == fault.exit_code or fault.follows & set(told), told
+            assert outcomes(judged_elsewhere(patient.facts)) == outcomes(document), fault.name
+            if fault.first:
+                above = {each["cause"] for each in document["checks"] if each["id"] in set(told) - {fault.first}}
+                assert document["first"] == fault.first, f"{fault.name}: {document['first']}: {told}"
+                assert above <= {fault.first}, f"{fault.name}: {told}"
             assert fault.names in json.dumps(document, ensure_ascii=False), f"{fault.names!r} is not told: {told}"
             if fault.is_mended_by_paste:
-                fixes = [text for each in document["checks"] if each["id"] in told and (text := first_command(each))]
+                causes = [each for each in document["checks"] if each["id"] in told and each["cause"] is None]
+                fixes = [text for each in causes if (text := first_command(each))]
                 for fix in fixes:
                     patient.paste(fix)
                 exit_code, document = patient.doctor(*fault.words)

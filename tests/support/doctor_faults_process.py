@@ -446,6 +446,7 @@ FAULTS: tuple[Fault, ...] = (
         name="port taken by another program",
         produce=port_taken,
         fires=frozenset({"process.port", "process.running"}),
+        first="process.port",
         exit_code=3,
         names="taken by pid",
         is_mended_by_paste=False,

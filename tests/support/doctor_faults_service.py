@@ -28,6 +28,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from swimctl.doctor.context import Options
 from swimctl.doctor.diagnose import Doctor
+from swimctl.doctor.saved_facts import write_facts
 from swimctl.invocation import Invocation
 
 NO_RECHECK = SMALL + "[auth]\nrecheck_seconds = 3600\n"
@@ -51,7 +52,9 @@ class DiagnosedDaemon(Patient):
         before = os.environ.get("SSL_CERT_FILE")
         os.environ |= {"SSL_CERT_FILE": self.environ.get("SSL_CERT_FILE", before or "")}
         try:
-            report = Doctor(invocation, options, only=only, skipped=() if only else ("install", "code")).examine()
+            doctor = Doctor(invocation, options, only=only, skipped=() if only else ("install", "code"))
+            report = doctor.examine()
+            write_facts(self.facts, doctor.run(), ())
         finally:
             os.environ |= {"SSL_CERT_FILE": before or ""}
         return int(report.exit_code), msgspec.json.decode(msgspec.json.encode(report.document()))
@@ -369,7 +372,10 @@ def in_front(patient: Patient, *, tls: str | None = None, more: str = "", **swit
 def _server_context(patient: Patient, kind: str) -> ssl.SSLContext:
     authority = trustme.CA()
     expired = datetime.now(UTC) - timedelta(days=1)
-    certificate = authority.issue_cert("localhost", not_after=expired if kind == "expired" else None)
+    name = "other.example.org" if kind == "other name" else "localhost"
+    certificate = authority.issue_cert(name, not_after=expired if kind == "expired" else None)
+    if kind == "no chain":
+        certificate = authority.create_child_ca().issue_cert("localhost")
     if kind == "ending":
         certificate = authority.issue_cert("localhost", not_after=datetime.now(UTC) + timedelta(days=3))
     if kind != "foreign":
@@ -377,7 +383,12 @@ def _server_context(patient: Patient, kind: str) -> ssl.SSLContext:
         authority.cert_pem.write_to_path(bundle)
         patient.environ["SSL_CERT_FILE"] = str(bundle)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
+    if kind == "no chain":
+        leaf = patient.folder / "leaf.pem"
+        leaf.write_bytes(certificate.private_key_pem.bytes() + certificate.cert_chain_pems[0].bytes())
+        context.load_cert_chain(leaf)
+    else:
+        certificate.configure_cert(context)
     return context
 
 
@@ -395,6 +406,15 @@ def old_process_behind(patient: Patient) -> Iterator[None]:
     """The proxy leads to a process that was forgotten."""
     with in_front(patient, tls="trusted") as proxy, running_daemon(patient.folder / "old", config=SMALL) as old:
         proxy.target_port = int(old.url.rpartition(":")[2].partition("/")[0])
+        yield
+
+
+@contextmanager
+def nobody_behind(patient: Patient) -> Iterator[None]:
+    """The proxy leads to the port that the daemon had before."""
+    with in_front(patient, tls="trusted") as proxy, socket.socket() as former:
+        former.bind(("127.0.0.1", 0))  # and never listens
+        proxy.target_port = former.getsockname()[1]
         yield
 
 
@@ -427,8 +447,8 @@ def _database() -> tuple[Fault, ...]:
             follows=fires("database.same-store", "process.files"),
         ),
         _fault(
-            "another database than the command line's", another_database, "database.same-store",
-            names="other.db", is_mended_by_paste=False,
+            "another database than the command line's", another_database, "config.environment", "database.same-store",
+            names="other.db", first="config.environment", is_mended_by_paste=False,
         ),
         _fault("database locked", database_locked, "database.writable", names="locked", is_mended_by_paste=False),
         _fault("needed column missing", needed_column_missing, "database.schema", names="expires_at"),
@@ -445,10 +465,21 @@ def _keys() -> tuple[Fault, ...]:
         _warning("expiring key", expiring_key, "keys.expiring", names="key 1 of a test"),
         _warning("key never used", never_used, "keys.used", is_mended_by_paste=False),
         _warning(
-            "system key of nobody", system_key_of_nobody, "keys.owned", "keys.as-written", is_mended_by_paste=False
+            "system key of nobody",
+            system_key_of_nobody,
+            "keys.owned",
+            "keys.as-written",
+            first="keys.as-written",
+            is_mended_by_paste=False,
         ),
         _warning(
-            "key of no tier", key_of_no_tier, "keys.tiered", "keys.as-written", names="gold", is_mended_by_paste=False
+            "key of no tier",
+            key_of_no_tier,
+            "keys.tiered",
+            "keys.as-written",
+            names="gold",
+            first="keys.as-written",
+            is_mended_by_paste=False,
         ),
     )
 
@@ -458,7 +489,7 @@ def _connections() -> tuple[Fault, ...]:
     return (
         _fault(
             "tier limit changed in the file only", limit_changed_in_the_file, "config.running", "tiers.in-force",
-            names="tiers.public",
+            names="tiers.public", first="config.running",
         ),
         _warning("tier full", tier_full, "tiers.room", names="public 5/5", is_mended_by_paste=False),
         _fault(
@@ -493,6 +524,7 @@ def _stream() -> tuple[Fault, ...]:
         ),
         _fault(
             "event file unread", event_file_unread, "stream.sources", "stream.event-file", names="nobody takes",
+            first="stream.event-file",
             is_mended_by_paste=False,
         ),
         _fault(
@@ -511,9 +543,18 @@ def _fronts() -> tuple[Fault, ...]:
     return (
         _fault("proxy strips the key", _front(tls="trusted", strips_key=True), "front.key-header", **by_hand),
         _fault("proxy passes no upgrade", _front(passes_upgrade=False), "front.upgrade", names="426", **by_hand),
+        _fault(
+            "proxy believes its clients", _front(names_client=False), "front.address", names="was believed", **by_hand
+        ),
         _fault("certificate expired", _front(tls="expired"), "front.certificate", names="expired", **by_hand),
         _fault("certificate of a stranger", _front(tls="foreign"), "front.certificate", **by_hand),
         _warning("certificate ends soon", _front(tls="ending"), "front.certificate", names="days", **by_hand),
+        _fault("intermediate certificate missing", _front(tls="no chain"), "front.certificate",
+               names="send the full chain", **by_hand),
+        _fault("certificate for another name", _front(tls="other name"), "front.certificate",
+               names="it is for other names: other.example.org; asked for localhost", **by_hand),
+        _fault("proxy leads to the former port", nobody_behind, "front.upgrade",
+               names="the proxy does not reach the service", **by_hand),
         _fault("old process behind the proxy", old_process_behind, "front.same-process", **by_hand),
         _fault("proxy down", proxy_down, "front.tcp", names="refused", **by_hand),
         _fault(

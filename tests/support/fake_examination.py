@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from swim_server.daemon.fingerprint import Fingerprint
 from swim_server.daemon.lockfile import LockInfo
 
 from swimctl.doctor.context import DoctorContext, Options
+from swimctl.doctor.facts import FactBook
+from swimctl.doctor.probes.control_groups import ControlGroups, MemoryGroup, ProcessorLimit
 from swimctl.doctor.probes.procfs import DescriptorUse, Listener, ProcFs
 from swimctl.invocation import Invocation
 
@@ -51,8 +54,7 @@ class FakeMachine(ProcFs):
         self.heard: list[Listener] | None = [Listener("0100007F", "7")]
         self.socket_inodes: dict[int, set[str] | None] = {42: {"7"}}
         self.use: dict[int, DescriptorUse] = {42: DescriptorUse(20_000, 20_000, 30)}
-        self.limit_bytes = 2**30
-        self.bind_error: OSError | None = None
+        self.bind_error: str | None = None
         self.same_network: bool | None = True
         self.raises_limits = True
         self.target: str | None = "/dev/null"
@@ -111,17 +113,46 @@ class FakeMachine(ProcFs):
     def descriptors(self, pid: int) -> DescriptorUse | None:
         return self.use.get(pid)
 
+    def own_descriptors(self) -> DescriptorUse | None:
+        return self.use.get(os.getpid())
+
     def may_raise_limits(self) -> bool:
         return self.raises_limits
 
-    def memory_bytes(self, pid: int) -> int:
-        return self.limit_bytes
-
-    def is_port_free(self, host: str, port: int) -> OSError | None:
+    def port_trouble(self, host: str, port: int) -> str | None:
         return self.bind_error
 
     def log_target(self, pid: int, number: int = 2) -> str | None:
         return self.target
+
+
+class FakeGroups(ControlGroups):
+    """Control groups that say what the test says."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nonexistent"), Path("/nonexistent"))
+        self.limit_bytes = 2**30
+        self.memory: MemoryGroup | None = None
+        self.processor: ProcessorLimit | None = None
+
+    def memory_bytes(self, pid: int) -> int:
+        return self.limit_bytes
+
+    def memory_group(self, pid: int) -> MemoryGroup | None:
+        return self.memory
+
+    def processor_limit(self, pid: int) -> ProcessorLimit | None:
+        return self.processor
+
+
+class ForgetfulBook(FactBook):
+    """Observes anew whenever it is asked: a test changes the world between two questions."""
+
+    async def find(self, name: str, observe: Any, **more: Any) -> Any:
+        return await observe()
+
+    def look(self, name: str, observe: Any, **more: Any) -> Any:
+        return observe()
 
 
 class FakeExamination(DoctorContext):
@@ -132,7 +163,9 @@ class FakeExamination(DoctorContext):
     def __init__(self, home: Path, **options: Any) -> None:
         self.fakes = FakeMachine()
         invocation = Invocation(environ={"SWIM_HOME": str(home)})
-        super().__init__(invocation, Options(**options), self.fakes)
+        super().__init__(invocation, Options(**options), self.fakes, facts=ForgetfulBook())
+        self.limits = FakeGroups()
+        self.groups = self.limits
         self.stretch = 1.0
         self.answers: dict[str, Any] = {
             "status": status_document(),
@@ -145,7 +178,7 @@ class FakeExamination(DoctorContext):
         self.lives = True
         """The process that the lock names."""
         self.config: Config | Exception = Config()
-        self.files: tuple[Path, ...] = ()
+        self.config_files: tuple[Path, ...] = ()
         self.on_disk = Fingerprint(
             "0123456789ab", dict(FILES), roots=dict(ROOTS), version="1.0.0", python="3.11.7",
             dependencies={"msgspec": "0.19"},
@@ -170,7 +203,7 @@ class FakeExamination(DoctorContext):
     async def loaded(self) -> LoadedConfig:
         if isinstance(self.config, Exception):
             raise self.config
-        return LoadedConfig(self.config, {}, self.files)
+        return LoadedConfig(self.config, {}, self.config_files)
 
     async def disk(self) -> Fingerprint:
         return self.on_disk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,9 +66,12 @@ class ServiceExamination(FakeExamination):
         super().__init__(home, **options)
         self.answers |= {"status": status(), "promises": promises(), "tally": tally()}
         self.later: dict[str, list[Any]] = {}
-        self.known: dict[Hashable, Any] = {"key rows": {1: key()}}
+        self.known: dict[str, Any] = {"database.rows": {1: key()}}
         """Facts that need no finding out."""
         self.asked: list[str] = []
+
+    async def act(self, method: str, **params: Any) -> Any:
+        return await self.ask_anew(method, **params)
 
     async def ask_anew(self, method: str, **params: Any) -> Any:
         self.asked.append(method)
@@ -78,13 +81,13 @@ class ServiceExamination(FakeExamination):
             raise answer
         return deepcopy(answer)
 
-    async def fact(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def fact(self, name: str, observe: Callable[[], Coroutine[Any, Any, Any]], source: str, **more: Any) -> Any:
         if name in self.known:
             if isinstance(self.known[name], Exception):
                 raise self.known[name]
             return self.known[name]
-        return await super().fact(name, find)
+        return await super().fact(name, observe, source, **more)
 
     def keys(self, *records: KeyRecord) -> None:
         """What the table holds."""
-        self.known["key rows"] = {record.id: record for record in records}
+        self.known["database.rows"] = {record.id: record for record in records}

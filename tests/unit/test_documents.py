@@ -207,6 +207,14 @@ def test_actions_and_filters_of_the_protocol_are_those_that_exist() -> None:
     assert {code for row in PROTOCOL.rows("Filters") for code in code_in(row[0])} == set(FILTERS)
 
 
+@pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
+def test_every_row_of_a_table_belongs_to_it(page: Document) -> None:
+    """Behind an empty line a row is no row, but a paragraph with bars in it."""
+    blocks = re.findall(r"(?m)(?:^\|.*\n)+", page.prose)
+    torn = [block.splitlines()[0] for block in blocks if not re.match(r".*\n\|(?: *:?-+:? *\|)+\n", block)]
+    assert torn == []
+
+
 def test_codes_of_the_protocol_are_those_that_exist() -> None:
     first = [row[0] for row in PROTOCOL.rows("Codes")]
     assert {code for cell in first for code in code_in(cell)} == set(ErrorCode)

@@ -8,7 +8,7 @@ import logging
 import os
 import ssl as ssl_module
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, AsyncGenerator, Callable, List, Mapping, Optional, Type, TypeVar, Union
@@ -38,6 +38,7 @@ from swim_client.subscriptions import (
 _F = TypeVar("_F", bound=Callable[..., Any])
 Names = Union[str, List[str], None]
 Time = Union[str, datetime, None]
+Since = Union[str, datetime, timedelta, None]
 
 _log = logging.getLogger("swim_client")
 
@@ -65,6 +66,7 @@ class SWIMClient:
         open_timeout: float = 15.0,
         messages_per_second: int = 8,
         max_queued_events: int = 1000,
+        max_message_bytes: Optional[int] = None,
         ssl: Optional[ssl_module.SSLContext] = None,
         unix_path: Union[str, os.PathLike[str], None] = None,
     ) -> None:
@@ -73,16 +75,19 @@ class SWIMClient:
         ``api_key``: default ``SWIM_API_KEY``. ``url``: default ``SWIM_URL``, else this machine. ``reconnect``: False
         ends the run with the first connection. ``resume_file``: where to remember the last event handled, so that a
         restarted program goes on from there. ``resume=False``: after a break, go on with what happens then. ``debug``:
-        tell each step on standard error. ``unix_path``: connect to a Unix socket, which needs no key. Times in seconds.
+        tell each step on standard error. ``max_message_bytes``: no message to this program is longer; 4,096 or more.
+        ``unix_path``: connect to a Unix socket, which needs no key. Times in seconds.
         """
         self._settings = Settings(
             reconnect=reconnect,
             reconnect_interval=reconnect_interval,
             max_reconnect_interval=max_reconnect_interval,
+            open_timeout=open_timeout,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
             messages_per_second=messages_per_second,
             max_queued_events=max_queued_events,
+            max_message_bytes=max_message_bytes,
             resume=resume,
         )
         self.url = check_url(url or os.environ.get("SWIM_URL") or DEFAULT_URL)
@@ -148,7 +153,7 @@ class SWIMClient:
         dep_window_end: Time = None,
         filters: Optional[Mapping[str, Any]] = None,
         after: Optional[str] = None,
-        since: Time = None,
+        since: Since = None,
         last: Optional[int] = None,
         state: bool = False,
     ) -> Answer:
@@ -156,10 +161,11 @@ class SWIMClient:
 
         Channels add up. Filters hold for the whole connection and merge by kind: a kind named again replaces its
         value, ``[]`` clears it. ``bbox``: ``{north, south, east, west}`` or those four in this order. ``filters``:
-        kinds that have no argument here. One of ``after`` (an event id), ``since`` (a time) and ``last`` (a number)
-        asks for history first; only possible before the client has connected. ``state``: send the world as it is now
-        first, and keep ``client.flights`` up to date. The answer is the server's; a refused
-        subscription is logged, told to the handlers of ``error``, and raised where the answer is awaited.
+        kinds that have no argument here. One of ``after`` (an event id), ``since`` (a time, ``"10m"`` or a timedelta)
+        and ``last`` (a number) asks for history first; only possible with the first subscription. ``state``: send the
+        world as it is now first, and keep ``client.flights`` up to date. The answer is the server's; a refused
+        subscription is logged, told to the handlers of ``error``, and raised where the answer is awaited. If nothing
+        is left to which the client could subscribe at its start, ``run`` ends with the reason.
         """
         named = {
             "airports": airports,
@@ -176,15 +182,20 @@ class SWIMClient:
         if not names:
             raise ValueError("subscribe to at least one channel, such as 'flight.departed'")
         history = read_history(after, since, last)
-        if history and (self.connected or self._handled is not None):
-            raise ValueError(f"{next(iter(history))}: history can be asked for only before the client has connected")
+        if history and self._has_begun():
+            raise ValueError(f"{next(iter(history))}: history can be asked for only with the first subscription")
         answer = self._new_answer()
-        wish = PendingSubscription(names, read_filters({**(filters or {}), **named}), history, answer, state)
+        given = {kind: value for kind, value in named.items() if value is not None}
+        wish = PendingSubscription(names, read_filters({**(filters or {}), **given}), history, answer, state)
         version = self._subscriptions.add(wish)
         if self._running is not None:
             message = {"action": "subscribe"}
             self._send(Command(message, "subscribed", answer, version=version, wish=wish))
         return answer
+
+    def _has_begun(self) -> bool:
+        """Tell whether the stream has a beginning already: history can't be put before it any more."""
+        return self.last_event_id is not None or (self.connected and bool(self._subscriptions))
 
     async def snapshot(self, channels: Channels = "flight.*", *args: Any, **filters: Any) -> List[FlightEvent]:
         """Return the flights that there are now; takes channels and filters as ``subscribe`` does.
@@ -317,8 +328,9 @@ class SWIMClient:
     def run(self) -> None:
         """Run until stopped. Blocks; handlers are called in this thread, the network has a thread of its own.
 
-        Returns after ``stop()`` and after Ctrl-C. Raises AuthenticationError when the key is refused, ProtocolError
-        when the server gives up on this client, ConnectionLost with ``reconnect=False``.
+        Returns after ``stop()`` and after Ctrl-C. Raises AuthenticationError when the key is refused, RequestRefused
+        when all it is to subscribe to is refused, ProtocolError when the server gives up on this client,
+        ConnectionLost with ``reconnect=False``.
         """
         if current_task() is not None:
             raise RuntimeError("run() blocks; in async code use: await client.run_async()")

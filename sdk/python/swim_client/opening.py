@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import platform
+import re
 import ssl as ssl_module
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ from swim_client.version import __version__
 
 ENVIRONMENT_VARIABLE = "SWIM_API_KEY"
 MAX_CHARACTERS = 512
+NOT_REACHED = "a proxy does not reach the service, or it is restarting"
+_STATUS_LINE = re.compile(r"\bHTTP/\d\.\d (\d{3})\b")
 
 
 class ApiKey:
@@ -104,6 +107,19 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def _without_answer(error: BaseException) -> str:
+    """Tell what came in the place of an answer of HTTP/1.1: one of an older HTTP, something else, or nothing."""
+    causes = [each for each in (error, error.__cause__) if each is not None]
+    for cause in causes:
+        found = _STATUS_LINE.search(str(cause))
+        if found is not None:
+            why = f": {NOT_REACHED}" if found[1] in ("502", "503", "504") else ""
+            return f"the server answered HTTP {found[1]}{why}"
+    if any(isinstance(cause, EOFError) for cause in causes):
+        return f"the connection was closed without an answer; perhaps {NOT_REACHED}"
+    return f"no WebSocket answers there: {error}"
+
+
 class Opener:
     """Makes connections to one server with one key."""
 
@@ -137,7 +153,7 @@ class Opener:
         except InvalidStatus as error:
             raise self._refused(error) from None
         except (InvalidHandshake, EOFError, ValueError) as error:  # ValueError: websockets before 14, for no HTTP
-            raise NotOpened(self.redact(f"no WebSocket answers there: {error}")) from None
+            raise NotOpened(self.redact(_without_answer(error))) from None
         except (TimeoutError, asyncio.TimeoutError):  # two classes before Python 3.11
             raise NotOpened(f"no answer within {self._timeout_seconds:g} s") from None
         except OSError as error:
@@ -170,4 +186,6 @@ class Opener:
             told += f", a redirect to {self.redact(response.headers.get('Location', '?'))[:200]}: use that address"
         elif status == 404:
             told += ": is the path of the address right?"
+        elif status in (502, 503, 504):
+            told += f": {NOT_REACHED}"
         return NotOpened(told, retry_after(response.headers.get("Retry-After"), time.time()))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -11,6 +12,8 @@ from swim_client.answer import Answer
 from swim_client.resume import parse_id
 
 Channels = Union[str, Iterable[str]]
+_SPAN = re.compile(r"([0-9]{1,6})\s*([smhd])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class PendingSubscription:
@@ -164,8 +167,17 @@ def _filter_value(kind: str, value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple, set, frozenset)) else value
 
 
-def read_history(after: Optional[str], since: Union[str, datetime, None], last: Optional[int]) -> Dict[str, Any]:
-    """Bring a wish for history into the form of the wire. Raises ValueError when more than one is given."""
+def read_history(
+    after: Optional[str], since: Union[str, datetime, timedelta, None], last: Optional[int]
+) -> Dict[str, Any]:
+    """Bring a wish for history into the form of the wire. Raises ValueError when more than one is given.
+
+    ``since`` as a span (``"10m"``, a timedelta) means: so long before now.
+    """
+    if isinstance(since, str):
+        since = read_span(since) or since
+    if isinstance(since, timedelta):
+        since = datetime.now(timezone.utc) - since
     if isinstance(since, datetime):
         since = _filter_value("since", since)
     history = {name: value for name, value in (("after", after), ("since", since), ("last", last)) if value is not None}
@@ -174,3 +186,9 @@ def read_history(after: Optional[str], since: Union[str, datetime, None], last: 
     if after is not None and parse_id(after) is None:
         raise ValueError(f"after: {after!r} is no event id; one looks like 1768573815123-0")
     return history
+
+
+def read_span(text: str) -> Optional[timedelta]:
+    """Read a span such as ``90s``, ``10m``, ``2h`` or ``1d``; None for anything else."""
+    match = _SPAN.fullmatch(text.strip().lower())
+    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None

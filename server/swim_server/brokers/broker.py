@@ -54,6 +54,8 @@ class HistorySpan(msgspec.Struct, frozen=True):
     newest_id: EventId | None
     events: int
     size_bytes: int
+    is_counted: bool = True
+    """False: a large history is still being counted, and ``events`` says nothing."""
 
 
 class StorageState(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,8 @@ MAX_PAGE_BYTES = 4 * 1024 * 1024
 SCANNED_PER_EVENT = 8
 MIN_SCANNED = 2000
 """So many stored events are looked at for one page at most: types which are rare don't hold a thread for long."""
+COUNTED = 100_000
+"""So many events are counted at once: some 20 ms."""
 
 _END = (1 << 63) - 1
 _ROWS = "SELECT id, type, wire, crc FROM events"
@@ -37,6 +39,7 @@ _GAP = f"""
         OR EXISTS (SELECT 1 FROM holes WHERE up_to > :after AND (reason != 'begun' OR :is_event))
 """
 _SPAN = "SELECT min(id), max(id) FROM events"
+_COUNT_SOME = "SELECT count(*), max(id) FROM (SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ?)"
 _STORED_TYPES = "SELECT type FROM types"
 _FOUND_TYPES = "SELECT DISTINCT type FROM events"
 _KNOWS_TYPES = "SELECT value FROM meta WHERE name = 'types'"
@@ -102,6 +105,11 @@ class HistoryReader:
     def count(self) -> int:
         """How many events are stored. Reads the whole table: some 80 ms a million."""
         return int(self._connection.execute("SELECT count(*) FROM events").fetchone()[0])
+
+    def count_some(self, after: int, limit: int = COUNTED) -> tuple[int, int | None]:
+        """How many events stand behind an id, counting no more than ``limit``; the last one counted (None: the end)."""
+        number, last = self._connection.execute(_COUNT_SOME, (after, limit)).fetchone()
+        return number, (last if number == limit else None)
 
     @contextmanager
     def _moment(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ import msgspec
 
 from swim_server.brokers import history_file
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published, StorageState
+from swim_server.brokers.event_count import EventCount
 from swim_server.brokers.history import History
 from swim_server.brokers.history_file import Synchronous
 from swim_server.brokers.history_reader import HistoryReader, Rotten
@@ -32,10 +33,10 @@ from swim_server.protocol.events import Event, NewEvent
 COMMIT_EVENTS = 1000
 """About so many go into one commit; a single call is never divided."""
 PENDING_EVENTS = 20_000
+FULL_CHECKPOINT_SECONDS = 2.0
+"""Between two writings back of the log under ``full``: each makes the commits beside it wait for the same disk."""
 TICK_SECONDS = 0.25
 """How often retention, the write-ahead log and other processes' events are looked after."""
-QUICK_COUNT_SECONDS = 0.05
-"""A history that is counted this quickly is counted anew whenever somebody asks."""
 
 _log = get_logger("broker")
 T = TypeVar("T")
@@ -122,6 +123,8 @@ class LocalBroker:
         self._sync_task: asyncio.Future[None] | None = None
         self._committer_task: asyncio.Task[None] | None = None
         self._checkpoint_waiter: asyncio.Task[None] | None = None
+        self._checkpoint_seconds = FULL_CHECKPOINT_SECONDS if synchronous == "full" else 0.0
+        self._checkpoint_at = 0.0
         self._checkpointed = (0, 0)
         """Commits and removals up to the last checkpoint."""
         self._closing_task: asyncio.Task[None] | None = None
@@ -130,8 +133,7 @@ class LocalBroker:
         self._looked_waiters: list[asyncio.Future[None]] = []
         self._is_behind = False
         """Retention has more to let go of."""
-        self._count: tuple[int, float] | None = None
-        """How many events more than ``stored - pruned`` history holds, and how long counting took."""
+        self._event_count = EventCount(self._read, self.counters)
 
     @property
     def newest_id(self) -> EventId:
@@ -230,10 +232,11 @@ class LocalBroker:
         return await self._read(lambda reader: reader.has_gap(after, types))
 
     async def span(self) -> HistorySpan:
-        """Tell what history holds. A large one is counted once, and its count carried on."""
+        """Tell what history holds. A large one is counted once, beside all else, and its count carried on."""
         oldest, newest = await self._read(lambda reader: reader.span())
-        events = await self._count_events()
-        return HistorySpan(oldest, newest, events, await self._readers.read(lambda _: _size_bytes(self.path)))
+        events = await self._event_count.ask()
+        size_bytes = await self._readers.read(lambda _: _size_bytes(self.path))
+        return HistorySpan(oldest, newest, events or 0, size_bytes, is_counted=events is not None)
 
     async def close(self) -> None:
         """Store what is pending, deliver it, let go of the file. Idempotent, also while it is still closing."""
@@ -243,6 +246,7 @@ class LocalBroker:
 
     async def _close(self) -> None:
         self._pending.close()
+        await self._event_count.close()
         if self._check_task is not None:
             self._check_task.cancel()
             await asyncio.wait([self._check_task])
@@ -428,6 +432,11 @@ class LocalBroker:
         self.counters.events_pruned = self._history.removed
 
     def _start_checkpoint(self) -> None:
+        """Write the log back. Under ``full`` that brings nothing to the disk sooner, and commits would wait for it."""
+        now = time.monotonic()
+        if self.counters.checkpoint_error is None and now - self._checkpoint_at < self._checkpoint_seconds:
+            return
+        self._checkpoint_at = now
         written = self.counters.commits, self.counters.events_pruned
         if written != self._checkpointed and (self._checkpoint_waiter is None or self._checkpoint_waiter.done()):
             self._checkpoint_waiter = asyncio.create_task(self._checkpoint(written), name="history-checkpoint")
@@ -443,15 +452,6 @@ class LocalBroker:
         elif trouble != self.counters.checkpoint_error:
             _log.error("history's log can't be written back just now", reason=trouble)
         self.counters.checkpoint_error = trouble
-
-    async def _count_events(self) -> int:
-        changed = self.counters.events_stored - self.counters.events_pruned
-        if self._count is None or self._count[1] <= QUICK_COUNT_SECONDS:
-            started = time.perf_counter()
-            count = await self._read(lambda reader: reader.count())
-            self._count = count - changed, time.perf_counter() - started
-            return count
-        return max(self._count[0] + changed, 0)
 
 
 def _checkpoint(path: Path) -> str | None:

@@ -55,13 +55,13 @@ class ReaderPool:
                 reader.close()
             if is_damage(error):
                 self.is_suspect = True
-                raise BrokerUnavailable(f"{self._path} is damaged") from error
+                raise BrokerUnavailable(f"{self._path} seems damaged: it is being checked") from error
             raise unavailable(error, self._path) from error
         except HistoryDamaged as damage:
             self.is_suspect = True
             if reader is not None:
                 reader.close()
-            raise BrokerUnavailable(f"{self._path} is damaged: {damage.reason}") from damage
+            raise BrokerUnavailable(f"{self._path} seems damaged ({damage.reason}): it is being checked") from damage
         except BaseException:
             if reader is not None:
                 reader.close()

@@ -12,8 +12,17 @@ HIDDEN = "***"
 _URL_PASSWORD = re.compile(r"(://[^/:]*:)(?:.*)(@)", re.DOTALL)
 _URL_TOKEN = re.compile(r"(://)[^/?#]*(@)", re.DOTALL)
 """Before the host of a web address everything is a secret: a token may stand there alone."""
-_SECRET_NAME = re.compile(r"pwd|pass|secret|token|odbc_connect|credential|sig", re.IGNORECASE)
-_WEB_SECRET_NAME = re.compile(rf"{_SECRET_NAME.pattern}|key|auth|code", re.IGNORECASE)
+_HARMLESS = frozenset(
+    # of web addresses
+    {"after", "airports", "channels", "client", "format", "lang", "language", "last", "limit", "maxmessagebytes"}
+    | {"page", "region", "since", "type", "v", "version"}
+    # of databases and drivers
+    | {"applicationintent", "applicationname", "authentication", "autocommit", "cache", "charset", "clientencoding"}
+    | {"connectiontimeout", "connecttimeout", "db", "driver", "encrypt", "fastexecutemany", "hostnameincertificate"}
+    | {"logintimeout", "marsconnection", "mode", "multisubnetfailover", "odbcversion", "port", "protocol", "ssl"}
+    | {"sslcertreqs", "sslmode", "tdsversion", "timeout", "trustedconnection", "trustservercertificate", "uri"}
+)
+"""Names of queries whose value may be shown, in lower case, without what separates their words."""
 _ODBC_SECRET = re.compile(r"([\w ]*(?:pwd|password|secret|token)[\w ]*=\s*)", re.IGNORECASE)
 _BRACED = re.compile(r"\{(?:[^}]|\}\})*\}\s*(?=;|$)")
 """A value in braces, a closing one in it doubled, as Microsoft's driver reads it."""
@@ -27,8 +36,7 @@ def url_without_secrets(url: str) -> str:
         place = _URL_TOKEN.sub(rf"\g<1>{HIDDEN}\g<2>", place)
     elif _URL_PASSWORD.search(url):  # a password may have anything in it, a question mark too
         place, mark, query = _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}\g<2>", url).partition("?")
-    name_of_secret = _WEB_SECRET_NAME if is_web else _SECRET_NAME
-    return place + mark + "&".join(_shown_field(field, name_of_secret) for field in query.split("&"))
+    return place + mark + "&".join(map(_shown_field, query.split("&")))
 
 
 def odbc_without_secrets(odbc: str) -> str:
@@ -50,6 +58,9 @@ def text_without_secrets(text: str) -> str:
     return url_without_secrets(text) if "://" in text else odbc_without_secrets(text)
 
 
-def _shown_field(field: str, name_of_secret: re.Pattern[str]) -> str:
+def _shown_field(field: str) -> str:
+    """Show a field of a query. Any name that is not known may be a secret's, and one without a value its very text."""
     name, mark, _ = field.partition("=")
-    return f"{name}={HIDDEN}" if mark and name_of_secret.search(unquote_plus(name)) else field
+    if not field or re.sub(r"[\W_]", "", unquote_plus(name)).lower() in _HARMLESS:
+        return field
+    return f"{name}={HIDDEN}" if mark else HIDDEN

@@ -51,6 +51,15 @@ def prepare_descriptors(connections: int, log: Any) -> None:
         )
 
 
+def warn_of_root(log: Any) -> None:
+    """Warn where a mistake of this process, or a file that somebody plants for it, would be root's."""
+    if os.geteuid() == 0:
+        log.warning(
+            "the service runs as root, which it does not need: give it a user of its own "
+            "(swimctl service install --run-as USER)"
+        )
+
+
 def memory_bytes() -> int:
     """Measure the resident memory of this process."""
     return int(psutil.Process().memory_info().rss)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.handover.inherited import InheritedProcess
     from swim_server.daemon.handover.program import Program
     from swim_server.daemon.lockfile import Lockfile, LockInfo
+    from swim_server.keys.records import KeyRecord
     from swim_server.protocol.events import Event
 
 SETTLE_SECONDS = 1.0
@@ -97,6 +98,7 @@ class Service:
 
     async def _start(self) -> None:
         parts = self.components
+        process.warn_of_root(self.log)
         process.prepare_descriptors(sum(each.connections for each in self.admission.limits.values()), self.log)
         await parts.broker.open(self._deliver)
         parts.hub.begin_after(parts.broker.newest_id)
@@ -247,6 +249,11 @@ class Service:
         if self._stop_requested.is_set():
             self._abort_clients()
         self._stop_requested.set()
+
+    async def list_keys(self) -> list[KeyRecord]:
+        """Read all keys as they are now, of the file that has the database's name now. Raises StoreError."""
+        await self._key_file.look()
+        return await self.components.authenticator.consult(self.components.store.list)
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         """Read a key again, now; close what it no longer holds open, also in a process that has yet to leave."""

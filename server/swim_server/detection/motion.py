@@ -63,13 +63,22 @@ def speed_between_kts(before: Report, now: Report) -> float | None:
 
 def is_jump(before: Report, now: Report) -> bool:
     """Tell whether the aircraft was set to another place, rather than having moved there."""
-    if (now.groundspeed_kts or 0) >= JUMP_SPEED_KTS and _stood(before) and _is_soon(before, now):
-        return True
     # A degree is 60 NM at most: nearly all aircraft are acquitted without trigonometry.
     at_most_nm = (abs(now.latitude - before.latitude) + abs(now.longitude - before.longitude)) * 60
+    speed = before.groundspeed_kts
+    if speed is not None and speed > STANDSTILL_KTS and now.groundspeed_kts is not None:
+        if at_most_nm <= _flown_nm(speed, now.at_ms - before.at_ms):  # it comes so far at least
+            return False
+    elif (now.groundspeed_kts or 0) >= JUMP_SPEED_KTS and _stood(before) and _is_soon(before, now):
+        return True
     if at_most_nm <= LEAST_REACH_NM or at_most_nm <= (reach := _reach_nm(before, now)):
         return False
     return distance_nm(before.latitude, before.longitude, now.latitude, now.longitude) > reach
+
+
+def _flown_nm(speed_kts: float, milliseconds: float) -> float:
+    """How far an aircraft that flies can have come, with some allowance for wind and late positions."""
+    return 1.5 + 1.25 * speed_kts * milliseconds / 3_600_000
 
 
 def _reach_nm(before: Report, now: Report) -> float:
@@ -79,7 +88,7 @@ def _reach_nm(before: Report, now: Report) -> float:
         return 1.5 + 700 * seconds / 3600
     if before.groundspeed_kts > STANDSTILL_KTS or now.groundspeed_kts <= STANDSTILL_KTS:
         fastest = max(before.groundspeed_kts, now.groundspeed_kts, STANDSTILL_KTS)
-        return 1.5 + 1.25 * fastest * seconds / 3600
+        return _flown_nm(fastest, seconds * 1000)
     accelerating = min(seconds, now.groundspeed_kts / ACCELERATION_KTS_PER_SECOND)
     at_full_speed = seconds - accelerating
     return LEAST_REACH_NM + 1.1 * now.groundspeed_kts * (accelerating / 2 + at_full_speed) / 3600

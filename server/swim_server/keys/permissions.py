@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -45,6 +45,28 @@ def state_of(record: KeyRecord, now: datetime) -> KeyState:
     if record.expires_at is not None and record.expires_at - now <= EXPIRING_WITHIN:
         return KeyState.EXPIRING
     return KeyState.ACTIVE
+
+
+def chosen_keys(
+    records: Iterable[KeyRecord],
+    now: datetime,
+    *,
+    tier: Tier | None = None,
+    state: KeyState | None = None,
+    owner: str | None = None,
+) -> list[KeyRecord]:
+    """Choose keys, in the order of their ids. ACTIVE has those that expire soon too; ``owner`` is part of a name."""
+    wanted = {state, KeyState.EXPIRING} if state is KeyState.ACTIVE else {state}
+    return sorted(
+        (
+            record
+            for record in records
+            if (tier is None or (record.tier is tier and record.unknown_tier is None))
+            and (state is None or state_of(record, now) in wanted)
+            and (owner is None or owner.casefold() in record.owner_name.casefold())
+        ),
+        key=lambda record: record.id,
+    )
 
 
 def still_holds(

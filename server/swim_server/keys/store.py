@@ -18,7 +18,7 @@ from swim_server.keys.errors import KeyNotFound, KeyUnusable
 from swim_server.keys.format import Tier
 from swim_server.keys.lookup_forms import PresentedKeys
 from swim_server.keys.new_key import NewKey, check_text
-from swim_server.keys.permissions import KeyState, refusal, state_of
+from swim_server.keys.permissions import KeyState, chosen_keys, refusal, state_of
 from swim_server.keys.records import KeyRecord
 from swim_server.keys.rows import record_of
 from swim_server.keys.schema import Schema, observe
@@ -120,19 +120,9 @@ class KeyStore:
     def list(
         self, *, tier: Tier | None = None, state: KeyState | None = None, owner: str | None = None
     ) -> list[KeyRecord]:
-        """Read keys in the order of their ids. ACTIVE has those that expire soon too; ``owner`` is part of a name."""
-        now = utc_now(self._clock)
-        records = (self._record(row) for row in self._select())
-        return sorted(
-            (
-                record
-                for record in records
-                if (tier is None or (record.tier is tier and record.unknown_tier is None))
-                and (state is None or _is_in_state(record, state, now))
-                and (owner is None or owner.casefold() in record.owner_name.casefold())
-            ),
-            key=lambda record: record.id,
-        )
+        """Read keys, chosen as ``chosen_keys`` does."""
+        records = [self._record(row) for row in self._select()]
+        return chosen_keys(records, utc_now(self._clock), tier=tier, state=state, owner=owner)
 
     def audit(self, key_id: int | None = None, *, limit: int = 200) -> Sequence[AuditEntry]:
         """Read the newest lines of the audit trail, newest first; those of one key where an id is given.
@@ -325,8 +315,3 @@ def entry(at: datetime, actor: Actor, action: str, key_id: int, detail: str | No
 
 def _written(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _is_in_state(record: KeyRecord, state: KeyState, now: datetime) -> bool:
-    found = state_of(record, now)
-    return found is state or (state is KeyState.ACTIVE and found is KeyState.EXPIRING)

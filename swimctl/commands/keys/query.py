@@ -12,7 +12,7 @@ from swimctl.commands.keys.output import audit_columns, audit_rows, key_columns,
 from swimctl.completion.words import key_ids, key_states, tiers
 from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import invocation_of
-from swimctl.key_access import explain, key_document, live_connections, read_store, utc_now
+from swimctl.key_access import explain, key_document, list_by_daemon, live_connections, read_store, utc_now
 from swimctl.output_options import Header, Piped, PipedFormat
 
 
@@ -46,7 +46,7 @@ def list_keys(
       swimctl keys list --state expiring --json
       swimctl keys list --tier partner --owner vatsim
     """
-    from swim_server.keys.permissions import KeyState
+    from swim_server.keys.permissions import KeyState, chosen_keys
 
     invocation = invocation_of(context)
     if state not in {*KeyState, "all"}:
@@ -56,9 +56,14 @@ def list_keys(
     wanted_state = None if state == "all" else KeyState(state)
     wanted_tier = None if tier is None else parse_tier(tier)
     output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
-    with read_store(invocation) as store:
-        records = [] if store is None else store.list(tier=wanted_tier, state=wanted_state, owner=owner)
-    live, now = live_connections(invocation), utc_now()
+    found, now = list_by_daemon(invocation), utc_now()
+    if found is not None:
+        records = chosen_keys(found.keys, now, tier=wanted_tier, state=wanted_state, owner=owner)
+        live: dict[int, int] | None = {int(key_id): count for key_id, count in found.live.items()}
+    else:
+        with read_store(invocation) as store:
+            records = [] if store is None else store.list(tier=wanted_tier, state=wanted_state, owner=owner)
+        live = live_connections(invocation)
     rows = [key_document(record, now, None if live is None else live.get(record.id, 0)) for record in records]
     output.table(key_columns(), rows, empty="no keys; make one with: swimctl keys create")
 

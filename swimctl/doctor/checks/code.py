@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
+from swimctl.doctor.probes.checkout import broken_sources, checkout_root, git_changes
 from swimctl.doctor.probes.launching import BY_SUPERVISOR
 from swimctl.text import plural
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 NAMED_FILES = 20
-GIT_SECONDS = 1.8
 RESTART = "swimctl restart"
 
 
@@ -37,12 +36,41 @@ async def process_is_disk(context: DoctorContext) -> Answer:
     if not roots:
         disk: Mapping[str, str] = (await context.disk()).files
     else:
-        gone = [folder for folder in roots.values() if not await asyncio.to_thread(Path(folder).is_dir)]
+        seen = {each: await asyncio.to_thread(context.files.look, Path(each)) for each in roots.values()}
+        gone = [folder for folder, found in seen.items() if found.kind != "folder"]
         if gone:
             observed = f"{gone[0]}, where it was started from, is gone"
             return fail(expected, observed, *gone, fix=await _restart(context))
         disk = await context.disk_at(roots)
     return await asyncio.to_thread(_compare, files, disk, expected, await _restart(context), "on disk")
+
+
+async def sources_compile(context: DoctorContext) -> Answer:
+    """Check that Python can compile the code on disk: a restart, or a start, would be refused otherwise.
+
+    Of a process that runs, only what is otherwise than at its start: the rest it was started from.
+    """
+    expected = "source files that Python can compile"
+    version = await context.answered(context.version)
+    if version is None and await context.is_held():
+        return skip(expected, "the process that runs does not say what it was started from")
+    if version is None or not version.roots:  # what this command is made of is all that there is
+        broken = await broken_sources(context, (await context.disk()).roots)
+    else:
+        disk = await context.disk_at(version.roots)
+        changed = {name for name, digest in disk.items() if version.files.get(name) != digest}
+        if not changed:
+            return ok(expected, "they are those that the process was started from")
+        broken = await broken_sources(context, version.roots, changed)
+    if not broken:
+        return ok(expected, "all can be")
+    lines = [f"{each.name}, line {each.line}: {each.problem}" for each in broken]
+    folder, first = await checkout_root(context), broken[0]
+    at = f"+{first.line} " if first.line else ""
+    look = [inspect(f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {shlex.quote(str(first.path))}", "a merge's leftovers")]
+    look += [inspect(f"git -C {shlex.quote(str(folder))} status")] if folder is not None else []
+    look.append(decide(f"${{EDITOR:-vi}} {at}{shlex.quote(str(first.path))}", "the file is edited where it runs"))
+    return fail(expected, f"{plural(len(broken), 'file')} can't be: {lines[0]}", *_named(lines), advice=look)
 
 
 async def _restart(context: DoctorContext) -> str | Advice:
@@ -57,11 +85,11 @@ async def _restart(context: DoctorContext) -> str | Advice:
     version, disk = await context.version(), await context.disk()
     running, on_disk = version.commit, disk.commit
     if wanted and running and running.startswith(wanted.lower()) and not str(on_disk).startswith(wanted.lower()):
-        from swim_server.daemon.requirements import checkout_root
-
-        folder = checkout_root()
-        where = f"git -C {shlex.quote(str(folder))}" if folder is not None else "git"
-        return inspect(f"{where} status", "the process runs the expected commit: the disk is wrong, not the process")
+        folder = await checkout_root(context)
+        why = "the process runs the expected commit already: the disk is wrong; git refuses where it would lose changes"
+        if folder is None:
+            return inspect("swimctl version", why.partition(";")[0])
+        return decide(f"git -C {shlex.quote(str(folder))} checkout {shlex.quote(wanted)}", why)
     status = await context.status()
     if status.supervisor in WATCHES_PID:
         return inspect(BY_SUPERVISOR.get(status.supervisor, "swimctl status"), f"restart it by its {status.supervisor}")
@@ -115,9 +143,7 @@ async def commit_is_expected(context: DoctorContext) -> Answer:
     observed = f"the process was started from {running}, the disk has {disk}"
     if str(disk).startswith(wanted.lower()):
         return fail(expected, observed, fix=RESTART)
-    from swim_server.daemon.requirements import checkout_root
-
-    folder = checkout_root()
+    folder = await checkout_root(context)
     where = f"git -C {shlex.quote(str(folder))} " if folder is not None else "git "
     chosen = decide(f"{where}checkout {shlex.quote(wanted)} && {RESTART}", "it deploys that commit")
     return fail(expected, observed, advice=[inspect(f"{where}status"), chosen])
@@ -125,33 +151,19 @@ async def commit_is_expected(context: DoctorContext) -> Answer:
 
 async def checkout_is_clean(context: DoctorContext) -> Answer:
     """Check that the files of a checkout are those of the commit."""
-    from swim_server.daemon.requirements import checkout_root
-
     expected = "the files of the commit that is checked out"
-    disk, folder = await context.disk(), checkout_root()
+    disk, folder = await context.disk(), await checkout_root(context)
     if disk.commit is None or folder is None:
         return skip(expected, "this is no checkout")
-    return await asyncio.to_thread(_ask_git, folder, [*disk.roots.values()], disk.commit, expected)
-
-
-def _ask_git(folder: Path, packages: list[str], commit: str, expected: str) -> Answer:
-    words = ["git", "-c", "safe.directory=*", "--no-optional-locks", "-C", str(folder), "status", "--porcelain"]
-    try:
-        done = subprocess.run(
-            [*words, "--untracked-files=all", "--", *packages], capture_output=True, check=False, timeout=GIT_SECONDS
-        )
-    except FileNotFoundError:
+    found = await git_changes(context, folder, [*disk.roots.values()])
+    if found.is_absent:
         return skip(expected, "there is no git program to ask")
-    except subprocess.TimeoutExpired:
-        return unknown(expected, f"git did not answer within {GIT_SECONDS:g} s")
-    if done.returncode != 0:
-        reason = done.stderr.decode(errors="replace").strip().partition("\n")[0]
-        return unknown(expected, f"git could not tell: {reason}")
-    lines = [line for line in done.stdout.decode(errors="replace").splitlines() if line.endswith(".py")]
-    if not lines:
-        return ok(expected, f"commit {commit}")
-    observed = f"{plural(len(lines), 'file')} other than in {commit[:12]}"
-    return warn(expected, observed, *_named(lines), fix=f"git -C {shlex.quote(str(folder))} status")
+    if found.trouble is not None:
+        return unknown(expected, found.trouble)
+    if not found.lines:
+        return ok(expected, f"commit {disk.commit}")
+    observed = f"{plural(len(found.lines), 'file')} other than in {disk.commit[:12]}"
+    return warn(expected, observed, *_named(list(found.lines)), fix=f"git -C {shlex.quote(str(folder))} status")
 
 
 async def same_python(context: DoctorContext) -> Answer:
@@ -220,6 +232,11 @@ CHECKS: tuple[Check, ...] = (
         summary="The process was started from the expected commit",
         ask=commit_is_expected,
         needs=("config.valid", "process.answers"),
+    ),
+    Check(
+        id="code.compiles",
+        summary="Python can compile the code on disk",
+        ask=sources_compile,
     ),
     Check(
         id="code.checkout",

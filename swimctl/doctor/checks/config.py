@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shlex
 import stat
@@ -11,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swimctl.doctor.check import Answer, Check, Repair, decide, fail, ok, warn
-from swimctl.doctor.probes.daemon_facts import asked, expecting
+from swimctl.doctor.check import Answer, Check, Repair, fail, ok, warn
+from swimctl.doctor.probes.daemon_facts import config_changes, expecting
 from swimctl.text import cell, plural
 
 if TYPE_CHECKING:
@@ -63,14 +62,28 @@ async def is_private(context: DoctorContext) -> Answer:
     """Check that files with secrets are for their owner, and at most their group, to read."""
     expected = "files with secrets are nobody else's to read or write"
     loaded = await context.loaded()
-    places = await asyncio.to_thread(secret_files, loaded, context.home.database)
-    open_ones = await asyncio.to_thread(_open_to_others, places)
+    places = await _secret_files(context, loaded)
+    seen = {path: await asyncio.to_thread(context.files.look, path) for path in places}
+    open_ones = [(path, found.mode) for path, found in seen.items() if found.is_there and is_open(found.mode)]
     if not open_ones:
         return ok(expected, f"{plural(len(places), 'file')} looked at")
     evidence = [f"{path}: {mode:04o}" for path, mode in open_ones]
     paths = " ".join(shlex.quote(str(path)) for path, _ in open_ones)
     observed = f"{plural(len(open_ones), 'file')} open to others: {open_ones[0][0]}"
     return fail(expected, observed, *evidence, fix=f"chmod u=rw,g-w,o= {paths}")
+
+
+async def _secret_files(context: DoctorContext, loaded: LoadedConfig) -> list[Path]:
+    database = context.home.database
+    where = "the files that the configuration names"
+    return await context.fact(
+        "config.secret-files", lambda: asyncio.to_thread(secret_files, loaded, database), where, shape=list[Path]
+    )
+
+
+def is_open(mode: int) -> bool:
+    """Tell whether others than the owner and its group may read, or the group write."""
+    return bool(mode & (stat.S_IRWXO | stat.S_IWGRP))
 
 
 async def close_to_others(context: DoctorContext) -> Sequence[str]:
@@ -141,7 +154,7 @@ def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
             mode = stat.S_IMODE(path.stat().st_mode)
         except OSError:
             continue
-        if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        if is_open(mode):
             found.append((path, mode))
     return found
 
@@ -149,16 +162,11 @@ def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
 @expecting("a reload and a restart would change nothing")
 async def is_running(context: DoctorContext) -> Answer:
     """Check that the process runs with what is in the files: neither a reload nor a restart would change anything."""
-    from swim_server.daemon.control.documents.process import ConfigChanges
-    from swim_server.daemon.handover.environment import digests
-
     expected = "a reload and a restart would change nothing"
-    changes = await asked(context, "config_changes", ConfigChanges, environment=digests(os.environ))
+    changes = await config_changes(context)
     if changes.problem:
         return fail(expected, f"the process can't read its configuration again: {changes.problem}", fix=CHECK)
     reload, restart = changes.reload, changes.restart
-    if not reload and not restart and changes.environment:
-        return _other_environment(expected, changes.environment)
     if not reload and not restart:
         return ok(expected, "the process runs with what stands in the files")
     verb = "restart" if restart else "reload"
@@ -166,16 +174,6 @@ async def is_running(context: DoctorContext) -> Answer:
     evidence += [_change(name, change, "restart") for name, change in sorted(restart.items())]
     observed = f"{plural(len(evidence), 'setting')} not in force: {', '.join([*reload, *restart][:3])}"
     return fail(expected, observed, *evidence, fix=f"swimctl {verb}")
-
-
-def _other_environment(expected: str, environment: Mapping[str, str | None]) -> Answer:
-    """Tell of variables that this command has otherwise than the process, which keeps its own over a restart."""
-    evidence = [
-        f"{name}: {'not set' if value is None else value} in the process" for name, value in environment.items()
-    ]
-    observed = f"the files' settings, but another environment than here: {', '.join([*environment][:3])}"
-    keeps = "a process keeps its environment over a restart; started anew from here it has this one"
-    return warn(expected, observed, *evidence, advice=[decide("swimctl stop && swimctl serve --detach", keeps)])
 
 
 CHECK = "swimctl config check"

@@ -7,7 +7,10 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, fail, inspect, ok, skip, warn
+import msgspec
+from swim_server.daemon.control.documents.diagnostics import Tally
+
+from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, warn
 from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, service_url, status
 from swimctl.doctor.probes.kernel_sockets import count_connections
@@ -17,9 +20,10 @@ from swimctl.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
 
     from swim_server.config import ExpectedCount
-    from swim_server.daemon.control.documents.diagnostics import KeyTally, RecentRefusals, Tally
+    from swim_server.daemon.control.documents.diagnostics import KeyTally, RecentRefusals
     from swim_server.keys.records import KeyRecord
 
     from swimctl.doctor.context import DoctorContext
@@ -45,11 +49,11 @@ _KEYS_HOLD = "every connection's key is active, unexpired and of the connection'
 async def keys_hold(context: DoctorContext) -> Answer:
     """Check that every connection's key would let it in now. What changes just now gets a second look."""
     found = await tally(context)
-    suspects = _without_right(found.keys, await _records(context, anew=False))
-    if suspects:
+    suspects = _without_right(found.keys, await _records(context, anew=False), context.utc_now)
+    if suspects and not context.facts.is_saved:
         await asyncio.sleep(SECOND_LOOK_SECONDS)
         found = await tally(context, anew=True)
-        again = _without_right(found.keys, await _records(context, anew=True))
+        again = _without_right(found.keys, await _records(context, anew=True), context.utc_now)
         known = {(each.key_id, each.tier) for each in suspects}
         suspects = {each: reason for each, reason in again.items() if (each.key_id, each.tier) in known}
     total = sum(each.connections for each in found.keys)
@@ -65,11 +69,10 @@ async def keys_hold(context: DoctorContext) -> Answer:
     return fail(_KEYS_HOLD, seen, *lines[:SHOWN], late, fix="swimctl reload")
 
 
-def _without_right(keys: list[KeyTally], records: Mapping[int, KeyRecord]) -> dict[KeyTally, str]:
+def _without_right(keys: list[KeyTally], records: Mapping[int, KeyRecord], now: datetime) -> dict[KeyTally, str]:
     from swim_server.keys.format import Tier
     from swim_server.keys.permissions import still_holds
 
-    now = key_database.utc_now()
     wrong: dict[KeyTally, str] = {}
     for each in keys:
         tier = Tier(each.tier) if each.tier in set(Tier) else None
@@ -97,22 +100,53 @@ async def counted(context: DoctorContext) -> Answer:
     """Check that the process counts what the kernel holds; again where they differ: clients come and go."""
     pid = (await status(context)).pid
     port = Target.parse(await service_url(context)).port
-    wrong: list[str] = []
-    for attempt in range(COUNTS):
-        if attempt:
+    where = f"the process's counts and the kernel's sockets of pid {pid}"
+    counts = await context.fact("process.counts", lambda: _count(context, pid, port), where, shape=list[Count])
+    last = counts[-1]
+    if last.kernel is None:
+        return skip(_COUNTED, "the kernel doesn't show that process's sockets to this user")
+    if last.is_handing_over:
+        return skip(_COUNTED, "a restart is under way: two processes share the clients")
+    wrong = [each.miscount for each in counts if each.miscount is not None]
+    if last.miscount is None:
+        after = last.after
+        return ok(_COUNTED, f"{after.public} connections, {sum(after.listed.values())} of them clients")
+    advice = [
+        inspect("swimctl connections list"),
+        decide("swimctl restart", "clients move over; the counts begin anew"),
+    ]
+    return fail(_COUNTED, wrong[-1], *dict.fromkeys(wrong), advice=advice)
+
+
+class Count(msgspec.Struct, frozen=True):
+    """The kernel's count between two of the process's."""
+
+    before: Tally
+    kernel: int | None
+    after: Tally
+
+    @property
+    def is_handing_over(self) -> bool:
+        return self.before.is_handing_over or self.after.is_handing_over
+
+    @property
+    def miscount(self) -> str | None:
+        """What can't be, whatever came and went between the two."""
+        return None if self.kernel is None else _miscount(self.before, self.kernel, self.after)
+
+
+async def _count(context: DoctorContext, pid: int, port: int) -> list[Count]:
+    """Count until it comes out right, a few times at most."""
+    found: list[Count] = []
+    while len(found) < COUNTS:
+        if found:
             await asyncio.sleep(COUNT_PAUSE_SECONDS)
         before = await brief_tally(context)
         kernel = await asyncio.to_thread(count_connections, pid, port)
-        after = await brief_tally(context)
-        if kernel is None:
-            return skip(_COUNTED, "the kernel doesn't show that process's sockets to this user")
-        if before.is_handing_over or after.is_handing_over:
-            return skip(_COUNTED, "a restart is under way: two processes share the clients")
-        found = _miscount(before, kernel, after)
-        if found is None:
-            return ok(_COUNTED, f"{after.public} connections, {sum(after.listed.values())} of them clients")
-        wrong.append(found)
-    return fail(_COUNTED, wrong[-1], *dict.fromkeys(wrong), fix="swimctl restart")
+        found.append(Count(before, kernel, await brief_tally(context)))
+        if kernel is None or found[-1].is_handing_over or found[-1].miscount is None:
+            break
+    return found
 
 
 def _miscount(before: Tally, kernel: int, after: Tally) -> str | None:
@@ -145,7 +179,7 @@ async def expected(context: DoctorContext) -> Answer:
 def _compare(bounds: Mapping[str, ExpectedCount], promise: str) -> Callable[[DoctorContext], Awaitable[Answer]]:
     async def ask(context: DoctorContext) -> Answer:
         wrong = _unmet(bounds, await tally(context))
-        if wrong:  # a client that reconnects at this moment is no reason to wake anybody
+        if wrong and not context.facts.is_saved:  # a client that reconnects just now is no reason to wake anybody
             await asyncio.sleep(SECOND_LOOK_SECONDS)
             again = _unmet(bounds, await tally(context, anew=True))
             wrong = {who: seen for who, seen in again.items() if who in wrong}
@@ -183,7 +217,7 @@ async def keep_up(context: DoctorContext) -> Answer:
     """Check that no client lags, at two looks, and none was closed for it lately."""
     found = await tally(context)
     lagging = {each.id for each in found.lagging}
-    if lagging:
+    if lagging and not context.facts.is_saved:
         await asyncio.sleep(SECOND_LOOK_SECONDS)
         found = await tally(context, anew=True)
     still = [each for each in found.lagging if each.id in lagging]

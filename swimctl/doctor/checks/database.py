@@ -30,16 +30,16 @@ async def login(context: DoctorContext) -> Answer:
     if (await _encrypted_status(context)) is Status.FAIL:
         return skip(expected, "database.encrypted is fail")
     try:
-        reading = await key_database.opened(context)
+        found = await key_database.login(context)
     except StoreMisconfigured as error:
         return fail(expected, error.problem, fix=error.remedy or "swimctl config show --origin")
     except StoreError as error:
         return fail(expected, str(error), fix=await _who_holds_it(context))
-    return ok(expected, f"{reading.kind}, logged in and answered in {reading.login_seconds * 1000:.0f} ms")
+    return ok(expected, f"{found.kind}, logged in and answered in {found.seconds * 1000:.0f} ms")
 
 
 async def _encrypted_status(context: DoctorContext) -> Status:
-    return (await context.fact("database.encrypted", lambda: encrypted(context))).status
+    return (await encrypted(context)).status
 
 
 async def latency(context: DoctorContext) -> Answer:
@@ -70,7 +70,7 @@ async def schema(context: DoctorContext) -> Answer:
     except StoreError as error:
         return fail(expected, str(error), fix="swimctl db status")
     needed = sorted(NEEDED_KEY_COLUMNS - found.key_columns)
-    if not found.key_columns and (await key_database.opened(context)).kind == "sqlite":
+    if not found.key_columns and (await key_database.login(context)).kind == "sqlite":
         return ok(expected, "no table yet: they are made when the first key is made or asked for")
     if not found.key_columns:
         return fail(expected, "there is no table swim_api_keys", fix="swimctl db upgrade")
@@ -90,7 +90,7 @@ async def upgrade_schema(context: DoctorContext) -> list[str]:
     from swim_server.keys.upgrading import REMEDY_FOR_LEFT, upgrade
     from swim_server.sql.errors import StoreError
 
-    database = (await key_database.opened(context)).database
+    database = await key_database.database(context)
     try:
         upgraded = await asyncio.to_thread(upgrade, database)
     except StoreError as error:
@@ -104,8 +104,7 @@ async def clock(context: DoctorContext) -> Answer:
     """Its clock and ours agree."""
     from swim_server.sql.errors import StoreError
 
-    reading = await key_database.opened(context)
-    if reading.kind != "mssql":
+    if (await key_database.login(context)).kind != "mssql":
         return await _no_row_from_the_future(context)
     expected = f"the server's clock and ours agree within {CLOCK_SECONDS:g} s"
     fix = "timedatectl status"
@@ -131,7 +130,7 @@ async def _no_row_from_the_future(context: DoctorContext) -> Answer:
         records = (await key_database.rows(context)).values()
     except StoreError as error:
         return fail(expected, str(error), fix="swimctl db status")
-    limit = key_database.utc_now() + FUTURE
+    limit = context.utc_now + FUTURE
     late = [
         f"key {record.id}: {moment:%Y-%m-%dT%H:%M:%SZ}"
         for record in records
@@ -167,10 +166,6 @@ async def _who_holds_it(context: DoctorContext) -> str:
     return f"fuser -v {path}" if path is not None else "swimctl db status"
 
 
-async def _encrypted_once(context: DoctorContext) -> Answer:
-    return await context.fact("database.encrypted", lambda: encrypted(context))
-
-
 CHECKS: tuple[Check, ...] = (
     Check(
         id="database.reachable",
@@ -182,7 +177,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         id="database.encrypted",
         summary="A key database's server encrypts, with a certificate that holds",
-        ask=_encrypted_once,
+        ask=encrypted,
         needs=("database.reachable",),
         timeout_seconds=TIMEOUT_SECONDS,
     ),

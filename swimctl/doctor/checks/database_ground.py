@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import socket
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, AdviceKind, Answer, decide, fail, inspect, ok, skip, warn
 from swimctl.doctor.probes import key_database
-from swimctl.doctor.probes.launching import user_name, user_of
+from swimctl.doctor.probes.launching import user_of
 from swimctl.doctor.probes.wire import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.database_address import DatabaseAddress
+    from swimctl.doctor.probes.filesystem import FileSeen
 
 CONNECT_SECONDS = 1.5
 CERTIFICATE_DAYS = 14
@@ -31,33 +32,53 @@ async def reachable(context: DoctorContext) -> Answer:
     config = await key_database.database_config(context)
     path = key_database.sqlite_path(config, context.home.database)
     if path is not None:
-        if not await asyncio.to_thread(path.exists) and not await _is_in_use(context):
+        seen = await asyncio.to_thread(context.files.look, path)
+        if seen.kind == "missing" and not await _is_in_use(context):
             return skip("the database's file", f"nothing has been stored in {path} yet: serve and keys create make it")
-        return await asyncio.to_thread(_look_at_file, path)
+        return await asyncio.to_thread(_judge_file, context, path, seen)
     address = address_of(config)
     expected = "the database's server answers"
     if address is None:
         return ok(expected, "only the driver knows its address; database.login tells")
     where = f"{address.host}:{address.port}"
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        found = await _addresses(context, address)
     except OSError as error:
         fix = f"getent hosts {address.host}"
         return fail(expected, f"no such host: {address.host}", str(error.strerror or error), fix=fix)
-    started = loop.time()
     try:
+        seconds = await _connect_seconds(context, address)
+    except TimeoutError:
+        told = f"no answer from {where} within {CONNECT_SECONDS:g} s: it is down, or a firewall swallows it"
+        return fail(expected, told, *found, fix=f"nc -vz -w 5 {address.host} {address.port}")
+    except OSError as error:
+        told = f"{where}: {reason_of(error)}"
+        return fail(expected, told, *found, fix=f"nc -vz -w 5 {address.host} {address.port}")
+    return ok(expected, f"{where} connects in {seconds * 1000:.0f} ms", *found)
+
+
+async def _addresses(context: DoctorContext, address: DatabaseAddress) -> list[str]:
+    """Resolve the server's name. Raises OSError."""
+
+    async def find() -> list[str]:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(each[4][0]) for each in found))[:5]
+
+    return await context.fact("database.addresses", find, f"the name {address.host}, resolved", shape=list[str])
+
+
+async def _connect_seconds(context: DoctorContext, address: DatabaseAddress) -> float:
+    """Measure how long a TCP connection to the server takes. Raises OSError, TimeoutError."""
+
+    async def find() -> float:
+        started = time.perf_counter()
         async with asyncio.timeout(context.within(CONNECT_SECONDS)):
             _, writer = await asyncio.open_connection(address.host, address.port)
-    except TimeoutError:
-        seen = f"no answer from {where} within {CONNECT_SECONDS:g} s: it is down, or a firewall swallows it"
-        return fail(expected, seen, *_addresses(found), fix=f"nc -vz -w 5 {address.host} {address.port}")
-    except OSError as error:
-        seen = f"{where}: {reason_of(error)}"
-        return fail(expected, seen, *_addresses(found), fix=f"nc -vz -w 5 {address.host} {address.port}")
-    seconds = loop.time() - started
-    writer.close()
-    return ok(expected, f"{where} connects in {seconds * 1000:.0f} ms", *_addresses(found))
+        writer.close()
+        return time.perf_counter() - started
+
+    return await context.fact("database.connection", find, f"TCP to {address.host}:{address.port}", shape=float)
 
 
 async def _is_in_use(context: DoctorContext) -> bool:
@@ -65,33 +86,26 @@ async def _is_in_use(context: DoctorContext) -> bool:
     return await context.is_held() and await context.lock() is not None
 
 
-def _addresses(found: Sequence[tuple[object, object, object, object, tuple[object, ...]]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(each[4][0]) for each in found))[:5]
-
-
-def _look_at_file(path: Path) -> Answer:
+def _judge_file(context: DoctorContext, path: Path, found: FileSeen) -> Answer:
     expected = "the database's file is there and can be read and written"
-    try:
-        found = path.stat()
-    except OSError as error:
-        is_gone = isinstance(error, FileNotFoundError)
-        look = inspect(f"ls -la {shlex.quote(str(path.parent))}")
+    look = inspect(f"ls -la {shlex.quote(str(path.parent))}")
+    if not found.is_there:
         anew = decide("swimctl restart", "it makes a new, empty one: put your copy there first")
-        advice = [look, anew] if is_gone else [look]
-        return fail(expected, f"{path}: {error.strerror}", advice=advice)
-    if not path.is_file():
-        return fail(expected, f"{path} is no file", fix="swimctl config set database.url sqlite:////path/to/swim.db")
-    for mode, what in ((os.R_OK, "read"), (os.W_OK, "written")):
-        if not os.access(path, mode):
-            return fail(expected, f"{path} can't be {what} by this user", fix=_about_owner(path, found.st_uid))
-    return ok(expected, f"{path}, {found.st_size} bytes")
+        return fail(expected, f"{path}: {found.reason}", advice=[look, anew] if found.kind == "missing" else [look])
+    if found.kind != "file":
+        chosen = decide("swimctl config set database.url sqlite:////path/to/swim.db", "with the path of the right file")
+        return fail(expected, f"{path} is no file", advice=[look, chosen])
+    for is_possible, what in ((found.can_read, "read"), (found.can_write, "written")):
+        if not is_possible:
+            return fail(expected, f"{path} can't be {what} by this user", fix=_about_owner(context, path, found.uid))
+    return ok(expected, f"{path}, {found.size} bytes")
 
 
-def _about_owner(path: Path, owner: int) -> Advice:
+def _about_owner(context: DoctorContext, path: Path, owner: int) -> Advice:
     """Advise about a file of another user: it belongs to whom the folder belongs to, not to whoever asks."""
-    home, name = user_of(path.parent), user_name(owner)
+    home, name = user_of(context, path.parent), context.procfs.user_name(owner)
     if home is not None and home != owner:
-        keeper = user_name(home)
+        keeper = context.procfs.user_name(home)
         command = f"sudo chown {shlex.quote(keeper)}: {shlex.quote(str(path))}"
         return Advice(kind=AdviceKind.FIX, command=command, requires=f"root; the file is {name}'s in {keeper}'s folder")
     return inspect(f"ls -la {shlex.quote(str(path.parent))}", f"ask as user {name}, whose files these are")
@@ -100,7 +114,7 @@ def _about_owner(path: Path, owner: int) -> Advice:
 async def encrypted(context: DoctorContext) -> Answer:
     """Check that a server encrypts, with a certificate that holds."""
     from swimctl.doctor.probes.database_address import address_of
-    from swimctl.doctor.probes.tds import NoTds, shake_hands
+    from swimctl.doctor.probes.tds import NoTds, TdsHandshake, shake_hands
 
     config = await key_database.database_config(context)
     expected = "the server encrypts, with a certificate that is trusted"
@@ -109,9 +123,14 @@ async def encrypted(context: DoctorContext) -> Answer:
     address = address_of(config)
     if address is None:
         return skip(expected, "only the driver knows the server's address")
-    try:
+
+    async def find() -> TdsHandshake:
         seconds = context.within(CONNECT_SECONDS)
-        found = await shake_hands(address.host, address.port, verify=address.is_verified, seconds=seconds)
+        return await shake_hands(address.host, address.port, verify=address.is_verified, seconds=seconds)
+
+    try:
+        where = f"the first words with {address.host}:{address.port}"
+        found = await context.fact("database.handshake", find, where, shape=TdsHandshake)
     except (NoTds, OSError, TimeoutError) as error:
         reason = str(error) or f"no answer within {CONNECT_SECONDS:g} s"
         return fail(expected, f"{address.host}:{address.port}: {reason}", fix="swimctl config show --origin")
@@ -122,7 +141,7 @@ async def encrypted(context: DoctorContext) -> Answer:
         return warn(expected, "it does not encrypt: keys and passwords travel in clear", server, fix=None)
     if not address.is_verified:
         return ok(expected, f"{found.tls_version}; its certificate isn't verified, as the configuration asks", server)
-    days = days_left(found.certificate, key_database.utc_now())
+    days = days_left(found.certificate, context.utc_now)
     if days is not None and days < CERTIFICATE_DAYS:
         return warn(expected, f"its certificate ends in {days} days", server, fix=_distrust_fix(address))
     return ok(expected, f"{found.tls_version}, certificate trusted{f' for {days} days' if days else ''}", server)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, fail, ok
+import msgspec
+
+from swimctl.doctor.check import Answer, fail, inspect, ok
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
 
 LOOKS = 4
 PAUSE_SECONDS = 0.35
@@ -15,30 +22,71 @@ PATIENCE_INTERVALS = 3.0
 TAKEN_SECONDS = 60.0
 """A file that was taken is finished with within seconds."""
 
-Seen = tuple[int, int]
-"""Inode and size."""
+KEPT_SECONDS = 900.0
+"""One of another user is kept for ten minutes after it has grown last."""
+
+EventFile = tuple[str, str, float]
+"""Source, path, interval in seconds."""
 
 
-async def event_files_are_read(expected: str, files: Sequence[tuple[str, str, float]]) -> Answer:
-    """Judge files by (source, path, interval in seconds): one that is there at every look isn't taken.
+class Seen(msgspec.Struct, frozen=True):
+    """An event file at one look."""
 
-    A file that is taken keeps its inode for more than a second under another name: the same inode at the next look is
-    the same file.
-    """
+    inode: int
+    size: int
+
+
+class FileLooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Several looks at one event file, and what was taken and not finished."""
+
+    looks: tuple[Seen | None, ...]
+    age_seconds: float | None
+    """Since its last change."""
+    taken: dict[str, float]
+    """By name: seconds since it was taken."""
+
+
+async def look_at_event_files(context: DoctorContext, files: Sequence[EventFile]) -> list[FileLooks]:
+    """Look at files until none waits, a few times at most."""
+    return await context.fact(
+        "stream.event-files", lambda: _look_on(files), ", ".join(path for _, path, _ in files), shape=list[FileLooks]
+    )
+
+
+async def _look_on(files: Sequence[EventFile]) -> list[FileLooks]:
     looks = [await asyncio.to_thread(_look_at_all, files)]
     while len(looks) < LOOKS and any(looks[-1]):
         await asyncio.sleep(PAUSE_SECONDS)
         looks.append(await asyncio.to_thread(_look_at_all, files))
-    lines: list[str] = []
-    for number, (name, path, interval) in enumerate(files):
-        lines += await asyncio.to_thread(_unread, name, Path(path), interval, [look[number] for look in looks])
+    return [
+        FileLooks(
+            looks=tuple(look[number] for look in looks),
+            age_seconds=await asyncio.to_thread(_age, Path(path)),
+            taken=await asyncio.to_thread(_taken, Path(path)),
+        )
+        for number, (_, path, _) in enumerate(files)
+    ]
+
+
+def judge_event_files(
+    expected: str, files: Sequence[EventFile], seen: Sequence[FileLooks], kept: Sequence[str] = ()
+) -> Answer:
+    """Judge files: one that is there at every look isn't taken. ``kept``: sources that wait for files to stop growing.
+
+    A file that is taken keeps its inode for more than a second under another name: the same inode at the next look is
+    the same file.
+    """
+    lines = [
+        line for (name, path, interval), each in zip(files, seen, strict=True)
+        for line in _unread(name, path, interval, each, is_kept=bool(kept))
+    ]  # fmt: skip
     if lines:
-        folder = Path(files[0][1]).parent
-        return fail(expected, "; ".join(lines), fix=f"ls -la {folder}; swimctl logs")
-    return ok(expected, ", ".join(f"{path}: nothing waits" for _, path, _ in files))
+        folder = shlex.quote(str(Path(files[0][1]).parent))
+        return fail(expected, "; ".join(lines), advice=[inspect(f"ls -la {folder}"), inspect("swimctl logs")])
+    return ok(expected, ", ".join(f"{path}: nothing waits" for _, path, _ in files), *kept)
 
 
-def _look_at_all(files: Sequence[tuple[str, str, float]]) -> list[Seen | None]:
+def _look_at_all(files: Sequence[EventFile]) -> list[Seen | None]:
     return [_look(Path(path)) for _, path, _ in files]
 
 
@@ -47,34 +95,36 @@ def _look(path: Path) -> Seen | None:
         found = path.stat()
     except OSError:
         return None
-    return (found.st_ino, found.st_size) if found.st_size else None
+    return Seen(found.st_ino, found.st_size) if found.st_size else None
 
 
-def _unread(name: str, path: Path, interval: float, looks: Sequence[Seen | None]) -> list[str]:
+def _unread(name: str, path: str, interval: float, found: FileLooks, *, is_kept: bool) -> list[str]:
     lines = []
-    seen = [look for look in looks if look is not None]
-    if len(seen) == LOOKS and len({inode for inode, _ in seen}) == 1:
-        is_growing = seen[-1][1] > seen[0][1]
+    seen = [look for look in found.looks if look is not None]
+    if len(seen) == LOOKS and len({each.inode for each in seen}) == 1:
+        is_growing = seen[-1].size > seen[0].size
         watched = PAUSE_SECONDS * (LOOKS - 1)
-        if max(watched, _age(path) or 0.0) >= PATIENCE_INTERVALS * interval:
+        if max(watched, found.age_seconds or 0.0) >= PATIENCE_INTERVALS * interval:
             grows = ", and grows" if is_growing else ""
-            lines.append(f"{name}: {path} has {seen[-1][1]} bytes that nobody takes{grows}")
-    for taken in _taken(path):
-        age = _age(taken)
-        if age is not None and age > TAKEN_SECONDS:
-            lines.append(f"{name}: {taken.name} was taken {age:.0f} s ago and isn't finished")
+            lines.append(f"{name}: {path} has {seen[-1].size} bytes that nobody takes{grows}")
+    lines += [
+        f"{name}: {taken} was taken {age:.0f} s ago and isn't finished"
+        for taken, age in found.taken.items()
+        if age > (KEPT_SECONDS if is_kept else TAKEN_SECONDS)
+    ]
     return lines
 
 
-def _taken(path: Path) -> list[Path]:
+def _taken(path: Path) -> dict[str, float]:
     try:
-        return sorted(path.parent.glob(f"{path.name}.taken-*"))[:3]
+        names = sorted(path.parent.glob(f"{path.name}.taken-*"))[:3]
     except OSError:
-        return []
+        return {}
+    return {each.name: age for each in names if (age := _age(each)) is not None}
 
 
 def _age(path: Path) -> float | None:
-    """Seconds since the last change of the file or its name."""
+    """Return the seconds since the last change of the file or its name."""
     try:
         found = path.stat()
     except OSError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, fail, ok, skip, unknown, warn
+from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
 from swimctl.doctor.checks.front_address import check_address
 from swimctl.doctor.probes import public_endpoint
-from swimctl.doctor.probes.daemon_facts import Ask, expecting
+from swimctl.doctor.probes.certificates import distrusted
+from swimctl.doctor.probes.daemon_facts import Ask, expecting, status
 from swimctl.doctor.probes.idle_connection import idle_holds
 from swimctl.doctor.probes.public_endpoint import NO_KEY_WORDS, NoFront, Visit, target_of
 from swimctl.doctor.probes.wire import reason_of
@@ -61,6 +62,12 @@ async def _tcp(context: DoctorContext) -> Answer:
         return fail(expected, seen, fix=f"nc -vz -w 5 {target.host} {target.port}")
     except OSError as error:
         return fail(expected, reason_of(error), fix=f"nc -vz -w 5 {target.host} {target.port}")
+    dead = await public_endpoint.dead_addresses(context)
+    if dead:
+        lines = [f"{address}: {reason}" for address, reason in dead.items()]
+        looks = [inspect(f"nc -vz -w 5 {address} {target.port}") for address in list(dead)[:2]]
+        seen = f"{len(dead)} of its addresses don't: {lines[0]}; clients that get it have to try another"
+        return warn(expected, seen, *lines, advice=[*looks, inspect(f"getent ahosts {target.host}")])
     return ok(expected, f"in {seconds * 1000:.0f} ms")
 
 
@@ -79,7 +86,10 @@ async def _certificate(context: DoctorContext) -> Answer:
     except (OSError, TimeoutError) as error:
         return fail(expected, f"no encryption comes about: {error or 'no answer in time'}", fix=fix)
     if found.distrust is not None:
-        return fail(expected, f"clients don't trust it: {found.distrust}", fix=fix)
+        chain = inspect(f"echo | openssl s_client {where} -showcerts")
+        why = distrusted(found.distrust, found.code, found.shown, target.host)
+        evidence = [found.shown.line] if found.shown is not None else []
+        return fail(expected, why, *evidence, advice=[inspect(fix), chain])
     if found.days_left is not None and found.days_left < CERTIFICATE_DAYS:
         return warn(expected, f"it ends in {found.days_left} days", fix=fix)
     return ok(expected, f"{found.version}, {found.days_left} days left")
@@ -99,12 +109,19 @@ async def _upgrade(context: DoctorContext) -> Answer:
         504: "the proxy does not reach the service",
         429: "this address is refused for a while: too many bad keys came from it",
     }.get(visit.status or 0)
-    seen = f"{visit.trouble}{f': {told}' if told else ''}"
+    target = await target_of(context)
+    seen = f"{target.url} answers: {visit.trouble}{f': {told}' if told else ''}"
     if visit.status == 429:
         return unknown(expected, seen)
-    return fail(
-        expected, seen, fix="swimctl status  # its url is where the proxy must lead, with the upgrade passed on"
-    )
+    behind = await _where_it_should_lead(context)
+    return fail(expected, seen, *behind, fix="swimctl status  # its url is where the proxy must lead, upgrade included")
+
+
+async def _where_it_should_lead(context: DoctorContext) -> list[str]:
+    """Say where the daemon listens, which a proxy must lead to."""
+    if context.options.url is not None:
+        return []
+    return [f"the daemon listens at {(await status(context)).url}"]
 
 
 async def _key_header(context: DoctorContext) -> Answer:
@@ -121,9 +138,10 @@ async def _key_header(context: DoctorContext) -> Answer:
 
 async def _judge_refused_header(context: DoctorContext, visit: Visit, expected: str) -> Answer:
     assert visit.greeting is not None, "it was refused"
-    fix = (
+    line = (
         "proxy_set_header Authorization $http_authorization;  # nginx; Apache: CGIPassAuth is not enough, use mod_proxy"
     )
+    fix = decide(line, "a line of the proxy's configuration")
     if any(word in visit.greeting.text.lower() for word in NO_KEY_WORDS):
         return fail(expected, f"the proxy takes it away: {visit.greeting.text}", fix=fix)
     if context.options.url is not None:  # a lasting key is never put into an address, where proxies log it
@@ -138,7 +156,8 @@ async def _judge_refused_header(context: DoctorContext, visit: Visit, expected: 
 async def _same_process(context: DoctorContext) -> Answer:
     expected = "behind the public address is the running process"
     visit = await public_endpoint.visit(context)
-    fix = "swimctl status  # its url is where the proxy must lead; end what listens elsewhere"
+    fix = "swimctl status  # its url is where the proxy must lead"
+    led = f"{(await target_of(context)).url} should lead to {(await status(context)).url}"
     if visit.greeting is None:
         return unknown(expected, visit.trouble or "the service said nothing")
     if visit.greeting.is_in and visit.is_ours is None:
@@ -146,12 +165,12 @@ async def _same_process(context: DoctorContext) -> Answer:
     if visit.greeting.is_in and visit.is_ours:
         return ok(expected, "it knows the connection", *([f"coming from {visit.remote}"] if visit.remote else []))
     if visit.greeting.is_in:
-        return fail(expected, "another process let us in", fix=fix)
+        return fail(expected, "another process let us in", led, fix=fix)
     if any(word in visit.greeting.text.lower() for word in NO_KEY_WORDS):
         return unknown(expected, "no key arrives there")
     if visit.greeting.close_code == 4001:
         seen = f"another one is: it refuses a key that this process made for it ({visit.greeting.text})"
-        return fail(expected, seen, fix=fix)
+        return fail(expected, seen, led, fix=fix)
     return unknown(expected, visit.greeting.text)
 
 

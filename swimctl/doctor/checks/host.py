@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Advice, Answer, Check, Repair, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.check import Advice, Answer, Check, Repair, decide, fail, inspect, ok, skip, unknown, warn
 from swimctl.doctor.checks.unit import SYSTEMD, unit_is_installed
 from swimctl.doctor.probes import kernel_clock
+from swimctl.doctor.probes.kernel_clock import ClockState
 from swimctl.doctor.probes.launching import as_user, user_of
 from swimctl.text import plural, size
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import LogDocument
 
     from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.filesystem import DiskSpace
 
 MEBIBYTE = 1024 * 1024
 FULL_BYTES, NEARLY_FULL_BYTES = 32 * MEBIBYTE, 256 * MEBIBYTE
@@ -29,26 +31,27 @@ LARGE_LOG_BYTES = 1024 * MEBIBYTE
 
 async def disk_has_room(context: DoctorContext) -> Answer:
     """Check that there is room on the home's disk for history and keys."""
-    return await asyncio.to_thread(judge_disk, context.home.path)
+    return judge_disk(context.home.path, await asyncio.to_thread(context.files.room, context.home.path))
 
 
-def judge_disk(path: Path) -> Answer:
+def judge_disk(path: Path, found: DiskSpace | None) -> Answer:
     """Judge how much room there is where a folder is, or will be."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    expected = f"{size(NEARLY_FULL_BYTES)} free where {path} is"
-    found = os.statvfs(path)
-    free = found.f_bavail * found.f_frsize
-    observed = f"{size(free)} of {size(found.f_blocks * found.f_frsize)} free"
-    quoted = shlex.quote(str(path))
-    fix = f"df -h {quoted}; du -xh -d 2 {quoted} | sort -h | tail"
-    if found.f_flag & os.ST_RDONLY:
+    expected = f"{size(NEARLY_FULL_BYTES)} and {FEW_INODES} inodes free where {path} is"
+    if found is None:
+        return unknown(expected, "the disk does not say how much room it has")
+    observed = f"{size(found.free_bytes)} of {size(found.total_bytes)} free"
+    quoted = shlex.quote(str(found.path))
+    advice = [inspect(f"df -h {quoted}"), inspect(f"du -xh -d 2 {quoted} | sort -h | tail")]
+    if found.is_read_only:
         return fail(expected, "the file system is mounted read-only", advice=_about_read_only(quoted))
-    if free < FULL_BYTES:
-        return fail(expected, observed, fix=fix)
-    if found.f_files and found.f_favail < FEW_INODES:
-        return fail(expected, f"{plural(found.f_favail, 'inode')} left: no more files can be made", fix=fix)
-    return warn(expected, observed, fix=fix) if free < NEARLY_FULL_BYTES else ok(expected, observed)
+    if found.free_bytes < FULL_BYTES:
+        return fail(expected, observed, advice=advice)
+    if found.inodes and found.free_inodes < FEW_INODES:
+        look = [inspect(f"df -i {quoted}"), inspect(f"du -x --inodes -d 2 {quoted} | sort -n | tail")]
+        seen = f"{plural(found.free_inodes, 'inode')} of {found.inodes} left: soon no more files can be made"
+        seen = seen if found.free_inodes else f"no inode of {found.inodes} is left: no file can be made"
+        return fail(expected, seen, observed, advice=look)
+    return warn(expected, observed, advice=advice) if found.free_bytes < NEARLY_FULL_BYTES else ok(expected, observed)
 
 
 def _about_read_only(quoted: str) -> list[Advice]:
@@ -58,7 +61,9 @@ def _about_read_only(quoted: str) -> list[Advice]:
 
 async def folders_are_there(context: DoctorContext) -> Answer:
     """Check that the folders that the daemon writes to exist and can be written."""
-    missing, closed = await asyncio.to_thread(_judge_folders, await _folders(context))
+    seen = {path: await asyncio.to_thread(context.files.look, path) for path in await _folders(context)}
+    missing = [path for path, found in seen.items() if found.kind != "folder"]
+    closed = [path for path, found in seen.items() if found.kind == "folder" and not found.can_write]
     expected = "folders that exist and can be written"
     if missing:
         names = " ".join(shlex.quote(str(path)) for path in missing)
@@ -66,7 +71,7 @@ async def folders_are_there(context: DoctorContext) -> Answer:
             expected,
             f"missing: {missing[0]}",
             *map(str, missing),
-            fix=as_user(user_of(context.home.path), context.home.path, f"mkdir -p -m 700 {names}"),
+            fix=as_user(context, user_of(context, context.home.path), f"mkdir -p -m 700 {names}"),
         )
     if closed:
         names = " ".join(shlex.quote(str(path)) for path in closed)
@@ -74,7 +79,7 @@ async def folders_are_there(context: DoctorContext) -> Answer:
             expected,
             f"not to be written: {closed[0]}",
             *map(str, closed),
-            fix=as_user(user_of(context.home.path), context.home.path, f"chmod u+rwx {names}"),
+            fix=as_user(context, user_of(context, context.home.path), f"chmod u+rwx {names}"),
         )
     return ok(expected, "they are")
 
@@ -107,10 +112,11 @@ def _judge_folders(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 async def clock_is_right(context: DoctorContext) -> Answer:
     """Check that something keeps this machine's clock right."""
     expected = "a clock that is synchronised"
-    state = await asyncio.to_thread(kernel_clock.ask_kernel)
+    ask = kernel_clock.ask_kernel
+    state = await context.fact("kernel.clock", lambda: asyncio.to_thread(ask), "adjtimex", shape=ClockState | None)
     if state is not None and state.is_synchronised:
         return ok(expected, f"synchronised, off by {state.max_error_ms:g} ms at most")
-    if not await asyncio.to_thread(SYSTEMD.exists):
+    if not (await asyncio.to_thread(context.files.look, SYSTEMD)).is_there:
         return skip(expected, "no systemd here: the clock is the affair of whoever runs this container")
     if state is None:
         return skip(expected, "the kernel does not tell")
@@ -135,13 +141,13 @@ def _judge_log(context: DoctorContext, pid: int, log: LogDocument) -> Answer:
             observed = f"it writes to {target.removesuffix(DELETED)}, which was removed or replaced: its lines are lost"
             moved = decide("swimctl restart", "it opens the home's log instead; clients move over")
             return fail(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), moved])
-        if not path.is_file():
+        if context.files.look(path).kind != "file":
             return _judge_other(target, log, expected)
     quoted = shlex.quote(str(path))
     if log.problem:
         observed = f"{plural(log.lost_lines, 'line')} of {path} lost: {log.problem}"
         return fail(expected, observed, fix=f"df -h {quoted}; ls -l {quoted}")
-    return _judge_log_file(path, log.max_bytes, expected)
+    return _judge_log_file(context, path, log.max_bytes, expected)
 
 
 def _judge_other(target: str, log: LogDocument, expected: str) -> Answer:
@@ -150,15 +156,14 @@ def _judge_other(target: str, log: LogDocument, expected: str) -> Answer:
     return ok(expected, f"it writes to {_kind(target)}")
 
 
-def _judge_log_file(path: Path, max_bytes: int, expected: str) -> Answer:
-    try:
-        length = path.stat().st_size
-    except FileNotFoundError:
-        length = 0  # taken away; the next line makes it anew
-    found, quoted = os.statvfs(path.parent), shlex.quote(str(path))
-    free = found.f_bavail * found.f_frsize
+def _judge_log_file(context: DoctorContext, path: Path, max_bytes: int, expected: str) -> Answer:
+    length = context.files.look(path).size  # 0: taken away; the next line makes it anew
+    found, quoted = context.files.room(path.parent), shlex.quote(str(path))
+    if found is None:
+        return unknown(expected, f"the disk of {path} does not say how much room it has")
+    free = found.free_bytes
     observed = f"{path}, {size(length)}, {size(free)} free"
-    if found.f_flag & os.ST_RDONLY:
+    if found.is_read_only:
         return fail(expected, f"{path} is on a read-only disk", advice=_about_read_only(quoted))
     if free < MEBIBYTE:
         return fail(expected, f"no room: {observed}", advice=_about_log(quoted))

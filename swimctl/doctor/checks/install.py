@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import csv
-import hashlib
-import json
-import platform
 import shlex
-import sys
-from collections.abc import Iterable, Iterator
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
+from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.probes.installation import (
+    FilesSeen,
+    OdbcSeen,
+    PythonSeen,
+    RequirementsSeen,
+    look_at_files,
+    look_at_odbc,
+    look_at_python,
+    look_at_requirements,
+)
+from swimctl.doctor.probes.installed_packages import look_at_bytecode, look_at_packages
 from swimctl.text import plural
 
 if TYPE_CHECKING:
@@ -23,149 +25,149 @@ if TYPE_CHECKING:
 
 OLDEST_PYTHON = (3, 11)
 NAMED_FILES = 20
-_PIP = f"{shlex.quote(sys.executable)} -m pip install"
+DEEP_SECONDS = 60.0
+_RECORDED = "the files that the wheel's RECORD names"
+_REQUIRED = "every required package, within its bounds"
+_DRIVER = "an ODBC driver manager and a driver for SQL Server"
+_DEPLOYS = "it installs into the environment of this command: as its owner, and from where you deploy"
 
 
 async def files_are_recorded(context: DoctorContext) -> Answer:
-    """Every file of the installed package has the content that the wheel's RECORD names."""
-    disk = await context.disk()
-    return await asyncio.to_thread(judge_files, disk.roots)
-
-
-def judge_files(roots: dict[str, str]) -> Answer:
-    """Hold the files against RECORD. ``roots``: where the packages that run lie. Blocks on some 300 files."""
-    from swim_server.daemon.fingerprint import PACKAGES
-    from swim_server.daemon.requirements import DISTRIBUTION
-
-    expected = "the files that the wheel's RECORD names"
-    try:
-        distribution = metadata.distribution(DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        return skip(expected, "not installed from a wheel: this is a checkout or a copy")
-    ours = {*PACKAGES, *roots}  # a package that is missing as a whole is not where anything runs from
-    listed = [each for each in _recorded(distribution) if each.parts and each.parts[0] in ours]
-    files = [each for each in listed if each.suffix != ".pyc"]
-    site = {Path(folder).parent.resolve() for folder in roots.values()}
-    if not files or Path(str(distribution.locate_file(""))).resolve() not in site:
-        return skip(expected, "not installed from a wheel: this is a checkout or a copy")
-    differing = list(_differing(files))
-    known = {str(each) for each in files}
-    differing += [f"{name}: not in RECORD" for name in _present(roots) if name not in known]
-    if not differing:
-        return ok(expected, f"{plural(len(files), 'file')} as recorded")
-    observed = (
-        f"{plural(len(differing), 'file')} otherwise: {', '.join(each.partition(':')[0] for each in differing[:3])}"
+    """Check that every file of the installed package has the content that the wheel's RECORD names."""
+    roots = (await context.disk()).roots
+    seen = await context.fact(
+        "install.files", lambda: asyncio.to_thread(look_at_files, roots), "the wheel's RECORD", shape=FilesSeen | None
     )
-    fix = f"{_PIP} --force-reinstall --no-deps {shlex.quote(_origin(distribution))}"
-    return fail(expected, observed, *differing[:NAMED_FILES], fix=fix)
+    return judge_files(seen, await _pip(context))
 
 
-def _recorded(distribution: metadata.Distribution) -> Iterator[metadata.PackagePath]:
-    """Yield what RECORD lists. ``Distribution.files`` leaves out what is missing, from Python 3.12 on."""
-    for name, digest, *_ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
-        path = metadata.PackagePath(name)
-        path.hash = metadata.FileHash(digest) if digest else None
-        path.dist = distribution
-        yield path
+def judge_files(seen: FilesSeen | None, pip: str) -> Answer:
+    """Judge the files of a wheel."""
+    if seen is None:
+        return skip(_RECORDED, "not installed from a wheel: this is a checkout or a copy")
+    differing = seen.differing
+    if not differing:
+        return ok(_RECORDED, f"{plural(seen.count, 'file')} as recorded")
+    names = ", ".join(each.partition(":")[0] for each in differing[:3])
+    observed = f"{plural(len(differing), 'file')} otherwise: {names}"
+    command = f"{pip} --force-reinstall --no-deps {shlex.quote(seen.origin)}"
+    again = decide(command, f"the changes in these files are lost; {_DEPLOYS}")
+    return fail(_RECORDED, observed, *differing[:NAMED_FILES], advice=[inspect("swimctl version"), again])
 
 
-def _differing(files: Iterable[metadata.PackagePath]) -> Iterable[str]:
-    for each in files:
-        path = Path(str(each.locate()))
-        if each.hash is None:
-            continue
-        try:
-            digest = hashlib.new(each.hash.mode, path.read_bytes()).digest()
-        except OSError as error:
-            yield f"{each}: {'missing' if isinstance(error, FileNotFoundError) else error.strerror}"
-            continue
-        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != each.hash.value:
-            yield f"{each}: changed"
+async def _python(context: DoctorContext) -> PythonSeen:
+    return await context.fact(
+        "install.python", lambda: asyncio.to_thread(look_at_python), "this interpreter", shape=PythonSeen
+    )
 
 
-def _present(roots: dict[str, str]) -> Iterable[str]:
-    for package, folder in roots.items():
-        for path in sorted(Path(folder).rglob("*.py")):
-            yield f"{package}/{path.relative_to(folder).as_posix()}"
-
-
-def _origin(distribution: metadata.Distribution) -> str:
-    """Where it was installed from, so that it can be again."""
-    try:
-        origin = json.loads(distribution.read_text("direct_url.json") or "{}").get("url")
-    except (OSError, ValueError, AttributeError):
-        origin = None
-    return str(origin) if origin else f"{distribution.name}=={distribution.version}"
+async def _pip(context: DoctorContext) -> str:
+    """Return how packages are installed for this interpreter."""
+    return f"{shlex.quote((await _python(context)).executable)} -m pip install"
 
 
 async def python_is_new_enough(context: DoctorContext) -> Answer:
     """Check that the interpreter is one that this code is made for."""
     expected = f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer"
-    observed = f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}"
-    if sys.version_info < OLDEST_PYTHON:
-        return fail(expected, observed, fix="apt-get install -y python3")
-    return ok(expected, observed)
+    seen = await _python(context)
+    if seen.version < OLDEST_PYTHON:
+        newer = decide("apt-get install -y python3", "as root; then make the environment anew with it")
+        return fail(expected, seen.text, advice=[inspect("ls /usr/bin/python3*"), newer])
+    return ok(expected, seen.text)
 
 
 async def dependencies_fit(context: DoctorContext) -> Answer:
-    """Every package that is needed is installed, in a version that this code is made for."""
-    return await asyncio.to_thread(judge_dependencies)
+    """Check that every package that is needed is installed, in a version that this code is made for."""
+    return judge_dependencies(await _requirements(context), await _pip(context))
 
 
-def judge_dependencies() -> Answer:
+async def _requirements(context: DoctorContext) -> RequirementsSeen:
+    return await context.fact(
+        "install.requirements",
+        lambda: asyncio.to_thread(look_at_requirements),
+        "metadata of the installed packages",
+        shape=RequirementsSeen,
+    )
+
+
+def judge_dependencies(seen: RequirementsSeen, pip: str) -> Answer:
     """Hold the installed packages against the requirements."""
-    from packaging.requirements import Requirement
-    from swim_server.daemon.requirements import requirements
-
-    wanted = [each for text in requirements() if (each := Requirement(text)).marker is None or each.marker.evaluate()]
-    expected = "every required package, within its bounds"
-    if not wanted:
-        return skip(expected, "a copy without metadata: what it requires is not known")
-    missing, outside = [], []
-    for each in wanted:
-        try:
-            version = metadata.version(each.name)
-        except metadata.PackageNotFoundError:
-            missing.append(each)
-            continue
-        if not each.specifier.contains(version, prereleases=True):
-            outside.append((each, version))
+    if not seen.packages:
+        return skip(_REQUIRED, "a copy without metadata: what it requires is not known")
+    missing = [each for each in seen.packages if each.installed is None]
+    outside = [each for each in seen.packages if each.installed is not None and not each.is_within]
     if not missing and not outside:
-        return ok(expected, plural(len(wanted), "package"))
-    evidence = [f"{each.name}: not installed, needs {each.specifier}" for each in missing]
-    evidence += [f"{each.name}: {version}, needs {each.specifier}" for each, version in outside]
-    words = " ".join(shlex.quote(f"{each.name}{each.specifier}") for each in [*missing, *(one for one, _ in outside)])
+        return ok(_REQUIRED, plural(len(seen.packages), "package"))
+    lines = [f"{each.name}: not installed, needs {each.bounds or 'any version'}" for each in missing]
+    lines += [f"{each.name}: {each.installed}, needs {each.bounds}" for each in outside]
+    cut = f"; pip was interrupted and left {seen.cut_off[0]}" if missing and seen.cut_off else ""
+    words = " ".join(shlex.quote(f"{each.name}{each.bounds}") for each in [*missing, *outside])
     answer = fail if missing else warn
-    return answer(expected, "; ".join(evidence[:3]), *evidence, fix=f"{_PIP} {words}")
+    again = decide(f"{pip} {words}", _DEPLOYS)
+    return answer(_REQUIRED, f"{'; '.join(lines[:3])}{cut}", *lines, *seen.cut_off[:3], advice=[again])
 
 
 async def odbc_is_there(context: DoctorContext) -> Answer:
-    """Where keys live in SQL Server: driver manager and driver are installed."""
-    expected = "an ODBC driver manager and a driver for SQL Server"
+    """Check that driver manager and driver are installed where keys live in SQL Server."""
     database = (await context.loaded()).config.database
     if database.odbc is None and not (database.url or "").startswith("mssql"):
-        return skip(expected, "keys don't live in SQL Server")
-    return await asyncio.to_thread(judge_odbc, expected)
+        return skip(_DRIVER, "keys don't live in SQL Server")
+    return judge_odbc(
+        await context.fact("install.odbc", lambda: asyncio.to_thread(look_at_odbc), "pyodbc", shape=OdbcSeen)
+    )
 
 
-def judge_odbc(expected: str) -> Answer:
-    """Ask the driver manager for its drivers."""
+def judge_odbc(seen: OdbcSeen) -> Answer:
+    """Judge the driver manager's drivers."""
     from swim_server.sql.sqlserver import DRIVER_PREFERENCE, NO_DRIVER, NO_DRIVER_MANAGER
 
-    try:
-        import pyodbc
-    except ImportError as error:
-        return fail(expected, f"{NO_DRIVER_MANAGER.problem}: {error}", fix=_before_comma(NO_DRIVER_MANAGER.remedy))
-    drivers = list(pyodbc.drivers())
-    fitting = [name for name in DRIVER_PREFERENCE if name in drivers]
+    if seen.version is None:
+        command = decide(_before_comma(NO_DRIVER_MANAGER.remedy), "as root")
+        return fail(_DRIVER, f"{NO_DRIVER_MANAGER.problem}: {seen.trouble}", advice=[command])
+    fitting = [name for name in DRIVER_PREFERENCE if name in seen.drivers]
     if not fitting:
-        observed = f"pyodbc {pyodbc.version}, drivers: {', '.join(drivers) or 'none'}"
-        return fail(expected, observed, fix=_before_comma(NO_DRIVER.remedy))
-    return ok(expected, f"pyodbc {pyodbc.version}, {fitting[0]}", *drivers)
+        observed = f"pyodbc {seen.version}, drivers: {', '.join(seen.drivers) or 'none'}"
+        look, command = inspect("odbcinst -q -d"), decide(_before_comma(NO_DRIVER.remedy), "as root")
+        return fail(_DRIVER, observed, advice=[look, command])
+    return ok(_DRIVER, f"pyodbc {seen.version}, {fitting[0]}", *seen.drivers)
 
 
 def _before_comma(remedy: str | None) -> str:
     return (remedy or "").partition(",")[0]
+
+
+_AS_INSTALLED = "the Python files of required packages are those of their RECORD"
+_BYTECODE = "Python's bytecode is that of its source"
+
+
+async def packages_are_recorded(context: DoctorContext) -> Answer:
+    """Check that nobody changed a file of a required package."""
+    names = [each.name for each in (await _requirements(context)).packages]
+    seen = await context.fact(
+        "install.packages", lambda: asyncio.to_thread(look_at_packages, names), "each package's RECORD",
+        shape=dict[str, list[str]],
+    )  # fmt: skip
+    lines = [line for wrong in seen.values() for line in wrong]
+    if not lines:
+        return ok(_AS_INSTALLED, plural(len(names), "package"))
+    again = decide(f"{await _pip(context)} --force-reinstall --no-deps {' '.join(map(shlex.quote, seen))}", _DEPLOYS)
+    observed = f"{plural(len(lines), 'file')} of {', '.join(list(seen)[:3])} otherwise: {lines[0]}"
+    return fail(_AS_INSTALLED, observed, *lines[:NAMED_FILES], advice=[again])
+
+
+async def bytecode_is_its_sources(context: DoctorContext) -> Answer:
+    """Check that what Python would run is what stands in the source files."""
+    roots = (await context.disk()).roots
+    seen = await context.fact(
+        "install.bytecode", lambda: asyncio.to_thread(look_at_bytecode, roots), "__pycache__", shape=list[str]
+    )
+    if not seen:
+        return ok(_BYTECODE, "all of it that is there")
+    python = shlex.quote((await _python(context)).executable)
+    folders = " ".join(shlex.quote(folder) for folder in roots.values())
+    anew = decide(f"{python} -m compileall -q -f {folders}", "it writes the bytecode anew; then restart the daemon")
+    observed = f"{plural(len(seen), 'file')} would run as something else: {seen[0]}"
+    return fail(_BYTECODE, observed, *seen[:NAMED_FILES], advice=[anew])
 
 
 CHECKS: tuple[Check, ...] = (
@@ -177,5 +179,19 @@ CHECKS: tuple[Check, ...] = (
         summary="SQL Server has its ODBC driver",
         ask=odbc_is_there,
         needs=("config.valid",),
+    ),
+    Check(
+        id="install.packages",
+        summary="Required packages are as they were installed",
+        ask=packages_are_recorded,
+        is_deep=True,
+        timeout_seconds=DEEP_SECONDS,
+    ),
+    Check(
+        id="install.bytecode",
+        summary="Python's bytecode is that of its source",
+        ask=bytecode_is_its_sources,
+        is_deep=True,
+        timeout_seconds=DEEP_SECONDS,
     ),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, ok, unknown, warn
 from swimctl.doctor.probes import key_database
-from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, expecting, service_url
+from swimctl.doctor.probes.daemon_facts import CannotAsk, acted, expecting, service_url
 from swimctl.doctor.probes.wire import OPEN_SECONDS, Ended, Greeting, NotUpgraded, Target, dial
 
 if TYPE_CHECKING:
@@ -32,16 +32,9 @@ _REFUSAL = "a made-up key is refused with 4001"
 @expecting(_REFUSAL)
 async def made_up_refused(context: DoctorContext) -> Answer:
     """Nobody gets in with a key that nobody made: tried at the real door."""
-    from swim_server.keys.format import Tier, generate
-
-    api_key = generate(Tier.DEVELOPER, secrets.token_bytes)
-    url = context.options.url
-    if url is None:
-        await asked(context, "probe_refusal", dict, anew=True, digest=hashlib.sha256(api_key.encode()).hexdigest())
-        url = await service_url(context)
+    where = "a visit with a made-up key"
     try:
-        async with dial(Target.parse(url), api_key, open_seconds=context.within(OPEN_SECONDS)) as wire:
-            greeting = await wire.greet(context.within(REFUSAL_SECONDS))
+        greeting = await context.fact("keys.made-up", lambda: _try_made_up(context), where, shape=Greeting | None)
     except NotUpgraded as error:
         if error.status == 429:
             return unknown(_REFUSAL, "this address is refused for a while: too many bad keys came from it")
@@ -52,6 +45,19 @@ async def made_up_refused(context: DoctorContext) -> Answer:
         code = error.code if isinstance(error, Ended) else None
         return ok(_REFUSAL, str(error)) if code == REFUSED else unknown(_REFUSAL, str(error))
     return _judge_refusal(greeting)
+
+
+async def _try_made_up(context: DoctorContext) -> Greeting | None:
+    """Try the door with a key that nobody has. Raises NotUpgraded, Ended, ValueError, CannotAsk."""
+    from swim_server.keys.format import Tier, generate
+
+    api_key = generate(Tier.DEVELOPER, secrets.token_bytes)
+    url = context.options.url
+    if url is None:
+        await acted(context, "probe_refusal", dict, digest=hashlib.sha256(api_key.encode()).hexdigest())
+        url = await service_url(context)
+    async with dial(Target.parse(url), api_key, open_seconds=context.within(OPEN_SECONDS)) as wire:
+        return await wire.greet(context.within(REFUSAL_SECONDS))
 
 
 def _judge_refusal(greeting: Greeting | None) -> Answer:
@@ -87,7 +93,7 @@ async def hashed(context: DoctorContext) -> Answer:
 async def expiring(context: DoctorContext) -> Answer:
     """No key in use runs out unnoticed. One whose owner has a younger key of the tier has been seen to."""
     expected = f"no key ends within {EXPIRING_DAYS} days"
-    now = key_database.utc_now()
+    now = context.utc_now
     records = await _rows(context)
     soon = sorted(
         (
@@ -119,7 +125,7 @@ def _succeeds(other: KeyRecord, record: KeyRecord) -> bool:
 async def used(context: DoctorContext) -> Answer:
     """No key lies about that nobody ever used."""
     expected = f"every key was used within {UNUSED_DAYS} days of being made"
-    now = key_database.utc_now()
+    now = context.utc_now
     unused = [
         record
         for record in await _rows(context)
@@ -138,7 +144,7 @@ async def used(context: DoctorContext) -> Answer:
 async def owned(context: DoctorContext) -> Answer:
     """Whoever may publish has a name."""
     expected = "every key of the system tier has an owner"
-    now = key_database.utc_now()
+    now = context.utc_now
     system = [record for record in await _rows(context) if record.tier == "system" and record.unknown_tier is None]
     nobodys = [
         record for record in system if record.is_active and not record.is_expired(now) and not record.owner_name.strip()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import signal
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +29,7 @@ from swimctl.doctor.probes.launching import start_again, stop_and_start
 from swimctl.doctor.probes.neighbours import described, handover_between, look_at
 from swimctl.doctor.probes.second_look import twice
 from swimctl.errors import CommandError
-from swimctl.text import count, duration, plural, size
+from swimctl.text import count, duration, plural
 
 if TYPE_CHECKING:
     from swim_server.daemon.lockfile import LockInfo
@@ -42,7 +40,6 @@ HOUR_SECONDS = 3600
 MANY_CRASHES = 3
 SLOW_LOOP_MS, BLOCKED_LOOP_MS, LATE_TICK_MS = 100, 500, 1000
 YOUNG_SECONDS, LAG_WINDOW_SECONDS = 10, 60
-MUCH_MEMORY, TOO_MUCH_MEMORY = 0.8, 0.95
 SPARE_DESCRIPTORS = 50
 
 
@@ -57,20 +54,19 @@ async def is_running(context: DoctorContext) -> Answer:
 
 async def answers(context: DoctorContext) -> Answer:
     """Check that the process answers on its control socket, and is the one that the lock names; asked twice."""
-    return await twice(context, lambda: _ask_it(context), "lock", "status")
+    return await twice(context, lambda: _ask_it(context), "lock.", "process.status")
 
 
 async def _ask_it(context: DoctorContext) -> Answer:
     expected = "the process answers on its control socket"
     info = await context.lock()
-    began = time.perf_counter()
     try:
         document = await context.status()
     except UnreadableAnswer as error:
         return fail(expected, error.problem, fix=str(error.next_step))
     except CommandError as error:
         return await asyncio.to_thread(_silent, context, info, error, expected)
-    took = f"answered in {1000 * (time.perf_counter() - began):.0f} ms"
+    took = f"answered in {1000 * context.facts.seconds_of('process.status'):.0f} ms"
     if info is None or document.pid == info.pid:
         return ok(expected, took)
     restarting = await asyncio.to_thread(handover_between, context)
@@ -100,7 +96,7 @@ def _silent(context: DoctorContext, info: LockInfo | None, error: CommandError, 
         return fail(expected, observed, error.problem, fix=f"grep TracerPid /proc/{pid}/status")
     if info.url is None:
         return unknown(expected, f"pid {pid} is still starting", fix="swimctl logs")
-    if not Path(info.control or context.home.control_socket).exists():
+    if not context.files.look(Path(info.control or context.home.control_socket)).is_there:
         return _socket_gone(context, info, error, expected)
     if state == "disk-sleep":
         return fail(expected, f"pid {pid} waits for a disk", error.problem, fix="dmesg | tail")
@@ -141,8 +137,8 @@ async def has_descriptors(context: DoctorContext) -> Answer:
         return skip(expected, "the process's limits can't be looked at")
     opened = f"{count(use.open)} open" if use.open is not None else "how many are open can't be looked at"
     clients = status.connections.total
-    again = stop_and_start(context, status.arguments, status.supervisor, clients)
-    fix = _raise_limit(context, pid, needed, use.hard, again)
+    again = await asyncio.to_thread(stop_and_start, context, status.arguments, status.supervisor, clients)
+    fix = await asyncio.to_thread(_raise_limit, context, pid, needed, use.hard, again)
     if use.open is not None and use.open + SPARE_DESCRIPTORS > use.soft:
         return fail(expected, f"{count(use.soft)} allowed, {opened}: the next clients can't be accepted", fix=fix)
     if use.soft < needed:
@@ -154,33 +150,11 @@ def _raise_limit(context: DoctorContext, pid: int, needed: int, hard: int, again
     """Say how to raise the limit: of the running process for who may, else of a new one by its shell."""
     if context.procfs.may_raise_limits():
         return f"prlimit --pid {pid} --nofile={needed}:{max(needed, hard)}  # for good: LimitNOFILE= in the unit"
-    ours = context.procfs.descriptors(os.getpid())
+    ours = context.procfs.own_descriptors()
     if ours is not None and ours.hard >= needed:
         return again
     command = f"sudo prlimit --pid {pid} --nofile={needed}:{max(needed, hard)}  # for good: LimitNOFILE= in the unit"
     return Advice(kind=AdviceKind.FIX, command=command, requires="root")
-
-
-async def has_memory(context: DoctorContext) -> Answer:
-    """Check that the process does not fill the memory that it may have."""
-    status = await context.status()
-    expected = f"less than {MUCH_MEMORY:.0%} of the memory that it may have"
-    limit = await asyncio.to_thread(context.procfs.memory_bytes, status.pid)
-    if not limit:
-        return skip(expected, "the machine does not tell how much there is")
-    used = status.memory_bytes
-    observed = f"{size(used)} of {size(limit)} ({used / limit:.0%})"
-    if used > TOO_MUCH_MEMORY * limit:
-        return fail(expected, observed, advice=_about_memory(status.pid))
-    if used > MUCH_MEMORY * limit:
-        return warn(expected, observed, advice=_about_memory(status.pid))
-    return ok(expected, observed)
-
-
-def _about_memory(pid: int) -> list[Advice]:
-    look = inspect(f"ps -o pid,rss,vsz,lstart,comm -p {pid}")
-    clients = inspect("swimctl connections list")
-    return [look, clients, decide("swimctl restart", "if it has grown while its clients have not: clients move over")]
 
 
 async def loop_is_free(context: DoctorContext) -> Answer:
@@ -203,10 +177,8 @@ async def loop_is_free(context: DoctorContext) -> Answer:
 
 async def stays_up(context: DoctorContext) -> Answer:
     """Check that the process has not been killed again and again in the last hour."""
-    from swim_server.daemon.start_log import read_starts
-
-    starts = await asyncio.to_thread(read_starts, context.home.starts)
-    now = time.time()
+    starts = await asyncio.to_thread(context.starts)
+    now = context.now
     recent = [each for each in starts if 0 <= now - each.at <= HOUR_SECONDS]
     crashes = [each for each in recent if each.how == "after-crash"]
     expected = f"fewer than {MANY_CRASHES} deaths in an hour"
@@ -249,12 +221,6 @@ CHECKS: tuple[Check, ...] = (
         id="process.descriptors",
         summary="Full tiers have enough file descriptors",
         ask=has_descriptors,
-        needs=("process.answers",),
-    ),
-    Check(
-        id="process.memory",
-        summary="The process has memory to spare",
-        ask=has_memory,
         needs=("process.answers",),
     ),
     Check(

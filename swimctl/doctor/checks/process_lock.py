@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, Answer, fail, inspect, ok, unknown
-from swimctl.doctor.probes.launching import start_again, user_name, user_of
+from swimctl.doctor.probes.launching import start_again, user_of
 from swimctl.doctor.probes.neighbours import described, handover_between, look_at
 from swimctl.doctor.probes.second_look import twice
 
@@ -22,7 +22,7 @@ EXPECTED = "held by the process that it names, or by nobody"
 
 async def lock_is_ours(context: DoctorContext) -> Answer:
     """Check that the lock is held by the living process that it names, or by nobody and empty; looked at twice."""
-    return await twice(context, lambda: _look(context), "lock", "is_held")
+    return await twice(context, lambda: _look(context), "lock.")
 
 
 async def _look(context: DoctorContext) -> Answer:
@@ -38,8 +38,8 @@ async def _look(context: DoctorContext) -> Answer:
 
 def _as_its_owner(context: DoctorContext) -> Advice:
     """Advise to ask again as the user whom the home belongs to."""
-    uid = user_of(context.home.path)
-    name = user_name(uid) if uid is not None else "root"
+    uid = user_of(context, context.home.path)
+    name = context.procfs.user_name(uid) if uid is not None else "root"
     words = f"sudo -u {shlex.quote(name)} env SWIM_HOME={shlex.quote(str(context.home.path))} swimctl doctor"
     return inspect(words, f"as user {name}, to whom the home belongs")
 
@@ -59,11 +59,9 @@ def _free(context: DoctorContext, info: LockInfo | None) -> Answer:
 
 
 def _stale(context: DoctorContext, info: LockInfo) -> Answer:
-    from swim_server.daemon.process import boot_id
-
     path, machine = str(context.home.lockfile), context.procfs
     state = machine.state(info.pid)
-    if info.boot_id is not None and boot_id() not in (None, info.boot_id):
+    if not context.is_this_boot(info.boot_id):
         reason = f"left by pid {info.pid} on {info.host} before the last boot, or on another machine"
     elif state is None:
         reason = f"left by pid {info.pid}, which was killed: no such process"

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from swimctl.doctor.check import Answer, fail, inspect, ok, skip
+from swimctl.doctor.check import Answer, fail, inspect, ok, skip, warn
 from swimctl.doctor.probes.neighbours import NOBODY, about_port, described, look_at
 from swimctl.doctor.probes.second_look import twice
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 async def port_is_ours(context: DoctorContext) -> Answer:
     """Check that the running process alone listens on its port; if none runs, that the configured one is free."""
-    return await twice(context, lambda: _look(context), "lock", "is_held")
+    return await twice(context, lambda: _look(context), "lock.")
 
 
 async def _look(context: DoctorContext) -> Answer:
@@ -37,14 +37,14 @@ async def _configured_port_is_free(context: DoctorContext) -> Answer:
 
 def _judge_configured(context: DoctorContext, host: str, port: int) -> Answer:
     expected, machine = f"{host}:{port} is free to listen on", context.procfs
-    problem = machine.is_port_free(host, port)
+    problem = machine.port_trouble(host, port)
     if problem is None:
         return ok(expected, "free")
     listeners = machine.listeners(port) or []
     owners = [pid for each in listeners if (pid := machine.socket_owner(each.inode)) is not None]
     pids = list(dict.fromkeys(owners))
     if not pids:
-        reason = f"not to be had: {problem.strerror or problem}"
+        reason = f"not to be had: {problem}"
         look = [inspect(f"ss -ltnp sport = :{port}"), inspect("swimctl config show --origin")]
         return fail(expected, reason, advice=look)
     return fail(expected, f"taken by {described(machine, pids)}", advice=about_port(context, host, port, pids))
@@ -69,4 +69,10 @@ def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
         who = described(machine, others) if others else NOBODY
         observed = f"{who} listens there too and takes some of the clients"
         return fail(expected, observed, advice=look_at(others) or look[:1])
+    elsewhere = [each for each in listeners if each.inode not in ours and each.address not in addresses]
+    strangers = sorted({pid for each in elsewhere if (pid := machine.socket_owner(each.inode)) is not None})
+    strangers = [pid for pid in strangers if not machine.has_open(pid, context.home.lockfile)]
+    if strangers:
+        observed = f"{described(machine, strangers)} listens on the same port of another address of this machine"
+        return warn(expected, f"{observed}: who says localhost may get that", advice=look_at(strangers))
     return ok(expected, f"pid {info.pid} listens alone")

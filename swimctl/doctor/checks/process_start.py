@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, warn
 from swimctl.doctor.probes.daemon_facts import expecting, status
-from swimctl.doctor.probes.launching import BY_SUPERVISOR, user_name, user_of
+from swimctl.doctor.probes.launching import BY_SUPERVISOR, user_of
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import Status
@@ -35,25 +36,25 @@ async def is_supervised(context: DoctorContext) -> Answer:
 
 async def has_right_user(context: DoctorContext) -> Answer:
     """Check that the process runs as the user whom the home belongs to."""
-    owner = await asyncio.to_thread(user_of, context.home.path)
+    owner = await asyncio.to_thread(user_of, context, context.home.path)
     info = await context.lock()
     running = None if info is None else await asyncio.to_thread(context.procfs.user, info.pid)
     expected = "the process runs as the user whom its home belongs to"
     if owner is None or running is None:
         return skip(expected, "it can't be looked at as whom it runs")
+    name = await asyncio.to_thread(context.procfs.user_name, owner)
     if owner == running:
-        return ok(expected, user_name(owner))
-    observed = f"it runs as {user_name(running)}, {context.home.path} belongs to {user_name(owner)}"
-    after = (
-        f"what it makes belongs to {user_name(running)}: {user_name(owner)} can't start it again before that changes"
-    )
+        return ok(expected, name)
+    other = await asyncio.to_thread(context.procfs.user_name, running)
+    observed = f"it runs as {other}, {context.home.path} belongs to {name}"
+    after = f"what it makes belongs to {other}: {name} can't start it again before that changes"
     look = inspect(f"ls -la {context.home.path}", after)
-    return warn(expected, observed, advice=[look, _as_owner(await context.status(), owner)])
+    return warn(expected, observed, advice=[look, _as_owner(await context.status(), name)])
 
 
-def _as_owner(found: Status, owner: int) -> Advice:
+def _as_owner(found: Status, name: str) -> Advice:
     command = BY_SUPERVISOR.get(found.supervisor or "", "swimctl stop")
-    return decide(command, f"then chown -R {user_name(owner)}: the home, and start it as {user_name(owner)}: an outage")
+    return decide(command, f"then chown -R {name}: the home, and start it as {name}: an outage")
 
 
 @expecting(_FILES)
@@ -65,10 +66,12 @@ async def has_its_files(context: DoctorContext) -> Answer:
         return skip(_FILES, "only the daemon's own user, or root, may look at its files")
     home = context.home
     gone = [name for name in (home.history, home.database) if f"{name}{DELETED}" in links]
+    since = {name: await asyncio.to_thread(_when, context, name) for name in gone}
     folder = await asyncio.to_thread(context.procfs.working_folder, found.pid)
-    lines = [f"{name} was removed or replaced{_when(name)}: the process still has the old one" for name in gone]
+    lines = [f"{name} was removed or replaced{since[name]}: the process still has the old one" for name in gone]
     if home.history in gone:
-        lines.append(f"{found.history.events} events are in the old history, which goes when the process ends")
+        events = f"{found.history.events} events" if found.history.is_counted else "all events"
+        lines.append(f"{events} are in the old history, which goes when the process ends")
     if not lines:
         if folder is not None and folder.endswith(DELETED):
             told = f"its working folder {folder.removesuffix(DELETED)} is gone: relative paths lead nowhere"
@@ -78,13 +81,10 @@ async def has_its_files(context: DoctorContext) -> Answer:
     return fail(_FILES, lines[0], *lines, advice=advice)
 
 
-def _when(path: Path) -> str:
-    import time
-
-    try:
-        return time.strftime(" at %H:%M:%S", time.localtime(path.stat().st_ctime))
-    except OSError:
-        return ""
+def _when(context: DoctorContext, path: Path) -> str:
+    """Say when another file took the name."""
+    found = context.files.look(path)
+    return time.strftime(" at %H:%M:%S", time.localtime(found.changed_at)) if found.is_there else ""
 
 
 async def logs_little(context: DoctorContext) -> Answer:

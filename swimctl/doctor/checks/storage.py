@@ -6,11 +6,10 @@ import asyncio
 import os
 import re
 import shlex
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, Check, fail, ok, warn
+from swimctl.doctor.check import Answer, Check, fail, inspect, ok, warn
 from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, status
 
@@ -35,16 +34,31 @@ _WRITTEN = "every key's row is as our last change left it"
 @expecting(_DISK)
 async def disk_does_not_err(context: DoctorContext) -> Answer:
     """Check what the kernel says of its disks, and what the daemon met itself."""
-    lines, is_readable = await asyncio.to_thread(read_kernel_log, KERNEL_LOG)
-    history = (await status(context)).history
-    counts = f"{history.failures} failed commits, {history.rotten} bad stretches since the start"
-    fix = "dmesg --ctime | grep -i error; smartctl -a /dev/DISK"
+    lines, is_readable = await context.fact(
+        "kernel.log",
+        lambda: asyncio.to_thread(read_kernel_log, KERNEL_LOG),
+        str(KERNEL_LOG),
+        shape=tuple[list[str], bool],
+    )
+    failures, rotten = await _met_by_the_daemon(context)
+    counts = f"{failures} failed commits, {rotten} bad stretches since the start"
+    advice = [
+        inspect("dmesg --ctime | grep -i error"),
+        inspect("smartctl -a /dev/DISK", "as root, with the disk's name"),
+    ]
     if lines:
-        return fail(_DISK, f"the kernel tells of {len(lines)} errors, the last: {lines[-1]}", *lines[-SHOWN:], fix=fix)
-    if history.failures or history.rotten:
-        return warn(_DISK, counts, fix=fix)
+        observed = f"the kernel tells of {len(lines)} errors, the last: {lines[-1]}"
+        return fail(_DISK, observed, *lines[-SHOWN:], advice=advice)
+    if failures or rotten:
+        return warn(_DISK, counts, advice=advice)
     where = "the kernel tells of none" if is_readable else "the kernel's log is not to be read by this user"
     return ok(_DISK, f"{where}; {counts}")
+
+
+async def _met_by_the_daemon(context: DoctorContext) -> tuple[int, int]:
+    """Count the failed commits and bad stretches that a running daemon has met; none where it can't be asked."""
+    found = await context.answered(context.status)
+    return (0, 0) if found is None else (found.history.failures, found.history.rotten)
 
 
 def read_kernel_log(path: Path) -> tuple[list[str], bool]:
@@ -92,7 +106,7 @@ async def history_is_sound(context: DoctorContext) -> Answer:
         )  # fmt: skip
     if history.checked_at is None:
         return ok(_SOUND, "nothing bad was read; not read through yet since the start")
-    return ok(_SOUND, f"read through {time.time() - history.checked_at:.0f} s ago")
+    return ok(_SOUND, f"read through {max(0.0, context.now - history.checked_at):.0f} s ago")
 
 
 @expecting(_STORED)
@@ -144,5 +158,5 @@ CHECKS: tuple[Check, ...] = (
         ask=history_is_sound,
         needs=("process.answers",),
     ),
-    Check(id="host.disk-errors", summary="The disk does not err", ask=disk_does_not_err, needs=("process.answers",)),
+    Check(id="host.disk-errors", summary="The disk does not err", ask=disk_does_not_err),
 )

@@ -2,103 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
-from swimctl.doctor.checks.event_files import event_files_are_read
+from swimctl.doctor.checks.event_files import judge_event_files, look_at_event_files
+from swimctl.doctor.checks.sources import sources
 from swimctl.doctor.checks.unknown_types import types_are_known
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, status
 from swimctl.doctor.probes.probe_event import Lost, received, stored
-from swimctl.doctor.probes.second_look import twice
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.diagnostics import KindPromise
-    from swim_server.daemon.control.documents.status import SourceDocument, Status
 
     from swimctl.doctor.context import DoctorContext
 
 SLOW_SECONDS = 1.0
-STALL_INTERVALS, STALL_SECONDS = 3.0, 5.0
-"""A source that did not look at its input for so many intervals, and some seconds more, stands still."""
-STARTING_SECONDS = 60.0
 AHEAD_SECONDS = 2.0
 FULL_SHARE = 0.9
-MANY_REJECTED = 10
-OLD_FEED_SECONDS, OLD_FEED_INTERVALS = 300.0, 10.0
-"""A feed whose data is older than that no longer tells of now, however quickly it answers."""
-
-
-_SOURCES = "every source has looked at its input lately, and could read all of it"
-
-
-@expecting(_SOURCES)
-async def sources(context: DoctorContext) -> Answer:
-    """Check that no source has failed, stands still, or misses part of its input; looked at twice."""
-    return await twice(context, lambda: _look_at_sources(context), "status", "promises")
-
-
-async def _look_at_sources(context: DoctorContext) -> Answer:
-    document = await status(context)
-    paces = {each.name: each.pace_seconds for each in (await promises(context)).sources}
-    if not document.sources:
-        return ok(_SOURCES, "there are none: events come from publishers alone")
-    broken = [line for each in document.sources if (line := _broken(each, paces.get(each.name, 1.0), document))]
-    broken += [line for each in document.sources if (line := _rejects(each))]
-    partly = [f"{each.name}: {each.last_error or 'degraded'}" for each in document.sources if each.state == "degraded"]
-    partly += [line for each in document.sources if (line := _is_old(each, paces.get(each.name, 1.0)))]
-    if broken:
-        return fail(_SOURCES, "; ".join(broken), *partly, fix="swimctl logs")
-    if partly:
-        return warn(_SOURCES, "; ".join(partly), fix="swimctl logs")
-    return ok(_SOURCES, ", ".join(f"{each.name} {_age(each)}" for each in document.sources))
-
-
-def _broken(source: SourceDocument, pace_seconds: float, status: Status) -> str | None:
-    """Say why a source gives nothing just now."""
-    patience = STALL_INTERVALS * pace_seconds + STALL_SECONDS
-    age = source.last_success_age_seconds
-    reason = f": {source.last_error}" if source.last_error else ""
-    if source.state == "finished":
-        return None
-    if any(name.endswith("_missing") and value for name, value in source.details.items()):
-        return f"{source.name}{reason}"  # a table or a column: it doesn't come back by itself
-    if source.state in ("failed", "stopped"):
-        return f"{source.name} has {source.state}{reason}"
-    if source.state == "starting" and age is None:
-        is_late = status.uptime_seconds > max(STARTING_SECONDS, patience)
-        return f"{source.name} is still starting after {status.uptime_seconds:.0f} s{reason}" if is_late else None
-    if age is None and status.uptime_seconds > patience:
-        return f"{source.name} has never read its input{reason}"
-    if age is not None and age > patience:
-        return f"{source.name} stands still: {age:.0f} s since it read its input, every {pace_seconds:g} s{reason}"
-    return None
-
-
-def _rejects(source: SourceDocument) -> str | None:
-    """Say that a source can't publish most of what its input has."""
-    if source.rejected < MANY_REJECTED or source.rejected <= source.events:
-        return None
-    reason = f": {source.last_error}" if source.last_error else ""
-    return f"{source.name} rejects most of its input: {source.rejected} of {source.rejected + source.events}{reason}"
-
-
-def _is_old(source: SourceDocument, pace_seconds: float) -> str | None:
-    """Say that a feed answers, and that what it says is old."""
-    age = source.feed_age_seconds
-    if age is None or age <= max(OLD_FEED_SECONDS, OLD_FEED_INTERVALS * pace_seconds) or source.state == "finished":
-        return None
-    return f"{source.name}: its feed answers, but what it says is {age:.0f} s old"
-
-
-def _age(source: SourceDocument) -> str:
-    if source.state == "finished":
-        return "has come to its end"
-    age = source.last_success_age_seconds
-    return "is starting" if age is None else f"{age:.0f} s ago"
 
 
 _WRITABLE = "history stores events"
@@ -149,7 +72,8 @@ async def ids_forward(context: DoctorContext) -> Answer:
     if newest is None or _moment(newest) < moments[0]:
         seen = f"history's newest is {newest}, though {first.id} was stored before"
         return fail(_IDS, seen, fix="swimctl restart")
-    ahead = (moments[-1][0] - int(time.time() * 1000)) / 1000
+    seen_at = max(context.now, context.facts.seen_at("stream.stored", "stream.received"))
+    ahead = moments[-1][0] / 1000 - seen_at
     if ahead > AHEAD_SECONDS:
         seen = f"the newest is {ahead:.0f} s ahead of the clock, which was set back"
         return warn(_IDS, seen, ids[-1], fix="timedatectl status")
@@ -203,7 +127,14 @@ async def event_files(context: DoctorContext) -> Answer:
     files = [(each.name, each.path or "", each.pace_seconds) for each in found if kinds.get(each.name) == "file"]
     if not files:
         return skip(_FILES, "no source of kind file")
-    return await event_files_are_read(_FILES, files)
+    looks = await look_at_event_files(context, files)
+    kept = [
+        f"{each.name}: whether a taken file is still written to can't be known, it is another user's: it is kept"
+        " until it has not grown for ten minutes"
+        for each in (await status(context)).sources
+        if str(each.details.get("writers", "")).startswith("not known")
+    ]
+    return judge_event_files(_FILES, files, looks, kept)
 
 
 CHECKS: tuple[Check, ...] = (

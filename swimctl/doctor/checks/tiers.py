@@ -67,6 +67,8 @@ async def room(context: DoctorContext) -> Answer:
 
 def _crowded(tier: str, promise: TierPromise) -> str:
     full = ": full, clients are refused" if promise.current >= promise.connections else ""
+    if promise.current > promise.connections:
+        full = ": the limit was lowered below what is connected; nobody is closed for it, and nobody let in"
     return f"{tier} {promise.current}/{promise.connections}{full}"
 
 

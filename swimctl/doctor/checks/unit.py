@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from swimctl.doctor.check import Advice, Answer, decide, fail, inspect, ok, skip, unknown, warn
 from swimctl.systemd.manager import Manager
 from swimctl.systemd.unit import MARK, Scope, quoted
@@ -24,9 +26,13 @@ EXPECTED = "the unit that swimctl service show prints, loaded and running the da
 
 async def unit_is_installed(context: DoctorContext) -> Answer:
     """Where a unit runs this home, it is the one that should be, and the daemon is its process."""
-    if not await asyncio.to_thread(SYSTEMD.exists):
+    if not (await asyncio.to_thread(context.files.look, SYSTEMD)).is_there:
         return skip(EXPECTED, "systemd does not run here")
-    return await asyncio.to_thread(judge_unit, context, await _pid(context))
+    seen = await context.fact(
+        "host.unit", lambda: asyncio.to_thread(look_at_unit, context), "the unit's file, systemctl show",
+        shape=UnitSeen | None,
+    )  # fmt: skip
+    return judge_unit(context, seen, await _pid(context))
 
 
 async def _pid(context: DoctorContext) -> int | None:
@@ -34,22 +40,54 @@ async def _pid(context: DoctorContext) -> int | None:
     return info.pid if info is not None and await context.is_held() else None
 
 
-def judge_unit(context: DoctorContext, pid: int | None) -> Answer:
-    """Read the unit's file and ask systemctl about it. Blocks for a second at most."""
+class UnitSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The unit of this home."""
+
+    scope: str
+    path: Path
+    control: str
+    """How its systemd is spoken with."""
+    shown: dict[str, str] = {}
+    """What systemctl tells."""
+    trouble: str | None = None
+    """Why it tells nothing."""
+    differing: tuple[str, ...] = ()
+    """Lines that are not those of the unit that this version installs."""
+
+
+def look_at_unit(context: DoctorContext) -> UnitSeen | None:
+    """Read the unit's file and ask systemctl about it; None: no unit serves this home. Blocks for a second at most."""
     found = [each for scope in ("system", "user") if (each := _installed(context, scope)) is not None]
     if not found:
-        return skip(EXPECTED, "no unit is installed for this home: swimctl service install would")
+        return None
     manager, path, text = found[0]
-    control = " ".join(manager.command)
     shown = _show(manager, context.invocation.environ)
-    if isinstance(shown, str):
-        return unknown(EXPECTED, shown, fix=f"{control} status {NAME}")
-    if shown.get("NeedDaemonReload") == "yes":
-        return fail(EXPECTED, f"{path} was changed and not loaded", fix=f"{control} daemon-reload")
     wanted = _wanted(context, manager.scope, text)
-    if wanted is not None and wanted != text:
-        fix = f"swimctl service install --scope {manager.scope} --yes && {control} daemon-reload"
-        return warn(EXPECTED, f"{path} is not what this version would install", *_differing(text, wanted), fix=fix)
+    return UnitSeen(
+        scope=manager.scope,
+        path=path,
+        control=" ".join(manager.command),
+        shown=shown if isinstance(shown, dict) else {},
+        trouble=shown if isinstance(shown, str) else None,
+        differing=() if wanted is None else tuple(_differing(text, wanted)),
+    )
+
+
+def judge_unit(context: DoctorContext, seen: UnitSeen | None, pid: int | None) -> Answer:
+    """Judge the unit, and whether the daemon is its process."""
+    if seen is None:
+        return skip(EXPECTED, "no unit is installed for this home: swimctl service install would")
+    path, control, shown = seen.path, seen.control, seen.shown
+    look = inspect(f"{control} status {NAME}")
+    if seen.trouble is not None:
+        return unknown(EXPECTED, seen.trouble, advice=[look])
+    if shown.get("NeedDaemonReload") == "yes":
+        reload = decide(f"{control} daemon-reload", "systemd reads all units anew; the daemon goes on as it is")
+        return fail(EXPECTED, f"{path} was changed and not loaded", advice=[look, reload])
+    if seen.differing:
+        command = f"swimctl service install --scope {seen.scope} --yes && {control} daemon-reload"
+        again = decide(command, "the unit's file is written anew: what was changed in it by hand is lost")
+        return warn(EXPECTED, f"{path} is not what this version would install", *seen.differing, advice=[look, again])
     main = int(shown.get("MainPID") or 0)
     if pid is not None and main != pid:
         runs = f"its process is {main}" if main else f"it is {shown.get('ActiveState')}"

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from swim_server.daemon.control.documents.diagnostics import Promises
+from swim_server.daemon.control.documents.process import ConfigChanges
 from swim_server.daemon.control.documents.status import Status
 
 from swimctl.client.answers import read_answer
-from swimctl.doctor.check import Answer, unknown
+from swimctl.doctor.check import Answer, command_in, unknown
 from swimctl.errors import CommandError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def expecting(expected: str) -> Callable[[Ask], Ask]:
             try:
                 return await ask(context)
             except CannotAsk as trouble:
-                return unknown(expected, trouble.problem, trouble.fix)
+                return unknown(expected, trouble.problem, command_in(trouble.fix))
 
         return careful
 
@@ -49,10 +50,18 @@ def expecting(expected: str) -> Callable[[Ask], Ask]:
 
 async def asked(context: DoctorContext, method: str, shape: type[T], *, anew: bool = False, **params: Any) -> T:
     """Ask a method and read its answer as ``shape``; once in a run unless ``anew``. Raises CannotAsk, RpcFailed."""
+    return await _read(context.ask_anew if anew else context.ask, method, shape, params)
+
+
+async def acted(context: DoctorContext, method: str, shape: type[T], **params: Any) -> T:
+    """Have the process do something, and read its answer: it is no fact. Raises as ``asked``."""
+    return await _read(context.act, method, shape, params)
+
+
+async def _read(ask: Callable[..., Awaitable[Any]], method: str, shape: type[T], params: dict[str, Any]) -> T:
     from swimctl.client.session import RpcFailed
 
     try:
-        ask = context.ask_anew if anew else context.ask
         return read_answer(method, await ask(method, **params), shape)
     except RpcFailed as failed:
         if failed.code == METHOD_NOT_FOUND:
@@ -73,6 +82,13 @@ async def service_url(context: DoctorContext) -> str:
     if not url:
         raise CannotAsk("the running process doesn't listen yet")
     return url
+
+
+async def config_changes(context: DoctorContext) -> ConfigChanges:
+    """Read what a reload and a restart would change, and which variables are others than here. Raises CannotAsk."""
+    from swim_server.daemon.handover.environment import digests
+
+    return await asked(context, "config_changes", ConfigChanges, environment=digests(context.invocation.environ))
 
 
 async def promises(context: DoctorContext, *, anew: bool = False) -> Promises:

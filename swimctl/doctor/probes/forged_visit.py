@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from swim_server.daemon.control.documents.diagnostics import ProbeConnection
 
-from swimctl.doctor.probes.daemon_facts import asked
+from swimctl.doctor.probes.daemon_facts import acted
 from swimctl.doctor.probes.public_endpoint import STEP_SECONDS, addresses, target_of
 from swimctl.doctor.probes.temporary_keys import temporary_key
 from swimctl.doctor.probes.wire import USER_AGENT, Ended, NotUpgraded, Target, dial
@@ -45,7 +45,8 @@ class ForgedVisit(msgspec.Struct, frozen=True):
 
 async def forged_visit(context: DoctorContext) -> ForgedVisit:
     """Visit once a run, with a temporary key of the running process. Raises CannotAsk, NoFront."""
-    return await context.fact("front forged visit", lambda: _visit(context))
+    where = "a visit that lies about where it comes from"
+    return await context.fact("front.forged-visit", lambda: _visit(context), where, shape=ForgedVisit)
 
 
 async def _visit(context: DoctorContext) -> ForgedVisit:
@@ -74,7 +75,7 @@ async def _visit_from(context: DoctorContext, target: Target, local_host: str | 
         greeting = await wire.greet(context.within(2 * STEP_SECONDS))
         if greeting is None or not greeting.is_in:
             return ForgedVisit("the service said nothing" if greeting is None else greeting.text)
-        found = await asked(context, "probe_connection", ProbeConnection, anew=True, id=greeting.client_id)
+        found = await acted(context, "probe_connection", ProbeConnection, id=greeting.client_id)
         if not found.found:
             return ForgedVisit("another process let us in")
         own_host, own_port = wire.local

@@ -34,16 +34,12 @@ LEFT_BEHIND = timedelta(minutes=1)
 """A marker this old is nobody's any more: whoever wrote it was killed."""
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """An open database and how long that took."""
+class Login(msgspec.Struct, frozen=True):
+    """An open database: what it is, and how long opening it took."""
 
-    database: Any
-    login_seconds: float
-
-    @property
-    def kind(self) -> str:
-        """``sqlite`` or ``mssql``."""
-        return str(self.database.engine.dialect.name)
+    kind: str
+    """``sqlite`` or ``mssql``."""
+    seconds: float
 
 
 class Marked(msgspec.Struct, frozen=True):
@@ -51,11 +47,6 @@ class Marked(msgspec.Struct, frozen=True):
 
     key_id: int
     text: str
-
-
-def utc_now() -> datetime:
-    """Return the clock of the checks."""
-    return datetime.now(UTC)
 
 
 async def database_config(context: DoctorContext) -> DatabaseConfig:
@@ -80,20 +71,33 @@ def sqlite_path(config: DatabaseConfig, default: Path) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-async def opened(context: DoctorContext) -> Reading:
+async def login(context: DoctorContext) -> Login:
     """Log in, once. Raises StoreError."""
+
+    async def find() -> Login:
+        return (await _opened(context))[1]
+
+    return await context.fact("database.login", find, "a login to the key database", shape=Login)
+
+
+async def database(context: DoctorContext) -> Database:
+    """Return the open database itself: a tool of observations, and of repairs. Raises StoreError."""
+    return (await _opened(context))[0]
+
+
+async def _opened(context: DoctorContext) -> tuple[Database, Login]:
     config = await database_config(context)
     default = context.home.database
 
-    async def find() -> Reading:
-        reading = await asyncio.to_thread(_open, config, default)
-        context.at_end(lambda: asyncio.to_thread(reading.database.close))
-        return reading
+    async def make() -> tuple[Database, Login]:
+        found, seconds = await asyncio.to_thread(_open, config, default, WRITE_SECONDS * context.stretch)
+        context.at_end(lambda: asyncio.to_thread(found.close))
+        return found, Login(str(found.engine.dialect.name), seconds)
 
-    return await context.fact("key database", find)
+    return await context.shared("key database", make)
 
 
-def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SECONDS) -> Reading:
+def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SECONDS) -> tuple[Database, float]:
     from swim_server.keys.opening import open_database
 
     path = sqlite_path(config, default)
@@ -111,7 +115,7 @@ def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SEC
     except BaseException:
         database.close()
         raise
-    return Reading(database, time.perf_counter() - started)
+    return database, time.perf_counter() - started
 
 
 def _ask_nothing(connection: Any) -> None:
@@ -124,8 +128,11 @@ def _ask_nothing(connection: Any) -> None:
 
 async def latency_seconds(context: DoctorContext) -> float:
     """How long a question takes that is none, on an open connection. Raises StoreError."""
-    reading = await opened(context)
-    return await context.fact("key database latency", lambda: asyncio.to_thread(_measure, reading.database))
+
+    async def find() -> float:
+        return await asyncio.to_thread(_measure, await database(context))
+
+    return await context.fact("database.latency", find, "questions to the key database", shape=float)
 
 
 def _measure(database: Database) -> float:
@@ -141,22 +148,38 @@ def _measure(database: Database) -> float:
 
 async def schema(context: DoctorContext) -> Schema:
     """Return the columns there are. Raises StoreError."""
-    from swim_server.keys.schema import observe
+    from swim_server.keys.schema import Schema, observe
 
-    reading = await opened(context)
-    return await context.fact("key schema", lambda: asyncio.to_thread(observe, reading.database))
+    async def find() -> Schema:
+        return await asyncio.to_thread(observe, await database(context))
+
+    return await context.fact("database.schema", find, "the key database's columns", shape=Schema)
 
 
 async def rows(context: DoctorContext) -> dict[int, KeyRecord]:
     """All keys, read in one query. Raises StoreError."""
-    return await context.fact("key rows", lambda: rows_anew(context))
+    from swim_server.keys.records import KeyRecord
+
+    return await context.fact(
+        "database.rows", lambda: _read_rows(context), "swim_api_keys, without the keys", shape=dict[int, KeyRecord]
+    )
 
 
 async def rows_anew(context: DoctorContext) -> dict[int, KeyRecord]:
     """Return the same as the table is now."""
-    reading = await opened(context)
-    found = await asyncio.to_thread(lambda: _store(reading.database).list())
-    return {record.id: record for record in found if not is_marker(record)}
+    context.forget("database.rows")
+    return await rows(context)
+
+
+async def _read_rows(context: DoctorContext) -> dict[int, KeyRecord]:
+    """Read the keys; what nobody judges, their digests and addresses of owners, is left out."""
+    opened = await database(context)
+    found = await asyncio.to_thread(lambda: _store(opened).list())
+    return {
+        record.id: msgspec.structs.replace(record, fingerprint=None, owner_email=None)
+        for record in found
+        if not is_marker(record)
+    }
 
 
 def is_marker(record: KeyRecord) -> bool:
@@ -173,8 +196,12 @@ def _store(database: Database) -> Any:
 
 async def server_clock(context: DoctorContext) -> tuple[datetime, datetime, datetime]:
     """Return the database server's time, with ours before and after. Raises StoreError."""
-    reading = await opened(context)
-    return await asyncio.to_thread(_read_clock, reading.database)
+
+    async def find() -> tuple[datetime, datetime, datetime]:
+        return await asyncio.to_thread(_read_clock, await database(context))
+
+    shape = tuple[datetime, datetime, datetime]
+    return await context.fact("database.clock", find, "the database server's clock", shape=shape)
 
 
 def _read_clock(database: Database) -> tuple[datetime, datetime, datetime]:
@@ -184,21 +211,22 @@ def _read_clock(database: Database) -> tuple[datetime, datetime, datetime]:
         found: datetime = connection.execute(select(func.sysutcdatetime(type_=DateTime()))).scalar_one()
         return found
 
-    before = utc_now()
+    before = datetime.now(UTC)
     there = database.read(work)
-    return before, there.replace(tzinfo=UTC), utc_now()
+    return before, there.replace(tzinfo=UTC), datetime.now(UTC)
 
 
 async def marker(context: DoctorContext) -> Marked:
     """Write a row that is no key, once; it is removed when the context ends. Raises StoreError."""
-    return await context.fact("marker", lambda: _mark_and_remember(context))
+    where = "a marker row, written to the key database"
+    return await context.fact("database.marker", lambda: _mark_and_remember(context), where, shape=Marked)
 
 
 async def _mark_and_remember(context: DoctorContext) -> Marked:
     from swim_server.keys.opening import open_database
 
     config = await database_config(context)
-    config = msgspec.structs.replace(config, query_timeout_seconds=WRITE_SECONDS)
+    config = msgspec.structs.replace(config, query_timeout_seconds=WRITE_SECONDS * context.stretch)
     default = context.home.database
 
     def make() -> Any:
@@ -230,7 +258,7 @@ def _mark(database: Database) -> Marked:
     from swim_server.keys.tables import api_keys
 
     text = f"not a key: {secrets.token_hex(8)}"
-    now = utc_now()
+    now = datetime.now(UTC)
     left_behind = select(api_keys.c.id).where(
         api_keys.c.owner_name == MARKER, api_keys.c.is_active == literal(0), api_keys.c.created_at < now - LEFT_BEHIND
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shlex
 from typing import TYPE_CHECKING
 
@@ -32,7 +30,7 @@ def start_again(context: DoctorContext) -> str | Advice:
     Text to paste only where nothing is guessed: this user owns the home, and the last start's arguments are known.
     """
     last = last_start(context)
-    owner = user_of(context.home.path)
+    owner = user_of(context, context.home.path)
     if last is not None and last.supervisor is not None:
         command = BY_SUPERVISOR.get(last.supervisor, START)
         return decide(command, f"{last.supervisor} started it last: let it do so again, with its own command")
@@ -41,7 +39,7 @@ def start_again(context: DoctorContext) -> str | Advice:
     arguments = list(last.arguments or ()) if last is not None else []
     if any(HIDDEN in each for each in arguments):
         return decide(started_with(arguments), f"put the secret in for {HIDDEN}: it was in an option of the last start")
-    return as_user(owner, context.home.path, started_with(arguments))
+    return as_user(context, owner, started_with(arguments))
 
 
 def stop_and_start(context: DoctorContext, arguments: Sequence[str], supervisor: str | None, clients: int) -> Advice:
@@ -53,7 +51,7 @@ def stop_and_start(context: DoctorContext, arguments: Sequence[str], supervisor:
     command = f"swimctl stop && {started_with(list(arguments))}"
     if any(HIDDEN in each for each in arguments):
         lost = f"{lost}; put the secret in for {HIDDEN}"
-    advised = as_user(user_of(context.home.path), context.home.path, command)
+    advised = as_user(context, user_of(context, context.home.path), command)
     if isinstance(advised, Advice):
         return decide(advised.command, f"{advised.requires}; {lost}")
     return decide(advised, lost)
@@ -68,34 +66,22 @@ def started_with(arguments: Sequence[str]) -> str:
 
 def last_start(context: DoctorContext) -> Start | None:
     """Return how this home's daemon was started last, as its diary tells."""
-    from swim_server.daemon.start_log import read_starts
-
-    starts = read_starts(context.home.starts)
+    starts = context.starts()
     return starts[-1] if starts else None
 
 
-def user_of(path: Path) -> int | None:
-    """Return who owns a folder; None where it is not there or can't be looked at."""
-    try:
-        return path.stat().st_uid
-    except OSError:
-        return None
+def user_of(context: DoctorContext, path: Path) -> int | None:
+    """Return who owns a file or folder; None where it is not there or can't be looked at. Blocks briefly."""
+    found = context.files.look(path)
+    return found.uid if found.is_there else None
 
 
-def user_name(uid: int) -> str:
-    """Return a user's name; the number where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"#{uid}"
-
-
-def as_user(uid: int | None, home: Path, command: str) -> str | Advice:
+def as_user(context: DoctorContext, uid: int | None, command: str) -> str | Advice:
     """Return the command as it is for the home's owner; for others, advice that names who must type it."""
-    if uid is None or uid == os.geteuid():
+    if uid is None or uid == context.circumstances.user:
         return command
-    name = user_name(uid)
-    words = f"sudo -u {shlex.quote(name)} env SWIM_HOME={shlex.quote(str(home))}"
+    name = context.procfs.user_name(uid)
+    words = f"sudo -u {shlex.quote(name)} env SWIM_HOME={shlex.quote(str(context.home.path))}"
     together = command if "&&" not in command else f"sh -c {shlex.quote(command)}"
     requires = f"as user {name}, to whom the home belongs: as another user it would leave files that {name} can't open"
     return Advice(kind=AdviceKind.FIX, command=f"{words} {together}", requires=requires)

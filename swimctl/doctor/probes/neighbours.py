@@ -61,7 +61,7 @@ def about_port(context: DoctorContext, host: str, port: int, pids: Sequence[int]
 def free_port(procfs: ProcFs, host: str, port: int) -> int | None:
     """Find a port near another one that can be listened on."""
     candidates = (port + step for step in range(1, PORTS_TRIED))
-    return next((each for each in candidates if each <= 65_535 and procfs.is_port_free(host, each) is None), None)
+    return next((each for each in candidates if each <= 65_535 and procfs.port_trouble(host, each) is None), None)
 
 
 def handover_between(context: DoctorContext) -> list[int]:

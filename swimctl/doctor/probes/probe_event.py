@@ -10,7 +10,7 @@ import msgspec
 from swim_server.daemon.control.documents.diagnostics import ProbeStored
 
 from swimctl.client.session import RpcFailed
-from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, service_url
+from swimctl.doctor.probes.daemon_facts import CannotAsk, acted, service_url
 from swimctl.doctor.probes.temporary_keys import temporary_key
 from swimctl.doctor.probes.wire import Ended, NotUpgraded, ProbeClient, Target, dial
 
@@ -24,6 +24,10 @@ DOOR_SECONDS = 3.0
 class Lost(Exception):
     """It did not come out: what happened instead."""
 
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
 
 class Received(msgspec.Struct, frozen=True):
     """A probe that came out."""
@@ -35,19 +39,18 @@ class Received(msgspec.Struct, frozen=True):
 
 async def store(context: DoctorContext, connection: str | None = None, token: str | None = None) -> ProbeStored:
     """Publish a probe. Raises RpcFailed where it can't be stored, CannotAsk."""
-    return await asked(
-        context, "probe_event", ProbeStored, anew=True, token=token or secrets.token_hex(8), connection=connection
-    )
+    return await acted(context, "probe_event", ProbeStored, token=token or secrets.token_hex(8), connection=connection)
 
 
 async def stored(context: DoctorContext) -> ProbeStored:
     """Store the run's first probe, received by nobody."""
-    return await context.fact("probe stored", lambda: store(context))
+    return await context.fact("stream.stored", lambda: store(context), "a probe event, published", shape=ProbeStored)
 
 
 async def received(context: DoctorContext) -> Received:
     """Store the run's second probe and receive it. Raises Lost, RpcFailed, CannotAsk."""
-    return await context.fact("probe received", lambda: _receive(context))
+    where = "a probe event, received as a client receives it"
+    return await context.fact("stream.received", lambda: _receive(context), where, shape=Received)
 
 
 async def _receive(context: DoctorContext) -> Received:

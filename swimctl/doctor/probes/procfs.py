@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
 import socket
 from collections.abc import Iterator
@@ -112,6 +113,13 @@ class ProcFs:
         except OSError:
             return ""
 
+    def user_name(self, uid: int) -> str:
+        """Return a user's name; the number where it has none."""
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return f"#{uid}"
+
     def user(self, pid: int) -> int | None:
         """Return the effective user of a process."""
         match = re.search(r"^Uid:\s+\d+\s+(\d+)", self._read(f"{pid}/status") or "", re.MULTILINE)
@@ -191,6 +199,10 @@ class ProcFs:
         except psutil.Error:
             return DescriptorUse(soft, hard, None)
 
+    def own_descriptors(self) -> DescriptorUse | None:
+        """Return the same of this very process."""
+        return self.descriptors(os.getpid())
+
     def may_raise_limits(self) -> bool:
         """Tell whether this process has what it takes to raise another's limits: CAP_SYS_RESOURCE."""
         match = re.search(r"^CapEff:\s+([0-9a-f]+)$", self._read("self/status") or "", re.MULTILINE)
@@ -203,19 +215,8 @@ class ProcFs:
         except OSError:
             return None
 
-    def memory_bytes(self, pid: int) -> int:
-        """Return how much memory the machine, or the process's control group, has."""
-        limits = [int(psutil.virtual_memory().total)]
-        for line in (self._read(f"{pid}/cgroup") or "").splitlines():
-            _, controllers, path = [*line.split(":", 2), "", ""][:3]
-            folder, name = ("", "memory.max") if not controllers else ("memory", "memory.limit_in_bytes")
-            if not controllers or "memory" in controllers.split(","):
-                limits += _numbers(Path("/sys/fs/cgroup", folder, path.lstrip("/")) / name)
-                limits += _numbers(Path("/sys/fs/cgroup", folder) / name)
-        return min(limits)
-
-    def is_port_free(self, host: str, port: int) -> OSError | None:
-        """Try to take an address, for an instant; what the system says when that can't be."""
+    def port_trouble(self, host: str, port: int) -> str | None:
+        """Try to take an address, for an instant; what the system says when that can't be. None: it is free."""
         try:
             for family, kind, protocol, _, address in socket.getaddrinfo(
                 host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -225,7 +226,7 @@ class ProcFs:
                     probe.bind(address)
                     probe.listen(1)
         except OSError as error:
-            return error
+            return error.strerror or str(error)
         return None
 
     def _files(self, pid: int) -> Iterator[os.stat_result]:
@@ -247,11 +248,3 @@ class ProcFs:
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
     return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
-
-
-def _numbers(path: Path) -> list[int]:
-    try:
-        text = path.read_text("ascii", "replace").strip()
-    except OSError:
-        return []
-    return [int(text)] if text.isdigit() else []

@@ -8,14 +8,16 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from swim_server.daemon.control.documents.diagnostics import ProbeConnection
 
-from swimctl.doctor.probes.daemon_facts import CannotAsk, asked
+from swimctl.doctor.probes.certificates import ShownCertificate, look_without_trust
+from swimctl.doctor.probes.daemon_facts import CannotAsk, acted
 from swimctl.doctor.probes.temporary_keys import temporary_key
-from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, ProbeClient, Target, dial
+from swimctl.doctor.probes.wire import Ended, Greeting, NotUpgraded, ProbeClient, Target, dial, reason_of
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
@@ -36,6 +38,10 @@ class Certificate(msgspec.Struct, frozen=True):
     """None: it is not trusted, so nothing in it counts."""
     distrust: str | None = None
     version: str | None = None
+    code: int | None = None
+    """Why it is not trusted, by OpenSSL's number (x509_vfy.h)."""
+    shown: ShownCertificate | None = None
+    """What it says of itself, where it is not trusted."""
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -77,38 +83,69 @@ async def addresses(context: DoctorContext) -> list[str]:
             found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         return list(dict.fromkeys(str(each[4][0]) for each in found))
 
-    return await context.fact("front addresses", find)
+    return await context.fact("front.addresses", find, f"the name {target.host}, resolved", shape=list[str])
 
 
 async def connect_seconds(context: DoctorContext) -> float:
     """Measure how long a TCP connection takes. Raises OSError, TimeoutError."""
     target = await target_of(context)
+
+    async def find() -> float:
+        return await _connect(context, target.host, target.port)
+
+    return await context.fact("front.connection", find, f"TCP to {target.host}:{target.port}", shape=float)
+
+
+async def _connect(context: DoctorContext, host: str, port: int) -> float:
     started = time.perf_counter()
     async with asyncio.timeout(context.within(STEP_SECONDS)):
-        _, writer = await asyncio.open_connection(target.host, target.port)
+        _, writer = await asyncio.open_connection(host, port)
     writer.close()
     return time.perf_counter() - started
+
+
+async def dead_addresses(context: DoctorContext) -> dict[str, str]:
+    """Try each address of the name; return those that take no connection, with the reason. Raises OSError."""
+    target = await target_of(context)
+    found = await addresses(context)
+
+    async def try_one(address: str) -> tuple[str, str | None]:
+        try:
+            await _connect(context, address, target.port)
+        except TimeoutError:
+            return address, "no answer"
+        except OSError as error:
+            return address, reason_of(error)
+        return address, None
+
+    async def find() -> dict[str, str]:
+        tried = await asyncio.gather(*(try_one(each) for each in found))
+        return {address: reason for address, reason in tried if reason is not None}
+
+    return await context.fact("front.dead-addresses", find, "TCP to each address", shape=dict[str, str])
 
 
 async def certificate(context: DoctorContext) -> Certificate:
     """Shake hands and look at the certificate. Raises OSError, TimeoutError."""
     target = await target_of(context)
-    return await context.fact("front certificate", lambda: _shake_hands(target, context.within(STEP_SECONDS)))
+    seconds = context.within(STEP_SECONDS)
+    where = f"TLS with {target.host}:{target.port}"
+    return await context.fact("front.certificate", lambda: _shake_hands(target, seconds), where, shape=Certificate)
 
 
 async def _shake_hands(target: Target, seconds: float) -> Certificate:
     from swimctl.doctor.checks.database_ground import days_left
-    from swimctl.doctor.probes.key_database import utc_now
 
     context = await asyncio.to_thread(ssl.create_default_context)
     try:
         async with asyncio.timeout(seconds):
             _, writer = await asyncio.open_connection(target.host, target.port, ssl=context)
     except ssl.SSLCertVerificationError as error:
-        return Certificate(None, error.verify_message or str(error))
+        looked_at = await look_without_trust(target.host, target.port, seconds)
+        return Certificate(None, error.verify_message or str(error), None, error.verify_code, looked_at)
     shown = writer.get_extra_info("ssl_object")
     writer.transport.abort()
-    return Certificate(days_left(shown.getpeercert(), utc_now()), None, shown.version())
+    return Certificate(days_left(shown.getpeercert(), datetime.now(UTC)), None, shown.version())
 
 
 async def visit(context: DoctorContext) -> Visit:
@@ -116,7 +153,8 @@ async def visit(context: DoctorContext) -> Visit:
 
     With a temporary key of the running process, or the reader's key for a service on another machine.
     """
-    return await context.fact("front visit", lambda: _visit(context))
+    where = "a visit as a client makes it"
+    return await context.fact("front.visit", lambda: _visit(context), where, shape=Visit)
 
 
 async def _visit(context: DoctorContext) -> Visit:
@@ -166,6 +204,11 @@ async def client_of(context: DoctorContext) -> AsyncIterator[ProbeClient]:
 
 async def is_let_in_by_query(context: DoctorContext) -> bool:
     """Tell whether the same service lets a client in whose temporary key stands in the address. Raises CannotAsk."""
+    where = "a visit with a temporary key in the address"
+    return await context.fact("front.visit-by-query", lambda: _visit_by_query(context), where, shape=bool)
+
+
+async def _visit_by_query(context: DoctorContext) -> bool:
     target = (await target_of(context)).with_key(await _key(context))
     try:
         async with dial(target, None, open_seconds=context.within(STEP_SECONDS)) as wire:
@@ -187,5 +230,5 @@ async def _is_known(context: DoctorContext, greeting: Greeting) -> tuple[bool | 
     """Ask the running process whether this connection is one of its own."""
     if context.options.url is not None:
         return None, None
-    found = await asked(context, "probe_connection", ProbeConnection, anew=True, id=greeting.client_id)
+    found = await acted(context, "probe_connection", ProbeConnection, id=greeting.client_id)
     return found.found, found.remote

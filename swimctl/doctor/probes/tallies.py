@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from swim_server.daemon.control.documents.diagnostics import Tally
 
-from swimctl.doctor.probes.daemon_facts import asked
+from swimctl.doctor.probes.daemon_facts import acted, asked
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
@@ -19,4 +19,4 @@ async def tally(context: DoctorContext, *, anew: bool = False) -> Tally:
 
 async def brief_tally(context: DoctorContext) -> Tally:
     """Read the numbers alone, as they are now: they cost the process little."""
-    return await asked(context, "tally", Tally, anew=True, brief=True)
+    return await acted(context, "tally", Tally, brief=True)

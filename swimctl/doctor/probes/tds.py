@@ -24,6 +24,10 @@ PACKET_BYTES = 4_000
 class NoTds(Exception):
     """What answers there is no SQL Server, or it broke off: why."""
 
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
 
 class TdsHandshake(msgspec.Struct, frozen=True):
     """What came of it."""

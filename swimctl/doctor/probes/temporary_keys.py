@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from swim_server.daemon.control.documents.diagnostics import ProbeKey, ProbeKeys
 
 from swimctl.client.session import RpcFailed
-from swimctl.doctor.probes.daemon_facts import CannotAsk, asked, promises
+from swimctl.doctor.probes.daemon_facts import CannotAsk, acted, promises
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
@@ -33,7 +33,7 @@ async def _lend(context: DoctorContext) -> ProbeKey:
 async def lend(context: DoctorContext, tier: str, count: int, seconds: float) -> list[ProbeKey]:
     """Lend so many keys of a tier; they end with the context. Raises CannotAsk."""
     try:
-        lent = await asked(context, "probe_keys", ProbeKeys, anew=True, tier=tier, count=count, seconds=seconds)
+        lent = await acted(context, "probe_keys", ProbeKeys, tier=tier, count=count, seconds=seconds)
     except RpcFailed as failed:
         raise CannotAsk(f"no temporary key can be made: {failed.problem}") from None
     ids = [key.id for key in lent.keys]
@@ -41,7 +41,7 @@ async def lend(context: DoctorContext, tier: str, count: int, seconds: float) ->
         raise CannotAsk(f"{count} temporary keys were asked for, {len(ids)} came")
 
     async def end() -> None:
-        await context.ask_anew("probe_keys_end", ids=ids)
+        await context.act("probe_keys_end", ids=ids)
 
     context.at_end(end)
     return lent.keys

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import psutil
+from swim_server.daemon.control.documents.diagnostics import Promises, TierPromise
 
 from swimctl.doctor.check import Answer, fail, ok, unknown, warn
-from swimctl.doctor.probes.daemon_facts import CannotAsk, promises, service_url
+from swimctl.doctor.probes.daemon_facts import CannotAsk, acted, promises, service_url
 from swimctl.doctor.probes.tallies import brief_tally
 from swimctl.doctor.probes.temporary_keys import lend
 from swimctl.doctor.probes.trial_client import Outcome, TrialClient
 from swimctl.doctor.probes.wire import Target
 
 if TYPE_CHECKING:
-    from swim_server.daemon.control.documents.diagnostics import TierPromise
-
     from swimctl.doctor.context import DoctorContext
 
 TRIAL_SECONDS = 90.0
@@ -42,6 +41,16 @@ class Trial(msgspec.Struct):
     let_in: int = 0
     refused: Outcome | None = None
     failed: str | None = None
+    is_impossible: bool = False
+    """This process may not open as many files."""
+    possible: int = 0
+    """So many files it may open."""
+    is_whole: bool = True
+    """All the room that was left was tried."""
+    counted: int = 0
+    """Connections of the tier, by the process, while all were open."""
+    now: TierPromise | None = None
+    """What the process promised then."""
 
 
 async def limit_holds(context: DoctorContext, tier: str) -> Answer:
@@ -49,24 +58,31 @@ async def limit_holds(context: DoctorContext, tier: str) -> Answer:
 
     One tier after the other: together they might need more descriptors than this process may have.
     """
-    async with await context.fact("trial", _make_turn):
-        return await _try_limit(context, tier)
+    promise = (await promises(context)).tiers.get(tier)
+    if promise is None:
+        raise CannotAsk(f"the process knows no tier {tier}", "swimctl restart")
+
+    async def attempt() -> Trial:
+        async with await context.shared("trial", _make_turn):
+            return await _try_limit(context, tier, promise)
+
+    where = f"connections opened in tier {tier}"
+    trial = await context.fact("tiers.trial", attempt, where, about=tier, shape=Trial)
+    expected = f"{promise.connections} connections let in, and the next one refused with 4002"
+    if trial.is_impossible:
+        return unknown(expected, "this process may not open as many files", fix="ulimit -n 20000")
+    return _judge(expected, tier, promise, trial)
 
 
 async def _make_turn() -> asyncio.Lock:
     return asyncio.Lock()
 
 
-async def _try_limit(context: DoctorContext, tier: str) -> Answer:
-    promise = (await promises(context)).tiers.get(tier)
-    if promise is None:
-        raise CannotAsk(f"the process knows no tier {tier}", "swimctl restart")
-    limit = promise.connections
-    expected = f"{limit} connections let in, and the next one refused with 4002"
-    room = max(0, limit - promise.current)
+async def _try_limit(context: DoctorContext, tier: str, promise: TierPromise) -> Trial:
+    room = max(0, promise.connections - promise.current)
     possible = _possible_connections()
     if possible < 2:
-        return unknown(expected, "this process may not open as many files", fix="ulimit -n 20000")
+        return Trial(is_impossible=True)
     attempt = min(room, possible - 1)
     target = Target.parse(await service_url(context))
     per_key = promise.connections_per_key or attempt + MOST_EXTRA + 1
@@ -77,12 +93,13 @@ async def _try_limit(context: DoctorContext, tier: str) -> Answer:
         trial = await _fill(target, api_keys, attempt, clients)
         if trial.refused is None and trial.failed is None and attempt == room:
             await _add_until_refused(target, api_keys, clients, trial, min(MOST_EXTRA, possible - attempt))
-        counted = (await brief_tally(context)).admitted.get(tier, 0)
-        now = await _promise_now(context, tier)
+        trial.counted = (await brief_tally(context)).admitted.get(tier, 0)
+        trial.now = (await acted(context, "promises", Promises)).tiers.get(tier)
     finally:
         await _leave(clients)
-        await asyncio.shield(context.ask_anew("probe_keys_end", ids=[key.id for key in keys]))
-    return _judge(expected, tier, promise, now, trial, counted, is_whole=attempt == room)
+        await asyncio.shield(context.act("probe_keys_end", ids=[key.id for key in keys]))
+    trial.is_whole, trial.possible = attempt == room, _descriptor_limit()
+    return trial
 
 
 async def _leave(clients: list[TrialClient]) -> None:
@@ -95,10 +112,6 @@ async def _leave(clients: list[TrialClient]) -> None:
     finally:
         for client in clients:
             client.abort()
-
-
-async def _promise_now(context: DoctorContext, tier: str) -> TierPromise | None:
-    return (await promises(context, anew=True)).tiers.get(tier)
 
 
 async def _fill(target: Target, api_keys: list[str], count: int, clients: list[TrialClient]) -> Trial:
@@ -140,17 +153,8 @@ def _note(trial: Trial, outcome: Outcome) -> None:
         trial.failed = trial.failed or outcome.reason
 
 
-def _judge(
-    expected: str,
-    tier: str,
-    before: TierPromise,
-    now: TierPromise | None,
-    trial: Trial,
-    counted: int,
-    *,
-    is_whole: bool,
-) -> Answer:
-    limit = before.connections
+def _judge(expected: str, tier: str, before: TierPromise, trial: Trial) -> Answer:
+    limit, now, counted = before.connections, trial.now, trial.counted
     told = f"{trial.let_in} let in beside {before.current} clients"
     fix = "swimctl logs"
     if now is not None and now.connections != limit:
@@ -160,8 +164,8 @@ def _judge(
     if trial.failed is not None:
         return fail(expected, f"{told}; the next one: {trial.failed}", fix=fix)
     refused = trial.refused
-    if refused is None and not is_whole:
-        more = f"more can't be tried: this process may open {_descriptor_limit()} files"
+    if refused is None and not trial.is_whole:
+        more = f"more can't be tried: this process may open {trial.possible} files"
         return warn(expected, f"{told}; {more}", fix=f"ulimit -n {limit + 1000} && swimctl doctor --deep --only tiers")
     if refused is None:
         return fail(expected, f"{told}, and no end", fix="swimctl restart")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +22,7 @@ OPEN_SECONDS = 1.5
 ANSWER_SECONDS = 1.5
 MAX_PASSED_OVER = 10_000
 """Events of a busy stream that may come before an answer."""
+_STATUS_LINE = re.compile(r"\bHTTP/\d\.\d (\d{3})\b")
 USER_AGENT = "swimctl-doctor"
 
 
@@ -188,6 +190,18 @@ class ProbeClient:
         return None
 
 
+def _without_answer(error: Exception) -> NotUpgraded:
+    """Tell what came in the place of an answer of HTTP/1.1: one of an older HTTP, something else, or nothing."""
+    cause = error.__cause__
+    found = _STATUS_LINE.search(str(cause))
+    if found is not None:
+        return NotUpgraded(f"HTTP {found[1]}", int(found[1]))
+    if isinstance(cause, EOFError):
+        told = "the connection was closed without an answer; a proxy that does not reach the service may do so"
+        return NotUpgraded(f"no WebSocket: {told}")
+    return NotUpgraded(f"no WebSocket: {cause or error}")
+
+
 @asynccontextmanager
 async def dial(
     target: Target,
@@ -203,7 +217,7 @@ async def dial(
     ``headers``: further ones. ``local_host``: the address of this machine to come from.
     """
     from websockets.asyncio.client import connect
-    from websockets.exceptions import InvalidStatus, WebSocketException
+    from websockets.exceptions import InvalidMessage, InvalidStatus, WebSocketException
 
     if target.is_tls and context is None:
         context = await asyncio.to_thread(ssl.create_default_context)
@@ -225,6 +239,8 @@ async def dial(
         server = refused.response.headers.get("Server")
         told = f"HTTP {refused.response.status_code}{f' from {server[:60]}' if server else ''}"
         raise NotUpgraded(told, refused.response.status_code) from None
+    except InvalidMessage as error:
+        raise _without_answer(error) from None
     except WebSocketException as error:
         raise NotUpgraded(f"no WebSocket: {error}") from None
     except TimeoutError:

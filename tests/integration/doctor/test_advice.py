@@ -8,6 +8,7 @@ import pwd
 import re
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,22 @@ def test_home_of_another_user_is_served_as_that_user(daemon: LiveDaemon) -> None
     assert advice["kind"] == "fix"
     assert advice["command"].startswith(f"sudo -u nobody env SWIM_HOME={daemon.home} swimctl serve")
     assert "as user nobody" in advice["requires"]
+    shutil.chown(daemon.home, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a home to another user")
+def test_files_of_root_in_a_home_of_another_user_are_given_back(daemon: LiveDaemon) -> None:
+    daemon.start()
+    daemon.stop()
+    nobody = pwd.getpwnam("nobody")
+    shutil.chown(daemon.home, nobody.pw_uid)
+    found = doctor(daemon, "--only", "host.ownership,process.running")
+    assert f"{daemon.home}/sources belongs to root" in found["host.ownership"]["observed"]
+    assert found["process.running"]["cause"] == "host.ownership"
+    fix = found["host.ownership"]["fix"]
+    assert fix == f"chown -R nobody: {daemon.home}"
+    subprocess.run(["bash", "-c", fix], check=True)
+    assert doctor(daemon, "--only", "host.ownership")["host.ownership"]["status"] == "ok"
     shutil.chown(daemon.home, 0)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.live_daemon import LiveDaemon, live_daemon
 from support.scripted_server import ScriptedConnection, ScriptedServer
+from swim_client.opening import ApiKey, NotOpened, Opener
 
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import Result
@@ -103,7 +104,7 @@ async def test_without_a_key_what_needs_none_is_still_asked(daemon: LiveDaemon, 
     results = await look(daemon.url, None, tmp_path)
     assert well(results) >= {"front.dns", "front.tcp", "keys.made-up-refused"}
     assert results["front.upgrade"].status == "unknown"
-    assert "SWIM_API_KEY" in str(results["front.upgrade"].fix)
+    assert str(results["front.upgrade"].command).startswith("SWIM_API_KEY=… swimctl doctor --url ws://")
 
 
 async def test_door_that_lets_a_made_up_key_in_is_told_loudly(tmp_path: Path) -> None:
@@ -150,15 +151,33 @@ async def test_address_where_nothing_is_fails_at_its_root(tmp_path: Path, url: s
     assert [id for id, result in results.items() if result.status == "fail"] == [check]
 
 
-async def test_program_that_is_no_web_socket_service_fails_the_upgrade(tmp_path: Path) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (
+            b"HTTP/1.1 404 Not Found\r\nServer: Apache\r\nContent-Length: 0\r\n\r\n",
+            "HTTP 404 from Apache: the path leads nowhere",
+        ),
+        (
+            b"HTTP/1.0 503 Service Unavailable\r\nConnection: close\r\n\r\n",
+            "HTTP 503: the proxy does not reach the service, or it is restarting",
+        ),
+        (b"", "closed without an answer; a proxy that does not reach the service may do so"),
+    ],
+    ids=["404", "503-of-an-old-http", "nothing"],
+)
+async def test_answer_that_is_no_upgrade_is_told(tmp_path: Path, answer: bytes, told: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 404 Not Found\r\nServer: Apache\r\nContent-Length: 0\r\n\r\n")
+        writer.write(answer)
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        port = server.sockets[0].getsockname()[1]
-        results = await look(f"ws://127.0.0.1:{port}/", "swim_dev_x", tmp_path)
-    assert results["front.upgrade"].observed == "HTTP 404 from Apache: the path leads nowhere"
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        results = await look(url, "swim_dev_x", tmp_path)
+        with pytest.raises(NotOpened) as refused:
+            await Opener(url, ApiKey("swim_dev_x")).open()
+    assert results["front.upgrade"].observed.endswith(told)
+    assert ("a proxy does not reach the service" in str(refused.value)) == (b"404" not in answer)

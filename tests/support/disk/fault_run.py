@@ -22,7 +22,7 @@ from support.disk.probes import put_probes
 from support.disk.rot_base import Files, put_back, read_files
 from support.disk.wire import Closed, Wire
 
-RECOVERY_SECONDS = 8.0
+RECOVERY_SECONDS = 60.0
 TROUBLES = (OSError, Closed, RuntimeError, TimeoutError)
 
 

@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 ROOT = Path(__file__).parents[3]
 _IMPORTED_LATE = (
     "uvloop", "sqlalchemy.dialects.sqlite", "watchfiles", "anyio.to_thread", "anyio._backends._asyncio",

@@ -43,9 +43,13 @@ class Workshop:
         return {**os.environ, "LD_PRELOAD": str(library), "SWIM_DISK_ROOT": str(root), "SWIM_DISK_LOG": str(log)}
 
 
+class Ended(SystemExit):
+    """Somebody has ended the harness: what it has found so far can still be told."""
+
+
 def _end(_number: int, _frame: object) -> None:
     """End as after Ctrl-C, so that nothing is left behind."""
-    raise SystemExit(143)
+    raise Ended(143)
 
 
 @contextmanager

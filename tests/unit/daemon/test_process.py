@@ -78,3 +78,14 @@ def test_signal_reaches_that_process_and_no_other(info: LockInfo) -> None:
         assert received == [signal.SIGUSR2]
     finally:
         signal.signal(signal.SIGUSR2, before)
+
+
+def test_service_that_runs_as_root_says_so() -> None:
+    lines: list[str] = []
+
+    class Log:
+        def warning(self, event: str) -> None:
+            lines.append(event)
+
+    process.warn_of_root(Log())
+    assert [line.startswith("the service runs as root") for line in lines] == [True] * (os.geteuid() == 0)

@@ -61,7 +61,7 @@ def test_bundle_of_a_broken_installation_says_what_it_can(tmp_path: Path, config
     file.write_text(config, "utf-8")
     invocation = Invocation(config_path=file, environ={"SWIM_HOME": str(tmp_path)})
     (tmp_path / "swim.log").write_bytes(b"\xff\xfe hunter-two swim_dev_0123456789\n" * 10_000)
-    found = collect(invocation, NOTHING, {"SWIM_HOME": str(tmp_path), "SWIM_API_KEY": "s3cret", "PATH": "/bin"})
+    found = collect(invocation, NOTHING, None, {"SWIM_HOME": str(tmp_path), "SWIM_API_KEY": "s3cret", "PATH": "/bin"})
     assert {"doctor.json", "daemon/status.json", "config/effective.json", "home/swim.log"} <= set(found)
     everything = b"".join(found.values())
     assert b"s3cret" not in everything

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from swimctl.doctor.bundle import redact
+from swimctl.doctor.redaction import redact
 
 KEY = "swim_dev_0123456789abcdefghijklmnopqrstuv012345"
 
@@ -20,6 +20,7 @@ KEY = "swim_dev_0123456789abcdefghijklmnopqrstuv012345"
         "GET /?api_key=s3cret&x=1",
         "?apiKey=s3cret HTTP/1.1",
         "?key=s3cret",
+        "the feed https://me:s3cret@host/v3.json?token=s3cret&sig=s3cret&se=s3cret, tried again",
         "Authorization: Bearer s3cret",
         "X-SWIM-API-Key: s3cret",
         'password = "s3cret with spaces"',

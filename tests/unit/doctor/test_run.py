@@ -48,7 +48,7 @@ async def test_results_come_in_the_order_of_the_checks_with_their_areas(context:
 
 async def test_check_whose_ground_is_gone_is_skipped_and_names_it(context: DoctorContext) -> None:
     results = await run_checks([check("a.one", BAD), check("b.two", GOOD, "a.one")], context)
-    assert results[0].fix == "mend it"
+    assert results[0].command == "mend it"
     assert (results[1].status, results[1].observed) == (Status.SKIP, "a.one is fail")
 
 
@@ -104,7 +104,7 @@ async def test_fact_is_found_out_once_for_all_who_ask(context: DoctorContext) ->
         found += 1
         return found
 
-    assert await asyncio.gather(*(context.fact("x", find) for _ in range(3))) == [1, 1, 1]
+    assert await asyncio.gather(*(context.fact("x", find, "here") for _ in range(3))) == [1, 1, 1]
     await context.close()
 
 

@@ -13,7 +13,8 @@ from swim_server.daemon.control.documents.status import Status
 
 from swimctl.output import Output
 from swimctl.render.connections import COLUMNS, PLAIN, rows
-from swimctl.render.status import status, status_lines
+from swimctl.render.status import status
+from swimctl.render.status_lines import status_lines
 
 NOW = datetime(2026, 1, 16, 14, 30, 15, tzinfo=UTC)
 DOCUMENT: dict[str, Any] = {

@@ -7,10 +7,12 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from swim_server.detection.regions import UNKNOWN, Region
+from swim_server.sources import region_cells
 from swim_server.sources.boundaries import Boundaries, BoundariesFile, InvalidBoundaries, load_boundaries, region_of
 
 VATSPY = Path(__file__).parents[4] / "shared" / "data" / "vatspy" / "Boundaries.geojson.gz"
@@ -204,6 +206,48 @@ def test_who_stands_where_he_stood_is_not_looked_up_again(path: Path, monkeypatc
         regions = file.around(places)
         assert [regions.locate(*place).fir for place in places] == ["EGTT" if y < 5 else None for _, y in places]
     assert looked_up == [[(52.0, 0.0), (52.0, 9.0)], [(52.5, 0.0)], [(52.0, 9.0)]]
+
+
+def test_most_places_need_no_look_at_the_boundaries(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In cells that one region holds as a whole, seen before, and that no border runs through."""
+    rows = ("EGTT", [square(-5, 50, 2, 55)]), ("EGTL", [square(0.4, 51.4, 0.9, 52.9)])
+    boundaries = load_boundaries(write(path, *rows))
+    looked_up: list[tuple[float, float]] = []
+    locate_all = Boundaries.locate_all
+
+    def watched(self: Boundaries, places: Sequence[tuple[float, float]]) -> list[Region]:
+        looked_up.extend(places)
+        return locate_all(self, places)
+
+    inside, sector, border, edge, nowhere = (53.01, 0.01), (51.51, 0.51), (52.01, 0.41), (53.0, 0.01), (40.01, 0.01)
+    monkeypatch.setattr(Boundaries, "locate_all", watched)
+    found = boundaries.around([inside, sector, border, edge, nowhere])
+    assert looked_up == [border, edge]
+    assert found.locate(*inside) == Region("EGTT", "EGTT", None)
+    assert found.locate(*sector) == found.locate(*border) == Region("EGTT", "EGTT", "EGTL")
+    assert found.locate(*edge) == Region("EGTT", "EGTT", None)
+    assert found.locate(*nowhere) is UNKNOWN
+
+
+def test_cells_are_forgotten_when_there_are_too_many(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(region_cells, "MAX_CELLS", 10)
+    boundaries = load_boundaries(write(path, ("EGTT", [square(-5, 50, 2, 55)])))
+    for step in range(200):
+        place = (50.01 + step / 50, 0.01)
+        expected = "EGTT" if place[0] < 55 else None
+        assert boundaries.around([place]).locate(*place).fir == expected
+
+
+@pytest.mark.skipif(not VATSPY.exists(), reason=f"no boundaries in {VATSPY}")
+def test_regions_by_cells_are_those_by_the_boundaries_themselves() -> None:
+    boundaries = load_boundaries(VATSPY)
+    random = Random(15)
+    places = [(round(random.uniform(-90, 90), 5), round(random.uniform(-180, 180), 5)) for _ in range(4_000)]
+    places += [(random.randint(-320, 320) / 4, random.randint(-720, 720) / 4) for _ in range(400)]
+    exact = dict(zip(places, boundaries.locate_all(places), strict=True))
+    for _ in range(2):  # as new cells, and as known ones
+        found = boundaries.around(places)
+        assert {place: found.locate(*place) for place in places} == exact
 
 
 @pytest.mark.skipif(not VATSPY.exists(), reason=f"no boundaries in {VATSPY}")

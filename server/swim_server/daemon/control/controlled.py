@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.handover.program import Program
     from swim_server.daemon.launch import Launch
     from swim_server.daemon.lockfile import LockInfo
+    from swim_server.keys.records import KeyRecord
 
 
 class ControlledProcess(Protocol):
@@ -29,6 +30,9 @@ class ControlledProcess(Protocol):
 
     async def restart(self, wanted: Program | None = None) -> LockInfo:
         """Let the code on disk, or the program that is wanted, take over. Raises HandoverFailed."""
+
+    async def list_keys(self) -> list[KeyRecord]:
+        """Read all keys as they are now. Raises StoreError."""
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         """Read a key again that was changed so many seconds ago; return how many connections that has closed."""

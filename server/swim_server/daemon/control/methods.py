@@ -10,8 +10,10 @@ import msgspec
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.concurrency.clock import SYSTEM_CLOCK, utc_now
 from swim_server.config import ConfigError
+from swim_server.config.database_identity import database_identity
 from swim_server.daemon.control.connections import build_connections
 from swim_server.daemon.control.diagnostics import Diagnostics
+from swim_server.daemon.control.documents.keys import ListedKeys
 from swim_server.daemon.control.documents.process import ConnectionClosed, KeyChanged, KeyEnded, Restarted, Version
 from swim_server.daemon.control.explain import Explainer
 from swim_server.daemon.control.status import build_status
@@ -57,7 +59,7 @@ class Methods:
         """Make them answer."""
         for name in (
             "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "key_end",
-            "live_keys", "config", "config_changes", "version", "restart", "explain", "top",
+            "live_keys", "keys", "config", "config_changes", "version", "restart", "explain", "top",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
         Diagnostics(self._process).register(rpc)
@@ -179,6 +181,24 @@ class Methods:
     async def live_keys(self, params: Mapping[str, Any]) -> dict[str, int]:
         """Count the connections of each key."""
         return {str(key_id): count for key_id, count in self._parts.admission.by_key().items()}
+
+    async def keys(self, params: Mapping[str, Any]) -> ListedKeys:
+        """List all keys and their live connections, if ``database`` is the identity of the database that is read here.
+
+        Never a key, nor a digest of one.
+        """
+        config, home = self._parts.config.values, self._parts.home
+        if params.get("database") != database_identity(config.database, home.database):
+            return ListedKeys()
+        try:
+            records = await self._process.list_keys()
+        except StoreError as error:
+            raise RpcError(UNAVAILABLE, str(error)) from None
+        return ListedKeys(
+            is_same_database=True,
+            keys=[msgspec.structs.replace(record, fingerprint=None) for record in records],
+            live=await self.live_keys({}),
+        )
 
     async def key_changed(self, params: Mapping[str, Any]) -> KeyChanged:
         """Read a key again that was changed so many ``seconds`` ago; answers how many connections that has closed."""

@@ -92,6 +92,7 @@ async def _history(parts: Components) -> HistoryDocument:
         oldest_id=str(span.oldest_id) if span.oldest_id is not None else None,
         newest_id=str(span.newest_id) if span.newest_id is not None else None,
         events=span.events,
+        is_counted=span.is_counted,
         size_bytes=span.size_bytes,
     )
 

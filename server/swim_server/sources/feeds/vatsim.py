@@ -35,6 +35,8 @@ INTERVAL_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 300.0
 STALE_SECONDS, STALE_INTERVALS = 180.0, 4
 """A feed whose stamp stands still for so long is broken, even if it answers."""
+MOVING_KTS = 50
+"""Who is as fast has another place in the next snapshot."""
 
 
 class VatsimState(msgspec.Struct, kw_only=True, frozen=True, rename={"network_state": "stage"}):
@@ -90,6 +92,9 @@ class VatsimSource:
         self._backoff = Backoff(interval_seconds, max(LONGEST_PAUSE_SECONDS, interval_seconds), clock=clock)
         self._changed_at: float | None = None
         """When the feed's stamp was last seen to move, by the monotonic clock."""
+        self._places: dict[str, tuple[float, float]] = {}
+        """Where those who fly were when one of them was last seen to move."""
+        self._moved_at = clock.monotonic()
         self._log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, self._log, "the feed", clock=clock)
         self._publisher = EventPublisher(self.status, self._log, clock=clock)
@@ -196,9 +201,22 @@ class VatsimSource:
             return
         self._health.count("snapshots")
         self._changed_at = self._clock.monotonic()
+        self._note_movement(detection.network_state)
         connected = sum(flight.is_connected for flight in detection.network_state.flights.values())
         self.status.details["pilots"] = connected
         self.status.details["prefiles"] = len(detection.network_state.flights) - connected
+
+    def _note_movement(self, network_state: NetworkState) -> None:
+        """Tell for how long nobody who flies has moved, though snapshots came: copies with new stamps, perhaps."""
+        now = self._clock.monotonic()
+        places = {
+            callsign: (flight.report.latitude, flight.report.longitude)
+            for callsign, flight in network_state.flights.items()
+            if flight.is_connected and flight.report is not None and (flight.report.groundspeed_kts or 0) >= MOVING_KTS
+        }
+        if not places or places != self._places:
+            self._places, self._moved_at = places, now
+        self.status.details["frozen_seconds"] = round(now - self._moved_at, 1)
 
     def _tell_well(self) -> None:
         stamp, now = self._stamp(), self._clock.monotonic()

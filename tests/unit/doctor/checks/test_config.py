@@ -9,6 +9,7 @@ from support.fake_examination import FakeExamination, status_document
 from swim_server.config import Config, ConfigError, DatabaseConfig, LoggingConfig, Origin, Problem
 
 from swimctl.doctor.checks.config import close_to_others, is_private, is_running, is_same, is_valid, mending_of
+from swimctl.doctor.checks.environment import overrides_nothing
 
 FILE = Origin("file", "/etc/swim/my swim.toml", 12)
 
@@ -80,7 +81,7 @@ async def test_configuration_file_counts_when_a_secret_is_in_it(
     file = tmp_path / "swim.toml"
     file.write_text(text, "utf-8")
     file.chmod(0o644)
-    context.files = (file,)
+    context.config_files = (file,)
     assert (await is_private(context)).status == status
 
 
@@ -105,11 +106,17 @@ async def test_file_that_the_process_could_not_read_again_fails(context: FakeExa
 
 async def test_environment_that_the_process_has_otherwise_is_told_by_name(context: FakeExamination) -> None:
     context.answers["config_changes"] = {"environment": {"SWIM_SERVER__PORT": "1", "SWIM_DATABASE__PASSWORD": None}}
-    answer = await is_running(context)
-    assert answer.status == "warn"
+    assert (await is_running(context)).status == "ok"
+    answer = await overrides_nothing(context)
+    assert answer.status == "fail"
     assert answer.evidence == (
-        "SWIM_SERVER__PORT: 1 in the process", "SWIM_DATABASE__PASSWORD: not set in the process",
-    )  # fmt: skip
+        "SWIM_SERVER__PORT=1 in the environment of pid 42 sets server.port; it is another one here, or not set",
+        "SWIM_DATABASE__PASSWORD in this shell sets database.password; it is not set in the process",
+    )
+    assert [each.command for each in answer.advice][-1] == "unset SWIM_DATABASE__PASSWORD"
+    assert any("env -u SWIM_SERVER__PORT swimctl serve" in each.command for each in answer.advice)
+    context.answers["config_changes"] = {"environment": {"SWIM_CONFIG": "/elsewhere"}}
+    assert (await overrides_nothing(context)).status == "warn"
 
 
 async def test_other_files_warn_only_when_they_say_something_else(context: FakeExamination) -> None:

@@ -25,7 +25,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceExaminati
     context = ServiceExamination(tmp_path)
 
     async def rows_anew(_: object) -> Any:
-        return context.known.get("key rows later", context.known["key rows"])
+        return context.known.get("key rows later", context.known["database.rows"])
 
     monkeypatch.setattr(key_database, "rows_anew", rows_anew)
     return context
@@ -74,7 +74,7 @@ async def test_connection_of_a_tier_that_is_none_is_a_failure(service: ServiceEx
 
 
 async def test_table_that_can_not_be_read_is_unknown(service: ServiceExamination) -> None:
-    service.known["key rows"] = StoreUnavailable("away")
+    service.known["database.rows"] = StoreUnavailable("away")
     assert (await connections.keys_hold(service)).status == "unknown"
 
 

@@ -16,11 +16,10 @@ from swim_server.keys.tables import api_keys, audit_log
 from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
 
 from swimctl.client.session import RpcFailed
-from swimctl.doctor.check import ok
 from swimctl.doctor.checks import database, database_ground, database_process
 from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.database_address import DatabaseAddress, address_of
-from swimctl.doctor.probes.key_database import Marked, Reading
+from swimctl.doctor.probes.key_database import Login, Marked
 from swimctl.doctor.probes.trial_client import TrialClient, _frame
 from swimctl.doctor.probes.wire import Target
 
@@ -32,17 +31,11 @@ ALL_KEYS, ALL_AUDIT = frozenset(api_keys.columns.keys()), frozenset(audit_log.co
 def service(tmp_path: Path) -> ServiceExamination:
     context = ServiceExamination(tmp_path)
     context.known |= {
-        "key database": Reading(_Database(), 0.01), "marker": Marked(9, "text"), "key database latency": 0.001,
-        "key schema": Schema(ALL_KEYS, ALL_AUDIT),
+        "database.login": Login("sqlite", 0.01), "database.marker": Marked(9, "text"), "database.latency": 0.001,
+        "database.schema": Schema(ALL_KEYS, ALL_AUDIT),
     }  # fmt: skip
     context.answers["probe_row"] = {"database": _ours(tmp_path), "found": True, "description": "text"}
     return context
-
-
-class _Database:
-    class engine:  # noqa: N801 - it stands for SQLAlchemy's attribute
-        class dialect:  # noqa: N801
-            name = "sqlite"
 
 
 def _ours(home: Path) -> str:
@@ -101,7 +94,7 @@ async def test_process_that_can_not_read_its_database_is_a_failure(service: Serv
 
 @pytest.mark.parametrize(("seconds", "status"), [(0.001, "ok"), (0.3, "warn"), (1.2, "fail")])
 async def test_latency_is_told_and_judged(service: ServiceExamination, seconds: float, status: str) -> None:
-    service.known["key database latency"] = seconds
+    service.known["database.latency"] = seconds
     assert (await database.latency(service)).status == status
 
 
@@ -114,7 +107,7 @@ async def test_latency_is_told_and_judged(service: ServiceExamination, seconds: 
     ids=range(2),
 )
 async def test_login_that_fails_tells_why(service: ServiceExamination, error: Exception, told: str) -> None:
-    service.known |= {"key database": error, "database.encrypted": ok("", "")}
+    service.known["database.login"] = error
     answer = await database.login(service)
     assert answer.status == "fail"
     assert told in answer.observed
@@ -133,7 +126,7 @@ async def test_login_that_fails_tells_why(service: ServiceExamination, error: Ex
     ids=range(6),
 )
 async def test_schema_is_judged_by_what_is_missing(service: ServiceExamination, schema: Schema, status: str) -> None:
-    service.known["key schema"] = schema
+    service.known["database.schema"] = schema
     assert (await database.schema(service)).status == status
 
 

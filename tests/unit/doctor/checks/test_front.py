@@ -44,7 +44,7 @@ def visited(greeting: Greeting | None = None, **fields: Any) -> Visit:
 
 
 async def about(service: ServiceExamination, id: str, visit: Visit) -> Answer:
-    service.known["front visit"] = visit
+    service.known["front.visit"] = visit
     check = next(each for each in CHECKS if each.id == f"front.{id}")
     return await check.ask(service)
 
@@ -168,7 +168,7 @@ async def test_clock_of_the_far_end_is_held_against_ours(
 async def test_certificate_is_judged_by_trust_and_days(
     service: ServiceExamination, certificate: Any, status: str
 ) -> None:
-    service.known["front certificate"] = certificate
+    service.known["front.certificate"] = certificate
     assert (await about(service, "certificate", visited())).status == status
 
 
@@ -218,12 +218,12 @@ async def test_forged_address_is_not_to_be_believed(
     service: ServiceExamination, visit: ForgedVisit, trusted: list[str], status: str, told: str
 ) -> None:
     service.config = Config(server=ServerConfig(public_url=URL, trusted_proxies=trusted))
-    service.known["front forged visit"] = visit
+    service.known["front.forged-visit"] = visit
     answer = await about(service, "address", visited())
     assert (answer.status, told in answer.observed) == (status, True), answer
 
 
 @pytest.mark.parametrize("proxy", LINES)
 async def test_line_to_mend_a_proxy_is_its_own(service: ServiceExamination, proxy: str) -> None:
-    service.known["front forged visit"] = ForgedVisit(believed=FORGED_ADDRESS, peer="127.0.0.1", proxy=proxy)
+    service.known["front.forged-visit"] = ForgedVisit(believed=FORGED_ADDRESS, peer="127.0.0.1", proxy=proxy)
     assert (await about(service, "address", visited())).fix == f"{LINES[proxy]}  # {proxy}"

@@ -14,6 +14,8 @@ from swim_server.config import Config, FileSourceConfig, LoggingConfig
 from swim_server.daemon import requirements as module
 
 from swimctl.doctor.checks import host, install
+from swimctl.doctor.probes.filesystem import FileSystem
+from swimctl.doctor.probes.installation import look_at_files, look_at_requirements
 from swimctl.doctor.probes.kernel_clock import ask_kernel
 
 
@@ -37,7 +39,7 @@ def test_disk_is_judged_by_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, status: str
 ) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: answer)
-    assert host.judge_disk(tmp_path / "not" / "there yet").status == status
+    assert host.judge_disk(tmp_path, FileSystem().room(tmp_path / "not" / "there yet")).status == status
 
 
 async def test_missing_folders_are_named_and_made(context: FakeExamination, tmp_path: Path) -> None:
@@ -130,15 +132,14 @@ def test_packages_are_held_against_their_bounds(
     monkeypatch: pytest.MonkeyPatch, wanted: tuple[str, ...], status: str
 ) -> None:
     monkeypatch.setattr(module, "requirements", lambda: wanted)
-    answer = install.judge_dependencies()
+    answer = install.judge_dependencies(look_at_requirements(), "python -m pip install")
     assert answer.status == status
     if status == "warn":
-        assert answer.command is not None
-        assert answer.command.endswith("-m pip install 'msgspec>=999'")
+        assert answer.command == "python -m pip install 'msgspec>=999'"
 
 
 def test_checkout_has_no_record() -> None:
-    assert install.judge_files({"swimctl": "/somewhere/else"}).status == "skip"
+    assert install.judge_files(look_at_files({"swimctl": "/somewhere/else"}), "pip").status == "skip"
 
 
 def test_package_that_is_missing_as_a_whole_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +147,7 @@ def test_package_that_is_missing_as_a_whole_fails(tmp_path: Path, monkeypatch: p
     site = installed_copy(tmp_path / "site")
     monkeypatch.syspath_prepend(site)
     shutil.rmtree(site / "swim_server")
-    answer = install.judge_files({"swimctl": str(site / "swimctl")})
+    answer = install.judge_files(look_at_files({"swimctl": str(site / "swimctl")}), "pip")
     assert answer.status == "fail"
     assert "swim_server/__init__.py: missing" in answer.evidence
 
@@ -155,11 +156,11 @@ def test_files_are_held_against_record(tmp_path: Path, monkeypatch: pytest.Monke
     site = installed_copy(tmp_path / "site")
     roots = {name: str(site / name) for name in ("swimctl", "swim_server")}
     monkeypatch.syspath_prepend(site)
-    assert install.judge_files(roots).status == "ok"
+    assert install.judge_files(look_at_files(roots), "pip").status == "ok"
     (site / "swimctl" / "app.py").write_text("# nothing\n", "utf-8")
     (site / "swim_server" / "logs.py").unlink()
     (site / "swimctl" / "backdoor.py").touch()
-    answer = install.judge_files(roots)
+    answer = install.judge_files(look_at_files(roots), "pip")
     assert answer.status == "fail"
     assert set(answer.evidence) == {
         "swimctl/app.py: changed",

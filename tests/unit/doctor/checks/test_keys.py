@@ -117,7 +117,7 @@ async def test_key_of_no_tier_is_a_warning_and_what_it_says_is_cut(service: Serv
 
 @pytest.mark.parametrize("id", [each.id for each in CHECKS if each.id != "keys.made-up-refused"])
 async def test_table_that_can_not_be_read_is_unknown(service: ServiceExamination, id: str) -> None:
-    service.known["key rows"] = StoreUnavailable("away")
+    service.known["database.rows"] = StoreUnavailable("away")
     assert (await check(id).ask(service)).status == "unknown"
 
 

@@ -16,11 +16,11 @@ from swim_server.daemon.start_log import How, Start, record_start
 from swimctl.doctor.checks.process import (
     answers,
     has_descriptors,
-    has_memory,
     is_running,
     loop_is_free,
     stays_up,
 )
+from swimctl.doctor.checks.process_limits import has_memory
 from swimctl.doctor.checks.process_lock import clear_stale_lock, lock_is_ours
 from swimctl.doctor.checks.process_port import port_is_ours
 from swimctl.doctor.probes.procfs import DescriptorUse, Listener
@@ -180,7 +180,7 @@ async def test_port_that_can_not_be_looked_at_is_skipped(context: FakeExaminatio
 async def test_configured_port_that_another_program_has_names_it(context: FakeExamination) -> None:
     fakes = context.fakes
     context.held, context.config = False, Config(server=ServerConfig(port=8090))
-    fakes.bind_error = OSError(errno.EADDRINUSE, "Address already in use")
+    fakes.bind_error = "Address already in use"
     fakes.names[42] = "nginx"
     answer = await port_is_ours(context)
     assert answer.observed == "taken by pid 42 (nginx)"
@@ -276,7 +276,7 @@ async def test_who_may_not_raise_limits_is_told_another_way(context: FakeExamina
 
 @pytest.mark.parametrize(("limit", "status"), [(2**30, "ok"), (75 * 2**20, "warn"), (65 * 2**20, "fail"), (0, "skip")])
 async def test_memory_is_held_against_what_there_is(context: FakeExamination, limit: int, status: str) -> None:
-    context.fakes.limit_bytes = limit
+    context.limits.limit_bytes = limit
     assert (await has_memory(context)).status == status
 
 
@@ -308,7 +308,7 @@ def note(path: Path, how: How, *ages: float) -> None:
 async def test_deaths_of_the_last_hour_count_and_restarts_do_not(context: FakeExamination) -> None:
     path = context.home.starts
     assert (await stays_up(context)).status == "ok"
-    note(path, "restart", *range(20))
+    note(path, "restart", *range(1, 21))
     note(path, "after-crash", 10, 20, 4000, 5000, 6000)
     assert (await stays_up(context)).observed == "22 starts in the last hour: 20 by restart, 2 after a death"
     note(path, "after-crash", 5)

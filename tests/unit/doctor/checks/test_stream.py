@@ -12,8 +12,10 @@ from support.fake_service import ServiceExamination, promises, status
 from swim_server.daemon.control.documents.diagnostics import ProbeStored
 
 from swimctl.client.session import RpcFailed
+from swimctl.doctor.check import Answer
 from swimctl.doctor.checks import event_files, stream
-from swimctl.doctor.checks.event_files import event_files_are_read
+from swimctl.doctor.checks.event_files import EventFile, judge_event_files, look_at_event_files
+from swimctl.doctor.checks.sources import sources
 from swimctl.doctor.checks.unknown_types import families_with, types_are_known
 from swimctl.doctor.probes.probe_event import Lost, Received
 
@@ -25,8 +27,8 @@ DAY_MS = 86_400_000
 def service(tmp_path: Path) -> ServiceExamination:
     context = ServiceExamination(tmp_path)
     context.known |= {
-        "probe stored": ProbeStored(id=f"{NOW_MS}-0", now_ms=NOW_MS),
-        "probe received": Received(f"{NOW_MS}-1", 0.003),
+        "stream.stored": ProbeStored(id=f"{NOW_MS}-0", now_ms=NOW_MS),
+        "stream.received": Received(f"{NOW_MS}-1", 0.003),
     }
     context.answers["status"] = _status(f"{NOW_MS}-0")
     return context
@@ -50,7 +52,7 @@ async def about(service: ServiceExamination, pace_seconds: float = 15.0, **field
         "uptime_seconds": fields.pop("uptime", 500.0),
     }
     service.answers["promises"] = promises(sources=[{"name": "vatsim", "pace_seconds": pace_seconds, "path": None}])
-    return await stream.sources(service)
+    return await sources(service)
 
 
 @pytest.mark.parametrize(
@@ -88,27 +90,27 @@ async def test_source_that_has_just_been_started_has_time(service: ServiceExamin
     service.answers["status"] = status() | {
         "sources": [source(state="starting", last_success_age_seconds=None)], "uptime_seconds": 3.0,
     }  # fmt: skip
-    assert (await stream.sources(service)).status == "ok"
+    assert (await sources(service)).status == "ok"
 
 
 async def test_no_source_at_all_is_well(service: ServiceExamination) -> None:
-    assert "there are none" in (await stream.sources(service)).observed
+    assert "there are none" in (await sources(service)).observed
 
 
 async def test_probe_that_comes_out_is_well_and_a_late_one_is_told(service: ServiceExamination) -> None:
     assert (await stream.event_comes_out(service)).status == "ok"
-    service.known["probe received"] = Received(f"{NOW_MS}-1", 1.5)
+    service.known["stream.received"] = Received(f"{NOW_MS}-1", 1.5)
     assert (await stream.event_comes_out(service)).status == "warn"
 
 
 async def test_probe_that_does_not_come_out_is_a_failure(service: ServiceExamination) -> None:
-    service.known["probe received"] = Lost("stored as 1-0, and not received within 2 s")
+    service.known["stream.received"] = Lost("stored as 1-0, and not received within 2 s")
     answer = await stream.event_comes_out(service)
     assert (answer.status, answer.observed) == ("fail", "stored as 1-0, and not received within 2 s")
 
 
 async def test_history_that_stores_nothing_is_a_failure(service: ServiceExamination) -> None:
-    service.known["probe stored"] = RpcFailed("probe_event", -32000, "history can't be used just now: disk is full")
+    service.known["stream.stored"] = RpcFailed("probe_event", -32000, "history can't be used just now: disk is full")
     answer = await stream.history_writable(service)
     assert (answer.status, answer.observed) == ("fail", "history can't be used just now: disk is full")
 
@@ -119,7 +121,7 @@ async def test_ids_that_follow_each_other_and_the_clock_are_well(service: Servic
 
 @pytest.mark.parametrize("second", [f"{NOW_MS}-0", f"{NOW_MS - 1}-5"], ids=["the same", "behind"])
 async def test_id_that_does_not_move_is_a_failure(service: ServiceExamination, second: str) -> None:
-    service.known["probe received"] = Received(second, 0.003)
+    service.known["stream.received"] = Received(second, 0.003)
     assert (await stream.ids_forward(service)).status == "fail"
 
 
@@ -131,8 +133,8 @@ async def test_history_behind_what_was_stored_is_a_failure(service: ServiceExami
 async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> None:
     later = f"{NOW_MS + DAY_MS}-0"
     service.known |= {
-        "probe stored": ProbeStored(id=later, now_ms=NOW_MS),
-        "probe received": Received(f"{NOW_MS + DAY_MS}-1", 0.1),
+        "stream.stored": ProbeStored(id=later, now_ms=NOW_MS),
+        "stream.received": Received(f"{NOW_MS + DAY_MS}-1", 0.1),
     }
     service.answers["status"] = _status(later)
     answer = await stream.ids_forward(service)
@@ -141,7 +143,7 @@ async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> N
 
 @pytest.mark.parametrize("nonsense", ["", "x", "1", "a-b", "1-", "☃-0"])
 async def test_id_that_is_none_is_unknown(service: ServiceExamination, nonsense: str) -> None:
-    service.known["probe stored"] = ProbeStored(id=nonsense, now_ms=0)
+    service.known["stream.stored"] = ProbeStored(id=nonsense, now_ms=0)
     assert (await stream.ids_forward(service)).status == "unknown"
 
 
@@ -169,23 +171,29 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_files, "PAUSE_SECONDS", 0)
 
 
+async def about_files(service: ServiceExamination, files: list[EventFile]) -> Answer:
+    return judge_event_files("taken", files, await look_at_event_files(service, files))
+
+
 @pytest.mark.usefixtures("quick")
-async def test_file_that_nobody_takes_is_a_failure(tmp_path: Path) -> None:
+async def test_file_that_nobody_takes_is_a_failure(service: ServiceExamination, tmp_path: Path) -> None:
     path = tmp_path / "events.json"
     path.write_text("[]")
     os.utime(path, (1, 1))
-    answer = await event_files_are_read("taken", [("file", str(path), 0.0)])
+    answer = await about_files(service, [("file", str(path), 0.0)])
     assert answer.status == "fail"
     assert "2 bytes that nobody takes" in answer.observed
 
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("text", [None, ""])
-async def test_file_that_is_not_there_or_empty_is_well(tmp_path: Path, text: str | None) -> None:
+async def test_file_that_is_not_there_or_empty_is_well(
+    service: ServiceExamination, tmp_path: Path, text: str | None
+) -> None:
     path = tmp_path / "events.json"
     if text is not None:
         path.write_text(text)
-    assert (await event_files_are_read("taken", [("file", str(path), 0.1)])).status == "ok"
+    assert (await about_files(service, [("file", str(path), 0.1)])).status == "ok"
 
 
 async def test_types_that_there_are_not_are_told_with_the_line_that_declares_them(

@@ -50,7 +50,7 @@ async def test_unit_as_installed_that_runs_the_daemon_is_well(context: FakeExami
 @pytest.mark.parametrize(
     ("text", "code", "status", "fix"),
     [
-        ("NeedDaemonReload=yes\nMainPID=42\n", 0, "fail", "systemctl --user daemon-reload"),
+        ("NeedDaemonReload=yes\nMainPID=42\n", 0, "fail", "systemctl --user status swim"),
         ("ActiveState=inactive\nMainPID=0\n", 0, "warn", "systemctl --user status swim"),
         ("ActiveState=active\nMainPID=7\n", 0, "warn", "systemctl --user status swim"),
         ("nonsense\x1b[2J\n", 1, "unknown", "systemctl --user status swim"),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from swimctl.doctor.diagnose import AbandonableThreads
+from swimctl.doctor.abandonable_threads import AbandonableThreads
+from swimctl.doctor.probes.control_groups import ControlGroups
 from swimctl.doctor.probes.procfs import ProcFs
 
 
@@ -27,7 +28,7 @@ def test_own_process_is_seen_as_it_is(tmp_path: Path) -> None:
     use = machine.descriptors(pid)
     assert use is not None
     assert 0 < (use.open or 0) < use.soft <= use.hard
-    assert machine.memory_bytes(pid) > 2**20
+    assert ControlGroups().memory_bytes(pid) > 2**20
     assert machine.is_same_network(pid)
 
 
@@ -38,9 +39,9 @@ def test_listener_is_found_with_its_owner() -> None:
         (found,) = machine.listeners(port) or []
         assert found.inode in (machine.sockets(os.getpid()) or set())
         assert machine.socket_owner(found.inode) == os.getpid()
-        assert machine.is_port_free("127.0.0.1", port) is not None
-    assert machine.is_port_free("127.0.0.1", port) is None
-    assert machine.is_port_free("no.such.host.invalid", port) is not None
+        assert machine.port_trouble("127.0.0.1", port) is not None
+    assert machine.port_trouble("127.0.0.1", port) is None
+    assert machine.port_trouble("no.such.host.invalid", port) is not None
 
 
 def test_holder_of_a_lock_is_found(tmp_path: Path) -> None:
@@ -77,7 +78,8 @@ def test_hostile_proc_is_read_without_an_error(tmp_path: Path, text: str) -> Non
     machine = ProcFs(tmp_path)
     assert machine.listeners(1) == []
     assert machine.sockets(42) == set()
-    assert machine.memory_bytes(42) > 2**20
+    assert ControlGroups(tmp_path, tmp_path).memory_bytes(42) > 2**20
+    assert ControlGroups(tmp_path, tmp_path).processor_limit(42) is None
     assert machine.lock_holders(tmp_path / "locks") == []
     assert machine.may_raise_limits() is False
     assert machine.has_open(42, tmp_path / "locks") is False
@@ -87,7 +89,7 @@ def test_threads_that_hang_are_left_behind() -> None:
     """A program whose thread never ends comes to its end all the same."""
     code = (
         "import asyncio, threading\n"
-        "from swimctl.doctor.diagnose import AbandonableThreads\n"
+        "from swimctl.doctor.abandonable_threads import AbandonableThreads\n"
         "async def main():\n"
         "    asyncio.get_running_loop().set_default_executor(AbandonableThreads())\n"
         "    hanging = asyncio.create_task(asyncio.to_thread(threading.Event().wait))\n"

@@ -56,6 +56,8 @@ class HistoryDocument(msgspec.Struct, kw_only=True):
     oldest_id: str | None = None
     newest_id: str | None = None
     events: int = 0
+    is_counted: bool = True
+    """False: a large history is still being counted, and ``events`` says nothing."""
     size_bytes: int = 0
     problem: str | None = None
     """Why it can't be read just now."""

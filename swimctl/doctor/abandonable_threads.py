@@ -1,0 +1,46 @@
+"""Runs a coroutine on a loop whose threads may be left behind: a call that hangs keeps nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on a loop whose threads may be left behind."""
+
+    async def inside() -> T:
+        asyncio.get_running_loop().set_default_executor(AbandonableThreads())
+        return await work
+
+    return asyncio.run(inside())
+
+
+class AbandonableThreads(ThreadPoolExecutor):
+    """An executor, for ``asyncio.to_thread``, that does not wait for its threads at the end. A thread each call."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Begin the call at once."""
+        future: Future[T] = Future()
+        threading.Thread(target=_fulfil, args=(future, fn, args, kwargs), daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for nobody."""
+
+
+def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = fn(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001  # whoever awaits it is told
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -1,0 +1,93 @@
+"""Whose the home's files are: judged with the eyes of the user that the daemon runs as, not of whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.check import Advice, AdviceKind, Answer, Check, fail, inspect, ok, skip
+from swimctl.doctor.probes.launching import user_of
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.filesystem import FileSeen
+
+EXPECTED = "the daemon's user can write its home and what is in it"
+ROOT = 0
+
+
+async def belongs_to_the_daemon(context: DoctorContext) -> Answer:
+    """Check that the user whom the daemon runs as can write the home, its folders and its files."""
+    return await asyncio.to_thread(_judge, context, await _running_pid(context))
+
+
+async def _running_pid(context: DoctorContext) -> int | None:
+    try:
+        info = await context.lock()
+        return info.pid if info is not None and await context.is_held() else None
+    except OSError:
+        return None
+
+
+def _judge(context: DoctorContext, pid: int | None) -> Answer:
+    home = context.home.path
+    owner = user_of(context, home)
+    if owner is None:
+        return skip(EXPECTED, f"there is no {home} yet, or it can't be looked at")
+    user = _daemon_user(context, pid, owner)
+    if user == ROOT:
+        return ok(EXPECTED, "it is root, who may write everything")
+    name = context.procfs.user_name(user)
+    seen = {path: context.files.look(path) for path in _places(context)}
+    wrong = {path: found for path, found in seen.items() if found.is_there and not _may_write(user, found)}
+    if not wrong:
+        return ok(EXPECTED, f"{name} can")
+    lines = [
+        f"{path} belongs to {context.procfs.user_name(found.uid)} ({found.mode:04o})" for path, found in wrong.items()
+    ]
+    observed = f"{lines[0]}: {name}, whom the daemon runs as, can't write it"
+    look = inspect(f"ls -la {shlex.quote(str(home))}")
+    return fail(EXPECTED, observed, *lines, fix=_give_back(context, name), advice=[look])
+
+
+def _daemon_user(context: DoctorContext, pid: int | None, owner: int) -> int:
+    """Return the user that the daemon runs as; of one that doesn't run, the home's owner, or whom it ran as last."""
+    running = context.procfs.user(pid) if pid is not None else None
+    if running is not None:
+        return running
+    if owner != ROOT:
+        return owner
+    return next((each.uid for each in reversed(context.starts()) if each.uid), owner)
+
+
+def _places(context: DoctorContext) -> list[Path]:
+    home = context.home
+    files = [home.lockfile, home.starts, home.log]
+    files += [Path(f"{path}{tail}") for path in (home.history, home.database) for tail in ("", "-wal", "-shm")]
+    return [home.path, home.sources, *files]
+
+
+def _may_write(user: int, found: FileSeen) -> bool:
+    """Tell whether a user may write: by what its mode says; a group that may is believed to be the user's."""
+    if found.uid == user:
+        return bool(found.mode & stat.S_IWUSR)
+    return bool(found.mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _give_back(context: DoctorContext, name: str) -> str | Advice:
+    command = f"chown -R {shlex.quote(name)}: {shlex.quote(str(context.home.path))}"
+    if context.circumstances.user == ROOT:
+        return command
+    return Advice(kind=AdviceKind.FIX, command=f"sudo {command}", requires=f"root; the whole home becomes {name}'s")
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="host.ownership",
+        summary="The daemon's user can write its home and what is in it",
+        ask=belongs_to_the_daemon,
+    ),
+)

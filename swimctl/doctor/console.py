@@ -1,0 +1,109 @@
+"""What ``swimctl doctor`` writes and asks: reports, explanations, files of facts, bundles."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swimctl.errors import CommandFailed, WrongUsage
+
+if TYPE_CHECKING:
+    from swimctl.doctor.diagnose import Doctor
+    from swimctl.doctor.report import Report
+    from swimctl.invocation import Invocation
+    from swimctl.output import Output
+
+
+class Format(StrEnum):
+    """How the report is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    NAGIOS = "nagios"
+    PROMETHEUS = "prometheus"
+
+
+def write(output: Output, format: Format, report: Report) -> int:
+    """Write a report; return the exit code."""
+    from swimctl.render import doctor as render
+
+    if format is Format.JSON:
+        output.document(report.document())
+    elif format is Format.NAGIOS:
+        line, code = render.nagios(report)
+        output.line(line)
+        return code
+    elif format is Format.PROMETHEUS:
+        output.line(render.prometheus(report, time.time()))
+    elif output.is_terminal:
+        output.console(output.width).print(render.picture(report), crop=False)  # what is to be pasted is never cut
+    else:
+        for line in render.lines(report):
+            output.line(line)
+    return report.exit_code
+
+
+def explain(output: Output, found: Doctor, report: Report, id: str) -> int:
+    """Write the path to a check, and the facts of each step."""
+    from swimctl.doctor.explain import document
+    from swimctl.render.doctor_explain import explained, explained_lines
+
+    steps = found.explain(id)
+    if output.as_json:
+        output.document(document(id, steps))
+    elif output.is_terminal:
+        output.console(output.width).print(explained(steps))
+    else:
+        for line in explained_lines(steps):
+            output.line(line)
+    return report.exit_code
+
+
+def save_facts(invocation: Invocation, found: Doctor, path: Path) -> None:
+    """Write what was observed. Raises CommandFailed."""
+    from swimctl.doctor.bundle import known_secrets
+    from swimctl.doctor.saved_facts import write_facts
+
+    run = found.run()
+    try:
+        write_facts(path, run, known_secrets(invocation, os.environ))
+    except OSError as error:
+        raise CommandFailed(f"--save-facts: {path} can't be written: {error.strerror}") from None
+    invocation.messages().line(f"written: {path}, {len(run.facts)} facts; judge it with swimctl doctor --facts {path}")
+
+
+def bundle(invocation: Invocation, found: Doctor, report: Report, path: Path, *, yes: bool) -> None:
+    """List what a bundle will hold, ask, write it."""
+    from swimctl.doctor.bundle import archive_kind, collect
+    from swimctl.doctor.bundle import write as write_bundle
+    from swimctl.output import confirm
+    from swimctl.text import size
+
+    kind = archive_kind(path)
+    messages = invocation.messages()
+    contents = collect(invocation, report, found.run(), os.environ)
+    messages.line(f"{path} will hold, with secrets removed:")
+    for name, data in contents.items():
+        messages.line(f"  {name:<28}{size(len(data)):>12}")
+    if confirm(f"Write {path}?", yes=yes):
+        write_bundle(path, kind, contents)
+        messages.line(f"written: {path}")
+    else:
+        messages.line("not written")
+
+
+def check_program(command: str) -> None:
+    """Refuse a program for ``--on-change`` that can't be run. Raises WrongUsage."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise WrongUsage(f"--on-change: {command!r} can't be taken apart: {error}") from None
+    if not words:
+        raise WrongUsage("--on-change names no program", "like --on-change '/usr/local/bin/notify --to ops'")
+    if shutil.which(words[0]) is None:
+        raise WrongUsage(f"--on-change: there is no program {words[0]!r} that can be run", "give its whole path")

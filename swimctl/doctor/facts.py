@@ -1,0 +1,234 @@
+"""What was observed: each fact once, with where it was read and when; judged here, or elsewhere from a file.
+
+Whoever asks for a fact gets what the first one got, the same error too, so that checks can't contradict each other. A
+book that was read from a file observes nothing: what is not in it is ``NotSaved``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
+
+import msgspec
+
+from swimctl.doctor.fact_errors import SavedError, error_of, saved_error
+
+T = TypeVar("T")
+
+_asker: ContextVar[str | None] = ContextVar("asker", default=None)
+"""The check that asks just now."""
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One observation."""
+
+    name: str
+    """What it is: ``kernel.links``, ``process.status``."""
+    about: str = ""
+    """Of which process, file, address."""
+    source: str
+    """Where it was read."""
+    at: float
+    """Unix time."""
+    seconds: float
+    """How long it took."""
+    value: Any = None
+    error: SavedError | None = None
+    """What went wrong instead."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}({self.about})" if self.about else self.name
+
+
+class NotSaved(Exception):
+    """A fact that was not observed when the facts were saved."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        super().__init__(id)
+
+    def __str__(self) -> str:
+        return f"{self.id} is not among the saved facts"
+
+
+class ShapeOf(NamedTuple):
+    """A shape that is looked up only where a fact is read from a file."""
+
+    find: Callable[[], Any]
+
+
+class FactBook:
+    """The facts of one run. For coroutines (``find``) and for threads (``look``)."""
+
+    def __init__(self, saved: Mapping[str, Fact] | None = None) -> None:
+        self.is_saved = saved is not None
+        """Nothing is observed: the facts are those of a file."""
+        self.facts: dict[str, Fact] = dict(saved or {})
+        """The newest observation of each, by its id."""
+        self.used: dict[str, list[str]] = {}
+        """By check: the ids of the facts that it asked for, in that order."""
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._looks: dict[str, Future[Any]] = {}
+        self._mutex = threading.Lock()
+
+    @contextmanager
+    def asked_by(self, check: str) -> Iterator[None]:
+        """Note who asks for facts inside."""
+        token = _asker.set(check)
+        try:
+            yield
+        finally:
+            _asker.reset(token)
+
+    async def find(
+        self,
+        name: str,
+        observe: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        source: str,
+        about: str = "",
+        shape: Any = Any,
+        encode: Callable[[T], Any] | None = None,
+    ) -> T:
+        """Observe a fact once. ``shape``: what it is read as from a file; ``encode``: what is written in its place."""
+        id = self._note(name, about)
+        if self.is_saved:
+            return cast("T", self._saved(id, shape))
+        if id not in self._tasks:
+
+            async def work() -> T:
+                _asker.set(None)  # what a fact is made of is not what the check asked for
+                began = time.time(), time.perf_counter()
+                try:
+                    value = await observe()
+                except Exception as error:
+                    self._keep(name, about, source, began, error=error)
+                    raise
+                self._keep(name, about, source, began, value=value if encode is None else encode(value))
+                return value
+
+            self._tasks[id] = asyncio.create_task(work())
+        return cast("T", await asyncio.shield(self._tasks[id]))
+
+    def look(self, name: str, observe: Callable[[], T], *, source: str, about: str = "", shape: Any = Any) -> T:
+        """Observe a fact once, in this thread. Blocks. ``shape``: as ``find`` has it, or a ``ShapeOf``."""
+        id = self._note(name, about)
+        if self.is_saved:
+            return cast("T", self._saved(id, shape.find() if isinstance(shape, ShapeOf) else shape))
+        with self._mutex:
+            known = self._looks.get(id)
+            future = self._looks[id] = known or Future()
+        if known is None:
+            began = time.time(), time.perf_counter()
+            try:
+                value = observe()
+            except Exception as error:  # noqa: BLE001  # whoever asks is told, now and later
+                self._keep(name, about, source, began, error=error)
+                future.set_exception(error)
+            else:
+                self._keep(name, about, source, began, value=value)
+                future.set_result(value)
+        return cast("T", future.result())
+
+    def forget(self, *beginnings: str) -> None:
+        """Let facts be observed anew when they are asked for again: for what may just be changing."""
+        with self._mutex:
+            for id in [each for each, future in self._looks.items() if future.done() and each.startswith(beginnings)]:
+                del self._looks[id]
+        for id in [each for each, task in self._tasks.items() if task.done() and each.startswith(beginnings)]:
+            del self._tasks[id]
+
+    def seen_at(self, *ids: str) -> float:
+        """Return the unix time at which the last of some observations was there; 0 where none was made."""
+        return max((self.facts[id].at + self.facts[id].seconds for id in ids if id in self.facts), default=0.0)
+
+    def seconds_of(self, id: str) -> float:
+        """Return how long an observation took; 0 for one that was not made."""
+        return self.facts[id].seconds if id in self.facts else 0.0
+
+    async def close(self) -> None:
+        """End what is still being observed."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _note(self, name: str, about: str) -> str:
+        id = f"{name}({about})" if about else name
+        asker = _asker.get()
+        if asker is not None:
+            used = self.used.setdefault(asker, [])
+            if id not in used:
+                used.append(id)
+        return id
+
+    def _saved(self, id: str, shape: Any) -> Any:
+        fact = self.facts.get(id)
+        if fact is None:
+            raise NotSaved(id)
+        if fact.error is not None:
+            raise error_of(fact.error)
+        return decoded(fact.value, shape)
+
+    def _keep(
+        self, name: str, about: str, source: str, began: tuple[float, float], *, value: Any = None, error: Any = None
+    ) -> None:
+        fact = Fact(
+            name=name, about=about, source=source, at=round(began[0], 3),
+            seconds=round(time.perf_counter() - began[1], 4), value=value,
+            error=None if error is None else saved_error(error),
+        )  # fmt: skip
+        self.facts[fact.id] = fact
+
+
+def encoded(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    return msgspec.to_builtins(value, enc_hook=_encode, str_keys=True)
+
+
+def decoded(value: Any, shape: Any) -> Any:
+    """Read a value that JSON had. Raises msgspec.ValidationError."""
+    return msgspec.convert(value, shape, dec_hook=_decode, str_keys=True)
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"no fact may hold a {type(value).__name__}")
+
+
+def _decode(shape: type[Any], value: Any) -> Any:
+    if shape is Path:
+        return Path(value)
+    raise NotImplementedError(f"no fact may hold a {shape.__name__}")
+
+
+def observing(looker: T, prefix: str, source: str, facts: FactBook) -> T:
+    """Return an object whose public methods answer as those of ``looker`` and are facts: observed once, and kept."""
+    base: type[Any] = type(looker)
+
+    def method(name: str) -> Callable[..., Any]:
+        def observe(_: Any, *words: Any, **more: Any) -> Any:
+            about = ", ".join(str(each) for each in (*words, *more.values()))
+            return facts.look(
+                f"{prefix}.{name}",
+                lambda: getattr(looker, name)(*words, **more),
+                source=source,
+                about=about,
+                shape=ShapeOf(lambda: get_type_hints(getattr(base, name))["return"]),
+            )
+
+        return observe
+
+    names = [name for name in dir(base) if not name.startswith("_") and callable(getattr(base, name))]
+    made: Any = type(f"Observed{base.__name__}", (base,), {name: method(name) for name in names})
+    found = made.__new__(made)
+    found.__dict__.update(vars(looker))
+    return cast("T", found)

@@ -1,0 +1,109 @@
+"""The certificate that an address shows, looked at without trusting it: names, issuer, how much of its chain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import tempfile
+from typing import Any
+
+import msgspec
+
+from swimctl.text import plural
+
+
+class ShownCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate that isn't trusted."""
+
+    names: tuple[str, ...] = ()
+    """Of hosts and addresses that it is for."""
+    subject: str = ""
+    issuer: str = ""
+    not_after: str = ""
+    sent: int | None = None
+    """So many certificates came, it among them; None: this Python can't tell."""
+
+    @property
+    def is_self_signed(self) -> bool:
+        return bool(self.issuer) and self.issuer == self.subject
+
+    @property
+    def line(self) -> str:
+        """What it says of itself."""
+        sent = f", {plural(self.sent, 'certificate')} sent" if self.sent is not None else ""
+        names = ", ".join(self.names[:5]) or self.subject
+        return f"for {names}, issued by {self.issuer}, until {self.not_after}{sent}"
+
+
+NO_ISSUER = frozenset({2, 20, 21})
+"""OpenSSL (x509_vfy.h): the issuer of a certificate is not there, so that no chain leads to one that is trusted."""
+OTHER_NAMES = frozenset({62, 64})
+SELF_SIGNED = frozenset({18, 19})
+
+
+def distrusted(reason: str, code: int | None, shown: ShownCertificate | None, host: str) -> str:
+    """Say why clients don't trust a certificate, and what is to be sent instead. Pure."""
+    told = f"clients don't trust it: {reason}"
+    if shown is None:
+        return told
+    if code in OTHER_NAMES:
+        return f"it is for other names: {', '.join(shown.names[:5]) or shown.subject or 'none'}; asked for {host}"
+    if code in SELF_SIGNED or shown.is_self_signed:
+        return f"{told}: {shown.issuer or 'nobody'} signed it, whom nobody knows here"
+    if code in NO_ISSUER and shown.sent == 1:
+        return f"the chain lacks {shown.issuer}, which issued it: send the full chain, not the certificate alone"
+    if code in NO_ISSUER:
+        return f"{told}: it was issued by {shown.issuer}, who is not known here"
+    return told
+
+
+async def look_without_trust(host: str, port: int, seconds: float) -> ShownCertificate | None:
+    """Shake hands with whoever is there, for a look alone: nothing is sent. None where nothing is to be seen."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
+    except (OSError, TimeoutError):
+        return None
+    shown = writer.get_extra_info("ssl_object")
+    der, sent = shown.getpeercert(binary_form=True), _sent(shown)
+    writer.transport.abort()
+    found = await asyncio.to_thread(_decoded, der) if der else {}
+    return ShownCertificate(
+        names=tuple(str(value) for _, value in found.get("subjectAltName", ())),
+        subject=_name(found.get("subject", ())),
+        issuer=_name(found.get("issuer", ())),
+        not_after=str(found.get("notAfter", "")),
+        sent=sent,
+    )
+
+
+def _sent(shown: Any) -> int | None:
+    """Count the certificates that came. Public since Python 3.13, and before only on the object beneath."""
+    for holder in (shown, getattr(shown, "_sslobj", None)):
+        chain = getattr(holder, "get_unverified_chain", None)
+        if chain is not None:
+            return len(chain() or ())
+    return None
+
+
+def _decoded(der: bytes) -> dict[str, Any]:
+    """Take a certificate apart, by the function with which Python's own tests do it: others only trust or drop it."""
+    decode = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
+    if decode is None:
+        return {}
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file, contextlib.suppress(OSError, ValueError):
+        file.write(ssl.DER_cert_to_PEM_cert(der))
+        file.flush()
+        found: dict[str, Any] = decode(file.name)
+        return found
+    return {}
+
+
+def _name(parts: Any) -> str:
+    """Return the common name of a distinguished name, else its last part."""
+    pairs = [pair for part in parts for pair in part]
+    common = [value for key, value in pairs if key == "commonName"]
+    return str(common[-1] if common else pairs[-1][1] if pairs else "")

@@ -1,0 +1,90 @@
+"""What the disk says of files, folders and room. Blocks. Nothing here raises: what can't be seen is said."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+
+class FileSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a name leads to, links followed."""
+
+    kind: Literal["file", "folder", "other", "missing", "hidden"]
+    """``hidden``: this user may not look, or the disk answers with an error."""
+    reason: str | None = None
+    """What the system says where it is missing or hidden."""
+    uid: int = -1
+    mode: int = 0
+    size: int = 0
+    changed_at: float = 0.0
+    """Unix time of the last change of its content, name or rights."""
+    inode: int = 0
+    device: int = 0
+    can_read: bool = False
+    can_write: bool = False
+    """By this user."""
+
+    @property
+    def is_there(self) -> bool:
+        return self.kind in ("file", "folder", "other")
+
+
+class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
+    """The room of the disk that a path is on."""
+
+    path: Path
+    """The nearest folder that exists."""
+    total_bytes: int
+    free_bytes: int
+    inodes: int
+    """0: this kind of file system has no fixed number of them."""
+    free_inodes: int
+    is_read_only: bool
+
+
+class FileSystem:
+    """The disk, through this process's eyes."""
+
+    def look(self, path: Path) -> FileSeen:
+        """Look at what a name leads to."""
+        try:
+            found = path.stat()
+        except FileNotFoundError as error:
+            return FileSeen(kind="missing", reason=error.strerror)
+        except OSError as error:
+            return FileSeen(kind="hidden", reason=error.strerror)
+        kind: Literal["file", "folder", "other"] = "other"
+        if stat.S_ISREG(found.st_mode):
+            kind = "file"
+        elif stat.S_ISDIR(found.st_mode):
+            kind = "folder"
+        enter = os.X_OK if kind == "folder" else 0
+        return FileSeen(
+            kind=kind, uid=found.st_uid, mode=stat.S_IMODE(found.st_mode), size=found.st_size,
+            changed_at=max(found.st_mtime, found.st_ctime), inode=found.st_ino, device=found.st_dev,
+            can_read=os.access(path, os.R_OK | enter), can_write=os.access(path, os.W_OK | enter),
+        )  # fmt: skip
+
+    def room(self, path: Path) -> DiskSpace | None:
+        """Measure the room where a path is, or will be; None where that can't be seen."""
+        try:
+            while not path.exists() and path != path.parent:
+                path = path.parent
+            found = os.statvfs(path)
+        except OSError:
+            return None
+        return DiskSpace(
+            path=path, total_bytes=found.f_blocks * found.f_frsize, free_bytes=found.f_bavail * found.f_frsize,
+            inodes=found.f_files, free_inodes=found.f_favail, is_read_only=bool(found.f_flag & os.ST_RDONLY),
+        )  # fmt: skip
+
+    def names(self, folder: Path) -> list[str]:
+        """List the names in a folder, sorted; none where it can't be listed."""
+        try:
+            return sorted(each.name for each in folder.iterdir())
+        except OSError:
+            return []

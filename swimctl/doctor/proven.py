@@ -1,0 +1,46 @@
+"""The fixes that are proven: each is pasted by a test, on a real daemon with that fault, and makes everything well.
+
+Whatever else a check offers to be pasted is turned into advice that a person decides on. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from swimctl.doctor.check import Answer, decide
+
+UNPROVEN = "not proven to mend this: look first, then decide"
+_START = r"swimctl serve( \S+| '[^']*')* --detach"
+_RESTART = "swimctl restart"
+
+PROVEN: Mapping[str, re.Pattern[str]] = {
+    id: re.compile(text)
+    for id, text in {
+        "config.permissions": r"chmod u=rw,g-w,o= .+",
+        "config.running": r"swimctl (reload|restart)",
+        "config.valid": r"sed -i '\d+s/[\w-]+/[\w.-]+/' \S+",
+        "tiers.in-force": "swimctl reload",
+        "process.lock": _START,
+        "process.running": _START,
+        "process.answers": r"kill -CONT \d+",
+        "process.descriptors": r"prlimit --pid \d+ --nofile=\d+:\d+.*",
+        "code.process-is-disk": _RESTART,
+        "code.same-copy": _RESTART,
+        "code.dependencies": _RESTART,
+        "database.schema": "swimctl db upgrade",
+        "host.folders": r"mkdir -p -m 700 .+",
+        "host.ownership": r"chown -R \S+: \S+",
+    }.items()
+}
+"""By check: all that it may offer to be pasted."""
+
+
+def only_proven(id: str, answer: Answer) -> Answer:
+    """Leave a fix where it is proven for this check; else make it advice, behind what only looks."""
+    if answer.fix is None or (id in PROVEN and PROVEN[id].fullmatch(answer.fix)):
+        return answer
+    advice = (*answer.advice, decide(answer.fix, UNPROVEN))
+    return msgspec.structs.replace(answer, fix=None, advice=advice)

@@ -1,0 +1,104 @@
+"""Facts in a file: written where they were observed, with secrets removed, and judged elsewhere or later."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from swim_server import __version__
+from swim_server.files.replacing import put_in_place
+
+from swimctl.doctor.context import Circumstances, Options
+from swimctl.doctor.facts import Fact, FactBook, decoded, encoded
+from swimctl.doctor.redaction import redact
+from swimctl.errors import CommandFailed
+
+FORMAT = 1
+NAME = "facts.json"
+"""In a bundle."""
+MAX_BYTES = 256 * 1024 * 1024
+
+
+class SavedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one run of doctor observed."""
+
+    format: int = FORMAT
+    version: str = __version__
+    """Of the swimctl that observed it."""
+    circumstances: Circumstances
+    options: Options
+    checks: tuple[str, ...]
+    """Those that were asked for."""
+    facts: tuple[Fact, ...]
+
+    @property
+    def book(self) -> FactBook:
+        """A book that observes nothing."""
+        return FactBook({each.id: each for each in self.facts})
+
+
+def saved(book: FactBook, circumstances: Circumstances, options: Options, checks: Iterable[str]) -> SavedRun:
+    """Put a run together as it is written; the reader's key is no part of it."""
+    return SavedRun(
+        circumstances=circumstances,
+        options=msgspec.structs.replace(options, api_key=None),
+        checks=tuple(checks),
+        facts=tuple(book.facts[id] for id in sorted(book.facts)),
+    )
+
+
+def to_json(run: SavedRun, secrets: Iterable[str]) -> bytes:
+    """Write a run as JSON, without anything that looks like a secret or is known to be one."""
+    secrets = tuple(secrets)
+    return msgspec.json.format(msgspec.json.encode(_clean(encoded(run), secrets)), indent=1) + b"\n"
+
+
+def write_facts(path: Path, run: SavedRun, secrets: Iterable[str]) -> None:
+    """Write a run to a file that its owner alone can read. Raises OSError."""
+    put_in_place(path, to_json(run, secrets), mode=0o600)
+
+
+def read_facts(path: Path) -> SavedRun:
+    """Read a run from a file of facts, or from a bundle that holds one. Raises CommandFailed."""
+    try:
+        data = _content(path)
+        document = msgspec.json.decode(data)
+        run: SavedRun = decoded(document, SavedRun)
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise CommandFailed(f"--facts: {path} can't be read: {getattr(error, 'strerror', None) or error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        hint = "swimctl doctor --save-facts FILE writes one; a bundle holds one too"
+        raise CommandFailed(f"--facts: {path} holds no facts of doctor: {error}", hint) from None
+    if run.format != FORMAT:
+        problem = f"--facts: {path} has format {run.format}, this version reads format {FORMAT}"
+        raise CommandFailed(problem, f"judge it with swimctl {run.version}")
+    return run
+
+
+def _content(path: Path) -> bytes:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [each for each in archive.namelist() if each.rpartition("/")[2] == NAME]
+            return archive.read(names[0]) if names else b""
+    if tarfile.is_tarfile(path):
+        with tarfile.open(path) as packed:
+            for entry in packed:
+                file = packed.extractfile(entry) if entry.name.rpartition("/")[2] == NAME else None
+                if file is not None:
+                    return file.read(MAX_BYTES)
+        return b""
+    with path.open("rb") as plain:
+        return plain.read(MAX_BYTES)
+
+
+def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
+    """Hide secrets in every text, and leave everything else as it is: it stays JSON."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, Mapping):
+        return {redact(str(name), secrets): _clean(each, secrets) for name, each in value.items()}
+    return [_clean(each, secrets) for each in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,88 @@
+"""``swimctl doctor --watch``: run after run, what changes is told, and a program is run for each change."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.changes import Change, Watch
+from swimctl.doctor.console import Format, write
+
+if TYPE_CHECKING:
+    from swimctl.doctor.diagnose import Doctor
+    from swimctl.output import Output
+
+PROGRAM_SECONDS = 30.0
+"""So long a program of ``--on-change`` may take: the watch waits for it, so that changes stay in their order."""
+SHOWN = 10
+
+
+def watch_on(
+    found: Doctor, output: Output, messages: Output, format: Format, interval: float, program: Sequence[str]
+) -> int:
+    """Watch until Ctrl-C: a picture that is drawn anew on a terminal, else a line for each change."""
+    if format in (Format.NAGIOS, Format.PROMETHEUS):
+        return _repeat(found, output, format, interval)
+    watch = Watch()
+    if output.can_redraw and format is Format.TEXT:
+        return _draw(found, output, messages, watch, interval, program)
+    while True:
+        report = found.examine()
+        for change in watch.see(report, time.time()):
+            if format is Format.JSON:
+                output.json_line(change.document(report.subject))
+            else:
+                output.line(change.line)
+            tell(program, change, report.subject, messages)
+        time.sleep(interval)
+
+
+def _repeat(found: Doctor, output: Output, format: Format, interval: float) -> int:
+    """Write a whole report again and again: these formats know no changes."""
+    while True:
+        write(output, format, found.examine())
+        time.sleep(interval)
+
+
+def _draw(
+    found: Doctor, output: Output, messages: Output, watch: Watch, interval: float, program: Sequence[str]
+) -> int:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from swimctl.render.doctor import picture
+    from swimctl.text import clean
+
+    with Live(console=output.console(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+        while True:
+            report = found.examine()
+            for change in watch.see(report, time.time()):
+                tell(program, change, report.subject, messages)
+            changes = [Text(clean(each.line), style="dim") for each in reversed(watch.changes[-SHOWN:])]
+            footer = Text(f"\n{time.strftime('%H:%M:%S')}, again every {interval:g} s; Ctrl-C ends", style="dim")
+            live.update(Group(picture(report), footer, *changes), refresh=True)
+            time.sleep(interval)
+
+
+def tell(program: Sequence[str], change: Change, subject: str, messages: Output) -> None:
+    """Run the program with the change on its standard input; a failure of it is told, and the watch goes on."""
+    if not program:
+        return
+    text = json.dumps(change.document(subject), ensure_ascii=False) + "\n"
+    try:
+        done = subprocess.run(
+            list(program), input=text.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
+            timeout=PROGRAM_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        messages.line(f"--on-change: {program[0]} was ended after {PROGRAM_SECONDS:g} s ({change.check})")
+    except OSError as error:
+        messages.line(f"--on-change: {program[0]} could not be run: {error.strerror}")
+    else:
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:200]
+            messages.line(f"--on-change: {program[0]} ended with {done.returncode} ({change.check}): {said}")

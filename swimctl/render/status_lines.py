@@ -1,0 +1,34 @@
+"""The status document as stable lines for scripts. Loads nothing of what draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from swimctl.text import cell
+
+if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.status import Status
+
+
+def status_lines(document: Status) -> list[tuple[str, str]]:
+    """Lay out the same as stable pairs for scripts: nested values by their dotted names, sources by their names."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in msgspec.to_builtins(document).items():
+        if name == "connections":
+            pairs.append((name, cell(document.connections.total)))
+            for tier, use in document.connections.by_tier.items():
+                pairs.append((f"{name}.{tier}", f"{use.current}/{use.limit}"))
+        elif name == "sources":
+            for source in document.sources:
+                age = cell(source.last_event_age_seconds)
+                pairs.append((f"source.{source.name}", f"{source.state} {source.events} {age}"))
+                unknown = source.unknown_types.items()
+                pairs += [(f"source.{source.name}.unknown.{name}", cell(number)) for name, number in unknown]
+        elif isinstance(value, Mapping):
+            pairs += [(f"{name}.{key}", cell(item)) for key, item in value.items()]
+        else:
+            pairs.append((name, cell(value)))
+    return pairs

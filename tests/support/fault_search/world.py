@@ -1,0 +1,165 @@
+"""A small real world: a daemon with a feed and an event file behind a proxy, and a client that resumes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from support.daemon import NotAnswering
+from support.doctor_faults import SMALL, Patient, copy_of_the_code
+from support.doctor_faults_process import free_port
+from support.feed_server import FeedServer, feed_server
+from support.front_proxy import FrontProxy
+from support.live_daemon import await_true
+from swim_client import SWIMClient
+
+TYPE = "tmi.issued"
+SETTLE_SECONDS = 20.0
+
+
+class ProcessSeen(msgspec.Struct, frozen=True):
+    """What a daemon is, from outside."""
+
+    user: int
+    arguments: tuple[str, ...]
+
+
+class Listener:
+    """A client of the SDK in a thread: it stays connected, resumes, and remembers what it was told."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        self.numbers: list[int] = []
+        self._url, self._key = url, api_key
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._task = self._loop.create_task(self._listen())
+        with contextlib.suppress(asyncio.CancelledError, Exception):  # refused for good: the judge sees what is missing
+            self._loop.run_until_complete(self._task)
+        self._loop.close()
+
+    async def _listen(self) -> None:
+        async with SWIMClient(self._key, self._url, max_reconnect_interval=1.0) as client:
+            async for event in client.events([TYPE]):
+                self.numbers.append(int(event.data["number"]))
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(20)
+
+
+class World:
+    """One daemon and all that is around it. ``numbers`` of events that were taken are remembered."""
+
+    def __init__(self, folder: Path, *, has_own_code: bool, port: int | None = None) -> None:
+        folder.mkdir(parents=True)
+        self.patient = Patient(folder, copy_of_the_code(folder / "code") if has_own_code else None)
+        self.port = port or free_port()
+        """The same in a world made anew: what is to be pasted names it."""
+        self.event_file = folder / "events.json"
+        self.feed: FeedServer
+        self.proxy: FrontProxy
+        self.taken: list[int] = []
+        self.before: ProcessSeen | None = None
+        self.listener: Listener
+
+    @property
+    def config(self) -> str:
+        """The configuration as it should be."""
+        front = SMALL.replace("port = 0", f'port = {self.port}\npublic_url = "{self.proxy.url}"')
+        return (
+            f'{front}[[sources]]\nkind = "file"\npath = "{self.event_file}"\n'
+            f'[[sources]]\nkind = "vatsim"\nurl = "{self.feed.url}"\ninterval_seconds = 0.5\n'
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start everything; a client listens and has been told of an event."""
+        with feed_server(feed_document()) as feed, FrontProxy() as proxy:
+            self.feed, self.proxy, proxy.target_port = feed, proxy, self.port
+            self.patient.configure(self.config)
+            self.patient.start(port=self.port)
+            self.before = self.process()
+            self.listener = Listener(self.patient.url, self.patient.api_key("partner"))
+            self.listener.start()
+            try:
+                await_true(lambda: any(each["channels"] for each in self.patient.connections), seconds=30)
+                assert self.is_served(), "a world that is not well before its fault"
+                yield
+            finally:
+                self.listener.stop()
+                self.patient.finish()
+
+    def process(self) -> ProcessSeen | None:
+        """Look at the process that answers in the home; None: none does."""
+        try:
+            document = self.patient.status()
+        except NotAnswering:
+            return None
+        with contextlib.suppress(psutil.Error):
+            found = psutil.Process(document["pid"])
+            words = [each for each in document["arguments"] if each not in ("serve", "--detach")]
+            return ProcessSeen(found.uids().effective, tuple(words))
+        return None
+
+    def publish(self) -> bool:
+        """Put one event in; whether it was taken."""
+        number = len(self.taken)
+        with contextlib.suppress(Exception):  # a daemon that takes nothing is what is looked for
+            self.patient.publish(TYPE, number=number, tmi_type="GS")
+            self.taken.append(number)
+            return True
+        return False
+
+    def is_served(self, seconds: float = SETTLE_SECONDS) -> bool:
+        """Whether an event that is put in now comes out at the client, and all before it, once and in order."""
+        deadline = time.monotonic() + seconds
+        while not self.publish():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+        while self.taken[-1] not in self.listener.numbers:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return self.listener.numbers == self.taken
+
+    def is_lossless(self) -> bool:
+        """Whether the client was told everything that was taken, once and in order, as far as it was told anything."""
+        told = self.listener.numbers
+        return told == self.taken[: len(told)]
+
+    def doctor(self) -> dict[str, Any]:
+        """Run doctor as anybody would."""
+        _, document = self.patient.doctor()
+        return document
+
+
+def feed_document() -> bytes:
+    """A feed of now without anybody in it."""
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.0000000Z")
+    general = {"version": 3, "update_timestamp": moment}
+    return json.dumps({"general": general, "pilots": [], "prefiles": []}).encode()
+
+
+def is_root() -> bool:
+    """Whether files can be given away."""
+    return os.geteuid() == 0
