@@ -17,7 +17,8 @@ from swim_client.answer import Answer
 from swim_client.client_run import ClientRun, NetworkClass, current_task
 from swim_client.commands import Command
 from swim_client.errors import ConnectionLost, SwimError
-from swim_client.events import Event, EventType
+from swim_client.events import Event, EventType, FlightEvent
+from swim_client.flights import FlightMirror
 from swim_client.handlers import Handlers
 from swim_client.network import NetworkTask, NetworkThread
 from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_url
@@ -97,6 +98,8 @@ class SWIMClient:
         self._resume_file = ResumeFile(resume_file) if resume_file is not None else None
         self._handlers = Handlers()
         self._subscriptions = Subscriptions()
+        self.flights = FlightMirror(self._subscriptions.has_filters)
+        """The flights that there are now, where the program has subscribed with ``state=True``."""
         self._handled: Optional[EventId] = None
         self._running: Optional[ClientRun] = None
         self._is_busy = False
@@ -152,15 +155,17 @@ class SWIMClient:
         after: Optional[str] = None,
         since: Since = None,
         last: Optional[int] = None,
+        state: bool = False,
     ) -> Answer:
         """Add channels and filters, now and over every reconnect. Before or while connected, from any thread.
 
         Channels add up. Filters hold for the whole connection and merge by kind: a kind named again replaces its
         value, ``[]`` clears it. ``bbox``: ``{north, south, east, west}`` or those four in this order. ``filters``:
         kinds that have no argument here. One of ``after`` (an event id), ``since`` (a time, ``"10m"`` or a timedelta)
-        and ``last`` (a number) asks for history first; only possible with the first subscription. The answer is the
-        server's; a refused subscription is logged, told to the handlers of ``error``, and raised where the answer is
-        awaited. If nothing is left to which the client could subscribe at its start, ``run`` ends with the reason.
+        and ``last`` (a number) asks for history first; only possible with the first subscription. ``state``: send the
+        world as it is now first, and keep ``client.flights`` up to date. The answer is the server's; a refused
+        subscription is logged, told to the handlers of ``error``, and raised where the answer is awaited. If nothing
+        is left to which the client could subscribe at its start, ``run`` ends with the reason.
         """
         named = {
             "airports": airports,
@@ -181,7 +186,7 @@ class SWIMClient:
             raise ValueError(f"{next(iter(history))}: history can be asked for only with the first subscription")
         answer = self._new_answer()
         given = {kind: value for kind, value in named.items() if value is not None}
-        wish = PendingSubscription(names, read_filters({**(filters or {}), **given}), history, answer)
+        wish = PendingSubscription(names, read_filters({**(filters or {}), **given}), history, answer, state)
         version = self._subscriptions.add(wish)
         if self._running is not None:
             message = {"action": "subscribe"}
@@ -191,6 +196,17 @@ class SWIMClient:
     def _has_begun(self) -> bool:
         """Tell whether the stream has a beginning already: history can't be put before it any more."""
         return self.last_event_id is not None or (self.connected and bool(self._subscriptions))
+
+    async def snapshot(self, channels: Channels = "flight.*", *args: Any, **filters: Any) -> List[FlightEvent]:
+        """Return the flights that there are now; takes channels and filters as ``subscribe`` does.
+
+        The client must be connected. It stays subscribed, and ``client.flights`` is kept up to date from then on.
+        """
+        answer = self.subscribe(channels, *args, state=True, **filters)
+        if self.connected:
+            await answer
+        await self.flights.complete()
+        return self.flights.where()
 
     def unsubscribe(self, channels: Optional[Channels] = None) -> Answer:
         """Take channels away; none named: all of them, and the filters."""
@@ -409,6 +425,7 @@ class SWIMClient:
         running = ClientRun(
             self._opener,
             handlers=self._handlers,
+            flights=self.flights,
             subscriptions=self._subscriptions,
             settings=self._settings,
             resume_file=self._resume_file,

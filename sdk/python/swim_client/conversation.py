@@ -162,7 +162,10 @@ class Conversation:
         elif self._subscriptions.covers(wish):
             self._granted([wish], None)
         else:
-            await self._settle(wish, await self._requests.ask(self._subscribe_message([wish]), "subscribed"))
+            message = self._subscribe_message([wish])
+            if wish.state or self._subscriptions.wants_state(granted_only=True):
+                message["state"] = True  # other filters, or other channels, have another state
+            await self._settle(wish, await self._requests.ask(message, "subscribed"))
 
     async def _subscribe_to_all(self) -> None:
         """Tell the server every wish in one message, with the id after which to resume."""
@@ -175,6 +178,7 @@ class Conversation:
         if not isinstance(answer, Refusal):
             self._is_subscribed = True
             self._granted(wishes, answer)
+            await self._ask_for_state(wishes, answer)
             return
         self._first = None
         if len(wishes) == 1:
@@ -198,6 +202,13 @@ class Conversation:
         if granted:
             await self._subscribe_to_all()
 
+    async def _ask_for_state(self, wishes: List[PendingSubscription], answer: Optional[Dict[str, Any]]) -> None:
+        """Ask for the state where it could not be asked for together with history, or none has come as a whole."""
+        if answer is None or not self._subscriptions.wants_state() or "state_as_of" in answer:
+            return
+        if not self._progress.has_state or answer.get("gap") is True:
+            await self._requests.ask({**self._subscribe_message(wishes), "state": True}, "subscribed")
+
     def _subscribe_message(self, wishes: List[PendingSubscription]) -> Dict[str, Any]:
         channels, filters, _ = merge(wishes)
         message: Dict[str, Any] = {"action": "subscribe", "channels": channels}
@@ -219,12 +230,16 @@ class Conversation:
             message["after"] = str(asked)
             if progress.epoch is not None:
                 message["epoch"] = progress.epoch
+            if self._subscriptions.wants_state():
+                message["state"] = "on_gap"
             history = {}
         elif progress.can_resume and history:
             message.update(history)
         else:
             history = {}
             progress.awaits_from((self._greeting or {}).get("last_event_id"))
+            if self._subscriptions.wants_state():
+                message["state"] = True
         self._first = First(asked, history)
         return message
 

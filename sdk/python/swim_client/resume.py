@@ -42,6 +42,8 @@ class Progress:
         self.point = after
         self.asked: Optional[EventId] = None
         """Where this connection's subscription was to go on from; tells a gap's beginning."""
+        self.has_state = False
+        """A whole state has come, and nothing that would have changed it was missed since."""
         self.can_resume = False
         """Whether the server at hand keeps history for its clients; the former one doesn't."""
         self.epoch: Optional[str] = None

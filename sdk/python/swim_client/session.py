@@ -163,6 +163,8 @@ class Session:
             await self._greeted(message, len(frame))
         elif kind == "error":
             await self._refused(message, len(frame))
+        elif kind.partition(".")[0] == "state":
+            await self._told_state(message, len(frame))
         elif kind in _ANSWERS:
             await self._answered(kind, message, len(frame))
         else:
@@ -211,6 +213,14 @@ class Session:
         if first is not None and self._lost_at is not None:
             self._begin_recovery(Recovery(parse_id(message.get("last_event_id")), after))
         self._requests.answered(kind, message)
+
+    async def _told_state(self, message: Dict[str, Any], size: int) -> None:
+        """Hand on a part of the state, or what came into or left the filters: in its place among the events."""
+        if self._conversation.is_probing:
+            return
+        await self._put(message, size)
+        if message.get("is_last") is True:
+            self._progress.has_state = True
 
     async def _happened(self, kind: str, message: Dict[str, Any], size: int) -> None:
         if self._conversation.is_probing:

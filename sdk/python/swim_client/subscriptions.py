@@ -25,7 +25,10 @@ class PendingSubscription:
         filters: Optional[Mapping[str, Any]] = None,
         history: Optional[Mapping[str, Any]] = None,
         answer: Optional[Answer] = None,
+        state: bool = False,
     ) -> None:
+        self.state = state
+        """The program wants the state first."""
         self.channels = list(dict.fromkeys(channels))
         self.filters = dict(filters or {})
         """Kind to value. A kind named again replaces its value; an empty list clears it."""
@@ -89,6 +92,7 @@ class Subscriptions:
                 whole = PendingSubscription(
                     channels, filters, {"since": history["since"]} if "since" in history else None
                 )
+                whole.state = any(wish.state for wish in granted)
                 whole.is_confirmed = True
                 self._wishes = [whole] + [wish for wish in self._wishes if not wish.is_confirmed]
 
@@ -97,10 +101,22 @@ class Subscriptions:
         with self._lock:
             self._wishes = [kept for kept in self._wishes if kept is not wish]
 
+    def wants_state(self, *, granted_only: bool = False) -> bool:
+        """Tell whether any wish, or any that was granted, is to begin with the state."""
+        with self._lock:
+            return any(wish.state for wish in self._wishes if wish.is_confirmed or not granted_only)
+
+    def has_filters(self) -> bool:
+        """Tell whether some events are filtered out."""
+        with self._lock:
+            return any(value not in (None, [], {}) for value in merge(self._wishes)[1].values())
+
     def covers(self, wish: PendingSubscription) -> bool:
         """Tell whether what was granted already includes this wish."""
         with self._lock:
             channels, filters, _ = merge([granted for granted in self._wishes if granted.is_confirmed])
+        if wish.state and not self.wants_state(granted_only=True):
+            return False
         return set(wish.channels) <= set(channels) and all(
             filters.get(kind) == wish.filters[kind] for kind in wish.filters
         )
