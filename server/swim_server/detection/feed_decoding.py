@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -19,6 +21,12 @@ from swim_server.detection.feed import (
 )
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
+MAX_LOOKED_AT = 2 * MAX_PILOTS
+"""Malformed entries that are looked at, the good ones among them counted."""
+MAX_PARTS = 1_500_000
+"""Commas, brackets and braces of a document: several times what the largest one had. Each part costs memory, however
+short it is."""
+
 Entry = TypeVar("Entry", FeedPilot, FeedPrefile)
 
 
@@ -28,6 +36,7 @@ class _Document(msgspec.Struct):
     prefiles: list[FeedPrefile] | None = None
 
 
+_BLANK = re.compile(r"\s")
 _decoder = msgspec.json.Decoder(_Document)
 
 
@@ -36,11 +45,21 @@ def decode_snapshot(document: bytes) -> Snapshot:
 
     All at once when every entry is well-formed; else entry by entry, mending or dropping the malformed ones.
     """
+    parts = sum(map(document.count, (b",", b"{", b"[")))
+    if parts > MAX_PARTS:
+        raise InvalidSnapshot("not a feed", f"it has {parts:,} values, at most {MAX_PARTS:,} are read")
     try:
         decoded = _decoder.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(document)
+    if _has_blank([*decoded.pilots, *(decoded.prefiles or ())]):
+        return _decode_leniently(document)
     return snapshot_of(decoded.general, decoded.pilots, decoded.prefiles, 0)
+
+
+def _has_blank(entries: Sequence[FeedPilot | FeedPrefile]) -> bool:
+    """Tell whether a callsign holds a blank. One search through all: a pattern for each costs a quarter of decoding."""
+    return _BLANK.search("".join([entry.callsign for entry in entries])) is not None
 
 
 def snapshot_of(
@@ -79,9 +98,11 @@ def _decode_leniently(document: bytes) -> Snapshot:
     pilots = root.get("pilots")
     if not isinstance(pilots, list):
         raise InvalidSnapshot("not a feed", "it has no list of pilots")
-    kept_pilots = _repair_all(pilots, FeedPilot, is_clean)
+    kept_pilots = _repair_all(pilots[:MAX_LOOKED_AT], FeedPilot, is_clean)
     prefiles = root.get("prefiles")
-    kept_prefiles = _repair_all(prefiles, FeedPrefile, is_clean) if isinstance(prefiles, list) else None
+    kept_prefiles = None
+    if isinstance(prefiles, list):
+        kept_prefiles = _repair_all(prefiles[:MAX_LOOKED_AT], FeedPrefile, is_clean)
     dropped = len(pilots) - len(kept_pilots)
     if kept_prefiles is not None and isinstance(prefiles, list):
         dropped += len(prefiles) - len(kept_prefiles)
@@ -130,17 +151,21 @@ def _repair(raw: Any, entry_type: type[Entry], is_clean: bool) -> Entry | None:
         return None
     if is_clean:
         try:
-            return msgspec.convert(raw, entry_type)
+            entry = msgspec.convert(raw, entry_type)
         except msgspec.ValidationError:
             pass
+        else:
+            if not _has_blank([entry]):
+                return entry
     plan = raw.get("flight_plan")
     kept = _convertible(raw, entry_type)
     if isinstance(plan, dict):
         kept["flight_plan"] = _convertible(plan, FeedPlan)
     try:
-        return msgspec.convert(kept, entry_type)
+        mended = msgspec.convert(kept, entry_type)
     except msgspec.ValidationError:
         return None
+    return None if _has_blank([mended]) else mended
 
 
 def _convertible(raw: dict[str, Any], struct_type: type[msgspec.Struct]) -> dict[str, Any]:

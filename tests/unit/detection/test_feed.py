@@ -223,3 +223,10 @@ def test_no_entry_whatever_costs_more_than_itself(entries: list[Any], prefiles: 
 def test_no_bytes_raise_anything_but_invalid_snapshot(text: bytes) -> None:
     with pytest.raises(InvalidSnapshot):
         decode_snapshot(text)
+
+
+@pytest.mark.parametrize("entry", [b"{}", b"[]", b"0", b'""'])
+def test_document_of_millions_of_entries_is_refused_before_any_is_built(entry: bytes) -> None:
+    head = b'{"general":{"update_timestamp":"2026-01-16T14:30:15Z"},"pilots":['
+    with pytest.raises(InvalidSnapshot, match="values, at most"):
+        decode_snapshot(head + b",".join([entry] * 1_600_000) + b"]}")

@@ -21,7 +21,7 @@ CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
 """For one answer, its body too."""
 MAX_PACKED_BYTES = 16 * 1024 * 1024
-MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_BODY_BYTES = 32 * 1024 * 1024
 """Inflated. The largest snapshot of the VATSIM network so far had some 8 million."""
 MAX_REDIRECTS = 3
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
