@@ -8,4 +8,4 @@ from swimctl.doctor.checks.connections import SDK_VERSION
 
 
 def test_version_that_clients_are_held_against_is_that_of_the_sdk() -> None:
-    assert SDK_VERSION == __version__
+    assert __version__ == SDK_VERSION
