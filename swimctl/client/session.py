@@ -66,6 +66,8 @@ class Session:
         self._pending: deque[bytes] = deque()
         """Messages that came while an answer was awaited."""
         self._next_request = 0
+        self.is_greeted = False
+        """The first message was read: the key is good. Set by who reads it."""
 
     @classmethod
     def open_unix(cls, path: Path, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Session:

@@ -30,22 +30,33 @@ def fetch_state(
     session: Session, channels: Sequence[str], filters: Mapping[str, Any], *, clock: Clock = SYSTEM_CLOCK
 ) -> WorldState:
     """Ask for the state and read it to its end. Raises CommandError."""
+    deadline = clock.monotonic() + ANSWER_SECONDS
+    if not session.is_greeted:
+        _next(session, deadline, clock, "connected")
+        session.is_greeted = True
     session.send({"action": "subscribe", "channels": list(channels), "filters": dict(filters), "state": True})
-    found, deadline = WorldState(), clock.monotonic() + ANSWER_SECONDS
+    answer = _next(session, deadline, clock, "subscribed")
+    if "state_as_of" not in answer:
+        raise CommandFailed("the service is of a version that knows no state", "upgrade it, or use: swimctl tail")
+    found = WorldState()
+    while True:
+        message = _next(session, deadline, clock, "state")
+        found.as_of, kind = str(message["as_of"]), str(message["kind"])
+        found.entries.setdefault(kind, []).extend(message["data"][kind])
+        if message.get("is_last"):
+            return found
+
+
+def _next(session: Session, deadline: float, clock: Clock, type: str) -> dict[str, Any]:
+    """Wait for a message of a type; what else comes is left out. Raises CommandError for a refusal."""
     while (left := deadline - clock.monotonic()) > 0:
         try:
             payload = session.receive(left)
         except SessionLost as lost:
             raise close_refusal(lost.code, lost.reason) from None
         message = decode(payload) if payload is not None else {}
+        if message.get("type") == type:
+            return message
         if message.get("type") == "error" and message.get("code") != "EVENT_TOO_LARGE":
             raise message_refusal(message)
-        if message.get("type") == "subscribed" and "state_as_of" not in message:
-            raise CommandFailed("the service is of a version that knows no state", "upgrade it, or use: swimctl tail")
-        if message.get("type") != "state":
-            continue
-        found.as_of, kind = str(message["as_of"]), str(message["kind"])
-        found.entries.setdefault(kind, []).extend(message["data"][kind])
-        if message.get("is_last"):
-            return found
     raise CommandFailed(f"the service did not send its state within {ANSWER_SECONDS:g} s", "look at: swimctl logs")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from support.live_daemon import LiveDaemon, await_true, live_daemon
-from support.wire_client import dial
+from support.wire_client import dial, try_to_connect
 
 CONFIG = """
 [server]
@@ -182,6 +182,17 @@ def test_browsers_of_allowed_origins_may_read_and_no_others(ask: Asker) -> None:
     assert "Authorization" in headers["access-control-allow-headers"]
     status, headers, body = ask("HEAD", "/flights")
     assert (status, body) == (200, b"")
+
+
+async def test_ticket_opens_one_websocket_without_a_key_in_its_address(daemon: LiveDaemon, ask: Asker) -> None:
+    status, _, body = await asyncio.to_thread(ask, "POST", "/api/swim/v1/ticket")
+    ticket = json.loads(body)["ticket"]
+    assert (status, json.loads(body)["expires_in"]) == (200, 30)
+    async with dial(f"{daemon.url}?ticket={ticket}") as client:
+        assert (await client.ask("ping"))["type"] == "pong"
+    assert await try_to_connect(f"{daemon.url}?ticket={ticket}") == (["AUTH_FAILED"], 4001)
+    assert (await asyncio.to_thread(ask, "POST", "/ticket", None, Authorization="Bearer nobody"))[0] == 401
+    assert ticket not in daemon.everything_logged
 
 
 # Publishing.

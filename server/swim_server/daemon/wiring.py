@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
+    from swim_server.gateway.tickets import Tickets
 
 
 def build_components(
@@ -88,7 +89,9 @@ def build_components(
     )  # fmt: skip
     exposition, made = Exposition(), list[Readiness]()
 
-    def build_http(gateway: Gateway, authentication: Authentication, refusals: Refusals) -> HttpServer:
+    def build_http(
+        gateway: Gateway, authentication: Authentication, refusals: Refusals, tickets: Tickets
+    ) -> HttpServer:
         readiness = build_readiness(
             gateway, authenticator, broker, sources.statuses, is_state_loaded=lambda: hub.state.is_ready,
             event_within_seconds=lambda: _seconds(running.values.expect.event_within),
@@ -96,7 +99,8 @@ def build_components(
         made.append(readiness)
         return HttpServer(HttpParts(
             config=config.server, readiness=readiness, authentication=authentication, gateway=gateway, hub=hub,
-            broker=broker, conversation=conversation, metrics=exposition.write, kinds=[kind.name for kind in kinds],
+            broker=broker, conversation=conversation, metrics=exposition.write, tickets=tickets,
+            kinds=[kind.name for kind in kinds],
             access=Access(
                 authentication, refusals, admission, allowed_origins=config.server.allowed_origins, clock=SYSTEM_CLOCK
             ),
@@ -190,7 +194,7 @@ def build_endpoints(
     tasks: Tasks,
     rpc: Rpc,
     sources: RunningSources,
-    http: Callable[[Gateway, Authentication, Refusals], HttpProtocols],
+    http: Callable[[Gateway, Authentication, Refusals, Tickets], HttpProtocols],
 ) -> EndpointContext:
     """Build what all endpoints share."""
     return build_context(

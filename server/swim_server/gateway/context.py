@@ -19,6 +19,7 @@ from swim_server.gateway.heartbeats import Heartbeats
 from swim_server.gateway.listener_kind import ListenerKind
 from swim_server.gateway.refusals import Refusals
 from swim_server.gateway.registry import Gateway
+from swim_server.gateway.tickets import Tickets
 from swim_server.gateway.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -82,12 +83,13 @@ def build_context(
     call_soon: Callable[[Callable[[], None]], object],
     clock: Clock,
     log: Any,
-    http: Callable[[Gateway, Authentication, Refusals], HttpProtocols] | None = None,
+    http: Callable[[Gateway, Authentication, Refusals, Tickets], HttpProtocols] | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""
     gateway = Gateway(hub, admission, clock=clock)
     refusals = Refusals(config.trusted_proxies, clock=clock, log=log)
     authentication = Authentication(authenticator, admission, refusals, gateway)
+    tickets = Tickets(clock=clock)
     origins: list[Origin | None] | None = None
     if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
         origins = [None, *(Origin(origin) for origin in config.allowed_origins)]
@@ -103,12 +105,13 @@ def build_context(
             origins=origins,
             is_draining=lambda: gateway.is_draining,
             is_good=authenticator.is_remembered,
+            tickets=tickets,
             clock=clock,
             max_head_bytes=config.max_head_bytes,
             serves_http=http is not None,
         ),
         arrivals=Arrivals(config, config.trusted_proxies, clock=clock),
-        http=http(gateway, authentication, refusals) if http is not None else None,
+        http=http(gateway, authentication, refusals, tickets) if http is not None else None,
         handshake_queue=WorkQueue(call_soon=call_soon, clock=clock),
         reading_queues=ReadingQueues(
             light=WorkQueue(call_soon=call_soon, clock=clock),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
     from swim_server.gateway.listener_kind import ListenerKind
     from swim_server.gateway.refusals import Refusals
+    from swim_server.gateway.tickets import Tickets
 
 EXTENSIONS = "Sec-WebSocket-Extensions"
 END_OF_HEAD = b"\r\n\r\n"
@@ -82,6 +83,7 @@ class HandshakeRules:
         origins: Sequence[Origin | None] | None,
         is_draining: Callable[[], bool],
         is_good: Callable[[str, str | None], bool],
+        tickets: Tickets,
         clock: Clock,
         max_head_bytes: int,
         serves_http: bool = False,
@@ -93,6 +95,7 @@ class HandshakeRules:
         self.origins = origins
         """The browser origins that may connect, and None for programs; None: any."""
         self.is_draining = is_draining
+        self.tickets = tickets
         self.is_good = is_good
         """Whether a key is remembered as good for an address; asks nobody."""
         self._now_ms = clock.now_ms
@@ -185,12 +188,19 @@ class Handshake:
         return Accepted(
             answer=answer,
             protocol=protocol,
-            credential=NO_CREDENTIAL if self._kind.is_local else presented_key(request.path, request.headers),
+            credential=NO_CREDENTIAL if self._kind.is_local else self._credential(request),
             address=self._address or "local",
             user_agent=(request.headers.get_all("User-Agent") or [""])[0][:MAX_USER_AGENT] or None,
             max_message_bytes=query_value(request.path, "max_message_bytes"),
             rest=rest,
         )
+
+    def _credential(self, request: Request | Upgrade) -> Credential:
+        """Read the key of a request, or of the ticket that stands in its place."""
+        found, ticket = presented_key(request.path, request.headers), query_value(request.path, "ticket")
+        if found.api_key or ticket is None:
+            return found
+        return Credential(self._rules.tickets.redeem(ticket), "the query parameter ticket")
 
     def _reject(self, status: HTTPStatus, text: str, extra: Headers) -> Rejected:
         response = self._new_protocol(State.CONNECTING).reject(status, text)

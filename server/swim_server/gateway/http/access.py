@@ -74,6 +74,10 @@ class Access:
         self._allowed_origins = frozenset(allowed_origins)
         self._rates = RequestRates(clock=clock)
 
+    def credential(self, request: web.Request) -> Credential:
+        """Read the key that a request brings."""
+        return presented_key(request.raw_path, _Headers(request))
+
     def address(self, request: web.Request) -> str:
         """Return where a request comes from: behind a trusted proxy, what the proxy names."""
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
@@ -81,7 +85,7 @@ class Access:
 
     async def identify(self, request: web.Request) -> KeyRecord:
         """Find out whose key a request brings, and count the request. Raises HttpError."""
-        credential, address = presented_key(request.raw_path, _Headers(request)), self.address(request)
+        credential, address = self.credential(request), self.address(request)
         decision = self._authentication.cached(credential.api_key, address)
         if not self._authentication.is_remembered(credential.api_key, address):
             self._check_throttle(address)

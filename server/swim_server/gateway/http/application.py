@@ -70,6 +70,7 @@ class Application:
         router.add_get(f"{prefix}/events", HistoryPages(self._parts).events)
         router.add_post(f"{prefix}/events", PublishPages(self._parts).publish)
         router.add_get(f"{prefix}/stream", self._stream)
+        router.add_post(f"{prefix}/ticket", pages.ticket)
 
     def _kinds(self) -> str:
         return "|".join(self._parts.kinds)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.http.operator_access import OperatorAccess
     from swim_server.gateway.http.readiness import Readiness
     from swim_server.gateway.registry import Gateway
+    from swim_server.gateway.tickets import Tickets
     from swim_server.streaming.conversation import Conversation
     from swim_server.streaming.hub import Hub
 
@@ -36,6 +37,7 @@ class HttpParts:
     broker: Broker
     conversation: Conversation
     metrics: Metrics
+    tickets: Tickets
     kinds: Sequence[str]
     """The names of the kinds of entries that there are."""
     clock: Clock

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from swim_server.gateway.http.errors import HttpError
 from swim_server.gateway.request import DEFAULT_PATH
+from swim_server.gateway.tickets import LIFE_SECONDS
 
 if TYPE_CHECKING:
     from swim_server.gateway.http.parts import HttpParts
@@ -62,6 +63,12 @@ class PlainPages:
             raise HttpError(401, "AUTH_FAILED", text, headers={"WWW-Authenticate": 'Bearer realm="swim"'})
         body, content_type = await self._parts.metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def ticket(self, request: web.Request) -> web.Response:
+        """Answer with a ticket for one upgrade: no key then stands in an address, or in a proxy's log."""
+        await self._parts.access.identify(request)
+        ticket = self._parts.tickets.issue(self._parts.access.credential(request).api_key)
+        return _json(200, {"ticket": ticket, "expires_in": LIFE_SECONDS})
 
     async def asyncapi(self, request: web.Request) -> web.Response:
         """Answer with the wire protocol as an AsyncAPI document."""

@@ -41,6 +41,7 @@ def openapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str, 
             "/flights/{flight}": {"get": _flight()},
             "/events": {"get": _history(), "post": _publish()},
             "/stream": {"get": _stream()},
+            "/ticket": {"post": _ticket()},
             "/healthz": {"get": _open("health", "Whether it lives.", "application/json")},
             "/readyz": {"get": _ready()},
             "/asyncapi.json": {"get": _open("asyncapi", "The wire protocol.", "application/json")},
@@ -174,6 +175,16 @@ def _stream() -> dict[str, Any]:
         "summary": "Server-sent events: id, the event's type, the event.",
         "parameters": [*_filters(), *_places(), last, seen],
         "responses": {"200": _answer("A stream.", {"text/event-stream": {}}), **_refusals()},
+    }
+
+
+def _ticket() -> dict[str, Any]:
+    fields = {"ticket": {"type": "string"}, "expires_in": {"type": "number"}}
+    content = {"application/json": {"schema": _object(fields, list(fields))}}
+    return {
+        "operationId": "ticket",
+        "summary": "A ticket for one WebSocket upgrade, as its query parameter ticket.",
+        "responses": {"200": _answer("The ticket.", content), **_refusals()},
     }
 
 
