@@ -42,7 +42,7 @@ def restore(
 
     \b
     Examples:
-      swimctl stop && swimctl restore /backup/swim.tar.gz && swimctl serve --detach
+      swimctl stop && swimctl restore swim.tar.gz && swimctl serve --detach
       swimctl restore /backup/swim.tar.gz --only keys
     """
     import msgspec

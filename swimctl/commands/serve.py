@@ -56,7 +56,7 @@ def serve(
       swimctl serve
       swimctl serve --detach --port 0 --source simulator
       swimctl serve --source "recording:snapshots?speed=30&loop=false"
-      swimctl serve --host 0.0.0.0 --source file:/var/spool/swim/swim_ws_events.json
+      swimctl serve --host 0.0.0.0 --source file:/var/spool/swim/events.json
       swimctl serve --debug
     """
     invocation = invocation_of(context)

@@ -11,6 +11,7 @@ is told, and as whom and with which options the daemon runs; not that doctor is 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
 import tempfile
@@ -43,14 +44,15 @@ def main() -> None:
     options = parser.parse_args()
     logging.getLogger("swim_client").addHandler(logging.NullHandler())  # a client that comes back is what is expected
     outcomes: list[Outcome] = []
-    for seed in range(options.seed, options.seed + options.draws):
-        drawn = draw(seed)
-        with tempfile.TemporaryDirectory(prefix="swim-faults-") as folder:
-            outcomes.append(attempt(drawn, Path(folder)))
-        last = outcomes[-1]
-        print(f"{seed}: {drawn.name}: {', '.join(last.told) or 'nothing'}; {last.advice or '-'}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):  # what was tried until then is told
+        for seed in range(options.seed, options.seed + options.draws):
+            drawn = draw(seed)
+            with tempfile.TemporaryDirectory(prefix="swim-faults-") as folder:
+                outcomes.append(attempt(drawn, Path(folder)))
+            last = outcomes[-1]
+            print(f"{seed}: {drawn.name}: {', '.join(last.told) or 'nothing'}; {last.advice or '-'}", flush=True)
     summed = rates(outcomes)
-    table(f"Seeds {options.seed} to {options.seed + options.draws - 1}", list(summed), [list(summed.values())])
+    table(f"{len(outcomes)} draws from seed {options.seed}", list(summed), [list(summed.values())])
     rows = misses(outcomes)
     if rows:
         table("Otherwise", ["seed", "drawn", "found", "first", "harm", "told", "advice"], rows)

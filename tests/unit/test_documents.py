@@ -252,7 +252,7 @@ def test_options_in_doctors_page_are_those_of_the_command() -> None:
 
 def test_every_load_test_stands_in_its_page_and_no_other() -> None:
     folder = ROOT / "tests" / "load"
-    named = set(re.findall(r"[a-z_]+\.(?:py|mjs|c)(?=[`\s])", FIGURES.text))
+    named = set(re.findall(r"(?<!tests/e2e/)\b([a-z_]+\.(?:py|mjs|c))(?=[`\s])", FIGURES.text))
     assert named == {path.name for path in folder.iterdir() if path.suffix in {".py", ".mjs", ".c"}}
     support = (ROOT / "tests" / "support" / "load_rig.py").read_text("utf-8")
     for script, words in re.findall(r"`python tests/load/([a-z_]+\.py)([^`]*)`", FIGURES.text):

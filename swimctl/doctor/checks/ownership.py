@@ -65,7 +65,7 @@ def _daemon_user(context: DoctorContext, pid: int | None, owner: int) -> int:
 
 def _places(context: DoctorContext) -> list[Path]:
     home = context.home
-    files = [home.lockfile, home.starts, home.log]
+    files = [home.lockfile, home.starts]
     files += [Path(f"{path}{tail}") for path in (home.history, home.database) for tail in ("", "-wal", "-shm")]
     return [home.path, home.sources, *files]
 

@@ -24,12 +24,11 @@ async def has_memory(context: DoctorContext) -> Answer:
     if not limit:
         return skip(expected, "the machine does not tell how much there is")
     group = await asyncio.to_thread(context.groups.memory_group, status.pid)
-    used, kills, evidence = status.memory_bytes, 0, []
+    used, evidence = status.memory_bytes, []
     if group is not None:
-        kills = group.kills
         evidence = [f"its control group uses {size(group.used)} of {size(group.limit)}, what can be freed apart"]
-        ended = f"the kernel has ended {plural(kills, 'process', 'processes')} of it for want of memory"
-        evidence += [ended] if kills else []
+        ended = f"the kernel has ended {plural(group.kills, 'process', 'processes')} of it for want of memory"
+        evidence += [ended] if group.kills else []
     observed = f"{size(used)} of {size(limit)} ({used / limit:.0%})"
     share = used / limit
     if group is not None and group.limit and group.used / group.limit > share:
@@ -37,7 +36,7 @@ async def has_memory(context: DoctorContext) -> Answer:
         observed = f"{size(used)}, with what shares its limit {size(group.used)} of {size(group.limit)} ({share:.0%})"
     if share > TOO_MUCH_MEMORY:
         return fail(expected, observed, *evidence, advice=_about_memory(status.pid))
-    if share > MUCH_MEMORY or kills:
+    if share > MUCH_MEMORY:
         return warn(expected, observed, *evidence, advice=_about_memory(status.pid))
     return ok(expected, observed, *evidence)
 

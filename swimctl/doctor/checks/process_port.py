@@ -50,6 +50,15 @@ def _judge_configured(context: DoctorContext, host: str, port: int) -> Answer:
     return fail(expected, f"taken by {described(machine, pids)}", advice=about_port(context, host, port, pids))
 
 
+LOOPBACKS = frozenset({"0100007F", "00000000000000000000000001000000"})
+"""127.0.0.1 and ::1, as the kernel writes them on a little-endian machine."""
+
+
+def _is_localhost(address: str) -> bool:
+    """Tell whether a listener gets clients that say localhost."""
+    return address in LOOPBACKS or not address.strip("0")
+
+
 def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
     port, machine = urlsplit(url).port or 80, context.procfs
     expected = f"pid {info.pid}, and no other process, listens on port {port}"
@@ -69,7 +78,7 @@ def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
         who = described(machine, others) if others else NOBODY
         observed = f"{who} listens there too and takes some of the clients"
         return fail(expected, observed, advice=look_at(others) or look[:1])
-    elsewhere = [each for each in listeners if each.inode not in ours and each.address not in addresses]
+    elsewhere = [each for each in listeners if each.inode not in ours and _is_localhost(each.address)]
     strangers = sorted({pid for each in elsewhere if (pid := machine.socket_owner(each.inode)) is not None})
     strangers = [pid for pid in strangers if not machine.has_open(pid, context.home.lockfile)]
     if strangers:

@@ -51,7 +51,9 @@ class ControlGroups:
             )
             used, limit = (_numbers(folder / name) for name in names)
             if used and limit and limit[0] < int(psutil.virtual_memory().total):
-                freed = _counters(folder / "memory.stat").get("inactive_file", 0)
+                counters = _counters(folder / "memory.stat")
+                cache = [(f"total_{name}", name) for name in ("inactive_file", "active_file")]
+                freed = sum(max(counters.get(each, 0) for each in pair) for pair in cache)
                 kills = _counters(folder / ("memory.events" if is_second else "memory.oom_control")).get("oom_kill", 0)
                 return MemoryGroup(max(0, used[0] - freed), limit[0], kills)
         return None

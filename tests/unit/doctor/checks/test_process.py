@@ -20,9 +20,10 @@ from swimctl.doctor.checks.process import (
     loop_is_free,
     stays_up,
 )
-from swimctl.doctor.checks.process_limits import has_memory
+from swimctl.doctor.checks.process_limits import has_memory, has_processor_time
 from swimctl.doctor.checks.process_lock import clear_stale_lock, lock_is_ours
 from swimctl.doctor.checks.process_port import port_is_ours
+from swimctl.doctor.probes.control_groups import MemoryGroup, ProcessorLimit
 from swimctl.doctor.probes.procfs import DescriptorUse, Listener
 from swimctl.errors import CommandFailed
 
@@ -328,3 +329,40 @@ async def test_home_of_another_user_is_unknown_and_says_as_whom_to_ask(context: 
     answer = await lock_is_ours(context)
     assert answer.status == "unknown"
     assert str(answer.command).startswith("sudo -u ")
+
+
+async def test_memory_of_what_shares_the_limit_counts_too(context: FakeExamination) -> None:
+    context.limits.memory = MemoryGroup(used=97, limit=100, kills=2)
+    answer = await has_memory(context)
+    assert answer.status == "fail"
+    assert "with what shares its limit" in answer.observed
+    assert "the kernel has ended 2 processes of it for want of memory" in answer.evidence
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [
+        (None, "ok"),
+        (ProcessorLimit(0.5, 1000, 50, 1.0), "ok"),
+        (ProcessorLimit(0.5, 50, 50, 1.0), "ok"),
+        (ProcessorLimit(0.5, 1000, 200, 1.0), "warn"),
+        (ProcessorLimit(0.5, 1000, 900, 60.0), "fail"),
+    ],
+    ids=["none", "seldom", "young", "often", "mostly"],
+)
+async def test_quota_is_judged_by_how_often_it_holds_up(
+    context: FakeExamination, limit: ProcessorLimit | None, status: str
+) -> None:
+    context.limits.processor = limit
+    assert (await has_processor_time(context)).status == status
+
+
+async def test_program_on_the_other_localhost_is_told_and_one_elsewhere_is_not(context: FakeExamination) -> None:
+    fakes = context.fakes
+    context.lock_info = INFO
+    fakes.socket_inodes[7] = {"9"}
+    fakes.open_by[7] = False
+    fakes.heard = [Listener("0100007F", "7"), Listener("00000000000000000000000001000000", "9")]
+    assert (await port_is_ours(context)).status == "warn"
+    fakes.heard = [Listener("0100007F", "7"), Listener("0A00000A", "9")]
+    assert (await port_is_ours(context)).status == "ok"
