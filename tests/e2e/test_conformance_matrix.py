@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 from support.packages import missing, require_program
 from swim_conformance.adapter import Adapter
-from swim_conformance.catalogue import CLIENTS, SDKS, Unavailable
+from swim_conformance.catalogue import CLIENTS, FOREIGN, SDKS, Unavailable
 from swim_conformance.matrix import problems
 from swim_conformance.runner import Result, run_all
 from swim_conformance.scenario import load
 
 RESUME = {
-    "resumes_after_a_cut", "resumes_after_a_cut_in_mid_frame", "resumes_many_times", "tells_a_gap_once",
-    "resumes_after_close_3000", "resumes_after_close_4008", "resumes_before_the_first_event",
-    "notices_a_half_open_connection", "survives_a_server_that_is_away", "goes_on_after_a_stop_and_a_new_start",
+    "resumes_after_a_cut", "tells_a_gap_once", "resumes_after_close_4008", "notices_a_half_open_connection",
+    "goes_on_after_a_stop_and_a_new_start",
 }  # fmt: skip
 """Scenarios that can't be passed without resume."""
 NODE = (("node", "nodejs"), ("npm", "npm"))
@@ -22,6 +21,7 @@ PACKAGES = {
     "chromium": (*NODE, ("chromium", "chromium")),
     "java": (("javac", "default-jdk-headless"), ("mvn", "maven")),
     "csharp": (("mcs", "mono-mcs"),),
+    "ws": NODE,
 }
 
 
@@ -32,7 +32,7 @@ def install(name: str) -> None:
 
 
 async def results(
-    name: str, *, only: set[str] | None = None, step_seconds: float = 30, **options: object
+    name: str, *, only: set[str] | None = None, step_seconds: float = 45, **options: object
 ) -> list[Result]:
     install(name)
     try:
@@ -55,3 +55,16 @@ async def test_sdk_passes_every_scenario(name: str) -> None:
 async def test_matrix_is_red_without_resume(name: str) -> None:
     found = await results(name, only=RESUME, step_seconds=4, resume=False)
     assert {result.scenario.name for result in found if result.problems} == RESUME
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FOREIGN)
+async def test_foreign_library_listens_and_loses_what_an_sdk_resumes(name: str) -> None:
+    plain = {
+        "takes_a_message_in_fragments",
+        "answers_pings",
+        "hands_over_heartbeats",
+        "hands_over_events_without_an_id",
+    }
+    found = await results(name, only=RESUME | plain, step_seconds=8)
+    assert {result.scenario.name for result in found if result.has_passed} == plain

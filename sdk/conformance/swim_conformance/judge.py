@@ -42,6 +42,12 @@ class Run:
         return [entry["at"] for entry in self.log if entry["what"] == "attempt"]
 
 
+def number_of(report: Report) -> Any:
+    """Give the number of a reported event; None where its data has none."""
+    data = report.get("data")
+    return data.get("n") if isinstance(data, Mapping) else None
+
+
 def judge(expect: Mapping[str, Any], run: Run) -> list[str]:
     """Say all that is wrong; an empty list means passed."""
     found = list(run.failures)
@@ -56,7 +62,7 @@ def judge(expect: Mapping[str, Any], run: Run) -> list[str]:
 
 
 def _events(wanted: list[int], run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
-    got = [one.get("data", {}).get("n") for one in run.events()]
+    got = [number_of(one) for one in run.events()]
     if expect.get("any_order"):
         got, wanted = sorted(got, key=str), sorted(wanted, key=str)
     if got != wanted:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swim_conformance.adapter import Adapter, AdapterFailed
-from swim_conformance.judge import Run, judge
+from swim_conformance.judge import Run, judge, number_of
 from swim_conformance.scenario import Scenario
 from swim_conformance.scripted_server import ScriptedServer
 
@@ -20,7 +20,7 @@ STEP_SECONDS = 20.0
 ENDING_SECONDS = 10.0
 SETTLE_SECONDS = 0.15
 """How long more than what is expected may still come."""
-AT_ONCE = 10
+AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _Trial:
         """Let the server's steps wait for what the client saw: ``event:3``, ``subscribed:1``, ``heartbeat:2``."""
         kind = "heartbeat" if report.get("type") == "system.heartbeat" else report["saw"]
         if kind == "event":
-            self._server.signal(f"event:{report.get('data', {}).get('n')}")
+            self._server.signal(f"event:{number_of(report)}")
         else:
             self._seen_kinds[kind] += 1
             self._server.signal(f"{kind}:{self._seen_kinds[kind]}")
