@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
-from swimctl.doctor.checks.front_address import check_address
 from swimctl.doctor.checks.front_certificate import distrusted, shown
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.daemon_facts import Ask, expecting, status
+from swimctl.doctor.probes.front_address import check_address
 from swimctl.doctor.probes.idle_connection import idle_holds
 from swimctl.doctor.probes.public_endpoint import NO_KEY_WORDS, NoFront, Visit, target_of
 from swimctl.doctor.probes.wire import reason_of
