@@ -36,6 +36,8 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Events",
         (
             Entry("tail", "Watch events as they happen."),
+            Entry("flights", "List the flights that there are now."),
+            Entry("tmis", "List the traffic management initiatives that hold now."),
             Entry("publish", "Publish events."),
             Entry("record", "Record events to one file."),
             Entry("replay", "Replay history or a recording."),
@@ -52,6 +54,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("context", "Name services and choose which one commands are for."),
             Entry("db", "Compare and upgrade the key database's schema."),
             Entry("history", "Look at stored events: check them, salvage a damaged file."),
+            Entry("schema", "Print the protocol as an AsyncAPI or OpenAPI document."),
             Entry("backup", "Put keys, history and configuration into one file."),
             Entry("restore", "Bring back what backup wrote, while the service is stopped."),
             Entry("completion", "Print a shell's completion script."),

@@ -90,6 +90,7 @@ def read_wanted(
     since: str | None = None,
     after: str | None = None,
     last: int | None = None,
+    state: bool = False,
 ) -> SubscriptionRequest:
     """Read what to subscribe to. Raises WrongUsage, also for more than one start."""
     from swim_server.protocol.event_id import EventId, InvalidEventId
@@ -100,6 +101,8 @@ def read_wanted(
 
     if sum(start is not None for start in (since, after, last)) > 1:
         raise WrongUsage("only one of --since, --after and --last can be given")
+    if state and (since is not None or after is not None or last is not None):
+        raise WrongUsage("--state begins with the world as it is now: leave --since, --after and --last out")
     if after is not None:
         try:
             EventId.parse(after)
@@ -107,7 +110,7 @@ def read_wanted(
             raise WrongUsage(f"--after: {error}") from None
     selected = [part for channel in channels or ["*"] for part in channel.split(",") if part]
     since_text = None if since is None else format_ms(read_past_ms("--since", since))
-    return SubscriptionRequest(tuple(selected), filters, after=after, since=since_text, last=last)
+    return SubscriptionRequest(tuple(selected), filters, after=after, since=since_text, last=last, state=state)
 
 
 def new_stream(invocation: Invocation, wanted: SubscriptionRequest, remote: Remote | None) -> EventStream:
@@ -115,10 +118,11 @@ def new_stream(invocation: Invocation, wanted: SubscriptionRequest, remote: Remo
     from swimctl.client.event_stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
 
     retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if remote is None else LONGEST_RETRY_SECONDS
-    return EventStream(_opener(invocation, remote), wanted, longest_retry_seconds=retry_seconds)
+    return EventStream(opener(invocation, remote), wanted, longest_retry_seconds=retry_seconds)
 
 
-def _opener(invocation: Invocation, remote: Remote | None) -> Callable[[], Session]:
+def opener(invocation: Invocation, remote: Remote | None) -> Callable[[], Session]:
+    """Return what opens sessions with this machine's daemon, or the service at an address."""
     from swimctl.client.connect import to_daemon, to_url
 
     return to_daemon(invocation.home) if remote is None else to_url(remote.url, key_for(remote))

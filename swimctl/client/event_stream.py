@@ -29,6 +29,7 @@ from swimctl.client.stream_items import (
     Gap,
     Hinted,
     Lost,
+    StateReceived,
     StreamItem,
     Subscribed,
     SubscriptionRequest,
@@ -243,6 +244,8 @@ class EventStream:
             self._notice = restart_notice(message) or self._notice
             if message.get("code") in ("AUTH_FAILED", "FORBIDDEN"):
                 raise message_refusal(message)
+        elif isinstance(type, str) and type.partition(".")[0] == "state":
+            self._items.append(StateReceived(message, payload))
         elif type not in _ANSWERS and isinstance(message.get("data"), dict):
             self._take_event(message, payload)
 

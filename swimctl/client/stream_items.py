@@ -16,6 +16,8 @@ class SubscriptionRequest:
     after: str | None = None
     since: str | None = None
     last: int | None = None
+    state: bool = False
+    """Begin with the world as it is now."""
 
     def to_wire(self, resume_from: str | None) -> dict[str, Any]:
         """Return the ``subscribe`` message; ``resume_from``, the last event seen, wins over the start asked for."""
@@ -23,7 +25,9 @@ class SubscriptionRequest:
             "action": "subscribe", "channels": list(self.channels), "filters": dict(self.filters),
         }  # fmt: skip
         if resume_from is not None:
-            return {**message, "after": resume_from}
+            return {**message, "after": resume_from, **({"state": "on_gap"} if self.state else {})}
+        if self.state:
+            return {**message, "state": True}
         starts = {"after": self.after, "since": self.since, "last": self.last}
         return message | {name: value for name, value in starts.items() if value is not None}
 
@@ -49,6 +53,15 @@ class EventReceived:
     """One event; or a heartbeat, which has no id."""
 
     event: Mapping[str, Any]
+    wire: bytes
+    """As it came."""
+
+
+@dataclass(frozen=True)
+class StateReceived:
+    """A part of the world as it is now, or what came into or left the filters."""
+
+    message: Mapping[str, Any]
     wire: bytes
     """As it came."""
 
@@ -90,4 +103,4 @@ class Answered:
     result: Any
 
 
-StreamItem = Subscribed | Hinted | EventReceived | CaughtUp | Gap | Lost | Away | Answered
+StreamItem = Subscribed | Hinted | EventReceived | StateReceived | CaughtUp | Gap | Lost | Away | Answered

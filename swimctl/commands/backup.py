@@ -32,7 +32,7 @@ def backup(
     \b
     Examples:
       swimctl backup /backup/swim.tar.gz
-      swimctl backup --yes /backup/swim-$(date +%u).tar.gz        (a week of them, from cron)
+      swimctl backup --yes /backup/swim-$(date +%u).tar.gz    (from cron)
     """
     import msgspec
 

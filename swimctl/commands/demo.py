@@ -43,18 +43,34 @@ def demo(
         int, typer.Option("--seed", metavar="N", help="Random seed: the same seed gives the same traffic.")
     ] = 1,
     number: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N events.")] = None,
+    script: Annotated[
+        Path | None,
+        typer.Option("--script", metavar="FILE", help="Play a script to your own client instead."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="With --script: where to listen.")
+    ] = 0,
 ) -> None:
     """See it all work in this terminal.
 
     A daemon of its own in a temporary home on a free port, simulated traffic, a key, and the live table of what
     happens. A line says how to connect from another terminal. q or Ctrl-C ends it and leaves nothing behind.
 
+    With --script, a server that cuts, closes, repeats, freezes or comes back as the file says, to test a client of
+    your own against; each thing that the client does is one line. Scripts: sdk/conformance/README.md.
+
     \b
     Examples:
       swimctl demo
       swimctl demo --flights 2000 --speed 60
       swimctl demo --count 20 | cat
+      swimctl demo --script restart.json
     """
+    if script is not None:
+        from swimctl.scripted_demo import play_script
+
+        play_script(script, port, invocation_of(context).output(), number)
+        return
     from swimctl.live.loop import ending_signals
     from swimctl.temporary_service import TemporaryService
 

@@ -40,6 +40,7 @@ def tail(
     since: options.Since = None,
     after: options.After = None,
     last: options.Last = None,
+    state: Annotated[bool, typer.Option("--state", help="Begin with the world as it is now.")] = False,
     number: options.Count = None,
     no_follow: options.NoFollow = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines, as they came.")] = False,
@@ -55,6 +56,7 @@ def tail(
       swimctl tail
       swimctl tail flight.departed flight.arrived --airport KJFK
       swimctl tail "tmi.*" --since 1h --no-follow
+      swimctl tail "flight.*" --airport EGLL --state --json
       swimctl tail flight.positions --callsign DAL --bbox 45,40,-70,-80
       swimctl tail flight.departed --json --count 3
       export SWIM_API_KEY=swim_dev_…
@@ -65,9 +67,9 @@ def tail(
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)
-    if no_follow and since is None and after is None and last is None:
+    if no_follow and since is None and after is None and last is None and not state:
         last = HISTORY_WITHOUT_START
-    wanted = options.read_wanted(channels, filters, since=since, after=after, last=last)
+    wanted = options.read_wanted(channels, filters, since=since, after=after, last=last, state=state)
     remote = invocation.remote(url)
     stream = options.new_stream(invocation, wanted, remote)
     with ending_signals():
@@ -90,12 +92,13 @@ class _Until:
         self._no_follow = no_follow
 
     def __call__(self, item: StreamItem) -> bool:
-        from swimctl.client.stream_items import CaughtUp
+        from swimctl.client.stream_items import CaughtUp, StateReceived
         from swimctl.live.loop import is_event
 
         if self._left is not None and is_event(item):
             self._left -= 1
-        return self._left == 0 or (self._no_follow and isinstance(item, CaughtUp))
+        is_state_over = isinstance(item, StateReceived) and bool(item.message.get("is_last"))
+        return self._left == 0 or (self._no_follow and (isinstance(item, CaughtUp) or is_state_over))
 
 
 def _show_table(
@@ -127,9 +130,10 @@ def _write_lines(
 ) -> None:
     from swim_server.protocol.control_characters import escape_json
 
-    from swimctl.client.stream_items import Away, CaughtUp, EventReceived, Gap, Hinted, Lost
+    from swimctl.client.stream_items import Away, CaughtUp, EventReceived, Gap, Hinted, Lost, StateReceived
     from swimctl.live.model import reconnected
     from swimctl.render.event_row import describe
+    from swimctl.render.state import state_lines
     from swimctl.text import clean
 
     shows_heartbeats = bool({"system.heartbeat", "system.*"} & set(wanted.channels))
@@ -142,6 +146,12 @@ def _write_lines(
             case EventReceived(event=event, wire=wire):
                 if event.get("type") != "system.heartbeat" or shows_heartbeats:
                     output.line(escape_json(wire).decode() if output.as_json else describe(event).to_line())
+            case StateReceived(message=message, wire=wire):
+                if output.as_json:
+                    output.line(escape_json(wire).decode())
+                else:
+                    for line in state_lines(message):
+                        output.line(line)
             case Lost(reason=reason):
                 messages.line(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
                 has_told = False

@@ -4,13 +4,13 @@
 # ruff: noqa: E501
 COMMANDS = {
     '': {
-        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Apply a changed configuration without dropping anyone.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure the service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'context': 'Name services and choose which one commands are for.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'backup': 'Put keys, history and configuration into one file.', 'restore': 'Bring back what backup wrote, while the service is stopped.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
+        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Apply a changed configuration without dropping anyone.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'flights': 'List the flights that there are now.', 'tmis': 'List the traffic management initiatives that hold now.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure the service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'context': 'Name services and choose which one commands are for.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'schema': 'Print the protocol as an AsyncAPI or OpenAPI document.', 'backup': 'Put keys, history and configuration into one file.', 'restore': 'Bring back what backup wrote, while the service is stopped.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
         'options': {'--config': ('Configuration file (env SWIM_CONFIG).', ''), '--context': ('The service that is meant (env SWIM_CONTEXT).', 'contexts'), '--debug': ('Show tracebacks too.', None), '--version': ('Show the version and exit.', None), '--install-completion': ('Install completion for the current shell.', None), '--show-completion': ('Show completion for the current shell, to copy it or customize the installation.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'demo': {
         'commands': {},
-        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--script': ('Play a script to your own client instead.', ''), '--port': ('With --script: where to listen.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'serve': {
@@ -130,8 +130,18 @@ COMMANDS = {
     },
     'tail': {
         'commands': {},
-        'options': {'--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--since': ('Begin with history from WHEN: 10m ago, or a time.', ''), '--after': ('Begin with history after the event with this id.', ''), '--last': ('Begin with the newest N events.', ''), '--count': ('Stop after N events.', ''), '--no-follow': ('End when history has been shown.', None), '--json': ('Write JSON lines, as they came.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--since': ('Begin with history from WHEN: 10m ago, or a time.', ''), '--after': ('Begin with history after the event with this id.', ''), '--last': ('Begin with the newest N events.', ''), '--state': ('Begin with the world as it is now.', None), '--count': ('Stop after N events.', ''), '--no-follow': ('End when history has been shown.', None), '--json': ('Write JSON lines, as they came.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [('channels', True)],
+    },
+    'flights': {
+        'commands': {},
+        'options': {'--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--format': ('How the flights are written.', ''), '--json': ('The same as --format json.', None), '--watch': ('Keep showing them until Ctrl-C.', None), '--header': ('When piped: begin with a line of column names.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
+        'arguments': [],
+    },
+    'tmis': {
+        'commands': {},
+        'options': {'--airport': ('Initiatives at this airport.', ''), '--json': ('Print one JSON document.', None), '--header': ('When piped: begin with a line of column names.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
+        'arguments': [],
     },
     'publish': {
         'commands': {},
@@ -267,6 +277,11 @@ COMMANDS = {
         'commands': {},
         'options': {'--output': ('The new file; must not exist.', ''), '-o': ('The new file; must not exist.', ''), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('', False)],
+    },
+    'schema': {
+        'commands': {},
+        'options': {'--format': ('Which document.', ''), '--help': ('Show this message and exit.', None)},
+        'arguments': [],
     },
     'backup': {
         'commands': {},

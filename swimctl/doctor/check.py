@@ -124,13 +124,24 @@ UNLOADABLE = "this command's own code can't be loaded"
 """How a check that could not be asked says that the code itself is broken."""
 
 _LOOKS = re.compile(
-    r"(?:sudo )?(?:swimctl (?:logs|status|version|doctor|connections list|config (?:show|check)|keys list|db status)\b"
+    r"(?:sudo )?(?:SWIM_API_KEY=\S+ )?"
+    r"(?:swimctl (?:logs|status|version|doctor|connections list|config (?:show|check)|keys list|db status)\b"
     r"|df |ls |ps |ss |cat |stat |head |tail |dmesg\b|getent |nc -vz |fuser -v |timedatectl status|grep "
     r"|echo \| openssl s_client |git (?:-C \S+ )?(?:status|diff|log)\b|systemctl (?:--user )?(?:status|show) |top -b )"
 )
 """A command that only looks: it is never a fix."""
 _CHANGES = re.compile(r"[;&]\s*(?!(?:df|du|ls|ps|ss|swimctl logs|timedatectl)\b)\w")
 """Something behind the first command that may change more."""
+
+
+_COMMAND = re.compile(r"(?:.*?: )?((?:SWIM_API_KEY=\S+ )?swimctl [a-z][^;,]*)")
+"""A command, alone or at the end of a sentence."""
+
+
+def command_in(step: str | None) -> str | None:
+    """Return the command of an error's next step, which may be a sentence: only a command is to be typed."""
+    match = _COMMAND.fullmatch(step or "")
+    return match[1] if match is not None else None
 
 
 def inspect(command: str, requires: str | None = None) -> Advice:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import UNLOADABLE, Answer, Check, Result, Status, skip, unknown
+from swimctl.doctor.check import UNLOADABLE, Answer, Check, Result, Status, command_in, skip, unknown
 from swimctl.doctor.facts import NotSaved
 from swimctl.doctor.proven import only_proven
 from swimctl.errors import CommandError, DaemonNotRunning
@@ -85,7 +85,7 @@ async def _ask(check: Check, context: DoctorContext, seconds: float) -> Answer:
     except DaemonNotRunning:
         return skip(check.summary, "the daemon is not running")
     except CommandError as error:
-        return unknown(check.summary, error.problem, error.next_step)
+        return unknown(check.summary, error.problem, command_in(error.next_step))
     except PermissionError as error:
         return unknown(check.summary, f"this user may not look at it: {error.filename or error.strerror}")
     except (SyntaxError, ImportError) as error:

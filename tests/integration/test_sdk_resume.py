@@ -316,13 +316,26 @@ async def test_history_can_be_asked_for_at_first_and_is_not_asked_for_again(serv
         first = await server.connection(0)
         assert (await first.sent("subscribe"))["last"] == 2
         await listener.got(2)
-        with pytest.raises(ValueError, match="only before the client has connected"):
+        with pytest.raises(ValueError, match="only with the first subscription"):
             listener.client.subscribe("flight.departed", last=2)
         first.cut()
         again = await (await server.connection(1)).sent("subscribe")
         assert again["after"] == server.history[-1]["id"]
         assert "last" not in again
     assert listener.numbers == [3, 4]
+
+
+async def test_first_events_of_a_connected_client_may_begin_with_history(server: ScriptedServer) -> None:
+    for number in range(5):
+        server.make_event(n=number)
+    listener = Listener(server.url, [])
+    numbers: list[Any] = []
+    async with listener.client as client:
+        async for event in client.events(["flight.departed"], last=2):
+            numbers.append(event["n"])
+            if len(numbers) == 2:
+                break
+    assert numbers == [3, 4]
 
 
 async def test_the_program_can_name_the_event_after_which_to_begin(server: ScriptedServer) -> None:

@@ -255,8 +255,8 @@ def test_environment_that_a_restart_does_not_change_is_told_without_secrets(daem
     assert "SWIM_DATABASE__PASSWORD is *** in the daemon" in done.stderr
     assert "secret" not in done.stderr + done.stdout + daemon.everything_logged
     assert daemon.swimctl("restart", **running).stderr == ""
-    asked = daemon.swimctl("doctor", "--only", "config.running", "--json", **changed)
-    check = next(each for each in json.loads(asked.stdout)["checks"] if each["id"] == "config.running")
-    assert check["status"] == "warn", check
+    asked = daemon.swimctl("doctor", "--only", "config.environment", "--json", **changed)
+    check = next(each for each in json.loads(asked.stdout)["checks"] if each["id"] == "config.environment")
+    assert check["status"] == "fail", check
     assert "SWIM_LOGGING__LEVEL" in check["observed"]
     assert "secret" not in asked.stdout

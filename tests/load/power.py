@@ -64,6 +64,8 @@ def main() -> int:
                     is_preloaded = True
                 for synchronous, changes in recorded.items():
                     judge_images(place, tally, synchronous, changes, images // runs // 2, rng)
+            if not is_preloaded:
+                preload_product()
             told = judge_real_cuts(place, tally, arguments.real_cuts, rng)
         head = {
             "seed": seed,

@@ -15,6 +15,7 @@ import json
 import random
 import signal
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def main() -> int:
             if not arguments.only:
                 rot.flip_where_it_hurts()
                 others = {**installation.stopped, **_history(foreign.stopped)}
-                rot.put_in_place("history of another installation", others)
+                rot.put_in_place("history of another installation", others, foreign.ledger.sent)
                 rot.put_in_place("older history", {**installation.stopped, **_history(installation.older)})
             rot.flip_at_random(flips, random.Random(seed), [name for name in arguments.only.split(",") if name])
         rot.close()
@@ -142,9 +143,12 @@ class Rot:
             judgement = self._resume(rotten) if flip.file == RESUME_FILE else self._judge(rotten, is_killed=is_killed)
             self._tally.add([name], judgement, f"bit {flip.bit} of {flip.file}")
 
-    def put_in_place(self, name: str, files: Files) -> None:
-        """Judge files that were exchanged."""
+    def put_in_place(self, name: str, files: Files, sent: Collection[str] = ()) -> None:
+        """Judge files that were exchanged; ``sent``: what may stand in them beside what was sent here."""
+        sent_here = self._known[False].sent
+        self._known[False].sent = sent_here | set(sent)
         self._tally.add([name], self._judge(files), name)
+        self._known[False].sent = sent_here
 
     def close(self) -> None:
         """End everything."""

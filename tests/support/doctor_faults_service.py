@@ -543,6 +543,9 @@ def _fronts() -> tuple[Fault, ...]:
     return (
         _fault("proxy strips the key", _front(tls="trusted", strips_key=True), "front.key-header", **by_hand),
         _fault("proxy passes no upgrade", _front(passes_upgrade=False), "front.upgrade", names="426", **by_hand),
+        _fault(
+            "proxy believes its clients", _front(names_client=False), "front.address", names="was believed", **by_hand
+        ),
         _fault("certificate expired", _front(tls="expired"), "front.certificate", names="expired", **by_hand),
         _fault("certificate of a stranger", _front(tls="foreign"), "front.certificate", **by_hand),
         _warning("certificate ends soon", _front(tls="ending"), "front.certificate", names="days", **by_hand),

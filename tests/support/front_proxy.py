@@ -22,6 +22,8 @@ class FrontProxy:
         """Of the service on this machine."""
         self.strips_key = False
         """The headers that may hold a key don't pass."""
+        self.names_client = True
+        """It says itself where a client comes from, in place of what the client says."""
         self.passes_upgrade = True
         self.idle_seconds: float | None = None
         """A connection over which nothing goes for so long is cut."""
@@ -90,7 +92,7 @@ class FrontProxy:
             await writer.drain()
             return
         try:
-            there.write(self._changed(head))
+            there.write(self._changed(head, writer.get_extra_info("peername")[0]))
             last = [self._loop.time()]
             copies = [
                 asyncio.ensure_future(self._copy(reader, there, last)),
@@ -106,11 +108,15 @@ class FrontProxy:
         finally:
             there.transport.abort()
 
-    def _changed(self, head: bytes) -> bytes:
-        if not self.strips_key:
-            return head
-        secret = (b"authorization:", b"x-api-key:", b"x-swim-api-key:")
-        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(secret)]
+    def _changed(self, head: bytes, client: str) -> bytes:
+        lines = head.split(b"\r\n")
+        if self.strips_key:
+            secret = (b"authorization:", b"x-api-key:", b"x-swim-api-key:")
+            lines = [line for line in lines if not line.lower().startswith(secret)]
+        if self.names_client:
+            told = (b"x-forwarded-for:", b"forwarded:", b"x-real-ip:")
+            lines = [line for line in lines if not line.lower().startswith(told)]
+            lines.insert(1, b"X-Forwarded-For: " + client.encode())
         return b"\r\n".join(lines)
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, last: list[float]) -> None:

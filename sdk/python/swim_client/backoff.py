@@ -49,6 +49,14 @@ class Backoff:
         self.failures += 1
         return self._random() * ceiling
 
+    def wait_after_session_seconds(self) -> float:
+        """How long to wait after a connection that the server had admitted: the server is there, so not long.
+
+        Counts as a failure all the same: should the attempt that follows fail, the waits go on where they were.
+        """
+        self.failures += 1
+        return self._random() * min(self._first_seconds, self._max_seconds)
+
     def wait_as_told_seconds(self, retry_after_seconds: float) -> float:
         """How long to wait after a refusal with ``Retry-After``: as told, and a little more, as many were told so."""
         advice = min(retry_after_seconds, LONGEST_ADVICE_SECONDS)

@@ -8,7 +8,7 @@ import logging
 import os
 import ssl as ssl_module
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, AsyncGenerator, Callable, List, Mapping, Optional, Type, TypeVar, Union
@@ -17,7 +17,8 @@ from swim_client.answer import Answer
 from swim_client.client_run import ClientRun, NetworkClass, current_task
 from swim_client.commands import Command
 from swim_client.errors import ConnectionLost, SwimError
-from swim_client.events import Event, EventType
+from swim_client.events import Event, EventType, FlightEvent
+from swim_client.flights import FlightMirror
 from swim_client.handlers import Handlers
 from swim_client.network import NetworkTask, NetworkThread
 from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_url
@@ -37,6 +38,7 @@ from swim_client.subscriptions import (
 _F = TypeVar("_F", bound=Callable[..., Any])
 Names = Union[str, List[str], None]
 Time = Union[str, datetime, None]
+Since = Union[str, datetime, timedelta, None]
 
 _log = logging.getLogger("swim_client")
 
@@ -64,6 +66,7 @@ class SWIMClient:
         open_timeout: float = 15.0,
         messages_per_second: int = 8,
         max_queued_events: int = 1000,
+        max_message_bytes: Optional[int] = None,
         ssl: Optional[ssl_module.SSLContext] = None,
         unix_path: Union[str, os.PathLike[str], None] = None,
     ) -> None:
@@ -72,16 +75,19 @@ class SWIMClient:
         ``api_key``: default ``SWIM_API_KEY``. ``url``: default ``SWIM_URL``, else this machine. ``reconnect``: False
         ends the run with the first connection. ``resume_file``: where to remember the last event handled, so that a
         restarted program goes on from there. ``resume=False``: after a break, go on with what happens then. ``debug``:
-        tell each step on standard error. ``unix_path``: connect to a Unix socket, which needs no key. Times in seconds.
+        tell each step on standard error. ``max_message_bytes``: no message to this program is longer; 4,096 or more.
+        ``unix_path``: connect to a Unix socket, which needs no key. Times in seconds.
         """
         self._settings = Settings(
             reconnect=reconnect,
             reconnect_interval=reconnect_interval,
             max_reconnect_interval=max_reconnect_interval,
+            open_timeout=open_timeout,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
             messages_per_second=messages_per_second,
             max_queued_events=max_queued_events,
+            max_message_bytes=max_message_bytes,
             resume=resume,
         )
         self.url = check_url(url or os.environ.get("SWIM_URL") or DEFAULT_URL)
@@ -92,6 +98,8 @@ class SWIMClient:
         self._resume_file = ResumeFile(resume_file) if resume_file is not None else None
         self._handlers = Handlers()
         self._subscriptions = Subscriptions()
+        self.flights = FlightMirror(self._subscriptions.has_filters)
+        """The flights that there are now, where the program has subscribed with ``state=True``."""
         self._handled: Optional[EventId] = None
         self._running: Optional[ClientRun] = None
         self._is_busy = False
@@ -145,16 +153,19 @@ class SWIMClient:
         dep_window_end: Time = None,
         filters: Optional[Mapping[str, Any]] = None,
         after: Optional[str] = None,
-        since: Time = None,
+        since: Since = None,
         last: Optional[int] = None,
+        state: bool = False,
     ) -> Answer:
         """Add channels and filters, now and over every reconnect. Before or while connected, from any thread.
 
         Channels add up. Filters hold for the whole connection and merge by kind: a kind named again replaces its
         value, ``[]`` clears it. ``bbox``: ``{north, south, east, west}`` or those four in this order. ``filters``:
-        kinds that have no argument here. One of ``after`` (an event id), ``since`` (a time) and ``last`` (a number)
-        asks for history first; only possible before the client has connected. The answer is the server's; a refused
-        subscription is logged, told to the handlers of ``error``, and raised where the answer is awaited.
+        kinds that have no argument here. One of ``after`` (an event id), ``since`` (a time, ``"10m"`` or a timedelta)
+        and ``last`` (a number) asks for history first; only possible with the first subscription. ``state``: send the
+        world as it is now first, and keep ``client.flights`` up to date. The answer is the server's; a refused
+        subscription is logged, told to the handlers of ``error``, and raised where the answer is awaited. If nothing
+        is left to which the client could subscribe at its start, ``run`` ends with the reason.
         """
         named = {
             "airports": airports,
@@ -171,15 +182,31 @@ class SWIMClient:
         if not names:
             raise ValueError("subscribe to at least one channel, such as 'flight.departed'")
         history = read_history(after, since, last)
-        if history and (self.connected or self._handled is not None):
-            raise ValueError(f"{next(iter(history))}: history can be asked for only before the client has connected")
+        if history and self._has_begun():
+            raise ValueError(f"{next(iter(history))}: history can be asked for only with the first subscription")
         answer = self._new_answer()
-        wish = PendingSubscription(names, read_filters({**(filters or {}), **named}), history, answer)
+        given = {kind: value for kind, value in named.items() if value is not None}
+        wish = PendingSubscription(names, read_filters({**(filters or {}), **given}), history, answer, state)
         version = self._subscriptions.add(wish)
         if self._running is not None:
             message = {"action": "subscribe"}
             self._send(Command(message, "subscribed", answer, version=version, wish=wish))
         return answer
+
+    def _has_begun(self) -> bool:
+        """Tell whether the stream has a beginning already: history can't be put before it any more."""
+        return self.last_event_id is not None or (self.connected and bool(self._subscriptions))
+
+    async def snapshot(self, channels: Channels = "flight.*", *args: Any, **filters: Any) -> List[FlightEvent]:
+        """Return the flights that there are now; takes channels and filters as ``subscribe`` does.
+
+        The client must be connected. It stays subscribed, and ``client.flights`` is kept up to date from then on.
+        """
+        answer = self.subscribe(channels, *args, state=True, **filters)
+        if self.connected:
+            await answer
+        await self.flights.complete()
+        return self.flights.where()
 
     def unsubscribe(self, channels: Optional[Channels] = None) -> Answer:
         """Take channels away; none named: all of them, and the filters."""
@@ -301,8 +328,9 @@ class SWIMClient:
     def run(self) -> None:
         """Run until stopped. Blocks; handlers are called in this thread, the network has a thread of its own.
 
-        Returns after ``stop()`` and after Ctrl-C. Raises AuthenticationError when the key is refused, ProtocolError
-        when the server gives up on this client, ConnectionLost with ``reconnect=False``.
+        Returns after ``stop()`` and after Ctrl-C. Raises AuthenticationError when the key is refused, RequestRefused
+        when all it is to subscribe to is refused, ProtocolError when the server gives up on this client,
+        ConnectionLost with ``reconnect=False``.
         """
         if current_task() is not None:
             raise RuntimeError("run() blocks; in async code use: await client.run_async()")
@@ -397,6 +425,7 @@ class SWIMClient:
         running = ClientRun(
             self._opener,
             handlers=self._handlers,
+            flights=self.flights,
             subscriptions=self._subscriptions,
             settings=self._settings,
             resume_file=self._resume_file,

@@ -9,6 +9,7 @@ from swim_client.answer import Answer
 from swim_client.commands import Command
 from swim_client.dispatcher import Dispatcher
 from swim_client.errors import ClientStopped, SwimError
+from swim_client.flights import FlightMirror
 from swim_client.handlers import Handlers
 from swim_client.inbox import Inbox
 from swim_client.network import NetworkTask, NetworkThread
@@ -30,6 +31,7 @@ class ClientRun:
         opener: Opener,
         *,
         handlers: Handlers,
+        flights: FlightMirror,
         subscriptions: Subscriptions,
         settings: Settings,
         resume_file: Optional[ResumeFile],
@@ -44,7 +46,12 @@ class ClientRun:
         lost = None if resume_file is None else resume_file.fault
         self._progress = Progress(handled, is_enabled=settings.resume, lost=lost)
         self._dispatcher = Dispatcher(
-            self._inbox, handlers, resume_file=resume_file, handled=handled, on_connected=self._greeting_handled
+            self._inbox,
+            handlers,
+            flights=flights,
+            resume_file=resume_file,
+            handled=handled,
+            on_connected=self._greeting_handled,
         )
         self._network: Union[NetworkTask, NetworkThread, None] = None
         self._link: Optional[Reconnector] = None

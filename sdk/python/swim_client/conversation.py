@@ -10,13 +10,12 @@ from websockets.exceptions import ConnectionClosed
 
 from swim_client.commands import Command, Commands
 from swim_client.decoding import decode
-from swim_client.errors import ConnectionLost, NoAnswer, SwimError
+from swim_client.errors import ConnectionLost, NoAnswer, RequestRefused, SwimError
 from swim_client.inbox import Signal
 from swim_client.requests import ANSWER_SECONDS, Refusal, Requests
 from swim_client.resume import EventId, Progress, parse_id
 from swim_client.subscriptions import PendingSubscription, Subscriptions, merge
 
-GREETING_SECONDS = 30.0
 HANDLERS_SECONDS = 5.0
 """How long the first subscribe waits for the handlers of ``connected``, which may subscribe to more."""
 TOGETHER_SECONDS = 0.05
@@ -50,6 +49,8 @@ class Conversation:
         commands: Commands,
         first_greeting_handled: Optional[Signal],
         tell_gap: Callable[[Optional[str]], None],
+        greeting_seconds: float,
+        max_message_bytes: Optional[int],
     ) -> None:
         self.is_probing = False
         """While subscriptions are tried one by one, what comes is not taken in."""
@@ -60,10 +61,14 @@ class Conversation:
         self._commands = commands
         self._first_greeting_handled = first_greeting_handled
         self._tell_gap = tell_gap
+        self._greeting_seconds = greeting_seconds
+        self._max_message_bytes = max_message_bytes
         self._greeting: Optional[Mapping[str, Any]] = None
         self._is_greeted = asyncio.Event()
         self._first: Optional[First] = None
         self._is_subscribed = False
+        self._refused: Optional[RequestRefused] = None
+        """The last refusal of a subscription."""
         self._version = 0
         """Of the subscriptions that this connection was told as a whole."""
 
@@ -87,6 +92,7 @@ class Conversation:
         if self._first_greeting_handled is not None:
             await self._let_handlers_subscribe(self._first_greeting_handled)
         await self._subscribe_to_all()
+        self._check_anything_is_left()
         while True:
             command = await self._commands.get()
             try:
@@ -95,13 +101,18 @@ class Conversation:
                 self._interrupted(command)
                 raise
 
+    def _check_anything_is_left(self) -> None:
+        """Raise RequestRefused when the server refused everything: the program would wait for ever."""
+        if self._refused is not None and not self._subscriptions:
+            raise self._refused
+
     async def _await_greeting(self) -> None:
         greeted = asyncio.ensure_future(self._is_greeted.wait())
         try:
             # Not wait_for: before Python 3.12 it may swallow a cancellation that comes together with the result.
-            await asyncio.wait({greeted}, timeout=GREETING_SECONDS)
+            await asyncio.wait({greeted}, timeout=self._greeting_seconds)
             if not greeted.done() and not self._is_held_up():
-                raise Silent(f"the server took the connection and said nothing for {GREETING_SECONDS:g} s")
+                raise Silent(f"the server took the connection and said nothing for {self._greeting_seconds:g} s")
             await greeted
         finally:
             greeted.cancel()
@@ -151,7 +162,10 @@ class Conversation:
         elif self._subscriptions.covers(wish):
             self._granted([wish], None)
         else:
-            await self._settle(wish, await self._requests.ask(self._subscribe_message([wish]), "subscribed"))
+            message = self._subscribe_message([wish])
+            if wish.state or self._subscriptions.wants_state(granted_only=True):
+                message["state"] = True  # other filters, or other channels, have another state
+            await self._settle(wish, await self._requests.ask(message, "subscribed"))
 
     async def _subscribe_to_all(self) -> None:
         """Tell the server every wish in one message, with the id after which to resume."""
@@ -164,6 +178,7 @@ class Conversation:
         if not isinstance(answer, Refusal):
             self._is_subscribed = True
             self._granted(wishes, answer)
+            await self._ask_for_state(wishes, answer)
             return
         self._first = None
         if len(wishes) == 1:
@@ -187,6 +202,13 @@ class Conversation:
         if granted:
             await self._subscribe_to_all()
 
+    async def _ask_for_state(self, wishes: List[PendingSubscription], answer: Optional[Dict[str, Any]]) -> None:
+        """Ask for the state where it could not be asked for together with history, or none has come as a whole."""
+        if answer is None or not self._subscriptions.wants_state() or "state_as_of" in answer:
+            return
+        if not self._progress.has_state or answer.get("gap") is True:
+            await self._requests.ask({**self._subscribe_message(wishes), "state": True}, "subscribed")
+
     def _subscribe_message(self, wishes: List[PendingSubscription]) -> Dict[str, Any]:
         channels, filters, _ = merge(wishes)
         message: Dict[str, Any] = {"action": "subscribe", "channels": channels}
@@ -196,6 +218,8 @@ class Conversation:
 
     def _first_message(self, wishes: List[PendingSubscription]) -> Dict[str, Any]:
         message = {**self._subscribe_message(wishes), "notices": True}
+        if self._max_message_bytes is not None:
+            message["max_message_bytes"] = self._max_message_bytes
         history = merge(wishes)[2]
         progress = self._progress
         progress.begins_after(parse_id(history.pop("after", None)))
@@ -204,12 +228,18 @@ class Conversation:
         asked = progress.after
         if asked is not None:
             message["after"] = str(asked)
+            if progress.epoch is not None:
+                message["epoch"] = progress.epoch
+            if self._subscriptions.wants_state():
+                message["state"] = "on_gap"
             history = {}
         elif progress.can_resume and history:
             message.update(history)
         else:
             history = {}
             progress.awaits_from((self._greeting or {}).get("last_event_id"))
+            if self._subscriptions.wants_state():
+                message["state"] = True
         self._first = First(asked, history)
         return message
 
@@ -217,6 +247,7 @@ class Conversation:
         if isinstance(answer, Refusal):
             _log.error("not subscribed to %s: %s: %s", ", ".join(wish.channels), answer.code, answer.message)
             self._subscriptions.refuse(wish)
+            self._refused = answer.error()
             if wish.answer is not None:
                 wish.answer.fail(answer.error())
         else:

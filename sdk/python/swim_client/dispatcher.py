@@ -8,6 +8,7 @@ import time
 from typing import Callable, Optional
 
 from swim_client.decoding import decode
+from swim_client.flights import FlightMirror
 from swim_client.handlers import Handlers, NotHandled
 from swim_client.inbox import Inbox, Item
 from swim_client.resume import EventId
@@ -29,6 +30,7 @@ class Dispatcher:
         inbox: Inbox,
         handlers: Handlers,
         *,
+        flights: FlightMirror,
         resume_file: Optional[ResumeFile],
         handled: Optional[EventId],
         on_connected: Callable[[], None],
@@ -41,6 +43,7 @@ class Dispatcher:
         """Set from any thread: events that still wait are dropped, not handled."""
         self._inbox = inbox
         self._handlers = handlers
+        self._flights = flights
         self._resume_file = resume_file
         self._on_connected = on_connected
         self._saving: Optional[asyncio.Future[None]] = None
@@ -68,7 +71,7 @@ class Dispatcher:
         kind = item.message["type"]
         if self.is_stopping and kind not in _LAST_WORDS:
             return
-        if self._handlers.of(kind):
+        if not self._flights.take(item.message) and self._handlers.of(kind):
             try:
                 await self._handlers.hand_over(decode(item.message))
             except NotHandled:

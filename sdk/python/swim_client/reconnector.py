@@ -129,6 +129,8 @@ class Reconnector:
             ping_interval_seconds=settings.ping_interval,
             ping_timeout_seconds=settings.ping_timeout,
             messages_per_second=settings.messages_per_second,
+            greeting_seconds=settings.open_timeout,
+            max_message_bytes=settings.max_message_bytes,
             redact=self._opener.redact,
             lost_at=self._lost_at,
             first_greeting_handled=self.first_greeting_handled if self._lost_at is None else None,
@@ -170,5 +172,5 @@ class Reconnector:
         advice = ending.advice_seconds()
         if advice is not None and was_greeted:
             return advice  # the server's way to spread its clients; it is no failure, so the backoff doesn't grow
-        wait = self._backoff.wait_seconds()
+        wait = self._backoff.wait_after_session_seconds() if was_greeted else self._backoff.wait_seconds()
         return wait if advice is None else max(wait, advice)

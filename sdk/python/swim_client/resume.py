@@ -42,8 +42,14 @@ class Progress:
         self.point = after
         self.asked: Optional[EventId] = None
         """Where this connection's subscription was to go on from; tells a gap's beginning."""
+        self.has_state = False
+        """A whole state has come, and nothing that would have changed it was missed since."""
         self.can_resume = False
         """Whether the server at hand keeps history for its clients; the former one doesn't."""
+        self.epoch: Optional[str] = None
+        """The name of the order that ``point`` belongs to; None: the server named none."""
+        self._epoch_now: Optional[str] = None
+        """The same of the server at hand."""
         self._is_enabled = is_enabled
         self._lost = lost
         self._is_subscribed = False
@@ -67,6 +73,10 @@ class Progress:
         self.can_resume = self._is_enabled and data.get("resume") is True
         self._is_subscribed = self._is_live = self._gap_told = False
         self._target = self._heartbeat = None
+        epoch = data.get("epoch")
+        self._epoch_now = epoch if isinstance(epoch, str) else None
+        if self.point is None:
+            self.epoch = self._epoch_now
 
     def begins_after(self, event_id: Optional[EventId]) -> None:
         """Begin after the last event that the program knows; what was seen since counts more."""
@@ -96,6 +106,12 @@ class Progress:
         self._is_subscribed = True
         self._last_event_at = now
         newest = parse_id(answer.get("last_event_id"))
+        former, self.epoch = self.epoch, self._epoch_now
+        if asked is not None and None not in (former, self.epoch) and former != self.epoch:
+            # Ids of two orders can't be compared: lower ones are new events, too.
+            self._target = newest
+            self._begin_anew(newest)
+            return self._tell_once("the server has another history than before")
         if asked is not None:
             self._target = newest
             self._is_live = newest is not None and asked >= newest

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from swim_client.closing import ABNORMAL, NORMAL, RESTARTING, Ending
 from swim_client.commands import Commands
 from swim_client.conversation import Conversation, Silent
+from swim_client.errors import RequestRefused
 from swim_client.inbox import Inbox, Item, Signal
 from swim_client.requests import Refusal, Requests
 from swim_client.resume import EventId, Progress, Recovery, parse_id
@@ -72,6 +73,8 @@ class Session:
         ping_interval_seconds: float,
         ping_timeout_seconds: float,
         messages_per_second: int,
+        greeting_seconds: float,
+        max_message_bytes: Optional[int],
         redact: Callable[[str], str],
         lost_at: Optional[float] = None,
         first_greeting_handled: Optional[Signal] = None,
@@ -95,6 +98,8 @@ class Session:
             commands=commands,
             first_greeting_handled=first_greeting_handled,
             tell_gap=self._tell_gap,
+            greeting_seconds=greeting_seconds,
+            max_message_bytes=max_message_bytes,
         )
         self._recovery: Optional[Recovery] = None
         self._recovery_seen_at = 0.0
@@ -115,6 +120,8 @@ class Session:
                         pass  # the reader hears of it as well, and knows more
                     except Silent as silent:
                         return self._ending(ABNORMAL, str(silent))
+                    except RequestRefused as refused:
+                        return Ending(NORMAL, str(refused), refused=refused)
             return await reader
         finally:
             await _end({reader, *helpers})
@@ -132,15 +139,16 @@ class Session:
                     _log.debug("a binary frame of %d bytes is ignored", len(frame))
         except ConnectionClosed as closed:
             close = closed.rcvd or closed.sent
-            return self._ending(close.code if close else ABNORMAL, close.reason if close else "")
+            is_ours = closed.rcvd is None or closed.rcvd_then_sent is False  # None: the line broke
+            return self._ending(close.code if close else ABNORMAL, close.reason if close else "", is_ours=is_ours)
 
-    def _ending(self, code: int, reason: str) -> Ending:
+    def _ending(self, code: int, reason: str, *, is_ours: bool = True) -> Ending:
         refusal = self._closing_error
         if refusal is None:
-            return Ending(code, reason)
+            return Ending(code, reason, is_ours=is_ours)
         retry_ms = refusal.data.get("retry_ms")
         is_number = isinstance(retry_ms, int) and not isinstance(retry_ms, bool) and retry_ms >= 0
-        return Ending(code, reason, refusal.code, refusal.message, retry_ms if is_number else None)
+        return Ending(code, reason, refusal.code, refusal.message, retry_ms if is_number else None, is_ours)
 
     async def _receive(self, frame: str) -> None:
         try:
@@ -155,6 +163,8 @@ class Session:
             await self._greeted(message, len(frame))
         elif kind == "error":
             await self._refused(message, len(frame))
+        elif kind.partition(".")[0] == "state":
+            await self._told_state(message, len(frame))
         elif kind in _ANSWERS:
             await self._answered(kind, message, len(frame))
         else:
@@ -203,6 +213,14 @@ class Session:
         if first is not None and self._lost_at is not None:
             self._begin_recovery(Recovery(parse_id(message.get("last_event_id")), after))
         self._requests.answered(kind, message)
+
+    async def _told_state(self, message: Dict[str, Any], size: int) -> None:
+        """Hand on a part of the state, or what came into or left the filters: in its place among the events."""
+        if self._conversation.is_probing:
+            return
+        await self._put(message, size)
+        if message.get("is_last") is True:
+            self._progress.has_state = True
 
     async def _happened(self, kind: str, message: Dict[str, Any], size: int) -> None:
         if self._conversation.is_probing:

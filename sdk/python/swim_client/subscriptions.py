@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -11,6 +12,8 @@ from swim_client.answer import Answer
 from swim_client.resume import parse_id
 
 Channels = Union[str, Iterable[str]]
+_SPAN = re.compile(r"([0-9]{1,6})\s*([smhd])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class PendingSubscription:
@@ -22,7 +25,10 @@ class PendingSubscription:
         filters: Optional[Mapping[str, Any]] = None,
         history: Optional[Mapping[str, Any]] = None,
         answer: Optional[Answer] = None,
+        state: bool = False,
     ) -> None:
+        self.state = state
+        """The program wants the state first."""
         self.channels = list(dict.fromkeys(channels))
         self.filters = dict(filters or {})
         """Kind to value. A kind named again replaces its value; an empty list clears it."""
@@ -86,6 +92,7 @@ class Subscriptions:
                 whole = PendingSubscription(
                     channels, filters, {"since": history["since"]} if "since" in history else None
                 )
+                whole.state = any(wish.state for wish in granted)
                 whole.is_confirmed = True
                 self._wishes = [whole] + [wish for wish in self._wishes if not wish.is_confirmed]
 
@@ -94,10 +101,22 @@ class Subscriptions:
         with self._lock:
             self._wishes = [kept for kept in self._wishes if kept is not wish]
 
+    def wants_state(self, *, granted_only: bool = False) -> bool:
+        """Tell whether any wish, or any that was granted, is to begin with the state."""
+        with self._lock:
+            return any(wish.state for wish in self._wishes if wish.is_confirmed or not granted_only)
+
+    def has_filters(self) -> bool:
+        """Tell whether some events are filtered out."""
+        with self._lock:
+            return any(value not in (None, [], {}) for value in merge(self._wishes)[1].values())
+
     def covers(self, wish: PendingSubscription) -> bool:
         """Tell whether what was granted already includes this wish."""
         with self._lock:
             channels, filters, _ = merge([granted for granted in self._wishes if granted.is_confirmed])
+        if wish.state and not self.wants_state(granted_only=True):
+            return False
         return set(wish.channels) <= set(channels) and all(
             filters.get(kind) == wish.filters[kind] for kind in wish.filters
         )
@@ -148,8 +167,17 @@ def _filter_value(kind: str, value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple, set, frozenset)) else value
 
 
-def read_history(after: Optional[str], since: Union[str, datetime, None], last: Optional[int]) -> Dict[str, Any]:
-    """Bring a wish for history into the form of the wire. Raises ValueError when more than one is given."""
+def read_history(
+    after: Optional[str], since: Union[str, datetime, timedelta, None], last: Optional[int]
+) -> Dict[str, Any]:
+    """Bring a wish for history into the form of the wire. Raises ValueError when more than one is given.
+
+    ``since`` as a span (``"10m"``, a timedelta) means: so long before now.
+    """
+    if isinstance(since, str):
+        since = read_span(since) or since
+    if isinstance(since, timedelta):
+        since = datetime.now(timezone.utc) - since
     if isinstance(since, datetime):
         since = _filter_value("since", since)
     history = {name: value for name, value in (("after", after), ("since", since), ("last", last)) if value is not None}
@@ -158,3 +186,9 @@ def read_history(after: Optional[str], since: Union[str, datetime, None], last: 
     if after is not None and parse_id(after) is None:
         raise ValueError(f"after: {after!r} is no event id; one looks like 1768573815123-0")
     return history
+
+
+def read_span(text: str) -> Optional[timedelta]:
+    """Read a span such as ``90s``, ``10m``, ``2h`` or ``1d``; None for anything else."""
+    match = _SPAN.fullmatch(text.strip().lower())
+    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None

@@ -33,6 +33,8 @@ from swim_server.protocol.events import Event, NewEvent
 COMMIT_EVENTS = 1000
 """About so many go into one commit; a single call is never divided."""
 PENDING_EVENTS = 20_000
+FULL_CHECKPOINT_SECONDS = 2.0
+"""Between two writings back of the log under ``full``: each makes the commits beside it wait for the same disk."""
 TICK_SECONDS = 0.25
 """How often retention, the write-ahead log and other processes' events are looked after."""
 
@@ -121,6 +123,8 @@ class LocalBroker:
         self._sync_task: asyncio.Future[None] | None = None
         self._committer_task: asyncio.Task[None] | None = None
         self._checkpoint_waiter: asyncio.Task[None] | None = None
+        self._checkpoint_seconds = FULL_CHECKPOINT_SECONDS if synchronous == "full" else 0.0
+        self._checkpoint_at = 0.0
         self._checkpointed = (0, 0)
         """Commits and removals up to the last checkpoint."""
         self._closing_task: asyncio.Task[None] | None = None
@@ -428,6 +432,11 @@ class LocalBroker:
         self.counters.events_pruned = self._history.removed
 
     def _start_checkpoint(self) -> None:
+        """Write the log back. Under ``full`` that brings nothing to the disk sooner, and commits would wait for it."""
+        now = time.monotonic()
+        if self.counters.checkpoint_error is None and now - self._checkpoint_at < self._checkpoint_seconds:
+            return
+        self._checkpoint_at = now
         written = self.counters.commits, self.counters.events_pruned
         if written != self._checkpointed and (self._checkpoint_waiter is None or self._checkpoint_waiter.done()):
             self._checkpoint_waiter = asyncio.create_task(self._checkpoint(written), name="history-checkpoint")

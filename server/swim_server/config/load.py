@@ -137,6 +137,7 @@ def _check_together(layers: Layers) -> Iterator[Problem]:
     except InvalidFamily as error:
         yield _problem(layers, str(error).partition(": ")[2], "channels", "families", error.family)
     yield from _check_publishing(layers)
+    yield from _check_state(layers)
     seen: set[str] = set()
     for index, source in enumerate(values["sources"]):
         yield from _check_source(layers, index, source)
@@ -186,6 +187,19 @@ def _check_publishing(layers: Layers) -> Iterator[Problem]:
                 catalogue.check(channel)
             except InvalidChannel as error:
                 yield _problem(layers, str(error), "publish", "keys", key_id, "channels", index)
+
+
+def _check_state(layers: Layers) -> Iterator[Problem]:
+    """Check that kinds of entries are made by events that exist."""
+    try:
+        families = Catalogue(layers.values["channels"]["families"]).families
+    except InvalidFamily:
+        return
+    for name, kind in layers.values["state"]["kinds"].items():
+        if kind["family"] not in families:
+            near = nearest(kind["family"], list(families))
+            hint = f", did you mean {near}?" if near else ": declare it in [channels.families]"
+            yield _problem(layers, f"there is no family {kind['family']!r}{hint}", "state", "kinds", name, "family")
 
 
 def is_local_url(url: str) -> bool:

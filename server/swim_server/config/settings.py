@@ -105,15 +105,19 @@ class TierConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """At once, all keys of the tier together."""
     connections_per_key: Count | None = None
     messages_per_second: Count = 10
+    requests_per_minute: Count = 60
+    """Over plain HTTP, of one key."""
 
 
 class TiersConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[tiers]``: the four that exist."""
 
     public: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=5))
-    developer: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=50))
-    partner: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=500))
-    system: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=10_000))
+    developer: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=50, requests_per_minute=300))
+    partner: TierConfig = msgspec.field(default_factory=lambda: TierConfig(connections=500, requests_per_minute=3_000))
+    system: TierConfig = msgspec.field(
+        default_factory=lambda: TierConfig(connections=10_000, requests_per_minute=30_000)
+    )
 
 
 class HistoryConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -136,6 +140,24 @@ class ChannelsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[channels]``: families and types beyond the built-in ones, e.g. ``weather = ["sigmet", "metar"]``."""
 
     families: dict[str, list[str]] = {}
+
+
+class StateKindConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[state.kinds.NAME]``: entries that the events of a family make, sent to who asks for state."""
+
+    family: Annotated[str, Meta(min_length=1)]
+    key: Annotated[list[str], Meta(min_length=1)]
+    """The fields of an event's data that tell one entry from the others."""
+    ends: list[str] = []
+    """The types that end an entry, with or without the family."""
+
+
+class StateConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[state]``: the world as it is now."""
+
+    max_age: Duration = "24h"
+    """A flight of which nothing was told for so long is deleted, by an event."""
+    kinds: dict[str, StateKindConfig] = {}
 
 
 class FileSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="file"):
@@ -366,6 +388,8 @@ class ExpectConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     version: str | None = None
     commit: str | None = None
+    event_within: Duration | None = None
+    """At least one source should have told something within so long; else the service is not ready for clients."""
     connections: ExpectConnectionsConfig = msgspec.field(default_factory=ExpectConnectionsConfig)
 
 
@@ -379,6 +403,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     history: HistoryConfig = msgspec.field(default_factory=HistoryConfig)
     broker: BrokerConfig = msgspec.field(default_factory=BrokerConfig)
     channels: ChannelsConfig = msgspec.field(default_factory=ChannelsConfig)
+    state: StateConfig = msgspec.field(default_factory=StateConfig)
     sources: list[SourceConfig] = []
     adl: dict[str, AdlConfig] = {}
     """By the name that sources give."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swim_server.brokers.broker import Broker
+    from swim_server.brokers.local import LocalBroker
     from swim_server.concurrency.tasks import Tasks
     from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.daemon.home import Home
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from swim_server.daemon.latency import Latency
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
+    from swim_server.daemon.metrics.exposition import Exposition
     from swim_server.daemon.notifier import Notifier
     from swim_server.daemon.running_config import RunningConfig
     from swim_server.daemon.running_sources import RunningSources
+    from swim_server.daemon.upkeep.state_keeper import StateKeeper
     from swim_server.gateway.context import EndpointContext
+    from swim_server.gateway.http.readiness import Readiness
     from swim_server.gateway.listeners import Listeners
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
@@ -45,12 +48,15 @@ class Components:
     wheel: TimerWheel
     loop_lag: LoopLagMonitor
     admission: Admission
-    broker: Broker
+    broker: LocalBroker
     store: KeyStore
     authenticator: Authenticator
     sources: RunningSources
     hub: Hub
+    state_keeper: StateKeeper
     latency: Latency
+    metrics: Exposition
+    readiness: Readiness
     throughput: Throughput
     conversation: Conversation
     rpc: Rpc

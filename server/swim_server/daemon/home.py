@@ -87,6 +87,16 @@ class Home:
         return self.path / "history.db"
 
     @property
+    def state(self) -> Path:
+        """Return where the newest checkpoint of the world is kept; the one before it beside it."""
+        return self.path / "state.checkpoint"
+
+    @property
+    def operator_token(self) -> Path:
+        """Return where the token stands with which Prometheus reads the metrics."""
+        return self.path / "operator.token"
+
+    @property
     def log(self) -> Path:
         return self.path / "swim.log"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +16,26 @@ SAMPLE_SECONDS = 0.1
 KEPT_SECONDS = 60.0
 MAX_TURNS = 100_000
 """A hub that is never done under load is not waited for longer."""
+
+
+BOUNDS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, float("inf"))
+
+
+class Histogram:
+    """Counts latencies by size, since the start."""
+
+    def __init__(self) -> None:
+        self.sum_seconds = 0.0
+        self._counts = [0] * len(BOUNDS_SECONDS)
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self.sum_seconds += seconds
+        self._counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
+
+    def cumulative(self) -> list[tuple[float, int]]:
+        """Return each bound, and how many were not longer."""
+        return list(zip(BOUNDS_SECONDS, accumulate(self._counts), strict=True))
 
 
 class Latency:
@@ -33,6 +55,7 @@ class Latency:
         self._monotonic = clock.monotonic
         self._call_soon = call_soon
         self._samples: deque[tuple[float, float]] = deque(maxlen=int(KEPT_SECONDS / SAMPLE_SECONDS))
+        self.histogram = Histogram()
         self._sample_at = 0.0
         self._is_waiting = False
 
@@ -48,7 +71,9 @@ class Latency:
                 self._await_writes(milliseconds, turns + 1)
                 return
             now = self._monotonic()
-            self._samples.append((now, max(self._wall_ms() - milliseconds, 0.0)))
+            latency_ms = max(self._wall_ms() - milliseconds, 0.0)
+            self._samples.append((now, latency_ms))
+            self.histogram.add(latency_ms / 1000)
             self._sample_at, self._is_waiting = now + SAMPLE_SECONDS, False
 
         self._call_soon(look)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import TYPE_CHECKING
 
+from swim_server.daemon.running_sources import age
 from swim_server.gateway.http.readiness import Check, Readiness
 
 if TYPE_CHECKING:
@@ -21,12 +23,24 @@ def build_readiness(
     authenticator: Authenticator,
     broker: LocalBroker,
     source_statuses: Callable[[], Iterable[SourceStatus]],
+    *,
+    is_state_loaded: Callable[[], bool],
+    event_within_seconds: Callable[[], float | None],
 ) -> Readiness:
     """Put the checks together. What they say is for strangers: no reason that could hold an address or a path."""
 
     def sources() -> str | None:
-        bad = [f"{status.name} is {status.state}" for status in source_statuses() if status.state in BAD_STATES]
-        return ", ".join(bad) or None
+        statuses = list(source_statuses())
+        bad = [f"{status.name} is {status.state}" for status in statuses if status.state in BAD_STATES]
+        return ", ".join(bad) or stale(statuses)
+
+    def stale(statuses: Iterable[SourceStatus]) -> str | None:
+        """Hold the newest event of all sources against what is expected."""
+        within = event_within_seconds()
+        ages = [seconds for status in statuses if (seconds := age(status.last_event_monotonic)) is not None]
+        if within is None or min(ages, default=inf) <= within:
+            return None
+        return f"no source has told anything for {within:g} s"
 
     return Readiness(
         [
@@ -34,5 +48,6 @@ def build_readiness(
             Check("keys", lambda: "keys can't be checked just now" if authenticator.status().problem else None),
             Check("history", lambda: "events can't be stored just now" if broker.counters.last_error else None),
             Check("sources", sources),
+            Check("state", lambda: None if is_state_loaded() else "the state is being loaded"),
         ]
     )

@@ -42,6 +42,7 @@ def tier_limits(tiers: TiersConfig) -> dict[str, TierLimit]:
             connections=(config := getattr(tiers, tier.value)).connections,
             connections_per_key=config.connections_per_key,
             messages_per_second=config.messages_per_second,
+            requests_per_minute=config.requests_per_minute,
         )
         for tier in Tier
     }

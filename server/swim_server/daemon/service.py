@@ -15,6 +15,7 @@ from swim_server.daemon.drain import drain
 from swim_server.daemon.handover.channel import Channel, Offer
 from swim_server.daemon.handover.predecessor import HandoverFailed, RestartRefused, hand_over, serve_successor
 from swim_server.daemon.launch import Launch
+from swim_server.daemon.metrics.figures import write_figures
 from swim_server.daemon.notifier import status_line
 from swim_server.daemon.rules import dialable_url, warn_of_clamped_events
 from swim_server.daemon.upkeep.key_file import KeyFile
@@ -65,6 +66,7 @@ class Service:
         server = components.config.values.server
         self._bound_to = (server.host, server.port)
         """The configured address of the listening sockets."""
+        components.metrics.gather = lambda: write_figures(self)
         self._has_home = inherited is None
         """The lockfile and the control socket are this process's, not those of one before or behind it."""
         self._upkeep = Upkeep(
@@ -102,6 +104,7 @@ class Service:
         parts.hub.begin_after(parts.broker.newest_id)
         with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
             await preload(parts.hub.recent, parts.broker)
+        await parts.state_keeper.load()
         parts.tasks.start(self._learn_airports())
         parts.sources.build()
         left = await self._await_go()
@@ -173,6 +176,7 @@ class Service:
                 parts.key_watch.run(),
                 parts.authenticator.run(),
                 parts.throughput.run(),
+                parts.state_keeper.run(),
                 parts.notifier.run(self.status_line),
                 *([parts.tls.run()] if parts.tls is not None else []),
                 self._upkeep.run(),
@@ -219,6 +223,7 @@ class Service:
         if self._has_home:
             self.home.remove_control_socket()
         await parts.tasks.close()
+        await parts.state_keeper.save()
         await parts.broker.close()
         await parts.authenticator.close()
         if self._successor is not None:

@@ -19,13 +19,20 @@ from swim_server.daemon.components import Components
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
+from swim_server.daemon.metrics.exposition import Exposition
+from swim_server.daemon.metrics.operator_token import read_or_make_token
 from swim_server.daemon.readiness import build_readiness
 from swim_server.daemon.rules import publishing_rules, tier_limits
 from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.running_sources import RunningSources
+from swim_server.daemon.upkeep.state_keeper import StateKeeper, state_kinds
 from swim_server.gateway.context import EndpointContext, build_context
 from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
+from swim_server.gateway.http.access import Access
+from swim_server.gateway.http.operator_access import OperatorAccess
+from swim_server.gateway.http.parts import HttpParts
+from swim_server.gateway.http.readiness import Readiness
 from swim_server.gateway.http.server import HttpServer
 from swim_server.gateway.listeners import Listeners, plain_server
 from swim_server.gateway.tls import CertificateIncomplete, TlsCertificate
@@ -46,7 +53,9 @@ if TYPE_CHECKING:
     from swim_server.daemon.home import Home
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.notifier import Notifier
-    from swim_server.gateway.http.server import HttpProtocols
+    from swim_server.gateway.authentication import Authentication
+    from swim_server.gateway.http.protocols import HttpProtocols
+    from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
 
@@ -72,10 +81,36 @@ def build_components(
     conversation = build_conversation(config, hub, broker, tasks)
     broker.on_unreadable = conversation.tell_unreadable
     broker.on_opened_late = hub.begin_after
+    kinds = state_kinds(config.state)
+    state_keeper = StateKeeper(
+        hub, broker, home.state, kinds=kinds, max_age_ms=_milliseconds(config.state.max_age),
+        is_publishing=lambda: sources.is_running, clock=SYSTEM_CLOCK, log=get_logger("state"),
+    )  # fmt: skip
+    exposition, made = Exposition(), list[Readiness]()
+
+    def build_http(gateway: Gateway, authentication: Authentication, refusals: Refusals) -> HttpServer:
+        readiness = build_readiness(
+            gateway, authenticator, broker, sources.statuses, is_state_loaded=lambda: hub.state.is_ready,
+            event_within_seconds=lambda: _seconds(running.values.expect.event_within),
+        )  # fmt: skip
+        made.append(readiness)
+        return HttpServer(HttpParts(
+            config=config.server, readiness=readiness, authentication=authentication, gateway=gateway, hub=hub,
+            broker=broker, conversation=conversation, metrics=exposition.write, kinds=[kind.name for kind in kinds],
+            access=Access(
+                authentication, refusals, admission, allowed_origins=config.server.allowed_origins, clock=SYSTEM_CLOCK
+            ),
+            operator=OperatorAccess(
+                read_or_make_token(home.operator_token, get_logger("daemon")),
+                has_public_url=config.server.public_url is not None,
+            ),
+            clock=SYSTEM_CLOCK,
+        ))  # fmt: skip
+
     endpoints = build_endpoints(
         config, loop, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,
         wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,
-        http=lambda gateway: HttpServer(build_readiness(gateway, authenticator, broker, sources.statuses)),
+        http=build_http,
     )  # fmt: skip
     latency = Latency(hub, clock=SYSTEM_CLOCK, wall_ms=lambda: time.time() * 1000, call_soon=loop.call_soon)
     key_watch = KeyWatch(
@@ -88,7 +123,8 @@ def build_components(
     return Components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
-        broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub, latency=latency,
+        broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub,
+        state_keeper=state_keeper, latency=latency, metrics=exposition, readiness=made[0],
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
     )  # fmt: skip
@@ -154,7 +190,7 @@ def build_endpoints(
     tasks: Tasks,
     rpc: Rpc,
     sources: RunningSources,
-    http: Callable[[Gateway], HttpProtocols],
+    http: Callable[[Gateway, Authentication, Refusals], HttpProtocols],
 ) -> EndpointContext:
     """Build what all endpoints share."""
     return build_context(
@@ -201,6 +237,10 @@ def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> L
 def log_failure(error: BaseException) -> None:
     """Log what nobody awaits: a failed task, timer or method of the control socket."""
     get_logger("daemon").error("a task failed", exc_info=error)
+
+
+def _seconds(duration: str | None) -> float | None:
+    return None if duration is None else parse_duration(duration)
 
 
 def _milliseconds(duration: str) -> int:

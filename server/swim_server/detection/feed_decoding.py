@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -34,6 +36,7 @@ class _Document(msgspec.Struct):
     prefiles: list[FeedPrefile] | None = None
 
 
+_BLANK = re.compile(r"\s")
 _decoder = msgspec.json.Decoder(_Document)
 
 
@@ -49,7 +52,14 @@ def decode_snapshot(document: bytes) -> Snapshot:
         decoded = _decoder.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(document)
+    if _has_blank([*decoded.pilots, *(decoded.prefiles or ())]):
+        return _decode_leniently(document)
     return snapshot_of(decoded.general, decoded.pilots, decoded.prefiles, 0)
+
+
+def _has_blank(entries: Sequence[FeedPilot | FeedPrefile]) -> bool:
+    """Tell whether a callsign holds a blank. One search through all: a pattern for each costs a quarter of decoding."""
+    return _BLANK.search("".join([entry.callsign for entry in entries])) is not None
 
 
 def snapshot_of(
@@ -141,17 +151,21 @@ def _repair(raw: Any, entry_type: type[Entry], is_clean: bool) -> Entry | None:
         return None
     if is_clean:
         try:
-            return msgspec.convert(raw, entry_type)
+            entry = msgspec.convert(raw, entry_type)
         except msgspec.ValidationError:
             pass
+        else:
+            if not _has_blank([entry]):
+                return entry
     plan = raw.get("flight_plan")
     kept = _convertible(raw, entry_type)
     if isinstance(plan, dict):
         kept["flight_plan"] = _convertible(plan, FeedPlan)
     try:
-        return msgspec.convert(kept, entry_type)
+        mended = msgspec.convert(kept, entry_type)
     except msgspec.ValidationError:
         return None
+    return None if _has_blank([mended]) else mended
 
 
 def _convertible(raw: dict[str, Any], struct_type: type[msgspec.Struct]) -> dict[str, Any]:

@@ -50,13 +50,19 @@ class Authentication:
             await asyncio.sleep(self._refusals.failed(address, api_key, decision))
         return decision
 
-    def admit(self, decision: Decision, address: str, key_place: str = "") -> KeyRecord | TurnedAway:
-        """Count a client with a good key in, or say why it is turned away. Whoever is counted in is released once.
+    def is_remembered(self, api_key: str, address: str) -> bool:
+        """Tell whether a key is known to be good, without asking."""
+        return self._authenticator.is_remembered(api_key, address)
+
+    def identify(self, decision: Decision, address: str, key_place: str = "") -> KeyRecord | TurnedAway:
+        """Say whose key it is, or why who brings it is turned away. Nobody is counted in.
 
         ``key_place``: where in the request the key stood.
         """
         if isinstance(decision, Granted):
-            return self._admit(decision.key, address)
+            self._refusals.succeeded(address)
+            self._authenticator.touch(decision.key.id)
+            return decision.key
         if isinstance(decision, Refused):
             where = f" It was read from {key_place}." if key_place else ""
             details = {"read_from": key_place} if key_place else None
@@ -65,7 +71,14 @@ class Authentication:
         text = "Keys can't be checked just now; try again later."
         return TurnedAway(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)
 
-    def _admit(self, key: KeyRecord, address: str) -> KeyRecord | TurnedAway:
+    def admit(self, decision: Decision, address: str, key_place: str = "") -> KeyRecord | TurnedAway:
+        """Count a client with a good key in, or say why it is turned away. Whoever is counted in is released once."""
+        if isinstance(decision, Granted):
+            return self.admit_key(decision.key, address)
+        return self.identify(decision, address, key_place)
+
+    def admit_key(self, key: KeyRecord, address: str) -> KeyRecord | TurnedAway:
+        """Count a client whose key is good in, or say that there is no room."""
         self._refusals.succeeded(address)
         reached = self._admission.admit(key.tier, key.id)
         if reached is not None and self._evict_probe_client(key, reached):

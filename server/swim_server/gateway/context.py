@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.config import ServerConfig
-    from swim_server.gateway.http.server import HttpProtocols
+    from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.authenticator import Authenticator
     from swim_server.streaming.admission import Admission
@@ -82,11 +82,12 @@ def build_context(
     call_soon: Callable[[Callable[[], None]], object],
     clock: Clock,
     log: Any,
-    http: Callable[[Gateway], HttpProtocols] | None = None,
+    http: Callable[[Gateway, Authentication, Refusals], HttpProtocols] | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""
     gateway = Gateway(hub, admission, clock=clock)
     refusals = Refusals(config.trusted_proxies, clock=clock, log=log)
+    authentication = Authentication(authenticator, admission, refusals, gateway)
     origins: list[Origin | None] | None = None
     if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
         origins = [None, *(Origin(origin) for origin in config.allowed_origins)]
@@ -107,14 +108,14 @@ def build_context(
             serves_http=http is not None,
         ),
         arrivals=Arrivals(config, config.trusted_proxies, clock=clock),
-        http=http(gateway) if http is not None else None,
+        http=http(gateway, authentication, refusals) if http is not None else None,
         handshake_queue=WorkQueue(call_soon=call_soon, clock=clock),
         reading_queues=ReadingQueues(
             light=WorkQueue(call_soon=call_soon, clock=clock),
             heavy=WorkQueue(call_soon=call_soon, clock=clock),
             monotonic=clock.monotonic,
         ),
-        authentication=Authentication(authenticator, admission, refusals, gateway),
+        authentication=authentication,
         dispatcher=Dispatcher(conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, clock=clock),
         conversation=conversation,
         heartbeats=Heartbeats(gateway, conversation, source_ages, clock=clock),

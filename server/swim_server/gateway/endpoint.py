@@ -296,6 +296,17 @@ class Endpoint(asyncio.Protocol):
         """Read what comes: there is somebody to take it."""
         self._gate.remove(Hold.UNADMITTED)
 
+    def stay_plain(self) -> None:
+        """Go on for a while: something is being sent to a client that says nothing."""
+        self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
+
+    def shake_hands(self, head: bytes) -> None:
+        """Take the connection back: a request on it wants a WebSocket."""
+        self._phase, self._plain, self.is_plain = Phase.ARRIVING, None, False
+        self._entry = Entry(self._context, self.kind, self, self._gate, self._transport.get_extra_info("peername"))
+        self._context.wheel.schedule(self, self._context.settings.handshake_timeout_seconds)
+        self._entry.receive(head)
+
     # Messages (FrameOwner, Sender).
 
     def count_frame(self, opcode: int, size_bytes: int) -> None:
@@ -361,6 +372,8 @@ class Endpoint(asyncio.Protocol):
 
         One that has not yet sent its request is dropped: there is nothing to shake hands over.
         """
+        if self._plain is not None and self._plain.close(code, reason, retry_ms=retry_ms):
+            return
         if self._phase is Phase.HTTP or (self._entry is not None and not self._entry.is_upgraded):
             self.abort()
         if self._protocol is None or self._protocol.state is not State.OPEN or not (self.is_open or self.is_arriving):

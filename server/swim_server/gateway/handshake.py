@@ -129,7 +129,7 @@ class Handshake:
         head, rest = bytes(self._head[:end]), bytes(self._head[end:])
         if len(head) > self._rules.max_head_bytes:
             return self._reject(*TOO_LONG)
-        if self._rules.serves_http and not self._kind.is_local and _is_plain(head):
+        if self._rules.serves_http and not self._kind.is_local and is_plain(head):
             return PlainRequest(head + rest)
         outcome = self._read_everyday(head, rest) if self._rules.origins is None else None
         return outcome or self._read_by_library(head, rest)
@@ -231,6 +231,6 @@ class Handshake:
         return None
 
 
-def _is_plain(head: bytes) -> bool:
+def is_plain(head: bytes) -> bool:
     """Tell a request of HTTP/1 that asks for no WebSocket, not even in a wrong way."""
     return _PLAIN_LINE.match(head) is not None and _OF_A_WEBSOCKET.search(head) is None

@@ -11,7 +11,6 @@ from swim_server.keys.probes import is_probe_id
 from swim_server.protocol import messages
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.protocol.timestamps import format_ms
-from swim_server.streaming.framed_event import text_frame
 
 if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
@@ -160,11 +159,11 @@ class Gateway:
         farewell, code = b"", CloseCode.SERVICE_RESTART
         if refused.reason != "tier_changed":
             code = CloseCode.UNAUTHORIZED
-            farewell = text_frame(messages.error(ErrorCode.AUTH_FAILED, refused.message, format_ms(self._now_ms())))
+            farewell = messages.error(ErrorCode.AUTH_FAILED, refused.message, format_ms(self._now_ms()))
         async for connection in yielding(connections):
             if connection.is_gone:
                 continue
             if farewell:
-                connection.send_frame(farewell)
+                connection.answer(farewell)
             connection.transport.close(code, refused.message)
             yield connection

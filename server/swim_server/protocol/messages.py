@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, NoReturn
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
 from swim_server.protocol.event_id import MAX_MILLISECONDS, MAX_SEQUENCE, EventId, InvalidEventId
@@ -71,6 +72,8 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", t
     """A number of events."""
     max_message_bytes: int | None = None
     """The longest message that the client can take."""
+    state: bool | Literal["on_gap"] = False
+    """Send the world as it is now first; ``on_gap``: only where history does not reach back to ``after``."""
     notices: bool = False
     """The client wants to be told why, before the connection is closed for a while."""
 
@@ -188,6 +191,7 @@ def _subscribe(message: Mapping[str, Any]) -> Subscribe:
         last=_last(message.get("last")),
         max_message_bytes=read_max_message_bytes(message.get("max_message_bytes")),
         notices=_notices(message.get("notices")),
+        state=_state(message.get("state"), history),
     )
 
 
@@ -248,6 +252,21 @@ def _notices(value: object) -> bool:
     if value is not None and not isinstance(value, bool):
         _refuse_subscribe(f"notices: must be true or false, got {show(value)}", "notices")
     return bool(value)
+
+
+def _state(value: object, history: Sequence[str]) -> bool | Literal["on_gap"]:
+    if value is None or value is False:
+        return False
+    if value == "on_gap":
+        if "after" not in history:
+            _refuse_subscribe("state: on_gap goes together with after, and there is no after", "state")
+        return "on_gap"
+    if value is not True:
+        _refuse_subscribe(f'state: must be true, false or "on_gap", got {show(value)}', "state")
+    if history:
+        hint = 'with after take "on_gap"' if "after" in history else "subscribe to it by a message of its own"
+        _refuse_subscribe(f"state: true and {history[0]} can't be given together: {hint}", "state")
+    return True
 
 
 def _refuse_subscribe(text: str, field: str) -> NoReturn:
@@ -326,22 +345,25 @@ def subscribed(
     resumed: bool,
     gap: bool,
     hints: Collection[str] = (),
+    state_as_of: str | UnsetType | None = UNSET,
 ) -> bytes:
     """Encode the answer to ``subscribe``. ``filters``: what holds for the connection now (``Filters.to_wire``).
 
-    ``hints``: which of them can match nothing known, in words.
+    ``hints``: which of them can match nothing known, in words. ``state_as_of``: the last event that is part of the
+    state that follows; None: none of the channels has a state.
     """
-    return _encoder.encode(
-        {
-            "type": "subscribed",
-            "channels": list(channels),
-            "filters": filters,
-            "last_event_id": last_event_id,
-            "resumed": resumed,
-            "gap": gap,
-            "hints": list(hints),
-        }
-    )
+    answer = {
+        "type": "subscribed",
+        "channels": list(channels),
+        "filters": filters,
+        "last_event_id": last_event_id,
+        "resumed": resumed,
+        "gap": gap,
+        "hints": list(hints),
+    }
+    if not isinstance(state_as_of, UnsetType):
+        answer["state_as_of"] = state_as_of
+    return _encoder.encode(answer)
 
 
 def unsubscribed(channels: Collection[str] = ()) -> bytes:

@@ -15,6 +15,8 @@ class TierLimit(msgspec.Struct, frozen=True):
     """At once, all keys of the tier together."""
     connections_per_key: int | None = None
     messages_per_second: int = 10
+    requests_per_minute: int = 60
+    """Over plain HTTP, of one key."""
 
 
 class LimitReached(msgspec.Struct, frozen=True):

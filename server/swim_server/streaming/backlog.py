@@ -24,7 +24,9 @@ class Backlog:
     __slots__ = (
         "_entries",
         "_first",
+        "_framing",
         "_ids",
+        "_is_folded",
         "_max_message_bytes",
         "_newest",
         "_next",
@@ -35,10 +37,21 @@ class Backlog:
         "size_bytes",
     )
 
-    def __init__(self, catch_ups: int = 0, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(
+        self,
+        catch_ups: int = 0,
+        framing: int = PLAIN,
+        *,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        is_folded: bool = False,
+    ) -> None:
         self.catch_ups = catch_ups
         """How often the client had begun to be sent history when it stopped reading."""
+        self._framing = framing
+        """Of what is left of an event."""
         self._max_message_bytes = max_message_bytes
+        self._is_folded = is_folded
+        """The client folds what it is sent: a position only makes one needless that tells nothing more."""
         self._entries: dict[int, bytes | _Positions] = {}
         """By a number that counts up; where one is missing, its event was conflated away."""
         self._first = 0
@@ -71,11 +84,11 @@ class Backlog:
         if framed is not None:
             self._ids[number] = self.last_id = framed.event.id
             self.first_id = self.first_id or framed.event.id
-        if framed is not None and framed.flights:
+        if framed is not None and framed.flights and not (self._is_folded and _repeats_a_flight(framed)):
             entry = _Positions(number, frame, framed)
-            for flight in framed.flights:
+            for flight, row in framed.flights.items():
                 older = self._newest.get(flight)
-                if older is not None:
+                if older is not None and not (self._is_folded and _tells_more(older.rows[flight], row)):
                     vanished += self._conflate(older, flight)
                 self._newest[flight] = entry
             self._entries[number] = entry
@@ -116,8 +129,20 @@ class Backlog:
         if isinstance(entry, bytes):
             return entry
         for flight in entry.rows:
-            del self._newest[flight]
-        return entry.frame(self._max_message_bytes)
+            if self._newest.get(flight) is entry:
+                del self._newest[flight]
+        return entry.frame(self._framing, self._max_message_bytes)
+
+
+def _tells_more(older: Any, newer: Any) -> bool:
+    """Whether who folds positions would miss something without the older one."""
+    return isinstance(newer, dict) and isinstance(older, dict) and not newer.keys() >= older.keys()
+
+
+def _repeats_a_flight(framed: FramedEvent) -> bool:
+    """Whether a batch tells of a flight twice: the first time may tell more."""
+    rows = framed.event.data.get("positions") if framed.event.type == POSITIONS else None
+    return isinstance(rows, list) and len(rows) != len(framed.flights)
 
 
 class _Positions:
@@ -144,10 +169,10 @@ class _Positions:
         self.size_bytes -= dropped_bytes
         return dropped_bytes
 
-    def frame(self, max_message_bytes: int) -> bytes:
+    def frame(self, framing: int, max_message_bytes: int) -> bytes:
         """Return the frame, or frames, of what remains: plain where anything was taken out, as it is nobody else's."""
         if self._frame is not None:
             return self._frame
         rows = list(self.rows.values())
         remaining = self._event.with_data({**self._event.data, "count": len(rows), "positions": rows})
-        return FramedEvent(remaining).frame(PLAIN, max_message_bytes)
+        return FramedEvent(remaining).frame(framing, max_message_bytes)

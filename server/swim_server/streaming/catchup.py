@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.protocol.codes import CloseCode
 from swim_server.streaming.framed_event import FramedEvent
+from swim_server.streaming.mirror.live_state import keys_in
 from swim_server.streaming.subscription import sift
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
+    from swim_server.state.kinds import Key
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.hub import Hub
 
@@ -48,6 +50,7 @@ class CatchUp:
         turn: asyncio.Semaphore,
         clock: Clock,
         on_gap: Callable[[], None],
+        send_state: Callable[[], None],
         has_gap: bool = False,
     ) -> None:
         self._hub = hub
@@ -58,6 +61,9 @@ class CatchUp:
         self._monotonic = clock.monotonic
         self._on_gap = on_gap
         """Called once if history is removed faster than it can be sent."""
+        self._send_state = send_state
+        """Called where the client keeps a state, and what would have changed it is gone."""
+        self._owes_state = False
         self._has_gap = has_gap
         """The client knows already that something is missing."""
         self._starts: dict[str, EventId] = {}
@@ -66,6 +72,10 @@ class CatchUp:
         self._generation = 0
         """Counts the changes of ``_starts``: a page read before one is read again."""
         self._task: asyncio.Task[None] | None = None
+        self.state_as_of: EventId | None = None
+        """Up to here, what is sent is part of a state that the client was sent, too; None: it was sent none."""
+        self._touched: dict[tuple[str, Key], None] = {}
+        """Whose entries of that state were changed since."""
 
     @property
     def position(self) -> EventId:
@@ -97,6 +107,11 @@ class CatchUp:
         if self._task is not None:
             self._task.cancel()
 
+    async def ended(self) -> None:
+        """Wait until it has joined, or was cancelled."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     async def run(self) -> None:
         """Send what is stored, then join. Ends early when the connection goes."""
         connection = self._connection
@@ -121,9 +136,24 @@ class CatchUp:
         if remaining is None or sum(len(event.wire) for event in remaining) > STEP_INTO_LIVE_BYTES:
             return False
         self._write([passed for event in remaining if (passed := self._sift(event)) is not None])
+        if self._owes_state and self._connection.is_lagging:  # the state has to come behind what waits
+            self._cursor = self._hub.delivered_id
+            return False
         self._connection.catch_up = None
         self._hub.subscribe(self._connection, self._connection.subscription)
+        if self._owes_state:
+            self._send_state()
+        else:
+            self._correct_state()
         return True
+
+    def _correct_state(self) -> None:
+        """Tell a client that keeps a part of the state what of it crossed its filters: stored events don't."""
+        group, touched, self._touched = self._connection.group, self._touched, {}
+        if group is None or group.mirror is None or not touched:
+            return
+        for payload in self._hub.state.corrections(group.mirror, touched, self._hub.delivered_id):
+            self._connection.answer(payload)
 
     async def _send_page(self) -> None:
         """Read the next page and send what passes, joined, with turns for everybody else.
@@ -133,7 +163,7 @@ class CatchUp:
         generation, until = self._generation, self._hub.delivered_id
         types = tuple(self._starts)
         page = await self._broker.read(self._cursor, until, types=types, limit=self._page_events)
-        if page.has_gap and not self._has_gap:
+        if page.has_gap and not (self._has_gap and self.state_as_of is None) and not self._owes_state:
             await self._look_for_gap()
         slice_end = self._monotonic() + SLICE_SECONDS
         pending: list[Event] = []
@@ -165,10 +195,16 @@ class CatchUp:
         return not self._connection.is_lagging and self._connection.catch_up is self
 
     async def _look_for_gap(self) -> None:
-        """Find out whether something is gone that this client was to get: a type may begin later than the page."""
-        cursor = self._cursor
+        """Find out whether something is gone that this client was to get: a type may begin later than the page.
+
+        Who was sent a state misses nothing that is part of it.
+        """
+        cursor = max(self._cursor, self.state_as_of or self._cursor)
         types = tuple(event_type for event_type, start in self._starts.items() if start <= cursor)
-        if await self._broker.has_gap(cursor, types=types) and not self._has_gap:
+        if not await self._broker.has_gap(cursor, types=types):
+            return
+        self._owes_state = self._connection.wants_state
+        if not self._has_gap:
             self._has_gap = True
             self._on_gap()
 
@@ -176,6 +212,8 @@ class CatchUp:
         starts = [self._starts[key] for key in self._hub.catalogue.keys(event.type) if key in self._starts]
         if not starts or event.id <= min(starts):
             return None
+        if self.state_as_of is not None and event.id > self.state_as_of:
+            self._touched.update(dict.fromkeys(keys_in(event, self._hub.state.world)))
         return sift(event, self._connection.subscription.filters)
 
     def _write(self, events: list[Event]) -> None:

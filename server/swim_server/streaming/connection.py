@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
     from swim_server.streaming.explain.session_log import Session
     from swim_server.streaming.group import Group
+    from swim_server.streaming.mirror.state_parts import PartsQueue
     from swim_server.streaming.waiting import Waiting
 
 LOCAL_TIER = "local"
@@ -51,6 +52,9 @@ class ClientTransport(Protocol):
 class CatchUp(Protocol):
     """Stored events on their way to a connection, as who holds the connection deals with them."""
 
+    state_as_of: EventId | None
+    """Up to here, what is sent is part of a state that the client was sent, too; None: it was sent none."""
+
     @property
     def position(self) -> EventId:
         """Up to here, the client has been sent what it wants of history."""
@@ -67,6 +71,9 @@ class CatchUp(Protocol):
     def cancel(self) -> None:
         """End without joining the group."""
 
+    async def ended(self) -> None:
+        """Wait until it has joined, or was cancelled."""
+
 
 class Connection:
     """One admitted client. Belongs to at most one group; its frames are in the order of the events' ids.
@@ -78,6 +85,7 @@ class Connection:
     __slots__ = (
         "_drain_waiters",
         "_is_blocked",
+        "_parts",
         "_sent_before",
         "backlog",
         "catch_up",
@@ -99,6 +107,7 @@ class Connection:
         "user_agent",
         "waiting",
         "wants_notices",
+        "wants_state",
         "window_bits",
     )  # fmt: skip
 
@@ -144,6 +153,8 @@ class Connection:
         """What it asks while history is looked into for it; None when it isn't. Conversation's."""
         self.wants_notices = False
         """It is told why before it is closed for a while: it resumes, or has asked for that."""
+        self.wants_state = False
+        """It asked for state, and is told what crosses its filters."""
         self.session: Session | None = None
         """Where it is remembered what it was sent, and what not. The hub sets it."""
         self.is_gone = False
@@ -153,6 +164,8 @@ class Connection:
         self._sent_before = 0
         """Messages handed on, without those of the group it is in."""
         self._drain_waiters: list[asyncio.Future[None]] | None = None
+        self._parts: PartsQueue | None = None
+        """A state on its way; what comes after it waits in the backlog."""
 
     @property
     def is_lagging(self) -> bool:
@@ -204,9 +217,13 @@ class Connection:
             self._sent_before += self.position - self.joined_at
             self.group.leave(self)
 
+    def framed(self, payload: bytes) -> bytes:
+        """Frame one message of its own."""
+        return text_frame(payload)
+
     def answer(self, payload: bytes) -> None:
         """Send one message of its own, after every event that precedes it."""
-        self.send_frame(text_frame(payload))
+        self.send_frame(self.framed(payload))
 
     def send_frame(self, frame: bytes) -> None:
         """Send one ready message (an answer, a heartbeat) after every event that precedes it."""
@@ -225,7 +242,7 @@ class Connection:
         """Send stored events in one write, uncompressed, as nobody else gets these very bytes just now."""
         if not self.is_gone:
             self._sent_before += len(events)
-            self.deliver([framed.frame(PLAIN, self.max_message_bytes) for framed in events], events)
+            self.deliver([framed.frame(self._own_framing, self.max_message_bytes) for framed in events], events)
 
     def deliver(self, frames: Sequence[bytes], events: Sequence[FramedEvent]) -> None:
         """Send events' frames in one write, or let them wait. Whoever calls has counted them."""
@@ -237,6 +254,20 @@ class Connection:
             self._sent_before -= backlog.append(frame, framed)
         self._check_limit()
 
+    def send_state(self, parts: PartsQueue) -> None:
+        """Send what all share who asked for it at this moment, at the client's own pace. It must not lag.
+
+        Whatever is sent from now on follows behind it.
+        """
+        if self.group is not None:
+            self.group.flush_to(self)
+        if self.is_gone:
+            return
+        assert not self.backlog, "what waits is older than the state"
+        self._parts = parts
+        self.backlog = self.backlog or self._new_backlog()
+        self._go_on()
+
     def _check_limit(self) -> None:
         if self.backlog is not None and self.backlog.size_bytes > self.limit_bytes:
             self.transport.close(CloseCode.SLOW_CONSUMER, "could not keep up; reconnect and resume")
@@ -245,14 +276,37 @@ class Connection:
         """Let frames wait here, where they can be conflated: the transport's buffer is full."""
         self._is_blocked = True
         if self.backlog is None and not self.is_gone:
-            catch_ups = self.session.catch_ups if self.session is not None else 0
-            self.backlog = Backlog(catch_ups, max_message_bytes=self.max_message_bytes)
+            self.backlog = self._new_backlog()
+
+    def _new_backlog(self) -> Backlog:
+        catch_ups = self.session.catch_ups if self.session is not None else 0
+        return Backlog(
+            catch_ups, self._own_framing, max_message_bytes=self.max_message_bytes, is_folded=self.wants_state
+        )
+
+    @property
+    def _own_framing(self) -> int:
+        """How bytes are framed that nobody else gets: not compressed."""
+        return min(self.window_bits, PLAIN)
 
     def resume(self) -> None:
         """Write what waits, as much as the transport takes again."""
         self._is_blocked = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._parts is not None and not self._is_blocked:
+            parts = self._parts
+            frame, is_turn_over = parts.take()
+            if not parts:
+                self._parts = None
+            self._sent_before += 1
+            self.transport.write(frame)
+            if is_turn_over:
+                parts.call_soon(self._go_on)
+                return
         backlog = self.backlog
-        if backlog is None:
+        if backlog is None or self._parts is not None:
             return
         while backlog and not self._is_blocked:  # a write may block it again
             self.transport.write(backlog.take(WRITE_BYTES))
@@ -264,6 +318,7 @@ class Connection:
         if self.session is not None and self.backlog is not None:
             self.session.lagged(self.backlog)
         self.backlog = None
+        self._parts = None
 
     async def drained(self) -> None:
         """Wait until the client keeps up, or is gone."""

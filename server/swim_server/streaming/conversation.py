@@ -93,6 +93,10 @@ class Conversation:
         except BadMessage as refused:
             connection.answer(self.error(refused.code, refused.message, refused.data))
 
+    def subscribe(self, connection: Connection, action: Subscribe) -> None:
+        """Perform a first ``subscribe`` that came in another way than as a message. Raises BadMessage."""
+        self._perform(connection, action)
+
     def receive(self, connection: Connection, payload: bytes) -> None:
         """Read and answer one message. Raises BadMessage when it is refused at once; then nothing was changed."""
         action = messages.decode_action(payload)

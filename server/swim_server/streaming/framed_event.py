@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
@@ -40,6 +41,29 @@ def ping_frame(payload: bytes) -> bytes:
 
 PLAIN = 0
 """In the place of window bits: no compression."""
+EVENT_STREAM, CHUNKED_EVENT_STREAM = -1, -2
+"""In the same place: server-sent events, bare for HTTP/1.0, or each a chunk of an HTTP/1.1 answer (RFC 9112, 7.1)."""
+
+
+def server_sent(payload: bytes, event_type: str, event_id: str | None, window_bits: int) -> bytes:
+    """Write one server-sent event; JSON has no line ends of its own."""
+    head = b"id: %b\n" % event_id.encode() if event_id is not None else b""
+    text = b"%bevent: %b\ndata: %b\n\n" % (head, event_type.partition("#")[0].encode(), payload)
+    return chunk(text) if window_bits == CHUNKED_EVENT_STREAM else text
+
+
+def chunk(text: bytes) -> bytes:
+    """Frame a piece of a chunked answer."""
+    return b"%x\r\n%b\r\n" % (len(text), text)
+
+
+def frame_payload(payload: bytes, window_bits: int) -> bytes:
+    """Frame a message that is no event, for clients that negotiated this window size."""
+    if window_bits < PLAIN:
+        return server_sent(payload, msgspec.json.decode(payload)["type"], None, window_bits)
+    if window_bits == PLAIN or len(payload) < COMPRESS_FROM_BYTES:
+        return text_frame(payload)
+    return deflated_frame(payload, window_bits)
 
 
 class FramedEvent:
@@ -69,6 +93,9 @@ class FramedEvent:
     def _frame_of(self, wire: bytes, window_bits: int) -> bytes:
         if window_bits == PLAIN:
             return text_frame(wire)
+        if window_bits < PLAIN:
+            is_error = wire.startswith(b'{"type":"error"')
+            return server_sent(wire, "error" if is_error else self.event.type, str(self.event.id), window_bits)
         if wire is self.event.wire and len(wire) < COMPRESS_FROM_BYTES:
             return self.frame(PLAIN)
         return deflated_frame(wire, window_bits)

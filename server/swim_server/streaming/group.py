@@ -9,6 +9,7 @@ from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.streaming.framed_event import PLAIN, FramedEvent
 
 if TYPE_CHECKING:
+    from swim_server.streaming.mirror.mirror import Mirror
     from swim_server.streaming.subscription import Subscription
 
 
@@ -45,6 +46,7 @@ class Group(Generic[M]):
         "is_dirty",
         "max_message_bytes",
         "members",
+        "mirror",
         "subscription",
         "window_bits",
     )
@@ -56,6 +58,7 @@ class Group(Generic[M]):
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         *,
         match_pending: Callable[[Group[M]], None] | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
         self.subscription = subscription
         self.window_bits = window_bits
@@ -67,6 +70,8 @@ class Group(Generic[M]):
         self.base = 0
         self.is_dirty = False
         """Stands in the hub's queue of groups to write."""
+        self.mirror = mirror
+        """What its members are told of the state; None: they didn't ask for it."""
         self._match_pending = match_pending
         """Sees to it that the group has every event that counts as delivered."""
         self._snapshot: tuple[M, ...] | None = None

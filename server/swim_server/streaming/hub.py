@@ -12,6 +12,7 @@ from swim_server.streaming.group import Group
 from swim_server.streaming.hints import Hints
 from swim_server.streaming.index.index import Index
 from swim_server.streaming.match import Match
+from swim_server.streaming.mirror.live_state import LiveState
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import NOTHING, Subscription
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.explain.session_log import SessionLog
+    from swim_server.streaming.mirror.mirror import Mirror
 
 WRITE_BYTES = 128 * 1024
 """At most this much goes to a connection in one write, so that a slow one is noticed before much more is queued."""
@@ -70,9 +72,15 @@ class Hub:
         """Of them, those that the live stream has come to."""
         self.deliveries = 0
         """Events times the connections that they were for."""
+        self.deliveries_by_type: Counter[str] = Counter()
+        """The same by type, without what was sent from history."""
         self.by_key: dict[int, dict[str, Connection]] = {}
         """The same by the id of their key, in the order in which they were let in; keys with at least one."""
-        self.groups: dict[tuple[Subscription, int, int], Group[Connection]] = {}
+        self.groups: dict[tuple[Subscription, int, int, bool], Group[Connection]] = {}
+        self.state = LiveState()
+        """The world where the live stream stands."""
+        self._mirrors: dict[Group[Connection], None] = {}
+        """The groups of those who asked for state."""
         self._index: Index[Group[Connection]] = Index(catalogue)
         self._waiting: deque[Event] = deque()
         """Stored events that the live stream has not come to."""
@@ -82,7 +90,7 @@ class Hub:
         self._held_bytes = 0
         self._writer: Iterator[None] | None = None
         self._is_scheduled = False
-        self._call_soon = call_soon
+        self.call_soon = call_soon
         self._monotonic = clock.monotonic
         self._on_failure = on_failure
         self._slice_seconds = slice_seconds
@@ -150,7 +158,11 @@ class Hub:
         """Let a connection receive the live stream through this subscription from the next event on."""
         group = connection.group
         if group is not None:
-            if group.subscription == subscription and group.max_message_bytes == connection.max_message_bytes:
+            if (
+                group.subscription == subscription
+                and group.max_message_bytes == connection.max_message_bytes
+                and (connection.wants_state == (group.mirror is not None))
+            ):
                 return
             connection.leave()
             self._discard_if_empty(group)
@@ -159,7 +171,9 @@ class Hub:
         if not subscription.channels:
             connection.subscription = subscription
             return
-        group = self._group(subscription, connection.window_bits, connection.max_message_bytes)
+        group = self._group(
+            subscription, connection.window_bits, connection.max_message_bytes, is_mirror=connection.wants_state
+        )
         connection.subscription = group.subscription  # the one that all members share
         connection.join(group)
 
@@ -168,21 +182,29 @@ class Hub:
         self.subscribe(connection, NOTHING)
         connection.subscription = subscription
 
-    def _group(self, subscription: Subscription, window_bits: int, max_message_bytes: int) -> Group[Connection]:
-        name = (subscription, window_bits, max_message_bytes)
+    def _group(
+        self, subscription: Subscription, window_bits: int, max_message_bytes: int, *, is_mirror: bool
+    ) -> Group[Connection]:
+        name = (subscription, window_bits, max_message_bytes, is_mirror)
         group = self.groups.get(name)
         if group is None:
-            group = self.groups[name] = Group(*name, match_pending=self._match_pending)
+            mirror = self.state.mirror(subscription, self.catalogue) if is_mirror else None
+            group = self.groups[name] = Group(*name[:3], match_pending=self._match_pending, mirror=mirror)
             self._index.add(group)
+            if mirror is not None:
+                self._mirrors[group] = None
         return group
 
     def _discard_if_empty(self, group: Group[Connection] | None) -> None:
         if group is None or group.members:
             return
-        name = (group.subscription, group.window_bits, group.max_message_bytes)
+        name = (group.subscription, group.window_bits, group.max_message_bytes, group.mirror is not None)
         if self.groups.get(name) is group:
             del self.groups[name]
             self._index.remove(group)
+            if group.mirror is not None:
+                del self._mirrors[group]
+                group.mirror.close()
 
     # Which events.
 
@@ -212,7 +234,11 @@ class Hub:
         self.delivered_id = event.id
         self.events_by_type[event.type] += 1
         try:
+            self.state.note(event)
             self._match = Match(event, self._index)
+            if self.state.touched is not None:
+                self.state.touched.match = self._match
+                self._match.include(self._mirrors)
         except Exception as error:  # noqa: BLE001  # nobody can be found for it, but those behind it must go on
             self._on_failure(error)
 
@@ -238,17 +264,28 @@ class Hub:
 
     def _offer(self, match: Match[Group[Connection]], group: Group[Connection]) -> None:
         try:
-            framed = match.sift(group.subscription.filters)
-            if framed is None:
+            if group.mirror is None:
+                framed = match.sift(group.subscription.filters)
+                if framed is None:
+                    return
+                self._held_bytes += group.append(framed)
+            elif not self._offer_to_mirror(match, group, group.mirror):
                 return
-            self._held_bytes += group.append(framed)
         except Exception as error:  # noqa: BLE001  # an event that can't be judged must not stop those behind it
             self._on_failure(error)
             return
         self.deliveries += len(group.members)
+        self.deliveries_by_type[match.event.type] += len(group.members)
         if not group.is_dirty:
             group.is_dirty = True
             self._dirty.append(group)
+
+    def _offer_to_mirror(self, match: Match[Group[Connection]], group: Group[Connection], mirror: Mirror) -> bool:
+        """Give an event to a group, with what it does to the state that the group has; False: nothing."""
+        frames = mirror.frames(match)
+        for framed in frames:
+            self._held_bytes += group.append(framed)
+        return bool(frames)
 
     def _match_pending(self, group: Group[Connection]) -> None:
         """Hold the event in hand against this group now: its members are about to change, or to be written to."""
@@ -263,15 +300,17 @@ class Hub:
         return not (self._dirty or self._writer is not None or self._match or self._waiting)
 
     def _schedule(self) -> None:
-        if not self._is_scheduled and not self.is_idle:
+        if not self._is_scheduled and not (self.is_idle and not self.state.has_pending):
             self._is_scheduled = True
-            self._call_soon(self._run_slice)
+            self.call_soon(self._run_slice)
 
     def _run_slice(self) -> None:
         self._is_scheduled = False
         if self._match is not None or self._waiting:
             self._match_until(self._monotonic() + self._slice_seconds)
         self._write_until(self._monotonic() + self._slice_seconds)
+        if self.state.has_pending and self.is_idle:
+            self.state.fold_until(self._monotonic() + self._slice_seconds, self._monotonic)
         self._schedule()
 
     def _write_until(self, deadline: float) -> None:

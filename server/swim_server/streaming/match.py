@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Generic
 
 from swim_server.protocol.position_batch import PositionBatch
@@ -39,6 +39,18 @@ class Match(Generic[K]):
     def awaits(self, group: K) -> bool:
         """Whether a group is a candidate that has not been taken."""
         return group in self._candidates
+
+    def include(self, groups: Iterable[K]) -> None:
+        """Take further groups for candidates, whatever they are subscribed to."""
+        self._candidates.update(dict.fromkeys(groups))
+
+    def selected(self, filters: Filters) -> int:
+        """Find the positions of a batch that pass the filters: bit *n* stands for position *n*."""
+        return self._batch.select(filters) if self._batch is not None else 0
+
+    @property
+    def event(self) -> Event:
+        return self._event
 
     @property
     def event_id(self) -> EventId:

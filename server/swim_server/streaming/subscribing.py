@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from swim_server.brokers.broker import Broker, BrokerUnavailable
 from swim_server.protocol import messages
 from swim_server.protocol.channels import Catalogue
@@ -16,6 +18,7 @@ from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.catchup import CatchUp
 from swim_server.streaming.explain.session_log import NO_STARTS
 from swim_server.streaming.history_start import HistoryStart
+from swim_server.streaming.mirror.sending import StateSending
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class Subscribing:
         self._tasks = tasks
         self._turn = turn
         self._clock = clock
+        self._state_sending = StateSending(hub, clock=clock)
         self._history_start = HistoryStart(hub, broker, catalogue, turn=turn, clock=clock)
 
     def subscribe(self, connection: Connection, action: Subscribe) -> Coroutine[Any, Any, None] | None:
@@ -55,9 +59,24 @@ class Subscribing:
         if _asks_for_history(action):
             # What was subscribed before goes on live meanwhile; the new channels join when their history is found.
             return self._resume(connection, action)
+        if action.state:
+            if not self._state_sending.can_send_at_once(connection):
+                return self._subscribe_with_state(connection, action)
+            connection.wants_state = True
         self._change(connection, subscription)
-        self._answer_subscribed(connection, action)
+        self._answer_subscribed(connection, action, with_state=bool(action.state))
         return None
+
+    async def _subscribe_with_state(self, connection: Connection, action: Subscribe) -> None:
+        """Subscribe when the state can be sent, and in the order of what the client was sent before."""
+        await self._state_sending.can_send(connection)
+        if connection.id not in self._hub.connections:
+            return
+        # From here on no await: the subscription, the state and the place in the stream are of one moment.
+        subscription = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
+        connection.wants_state = True
+        self._change(connection, subscription)
+        self._answer_subscribed(connection, action, with_state=True)
 
     def _change(self, connection: Connection, subscription: Subscription) -> None:
         """Make a subscription hold from now on, be it live or while catching up."""
@@ -87,9 +106,19 @@ class Subscribing:
             )
 
     def _answer_subscribed(
-        self, connection: Connection, action: Subscribe, *, resumed: bool = False, gap: bool = False
+        self,
+        connection: Connection,
+        action: Subscribe,
+        *,
+        resumed: bool = False,
+        gap: bool = False,
+        trouble: str | None = None,
+        with_state: bool = False,
     ) -> None:
-        connection.answer(
+        """Answer, tell what is wrong with history, and send the state as it is at this moment."""
+        parts = self._state_sending.parts(connection) if with_state else None
+        as_of = str(parts.as_of) if parts is not None else None
+        answers = [
             messages.subscribed(
                 channels=action.channels,
                 filters=connection.subscription.filters.to_wire(),
@@ -97,8 +126,18 @@ class Subscribing:
                 resumed=resumed,
                 gap=gap,
                 hints=self._hub.hints.about(connection.subscription.filters),
+                state_as_of=as_of if with_state else UNSET,
             )
-        )
+        ]
+        if trouble is not None:
+            answers.append(self._history_error(f"{trouble}; live events follow"))
+        if parts is not None:
+            if connection.catch_up is not None:
+                connection.catch_up.state_as_of = parts.as_of
+            self._state_sending.send(connection, answers, parts)
+            return
+        for answer in answers:
+            connection.answer(answer)
 
     async def _resume(self, connection: Connection, action: Subscribe) -> None:
         types = self._catalogue.expand(action.channels)
@@ -109,6 +148,9 @@ class Subscribing:
             start, has_gap = await self._history_start.find(connection.subscription, action, types)
         except BrokerUnavailable:
             trouble = "history can't be read just now"
+        connection.wants_state = connection.wants_state or bool(action.state)
+        if action.state:
+            await self._state_sending.can_send(connection, is_resuming=True)
         if connection.id not in self._hub.connections:
             return
         if start is not None and not self._hub.advance_to(start):
@@ -123,9 +165,15 @@ class Subscribing:
             connection.resumed_after = min(start, connection.resumed_after or start)
             self._catch_up(connection, subscription, dict.fromkeys(types, start), has_gap=has_gap)
         is_gap = has_gap or trouble is not None
-        self._answer_subscribed(connection, action, resumed=start is not None, gap=is_gap)
-        if trouble is not None:
-            connection.answer(self._history_error(f"{trouble}; live events follow"))
+        self._answer_subscribed(
+            connection,
+            action,
+            resumed=start is not None,
+            gap=is_gap,
+            trouble=trouble,
+            # Stored events don't tell what crossed the filters meanwhile.
+            with_state=bool(action.state) and (is_gap or bool(subscription.filters)),
+        )
         if connection.catch_up is not None:
             connection.catch_up.start(self._tasks)
 
@@ -150,14 +198,17 @@ class Subscribing:
             turn=self._turn,
             clock=self._clock,
             on_gap=lambda: connection.answer(self._history_error("some history was removed before it could be sent")),
+            send_state=lambda: self._state_sending.send_now(connection),
         )
         catch_up.wants({**dict.fromkeys(live, self._hub.delivered_id), **starts}, has_gap=has_gap)
 
     def unsubscribe(self, connection: Connection, channels: Collection[str]) -> None:
         """Take channels away; none named: all of them."""
         remaining = connection.subscription.unsubscribe(channels)
-        if remaining == NOTHING and connection.catch_up is not None:
-            connection.catch_up.cancel()
+        if remaining == NOTHING:
+            connection.wants_state = False
+            if connection.catch_up is not None:
+                connection.catch_up.cancel()
         self._change(connection, remaining)
         connection.answer(messages.unsubscribed(channels if remaining != NOTHING or channels else ()))
 

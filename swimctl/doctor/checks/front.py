@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
-from swimctl.doctor.checks.front_certificate import distrusted, shown
+from swimctl.doctor.checks.front_address import check_address
 from swimctl.doctor.probes import public_endpoint
+from swimctl.doctor.probes.certificates import distrusted
 from swimctl.doctor.probes.daemon_facts import Ask, expecting, status
-from swimctl.doctor.probes.front_address import check_address
 from swimctl.doctor.probes.idle_connection import idle_holds
 from swimctl.doctor.probes.public_endpoint import NO_KEY_WORDS, NoFront, Visit, target_of
 from swimctl.doctor.probes.wire import reason_of
@@ -87,7 +87,9 @@ async def _certificate(context: DoctorContext) -> Answer:
         return fail(expected, f"no encryption comes about: {error or 'no answer in time'}", fix=fix)
     if found.distrust is not None:
         chain = inspect(f"echo | openssl s_client {where} -showcerts")
-        return fail(expected, distrusted(found, target.host), *shown(found), advice=[inspect(fix), chain])
+        why = distrusted(found.distrust, found.code, found.shown, target.host)
+        evidence = [found.shown.line] if found.shown is not None else []
+        return fail(expected, why, *evidence, advice=[inspect(fix), chain])
     if found.days_left is not None and found.days_left < CERTIFICATE_DAYS:
         return warn(expected, f"it ends in {found.days_left} days", fix=fix)
     return ok(expected, f"{found.version}, {found.days_left} days left")

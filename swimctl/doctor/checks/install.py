@@ -17,6 +17,7 @@ from swimctl.doctor.probes.installation import (
     look_at_python,
     look_at_requirements,
 )
+from swimctl.doctor.probes.installed_packages import look_at_bytecode, look_at_packages
 from swimctl.text import plural
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 OLDEST_PYTHON = (3, 11)
 NAMED_FILES = 20
+DEEP_SECONDS = 60.0
 _RECORDED = "the files that the wheel's RECORD names"
 _REQUIRED = "every required package, within its bounds"
 _DRIVER = "an ODBC driver manager and a driver for SQL Server"
@@ -76,13 +78,16 @@ async def python_is_new_enough(context: DoctorContext) -> Answer:
 
 async def dependencies_fit(context: DoctorContext) -> Answer:
     """Check that every package that is needed is installed, in a version that this code is made for."""
-    seen = await context.fact(
+    return judge_dependencies(await _requirements(context), await _pip(context))
+
+
+async def _requirements(context: DoctorContext) -> RequirementsSeen:
+    return await context.fact(
         "install.requirements",
         lambda: asyncio.to_thread(look_at_requirements),
         "metadata of the installed packages",
         shape=RequirementsSeen,
     )
-    return judge_dependencies(seen, await _pip(context))
 
 
 def judge_dependencies(seen: RequirementsSeen, pip: str) -> Answer:
@@ -131,6 +136,40 @@ def _before_comma(remedy: str | None) -> str:
     return (remedy or "").partition(",")[0]
 
 
+_AS_INSTALLED = "the Python files of required packages are those of their RECORD"
+_BYTECODE = "Python's bytecode is that of its source"
+
+
+async def packages_are_recorded(context: DoctorContext) -> Answer:
+    """Check that nobody changed a file of a required package."""
+    names = [each.name for each in (await _requirements(context)).packages]
+    seen = await context.fact(
+        "install.packages", lambda: asyncio.to_thread(look_at_packages, names), "each package's RECORD",
+        shape=dict[str, list[str]],
+    )  # fmt: skip
+    lines = [line for wrong in seen.values() for line in wrong]
+    if not lines:
+        return ok(_AS_INSTALLED, plural(len(names), "package"))
+    again = decide(f"{await _pip(context)} --force-reinstall --no-deps {' '.join(map(shlex.quote, seen))}", _DEPLOYS)
+    observed = f"{plural(len(lines), 'file')} of {', '.join(list(seen)[:3])} otherwise: {lines[0]}"
+    return fail(_AS_INSTALLED, observed, *lines[:NAMED_FILES], advice=[again])
+
+
+async def bytecode_is_its_sources(context: DoctorContext) -> Answer:
+    """Check that what Python would run is what stands in the source files."""
+    roots = (await context.disk()).roots
+    seen = await context.fact(
+        "install.bytecode", lambda: asyncio.to_thread(look_at_bytecode, roots), "__pycache__", shape=list[str]
+    )
+    if not seen:
+        return ok(_BYTECODE, "all of it that is there")
+    python = shlex.quote((await _python(context)).executable)
+    folders = " ".join(shlex.quote(folder) for folder in roots.values())
+    anew = decide(f"{python} -m compileall -q -f {folders}", "it writes the bytecode anew; then restart the daemon")
+    observed = f"{plural(len(seen), 'file')} would run as something else: {seen[0]}"
+    return fail(_BYTECODE, observed, *seen[:NAMED_FILES], advice=[anew])
+
+
 CHECKS: tuple[Check, ...] = (
     Check(id="install.files", summary="The installed files are those of the wheel", ask=files_are_recorded),
     Check(id="install.python", summary="Python is new enough", ask=python_is_new_enough),
@@ -140,5 +179,19 @@ CHECKS: tuple[Check, ...] = (
         summary="SQL Server has its ODBC driver",
         ask=odbc_is_there,
         needs=("config.valid",),
+    ),
+    Check(
+        id="install.packages",
+        summary="Required packages are as they were installed",
+        ask=packages_are_recorded,
+        is_deep=True,
+        timeout_seconds=DEEP_SECONDS,
+    ),
+    Check(
+        id="install.bytecode",
+        summary="Python's bytecode is that of its source",
+        ask=bytecode_is_its_sources,
+        is_deep=True,
+        timeout_seconds=DEEP_SECONDS,
     ),
 )

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from swimctl.text import plural
+
 
 class ShownCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """A certificate that isn't trusted."""
@@ -25,6 +27,35 @@ class ShownCertificate(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_self_signed(self) -> bool:
         return bool(self.issuer) and self.issuer == self.subject
+
+    @property
+    def line(self) -> str:
+        """What it says of itself."""
+        sent = f", {plural(self.sent, 'certificate')} sent" if self.sent is not None else ""
+        names = ", ".join(self.names[:5]) or self.subject
+        return f"for {names}, issued by {self.issuer}, until {self.not_after}{sent}"
+
+
+NO_ISSUER = frozenset({2, 20, 21})
+"""OpenSSL (x509_vfy.h): the issuer of a certificate is not there, so that no chain leads to one that is trusted."""
+OTHER_NAMES = frozenset({62, 64})
+SELF_SIGNED = frozenset({18, 19})
+
+
+def distrusted(reason: str, code: int | None, shown: ShownCertificate | None, host: str) -> str:
+    """Say why clients don't trust a certificate, and what is to be sent instead. Pure."""
+    told = f"clients don't trust it: {reason}"
+    if shown is None:
+        return told
+    if code in OTHER_NAMES:
+        return f"it is for other names: {', '.join(shown.names[:5]) or shown.subject or 'none'}; asked for {host}"
+    if code in SELF_SIGNED or shown.is_self_signed:
+        return f"{told}: {shown.issuer or 'nobody'} signed it, whom nobody knows here"
+    if code in NO_ISSUER and shown.sent == 1:
+        return f"the chain lacks {shown.issuer}, which issued it: send the full chain, not the certificate alone"
+    if code in NO_ISSUER:
+        return f"{told}: it was issued by {shown.issuer}, who is not known here"
+    return told
 
 
 async def look_without_trust(host: str, port: int, seconds: float) -> ShownCertificate | None:

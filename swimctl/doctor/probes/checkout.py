@@ -86,8 +86,8 @@ async def broken_sources(
 def find_broken(roots: Mapping[str, str], names: Collection[str] | None = None) -> list[BrokenSource]:
     """Compile what has no bytecode of its own yet: what has, was compiled as it is. Blocks."""
     found = []
-    for name, path in _sources(roots):
-        if (names is None or name in names) and not _is_compiled(path):
+    for name, path in sources(roots):
+        if (names is None or name in names) and not is_compiled(path):
             broken = _compile(name, path)
             found += [] if broken is None else [broken]
             if len(found) >= MOST_BROKEN:
@@ -95,13 +95,14 @@ def find_broken(roots: Mapping[str, str], names: Collection[str] | None = None) 
     return found
 
 
-def _sources(roots: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+def sources(roots: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """Yield the source files below some packages' folders, with their names."""
     for package, folder in sorted(roots.items()):
         for path in sorted(Path(folder).rglob("*.py")):
             yield f"{package}/{path.relative_to(folder).as_posix()}", path
 
 
-def _is_compiled(path: Path) -> bool:
+def is_compiled(path: Path) -> bool:
     """Tell whether Python's bytecode is there and of this very source: its time and its length (PEP 3147, 552)."""
     try:
         with Path(cache_from_source(str(path))).open("rb") as file:

@@ -11,7 +11,7 @@ from swim_server.daemon.control.documents.process import ConfigChanges
 from swim_server.daemon.control.documents.status import Status
 
 from swimctl.client.answers import read_answer
-from swimctl.doctor.check import Answer, unknown
+from swimctl.doctor.check import Answer, command_in, unknown
 from swimctl.errors import CommandError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def expecting(expected: str) -> Callable[[Ask], Ask]:
             try:
                 return await ask(context)
             except CannotAsk as trouble:
-                return unknown(expected, trouble.problem, trouble.fix)
+                return unknown(expected, trouble.problem, command_in(trouble.fix))
 
         return careful
 

@@ -79,15 +79,15 @@ def look_at_files(roots: dict[str, str]) -> FilesSeen | None:
     except metadata.PackageNotFoundError:
         return None
     ours = {*PACKAGES, *roots}  # a package that is missing as a whole is not where anything runs from
-    listed = [each for each in _recorded(distribution) if each.parts and each.parts[0] in ours]
+    listed = [each for each in recorded(distribution) if each.parts and each.parts[0] in ours]
     files = [each for each in listed if each.suffix != ".pyc"]
     site = {Path(folder).parent.resolve() for folder in roots.values()}
     if not files or Path(str(distribution.locate_file(""))).resolve() not in site:
         return None
-    differing = list(_differing(files))
+    wrong = list(differing(files))
     known = {str(each) for each in files}
-    differing += [f"{name}: not in RECORD" for name in _present(roots) if name not in known]
-    return FilesSeen(count=len(files), differing=tuple(differing), origin=_origin(distribution))
+    wrong += [f"{name}: not in RECORD" for name in _present(roots) if name not in known]
+    return FilesSeen(count=len(files), differing=tuple(wrong), origin=_origin(distribution))
 
 
 def look_at_requirements() -> RequirementsSeen:
@@ -128,7 +128,7 @@ def _cut_off() -> Iterable[str]:
             yield from (str(each) for each in sorted(path.glob(f"{LEFT_BY_PIP}*")))
 
 
-def _recorded(distribution: metadata.Distribution) -> Iterator[metadata.PackagePath]:
+def recorded(distribution: metadata.Distribution) -> Iterator[metadata.PackagePath]:
     """Yield what RECORD lists. ``Distribution.files`` leaves out what is missing, from Python 3.12 on."""
     for name, digest, *_ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
         path = metadata.PackagePath(name)
@@ -137,7 +137,8 @@ def _recorded(distribution: metadata.Distribution) -> Iterator[metadata.PackageP
         yield path
 
 
-def _differing(files: Iterable[metadata.PackagePath]) -> Iterable[str]:
+def differing(files: Iterable[metadata.PackagePath]) -> Iterable[str]:
+    """Say of each file that is not as RECORD has it how it is not."""
     for each in files:
         path = Path(str(each.locate()))
         if each.hash is None:

@@ -90,7 +90,7 @@ async def _opened(context: DoctorContext) -> tuple[Database, Login]:
     default = context.home.database
 
     async def make() -> tuple[Database, Login]:
-        found, seconds = await asyncio.to_thread(_open, config, default)
+        found, seconds = await asyncio.to_thread(_open, config, default, WRITE_SECONDS * context.stretch)
         context.at_end(lambda: asyncio.to_thread(found.close))
         return found, Login(str(found.engine.dialect.name), seconds)
 
@@ -226,7 +226,7 @@ async def _mark_and_remember(context: DoctorContext) -> Marked:
     from swim_server.keys.opening import open_database
 
     config = await database_config(context)
-    config = msgspec.structs.replace(config, query_timeout_seconds=WRITE_SECONDS)
+    config = msgspec.structs.replace(config, query_timeout_seconds=WRITE_SECONDS * context.stretch)
     default = context.home.database
 
     def make() -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.doctor_faults import SMALL, Patient, fired
+from support.live_daemon import await_true
 
 SECRET = "correct-horse-battery"
 
@@ -138,13 +139,53 @@ def test_bundle_lists_and_holds_what_a_helper_asks_for_without_a_secret(patient:
     assert json.loads(held["doctor.json"])["checks"]
 
 
-def test_watch_goes_on_until_it_is_interrupted(patient: Patient) -> None:
-    process = patient.spawn("doctor", "--watch", "--interval", "1", "--json", "--only", "process", "--timeout", "30")
-    assert process.stdout is not None
-    for _ in range(2):
-        assert json.loads(process.stdout.readline())["ok"] is True
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+def test_bundle_is_judged_elsewhere_as_it_was_judged_here(patient: Patient, tmp_path: Path) -> None:
+    path = tmp_path / "help.zip"
+    words = ("--timeout", "30", "--only", "process,config,keys", "--json")
+    done = patient.swimctl("doctor", *words, "--bundle", str(path), "--yes")
+    here = {each["id"]: each["status"] for each in json.loads(done.stdout)["checks"]}
+    elsewhere = Patient(tmp_path / "elsewhere")
+    judged = elsewhere.swimctl("doctor", "--json", "--facts", str(path))
+    document = json.loads(judged.stdout)
+    assert {each["id"]: each["status"] for each in document["checks"]} == here
+    assert document["subject"].startswith(f"{patient.home}, by facts of ")
+    assert judged.returncode == done.returncode == 0
+
+
+def test_explanation_leads_from_the_ground_to_the_check_with_facts(patient: Patient) -> None:
+    done = patient.swimctl("doctor", "--timeout", "30", "--json", "--explain", "stream.sources")
+    found = json.loads(done.stdout)
+    path = [each["id"] for each in found["path"]]
+    assert path.index("process.lock") < path.index("process.answers") < path.index("stream.sources")
+    facts = {each["fact"]: each for each in found["path"][-1]["facts"]}
+    assert '"simulator"' in facts["process.status"]["value"]
+    assert facts["process.status"]["source"].endswith("control.sock, by the process itself")
+    assert patient.swimctl("doctor", "--explain", "stream").returncode == 2
+
+
+def test_watch_tells_what_begins_and_ends_and_runs_a_program_for_it(tmp_path: Path) -> None:
+    patient = Patient(tmp_path / "watched")
+    told = tmp_path / "told"
+    script = tmp_path / "notify"
+    script.write_text(f"#!/bin/sh\ncat >> {told}\n", "utf-8")
+    script.chmod(0o755)
+    try:
+        patient.start(port=0)
+        words = ("--interval", "1", "--json", "--only", "config.valid", "--timeout", "30")
+        process = patient.spawn("doctor", "--watch", *words, "--on-change", str(script))
+        assert process.stdout is not None
+        patient.configure(SMALL + "[nonsense]\n")
+        begins = json.loads(process.stdout.readline())
+        assert (begins["event"], begins["check"], begins["status"]) == ("begins", "config.valid", "fail")
+        patient.configure(SMALL)
+        ends = json.loads(process.stdout.readline())
+        assert (ends["event"], ends["check"], ends["since"]) == ("ends", "config.valid", begins["since"])
+        await_true(lambda: told.exists() and len(told.read_text("utf-8").splitlines()) == 2, seconds=30)
+        assert [json.loads(line) for line in told.read_text("utf-8").splitlines()] == [begins, ends]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        patient.finish()
 
 
 def test_default_installation_without_any_configuration_is_well(tmp_path: Path) -> None:

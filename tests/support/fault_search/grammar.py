@@ -18,6 +18,7 @@ from support.doctor_faults_process import LISTEN_AND_WAIT, program
 from support.doctor_faults_service import HOLD_A_LOCK, immutable
 from support.fault_search.world import World, is_root
 
+HISTORY = "process.files stream.history-writable stream.history-sound stream.history-kept"
 Produce = Callable[[World], AbstractContextManager[None]]
 
 
@@ -197,8 +198,7 @@ def grammar() -> list[Element]:
         _home("swim.lock", "deleted", "process.lock", is_healed=True, is_visible=False),
         _home("swim.lock", "replaced", "process.lock", is_healed=True, is_visible=False),
         _home("control.sock", "deleted", "process.answers", is_healed=True, is_visible=False),
-        _home("history.db", "deleted", "process.files stream.history-writable stream.history-sound"),
-        _home("history.db", "replaced", "process.files stream.history-writable stream.history-sound"),
+        *(_home("history.db", operation, HISTORY) for operation in ("deleted", "replaced")),
         _home("swim.db", "deleted", "database.reachable process.files"),
         _home("swim.db", "replaced", "database.same-store process.files", is_healed=True),
         _home("swim.db", "open to all", "config.permissions", is_visible=False),

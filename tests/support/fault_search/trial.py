@@ -48,7 +48,7 @@ def attempt(draw: Draw, folder: Path) -> Outcome:
     causes = [each for each in document["checks"] if each["id"] in told and each["cause"] is None]
     first = next((each for each in causes if each["id"] == document["first"]), None)
     command = first_command(first) if first is not None else None
-    mends, harm = _paste(draw, folder / "two", command, has_own_code) if command else (False, None)
+    mends, harm = _paste(draw, folder / "two", command, world) if command else (False, None)
     is_silent = not draw.roots or all(each.is_healed for each in draw.elements)
     return Outcome(
         draw=draw, told=told, advice=command, mends=mends, harm=harm,
@@ -68,9 +68,10 @@ def _look(world: World, draw: Draw) -> dict[str, Any]:
             return document
 
 
-def _paste(draw: Draw, folder: Path, command: str, has_own_code: bool) -> tuple[bool, str | None]:
+def _paste(draw: Draw, folder: Path, command: str, former: World) -> tuple[bool, str | None]:
     """Paste a command in a world made anew; say whether that mends it, and what it harms."""
-    world = World(folder, has_own_code=has_own_code)
+    has_own_code = any(each.has_own_code for each in draw.elements)
+    world = World(folder, has_own_code=has_own_code, port=former.port)
     with contextlib.ExitStack() as stack:
         stack.enter_context(world.running())
         for element in draw.elements:
@@ -110,13 +111,13 @@ def rates(outcomes: Sequence[Outcome]) -> dict[str, str]:
     """Sum a run up."""
     visible = [each for each in outcomes if each.draw.is_visible]
     rooted = [each for each in outcomes if each.draw.roots]
-    pastable = [each for each in outcomes if each.is_pastable]
+    pastable = [each for each in outcomes if each.is_pastable and len(each.draw.elements) == 1]
     return {
         "drawn": str(len(outcomes)),
         "a user would notice": str(len(visible)),
         "of these found": _share(visible, lambda each: each.is_found),
         "root first": _share(rooted, lambda each: each.is_first),
-        "fixes that mend": _share(pastable, lambda each: each.mends),
+        "fixes that mend, of one fault": _share(pastable, lambda each: each.mends),
         "advice that harms": str(sum(each.harm is not None for each in outcomes)),
         "told besides": str(sum(bool(each.others) for each in outcomes)),
     }

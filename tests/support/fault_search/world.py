@@ -69,10 +69,11 @@ class Listener:
 class World:
     """One daemon and all that is around it. ``numbers`` of events that were taken are remembered."""
 
-    def __init__(self, folder: Path, *, has_own_code: bool) -> None:
+    def __init__(self, folder: Path, *, has_own_code: bool, port: int | None = None) -> None:
         folder.mkdir(parents=True)
         self.patient = Patient(folder, copy_of_the_code(folder / "code") if has_own_code else None)
-        self.port = free_port()
+        self.port = port or free_port()
+        """The same in a world made anew: what is to be pasted names it."""
         self.event_file = folder / "events.json"
         self.feed: FeedServer
         self.proxy: FrontProxy

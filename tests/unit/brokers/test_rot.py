@@ -95,6 +95,20 @@ async def test_rot_is_found_though_nobody_reads(rig: LocalRig, started: MakeBrok
     assert await broker.has_gap(published[76])
 
 
+async def test_a_bad_map_of_pages_is_damage_though_sqlite_tells_of_a_page_that_it_could_not_read(
+    rig: LocalRig, started: MakeBroker
+) -> None:
+    published = await filled(rig, started)
+    content = bytearray(rig.path.read_bytes())
+    content[4096 + 5] ^= 1 << 3  # what the fourth page is for
+    rig.path.write_bytes(content)
+    broker = await started()
+    again = await broker.publish(numbered(0, 300, named=True))
+    assert all(answer.duplicate for answer in again)
+    assert [event.id for event in await read_all(broker)] == published
+    assert len(list(rig.path.parent.glob("history.db.damaged-*T*Z"))) == 1
+
+
 async def test_rotten_events_side_by_side_are_one_place(rig: LocalRig, started: MakeBroker) -> None:
     published = await filled(rig, started)
     for number in range(77, 82):

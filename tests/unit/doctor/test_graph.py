@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from swimctl.doctor.catalogue import all_checks
-from swimctl.doctor.check import UNLOADABLE, Advice, AdviceKind, Answer, Check, Result, Status, fail
+from swimctl.doctor.check import UNLOADABLE, Advice, AdviceKind, Answer, Check, Result, Status, command_in, fail
 from swimctl.doctor.context import DoctorContext
 from swimctl.doctor.graph import EXPLAINED_BY, Graph, Layer, fold, layer_of
 from swimctl.doctor.proven import PROVEN, UNPROVEN, only_proven
@@ -138,3 +138,17 @@ def test_every_proven_fix_is_pasted_for_a_fault_of_its_check() -> None:
     pasted = {id for fault in faults if fault.is_mended_by_paste for id in fault.fires}
     pasted |= {"process.descriptors", "host.ownership"}  # as root only; the latter in test_advice
     assert set(PROVEN) - pasted == set()
+
+
+@pytest.mark.parametrize(
+    ("step", "command"),
+    [
+        ("swimctl restart", "swimctl restart"),
+        ("start it with: swimctl serve --detach", "swimctl serve --detach"),
+        ("SWIM_API_KEY=… swimctl doctor --url ws://x/", "SWIM_API_KEY=… swimctl doctor --url ws://x/"),
+        ("look into the log", None),
+        (None, None),
+    ],
+)
+def test_only_a_command_of_a_next_step_is_to_be_typed(step: str | None, command: str | None) -> None:
+    assert command_in(step) == command

@@ -88,3 +88,11 @@ def test_retry_ms_is_read_from_a_close_reason(reason: str, seconds: float | None
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(header: str | None, seconds: float | None) -> None:
     assert retry_after(header, now_seconds=1768573815.0) == seconds
+
+
+def test_wait_after_an_admitted_session_is_short_and_lets_the_others_go_on() -> None:
+    backoff = Backoff(1.0, 60.0, random=lambda: 1.0)
+    for _ in range(4):
+        backoff.wait_seconds()
+    assert backoff.wait_after_session_seconds() == 1.0
+    assert backoff.wait_seconds() == 32.0

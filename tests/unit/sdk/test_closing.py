@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 from swim_client.closing import Ending
-from swim_client.errors import AuthenticationError, ProtocolError
+from swim_client.errors import AuthenticationError, ProtocolError, RequestRefused
 
 
-@pytest.mark.parametrize(
-    "code", [1000, 1001, 1002, 1003, 1005, 1006, 1009, 1011, 1012, 1013, 1014, 4000, 4002, 4008, 4999]
-)
+@pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1005, 1006, 1011, 1012, 1013, 1014, 4000, 4002, 4008, 4999])
 def test_every_other_code_lets_the_client_connect_again(code: int) -> None:
     assert Ending(code).final_error() is None
 
@@ -58,7 +56,7 @@ def test_notice_of_a_restart_says_when_to_come_back_where_the_close_does_not() -
 
 def test_notice_of_a_restart_names_the_ending() -> None:
     noticed = Ending(1006, "", "RESTARTING", "the service restarts", 174)
-    assert str(noticed) == "the server restarts (1006, RESTARTING: the service restarts)"
+    assert str(noticed) == "the server asked this client to connect again (1006, RESTARTING: the service restarts)"
     assert noticed.told_reason() == "the service restarts"
     assert noticed.final_error() is None
     assert Ending(1006, "", "AUTH_UNAVAILABLE", "later").told_reason() == ""
@@ -68,3 +66,24 @@ def test_key_that_is_refused_after_the_notice_of_a_restart_ends_it() -> None:
     assert isinstance(
         Ending(4001, "revoked", "RESTARTING", "the service restarts", 174).final_error(), AuthenticationError
     )
+
+
+@pytest.mark.parametrize("code", [1007, 1009, 4003])
+def test_messages_that_the_server_cannot_take_stop_the_client(code: int) -> None:
+    error = Ending(code, "enough").final_error()
+    assert isinstance(error, ProtocolError)
+    assert error.code == code
+
+
+def test_message_that_this_side_could_not_take_is_no_reason_to_stop() -> None:
+    assert Ending(1009, is_ours=True).final_error() is None
+
+
+def test_refused_subscription_is_the_reason_to_stop() -> None:
+    refused = RequestRefused("INVALID_CHANNEL", "no such channel")
+    assert Ending(1000, refused=refused).final_error() is refused
+
+
+def test_1012_says_what_the_server_says_and_speaks_of_no_restart() -> None:
+    told = str(Ending(1012, "closed by the operator; retry_ms=1000"))
+    assert told == "the server asked this client to connect again (1012, closed by the operator; retry_ms=1000)"

@@ -275,3 +275,27 @@ def test_a_place_that_was_lost_begins_the_stream_with_a_gap_once() -> None:
         progress.connected({"resume": True})
         answer = {"last_event_id": "100-0", "gap": False}
         assert progress.subscribed(answer, asked=None, history={}, now=0) == expected
+
+
+def test_ids_of_another_epoch_are_not_compared_and_the_gap_is_told_once() -> None:
+    progress = Progress()
+    progress.connected({"resume": True, "epoch": "a"})
+    progress.subscribed({"last_event_id": "5000-0"}, asked=None, history={}, now=0.0)
+    assert progress.received(parse_id("5001-0"), now=0.0)
+    progress.connected({"resume": True, "epoch": "b"})
+    asked = progress.after
+    assert (str(asked), progress.epoch) == ("5001-0", "a")
+    answer = {"last_event_id": "6000-0", "gap": True}
+    assert progress.subscribed(answer, asked=asked, history={}, now=0.0) == (
+        "the server has another history than before"
+    )
+    assert progress.epoch == "b"
+    assert progress.received(parse_id("4000-0"), now=0.0)
+
+
+def test_same_epoch_is_no_gap() -> None:
+    progress = Progress()
+    for _ in range(2):
+        progress.connected({"resume": True, "epoch": "a"})
+        answer = {"last_event_id": "5000-0", "gap": False, "resumed": True}
+        assert progress.subscribed(answer, asked=progress.after, history={}, now=0.0) is None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from swim_client import SWIMClient
 from swim_client.events import EventType
 from swim_client.subscriptions import (
     PendingSubscription,
@@ -14,6 +15,7 @@ from swim_client.subscriptions import (
     read_channels,
     read_filters,
     read_history,
+    read_span,
 )
 
 
@@ -134,3 +136,20 @@ def test_history_is_asked_for_in_one_way() -> None:
         read_history("1-0", None, 5)
     with pytest.raises(ValueError, match="no event id"):
         read_history("yesterday", None, None)
+
+
+@pytest.mark.parametrize("since", ["10m", " 600s ", timedelta(minutes=10)])
+def test_span_means_so_long_before_now(since: Any) -> None:
+    told = datetime.fromisoformat(read_history(None, since, None)["since"].replace("Z", "+00:00"))
+    assert abs((datetime.now(UTC) - told).total_seconds() - 600) < 60
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "10 weeks", "2026-01-16T14:30:15Z"])
+def test_other_texts_are_no_span(text: str) -> None:
+    assert read_span(text) is None
+
+
+def test_kind_given_in_filters_is_kept_where_the_argument_of_the_same_name_is_left_out() -> None:
+    client = SWIMClient("swim_dev_x", "ws://127.0.0.1:1/")
+    client.subscribe(["flight.*"], filters={"airports": ["KJFK"], "phase": ["climb"]}, phase="cruise")
+    assert client._subscriptions.snapshot().wishes[0].filters == {"airports": ["KJFK"], "phase": ["cruise"]}

@@ -305,7 +305,7 @@ class StreamMachine(RuleBasedStateMachine):
             assert not (connection.catch_up is not None and connection.group is not None)
             group = connection.group
             if group is not None:
-                name = (connection.subscription, connection.window_bits, connection.max_message_bytes)
+                name = (connection.subscription, connection.window_bits, connection.max_message_bytes, False)
                 assert hub.groups[name] is group
 
     def teardown(self) -> None:

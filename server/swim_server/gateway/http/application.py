@@ -1,122 +1,189 @@
-"""What is answered over plain HTTP: health, readiness, and a page for people who come with a browser.
-
-Imported when the first such request comes: the library behind it takes its time and memory.
-"""
+"""What is answered over plain HTTP, and by whom. Imported when the first such request comes: it takes its time."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
 
-from swim_server.gateway.http.readiness import Readiness
-from swim_server.gateway.request import DEFAULT_PATH, PATHS
+from swim_server.gateway.http.errors import HttpError, of_message
+from swim_server.gateway.http.history_pages import HistoryPages
+from swim_server.gateway.http.plain_pages import PlainPages
+from swim_server.gateway.http.publish_pages import PublishPages
+from swim_server.gateway.http.state_pages import StatePages
+from swim_server.gateway.http.stream import Streams
+from swim_server.gateway.request import PATHS
+from swim_server.protocol.codes import BadMessage
+
+if TYPE_CHECKING:
+    from swim_server.gateway.http.parts import HttpParts
+    from swim_server.gateway.http.protocols import RequestTracker
 
 PREFIXES = ("", "/api/swim/v1")
 """Proxies differ in what they strip."""
-MAX_BODY_BYTES = 1024
-"""Nothing here reads a body."""
+MAX_BODY_BYTES = 1024 * 1024
 KEEPALIVE_SECONDS = 30.0
-MAX_LINE_BYTES = 4096
-PAGE = f"""swimctl: a stream of flight and traffic management events over WebSocket.
-
-Connect to {DEFAULT_PATH} with an API key in the header Authorization: Bearer ...
-/healthz says whether the service runs, /readyz whether it takes clients.
-"""
-UPGRADE_REQUIRED = f"Connect to {DEFAULT_PATH} with a WebSocket: this was a plain HTTP request.\n"
+MAX_LINE_BYTES = 8192
+SUFFIX = r"{suffix:json|ndjson|geojson|csv}"
+CORS_HEADERS = "Authorization, X-SWIM-API-Key, X-API-Key, Content-Type, Last-Event-ID, If-None-Match"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger("swim_server.http")
 
 
-class Pages:
-    """The handlers. Each answers from memory."""
+class Application:
+    """The routes, and what holds for all of them."""
 
-    def __init__(self, readiness: Readiness) -> None:
-        self._readiness = readiness
+    def __init__(self, parts: HttpParts, tracker: RequestTracker) -> None:
+        self._parts = parts
+        self._tracker = tracker
+        self._streams = Streams(parts)
 
-    async def health(self, _: web.Request) -> web.Response:
-        """Answer that the process lives: its loop has come to this."""
-        return _json(200, {"status": "ok"})
+    def build(self) -> web.Application:
+        """Put it together."""
+        application = web.Application(middlewares=[self._serve], client_max_size=MAX_BODY_BYTES)
+        for prefix in PREFIXES:
+            self._add_routes(application.router, prefix)
+        pages = PlainPages(self._parts)
+        application.router.add_get("/", pages.page)
+        for path in sorted(PATHS - {"/"}):
+            application.router.add_get(path, pages.upgrade_required)
+            application.router.add_get(f"{path}/", pages.upgrade_required)
+        return application
 
-    async def ready(self, _: web.Request) -> web.Response:
-        """Answer whether clients may be sent here, and why not."""
-        is_ready, checks = self._readiness.document()
-        return _json(200 if is_ready else 503, {"status": "ok" if is_ready else "not ready", "checks": checks})
+    def _add_routes(self, router: web.UrlDispatcher, prefix: str) -> None:
+        pages, state = PlainPages(self._parts), StatePages(self._parts)
+        router.add_get(f"{prefix}/healthz", pages.health)
+        router.add_get(f"{prefix}/readyz", pages.ready)
+        router.add_get(f"{prefix}/metrics", pages.metrics)
+        router.add_get(f"{prefix}/asyncapi.json", pages.asyncapi)
+        router.add_get(f"{prefix}/openapi.json", pages.openapi)
+        router.add_get(f"{prefix}/{{kind:{self._kinds()}}}", state.entries)
+        router.add_get(f"{prefix}/{{kind:{self._kinds()}}}.{SUFFIX}", state.entries)
+        router.add_get(f"{prefix}/flights/{{name}}", state.flight)
+        router.add_get(f"{prefix}/events", HistoryPages(self._parts).events)
+        router.add_post(f"{prefix}/events", PublishPages(self._parts).publish)
+        router.add_get(f"{prefix}/stream", self._stream)
 
-    async def page(self, _: web.Request) -> web.Response:
-        """Say in plain text what this is."""
-        return web.Response(text=PAGE)
+    def _kinds(self) -> str:
+        return "|".join(self._parts.kinds)
 
-    async def upgrade_required(self, _: web.Request) -> web.Response:
-        """Tell a plain request at a WebSocket's path what is missing."""
-        headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
-        return web.Response(status=426, text=UPGRADE_REQUIRED, headers=headers)
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        plain = self._tracker.connection_of(request.protocol)
+        if plain is None:
+            raise HttpError(503, "RESTARTING", "the connection is being closed")
+        return await self._streams.stream(request, plain)
+
+    # For every request.
+
+    @web.middleware
+    async def _serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._tracker.began(request.protocol)
+        response = await self._answer(request, handler)
+        is_kept = request.keep_alive and not request.can_read_body and response.keep_alive is not False
+        if not is_kept:  # what came behind a body that was not read is nothing to look for another head in
+            response.force_close()
+        if not response.prepared:
+            response.headers["Server"] = "swim"
+            response.headers.setdefault("Cache-Control", "no-store")
+        self._tracker.answered(request.protocol, is_kept=is_kept)
+        return response
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        cross_origin: dict[str, str] = {}
+        try:
+            cross_origin = self._parts.access.cross_origin_headers(request)
+            missing = request.match_info.http_exception
+            if request.method == "OPTIONS" and isinstance(missing, web.HTTPMethodNotAllowed):
+                return _options(missing, cross_origin)
+            response = await handler(request)
+        except HttpError as error:
+            response = _json(error.status, error.document(), error.headers)
+        except BadMessage as refused:
+            told = of_message(refused)
+            response = _json(told.status, told.document(), told.headers)
+        except web.HTTPException as raised:
+            if raised.status < 400:
+                raise
+            response = _refused(request, raised)
+        if not response.prepared:
+            vary = response.headers.get("Vary")
+            response.headers.update(cross_origin)
+            if vary and cross_origin:
+                response.headers["Vary"] = f"{vary}, Origin"
+        return response
 
 
-def build_application(readiness: Readiness) -> web.Application:
-    """Put the application together."""
-    pages = Pages(readiness)
-    application = web.Application(middlewares=[_answer_errors, _answer_options], client_max_size=MAX_BODY_BYTES)
-    for prefix in PREFIXES:
-        application.router.add_get(f"{prefix}/healthz", pages.health)
-        application.router.add_get(f"{prefix}/readyz", pages.ready)
-    application.router.add_get("/", pages.page)
-    for path in sorted(PATHS - {"/"}):
-        application.router.add_get(path, pages.upgrade_required)
-        application.router.add_get(f"{path}/", pages.upgrade_required)
-    application.on_response_prepare.append(_prepare)
-    return application
+class Requests(web.RequestHandler):
+    """The library's protocol; what it refuses by itself is refused in our words."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer a request that can't be read, or whose handler failed."""
+        if status >= 500 or request.writer.output_size > 0:  # a client's own fault fills no log, and may hold its key
+            super().handle_error(request, status, exc, message)
+        text = "this is no HTTP request that can be read" if status < 500 else "an error of the service: see its log"
+        response = _json(status, {"code": HTTPStatus(status).phrase.upper().replace(" ", "_"), "message": text})
+        response.headers["Server"] = "swim"
+        response.force_close()
+        return response
 
 
-async def build_runner(readiness: Readiness) -> web.AppRunner:
-    """Set up what makes a protocol for each connection. Nothing of requests is logged."""
-    runner = web.AppRunner(
-        build_application(readiness),
-        access_log=None,
+def make_protocol(runner: web.AppRunner) -> web.RequestHandler:
+    """Make a protocol for one connection."""
+    assert runner.server is not None, "it was set up"
+    return Requests(
+        runner.server,
+        loop=asyncio.get_running_loop(),
+        access_log=None,  # type: ignore[arg-type]  # its runner takes None too: no log of requests
         logger=_log,
         keepalive_timeout=KEEPALIVE_SECONDS,
         max_line_size=MAX_LINE_BYTES,
         max_field_size=MAX_LINE_BYTES,
     )
+
+
+async def build_runner(parts: HttpParts, tracker: RequestTracker) -> web.AppRunner:
+    """Set up what makes a protocol for each connection. Nothing of requests is logged."""
+    runner = web.AppRunner(
+        Application(parts, tracker).build(),
+        access_log=None,
+        handler_cancellation=True,
+    )
     await runner.setup()
     return runner
 
 
-async def _prepare(_: web.Request, response: web.StreamResponse) -> None:
-    """Say nothing of what this is written with, and close: a proxy may send an upgrade over a connection it keeps."""
-    response.force_close()
-    response.headers["Connection"] = "Upgrade, close" if "Upgrade" in response.headers else "close"
-    response.headers["Server"] = "swim"
-    response.headers["Cache-Control"] = "no-store"
+def _options(missing: web.HTTPMethodNotAllowed, cross_origin: dict[str, str]) -> web.Response:
+    """Answer OPTIONS wherever there is something; a browser asks so before it sends a key in a header."""
+    allowed = ", ".join(sorted({*missing.allowed_methods, "OPTIONS"}))
+    headers = {"Allow": allowed, **cross_origin}
+    if cross_origin:
+        headers |= {
+            "Access-Control-Allow-Methods": allowed,
+            "Access-Control-Allow-Headers": CORS_HEADERS,
+            "Access-Control-Max-Age": "600",
+        }
+    return web.Response(status=204, headers=headers)
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+def _refused(request: web.Request, raised: web.HTTPException) -> web.Response:
+    """Answer what the library refuses with JSON that has a code and a text."""
+    allowed = {name: raised.headers[name] for name in ("Allow",) if name in raised.headers}
+    text = f"there is nothing at {request.path[:200]}" if raised.status == 404 else raised.reason
+    if raised.status == 413:
+        text = f"the body is too long: at most {MAX_BODY_BYTES:,} bytes are read"
+    return _json(raised.status, {"code": raised.reason.upper().replace(" ", "_"), "message": text}, allowed)
 
 
-@web.middleware
-async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what goes wrong with JSON that has a code and a text."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        allowed = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
-        text = f"there is nothing at {request.path}" if error.status == 404 else error.reason
-        return _json(error.status, {"code": error.reason.upper().replace(" ", "_"), "message": text}, allowed)
-
-
-@web.middleware
-async def _answer_options(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer OPTIONS wherever there is something."""
-    if request.method != "OPTIONS" or not isinstance(request.match_info.http_exception, web.HTTPMethodNotAllowed):
-        return await handler(request)
-    allowed = sorted({*request.match_info.http_exception.allowed_methods, "OPTIONS"})
-    return web.Response(status=204, headers={"Allow": ", ".join(allowed)})
-
-
-def _json(status: int, document: object, headers: dict[str, str] | None = None) -> web.Response:
+def _json(status: int, document: Any, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(status=status, body=_encode(document) + b"\n", content_type="application/json", headers=headers)

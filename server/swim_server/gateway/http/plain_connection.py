@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from swim_server.gateway.handshake import is_plain
+from swim_server.gateway.http.borrowed_transport import BorrowedTransport
+
 if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
-    from swim_server.gateway.http.server import HttpProtocols
+    from swim_server.gateway.http.protocols import HttpProtocols
+    from swim_server.gateway.http.stream_connection import StreamConnection, StreamTransport
+    from swim_server.protocol.codes import CloseCode
 
 END_OF_HEAD = b"\r\n\r\n"
+MAX_REQUEST_BYTES = 8 * 1024 * 1024
+"""On one connection until it is answered, whatever it is made of; bodies have a limit of their own."""
 
 
 class PlainOwner(Protocol):
@@ -18,48 +25,89 @@ class PlainOwner(Protocol):
     def read_plain(self) -> None:
         """Read what comes: there is somebody to take it."""
 
+    def stay_plain(self) -> None:
+        """Go on for a while: something is being sent to a client that says nothing."""
+
+    def shake_hands(self, head: bytes) -> None:
+        """Take the connection back: a request on it wants a WebSocket."""
+
     def abort(self) -> None:
         """Drop the connection without a word."""
 
 
 class PlainConnection:
-    """Keeps what comes until the server has a protocol for it; then hands everything on. No head may be too long."""
+    """Keeps what comes until the server has a protocol for it; then hands everything on. No head may be too long.
 
-    __slots__ = ("_early", "_head_bytes", "_max_head_bytes", "_owner", "_protocol", "_task", "_transport")
+    Between two requests the connection may turn into a WebSocket's: proxies keep what they have opened.
+    """
+
+    __slots__ = (
+        "_borrowed", "_early", "_max_head_bytes", "_owner", "_protocol", "_protocols", "_received_bytes", "_stream",
+        "_stream_transport", "_task", "is_between_requests", "transport",
+    )  # fmt: skip
 
     def __init__(self, owner: PlainOwner, transport: asyncio.Transport, *, max_head_bytes: int) -> None:
+        self.transport = transport
+        self.is_between_requests = False
+        """The last request was answered, its body read: what comes is the head of another. The server sets it."""
         self._owner = owner
-        self._transport = transport
+        self._borrowed = BorrowedTransport(transport)
         self._max_head_bytes = max_head_bytes
         self._protocol: asyncio.Protocol | None = None
+        self._protocols: HttpProtocols | None = None
         self._early = bytearray()
-        self._head_bytes = 0
-        """Of a request whose head is not whole."""
+        self._received_bytes = 0
+        """Of the request in hand, with whatever came behind it."""
         self._task: asyncio.Task[None] | None = None
+        self._stream: StreamConnection | None = None
+        self._stream_transport: StreamTransport | None = None
 
     def serve(self, protocols: HttpProtocols, tasks: Tasks) -> None:
         """Ask for a protocol; the first one takes a moment."""
+        self._protocols = protocols
         self._task = tasks.start(self._hand_over(protocols))
 
     async def _hand_over(self, protocols: HttpProtocols) -> None:
-        protocol = await protocols.protocol()
+        protocol = await protocols.protocol(self)
         self._task = None
         self._protocol = protocol
-        protocol.connection_made(self._transport)
+        protocol.connection_made(self._borrowed)
         self._owner.read_plain()
         early, self._early = bytes(self._early), bytearray()
         protocol.data_received(early)
 
     def receive(self, data: bytes) -> None:
         """Take what came."""
-        end = data.rfind(END_OF_HEAD)
-        self._head_bytes = self._head_bytes + len(data) if end < 0 else len(data) - end - len(END_OF_HEAD)
-        if self._head_bytes > self._max_head_bytes:
+        self._received_bytes += len(data)
+        if self._received_bytes > (MAX_REQUEST_BYTES if self._stream is None else self._max_head_bytes):
             self._owner.abort()
         elif self._protocol is None:
             self._early += data
-        else:
+        elif self.is_between_requests:
+            self._receive_next(self._protocol, data)
+        elif self._stream is None:  # a client of a stream has nothing to say
             self._protocol.data_received(data)
+
+    def _receive_next(self, protocol: asyncio.Protocol, data: bytes) -> None:
+        """Look at the head of the next request before anybody else does."""
+        self._early += data
+        found = self._early.find(END_OF_HEAD)
+        if len(self._early if found < 0 else self._early[:found]) > self._max_head_bytes:
+            self._owner.abort()
+            return
+        if found < 0:
+            return
+        self._received_bytes = len(self._early)
+        head, early = bytes(self._early[: found + len(END_OF_HEAD)]), bytes(self._early)
+        self._early, self.is_between_requests = bytearray(), False
+        if is_plain(head):
+            protocol.data_received(early)
+            return
+        self._borrowed.take_back()
+        self._protocol = None
+        protocol.connection_lost(None)
+        self._forget(protocol)
+        self._owner.shake_hands(early)
 
     def receive_eof(self) -> bool:
         """Tell whether the connection of a client that sends no more stays open for answers."""
@@ -67,6 +115,8 @@ class PlainConnection:
 
     def pause_writing(self) -> None:
         """Stop writing to a client that reads too slowly."""
+        if self._stream is not None:
+            self._stream.pause()
         if self._protocol is not None:
             self._protocol.pause_writing()
 
@@ -74,10 +124,40 @@ class PlainConnection:
         """Write again to a client that reads again."""
         if self._protocol is not None:
             self._protocol.resume_writing()
+        if self._stream is not None:
+            self._stream.resume()
 
     def lost(self, error: Exception | None) -> None:
         """Forget a connection that is gone."""
         if self._task is not None:
             self._task.cancel()
+        if self._stream_transport is not None and not self._stream_transport.closed.done():
+            self._stream_transport.closed.set_result(None)
         if self._protocol is not None:
             self._protocol.connection_lost(error)
+            self._forget(self._protocol)
+
+    def _forget(self, protocol: asyncio.Protocol) -> None:
+        if self._protocols is not None:
+            self._protocols.forget(protocol)
+
+    # Server-sent events.
+
+    def begin_stream(self, stream: StreamConnection, transport: StreamTransport) -> None:
+        """From now on the hub writes to this connection."""
+        self._stream, self._stream_transport = stream, transport
+
+    def end_stream(self) -> None:
+        """Let the hub write no more. Idempotent."""
+        self._stream = self._stream_transport = None
+
+    def stay(self) -> None:
+        """Go on for a while: something is being sent to a client that says nothing."""
+        self._owner.stay_plain()
+
+    def close(self, code: CloseCode, reason: str, *, retry_ms: int) -> bool:
+        """Let a stream end with an event that says why; False: there is none."""
+        if self._stream_transport is None:
+            return False
+        self._stream_transport.close(code, reason, retry_ms=retry_ms)
+        return True

@@ -1,0 +1,65 @@
+"""The clients that the suite knows, each with the words of the command that runs its adapter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from swim_conformance import builds
+from swim_conformance.builds import ADAPTERS, Unavailable
+
+__all__ = ["CLIENTS", "FOREIGN", "SDKS", "Unavailable"]
+
+
+def _python() -> Sequence[str]:
+    return [sys.executable, str(ADAPTERS / "python_sdk.py")]
+
+
+def _javascript() -> Sequence[str]:
+    node = builds.program("node", "nodejs")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
+    # Before node 22 its WebSocket is there on demand.
+    options = ["--experimental-websocket"] if int(version.lstrip("v").partition(".")[0] or 0) < 22 else []
+    return [node, *options, "--no-warnings", str(ADAPTERS / "javascript_sdk.mjs")]
+
+
+def _chromium() -> Sequence[str]:
+    package = builds.javascript()
+    browser = builds.program("chromium", "chromium")
+    return [sys.executable, str(ADAPTERS / "chromium.py"), browser, str(package / "dist/swim-client.js")]
+
+
+def _java() -> Sequence[str]:
+    return [builds.program("java", "default-jre-headless"), "-Xshare:auto", "-cp", builds.java(), "JavaSdk"]
+
+
+def _csharp() -> Sequence[str]:
+    assembly, dotnet, libraries = builds.csharp(sys.executable)
+    return ["env", f"LD_LIBRARY_PATH={libraries}", str(dotnet), str(assembly)]
+
+
+def _websockets() -> Sequence[str]:
+    return [sys.executable, str(ADAPTERS / "foreign_websockets.py")]
+
+
+def _aiohttp() -> Sequence[str]:
+    return [sys.executable, str(ADAPTERS / "foreign_aiohttp.py")]
+
+
+def _ws() -> Sequence[str]:
+    package = builds.npm_package("ws@8.18.3")
+    return [builds.program("node", "nodejs"), str(ADAPTERS / "foreign_ws.mjs"), str(package / "wrapper.mjs")]
+
+
+SDKS: Mapping[str, Callable[[], Sequence[str]]] = {
+    "python": _python,
+    "javascript": _javascript,
+    "chromium": _chromium,
+    "java": _java,
+    "csharp": _csharp,
+}
+"""The SDKs by name, the JavaScript one in node and in a browser; each raises Unavailable where it can't be run."""
+FOREIGN: Mapping[str, Callable[[], Sequence[str]]] = {"websockets": _websockets, "aiohttp": _aiohttp, "ws": _ws}
+"""Libraries with the few lines that their own documentation shows."""
+CLIENTS = {**SDKS, **FOREIGN}

@@ -1,0 +1,101 @@
+"""The events of a scripted server and what each subscription is sent of them. Pure: no sockets, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+FIRST_MS = 1_768_573_815_000
+TIMESTAMP = "2026-01-16T14:30:15.123Z"
+DEFAULT_TYPE = "flight.departed"
+
+Message = dict[str, Any]
+
+
+def id_order(event_id: str) -> tuple[int, int]:
+    """Give the order of an event id; (0, 0) for what is no id."""
+    milliseconds, _, sequence = event_id.partition("-")
+    return (int(milliseconds), int(sequence)) if milliseconds.isdigit() and sequence.isdigit() else (0, 0)
+
+
+def wants(channels: Iterable[str], event_type: str) -> bool:
+    """Tell whether one of these channels takes in a type."""
+    return any(
+        channel in ("*", event_type) or (channel.endswith(".*") and event_type.startswith(channel[:-1]))
+        for channel in channels
+    )
+
+
+class History:
+    """All events of one scripted server, numbered by the field ``n`` of their data from 1 on."""
+
+    def __init__(self, *, has_ids: bool = True, epoch: str | None = None) -> None:
+        self.has_ids = has_ids
+        """False: the former service, whose events have no ids."""
+        self.epoch = epoch
+        """The name of this order of ids, told to clients where it is set."""
+        self.events: list[Message] = []
+        self.ids: dict[int, str] = {}
+        """The id of each event by its number, of former epochs too."""
+        self._count = 0
+        self._next_ms = FIRST_MS
+        self._forgotten: tuple[int, int] = (0, 0)
+
+    @property
+    def newest_id(self) -> str:
+        """The id of the newest event; one before the first event while there is none."""
+        return self.events[-1]["id"] if self.events else f"{self._next_ms - 1}-0"
+
+    def add(self, event_type: str = DEFAULT_TYPE, data: Mapping[str, Any] | None = None) -> Message:
+        """Store the next event. ``data`` is added to its number; ``filler_bytes`` in it makes a message so large."""
+        self._count += 1
+        content = {"n": self._count, **(data or {})}
+        if isinstance(content.get("filler_bytes"), int):
+            content["filler"] = "x" * content["filler_bytes"]
+        event: Message = {"type": event_type, "timestamp": TIMESTAMP, "data": content}
+        event["id"] = self.ids[self._count] = f"{self._next_ms}-0"
+        self._next_ms += 1
+        self.events.append(event)
+        return event
+
+    def shown(self, event: Message) -> Message:
+        """Return an event as clients are sent it."""
+        return event if self.has_ids else {name: value for name, value in event.items() if name != "id"}
+
+    def forget(self) -> None:
+        """Reach back to the newest event and no further."""
+        self._forgotten = id_order(self.newest_id)
+
+    def begin_epoch(self, name: str, first_ms: int) -> None:
+        """Begin another order of ids: what was stored is gone, and new ids say nothing about old ones."""
+        self.epoch, self.events, self._next_ms, self._forgotten = name, [], first_ms, (0, 0)
+
+    def is_in_this_epoch(self, request: Message) -> bool:
+        """Tell whether the ids that a client names can be compared with ours."""
+        return self.epoch is None or request.get("epoch") in (None, self.epoch)
+
+    def has_gap(self, request: Message) -> bool:
+        """Tell whether a ``subscribe`` asks for more than is left."""
+        after = request.get("after")
+        if after is None:
+            return False
+        return (
+            not self.is_in_this_epoch(request)
+            or id_order(after) > id_order(self.newest_id)
+            or id_order(after) < self._forgotten
+        )
+
+    def missed(self, request: Message) -> list[Message]:
+        """Return what a ``subscribe`` asks for, whatever its channels."""
+        if "last" in request:
+            return self.events[-request["last"] :] if request["last"] else []
+        if "since" in request:
+            return list(self.events)
+        after = request.get("after")
+        if after is None:
+            return []
+        # Another epoch's ids say nothing: everything there is comes after them.
+        start = id_order(after) if self.is_in_this_epoch(request) else (0, 0)
+        if start > id_order(self.newest_id):
+            start = (0, 0)
+        return [event for event in self.events if id_order(event["id"]) > max(start, self._forgotten)]

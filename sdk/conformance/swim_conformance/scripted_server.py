@@ -1,0 +1,174 @@
+"""A real WebSocket server that does to its clients what a script says, and notes what they do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from swim_conformance.connection import Connection
+from swim_conformance.history import History, wants
+from swim_conformance.script import Script
+
+if TYPE_CHECKING:
+    from typing import Self
+
+PATH = "/api/swim/v1/ws"
+SIGNAL_SECONDS = 20.0
+
+
+class ScriptedServer:
+    """Plays one script. ``async with`` starts and stops it; ``url`` is where clients connect."""
+
+    def __init__(
+        self, script: Script | None = None, *, on_entry: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
+        self.script = script or Script()
+        self.history = History(has_ids=self.script.resume, epoch=self.script.epoch)
+        self.connections: list[Connection] = []
+        """Every line that was opened, in order."""
+        self.log: list[dict[str, Any]] = []
+        """What happened: ``attempt``, ``upgraded``, ``received``, ``closed`` …; each with ``connection`` and ``at``."""
+        self.failures: list[str] = []
+        """Where a client did not do what a step waited for."""
+        self.url = ""
+        self.order = asyncio.Lock()
+        """Held while events are sent, so that no live one overtakes one from history."""
+        self._on_entry = on_entry
+        self._attempts = 0
+        self._signals: dict[str, asyncio.Event] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        for _ in range(self.script.history):
+            self.history.add()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen, at once or after the script's ``listens_after`` seconds; until then connections are refused."""
+        self._bind(host, port)
+        if self.script.listens_after:
+            self._spawn(self._listen_later(self.script.listens_after))
+        else:
+            await self._listen()
+
+    def _bind(self, host: str, port: int) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((host, port))
+        self.host, self.port = self._socket.getsockname()[:2]
+        self.url = f"ws://{self.host}:{self.port}{PATH}"
+
+    async def _listen(self) -> None:
+        assert self._socket is not None, "_bind comes first"
+        self._server = await asyncio.start_server(self._connected, sock=self._socket, limit=2**21)
+
+    async def _listen_later(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._listen()
+
+    async def stop(self) -> None:
+        """Cut every connection and stop listening."""
+        for task in list(self._tasks):
+            task.cancel()
+        for connection in self.connections:
+            connection.cut()
+        if self._server is not None:
+            self._server.close()
+        elif self._socket is not None:
+            self._socket.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def go_away(self, seconds: float) -> None:
+        """Cut every connection, refuse new ones for so long, then listen on the same port again."""
+        if self._server is not None:
+            self._server.close()
+        for connection in self.connections:
+            connection.cut()
+        await asyncio.sleep(seconds)
+        self._bind(self.host, self.port)
+        await self._listen()
+
+    async def publish(self, event_type: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Store an event and send it to every connection that is subscribed to it."""
+        async with self.order:
+            event = self.history.add(event_type, data)
+            for connection in self.connections:
+                if wants(connection.channels, event_type):
+                    await connection.send(self.history.shown(event))
+        return event
+
+    def signal(self, name: str) -> None:
+        """Let the steps go on that wait ``until`` this name."""
+        self._signals.setdefault(name, asyncio.Event()).set()
+        self.note("signal", None, name=name)
+
+    async def signalled(self, name: str, seconds: float = SIGNAL_SECONDS) -> None:
+        """Wait for a signal. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            await self._signals.setdefault(name, asyncio.Event()).wait()
+
+    def next_number(self) -> int:
+        """Give an attempt its number."""
+        self._attempts += 1
+        return self._attempts
+
+    def note(self, what: str, connection: int | None, **more: Any) -> None:
+        """Write an entry into the log."""
+        entry = {"at": asyncio.get_running_loop().time(), "what": what, "connection": connection, **more}
+        self.log.append(entry)
+        if what == "failure":
+            self.failures.append(f"connection {connection}: {more['text']}")
+        if self._on_entry is not None:
+            self._on_entry(entry)
+
+    def attempts(self) -> list[float]:
+        """Give the time of each attempt, refused ones too."""
+        return [entry["at"] for entry in self.log if entry["what"] == "attempt"]
+
+    def received(self, connection: int, action: str | None = None) -> list[dict[str, Any]]:
+        """Give what a connection, counted from 1, was sent by its client, of one action or all."""
+        return [
+            entry["message"]
+            for entry in self.log
+            if entry["what"] == "received"
+            and entry["connection"] == connection
+            and (action is None or entry["message"].get("action") == action)
+        ]
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(self, reader, writer)
+        self.connections.append(connection)
+        self._spawn(connection.run())
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            self.failures.append(f"the scripted server itself: {problem!r}")
+
+
+def describe(entry: dict[str, Any]) -> str:
+    """Show a log entry in one line, for people."""
+    who = f"connection {entry['connection']}" if entry["connection"] else "script"
+    more = {name: value for name, value in entry.items() if name not in ("at", "what", "connection")}
+    with suppress(KeyError):
+        more = {"": json.dumps(more["message"])} if isinstance(more["message"], dict) else more
+    shown = "  ".join(f"{name}={value}" if name else str(value) for name, value in more.items())
+    return f"{who}: {entry['what']}{'  ' + shown if shown else ''}"

@@ -1,0 +1,443 @@
+// Made by server/tools/client_models.py from the types of the protocol; not to be edited.
+using System.Collections.Generic;
+using System.Text.Json;
+
+namespace VatSim.Swim.Models
+{
+    /// <summary><c>flight.created</c>: a flight plan or a pilot was seen first.</summary>
+    public sealed class FlightCreated
+    {
+        public string Callsign { get; private set; }
+        /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
+        public long? FlightUid { get; private set; }
+        /// <summary>Departure aerodrome, ICAO code.</summary>
+        public string Dep { get; private set; }
+        /// <summary>Arrival aerodrome, ICAO code.</summary>
+        public string Arr { get; private set; }
+        /// <summary>Decimal degrees, north positive.</summary>
+        public double? Latitude { get; private set; }
+        /// <summary>Decimal degrees, east positive.</summary>
+        public double? Longitude { get; private set; }
+        /// <summary>Feet.</summary>
+        public long? AltitudeFt { get; private set; }
+        /// <summary>Knots.</summary>
+        public long? GroundspeedKts { get; private set; }
+        /// <summary>Degrees true, 0 to 359.</summary>
+        public long? HeadingDeg { get; private set; }
+        /// <summary>The centre whose airspace it is in: ZNY; outside the United States its FIR.</summary>
+        public string CurrentArtcc { get; private set; }
+        /// <summary>The FIR that it is in: KZNY.</summary>
+        public string CurrentFir { get; private set; }
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        public string Phase { get; private set; }
+        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        public string CurrentSector { get; private set; }
+        /// <summary>Aircraft type and equipment as filed.</summary>
+        public string Equipment { get; private set; }
+        /// <summary>The route as filed.</summary>
+        public string Route { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static FlightCreated From(JsonElement data)
+        {
+            return new FlightCreated
+            {
+                Callsign = Json.Text(data, "callsign"),
+                FlightUid = Json.Integer(data, "flight_uid"),
+                Dep = Json.Text(data, "dep"),
+                Arr = Json.Text(data, "arr"),
+                Latitude = Json.Number(data, "latitude"),
+                Longitude = Json.Number(data, "longitude"),
+                AltitudeFt = Json.Integer(data, "altitude_ft"),
+                GroundspeedKts = Json.Integer(data, "groundspeed_kts"),
+                HeadingDeg = Json.Integer(data, "heading_deg"),
+                CurrentArtcc = Json.Text(data, "current_artcc"),
+                CurrentFir = Json.Text(data, "current_fir"),
+                Phase = Json.Text(data, "phase"),
+                CurrentSector = Json.Text(data, "current_sector"),
+                Equipment = Json.Text(data, "equipment"),
+                Route = Json.Text(data, "route"),
+            };
+        }
+    }
+
+    /// <summary><c>flight.updated</c>: the plan was edited, or its pilot connected.</summary>
+    public sealed class FlightUpdated
+    {
+        public string Callsign { get; private set; }
+        /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
+        public long? FlightUid { get; private set; }
+        /// <summary>Departure aerodrome, ICAO code.</summary>
+        public string Dep { get; private set; }
+        /// <summary>Arrival aerodrome, ICAO code.</summary>
+        public string Arr { get; private set; }
+        /// <summary>Decimal degrees, north positive.</summary>
+        public double? Latitude { get; private set; }
+        /// <summary>Decimal degrees, east positive.</summary>
+        public double? Longitude { get; private set; }
+        /// <summary>Feet.</summary>
+        public long? AltitudeFt { get; private set; }
+        /// <summary>Knots.</summary>
+        public long? GroundspeedKts { get; private set; }
+        /// <summary>Degrees true, 0 to 359.</summary>
+        public long? HeadingDeg { get; private set; }
+        /// <summary>The centre whose airspace it is in: ZNY; outside the United States its FIR.</summary>
+        public string CurrentArtcc { get; private set; }
+        /// <summary>The FIR that it is in: KZNY.</summary>
+        public string CurrentFir { get; private set; }
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        public string Phase { get; private set; }
+        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        public string CurrentSector { get; private set; }
+        /// <summary>Aircraft type and equipment as filed.</summary>
+        public string Equipment { get; private set; }
+        /// <summary>The route as filed.</summary>
+        public string Route { get; private set; }
+        /// <summary>Names of the fields that changed.</summary>
+        public IReadOnlyList<string> Changed { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static FlightUpdated From(JsonElement data)
+        {
+            return new FlightUpdated
+            {
+                Callsign = Json.Text(data, "callsign"),
+                FlightUid = Json.Integer(data, "flight_uid"),
+                Dep = Json.Text(data, "dep"),
+                Arr = Json.Text(data, "arr"),
+                Latitude = Json.Number(data, "latitude"),
+                Longitude = Json.Number(data, "longitude"),
+                AltitudeFt = Json.Integer(data, "altitude_ft"),
+                GroundspeedKts = Json.Integer(data, "groundspeed_kts"),
+                HeadingDeg = Json.Integer(data, "heading_deg"),
+                CurrentArtcc = Json.Text(data, "current_artcc"),
+                CurrentFir = Json.Text(data, "current_fir"),
+                Phase = Json.Text(data, "phase"),
+                CurrentSector = Json.Text(data, "current_sector"),
+                Equipment = Json.Text(data, "equipment"),
+                Route = Json.Text(data, "route"),
+                Changed = Json.Texts(data, "changed"),
+            };
+        }
+    }
+
+    /// <summary><c>flight.departed</c>: known on the ground before, now airborne.</summary>
+    public sealed class FlightDeparted
+    {
+        public string Callsign { get; private set; }
+        /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
+        public long? FlightUid { get; private set; }
+        /// <summary>Departure aerodrome, ICAO code.</summary>
+        public string Dep { get; private set; }
+        /// <summary>Arrival aerodrome, ICAO code.</summary>
+        public string Arr { get; private set; }
+        /// <summary>Decimal degrees, north positive.</summary>
+        public double? Latitude { get; private set; }
+        /// <summary>Decimal degrees, east positive.</summary>
+        public double? Longitude { get; private set; }
+        /// <summary>Feet.</summary>
+        public long? AltitudeFt { get; private set; }
+        /// <summary>Knots.</summary>
+        public long? GroundspeedKts { get; private set; }
+        /// <summary>Degrees true, 0 to 359.</summary>
+        public long? HeadingDeg { get; private set; }
+        /// <summary>The centre whose airspace it is in: ZNY; outside the United States its FIR.</summary>
+        public string CurrentArtcc { get; private set; }
+        /// <summary>The FIR that it is in: KZNY.</summary>
+        public string CurrentFir { get; private set; }
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        public string Phase { get; private set; }
+        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        public string CurrentSector { get; private set; }
+        /// <summary>When it left the ground, RFC 3339.</summary>
+        public string OffUtc { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static FlightDeparted From(JsonElement data)
+        {
+            return new FlightDeparted
+            {
+                Callsign = Json.Text(data, "callsign"),
+                FlightUid = Json.Integer(data, "flight_uid"),
+                Dep = Json.Text(data, "dep"),
+                Arr = Json.Text(data, "arr"),
+                Latitude = Json.Number(data, "latitude"),
+                Longitude = Json.Number(data, "longitude"),
+                AltitudeFt = Json.Integer(data, "altitude_ft"),
+                GroundspeedKts = Json.Integer(data, "groundspeed_kts"),
+                HeadingDeg = Json.Integer(data, "heading_deg"),
+                CurrentArtcc = Json.Text(data, "current_artcc"),
+                CurrentFir = Json.Text(data, "current_fir"),
+                Phase = Json.Text(data, "phase"),
+                CurrentSector = Json.Text(data, "current_sector"),
+                OffUtc = Json.Text(data, "off_utc"),
+            };
+        }
+    }
+
+    /// <summary><c>flight.arrived</c>: known airborne before, now on the ground, at its destination or elsewhere.</summary>
+    public sealed class FlightArrived
+    {
+        public string Callsign { get; private set; }
+        /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
+        public long? FlightUid { get; private set; }
+        /// <summary>Departure aerodrome, ICAO code.</summary>
+        public string Dep { get; private set; }
+        /// <summary>Arrival aerodrome, ICAO code.</summary>
+        public string Arr { get; private set; }
+        /// <summary>Decimal degrees, north positive.</summary>
+        public double? Latitude { get; private set; }
+        /// <summary>Decimal degrees, east positive.</summary>
+        public double? Longitude { get; private set; }
+        /// <summary>Feet.</summary>
+        public long? AltitudeFt { get; private set; }
+        /// <summary>Knots.</summary>
+        public long? GroundspeedKts { get; private set; }
+        /// <summary>Degrees true, 0 to 359.</summary>
+        public long? HeadingDeg { get; private set; }
+        /// <summary>The centre whose airspace it is in: ZNY; outside the United States its FIR.</summary>
+        public string CurrentArtcc { get; private set; }
+        /// <summary>The FIR that it is in: KZNY.</summary>
+        public string CurrentFir { get; private set; }
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        public string Phase { get; private set; }
+        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        public string CurrentSector { get; private set; }
+        /// <summary>When it was on the ground, RFC 3339.</summary>
+        public string InUtc { get; private set; }
+        /// <summary>The field where it is, ICAO code; null at a place that nobody has listed, and where the source doesn't tell.</summary>
+        public string ArrivedAt { get; private set; }
+        /// <summary>Elsewhere than filed: arr stays as filed. Null where that can't be told.</summary>
+        public bool? Diverted { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static FlightArrived From(JsonElement data)
+        {
+            return new FlightArrived
+            {
+                Callsign = Json.Text(data, "callsign"),
+                FlightUid = Json.Integer(data, "flight_uid"),
+                Dep = Json.Text(data, "dep"),
+                Arr = Json.Text(data, "arr"),
+                Latitude = Json.Number(data, "latitude"),
+                Longitude = Json.Number(data, "longitude"),
+                AltitudeFt = Json.Integer(data, "altitude_ft"),
+                GroundspeedKts = Json.Integer(data, "groundspeed_kts"),
+                HeadingDeg = Json.Integer(data, "heading_deg"),
+                CurrentArtcc = Json.Text(data, "current_artcc"),
+                CurrentFir = Json.Text(data, "current_fir"),
+                Phase = Json.Text(data, "phase"),
+                CurrentSector = Json.Text(data, "current_sector"),
+                InUtc = Json.Text(data, "in_utc"),
+                ArrivedAt = Json.Text(data, "arrived_at"),
+                Diverted = Json.Bool(data, "diverted"),
+            };
+        }
+    }
+
+    /// <summary><c>flight.deleted</c>: the flight went away; position and centre are the last known.</summary>
+    public sealed class FlightDeleted
+    {
+        public string Callsign { get; private set; }
+        /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
+        public long? FlightUid { get; private set; }
+        /// <summary>Departure aerodrome, ICAO code.</summary>
+        public string Dep { get; private set; }
+        /// <summary>Arrival aerodrome, ICAO code.</summary>
+        public string Arr { get; private set; }
+        /// <summary>Decimal degrees, north positive.</summary>
+        public double? Latitude { get; private set; }
+        /// <summary>Decimal degrees, east positive.</summary>
+        public double? Longitude { get; private set; }
+        /// <summary>Feet.</summary>
+        public long? AltitudeFt { get; private set; }
+        /// <summary>Knots.</summary>
+        public long? GroundspeedKts { get; private set; }
+        /// <summary>Degrees true, 0 to 359.</summary>
+        public long? HeadingDeg { get; private set; }
+        /// <summary>The centre whose airspace it is in: ZNY; outside the United States its FIR.</summary>
+        public string CurrentArtcc { get; private set; }
+        /// <summary>The FIR that it is in: KZNY.</summary>
+        public string CurrentFir { get; private set; }
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        public string Phase { get; private set; }
+        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        public string CurrentSector { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static FlightDeleted From(JsonElement data)
+        {
+            return new FlightDeleted
+            {
+                Callsign = Json.Text(data, "callsign"),
+                FlightUid = Json.Integer(data, "flight_uid"),
+                Dep = Json.Text(data, "dep"),
+                Arr = Json.Text(data, "arr"),
+                Latitude = Json.Number(data, "latitude"),
+                Longitude = Json.Number(data, "longitude"),
+                AltitudeFt = Json.Integer(data, "altitude_ft"),
+                GroundspeedKts = Json.Integer(data, "groundspeed_kts"),
+                HeadingDeg = Json.Integer(data, "heading_deg"),
+                CurrentArtcc = Json.Text(data, "current_artcc"),
+                CurrentFir = Json.Text(data, "current_fir"),
+                Phase = Json.Text(data, "phase"),
+                CurrentSector = Json.Text(data, "current_sector"),
+            };
+        }
+    }
+
+    /// <summary><c>flight.position</c>, and each of a batch: where a flight is.</summary>
+    public sealed class Position
+    {
+        public string Callsign { get; private set; }
+        /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
+        public long? FlightUid { get; private set; }
+        /// <summary>Departure aerodrome, ICAO code.</summary>
+        public string Dep { get; private set; }
+        /// <summary>Arrival aerodrome, ICAO code.</summary>
+        public string Arr { get; private set; }
+        /// <summary>Decimal degrees, north positive.</summary>
+        public double? Latitude { get; private set; }
+        /// <summary>Decimal degrees, east positive.</summary>
+        public double? Longitude { get; private set; }
+        /// <summary>Feet.</summary>
+        public long? AltitudeFt { get; private set; }
+        /// <summary>Knots.</summary>
+        public long? GroundspeedKts { get; private set; }
+        /// <summary>Degrees true, 0 to 359.</summary>
+        public long? HeadingDeg { get; private set; }
+        /// <summary>The centre whose airspace it is in: ZNY; outside the United States its FIR.</summary>
+        public string CurrentArtcc { get; private set; }
+        /// <summary>The FIR that it is in: KZNY.</summary>
+        public string CurrentFir { get; private set; }
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        public string Phase { get; private set; }
+        /// <summary>Feet a minute, climbing positive.</summary>
+        public long? VerticalRateFpm { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static Position From(JsonElement data)
+        {
+            return new Position
+            {
+                Callsign = Json.Text(data, "callsign"),
+                FlightUid = Json.Integer(data, "flight_uid"),
+                Dep = Json.Text(data, "dep"),
+                Arr = Json.Text(data, "arr"),
+                Latitude = Json.Number(data, "latitude"),
+                Longitude = Json.Number(data, "longitude"),
+                AltitudeFt = Json.Integer(data, "altitude_ft"),
+                GroundspeedKts = Json.Integer(data, "groundspeed_kts"),
+                HeadingDeg = Json.Integer(data, "heading_deg"),
+                CurrentArtcc = Json.Text(data, "current_artcc"),
+                CurrentFir = Json.Text(data, "current_fir"),
+                Phase = Json.Text(data, "phase"),
+                VerticalRateFpm = Json.Integer(data, "vertical_rate_fpm"),
+            };
+        }
+    }
+
+    /// <summary><c>flight.positions</c>: at most 280 positions in a message, in under 65,536 bytes.</summary>
+    public sealed class FlightPositions
+    {
+        public IReadOnlyList<Position> Positions { get; private set; }
+        /// <summary>How many there are in this message.</summary>
+        public long? Count { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static FlightPositions From(JsonElement data)
+        {
+            return new FlightPositions
+            {
+                Positions = Json.List(data, "positions", Position.From),
+                Count = Json.Integer(data, "count"),
+            };
+        }
+    }
+
+    /// <summary><c>tmi.issued</c> and <c>tmi.modified</c>: a traffic management initiative holds, or holds with other terms.</summary>
+    public sealed class Tmi
+    {
+        /// <summary>An integer where the source has one.</summary>
+        public string ProgramId { get; private set; }
+        /// <summary>For instance GS (ground stop) or GDP (ground delay programme).</summary>
+        public string ProgramType { get; private set; }
+        /// <summary>The aerodrome it applies to, ICAO code.</summary>
+        public string Airport { get; private set; }
+        public string Status { get; private set; }
+        /// <summary>RFC 3339.</summary>
+        public string EndTime { get; private set; }
+        /// <summary>RFC 3339.</summary>
+        public string StartTime { get; private set; }
+        public string Reason { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static Tmi From(JsonElement data)
+        {
+            return new Tmi
+            {
+                ProgramId = Json.Identifier(data, "program_id"),
+                ProgramType = Json.Text(data, "program_type"),
+                Airport = Json.Text(data, "airport"),
+                Status = Json.Text(data, "status"),
+                EndTime = Json.Text(data, "end_time"),
+                StartTime = Json.Text(data, "start_time"),
+                Reason = Json.Text(data, "reason"),
+            };
+        }
+    }
+
+    /// <summary><c>tmi.released</c>: a traffic management initiative is over.</summary>
+    public sealed class TmiReleased
+    {
+        /// <summary>An integer where the source has one.</summary>
+        public string ProgramId { get; private set; }
+        /// <summary>For instance GS (ground stop) or GDP (ground delay programme).</summary>
+        public string ProgramType { get; private set; }
+        /// <summary>The aerodrome it applies to, ICAO code.</summary>
+        public string Airport { get; private set; }
+        public string Status { get; private set; }
+        /// <summary>RFC 3339.</summary>
+        public string EndTime { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static TmiReleased From(JsonElement data)
+        {
+            return new TmiReleased
+            {
+                ProgramId = Json.Identifier(data, "program_id"),
+                ProgramType = Json.Text(data, "program_type"),
+                Airport = Json.Text(data, "airport"),
+                Status = Json.Text(data, "status"),
+                EndTime = Json.Text(data, "end_time"),
+            };
+        }
+    }
+
+    /// <summary><c>splits.*</c>: how a centre's sectors are split between controllers.</summary>
+    public sealed class Splits
+    {
+        public string ConfigId { get; private set; }
+        public string Artcc { get; private set; }
+        public string ConfigName { get; private set; }
+        public string Status { get; private set; }
+        public string Source { get; private set; }
+        public long? PositionCount { get; private set; }
+        public string TriggeredBy { get; private set; }
+
+        /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
+        public static Splits From(JsonElement data)
+        {
+            return new Splits
+            {
+                ConfigId = Json.Identifier(data, "config_id"),
+                Artcc = Json.Text(data, "artcc"),
+                ConfigName = Json.Text(data, "config_name"),
+                Status = Json.Text(data, "status"),
+                Source = Json.Text(data, "source"),
+                PositionCount = Json.Integer(data, "position_count"),
+                TriggeredBy = Json.Identifier(data, "triggered_by"),
+            };
+        }
+    }
+}

@@ -1,0 +1,3 @@
+export { SwimWebSocketClient, DEFAULT_URL } from './client.js';
+export { SWIMWebSocket } from './script.js';
+export { AuthenticationError, ConnectionLost, ProtocolError, RequestRefused, SwimError } from './errors.js';

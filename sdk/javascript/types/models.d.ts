@@ -1,0 +1,268 @@
+// Made by server/tools/client_models.py from the types of the protocol; not to be edited.
+
+/** `flight.created`: a flight plan or a pilot was seen first. */
+export interface FlightCreated {
+  callsign?: string | null;
+  /** Stable for the life of the flight; a JSON integer below 2^53. */
+  flight_uid?: number | null;
+  /** Departure aerodrome, ICAO code. */
+  dep?: string | null;
+  /** Arrival aerodrome, ICAO code. */
+  arr?: string | null;
+  /** Decimal degrees, north positive. */
+  latitude?: number | null;
+  /** Decimal degrees, east positive. */
+  longitude?: number | null;
+  /** Feet. */
+  altitude_ft?: number | null;
+  /** Knots. */
+  groundspeed_kts?: number | null;
+  /** Degrees true, 0 to 359. */
+  heading_deg?: number | null;
+  /** The centre whose airspace it is in: ZNY; outside the United States its FIR. */
+  current_artcc?: string | null;
+  /** The FIR that it is in: KZNY. */
+  current_fir?: string | null;
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  phase?: string | null;
+  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  current_sector?: string | null;
+  /** Aircraft type and equipment as filed. */
+  equipment?: string | null;
+  /** The route as filed. */
+  route?: string | null;
+  [field: string]: unknown;
+}
+
+/** `flight.updated`: the plan was edited, or its pilot connected. */
+export interface FlightUpdated {
+  callsign?: string | null;
+  /** Stable for the life of the flight; a JSON integer below 2^53. */
+  flight_uid?: number | null;
+  /** Departure aerodrome, ICAO code. */
+  dep?: string | null;
+  /** Arrival aerodrome, ICAO code. */
+  arr?: string | null;
+  /** Decimal degrees, north positive. */
+  latitude?: number | null;
+  /** Decimal degrees, east positive. */
+  longitude?: number | null;
+  /** Feet. */
+  altitude_ft?: number | null;
+  /** Knots. */
+  groundspeed_kts?: number | null;
+  /** Degrees true, 0 to 359. */
+  heading_deg?: number | null;
+  /** The centre whose airspace it is in: ZNY; outside the United States its FIR. */
+  current_artcc?: string | null;
+  /** The FIR that it is in: KZNY. */
+  current_fir?: string | null;
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  phase?: string | null;
+  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  current_sector?: string | null;
+  /** Aircraft type and equipment as filed. */
+  equipment?: string | null;
+  /** The route as filed. */
+  route?: string | null;
+  /** Names of the fields that changed. */
+  changed?: string[] | null;
+  [field: string]: unknown;
+}
+
+/** `flight.departed`: known on the ground before, now airborne. */
+export interface FlightDeparted {
+  callsign?: string | null;
+  /** Stable for the life of the flight; a JSON integer below 2^53. */
+  flight_uid?: number | null;
+  /** Departure aerodrome, ICAO code. */
+  dep?: string | null;
+  /** Arrival aerodrome, ICAO code. */
+  arr?: string | null;
+  /** Decimal degrees, north positive. */
+  latitude?: number | null;
+  /** Decimal degrees, east positive. */
+  longitude?: number | null;
+  /** Feet. */
+  altitude_ft?: number | null;
+  /** Knots. */
+  groundspeed_kts?: number | null;
+  /** Degrees true, 0 to 359. */
+  heading_deg?: number | null;
+  /** The centre whose airspace it is in: ZNY; outside the United States its FIR. */
+  current_artcc?: string | null;
+  /** The FIR that it is in: KZNY. */
+  current_fir?: string | null;
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  phase?: string | null;
+  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  current_sector?: string | null;
+  /** When it left the ground, RFC 3339. */
+  off_utc?: string | null;
+  [field: string]: unknown;
+}
+
+/** `flight.arrived`: known airborne before, now on the ground, at its destination or elsewhere. */
+export interface FlightArrived {
+  callsign?: string | null;
+  /** Stable for the life of the flight; a JSON integer below 2^53. */
+  flight_uid?: number | null;
+  /** Departure aerodrome, ICAO code. */
+  dep?: string | null;
+  /** Arrival aerodrome, ICAO code. */
+  arr?: string | null;
+  /** Decimal degrees, north positive. */
+  latitude?: number | null;
+  /** Decimal degrees, east positive. */
+  longitude?: number | null;
+  /** Feet. */
+  altitude_ft?: number | null;
+  /** Knots. */
+  groundspeed_kts?: number | null;
+  /** Degrees true, 0 to 359. */
+  heading_deg?: number | null;
+  /** The centre whose airspace it is in: ZNY; outside the United States its FIR. */
+  current_artcc?: string | null;
+  /** The FIR that it is in: KZNY. */
+  current_fir?: string | null;
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  phase?: string | null;
+  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  current_sector?: string | null;
+  /** When it was on the ground, RFC 3339. */
+  in_utc?: string | null;
+  /** The field where it is, ICAO code; null at a place that nobody has listed, and where the source doesn't tell. */
+  arrived_at?: string | null;
+  /** Elsewhere than filed: arr stays as filed. Null where that can't be told. */
+  diverted?: boolean | null;
+  [field: string]: unknown;
+}
+
+/** `flight.deleted`: the flight went away; position and centre are the last known. */
+export interface FlightDeleted {
+  callsign?: string | null;
+  /** Stable for the life of the flight; a JSON integer below 2^53. */
+  flight_uid?: number | null;
+  /** Departure aerodrome, ICAO code. */
+  dep?: string | null;
+  /** Arrival aerodrome, ICAO code. */
+  arr?: string | null;
+  /** Decimal degrees, north positive. */
+  latitude?: number | null;
+  /** Decimal degrees, east positive. */
+  longitude?: number | null;
+  /** Feet. */
+  altitude_ft?: number | null;
+  /** Knots. */
+  groundspeed_kts?: number | null;
+  /** Degrees true, 0 to 359. */
+  heading_deg?: number | null;
+  /** The centre whose airspace it is in: ZNY; outside the United States its FIR. */
+  current_artcc?: string | null;
+  /** The FIR that it is in: KZNY. */
+  current_fir?: string | null;
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  phase?: string | null;
+  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  current_sector?: string | null;
+  [field: string]: unknown;
+}
+
+/** `flight.position`, and each of a batch: where a flight is. */
+export interface Position {
+  callsign?: string | null;
+  /** Stable for the life of the flight; a JSON integer below 2^53. */
+  flight_uid?: number | null;
+  /** Departure aerodrome, ICAO code. */
+  dep?: string | null;
+  /** Arrival aerodrome, ICAO code. */
+  arr?: string | null;
+  /** Decimal degrees, north positive. */
+  latitude?: number | null;
+  /** Decimal degrees, east positive. */
+  longitude?: number | null;
+  /** Feet. */
+  altitude_ft?: number | null;
+  /** Knots. */
+  groundspeed_kts?: number | null;
+  /** Degrees true, 0 to 359. */
+  heading_deg?: number | null;
+  /** The centre whose airspace it is in: ZNY; outside the United States its FIR. */
+  current_artcc?: string | null;
+  /** The FIR that it is in: KZNY. */
+  current_fir?: string | null;
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  phase?: string | null;
+  /** Feet a minute, climbing positive. */
+  vertical_rate_fpm?: number | null;
+  [field: string]: unknown;
+}
+
+/** `flight.positions`: at most 280 positions in a message, in under 65,536 bytes. */
+export interface FlightPositions {
+  positions?: Position[] | null;
+  /** How many there are in this message. */
+  count?: number | null;
+  [field: string]: unknown;
+}
+
+/** `tmi.issued` and `tmi.modified`: a traffic management initiative holds, or holds with other terms. */
+export interface Tmi {
+  /** An integer where the source has one. */
+  program_id?: number | string | null;
+  /** For instance GS (ground stop) or GDP (ground delay programme). */
+  program_type?: string | null;
+  /** The aerodrome it applies to, ICAO code. */
+  airport?: string | null;
+  status?: string | null;
+  /** RFC 3339. */
+  end_time?: string | null;
+  /** RFC 3339. */
+  start_time?: string | null;
+  reason?: string | null;
+  [field: string]: unknown;
+}
+
+/** `tmi.released`: a traffic management initiative is over. */
+export interface TmiReleased {
+  /** An integer where the source has one. */
+  program_id?: number | string | null;
+  /** For instance GS (ground stop) or GDP (ground delay programme). */
+  program_type?: string | null;
+  /** The aerodrome it applies to, ICAO code. */
+  airport?: string | null;
+  status?: string | null;
+  /** RFC 3339. */
+  end_time?: string | null;
+  [field: string]: unknown;
+}
+
+/** `splits.*`: how a centre's sectors are split between controllers. */
+export interface Splits {
+  config_id?: number | string | null;
+  artcc?: string | null;
+  config_name?: string | null;
+  status?: string | null;
+  source?: string | null;
+  position_count?: number | null;
+  triggered_by?: number | string | null;
+  [field: string]: unknown;
+}
+
+/** The data of each type that the protocol lays down. */
+export interface PayloadData {
+  'flight.created': FlightCreated;
+  'flight.updated': FlightUpdated;
+  'flight.departed': FlightDeparted;
+  'flight.arrived': FlightArrived;
+  'flight.deleted': FlightDeleted;
+  'flight.position': Position;
+  'flight.positions': FlightPositions;
+  'tmi.issued': Tmi;
+  'tmi.modified': Tmi;
+  'tmi.released': TmiReleased;
+  'splits.activated': Splits;
+  'splits.deactivated': Splits;
+  'splits.updated': Splits;
+  'splits.ingested': Splits;
+}

@@ -1,0 +1,182 @@
+"""The figures of the running service, as Prometheus reads them. Gathered when they are asked for; nothing is kept.
+
+Names and labels are bounded: tiers, families, reasons, sources of the configuration. No callsign and no key is one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, get_args
+
+from swim_server.brokers.broker import BrokerUnavailable, HistorySpan
+from swim_server.daemon.running_sources import age
+from swim_server.keys.format import Tier
+from swim_server.protocol.channels import family_of
+from swim_server.sources.source import State
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+    from swim_server.daemon.components import Components
+    from swim_server.daemon.control.controlled import ControlledProcess
+    from swim_server.sources.source import SourceStatus
+
+QUANTILES = (("0.5", "p50"), ("0.99", "p99"), ("1", "max"))
+
+
+async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
+    """Write all figures, with the content type."""
+    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+    try:
+        span = await process.components.broker.span()
+    except BrokerUnavailable:
+        span = None
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(_Gathered(process, span))
+    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+
+
+class _Gathered:
+    """One scrape's figures."""
+
+    def __init__(self, process: ControlledProcess, span: HistorySpan | None) -> None:
+        self._process = process
+        self._parts: Components = process.components
+        self._span = span
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every figure."""
+        info = self._process.info
+        labels = {"version": info.version, "fingerprint": info.fingerprint, "python": info.python or ""}
+        yield _gauge("swim_build_info", "The code that runs.", [(labels, 1)])
+        yield _gauge("swim_uptime_seconds", "Since the process began to serve.", [({}, self._uptime())])
+        yield from self._clients()
+        yield from self._stream()
+        yield from self._sources()
+        yield from self._storage()
+        yield from self._world()
+
+    def _uptime(self) -> float:
+        return self._parts.gateway.uptime_seconds()
+
+    def _clients(self) -> Iterator[Metric]:
+        admission, hub = self._parts.admission, self._parts.hub
+        tiers = [str(tier) for tier in Tier]
+        yield _gauge(
+            "swim_connections", "Clients that are connected.", (({"tier": t}, admission.current(t)) for t in tiers)
+        )
+        limits = (({"tier": t}, admission.limits[t].connections) for t in tiers)
+        yield _gauge("swim_connections_limit", "How many of a tier may be.", limits)
+        lagging = sum(connection.is_lagging for connection in hub.connections.values())
+        yield _gauge("swim_slow_consumers", "Clients that do not keep up just now.", [({}, lagging)])
+        log, refusals = self._parts.endpoints.log, self._parts.endpoints.refusals
+        yield _counter("swim_slow_consumers_closed", "Clients closed with 4008.", [({}, log.slow_consumers)])
+        refused = (({"reason": reason}, count) for reason, count in sorted(refusals.counts.items()))
+        yield _counter("swim_refused", "Connections and requests that were refused.", refused)
+        yield _gauge("swim_subscription_groups", "Different subscriptions.", [({}, len(hub.groups))])
+
+    def _stream(self) -> Iterator[Metric]:
+        hub = self._parts.hub
+        yield _counter("swim_events", "Events taken in.", _by_family(hub.events_by_type))
+        yield _counter("swim_deliveries", "Events times the clients they were for.", _by_family(hub.deliveries_by_type))
+        yield from self._latency()
+        lag = self._parts.loop_lag.lag_ms()
+        values = (
+            ({"quantile": name}, lag[key] / 1000) for name, key in (("0.5", "p50"), ("0.99", "p99"), ("1", "max"))
+        )
+        yield _gauge("swim_loop_lag_seconds", "How late the event loop runs, over the last minute.", values)
+
+    def _latency(self) -> Iterator[Metric]:
+        from prometheus_client.core import HistogramMetricFamily
+
+        histogram = self._parts.latency.histogram
+        yield HistogramMetricFamily(
+            "swim_delivery_latency_seconds",
+            "From an event's id to its last write to a client; sampled ten times a second.",
+            buckets=[(_bound(bound), count) for bound, count in histogram.cumulative()],
+            sum_value=histogram.sum_seconds,
+        )
+
+    def _sources(self) -> Iterator[Metric]:
+        statuses = self._parts.sources.statuses()
+        yield _gauge("swim_source_state", "1 for the state that a source is in.", _states(statuses))
+        ages = (
+            ({"source": status.name}, seconds)
+            for status in statuses
+            if (seconds := age(status.last_event_monotonic)) is not None
+        )
+        yield _gauge("swim_source_last_event_age_seconds", "Since a source's last event.", ages)
+        events = (({"source": status.name}, status.events) for status in statuses)
+        yield _counter("swim_source_events", "Events of a source.", events)
+
+    def _storage(self) -> Iterator[Metric]:
+        counters, span = self._parts.broker.counters, self._span
+        is_writable = counters.last_error is None
+        yield _gauge("swim_history_writable", "Whether events can be stored.", [({}, int(is_writable))])
+        yield _counter("swim_history_failures", "Commits that could not be made.", [({}, counters.failures)])
+        yield _gauge("swim_history_last_commit_seconds", "The last commit.", [({}, counters.last_commit_seconds)])
+        if span is not None:
+            yield _gauge("swim_history_events", "Events in history.", [({}, span.events)])
+            yield _gauge("swim_history_bytes", "The file of history.", [({}, span.size_bytes)])
+            if span.oldest_id is not None:
+                oldest = span.oldest_id.milliseconds / 1000
+                yield _gauge("swim_history_oldest_timestamp_seconds", "The oldest event in history.", [({}, oldest)])
+        keys = self._parts.authenticator.status()
+        yield _gauge("swim_key_database_up", "Whether keys can be checked.", [({}, int(keys.problem is None))])
+        yield _counter("swim_key_queries", "Questions to the key database.", [({}, keys.queries)])
+
+    def _world(self) -> Iterator[Metric]:
+        world = self._parts.hub.state.loaded_world
+        yield _gauge("swim_state_loaded", "Whether the state can be asked for.", [({}, int(world is not None))])
+        if world is not None:
+            entries = (({"kind": name}, len(found)) for name, found in world.kinds.items())
+            yield _gauge("swim_state_entries", "Entries of the state.", entries)
+            refused = (({"kind": name}, found.refused) for name, found in world.kinds.items())
+            yield _counter("swim_state_refused", "Events about entries for which there was no room.", refused)
+        yield _counter("swim_state_aged", "Entries that no source told of any more.", [({}, self._aged())])
+        ready, checks = self._parts.readiness.document()
+        yield _gauge("swim_ready", "What /readyz says.", [({}, int(ready))])
+        values = (({"check": name}, int(said == "ok")) for name, said in checks.items())
+        yield _gauge("swim_ready_check", "What /readyz says of each check.", values)
+
+    def _aged(self) -> int:
+        return self._parts.state_keeper.aged
+
+
+def _states(statuses: Iterable[SourceStatus]) -> Iterator[tuple[dict[str, str], float]]:
+    for status in statuses:
+        for state in get_args(State):
+            yield {"source": status.name, "state": state}, int(status.state == state)
+
+
+def _by_family(counts: Mapping[str, int]) -> list[tuple[dict[str, str], float]]:
+    found: Counter[str] = Counter()
+    for event_type, count in counts.items():
+        found[family_of(event_type)] += count
+    return [({"family": family}, count) for family, count in sorted(found.items())]
+
+
+def _bound(seconds: float) -> str:
+    return "+Inf" if seconds == float("inf") else f"{seconds:g}"
+
+
+def _gauge(name: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    family: Metric = GaugeMetricFamily(name, text)
+    for labels, value in samples:
+        family.add_sample(name, dict(labels), value)
+    return family
+
+
+def _counter(name: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Metric:
+    from prometheus_client.core import CounterMetricFamily
+
+    family: Metric = CounterMetricFamily(name, text)
+    for labels, value in samples:
+        family.add_sample(f"{name}_total", dict(labels), value)
+    return family

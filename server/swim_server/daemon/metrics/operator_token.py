@@ -1,0 +1,31 @@
+"""The operator's token: made at the first start, readable by the operator alone, read by Prometheus from its file."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+from swim_server.files.replacing import replace_durably
+
+TOKEN_BYTES = 32
+
+
+def read_or_make_token(path: Path, log: Any) -> str | None:
+    """Return the token; None where it can be neither read nor made: then nobody has it."""
+    try:
+        found = path.read_text("ascii").strip()
+    except FileNotFoundError:
+        found = ""
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning("the operator's token can't be read", path=str(path), reason=str(error))
+        return None
+    if len(found) >= TOKEN_BYTES:
+        return found
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    try:
+        replace_durably(path, f"{token}\n".encode())
+    except OSError as error:
+        log.warning("the operator's token can't be made", path=str(path), reason=str(error))
+        return None
+    return token

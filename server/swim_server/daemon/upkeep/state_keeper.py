@@ -1,0 +1,130 @@
+"""Keeps the world over the process's life: loads it at the start, writes checkpoints, and ends what has aged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
+from swim_server.concurrency.backoff import Backoff
+from swim_server.files.replacing import rename_durably, replace_durably
+from swim_server.state import checkpoint
+from swim_server.state.ageing import aged_out
+from swim_server.state.kinds import BUILT_IN, Kind, declare
+from swim_server.state.loading import load_world
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swim_server.brokers.local import LocalBroker
+    from swim_server.concurrency.clock import Clock
+    from swim_server.config import StateConfig
+    from swim_server.protocol.event_id import EventId
+    from swim_server.streaming.hub import Hub
+
+CHECKPOINT_SECONDS = 60.0
+"""What came since is folded from history at a start."""
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
+
+
+def state_kinds(config: StateConfig) -> tuple[Kind, ...]:
+    """Read the kinds of ``[state.kinds]``, behind those that there always are. Raises InvalidKind."""
+    declared = (declare(name, kind.family, kind.key, kind.ends) for name, kind in config.kinds.items())
+    return (*BUILT_IN, *declared)
+
+
+class StateKeeper:
+    """Owns the checkpoint's files. The world itself is the hub's."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        broker: LocalBroker,
+        path: Path,
+        *,
+        kinds: Sequence[Kind],
+        max_age_ms: int,
+        is_publishing: Callable[[], bool],
+        clock: Clock,
+        log: Any,
+    ) -> None:
+        """``is_publishing``: whether this process runs the sources, and so says what they no longer tell of."""
+        self._hub = hub
+        self._broker = broker
+        self._path = path
+        self._kinds = kinds
+        self._max_age_ms = max_age_ms
+        self._is_publishing = is_publishing
+        self._clock = clock
+        self._log = log
+        self._saved: EventId | None = None
+        """The last event of the newest checkpoint."""
+        self.aged = 0
+        """How many entries have been ended, since the start."""
+
+    @property
+    def _previous(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.1")
+
+    async def load(self) -> bool:
+        """Load the world as of where the live stream stands; False where history can't be read just now."""
+        state, until = self._hub.state, self._hub.delivered_id
+        try:
+            world = await load_world(
+                self._kinds,
+                self._broker,
+                (self._path, self._previous),
+                epoch=self._broker.epoch,
+                until=until,
+                log=self._log,
+            )
+        except BrokerUnavailable as error:
+            self._log.warning("the state can't be loaded yet", reason=error.reason)
+            return False
+        self._log.info("state loaded", as_of=str(until), flights=len(world.flights), events=world.events)
+        return state.begin(world)
+
+    async def run(self) -> None:
+        """Load what could not be loaded at the start; then look after it, for good."""
+        backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, clock=self._clock)
+        while not self._hub.state.is_ready and not await self.load():
+            await self._clock.sleep(backoff.fail())
+        while True:
+            await self._clock.sleep(CHECKPOINT_SECONDS)
+            await self.save()
+            await self._end_aged()
+            self._hub.state.rest()
+
+    async def save(self) -> None:
+        """Write a checkpoint, where something has come since the last; the one before it stays."""
+        state = self._hub.state
+        if not state.is_ready or state.world.as_of == self._saved:
+            return
+        as_of, data = state.world.as_of, checkpoint.encode(state.world, self._broker.epoch)
+        try:
+            await asyncio.to_thread(self._write, data)
+        except OSError as error:
+            self._log.warning("the state's checkpoint can't be written", path=str(self._path), reason=str(error))
+        else:
+            self._saved = as_of
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(FileNotFoundError):  # the first one
+            rename_durably(self._path, self._previous)
+        replace_durably(self._path, data)
+
+    async def _end_aged(self) -> None:
+        if not self._is_publishing():
+            return
+        due = aged_out(self._hub.state.world, self._clock.now_ms(), self._max_age_ms)
+        if not due:
+            return
+        try:
+            await self._broker.publish(due)
+        except (BrokerUnavailable, InvalidEvent) as error:
+            self._log.warning("what has aged can't be ended now", entries=len(due), reason=str(error))
+            return
+        self.aged += len(due)
+        self._log.info("entries of which no source tells any more were ended", entries=len(due))

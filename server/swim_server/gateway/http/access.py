@@ -1,0 +1,130 @@
+"""Who asks over plain HTTP, and how often: the key of a request, the limits of its tier, the origin of a browser."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from swim_server.gateway.authentication import TurnedAway
+from swim_server.gateway.http.errors import HttpError, unavailable
+from swim_server.gateway.request import Credential, presented_key
+from swim_server.protocol.codes import CloseCode
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from swim_server.concurrency.clock import Clock
+    from swim_server.gateway.authentication import Authentication
+    from swim_server.gateway.refusals import Refusals
+    from swim_server.keys.records import KeyRecord
+    from swim_server.streaming.admission import Admission
+
+MINUTE_SECONDS = 60
+
+
+class RequestRates:
+    """Counts the requests of each key in this minute."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._monotonic = clock.monotonic
+        self._minute = -1
+        self._counts: Counter[int] = Counter()
+
+    def seconds_until_allowed(self, key_id: int, limit: int) -> int:
+        """Count a request; 0 where it is within the limit, else when the next one may come."""
+        now = self._monotonic()
+        minute = int(now // MINUTE_SECONDS)
+        if minute != self._minute:
+            self._minute = minute
+            self._counts.clear()
+        self._counts[key_id] += 1
+        if self._counts[key_id] <= limit:
+            return 0
+        return max(1, math.ceil((minute + 1) * MINUTE_SECONDS - now))
+
+
+class _Headers:
+    """A request's headers as they are read for a key."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._headers = request.headers
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of a header, in any case."""
+        return list(self._headers.getall(name, []))
+
+
+class Access:
+    """Decides about requests as handshakes are decided about: the same keys, throttles and words."""
+
+    def __init__(
+        self,
+        authentication: Authentication,
+        refusals: Refusals,
+        admission: Admission,
+        *,
+        allowed_origins: Sequence[str],
+        clock: Clock,
+    ) -> None:
+        self._authentication = authentication
+        self._refusals = refusals
+        self._admission = admission
+        self._allowed_origins = frozenset(allowed_origins)
+        self._rates = RequestRates(clock=clock)
+
+    def address(self, request: web.Request) -> str:
+        """Return where a request comes from: behind a trusted proxy, what the proxy names."""
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        return self._refusals.address_of(peer, _Headers(request).get_all("X-Forwarded-For")) or "unknown"
+
+    async def identify(self, request: web.Request) -> KeyRecord:
+        """Find out whose key a request brings, and count the request. Raises HttpError."""
+        credential, address = presented_key(request.raw_path, _Headers(request)), self.address(request)
+        decision = self._authentication.cached(credential.api_key, address)
+        if not self._authentication.is_remembered(credential.api_key, address):
+            self._check_throttle(address)
+        decision = await self._authentication.decide(credential.api_key, address, decision)
+        found = self._authentication.identify(decision, address, credential.place)
+        if isinstance(found, TurnedAway):
+            raise self._refusal(found, credential)
+        wait_seconds = self._rates.seconds_until_allowed(
+            found.id, self._admission.limits[found.tier].requests_per_minute
+        )
+        if wait_seconds:
+            limit = self._admission.limits[found.tier].requests_per_minute
+            text = f"this key may make {limit} requests a minute; try again in {wait_seconds} s"
+            headers = {"Retry-After": str(wait_seconds)}
+            raise HttpError(429, "RATE_LIMITED", text, headers=headers, limit=limit, tier=str(found.tier))
+        return found
+
+    def _check_throttle(self, address: str) -> None:
+        retry_after = self._refusals.retry_after(address)
+        if retry_after is not None:
+            self._refusals.note("over-eager", address)
+            text = "too many refused keys from this address"
+            raise HttpError(429, "RATE_LIMITED", text, headers={"Retry-After": str(retry_after)})
+
+    @staticmethod
+    def _refusal(found: TurnedAway, credential: Credential) -> HttpError:
+        if found.close_code is CloseCode.TRY_AGAIN_LATER:
+            return unavailable(str(found.error_code), found.message)
+        text = found.message if credential.api_key else "no API key: send it in the header Authorization: Bearer ..."
+        headers = {"WWW-Authenticate": 'Bearer realm="swim"'}
+        return HttpError(401, str(found.error_code), text, headers=headers, **(found.details or {}))
+
+    # Browsers.
+
+    def cross_origin_headers(self, request: web.Request) -> dict[str, str]:
+        """Return what lets a browser's page read the answer; raises HttpError for an origin that may not."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return {}
+        if self._allowed_origins and origin not in self._allowed_origins:
+            raise HttpError(403, "FORBIDDEN", "pages of this origin may not use the service")
+        return {
+            "Access-Control-Allow-Origin": origin if self._allowed_origins else "*",
+            "Access-Control-Expose-Headers": "X-SWIM-As-Of, ETag, Retry-After",
+            "Vary": "Origin",
+        }

@@ -1,0 +1,70 @@
+"""A transport lent to the HTTP server: it can be taken back with the connection open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+
+class BorrowedTransport(asyncio.Transport):
+    """Hands everything on until it is taken back; from then on it is closed for whoever holds it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._is_taken_back = False
+
+    def take_back(self) -> None:
+        """Let nothing that its borrower does reach the connection any more."""
+        self._is_taken_back = True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Tell of the connection."""
+        return self._transport.get_extra_info(name, default)
+
+    def is_closing(self) -> bool:
+        """Tell whether nothing can be written any more."""
+        return self._is_taken_back or self._transport.is_closing()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write, unless it was taken back."""
+        if not self._is_taken_back:
+            self._transport.write(data)
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Write several pieces."""
+        if not self._is_taken_back:
+            self._transport.writelines(list_of_data)
+
+    def get_write_buffer_size(self) -> int:
+        """Return what is not sent yet."""
+        return self._transport.get_write_buffer_size()
+
+    def can_write_eof(self) -> bool:
+        """Half-closed connections are nothing that HTTP needs."""
+        return False
+
+    def is_reading(self) -> bool:
+        """Tell whether bytes come in."""
+        return self._transport.is_reading()
+
+    def pause_reading(self) -> None:
+        """Read nothing for now."""
+        if not self._is_taken_back:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if not self._is_taken_back:
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close the connection, unless it was taken back."""
+        if not self._is_taken_back:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection, unless it was taken back."""
+        if not self._is_taken_back:
+            self._transport.abort()

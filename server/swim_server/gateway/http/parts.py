@@ -1,0 +1,41 @@
+"""What the handlers of plain HTTP work with, put together from the parts of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swim_server.brokers.broker import Broker
+    from swim_server.concurrency.clock import Clock
+    from swim_server.config import ServerConfig
+    from swim_server.gateway.authentication import Authentication
+    from swim_server.gateway.http.access import Access
+    from swim_server.gateway.http.operator_access import OperatorAccess
+    from swim_server.gateway.http.readiness import Readiness
+    from swim_server.gateway.registry import Gateway
+    from swim_server.streaming.conversation import Conversation
+    from swim_server.streaming.hub import Hub
+
+Metrics = Callable[[], Awaitable[tuple[bytes, str]]]
+"""Writes all figures, as Prometheus reads them; with the content type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpParts:
+    """Nothing in it belongs to a single request."""
+
+    config: ServerConfig
+    readiness: Readiness
+    access: Access
+    operator: OperatorAccess
+    authentication: Authentication
+    gateway: Gateway
+    hub: Hub
+    broker: Broker
+    conversation: Conversation
+    metrics: Metrics
+    kinds: Sequence[str]
+    """The names of the kinds of entries that there are."""
+    clock: Clock

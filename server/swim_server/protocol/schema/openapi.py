@@ -1,0 +1,215 @@
+"""What is answered over plain HTTP as an OpenAPI 3.1 document."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.messages import PROTOCOL_VERSION
+from swim_server.protocol.schema.components import EVENT_ID, event_schema, event_types, schemas
+
+KINDS = (
+    ("flights", "The flights"),
+    ("tmis", "The initiatives"),
+    ("splits", "The splits"),
+    ("sequences", "The sequences"),
+)
+FORMATS = ("json", "ndjson", "geojson", "csv")
+_LISTS = ("airports", "artccs", "firs", "constrained_firs", "callsign_prefix", "phase")
+_REFUSALS = {
+    "400": "The request can't be read: the code and the text say what.",
+    "401": "The key is missing or refused.",
+    "429": "Too many requests: Retry-After says when.",
+    "503": "Not just now.",
+}
+
+
+def openapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str, Any]:
+    """Make it of the types and routes."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "SWIM over plain HTTP",
+            "version": PROTOCOL_VERSION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": _base(public_url)}],
+        "security": [{"bearer": []}, {"header": []}],
+        "paths": {
+            **{f"/{kind}": {"get": _state(kind, text)} for kind, text in KINDS},
+            "/flights/{flight}": {"get": _flight()},
+            "/events": {"get": _history(), "post": _publish()},
+            "/stream": {"get": _stream()},
+            "/healthz": {"get": _open("health", "Whether it lives.", "application/json")},
+            "/readyz": {"get": _ready()},
+            "/asyncapi.json": {"get": _open("asyncapi", "The wire protocol.", "application/json")},
+            "/openapi.json": {"get": _open("openapi", "This document.", "application/json")},
+            "/metrics": {"get": _metrics()},
+        },
+        "components": {
+            "schemas": {
+                **schemas(),
+                "Event": {"oneOf": [event_schema(event_type) for event_type in event_types(catalogue)]},
+                "Refusal": _object({"code": {"type": "string"}, "message": {"type": "string"}}, ["code", "message"]),
+            },
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+    }
+
+
+def _base(public_url: str | None) -> str:
+    parts = urlsplit(public_url or "ws://localhost:8090/api/swim/v1/ws")
+    scheme = "https" if parts.scheme == "wss" else "http"
+    return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.removesuffix('/').removesuffix('/ws')}"
+
+
+def _filters() -> list[dict[str, Any]]:
+    found = [_parameter(name, {"type": "array", "items": {"type": "string"}}, explode=False) for name in _LISTS]
+    found += [_parameter(f"dep_window_{end}", {"type": "string", "format": "date-time"}) for end in ("start", "end")]
+    box = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
+    return [*found, _parameter("bbox", box, explode=False, description="north, south, east, west")]
+
+
+def _parameter(name: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema, **more}
+
+
+def _state(kind: str, text: str) -> dict[str, Any]:
+    formats = FORMATS if kind == "flights" else ("json", "ndjson", "csv")
+    fields = {
+        "as_of": dict(EVENT_ID),
+        "count": {"type": "integer"},
+        kind: {"type": "array", "items": {"type": "object"}},
+    }
+    content = {
+        "application/json": {"schema": _object(fields, list(fields))},
+        "application/x-ndjson": {},
+        "text/csv": {},
+    }
+    if kind == "flights":
+        content["application/geo+json"] = {}
+    return {
+        "operationId": kind,
+        "summary": f"{text} that there are now, filtered.",
+        "parameters": [*_filters(), _parameter("format", {"enum": list(formats)})],
+        "responses": {
+            "200": _answer("As of X-SWIM-As-Of.", content, as_of=True),
+            "304": {"description": "As before."},
+            **_refusals(),
+        },
+    }
+
+
+def _flight() -> dict[str, Any]:
+    where = {
+        "name": "flight",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string"},
+        "description": "uid or callsign",
+    }
+    content = {"application/json": {"schema": {"type": "object"}}}
+    return {
+        "operationId": "flight",
+        "summary": "One flight, by uid or callsign.",
+        "parameters": [where, _parameter("format", {"enum": list(FORMATS)})],
+        "responses": {"200": _answer("The flight.", content, as_of=True), **_refusals("404")},
+    }
+
+
+def _history() -> dict[str, Any]:
+    events = {"type": "array", "items": {"$ref": "#/components/schemas/Event"}}
+    fields = {
+        "next_after": dict(EVENT_ID),
+        "is_last": {"type": "boolean"},
+        "gap": {"type": "boolean"},
+        "events": events,
+    }
+    return {
+        "operationId": "history",
+        "summary": "A page of stored events.",
+        "parameters": [
+            *_filters(),
+            *_places(),
+            _parameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
+        ],
+        "responses": {
+            "200": _answer("A page.", {"application/json": {"schema": _object(fields, list(fields))}}),
+            **_refusals(),
+        },
+    }
+
+
+def _places() -> list[dict[str, Any]]:
+    return [
+        _parameter("channels", {"type": "array", "items": {"type": "string"}}, explode=False),
+        _parameter("after", dict(EVENT_ID)),
+        _parameter("since", {"type": "string", "format": "date-time"}),
+    ]
+
+
+def _publish() -> dict[str, Any]:
+    fields = {
+        "type": {"type": "string"}, "data": {"type": "object"}, "timestamp": {"type": "string", "format": "date-time"},
+        "event_id": {"type": "string", "minLength": 1, "maxLength": 128},
+    }  # fmt: skip
+    body = {"application/json": {"schema": _object(fields, ["type", "data"])}, "application/x-ndjson": {}}
+    return {
+        "operationId": "publish",
+        "summary": "Store events; system tier. One line an event in the answer means: stored.",
+        "requestBody": {"required": True, "content": body},
+        "responses": {"200": _answer("All are stored.", {"application/x-ndjson": {}}), **_refusals("403", "413")},
+    }
+
+
+def _stream() -> dict[str, Any]:
+    last = _parameter("last", {"type": "integer", "minimum": 1})
+    seen = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": dict(EVENT_ID)}
+    return {
+        "operationId": "stream",
+        "summary": "Server-sent events: id, the event's type, the event.",
+        "parameters": [*_filters(), *_places(), last, seen],
+        "responses": {"200": _answer("A stream.", {"text/event-stream": {}}), **_refusals()},
+    }
+
+
+def _open(name: str, text: str, content_type: str) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": text,
+        "security": [],
+        "responses": {"200": _answer("It is so.", {content_type: {}})},
+    }
+
+
+def _ready() -> dict[str, Any]:
+    found = _open("ready", "Whether clients may be sent here, and why not.", "application/json")
+    found["responses"]["503"] = _answer("Not just now.", {"application/json": {}})
+    return found
+
+
+def _metrics() -> dict[str, Any]:
+    return {
+        "operationId": "metrics",
+        "summary": "All figures, for Prometheus; the operator's token, or a request from the machine itself.",
+        "responses": {"200": _answer("The figures.", {"text/plain": {}}), "401": _answer("Not the operator.", {})},
+    }
+
+
+def _answer(text: str, content: dict[str, Any], *, as_of: bool = False) -> dict[str, Any]:
+    headers = {"X-SWIM-As-Of": {"schema": dict(EVENT_ID)}, "ETag": {"schema": {"type": "string"}}}
+    return {"description": text, "content": content, **({"headers": headers} if as_of else {})}
+
+
+def _refusals(*more: str) -> dict[str, Any]:
+    texts = {**_REFUSALS, "403": "The key may not.", "404": "There is none.", "413": "Too much."}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+    return {status: _answer(texts[status], dict(content)) for status in sorted({*_REFUSALS, *more})}
+
+
+def _object(fields: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": fields, "required": required}

@@ -1,0 +1,218 @@
+"""Every message of the wire as a type: what the documents are made of. The codecs stand in ``messages``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from swim_server.protocol.codes import ErrorCode
+from swim_server.protocol.filter_values import MAX_VALUES
+from swim_server.protocol.messages import LEAST_MAX_MESSAGE_BYTES, MAX_CHANNELS, MAX_LAST, MAX_NAME_CHARACTERS
+
+EventIdText = Annotated[str, Meta(pattern="^[0-9]{1,15}-[0-9]{1,7}$", description="<unix-ms>-<seq>")]
+Time = Annotated[str, Meta(description="RFC 3339, UTC")]
+Codes = Annotated[list[str], Meta(max_length=MAX_VALUES)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+
+
+class Bbox(msgspec.Struct, kw_only=True):
+    """A region in degrees, its edges included; where ``east < west`` it crosses the antimeridian."""
+
+    north: Latitude
+    south: Latitude
+    east: Longitude
+    west: Longitude
+
+
+class Filters(msgspec.Struct, kw_only=True):
+    """AND between kinds, OR within one. A kind that is named replaces what stood there; empty or null clears it."""
+
+    airports: Codes | UnsetType | None = UNSET
+    artccs: Codes | UnsetType | None = UNSET
+    firs: Codes | UnsetType | None = UNSET
+    constrained_firs: Codes | UnsetType | None = UNSET
+    callsign_prefix: Codes | UnsetType | None = UNSET
+    phase: Codes | UnsetType | None = UNSET
+    dep_window_start: Time | UnsetType | None = UNSET
+    dep_window_end: Time | UnsetType | None = UNSET
+    bbox: Bbox | UnsetType | None = UNSET
+
+
+class SubscribeMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="subscribe"):
+    """Add channels, merge filters; perhaps ask for history or the state first."""
+
+    channels: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHANNELS)]
+    filters: Filters | UnsetType | None = UNSET
+    after: EventIdText | UnsetType | None = UNSET
+    since: Time | UnsetType | None = UNSET
+    last: Annotated[int, Meta(ge=0, le=MAX_LAST)] | UnsetType | None = UNSET
+    state: bool | Literal["on_gap"] | UnsetType | None = UNSET
+    max_message_bytes: Annotated[int, Meta(ge=LEAST_MAX_MESSAGE_BYTES)] | UnsetType | None = UNSET
+    notices: bool | UnsetType | None = UNSET
+
+
+class UnsubscribeMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="unsubscribe"):
+    """Take channels away; none named: all, and the filters."""
+
+    channels: list[str] | UnsetType | None = UNSET
+
+
+class PingMessage(msgspec.Struct, tag_field="action", tag="ping"):
+    """Ask for a ``pong``."""
+
+
+class StatusRequest(msgspec.Struct, tag_field="action", tag="status"):
+    """Ask what the server knows of this connection."""
+
+
+class PublishMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="publish"):
+    """Put an event in; system tier."""
+
+    channel: str
+    data: dict[str, Any]
+    event_id: Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)] | UnsetType | None = UNSET
+
+
+class MadeUpEvent(msgspec.Struct, kw_only=True):
+    """An event that need not have happened."""
+
+    type: str
+    data: dict[str, Any] | UnsetType = UNSET
+
+
+class ExplainMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="explain"):
+    """Ask why an event comes through this connection's subscription, or does not."""
+
+    event: str | MadeUpEvent
+
+
+class ConnectedData(msgspec.Struct, kw_only=True):
+    """What a client is told first."""
+
+    client_id: Annotated[str, Meta(pattern="^client_[0-9a-f]{16}$")]
+    server_time: Time
+    version: str
+    tier: str
+    heartbeat_interval: float
+    resume: bool
+    last_event_id: EventIdText | None
+
+
+class Connected(msgspec.Struct, kw_only=True, tag_field="type", tag="connected"):
+    """The key is good."""
+
+    timestamp: Time
+    data: ConnectedData
+
+
+class Subscribed(msgspec.Struct, kw_only=True, tag_field="type", tag="subscribed"):
+    """What holds for the connection now."""
+
+    channels: list[str]
+    filters: Filters
+    last_event_id: EventIdText | None
+    resumed: bool
+    gap: bool
+    hints: list[str]
+    state_as_of: EventIdText | UnsetType | None = UNSET
+
+
+class Unsubscribed(msgspec.Struct, kw_only=True, tag_field="type", tag="unsubscribed"):
+    """``["all"]`` where no channel is left."""
+
+    channels: list[str]
+
+
+class Pong(msgspec.Struct, kw_only=True, tag_field="type", tag="pong"):
+    """The answer to ``ping``."""
+
+    timestamp: Time
+
+
+class Subscriptions(msgspec.Struct, kw_only=True):
+    """Channels and filters of a connection."""
+
+    channels: list[str]
+    filters: Filters
+
+
+class StatusData(msgspec.Struct, kw_only=True):
+    """What the server knows of a connection."""
+
+    client_id: str
+    connected_at: Time
+    subscriptions: Subscriptions | None
+    messages_sent: int
+    tier: str | UnsetType = UNSET
+    buffered_bytes: int | UnsetType = UNSET
+    catching_up: bool | UnsetType = UNSET
+    last_event_id: EventIdText | UnsetType = UNSET
+
+
+class StatusAnswer(msgspec.Struct, kw_only=True, tag_field="type", tag="status"):
+    """The answer to ``status``."""
+
+    data: StatusData
+
+
+class PublishAck(msgspec.Struct, kw_only=True, tag_field="type", tag="publish_ack"):
+    """The event is stored, now or before."""
+
+    event_id: str | None
+    accepted: Literal[0, 1]
+    duplicates: Literal[0, 1]
+    id: EventIdText
+
+
+class Explained(msgspec.Struct, kw_only=True, tag_field="type", tag="explained"):
+    """The answer to ``explain``."""
+
+    data: dict[str, Any]
+
+
+class ErrorMessage(msgspec.Struct, kw_only=True, tag_field="type", tag="error"):
+    """A refusal; code and text also in ``data``."""
+
+    timestamp: Time
+    code: ErrorCode
+    message: str
+    data: dict[str, Any]
+
+
+class StatePart(msgspec.Struct, kw_only=True, tag_field="type", tag="state"):
+    """A part of the world as of an id. ``data`` has the entries under the name of their kind."""
+
+    as_of: EventIdText
+    kind: str
+    part: Annotated[int, Meta(ge=1)]
+    is_last: bool
+    data: dict[str, list[dict[str, Any]]]
+
+
+class StateEntered(msgspec.Struct, kw_only=True, tag_field="type", tag="state.entered"):
+    """An entry as it is after an event: it came into the filters, or that event does not pass them by itself."""
+
+    id: EventIdText
+    kind: str
+    data: dict[str, Any]
+
+
+class StateLeft(msgspec.Struct, kw_only=True, tag_field="type", tag="state.left"):
+    """An entry is out of the filters after an event, or gone; its key stands beside, by the kind's key fields."""
+
+    id: EventIdText
+    kind: str
+    flight_uid: int | UnsetType | None = UNSET
+    callsign: str | UnsetType | None = UNSET
+
+
+CLIENT_MESSAGES: tuple[type[msgspec.Struct], ...] = (
+    SubscribeMessage, UnsubscribeMessage, PingMessage, StatusRequest, PublishMessage, ExplainMessage,
+)  # fmt: skip
+SERVER_MESSAGES: tuple[type[msgspec.Struct], ...] = (
+    Connected, Subscribed, Unsubscribed, Pong, StatusAnswer, PublishAck, Explained, ErrorMessage, StatePart,
+    StateEntered, StateLeft,
+)  # fmt: skip

@@ -1,0 +1,77 @@
+"""The world at the start: the newest checkpoint that history reaches back to, and the events since."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from swim_server.concurrency.yielding import yielding
+from swim_server.protocol.event_id import EventId
+from swim_server.state.checkpoint import InvalidCheckpoint, decode
+from swim_server.state.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swim_server.brokers.broker import Broker
+    from swim_server.state.checkpoint import Checkpoint
+    from swim_server.state.kinds import Kind
+
+PAGE_EVENTS = 500
+
+
+async def load_world(
+    kinds: Sequence[Kind], broker: Broker, checkpoints: Sequence[Path], *, epoch: str, until: EventId, log: Any
+) -> World:
+    """Build the world as of ``until``, the newest stored event. Raises BrokerUnavailable.
+
+    ``checkpoints``: files that may hold one. One that is newer than history (which a power cut may have cut off) would
+    tell of events that never were, so an older one is taken, or none: then all of history is folded.
+    """
+    world = World(kinds)
+    found = await asyncio.to_thread(_newest, checkpoints, epoch, until, log)
+    missing: Sequence[Kind] = ()
+    if found is not None:
+        missing = found.restore_into(world)
+    if missing:
+        await _fold_missing(world, missing, broker)
+    await _fold_history(world, broker, until)
+    world.as_of = until
+    return world
+
+
+def _newest(paths: Sequence[Path], epoch: str, until: EventId, log: Any) -> Checkpoint | None:
+    found: list[Checkpoint] = []
+    for path in paths:
+        try:
+            checkpoint = decode(path.read_bytes(), epoch)
+        except FileNotFoundError:
+            continue
+        except (InvalidCheckpoint, OSError) as error:
+            log.warning("a checkpoint of the state is not used", path=str(path), reason=str(error))
+            continue
+        if checkpoint.id <= until:
+            found.append(checkpoint)
+        else:
+            log.warning("a checkpoint of the state is newer than history", path=str(path), as_of=checkpoint.as_of)
+    return max(found, key=lambda each: each.id, default=None)
+
+
+async def _fold_missing(world: World, missing: Sequence[Kind], broker: Broker) -> None:
+    """Fold all of history for kinds that are new, or declared in another way than before."""
+    other = World(missing)
+    await _fold_history(other, broker, world.as_of)
+    for name, entries in other.kinds.items():
+        world.kinds[name].restore((entry, entries.touched_ms[key]) for key, entry in entries.by_key.items())
+
+
+async def _fold_history(world: World, broker: Broker, until: EventId) -> None:
+    cursor = world.as_of
+    while cursor < until:
+        page = await broker.read(cursor, until, limit=PAGE_EVENTS)
+        async for event in yielding(page.events):
+            world.fold(event)
+        if page.is_last:
+            return
+        cursor = page.next_after

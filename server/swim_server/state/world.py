@@ -1,0 +1,172 @@
+"""The world: all entries of all kinds after an event. A pure fold; knows no loop, no clock and no connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from swim_server.protocol.control_characters import escape_json
+from swim_server.protocol.event_id import ZERO, EventId
+from swim_server.protocol.positions import POSITIONS
+from swim_server.state.folding import Entry, fold_entry, fold_flight
+from swim_server.state.kinds import BUILT_IN, FLIGHTS, Key, Kind
+
+if TYPE_CHECKING:
+    from swim_server.protocol.events import Event
+
+MAX_ENTRIES = 20_000
+"""Of one kind. What would be one more is not taken in: who fills the world with inventions pushes nothing real out."""
+_TIMESTAMP = len('{"type":"","timestamp":"')
+"""Where the timestamp begins in an event's wire form, beside its type."""
+_TIMESTAMP_LENGTH = len("2026-01-16T14:30:15.000Z")
+
+_encoder = msgspec.json.Encoder()
+
+
+class Change(NamedTuple):
+    """What one event did: whose entries it concerned. Of a batch one key for each position, None where it names no
+    flight."""
+
+    kind: Kind
+    keys: Sequence[Key | None]
+    opened: Sequence[Key] = ()
+    """Those whose entries are new."""
+
+
+class Entries:
+    """The entries of one kind, each with the moment of its last event and, once it was asked for, its encoding."""
+
+    __slots__ = ("_encoded", "_is_flights", "by_key", "kind", "opened", "refused", "touched_ms")
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.by_key: dict[Key, Entry] = {}
+        self.touched_ms: dict[Key, int] = {}
+        """Milliseconds of the id of the last event that told about it: when it came, whatever time it tells."""
+        self.opened: list[Key] = []
+        """The entries that are new, for who looks after each event."""
+        self.refused = 0
+        """How many events told about an entry for which there was no room."""
+        self._encoded: dict[Key, bytes] = {}
+        self._is_flights = kind is FLIGHTS
+
+    def __len__(self) -> int:
+        return len(self.by_key)
+
+    def fold(self, event_type: str, data: Mapping[str, Any], timestamp: str, at_ms: int) -> Key | None:
+        """Take in what an event, or one position of a batch, tells. Returns the key of what it tells about."""
+        key: Key | None = data.get("flight_uid") if self._is_flights else None
+        if type(key) is not int:  # else it is the everyday flight
+            key = self.kind.key_of(data)
+            if key is None:
+                return None
+        if self._encoded:
+            self._encoded.pop(key, None)
+        entry = self.by_key.get(key)
+        if event_type in self.kind.ends:
+            if entry is not None:
+                del self.by_key[key], self.touched_ms[key]
+            return key
+        if entry is None and len(self.by_key) >= MAX_ENTRIES:
+            self.refused += 1
+            return None
+        if self._is_flights:
+            folded = fold_flight(entry, event_type, data, timestamp)
+        else:
+            folded = fold_entry(entry, data, timestamp)
+        if entry is None:
+            self.by_key[key] = folded
+            self.opened.append(key)
+        self.touched_ms[key] = at_ms
+        return key
+
+    def restore(self, rows: Iterable[tuple[Entry, int]]) -> None:
+        """Put back what a checkpoint kept: entries, each with when it was touched."""
+        for entry, touched_ms in rows:
+            key = self.kind.key_of(entry)
+            if key is not None:
+                self.by_key[key] = entry
+                self.touched_ms[key] = touched_ms
+
+    def encoded(self, key: Key) -> bytes:
+        """Return an entry as JSON, encoded once until it changes."""
+        found = self._encoded.get(key)
+        if found is None:
+            found = self._encoded[key] = escape_json(_encoder.encode(self.by_key[key]))
+        return found
+
+    @property
+    def cold(self) -> int:
+        """How many entries are not encoded."""
+        return len(self.by_key) - len(self._encoded)
+
+    def forget_encodings(self) -> None:
+        """Give the memory of the encodings back: nobody has asked for a while."""
+        self._encoded.clear()
+
+
+class World:
+    """State at id X is exactly the fold of all events up to and including X."""
+
+    def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
+        self.as_of: EventId = ZERO
+        """The last event that was taken in."""
+        self.events = 0
+        """How many were taken in by this process."""
+        self.kinds: Mapping[str, Entries] = {kind.name: Entries(kind) for kind in kinds}
+        self.flights = self.kinds.get(FLIGHTS.name, Entries(FLIGHTS))
+        self._by_type: dict[str, tuple[Entries, ...]] = {}
+        """Which kinds take the events of a type; filled as types come."""
+
+    def fold(self, event: Event) -> Sequence[Change]:
+        """Take in the next event. Events come in the order of their ids, each once; never raises for absurd data."""
+        self.as_of = event.id
+        self.events += 1
+        concerned = self._by_type.get(event.type)
+        if concerned is None:
+            concerned = self._find_concerned(event.type)
+        if not concerned:
+            return ()
+        begin = _TIMESTAMP + len(event.type)
+        timestamp = event.wire[begin : begin + _TIMESTAMP_LENGTH].decode()
+        return [self._fold_into(entries, event, timestamp) for entries in concerned]
+
+    def _fold_into(self, entries: Entries, event: Event, timestamp: str) -> Change:
+        at_ms, data, event_type, fold = event.id.milliseconds, event.data, event.type, entries.fold
+        if event_type != POSITIONS:
+            keys: Sequence[Key | None] = (fold(event_type, data, timestamp, at_ms),)
+        else:
+            rows = data.get("positions")
+            keys = [
+                fold(event_type, row, timestamp, at_ms) if isinstance(row, dict) else None
+                for row in (rows if isinstance(rows, list) else ())
+            ]
+        if not entries.opened:
+            return Change(entries.kind, keys)
+        opened, entries.opened = entries.opened, []
+        return Change(entries.kind, keys, opened)
+
+    def _find_concerned(self, event_type: str) -> tuple[Entries, ...]:
+        found = tuple(entries for entries in self.kinds.values() if entries.kind.takes(event_type))
+        if len(self._by_type) < 1000:  # open-ended types have no end of names
+            self._by_type[event_type] = found
+        return found
+
+    def of_families(self, families: Iterable[str]) -> Iterator[Entries]:
+        """Give the kinds of these families, flights first."""
+        wanted = set(families)
+        return (entries for entries in self.kinds.values() if entries.kind.family in wanted)
+
+    def find_flight(self, name: str) -> Entry | None:
+        """Find a flight by uid or callsign; of several with one callsign, the one heard of last."""
+        if name.isascii() and name.isdecimal() and (found := self.flights.by_key.get(int(name))) is not None:
+            return found
+        wanted = name.strip().upper()
+        found_all = [
+            (self.flights.touched_ms[key], number, entry)
+            for number, (key, entry) in enumerate(self.flights.by_key.items())
+            if isinstance(callsign := entry.get("callsign"), str) and callsign.strip().upper() == wanted
+        ]
+        return max(found_all)[2] if found_all else None

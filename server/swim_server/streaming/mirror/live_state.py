@@ -1,0 +1,229 @@
+"""The world at the moment where the live stream stands, and what of it is sent to whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from swim_server.concurrency.yielding import yielding
+from swim_server.protocol.event_id import ZERO, EventId
+from swim_server.protocol.positions import POSITIONS
+from swim_server.state import messages
+from swim_server.streaming.mirror.membership import Membership, Touched, passes, passing
+from swim_server.streaming.mirror.mirror import Mirror
+from swim_server.streaming.mirror.state_parts import StateParts
+
+if TYPE_CHECKING:
+    from swim_server.protocol.channels import Catalogue
+    from swim_server.protocol.events import Event
+    from swim_server.protocol.filters import Filters
+    from swim_server.state.kinds import Key
+    from swim_server.state.world import Entries, World
+    from swim_server.streaming.subscription import Subscription
+
+MAX_PENDING = 100_000
+"""Events that wait for a world that is not loaded; with more, it has to be loaded up to a later one."""
+FEW_ENTRIES = 300
+"""So many may be encoded at once."""
+FOLD_FROM = 256
+"""So many that nobody has asked about are folded in one go, at the latest."""
+MAX_CACHED_BYTES = 16 * 1024 * 1024
+"""Of parts that are kept for the next who asks at the same moment."""
+
+
+class LiveState:
+    """Folds what the hub delivers: at once while somebody mirrors the world, else when there is time or need."""
+
+    def __init__(self) -> None:
+        self.loaded_world: World | None = None
+        """None while it is loaded."""
+        self.touched: Touched | None = None
+        """What the newest event of the live stream has done, while there are memberships."""
+        self._pending: deque[Event] = deque()
+        self._floor = ZERO
+        """A world has to be loaded at least up to here: what came before does not wait any more."""
+        self._memberships: dict[Filters, Membership] = {}
+        self._parts: dict[tuple[Filters, tuple[str, ...], int, int], StateParts] = {}
+        self._parts_bytes = 0
+        self._was_asked = False
+        self._ready_waiters: list[asyncio.Future[None]] = []
+
+    # The fold.
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the world is loaded."""
+        return self.loaded_world is not None
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are delivered events that are not part of the world yet."""
+        return bool(self._pending) and self.is_ready
+
+    def begin(self, world: World) -> bool:
+        """Go on from a world that was loaded; False when too much has come meanwhile: it is to be loaded again."""
+        if world.as_of < self._floor:
+            return False
+        self._pending = deque(event for event in self._pending if event.id > world.as_of)
+        self.loaded_world = world
+        waiters, self._ready_waiters = self._ready_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        return True
+
+    async def ready(self) -> None:
+        """Wait until the world is loaded."""
+        if self.loaded_world is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._ready_waiters.append(waiter)
+            await waiter
+
+    def note(self, event: Event) -> None:
+        """Take the next event of the live stream."""
+        self._pending.append(event)
+        self.touched = None
+        if self.loaded_world is None:
+            if len(self._pending) > MAX_PENDING:
+                self._floor = self._pending.popleft().id
+        elif self._memberships or len(self._pending) >= FOLD_FROM:
+            self._fold_all(self.loaded_world)
+
+    def fold_until(self, deadline: float, monotonic: Callable[[], float]) -> None:
+        """Fold what waits, as long as there is time."""
+        world = self.loaded_world
+        while world is not None and self._pending:
+            world.fold(self._pending.popleft())
+            if monotonic() >= deadline:
+                return
+
+    @property
+    def world(self) -> World:
+        """The world as of the last event of the live stream. Only once it is ready."""
+        assert self.loaded_world is not None, "nobody is let in before it is loaded, or waits until it is"
+        if self._pending:
+            self._fold_all(self.loaded_world)
+        return self.loaded_world
+
+    def _fold_all(self, world: World) -> None:
+        while self._pending:
+            event = self._pending.popleft()
+            changes = world.fold(event)
+        self.touched = Touched(event, changes, world) if changes and self._memberships else None
+
+    # Who mirrors it.
+
+    def mirror(self, subscription: Subscription, catalogue: Catalogue) -> Mirror:
+        """Keep account of the state of a new group; until it is closed."""
+        types = catalogue.expand(subscription.channels)
+        membership = self.join(subscription.filters)
+        return Mirror(self, membership, types, self.kinds_of(types), catalogue)
+
+    def join(self, filters: Filters) -> Membership:
+        """Keep account of what is inside of these filters from now on, for one group more."""
+        world = self.world
+        found = self._membership(filters)
+        if found is None:
+            found = self._memberships[filters] = Membership(filters, world)
+        found.users += 1
+        return found
+
+    def _membership(self, filters: Filters) -> Membership | None:
+        """Find a membership as of the event in hand, which it may not have come to by itself."""
+        found = self._memberships.get(filters)
+        if found is not None and self.touched is not None:
+            found.judge(self.touched)
+        return found
+
+    def leave(self, membership: Membership) -> None:
+        """Keep it for one group less."""
+        membership.users -= 1
+        if not membership.users:
+            del self._memberships[membership.filters]
+
+    # What is sent.
+
+    def kinds_of(self, types: Iterable[str]) -> tuple[str, ...]:
+        """Name the kinds that who is subscribed to these types is sent."""
+        families = {event_type.partition(".")[0] for event_type in types}
+        return tuple(entries.kind.name for entries in self.world.of_families(families))
+
+    def parts(
+        self, filters: Filters, types: Iterable[str], *, window_bits: int, max_message_bytes: int
+    ) -> StateParts | None:
+        """Write the world for one subscription; None where no kind of it is subscribed to."""
+        world, kinds = self.world, self.kinds_of(types)
+        if not kinds:
+            return None
+        name = (filters, kinds, window_bits, max_message_bytes)
+        found = self._parts.get(name)
+        if found is not None and found.as_of == world.as_of:
+            return found
+        self._drop_old_parts(world.as_of)
+        chosen = []
+        for entries in (world.kinds[kind] for kind in kinds):
+            keys = self.keys(entries, filters)
+            chosen.append((entries.kind, [entries.encoded(key) for key in keys]))
+        payloads, left_out = messages.parts(chosen, world.as_of, max_message_bytes)
+        found = StateParts(world.as_of, payloads, left_out, window_bits)
+        if self._parts_bytes + found.size_bytes <= MAX_CACHED_BYTES:
+            self._parts[name] = found
+            self._parts_bytes += found.size_bytes
+        return found
+
+    def keys(self, entries: Entries, filters: Filters) -> Iterable[Key]:
+        """Find the entries of a kind that filters let pass now."""
+        membership = self._membership(filters)
+        self._was_asked = True
+        return membership.inside(entries) if membership is not None else passing(filters, entries)
+
+    def _drop_old_parts(self, as_of: EventId) -> None:
+        if self._parts and next(iter(self._parts.values())).as_of != as_of:
+            self._parts.clear()
+            self._parts_bytes = 0
+
+    async def warm(self) -> None:
+        """Encode what is not encoded, in turns: whoever asks next for a large state holds nobody up."""
+        for entries in self.world.kinds.values():
+            async for key in yielding(list(entries.by_key)):
+                if key in entries.by_key:
+                    entries.encoded(key)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether a state can be written at once."""
+        return self.is_ready and sum(entries.cold for entries in self.world.kinds.values()) <= FEW_ENTRIES
+
+    def rest(self) -> None:
+        """Give back what only those need who ask, as nobody has asked since the last time."""
+        if not self._was_asked and self.loaded_world is not None:
+            self._parts.clear()
+            self._parts_bytes = 0
+            for entries in self.loaded_world.kinds.values():
+                entries.forget_encodings()
+        self._was_asked = False
+
+    def corrections(self, mirror: Mirror, touched: Iterable[tuple[str, Key]], event_id: EventId) -> Iterator[bytes]:
+        """Write how entries are now that changed while a client was sent history, which tells of no crossing."""
+        for name, key in touched:
+            entries = self.world.kinds[name]
+            if name not in mirror.kinds:
+                continue
+            if passes(mirror.membership.filters, entries, key):
+                yield messages.entered(entries.kind, entries.encoded(key), event_id)
+            else:
+                yield messages.left(entries.kind, key, event_id)
+
+
+def keys_in(event: Event, world: World) -> Iterator[tuple[str, Key]]:
+    """Find whose entries a stored event concerns: the names of their kinds, and their keys."""
+    for entries in world.kinds.values():
+        if not entries.kind.takes(event.type):
+            continue
+        rows = event.data.get("positions") if event.type == POSITIONS else [event.data]
+        for row in rows if isinstance(rows, list) else ():
+            key = entries.kind.key_of(row) if isinstance(row, dict) else None
+            if key is not None:
+                yield entries.kind.name, key

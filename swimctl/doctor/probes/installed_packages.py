@@ -1,0 +1,55 @@
+"""Required packages against their RECORD, and bytecode against its source: what an edit or a bad copy leaves. Facts."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from swimctl.doctor.probes.checkout import is_compiled, sources
+from swimctl.doctor.probes.installation import differing, recorded
+
+HEADER_BYTES = 16
+
+
+def look_at_packages(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return, by package, the Python files that are not those of its RECORD. Blocks on some thousand files."""
+    found = {}
+    for name in names:
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue  # told by another check
+        files = [each for each in recorded(distribution) if each.suffix == ".py"]
+        wrong = list(differing(files))
+        if wrong:
+            found[name] = wrong
+    return found
+
+
+def look_at_bytecode(roots: Mapping[str, str]) -> list[str]:
+    """Return the source files whose bytecode claims to be theirs, and is not. Blocks: each is compiled."""
+    return [name for name, path in sources(roots) if is_compiled(path) and not _is_its_own(path)]
+
+
+def _is_its_own(path: Path) -> bool:
+    try:
+        data = Path(importlib.util.cache_from_source(str(path))).read_bytes()[HEADER_BYTES:]
+        code = marshal.loads(data)  # what Python itself would run; here it is only looked at
+        source = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError):
+        return False
+    return all(one == other for one, other in zip(_parts(code), _parts(source), strict=False))
+
+
+def _parts(code: object) -> Iterator[object]:
+    """Take code apart: what it does, with which names and values; not where it lay when it was compiled."""
+    for name in ("co_code", "co_names", "co_varnames"):
+        yield getattr(code, name, None)
+    for value in getattr(code, "co_consts", ()):
+        if hasattr(value, "co_code"):
+            yield from _parts(value)
+        else:
+            yield repr(value)

@@ -1,0 +1,49 @@
+"""``swimctl demo --script``: a server that does to a client what a script says, and tells what the client does."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from swim_conformance.script import Script, ScriptError
+from swim_conformance.scripted_server import ScriptedServer, describe
+
+from swimctl.errors import CommandFailed, WrongUsage
+from swimctl.output import Output
+
+
+def play_script(path: Path, port: int, output: Output, count: int | None = None) -> None:
+    """Play a script until interrupted, or until ``count`` things have happened. Raises WrongUsage, CommandFailed."""
+    try:
+        script = Script.load(path)
+    except ScriptError as problem:
+        raise WrongUsage(str(problem)) from None
+    except OSError as problem:
+        raise WrongUsage(f"{path}: {problem.strerror}") from None
+    try:
+        with suppress(KeyboardInterrupt):  # the way to end it
+            asyncio.run(_play(script, port, output, count))
+    except OSError as problem:
+        raise CommandFailed(f"port {port}: {problem.strerror}", "choose another with --port") from None
+
+
+async def _play(script: Script, port: int, output: Output, count: int | None) -> None:
+    is_over = asyncio.Event()
+    entries = 0
+
+    def tell(entry: dict[str, Any]) -> None:
+        nonlocal entries
+        output.line(describe(entry))
+        entries += 1
+        if count is not None and entries >= count:
+            is_over.set()
+
+    server = ScriptedServer(script, on_entry=tell)
+    await server.start(port=port)
+    output.line(f"listening on {server.url}; any key is taken")
+    try:
+        await is_over.wait()
+    finally:
+        await server.stop()

@@ -1,0 +1,57 @@
+"""Every SDK passes every scenario; a client without resume does not."""
+
+from __future__ import annotations
+
+import pytest
+from support.packages import missing, require_program
+from swim_conformance.adapter import Adapter
+from swim_conformance.catalogue import CLIENTS, SDKS, Unavailable
+from swim_conformance.matrix import problems
+from swim_conformance.runner import Result, run_all
+from swim_conformance.scenario import load
+
+RESUME = {
+    "resumes_after_a_cut", "resumes_after_a_cut_in_mid_frame", "resumes_many_times", "tells_a_gap_once",
+    "resumes_after_close_3000", "resumes_after_close_4008", "resumes_before_the_first_event",
+    "notices_a_half_open_connection", "survives_a_server_that_is_away", "goes_on_after_a_stop_and_a_new_start",
+}  # fmt: skip
+"""Scenarios that can't be passed without resume."""
+NODE = (("node", "nodejs"), ("npm", "npm"))
+PACKAGES = {
+    "javascript": NODE,
+    "chromium": (*NODE, ("chromium", "chromium")),
+    "java": (("javac", "default-jdk-headless"), ("mvn", "maven")),
+    "csharp": (("mcs", "mono-mcs"),),
+}
+
+
+def install(name: str) -> None:
+    """Install the Debian packages that a client needs, where that may be done."""
+    for program, package in PACKAGES.get(name, ()):
+        require_program(program, package)
+
+
+async def results(
+    name: str, *, only: set[str] | None = None, step_seconds: float = 30, **options: object
+) -> list[Result]:
+    install(name)
+    try:
+        words = CLIENTS[name]()
+    except Unavailable as problem:
+        missing(str(problem))
+    scenarios = [scenario for scenario in load() if only is None or scenario.name in only]
+    async with Adapter(words) as adapter:
+        return await run_all(adapter, scenarios, options=options, step_seconds=step_seconds)
+
+
+@pytest.mark.parametrize("name", SDKS)
+async def test_sdk_passes_every_scenario(name: str) -> None:
+    found = await results(name)
+    assert problems({name: found}) == []
+    assert sum(result.is_judged for result in found) >= len(found) - 5
+
+
+@pytest.mark.parametrize("name", SDKS)
+async def test_matrix_is_red_without_resume(name: str) -> None:
+    found = await results(name, only=RESUME, step_seconds=4, resume=False)
+    assert {result.scenario.name for result in found if result.problems} == RESUME
