@@ -28,6 +28,10 @@ class Stream(Protocol):
     def isatty(self) -> bool: ...
 
 
+# A command configures no log: what is logged under it must not stand between what it prints on standard output.
+structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
 def configure(
     level: Literal["debug", "info", "warning", "error"],
     format: Literal["text", "json"],

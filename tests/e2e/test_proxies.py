@@ -178,8 +178,9 @@ def test_doctor_tells_a_proxy_behind_which_nobody_knows_where_clients_come_from(
         found = front_checks(serving.daemon, proxy)["front.address"]
     assert found["status"] == status, found
     if status != "ok":
-        assert name in found["fix"]
-        assert "X-Forwarded-For" in found["fix"]
+        (advice,) = found["advice"]
+        assert name in advice["command"]
+        assert "X-Forwarded-For" in advice["command"]
 
 
 def test_compression_is_negotiated_through_the_proxy(serving: Stand) -> None:

@@ -72,8 +72,8 @@ async def test_live_service_comes_back_as_it_was_at_the_backup(daemon: LiveDaemo
     listed = {row["owner_name"]: row["state"] for row in json.loads(daemon.swimctl("keys", "list", "--json").stdout)}
     assert listed == {"kept": "active", "revoked later": "revoked"}
     async with dial(daemon.status()["url"], kept["api_key"]) as client:
-        answer = await client.subscribe("*", after=later[-1])
-        assert answer["gap"] is True, "who saw what the backup lacks is told"
+        answer = await client.subscribe("*", after=ids[-1])
+        assert answer["gap"] is True, "who has not seen what the backup lacks is told"
     assert publish(daemon, 1)[0] > later[-1]
 
 

@@ -55,7 +55,7 @@ def main() -> int:
         rng = random.Random(seed)
         runs = -(-images // (2 * IMAGES_OF_ONE_RUN))
         seconds = SHORT_SECONDS if arguments.short else RECORD_SECONDS
-        is_preloaded, told = False, "none: ended before"
+        is_preloaded, told = False, "broken off"
         with suppress(Ended):
             for run in range(runs):
                 recorded = record(place, seed + run, seconds)

@@ -76,7 +76,7 @@ def debian_root(suite: str = SUITE) -> Iterator[DebianRoot]:
         for trusted in ("etc/hosts", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
             if Path("/", trusted).exists():
                 shutil.copy(Path("/", trusted), folder / trusted)
-        for name in ("dev", "proc"):
+        for name in ("dev", "dev/pts", "proc"):
             done = subprocess.run(["mount", "--bind", f"/{name}", str(folder / name)], check=False, capture_output=True)
             if done.returncode != 0:
                 missing(f"mount --bind is refused: {done.stderr.decode(errors='replace').strip()}")

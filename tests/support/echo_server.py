@@ -78,7 +78,7 @@ class EchoRig(Rig):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        super().__init__(max_buffer_bytes=LIMIT_BYTES)
+        super().__init__(max_buffer_bytes=LIMIT_BYTES, heartbeat_seconds=3600)  # a heartbeat is no echo
         self.authenticator.keys[""] = self.authenticator.keys["sys"]
         self.context.conversation.greeting = lambda connection: GREETING  # type: ignore[method-assign]  # every greeting is the one that is left out
         echo = Echo(

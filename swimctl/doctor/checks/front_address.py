@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from swim_server.keys.permissions import is_within
 
-from swimctl.doctor.check import Answer, fail, ok, unknown, warn
+from swimctl.doctor.check import Advice, Answer, decide, fail, ok, unknown, warn
 from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit, forged_visit
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def judge(visit: ForgedVisit, trusted_proxies: Sequence[str]) -> Answer:
     """Conclude from what came of a forged visit."""
     if any(ip_network(each, strict=False).prefixlen == 0 for each in trusted_proxies):
         seen = "[server] trusted_proxies trusts every address: each client can say where it comes from"
-        return fail(EXPECTED, seen, fix="swimctl config set server.trusted_proxies 127.0.0.1,::1")
+        command = "swimctl config set server.trusted_proxies 127.0.0.1,::1 && swimctl restart"
+        return fail(EXPECTED, seen, fix=decide(command, "these are the addresses of your proxies"))
     if visit.is_direct:
         return ok(EXPECTED, f"no proxy stands between; the process sees {visit.peer}")
     if visit.believed == FORGED_ADDRESS:
@@ -54,11 +55,13 @@ def judge(visit: ForgedVisit, trusted_proxies: Sequence[str]) -> Answer:
     if is_within(visit.peer or "", tuple(trusted_proxies)):
         return warn(EXPECTED, seen, "the proxy does not name them", fix=_line(visit.proxy))
     trusted = ",".join([*trusted_proxies, visit.peer or ""])
-    fix = f"swimctl config set server.trusted_proxies {trusted} && swimctl restart"
+    command = f"swimctl config set server.trusted_proxies {trusted} && swimctl restart"
+    fix = decide(command, f"{visit.peer} is your proxy, and names its clients itself")
     return warn(EXPECTED, seen, "it is none of [server] trusted_proxies", fix=fix)
 
 
-def _line(proxy: str | None) -> str:
+def _line(proxy: str | None) -> Advice:
+    line = "; ".join(f"{name}: {line}" for name, line in LINES.items())
     if proxy is not None:
-        return f"{LINES[proxy]}  # {proxy}"
-    return "; ".join(f"{name}: {line}" for name, line in LINES.items())
+        line = f"{LINES[proxy]}  # {proxy}"
+    return decide(line, "a line of the proxy's configuration")

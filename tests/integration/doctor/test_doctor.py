@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,6 +163,21 @@ def test_explanation_leads_from_the_ground_to_the_check_with_facts(patient: Pati
     assert '"simulator"' in facts["process.status"]["value"]
     assert facts["process.status"]["source"].endswith("control.sock, by the process itself")
     assert patient.swimctl("doctor", "--explain", "stream").returncode == 2
+
+
+def test_what_is_logged_meanwhile_does_not_stand_in_the_document(tmp_path: Path) -> None:
+    """A row that was changed by hand is logged whenever it is read."""
+    patient = Patient(tmp_path / "altered")
+    try:
+        patient.start(port=0)
+        patient.api_key()
+        with contextlib.closing(sqlite3.connect(patient.home / "swim.db", timeout=20)) as database, database:
+            database.execute("UPDATE swim_api_keys SET owner_name = 'somebody'")
+        done = patient.swimctl("doctor", "--only", "keys", "--json")
+        assert json.loads(done.stdout)["first"] == "keys.as-written"
+        assert "not as our last change left it" in done.stderr
+    finally:
+        patient.finish()
 
 
 def test_watch_tells_what_begins_and_ends_and_runs_a_program_for_it(tmp_path: Path) -> None:

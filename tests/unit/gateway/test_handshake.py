@@ -10,6 +10,7 @@ from swim_server.gateway import compression
 from swim_server.gateway.handshake import Accepted, Handshake, HandshakeRules, PlainRequest, Rejected
 from swim_server.gateway.listener_kind import ListenerKind
 from swim_server.gateway.refusals import Refusals
+from swim_server.gateway.tickets import Tickets
 from websockets.protocol import State
 
 PUBLIC = ListenerKind(False, 65_536, 1 << 20, compression.extensions())
@@ -28,9 +29,11 @@ class Rules(HandshakeRules):
             origins=None,
             is_draining=lambda: is_draining,
             is_good=lambda *_: False,
+            tickets=Tickets(clock=VirtualClock()),
             clock=clock_at(FIRST_MS),
             max_head_bytes=MAX_HEAD_BYTES,
             serves_http=serves_http,
+            tickets=Tickets(clock=clock_at(FIRST_MS)),
         )
 
 

@@ -226,4 +226,4 @@ async def test_forged_address_is_not_to_be_believed(
 @pytest.mark.parametrize("proxy", LINES)
 async def test_line_to_mend_a_proxy_is_its_own(service: ServiceExamination, proxy: str) -> None:
     service.known["front.forged-visit"] = ForgedVisit(believed=FORGED_ADDRESS, peer="127.0.0.1", proxy=proxy)
-    assert (await about(service, "address", visited())).fix == f"{LINES[proxy]}  # {proxy}"
+    assert (await about(service, "address", visited())).command == f"{LINES[proxy]}  # {proxy}"
