@@ -29,11 +29,9 @@ class Rules(HandshakeRules):
             origins=None,
             is_draining=lambda: is_draining,
             is_good=lambda *_: False,
-            tickets=Tickets(clock=VirtualClock()),
             clock=clock_at(FIRST_MS),
             max_head_bytes=MAX_HEAD_BYTES,
             serves_http=serves_http,
-            tickets=Tickets(clock=clock_at(FIRST_MS)),
         )
 
 
