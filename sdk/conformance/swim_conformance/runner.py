@@ -45,11 +45,13 @@ async def run_all(
     at_once: int = AT_ONCE,
     options: Mapping[str, Any] | None = None,
     step_seconds: float = STEP_SECONDS,
+    again: int = 0,
 ) -> list[Result]:
     """Run scenarios, several at once. The results come in the order of the scenarios.
 
     ``options`` go over those of the scenarios: ``{"resume": False}`` shows what a client without resume loses.
-    ``step_seconds`` is how long a client may take for what a scenario waits for.
+    ``step_seconds`` is how long a client may take for what a scenario waits for. ``again``: so many times a scenario
+    that failed is tried once more, alone: on a busy machine pauses are longer than anybody meant.
     """
     places = asyncio.Semaphore(at_once)
 
@@ -60,7 +62,13 @@ async def run_all(
             changed = replace(scenario, options={**scenario.options, **(options or {})})
             return await run_one(adapter, changed, f"c{number}", step_seconds=step_seconds)
 
-    return await asyncio.gather(*(one(number, scenario) for number, scenario in enumerate(scenarios)))
+    results = await asyncio.gather(*(one(number, scenario) for number, scenario in enumerate(scenarios)))
+    for attempt in range(again):
+        for number, result in enumerate(results):
+            if result.problems:
+                changed = replace(result.scenario, options={**result.scenario.options, **(options or {})})
+                results[number] = await run_one(adapter, changed, f"c{number}-{attempt}", step_seconds=step_seconds)
+    return results
 
 
 async def run_one(adapter: Adapter, scenario: Scenario, client: str, *, step_seconds: float = STEP_SECONDS) -> Result:

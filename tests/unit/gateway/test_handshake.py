@@ -32,6 +32,7 @@ class Rules(HandshakeRules):
             clock=clock_at(FIRST_MS),
             max_head_bytes=MAX_HEAD_BYTES,
             serves_http=serves_http,
+            tickets=Tickets(clock=clock_at(FIRST_MS)),
         )
 
 
