@@ -6,12 +6,14 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from swim_server.daemon.control.documents.status import Status
+
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
 from swimctl.doctor.checks.event_files import judge_event_files, look_at_event_files
 from swimctl.doctor.checks.sources import sources
 from swimctl.doctor.checks.unknown_types import types_are_known
-from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, status
+from swimctl.doctor.probes.daemon_facts import CannotAsk, acted, expecting, promises, status
 from swimctl.doctor.probes.probe_event import Lost, received, stored
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ _IDS = "ids move forward, and follow the clock"
 async def ids_forward(context: DoctorContext) -> Answer:
     """Check that each probe has a higher id than all before it, and that no id runs ahead of the clock."""
     first = await stored(context)
-    newest = (await status(context, anew=True)).history.newest_id
+    where = "the process's status, after the probe"
+    newest = await context.fact("stream.newest-id", lambda: _newest_id(context), where, shape=str | None)
     ids = [first.id]
     with suppress(Lost, RpcFailed):  # stream.event-comes-out tells; one id is enough to hold against the clock
         ids.append((await received(context)).id)
@@ -78,6 +81,11 @@ async def ids_forward(context: DoctorContext) -> Answer:
         seen = f"the newest is {ahead:.0f} s ahead of the clock, which was set back"
         return warn(_IDS, seen, ids[-1], fix="timedatectl status")
     return ok(_IDS, ids[-1])
+
+
+async def _newest_id(context: DoctorContext) -> str | None:
+    """Ask for history's newest id now; under a name of its own, so that the status that others judge stays theirs."""
+    return (await acted(context, "status", Status)).history.newest_id
 
 
 def _moment(event_id: str) -> tuple[int, int]:
