@@ -129,7 +129,7 @@ def test_daemon_whose_socket_takes_no_connection_is_told(daemon: FakeDaemon) -> 
             ControlClient.connect(daemon.home, timeout=0.1)
 
 
-def test_commands_tell_what_the_daemon_answers(daemon: FakeDaemon, swimctl: Run) -> None:
+def test_commands_tell_what_the_daemon_answers(daemon: FakeDaemon, swimctl: Run, tmp_path: Path) -> None:
     daemon.methods["status"] = lambda params: {"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}
     daemon.methods["reload"] = lambda params: {"changed": ["tiers.public.connections"], "needs_restart": []}
     daemon.methods["connections"] = lambda params: {"connections": []}
@@ -141,7 +141,7 @@ def test_commands_tell_what_the_daemon_answers(daemon: FakeDaemon, swimctl: Run)
     code, out, error = swimctl("status")
     assert (code, out) == (1, "")
     assert "the daemon's answer to status can't be read" in error
-    daemon.methods["status"] = lambda params: {"pid": 4242, "url": "ws://127.0.0.1:1/", "fingerprint": "abc"}
+    daemon.methods["status"] = lambda params: {"pid": 4242, "config_files": [str(tmp_path / "swim.toml")]}
     assert swimctl("reload") == (0, "changed: tiers.public.connections\n", "")
     assert json.loads(swimctl("reload", "--json")[1]) == {"changed": ["tiers.public.connections"], "needs_restart": []}
     assert swimctl("connections", "list", "--tier", "Partner", "--key", "7") == (0, "", "")
@@ -212,7 +212,7 @@ def test_tail_asks_for_what_its_options_say(daemon: FakeDaemon, swimctl: Run) ->
     assert swimctl(*words) == (0, "", "")
     assert daemon.subscribes == [
         {
-            "action": "subscribe", "channels": ["flight.*", "tmi.*"], "last": 0,
+            "action": "subscribe", "channels": ["flight.*", "tmi.*"], "notices": True, "last": 0,
             "filters": {
                 "airports": ["KJFK", "KBOS", "EGLL"], "artccs": ["ZNY"], "callsign_prefix": ["DAL"], "firs": ["EGTT"],
                 "bbox": {"north": 45.0, "south": 40.0, "east": -70.0, "west": -80.0},

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,21 +34,28 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Give a folder whose name is short: the address of a control socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="load-") as name:
+        yield Path(name)
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=str)
-def test_chaos_that_is_ended_by_a_signal_leaves_no_mount_and_no_process(tmp_path: Path, how: signal.Signals) -> None:
+def test_chaos_that_is_ended_by_a_signal_leaves_no_mount_and_no_process(folder: Path, how: signal.Signals) -> None:
     if os.geteuid() != 0:
         missing("only root mounts a small disk")
     words = [sys.executable, str(CHAOS), "--rounds", "1000", "--seed", "1", "--only", "restart"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(words, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=log, stderr=log)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(words, env=os.environ | {"TMPDIR": str(folder)}, stdout=log, stderr=log)
     try:
-        await_true(lambda: list(tmp_path.glob("swim-chaos-*/home/control.sock")), seconds=60, what="its daemon")
-        assert mounts_below(tmp_path)
+        await_true(lambda: list(folder.glob("swim-chaos-*/home/control.sock")), seconds=60, what="its daemon")
+        assert mounts_below(folder)
         process.send_signal(how)
         assert process.wait(60) != 0
     finally:
         process.kill()
         process.wait()
-    assert mounts_below(tmp_path) == []
-    assert list(tmp_path.glob("swim-chaos-*")) == []
-    await_true(lambda: not processes_in(tmp_path), seconds=30, what="the end of its daemon")
+    assert mounts_below(folder) == []
+    assert list(folder.glob("swim-chaos-*")) == []
+    await_true(lambda: not processes_in(folder), seconds=30, what="the end of its daemon")

@@ -16,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
+CALL_SECONDS = 60.0
 
 
 class Daemon:
@@ -97,7 +98,7 @@ class Daemon:
 
         try:
             with ControlClient.connect(Home(self.home), timeout=0.0) as control:
-                return control.call(method, params)
+                return control.call(method, params, CALL_SECONDS)
         except RpcFailed:
             raise
         except CommandError as error:
