@@ -36,7 +36,7 @@ from swim_client import SwimError
 GROUPS = ("aim",)
 LIES = tuple(fault for fault in FAULTS if fault != "key_lost")
 """A key that is refused because its row rots is told by that: its owner comes, and doctor says why."""
-SHORT_FLIPS = 40
+SHORT_FLIPS = 24
 TOGETHER = 100
 """So many flips are sorted: a run that is broken off has tried every aim."""
 RESUMED_EVENTS = 3

@@ -32,6 +32,7 @@ from support.preloaded import Preloaded
 
 LISTENERS = 3
 SHORT_SECONDS = 4.0
+LOOK_SECONDS = 0.5
 """A shorter run has one restart only."""
 HANDLED_EVENTS = 10
 KEEP_POSITIONS = "1s"
@@ -173,7 +174,10 @@ class RecordedRun:
                     self._marks.put("phase", name=f"{name} was told of a gap")
                 while not self._over.is_set():
                     ids: dict[str, str] = {}
-                    message = wire.next()
+                    try:
+                        message = wire.until(*CHANNELS, seconds=LOOK_SECONDS)
+                    except TimeoutError:
+                        continue  # nothing comes: is it over?
                     while True:
                         if message["type"] in CHANNELS:
                             last = message["id"]
