@@ -35,7 +35,6 @@ from swim_server.keys.statements import (
     write_audit,
 )
 from swim_server.keys.tables import api_keys, metadata
-from swim_server.logs import get_logger
 from swim_server.sql.database import Database
 from swim_server.sql.errors import PermissionDenied, SchemaMissing
 from swim_server.sql.prepared import PREPARED, padded
@@ -282,6 +281,8 @@ class KeyStore:
         record = seals.judge(record, lines[0] if lines else None, utc_now(self._clock))
         if record.id not in self._told:
             self._told.add(record.id)
+            from swim_server.logs import get_logger  # costly to import, and needed seldom
+
             get_logger("keys").error(
                 "a key's row is not as our last change left it: damaged, or changed by hand",
                 key_id=record.id, refused=not record.is_active, next_step=f"swimctl keys accept {record.id}",
