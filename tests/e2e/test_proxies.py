@@ -264,8 +264,16 @@ def test_while_the_service_is_down_the_answer_is_503_and_once_it_is_back_clients
             return None
 
     async def let_in() -> str:
-        async with serving.dial() as client:
-            return str((await client.ask("ping"))["type"])
+        # lighttpd, told not to wait at all, still asks again only when its second is over; the others do so at once.
+        deadline = time.monotonic() + (5 if serving.proxy.name == "lighttpd" else 0)
+        while True:
+            try:
+                async with serving.dial() as client:
+                    return str((await client.ask("ping"))["type"])
+            except InvalidStatus:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(0.2)
 
     assert run(refused) == (503 if serving.proxy.answers_websockets_without_service else None)
     serving.daemon.start(port=serving.proxy.backend_port)

