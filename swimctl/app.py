@@ -195,6 +195,10 @@ def run(words: list[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         return _reader_went_away()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # typer makes exit 1 of it while a command runs
+            return _reader_went_away()
+        raise
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except (Exception, typer.Abort, typer.Exit) as error:  # noqa: BLE001 - the one place where errors become exit codes

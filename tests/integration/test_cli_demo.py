@@ -204,3 +204,11 @@ def test_demo_whose_daemon_dies_says_so_and_ends(terminal: Terminal, tmp_path: P
     assert terminal.end() == 1
     assert "error: the service ended by itself with exit code -9" in terminal.text
     assert leftovers(tmp_path) == []
+
+
+def test_reader_of_the_demo_that_goes_away_is_no_failure(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "swimctl", "demo"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 0
