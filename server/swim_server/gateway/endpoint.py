@@ -165,6 +165,8 @@ class Endpoint(asyncio.Protocol):
         # as the garbage collector looks through old objects once a day only.
         if self._protocol is not None:
             self._protocol.parser.close()
+        if self._reader is not None:  # what it holds may stand in a queue for its turn
+            self._reader.discard()
         self.connection = self._reader = None
 
     def pause_writing(self) -> None:

@@ -43,3 +43,17 @@ async def test_client_that_is_gone_is_freed_at_once(rig: Rig, leave: Callable[[C
     assert client_id not in rig.hub.connections
     del connection, client
     assert protocol() is None
+
+
+async def test_what_a_client_sent_before_it_went_is_not_looked_at_in_a_later_turn(rig: Rig) -> None:
+    """Its turn may still come when the connection is lost: there is nobody to read for, and nothing to read with."""
+    client = rig.client().send(upgrade_request("/?api_key=dev"))
+    rig.turn()
+    reader = client.endpoint._reader
+    assert reader is not None
+    client.endpoint.data_received(message("status") * 12)
+    assert reader._cutter.has_piece, "more than it may have read at once"
+    client.endpoint.connection_lost(ConnectionResetError())  # before that turn
+    rig.turn()
+    assert not reader._is_queued
+    assert not reader._is_queued
