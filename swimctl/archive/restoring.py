@@ -215,6 +215,6 @@ def _store(path: Path, *, is_read_only: bool = False) -> Iterator[KeyStore]:
             yield KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
     except StoreError as error:
         raise CommandFailed(
-            f"{path} can't be read, so keys that were ended might be let in again: {error}",
-            "nothing was changed; move it away to restore without looking at it",
+            f"{path} can't be read, so revoked or expired keys might be accepted again: {error}",
+            "nothing was changed; move it away to restore without this check",
         ) from None

@@ -72,7 +72,7 @@ class Measurement:
         listening, failed = sum(each.listening for each in opened), sum(each.failed for each in opened)
         reason = next((each.reason for each in opened if each.failed and each.reason), None)
         if not listening:
-            raise CommandFailed(f"no client could connect: {reason}", "see how it is with: swimctl status")
+            raise CommandFailed(f"no client could connect: {reason}", "check it with: swimctl status")
         slowest = max(each.seconds for each in opened)
         return {
             "listening": listening,
@@ -115,7 +115,7 @@ class Measurement:
         assert crowd.stdout is not None, "it was opened as a pipe"
         line = crowd.stdout.readline()
         if not line:
-            raise CommandFailed("a process of the crowd ended by itself", "is there enough memory?")
+            raise CommandFailed("a process of the simulated clients ended unexpectedly", "is there enough memory?")
         return msgspec.json.decode(line, type=kind)
 
     def run(self, session: Session, *, is_local: bool, tell: Callable[[int], None]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def list_connections(
         output.document(answer["connections"])
     else:
         now = utc_now()
-        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, now), empty="nobody is connected")
+        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, now), empty="no clients are connected")
         hint = unsubscribed_hint(found, now)
         if hint is not None:
             invocation.messages().line(f"hint: {hint}")
@@ -106,7 +106,7 @@ def close_connection(
         who = " ".join(part for part in (wanted.tier, wanted.owner, wanted.remote) if part)
         require_yes(f"Close {id} ({who})?", yes=yes)
         if not control.ask("connection_close", ConnectionClosed, {"id": id}).closed:
-            raise NotFound(f"the connection {id!r} has gone by itself")
+            raise NotFound(f"the connection {id!r} had already ended")
     if as_json:
         output.document({"closed": id})
     else:

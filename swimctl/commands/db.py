@@ -41,7 +41,7 @@ def status(
     if found is None:
         document = {"database": "sqlite", "exists": False, "usable": True, "up_to_date": True}
         output.details([(name.replace("_", " "), value) for name, value in document.items()], document)
-        invocation.messages().line("there is no key database yet; the first key makes it: swimctl keys create")
+        invocation.messages().line("there is no key database yet; the first key creates it: swimctl keys create")
         return
     document = {
         "database": found.database,

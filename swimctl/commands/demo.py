@@ -48,7 +48,7 @@ def demo(
         typer.Option("--script", metavar="FILE", help="Play a script to your own client instead."),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="With --script: where to listen.")
+        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="With --script: port to listen on.")
     ] = 0,
 ) -> None:
     """See it all work in this terminal.
@@ -78,13 +78,13 @@ def demo(
     output, messages = invocation.output(), invocation.messages()
     try:
         with ending_signals(), TemporaryService(invocation.environ) as service:
-            _tell(messages, "Starting a service of your own in a temporary home …")
+            _tell(messages, "Starting a service in a temporary home …")
             service.start([f"simulator?flights={flights}&speed={speed}&seed={seed}"])
             api_key = service.create_key(TIER, OWNER)
             _watch(service, api_key, output, messages, _counter(number))
     finally:
         _tell(messages, "The demo is over and has left nothing behind.")
-        _tell(messages, "A service that stays: swimctl serve --detach --source simulator")
+        _tell(messages, "To keep a service running: swimctl serve --detach --source simulator")
 
 
 def _counter(number: int | None) -> Callable[[StreamItem], bool]:

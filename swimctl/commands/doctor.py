@@ -179,7 +179,9 @@ def _refuse_contradictions(
     if url is not None and (fix or bundle is not None):
         raise WrongUsage("--fix and --bundle are for the service of this machine", "leave --url away")
     if url is not None and not url.startswith(("ws://", "wss://")):
-        raise WrongUsage(f"--url: {url!r} is no ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws")
+        raise WrongUsage(
+            f"--url: {url!r} is not a ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws"
+        )
     if facts is not None and (fix or bundle or save_facts or url or deep):
         raise WrongUsage("--facts judges what was observed: it observes and mends nothing", "leave the others away")
     if bundle is not None:

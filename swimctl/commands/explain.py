@@ -23,9 +23,9 @@ ANSWER_SECONDS = 60.0
 """Counting a long stretch of history takes its time."""
 NOT_FOUND, INVALID_PARAMS = -32004, -32602
 NEXT_STEPS = {
-    "event": "see what there is: swimctl tail --last 20 --no-follow",
-    "connection": "see who is connected: swimctl connections list; of one that is gone: --key ID",
-    "key": "see which there are: swimctl keys list",
+    "event": "show recent events: swimctl tail --last 20 --no-follow",
+    "connection": "list them with: swimctl connections list; for one that has ended: --key ID",
+    "key": "list them with: swimctl keys list",
 }
 
 

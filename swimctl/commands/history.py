@@ -15,9 +15,9 @@ from swimctl.invocation import invocation_of
 if TYPE_CHECKING:
     from swimctl.invocation import Invocation
 
-app = command_group("Look at stored events: what is there, whether it is sound, what can be salvaged.")
+app = command_group("Inspect stored events: check them, salvage a damaged file.")
 
-File = Annotated[Path | None, typer.Argument(metavar="FILE", help="Another file than this installation's history.")]
+File = Annotated[Path | None, typer.Argument(metavar="FILE", help="History file; default: this installation's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 SHOWN = 20
 
@@ -67,22 +67,22 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     try:
         report = check_history(_existing(invocation, file))
     except BrokerUnavailable as error:
-        raise CommandFailed(error.reason, "the disk or its driver has trouble: see dmesg") from None
+        raise CommandFailed(error.reason, "the disk or its driver has a problem: see dmesg") from None
     document = {**msgspec.to_builtins(report), "sound": report.is_sound}
     labels = [(name.replace("_", " "), value) for name, value in document.items() if name != "rotten"]
     labels += [("not what was stored", event_id) for event_id in report.rotten[:SHOWN]]
     invocation.output(as_json=as_json).details(labels, document)
     if not report.is_sound:
         messages = invocation.messages()
-        messages.line("a running daemon goes on without what is bad, and tells its clients")
-        messages.line("what can still be read of a damaged file: swimctl history salvage")
+        messages.line("a running daemon skips what is damaged, and tells its clients")
+        messages.line("recover what can still be read: swimctl history salvage")
         raise typer.Exit(ExitCode.FAILED)
 
 
 @app.command()
 def salvage(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="DAMAGED", help="The damaged file; it is only read.")],
+    file: Annotated[Path, typer.Argument(metavar="DAMAGED", help="The damaged file; it is not changed.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="NEW", help="The new file; must not exist.")],
     as_json: Json = False,
 ) -> None:
@@ -101,7 +101,7 @@ def salvage(
     invocation = invocation_of(context)
     _existing(invocation, file)
     if output.exists() or output.is_symlink():
-        raise CommandFailed(f"{output} is there already", "name a file that doesn't exist yet")
+        raise CommandFailed(f"{output} already exists", "name a file that doesn't exist yet")
     try:
         events, holes = salvage_into(file, output, time.time_ns() // 1_000_000)
     except BrokerUnavailable as error:

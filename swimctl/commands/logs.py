@@ -49,7 +49,7 @@ def logs(
     except FileNotFoundError:
         raise NotFound(
             f"there is no log at {path}",
-            "a daemon started without --detach writes to its own terminal, one of systemd's to: journalctl -u swim",
+            "without --detach a daemon writes to its terminal; under systemd, see: journalctl -u swim",
         ) from None
     with file:
         newest = deque(file, maxlen=lines)

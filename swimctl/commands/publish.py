@@ -41,21 +41,27 @@ def publish(
         str | None, typer.Option("--timestamp", metavar="TIME", help="Time of the event, RFC 3339.")
     ] = None,
     event_id: Annotated[
-        str | None, typer.Option("--event-id", metavar="NAME", help="Your own name for it: stored once a day.")
+        str | None,
+        typer.Option(
+            "--event-id", metavar="NAME", help="Your own id for the event: a repeat within a day is not stored."
+        ),
     ] = None,
     file: Annotated[
         str | None, typer.Option("--file", metavar="F", help="File of JSON lines; - is standard input.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="With TYPE: publish it without the fields that clients expect.")
+        bool, typer.Option("--force", help="With TYPE: publish even if fields that clients expect are missing.")
     ] = False,
     wait: Annotated[
         float,
         typer.Option(
-            "--wait", metavar="SECONDS", min=0, help="Seconds to wait for a daemon that goes away while publishing."
+            "--wait",
+            metavar="SECONDS",
+            min=0,
+            help="Seconds to wait if the daemon becomes unavailable while publishing.",
         ),
     ] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines: id and type of each.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines: each event's id and type.")] = False,
     url: Url = None,
 ) -> None:
     """Put events in; print the id of each once it is stored, in order.
@@ -97,7 +103,7 @@ def publish(
             raise CommandFailed(f"{bad}; {_told(publisher.stored)}") from None
         except BrokenPipeError:
             standard_streams.discard_output()
-            raise CommandFailed(f"nobody reads the ids any more; {_told(publisher.stored)}") from None
+            raise CommandFailed(f"the reader of the ids has gone away; {_told(publisher.stored)}") from None
         except EventRefused as refused:
             if type is not None:
                 raise WrongUsage(refused.reason) from None
@@ -153,7 +159,7 @@ def check_fields(type: str, data: str) -> None:
     if missing:
         example = json.dumps(dict.fromkeys(missing, "…"), ensure_ascii=False)
         raise WrongUsage(
-            f"--data: {type} has no {' and no '.join(missing)}", f"add it: {example}; or publish it so with --force"
+            f"--data: {type} has no {' and no '.join(missing)}", f"add it: {example}; or publish it anyway with --force"
         )
 
 

@@ -55,7 +55,9 @@ def record(
     ] = None,
     no_follow: options.NoFollow = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace FILE without asking.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="At the end one JSON document about the recording.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="At the end, print one JSON document about the recording.")
+    ] = False,
     url: options.Url = None,
 ) -> None:
     """Record events into one file, until Ctrl-C: what comes, or history first.
@@ -76,7 +78,7 @@ def record(
 
     invocation = invocation_of(context)
     if file == "-" and as_json:
-        raise WrongUsage("--json tells about the recording on standard output, where the recording itself goes with -")
+        raise WrongUsage("--json and - can't be combined: both write to standard output")
     if no_follow and since is None and after is None and last is None:
         after = "0-0"  # all there is
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)

@@ -45,7 +45,7 @@ def reload(
             answer = control.call("reload", timeout=30.0)
         except RpcFailed as failed:
             if failed.code == INVALID_CONFIGURATION:
-                raise WrongUsage(failed.problem, "nothing was changed; put it right and reload again") from None
+                raise WrongUsage(failed.problem, "nothing was changed; correct it and reload again") from None
             raise
     warn_of_other_files(invocation, running.config_files)
     if as_json:

@@ -31,7 +31,10 @@ def replay(
     context: typer.Context,
     *,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A recording, JSON lines, or a folder of feed snapshots; -.")
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="A recording, JSON lines or a folder of feed snapshots; - is standard input."
+        ),
     ] = None,
     start: Annotated[
         str | None,
@@ -55,7 +58,7 @@ def replay(
         Path | None, typer.Option("--into", metavar="HOME", help="Publish into the daemon of this home.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="With --output or --into: at the end one JSON document about it.")
+        bool, typer.Option("--json", help="With --output or --into: at the end, print one JSON document about it.")
     ] = False,
 ) -> None:
     """Play events again: a range of history, or a recording.
@@ -162,6 +165,6 @@ def _sink(invocation: Invocation, output_file: Path | None, into: Path | None) -
             try:
                 yield LineSink(stack.enter_context(output_file.open("x", encoding="utf-8")))
             except FileExistsError:
-                raise CommandFailed(f"{output_file} exists already", "choose another name, or remove it") from None
+                raise CommandFailed(f"{output_file} already exists", "choose another name, or remove it") from None
         else:
             yield LineSink(sys.stdout)

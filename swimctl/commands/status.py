@@ -33,7 +33,7 @@ def status(
     piped: Piped = PipedFormat.V2,
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until Ctrl-C.")] = False,
 ) -> None:
-    """Show what the daemon does just now.
+    """Show what the daemon does at the moment.
 
     Process and address, connections by tier against their limit, events and deliveries, sources, history. Not
     running: exit code 3.

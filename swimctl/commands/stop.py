@@ -108,12 +108,12 @@ def _signal_until_gone(lockfile: Lockfile, info: LockInfo | None) -> None:
 
     if info is None:
         raise CommandFailed(
-            f"{lockfile.path} is held by a process that did not say who it is", f"find it with: fuser {lockfile.path}"
+            f"{lockfile.path} is held by a process that did not write its pid", f"find it with: fuser {lockfile.path}"
         )
     for number in (signal.SIGTERM, signal.SIGKILL):
         if _end(info, number) and _await_release(lockfile, SIGNAL_SECONDS):
             return
-    raise CommandFailed(f"pid {info.pid} could not be ended", f"look at it with: ps -fp {info.pid}")
+    raise CommandFailed(f"pid {info.pid} could not be stopped", f"inspect it with: ps -fp {info.pid}")
 
 
 def _end(info: LockInfo, number: signal.Signals) -> bool:

@@ -40,10 +40,10 @@ def tail(
     since: options.Since = None,
     after: options.After = None,
     last: options.Last = None,
-    state: Annotated[bool, typer.Option("--state", help="Begin with the world as it is now.")] = False,
+    state: Annotated[bool, typer.Option("--state", help="Begin with the current state.")] = False,
     number: options.Count = None,
     no_follow: options.NoFollow = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines, as they came.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, as received.")] = False,
     url: options.Url = None,
 ) -> None:
     """Watch events as they happen.
@@ -153,7 +153,7 @@ def _write_lines(
                     for line in state_lines(message):
                         output.line(line)
             case Lost(reason=reason):
-                messages.line(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
+                messages.line(f"— connection lost: {reason}; reconnecting, Ctrl-C stops —")
                 has_told = False
             case Away(reason=reason) if not has_told:
                 messages.line(f"— {reason}; trying again until Ctrl-C —")

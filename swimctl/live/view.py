@@ -26,11 +26,11 @@ STATES = {
 }
 KEYS = "q quit   space hold   ? help"
 HELP = (
-    "events          those that this table has shown since it began; a batch of positions is one",
-    "positions       places of flights in those batches",
+    "events          shown since this table began; a batch of positions counts as one",
+    "positions       positions of flights in those batches",
     "…/s             over the last ten seconds",
-    "remote clients  connections of clients to the service, without this one",
-    "WHAT HAPPENED   … at its end: more than fits; a wider terminal or --json has it all",
+    "remote clients  client connections to the service, without this one",
+    "WHAT HAPPENED   … at its end: cut off; a wider terminal or --json shows all of it",
 )
 HEADINGS = ("UTC", "EVENT", "CALLSIGN", "FROM → TO", "WHAT HAPPENED", "ID")
 LEAST_TEXT_WIDTH = 14

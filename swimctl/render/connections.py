@@ -61,7 +61,7 @@ def unsubscribed_hint(connections: Sequence[ConnectionDocument], now: datetime) 
     owners = list(dict.fromkeys(clean(one.owner or one.id) for one in silent))
     shown = ", ".join(owners[:OWNERS_SHOWN]) + (", …" if len(owners) > OWNERS_SHOWN else "")
     have = "connection has" if len(silent) == 1 else "connections have"
-    return f"{len(silent)} {have} subscribed to nothing ({shown}): heartbeats are all that comes"
+    return f"{len(silent)} {have} subscribed to nothing ({shown}): they receive only heartbeats"
 
 
 def _has_had_time(connection: ConnectionDocument, now: datetime) -> bool:

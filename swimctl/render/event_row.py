@@ -131,7 +131,7 @@ def _departed(data: Mapping[str, Any]) -> str:
 
 
 def _arrived(data: Mapping[str, Any]) -> str:
-    place = _text(data.get("arrived_at")) or "a place that nobody has listed"
+    place = _text(data.get("arrived_at")) or "an unlisted place"
     elsewhere = f"diverted to {place}" if data.get("diverted") is True else ""
     return _join(_clock("in", data.get("in_utc")), elsewhere, _place(data))
 

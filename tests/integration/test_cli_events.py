@@ -195,7 +195,7 @@ def test_publish_gives_up_on_a_daemon_that_stays_away(own_daemon: Daemon) -> Non
         (["flight.departd"], 2, "did you mean flight.departed?"),
         (["--bbox", "1,2,3"], 2, "--bbox: must be four numbers"),
         (["--bbox", "40,45,-70,-80"], 2, "north is above south"),
-        (["--since", "yesterday"], 2, "--since: must be a length of time like 10m"),
+        (["--since", "yesterday"], 2, "--since: must be a duration like 10m"),
         (["--after", "x"], 2, "--after: not an event id"),
         (["--last", "1", "--since", "1m"], 2, "only one of --since, --after and --last"),
         (["--count", "0"], 2, "--count"),

@@ -109,7 +109,7 @@ async def test_replaced_certificate_is_shown_after_a_reload_and_nobody_is_droppe
 
 def test_replaced_certificate_is_shown_by_itself(daemon: LiveDaemon, folder: Path) -> None:
     write_certificate(folder, "second")
-    await_true(lambda: "certificate read again" in daemon.everything_logged, seconds=30, what="the look at the files")
+    await_true(lambda: "certificate reloaded" in daemon.everything_logged, seconds=30, what="the look at the files")
     assert shown(daemon, client_context(folder))[0] == "second"
 
 

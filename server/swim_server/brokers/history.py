@@ -140,7 +140,7 @@ class History:
         """
         if self._connection is not None and _identity(self.path) != self._identity:
             _log.error(
-                "history was replaced or removed while in use: going on with what is there now", path=str(self.path)
+                "history was replaced or removed while in use: continuing with what is there now", path=str(self.path)
             )
             self._let_go()
         if damage is not None and self._connection is not None and damage[1] == self.generation:
@@ -214,7 +214,7 @@ class History:
                 self._set_aside_if_damaged(error)
             except OSError as error:
                 raise unavailable(error, self.path) from error
-        raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is made: check its disk")
+        raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is created: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
         """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable."""
@@ -296,7 +296,7 @@ class History:
         self._loss = "damaged"
         self._restoring = Restoring(target)
         _log.error(
-            "history is damaged: set aside, a new one begins with what can still be read", path=str(target),
+            "history is damaged: it is set aside, and a new one begins with what can still be read", path=str(target),
             reason=reason,
         )  # fmt: skip
 

@@ -91,5 +91,5 @@ def _put_down(
             holes.write_meta(connection, "types", "complete")
     if hole is not None and hole.reason != BEGUN:
         _log.warning(
-            "history has a gap, clients that resume from before it are told", reason=hole.reason, up_to=str(hole.up_to)
+            "history has a gap: clients that resume from before it are told", reason=hole.reason, up_to=str(hole.up_to)
         )

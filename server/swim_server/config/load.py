@@ -37,8 +37,8 @@ def _working_folder() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError:
-        rule = "it was removed, and paths that don't begin with / count from it: write them as a whole"
-        raise ConfigError([Problem("the working folder of this process", rule)]) from None
+        rule = "it was removed, and relative paths need it: write absolute paths"
+        raise ConfigError([Problem("the working directory of this process", rule)]) from None
 
 
 def _absolute(text: str, folder: Path) -> str:

@@ -179,7 +179,7 @@ class RecordingSourceConfig(
     speed: Annotated[float, Meta(gt=0)] = 1
     loop: bool = True
     start: Annotated[str, Meta(extra={"rule": "seek"})] | None = None
-    """An event id, a time, or a length of time from its beginning."""
+    """An event id, a time, or a duration from its beginning."""
 
 
 class SimulatorSourceConfig(

@@ -73,13 +73,13 @@ def _read(
     named = next((name for name in _TARGETS if name in fields), None)
     if target[1:]:
         if named is None:
-            yield f"{struct.tag} takes nothing after a colon, got {show(target[1:])}"
+            yield f"{struct.tag} takes no value after a colon, got {show(target[1:])}"
         else:
             values[named] = target[1:]
     for word, written in words:
         if word not in fields:
             near = nearest(word, list(fields))
-            yield f"{struct.tag} has no word {word!r}" + (
+            yield f"{struct.tag} has no option {word!r}" + (
                 f", did you mean {near}?" if near else f"; there are {', '.join(fields)}"
             )
         else:

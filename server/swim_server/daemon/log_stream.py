@@ -75,7 +75,7 @@ class LogStream:
             if self.path is not None:
                 self._keep_in_place(self.path, len(data))
             if self.lost:
-                told = f"{self.lost} lines of the log could not be written: {self._reason}\n"
+                told = f"{self.lost} log lines could not be written: {self._reason}\n"
                 _write(self._descriptor, told.encode())
                 self.lost = 0
             _write(self._descriptor, data)

@@ -78,7 +78,9 @@ def update_stamp_ms(general: FeedGeneral) -> int:
             return parse_ms(text)
         except InvalidTimestamp:
             continue
-    raise InvalidSnapshot("not a feed", f"general.update_timestamp is no time: {str(general.update_timestamp)[:40]!r}")
+    raise InvalidSnapshot(
+        "not a feed", f"general.update_timestamp is not a time: {str(general.update_timestamp)[:40]!r}"
+    )
 
 
 def _rfc3339(digits: str | None) -> str | None:

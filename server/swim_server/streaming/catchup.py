@@ -125,7 +125,9 @@ class CatchUp:
                     await self._send_page()
         except BrokerUnavailable:
             # Going on live would lose what could not be read. Closed as one that can't keep up, the client resumes.
-            connection.transport.close(CloseCode.SLOW_CONSUMER, "history can't be read just now; reconnect and resume")
+            connection.transport.close(
+                CloseCode.SLOW_CONSUMER, "history can't be read at the moment; reconnect and resume"
+            )
         finally:
             if connection.catch_up is self:
                 connection.catch_up = None

@@ -20,7 +20,7 @@ from swimctl.text import plural
 @app.command("import")
 def import_keys(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a heading, or JSON; - reads standard input.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a header line, or JSON; - is standard input.")],
     as_json: Json = False,
 ) -> None:
     """Import keys that exist elsewhere. They are stored hashed; a key that is known already is left as it is.
@@ -44,7 +44,7 @@ def import_keys(
     except InvalidImport as error:
         raise WrongUsage(f"{file}: {error}", "nothing was imported") from None
     except UnicodeDecodeError:
-        raise WrongUsage(f"{file}: not a text in UTF-8", "nothing was imported") from None
+        raise WrongUsage(f"{file}: not UTF-8 text", "nothing was imported") from None
     output = invocation.output(as_json=as_json)
     with open_store(invocation) as store:
         from swim_server.keys.bulk import import_keys as import_into
@@ -80,7 +80,7 @@ def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> N
     output = invocation.output(as_json=as_json)
     with open_store(invocation) as store:
         number = len(plain_keys(store))
-        question = f"Hash {plural(number, 'key')} for good? The former system can no longer check them afterwards."
+        question = f"Hash {plural(number, 'key')} permanently? The former system will no longer be able to check them."
         if number:
             require_yes(question, yes=yes)
         hardened = harden_keys(store, operating_user(), utc_now()) if number else []
@@ -88,4 +88,4 @@ def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> N
     if as_json:
         output.document({"hardened": hardened})
     else:
-        output.line(f"hashed {plural(len(hardened), 'key')}" if hardened else "every key is stored hashed already")
+        output.line(f"hashed {plural(len(hardened), 'key')}" if hardened else "every key is already stored hashed")

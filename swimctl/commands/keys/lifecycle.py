@@ -38,7 +38,7 @@ def create(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key and show it, this once.
+    """Create a key and show it once.
 
     Standard output gets the key alone on a line; it is stored hashed and can't be shown again.
 
@@ -77,7 +77,7 @@ def expire(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Set when a key ends: now, or then. Live connections close at that moment. Can be taken back with --at.
+    """Set when a key expires: now or later. Live connections close at that moment. Can be taken back with --at.
 
     \b
     Examples:
@@ -118,7 +118,7 @@ def revoke(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """End a key for good. Returns when it is true, and says how many live connections were closed.
+    """Revoke a key permanently. Returns when it is true, and says how many live connections were closed.
 
     \b
     Examples:
@@ -133,7 +133,7 @@ def revoke(
     invocation = invocation_of(context)
     with open_store(invocation) as store:
         record = store.get(key_id)
-        question = f"Revoke key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) for good?"
+        question = f"Revoke key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) permanently?"
         require_yes(question, yes=yes)
         output = invocation.output(as_json=as_json)
         began = time.monotonic()
@@ -148,7 +148,7 @@ def revoke(
 
 @app.command()
 def accept(context: typer.Context, key_id: KeyId, yes: Yes = False, as_json: Json = False) -> None:
-    """Believe a key's row as it is.
+    """Accept a key's row that was changed from outside.
 
     It was changed by hand, or has rotted. Only for a SQLite database.
 
@@ -178,7 +178,7 @@ def rotate(
     overlap: Annotated[str, typer.Option("--overlap", metavar="TIME", help="How long both keys are valid.")] = "24h",
     as_json: Json = False,
 ) -> None:
-    """Make a key that replaces another.
+    """Create a key that replaces another.
 
     The old one expires after the overlap. The new key is like it in everything, and valid for
     as long as that one was made for.

@@ -47,7 +47,7 @@ _KEYS_HOLD = "every connection's key is active, unexpired and of the connection'
 
 @expecting(_KEYS_HOLD)
 async def keys_hold(context: DoctorContext) -> Answer:
-    """Check that every connection's key would let it in now. What changes just now gets a second look."""
+    """Check that every connection's key would let it in now. What changes at the moment gets a second look."""
     found = await tally(context)
     suspects = _without_right(found.keys, await _records(context, anew=False), context.utc_now)
     if suspects and not context.facts.is_saved:

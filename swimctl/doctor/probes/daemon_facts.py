@@ -24,7 +24,7 @@ METHOD_NOT_FOUND = -32601
 
 
 class CannotAsk(Exception):
-    """What a check wants to know can't be found out just now: why, and what to type."""
+    """What a check wants to know can't be found out at the moment: why, and what to type."""
 
     def __init__(self, problem: str, fix: str | None = None) -> None:
         self.problem = problem

@@ -38,7 +38,7 @@ class Target(msgspec.Struct, frozen=True):
     def parse(cls, url: str) -> Target:
         parts = urlsplit(url)
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise ValueError(f"{url!r} is no ws:// or wss:// address")
+            raise ValueError(f"{url!r} is not a ws:// or wss:// address")
         is_tls = parts.scheme == "wss"
         return cls(url, parts.hostname, parts.port or (443 if is_tls else 80), is_tls)
 

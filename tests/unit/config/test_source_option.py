@@ -72,7 +72,7 @@ def test_source_word_becomes_its_settings(text: str, source: SourceConfig) -> No
         ("recording:x?loop=maybe", "loop must be true or false, got 'maybe'"),
         ("simulator?flights=0", "flights must be from 1 to 20000, got 0"),
         ("simulator?flights=2.5", "flights must be a whole number, got '2.5'"),
-        ("simulator:x", "simulator takes nothing after a colon, got 'x'"),
+        ("simulator:x", "simulator takes no value after a colon, got 'x'"),
         ("simulator?name=a/b", "name must be 1 to 64 letters, digits, '.', '_' or '-', got 'a/b'"),
     ],
 )

@@ -39,7 +39,7 @@ class CheckStatus(msgspec.Struct):
     """Unix time at which it last came to its end."""
     is_running: bool = False
     trouble: str | None = None
-    """Why it can't go on just now."""
+    """Why it can't go on at the moment."""
     events: int = 0
     """Looked at, since it began."""
 
@@ -109,7 +109,7 @@ class BackgroundCheck:
             return False
         except BrokerUnavailable as error:
             if self.status.trouble != error.reason:
-                _log.warning("history can't be checked just now", reason=error.reason)
+                _log.warning("history can't be checked at the moment", reason=error.reason)
             self.status.trouble = error.reason
             return False
         except Exception:  # noqa: BLE001 - the service goes on; the next check tries again

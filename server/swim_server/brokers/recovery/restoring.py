@@ -75,12 +75,12 @@ class Restoring:
                         return True
                 self._finish(connection, newest, now_ms)
         except OSError as error:
-            _log.warning("what is left of a damaged history can't be read just now", error=str(error))
+            _log.warning("the rest of a damaged history can't be read at the moment", error=str(error))
             self.trouble = str(error)
             self._pieces, self._again_at = None, time.monotonic() + PAUSE_SECONDS
             return True
         _log.info(
-            "brought over what could be read of the damaged history; the file stays where it is",
+            "recovered what could be read of the damaged history; the damaged file is kept",
             path=str(self.path), events=self.restored, gaps=len(self._lost), names_missing=self.lacks_names,
         )  # fmt: skip
         return False
