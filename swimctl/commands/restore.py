@@ -36,7 +36,7 @@ def restore(
 ) -> None:
     """Bring back what swimctl backup wrote. The service must be stopped: exit 4 otherwise.
 
-    What is there is set aside (*.before-restore-*), never lost. Keys that were ended after the backup stay ended.
+    The current files are set aside (*.before-restore-*), never lost. Keys that were ended after the backup stay ended.
     Clients that have not seen the events which the restored history lacks are told of the gap. Configuration goes
     where it was, or to --config FILE.
 

@@ -264,7 +264,7 @@ def _state(value: object, history: Sequence[str]) -> bool | Literal["on_gap"]:
     if value is not True:
         _refuse_subscribe(f'state: must be true, false or "on_gap", got {show(value)}', "state")
     if history:
-        hint = 'with after take "on_gap"' if "after" in history else "subscribe to it by a message of its own"
+        hint = 'with after, use "on_gap"' if "after" in history else "send two subscribe messages"
         _refuse_subscribe(f"state: true and {history[0]} can't be given together: {hint}", "state")
     return True
 

@@ -217,7 +217,7 @@ class Methods:
             raise RpcError(UNAVAILABLE, str(error)) from None
 
     async def key_end(self, params: Mapping[str, Any]) -> KeyEnded:
-        """End a key that the database can't end at the moment: in memory, at once, and stored as soon as that can be."""
+        """End a key that the database can't end at the moment: in memory at once, in the database later."""
         try:
             ending = msgspec.convert(params, Ending)
         except msgspec.ValidationError as error:

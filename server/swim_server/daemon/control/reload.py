@@ -66,7 +66,7 @@ class Reloader:
         gone = next((path for path in running if path not in loaded.files), None)
         if gone is not None:
             others = ", ".join(map(str, loaded.files)) or "the built-in defaults"
-            rule = f"the daemon runs with this file, which is gone; put it back, or switch to {others} with swimctl restart"
+            rule = f"the daemon runs with this file, which is gone; put it back, or use {others} with swimctl restart"
             raise ConfigError([Problem(str(gone), rule)])
         return loaded
 
