@@ -61,15 +61,11 @@ def doctor(
     ] = None,
     save_facts: Annotated[
         Path | None,
-        typer.Option(
-            "--save-facts", metavar="FILE", help="Write everything that was observed to a file, secrets removed."
-        ),
+        typer.Option("--save-facts", metavar="FILE", help="Write all that was observed to a file, secrets removed."),
     ] = None,
     facts: Annotated[
         Path | None,
-        typer.Option(
-            "--facts", metavar="FILE", help="Evaluate saved facts, or those of a bundle, instead of observing."
-        ),
+        typer.Option("--facts", metavar="FILE", help="Evaluate the facts of a file or bundle instead of observing."),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C; report what changes.")] = False,
     on_change: Annotated[

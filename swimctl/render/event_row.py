@@ -12,8 +12,6 @@ from swimctl.text import clean
 
 NOTHING = "-"
 LONGEST_TEXT = 200
-TRANSITION_FT = 18_000
-"""From here on heights are flight levels."""
 
 POSITION_FIELDS = (
     "latitude", "longitude", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc",

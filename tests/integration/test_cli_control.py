@@ -116,7 +116,7 @@ def test_daemon_that_has_not_said_who_it_is_is_told(tmp_path: Path) -> None:
     home.prepare()
     lock = Lockfile(home.lockfile)
     lock.acquire()
-    with pytest.raises(CommandFailed, match=r"the daemon \(its pid is not known\) runs but does not answer"):
+    with pytest.raises(CommandFailed, match=r"the daemon \(its pid is not known\) is running but does not answer"):
         ControlClient.connect(home, timeout=0.1)
     lock.release()
 

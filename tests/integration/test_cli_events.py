@@ -200,7 +200,7 @@ def test_publish_gives_up_on_a_daemon_that_stays_away(own_daemon: Daemon) -> Non
         (["--last", "1", "--since", "1m"], 2, "only one of --since, --after and --last"),
         (["--count", "0"], 2, "--count"),
         (["--airport", "K" * 200], 2, "airports"),
-        (["--url", "http://x"], 2, "no ws:// or wss:// address"),
+        (["--url", "http://x"], 2, "not a ws:// or wss:// address"),
         (["--url", "ws://127.0.0.1:1/"], 3, "nothing answers at ws://127.0.0.1:1/"),
     ],
 )

@@ -100,7 +100,7 @@ def test_a_file_that_exists_is_replaced_only_when_that_is_wanted(daemon: Daemon,
     [
         (["/nonexistent/a.swim"], 1, "there is no folder /nonexistent"),
         (["/"], 1, "is a folder"),
-        (["-", "--json"], 2, "--json tells about the recording on standard output"),
+        (["-", "--json"], 2, "--json and - can't be combined"),
         (["a.swim", "--for", "soon"], 2, "--for: must be a duration"),
         (["a.swim", "--since", "1h", "--last", "3"], 2, "only one of"),
     ],

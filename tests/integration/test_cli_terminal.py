@@ -76,7 +76,7 @@ def test_stopped_picture_gives_the_terminal_back_and_takes_it_again(daemon: Live
 
 
 def test_help_says_what_the_numbers_count(daemon: LiveDaemon) -> None:
-    for words, told in ((["tail"], "without this one"), (["top"], "bytes that wait because")):
+    for words, told in ((["tail"], "without this one"), (["top"], "bytes waiting because")):
         with Terminal(words, daemon.environ) as terminal:
             terminal.read_until(is_drawn)
             terminal.type("?")

@@ -67,7 +67,7 @@ def test_create_writes_the_key_alone_on_standard_output(swimctl: Command) -> Non
     outcome = swimctl("keys", "create", "--tier", "public", "--owner", "me")
     assert classify(outcome.out.removesuffix("\n")) is KeyShape.OWN
     assert outcome.out.strip() not in outcome.err
-    assert "shown this once" in outcome.err
+    assert "shown only once" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_key_commands_name_the_column_that_they_need(swimctl: Command, home: Pat
     outcome = swimctl("keys", "list")
     assert outcome.code == 1
     assert "in table swim_api_keys: expires_at, is_active" in outcome.err
-    assert "give the columns their names back" in outcome.err
+    assert "rename the columns back" in outcome.err
 
 
 def test_printed_upgrade_does_what_the_upgrade_does(swimctl: Command, home: Path, tmp_path: Path) -> None:

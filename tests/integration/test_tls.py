@@ -121,7 +121,7 @@ def test_certificate_that_cannot_be_used_is_told_once_and_the_one_before_goes_on
     daemon.call("reload")
     daemon.call("reload")
     assert shown(daemon, context)[0] == "first"
-    assert daemon.everything_logged.count("can't be used; the one before goes on") == 1
+    assert daemon.everything_logged.count("can't be used; the previous one stays in use") == 1
 
 
 def test_whoever_speaks_no_tls_is_dropped_and_counts_as_no_client(daemon: LiveDaemon) -> None:

@@ -61,8 +61,6 @@ class Counters(msgspec.Struct):
     """Why the write-ahead log can't be written back at the moment: it grows meanwhile."""
     rotten: int = 0
     """Stretches that were found not to be what was stored, since the start."""
-    names_rebuilt: int = 0
-    """How often the table of producers' names had to be made anew."""
 
 
 class LocalBroker:
@@ -298,7 +296,6 @@ class LocalBroker:
 
     async def _note_rotten_names(self) -> None:
         lost = await self._write(self._history.rebuild_names)
-        self.counters.names_rebuilt += 1
         _log.error(NAMES_ROTTEN, lost=lost)
 
     async def _note_types(self, types: set[str]) -> None:

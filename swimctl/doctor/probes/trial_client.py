@@ -17,7 +17,6 @@ from swimctl.doctor.probes.wire import USER_AGENT, Target, reason_of
 
 MAX_READ_BYTES = 64 * 1024
 TEXT, CLOSE = 0x1, 0x8
-PING_MASK = b"\0\0\0\0"
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ def test_init_writes_the_annotated_file_and_never_overwrites_unasked(swimctl: Ru
     (tmp_path / "config" / "swim.toml").write_text("mine", "utf-8")
     code, _, error = swimctl("config", "init")
     assert code == 2
-    assert "is there already" in error and "--yes" in error
+    assert "already exists" in error and "--yes" in error
     assert (tmp_path / "config" / "swim.toml").read_text("utf-8") == "mine"
     assert swimctl("config", "init", "--yes")[0] == 0
     assert swimctl("config", "init", str(tmp_path / "config"), "--yes")[1] == f"{tmp_path}/config/swim.toml\n"
@@ -121,7 +121,7 @@ def test_set_without_any_file_writes_into_the_users_folder(swimctl: Run, tmp_pat
 def test_path_names_the_files_in_use(swimctl: Run, tmp_path: Path) -> None:
     code, out, error = swimctl("config", "path")
     assert (code, out) == (0, "")
-    assert "there is no file" in error
+    assert "no file found" in error
     swimctl("config", "init")
     swimctl("config", "set", "server.port", "9000")
     assert swimctl("config", "path")[1] == f"{tmp_path}/config/swim.toml\n{tmp_path}/config/swim.local.toml\n"
