@@ -24,10 +24,10 @@ def backup(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Put keys, history and configuration into one file, while the service runs or not.
+    """Back up keys, history and configuration to one file. The service may be running.
 
-    Each database is copied as it is at one moment, checked, and the file is complete or not there. It has the keys'
-    digests and whatever secrets the configuration has: it is made for its owner's eyes alone (0600).
+    Each database is copied as of one moment and checked, and the file is written completely or not at all. It contains
+    the digests of the keys and any secrets in the configuration, so only its owner can read it (0600).
 
     \b
     Examples:

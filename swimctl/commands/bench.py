@@ -66,11 +66,11 @@ def bench(
 ) -> None:
     """Measure a service under load.
 
-    Clients connect and listen in processes of their own while events are published at an even rate: connects and
-    deliveries a second, latency from publish to receive, losses and repeats (both must be 0), the daemon's CPU and
-    memory. A temporary service is started and measured; with --running the one that runs here, into whose history
-    the measured events go, of the type system.notice. Exit code 1 when anything was lost or repeated, or a client
-    failed.
+    Clients in processes of their own connect and listen while events are published at a constant rate. The result:
+    connects and deliveries per second, latency from publishing to receiving, losses and repeats (both must be 0), and
+    the daemon's CPU and memory. By default a temporary service is started and measured; with --running, the service
+    that runs here, whose history keeps the measured events, of type system.notice. Exit code 1 if anything was lost or
+    repeated, or a client failed.
 
     \b
     Examples:

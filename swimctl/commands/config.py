@@ -33,7 +33,7 @@ def show(
     origin: Annotated[bool, typer.Option("--origin", help="Show where each value comes from.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the effective configuration, as TOML. Passwords in it are ***.
+    """Show the effective configuration, as TOML. Passwords are shown as ***.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def show(
 def check(context: typer.Context, *, as_json: Json = False) -> int:
     """Check the configuration.
 
-    Tells everything that is wrong with it, with file and line. Exit 2 when something is.
+    Reports every problem with its file and line. Exit code 2 if there is any.
 
     \b
     Examples:
@@ -105,8 +105,8 @@ def init(
 ) -> None:
     """Write an annotated configuration file.
 
-    It has every setting with its default, as a comment, and goes into the folder that you are in, where swimctl
-    finds it when it is run from there; --user writes one that is found from everywhere.
+    It lists every setting with its default, as a comment. It is written to the current folder, where swimctl finds it
+    when run from there; --user writes one that is found from everywhere.
 
     \b
     Examples:
@@ -179,7 +179,7 @@ def set_setting(
 ) -> None:
     """Set one value.
 
-    It goes into swim.local.toml, beside the configuration file, which itself is never rewritten.
+    It is written to swim.local.toml beside the configuration file; the configuration file itself is never changed.
 
     \b
     Examples:
@@ -220,7 +220,7 @@ def _tell_daemon_needs_reload(invocation: Invocation) -> None:
 def path(context: typer.Context, *, as_json: Json = False) -> None:
     """Print the files that are in use.
 
-    The one that is laid on top comes last; nothing is printed when there are none.
+    A file that overrides the others comes last. Prints nothing if there are none.
 
     \b
     Examples:

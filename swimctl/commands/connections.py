@@ -34,8 +34,8 @@ def list_connections(
 ) -> None:
     """List the live connections.
 
-    Id, tier, key, remote address, since when, subscriptions, messages sent, bytes that wait. Those of this
-    machine's own swimctl have the tier local; the one that asks for the list is not in it.
+    Shows id, tier, key, remote address, time of connection, subscriptions, messages sent and bytes waiting. Connections
+    of swimctl on this machine have the tier local; the one that asks for the list is not shown.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def close_connection(
 ) -> None:
     """Close one connection.
 
-    The client is asked to reconnect (1012) and resumes where it was; to keep it out, expire or revoke its key.
+    The client is asked to reconnect (1012) and resumes where it was. To keep it out, expire or revoke its key.
 
     \b
     Examples:

@@ -49,8 +49,8 @@ def add(
 ) -> None:
     """Name a service: a home on this machine, or an address and its key.
 
-    The key is read from SWIM_API_KEY, else asked for, else read from standard input, so that it stands in no list of
-    processes. --config before it names the configuration of a home.
+    The key is read from SWIM_API_KEY, else asked for, else read from standard input; it is not an argument, because
+    other users can list those. To name a home with its own configuration file, put --config before the command.
 
     \b
     Examples:
@@ -121,9 +121,9 @@ def use(
         bool, typer.Option("--none", help="Use no context: SWIM_HOME or this user's home applies again.")
     ] = False,
 ) -> None:
-    """Choose the context that commands are for from now on.
+    """Choose the context that commands use from now on.
 
-    It holds wherever neither --context nor SWIM_CONTEXT nor SWIM_HOME say otherwise.
+    --context, SWIM_CONTEXT and SWIM_HOME take precedence over it.
 
     \b
     Examples:
@@ -149,7 +149,7 @@ def use(
 def list_contexts(
     context: typer.Context, as_json: Json = False, header: Header = False, piped: Piped = PipedFormat.V2
 ) -> None:
-    """List the contexts. Never shows a key.
+    """List the contexts. Keys are never shown.
 
     \b
     Examples:
@@ -183,7 +183,7 @@ def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=context_names, help="The context.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove a context, and its key from the keyring. The service is left as it is.
+    """Remove a context, and its key from the keyring. The service itself is not affected.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ def status(
 ) -> None:
     """Compare the schema with what the code needs.
 
-    Exit 1: a needed column is missing, no key can be checked.
+    Exit code 1 if a needed column is missing, so that no key can be checked.
 
     \b
     Examples:

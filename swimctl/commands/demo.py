@@ -51,13 +51,13 @@ def demo(
         int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="With --script: port to listen on.")
     ] = 0,
 ) -> None:
-    """See it all work in this terminal.
+    """Try everything in this terminal.
 
-    A daemon of its own in a temporary home on a free port, simulated traffic, a key, and the live table of what
-    happens. A line says how to connect from another terminal. q or Ctrl-C ends it and leaves nothing behind.
+    Starts a daemon in a temporary home on a free port, with simulated traffic and a key, and shows a live table of
+    events. It also prints how to connect from another terminal. q or Ctrl-C ends it and leaves nothing behind.
 
-    With --script, a server that cuts, closes, repeats, freezes or comes back as the file says, to test a client of
-    your own against; each thing that the client does is one line. Scripts: sdk/conformance/README.md.
+    With --script, runs a server that cuts, closes, repeats, freezes or comes back as the file says, to test your own
+    client against; each action of the client is printed on one line. Scripts: sdk/conformance/README.md.
 
     \b
     Examples:

@@ -101,11 +101,11 @@ def doctor(
         ),
     ] = None,
 ) -> int:
-    """Prove that what runs is what was deployed, and that it keeps its promises.
+    """Prove that the deployed code is running and works as promised.
 
-    Each check tells what was expected, what was observed and what to type. The lowest broken check comes first, once,
-    with what follows from it. Exit code 0: all well (warnings too, without --strict), 1: something failed or could
-    not be found out, 3: the daemon is not running.
+    Each check shows what was expected, what was observed and what to type. The root cause comes first, followed by what
+    it explains. Exit code 0: all well (warnings too, without --strict), 1: something failed or could not be determined,
+    3: the daemon is not running.
 
     \b
     Examples:

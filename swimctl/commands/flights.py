@@ -48,8 +48,8 @@ def flights(
 ) -> None:
     """List the current flights.
 
-    As any client sees them that asks for state: all events so far, folded. JSON has the id of the last event that is
-    part of it. Kinds of filters add up: all must fit; of one kind, any.
+    They are what any client gets that asks for state: the result of all events so far. JSON includes the id of the last
+    event taken into account. A flight must match every kind of filter given, and one value of each kind.
 
     \b
     Examples:

@@ -24,9 +24,9 @@ SHOWN = 20
 
 @app.command()
 def info(context: typer.Context, file: File = None, as_json: Json = False) -> None:
-    """Show what a history holds.
+    """Show what history holds.
 
-    And where events are missing, and which damaged files were set aside.
+    Also shows where events are missing, and which damaged files were set aside.
 
     \b
     Examples:
@@ -50,9 +50,10 @@ def info(context: typer.Context, file: File = None, as_json: Json = False) -> No
 
 @app.command()
 def check(context: typer.Context, file: File = None, as_json: Json = False) -> None:
-    """Read all of a history: its structure, each event's checksum. Exit 1: something isn't what was stored.
+    """Check all of a history: its structure and the checksum of each event. Exit code 1 if it is damaged.
 
-    It may be in use; nothing is changed. The daemon does the same after its start, each day, and where it reads.
+    The file may be in use; nothing is changed. The daemon runs the same check after its start and every day, and checks
+    whatever it reads.
 
     \b
     Examples:
@@ -86,9 +87,9 @@ def salvage(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="NEW", help="The new file; must not exist.")],
     as_json: Json = False,
 ) -> None:
-    """Bring what can be read of a damaged history into a new file.
+    """Recover what can be read of a damaged history to a new file.
 
-    And say where events may be missing.
+    Reports where events may be missing.
 
     \b
     Examples:

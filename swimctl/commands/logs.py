@@ -32,8 +32,8 @@ def logs(
 ) -> None:
     """Show the daemon's log.
 
-    That of a daemon started with --detach, or the file that [logging] file names; a daemon in the foreground
-    writes to its own terminal.
+    Reads the log of a daemon started with --detach, or the file named by [logging] file. A daemon in the foreground
+    writes to its terminal.
 
     \b
     Examples:

@@ -64,10 +64,11 @@ def publish(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines: each event's id and type.")] = False,
     url: Url = None,
 ) -> None:
-    """Put events in; print the id of each once it is stored, in order.
+    """Publish events, and print the id of each once it is stored, in order.
 
-    One event by TYPE and --data, or many from a file with a line {"type", "data", "timestamp"?, "event_id"?} each. An
-    acknowledged event survives anything. Interrupted or refused half-way: exit 1, and what was printed is stored.
+    One event by TYPE and --data, or many from a file with one {"type", "data", "timestamp"?, "event_id"?} per line. An
+    acknowledged event survives a crash. If interrupted or refused part-way, exit code 1: the events whose ids were
+    printed are stored.
 
     \b
     Examples:

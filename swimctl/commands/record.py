@@ -60,10 +60,11 @@ def record(
     ] = False,
     url: options.Url = None,
 ) -> None:
-    """Record events into one file, until Ctrl-C: what comes, or history first.
+    """Record events to one file until Ctrl-C: live ones, or history first.
 
-    Compressed, one JSON line an event, byte for byte as it came: zcat FILE | jq reads it. Survives restarts of the
-    daemon without losing or repeating an event; killed, what it wrote can be played up to its last second.
+    The file is gzip of JSON lines, one event per line, byte for byte as received: zcat FILE | jq reads it. Recording
+    continues across restarts of the daemon without losing or repeating an event. If it is killed, everything up to the
+    last second can be replayed.
 
     \b
     Examples:

@@ -61,11 +61,11 @@ def replay(
         bool, typer.Option("--json", help="With --output or --into: at the end, print one JSON document about it.")
     ] = False,
 ) -> None:
-    """Play events again: a range of history, or a recording.
+    """Replay events: a range of history, or a recording.
 
-    To standard output or a file as JSON lines, byte for byte as they were recorded; or into a daemon, with the same
-    type, data and timestamp, where each is stored anew under an id of its own. Silences longer than five seconds are
-    shortened. A damaged recording is played up to the damage, which is told: exit 1.
+    Events go to standard output or a file as JSON lines, byte for byte as recorded; or into a daemon, with the same
+    type, data and timestamp but a new id. Pauses longer than five seconds are shortened. A damaged recording is
+    replayed up to the damage, which is reported with exit code 1.
 
     \b
     Examples:

@@ -27,10 +27,11 @@ def restart(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Start the code on disk in the place of the daemon that runs.
+    """Replace the running daemon with the code on disk.
 
-    The new process gets the listening socket and the lock from the old one: no moment without a listener, no event
-    lost. Clients are asked to move one after the other. One that fails to start leaves the old one serving: exit 1.
+    The new process takes over the listening socket and the lock, so there is always a listener and no event is lost.
+    Clients are asked to reconnect one after the other. If the new process fails to start, the old one keeps serving:
+    exit code 1.
 
     \b
     Examples:

@@ -34,11 +34,11 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Bring back what swimctl backup wrote. The service must be stopped: exit 4 otherwise.
+    """Restore a backup. The service must be stopped, else exit code 4.
 
-    The current files are set aside (*.before-restore-*), never lost. Keys that were ended after the backup stay ended.
-    Clients that have not seen the events which the restored history lacks are told of the gap. Configuration goes
-    where it was, or to --config FILE.
+    The current files are set aside (*.before-restore-*), never deleted. Keys that were revoked or expired after the
+    backup stay so. Clients that have seen events which the restored history lacks are told of the gap. The
+    configuration is restored to its former place, or to --config FILE.
 
     \b
     Examples:

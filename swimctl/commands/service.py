@@ -45,7 +45,7 @@ def show(
 ) -> int:
     """Print the unit that would be installed.
 
-    And say whether the installed one is the same. Exit 5: none is installed.
+    Also reports whether the installed one is the same. Exit code 5 if none is installed.
 
     \b
     Examples:
@@ -93,8 +93,8 @@ def install(
 ) -> None:
     """Write the unit and enable it at boot.
 
-    It tells systemd when it is ready, is watched by it, may write only where it has to, and is restarted when it
-    fails. Its home is SWIM_HOME, for a system unit /var/lib/swim where that is not set.
+    The service notifies systemd when it is ready, is monitored by systemd's watchdog, can write only where it needs to,
+    and is restarted when it fails. Its home is SWIM_HOME; for a system unit, /var/lib/swim by default.
 
     \b
     Examples:
@@ -145,7 +145,7 @@ def uninstall(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Stop the service and remove its unit. Home, keys and history stay.
+    """Stop the service and remove its unit. Home, keys and history are kept.
 
     \b
     Examples:

@@ -37,8 +37,8 @@ def stop(
 ) -> None:
     """Stop the daemon gracefully.
 
-    No new connections, clients are asked to come back later, history is flushed, the lock is released. One that
-    does not stop in time gets SIGTERM, then SIGKILL: nothing that was acknowledged is lost by that.
+    New connections are refused, clients are asked to come back later, history is flushed and the lock is released. If
+    the daemon does not stop in time, it gets SIGTERM, then SIGKILL; acknowledged events survive even that.
 
     \b
     Examples:

@@ -48,8 +48,9 @@ def tail(
 ) -> None:
     """Watch events as they happen.
 
-    A live table on a terminal, one line an event when piped, JSON lines with --json. Survives restarts of the daemon
-    without losing or repeating an event. Kinds of filters add up: all must fit; of one kind, any.
+    Shows a live table on a terminal, one line per event when piped, JSON lines with --json. Continues across restarts
+    of the daemon without losing or repeating an event. An event must match every kind of filter given, and one value of
+    each kind.
 
     \b
     Examples:

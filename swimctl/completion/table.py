@@ -69,7 +69,7 @@ COMMANDS = {
         'arguments': [],
     },
     'keys': {
-        'commands': {'create': 'Create a key and show it once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': "Find a key's row by the key itself.", 'expire': 'Set when a key expires: now or later.', 'revoke': 'Revoke a key permanently.', 'accept': "Accept a key's row that was changed from outside.", 'rotate': 'Create a key that replaces another.', 'import': 'Import keys that exist elsewhere.', 'harden': 'Hash the keys that the former system left in plain text.', 'audit': 'Show who did what to which key.'},
+        'commands': {'create': 'Create a key and show it once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': "Find a key's row by the key itself.", 'expire': 'Set when a key expires: now or later.', 'revoke': 'Revoke a key permanently.', 'accept': "Accept a key's row that was changed from outside.", 'rotate': 'Create a key that replaces another.', 'import': 'Import existing keys.', 'harden': 'Hash the keys that the former system stored in plain text.', 'audit': 'Show who did what to which key.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
@@ -219,7 +219,7 @@ COMMANDS = {
         'arguments': [],
     },
     'context': {
-        'commands': {'add': 'Name a service: a home on this machine, or an address and its key.', 'use': 'Choose the context that commands are for from now on.', 'list': 'List the contexts.', 'remove': 'Remove a context, and its key from the keyring.'},
+        'commands': {'add': 'Name a service: a home on this machine, or an address and its key.', 'use': 'Choose the context that commands use from now on.', 'list': 'List the contexts.', 'remove': 'Remove a context, and its key from the keyring.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
@@ -259,7 +259,7 @@ COMMANDS = {
         'arguments': [],
     },
     'history': {
-        'commands': {'info': 'Show what a history holds.', 'check': "Read all of a history: its structure, each event's checksum.", 'salvage': 'Bring what can be read of a damaged history into a new file.'},
+        'commands': {'info': 'Show what history holds.', 'check': 'Check all of a history: its structure and the checksum of each event.', 'salvage': 'Recover what can be read of a damaged history to a new file.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },

@@ -23,10 +23,11 @@ def import_keys(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a header line, or JSON; - is standard input.")],
     as_json: Json = False,
 ) -> None:
-    """Import keys that exist elsewhere. They are stored hashed; a key that is known already is left as it is.
+    """Import existing keys. They are stored hashed; keys that are already known are not changed.
 
-    Columns, or fields: api_key, owner_name, and any of tier (else told by the key's prefix), owner_email, description,
-    expires_at, created_at, is_active, ip_whitelist, allowed_sources, source_id, can_write, owner_cid. All or nothing.
+    Columns or fields: api_key, owner_name, and any of tier (default: from the key's prefix), owner_email, description,
+    expires_at, created_at, is_active, ip_whitelist, allowed_sources, source_id, can_write, owner_cid. Either all keys
+    are imported or none.
 
     \b
     Examples:
@@ -63,7 +64,8 @@ def import_keys(
 
 @app.command()
 def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> None:
-    """Hash the keys that the former system left in plain text. They stay valid; a program that reads them doesn't.
+    """Hash the keys that the former system stored in plain text. They stay valid, but other programs can no longer read
+    them.
 
     \b
     Examples:

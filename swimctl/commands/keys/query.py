@@ -38,7 +38,7 @@ def list_keys(
     header: Header = False,
     piped: Piped = PipedFormat.V2,
 ) -> None:
-    """List keys. Never shows one: the hint is enough to recognise it by.
+    """List keys. A key is never shown itself, only a hint to recognise it by.
 
     \b
     Examples:
@@ -102,7 +102,7 @@ def find(
 ) -> None:
     """Find a key's row by the key itself.
 
-    The key is read from standard input, so that it stands in no list of processes.
+    The key is read from standard input; it is not an argument, because other users can list those.
 
     \b
     Examples:
@@ -145,7 +145,7 @@ def audit(
 ) -> None:
     """Show who did what to which key.
 
-    When and from where; refused connections too. Newest first.
+    Each entry has its time and origin; refused connections are listed too. Newest first.
 
     \b
     Examples:
