@@ -11,6 +11,7 @@ import errno
 import os
 import resource
 import select
+import signal
 import socket
 import sys
 import time
@@ -237,7 +238,8 @@ class ClientPool:
 
 
 def main() -> None:
-    """Do one task."""
+    """Do one task. Ctrl-C is for the process that measures: it closes standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -26,6 +26,8 @@ CLIENTS_PER_PROCESS = 2500
 OPEN_SECONDS = 60.0
 SETTLE_SECONDS = 15.0
 """How long after the last event is waited for what is still on its way."""
+END_SECONDS = 2.0
+"""How long a process of clients gets to end by itself."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
@@ -54,11 +56,16 @@ class Measurement:
 
     def __exit__(self, *_: object) -> None:
         for crowd in self._crowds:
-            crowd.kill()
-            crowd.wait()
-            for stream in (crowd.stdin, crowd.stdout):
-                if stream is not None:
-                    stream.close()
+            if crowd.stdin is not None:
+                crowd.stdin.close()  # which ends it, whatever it is doing but connecting
+        for crowd in self._crowds:
+            try:
+                crowd.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                crowd.kill()
+                crowd.wait()
+            if crowd.stdout is not None:
+                crowd.stdout.close()
 
     def open(self) -> dict[str, Any]:
         """Let all clients connect and subscribe. Raises CommandFailed when none could."""

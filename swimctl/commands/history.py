@@ -20,6 +20,12 @@ app = command_group("Inspect stored events: check them, salvage a damaged file."
 File = Annotated[Path | None, typer.Argument(metavar="FILE", help="History file; default: this installation's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 SHOWN = 20
+LABELS = {
+    "unchecked": "events without a checksum",
+    "damage": "damage to the structure",
+    "names_are_sound": "producers' event ids are intact",
+    "sound": "undamaged",
+}
 
 
 @app.command()
@@ -70,8 +76,8 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     except BrokerUnavailable as error:
         raise CommandFailed(error.reason, "the disk or its driver has a problem: see dmesg") from None
     document = {**msgspec.to_builtins(report), "sound": report.is_sound}
-    labels = [(name.replace("_", " "), value) for name, value in document.items() if name != "rotten"]
-    labels += [("not what was stored", event_id) for event_id in report.rotten[:SHOWN]]
+    labels = [(LABELS.get(name, name), value) for name, value in document.items() if name != "rotten"]
+    labels += [("damaged event", event_id) for event_id in report.rotten[:SHOWN]]
     invocation.output(as_json=as_json).details(labels, document)
     if not report.is_sound:
         messages = invocation.messages()
