@@ -169,9 +169,9 @@ def enter_context(named: str | None) -> tuple[str, Context] | None:
 
 
 OF_NO_SERVICE = ("completion", "context", "demo", "version")
-"""Commands that no context changes."""
+"""Commands that ignore the context."""
 READ_NO_CONFIGURATION = ("completion", "config", "context", "demo", "version")
-"""Commands that run whatever configuration is named; those of ``config`` tell themselves what is wrong with it."""
+"""Commands that run without reading the configuration; those of ``config`` report its errors themselves."""
 
 
 def check_config_exists(named_by: str, path: Path | str | None) -> None:

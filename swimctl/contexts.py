@@ -20,7 +20,7 @@ from swimctl.errors import CommandFailed, NotFound, WrongUsage
 FILE_NAME = "contexts.toml"
 VARIABLE = "SWIM_CONTEXT"
 SERVICE = "swimctl"
-"""What the keyring knows our keys by; the user name is the context's name and address."""
+"""Service name of our keys in the keyring; the user name is the context's name and address."""
 
 
 class Context(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from swimctl.progress import Progress
 
 LONGEST_WAIT_SECONDS = 5.0
-"""A silence that would last longer at the pace asked for is cut to this."""
+"""Longer pauses, at the requested speed, are cut to this."""
 LOOK_SECONDS = 0.5
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from swim_server.keys.store import KeyStore
 
 BESIDE = ("", "-wal", "-shm", "-journal")
-"""What SQLite has beside a file: another file's log must never be taken for this one's."""
+"""Files that SQLite keeps beside a database: another database's log must never be mistaken for this one's."""
 REASON = "ended before a backup was restored in which it is not"
 
 

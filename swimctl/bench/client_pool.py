@@ -23,9 +23,9 @@ from swimctl.bench.histogram import bucket_of
 from swimctl.bench.listener import STEP_BITS, Listener, Stage, Tally
 
 READ_BYTES = 16 * 1024
-"""Room for more would be made, and given back, at every read."""
+"""A larger buffer would be allocated and freed at every read."""
 IN_FLIGHT = 64
-"""Connections that are being opened at the same time."""
+"""Connections opened concurrently."""
 MASK = b"\0\0\0\0"
 
 

@@ -25,7 +25,7 @@ from swimctl.errors import CommandFailed
 CLIENTS_PER_PROCESS = 2500
 OPEN_SECONDS = 60.0
 SETTLE_SECONDS = 15.0
-"""How long after the last event is waited for what is still on its way."""
+"""How long to wait for outstanding deliveries after the last event."""
 END_SECONDS = 2.0
 """How long a process of clients gets to end by itself."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}

@@ -13,7 +13,7 @@ from swimctl.client.session import Session, SessionLost, decode
 from swimctl.errors import CommandFailed
 
 CHANNEL = "system.notice"
-"""What measured events are: nothing that a consumer would take for traffic."""
+"""Channel of measured events: one that no consumer mistakes for traffic."""
 ANSWERS_SECONDS = 15.0
 
 

@@ -40,12 +40,12 @@ ANSWER_SECONDS = 15.0
 ASK_SECONDS = 0.2
 """How often the server is asked whether all of the history has been sent; clients may ask ten times a second."""
 SILENCE_SECONDS = 1.0
-"""A server that does not tell has sent its history when nothing has come for so long."""
+"""With a server that does not report it, history counts as sent after this long a silence."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 3.0
 LONGEST_LOCAL_RETRY_SECONDS = 0.4
-"""Looking whether a daemon of this machine is there costs nothing."""
+"""Longest pause between attempts to reach a daemon on this machine, which cost nothing."""
 ALIVE_SECONDS = 90.0
-"""Heartbeats come every 30 seconds; after so long without a word the connection is dead."""
+"""Heartbeats come every 30 seconds; after this long without one the connection is dead."""
 
 _ANSWERS = ("connected", "subscribed", "unsubscribed", "pong", "publish_ack")
 _NEVER = float("inf")

@@ -13,7 +13,7 @@ from swimctl.invocation import invocation_of
 from swimctl.output_options import Header, Piped, PipedFormat
 
 LOCAL_TIER = "local"
-"""What connections through the control socket have instead of a tier."""
+"""The tier shown for connections of the control socket."""
 
 app = command_group("List or close client connections.")
 

@@ -21,7 +21,7 @@ app = single_command()
 
 LOOK_SECONDS = 0.05
 SIGNAL_SECONDS = 3.0
-"""How long each signal gets before the next, harder one."""
+"""How long to wait after each signal before the next, stronger one."""
 
 
 @app.command()

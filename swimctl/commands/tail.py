@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = single_command()
 
 LOOK_SECONDS = 0.5
-"""So often it is looked whether anybody still reads what is written."""
+"""How often to check whether the reader of the output is still there."""
 HISTORY_WITHOUT_START = 50
 """What ``--no-follow`` shows when no start is given."""
 

@@ -19,7 +19,7 @@ app = single_command()
 
 ANSWER_SECONDS = 15.0
 AWAY_SECONDS = 0.5
-"""How often a daemon that is away is looked for."""
+"""How often to try to reach a daemon that is away."""
 
 
 @app.command()

@@ -16,7 +16,7 @@ ID_FROM_WIDTH = 110
 FULL_HEAD_FROM_HEIGHT = 12
 """Lower terminals have one line of head, and no banner: the rest is for events."""
 BANNER_SECONDS = 60.0
-"""Hints have been read by then; ? shows them again."""
+"""How long hints are shown; ? shows them again."""
 STATES = {
     "connecting": ("○ connecting", "yellow"),
     "resuming": ("◐ reading history", "yellow"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.control.documents.connections import ConnectionDocument
 
 SUBSCRIBED_WITHIN_SECONDS = 60.0
-"""A client that has said nothing of what it wants by then is told of."""
+"""Clients without a subscription after this time are reported."""
 OWNERS_SHOWN = 5
 
 COLUMNS: tuple[Column, ...] = (

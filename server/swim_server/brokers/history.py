@@ -35,11 +35,11 @@ from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
 MAX_WAL_BYTES = 64 * 1024 * 1024
-"""A write-ahead log that checkpoints beside the commits can't keep at bay is written back between two commits."""
+"""A write-ahead log that outgrows concurrent checkpoints is checkpointed between two commits."""
 SET_ASIDE_AT_ONCE, SET_ASIDE_SECONDS = 5, 60.0
-"""A disk that damages all that is written must not be filled with what is set aside."""
+"""Limits the files set aside, so that a disk that damages every write is not filled with them."""
 SMALLEST_PAGE_BYTES = 512
-"""A file that is shorter SQLite takes for a new one."""
+"""SQLite treats a shorter file as a new one."""
 
 
 _log = get_logger("broker")

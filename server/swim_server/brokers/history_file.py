@@ -19,7 +19,7 @@ Connect = Callable[[Path], sqlite3.Connection]
 
 APPLICATION_ID = 0x5357494D
 SCHEMA_VERSION = 1
-"""Columns and tables that were added since are optional: a process of an earlier version goes on with the file."""
+"""Columns and tables added since are optional, so that a process of an earlier version can keep using the file."""
 BUSY_SECONDS = 5.0
 CHECK_LIMIT_BYTES = 256 * 1024 * 1024
 """A larger file is checked after the start, in the background."""

@@ -31,12 +31,12 @@ from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
 COMMIT_EVENTS = 1000
-"""About so many go into one commit; a single call is never divided."""
+"""Approximate number of events in one commit; a single call is never split."""
 PENDING_EVENTS = 20_000
 FULL_CHECKPOINT_SECONDS = 2.0
-"""Between two writings back of the log under ``full``: each makes the commits beside it wait for the same disk."""
+"""Interval of checkpoints under ``full``: each makes concurrent commits wait for the same disk."""
 TICK_SECONDS = 0.25
-"""How often retention, the write-ahead log and other processes' events are looked after."""
+"""Interval of retention, checkpoints and the search for events of other processes."""
 
 _log = get_logger("broker")
 T = TypeVar("T")

@@ -47,9 +47,9 @@ def _absolute(text: str, folder: Path) -> str:
 
 _PREFIX, _SEPARATOR = "SWIM_", "__"
 POLITE_SECONDS = {"vatsim": 15, "ecfmp": 60}
-"""How often other people's servers may be asked at most."""
+"""Shortest polling interval for servers on other machines."""
 _OPTIONS = {"sources": "--source", "logging.level": "--debug"}
-"""Options that aren't called like the last part of their setting."""
+"""Options whose name is not the last part of their setting."""
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):

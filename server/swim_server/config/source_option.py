@@ -15,7 +15,7 @@ from swim_server.config.parse_value import parse_value
 from swim_server.config.settings import SourceConfig
 
 _TARGETS = ("path", "url", "database")
-"""What stands after the colon, for a kind that has one of these settings."""
+"""Settings that the text after the colon sets, for kinds that have one of them."""
 
 
 def parse_source(text: str, option: str = "--source") -> SourceConfig:

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
 
 SETTLE_SECONDS = 1.0
-"""So long clients that have just connected may take until they are let in, before another process takes over."""
+"""How long clients that have just connected may take to be admitted before another process takes over."""
 FOLLOW_SECONDS = 20.0
-"""So long this process, when its clients have moved on, counts those that the one before it may still have."""
+"""How long the clients of the previous process are still counted after they were asked to move."""
 
 
 class Service:

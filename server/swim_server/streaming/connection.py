@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from swim_server.streaming.waiting import Waiting
 
 LOCAL_TIER = "local"
-"""What connections of the control socket have in the place of a tier."""
+"""The tier shown for connections of the control socket."""
 WRITE_BYTES = 64 * 1024
-"""What waited is written in pieces of this size, as long as the transport takes them."""
+"""Backlogs are written in pieces of this size while the transport accepts them."""
 
 
 class ClientTransport(Protocol):

@@ -23,9 +23,9 @@ LETTERS = string.ascii_uppercase + string.digits
 REGION_LETTERS = 2
 """The first letters of a code, which name its region: those are seldom wrong."""
 LOOK_AGAIN_SECONDS = 15.0
-"""So long what flies at the moment is remembered before it is looked for again."""
+"""How long the current flights are cached."""
 LOOKED_AT_EVENTS = 64
-"""The newest batches of positions, at most: more than the whole network has pilots."""
+"""Most events scanned, the newest batches of positions: more than the network has pilots."""
 LOOKED_AT_BYTES = 2 * 1024 * 1024
 US_CENTRES = frozenset(
     {"ZAB", "ZAN", "ZAU", "ZBW", "ZDC", "ZDV", "ZFW", "ZHN", "ZHU", "ZID", "ZJX", "ZKC", "ZLA", "ZLC", "ZMA", "ZME"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS, TOO_SLOW_SECONDS = 0.25, 1.0
 CLOCK_SECONDS = 2.0
-"""So far the clocks may be apart: keys end by the one, and are made by the other."""
+"""How far the clocks may differ: keys expire by the one and are created by the other."""
 FUTURE = timedelta(seconds=60)
 TIMEOUT_SECONDS = 2 * key_database.STATEMENT_SECONDS + 0.5
 

@@ -30,7 +30,7 @@ KEY_SECONDS = 100.0
 IN_FLIGHT = 64
 SPARE_DESCRIPTORS = 64
 MOST_EXTRA = 25
-"""When real clients leave meanwhile, so many more are tried."""
+"""How many more connections are tried if real clients leave meanwhile."""
 OPEN_SECONDS = 15.0
 LEAVE_SECONDS = 0.002
 

@@ -20,13 +20,13 @@ from swim_server.brokers.trouble import HistoryDamaged, is_damage, unavailable
 from swim_server.logs import get_logger
 
 FIRST_SECONDS = 1.0
-"""After the start: clients come first."""
+"""Delay after the start: clients come first."""
 PERIOD_SECONDS = 24 * 60 * 60.0
 AGAIN_SECONDS = 30.0
-"""After trouble with the disk."""
+"""Delay after a disk problem."""
 PIECE_ROWS = 1000
 DUTY = 3.0
-"""It rests so many times as long as it reads."""
+"""How many times longer it pauses than it reads."""
 
 T = TypeVar("T")
 _log = get_logger("broker")

@@ -18,14 +18,14 @@ from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event
 
 FIRST_SECONDS = 2.0
-"""So long the start waits for it; the rest is brought over while the service runs."""
+"""How long the start waits for the recovery; the rest is recovered while the service runs."""
 STEP_SECONDS = 0.02
 PAUSE_SECONDS = 5.0
-"""After trouble with the disk."""
+"""Delay after a disk problem."""
 MAX_HOLES = 1000
 DAMAGED, UNREADABLE = "damaged", "unreadable"
 _NOTE = "restoring"
-"""The name, in the new history, of the file that is being brought over: it goes on after a restart."""
+"""Key, in the new history, of the file that is being recovered: recovery continues after a restart."""
 
 _INSERT = "INSERT OR IGNORE INTO events (id, type, wire, crc) VALUES (?, ?, ?, ?)"
 _INSERT_NAME = "INSERT OR IGNORE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)"

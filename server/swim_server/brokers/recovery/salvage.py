@@ -25,7 +25,7 @@ class Name(msgspec.Struct, frozen=True):
 
 
 NAMES_MISSING = Name(0, "")
-"""Stands for names that can't be read any more."""
+"""Stands for event ids of producers that can no longer be read."""
 Piece = Event | Name | Stretch
 """A Stretch: events may be missing there."""
 

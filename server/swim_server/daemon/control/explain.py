@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from swim_server.streaming.explain.session_log import Session, SessionLog
 
 NOT_FOUND = -32004
-"""There is no such event, connection or key: ``data`` says which."""
+"""No such event, connection or key; ``data`` says which."""
 MAX_SESSIONS = 20
-"""Connections of one key that are told of, the latest."""
+"""Most connections of one key in an answer, the latest ones."""
 MAX_SUBSCRIPTIONS = 5
 PAGE_EVENTS = 500
 MAX_EVENTS = 300_000

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SOURCES = ("sources", "adl", "detection")
 LOGGING = ("level", "format", "max_bytes", "keep_files")
 RELOADABLE = ("tiers", "auth.recheck_seconds", *(f"logging.{name}" for name in LOGGING), "expect", "publish", *SOURCES)
-"""Settings, by the beginning of their dotted name, that take effect at once. All others need a restart."""
+"""Prefixes of settings that a reload applies. All others need a restart."""
 
 
 class Reloader:

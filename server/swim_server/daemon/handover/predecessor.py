@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.admission import Admission
 
 PREPARE_SECONDS = 30.0
-"""So long the new process may take until it serves."""
+"""How long the new process may take until it serves."""
 
 
 class Predecessor(Protocol):

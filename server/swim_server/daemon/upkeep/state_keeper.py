@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 CHECKPOINT_SECONDS = 60.0
-"""What came since is folded from history at a start."""
+"""Interval of checkpoints; later events are read from history at a start."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
 
 

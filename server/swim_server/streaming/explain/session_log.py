@@ -107,7 +107,7 @@ class End:
         self.history_until = history_until
         """It ended while history was being sent: so far that had come."""
         self.code = 1006
-        """The close code; 1006 when the connection just broke (RFC 6455, partition 7.4.1)."""
+        """The close code; 1006 when the connection just broke (RFC 6455, section 7.4.1)."""
         self.reason = ""
 
 
