@@ -53,7 +53,7 @@ class Sink(Protocol):
         """Take one event; in order. ``line``: its JSON as it was recorded."""
 
     def flush(self) -> None:
-        """Let go of all that was taken: nothing comes for a while, or ever."""
+        """Flush everything received so far: nothing follows for a while, or ever."""
 
 
 class LineSink:

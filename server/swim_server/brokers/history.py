@@ -120,7 +120,7 @@ class History:
         return events
 
     def prune(self, *, at_least: int = 0) -> bool:
-        """Let go of a little of what retention no longer keeps, or restore a little; True when more is due now."""
+        """Remove a little of what retention no longer keeps, or recover a little; True when more is due now."""
 
         def step(connection: sqlite3.Connection) -> bool:
             assert self._pruner is not None
@@ -158,7 +158,7 @@ class History:
         return self._on_sound_file(record)
 
     def rebuild_names(self) -> int:
-        """Make the table of producers' names anew; answer how many are lost."""
+        """Rebuild the table of producers' event ids; return how many are lost."""
 
         def rebuild(connection: sqlite3.Connection) -> int:
             with transaction(connection):
@@ -167,7 +167,7 @@ class History:
         return self._on_sound_file(rebuild)
 
     def know_types(self, types: set[str]) -> None:
-        """Put down every type that is stored: all of history was read."""
+        """Record every stored type, after all of history was read."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
@@ -185,7 +185,7 @@ class History:
             raise unavailable(error, self.path) from error
 
     def close(self) -> None:
-        """Bring everything to the disk and let go. Idempotent."""
+        """Sync everything to disk and close the file. Idempotent."""
         if self._connection is not None:
             is_whole = True
             try:
@@ -268,7 +268,7 @@ class History:
         self._marks.committed(newest)
 
     def _restore(self, connection: sqlite3.Connection, restoring: Restoring, *, is_first: bool = False) -> bool:
-        """Bring over a little of what a damaged file still holds; True when more is due."""
+        """Recover a little of what a damaged file still holds; True when more is due."""
         is_more = restoring.step(connection, self.newest, self._now_ms(), is_first=is_first)
         if not is_more:
             self._restoring = None

@@ -237,7 +237,7 @@ class LocalBroker:
         return HistorySpan(oldest, newest, events or 0, size_bytes, is_counted=events is not None)
 
     async def close(self) -> None:
-        """Store what is pending, deliver it, let go of the file. Idempotent, also while it is still closing."""
+        """Store what is pending, deliver it, close the file. Idempotent, also while it is still closing."""
         if self._closing_task is None:
             self._closing_task = asyncio.create_task(self._close(), name="history-closing")
         await asyncio.shield(self._closing_task)

@@ -39,7 +39,7 @@ class _Job(Generic[T]):
             self._hand_over(self._succeed, result)
 
     def fail(self, error: BaseException) -> None:
-        """Hand an error to whoever still waits."""
+        """Raise an error in the callers that still wait."""
         if not self.waiter.done():
             self.waiter.set_exception(error)
 
@@ -87,7 +87,7 @@ class WorkerPool:
 
     @property
     def waiting(self) -> int:
-        """How many calls are waiting or running for somebody."""
+        """How many calls are waiting or running whose caller still waits."""
         return len(self._waiting)
 
     async def run(self, work: Callable[[], T], *, is_telling: bool = True) -> T:

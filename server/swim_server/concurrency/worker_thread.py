@@ -75,7 +75,7 @@ class WorkerThread:
             raise
 
     def close(self, last: Callable[[], None] | None = None) -> None:
-        """Let the thread end after what it is doing, and after ``last``, for which nobody waits."""
+        """Let the thread end after its current call and ``last``, without waiting for it."""
         if self._thread is not None and last is not None:
             self._works.put((last, Future()))
         if self._thread is not None:
@@ -101,6 +101,6 @@ def _work_off(works: queue.SimpleQueue[Work | None]) -> None:
 
 
 def _look_at(passing: asyncio.Future[Any]) -> None:
-    """Ignore an error that nobody waits for any more."""
+    """Ignore an error that no caller waits for any more."""
     if not passing.cancelled():
         passing.exception()

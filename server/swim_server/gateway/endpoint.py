@@ -206,7 +206,7 @@ class Endpoint(asyncio.Protocol):
     # What the entry finds (EntryOwner).
 
     def reject(self, answer: bytes) -> None:
-        """Answer a request that nobody serves, and let it go."""
+        """Answer a request that is not served, and close the connection."""
         self._entry = None
         self._transport.write(answer)
         self._write_eof()
@@ -269,7 +269,7 @@ class Endpoint(asyncio.Protocol):
         self._receive_what_came_early(early)
 
     def _end_entry(self) -> bytes:
-        """Return what came and nobody has looked at."""
+        """Return the received bytes that were not processed."""
         entry, self._entry = self._entry, None
         return entry.end() if entry is not None else b""
 
@@ -295,7 +295,7 @@ class Endpoint(asyncio.Protocol):
             self._plain.receive(data)
 
     def read_plain(self) -> None:
-        """Read what comes: there is somebody to take it."""
+        """Resume reading: there is a protocol to take the bytes."""
         self._gate.remove(Hold.UNADMITTED)
 
     def stay_plain(self) -> None:

@@ -217,7 +217,7 @@ class Handshake:
         )
 
     def _brings_good_key(self, request: Request | Upgrade) -> bool:
-        """Tell whether a client is known to be good, whoever else guesses from where it comes."""
+        """Tell whether a client's key is known to be valid, even if others at its address guess keys."""
         return self._rules.is_good(presented_key(request.path, request.headers).api_key, self._address)
 
     def _refusal(self, request: Request | Upgrade) -> tuple[HTTPStatus, str, Headers] | None:

@@ -1,4 +1,4 @@
-"""The authenticator: may this key connect? Remembers answers, asks once for many, and lets nobody new in unasked."""
+"""Decides whether a key may connect: caches decisions, coalesces lookups, never admits a key that was not looked up."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Authenticator:
         return None if decision is None else self._decided(decision, address, api_key)
 
     def is_remembered(self, api_key: str, address: str | None) -> bool:
-        """Tell whether a key was good when it was asked for last, not long ago. Asks nobody; counts as no attempt."""
+        """Tell whether a key was valid when last looked up, not long ago. Uses only the cache; counts as no attempt."""
         decision = self._decide_from_memory(api_key, address)
         if decision is None:
             stale = self._cache.stale(_digest(api_key), self._monotonic())

@@ -1,4 +1,4 @@
-"""The home's lock: held by the process that it names, by two that hand over, or by nobody."""
+"""The home's lock: held by the process that it names, by two during a restart, or free."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def _look(context: DoctorContext) -> Answer:
 
 
 def _as_its_owner(context: DoctorContext) -> Advice:
-    """Advise to ask again as the user whom the home belongs to."""
+    """Advise to ask again as the owner of the home."""
     uid = user_of(context, context.home.path)
     name = context.procfs.user_name(uid) if uid is not None else "root"
     words = f"sudo -u {shlex.quote(name)} env SWIM_HOME={shlex.quote(str(context.home.path))} swimctl doctor"

@@ -35,7 +35,7 @@ async def is_supervised(context: DoctorContext) -> Answer:
 
 
 async def has_right_user(context: DoctorContext) -> Answer:
-    """Check that the process runs as the user whom the home belongs to."""
+    """Check that the process runs as the owner of the home."""
     owner = await asyncio.to_thread(user_of, context, context.home.path)
     info = await context.lock()
     running = None if info is None else await asyncio.to_thread(context.procfs.user, info.pid)

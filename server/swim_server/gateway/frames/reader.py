@@ -43,7 +43,7 @@ class ReadingQueues(NamedTuple):
 
     light: WorkQueue
     heavy: WorkQueue
-    """For those whose input costs a lot: they wait for each other, and nobody else does."""
+    """Clients whose input is expensive wait here for each other, without delaying anyone else."""
     monotonic: Callable[[], float]
 
 
