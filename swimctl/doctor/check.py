@@ -31,7 +31,7 @@ class AdviceKind(StrEnum):
     INSPECT = "inspect"
     """It only looks."""
     FIX = "fix"
-    """It mends, but only for who meets what it requires."""
+    """It fixes the problem, but only where its requirements are met."""
     DECIDE = "decide"
     """It changes something that may be missed, or it helps only if a guess is right."""
 
@@ -54,7 +54,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...] = ()
     """Where it was seen: file names, ids, lines. Never a secret."""
     fix: str | None = None
-    """Something to paste: it mends this, harms nothing, and needs no decision."""
+    """A command to paste that fixes the problem, harms nothing and needs no decision."""
     advice: tuple[Advice, ...] = ()
     """What else may be typed, in this order."""
 
@@ -77,7 +77,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     advice: tuple[Advice, ...] = ()
     seconds: float
     cause: str | None = None
-    """The check below it that is broken and explains this one; None: it is told for itself."""
+    """The broken check that explains this one; None: it is reported by itself."""
 
     @property
     def command(self) -> str | None:

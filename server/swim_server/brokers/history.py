@@ -80,7 +80,7 @@ class History:
         self.found = ZERO
         """The newest id shown when the file was first opened."""
         self.generation = 0
-        """Counts the files opened: whoever reads an older one opens anew."""
+        """Counts the files opened: readers of an older one reopen."""
         self.removed = 0
         """Events let go of by retention since the start."""
         self.identity = Identity("", "")

@@ -115,7 +115,7 @@ class LocalBroker:
         )
         self._check_task: asyncio.Task[None] | None = None
         self._damage: tuple[str, int] | None = None
-        """What is wrong with which of the files opened so far, to be acted upon by whoever writes."""
+        """Damage found, and in which generation of the file; handled by the writing thread."""
         self._unrecorded: Rotten = []
         """Stretches that are known to be bad, and that could not be written down yet."""
         self._sync_task: asyncio.Future[None] | None = None

@@ -26,7 +26,7 @@ class _Job(Generic[T]):
         self.has_begun = False
         """Set by the thread that takes it."""
         self.is_abandoned = False
-        """Set on the loop's thread when nobody waits any more; a thread that sees it in time skips the work."""
+        """Set on the loop's thread when the caller has given up; a thread that sees it in time skips the work."""
 
     def run(self) -> None:
         """Do the work in the calling thread and hand over what came of it."""

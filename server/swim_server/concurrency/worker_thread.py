@@ -38,7 +38,7 @@ class WorkerThread:
         self._works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._overdue: Future[Any] | None = None
-        """What was given up waiting for, while it goes on."""
+        """The call that was given up, while it is still running."""
         self._overdue_since = 0.0
 
     def __enter__(self) -> Self:

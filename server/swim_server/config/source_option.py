@@ -94,7 +94,7 @@ def _describe(finding: Finding) -> str:
 def _unknown_kind(kind: str, known: list[str]) -> str:
     near = nearest(kind, known)
     hint = f", did you mean {near}?" if near else "."
-    return f"there is no source kind {kind!r}{hint} Those that exist: {', '.join(known)}"
+    return f"there is no source kind {kind!r}{hint} Source kinds: {', '.join(known)}"
 
 
 def _problem(text: str, option: str, rule: str) -> Problem:

@@ -57,7 +57,7 @@ class Service:
         self.fingerprint = fingerprint
         self.launch = launch or Launch()
         self.inherited = inherited
-        """What this process takes over from the one before; None when it starts by itself."""
+        """What this process takes over from its predecessor; None if it has none."""
         self.home = components.home
         self.admission = components.admission
         self.log = components.log

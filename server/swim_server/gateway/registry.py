@@ -28,9 +28,9 @@ class Peer(Protocol):
 
     kind: ListenerKind
     is_plain: bool
-    """It asked for no WebSocket: a check or a page, which counts as no client."""
+    """A plain HTTP request, such as a health check, which does not count as a client."""
     connection: Connection | None
-    """The client, once it is let in."""
+    """The client, once admitted."""
 
     @property
     def is_open(self) -> bool:

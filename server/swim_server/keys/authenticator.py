@@ -32,7 +32,7 @@ from swim_server.sql.errors import StoreError, StoreUnavailable, outage
 
 T = TypeVar("T")
 _STALE_AFTER_SECONDS = 1.0
-"""How long somebody whose key is remembered waits for a database that doesn't answer."""
+"""How long a client with a cached key waits for a database that does not answer."""
 _MOST_LOOKUPS = 3
 """How often a lookup is repeated because keys were changed meanwhile."""
 ENDINGS_SECONDS = 5.0
@@ -111,7 +111,7 @@ class Authenticator:
         self._queries = 0
         self._counts = {Granted: 0, Refused: 0, Unavailable: 0}
         self._is_away = False
-        """The log has been told that the database is away."""
+        """It has been logged that the database is unavailable."""
         self._writing_problem: str | None = None
         self._log = get_logger("keys")
 

@@ -75,7 +75,7 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", t
     state: bool | Literal["on_gap"] = False
     """Send the world as it is now first; ``on_gap``: only where history does not reach back to ``after``."""
     notices: bool = False
-    """The client wants to be told why, before the connection is closed for a while."""
+    """The client wants an error message before a temporary close."""
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="unsubscribe"):

@@ -113,7 +113,7 @@ async def counted(context: DoctorContext) -> Answer:
         return ok(_COUNTED, f"{after.public} connections, {sum(after.listed.values())} of them clients")
     advice = [
         inspect("swimctl connections list"),
-        decide("swimctl restart", "clients move over; the counts begin anew"),
+        decide("swimctl restart", "clients move over; the counts start again"),
     ]
     return fail(_COUNTED, wrong[-1], *dict.fromkeys(wrong), advice=advice)
 

@@ -48,7 +48,7 @@ def _judge(context: DoctorContext, pid: int | None) -> Answer:
     lines = [
         f"{path} belongs to {context.procfs.user_name(found.uid)} ({found.mode:04o})" for path, found in wrong.items()
     ]
-    observed = f"{lines[0]}: {name}, whom the daemon runs as, can't write it"
+    observed = f"{lines[0]}: {name}, the user that the daemon runs as, can't write it"
     look = inspect(f"ls -la {shlex.quote(str(home))}")
     return fail(EXPECTED, observed, *lines, fix=_give_back(context, name), advice=[look])
 

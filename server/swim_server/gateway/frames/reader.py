@@ -31,7 +31,7 @@ LIGHT_SECONDS = 0.002
 HEAVY_SECONDS = 1.0
 """Whose input cost more waits for so long with the others of that kind."""
 MOST_LIGHT_BYTES = 512 * 1024
-"""What may inflate to more waits with those who send a lot, whoever sends it."""
+"""Input that may inflate to more is queued with that of clients who send a lot."""
 MAX_LATE_BYTES = 1024 * 1024
 """What a client may still send after we began to close; then it is read no more, and dropped when its time is over."""
 TURN_SECONDS = 0.003
