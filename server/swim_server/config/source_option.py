@@ -12,7 +12,7 @@ from msgspec import inspect
 from swim_server.config.check import Finding, check, choices, nearest, show
 from swim_server.config.errors import ConfigError, Problem
 from swim_server.config.parse_value import parse_value
-from swim_server.config.settings import SourceConfig
+from swim_server.config.source_settings import SourceConfig
 
 _TARGETS = ("path", "url", "database")
 """Settings that the text after the colon sets, for kinds that have one of them."""
