@@ -124,7 +124,7 @@ def test_truncated_compressed_file_plays_up_to_the_damage(tmp_path: Path) -> Non
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="there is not a file"):
+    with pytest.raises(NotFound, match="there is no file"):
         list(file_events(tmp_path / "none.jsonl"))
 
 
