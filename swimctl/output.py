@@ -84,7 +84,7 @@ class Output:
         return self
 
     def check_reader(self) -> None:
-        """Raise BrokenPipeError when whoever read this pipe has gone: for commands that wait long between two lines."""
+        """Raise BrokenPipeError if the reader of this pipe has gone: for commands that wait long between two lines."""
         if is_unread(self.stream):
             raise BrokenPipeError
 

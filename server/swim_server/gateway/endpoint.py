@@ -260,7 +260,7 @@ class Endpoint(asyncio.Protocol):
         self._receive_what_came_early(early)
 
     def turn_away(self, refused: TurnedAway) -> None:
-        """Tell a client that is not let in why, and close."""
+        """Tell a refused client why, and close."""
         early, conversation = self._end_entry(), self._context.conversation
         self._ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
         self._ws.send_close(refused.close_code, _reason(refused.message))
@@ -357,7 +357,7 @@ class Endpoint(asyncio.Protocol):
 
     @property
     def is_arriving(self) -> bool:
-        """Not yet decided whether it is let in."""
+        """Whether its admission is still undecided."""
         return self._phase is Phase.ARRIVING
 
     # The way out (ClientTransport).

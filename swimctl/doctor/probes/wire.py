@@ -81,7 +81,7 @@ class Ended(Exception):
 
 
 class Greeting(msgspec.Struct, frozen=True):
-    """How the service met a client: let in, or refused with an error and a close code."""
+    """How the service answered a client: admitted, or refused with an error and a close code."""
 
     is_in: bool
     message: Mapping[str, Any]

@@ -209,7 +209,7 @@ class EventFileSource:
         await self._publish_batch(taken, batch, publish)
 
     async def _finish(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
-        """Be done with a file that has come to rest, unless somebody has it open, or may have."""
+        """Finish a file that no longer changes, unless a process has it open, or may have."""
         now = self._clock.monotonic()
         if now - taken.asked_at < self._grace_seconds:
             return
