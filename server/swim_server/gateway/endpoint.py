@@ -281,7 +281,7 @@ class Endpoint(asyncio.Protocol):
 
     def serve_http(self, data: bytes) -> None:
         """Have a request that wants no WebSocket answered, and those that follow on its connection."""
-        assert self._context.http is not None, "requests are handed on only where somebody answers them"
+        assert self._context.http is not None, "requests are handed on only where plain HTTP is served"
         self._entry = None
         self._phase, self.is_plain = Phase.HTTP, True
         self._plain = PlainConnection(self, self._transport, max_head_bytes=self._context.settings.max_head_bytes)

@@ -92,7 +92,7 @@ class Greeting(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """What the service said, for people."""
         if self.is_in:
-            return "let in"
+            return "admitted"
         data = self.message.get("data")
         found = self.message.get("message") or (data.get("message") if isinstance(data, dict) else None)
         said = str(found)[:200] if found else "refused without a reason"
