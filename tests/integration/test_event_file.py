@@ -179,9 +179,7 @@ async def test_a_reader_killed_at_random_moments_loses_and_repeats_nothing(world
 
 
 @KILLS
-async def test_a_reader_killed_when_it_has_just_taken_the_file_loses_nothing(
-    world: World, kills: int
-) -> None:
+async def test_a_reader_killed_when_it_has_just_taken_the_file_loses_nothing(world: World, kills: int) -> None:
     world.write("one", 4000, "locked", pause=0.005)
     for _ in range(kills):
         world.start_reader()
