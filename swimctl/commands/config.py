@@ -186,7 +186,7 @@ def set_setting(
       swimctl config set tiers.public.connections --unset
     """
     from swim_server.config.edit import set_value
-    from swim_server.config.load import variable_of
+    from swim_server.config.loading import variable_of
 
     from swimctl.errors import WrongUsage
 
