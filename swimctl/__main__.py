@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -25,8 +26,11 @@ def main() -> None:
             from swim_server import __version__
 
             sys.exit(_print(f"swimctl {__version__}\n"))
+    gc.disable()  # nothing of what is imported is garbage
     from swimctl.app import run
 
+    gc.freeze()
+    gc.enable()
     sys.exit(run(words))
 
 
