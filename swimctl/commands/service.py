@@ -99,7 +99,7 @@ def install(
       sudo SWIM_HOME=/srv/swim swimctl service install --run-as swim --yes
     """
     from swimctl.output import require_yes
-    from swimctl.systemd.installation import unit_of
+    from swimctl.systemd.installation import check_command, unit_of
     from swimctl.systemd.manager import Manager
 
     invocation = invocation_of(context)
@@ -116,6 +116,7 @@ def install(
         messages.line(f"would write {path}, then: {_steps(manager, name, now)}")
         return
     require_systemd(manager)
+    check_command(unit)
     installed = read_installed(path)
     if installed != text:
         what = "Replace" if installed is not None else "Write"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SYSTEM_HOME = Path("/var/lib/swim")
 SYSTEM_USER = "swim"
+STARTS_SECONDS = 30.0
 MAKE_USER = "useradd --system --home-dir /var/lib/swim --shell /usr/sbin/nologin swim"
 
 
@@ -57,13 +59,22 @@ def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draf
 
 
 def swimctl_command() -> list[str]:
-    """How this very swimctl is started: the script beside its Python, else the module."""
+    """How this very swimctl is started: as it was called, through a link that stays over upgrades perhaps; else the
+    script beside its Python, else the module.
+    """
     script = Path(sys.executable).with_name("swimctl")
-    return (
-        [str(script)]
-        if script.is_file() and not os.environ.get("PYTHONPATH")
-        else [sys.executable, "-P", "-m", "swimctl"]
-    )
+    if not script.is_file() or os.environ.get("PYTHONPATH"):
+        return [sys.executable, "-P", "-m", "swimctl"]
+    called = Path(shutil.which(sys.argv[0]) or script).absolute()
+    return [str(called if is_same_file(called, script) else script)]
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Tell whether two names lead to one file."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
@@ -87,6 +98,33 @@ def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
         raise WrongUsage(
             "which user is the service to run as? --run-as USER", f"one of its own is best: {MAKE_USER}"
         ) from None
+
+
+def check_command(unit: Unit) -> None:
+    """Start the unit's program as its user, to see that it can. Raises WrongUsage with where it should be instead."""
+    if unit.user is None or os.geteuid() != 0:
+        return
+    import subprocess
+
+    found = pwd.getpwnam(unit.user)
+    environ = {"PATH": os.defpath} | ({"PYTHONPATH": unit.python_path} if unit.python_path else {})
+    words = [*unit.command, "--version"]
+    try:
+        done = subprocess.run(
+            words, user=found.pw_uid, group=found.pw_gid, extra_groups=[], env=environ, cwd="/", check=False,
+            capture_output=True, text=True, timeout=STARTS_SECONDS, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        reason = "" if done.returncode == 0 else (done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
+    except subprocess.TimeoutExpired:
+        return  # it starts, and the machine is busy
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise WrongUsage(
+            f"user {unit.user} can't run {unit.command[0]}: {reason}",
+            "install it where all users may read, and call it from there: "
+            "python3 -m venv /opt/swim/1 && /opt/swim/1/bin/pip install .",
+        )
 
 
 def written_folders(config: Config) -> Iterator[Path]:
