@@ -6,7 +6,7 @@ import os
 import pwd
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,10 +37,10 @@ def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draf
     from swim_server import __version__
     from swim_server.daemon.home import Home
 
-    loaded = invocation.load_config()
     home = invocation.home
     if scope == "system" and not invocation.environ.get("SWIM_HOME"):
         home = Home(SYSTEM_HOME)
+    loaded = invocation.load_config(home=home.path)
     if run_as is not None and scope == "user":
         raise WrongUsage("--run-as is for a system unit: a user's runs as that user", "leave it out, or --scope system")
     files = [path.absolute() for path in loaded.files if path.name != "swim.local.toml"]
@@ -101,30 +101,41 @@ def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
 
 
 def check_command(unit: Unit) -> None:
-    """Start the unit's program as its user, to see that it can. Raises WrongUsage with where it should be instead."""
+    """See that the unit's user can start its program and read its configuration. Raises WrongUsage with what helps."""
     if unit.user is None or os.geteuid() != 0:
         return
     import subprocess
 
-    found = pwd.getpwnam(unit.user)
+    program = unit.command[0]
+    if reason := _failure_of(unit, [*unit.command, "--version"]):
+        raise WrongUsage(
+            f"user {unit.user} can't run {program}: {reason}",
+            "install it where all users may read, and call it from there: "
+            "python3 -m venv /opt/swim/1 && /opt/swim/1/bin/pip install .",
+        )
+    if unit.config_file is not None and _failure_of(unit, ["cat", str(unit.config_file)]):
+        raise WrongUsage(
+            f"user {unit.user} can't read the configuration {unit.config_file}",
+            "name another one with --config; in a checkout its own config/swim.toml is found first",
+        )
+
+
+def _failure_of(unit: Unit, words: Sequence[str]) -> str:
+    """Run a command as the unit's user; why it fails, or nothing."""
+    import subprocess
+
+    found = pwd.getpwnam(str(unit.user))
     environ = {"PATH": os.defpath} | ({"PYTHONPATH": unit.python_path} if unit.python_path else {})
-    words = [*unit.command, "--version"]
     try:
         done = subprocess.run(
             words, user=found.pw_uid, group=found.pw_gid, extra_groups=[], env=environ, cwd="/", check=False,
             capture_output=True, text=True, timeout=STARTS_SECONDS, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        reason = "" if done.returncode == 0 else (done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
     except subprocess.TimeoutExpired:
-        return  # it starts, and the machine is busy
+        return ""  # it starts, and the machine is busy
     except OSError as error:
-        reason = error.strerror or str(error)
-    if reason:
-        raise WrongUsage(
-            f"user {unit.user} can't run {unit.command[0]}: {reason}",
-            "install it where all users may read, and call it from there: "
-            "python3 -m venv /opt/swim/1 && /opt/swim/1/bin/pip install .",
-        )
+        return error.strerror or str(error)
+    return "" if done.returncode == 0 else (done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
 
 
 def written_folders(config: Config) -> Iterator[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,28 @@ def test_program_that_its_user_can_not_run_is_refused_before_anything_is_written
     folder.chmod(0o755)
     program.write_text("#!/bin/sh\necho no module named swimctl >&2\nexit 3\n")
     with pytest.raises(WrongUsage, match="no module named swimctl"):
+        check_command(unit)
+
+
+def test_unit_of_the_system_knows_nothing_of_the_home_of_who_installs_it(machine: Machine) -> None:
+    """Right after its installation the unit is what doctor expects, who runs as another user (F9)."""
+    environ = machine.environ | {"HOME": "/root", "XDG_STATE_HOME": "/root/state", "PYTHONPATH": ""}
+    environ.pop("SWIM_HOME")
+    words = [sys.executable, "-m", "swimctl", "service", "show", "--scope", "system", "--run-as", "root", "--json"]
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    unit = json.loads(done.stdout)["unit"]
+    assert "ReadWritePaths=-/var/lib/swim" in unit
+    assert [line for line in unit.splitlines() if line.startswith("ReadWritePaths") and "/root" in line] == []
+
+
+def test_configuration_that_its_user_can_not_read_is_refused(tmp_path: Path) -> None:
+    """What a checkout in root's own folder has, which is found first in that folder."""
+    if os.geteuid() != 0:
+        missing("needs root")
+    config = tmp_path / "swim.toml"
+    config.touch(mode=0o600)
+    unit = Unit(scope="system", version="1", home=tmp_path, command=["/bin/true"], user="nobody", config_file=config)
+    with pytest.raises(WrongUsage, match="nobody can't read the configuration"):
         check_command(unit)
 
 
