@@ -104,7 +104,6 @@ def check_command(unit: Unit) -> None:
     """See that the unit's user can start its program and read its configuration. Raises WrongUsage with what helps."""
     if unit.user is None or os.geteuid() != 0:
         return
-    import subprocess
 
     program = unit.command[0]
     if reason := _failure_of(unit, [*unit.command, "--version"]):
