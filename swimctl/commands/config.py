@@ -203,15 +203,18 @@ def set_setting(
         output.line(f"{key} {'removed from' if unset else 'set in'} {file}")
     if is_overridden:
         messages.line(f"but {variable_of(key)} in the environment overrides it here")
-    _tell_daemon_needs_reload(invocation)
+    _tell_how_the_daemon_takes_it(invocation, key)
 
 
-def _tell_daemon_needs_reload(invocation: Invocation) -> None:
+def _tell_how_the_daemon_takes_it(invocation: Invocation, key: str) -> None:
+    from swim_server.config.settings import RELOADABLE
     from swim_server.daemon.lockfile import Lockfile
 
     messages = invocation.messages()
     if messages.is_terminal and Lockfile(invocation.home.lockfile).is_held():
-        messages.line("the running daemon takes it with: swimctl reload")
+        messages.line(
+            f"the running daemon takes it with: swimctl {'reload' if key.startswith(RELOADABLE) else 'restart'}"
+        )
 
 
 @app.command()

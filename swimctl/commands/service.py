@@ -130,7 +130,7 @@ def install(
         output.document({"path": str(path), "scope": chosen, "changed": installed != text, "installed": True})
     else:
         output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
-    _tell_how_to_go_on(messages, manager, name, unit, has_started=now)
+    _tell_how_to_go_on(messages, manager, name, unit, has_started=now or _is_serving(unit))
 
 
 @app.command()
@@ -233,6 +233,13 @@ def write_whole(path: Path, text: str) -> None:
 def _steps(manager: Manager, name: str, now: bool) -> str:
     systemctl = " ".join(manager.command)
     return f"{systemctl} daemon-reload; {systemctl} enable {'--now ' if now else ''}{name}"
+
+
+def _is_serving(unit: Unit) -> bool:
+    from swim_server.daemon.home import Home
+    from swim_server.daemon.lockfile import Lockfile
+
+    return Lockfile(Home(unit.home).lockfile).is_held()
 
 
 def _tell_how_to_go_on(messages: Output, manager: Manager, name: str, unit: Unit, *, has_started: bool) -> None:
