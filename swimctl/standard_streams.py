@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # "typing" is most of what "swimctl --help" would import
 PLAIN_ERRORS = "swimctl.plain"
 """Encoding errors: our ornaments become something that every terminal has, anything else a question mark."""
 JSON_ERRORS = "swimctl.json"
-"""Encoding errors: JSON's own escapes, which mean the same to whoever reads it."""
+"""Encoding errors: JSON's own escapes, which every reader understands."""
 ORNAMENTS = {
     "→": ">", "…": "~", "—": "-", "–": "-", "●": "*", "○": "o", "◐": "o", "✓": "+", "✗": "x", "•": "*", "─": "-",
     "│": "|", "━": "-", "╸": "-", "╺": "-", "└": "`", "├": "|", "«": '"', "»": '"', "’": "'", "“": '"', "”": '"',

@@ -1,4 +1,4 @@
-"""The user that the daemon runs as: not root, and whose the home's files are, judged with that user's eyes."""
+"""The user that the daemon runs as: not root, and owner of the home's files, judged with that user's permissions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = 0
 
 
 async def belongs_to_the_daemon(context: DoctorContext) -> Answer:
-    """Check that the user whom the daemon runs as can write the home, its folders and its files."""
+    """Check that the user that the daemon runs as can write the home, its folders and its files."""
     return await asyncio.to_thread(_judge, context, await _running_pid(context))
 
 
@@ -73,7 +73,7 @@ def _judge(context: DoctorContext, pid: int | None) -> Answer:
     lines = [
         f"{path} belongs to {context.procfs.user_name(found.uid)} ({found.mode:04o})" for path, found in wrong.items()
     ]
-    observed = f"{lines[0]}: {name}, whom the daemon runs as, can't write it"
+    observed = f"{lines[0]}: {name}, the user that the daemon runs as, can't write it"
     look = inspect(f"ls -la {shlex.quote(str(home))}")
     return fail(EXPECTED, observed, *lines, fix=_give_back(context, name), advice=[look])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +62,6 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
     rows, wanted = _rows(pid), f":{port:04X}"
     if rows is None:
         return None
-    rows = list(rows)
     held = {row.inode for row in rows if row.state in HELD_STATES and row.remote.endswith(wanted)}
     listening = {row.inode for row in rows if row.state == LISTENING}
     found = []
@@ -83,7 +81,7 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
     return found
 
 
-def _rows(pid: int) -> Iterator[_Row] | None:
+def _rows(pid: int) -> list[_Row] | None:
     """Return the TCP sockets of a process's network; None where the kernel shows none."""
     texts = []
     for table in ("tcp", "tcp6"):
@@ -91,16 +89,8 @@ def _rows(pid: int) -> Iterator[_Row] | None:
             texts.append((_PROC / str(pid) / "net" / table).read_text("ascii"))
         except OSError:
             continue
-    return (
-        (
-            _Row(fields[1], fields[2], fields[3], fields[9])
-            for text in texts
-            for line in text.splitlines()[1:]
-            for fields in [line.split(None, 10)]
-        )
-        if texts
-        else None
-    )
+    lines = [line.split(None, 10) for text in texts for line in text.splitlines()[1:]]
+    return [_Row(fields[1], fields[2], fields[3], fields[9]) for fields in lines] if texts else None
 
 
 def _sockets_of(pid: int) -> set[str] | None:
