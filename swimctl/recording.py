@@ -132,7 +132,7 @@ class Recording:
 
     def _take(self, item: StreamItem) -> None:
         from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Hinted, Lost
-        from swimctl.live.model import reconnected
+        from swimctl.live.ending import reconnected
 
         match item:
             case EventReceived(event=event, wire=wire) if event.get("type") != "system.heartbeat":

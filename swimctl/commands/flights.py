@@ -114,7 +114,7 @@ def _watch(output: Output, ask: Callable[[], WorldState]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from swimctl.live.loop import ending_signals
+    from swimctl.live.ending import ending_signals
     from swimctl.live.screen import Screen, wants_to_quit
     from swimctl.render.foot import Foot
     from swimctl.render.state import FLIGHTS
