@@ -12,10 +12,9 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swimctl.client.connect import (
     KEY_REFUSED,
     SERVICE_RESTART,
-    Gone,
-    LimitReached,
     Restarting,
     close_refusal,
+    is_final,
     message_refusal,
     restart_notice,
     without_advice,
@@ -34,7 +33,7 @@ from swimctl.client.stream_items import (
     Subscribed,
     SubscriptionRequest,
 )
-from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, Refused, WrongUsage
+from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning
 
 ANSWER_SECONDS = 15.0
 ASK_SECONDS = 0.2
@@ -149,7 +148,7 @@ class EventStream:
         except Restarting as notice:
             self._wait_for(notice)
         except CommandError as error:
-            if isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached):
+            if is_final(error):
                 raise
             pause = self._backoff.fail()
             self._retry_at = self._clock.monotonic() + pause

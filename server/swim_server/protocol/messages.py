@@ -35,6 +35,7 @@ __all__ = [
     "heartbeat",
     "pong",
     "publish_ack",
+    "read_epoch",
     "read_max_message_bytes",
     "status",
     "subscribed",
@@ -49,7 +50,7 @@ MAX_LAST = 100_000
 LEAST_MAX_MESSAGE_BYTES = 4096
 """No client may ask for shorter messages: hardly an event would fit."""
 MAX_NAME_CHARACTERS = 128
-"""How long a channel or a publisher's event id may be."""
+"""How long a channel, an epoch or a publisher's event id may be."""
 
 _ID_SHAPE = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
 """What looks like an event id. Those beyond the range of ours are ids of nothing that was ever stored here."""
@@ -66,6 +67,8 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", t
     """As the client sent them: ``filters.merge`` reads them."""
     after: str | None = None
     """The id of the last event that the client saw. At most one of ``after``, ``since`` and ``last`` is given."""
+    epoch: str | None = None
+    """The order of events that ``after`` is an id of, as the client was told; None: it doesn't know."""
     since: str | None = None
     """RFC 3339 time."""
     last: int | None = None
@@ -187,6 +190,7 @@ def _subscribe(message: Mapping[str, Any]) -> Subscribe:
         channels=channels,
         filters=message.get("filters"),
         after=_after(message.get("after")),
+        epoch=read_epoch(message.get("epoch")),
         since=_since(message.get("since")),
         last=_last(message.get("last")),
         max_message_bytes=read_max_message_bytes(message.get("max_message_bytes")),
@@ -218,6 +222,16 @@ def _after(value: object) -> str | None:
         if isinstance(value, str) and _ID_SHAPE.fullmatch(value):
             return str(EventId(MAX_MILLISECONDS, MAX_SEQUENCE))  # never given out: unknown, not unreadable
         _refuse_subscribe(f"after: {show(value)} is no event id: one looks like 1768573815123-0", "after")
+
+
+def read_epoch(value: object) -> str | None:
+    """Read the name of an order of events, as ``connected`` and ``subscribed`` tell it. Raises BadMessage."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARACTERS:
+        rule = f"must be a string of 1 to {MAX_NAME_CHARACTERS} characters, as connected tells it"
+        _refuse_subscribe(f"epoch: {rule}, got {show(value)}", "epoch")
+    return value
 
 
 def _since(value: object) -> str | None:
@@ -322,9 +336,10 @@ def connected(
     tier: str,
     heartbeat_interval: float,
     last_event_id: str | None,
+    epoch: str | None = None,
     resume: bool = True,
 ) -> bytes:
-    """Encode the first message of a connection."""
+    """Encode the first message of a connection. ``epoch``: the order of events that ids belong to now."""
     data = {
         "client_id": client_id,
         "server_time": timestamp,
@@ -333,6 +348,7 @@ def connected(
         "heartbeat_interval": _whole(heartbeat_interval),
         "resume": resume,
         "last_event_id": last_event_id,
+        "epoch": epoch,
     }
     return _encoder.encode({"type": "connected", "timestamp": timestamp, "data": data})
 
@@ -344,6 +360,7 @@ def subscribed(
     last_event_id: str | None,
     resumed: bool,
     gap: bool,
+    epoch: str | None = None,
     hints: Collection[str] = (),
     state_as_of: str | UnsetType | None = UNSET,
 ) -> bytes:
@@ -359,6 +376,7 @@ def subscribed(
         "last_event_id": last_event_id,
         "resumed": resumed,
         "gap": gap,
+        "epoch": epoch,
         "hints": list(hints),
     }
     if not isinstance(state_as_of, UnsetType):

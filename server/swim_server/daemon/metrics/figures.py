@@ -55,6 +55,7 @@ class _Gathered:
         yield _gauge("swim_build_info", "The code that runs.", [(labels, 1)])
         yield _gauge("swim_uptime_seconds", "Since the process began to serve.", [({}, self._uptime())])
         yield from self._clients()
+        yield from self._requests()
         yield from self._stream()
         yield from self._sources()
         yield from self._storage()
@@ -77,7 +78,19 @@ class _Gathered:
         yield _counter("swim_slow_consumers_closed", "Clients closed with 4008.", [({}, log.slow_consumers)])
         refused = (({"reason": reason}, count) for reason, count in sorted(refusals.counts.items()))
         yield _counter("swim_refused", "Connections and requests that were refused.", refused)
+        errors = (({"code": str(code)}, count) for code, count in sorted(self._parts.conversation.errors.items()))
+        yield _counter("swim_errors", "Error messages to clients: what they asked was refused, or they were.", errors)
         yield _gauge("swim_subscription_groups", "Different subscriptions.", [({}, len(hub.groups))])
+
+    def _requests(self) -> Iterator[Metric]:
+        counts = self._parts.request_counts
+        answered = (
+            ({"method": method, "route": route, "status": str(status)}, count)
+            for (method, route, status), count in sorted(counts.answered.items())
+        )
+        yield _counter("swim_http_requests", "Requests over plain HTTP, by the route's pattern.", answered)
+        text = "Requests over plain HTTP that are not answered yet, streams among them."
+        yield _gauge("swim_http_requests_in_hand", text, [({}, counts.in_hand)])
 
     def _stream(self) -> Iterator[Metric]:
         hub = self._parts.hub

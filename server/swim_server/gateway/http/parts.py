@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.http.access import Access
     from swim_server.gateway.http.operator_access import OperatorAccess
     from swim_server.gateway.http.readiness import Readiness
+    from swim_server.gateway.http.request_counts import RequestCounts
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.tickets import Tickets
     from swim_server.streaming.conversation import Conversation
@@ -38,6 +39,7 @@ class HttpParts:
     conversation: Conversation
     metrics: Metrics
     tickets: Tickets
+    request_counts: RequestCounts
     kinds: Sequence[str]
     """The names of the kinds of entries that there are."""
     clock: Clock

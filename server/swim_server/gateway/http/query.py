@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from swim_server.gateway.http.errors import HttpError, bad_request
 from swim_server.gateway.request import QUERY_NAMES
+from swim_server.protocol import messages
 from swim_server.protocol.codes import show
 from swim_server.protocol.filter_values import KINDS
 from swim_server.protocol.filters import EMPTY, Filters, merge
@@ -73,6 +74,11 @@ def _read_box(text: str) -> dict[str, float]:
     if len(edges) != len(_EDGES):
         bad_request(f"bbox: must be NORTH,SOUTH,EAST,WEST in degrees, got {show(text)}", "INVALID_FILTER")
     return dict(zip(_EDGES, edges, strict=True))
+
+
+def read_epoch(query: Query) -> str | None:
+    """Read the order of events that ``after`` is an id of. Raises BadMessage, HttpError."""
+    return messages.read_epoch(one(query, "epoch"))
 
 
 def read_number(query: Query, name: str, default: int, most: int) -> int:

@@ -70,7 +70,7 @@ class StatePages:
 
     async def _answer(self, request: web.Request, entries: Entries, filters: Filters, format: str) -> web.Response:
         world, name = self._world(), (entries.kind.name, format, filters)
-        headers = _headers(world.as_of, _tag(name, world.as_of))
+        headers = self._headers(world.as_of, _tag(name, world.as_of))
         if _is_known(request, headers["ETag"]):
             return web.Response(status=304, headers=headers)
         found = self._cache.get(name)
@@ -126,11 +126,18 @@ class StatePages:
             raise HttpError(404, "NOT_FOUND", "there is no such flight now")
         key = FLIGHTS.key_of(found)
         assert key is not None, "it is found by its key"
-        headers = _headers(world.as_of, _tag((name, format), world.as_of))
+        headers = self._headers(world.as_of, _tag((name, format), world.as_of))
         if _is_known(request, headers["ETag"]):
             return web.Response(status=304, headers=headers)
         headers["Content-Type"] = FORMATS[format]
         return web.Response(body=_one(key, found, format, str(world.as_of)), headers=headers)
+
+    def _headers(self, as_of: EventId, tag: str) -> dict[str, str]:
+        """Tell of which moment an answer is, and in which order of events that is one."""
+        return {
+            "X-SWIM-As-Of": str(as_of), "X-SWIM-Epoch": self._parts.broker.epoch, "ETag": tag,
+            "Cache-Control": "no-cache", "Vary": "Accept, Accept-Encoding",
+        }  # fmt: skip
 
 
 def _one(key: Any, entry: dict[str, Any], format: str, as_of: str) -> bytes:
@@ -139,10 +146,6 @@ def _one(key: Any, entry: dict[str, Any], format: str, as_of: str) -> bytes:
     if format == "csv":
         return to_csv([entry], is_flights=True)
     return _encode(entry) + b"\n"
-
-
-def _headers(as_of: EventId, tag: str) -> dict[str, str]:
-    return {"X-SWIM-As-Of": str(as_of), "ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept, Accept-Encoding"}
 
 
 def _tag(name: Sequence[Any], as_of: EventId) -> str:

@@ -49,6 +49,7 @@ class LiveState:
         self._parts_bytes = 0
         self._was_asked = False
         self._ready_waiters: list[asyncio.Future[None]] = []
+        self._warming = asyncio.Lock()
 
     # The fold.
 
@@ -185,11 +186,17 @@ class LiveState:
             self._parts_bytes = 0
 
     async def warm(self) -> None:
-        """Encode what is not encoded, in turns: whoever asks next for a large state holds nobody up."""
-        for entries in self.world.kinds.values():
-            async for key in yielding(list(entries.by_key)):
-                if key in entries.by_key:
-                    entries.encoded(key)
+        """Encode what is not encoded, in turns: whoever asks next for a large state holds nobody up.
+
+        Of the thousands who ask at once after a restart, one does it for all.
+        """
+        async with self._warming:
+            if self.is_warm:
+                return
+            for entries in self.world.kinds.values():
+                async for key in yielding(list(entries.by_key)):
+                    if key in entries.by_key:
+                        entries.encoded(key)
 
     @property
     def is_warm(self) -> bool:
