@@ -61,9 +61,9 @@ class Streams:
             await response.prepare(request)
             await response.write(b": stream\n\n")
             await self._serve(request, key, action, plain, EVENT_STREAM if not is_chunked else CHUNKED_EVENT_STREAM)
-            await response.write_eof()
         finally:
-            parts.authentication.release(key)
+            parts.authentication.release(key)  # before the end is written: a client that does not read may take long
+        await response.write_eof()
         return response
 
     async def _serve(
