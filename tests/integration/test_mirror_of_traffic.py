@@ -63,7 +63,8 @@ async def test_mirror_equals_the_command_at_every_event_over_a_restart(tmp_path:
             await asyncio.to_thread(daemon.swimctl, "restart", check=True)
             assert daemon.info.pid != before
             looks += [await flights_now(daemon), await flights_now(daemon)]
-            while parse_id(looks[-1][0]) <= parse_id(looks[2][0]):  # what it has said since it began, before the restart
+            after = looks[-1][0]
+            while parse_id(looks[-1][0]) <= parse_id(after):  # it began to say them before the restart
                 looks.append(await watched(watching.stdout))
             for as_of, flights in looks:
                 assert len(flights) > FLIGHTS * 0.9
