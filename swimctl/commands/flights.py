@@ -79,7 +79,7 @@ def flights(
 
 def _write(output: Output, state: WorldState, format: Format, *, is_line: bool = False) -> None:
     """Write the flights; ``is_line``: of JSON a line, as others follow."""
-    from swim_server.gateway.http.rendering import to_csv, to_geojson
+    from swim_server.gateway.http.rendering import encode_entry, feature_of, to_csv, to_geojson
     from swim_server.state.kinds import FLIGHTS as KIND
 
     from swimctl.render.state import FLIGHTS, PLAIN_FLIGHTS
@@ -93,7 +93,9 @@ def _write(output: Output, state: WorldState, format: Format, *, is_line: bool =
             else:
                 output.document(document)
         case Format.GEOJSON:
-            output.line(to_geojson(((KIND.key_of(flight), flight) for flight in found), state.as_of).decode().rstrip())
+            features = (feature_of(KIND.key_of(flight), flight, encode_entry(flight)) for flight in found)
+            written = [feature.to_json() for feature in features if feature is not None]
+            output.line(to_geojson(written, state.as_of).decode().rstrip())
         case Format.CSV:
             output.line(to_csv(found, is_flights=True).decode().replace("\r\n", "\n").rstrip("\n"))
         case Format.TABLE:

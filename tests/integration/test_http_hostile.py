@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.http_client import Asker, Stream, head, raw
 from support.live_daemon import LiveDaemon, await_true, live_daemon
-from test_http_state import Asker, Stream, head, raw
 
 CONFIG = """
 [server]
