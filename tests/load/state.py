@@ -37,7 +37,7 @@ from support.live_daemon import LiveDaemon, live_daemon
 from support.live_history import CONFIG as LIVE_CONFIG
 from support.live_history import LiveHistory
 from support.state_load import CountingClient, busy, open_stream, open_websocket
-from swim_server.gateway.http.rendering import to_csv, to_geojson, to_json
+from swim_server.gateway.http.rendering import CsvTable, feature_of, to_json
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event, NewEvent, stamp
 from swim_server.state.world import World
@@ -224,10 +224,11 @@ def blocking(dice: random.Random) -> None:
         world.fold(stamp(NewEvent(type="flight.created", data=flight(number, dice)), EventId(1, number)))
     flights = world.flights
     encoded = [flights.encoded(key) for key in flights.by_key]  # in turns of 2 ms, by LiveState.warm
+    rows = list(flights.by_key.items())
     for name, render in (
-        ("json", lambda: to_json("flights", encoded, "1-0")),
-        ("geojson", lambda: to_geojson(((k, e, flights.encoded(k)) for k, e in flights.by_key.items()), "1-0")),
-        ("csv", lambda: to_csv(list(flights.by_key.values()), is_flights=True)),
+        ("json, whole", lambda: to_json("flights", encoded, "1-0")),
+        ("geojson, gathered", lambda: [feature_of(key, entry, flights.encoded(key)) for key, entry in rows]),
+        ("csv, gathered", lambda: CsvTable([entry for _, entry in rows], is_flights=True)),
     ):
         took = []
         for _ in range(20):
@@ -340,9 +341,9 @@ async def live(count: int) -> None:
         what = random.Random(seed).choices(("kill", "restart", "reload"), weights=(3, 3, 1), k=4)
         with tempfile.TemporaryDirectory() as home, live_daemon(Path(home), config=LIVE_CONFIG) as daemon:
             checked += await LiveHistory(daemon, 7_000 + seed).play(what, steps_between=25)
-    print(
-        f"{count} histories on real daemons, four kills, restarts or reloads each: {checked} states as the naive fold"
-    )
+    if count:
+        what = "four kills, restarts or reloads each"
+        print(f"{count} histories on real daemons, {what}: {checked} states were as the naive fold")
 
 
 async def main() -> int:

@@ -12,7 +12,7 @@ from swim_server.detection.changes import goes_on, is_elsewhere, is_parked, plan
 from swim_server.detection.event_builder import EventBuilder
 from swim_server.detection.event_data import known_fields, plan_changes
 from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
-from swim_server.detection.ground_state import judge
+from swim_server.detection.ground_state import STILL_AIRBORNE, judge
 from swim_server.detection.legs import after_departure, after_stop, arrival_of, with_plan
 from swim_server.detection.motion import is_jump
 from swim_server.detection.network_state import STATE_VERSION, Flight, GroundState, NetworkState, Plan, Report
@@ -108,7 +108,7 @@ class Comparison:
     def _pilots(self) -> dict[str, FeedPilot]:
         """Return the pilots by key. One that is listed twice counts with its newer report."""
         listed = self._snapshot.pilots
-        pilots = {flight_key(pilot.cid, pilot.callsign): pilot for pilot in listed}
+        pilots = {f"{pilot.cid} {pilot.callsign}": pilot for pilot in listed}  # as flight_key makes them
         if len(pilots) < len(listed):
             oldest_first = sorted(listed, key=lambda pilot: pilot.last_updated or "")
             pilots = {flight_key(pilot.cid, pilot.callsign): pilot for pilot in oldest_first}
@@ -183,6 +183,11 @@ class Comparison:
             if is_jump(before, report):
                 before, report = None, msgspec.structs.replace(report, vertical_rate_fpm=None)
         judged = judge(flight.ground_state, flight.ground_ft, before, report, flight.plan, self._airfields)
+        if judged is STILL_AIRBORNE and flight.ground_state is GroundState.AIRBORNE:  # so it is with most that move
+            announced = self._announced(flight, report, GroundState.AIRBORNE, has_arrived=False)
+            return msgspec.structs.replace(
+                flight, reported=pilot.last_updated, report=report, announced=announced, ground_ft=None
+            )
         departs, state = judged.departed_ms is not None, judged.ground_state
         arrives = judged.landed_ms is not None and flight.plan.arr is not None  # who filed nothing arrives nowhere
         is_down = state is GroundState.GROUND and (arrives or (flight.arrivals > 0 and flight.has_arrived))
