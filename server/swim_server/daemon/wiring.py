@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.notifier import Notifier
     from swim_server.gateway.authentication import Authentication
+    from swim_server.gateway.connection_log import ConnectionLog
     from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.registry import Gateway
@@ -91,7 +92,11 @@ def build_components(
     exposition, request_counts, made = Exposition(), RequestCounts(), list[Readiness]()
 
     def build_http(
-        gateway: Gateway, authentication: Authentication, refusals: Refusals, tickets: Tickets
+        gateway: Gateway,
+        authentication: Authentication,
+        refusals: Refusals,
+        tickets: Tickets,
+        connection_log: ConnectionLog,
     ) -> HttpServer:
         readiness = build_readiness(
             gateway, authenticator, broker, sources.statuses, is_state_loaded=lambda: hub.state.is_ready,
@@ -101,7 +106,7 @@ def build_components(
         return HttpServer(HttpParts(
             config=config.server, readiness=readiness, authentication=authentication, gateway=gateway, hub=hub,
             broker=broker, conversation=conversation, metrics=exposition.write, tickets=tickets,
-            request_counts=request_counts,
+            request_counts=request_counts, log=connection_log,
             kinds=[kind.name for kind in kinds],
             access=Access(
                 authentication, refusals, admission, allowed_origins=config.server.allowed_origins, clock=SYSTEM_CLOCK
@@ -197,7 +202,7 @@ def build_endpoints(
     tasks: Tasks,
     rpc: Rpc,
     sources: RunningSources,
-    http: Callable[[Gateway, Authentication, Refusals, Tickets], HttpProtocols],
+    http: Callable[[Gateway, Authentication, Refusals, Tickets, ConnectionLog], HttpProtocols],
 ) -> EndpointContext:
     """Build what all endpoints share."""
     return build_context(

@@ -190,6 +190,8 @@ class Endpoint(asyncio.Protocol):
         context, heartbeat_seconds = self._context, self._context.settings.heartbeat_seconds
         if self._entry is not None and self._entry.is_upgraded:
             self._entry.give_up()
+        elif self._entry is not None and (refused := self._entry.too_slow()) is not None:
+            self.reject(refused.answer)
         elif self._plain is not None and self._plain.is_taken():
             context.wheel.schedule(self, HTTP_IDLE_SECONDS)
         elif self._phase is not Phase.OPEN:

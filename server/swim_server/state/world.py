@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES = 20_000
 """Of one kind. What would be one more is not taken in: who fills the world with inventions pushes nothing real out."""
+MAX_UID_DIGITS = 20
+"""No uid is longer; a number of thousands of digits isn't read."""
 _TIMESTAMP = len('{"type":"","timestamp":"')
 """Where the timestamp begins in an event's wire form, beside its type."""
 _TIMESTAMP_LENGTH = len("2026-01-16T14:30:15.000Z")
@@ -161,7 +163,8 @@ class World:
 
     def find_flight(self, name: str) -> Entry | None:
         """Find a flight by uid or callsign; of several with one callsign, the one heard of last."""
-        if name.isascii() and name.isdecimal() and (found := self.flights.by_key.get(int(name))) is not None:
+        is_number = name.isascii() and name.isdecimal() and len(name) <= MAX_UID_DIGITS
+        if is_number and (found := self.flights.by_key.get(int(name))) is not None:
             return found
         wanted = name.strip().upper()
         found_all = [

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
     from swim_server.config import ServerConfig
     from swim_server.gateway.authentication import Authentication
+    from swim_server.gateway.connection_log import ConnectionLog
     from swim_server.gateway.http.access import Access
     from swim_server.gateway.http.operator_access import OperatorAccess
     from swim_server.gateway.http.readiness import Readiness
@@ -40,6 +41,7 @@ class HttpParts:
     metrics: Metrics
     tickets: Tickets
     request_counts: RequestCounts
+    log: ConnectionLog
     kinds: Sequence[str]
     """The names of the kinds of entries that there are."""
     clock: Clock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from swim_server.gateway.handshake import is_plain
@@ -20,10 +21,6 @@ REQUEST_SECONDS = 60.0
 """So long a request may take to come, body and all: one that comes byte by byte holds its place no longer."""
 LEAST_TAKEN_BYTES = 32 * 1024
 """A client that is being sent an answer has to take so much of it from one look to the next."""
-TOO_SLOW = (
-    b"HTTP/1.1 408 Request Timeout\r\nServer: swim\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    b'Content-Length: 72\r\n\r\n{"code":"REQUEST_TIMEOUT","message":"the request took too long to come"}'
-)
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """On one connection until it is answered, whatever it is made of; bodies have a limit of their own."""
 
@@ -115,7 +112,7 @@ class PlainConnection:
         elif self._stream is None:  # a client of a stream has nothing to say
             self._protocol.data_received(data)
         if self._stream is None and self._monotonic() - self._began_at > REQUEST_SECONDS:
-            self._refuse_slow()
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to come")
 
     @property
     def is_between_requests(self) -> bool:
@@ -126,13 +123,13 @@ class PlainConnection:
     def is_between_requests(self, value: bool) -> None:
         self._is_between_requests, self._began_at = value, self._monotonic()
 
-    def _refuse_slow(self) -> None:
-        """Let a client go whose request does not come to an end."""
+    def _refuse(self, status: HTTPStatus, text: str) -> None:
+        """Say why a request is not read to its end, and let the client go."""
         if self.transport.get_write_buffer_size():  # an answer is on its way
             self._owner.abort()
             return
         self._borrowed.take_back()
-        self.transport.write(TOO_SLOW)
+        self.transport.write(_refusal(status, text))
         self.transport.close()
 
     def is_taken(self) -> bool:
@@ -145,7 +142,7 @@ class PlainConnection:
         self._early += data
         found = self._early.find(END_OF_HEAD)
         if len(self._early if found < 0 else self._early[:found]) > self._max_head_bytes:
-            self._owner.abort()
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too long")
             return
         if found < 0:
             return
@@ -214,3 +211,12 @@ class PlainConnection:
             return False
         self._stream_transport.close(code, reason, retry_ms=retry_ms)
         return True
+
+
+def _refusal(status: HTTPStatus, text: str) -> bytes:
+    code = status.phrase.upper().replace(" ", "_")
+    body = b'{"code":"%b","message":"%b"}\n' % (code.encode(), text.encode())
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}\r\nServer: swim\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    )
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -78,6 +78,7 @@ class Streams:
         )  # fmt: skip
         transport.connection = connection
         parts.hub.add(connection)
+        parts.log.connected(connection)
         plain.begin_stream(connection, transport)
         try:
             parts.conversation.subscribe(connection, action)
@@ -89,6 +90,7 @@ class Streams:
         finally:
             plain.end_stream()
             parts.hub.remove(connection)
+            parts.log.disconnected(connection, transport.ended_by, None)
 
     def _read(self, request: web.Request) -> Subscribe:
         """Read the query as a ``subscribe``; the browser's ``Last-Event-ID`` is newer than what the address says."""
