@@ -116,7 +116,7 @@ async def test_later_head_that_comes_byte_by_byte_is_refused_too(rig: Rig) -> No
     rig.clock.seconds += 10 * REQUEST_SECONDS  # between two requests it may be idle: the endpoint sees to that
     for byte in HEAD[:20]:
         rig.plain.receive(bytes([byte]))
-        rig.clock.seconds += REQUEST_SECONDS / 19
+        rig.clock.seconds += REQUEST_SECONDS / 18
     assert bytes(rig.transport.received).startswith(b"HTTP/1.1 408 ")
 
 

@@ -217,6 +217,7 @@ def _refusal(status: HTTPStatus, text: str) -> bytes:
     code = status.phrase.upper().replace(" ", "_")
     body = b'{"code":"%b","message":"%b"}\n' % (code.encode(), text.encode())
     head = (
-        f"HTTP/1.1 {status} {status.phrase}\r\nServer: swim\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: swim\r\nContent-Type: application/json\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    return head.encode() + body

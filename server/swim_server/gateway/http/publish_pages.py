@@ -102,6 +102,5 @@ async def _body(request: web.Request) -> bytes:
         return await request.read()
     except (web.RequestPayloadError, HttpProcessingError):
         encoding = request.headers.get("Content-Encoding", "none")
-        bad_request(
-            f"the body can't be read: it is cut off, or not of the encoding {show(encoding)}", "INVALID_PUBLISH"
-        )
+        text = f"the body can't be read: it is cut off, or not of the encoding {show(encoding)}"
+        bad_request(text, "INVALID_PUBLISH")
