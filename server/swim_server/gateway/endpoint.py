@@ -191,7 +191,9 @@ class Endpoint(asyncio.Protocol):
         if self._entry is not None and self._entry.is_upgraded:
             self._entry.give_up()
         elif self._entry is not None and (refused := self._entry.too_slow()) is not None:
-            self.reject(refused.answer)
+            self._transport.write(refused.answer)
+            self._transport.close()  # it has had its time: its end isn't waited for
+            self._begin_closing()
         elif self._plain is not None and self._plain.is_taken():
             context.wheel.schedule(self, HTTP_IDLE_SECONDS)
         elif self._phase is not Phase.OPEN:
