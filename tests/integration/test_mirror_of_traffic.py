@@ -59,6 +59,8 @@ async def test_mirror_equals_the_command_at_every_event_over_a_restart(tmp_path:
             await client.snapshot()
             watcher.look(None, None)
             looks = [await flights_now(daemon)]
+            while len(looks[-1][1]) < FLIGHTS * 0.9:  # the traffic begins
+                looks = [await flights_now(daemon)]
             before = await asyncio.to_thread(lambda: daemon.info.pid)
             await asyncio.to_thread(daemon.swimctl, "restart", check=True)
             assert daemon.info.pid != before
