@@ -32,12 +32,17 @@ class Watcher:
 
     async def held_at(self, as_of: str) -> Held:
         """Wait until the mirror is past an event, and return what it held there."""
-        wanted = parse_id(as_of)
-        assert wanted is not None
+        wanted = order(as_of)
         async with asyncio.timeout(SECONDS):
             while not any(each > wanted for each in self._held):
                 await asyncio.sleep(0.05)
         return self._held[max(each for each in self._held if each <= wanted)]
+
+
+def order(as_of: str) -> EventId:
+    found = parse_id(as_of)
+    assert found is not None, as_of
+    return found
 
 
 async def flights_now(daemon: LiveDaemon) -> tuple[str, Held]:
@@ -66,7 +71,7 @@ async def test_mirror_equals_the_command_at_every_event_over_a_restart(tmp_path:
             assert daemon.info.pid != before
             looks += [await flights_now(daemon), await flights_now(daemon)]
             after = looks[-1][0]
-            while parse_id(looks[-1][0]) <= parse_id(after):  # it began to say them before the restart
+            while order(looks[-1][0]) <= order(after):  # it began to say them before the restart
                 looks.append(await watched(watching.stdout))
             for as_of, flights in looks:
                 assert len(flights) > FLIGHTS * 0.9

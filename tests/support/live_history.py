@@ -201,7 +201,8 @@ class LiveHistory:
         whole states were checked.
         """
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=5)) as self.http:
-            readers = [asyncio.create_task(each.run()) for each in (*self.consumers, self._follower)]
+            readers = [asyncio.create_task(consumer.run()) for consumer in self.consumers]
+            readers.append(asyncio.create_task(self._follower.run()))
             publisher = asyncio.create_task(self._publish())
             try:
                 for happening in (*what, None):
