@@ -226,10 +226,10 @@ class LiveHistory:
     async def _settle(self, readers: list[asyncio.Task[None]]) -> None:
         """Wait until everybody has everything; what a reader found wrong is raised."""
         settled = asyncio.gather(*(each.settle(self._acknowledged[-1]) for each in self.consumers))
-        watch = asyncio.gather(*readers)
-        await asyncio.wait([settled, watch], return_when=asyncio.FIRST_COMPLETED)
-        if watch.done():
-            watch.result()
+        done, _ = await asyncio.wait([settled, *readers], return_when=asyncio.FIRST_COMPLETED)
+        for reader in readers:
+            if reader in done:  # none of them ends by itself
+                reader.result()
         await settled
 
     async def _publish(self) -> None:
