@@ -93,7 +93,9 @@ class StateReader:
         session.send({"action": "subscribe", "channels": self._channels, "filters": self._filters, "state": True})
         answer = self._next(session, deadline, "subscribed")
         if "state_as_of" not in answer:
-            raise CommandFailed("the service is of a version that knows no state", "upgrade it, or use: swimctl tail")
+            raise CommandFailed(
+                "the service is too old to report the current state", "upgrade it, or use: swimctl tail"
+            )
         session.send({"action": "unsubscribe"})  # what follows is not read: it would pile up until the next question
         found = WorldState()
         while True:
@@ -114,4 +116,4 @@ class StateReader:
                 return message
             if message.get("type") == "error" and message.get("code") != "EVENT_TOO_LARGE":
                 raise restart_notice(message) or message_refusal(message)
-        raise CommandFailed(f"the service did not send its state within {ANSWER_SECONDS:g} s", "look at: swimctl logs")
+        raise CommandFailed(f"the service did not send its state within {ANSWER_SECONDS:g} s", "see: swimctl logs")

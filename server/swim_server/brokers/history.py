@@ -35,11 +35,11 @@ from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
 MAX_WAL_BYTES = 64 * 1024 * 1024
-"""A write-ahead log that checkpoints beside the commits can't keep at bay is written back between two commits."""
+"""A write-ahead log that outgrows concurrent checkpoints is checkpointed between two commits."""
 SET_ASIDE_AT_ONCE, SET_ASIDE_SECONDS = 5, 60.0
-"""A disk that damages all that is written must not be filled with what is set aside."""
+"""Limits the files set aside, so that a disk that damages every write is not filled with them."""
 SMALLEST_PAGE_BYTES = 512
-"""A file that is shorter SQLite takes for a new one."""
+"""SQLite treats a shorter file as a new one."""
 
 
 _log = get_logger("broker")
@@ -80,7 +80,7 @@ class History:
         self.found = ZERO
         """The newest id shown when the file was first opened."""
         self.generation = 0
-        """Counts the files opened: whoever reads an older one opens anew."""
+        """Counts the files opened: readers of an older one reopen."""
         self.removed = 0
         """Events let go of by retention since the start."""
         self.identity = Identity("", "")
@@ -120,7 +120,7 @@ class History:
         return events
 
     def prune(self, *, at_least: int = 0) -> bool:
-        """Let go of a little of what retention no longer keeps, or restore a little; True when more is due now."""
+        """Remove a little of what retention no longer keeps, or recover a little; True when more is due now."""
 
         def step(connection: sqlite3.Connection) -> bool:
             assert self._pruner is not None
@@ -140,7 +140,7 @@ class History:
         """
         if self._connection is not None and _identity(self.path) != self._identity:
             _log.error(
-                "history was replaced or removed while in use: going on with what is there now", path=str(self.path)
+                "history was replaced or removed while in use: continuing with what is there now", path=str(self.path)
             )
             self._let_go()
         if damage is not None and self._connection is not None and damage[1] == self.generation:
@@ -158,7 +158,7 @@ class History:
         return self._on_sound_file(record)
 
     def rebuild_names(self) -> int:
-        """Make the table of producers' names anew; answer how many are lost."""
+        """Rebuild the table of producers' event ids; return how many are lost."""
 
         def rebuild(connection: sqlite3.Connection) -> int:
             with transaction(connection):
@@ -167,7 +167,7 @@ class History:
         return self._on_sound_file(rebuild)
 
     def know_types(self, types: set[str]) -> None:
-        """Put down every type that is stored: all of history was read."""
+        """Record every stored type, after all of history was read."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
@@ -185,7 +185,7 @@ class History:
             raise unavailable(error, self.path) from error
 
     def close(self) -> None:
-        """Bring everything to the disk and let go. Idempotent."""
+        """Sync everything to disk and close the file. Idempotent."""
         if self._connection is not None:
             is_whole = True
             try:
@@ -214,7 +214,7 @@ class History:
                 self._set_aside_if_damaged(error)
             except OSError as error:
                 raise unavailable(error, self.path) from error
-        raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is made: check its disk")
+        raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is created: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
         """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable."""
@@ -268,7 +268,7 @@ class History:
         self._marks.committed(newest)
 
     def _restore(self, connection: sqlite3.Connection, restoring: Restoring, *, is_first: bool = False) -> bool:
-        """Bring over a little of what a damaged file still holds; True when more is due."""
+        """Recover a little of what a damaged file still holds; True when more is due."""
         is_more = restoring.step(connection, self.newest, self._now_ms(), is_first=is_first)
         if not is_more:
             self._restoring = None
@@ -296,7 +296,7 @@ class History:
         self._loss = "damaged"
         self._restoring = Restoring(target)
         _log.error(
-            "history is damaged: set aside, a new one begins with what can still be read", path=str(target),
+            "history is damaged: it is set aside, and a new one begins with what can still be read", path=str(target),
             reason=reason,
         )  # fmt: skip
 

@@ -10,10 +10,10 @@ from msgspec import UNSET
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable
 from swim_server.protocol import messages
+from swim_server.protocol.actions import Subscribe
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.event_id import EventId
-from swim_server.protocol.messages import Subscribe
 from swim_server.streaming.catchup import CatchUp
 from swim_server.streaming.explain.session_log import NO_STARTS
 from swim_server.streaming.history_start import HistoryStart
@@ -149,14 +149,14 @@ class Subscribing:
         try:
             start, has_gap = await self._history_start.find(connection.subscription, action, types)
         except BrokerUnavailable:
-            trouble = "history can't be read just now"
+            trouble = "history can't be read at the moment"
         connection.wants_state = connection.wants_state or bool(action.state)
         if action.state:
             await self._state_sending.can_send(connection, is_resuming=True)
         if connection.id not in self._hub.connections:
             return
         if start is not None and not self._hub.advance_to(start):
-            start, trouble = None, "the event is not known here"
+            start, trouble = None, "the event is not known"
         elif has_gap and action.after is not None:
             is_other = self._history_start.is_of_other_epoch(action)
             trouble = "the event is of another history" if is_other else "history does not reach back that far"

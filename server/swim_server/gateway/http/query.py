@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from swim_server.gateway.http.errors import HttpError, bad_request
 from swim_server.gateway.request import QUERY_NAMES
-from swim_server.protocol import messages
+from swim_server.protocol import actions
 from swim_server.protocol.codes import show
 from swim_server.protocol.filter_values import KINDS
 from swim_server.protocol.filters import EMPTY, Filters, merge
@@ -44,7 +44,7 @@ def one(query: Query, name: str) -> str | None:
     """Read a parameter that may stand once."""
     values = query.getall(name, [])
     if len(values) > 1:
-        bad_request(f"{name}: may stand once in a query, got {len(values)}")
+        bad_request(f"{name}: may appear only once in a query, got {len(values)}")
     return values[0] if values else None
 
 
@@ -78,7 +78,7 @@ def _read_box(text: str) -> dict[str, float]:
 
 def read_epoch(query: Query) -> str | None:
     """Read the order of events that ``after`` is an id of. Raises BadMessage, HttpError."""
-    return messages.read_epoch(one(query, "epoch"))
+    return actions.read_epoch(one(query, "epoch"))
 
 
 def read_number(query: Query, name: str, default: int, most: int) -> int:

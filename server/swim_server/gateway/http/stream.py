@@ -20,8 +20,8 @@ from swim_server.gateway.http.query import (
     read_number,
 )
 from swim_server.gateway.http.stream_connection import StreamConnection, StreamTransport
+from swim_server.protocol.actions import MAX_LAST, Subscribe
 from swim_server.protocol.event_id import EventId, InvalidEventId
-from swim_server.protocol.messages import MAX_LAST, Subscribe
 from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
 from swim_server.streaming.framed_event import CHUNKED_EVENT_STREAM, EVENT_STREAM
 from swim_server.streaming.subscription import NOTHING
