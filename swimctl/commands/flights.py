@@ -51,8 +51,8 @@ def flights(
     """List the current flights.
 
     They are what any client gets that asks for state: the result of all events so far. JSON includes the id of the last
-    event taken into account. A flight must match every kind of filter given, and one value of each kind. With --watch they are
-    listed again every two seconds, also after the daemon restarts.
+    event taken into account. A flight must match every kind of filter given, and one value of each kind. With --watch
+    they are listed again every two seconds, also after the daemon restarts.
 
     \b
     Examples:
