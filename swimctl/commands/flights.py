@@ -141,7 +141,7 @@ def _watch(output: Output, reader: StateReader, state: WorldState) -> None:
     keys, away, console = Text("q quit", style="dim"), None, output.console()
     with ending_signals(), Screen(console) as screen:
         while True:
-            told = [] if away is None else [Text(f"○ {clean(away)}; waiting for it", style="bold red")]
+            told: list[Text] = [] if away is None else [Text(f"○ {clean(away)}; waiting for it", style="bold red")]
             lines, found = [*told, keys], state.entries.get("flights", [])
             picture = flights_picture(found, state.as_of, console.width, console.height - len(lines))
             screen.draw(Foot(picture, lines))

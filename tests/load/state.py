@@ -343,8 +343,8 @@ async def live(count: int) -> None:
         with tempfile.TemporaryDirectory() as home, live_daemon(Path(home), config=LIVE_CONFIG) as daemon:
             checked += await LiveHistory(daemon, 7_000 + seed).play(what, steps_between=25)
     if count:
-        what = "four kills, restarts or reloads each"
-        print(f"{count} histories on real daemons, {what}: {checked} states were as the naive fold")
+        with_what = "four kills, restarts or reloads each"
+        print(f"{count} histories on real daemons, {with_what}: {checked} states were as the naive fold")
 
 
 async def main() -> int:

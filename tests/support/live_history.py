@@ -225,12 +225,13 @@ class LiveHistory:
 
     async def _settle(self, readers: list[asyncio.Task[None]]) -> None:
         """Wait until everybody has everything; what a reader found wrong is raised."""
-        settled = asyncio.gather(*(each.settle(self._acknowledged[-1]) for each in self.consumers))
-        done, _ = await asyncio.wait([settled, *readers], return_when=asyncio.FIRST_COMPLETED)
-        for reader in readers:
-            if reader in done:  # none of them ends by itself
-                reader.result()
-        await settled
+        settling = [asyncio.create_task(each.settle(self._acknowledged[-1])) for each in self.consumers]
+        for task in settling:
+            await asyncio.wait([task, *readers], return_when=asyncio.FIRST_COMPLETED)
+            for reader in readers:
+                if reader.done():  # none of them ends by itself
+                    reader.result()
+            await task
 
     async def _publish(self) -> None:
         """Publish bursts, one after the other, each until it is acknowledged: its names make it count once."""

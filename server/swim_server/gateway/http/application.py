@@ -135,7 +135,7 @@ class Requests(web.RequestHandler):
 
     __slots__ = ("_counts",)
 
-    def __init__(self, manager: web.Server[web.Request], counts: RequestCounts, **options: Any) -> None:
+    def __init__(self, manager: web.Server, counts: RequestCounts, **options: Any) -> None:
         super().__init__(manager, **options)
         self._counts = counts
 

@@ -104,8 +104,8 @@ class Streams:
         given = [name for name in ("after", "since", "last") if one(query, name) is not None]
         last_seen, epoch = request.headers.get("Last-Event-ID", "").strip(), read_epoch(query)
         if last_seen:
-            after = _read_id(last_seen, "Last-Event-ID")
-            return Subscribe(channels=channels, filters=raw, after=after, epoch=epoch)
+            seen = _read_id(last_seen, "Last-Event-ID")
+            return Subscribe(channels=channels, filters=raw, after=seen, epoch=epoch)
         if len(given) > 1:
             bad_request(f"only one of after, since and last can be given, got {' and '.join(given)}")
         after, since = one(query, "after"), one(query, "since")

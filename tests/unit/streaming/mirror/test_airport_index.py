@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from swim_server.protocol.event_id import EventId
@@ -14,7 +15,7 @@ from swim_server.streaming.mirror.airport_index import AirportIndex
 from swim_server.streaming.mirror.membership import passing
 
 CODES = ("KJFK", "KLAX", "EGLL", "EGSS", " kjfk ", "EG**", "", None, 7, "K*")
-LISTS = (["KJFK", "EG**"], "KLAX, egll", [], None, [7, None])
+LISTS: tuple[Any, ...] = (["KJFK", "EG**"], "KLAX, egll", [], None, [7, None])
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -23,7 +24,9 @@ def test_index_finds_what_looking_at_all_finds(seed: int) -> None:
     index = AirportIndex(world.flights)
     for number in range(300):
         uid, kind = dice.randrange(12), dice.choice(("created", "updated", "arrived", "deleted"))
-        data = {field: dice.choice(CODES) for field in ("dep", "arr", "arrived_at") if dice.random() < 0.7}
+        data: dict[str, Any] = {
+            field: dice.choice(CODES) for field in ("dep", "arr", "arrived_at") if dice.random() < 0.7
+        }
         if dice.random() < 0.2:
             data["airports"] = dice.choice(LISTS)
         event = NewEvent(type=f"flight.{kind}", data={"flight_uid": uid, "callsign": f"DAL{uid}", **data})
