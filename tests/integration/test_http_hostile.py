@@ -186,6 +186,17 @@ def test_stream_that_is_left_or_not_read_gives_its_place_back_and_costs_little(s
     assert ask.json("/readyz")["status"] == "ok"
 
 
+def test_stream_to_a_client_of_http_1_0_has_no_chunks(system: Asker) -> None:
+    system.daemon.put(("tmi.issued", {"program_id": 1, "airport": "KJFK"}))
+    asked = head(system, "GET", "/stream?channels=tmi.*&last=1", "1.0")
+    received = raw(system.daemon, asked, until=b'"program_id":1')
+    first, _, body = received.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.0 200 ")
+    assert b"chunked" not in first.lower()
+    assert body.startswith(b": stream\n\nevent: subscribed\ndata: {")
+    assert b"\n\nid: " in body
+
+
 def test_key_stands_in_no_log_and_no_answer_however_it_was_sent(daemon: LiveDaemon, ask: Asker) -> None:
     for sent in (
         f"GET /flights?api_key={ask.key}&airpots=K HTTP/1.1\r\nHost: a\r\n",

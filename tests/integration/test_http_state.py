@@ -93,6 +93,10 @@ def test_unchanged_state_is_told_by_its_tag_and_large_ones_are_compressed(ask: A
     status, headers, body = ask("GET", "/flights", Accept_Encoding="gzip")
     assert (status, headers.get("content-encoding")) == (200, "gzip")
     assert json.loads(gzip.decompress(body))["count"] == 2
+    wanted = (("gzip;q=0, *;q=0.5", False), ("br, *", True), ("identity", False), ("GZIP;q=1", True))
+    for accepted, is_compressed in wanted:
+        _, headers, _ = ask("GET", "/flights", Accept_Encoding=accepted)
+        assert ("content-encoding" in headers) is is_compressed, accepted
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,15 @@ def _accepted(accept: str | None, allowed: Collection[str]) -> str:
     return max(found, key=lambda each: each[0])[1]
 
 
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Tell whether an answer may be compressed (RFC 9110, 12.5.3): by name, else by what holds for all others."""
+    qualities: dict[str, float] = {}
+    for part in accept_encoding.split(","):
+        coding, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        qualities[coding] = next((_quality(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
+    return qualities.get("gzip", qualities.get("*", 0.0)) > 0
+
+
 def _quality(text: str) -> float:
     try:
         return float(text)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from swim_server.concurrency.yielding import yielding
 from swim_server.gateway.http.errors import HttpError, unavailable
-from swim_server.gateway.http.query import FILTER_NAMES, FORMATS, check_names, read_filters, read_format
+from swim_server.gateway.http.query import FILTER_NAMES, FORMATS, accepts_gzip, check_names, read_filters, read_format
 from swim_server.gateway.http.rendering import (
     CsvTable,
     encode_entry,
@@ -83,7 +83,7 @@ class StatePages:
         found = self._cache.get(name)
         if found is None or found.as_of != as_of:
             found = Rendered(as_of, await self._render(entries, filters, format), None)
-        wants_gzip = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+        wants_gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         if wants_gzip and found.compressed is None and len(found.body) >= COMPRESS_FROM_BYTES:
             found = found._replace(compressed=await asyncio.to_thread(_gzip, found.body))
         self._remember(name, found)
