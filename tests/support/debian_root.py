@@ -7,13 +7,15 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from support.mounts import NoMount, mounted
 from support.packages import INSTALL_SECONDS, missing, require_program
 
 SUITE = "bookworm"
 PACKAGES = "python3,python3-venv,ca-certificates"
+BOUND = ("dev", "dev/pts", "proc")
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "node_modules")
 
@@ -69,20 +71,19 @@ def plain_environ() -> dict[str, str]:
 def debian_root(suite: str = SUITE) -> Iterator[DebianRoot]:
     """A fresh copy, with /dev and /proc; gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="swim-debian-"))
-    mounted: list[Path] = []
     try:
         subprocess.run(["cp", "-a", f"{debian_tree(suite)}/.", str(folder)], check=True)
         shutil.copy("/etc/resolv.conf", folder / "etc" / "resolv.conf")
         for trusted in ("etc/hosts", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
             if Path("/", trusted).exists():
                 shutil.copy(Path("/", trusted), folder / trusted)
-        for name in ("dev", "dev/pts", "proc"):
-            done = subprocess.run(["mount", "--bind", f"/{name}", str(folder / name)], check=False, capture_output=True)
-            if done.returncode != 0:
-                missing(f"mount --bind is refused: {done.stderr.decode(errors='replace').strip()}")
-            mounted.append(folder / name)
-        yield DebianRoot(folder)
+        with ExitStack() as stack:
+            try:
+                for name in BOUND:
+                    stack.enter_context(mounted(folder / name, "--bind", f"/{name}"))
+            except NoMount as reason:
+                missing(f"mount --bind is refused: {reason}")
+            yield DebianRoot(folder)
     finally:
-        for path in reversed(mounted):
-            subprocess.run(["umount", "-l", str(path)], check=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        if not any((folder / name).is_mount() for name in BOUND):  # else this machine's own would be removed
+            shutil.rmtree(folder, ignore_errors=True)

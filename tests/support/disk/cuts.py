@@ -92,16 +92,17 @@ def _bare(aim: Aim, place: int, rng: random.Random, *, is_switched: bool = False
     return Cut(place, aim, "least", rng.getrandbits(32), is_switched)
 
 
+def listener_key(changes: list[Change]) -> str:
+    """Find the API key that the run's listeners have: the first one made."""
+    marks = (change.mark for change in changes if change.operation is Operation.MARK)
+    return next(str(mark["api_key"]) for mark in marks if mark["kind"] == "key")
+
+
 def build_images(
     changes: list[Change], cuts: list[Cut], model: Model, recorded_root: str, image: Path
-) -> Iterator[tuple[Cut, Ledger, Ledger]]:
-    """Build one image after the other below ``image``; with each, what was known at its cut, and in the end."""
-    power = PowerModel(recorded_root, model)
-    ledger, everything = Ledger(), Ledger()
-    for change in changes:
-        if change.operation is Operation.MARK:
-            everything.take(change.mark)
-    place = 0
+) -> Iterator[tuple[Cut, Ledger]]:
+    """Build one image after the other below ``image``, in the order of their places; with each what was known there."""
+    power, ledger, place = PowerModel(recorded_root, model), Ledger(), 0
     for cut in cuts:
         for change in changes[place : cut.place]:
             if change.operation is not Operation.MARK:
@@ -115,4 +116,4 @@ def build_images(
         shutil.rmtree(image, ignore_errors=True)
         image.mkdir(mode=0o700)
         power.build(image, cut.amount, random.Random(cut.seed))
-        yield cut, ledger, everything
+        yield cut, ledger

@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import pkgutil
+import random
 import select
 import signal
 import socket
@@ -20,7 +21,10 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from support.disk.workers import end_with_parent
+
 START_SECONDS = 60.0
+PORTS = 15_000, 32_000
 ROOT = Path(__file__).parents[3]
 _IMPORTED_LATE = (
     "uvloop", "sqlalchemy.dialects.sqlite", "watchfiles", "anyio.to_thread", "anyio._backends._asyncio",
@@ -62,11 +66,12 @@ def _warm_up() -> None:
 
 
 class BootId:
-    """The file that stands for the kernel's boot_id in processes with the preloaded library."""
+    """The file that stands for the kernel's boot_id in processes with the preloaded library that this one forks."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.renew()
+        os.environ["SWIM_DISK_BOOT_ID"] = str(path)
 
     def renew(self) -> None:
         """The machine has been started again."""
@@ -156,6 +161,7 @@ class ForkedDaemon:
         try:
             from swimctl.app import run
 
+            end_with_parent(signal.SIGKILL)
             for name in [name for name in os.environ if name.startswith("SWIM_") and "DISK" not in name]:
                 del os.environ[name]
             os.environ.update(
@@ -174,8 +180,9 @@ class ForkedDaemon:
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on just now, and that the kernel gives to nobody who asks for any port."""
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -154,9 +154,9 @@ def _opened(content: bytes) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def recorded_events(recording: Path) -> list[dict[str, object]]:
+def recorded_events(recording: bytes) -> list[dict[str, object]]:
     """Read the events of a sound recording."""
-    lines = gzip.decompress(recording.read_bytes()).splitlines()
+    lines = gzip.decompress(recording).splitlines()
     return [row for line in lines if "id" in (row := json.loads(line)) and "type" in row]
 
 

@@ -47,6 +47,17 @@ class Installation:
     def oldest(self) -> str:
         return self.ledger.acknowledged["event-0"]
 
+    def in_another_place(self, root: Path, notes: Path) -> Installation:
+        """Return the same installation, to be put to another folder by ``put_back``."""
+        other = Installation(root, notes)
+        other.ledger, other.killed, other.stopped, other.older = self.ledger, self.killed, self.stopped, self.older
+        return other
+
+    def put_back(self, files: Files) -> None:
+        """Make its folder hold these files and nothing else."""
+        put_back(files, self.root)
+        home_files.write_config(self.root, self.daemon.port, "normal")
+
     def fill(self) -> None:
         """Let the daemon do everything that leaves files, then stop it, and kill it, in the midst of a dropped file."""
         self.daemon.start()
