@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -40,8 +41,9 @@ _PYTHON: dict[type, tuple[type, ...]] = {
 }
 
 
+@cache
 def configuration_type() -> inspect.StructType:
-    """Return the settings as msgspec describes them."""
+    """Return the settings as msgspec describes them; worked out once, in some milliseconds."""
     found = inspect.type_info(Config)
     assert isinstance(found, inspect.StructType)
     return found

@@ -1,6 +1,7 @@
 """The whole daemon, started in 0.06 s: ``swimctl serve`` in a fork of a process that has imported everything.
 
-Real but for its imports: command line, configuration, lock, files, sockets and signals are those of any daemon.
+Real but for its imports and the digests of its source files, which are taken once for all: command line,
+configuration, lock, files, sockets and signals are those of any daemon.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def preload_product() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     _warm_up()
+    _read_the_code_once()
     gc.collect()
     gc.freeze()
 
@@ -63,6 +65,14 @@ def _warm_up() -> None:
         os.environ.update(SWIM_HOME=folder, SWIM_CONFIG=str(config))
         run(["config", "show"])
         del os.environ["SWIM_HOME"], os.environ["SWIM_CONFIG"]
+
+
+def _read_the_code_once() -> None:
+    """All forks run the same source files: their digests, which have nothing to do with the disk, are taken once."""
+    from swim_server.daemon import main
+
+    taken = main.take_fingerprint()
+    main.take_fingerprint = lambda: taken
 
 
 class BootId:
