@@ -69,6 +69,7 @@ def main() -> int:
             told = run.judge_real_cuts(arguments.real_cuts)
         tally = Tally(GROUPS)
         results.add_up(tally)
+        results.close()
         head = {
             "seed": seed,
             "images and cuts": tally.count,

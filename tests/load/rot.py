@@ -71,6 +71,7 @@ def main() -> int:
                 )
         tally = Tally(GROUPS, LIES)
         results.add_up(tally)
+        results.close()
         head = {"seed": seed, "flips": tally.count, "seconds": place.seconds, "cpu seconds": place.cpu_seconds}
         return print_report(head, tally, GROUPS, as_json=arguments.json)
 

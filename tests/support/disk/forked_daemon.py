@@ -138,6 +138,11 @@ class ForkedDaemon:
         _, status = os.waitpid(self._fork(words, environ, self._output), 0)
         return os.waitstatus_to_exitcode(status), self._output.read_text("utf-8", "replace")
 
+    def spawn(self, words: list[str], output: Path) -> int:
+        """Start a command that goes on; return its pid, which is to be waited for."""
+        output.write_bytes(b"")
+        return self._fork(words, None, output)
+
     def _fork(self, words: list[str], environ: Mapping[str, str] | None, output: Path) -> int:
         pid = os.fork()
         if pid == 0:
@@ -185,6 +190,8 @@ class ForkedDaemon:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             code = run(words)
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
         finally:
             os._exit(code)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 HISTORY, HISTORY_LOG, MARK = "home/history.db", "home/history.db-wal", "home/history.mark"
 KEYS = "home/swim.db"
 SOURCE_STATE = "home/sources"
-RESUME_FILE, RECORDING = "resume.json", "evening.swim"
+RESUME_FILE, RECORDING, PLAYED = "resume.json", "evening.swim", "morning.swim"
 EVENT_FILE, DROP = "feed/swim_ws_events.json", "drop"
 SET_ASIDE = "history.db.damaged-*"
 """Beside the history: what a repair has put out of the way."""

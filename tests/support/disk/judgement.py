@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Self
 
 FAULTS = (
     "lost_silently", "lost_by_provider", "repeated", "reordered", "reused", "wrong_content", "never_published",
@@ -13,6 +14,8 @@ FAULTS = (
 TOLD = ("lost_but_told", "needless_gap", "set_aside", "turned_away")
 """These are no lies, but better rare."""
 
+EXAMPLES = 5
+
 
 class Judgement(Counter[str]):
     """How often each fault was found, with a few examples in words."""
@@ -21,9 +24,15 @@ class Judgement(Counter[str]):
         super().__init__()
         self.examples: list[str] = []
 
+    def __iadd__(self, other: Counter[str]) -> Self:
+        """Add another one, its examples too."""
+        self.update(other)
+        self.examples += getattr(other, "examples", [])[: EXAMPLES - len(self.examples)]
+        return self
+
     def find(self, fault: str, count: int, what: object) -> None:
         """Count a fault; nothing when ``count`` is 0."""
         if count:
             self[fault] += count
-            if len(self.examples) < 5:
+            if len(self.examples) < EXAMPLES:
                 self.examples.append(f"{fault}: {what}")

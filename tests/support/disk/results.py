@@ -21,7 +21,7 @@ class Results:
     def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
         self._path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        if not path.read_bytes().endswith(b"\n"):
+        if (content := path.read_bytes()) and not content.endswith(b"\n"):
             os.write(self._descriptor, b"\n")  # the machine went down in the midst of a line
         found = next(self._lines(), None)
         if found is None:
