@@ -2,6 +2,7 @@
 
     python tests/load/rot.py --flips 12000 --seed 1
     python tests/load/rot.py --flips 12000 --resume FILE
+    python tests/load/rot.py --damages
     python tests/load/rot.py --short
 
 Flips bits of history and its log, its mark, the key database, what sources remember, recordings, and the SDK's resume
@@ -23,6 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.disk import home_files
+from support.disk.damages import Damage, damages
 from support.disk.flips import Aim, Flip, aims, flip_that_hides_events, sharp_flips
 from support.disk.forked_daemon import preload_product
 from support.disk.home_files import RECORDING, RESUME_FILE
@@ -54,6 +56,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="repeats the choices of a run; random when not given")
     parser.add_argument("--only", default="", help="comma-separated aims")
     parser.add_argument("--short", action="store_true", help=f"{SHORT_FLIPS} flips, every aim at least once")
+    parser.add_argument("--damages", action="store_true", help="files cut off, zeroed, gone, older; no flips")
     parser.add_argument("--large", action="store_true", help="one flip in a history of 280 MB, nothing else")
     add_run_options(parser)
     arguments = parser.parse_args()
@@ -66,9 +69,9 @@ def main() -> int:
                 flip_in_a_large_history(place, results)
             else:
                 only = [name for name in arguments.only.split(",") if name]
-                flip_all(
-                    place, results, seed, SHORT_FLIPS if arguments.short else arguments.flips, only, arguments.workers
-                )
+                flips = SHORT_FLIPS if arguments.short else 0 if arguments.damages else arguments.flips
+                with_damages = not arguments.short and not only
+                try_all(place, results, seed, flips, only, arguments.workers, with_damages=with_damages)
         tally = Tally(GROUPS, LIES)
         results.add_up(tally)
         results.close()
@@ -76,7 +79,9 @@ def main() -> int:
         return print_report(head, tally, GROUPS, as_json=arguments.json)
 
 
-def flip_all(place: Workshop, results: Results, seed: int, count: int, only: list[str], workers: int) -> None:
+def try_all(
+    place: Workshop, results: Results, seed: int, count: int, only: list[str], workers: int, *, with_damages: bool
+) -> None:
     """Make an installation, and another; flip bits and exchange files, what is in the results already left out."""
     done = results.parts()
     numbers = [number for number in range(count) if not done[str(number)]]
@@ -94,6 +99,9 @@ def flip_all(place: Workshop, results: Results, seed: int, count: int, only: lis
                 others = {**installation.stopped, **_history(foreign.stopped)}
                 rot.put_in_place("history of another installation", others, foreign.ledger.sent)
                 rot.put_in_place("older history", {**installation.stopped, **_history(installation.older)})
+            if with_damages:
+                some = list(damages(installation, foreign))[worker::workers]
+                rot.try_damages([each for each in some if not done[f"damage {each.name}"]])
             rot.flip_at_random(numbers[worker::workers], seed, only)
         finally:
             rot.close()
@@ -173,6 +181,12 @@ class Rot:
 
     def _note(self, part: str, aim: str, judgement: Judgement, where: str) -> None:
         self._results.add(part, [aim], judgement, where)
+
+    def try_damages(self, some: list[Damage]) -> None:
+        """Judge files that more has become of than a flipped bit."""
+        for damage in some:
+            judgement = self._judge(damage.files, is_killed=damage.is_killed)
+            self._note(f"damage {damage.name}", damage.name, judgement, damage.name)
 
     def put_in_place(self, name: str, files: Files, sent: Collection[str] = ()) -> None:
         """Judge files that were exchanged; ``sent``: what may stand in them beside what was sent here."""
