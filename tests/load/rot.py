@@ -31,6 +31,7 @@ from support.disk.home_files import RECORDING, RESUME_FILE
 from support.disk.judge import Judge
 from support.disk.judgement import FAULTS, Judgement
 from support.disk.large_history import judge_behind_the_start
+from support.disk.ledger import Ledger
 from support.disk.report import Tally, print_report
 from support.disk.results import Results, add_run_options, open_results, seed_of
 from support.disk.rot_base import EVENTS, Files, Installation
@@ -185,15 +186,12 @@ class Rot:
     def try_damages(self, some: list[Damage]) -> None:
         """Judge files that more has become of than a flipped bit."""
         for damage in some:
-            judgement = self._judge(damage.files, is_killed=damage.is_killed)
+            judgement = self._judge(damage.files, is_killed=damage.is_killed, sent=damage.sent)
             self._note(f"damage {damage.name}", damage.name, judgement, damage.name)
 
     def put_in_place(self, name: str, files: Files, sent: Collection[str] = ()) -> None:
         """Judge files that were exchanged; ``sent``: what may stand in them beside what was sent here."""
-        sent_here = self._known[False].sent
-        self._known[False].sent = sent_here | set(sent)
-        self._note(ONCE, name, self._judge(files), name)
-        self._known[False].sent = sent_here
+        self._note(ONCE, name, self._judge(files, sent=sent), name)
 
     def close(self) -> None:
         """End everything."""
@@ -210,12 +208,19 @@ class Rot:
             case _:
                 return self._judge(rotten, is_killed=aim.is_killed)
 
-    def _judge(self, files: Files, *, is_killed: bool = False) -> Judgement:
-        installation = self._installation
+    def _judge(self, files: Files, *, is_killed: bool = False, sent: Collection[str] = ()) -> Judgement:
+        installation, known = self._installation, self._known[is_killed]
+        sent_here, known.sent = known.sent, known.sent | set(sent)
+        try:
+            return self._judge_files(installation, files, known)
+        finally:
+            known.sent = sent_here
+
+    def _judge_files(self, installation: Installation, files: Files, known: Ledger) -> Judgement:
         self._end_daemon()
         installation.put_back(files)
         repeated = [name for name in installation.ledger.acknowledged if name.startswith("event-")]
-        judge = Judge(installation.daemon, self._known[is_killed], random.Random(0), repeated=repeated)
+        judge = Judge(installation.daemon, known, random.Random(0), repeated=repeated)
         return judge.judge(installation.listener_key, installation.oldest)
 
     def _replay(self, files: Files) -> Judgement:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 from zlib import crc32
 
@@ -21,6 +22,7 @@ from sqlalchemy.engine import URL
 from swim_server.files.opening import open_descriptor, open_to_read
 from swim_server.files.replacing import replace_durably
 from swim_server.keys.records import KeyRecord
+from swim_server.sql.errors import StoreMisconfigured
 
 _FOR_GOOD, _NEVER = "revoked", "good"
 _MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -54,6 +56,16 @@ class EndedKeys:
             self._load()
             ends = self._ends.get(name, _NEVER) if name is not None else _NEVER
         return ends == _FOR_GOOD or (ends != _NEVER and _moment(ends) <= now)
+
+    def refuse_to_begin_anew(self) -> NoReturn:
+        """Say that the database of keys that were made here is gone. Raises StoreMisconfigured.
+
+        So clients are told to come again, and not that their keys are unknown, after which they stay away.
+        """
+        raise StoreMisconfigured(
+            f"the key database {self._database} is gone or empty, though keys were made here",
+            f"bring it back (swimctl restore); to begin without any key, remove {self.path}",
+        )
 
     def note(self, records: Iterable[KeyRecord]) -> None:
         """Put down when these keys end, as their rows say; returns when that is on the disk. Raises OSError."""

@@ -249,7 +249,8 @@ class KeyStore:
     def schema(self) -> Schema:
         """Return the columns there are; asked of the database once. Raises SchemaMissing when no key could be judged.
 
-        A SQLite file without the tables gets them; a server's database is left to ``db upgrade``.
+        A SQLite file without the tables gets them, unless keys were made here before; a server's database is left to
+        ``db upgrade``. Raises StoreMisconfigured.
         """
         with self._schema_lock:
             if self._schema is None:
@@ -260,6 +261,8 @@ class KeyStore:
         schema = observe(self.database)
         is_file = self.database.engine.dialect.name == "sqlite" and not self.database.is_read_only
         if is_file and not (schema.key_columns and schema.audit_columns):
+            if not schema.key_columns and self._ended is not None and self._ended.path.exists():
+                self._ended.refuse_to_begin_anew()
             self.database.write(metadata.create_all)
             schema = observe(self.database)
         schema.require_keys()

@@ -19,6 +19,8 @@ class Damage(msgspec.Struct, frozen=True):
     files: Files
     is_killed: bool = False
     """Of the files after a kill; else after a stop."""
+    sent: frozenset[str] = frozenset()
+    """Names of events that stand in them beside what was sent here."""
 
 
 def damages(installation: Installation, foreign: Installation) -> Iterator[Damage]:
@@ -30,7 +32,8 @@ def damages(installation: Installation, foreign: Installation) -> Iterator[Damag
         yield from _of_one_file(file, installation.killed, is_killed=True)
     stopped = installation.stopped
     for name in (home_files.HISTORY, home_files.MARK, home_files.WITNESS):
-        yield Damage(f"{name} of another installation", {**stopped, name: foreign.stopped[name]})
+        others = {**stopped, name: foreign.stopped[name]}
+        yield Damage(f"{name} of another installation", others, sent=frozenset(foreign.ledger.sent))
         yield Damage(f"{name} older", {**stopped, name: installation.older[name]})
     yield Damage(
         "history, log and mark older", {**_without(stopped, *_HISTORY_FILES[:3]), **_chosen(installation.older)}

@@ -23,7 +23,7 @@ from support.disk.rot_base import Files, put_back, read_files
 from support.disk.side_recorder import SideRecorder, replay
 from support.disk.wire import Closed, Wire
 
-RECOVERY_SECONDS = 60.0
+RECOVERY_SECONDS, ADMISSION_SECONDS = 60.0, 30.0
 PLAYED_EVENTS = 500
 TROUBLES = (OSError, Closed, RuntimeError, TimeoutError)
 
@@ -228,7 +228,9 @@ class FaultRun:
                 control.close()
             except TROUBLES:
                 time.sleep(0.1)
-        judge = Judge(self._daemon, self._ledger, random.Random(0), tag="-running")
+        judge = Judge(
+            self._daemon, self._ledger, random.Random(0), tag="-running", admission_seconds=ADMISSION_SECONDS
+        )  # fmt: skip
         judge.judgement.find("stuck", len(self._pending), "events can't be published though the disk is well again")
         put_probes(self._daemon, "-running")
         judge.ask(self._listener_key, self._oldest)

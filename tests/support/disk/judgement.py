@@ -11,7 +11,7 @@ FAULTS = (
     "resumed_elsewhere",
 )  # fmt: skip
 """None of these may ever be found."""
-TOLD = ("lost_but_told", "needless_gap", "set_aside", "turned_away")
+TOLD = ("lost_but_told", "repeated_but_told", "needless_gap", "set_aside", "turned_away")
 """These are no lies, but better rare."""
 
 EXAMPLES = 5

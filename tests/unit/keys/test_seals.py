@@ -20,6 +20,7 @@ from swim_server.keys.importing import parse_keys
 from swim_server.keys.new_key import NewKey
 from swim_server.keys.permissions import refusal
 from swim_server.keys.store import KeyStore
+from swim_server.sql.errors import StoreMisconfigured
 from swim_server.sql.sqlite import open_sqlite
 
 ACTOR = Actor("ada@tower")
@@ -212,4 +213,19 @@ def test_a_damaged_file_of_endings_ends_no_key_and_takes_what_comes(path: Path, 
     store = put_back_older(store, path, older)
     records = store.find(good_key), store.find(ended_key)
     assert [record is not None and record.is_active for record in records] == [True, False]
+    store.close()
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_key_database_that_is_gone_is_not_begun_anew_where_keys_were_made(path: Path, is_gone: bool) -> None:
+    store = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
+    _, api_key = make(store)
+    whole = path.read_bytes()
+    store = put_back_older(store, path, b"")
+    if is_gone:
+        path.unlink()
+    with pytest.raises(StoreMisconfigured, match="gone or empty"):
+        store.find(api_key)
+    store = put_back_older(store, path, whole)
+    assert store.find(api_key) is not None
     store.close()
