@@ -1,4 +1,4 @@
-"""A file to write on a disk that may err: what can't be written just now waits and is tried again, whole."""
+"""A file to write on a disk that may err: what can't be written at the moment waits and is tried again, whole."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PatientFile:
                 if not may_pass or self._is_ended() or self._clock.monotonic() >= deadline:
                     raise
                 if not backoff.failures:
-                    self._tell(f"— can't be written just now ({error.strerror}); trying again, Ctrl-C ends —")
+                    self._tell(f"— can't be written at the moment ({error.strerror}); trying again, Ctrl-C ends —")
                 self._clock.block(backoff.fail())
             else:
                 if backoff.failures:

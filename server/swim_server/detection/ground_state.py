@@ -41,7 +41,7 @@ FAST_KTS = 190
 HOVER_KTS, HOVER_TAXI_KTS = 5, 15
 """A rotorcraft that comes down upright was not faster before."""
 UNSEEN_SECONDS = 45
-"""How it came down in so long nobody saw."""
+"""After this long without reports, how it came down is unknown."""
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -56,7 +56,7 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 
 
 STILL_AIRBORNE = Judgement(GroundState.AIRBORNE, None)
-"""What most reports come to."""
+"""The result of most reports."""
 
 
 def judge(
@@ -200,7 +200,7 @@ def _judge_in_air(sunk_to_ft: int | None, before: Report, now: Report, plan: Pla
 
 
 def _landed_off_field_ms(before: Report, now: Report, plan: Plan) -> int | None:
-    """Tell since when an aeroplane is on a strip, or on water, that nobody has listed."""
+    """Return since when an aeroplane has been on a strip, or on water, that is not listed."""
     if now.altitude_ft is None or now.altitude_ft > MAX_FIELD_FT:
         return None
     if taxies(before, now, plan) or rolls_out(before, now):

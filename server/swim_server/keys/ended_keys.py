@@ -50,7 +50,7 @@ class EndedKeys:
         return cls(path.with_suffix(".ended"), path)
 
     def is_ended(self, record: KeyRecord, now: datetime) -> bool:
-        """Whether a key was ended by now, whatever its row says. What can't be read just now is as it was before."""
+        """Whether a key was ended by now, whatever its row says. What can't be read at the moment is as it was before."""
         name = _name_of(record)
         with self._lock:
             self._load()

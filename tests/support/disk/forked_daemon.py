@@ -197,7 +197,7 @@ class ForkedDaemon:
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now, and that the kernel gives to nobody who asks for any port."""
+    """A port that nobody listens on at the moment, and that the kernel gives to nobody who asks for any port."""
     while True:
         port = random.SystemRandom().randrange(*PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):

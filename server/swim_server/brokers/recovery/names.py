@@ -55,11 +55,11 @@ def are_names_damaged(path: Path, error: sqlite3.Error) -> bool:
         raise error
     if find_damage(path, only_names=True):
         return True
-    raise DiskTrouble(f"the disk of {path} has trouble: it read bad once ({error}), and good when read again")
+    raise DiskTrouble(f"the disk of {path} has a problem: a read failed once ({error}) and succeeded the second time")
 
 
 def rebuild_names(connection: sqlite3.Connection) -> int:
-    """Make the table anew from what table and index still know, inside a transaction; answer how many are lost.
+    """Rebuild the table from what table and index still hold, inside a transaction; return how many are lost.
 
     Raises HistoryDamaged where SQLite can't do so, and its error where neither can be read to its end.
     """
@@ -83,7 +83,7 @@ def rebuild_names(connection: sqlite3.Connection) -> int:
     except sqlite3.DatabaseError as trouble:
         if not is_damage(trouble):
             raise
-        raise HistoryDamaged(f"the table of producers' names can't be made anew: {trouble}") from trouble
+        raise HistoryDamaged(f"the table of producers' names can't be rebuilt: {trouble}") from trouble
     connection.execute(_CREATE)
     rows = [(packed, digest, name_checksum(packed, digest)) for digest, packed in sound.items()]
     connection.executemany("INSERT OR IGNORE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)", rows)

@@ -10,9 +10,9 @@ from aiohttp import web
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.gateway.http.errors import HttpError, bad_request, unavailable
 from swim_server.gateway.http.query import check_names
+from swim_server.protocol.actions import MAX_NAME_CHARACTERS
 from swim_server.protocol.codes import BadMessage
 from swim_server.protocol.events import NewEvent
-from swim_server.protocol.messages import MAX_NAME_CHARACTERS
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class PublishPages:
             published = await self._parts.broker.publish(events)
         except BrokerUnavailable:
             raise unavailable(
-                "STORAGE_UNAVAILABLE", "nothing is stored: history can't be written; send it again"
+                "STORAGE_UNAVAILABLE", "nothing was stored: history can't be written; send it again"
             ) from None
         except InvalidEvent as error:
             bad_request(f"line {error.index + 1}: {error.reason}", "INVALID_PUBLISH", line=error.index + 1)
@@ -68,7 +68,7 @@ class PublishPages:
         except msgspec.DecodeError:
             lines = [msgspec.Raw(line) for line in whole.splitlines() if line.strip()]
         if not lines:
-            bad_request("the body holds no event: send one JSON object, or one a line", "INVALID_PUBLISH")
+            bad_request("the body holds no event: send one JSON object, or one per line", "INVALID_PUBLISH")
         if len(lines) > MAX_EVENTS:
             raise HttpError(413, "MESSAGE_TOO_LARGE", f"at most {MAX_EVENTS} events in one request, got {len(lines)}")
         return [self._read_one(number, bytes(line), key) for number, line in enumerate(lines, 1)]
