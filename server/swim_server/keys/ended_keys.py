@@ -50,7 +50,7 @@ class EndedKeys:
         return cls(path.with_suffix(".ended"), path)
 
     def is_ended(self, record: KeyRecord, now: datetime) -> bool:
-        """Whether a key was ended by now, whatever its row says. What can't be read at the moment is as it was before."""
+        """Whether a key was ended by now, whatever its row says; a file that can't be read says what it said before."""
         name = _name_of(record)
         with self._lock:
             self._load()
