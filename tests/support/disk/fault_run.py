@@ -81,10 +81,10 @@ class FaultRun:
         struck = self._struck + self._faults.struck
         self._faults.set([])
         judgement = self._settle()
-        judgement += self._replayed
+        judgement.take(self._replayed)
         if self._recorder is not None:
-            judgement += self._recorder.judge(self._ledger, self._recorded_from)
-        judgement += self._judge_again()
+            judgement.take(self._recorder.judge(self._ledger, self._recorded_from))
+        judgement.take(self._judge_again())
         return judgement, struck
 
     def tell_of_a_failed_checkpoint(self) -> Judgement:
@@ -160,7 +160,7 @@ class FaultRun:
             if scenario.with_keys:
                 self._change_a_key()
             if scenario.with_recording:
-                self._replayed += replay(self._daemon, self._root / home_files.PLAYED, PLAYED_EVENTS)
+                self._replayed.take(replay(self._daemon, self._root / home_files.PLAYED, PLAYED_EVENTS))
             time.sleep(0.02)
         if control is not None:
             control.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Self
 
 FAULTS = (
     "lost_silently", "lost_by_provider", "repeated", "reordered", "reused", "wrong_content", "never_published",
@@ -24,11 +23,10 @@ class Judgement(Counter[str]):
         super().__init__()
         self.examples: list[str] = []
 
-    def __iadd__(self, other: Counter[str]) -> Self:
+    def take(self, other: Judgement) -> None:
         """Add another one, its examples too."""
         self.update(other)
-        self.examples += getattr(other, "examples", [])[: EXAMPLES - len(self.examples)]
-        return self
+        self.examples += other.examples[: EXAMPLES - len(self.examples)]
 
     def find(self, fault: str, count: int, what: object) -> None:
         """Count a fault; nothing when ``count`` is 0."""

@@ -132,7 +132,7 @@ def _publish(control: Wire, ledger: Ledger, names: list[str]) -> None:
 
 def _create_key(daemon: ForkedDaemon, ledger: Ledger, tier: str = "developer") -> str:
     _, output = daemon.run(["keys", "create", "--tier", tier, "--owner", "a cut", "--json"])
-    made = msgspec.json.decode(output)
+    made = msgspec.json.decode(next(line for line in output.splitlines() if line.startswith("{")))
     ledger.keys[str(made["id"])] = KnownKey(made["api_key"], is_good=True)
     return str(made["api_key"])
 
