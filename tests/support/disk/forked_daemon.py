@@ -24,7 +24,7 @@ from pathlib import Path
 
 from support.disk.workers import end_with_parent
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 PORTS = 15_000, 32_000
 ROOT = Path(__file__).parents[3]
 _IMPORTED_LATE = (

@@ -23,7 +23,7 @@ TRY_LATER, REFUSED = 1013, 4001
 UNREADABLE = "HISTORY_UNAVAILABLE"
 NAMES_LOST = ("some producers' event ids are lost", "the table of producers' event ids was damaged")
 """What the log says when the same event would be stored again."""
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 GRACE_SECONDS = 0.2
 """So long after the last event a client may still be told that something is missing."""
 KEYS_TRIED = 6
