@@ -23,6 +23,8 @@ _SEALED = (
     "source_id",
 )  # fmt: skip
 _CHUNK = 500
+SEALED = "sealed keys"
+"""In a connection's ``info``: the ids of the rows that its transaction has sealed."""
 _MOMENT = re.compile(r"(?:expires|ends) at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
 metadata = MetaData()
@@ -46,6 +48,7 @@ def seal(connection: Connection, columns: Collection[str], key_ids: Iterable[int
         rows = [{"key_id": key_id, "crc": _crc(row)} for key_id, row in _raw_rows(connection, columns, chunk).items()]
         if rows:
             connection.execute(insert(key_seals), rows)
+    connection.info.setdefault(SEALED, set()).update(ids)
 
 
 def find_altered(connection: Connection, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> frozenset[int]:
