@@ -7,16 +7,17 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from support.mounts import NoMount, mounted
 from support.packages import INSTALL_SECONDS, missing, require_program
 
 SUITE = "bookworm"
 PACKAGES = "python3,python3-venv,ca-certificates"
-BOUND = ("dev", "dev/pts", "proc")
 ROOT = Path(__file__).parents[2]
+MOUNTED = ("dev", "dev/pts", "proc")
+ENTER = " && ".join(f'mount --bind /{name} "$0/{name}"' for name in MOUNTED) + ' && exec chroot "$0" "$@"'
+"""A shell's words. The mounts are in a namespace of the command's own: they go with it, however it ends."""
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "node_modules")
 
 
@@ -28,7 +29,7 @@ def debian_tree(suite: str = SUITE) -> Path:
     tree = Path(tempfile.gettempdir()) / f"swim-tests-debian-{suite}"
     if not tree.exists():
         unfinished = tree.with_suffix(f".{os.getpid()}")
-        words = [program, "--variant=minbase", f"--include={PACKAGES}", suite, str(unfinished)]
+        words = ["unshare", "--mount", program, "--variant=minbase", f"--include={PACKAGES}", suite, str(unfinished)]
         done = subprocess.run(words, check=False, capture_output=True, timeout=3 * INSTALL_SECONDS)
         if done.returncode != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -43,13 +44,18 @@ def copy_project(to: Path) -> None:
 
 
 class DebianRoot:
-    """Runs commands inside the folder. Network and processes are this machine's."""
+    """Runs commands inside the folder, each with mounts of its own. Network and processes are this machine's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """What stands before every command."""
+        return ("unshare", "--mount", "sh", "-c", ENTER, str(self.folder))
+
     def words(self, *words: str) -> list[str]:
-        return ["chroot", str(self.folder), *words]
+        return [*self.prefix, *words]
 
     def run(self, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; it must succeed."""
@@ -69,7 +75,7 @@ def plain_environ() -> dict[str, str]:
 
 @contextmanager
 def debian_root(suite: str = SUITE) -> Iterator[DebianRoot]:
-    """A fresh copy, with /dev and /proc; gone at the end."""
+    """A fresh copy, gone at the end. Nothing is mounted in it that others see."""
     folder = Path(tempfile.mkdtemp(prefix="swim-debian-"))
     try:
         subprocess.run(["cp", "-a", f"{debian_tree(suite)}/.", str(folder)], check=True)
@@ -77,13 +83,10 @@ def debian_root(suite: str = SUITE) -> Iterator[DebianRoot]:
         for trusted in ("etc/hosts", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
             if Path("/", trusted).exists():
                 shutil.copy(Path("/", trusted), folder / trusted)
-        with ExitStack() as stack:
-            try:
-                for name in BOUND:
-                    stack.enter_context(mounted(folder / name, "--bind", f"/{name}"))
-            except NoMount as reason:
-                missing(f"mount --bind is refused: {reason}")
-            yield DebianRoot(folder)
+        root = DebianRoot(folder)
+        tried = subprocess.run(root.words("true"), check=False, capture_output=True)
+        if tried.returncode != 0:
+            missing(f"unshare --mount or mount --bind is refused: {tried.stderr.decode(errors='replace').strip()}")
+        yield root
     finally:
-        if not any((folder / name).is_mount() for name in BOUND):  # else this machine's own would be removed
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)

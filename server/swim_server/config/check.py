@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -41,7 +41,7 @@ _PYTHON: dict[type, tuple[type, ...]] = {
 }
 
 
-@cache
+@functools.cache
 def configuration_type() -> inspect.StructType:
     """Return the settings as msgspec describes them; worked out once, in some milliseconds."""
     found = inspect.type_info(Config)
