@@ -93,7 +93,7 @@ class Invocation:
     def data_output(self, *, as_json: bool = False) -> Output:
         """Return standard output for what is shown only once, or is all that a command is for.
 
-        Raises OutputLost where it is closed or nobody reads it: whoever asks for this does so before anything changes.
+        Raises OutputLost if it is closed or its reader has gone: to be called before anything is changed.
         """
         if 1 in standard_streams.closed:
             raise OutputLost("it is closed")

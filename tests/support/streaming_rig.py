@@ -130,6 +130,7 @@ class FakeBroker:
         self.reads = 0
         self.gates: deque[asyncio.Future[None]] = deque()
         self.refuse_next: str | None = None
+        self.epoch = "rig"
         self._deliver: Callable[[Sequence[Event]], None] = lambda events: None
 
     @property

@@ -128,7 +128,7 @@ class Home:
             raise HomeError(self.path, error.strerror or str(error)) from None
 
     def _check_socket_folder(self) -> None:
-        """Refuse a folder for the control socket that somebody else made in a place that all may write to."""
+        """Refuse a folder for the control socket that another user made in a place that all may write to."""
         folder = self.control_socket.parent
         if folder != self.path:
             found = folder.lstat()
