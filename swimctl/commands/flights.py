@@ -132,7 +132,7 @@ def _ask_again(reader: StateReader) -> tuple[WorldState | None, str | None]:
 def _watch(output: Output, reader: StateReader, state: WorldState) -> None:
     from rich.text import Text
 
-    from swimctl.live.loop import ending_signals
+    from swimctl.live.ending import ending_signals
     from swimctl.live.screen import Screen, wants_to_quit
     from swimctl.render.foot import Foot
     from swimctl.render.state import flights_picture
