@@ -9,7 +9,7 @@ from support.fake_examination import FakeExamination, status_document
 from swim_server.config import Config, ConfigError, DatabaseConfig, LoggingConfig, Origin, Problem
 
 from swimctl.doctor.checks.config import close_to_others, is_private, is_running, is_same, is_valid, mending_of
-from swimctl.doctor.checks.environment import overrides_nothing
+from swimctl.doctor.checks.process.environment import overrides_nothing
 
 FILE = Origin("file", "/etc/swim/my swim.toml", 12)
 

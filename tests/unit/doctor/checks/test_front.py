@@ -11,8 +11,8 @@ from support.fake_service import ServiceExamination
 from swim_server.config import Config, ServerConfig
 
 from swimctl.doctor.check import Answer
-from swimctl.doctor.checks.front import CHECKS
-from swimctl.doctor.checks.front_address import LINES
+from swimctl.doctor.checks.front.address import LINES
+from swimctl.doctor.checks.front.endpoint import CHECKS
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit
 from swimctl.doctor.probes.public_endpoint import Certificate, Visit

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.fake_examination import FakeExamination, status_document
 
-from swimctl.doctor.checks.process_start import has_its_files, has_right_user, is_supervised, logs_little
+from swimctl.doctor.checks.process.start import has_its_files, has_right_user, is_supervised, logs_little
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
-from swimctl.doctor.checks.front_address import check_address
+from swimctl.doctor.checks.front.address import check_address
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.certificates import distrusted
 from swimctl.doctor.probes.daemon_facts import Ask, expecting, status

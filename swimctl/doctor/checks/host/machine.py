@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, Answer, Check, Repair, decide, fail, inspect, ok, skip, unknown, warn
-from swimctl.doctor.checks.unit import SYSTEMD, unit_is_installed
+from swimctl.doctor.checks.host.unit import SYSTEMD, unit_is_installed
 from swimctl.doctor.probes import kernel_clock
 from swimctl.doctor.probes.kernel_clock import ClockState
 from swimctl.doctor.probes.launching import as_user, user_of

@@ -10,9 +10,9 @@ from swim_server.daemon.control.documents.status import Status
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
-from swimctl.doctor.checks.event_files import judge_event_files, look_at_event_files
-from swimctl.doctor.checks.sources import sources
-from swimctl.doctor.checks.unknown_types import types_are_known
+from swimctl.doctor.checks.stream.event_files import judge_event_files, look_at_event_files
+from swimctl.doctor.checks.stream.sources import sources
+from swimctl.doctor.checks.stream.unknown_types import types_are_known
 from swimctl.doctor.probes.daemon_facts import CannotAsk, acted, expecting, promises, status
 from swimctl.doctor.probes.probe_event import Lost, received, stored
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, Repair, Status, fail, ok, skip, warn
-from swimctl.doctor.checks.database_ground import encrypted, reachable
-from swimctl.doctor.checks.database_process import in_use, same_store
+from swimctl.doctor.checks.database.in_process import in_use, same_store
+from swimctl.doctor.checks.database.server import encrypted, reachable
 from swimctl.doctor.probes import key_database
 from swimctl.errors import CommandFailed
 
