@@ -7,8 +7,8 @@ from swimctl.doctor.checks import code, config, connections, install, keys, tier
 from swimctl.doctor.checks.database import store
 from swimctl.doctor.checks.front import endpoint
 from swimctl.doctor.checks.host import machine, ownership, storage
-from swimctl.doctor.checks.process import environment, limits, running, start
-from swimctl.doctor.checks.stream import delivery
+from swimctl.doctor.checks.process import environment, limits, metrics, running, start
+from swimctl.doctor.checks.stream import delivery, state
 
 AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "connections", "stream", "front", "host")
 
@@ -21,6 +21,7 @@ def all_checks() -> tuple[Check, ...]:
         *running.CHECKS,
         *environment.CHECKS,
         *limits.CHECKS,
+        *metrics.CHECKS,
         *start.CHECKS,
         *code.CHECKS,
         *store.CHECKS,
@@ -28,6 +29,7 @@ def all_checks() -> tuple[Check, ...]:
         *tiers.CHECKS,
         *connections.CHECKS,
         *delivery.CHECKS,
+        *state.CHECKS,
         *endpoint.CHECKS,
         *machine.CHECKS,
         *ownership.CHECKS,

@@ -65,7 +65,8 @@ class Listener:
 
     def stop(self) -> None:
         if self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            with contextlib.suppress(RuntimeError):  # it was refused for good, and its loop is closed
+                self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(20)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
 from swimctl.doctor.checks.front.address import check_address
+from swimctl.doctor.checks.front.http import http_is_answered
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.certificates import distrusted
 from swimctl.doctor.probes.daemon_facts import Ask, expecting, status
@@ -261,5 +262,12 @@ CHECKS: tuple[Check, ...] = (
     ),
     _check("front.answers", "A client is let in and answered", _greeting, "front.key-header", "front.same-process"),
     _check("front.clock", "The far end's clock and ours agree", _clock, "front.answers"),
+    _check(
+        "front.http",
+        "Plain HTTP is answered at the public address",
+        http_is_answered,
+        "front.same-process",
+        is_outside=False,
+    ),
     _check("front.idle", "The proxy leaves quiet connections alone", _idle, "front.answers", is_deep=True),
 )

@@ -139,15 +139,23 @@ def _judge_log(context: DoctorContext, pid: int, log: LogDocument) -> Answer:
         path = Path(target)
         if target.endswith(DELETED):
             observed = f"it writes to {target.removesuffix(DELETED)}, which was removed or replaced: its lines are lost"
-            moved = decide("swimctl restart", "it opens the home's log instead; clients move over")
-            return fail(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), moved])
+            return fail(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), _move_log()])
         if context.files.look(path).kind != "file":
             return _judge_other(target, log, expected)
+        if log.opened_as not in (None, target):
+            observed = f"it writes to {target}, which was {log.opened_as} at its start: that was moved away"
+            return warn(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), _move_log()])
     quoted = shlex.quote(str(path))
     if log.problem:
         observed = f"{plural(log.lost_lines, 'line')} of {path} lost: {log.problem}"
         return fail(expected, observed, fix=f"df -h {quoted}; ls -l {quoted}")
     return _judge_log_file(context, path, log.max_bytes, expected)
+
+
+def _move_log() -> Advice:
+    """Advise about standard error that somebody led into a file: only its starter can lead it elsewhere."""
+    requires = "a log of its own, which it rotates, and opens again when it is moved; clients move over"
+    return decide("swimctl config set logging.file /var/log/swim/swim.log && swimctl restart", requires)
 
 
 def _judge_other(target: str, log: LogDocument, expected: str) -> Answer:
