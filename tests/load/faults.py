@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.resume and options.keep is None:
         parser.error("--resume reads what --keep FILE wrote: name it too")
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background a shell has them ignore the first
+        signal.signal(number, signal.default_int_handler)
     seeds = range(options.seed, options.seed + options.draws)
     known = tried(options.keep) if options.resume else {}
     outcomes = [known[seed] for seed in seeds if seed in known]

@@ -16,6 +16,8 @@ from support.doctor_faults_process import free_port
 from support.doctor_faults_service import DiagnosedDaemon, client
 from support.live_daemon import await_true
 
+from swimctl.doctor.probes.procfs import ProcFs
+
 HARMFUL = ("kill ", "rm ", "swimctl stop", "truncate ", "swimctl serve")
 
 
@@ -154,7 +156,9 @@ def test_history_that_is_another_file_now_is_told_with_its_events(daemon: Diagno
         (daemon.home / "copy.db").replace(history)
     try:
         found = result(daemon, "process.files")
-        assert (found["status"], found["fix"]) == ("fail", None)
+        assert (found["status"], found["fix"]) == ("fail", None), [
+            each for each in ProcFs().links(daemon.info.pid) if "history" in each
+        ]
         word = "was renamed to" if how == "renamed" else "was removed or replaced"
         assert word in found["observed"]
         assert "events are in the old history, which goes when the process ends" in " ".join(found["evidence"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import multiprocessing
 import signal
@@ -10,10 +11,15 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 from support.fault_search.grammar import draw
 from support.fault_search.trial import Outcome, attempt
+
+
+DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
 
 
 def outcome_of(seed: int) -> Outcome:
@@ -45,7 +51,7 @@ def tried(path: Path) -> dict[int, Outcome]:
 def search(seeds: Iterable[int], jobs: int, keep: Path | None) -> Iterator[Outcome]:
     """Try draws, some at a time; each outcome is kept before it is answered. Ctrl-C ends it after those under way."""
     method = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, method, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+    with ProcessPoolExecutor(jobs, method, _begin_worker) as pool:
         futures = [pool.submit(outcome_of, seed) for seed in seeds]
         try:
             for future in as_completed(futures):
@@ -56,6 +62,17 @@ def search(seeds: Iterable[int], jobs: int, keep: Path | None) -> Iterator[Outco
                 yield outcome
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Finish the draw under way when the search is interrupted, and leave nothing behind when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM, 0, 0, 0)
+
+
+def _end(*_: object) -> NoReturn:
+    raise SystemExit(1)  # through the worlds, which end what they have started
 
 
 def rates(outcomes: Sequence[Outcome]) -> dict[str, str]:

@@ -27,6 +27,8 @@ TYPE = "tmi.issued"
 SETTLE_SECONDS = 20.0
 ANSWER_SECONDS = 5.0
 """So long the judge waits for a process that may be stopped."""
+PATIENCE_SECONDS = "90"
+"""What doctor is given: a search runs with what other programs leave."""
 FEED_SECONDS = 2.0
 """So often the feed says something new."""
 
@@ -76,6 +78,7 @@ class World:
     def __init__(self, folder: Path, *, has_own_code: bool, port: int | None = None) -> None:
         folder.mkdir(parents=True)
         self.patient = Patient(folder, copy_of_the_code(folder / "code") if has_own_code else None)
+        self.patient.patience_seconds = PATIENCE_SECONDS
         self.port = port or free_port()
         """The same in a world made anew: what is to be pasted names it."""
         self.event_file = folder / "spool" / "events.json"
