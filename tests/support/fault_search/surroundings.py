@@ -141,8 +141,10 @@ def neighbours() -> list[Element]:
 
 @contextmanager
 def _event_file_frozen(world: World) -> Iterator[None]:
-    world.event_file.write_text("[]", "utf-8")
-    with immutable(world.event_file):
+    with contextlib.ExitStack() as stack:
+        with _stopped(world):  # else it is taken before it is frozen
+            world.event_file.write_text("[]", "utf-8")
+            stack.enter_context(immutable(world.event_file))
         yield
 
 
