@@ -29,7 +29,7 @@ def outcome_of(seed: int) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="swim-faults-", ignore_cleanup_errors=True) as folder:
         try:
             return attempt(drawn, Path(folder))
-        except (Exception, Skipped) as error:  # one world that fails is no reason to lose the others
+        except (Exception, Skipped) as error:  # noqa: BLE001  # one world that fails is no reason to lose the others
             return Outcome(
                 seed=seed, name=drawn.name, faults=len(drawn.elements), is_visible=drawn.is_visible,
                 has_root=bool(drawn.roots), not_tried=f"{type(error).__name__}: {error}"[:300],
