@@ -19,8 +19,8 @@ from swim_server.daemon.components import Components
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
-from swim_server.daemon.memory_baseline import MemoryBaseline
 from swim_server.daemon.metrics.exposition import Exposition
+from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
 from swim_server.daemon.metrics.operator_token import read_or_make_token
 from swim_server.daemon.readiness import build_readiness
 from swim_server.daemon.rules import publishing_rules, tier_limits

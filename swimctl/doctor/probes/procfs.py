@@ -204,6 +204,14 @@ class ProcFs:
         except psutil.Error:
             return DescriptorUse(soft, hard, None)
 
+    def file_bytes(self, pid: int) -> int | None:
+        """Return how long a file may become that a process writes; None: as long as it likes, or nobody can tell."""
+        try:
+            soft, _ = psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE)
+        except psutil.Error:
+            return None
+        return None if soft < 0 or soft >= _UNLIMITED else int(soft)
+
     def own_descriptors(self) -> DescriptorUse | None:
         """Return the same of this very process."""
         return self.descriptors(os.getpid())

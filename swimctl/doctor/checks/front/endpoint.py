@@ -62,7 +62,10 @@ async def _tcp(context: DoctorContext) -> Answer:
         seen = f"no answer within {public_endpoint.STEP_SECONDS:g} s: it is down, or a firewall swallows it"
         return fail(expected, seen, fix=f"nc -vz -w 5 {target.host} {target.port}")
     except OSError as error:
-        return fail(expected, reason_of(error), fix=f"nc -vz -w 5 {target.host} {target.port}")
+        found = ", ".join((await public_endpoint.addresses(context))[:3])
+        seen = f"{target.host} is {found}: {reason_of(error)}"
+        looks = [inspect(f"nc -vz -w 5 {target.host} {target.port}"), inspect(f"getent ahosts {target.host}")]
+        return fail(expected, seen, *await _where_it_listens(context), advice=looks)
     dead = await public_endpoint.dead_addresses(context)
     if dead:
         lines = [f"{address}: {reason}" for address, reason in dead.items()]
@@ -116,6 +119,12 @@ async def _upgrade(context: DoctorContext) -> Answer:
         return unknown(expected, seen)
     behind = await _where_it_should_lead(context)
     return fail(expected, seen, *behind, fix="swimctl status  # its url is where the proxy must lead, upgrade included")
+
+
+async def _where_it_listens(context: DoctorContext) -> list[str]:
+    """Say where the daemon listens, if one can be asked."""
+    found = None if context.options.url is not None else await context.answered(context.status)
+    return [] if found is None else [f"the daemon listens at {found.url}"]
 
 
 async def _where_it_should_lead(context: DoctorContext) -> list[str]:

@@ -7,10 +7,11 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from swim_server.daemon.control.documents.status import Status
+import msgspec
+from swim_server.daemon.control.documents.status import Status as StatusDocument
 
 from swimctl.client.session import RpcFailed
-from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.check import Answer, Check, Status, decide, fail, inspect, ok, skip, warn
 from swimctl.doctor.checks.stream.event_files import judge_event_files, look_at_event_files
 from swimctl.doctor.checks.stream.sources import sources
 from swimctl.doctor.checks.stream.unknown_types import types_are_known
@@ -89,7 +90,7 @@ async def ids_forward(context: DoctorContext) -> Answer:
 
 async def _newest_id(context: DoctorContext) -> str | None:
     """Ask for history's newest id now; under a name of its own, so that the status that others judge stays theirs."""
-    return (await acted(context, "status", Status)).history.newest_id
+    return (await acted(context, "status", StatusDocument)).history.newest_id
 
 
 def _moment(event_id: str) -> tuple[int, int]:
@@ -143,13 +144,18 @@ async def event_files(context: DoctorContext) -> Answer:
     if shared:
         return shared
     looks = await look_at_event_files(context, files)
+    troubles = {each.name: each.last_error for each in (await status(context)).sources if each.state != "running"}
     kept = [
         f"{each.name}: whether a taken file is still written to can't be known, it is another user's: it is kept"
         " until it has not grown for ten minutes"
         for each in (await status(context)).sources
         if str(each.details.get("writers", "")).startswith("not known")
     ]
-    return judge_event_files(_FILES, files, looks, kept)
+    answer = judge_event_files(_FILES, files, looks, kept)
+    reasons = [reason for name, _, _ in files if (reason := troubles.get(name))]
+    if answer.status is Status.OK or not reasons:
+        return answer
+    return msgspec.structs.replace(answer, observed=f"{answer.observed}: {reasons[0]}")
 
 
 async def _shared(context: DoctorContext, paths: Sequence[str]) -> Answer | None:

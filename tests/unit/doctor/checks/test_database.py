@@ -17,9 +17,9 @@ from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.checks.database import in_process, server, store
-from swimctl.doctor.probes import key_database
-from swimctl.doctor.probes.database_address import DatabaseAddress, address_of
-from swimctl.doctor.probes.key_database import Login, Marked
+from swimctl.doctor.probes.database import key_database
+from swimctl.doctor.probes.database.database_address import DatabaseAddress, address_of
+from swimctl.doctor.probes.database.key_database import Login, Marked
 from swimctl.doctor.probes.trial_client import TrialClient, _frame
 from swimctl.doctor.probes.wire import Target
 
