@@ -67,9 +67,8 @@ async def has_its_files(context: DoctorContext) -> Answer:
     if not links:
         return skip(_FILES, "only the daemon's own user, or root, may look at its files")
     home = context.home
-    has_open = context.procfs.has_open  # a file that was put back has its name, whatever its descriptor tells
-    gone = {name: fate for name in (home.history, home.database) if (fate := _fate(name, links))}
-    gone = {name: fate for name, fate in gone.items() if not await asyncio.to_thread(has_open, found.pid, name)}
+    aside = found.history.damaged_files
+    gone = {name: fate for name in (home.history, home.database) if (fate := _fate(name, links, aside))}
     since = {name: await asyncio.to_thread(_when, context, name) for name in gone}
     folder = await asyncio.to_thread(context.procfs.working_folder, found.pid)
     lines = [f"{name} {fate}{since[name]}: the process still has the old one" for name, fate in gone.items()]
@@ -85,20 +84,22 @@ async def has_its_files(context: DoctorContext) -> Answer:
     return fail(_FILES, lines[0], *lines, advice=advice)
 
 
-def _fate(path: Path, links: Sequence[str]) -> str | None:
+def _fate(path: Path, links: Sequence[str], aside: Sequence[str]) -> str | None:
     """Say what became of a file that the process has open under this name; None: nothing, or it has none. Pure.
 
-    The file that SQLite keeps beside it is open too, and tells that the name was one of the process's.
+    It may have opened another one of the same name meanwhile. The files that SQLite keeps beside it tell that the name
+    was one of the process's. ``aside``: what the process itself has given another name.
     """
-    if str(path) in links:
-        return None
     if f"{path}{DELETED}" in links:
         return "was removed or replaced"
-    beside = {f"{path}{tail}{state}" for tail in ("-wal", "-shm") for state in ("", DELETED)}
-    others = [each for each in links if each.startswith(str(path)) and each not in beside]
+    beside = {f"{path}{tail}{state}" for tail in ("-wal", "-shm", "-journal") for state in ("", DELETED)}
+    others = [
+        each for each in links
+        if each.startswith(f"{path}.") and not each.startswith((f"{path}.damaged-", *aside))
+    ]  # fmt: skip
     if others:
         return f"was renamed to {others[0].removesuffix(DELETED)}"
-    return "was moved away" if beside.intersection(links) else None
+    return "was moved away" if str(path) not in links and beside.intersection(links) else None
 
 
 def _when(context: DoctorContext, path: Path) -> str:
