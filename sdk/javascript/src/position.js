@@ -27,7 +27,11 @@ export class Position {
     this.baseline = after;
     this.point = after;
     this.asked = null;
+    /** A whole state has come, and nothing that would have changed it was missed since. */
+    this.hasState = false;
     this.canResume = false;
+    /** Whether the server at hand keeps history, and state, for its clients; the former one doesn't. */
+    this.serverResumes = false;
     this.epoch = epoch;
     this._epochNow = null;
     this._isEnabled = isEnabled;
@@ -47,7 +51,8 @@ export class Position {
 
   /** Begin a connection with the data of its greeting. */
   connected(data) {
-    this.canResume = this._isEnabled && data.resume === true;
+    this.serverResumes = data.resume === true;
+    this.canResume = this._isEnabled && this.serverResumes;
     this._isSubscribed = this._isLive = this._isGapTold = false;
     this._target = this._heartbeat = null;
     this._epochNow = typeof data.epoch === 'string' ? data.epoch : null;
@@ -112,12 +117,14 @@ export class Position {
   _tellOnce(reason) {
     if (reason === null || this._isGapTold) return null;
     this._isGapTold = true;
+    this.hasState = false;
     return reason;
   }
 
   /** Take in HISTORY_UNAVAILABLE: live events follow. Returns why there is a gap; null if that was told. */
   historyUnavailable() {
     this.baseline = null;
+    this.hasState = false;
     return this._tellOnce('history does not hold the last event that this client saw');
   }
 

@@ -121,16 +121,14 @@ class FlightMirror(Mapping[Key, FlightEvent]):
             return True
         if kind == "subscribed":
             self._staged = {}  # of a state whose end never came
+        elif kind == "gap":
+            self.is_complete = False  # what is held is old until a state comes
         event_id = parse_id(message.get("id"))
         if event_id is not None and self.is_complete and (self._as_of is None or event_id > self._as_of):
             self._last = event_id
             if kind.startswith("flight."):
                 self._fold(kind, message)
         return False
-
-    def gap(self) -> None:
-        """Note that events are missing: what is held is old until a state comes."""
-        self.is_complete = False
 
     def _take_state(self, kind: str, message: Mapping[str, Any]) -> None:
         data = message.get("data")

@@ -44,6 +44,7 @@ class Progress:
         """Where this connection's subscription was to go on from; tells a gap's beginning."""
         self.has_state = False
         """A whole state has come, and nothing that would have changed it was missed since."""
+        self.server_resumes = False
         self.can_resume = False
         """Whether the server at hand keeps history for its clients; the former one doesn't."""
         self.epoch: Optional[str] = None
@@ -70,7 +71,8 @@ class Progress:
 
     def connected(self, data: Mapping[str, Any]) -> None:
         """Begin a connection, with the data of its ``connected`` message."""
-        self.can_resume = self._is_enabled and data.get("resume") is True
+        self.server_resumes = data.get("resume") is True
+        self.can_resume = self._is_enabled and self.server_resumes
         self._is_subscribed = self._is_live = self._gap_told = False
         self._target = self._heartbeat = None
         epoch = data.get("epoch")
@@ -130,6 +132,7 @@ class Progress:
         if gap is None or self._gap_told:
             return None
         self._gap_told = True
+        self.has_state = False
         return gap
 
     def _gap(self, answer: Mapping[str, Any], asked: EventId, newest: Optional[EventId]) -> Optional[str]:
@@ -146,6 +149,7 @@ class Progress:
     def history_unavailable(self) -> Optional[str]:
         """Take in HISTORY_UNAVAILABLE: live events follow. Returns why there is a gap; None if that was told."""
         self.baseline = None
+        self.has_state = False
         return self._tell_once("history does not hold the last event that this client saw")
 
     def no_history(self) -> Optional[str]:

@@ -337,7 +337,9 @@ final class ClientRun implements Session.Program {
             if (isStopping && !LAST_WORDS.contains(kind)) {
                 return; // not handled: it comes again
             }
-            delivery.handOver(kind, message, key);
+            if (!client.flights().take(kind, message)) {
+                delivery.handOver(kind, message, key);
+            }
             SwimWebSocketClient.Handled before = client.handled();
             if (point != null && point != before.id) {
                 client.handled(new SwimWebSocketClient.Handled(point, epoch));

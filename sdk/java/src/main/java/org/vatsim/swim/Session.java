@@ -206,6 +206,8 @@ final class Session {
             error(message);
         } else if (ANSWERS.contains(kind)) {
             answered(kind, message);
+        } else if (kind.equals("state") || kind.startsWith("state.")) {
+            state(kind, message);
         } else {
             event(kind, message);
         }
@@ -292,6 +294,17 @@ final class Session {
         requests.answered(kind, message);
     }
 
+    /** A part of the state, or what came into or left the filters: in its place among the events. */
+    private void state(String kind, JsonNode message) {
+        if (isProbing) {
+            return;
+        }
+        program.put(kind, message);
+        if (message.path("is_last").asBoolean(false)) {
+            position.hasState = true;
+        }
+    }
+
     private void event(String kind, JsonNode message) {
         if (isProbing) {
             return;
@@ -354,7 +367,7 @@ final class Session {
             if (answer.refused == null) {
                 isSubscribed = true;
                 granted(wanted, answer.message);
-                return done();
+                return askForState(answer.message);
             }
             isFirstSent = false;
             if (areSeveral) {
@@ -400,11 +413,24 @@ final class Session {
             granted(List.of(one), NODES.nullNode());
             return done();
         }
-        return requests.ask(message(List.of(one)), "subscribed").thenAccept(answer -> {
+        ObjectNode message = message(List.of(one));
+        if (one.wantsState || subscriptions.wantsState(true)) {
+            message.put("state", true); // other filters, or other channels, have another state
+        }
+        return requests.ask(message, "subscribed").thenAccept(answer -> {
             if (answer != Answer.NONE) {
                 settle(one, answer);
             }
         });
+    }
+
+    /** Ask for the state where it could not be asked for together with history, or what came of it is not right. */
+    private CompletableFuture<Void> askForState(JsonNode answer) {
+        boolean isThere = answer.has("state_as_of") || position.hasState;
+        if (isThere || !position.serverResumes || !subscriptions.wantsState(true)) {
+            return done();
+        }
+        return requests.ask(message(subscriptions.wanted()).put("state", true), "subscribed").thenAccept(got -> {});
     }
 
     private void settle(PendingSubscription one, Answer answer) {
@@ -457,12 +483,18 @@ final class Session {
             if (position.epoch != null) {
                 message.put("epoch", position.epoch);
             }
+            if (subscriptions.wantsState(false)) {
+                message.put("state", "on_gap");
+            }
             history = null;
         } else if (position.canResume && history != null) {
             history.putInto(message);
         } else {
             history = null;
             position.awaitsFrom(newest);
+            if (position.serverResumes && subscriptions.wantsState(false)) {
+                message.put("state", true);
+            }
         }
         isFirstSent = true;
         firstAfter = asked;
