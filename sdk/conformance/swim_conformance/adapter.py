@@ -16,7 +16,7 @@ from swim_conformance.patterns import matches
 if TYPE_CHECKING:
     from typing import Self
 
-READY_SECONDS = 60.0
+READY_SECONDS = 300.0
 LINE_BYTES = 16 * 2**20
 
 
