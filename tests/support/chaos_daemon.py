@@ -18,6 +18,7 @@ from swim_server.daemon.lockfile import Lockfile
 
 START_SECONDS = 180.0
 """Of a start on a machine that is busy with other work; what a start may cost is asserted in CPU seconds elsewhere."""
+COMMAND_SECONDS = 600.0
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
@@ -133,7 +134,7 @@ class ChaosDaemon:
     def _reap(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]
 
-    def swimctl(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def swimctl(self, *words: str, timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run a command against this home."""
         return subprocess.run(
             [sys.executable, "-m", "swimctl", *words],

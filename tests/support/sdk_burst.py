@@ -48,7 +48,7 @@ class BurstServer:
         self._flights = flights
         self._next = 0
         self._link: socket.socket | None = None
-        self._subscribed = threading.Semaphore(0)
+        self._subscribed = threading.Event()
         self._finished = 0
         self._writing = threading.Lock()
         self._is_over = False
@@ -120,7 +120,7 @@ class BurstServer:
         if message.get("state") is True:
             self._send_state(link)
         self._link = link
-        self._subscribed.release()
+        self._subscribed.set()
 
     def _send_state(self, link: socket.socket) -> None:
         rows = [flight(number, phase="ENROUTE", route="DCT " * 20) for number in range(self._flights)]
@@ -140,19 +140,24 @@ class BurstServer:
         event = {"type": "flight.updated", "timestamp": timestamp, "id": f"{FIRST_MS + number}-0"}
         return frame({**event, "data": flight(number, **more)})
 
-    def burst(self, *, cuts: bool = False, after: bool = False) -> None:
-        """Send all events at once, in the background; ``cuts``: then break the line. ``after``: to who resumes."""
+    def _subscriber(self) -> socket.socket:
+        """Wait until the client is subscribed."""
+        self._subscribed.wait()
+        assert self._link is not None, "it was set before"
+        return self._link
+
+    def burst(self, *, cuts: bool = False) -> None:
+        """Send so many events at once, in the background, as soon as the client is subscribed; ``cuts``: then cut."""
         frames = [self._event() for _ in range(self._count)]
         chunks = [b"".join(frames[start : start + CHUNK_EVENTS]) for start in range(0, len(frames), CHUNK_EVENTS)]
         threading.Thread(target=self._burst, args=(chunks, cuts), daemon=True).start()
 
     def _burst(self, chunks: list[bytes], cuts: bool) -> None:
-        self._subscribed.acquire()
-        link = self._link
-        assert link is not None
+        link = self._subscriber()
         for chunk in chunks:
             self._send(link, chunk)
         if cuts:
+            self._subscribed.clear()
             link.shutdown(socket.SHUT_RDWR)
             link.close()
         self._finished += 1
@@ -163,9 +168,7 @@ class BurstServer:
 
     def trickle(self, count: int, *, per_second: int) -> None:
         """Send events at an even pace, each with the time in microseconds."""
-        self._subscribed.acquire()
-        link = self._link
-        assert link is not None
+        link = self._subscriber()
         began = time.monotonic()
         for number in range(count):
             time.sleep(max(0.0, began + number / per_second - time.monotonic()))
@@ -173,9 +176,7 @@ class BurstServer:
 
     def heartbeats(self, seconds: float, *, every_seconds: float) -> None:
         """Send nothing but heartbeats for so long."""
-        self._subscribed.acquire()
-        link = self._link
-        assert link is not None
+        link = self._subscriber()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             data = {"connected_clients": 1, "uptime_seconds": 1, "last_event_id": self.newest}

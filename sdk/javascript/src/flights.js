@@ -109,7 +109,8 @@ export class FlightMirror {
     }
     if (type === 'subscribed') this._staged = new Map(); // of a state whose end never came
     else if (type === 'gap') this.isComplete = false; // what is held is old until a state comes
-    if (this.isComplete && parseId(message.id) && (this._stateAsOf === null || isAfter(message.id, this._stateAsOf))) {
+    if (!this.isComplete) return false;
+    if (parseId(message.id) && (this._stateAsOf === null || isAfter(message.id, this._stateAsOf))) {
       this.asOf = message.id;
       if (type.startsWith('flight.')) this._fold(type, message);
     }

@@ -9,10 +9,19 @@
 const EVENT_ID = /^([0-9]{1,15})-([0-9]{1,10})$/;
 const SETTLED_MS = 600_000;
 
-/** Read an event id into a pair of numbers; null for what is none. */
+const known = new Map();
+
+/** Read an event id into a pair of numbers; null for what is none. Each id is asked about several times. */
 export function parseId(text) {
-  const match = typeof text === 'string' ? EVENT_ID.exec(text) : null;
-  return match ? [Number(match[1]), Number(match[2])] : null;
+  if (typeof text !== 'string') return null;
+  let pair = known.get(text);
+  if (pair === undefined) {
+    const match = EVENT_ID.exec(text);
+    pair = match ? [Number(match[1]), Number(match[2])] : null;
+    if (known.size >= 64) known.clear();
+    known.set(text, pair);
+  }
+  return pair;
 }
 
 /** Tell whether one id, as text, comes after another. Text that is no id comes after nothing. */

@@ -7,15 +7,13 @@ import logging
 import time
 from typing import Optional
 
-from websockets.asyncio.client import ClientConnection
-
 from swim_client.answer import Answer
 from swim_client.backoff import Backoff
 from swim_client.closing import NORMAL, Ending
 from swim_client.commands import Command, Commands
 from swim_client.errors import AuthenticationError, ClientStopped, ConnectionLost, SwimError
 from swim_client.inbox import Inbox, Item, Signal
-from swim_client.opening import NotOpened, Opener
+from swim_client.opening import Line, NotOpened, Opener
 from swim_client.resume import Progress
 from swim_client.session import Session, disconnected_notice
 from swim_client.settings import Settings
@@ -117,7 +115,7 @@ class Reconnector:
         _log.warning("can't connect to %s: %s; trying again in %.1f s", self._opener.address, failure.reason, wait)
         return wait
 
-    async def _serve(self, socket: ClientConnection) -> float:
+    async def _serve(self, socket: Line) -> float:
         """Serve one connection to its end. Returns how long to wait before the next; raises when there is none."""
         settings = self._settings
         session = self.session = Session(

@@ -8,13 +8,10 @@ gap that is none, because history no longer reaches back to its last event.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Mapping, NamedTuple, Optional
 
 SETTLED_SECONDS = 600.0
 """A replay that was silent for so long is over, even where no event has shown it."""
-
-_EVENT_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,10})", re.ASCII)
 
 
 class EventId(NamedTuple):
@@ -29,8 +26,12 @@ class EventId(NamedTuple):
 
 def parse_id(text: object) -> Optional[EventId]:
     """Read an event id; None for anything that is none."""
-    match = _EVENT_ID.fullmatch(text) if isinstance(text, str) else None
-    return EventId(int(match[1]), int(match[2])) if match else None
+    if not isinstance(text, str) or not text.isascii():
+        return None
+    milliseconds, _, sequence = text.partition("-")
+    if not milliseconds.isdigit() or not sequence.isdigit() or len(milliseconds) > 15 or len(sequence) > 10:
+        return None
+    return EventId(int(milliseconds), int(sequence))
 
 
 class Progress:

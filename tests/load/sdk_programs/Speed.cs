@@ -21,14 +21,14 @@ internal static class Speed
         var client = new SwimWebSocketClient("swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB", arguments[1], options);
         client.On("flight.*", told =>
         {
-            if (seen == 0) first = Watch.Elapsed.TotalSeconds;
+            if (seen % count == 0) first = Watch.Elapsed.TotalSeconds;
             seen += 1;
             if (string.IsNullOrEmpty(told.Data.GetProperty("callsign").GetString())) throw new InvalidOperationException();
             if (mode == "latency")
             {
                 latencies.Add((DateTime.UtcNow - Epoch).TotalMilliseconds * 1000 - told.Data.GetProperty("sent_us").GetDouble());
             }
-            if (seen == count) Tell(new { seconds = Watch.Elapsed.TotalSeconds - first, latencies });
+            if (seen % count == 0) Tell(new { seconds = Watch.Elapsed.TotalSeconds - first, latencies });
         });
         client.On("subscribed", told => Tell(new { subscribed = true }));
         client.Flights.OnChange += (sender, change) =>

@@ -22,7 +22,7 @@ public final class Speed {
         SwimWebSocketClient client =
                 new SwimWebSocketClient("swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB", arguments[1], options);
         client.on("flight.*", (data, timestamp) -> {
-            if (seen == 0) {
+            if (seen % count == 0) {
                 first = System.nanoTime();
             }
             if (data.path("callsign").asText().isEmpty()) {
@@ -30,10 +30,10 @@ public final class Speed {
             }
             if (mode.equals("latency")) {
                 Instant now = Instant.now();
-                latencies[seen] = now.getEpochSecond() * 1e6 + now.getNano() / 1e3 - data.get("sent_us").asDouble();
+                latencies[seen % count] = now.getEpochSecond() * 1e6 + now.getNano() / 1e3 - data.get("sent_us").asDouble();
             }
             seen += 1;
-            if (seen == count) {
+            if (seen % count == 0) {
                 ObjectNode told = JSON.createObjectNode().put("seconds", (System.nanoTime() - first) / 1e9);
                 for (int number = 0; mode.equals("latency") && number < count; number++) {
                     told.withArray("latencies").add(latencies[number]);

@@ -25,14 +25,14 @@ def main() -> None:
     @client.on("flight.*")
     def on_flight(event: Any, timestamp: str) -> None:
         nonlocal seen, first
-        if not seen:
+        if seen % count == 0:
             first = time.perf_counter()
         seen += 1
         if not event.callsign:
             raise ValueError("an event without a callsign")
         if mode == "latency":
             latencies.append(time.time() * 1e6 - event["sent_us"])
-        if seen == count:
+        if seen % count == 0:
             tell(seconds=time.perf_counter() - first, latencies=latencies)
 
     @client.on("subscribed")

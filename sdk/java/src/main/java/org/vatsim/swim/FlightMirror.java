@@ -188,8 +188,11 @@ public final class FlightMirror {
         } else if (kind.equals("gap")) {
             incomplete(); // what is held is old until a state comes
         }
+        if (!isComplete) {
+            return false;
+        }
         EventId id = message.path("id").isTextual() ? EventId.parse(message.get("id").asText()) : null;
-        if (id != null && isComplete && (stateAsOf == null || EventId.isAfter(id, stateAsOf))) {
+        if (id != null && (stateAsOf == null || EventId.isAfter(id, stateAsOf))) {
             synchronized (lock) {
                 last = id;
             }
