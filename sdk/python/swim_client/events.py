@@ -187,18 +187,29 @@ class PositionBatch(Event):
     """``flight.positions``. Its positions become objects when they are first asked for."""
 
     count: int = 0
+    positions: List[Position] = field(default_factory=list)
+    """The batch's positions, in the server's order."""
 
-    @property
-    def positions(self) -> List[Position]:
-        """The batch's positions, in the server's order."""
-        made: Optional[List[Position]] = self.__dict__.get("_positions")
-        if made is None:
-            rows = self.get("positions")
-            made = [
-                Position.from_dict(row) for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict)
-            ]
-            self.__dict__["_positions"] = made
-        return made
+
+class _Positions:
+    """Makes a batch's positions when they are first asked for."""
+
+    def __get__(self, batch: Optional[PositionBatch], owner: Type[PositionBatch]) -> Any:
+        if batch is None:
+            return []
+        rows = batch.get("positions")
+        made = batch.__dict__.get("_positions")
+        if made is None or made[0] is not rows:
+            given = [row for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict)]
+            made = (rows, [row if isinstance(row, Position) else Position.from_dict(row) for row in given])
+            batch.__dict__["_positions"] = made
+        return made[1]
+
+    def __set__(self, batch: PositionBatch, positions: List[Position]) -> None:
+        batch["positions"] = positions
+
+
+PositionBatch.positions = _Positions()  # type: ignore[assignment]  # reads and writes what the annotation says
 
 
 @_typed()

@@ -194,14 +194,15 @@ class Opener:
         self.address = str(unix_path) if unix_path else shown(url)
         """Where it connects to, as it may be logged."""
         self._url = url
-        self._key = key
+        self.key = key
+        """Used from the next connection on."""
         self._unix_path = unix_path
         self._ssl = ssl
         self._timeout_seconds = timeout_seconds
 
     def redact(self, text: str) -> str:
         """Take the key out of a text."""
-        return self._key.redact(text) if self._key else text
+        return self.key.redact(text) if self.key else text
 
     async def open(self) -> Line:
         """Open a connection. Raises NotOpened, or AuthenticationError when the upgrade is refused with 401."""
@@ -220,7 +221,7 @@ class Opener:
 
     def _options(self) -> Dict[str, Any]:
         options: Dict[str, Any] = {
-            "additional_headers": {KEY_HEADER: self._key.reveal()} if self._key else {},
+            "additional_headers": {KEY_HEADER: self.key.reveal()} if self.key else {},
             "user_agent_header": USER_AGENT,
             "open_timeout": self._timeout_seconds,
             "close_timeout": CLOSE_TIMEOUT_SECONDS,
