@@ -89,6 +89,19 @@ def java(program_source: Path = ADAPTERS / "JavaSdk.java") -> str:
     return f"{folder}/classes:{folder}/lib/*"
 
 
+def go(source: Path) -> Path:
+    """Compile a Go program of this folder; return it."""
+    compiler = program("go", "golang-go")
+
+    def build(folder: Path) -> None:
+        for path in source.iterdir():
+            shutil.copy(path, folder)
+        _run([compiler, "mod", "tidy"], folder)
+        _run([compiler, "build", "-o", "program", "."], folder)
+
+    return _built(source.name, source.iterdir(), build) / "program"
+
+
 _REFERENCES = (
     "System.Private.CoreLib", "System.Runtime", "System.Runtime.Extensions", "System.Console", "System.Text.Json",
     "System.Net.WebSockets", "System.Net.WebSockets.Client", "System.Collections", "System.Threading.Tasks",
