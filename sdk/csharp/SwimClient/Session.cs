@@ -109,7 +109,7 @@ namespace VatSim.Swim
             long limit = (long)_options.OpenTimeout.TotalMilliseconds;
             string silent = "the server took the connection and said nothing for " + limit + " ms";
             _greetingTimeout = _timers.Set(() => _connection.Abandon(silent), limit);
-            LookForLifeLater();
+            LookForLifeLater(_options.PingInterval.TotalMilliseconds);
         }
 
         /// <summary>Ends: whoever waits for an answer gets none.</summary>
@@ -525,16 +525,18 @@ namespace VatSim.Swim
 
         // Signs of life.
 
-        private void LookForLifeLater()
+        private void LookForLifeLater(double ms)
         {
-            _timers.Set(LookForLife, (long)_options.PingInterval.TotalMilliseconds);
+            _timers.Set(LookForLife, (long)Math.Ceiling(ms));
         }
 
         private void LookForLife()
         {
-            if (_connection.IsPaused || NetworkThread.Now - _heardAt < _options.PingInterval.TotalMilliseconds)
+            double interval = _options.PingInterval.TotalMilliseconds;
+            double left = _heardAt + interval - NetworkThread.Now;
+            if (_connection.IsPaused || left > 0)
             {
-                LookForLifeLater();
+                LookForLifeLater(_connection.IsPaused ? interval : left);
                 return;
             }
             long before = _heardAt;
@@ -548,7 +550,7 @@ namespace VatSim.Swim
                 () =>
                 {
                     if (_heardAt == before && !_connection.IsPaused) _connection.Abandon("nothing heard for " + limit + " ms after a ping");
-                    else LookForLifeLater();
+                    else LookForLifeLater(interval);
                 },
                 limit);
         }

@@ -338,8 +338,9 @@ export class Session {
 
   _lookForLife() {
     const { pingMs, pingTimeoutMs } = this._options;
-    if (this._timers.now() - this._heardAt < pingMs) {
-      this._timers.set(() => this._lookForLife(), pingMs);
+    const leftMs = this._heardAt + pingMs - this._timers.now();
+    if (leftMs > 0) {
+      this._timers.set(() => this._lookForLife(), leftMs);
       return;
     }
     const heardAt = this._heardAt;

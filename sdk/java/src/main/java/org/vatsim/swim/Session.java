@@ -45,6 +45,8 @@ final class Session {
     private static final Set<String> CLOSING = Set.of("AUTH_FAILED", "AUTH_UNAVAILABLE", "CONNECTION_LIMIT");
     private static final long QUIET_MS = 1_000;
     private static final long PONG_MS = 1_000;
+    /** So long a silent line is left alone: the JDK may have missed its end, and sending fails then. */
+    private static final long PROBE_MS = 5_000;
     private static final long HANDLERS_MS = 5_000;
 
     /** The server's name for this connection; null before its greeting. */
@@ -106,6 +108,16 @@ final class Session {
         String silent = "the server took the connection and said nothing for " + options.openTimeoutMs + " ms";
         greetingTimeout = timers.set(() -> connection.abandon(silent), options.openTimeoutMs);
         timers.set(this::lookForLife, options.pingMs);
+        timers.set(this::probe, Math.min(PROBE_MS, options.pingMs));
+    }
+
+    /** Send a pong that nobody asked for into a silent line, as RFC 6455 allows. */
+    private void probe() {
+        long wait = Math.min(PROBE_MS, options.pingMs);
+        if (timers.now() - heardAt >= wait) {
+            connection.pong();
+        }
+        timers.set(this::probe, wait);
     }
 
     /** End: whoever waits for an answer gets none. */
@@ -559,8 +571,9 @@ final class Session {
             timers.set(this::lookForLife, options.pingMs);
             return;
         }
-        if (timers.now() - heardAt < options.pingMs) {
-            timers.set(this::lookForLife, options.pingMs);
+        long left = heardAt + options.pingMs - timers.now();
+        if (left > 0) {
+            timers.set(this::lookForLife, left);
             return;
         }
         long before = heardAt;
