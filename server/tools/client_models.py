@@ -90,9 +90,9 @@ def _page() -> Iterator[str]:
     yield ""
     yield f"<!-- {MADE} -->"
     yield ""
-    yield "The same names in every SDK, in the case that its language uses. Any field may be absent or null. An event of"
-    yield "another type holds what its provider sent. Every event has `type`, `timestamp` (RFC 3339, UTC), `id` and `data`;"
-    yield "these are the fields of `data`."
+    yield "The same names in every SDK, in the case that its language uses. Any field may be absent or null. An event"
+    yield "of another type holds what its provider sent. Every event has `type`, `timestamp` (RFC 3339, UTC), `id` and"
+    yield "`data`; these are the fields of `data`."
     for model in models():
         named = [f"`{event_type}`" for event_type, payload in PAYLOADS.items() if payload.__name__ == model.name]
         yield ""

@@ -110,9 +110,8 @@ def test_programs_of_the_python_page(tmp_path: Path, number: int) -> None:
     """The second block is the body of a program: what it needs around it is what every async program has."""
     text = document("sdk/python/README.md").blocks("python")[number].replace('"your-key"', "")
     if number:
-        lines = "\n".join(f"    {line}" for line in text.splitlines()).replace("print(event.type, ", "print(")
-        text = (
-            f"import asyncio\nfrom swim_client import SWIMClient\n\nasync def main():\n{lines}\n\nasyncio.run(main())\n"
-        )
+        lines = "\n".join(f"    {line}" for line in text.splitlines())
+        head = "import asyncio\nfrom swim_client import SWIMClient\n\n\n"
+        text = f"{head}async def main():\n{lines}\n\n\nasyncio.run(main())\n"
     (tmp_path / "program.py").write_text(text, "utf-8")
     check([sys.executable, "-u", "program.py"], tmp_path)
