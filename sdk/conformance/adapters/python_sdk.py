@@ -81,9 +81,7 @@ class Subject:
         elif what == "subscribe":
             history = {name: command[name] for name in ("after", "since", "last") if name in command}
             state = bool(command.get("state"))
-            answer = self.client.subscribe(
-                command["channels"], filters=command.get("filters"), state=state, **history
-            )
+            answer = self.client.subscribe(command["channels"], filters=command.get("filters"), state=state, **history)
             answer.add_done_callback(lambda answer: self.answered("subscribe", answer))
         elif what == "unsubscribe":
             self.client.unsubscribe(command.get("channels"))

@@ -65,6 +65,12 @@ class Adapter:
             await self._process.wait()
         await self._reading
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._process is not None, "__aenter__ comes first"
+        return self._process.pid
+
     def on_report(self, client: str, notice: Callable[[dict[str, Any]], None]) -> None:
         """Be told of each report of a client as it comes."""
         self._notices[client] = notice

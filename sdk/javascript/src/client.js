@@ -309,7 +309,7 @@ export class SwimWebSocketClient {
           timers,
           openTimeoutMs: this._options.openTimeoutMs,
           onOpen: () => {
-            openedAt = Date.now();
+            openedAt = timers.now();
             session.opened();
           },
           onMessage: (text) => session.receive(text),
@@ -331,8 +331,8 @@ export class SwimWebSocketClient {
     session.ended();
     run.session = run.connection = null;
     const wasAdmitted = session.clientId !== null;
-    if (openedAt !== null) this._backoff.ended(Date.now() - openedAt);
-    if (wasAdmitted) run.lostAt = Date.now();
+    if (openedAt !== null) this._backoff.ended(timers.now() - openedAt);
+    if (wasAdmitted) run.lostAt = timers.now();
     const { closingError, retryMs: advice, refused } = session;
     return { ...ending, wasOpen: openedAt !== null, wasAdmitted, closingError, advice, refused };
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
@@ -129,11 +130,13 @@ class Line(ClientConnection):
 
     def pause(self) -> None:
         """Read no more until ``go_on``."""
-        self.transport.pause_reading()
+        with contextlib.suppress(AttributeError):  # before Python 3.11 a line over TLS that has ended is None
+            self.transport.pause_reading()
 
     def go_on(self) -> None:
         """Read on."""
-        self.transport.resume_reading()
+        with contextlib.suppress(AttributeError):
+            self.transport.resume_reading()
 
 
 class _NoRedirects(connect):
