@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.upkeep.state_keeper import StateKeeper
     from swim_server.gateway.context import EndpointContext
     from swim_server.gateway.http.readiness import Readiness
+    from swim_server.gateway.http.request_counts import RequestCounts
     from swim_server.gateway.listeners import Listeners
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
@@ -57,6 +58,7 @@ class Components:
     latency: Latency
     metrics: Exposition
     readiness: Readiness
+    request_counts: RequestCounts
     throughput: Throughput
     conversation: Conversation
     rpc: Rpc

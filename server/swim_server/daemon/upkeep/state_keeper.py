@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_EVENTS = 100_000
-"""A checkpoint is due after so long, or so many events: what came since is folded from history at a start."""
+"""A checkpoint is due after so long, or so many events; later events are read from history at a start."""
 LOOK_SECONDS = 2.0
 """How often it is seen how many events have come."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
-START_SECONDS = 2.0
+START_SECONDS = 5.0
 """So long a start waits for the world."""
 
 
@@ -78,7 +78,7 @@ class StateKeeper:
         return self._path.with_name(f"{self._path.name}.1")
 
     async def load(self) -> bool:
-        """Load the world as of where the live stream stands; False where history can't be read just now."""
+        """Load the world as of where the live stream stands; False where history can't be read at the moment."""
         state, until = self._hub.state, self._hub.delivered_id
         try:
             world = await load_world(
@@ -169,7 +169,7 @@ class StateKeeper:
         try:
             await self._broker.publish(due)
         except (BrokerUnavailable, InvalidEvent) as error:
-            self._log.warning("what has aged can't be ended now", entries=len(due), reason=str(error))
+            self._log.warning("stale entries can't be ended at the moment", entries=len(due), reason=str(error))
             return
         self.aged += len(due)
-        self._log.info("entries of which no source tells any more were ended", entries=len(due))
+        self._log.info("entries that no source reports any more were ended", entries=len(due))
