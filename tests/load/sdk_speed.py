@@ -185,7 +185,8 @@ def mirror(client: str) -> dict[str, float]:
 
 def resume(client: str) -> dict[str, float]:
     """Cut it, and let it resume; tell the most memory meanwhile beyond that after as many live events."""
-    with BurstServer(events=RESUME_EVENTS) as server, running(client, "resume", server.url, 3 * RESUME_EVENTS) as program:
+    count = 3 * RESUME_EVENTS
+    with BurstServer(events=RESUME_EVENTS) as server, running(client, "resume", server.url, count) as program:
         program.wait("subscribed")
         peaks = []
         for number in range(3):

@@ -87,7 +87,7 @@ class BurstServer:
     def _greet(self, link: socket.socket) -> None:
         reader = link.makefile("rb")
         headers = {}
-        while (line := reader.readline().strip()):
+        while line := reader.readline().strip():
             name, _, value = line.partition(b":")
             headers[name.strip().lower()] = value.strip()
         accept = base64.b64encode(hashlib.sha1(headers[b"sec-websocket-key"] + _GUID).digest())
