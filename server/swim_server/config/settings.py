@@ -160,6 +160,15 @@ class StateConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     kinds: dict[str, StateKindConfig] = {}
 
 
+class PagesConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[pages]``: what browsers are shown beside the service itself."""
+
+    enabled: bool = True
+    """The live map ``/map``, for whoever has a key, and ``/ops``, for the operator."""
+    status: bool = False
+    """``/status``, for everybody: whether the service is up, and how old its data is; nothing else."""
+
+
 class FileSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="file"):
     """The provider's event file."""
 
@@ -408,6 +417,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     adl: dict[str, AdlConfig] = {}
     """By the name that sources give."""
     detection: DetectionConfig = msgspec.field(default_factory=DetectionConfig)
+    pages: PagesConfig = msgspec.field(default_factory=PagesConfig)
     publish: PublishConfig = msgspec.field(default_factory=PublishConfig)
     logging: LoggingConfig = msgspec.field(default_factory=LoggingConfig)
     expect: ExpectConfig = msgspec.field(default_factory=ExpectConfig)

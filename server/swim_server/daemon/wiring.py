@@ -42,6 +42,7 @@ from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
+from swim_server.sources.airports import load_airfields
 from swim_server.streaming.admission import Admission
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.explain.session_log import SessionLog
@@ -98,7 +99,7 @@ def build_components(
         )  # fmt: skip
         made.append(readiness)
         return HttpServer(HttpParts(
-            config=config.server, readiness=readiness, authentication=authentication, gateway=gateway, hub=hub,
+            config=config.server, pages=config.pages, readiness=readiness, authentication=authentication, gateway=gateway, hub=hub,
             broker=broker, conversation=conversation, metrics=exposition.write, tickets=tickets,
             kinds=[kind.name for kind in kinds],
             access=Access(
@@ -108,6 +109,7 @@ def build_components(
                 read_or_make_token(home.operator_token, get_logger("daemon")),
                 has_public_url=config.server.public_url is not None,
             ),
+            airports=lambda: asyncio.to_thread(load_airfields),
             clock=SYSTEM_CLOCK,
         ))  # fmt: skip
 

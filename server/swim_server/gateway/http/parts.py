@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from swim_server.brokers.broker import Broker
     from swim_server.concurrency.clock import Clock
-    from swim_server.config import ServerConfig
+    from swim_server.config import PagesConfig, ServerConfig
+    from swim_server.detection.airfields import Airfields
     from swim_server.gateway.authentication import Authentication
     from swim_server.gateway.http.access import Access
     from swim_server.gateway.http.operator_access import OperatorAccess
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 Metrics = Callable[[], Awaitable[tuple[bytes, str]]]
 """Writes all figures, as Prometheus reads them; with the content type."""
 
+LoadAirports = Callable[[], Awaitable["Airfields"]]
+"""Finds where airports are. The first answer takes a moment."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpParts:
     """Nothing in it belongs to a single request."""
 
     config: ServerConfig
+    pages: PagesConfig
     readiness: Readiness
     access: Access
     operator: OperatorAccess
@@ -40,4 +45,5 @@ class HttpParts:
     tickets: Tickets
     kinds: Sequence[str]
     """The names of the kinds of entries that there are."""
+    airports: LoadAirports
     clock: Clock

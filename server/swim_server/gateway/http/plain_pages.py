@@ -23,6 +23,7 @@ Over plain HTTP, with the same key:
   /stream?channels=flight.departed                     server-sent events
   /events?after=ID                                     history
   /asyncapi.json /openapi.json                         the documents (no key)
+  /map                                                 the live map, in a browser (the key is typed there)
   /healthz /readyz                                     whether it runs, whether it takes clients (no key)
 """
 UPGRADE_REQUIRED = f"Connect to {DEFAULT_PATH} with a WebSocket: this was a plain HTTP request.\n"
