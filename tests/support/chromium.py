@@ -1,4 +1,4 @@
-"""A real Chromium without a window, steered over the DevTools protocol: pages, keys, pictures, and all that it asks for."""
+"""A real Chromium without a window, steered over the DevTools protocol; all that its pages ask for is kept."""
 
 from __future__ import annotations
 
@@ -130,7 +130,9 @@ class Tab:
         self.call("Input.dispatchKeyEvent", **down, **({"text": text} if text else {}))
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
-    def look_as(self, width: int, height: int, *, theme: str = "light", is_calm: bool = False, ratio: float = 1) -> None:
+    def look_as(
+        self, width: int, height: int, *, theme: str = "light", is_calm: bool = False, ratio: float = 1
+    ) -> None:
         """Take a size of window and what the person prefers."""
         self.call(
             "Emulation.setDeviceMetricsOverride",

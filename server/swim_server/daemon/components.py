@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.running_sources import RunningSources
     from swim_server.daemon.upkeep.state_keeper import StateKeeper
     from swim_server.gateway.context import EndpointContext
+    from swim_server.gateway.http.ops.sessions import OperatorSessions
     from swim_server.gateway.http.readiness import Readiness
     from swim_server.gateway.listeners import Listeners
     from swim_server.gateway.registry import Gateway
@@ -56,6 +57,8 @@ class Components:
     state_keeper: StateKeeper
     latency: Latency
     metrics: Exposition
+    sessions: OperatorSessions
+    """Of the operator's page."""
     readiness: Readiness
     throughput: Throughput
     conversation: Conversation

@@ -31,6 +31,7 @@ from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.http.access import Access
 from swim_server.gateway.http.operator_access import OperatorAccess
+from swim_server.gateway.http.ops.sessions import OperatorSessions
 from swim_server.gateway.http.parts import HttpParts
 from swim_server.gateway.http.readiness import Readiness
 from swim_server.gateway.http.server import HttpServer
@@ -89,6 +90,8 @@ def build_components(
         is_publishing=lambda: sources.is_running, clock=SYSTEM_CLOCK, log=get_logger("state"),
     )  # fmt: skip
     exposition, made = Exposition(), list[Readiness]()
+    operator_token = read_or_make_token(home.operator_token, get_logger("daemon"))
+    sessions = OperatorSessions(operator_token, clock=SYSTEM_CLOCK)
 
     def build_http(
         gateway: Gateway, authentication: Authentication, refusals: Refusals, tickets: Tickets
@@ -99,16 +102,14 @@ def build_components(
         )  # fmt: skip
         made.append(readiness)
         return HttpServer(HttpParts(
-            config=config.server, pages=config.pages, readiness=readiness, authentication=authentication, gateway=gateway, hub=hub,
-            broker=broker, conversation=conversation, metrics=exposition.write, tickets=tickets,
-            kinds=[kind.name for kind in kinds],
+            config=config.server, pages=config.pages, readiness=readiness, authentication=authentication,
+            gateway=gateway, hub=hub, broker=broker, conversation=conversation, metrics=exposition.write,
+            tickets=tickets, kinds=[kind.name for kind in kinds],
             access=Access(
                 authentication, refusals, admission, allowed_origins=config.server.allowed_origins, clock=SYSTEM_CLOCK
             ),
-            operator=OperatorAccess(
-                read_or_make_token(home.operator_token, get_logger("daemon")),
-                has_public_url=config.server.public_url is not None,
-            ),
+            operator=OperatorAccess(operator_token, has_public_url=config.server.public_url is not None),
+            sessions=sessions, rpc=rpc, source_ages=sources.event_ages,
             airports=lambda: asyncio.to_thread(load_airfields),
             clock=SYSTEM_CLOCK,
         ))  # fmt: skip
@@ -130,7 +131,7 @@ def build_components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub,
-        state_keeper=state_keeper, latency=latency, metrics=exposition, readiness=made[0],
+        state_keeper=state_keeper, latency=latency, metrics=exposition, sessions=sessions, readiness=made[0],
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
     )  # fmt: skip

@@ -60,6 +60,6 @@ def licences() -> str:
 
 
 def _deflate(data: bytes, level: int = 9) -> bytes:
-    """Compress a piece so that another may follow it: byte-aligned, without a last block, referring to nothing before."""
+    """Compress a piece so that another may follow: byte-aligned, without a last block, on its own."""
     compressor = zlib.compressobj(level, wbits=-15)
     return compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)

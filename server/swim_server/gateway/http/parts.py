@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from swim_server.gateway.authentication import Authentication
     from swim_server.gateway.http.access import Access
     from swim_server.gateway.http.operator_access import OperatorAccess
+    from swim_server.gateway.http.ops.sessions import OperatorSessions
     from swim_server.gateway.http.readiness import Readiness
     from swim_server.gateway.registry import Gateway
+    from swim_server.gateway.rpc import Rpc
     from swim_server.gateway.tickets import Tickets
     from swim_server.streaming.conversation import Conversation
     from swim_server.streaming.hub import Hub
@@ -36,6 +38,9 @@ class HttpParts:
     readiness: Readiness
     access: Access
     operator: OperatorAccess
+    sessions: OperatorSessions
+    rpc: Rpc
+    source_ages: Callable[[], Mapping[str, float | None]]
     authentication: Authentication
     gateway: Gateway
     hub: Hub

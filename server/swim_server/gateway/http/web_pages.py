@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
+from swim_server.gateway.http.ops.pages import OpsPages
 from swim_server.gateway.http.query import check_names, read_list
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.pages.page import Page, licences, load_page
@@ -23,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class WebPages:
-    """Serves each page from memory, once it was asked for. No page holds anything of the service: it asks, with a key."""
+    """Serves each page from memory. No page holds anything of the service: it asks for that, with a key."""
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
@@ -32,8 +33,15 @@ class WebPages:
 
     def add_routes(self, router: web.UrlDispatcher, prefix: str) -> None:
         """Add what is switched on."""
+        if self._parts.pages.status:
+            for path in ("/status", "/status/"):
+                router.add_get(prefix + path, self.status)
+            router.add_get(f"{prefix}/status/data", self.status_data)
         if not self._parts.pages.enabled:
             return
+        for path in ("/ops", "/ops/"):
+            router.add_get(prefix + path, self.ops)
+        OpsPages(self._parts).add_routes(router, prefix)
         for path in ("/map", "/map/"):
             router.add_get(prefix + path, self.map)
         router.add_get(f"{prefix}/map/airports", self.airports)
@@ -42,6 +50,20 @@ class WebPages:
     async def map(self, request: web.Request) -> web.Response:
         """Answer with the live map."""
         return await self.page(request, "map")
+
+    async def ops(self, request: web.Request) -> web.Response:
+        """Answer with the operator's page; what it shows, it asks with a session."""
+        return await self.page(request, "ops")
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Answer with the public status."""
+        return await self.page(request, "status")
+
+    async def status_data(self, _: web.Request) -> web.Response:
+        """Answer that the service is up, and how old its data is; nothing else."""
+        ages = [age for age in self._parts.source_ages().values() if age is not None]
+        document = {"up": True, "data_age_seconds": round(min(ages)) if ages else None}
+        return web.Response(body=_encode(document), content_type="application/json")
 
     async def page(self, request: web.Request, name: str) -> web.Response:
         """Answer with a page; its scripts and styles run by a nonce that no other answer has."""
@@ -98,6 +120,6 @@ def security_headers(nonce: str) -> dict[str, str]:
 
 
 def _socket_path(path: str) -> str:
-    """Return where a page finds the WebSocket, from the folder that it stands in; a proxy may have stripped a prefix."""
+    """Return where the WebSocket is, from the folder of a page; a proxy may have stripped a prefix."""
     folder = DEFAULT_PATH.rpartition("/")[0]
     return "ws" if path.startswith(f"{folder}/") else DEFAULT_PATH.lstrip("/")
