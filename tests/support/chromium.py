@@ -34,7 +34,7 @@ class Tab:
         self.headers: list[dict[str, Any]] = []
         self.sockets: list[str] = []
         self.complaints: list[str] = []
-        self._socket: ClientConnection = connect(url, max_size=64 * 1024 * 1024)
+        self._socket: ClientConnection = connect(url, max_size=64 * 1024 * 1024, ping_interval=None, close_timeout=1)
         self._number = 0
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
@@ -166,7 +166,7 @@ def chromium(*flags: str) -> Iterator[Callable[[], Tab]]:
     tabs: list[Tab] = []
     try:
         address = _debugger(browser, profile)
-        with connect(address, max_size=None) as control:
+        with connect(address, max_size=None, ping_interval=None, close_timeout=1) as control:
 
             def open_tab() -> Tab:
                 control.send(json.dumps({"id": 1, "method": "Target.createTarget", "params": {"url": "about:blank"}}))

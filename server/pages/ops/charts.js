@@ -42,7 +42,7 @@ export class Chart {
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
         scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.15)] } },
-        axes: [axis, { ...axis, size: 44, values: (_, values) => values.map(short) }],
+        axes: [{ ...axis, size: 30, space: 60, values: (_, values) => values.map(minute) }, { ...axis, size: 44, values: (_, values) => values.map(short) }],
         series: [
           {},
           ...this._lines.map(({ label }, index) => ({ label, stroke: strokes[index], width: 1.6, points: { show: false }, spanGaps: false })),
@@ -52,6 +52,11 @@ export class Chart {
       this._box,
     );
   }
+}
+
+/** @param {number} seconds Unix time */
+function minute(seconds) {
+  return new Date(seconds * 1_000).toISOString().slice(11, 16);
 }
 
 /** @param {number} value */

@@ -39,7 +39,7 @@ class OpsPage {
     const wasRefused = window.location.hash === '#refused';
     if (window.location.hash) history.replaceState(null, '', window.location.pathname);
     if (wasRefused) this.signIn('The token was used already, or is older than a minute: run swimctl dashboard again.');
-    else void this.look();
+    else void this.lookFirst();
     setInterval(() => {
       if (!document.hidden && this.isSignedIn) void this.look();
     }, EVERY_MS);
@@ -47,6 +47,16 @@ class OpsPage {
       if (document.hidden) this.stage('paused', 'Paused: the tab is hidden');
       else if (this.isSignedIn) void this.look();
     });
+  }
+
+  async lookFirst() {
+    try {
+      if (await this.service.hasSession()) await this.look();
+      else this.signIn(null);
+    } catch (error) {
+      this.failed(error);
+      setTimeout(() => void this.lookFirst(), EVERY_MS);
+    }
   }
 
   /** Ask for everything that is due. */

@@ -24,6 +24,11 @@ export class Service {
     return this._post(`ops/actions/${name}`, content);
   }
 
+  /** Whether this browser has a session. @returns {Promise<boolean>} */
+  async hasSession() {
+    return (await this._ask(`${this._folder}ops/session`, { method: 'GET' })).is_open === true;
+  }
+
   /** Exchange a token for a session. @param {string} token */
   async open(token) {
     await this._post('ops/session', { token });

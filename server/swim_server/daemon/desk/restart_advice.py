@@ -48,7 +48,7 @@ def advise(facts: RestartFacts) -> RestartAdvice:
     answer: Answer = "yes"
     for worse in ("wait", "no"):
         if any(reason.answer == worse for reason in reasons):
-            answer = worse  # type: ignore[assignment]  # one of the answers
+            answer = worse
     return RestartAdvice(answer=answer, reasons=reasons)
 
 
@@ -91,8 +91,10 @@ def _worth_knowing(facts: RestartFacts) -> list[Reason]:
         found.append(Reason("yes", f"a restart would also change {names}"))
     resuming = facts.connections - facts.not_resuming
     if resuming > 0:
-        text = f"{_clients(resuming)} asked to move one after the other, and lose nothing"
-        found.append(Reason("yes", text))
+        order = ", one after the other" if resuming > 1 else ""
+        found.append(
+            Reason("yes", f"{_clients(resuming)} asked to move{order}; nothing is lost to clients that resume")
+        )
     return found or [Reason("yes", "nobody is connected")]
 
 

@@ -56,6 +56,7 @@ class OpsPages:
 
     def add_routes(self, router: web.UrlDispatcher, prefix: str) -> None:
         """Add the page's own questions; the page itself is one like the others."""
+        router.add_get(f"{prefix}/ops/session", self.has_session)
         router.add_post(f"{prefix}/ops/session", self.open_session)
         router.add_post(f"{prefix}/ops/logout", self._action(NoArguments, self._end_session))
         for name, method in (("overview", "desk_overview"), ("keys", "desk_keys"), ("log", "desk_log")):
@@ -90,6 +91,10 @@ class OpsPages:
         if is_form:
             return web.Response(status=303, headers={**headers, "Location": "../ops"})
         return web.Response(status=204, headers=headers)
+
+    async def has_session(self, request: web.Request) -> web.Response:
+        """Tell a page that was just opened whether it has to ask for a token."""
+        return _json({"is_open": self._sessions.check(request.cookies.get(COOKIE)) is not None})
 
     async def _read_token(self, request: web.Request, *, is_form: bool) -> str:
         if request.content_length is None or request.content_length > MAX_BODY_BYTES:
