@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 START_SECONDS = 60.0
 WAIT_SECONDS = 30.0
 LOOK_SECONDS = 0.05
+SOCKET: dict[str, Any] = {"max_size": 64 * 1024 * 1024, "ping_interval": None, "close_timeout": 1}
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars"),
@@ -29,12 +30,12 @@ FLAGS = (
 class Tab:
     """One page of the browser. Every request that it makes and every complaint of its console is kept."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, socket: ClientConnection) -> None:
         self.requests: list[str] = []
         self.headers: list[dict[str, Any]] = []
         self.sockets: list[str] = []
         self.complaints: list[str] = []
-        self._socket: ClientConnection = connect(url, max_size=64 * 1024 * 1024, ping_interval=None, close_timeout=1)
+        self._socket = socket
         self._number = 0
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
@@ -148,10 +149,6 @@ class Tab:
         """Write a picture of what is shown."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
-    def close(self) -> None:
-        """Let go of the page."""
-        self._socket.close()
-
 
 @contextmanager
 def chromium(*flags: str) -> Iterator[Callable[[], Tab]]:
@@ -163,23 +160,21 @@ def chromium(*flags: str) -> Iterator[Callable[[], Tab]]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    tabs: list[Tab] = []
     try:
         address = _debugger(browser, profile)
-        with connect(address, max_size=None, ping_interval=None, close_timeout=1) as control:
+        with ExitStack() as sockets:
+            control = sockets.enter_context(connect(address, **SOCKET))
 
             def open_tab() -> Tab:
                 control.send(json.dumps({"id": 1, "method": "Target.createTarget", "params": {"url": "about:blank"}}))
                 while (answer := json.loads(control.recv(timeout=WAIT_SECONDS))).get("id") != 1:
                     pass
                 root = address.partition("/devtools/")[0]
-                tabs.append(Tab(f"{root}/devtools/page/{answer['result']['targetId']}"))
-                return tabs[-1]
+                page = f"{root}/devtools/page/{answer['result']['targetId']}"
+                return Tab(sockets.enter_context(connect(page, **SOCKET)))
 
             yield open_tab
     finally:
-        for tab in tabs:
-            tab.close()
         browser.terminate()
         try:
             browser.wait(10)
