@@ -44,6 +44,8 @@ export class Feed {
     /** @type {Record<'flights' | 'tmis', string | null>} */
     this._asOf = { flights: null, tmis: null };
     this._loads = 0;
+    /** The service said that it stops; it has not been heard of since. */
+    this._hasStopped = false;
     this._client = this._makeClient();
   }
 
@@ -93,12 +95,14 @@ export class Feed {
       reconnectInterval: RETRY_MS,
       maxReconnectInterval: MAX_RETRY_MS,
     });
-    client.on('subscribed', () => this._listener.stage('live', 'Live'));
-    client.on('disconnected', ({ code, reason, retry_in_seconds: seconds }) => {
-      const isStop = code === 1012;
-      const text = isStop ? 'The service stopped or restarts' : reason || 'The connection was lost';
-      this._listener.stage(isStop ? 'stopped' : 'waiting', text);
-      if (seconds !== null && !isStop) this._listener.stage('waiting', `${text}; trying again`);
+    client.on('subscribed', () => {
+      this._hasStopped = false;
+      this._listener.stage('live', 'Live');
+    });
+    client.on('disconnected', ({ code, reason, will_reconnect: isGoingOn }) => {
+      this._hasStopped = code === 1012;
+      if (this._hasStopped) this._listener.stage('stopped', 'The service stops or restarts');
+      else if (isGoingOn) this._listener.stage('waiting', `${reason || 'The connection was lost'}; trying again`);
     });
     client.on('gap', ({ reason }) => {
       this._listener.gap(reason);
@@ -169,10 +173,17 @@ export class Feed {
       } catch (error) {
         if (error instanceof KeyRefused || this._stopping.signal.aborted) throw error;
         const advice = error instanceof Refused ? error.retryMs : null;
-        this._listener.stage('waiting', error instanceof Refused ? error.message : 'The service does not answer; trying again');
+        this._sayWaiting(error);
         await pause(Math.max(advice ?? 0, waitMs * (0.5 + Math.random() / 2)), this._stopping.signal);
       }
     }
+  }
+
+  /** @param {unknown} error */
+  _sayWaiting(error) {
+    if (error instanceof Refused) this._listener.stage('waiting', error.message);
+    else if (this._hasStopped) this._listener.stage('stopped', 'The service has stopped; trying again');
+    else this._listener.stage('waiting', 'The service does not answer; trying again');
   }
 
   /** @param {string} url @param {'GET' | 'POST'} method */
