@@ -16,7 +16,7 @@ from swim_server.daemon.control.documents.process import ConfigChanges
 from swim_server.daemon.control.documents.status import Status
 from swim_server.daemon.control.promises import pace_seconds
 from swim_server.daemon.control.status import build_status
-from swim_server.daemon.desk.doctor_runs import DoctorRuns, Verdict
+from swim_server.daemon.desk.doctor_runs import DoctorReport, DoctorRuns
 from swim_server.daemon.desk.restart_advice import RestartAdvice, RestartFacts, advise
 from swim_server.daemon.desk.trends import Sample, Trends
 from swim_server.gateway.rpc import UNAVAILABLE, Rpc, RpcError
@@ -38,7 +38,7 @@ class Overview(msgspec.Struct, kw_only=True):
 
     status: Status
     restart: RestartAdvice
-    doctor: Verdict
+    doctor: DoctorReport
     trends: list[Sample]
     paces: list[SourcePace]
     """How often each source should tell something."""
@@ -110,7 +110,7 @@ class Desk:
         return Overview(
             status=await build_status(self._process),
             restart=advise(await self._facts()),
-            doctor=self._doctor.verdict,
+            doctor=self._doctor.last,
             trends=list(self._trends.samples),
             paces=[SourcePace(name=status.name, pace_seconds=pace_seconds(source)) for source, status in pairs],
             now=SYSTEM_CLOCK.now_ms() // 1000,
@@ -182,7 +182,7 @@ class Desk:
         new = min(max(stream.written - after, 0), LOG_LINES) if after <= stream.written else LOG_LINES
         return LogLines(last=stream.written, lines=recent[-new:] if new else [])
 
-    async def desk_doctor(self, _: Mapping[str, Any]) -> Verdict:
+    async def desk_doctor(self, _: Mapping[str, Any]) -> DoctorReport:
         """Run doctor, and answer with its verdict."""
         return await self._doctor.run()
 

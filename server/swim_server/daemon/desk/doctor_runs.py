@@ -34,12 +34,12 @@ class Finding(msgspec.Struct):
     fix: str | None = None
 
 
-class _Report(msgspec.Struct):
+class _Document(msgspec.Struct):
     ok: bool
     checks: list[Finding]
 
 
-class Verdict(msgspec.Struct, kw_only=True):
+class DoctorReport(msgspec.Struct, kw_only=True):
     """The last run."""
 
     is_running: bool = False
@@ -60,22 +60,22 @@ class DoctorRuns:
         self._home = home
         self._config_files = config_files
         self._now_ms = clock.now_ms
-        self.verdict = Verdict()
+        self.last = DoctorReport()
 
-    async def run(self) -> Verdict:
+    async def run(self) -> DoctorReport:
         """Run it and keep what it says. While one runs, answer that."""
-        if self.verdict.is_running:
-            return self.verdict
+        if self.last.is_running:
+            return self.last
         began = format_ms(self._now_ms())
-        self.verdict = msgspec.structs.replace(self.verdict, is_running=True)
-        found = Verdict(problem="it was interrupted")
+        self.last = msgspec.structs.replace(self.last, is_running=True)
+        found = DoctorReport(problem="it was interrupted")
         try:
             found = await self._examine()
         finally:
-            self.verdict = msgspec.structs.replace(found, at=began)
-        return self.verdict
+            self.last = msgspec.structs.replace(found, at=began)
+        return self.last
 
-    async def _examine(self) -> Verdict:
+    async def _examine(self) -> DoctorReport:
         words = [sys.executable, "-m", "swimctl", *self._options(), "doctor", "--json"]
         environ = {**os.environ, "SWIM_HOME": str(self._home)}
         process = await asyncio.create_subprocess_exec(
@@ -87,7 +87,7 @@ class DoctorRuns:
         try:
             answer, errors = await asyncio.wait_for(process.communicate(), LONGEST_SECONDS)
         except TimeoutError:
-            return Verdict(problem=f"doctor was not done within {LONGEST_SECONDS:g} s")
+            return DoctorReport(problem=f"doctor was not done within {LONGEST_SECONDS:g} s")
         finally:
             if process.returncode is None:
                 process.kill()
@@ -99,15 +99,15 @@ class DoctorRuns:
         return ["--config", str(files[0])] if files else []
 
 
-def read_report(answer: bytes, errors: bytes) -> Verdict:
+def read_report(answer: bytes, errors: bytes) -> DoctorReport:
     """Read what doctor wrote."""
     try:
-        report = msgspec.json.decode(answer, type=_Report)
+        report = msgspec.json.decode(answer, type=_Document)
     except (msgspec.DecodeError, msgspec.ValidationError):
         last: Any = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        return Verdict(problem=f"doctor gave no verdict: {last[0][:300]}")
+        return DoctorReport(problem=f"doctor gave no verdict: {last[0][:300]}")
     counts: dict[str, int] = {}
     for check in report.checks:
         counts[check.status] = counts.get(check.status, 0) + 1
     findings = [check for check in report.checks if check.status not in ("ok", "skipped", "skip", "pass")]
-    return Verdict(ok=report.ok, counts=counts, findings=findings)
+    return DoctorReport(ok=report.ok, counts=counts, findings=findings)
