@@ -16,8 +16,8 @@ from typing import Any
 from support.packages import missing, require_program
 from websockets.sync.client import ClientConnection, connect
 
-START_SECONDS = 60.0
-WAIT_SECONDS = 30.0
+START_SECONDS = 180.0
+WAIT_SECONDS = 120.0
 LOOK_SECONDS = 0.05
 SOCKET: dict[str, Any] = {"max_size": 64 * 1024 * 1024, "ping_interval": None, "close_timeout": 1}
 FLAGS = (

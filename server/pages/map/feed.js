@@ -24,6 +24,8 @@ import { isAfter } from './world.js';
 const CHANNELS = ['flight.*', 'tmi.*'];
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 15_000;
+const MAX_WAITING = 20_000;
+const KEPT_WAITING = 1_000;
 
 /** A key that the service does not take; a person must type another one. */
 class KeyRefused extends AuthenticationError {}
@@ -154,6 +156,10 @@ export class Feed {
   _take(told) {
     if (this._waiting) {
       this._waiting.push(told);
+      if (this._waiting.length > MAX_WAITING) {
+        this._waiting.splice(0, this._waiting.length - KEPT_WAITING); // a newer state has them
+        void this._reload();
+      }
       return;
     }
     const asOf = told.type.startsWith('tmi.') ? this._asOf.tmis : this._asOf.flights;

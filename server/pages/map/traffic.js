@@ -40,6 +40,8 @@ export class Traffic {
     this._colours = colours(COLOURS);
     /** @type {string[]} */
     this._bands = [];
+    /** @type {Shown[][]} by colour; those that nothing was heard of for a while behind the others */
+    this._buckets = Array.from({ length: 14 }, () => []);
     this.restyle();
   }
 
@@ -118,31 +120,24 @@ export class Traffic {
     const isFar = camera.zoom < 4;
     const shape = isFar ? DART : SHAPE;
     const size = isFar ? 3.4 + Math.max(0, camera.zoom - 1) * 0.9 : Math.min(13, 5 + camera.zoom * 0.9);
-    for (const stale of [false, true]) {
-      context.globalAlpha = stale ? 0.35 : 1;
-      this._bands.forEach((colour, band) => {
-        context.beginPath();
-        let count = 0;
-        for (const { track, px, py } of this.drawn) {
-          if (track.band !== band || isStale(track, now) !== stale) continue;
-          count += 1;
-          const half = band === 0 ? size * 0.7 : size;
-          for (let corner = 0; corner < shape.length; corner += 1) {
-            const [a, b] = shape[corner];
-            const [x, y] = [px + (a * track.cos - b * track.sin) * half, py + (a * track.sin + b * track.cos) * half];
-            if (corner === 0) context.moveTo(x, y);
-            else context.lineTo(x, y);
-          }
-          context.closePath();
-        }
-        if (!count) return;
-        context.fillStyle = colour;
+    for (const bucket of this._buckets) bucket.length = 0;
+    for (const shown of this.drawn) {
+      this._buckets[shown.track.band + (isStale(shown.track, now) ? this._bands.length : 0)].push(shown);
+    }
+    this._buckets.forEach((bucket, index) => {
+      if (!bucket.length) return;
+      const band = index % this._bands.length;
+      context.globalAlpha = index < this._bands.length ? 1 : 0.35;
+      context.beginPath();
+      for (const each of bucket) outline(context, each, shape, band === 0 ? size * 0.7 : size);
+      context.fillStyle = this._bands[band];
+      if (!isFar) {
         context.strokeStyle = this._colours.halo;
         context.lineWidth = 1.4;
         context.stroke();
-        context.fill();
-      });
-    }
+      }
+      context.fill();
+    });
     context.globalAlpha = 1;
   }
 
@@ -251,4 +246,18 @@ export class Traffic {
     context.fillStyle = colour;
     context.fillText(text, px, py);
   }
+}
+
+/**
+ * Add the outline of an aircraft to the path.
+ * @param {CanvasRenderingContext2D} context @param {Shown} shown @param {number[][]} shape @param {number} half
+ */
+function outline(context, { track, px, py }, shape, half) {
+  const [cos, sin] = [track.cos * half, track.sin * half];
+  for (let corner = 0; corner < shape.length; corner += 1) {
+    const [a, b] = shape[corner];
+    if (corner === 0) context.moveTo(px + a * cos - b * sin, py + a * sin + b * cos);
+    else context.lineTo(px + a * cos - b * sin, py + a * sin + b * cos);
+  }
+  context.closePath();
 }
