@@ -15,6 +15,8 @@ for (const page of pages) {
   await build({
     entryPoints: [join(here, page, 'main.js')],
     outfile: join(target, `${page}.js`),
+    absWorkingDir: here,
+    preserveSymlinks: true, // names that are made short depend on the order of the paths
     bundle: true,
     minify: true,
     charset: 'utf8',
