@@ -38,6 +38,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(SOURCES, root / "server" / "pages", ignore=shutil.ignore_patterns("node_modules"))
     shutil.copytree(ROOT / "sdk" / "javascript" / "src", root / "sdk" / "javascript" / "src")
     shutil.copytree(ROOT / "sdk" / "javascript" / "types", root / "sdk" / "javascript" / "types")
+    shutil.copy(ROOT / "sdk" / "javascript" / "package.json", root / "sdk" / "javascript")
     (root / "server" / "pages" / "node_modules").symlink_to(packages / "node_modules")
     return root / "server" / "pages"
 
