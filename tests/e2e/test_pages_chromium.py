@@ -54,6 +54,7 @@ def origin(daemon: LiveDaemon) -> str:
 
 def sign_in(tab: Tab, daemon: LiveDaemon, key: str, view: str = "") -> None:
     """Type the key, as a person would."""
+    tab.call("Page.bringToFront")
     tab.open(f"{origin(daemon)}/map{view}")
     tab.wait_for("document.querySelector('#key-dialog').open")
     tab.type(key)
@@ -202,6 +203,7 @@ def test_dashboard_opens_the_operators_page_that_revokes_a_key(
     token = daemon.call("dashboard_token")["token"]
     form = write_form(tmp_path / "dashboard.html", f"{origin(daemon)}/ops", token)
     assert form.stat().st_mode & 0o777 == 0o600
+    tab.call("Page.bringToFront")
     tab.call("Page.navigate", url=form.as_uri())
     tab.wait_for(f"location.href === {json.dumps(origin(daemon) + '/ops')} && {LIVE}")
     assert not any(token in url for url in tab.requests)
@@ -214,6 +216,7 @@ def test_dashboard_opens_the_operators_page_that_revokes_a_key(
     tab.type("left the team")
     tab.click("#ask-yes")
     tab.wait_for("document.querySelector('#toast').textContent.includes('1 connections were closed')")
+    watching.call("Page.bringToFront")
     watching.wait_for("document.querySelector('#key-dialog').open")
     assert "key" in watching.text("#key-problem").lower()
     assert watching.evaluate("sessionStorage.length") == 0
