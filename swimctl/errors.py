@@ -52,7 +52,7 @@ class Declined(CommandFailed):
     """Whoever was asked said no."""
 
     def __init__(self) -> None:
-        super().__init__("not done: you said no")
+        super().__init__("cancelled: nothing was done")
 
 
 class WrongUsage(CommandError):
@@ -62,7 +62,7 @@ class WrongUsage(CommandError):
 
 
 class DaemonNotRunning(CommandError):
-    """Nobody serves from this home."""
+    """No daemon serves from this home."""
 
     exit_code = ExitCode.NOT_RUNNING
 
@@ -71,7 +71,7 @@ class DaemonNotRunning(CommandError):
 
 
 class AlreadyRunning(CommandError):
-    """Somebody serves from this home already."""
+    """A daemon already serves from this home."""
 
     exit_code = ExitCode.ALREADY_RUNNING
 

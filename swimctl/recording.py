@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from swimctl.client.event_stream import EventStream
     from swimctl.client.stream_items import StreamItem, SubscriptionRequest
+    from swimctl.patient_file import PatientFile
 
 LOOK_SECONDS = 0.25
 
@@ -60,7 +61,8 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
     if name == "-":
         if sys.stdout.isatty():
             raise WrongUsage(
-                "a recording is compressed, nothing for a terminal", "swimctl record - > FILE, or: swimctl tail"
+                "a recording is compressed: it can't be shown on a terminal",
+                "swimctl record - > FILE, or: swimctl tail",
             )
         yield lambda: sys.stdout.buffer
         return
@@ -71,14 +73,14 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
         raise CommandFailed(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
     replaces = path.exists() and stat.S_ISREG(path.stat().st_mode)
     if replaces:
-        require_yes(f"{path} exists already. Replace it?", yes=yes)
+        require_yes(f"{path} already exists. Replace it?", yes=yes)
     opened: list[BinaryIO] = []
 
     def open_file() -> BinaryIO:
         try:
             opened.append(_open_output(path, replaces=replaces))
         except FileExistsError:
-            raise CommandFailed(f"{path} has just come into being", "choose another name") from None
+            raise CommandFailed(f"{path} was created in the meantime", "choose another name") from None
         except OSError as error:
             raise CommandFailed(f"{path} can't be written: {error.strerror}") from None
         return opened[0]
@@ -96,7 +98,7 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
 
 
 def _open_output(path: Path, *, replaces: bool) -> BinaryIO:
-    """Open what the operator named; a file that is replaced only where no link of somebody else's leads to it."""
+    """Open what the operator named; a file is replaced only if no other user's link leads to it."""
     if replaces:
         return os.fdopen(open_descriptor(follow_own_links(path), os.O_WRONLY | os.O_TRUNC), "wb")
     return path.open("wb" if path.exists() and not path.is_file() else "xb")
@@ -105,11 +107,12 @@ def _open_output(path: Path, *, replaces: bool) -> BinaryIO:
 class Recording:
     """Takes what comes out of a stream and writes what belongs into the file. Raises CommandFailed when it can't."""
 
-    def __init__(self, stream: EventStream, writer: RecordingWriter, name: str, tell: Tell) -> None:
-        self.writer = writer
+    def __init__(self, stream: EventStream, begin: Callable[[], RecordingWriter], name: str, tell: Tell) -> None:
+        """``begin`` makes the writer, which writes its first line at once."""
         self._stream = stream
         self._name = name
         self._tell = tell
+        self.writer = _written(begin, name, 0)
 
     def run(self, until: Callable[[StreamItem | None], bool], progress: Callable[[RecordingWriter], None]) -> None:
         """Record until ``until`` says so, which is asked after each item and at least every quarter of a second."""
@@ -129,34 +132,48 @@ class Recording:
         """Write the end mark."""
         return self._written(lambda: self.writer.finish(reason, time.time_ns() // 1_000_000))
 
+    def sync(self, file: PatientFile) -> None:
+        """Wait until what was recorded survives a power cut. Raises CommandFailed where nobody can be sure of it."""
+        try:
+            file.sync()
+        except OSError as error:
+            raise CommandFailed(
+                f"{self._name} may not be on the disk as a whole: {error.strerror}",
+                f"look whether it plays: swimctl replay {self._name} --speed 0 --output FILE",
+            ) from None
+
     def _take(self, item: StreamItem) -> None:
         from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Hinted, Lost
-        from swimctl.live.model import reconnected
+        from swimctl.live.ending import reconnected
 
         match item:
             case EventReceived(event=event, wire=wire) if event.get("type") != "system.heartbeat":
                 event_id = event.get("id")
                 self._written(lambda: self.writer.add(wire, event_id if isinstance(event_id, str) else None))
             case Lost(reason=reason):
-                self._tell(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
+                self._tell(f"— connection lost: {reason}; reconnecting, Ctrl-C stops —")
             case CaughtUp(recovered=recovered, is_first=False):
                 self._tell(f"— {reconnected(recovered)} —")
             case Hinted(hint=hint):
                 self._tell(f"hint: {clean(hint)}")
             case Gap():
                 self._written(self.writer.mark_gap)
-                self._tell("— gap: history does not reach back that far; the recording has a mark there —")
+                self._tell("— gap: history does not reach back that far; the recording marks it —")
             case _:
                 pass
 
     def _written(self, write: Callable[[], T]) -> T:
-        told = f"{self.writer.events:,} events were received; what is in the file can be played"
-        try:
-            return write()
-        except BrokenPipeError:
-            raise CommandFailed(f"nobody reads the recording any more; {told}") from None
-        except OSError as error:
-            raise CommandFailed(f"{self._name} can't be written: {error.strerror}; {told}") from None
+        return _written(write, self._name, self.writer.events)
+
+
+def _written(write: Callable[[], T], name: str, events: int) -> T:
+    told = f"{events:,} events were received; what is in the file can be played"
+    try:
+        return write()
+    except BrokenPipeError:
+        raise CommandFailed(f"the reader of the recording has gone away; {told}") from None
+    except OSError as error:
+        raise CommandFailed(f"{name} can't be written: {error.strerror}; {told}") from None
 
 
 class Signals:
@@ -180,9 +197,3 @@ class Signals:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
-
-
-def synchronise(file: BinaryIO) -> None:
-    """Make what was written survive a power cut; pipes and devices have nothing to keep."""
-    with suppress(OSError):
-        os.fsync(file.fileno())

@@ -33,9 +33,9 @@ Tell = Callable[[int], None]
 
 
 def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> Manifest:
-    """Write the archive, durably and for its owner's eyes alone. Raises CommandFailed, with nothing left behind.
+    """Write the archive, durably and readable only by its owner. Raises CommandFailed, with nothing left behind.
 
-    Blocks as long as the databases take to be copied; who serves from them goes on.
+    Blocks as long as the databases take to be copied; a service that uses them keeps running.
     """
     with tempfile.TemporaryDirectory(prefix=f".{target.name[:80]}.", dir=target.parent) as folder:
         staged: list[tuple[Entry, Path]] = []
@@ -57,14 +57,14 @@ def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> 
         left_out = []
         keys = database_file(loaded, home)
         if keys is None:
-            left_out.append("keys: they are in a database server, which has backups of its own")
+            left_out.append("keys: they are in a database server, which has its own backups")
         elif keys.exists():
             database("keys", KEYS, keys)
         if home.history.exists():
             database("history", HISTORY, home.history)
         for number, path in enumerate(loaded.files):
             add("config", f"config-{number}.toml", path, partial(_copy_file, path))
-        left_out += [f"file with a secret, which the configuration names: {path}" for path in secret_files(loaded)]
+        left_out += [f"secret file named in the configuration: {path}" for path in secret_files(loaded)]
         if not staged:
             raise CommandFailed(f"there is nothing to back up in {home.path}", "is SWIM_HOME right?")
         manifest = Manifest(
@@ -97,7 +97,7 @@ def secret_files(loaded: LoadedConfig) -> Sequence[str]:
 
 
 def copy_database(path: Path, target: Path, tell: Tell) -> None:
-    """Copy a SQLite file as it is at one moment, whoever writes to it meanwhile. Raises CommandFailed."""
+    """Copy a SQLite file as of one moment, even while it is written to. Raises CommandFailed."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with (

@@ -49,12 +49,11 @@ class ControlClient:
         *,
         light: bool = False,
     ) -> Self:
-        """Connect to the daemon of a home; one that is just starting is waited for. ``light``: see ``Session``.
+        """Connect to the daemon of a home; wait for one that is just starting. ``light``: see ``Session``.
 
-        Raises DaemonNotRunning when nobody holds the lock, CommandFailed when somebody does and does not answer.
+        Raises DaemonNotRunning if the lock is free, CommandFailed if its holder does not answer.
         """
         from swim_server.daemon.lockfile import Lockfile
-        from websockets.exceptions import WebSocketException
 
         lockfile = Lockfile(home.lockfile)
         deadline = time.monotonic() + timeout
@@ -66,7 +65,7 @@ class ControlClient:
                 path = Path(info.control) if info is not None and info.control else home.control_socket
                 session = Session.open_light(path, open_timeout) if light else Session.open_unix(path, open_timeout)
                 break
-            except (OSError, TimeoutError, WebSocketException) as error:
+            except _unanswered(light=light) as error:
                 if isinstance(error, PermissionError) or time.monotonic() >= deadline:
                     raise _silent(info, error) from None
             time.sleep(PAUSE_SECONDS)
@@ -106,8 +105,17 @@ class ControlClient:
         self.close()
 
 
+def _unanswered(*, light: bool) -> tuple[type[Exception], ...]:
+    """Return what is raised where nobody answers as a daemon does; ``websockets`` is imported only where it is used."""
+    if light:
+        return (OSError,)
+    from websockets.exceptions import WebSocketException
+
+    return (OSError, WebSocketException)
+
+
 def not_running(home: Home) -> DaemonNotRunning:
-    """Say that nobody serves from this home."""
+    """Return the error that no daemon serves from this home."""
     return DaemonNotRunning(f"the daemon is not running in {home.path}")
 
 
@@ -115,6 +123,6 @@ def _silent(info: LockInfo | None, error: BaseException | None) -> CommandFailed
     who = f"pid {info.pid}" if info is not None else "its pid is not known"
     reason = f": {error}" if error is not None and str(error) else ""
     return CommandFailed(
-        f"the daemon ({who}) runs but does not answer on its control socket{reason}",
-        "see what it does with swimctl logs, or end it with swimctl stop",
+        f"the daemon ({who}) is running but does not answer on its control socket{reason}",
+        "see what it is doing with swimctl logs, or stop it with swimctl stop",
     )

@@ -12,10 +12,9 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swimctl.client.connect import (
     KEY_REFUSED,
     SERVICE_RESTART,
-    Gone,
-    LimitReached,
     Restarting,
     close_refusal,
+    is_final,
     message_refusal,
     restart_notice,
     without_advice,
@@ -34,18 +33,18 @@ from swimctl.client.stream_items import (
     Subscribed,
     SubscriptionRequest,
 )
-from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, Refused, WrongUsage
+from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning
 
 ANSWER_SECONDS = 15.0
 ASK_SECONDS = 0.2
 """How often the server is asked whether all of the history has been sent; clients may ask ten times a second."""
 SILENCE_SECONDS = 1.0
-"""A server that does not tell has sent its history when nothing has come for so long."""
+"""With a server that does not report it, history counts as sent after this long a silence."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 3.0
 LONGEST_LOCAL_RETRY_SECONDS = 0.4
-"""Looking whether a daemon of this machine is there costs nothing."""
+"""Longest pause between attempts to reach a daemon on this machine, which cost nothing."""
 ALIVE_SECONDS = 90.0
-"""Heartbeats come every 30 seconds; after so long without a word the connection is dead."""
+"""Heartbeats come every 30 seconds; after this long without one the connection is dead."""
 
 _ANSWERS = ("connected", "subscribed", "unsubscribed", "pong", "publish_ack")
 _NEVER = float("inf")
@@ -69,6 +68,8 @@ class EventStream:
         self._items: deque[StreamItem] = deque()
         self._resume_from: str | None = None
         """The last event handed out; before the first one, the newest there was when the subscription began."""
+        self._epoch: str | None = None
+        """The order of events that ids belong to, as the service has told it."""
         self._is_first = True
         self._caught_up_id: str | None = None
         """While history is being sent: the newest event that belongs to it."""
@@ -100,7 +101,7 @@ class EventStream:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection just now."""
+        """Whether there is a connection at the moment."""
         return self._session is not None
 
     @property
@@ -149,20 +150,20 @@ class EventStream:
         except Restarting as notice:
             self._wait_for(notice)
         except CommandError as error:
-            if isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached):
+            if is_final(error):
                 raise
             pause = self._backoff.fail()
             self._retry_at = self._clock.monotonic() + pause
             self._items.append(Away("stopped" if isinstance(error, DaemonNotRunning) else error.problem, pause))
 
     def _wait_for(self, notice: Restarting) -> None:
-        """Come back when a service that restarts asks for it, later each time if it goes on restarting."""
+        """Reconnect when a restarting service asks for it, later each time if it keeps restarting."""
         pause = max(_pause(notice.retry_seconds), self._backoff.fail())
         self._retry_at = self._clock.monotonic() + pause
         self._items.append(Away(notice.problem, pause))
 
     def _connect(self) -> None:
-        message = {**self.wanted.to_wire(self._resume_from), "notices": True}
+        message = {**self.wanted.to_wire(self._resume_from, self._epoch), "notices": True}
         session = self._open_session()
         try:
             greeting = self._await(session, "connected")
@@ -171,6 +172,7 @@ class EventStream:
         except BaseException:
             session.close()
             raise
+        self._take_epoch((greeting.get("data") or {}).get("epoch"))
         self._session, self._notice = session, None
         self._request = None
         self._heard_at = self._clock.monotonic()
@@ -188,6 +190,12 @@ class EventStream:
         elif self._resume_from is None:
             self._resume_from = newest
             self._is_first = False
+
+    def _take_epoch(self, epoch: object) -> None:
+        """Note which order of events the ids belong to now: ids of another one are not older or newer than these."""
+        former, self._epoch = self._epoch, epoch if isinstance(epoch, str) else None
+        if None not in (former, self._epoch) and former != self._epoch:
+            self._resume_from = None
 
     def _await(self, session: Session, type: str) -> dict[str, Any]:
         """Take messages until the answer has come. No event comes before it: nothing is subscribed to."""
@@ -210,7 +218,7 @@ class EventStream:
                 continue
             if message.get("type") == "error" and message.get("code") != "HISTORY_UNAVAILABLE":
                 raise message_refusal(message)
-        raise CommandFailed(f"the service did not answer within {ANSWER_SECONDS:g} s", "look at: swimctl logs")
+        raise CommandFailed(f"the service did not answer within {ANSWER_SECONDS:g} s", "see: swimctl logs")
 
     # Reading.
 
@@ -228,7 +236,7 @@ class EventStream:
             self._heard_at = now
             self._take(decode(payload), payload)
         elif now - self._heard_at > ALIVE_SECONDS:
-            self._lose(SessionLost(None, "nothing was heard for too long"))
+            self._lose(SessionLost(None, "nothing was received for too long"))
         elif self._is_catching_up and now - self._heard_at > SILENCE_SECONDS:
             self._finish_catching_up()
 
@@ -284,7 +292,7 @@ class EventStream:
             advised = notice.retry_seconds  # the close that had it was lost on the way
         self._retry_at = self._clock.monotonic() + _pause(advised)
         told = without_advice(lost.reason) or (notice.problem if notice is not None else "")
-        self._items.append(Lost(told or "the connection broke"))
+        self._items.append(Lost(told or "the connection was lost"))
 
 
 def _pause(advised_seconds: float | None) -> float:

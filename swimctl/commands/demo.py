@@ -48,18 +48,18 @@ def demo(
         typer.Option("--script", metavar="FILE", help="Play a script to your own client instead."),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="Where to listen; 0 picks a free one.")
+        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")
     ] = 0,
     open_map: Annotated[bool, typer.Option("--open", help="Open the live map in a browser.")] = False,
 ) -> None:
-    """See it all work in this terminal.
+    """Try everything in this terminal.
 
-    A daemon of its own in a temporary home on a free port, simulated traffic, a key, and the live table of what
-    happens. A line says how to connect from another terminal, another where the live map is. q or Ctrl-C ends it and
-    leaves nothing behind.
+    Starts a daemon in a temporary home on a free port, with simulated traffic and a key, and shows a live table of
+    events. It also prints how to connect from another terminal, and the address of the live map. q or Ctrl-C ends it
+    and leaves nothing behind.
 
-    With --script, a server that cuts, closes, repeats, freezes or comes back as the file says, to test a client of
-    your own against; each thing that the client does is one line. Scripts: sdk/conformance/README.md.
+    With --script, runs a server that cuts, closes, repeats, freezes or comes back as the file says, to test your own
+    client against; each action of the client is printed on one line. Scripts: sdk/conformance/README.md.
 
     \b
     Examples:
@@ -74,14 +74,14 @@ def demo(
 
         play_script(script, port, invocation_of(context).output(), number)
         return
-    from swimctl.live.loop import ending_signals
+    from swimctl.live.ending import ending_signals
     from swimctl.temporary_service import TemporaryService
 
     invocation = invocation_of(context)
     output, messages = invocation.output(), invocation.messages()
     try:
         with ending_signals(), TemporaryService(invocation.environ) as service:
-            _tell(messages, "Starting a service of your own in a temporary home …")
+            _tell(messages, "Starting a service in a temporary home …")
             service.start([f"simulator?flights={flights}&speed={speed}&seed={seed}"], port=port)
             api_key = service.create_key(TIER, OWNER)
             if open_map:
@@ -89,11 +89,11 @@ def demo(
             _watch(service, api_key, output, messages, _counter(number))
     finally:
         _tell(messages, "The demo is over and has left nothing behind.")
-        _tell(messages, "A service that stays: swimctl serve --detach --source simulator")
+        _tell(messages, "To keep a service running: swimctl serve --detach --source simulator")
 
 
 def _counter(number: int | None) -> Callable[[StreamItem], bool]:
-    from swimctl.live.loop import is_event
+    from swimctl.live.ending import is_event
 
     left = [number or 0]
 

@@ -55,13 +55,16 @@ def record(
     ] = None,
     no_follow: options.NoFollow = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace FILE without asking.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="At the end one JSON document about the recording.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="At the end, print one JSON document about the recording.")
+    ] = False,
     url: options.Url = None,
 ) -> None:
-    """Record events into one file, until Ctrl-C: what comes, or history first.
+    """Record events to one file until Ctrl-C: live ones, or history first.
 
-    Compressed, one JSON line an event, byte for byte as it came: zcat FILE | jq reads it. Survives restarts of the
-    daemon without losing or repeating an event; killed, what it wrote can be played up to its last second.
+    The file is gzip of JSON lines, one event per line, byte for byte as received: zcat FILE | jq reads it. Recording
+    continues across restarts of the daemon without losing or repeating an event. If it is killed, everything up to the
+    last second can be replayed.
 
     \b
     Examples:
@@ -76,7 +79,7 @@ def record(
 
     invocation = invocation_of(context)
     if file == "-" and as_json:
-        raise WrongUsage("--json tells about the recording on standard output, where the recording itself goes with -")
+        raise WrongUsage("--json and - can't be combined: both write to standard output")
     if no_follow and since is None and after is None and last is None:
         after = "0-0"  # all there is
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)
@@ -115,12 +118,13 @@ def _record(
     """Record, write the end mark whatever ended it, and tell."""
     from swim_server.sources.recording.writer import RecordingWriter
 
-    from swimctl.recording import Recording, synchronise
+    from swimctl.patient_file import PatientFile
+    from swimctl.recording import Recording
 
     messages = invocation.messages()
     progress = Progress(messages, "recording", total=until.wanted)
-    file = open_file()
-    recording = Recording(stream, RecordingWriter(file, header), name, progress.line)
+    file = PatientFile(open_file(), progress.line, until.is_interrupted)
+    recording = Recording(stream, lambda: RecordingWriter(file, header), name, progress.line)
     try:
         with progress:
             recording.run(until, lambda writer: progress.set(writer.events))
@@ -129,7 +133,7 @@ def _record(
             recording.finish(error.problem)
         raise
     end = recording.finish(until.reason)
-    synchronise(file)
+    recording.sync(file)
     if as_json:
         document = {"file": name, "bytes": recording.writer.packed_bytes, **msgspec.to_builtins(end)}
         invocation.output(as_json=True).document(document)
@@ -149,9 +153,13 @@ class _Until:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._no_follow = no_follow
 
+    def is_interrupted(self) -> bool:
+        """Whether somebody wants it to end now."""
+        return self._signals.received is not None
+
     def __call__(self, item: StreamItem | None) -> bool:
         from swimctl.client.stream_items import CaughtUp
-        from swimctl.live.loop import is_event
+        from swimctl.live.ending import is_event
 
         if self._left is not None and item is not None and is_event(item):
             self._left -= 1
@@ -161,7 +169,7 @@ class _Until:
             self.reason = "the end of history"
         elif self._deadline is not None and time.monotonic() >= self._deadline:
             self.reason = "the time asked for"
-        elif self._signals.received is not None:
+        elif self.is_interrupted():
             self.reason = "interrupted"
         return bool(self.reason)
 

@@ -21,7 +21,7 @@ from swimctl.invocation import Invocation, invocation_of
 from swimctl.progress import Progress
 
 if TYPE_CHECKING:
-    from swimctl.replaying import Sink
+    from swimctl.replaying.sinks import Sink
 
 app = single_command()
 
@@ -31,7 +31,10 @@ def replay(
     context: typer.Context,
     *,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A recording, JSON lines, or a folder of feed snapshots; -.")
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="A recording, JSON lines or a folder of feed snapshots; - is standard input."
+        ),
     ] = None,
     start: Annotated[
         str | None,
@@ -55,14 +58,14 @@ def replay(
         Path | None, typer.Option("--into", metavar="HOME", help="Publish into the daemon of this home.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="With --output or --into: at the end one JSON document about it.")
+        bool, typer.Option("--json", help="With --output or --into: at the end, print one JSON document about it.")
     ] = False,
 ) -> None:
-    """Play events again: a range of history, or a recording.
+    """Replay events: a range of history, or a recording.
 
-    To standard output or a file as JSON lines, byte for byte as they were recorded; or into a daemon, with the same
-    type, data and timestamp, where each is stored anew under an id of its own. Silences longer than five seconds are
-    shortened. A damaged recording is played up to the damage, which is told: exit 1.
+    Events go to standard output or a file as JSON lines, byte for byte as recorded; or into a daemon, with the same
+    type, data and timestamp but a new id. Pauses longer than five seconds are shortened. A damaged recording is
+    replayed up to the damage, which is reported with exit code 1.
 
     \b
     Examples:
@@ -72,7 +75,7 @@ def replay(
       swimctl replay evening.swim --speed 5 --into /tmp/test-home
       swimctl replay snapshots/2024-11-21 --speed 30
     """
-    from swimctl.replaying import CountingSink
+    from swimctl.replaying.sinks import CountingSink
 
     if file is None and start is None and end is None:
         raise WrongUsage("replay takes FILE, or --from and --to for history", "see: swimctl replay --help")
@@ -103,7 +106,10 @@ def _play_file(
 ) -> None:
     from swim_server.sources.recording.recorded_events import kind_of_recording
 
-    from swimctl.replaying import ChannelSink, Pace, file_events, play, play_snapshots, read_seek
+    from swimctl.replaying.bounds import read_seek
+    from swimctl.replaying.pace import Pace, play
+    from swimctl.replaying.sinks import ChannelSink
+    from swimctl.replaying.sources import file_events, play_snapshots
 
     first, last = read_seek(start, "--from"), read_seek(end, "--to")
     with told_with_its_name(file):
@@ -121,7 +127,9 @@ def _play_history(
     from swimctl.client.connect import to_daemon
     from swimctl.client.event_stream import EventStream
     from swimctl.client.stream_items import SubscriptionRequest
-    from swimctl.replaying import Pace, history_events, play, read_end, read_start
+    from swimctl.replaying.bounds import read_end, read_start
+    from swimctl.replaying.pace import Pace, play
+    from swimctl.replaying.sources import history_events
 
     now_ms = time.time_ns() // 1_000_000
     after, until = read_start(start, now_ms), read_end(end, now_ms)
@@ -144,7 +152,7 @@ def _sink(invocation: Invocation, output_file: Path | None, into: Path | None) -
 
     from swimctl.client.control import ControlClient
     from swimctl.client.publisher import Publisher
-    from swimctl.replaying import DaemonSink, LineSink
+    from swimctl.replaying.sinks import DaemonSink, LineSink
 
     with ExitStack() as stack:
         if into is not None:
@@ -162,6 +170,6 @@ def _sink(invocation: Invocation, output_file: Path | None, into: Path | None) -
             try:
                 yield LineSink(stack.enter_context(output_file.open("x", encoding="utf-8")))
             except FileExistsError:
-                raise CommandFailed(f"{output_file} exists already", "choose another name, or remove it") from None
+                raise CommandFailed(f"{output_file} already exists", "choose another name, or remove it") from None
         else:
             yield LineSink(sys.stdout)

@@ -45,7 +45,7 @@ def show(
 ) -> int:
     """Print the unit that would be installed.
 
-    And say whether the installed one is the same. Exit 5: none is installed.
+    Also reports whether the installed one is the same. Exit code 5 if none is installed.
 
     \b
     Examples:
@@ -68,9 +68,13 @@ def show(
     output.stream.write(text)
     output.stream.flush()
     if installed is None:
-        invocation.messages().line(f"not installed; it would be {path}: swimctl service install")
+        invocation.messages().line(f"not installed as {path}: swimctl service install")
         return ExitCode.NOT_FOUND
-    same = "installed as it is" if installed == text else "the installed one differs: swimctl service install"
+    same = (
+        "installed, up to date"
+        if installed == text
+        else "the installed unit differs; update it with: swimctl service install"
+    )
     invocation.messages().line(f"{path}: {same}")
     return ExitCode.DONE
 
@@ -87,10 +91,10 @@ def install(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Write the unit and let systemd start it with the machine.
+    """Write the unit and enable it at boot.
 
-    It tells systemd when it is ready, is watched by it, may write only where it has to, and is restarted when it
-    fails. Its home is SWIM_HOME, for a system unit /var/lib/swim where that is not set.
+    The service notifies systemd when it is ready, is monitored by systemd's watchdog, can write only where it needs to,
+    and is restarted when it fails. Its home is SWIM_HOME; for a system unit, /var/lib/swim by default.
 
     \b
     Examples:
@@ -99,7 +103,7 @@ def install(
       sudo SWIM_HOME=/srv/swim swimctl service install --run-as swim --yes
     """
     from swimctl.output import require_yes
-    from swimctl.systemd.installation import unit_of
+    from swimctl.systemd.installation import check_command, unit_of
     from swimctl.systemd.manager import Manager
 
     invocation = invocation_of(context)
@@ -116,10 +120,11 @@ def install(
         messages.line(f"would write {path}, then: {_steps(manager, name, now)}")
         return
     require_systemd(manager)
+    check_command(unit)
     installed = read_installed(path)
     if installed != text:
         what = "Replace" if installed is not None else "Write"
-        require_yes(f"{what} {path} and let systemd start {name} with the machine?", yes=yes)
+        require_yes(f"{what} {path} and let systemd start {name} at boot?", yes=yes)
         make_home(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
@@ -129,7 +134,7 @@ def install(
         output.document({"path": str(path), "scope": chosen, "changed": installed != text, "installed": True})
     else:
         output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
-    _tell_how_to_go_on(messages, manager, name, unit, has_started=now)
+    _tell_how_to_go_on(messages, manager, name, unit, has_started=now or _is_serving(unit))
 
 
 @app.command()
@@ -141,7 +146,7 @@ def uninstall(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Stop the service that systemd runs and remove its unit. Home, keys and history stay.
+    """Stop the service and remove its unit. Home, keys and history are kept.
 
     \b
     Examples:
@@ -158,7 +163,9 @@ def uninstall(
     path = manager.unit_path(name)
     installed = read_installed(path)
     if installed is None:
-        raise NotFound(f"there is no unit {path}", "a user's and the system's are apart: --scope user, --scope system")
+        raise NotFound(
+            f"there is no unit {path}", "user and system units are separate: try --scope user or --scope system"
+        )
     foreign = "" if installed.startswith(MARK) else " (it was not written by swimctl)"
     require_yes(f"Stop {name} and remove {path}{foreign}?", yes=yes)
     output = invocation.output(as_json=as_json)
@@ -208,7 +215,7 @@ def require_systemd(manager: Manager) -> None:
     problem = manager.problem()
     if problem is not None:
         raise CommandFailed(
-            f"systemd can't be asked here: {problem}",
+            f"systemd is not available here: {problem}",
             "print the unit: swimctl service show; run without it: swimctl serve --detach",
         )
 
@@ -223,7 +230,7 @@ def make_home(unit: Unit) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever reads half of it."""
+    """Write a file atomically: readers see all of it or nothing."""
     from swim_server.files.replacing import replace_durably
 
     replace_durably(path, text.encode(), mode=0o644)
@@ -234,10 +241,17 @@ def _steps(manager: Manager, name: str, now: bool) -> str:
     return f"{systemctl} daemon-reload; {systemctl} enable {'--now ' if now else ''}{name}"
 
 
+def _is_serving(unit: Unit) -> bool:
+    from swim_server.daemon.home import Home
+    from swim_server.daemon.lockfile import Lockfile
+
+    return Lockfile(Home(unit.home).lockfile).is_held()
+
+
 def _tell_how_to_go_on(messages: Output, manager: Manager, name: str, unit: Unit, *, has_started: bool) -> None:
     systemctl = " ".join(manager.command)
     if not has_started:
         messages.line(f"start it: {systemctl} start {name}")
     messages.line(f"new code: SWIM_HOME={unit.home} swimctl restart (systemctl restart would drop its clients)")
     if unit.scope == "user":
-        messages.line("to let it run when you are logged out: loginctl enable-linger")
+        messages.line("to keep it running after you log out: loginctl enable-linger")

@@ -33,10 +33,10 @@ def status(
     piped: Piped = PipedFormat.V2,
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until Ctrl-C.")] = False,
 ) -> None:
-    """Show what the daemon does just now.
+    """Show the daemon's current activity.
 
-    Process and address, connections by tier against their limit, events and deliveries, sources, history. Not
-    running: exit code 3.
+    Process and address, connections by tier with their limits, events and deliveries, sources, history. Exit code 3 if
+    it is not running.
 
     \b
     Examples:
@@ -111,7 +111,7 @@ def _watch(invocation: Invocation, output: Output) -> None:
     """Show it until q or Ctrl-C; a daemon that is away is waited for."""
     from rich.text import Text
 
-    from swimctl.live.loop import ending_signals
+    from swimctl.live.ending import ending_signals
     from swimctl.live.screen import Screen, wants_to_quit
     from swimctl.render.foot import Foot
 

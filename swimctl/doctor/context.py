@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ANSWER_SECONDS = 1.5
-"""So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
+"""How long the running process may take to answer: less than a check, so that silence is reported, not cut off."""
 QUICK_SECONDS = 0.8
-"""So long somebody waits for it who can do without."""
+"""How long to wait for an answer that is not essential."""
 MARGIN_SECONDS = 0.3
 """Between the end of a question and the end of the run."""
 ENDING_SECONDS = 3.0
-"""So long what the checks made may take to be undone."""
+"""How long the cleanup after the checks may take."""
 MOST = 6.0
 _LOADAVG = Path("/proc/loadavg")
 
@@ -130,7 +130,7 @@ class DoctorContext:
         return datetime.fromtimestamp(self.now, UTC)
 
     async def fact(self, name: str, observe: Callable[[], Coroutine[Any, Any, T]], source: str, **more: Any) -> T:
-        """Observe something once; whoever asks again gets the same, or the same error. ``more`` as ``find`` has it."""
+        """Observe something once; a second request gets the same value or error. ``more`` as ``find`` has it."""
         return await self.facts.find(name, observe, source=source, **more)
 
     async def shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -141,7 +141,7 @@ class DoctorContext:
         return result
 
     def forget(self, *beginnings: str) -> None:
-        """Let facts be observed anew when they are asked for again: for what may just be changing."""
+        """Let facts be observed again at the next request: for what may be changing."""
         self.facts.forget(*beginnings)
 
     async def loaded(self) -> LoadedConfig:
@@ -231,7 +231,7 @@ class DoctorContext:
         )
 
     async def ask_anew(self, method: str, **params: Any) -> Any:
-        """Ask again, whoever asked before: for what changes while one looks."""
+        """Ask again even if it was asked before: for what changes during the run."""
         self.forget(f"process.{method}")
         return await self.ask(method, **params)
 

@@ -120,7 +120,7 @@ class Doctor:
                 changed += run_to_end(self._mend(repair))
             except (CommandError, OSError) as error:
                 problem = error.problem if isinstance(error, CommandError) else (error.strerror or str(error))
-                changed.append(f"{check.id} could not be mended: {problem}")
+                changed.append(f"{check.id} could not be fixed: {problem}")
         return changed
 
     async def _mend(self, repair: Repair) -> Sequence[str]:
@@ -131,7 +131,7 @@ class Doctor:
             await context.close()
 
     def repairs(self, report: Report) -> list[tuple[Check, Repair]]:
-        """Return what there is to mend."""
+        """Return the repairs that could be made."""
         bad = {each.id for each in report.results if each.status in (Status.FAIL, Status.WARN)}
         return [(check, check.repair) for check in self.selection.checks if check.repair and check.id in bad]
 

@@ -23,7 +23,7 @@ from swimctl.doctor.fact_errors import SavedError, error_of, saved_error
 T = TypeVar("T")
 
 _asker: ContextVar[str | None] = ContextVar("asker", default=None)
-"""The check that asks just now."""
+"""The check that is asking."""
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -139,7 +139,7 @@ class FactBook:
         return cast("T", future.result())
 
     def forget(self, *beginnings: str) -> None:
-        """Let facts be observed anew when they are asked for again: for what may just be changing."""
+        """Let facts be observed again at the next request: for what may be changing."""
         with self._mutex:
             for id in [each for each, future in self._looks.items() if future.done() and each.startswith(beginnings)]:
                 del self._looks[id]

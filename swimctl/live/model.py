@@ -19,8 +19,9 @@ from swimctl.client.stream_items import (
     StreamItem,
     Subscribed,
 )
+from swimctl.live.ending import reconnected
 from swimctl.render.event_row import EventRow, describe, describe_position, positions_of
-from swimctl.text import clean, plural
+from swimctl.text import clean
 
 MAX_ROWS = 500
 RATE_SECONDS = 10.0
@@ -46,8 +47,6 @@ class TailModel:
         self.totals: Counter[str] = Counter()
         """Events by type."""
         self.positions = 0
-        self.aloft = 0
-        """Positions in the newest batch: how many flights moved."""
         self.clients: int | None = None
         self.state: Literal["connecting", "resuming", "live", "lost", "away"] = "connecting"
         self.reason = ""
@@ -55,7 +54,7 @@ class TailModel:
         self.retry_at: float | None = None
         """When the next attempt to connect follows, in monotonic seconds."""
         self.held: list[EventRow | Note] | None = None
-        """The lines as they were when the table was held; None while it goes on."""
+        """The lines as they were when the table was paused; None while it is live."""
         self.shows_help = False
         self._show_positions = show_positions
         self._recent: deque[tuple[float, int, int]] = deque()
@@ -132,7 +131,6 @@ class TailModel:
         """Count a batch. Its positions become lines only when positions are all that was asked for."""
         found = positions_of(event) if type == POSITIONS else [event.get("data") or {}]
         self.positions += len(found)
-        self.aloft = len(found)
         if self._show_positions:
             self.rows.extend(describe_position(event, position) for position in found[-MAX_ROWS:])
         return len(found)
@@ -148,8 +146,3 @@ class TailModel:
         connections = result.get("connections") if isinstance(result, dict) else None
         total = connections.get("total") if isinstance(connections, dict) else None
         self.clients = total if isinstance(total, int) else self.clients
-
-
-def reconnected(recovered: int) -> str:
-    """``reconnected, 14 events recovered``."""
-    return f"reconnected, {plural(recovered, 'event')} recovered"

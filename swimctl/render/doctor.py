@@ -30,7 +30,7 @@ def picture(report: Report) -> RenderableType:
     problems = report.problems
     parts: list[RenderableType] = [_headline(report), Text()]
     if report.changed:
-        parts += [*(Text(f"  mended: {clean(line)}", style="cyan") for line in report.changed), Text()]
+        parts += [*(Text(f"  fixed: {clean(line)}", style="cyan") for line in report.changed), Text()]
     for number, each in enumerate(problems):
         parts += [problem(each, report.following(each.id), is_first=number == 0), Text()]
     parts.append(_areas(report))
@@ -111,7 +111,7 @@ def lines(report: Report) -> list[str]:
     """Return a line a check for scripts: status, id, observed, fix, with tabs between."""
     rows = [(str(each.status), each.id, each.observed, each.command or "-") for each in report.results]
     return ["\t".join(clean(cell) for cell in row) for row in rows] + [
-        f"mended\t-\t{clean(line)}\t-" for line in report.changed
+        f"fixed\t-\t{clean(line)}\t-" for line in report.changed
     ]
 
 
@@ -152,9 +152,12 @@ def nagios(report: Report) -> tuple[str, int]:
 
 def prometheus(report: Report, unix_seconds: float) -> str:
     """For the node exporter's textfile collector; write it beside the place and rename it in."""
-    rows = ["# HELP swim_doctor_ok Whether doctor found everything well.", "# TYPE swim_doctor_ok gauge"]
+    rows = ["# HELP swim_doctor_ok Whether all checks passed.", "# TYPE swim_doctor_ok gauge"]
     rows.append(f"swim_doctor_ok {int(report.is_ok)}")
-    rows += ["# HELP swim_doctor_check One check and how it came out.", "# TYPE swim_doctor_check gauge"]
+    rows += [
+        "# HELP swim_doctor_check Result of one check: 1 for its status, 0 for the others.",
+        "# TYPE swim_doctor_check gauge",
+    ]
     for each in report.results:
         for status in Status:
             labels = f'area="{each.area}",check="{each.id}",status="{status}"'

@@ -152,7 +152,7 @@ def test_reader_of_the_ids_that_goes_away_ends_it(daemon: Daemon) -> None:
     feeding.stdin.close()
     assert feeding.wait(20) == 1
     assert feeding.stderr is not None
-    assert "nobody reads" in feeding.stderr.read()
+    assert "has gone away" in feeding.stderr.read()
     feeding.stderr.close()
 
 
@@ -195,12 +195,12 @@ def test_publish_gives_up_on_a_daemon_that_stays_away(own_daemon: Daemon) -> Non
         (["flight.departd"], 2, "did you mean flight.departed?"),
         (["--bbox", "1,2,3"], 2, "--bbox: must be four numbers"),
         (["--bbox", "40,45,-70,-80"], 2, "north is above south"),
-        (["--since", "yesterday"], 2, "--since: must be a length of time like 10m"),
+        (["--since", "yesterday"], 2, "--since: must be a duration like 10m"),
         (["--after", "x"], 2, "--after: not an event id"),
         (["--last", "1", "--since", "1m"], 2, "only one of --since, --after and --last"),
         (["--count", "0"], 2, "--count"),
         (["--airport", "K" * 200], 2, "airports"),
-        (["--url", "http://x"], 2, "no ws:// or wss:// address"),
+        (["--url", "http://x"], 2, "not a ws:// or wss:// address"),
         (["--url", "ws://127.0.0.1:1/"], 3, "nothing answers at ws://127.0.0.1:1/"),
     ],
 )

@@ -13,12 +13,12 @@ from swim_client import SWIMClient
 from swim_server.config import Config, SourceConfig, TiersConfig
 from swim_server.config.check import choices
 from swim_server.config.parse_value import setting_names
-from swim_server.daemon.control.reload import RELOADABLE
+from swim_server.config.settings import RELOADABLE
 from swim_server.daemon.home import Home
 from swim_server.keys.format import PREFIXES, Tier
+from swim_server.protocol.actions import ACTIONS
 from swim_server.protocol.channels import FAMILIES, Catalogue
 from swim_server.protocol.codes import CloseCode, ErrorCode
-from swim_server.protocol.messages import ACTIONS
 from swim_server.protocol.payloads import PAYLOADS
 from swim_server.streaming.explain.outcome import Outcome
 
@@ -156,7 +156,7 @@ def check_ids() -> set[str]:
 
 
 def test_settings_that_a_reload_applies_stand_in_the_annotated_configuration() -> None:
-    (sentence,) = re.findall(r"A running daemon takes changes of (.*?) with swimctl reload", TEMPLATE, re.DOTALL)
+    (sentence,) = re.findall(r"swimctl reload applies changes of (.*?) to a running daemon", TEMPLATE, re.DOTALL)
     told = set(re.findall(r"[a-z_.]+", re.sub(r"\(.*?\)|#| and ", " ", sentence)))
     assert told == {name if name.startswith("auth") else name.partition(".")[0] for name in RELOADABLE}
 

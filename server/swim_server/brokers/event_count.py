@@ -11,9 +11,9 @@ from typing import Protocol
 from swim_server.brokers.history_reader import HistoryReader
 
 QUICK_SECONDS = 0.05
-"""A history that is counted this quickly is counted anew whenever somebody asks."""
+"""A history that can be counted this quickly is counted again for every request."""
 PATIENCE_SECONDS = 0.5
-"""So long somebody who asks waits for the count of a large one."""
+"""How long a request waits for the count of a large history."""
 Piece = tuple[int, int | None]
 Read = Callable[[Callable[[HistoryReader], Piece]], Awaitable[Piece]]
 
@@ -56,7 +56,7 @@ class EventCount:
             await asyncio.wait([self._task])
 
     async def _count(self) -> None:
-        """Count all; nobody waits for it: two GiB take seconds, and a minute off a slow disk."""
+        """Count all events in the background: two GiB take seconds, and a minute from a slow disk."""
         started, pruned = time.perf_counter(), self._counters.events_pruned
         count, change = 0, 0
         after: int | None = 0

@@ -26,6 +26,7 @@ from swim_server.brokers.opening import Known, take_stock
 from swim_server.brokers.origin import Hole, Identity
 from swim_server.brokers.recovery.names import rebuild_names
 from swim_server.brokers.recovery.restoring import Restoring
+from swim_server.brokers.recovery.second_look import find_damage
 from swim_server.brokers.retention import Pruner, Retention
 from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
@@ -35,11 +36,11 @@ from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
 MAX_WAL_BYTES = 64 * 1024 * 1024
-"""A write-ahead log that checkpoints beside the commits can't keep at bay is written back between two commits."""
+"""A write-ahead log that outgrows concurrent checkpoints is checkpointed between two commits."""
 SET_ASIDE_AT_ONCE, SET_ASIDE_SECONDS = 5, 60.0
-"""A disk that damages all that is written must not be filled with what is set aside."""
+"""Limits the files set aside, so that a disk that damages every write is not filled with them."""
 SMALLEST_PAGE_BYTES = 512
-"""A file that is shorter SQLite takes for a new one."""
+"""SQLite treats a shorter file as a new one."""
 
 
 _log = get_logger("broker")
@@ -80,7 +81,7 @@ class History:
         self.found = ZERO
         """The newest id shown when the file was first opened."""
         self.generation = 0
-        """Counts the files opened: whoever reads an older one opens anew."""
+        """Counts the files opened: readers of an older one reopen."""
         self.removed = 0
         """Events let go of by retention since the start."""
         self.identity = Identity("", "")
@@ -103,6 +104,8 @@ class History:
         """When files were set aside, by the monotonic clock."""
         self._loss = "lost"
         """What to call the hole if the file turns out to be gone."""
+        self._are_names_damaged = False
+        """The table of producers' names must be rebuilt when the file is opened."""
 
     def open(self) -> None:
         """Open the file, or begin one; afterwards ``newest`` is above every id that was ever given out."""
@@ -120,7 +123,7 @@ class History:
         return events
 
     def prune(self, *, at_least: int = 0) -> bool:
-        """Let go of a little of what retention no longer keeps, or restore a little; True when more is due now."""
+        """Remove a little of what retention no longer keeps, or recover a little; True when more is due now."""
 
         def step(connection: sqlite3.Connection) -> bool:
             assert self._pruner is not None
@@ -136,11 +139,11 @@ class History:
     def look_after(self, *, damage: tuple[str, int] | None = None) -> None:
         """Notice a file that was replaced under us; keep marks and write-ahead log in order.
 
-        ``damage``: what was found by whoever reads, and in which ``generation``: a later file has nothing of it.
+        ``damage``: what a reader found, and in which ``generation``: a later file has nothing of it.
         """
         if self._connection is not None and _identity(self.path) != self._identity:
             _log.error(
-                "history was replaced or removed while in use: going on with what is there now", path=str(self.path)
+                "history was replaced or removed while in use: continuing with what is there now", path=str(self.path)
             )
             self._let_go()
         if damage is not None and self._connection is not None and damage[1] == self.generation:
@@ -158,7 +161,7 @@ class History:
         return self._on_sound_file(record)
 
     def rebuild_names(self) -> int:
-        """Make the table of producers' names anew; answer how many are lost."""
+        """Rebuild the table of producers' event ids; return how many are lost."""
 
         def rebuild(connection: sqlite3.Connection) -> int:
             with transaction(connection):
@@ -167,7 +170,7 @@ class History:
         return self._on_sound_file(rebuild)
 
     def know_types(self, types: set[str]) -> None:
-        """Put down every type that is stored: all of history was read."""
+        """Record every stored type, after all of history was read."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
@@ -185,7 +188,7 @@ class History:
             raise unavailable(error, self.path) from error
 
     def close(self) -> None:
-        """Bring everything to the disk and let go. Idempotent."""
+        """Sync everything to disk and close the file. Idempotent."""
         if self._connection is not None:
             is_whole = True
             try:
@@ -214,12 +217,25 @@ class History:
                 self._set_aside_if_damaged(error)
             except OSError as error:
                 raise unavailable(error, self.path) from error
-        raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is made: check its disk")
+        raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is created: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
-        """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable."""
+        """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable.
+
+        Where producers' names alone are damaged, the next opening rebuilds their table.
+        """
         self._let_go()
-        self._set_aside(history_file.damage_of(self.path, error) if self.path.is_file() else str(error))
+        if not self.path.is_file():
+            self._set_aside(str(error))
+            return
+        try:
+            reason = history_file.damage_of(self.path, error)
+        except DiskTrouble:
+            if not find_damage(self.path, only_names=True):
+                raise
+            self._are_names_damaged = True
+        else:
+            self._set_aside(reason)
 
     def _open(self) -> None:
         if self.path.is_dir():
@@ -229,7 +245,7 @@ class History:
             raise HistoryDamaged(f"it has {size} bytes")
         connection = self._connect(self.path)
         try:
-            known = Known(self.newest, self._now_ms(), self._boot_id, self._loss)
+            known = Known(self.newest, self._now_ms(), self._boot_id, self._loss, self._are_names_damaged)
             opened = take_stock(connection, self.path, self._marks, self._synchronous, known)
             pruner = Pruner(connection, self._retention)
         except BaseException:
@@ -241,7 +257,7 @@ class History:
         if not self.generation:
             self.found = self.newest_shown
         self.generation += 1
-        self._loss = "lost"
+        self._loss, self._are_names_damaged = "lost", False
         self._marks.begin(self.newest, self.identity)
         if self._restoring is None:
             self._restoring = Restoring.resume(connection, self.path)
@@ -268,7 +284,7 @@ class History:
         self._marks.committed(newest)
 
     def _restore(self, connection: sqlite3.Connection, restoring: Restoring, *, is_first: bool = False) -> bool:
-        """Bring over a little of what a damaged file still holds; True when more is due."""
+        """Recover a little of what a damaged file still holds; True when more is due."""
         is_more = restoring.step(connection, self.newest, self._now_ms(), is_first=is_first)
         if not is_more:
             self._restoring = None
@@ -296,7 +312,7 @@ class History:
         self._loss = "damaged"
         self._restoring = Restoring(target)
         _log.error(
-            "history is damaged: set aside, a new one begins with what can still be read", path=str(target),
+            "history is damaged: it is set aside, and a new one begins with what can still be read", path=str(target),
             reason=reason,
         )  # fmt: skip
 

@@ -63,7 +63,7 @@ class Marks:
         self._bear_witness(newest, is_closed=False)
 
     def committed(self, newest: EventId) -> None:
-        """Put down the newest id."""
+        """Record the newest id."""
         self._write(lambda _: self._mark.write(self._made(newest)))
 
     def look_after(self, newest: EventId) -> None:
@@ -78,7 +78,7 @@ class Marks:
             self._bear_witness(newest, is_closed=False)
 
     def close(self, newest: EventId) -> None:
-        """History is closed and on the disk as a whole; nothing is said where another process goes on with it."""
+        """History is closed and on the disk as a whole; the mark stays as it is if another process keeps using it."""
         mark = self._read()
         if self._is_ours() and (mark is None or mark.newest <= newest):
             self._write(lambda owner: self._mark.write_through(self._made(newest, is_clean=True), owner))

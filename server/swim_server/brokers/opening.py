@@ -19,9 +19,9 @@ from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 
 FUTURE_MS = 24 * 60 * 60 * 1000
-"""A clock may have been so far ahead when a row was stored; an id beyond it is one that rotted."""
+"""How far ahead a clock may have been when a row was stored; an id beyond that is damaged."""
 NAMES_SECONDS = 0.5
-"""So long producers' names are compared with their checksums at open; the rest in the background."""
+"""How long producers' event ids are checked while opening; the rest is checked in the background."""
 
 _log = get_logger("broker")
 
@@ -45,6 +45,8 @@ class Known(msgspec.Struct, frozen=True):
     boot_id: str
     loss: str
     """What to call the hole where events were known and the file is new."""
+    are_names_damaged: bool = False
+    """Producers' names must be rebuilt, as SQLite has met damage among them."""
 
 
 def take_stock(
@@ -58,7 +60,7 @@ def take_stock(
     end = holes.read_end(connection, latest.to_integer())
     hole = find_hole(found, stored=end.newest, known=known.newest, now=now, boot_id=known.boot_id, loss=known.loss)
     identity = identity_of(found, hole, Identity(secrets.token_hex(16), secrets.token_hex(4)))
-    _put_down(connection, path, end, hole, identity, known.now_ms, is_new=is_new)
+    _put_down(connection, path, end, hole, identity, known, is_new=is_new)
     if synchronous == "full" and not is_new:
         history_file.sync(path)  # what was committed under ``normal``, before the mark promises more
     newest = max(end.newest, hole.up_to if hole else ZERO)
@@ -72,11 +74,12 @@ def _put_down(
     end: holes.End,
     hole: Hole | None,
     identity: Identity,
-    now_ms: int,
+    known: Known,
     *,
     is_new: bool,
 ) -> None:
-    is_sound = is_new or are_names_sound(connection, path, NAMES_SECONDS)
+    now_ms = known.now_ms
+    is_sound = is_new or (not known.are_names_damaged and are_names_sound(connection, path, NAMES_SECONDS))
     with transaction(connection):
         if not is_sound:
             _log.error(NAMES_ROTTEN, lost=rebuild_names(connection))
@@ -91,5 +94,5 @@ def _put_down(
             holes.write_meta(connection, "types", "complete")
     if hole is not None and hole.reason != BEGUN:
         _log.warning(
-            "history has a gap, clients that resume from before it are told", reason=hole.reason, up_to=str(hole.up_to)
+            "history has a gap: clients that resume from before it are told", reason=hole.reason, up_to=str(hole.up_to)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -40,8 +41,9 @@ _PYTHON: dict[type, tuple[type, ...]] = {
 }
 
 
+@functools.cache
 def configuration_type() -> inspect.StructType:
-    """Return the settings as msgspec describes them."""
+    """Return the settings as msgspec describes them; worked out once, in some milliseconds."""
     found = inspect.type_info(Config)
     assert isinstance(found, inspect.StructType)
     return found

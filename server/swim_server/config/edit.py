@@ -12,7 +12,7 @@ from msgspec import inspect
 from swim_server.config.check import choices, configuration_type, nearest, unwrap
 from swim_server.config.errors import ConfigError, Origin, Problem
 from swim_server.config.files import LOCAL_NAME, ConfigFile, find_files, read_file, user_folder
-from swim_server.config.load import LoadedConfig, merge_layers
+from swim_server.config.loading import LoadedConfig, merge_layers
 from swim_server.config.parse_value import parse_value, setting_names, setting_type
 from swim_server.files.replacing import replace_durably
 
@@ -48,7 +48,7 @@ def _single_setting(setting: str, parts: tuple[str, ...]) -> inspect.Type:
     is_list_of_tables = isinstance(inner, inspect.ListType) and _is_table(inner.item_type)
     if _is_table(inner) or is_list_of_tables:
         what = "a list of tables" if is_list_of_tables else "a table"
-        raise ConfigError([Problem(setting, f"is {what}, not a single setting; write it into the file by hand")])
+        raise ConfigError([Problem(setting, f"is {what}, not a single setting; edit the file by hand")])
     assert kind is not None, "it was found"
     return kind
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,20 +65,22 @@ def user_folder(environ: Mapping[str, str]) -> Path | None:
 
 
 def expand_user(path: Path) -> Path:
-    """Replace a ``~`` at the beginning. Raises ConfigError where nobody knows whose home that is."""
+    """Replace a ``~`` at the beginning. Raises ConfigError if there is no such home."""
     try:
         return path.expanduser()
     except RuntimeError:
-        raise _unusable(path, "nobody knows whose home ~ is; write the path as a whole") from None
+        raise _unusable(path, "~ can't be resolved; write the full path") from None
 
 
 def read_file(path: Path) -> ConfigFile:
     """Read one file. Raises ConfigError with the line where the text is no TOML."""
+    import tomllib  # where there is no file, nothing is read
+
     try:
         text = path.read_bytes().decode("utf-8-sig")
         values = tomllib.loads(text)
     except FileNotFoundError:
-        raise _unusable(path, "there is no such file; swimctl config init writes one") from None
+        raise _unusable(path, "there is no such file; create one with swimctl config init") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise _unusable(path, f"not UTF-8 text: byte {error.object[error.start]:#04x}", line) from None

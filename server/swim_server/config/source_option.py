@@ -12,10 +12,10 @@ from msgspec import inspect
 from swim_server.config.check import Finding, check, choices, nearest, show
 from swim_server.config.errors import ConfigError, Problem
 from swim_server.config.parse_value import parse_value
-from swim_server.config.settings import SourceConfig
+from swim_server.config.source_settings import SourceConfig
 
 _TARGETS = ("path", "url", "database")
-"""What stands after the colon, for a kind that has one of these settings."""
+"""Settings that the text after the colon sets, for kinds that have one of them."""
 
 
 def parse_source(text: str, option: str = "--source") -> SourceConfig:
@@ -73,13 +73,13 @@ def _read(
     named = next((name for name in _TARGETS if name in fields), None)
     if target[1:]:
         if named is None:
-            yield f"{struct.tag} takes nothing after a colon, got {show(target[1:])}"
+            yield f"{struct.tag} takes no value after a colon, got {show(target[1:])}"
         else:
             values[named] = target[1:]
     for word, written in words:
         if word not in fields:
             near = nearest(word, list(fields))
-            yield f"{struct.tag} has no word {word!r}" + (
+            yield f"{struct.tag} has no option {word!r}" + (
                 f", did you mean {near}?" if near else f"; there are {', '.join(fields)}"
             )
         else:
@@ -94,7 +94,7 @@ def _describe(finding: Finding) -> str:
 def _unknown_kind(kind: str, known: list[str]) -> str:
     near = nearest(kind, known)
     hint = f", did you mean {near}?" if near else "."
-    return f"there is no source kind {kind!r}{hint} Those that exist: {', '.join(known)}"
+    return f"there is no source kind {kind!r}{hint} Source kinds: {', '.join(known)}"
 
 
 def _problem(text: str, option: str, rule: str) -> Problem:

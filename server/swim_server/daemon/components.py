@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.context import EndpointContext
     from swim_server.gateway.http.ops.sessions import OperatorSessions
     from swim_server.gateway.http.readiness import Readiness
+    from swim_server.gateway.http.request_counts import RequestCounts
     from swim_server.gateway.listeners import Listeners
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
@@ -60,6 +61,7 @@ class Components:
     sessions: OperatorSessions
     """Of the operator's page."""
     readiness: Readiness
+    request_counts: RequestCounts
     throughput: Throughput
     conversation: Conversation
     rpc: Rpc

@@ -19,7 +19,7 @@ from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import LockInfo
 
 READY_VARIABLE = "_SWIM_READY_FD"
-"""Names the descriptor on which a child says that it serves."""
+"""Environment variable with the descriptor on which a child process reports that it serves."""
 START_SECONDS = 30.0
 LOG_LINES = 15
 
@@ -85,7 +85,7 @@ def _await_ready(child: subprocess.Popen[bytes], reading: int, log: Path, begin:
 
 
 def program() -> list[str]:
-    """Return the words that start ``swimctl`` anew: the code on disk that this process was imported from.
+    """Return the words that start ``swimctl`` again: the code on disk that this process was imported from.
 
     ``-m`` alone would look into the working folder first, wherever that happens to be.
     """

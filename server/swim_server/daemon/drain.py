@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 RETRY_FIRST_MS = 100
 RETRY_SPREAD_MS = 1900
 RETRY_STEP_MS = 37
-"""Clients are told moments to come back at that differ from one to the next and cover the spread evenly."""
+"""Step between the ``retry_ms`` of successive clients, chosen so that they cover the spread evenly."""
 CLOSES_PER_TURN = 50
 MOVES_PER_SECOND = 1000
 MAX_SPREAD_SECONDS = 10.0
-"""So fast, but not longer in all, clients are asked to move to the new process."""
+"""Rate and longest total time in which clients are asked to move to the new process."""
 
 
 def retry_ms(number: int) -> int:
@@ -28,9 +28,9 @@ def retry_ms(number: int) -> int:
 
 
 async def drain(gateway: Gateway, skip_pacing: asyncio.Event, *, close_timeout_seconds: float) -> None:
-    """Close every client with 1012, those still waiting to be admitted first; drop who doesn't answer in time.
+    """Close every client with 1012, those still waiting to be admitted first; drop those that don't answer in time.
 
-    The closes are paced until ``skip_pacing`` is set. Nobody may be let in any more (``gateway.is_draining``).
+    The closes are paced until ``skip_pacing`` is set. No client may be admitted any more (``gateway.is_draining``).
     """
     assert gateway.is_draining, "else new clients would never be asked to go"
     endpoints = sorted(gateway.peers, key=lambda endpoint: endpoint.is_open)

@@ -1,6 +1,6 @@
 """Where the log is written: a file that rotates, or standard error. Writing never fails: the service matters more.
 
-A file is rotated by size, here; by somebody else who renames it (logrotate), which is noticed; or opened again when
+A file is rotated by size, here; by another program that renames it (logrotate), which is noticed; or opened again when
 that is asked for (SIGUSR2). Lines that can't be written, on a full disk say, are counted, and told of afterwards.
 """
 
@@ -15,9 +15,9 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.files.opening import follow_own_links, open_descriptor
 
 LOOK_SECONDS = 1.0
-"""How often it is looked whether the file has been renamed."""
+"""How often to check whether the file has been renamed."""
 AGAIN_SECONDS = 60.0
-"""After a rotation that failed the file goes on growing for so long."""
+"""How long the file keeps growing after a failed rotation."""
 RECENT_LINES = 300
 MAX_LINE = 2000
 """Of a line that is kept."""
@@ -86,7 +86,7 @@ class LogStream:
             if self.path is not None:
                 self._keep_in_place(self.path, len(data))
             if self.lost:
-                told = f"{self.lost} lines of the log could not be written: {self._reason}\n"
+                told = f"{self.lost} log lines could not be written: {self._reason}\n"
                 _write(self._descriptor, told.encode())
                 self.lost = 0
             _write(self._descriptor, data)
@@ -107,7 +107,7 @@ class LogStream:
     # Rotation.
 
     def reopen(self) -> None:
-        """Open the file by its name again; the one that was renamed belongs to whoever renamed it."""
+        """Open the file by its name again; the renamed one belongs to the program that renamed it."""
         if self.path is None:
             return
         try:

@@ -34,6 +34,7 @@ from swim_server.gateway.http.operator_access import OperatorAccess
 from swim_server.gateway.http.ops.sessions import OperatorSessions
 from swim_server.gateway.http.parts import HttpParts
 from swim_server.gateway.http.readiness import Readiness
+from swim_server.gateway.http.request_counts import RequestCounts
 from swim_server.gateway.http.server import HttpServer
 from swim_server.gateway.listeners import Listeners, plain_server
 from swim_server.gateway.tls import CertificateIncomplete, TlsCertificate
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.notifier import Notifier
     from swim_server.gateway.authentication import Authentication
+    from swim_server.gateway.connection_log import ConnectionLog
     from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.registry import Gateway
@@ -89,12 +91,16 @@ def build_components(
         hub, broker, home.state, kinds=kinds, max_age_ms=_milliseconds(config.state.max_age),
         is_publishing=lambda: sources.is_running, clock=SYSTEM_CLOCK, log=get_logger("state"),
     )  # fmt: skip
-    exposition, made = Exposition(), list[Readiness]()
+    exposition, request_counts, made = Exposition(), RequestCounts(), list[Readiness]()
     operator_token = read_or_make_token(home.operator_token, get_logger("daemon"))
     sessions = OperatorSessions(operator_token, clock=SYSTEM_CLOCK)
 
     def build_http(
-        gateway: Gateway, authentication: Authentication, refusals: Refusals, tickets: Tickets
+        gateway: Gateway,
+        authentication: Authentication,
+        refusals: Refusals,
+        tickets: Tickets,
+        connection_log: ConnectionLog,
     ) -> HttpServer:
         readiness = build_readiness(
             gateway, authenticator, broker, sources.statuses, is_state_loaded=lambda: hub.state.is_ready,
@@ -104,7 +110,8 @@ def build_components(
         return HttpServer(HttpParts(
             config=config.server, pages=config.pages, readiness=readiness, authentication=authentication,
             gateway=gateway, hub=hub, broker=broker, conversation=conversation, metrics=exposition.write,
-            tickets=tickets, kinds=[kind.name for kind in kinds],
+            tickets=tickets, request_counts=request_counts, log=connection_log,
+            kinds=[kind.name for kind in kinds],
             access=Access(
                 authentication, refusals, admission, allowed_origins=config.server.allowed_origins, clock=SYSTEM_CLOCK
             ),
@@ -132,6 +139,7 @@ def build_components(
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub,
         state_keeper=state_keeper, latency=latency, metrics=exposition, sessions=sessions, readiness=made[0],
+        request_counts=request_counts,
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
     )  # fmt: skip
@@ -197,7 +205,7 @@ def build_endpoints(
     tasks: Tasks,
     rpc: Rpc,
     sources: RunningSources,
-    http: Callable[[Gateway, Authentication, Refusals, Tickets], HttpProtocols],
+    http: Callable[[Gateway, Authentication, Refusals, Tickets, ConnectionLog], HttpProtocols],
 ) -> EndpointContext:
     """Build what all endpoints share."""
     return build_context(
@@ -242,7 +250,7 @@ def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> L
 
 
 def log_failure(error: BaseException) -> None:
-    """Log what nobody awaits: a failed task, timer or method of the control socket."""
+    """Log a failure that nothing awaits: of a task, a timer or a method of the control socket."""
     get_logger("daemon").error("a task failed", exc_info=error)
 
 

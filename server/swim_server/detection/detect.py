@@ -16,7 +16,7 @@ from swim_server.protocol.events import NewEvent
 Skipped = Literal["repeated", "out of order", "truncated"]
 
 MAX_GAP_MS = 3_600_000
-"""After a longer silence the next snapshot sets the network state anew: too much happened that nobody saw."""
+"""After a longer silence the next snapshot resets the network state: too much happened unseen."""
 
 MANY_FLIGHTS = 20
 NEARLY_EMPTY = 0.2
@@ -78,7 +78,7 @@ def _reason_to_skip(network_state: NetworkState, snapshot: Snapshot) -> Skipped 
 
 
 def _refuse(network_state: NetworkState, snapshot: Snapshot, skipped: Skipped) -> NetworkState:
-    """Count snapshots that are refused one after the other: a reason that goes on for long isn't believed for ever."""
+    """Count snapshots that are refused one after the other: a reason that persists is not accepted without limit."""
     if skipped == "repeated" or snapshot.update_ms == network_state.refused_ms:
         return network_state
     goes_on = network_state.refused_ms is not None and snapshot.update_ms > network_state.refused_ms
@@ -88,7 +88,7 @@ def _refuse(network_state: NetworkState, snapshot: Snapshot, skipped: Skipped) -
 
 
 def _begin_anew(network_state: NetworkState, snapshot: Snapshot, airfields: Airfields) -> NetworkState:
-    """Begin anew, under the scope that was chosen. Connections that are still the same keep their numbers."""
+    """Start afresh, under the chosen scope. Connections that are still the same keep their numbers."""
     logons = {flight_key(pilot.cid, pilot.callsign): pilot.logon_time for pilot in snapshot.pilots}
     known = {
         key: flight for key, flight in network_state.flights.items() if logons.get(key, flight.logon) == flight.logon

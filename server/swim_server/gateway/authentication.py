@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TurnedAway(msgspec.Struct, frozen=True):
-    """A client that is not let in: the error that it is sent, and the code with which it is closed."""
+    """A client that is not admitted: the error that it is sent, and the code with which it is closed."""
 
     close_code: CloseCode
     error_code: ErrorCode
@@ -28,7 +28,7 @@ class TurnedAway(msgspec.Struct, frozen=True):
 
 
 class Authentication:
-    """Asks who a key belongs to, slows down who guesses, and counts those let in."""
+    """Looks up whose key it is, slows down guessing, and counts admitted clients."""
 
     def __init__(
         self, authenticator: Authenticator, admission: Admission, refusals: Refusals, gateway: Gateway
@@ -68,7 +68,7 @@ class Authentication:
             details = {"read_from": key_place} if key_place else None
             return TurnedAway(CloseCode.UNAUTHORIZED, ErrorCode.AUTH_FAILED, f"{decision.message}{where}", details)
         self._refusals.note("unavailable", address)
-        text = "Keys can't be checked just now; try again later."
+        text = "Keys can't be checked at the moment; try again later."
         return TurnedAway(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)
 
     def admit(self, decision: Decision, address: str, key_place: str = "") -> KeyRecord | TurnedAway:

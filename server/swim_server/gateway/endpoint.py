@@ -37,9 +37,9 @@ LONGEST_REASON_BYTES = 123
 PEER_TIMEOUT_HEARTBEATS = 2.5
 """A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
 HTTP_IDLE_SECONDS = 35.0
-"""A plain HTTP connection of which nothing is heard for so long is dropped."""
+"""A plain HTTP connection of which nothing is heard for so long is dropped, unless it takes what it is sent."""
 MOVE_SPREAD = 0.1
-"""Clients that came together are asked to connect anew over this share of the time that they may stay."""
+"""Clients that connected together are asked to reconnect spread over this share of their connection time."""
 MOVE_FIRST_MS = 100
 MOVE_LAST_MS = 2000
 
@@ -48,7 +48,7 @@ class Phase(Enum):
     """Where a connection stands."""
 
     ARRIVING = "arriving"
-    """It is not yet decided whether it is let in."""
+    """Not admitted yet."""
     OPEN = "open"
     HTTP = "http"
     """Its request wants no WebSocket: the plain HTTP server answers it, and those that follow."""
@@ -87,9 +87,9 @@ class Endpoint(asyncio.Protocol):
         self._plain: PlainConnection | None = None
         """Where its request wants no WebSocket."""
         self._move_at = math.inf
-        """``monotonic`` when it is asked to connect anew."""
+        """``monotonic`` when it is asked to reconnect."""
         self.is_plain = False
-        """It asked for no WebSocket: a check or a page, which is no client and counts as none."""
+        """A plain HTTP request, such as a health check, which does not count as a client."""
         self._protocol: ServerProtocol | None = None
         """The library's; from the upgrade on."""
         self._answer = b""
@@ -190,13 +190,19 @@ class Endpoint(asyncio.Protocol):
         context, heartbeat_seconds = self._context, self._context.settings.heartbeat_seconds
         if self._entry is not None and self._entry.is_upgraded:
             self._entry.give_up()
+        elif self._entry is not None and (refused := self._entry.too_slow()) is not None:
+            self._transport.write(refused.answer)
+            self._transport.close()  # it has had its time: its end isn't waited for
+            self._begin_closing()
+        elif self._plain is not None and self._plain.is_taken():
+            context.wheel.schedule(self, HTTP_IDLE_SECONDS)
         elif self._phase is not Phase.OPEN:
             self.abort()
         elif self._monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
             self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
         elif self._monotonic() >= self._move_at:
             pause_ms = random.randint(MOVE_FIRST_MS, MOVE_LAST_MS)
-            text = f"connected for long enough; connect anew; retry_ms={pause_ms}"
+            text = f"maximum connection time reached; reconnect; retry_ms={pause_ms}"
             self.close(CloseCode.SERVICE_RESTART, text, retry_ms=pause_ms)
         else:
             assert self.connection is not None, "an open endpoint has its connection"
@@ -206,7 +212,7 @@ class Endpoint(asyncio.Protocol):
     # What the entry finds (EntryOwner).
 
     def reject(self, answer: bytes) -> None:
-        """Answer a request that nobody serves, and let it go."""
+        """Answer a request that is not served, and close the connection."""
         self._entry = None
         self._transport.write(answer)
         self._write_eof()
@@ -260,7 +266,7 @@ class Endpoint(asyncio.Protocol):
         self._receive_what_came_early(early)
 
     def turn_away(self, refused: TurnedAway) -> None:
-        """Tell a client that is not let in why, and close."""
+        """Tell a refused client why, and close."""
         early, conversation = self._end_entry(), self._context.conversation
         self._ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
         self._ws.send_close(refused.close_code, _reason(refused.message))
@@ -269,7 +275,7 @@ class Endpoint(asyncio.Protocol):
         self._receive_what_came_early(early)
 
     def _end_entry(self) -> bytes:
-        """Return what came and nobody has looked at."""
+        """Return the received bytes that were not processed."""
         entry, self._entry = self._entry, None
         return entry.end() if entry is not None else b""
 
@@ -281,10 +287,12 @@ class Endpoint(asyncio.Protocol):
 
     def serve_http(self, data: bytes) -> None:
         """Have a request that wants no WebSocket answered, and those that follow on its connection."""
-        assert self._context.http is not None, "requests are handed on only where somebody answers them"
+        assert self._context.http is not None, "requests are handed on only where plain HTTP is served"
         self._entry = None
         self._phase, self.is_plain = Phase.HTTP, True
-        self._plain = PlainConnection(self, self._transport, max_head_bytes=self._context.settings.max_head_bytes)
+        self._plain = PlainConnection(
+            self, self._transport, max_head_bytes=self._context.settings.max_head_bytes, monotonic=self._monotonic
+        )
         self._gate.add(Hold.UNADMITTED)
         self._receive_plain(data)
         self._plain.serve(self._context.http, self._context.tasks)
@@ -295,12 +303,16 @@ class Endpoint(asyncio.Protocol):
             self._plain.receive(data)
 
     def read_plain(self) -> None:
-        """Read what comes: there is somebody to take it."""
+        """Resume reading: there is a protocol to take the bytes."""
         self._gate.remove(Hold.UNADMITTED)
 
     def stay_plain(self) -> None:
         """Go on for a while: something is being sent to a client that says nothing."""
         self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
+
+    def admit_stream(self) -> None:
+        """Count it no longer to those that are not let in: it has a place in its tier."""
+        self._context.arrivals.remove(self)
 
     def shake_hands(self, head: bytes) -> None:
         """Take the connection back: a request on it wants a WebSocket."""
@@ -357,7 +369,7 @@ class Endpoint(asyncio.Protocol):
 
     @property
     def is_arriving(self) -> bool:
-        """Not yet decided whether it is let in."""
+        """Whether its admission is still undecided."""
         return self._phase is Phase.ARRIVING
 
     # The way out (ClientTransport).

@@ -1,4 +1,4 @@
-"""One connection's way in: from its first bytes until it is decided whether it is let in, and as whose.
+"""One connection's way in: from its first bytes until it is admitted or refused.
 
 The upgrade is accepted first and then authenticated, as browsers see nothing of a refused one. Nothing that the client
 sends is looked at before it is admitted.
@@ -36,7 +36,7 @@ class EntryOwner(Peer, Timed, Protocol):
     """The client's address as it is logged and judged."""
 
     def reject(self, answer: bytes) -> None:
-        """Answer a request that nobody serves, and let it go."""
+        """Answer a request that is not served, and close the connection."""
 
     def serve_http(self, data: bytes) -> None:
         """Have a request that wants no WebSocket answered."""
@@ -48,7 +48,7 @@ class EntryOwner(Peer, Timed, Protocol):
         """Make it a client: of a key, which is counted in its tier, or of the control socket."""
 
     def turn_away(self, refused: TurnedAway) -> None:
-        """Tell a client that is not let in why, and close."""
+        """Tell a refused client why, and close."""
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport, behind what was not written yet."""
@@ -85,8 +85,12 @@ class Entry:
         """It speaks WebSocket, and waits for what is decided of its key."""
         return self._accepted is not None
 
+    def too_slow(self) -> Rejected | None:
+        """Refuse a request that has begun and did not come to its end in time; None: nothing has come at all."""
+        return self._handshake.too_slow()
+
     def receive(self, data: bytes) -> None:
-        """Take what came: the request's head in its turn, and what follows it unread until the client is let in."""
+        """Take what came: the request's head in its turn, and what follows it unread until the client is admitted."""
         has_waited = bool(self._early)
         self._early += data
         self._context.arrivals.hold(self._owner, len(data))

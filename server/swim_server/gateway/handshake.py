@@ -31,8 +31,9 @@ EXTENSIONS = "Sec-WebSocket-Extensions"
 END_OF_HEAD = b"\r\n\r\n"
 MAX_USER_AGENT = 200
 MAX_LINE_BYTES = 8192
-NO_REQUEST = "This is no HTTP request for a WebSocket.\n"
-TOO_LONG = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too long.\n", Headers())
+NO_REQUEST = "This is not a WebSocket upgrade request.\n"
+TOO_SLOW = "The request head took too long to arrive.\n"
+TOO_LONG = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request head is too long.\n", Headers())
 
 _REQUEST_LINE = re.compile(rb"[A-Z]{1,20} [!-~]+ HTTP/\d\.\d\r?")
 _PLAIN_LINE = re.compile(rb"[A-Z]{1,20} [!-~]+ HTTP/1\.[01]\r\n")
@@ -90,14 +91,14 @@ class HandshakeRules:
     ) -> None:
         self.max_head_bytes = max_head_bytes
         self.serves_http = serves_http
-        """Requests that want no WebSocket have somebody to answer them."""
+        """Plain HTTP requests are served."""
         self.refusals = refusals
         self.origins = origins
         """The browser origins that may connect, and None for programs; None: any."""
         self.is_draining = is_draining
         self.tickets = tickets
         self.is_good = is_good
-        """Whether a key is remembered as good for an address; asks nobody."""
+        """Whether a key is cached as valid for an address; does not query the database."""
         self._now_ms = clock.now_ms
         self._http_date = (-1, "")
 
@@ -136,6 +137,10 @@ class Handshake:
             return PlainRequest(head + rest)
         outcome = self._read_everyday(head, rest) if self._rules.origins is None else None
         return outcome or self._read_by_library(head, rest)
+
+    def too_slow(self) -> Rejected | None:
+        """Refuse a head that has begun and did not come to its end in time; None: nothing has come at all."""
+        return self._reject(HTTPStatus.REQUEST_TIMEOUT, TOO_SLOW, Headers()) if self._head else None
 
     def _read_part(self) -> Rejected | None:
         """Look at a head that is not whole: refuse what can't become one."""
@@ -217,7 +222,7 @@ class Handshake:
         )
 
     def _brings_good_key(self, request: Request | Upgrade) -> bool:
-        """Tell whether a client is known to be good, whoever else guesses from where it comes."""
+        """Tell whether a client's key is known to be valid, even if others at its address guess keys."""
         return self._rules.is_good(presented_key(request.path, request.headers).api_key, self._address)
 
     def _refusal(self, request: Request | Upgrade) -> tuple[HTTPStatus, str, Headers] | None:

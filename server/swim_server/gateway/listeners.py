@@ -29,7 +29,7 @@ class CannotListen(OperatorError):
         super().__init__(host, port, reason)
 
     def __str__(self) -> str:
-        step = "end the program that has it, or choose another: --port 0 takes a free one"
+        step = "stop the program that uses it, or choose another: --port 0 takes a free one"
         if not self.is_taken:
             step = "check [server] host and port"
         return f"can't listen on {self.host or '*'} port {self.port}: {self.reason}; {step}"
@@ -39,7 +39,7 @@ class Serving(Protocol):
     """What accepts on one socket."""
 
     def close(self) -> None:
-        """Accept nobody any more; who is connected stays."""
+        """Stop accepting; existing connections stay."""
 
 
 def plain_server(endpoint: Callable[[], asyncio.Protocol]) -> Callable[[socket.socket], Awaitable[Serving]]:
@@ -130,7 +130,7 @@ class Listeners:
         self._local_server = server
 
     def close(self) -> None:
-        """Accept nobody any more; who is connected stays."""
+        """Stop accepting; existing connections stay."""
         self.pause()
         for each in self.sockets:
             each.close()

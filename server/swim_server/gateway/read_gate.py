@@ -1,4 +1,4 @@
-"""Whether a client is read just now: several may want it to wait, each for a reason of its own."""
+"""Whether a client is read at the moment: several may want it to wait, each for a reason of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Hold(Flag):
     UNREAD = auto()
     """What came before is still to be worked off, in turns of the loop to come."""
     UNADMITTED = auto()
-    """It sends a lot before it is let in."""
+    """It sends a lot before it is admitted."""
     UNWRITTEN = auto()
     """It doesn't take what it is sent: each of its questions would add an answer."""
     UNANSWERED = auto()
@@ -27,7 +27,7 @@ NONE = Hold(0)
 
 
 class ReadGate:
-    """Stops reading from a transport while there is any reason, and goes on when the last one is gone."""
+    """Pauses reading from a transport while there is any reason, and resumes when the last one is gone."""
 
     __slots__ = ("_holds", "_transport")
 

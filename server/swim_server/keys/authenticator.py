@@ -1,4 +1,4 @@
-"""The authenticator: may this key connect? Remembers answers, asks once for many, and lets nobody new in unasked."""
+"""Decides whether a key may connect: caches decisions, coalesces lookups, never admits a key that was not looked up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from swim_server.sql.errors import StoreError, StoreUnavailable, outage
 
 T = TypeVar("T")
 _STALE_AFTER_SECONDS = 1.0
-"""How long somebody whose key is remembered waits for a database that doesn't answer."""
+"""How long a client with a cached key waits for a database that does not answer."""
 _MOST_LOOKUPS = 3
 """How often a lookup is repeated because keys were changed meanwhile."""
 ENDINGS_SECONDS = 5.0
@@ -63,7 +63,7 @@ class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How the authenticator is doing."""
 
     problem: str | None
-    """Why keys can't be checked just now; None: they can."""
+    """Why keys can't be checked at the moment; None: they can."""
     problem_seconds: float | None
     writing_problem: str | None
     """Why uses and refusals can't be written; keys may be checked all the same."""
@@ -111,7 +111,7 @@ class Authenticator:
         self._queries = 0
         self._counts = {Granted: 0, Refused: 0, Unavailable: 0}
         self._is_away = False
-        """The log has been told that the database is away."""
+        """It has been logged that the database is unavailable."""
         self._writing_problem: str | None = None
         self._log = get_logger("keys")
 
@@ -123,7 +123,7 @@ class Authenticator:
         return None if decision is None else self._decided(decision, address, api_key)
 
     def is_remembered(self, api_key: str, address: str | None) -> bool:
-        """Tell whether a key was good when it was asked for last, not long ago. Asks nobody; counts as no attempt."""
+        """Tell whether a key was valid when last looked up, not long ago. Uses only the cache; counts as no attempt."""
         decision = self._decide_from_memory(api_key, address)
         if decision is None:
             stale = self._cache.stale(_digest(api_key), self._monotonic())
@@ -179,12 +179,12 @@ class Authenticator:
     # Keys that changed
 
     def forget(self, key_id: int) -> None:
-        """Ask the database anew about this key, because it was just changed."""
+        """Look this key up again, because it was just changed."""
         self._changes += 1
         self._cache.forget(key_id)
 
     def forget_all(self) -> None:
-        """Ask the database anew about every key."""
+        """Look every key up again."""
         self._changes += 1
         self._cache.forget_all()
 
@@ -205,12 +205,14 @@ class Authenticator:
                 await self._pool.run(partial(store_ending, self._store, ending), is_telling=False)
             except StoreError as error:
                 self._log.error(
-                    "a key is ended here, but that can't be stored yet", key_id=ending.key_id, reason=str(error)
+                    "a key was revoked or expired, but the database can't store it yet",
+                    key_id=ending.key_id,
+                    reason=str(error),
                 )
                 continue
             self._endings.stored(ending)
             self.forget(ending.key_id)
-            self._log.info("the end of a key is stored", key_id=ending.key_id)
+            self._log.info("the database has stored that a key was revoked or expired", key_id=ending.key_id)
 
     # Writing what happened
 
@@ -249,11 +251,11 @@ class Authenticator:
             for key_id in used:
                 self._activity.use(key_id)
             if self._writing_problem is None:
-                self._log.warning("uses and refusals of keys can't be written", reason=str(error))
+                self._log.warning("uses and refusals of keys can't be recorded", reason=str(error))
             self._writing_problem = str(error)
             return False
         if (used or refusals) and self._writing_problem is not None:
-            self._log.info("uses and refusals of keys can be written again")
+            self._log.info("uses and refusals of keys can be recorded again")
             self._writing_problem = None
         return True
 
@@ -293,7 +295,7 @@ class Authenticator:
         return None if answer is None else self._judge(answer.record, address)
 
     async def _ask(self, api_key: str, address: str | None) -> Decision:
-        """Wait for the lookup of this key, whoever began it; remembered answers stand in while it fails."""
+        """Wait for the lookup of this key, even one begun by another caller; cached answers stand in while it fails."""
         digest = _digest(api_key)
         stale = self._cache.stale(digest, self._monotonic())
         waiter = self._lookups.begin(digest, api_key)
@@ -361,7 +363,7 @@ class Authenticator:
             if not self._is_away:
                 self._is_away = True
                 self._log.warning(
-                    "keys can't be checked: unknown ones wait, remembered ones stay good", reason=str(error)
+                    "keys can't be checked: unknown keys have to wait, cached ones stay valid", reason=str(error)
                 )
             raise
         if self._is_away:

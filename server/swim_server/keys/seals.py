@@ -1,4 +1,4 @@
-"""A checksum of each key's row in the SQLite file, written by our own changes: a bit that rots makes no key good.
+"""A checksum of each key's row in the SQLite file, written by our own changes: a damaged bit makes no key valid.
 
 Only there: the tables of a server belong to others, and a server checks its own pages. A row that somebody changed by
 hand, which is allowed, does not fit its seal either: it is told, and believed unless the audit trail says otherwise.
@@ -23,6 +23,8 @@ _SEALED = (
     "source_id",
 )  # fmt: skip
 _CHUNK = 500
+SEALED = "sealed keys"
+"""In a connection's ``info``: the ids of the rows that its transaction has sealed."""
 _MOMENT = re.compile(r"(?:expires|ends) at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
 metadata = MetaData()
@@ -46,6 +48,7 @@ def seal(connection: Connection, columns: Collection[str], key_ids: Iterable[int
         rows = [{"key_id": key_id, "crc": _crc(row)} for key_id, row in _raw_rows(connection, columns, chunk).items()]
         if rows:
             connection.execute(insert(key_seals), rows)
+    connection.info.setdefault(SEALED, set()).update(ids)
 
 
 def find_altered(connection: Connection, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> frozenset[int]:

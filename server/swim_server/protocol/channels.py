@@ -80,8 +80,8 @@ class InvalidFamily(ValueError):
 
     def __str__(self) -> str:
         if self.type is None:
-            return f"in channels.families: {show(self.family)} is no family name: letters, digits, - and _ (1 to 32)"
-        rule = "is no type name: like updated, slots.optimized or program.*"
+            return f"in channels.families: {show(self.family)} is not a family name: letters, digits, - and _ (1 to 32)"
+        rule = "is not a type name: like updated, slots.optimized or program.*"
         return f"in channels.families.{self.family}: {show(self.type)} {rule}"
 
 
@@ -125,7 +125,7 @@ class Catalogue:
         """Each family's types, without its name."""
         named = (f"{family}.{name}" for family, names in families.items() for name in names)
         self.types = frozenset(ALIASES.get(name, name) for name in named)
-        """Every known event type; ``tmi.program.*`` stands for all that begin so."""
+        """Every known event type; ``tmi.program.*`` stands for all with that beginning."""
         self.open_types = frozenset(name for name in self.types if name.endswith(".*"))
         """Those of them that are open-ended."""
         self._keys = {type: (type,) for type in self.types}

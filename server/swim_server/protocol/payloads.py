@@ -85,7 +85,7 @@ class FlightArrived(FlightInSector, kw_only=True):
     in_utc: str | None = None
     """When it was on the ground, RFC 3339."""
     arrived_at: str | None = None
-    """The field where it is, ICAO code; null at a place that nobody has listed, and where the source doesn't tell."""
+    """The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell."""
     diverted: bool | None = None
     """Elsewhere than filed: ``arr`` stays as filed. Null where that can't be told."""
 
@@ -183,7 +183,7 @@ EXPECTED_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "splits.updated": ("artcc",),
     }
 )
-"""Without these nobody can tell what an event is about. The wire takes it all the same: null means not known."""
+"""Without these an event makes no sense. It is accepted all the same: null means not known."""
 
 
 def missing_fields(event_type: str, data: Mapping[str, Any]) -> list[str]:

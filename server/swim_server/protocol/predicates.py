@@ -83,7 +83,7 @@ def _listed(value: object) -> list[str]:
 
 
 def patterns_in(codes: Iterable[str]) -> list[str]:
-    """Find the patterns among an event's codes: ``EG**`` stands for every code that begins so."""
+    """Find the patterns among an event's codes: ``EG**`` stands for every code that begins with ``EG``."""
     return [code for code in codes if PATTERN_MARK in code]
 
 
@@ -152,12 +152,15 @@ def has_airport(wanted: frozenset[str]) -> Predicate:
     """Tell whether an event concerns a wanted aerodrome; no such field: no match."""
 
     def predicate(data: Mapping[str, Any]) -> bool:
+        has_pattern = False
         for field in AIRPORT_FIELDS:
             value = data.get(field)
-            if value and isinstance(value, str) and (value in wanted or value.strip().upper() in wanted):
-                return True
-        if AIRPORT_LIST not in data:
-            return any(fits(code, wanted) for code in patterns_in(codes_of(data, AIRPORT_FIELDS)))
+            if value and isinstance(value, str):
+                if value in wanted or value.strip().upper() in wanted:
+                    return True
+                has_pattern = has_pattern or PATTERN_MARK in value
+        if not has_pattern and AIRPORT_LIST not in data:  # so it is with flights
+            return False
         return any(fits(code, wanted) for code in airports_of(data))
 
     return predicate

@@ -19,7 +19,7 @@ class Health:
         self._trouble: str | None = None
         """What was wrong with the input when it was last read."""
         self._lasting: dict[str, str] = {}
-        """What is wrong beside the input itself, and stays wrong until it is mended."""
+        """What is wrong beside the input itself, until it is fixed."""
 
     def well(self) -> None:
         """Note that the input could be read."""
@@ -42,7 +42,7 @@ class Health:
         self._worsen(f"{reason}; {next_step}" if next_step else reason, is_new=is_new)
 
     def lasting(self, about: str, reason: str | None) -> None:
-        """Something beside reading is wrong (None: mended); the source says so until then."""
+        """Report a lasting problem beside reading (None: solved); the source shows it until then."""
         if reason is None:
             self._lasting.pop(about, None)
         elif self._lasting.get(about) != reason:
@@ -56,6 +56,6 @@ class Health:
 
     def _worsen(self, reason: str, *, is_new: bool) -> None:
         if is_new:
-            self._log.warning(f"{self._input} can't be read just now", reason=reason)
+            self._log.warning(f"{self._input} can't be read at the moment", reason=reason)
         self._status.state = "degraded"
         self._status.last_error = reason

@@ -1,6 +1,6 @@
 """Kinds of entries that the world is made of: which events open, change and end them, and what tells them apart. Pure.
 
-A kind is sent to whoever subscribes to a channel of its family.
+A kind is sent to clients that subscribe to a channel of its family.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of entries, of the events of one family."""
 
     name: str
-    """As it stands on the wire: ``tmis``."""
+    """Its name on the wire: ``tmis``."""
     family: str
     key: tuple[str, ...]
     """The fields of an event's data that tell its entry; an event without all of them belongs to none."""

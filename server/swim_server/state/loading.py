@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from swim_server.state.kinds import Kind
 
 PAGE_EVENTS = 500
+READS_TRIED, READ_PAUSE_SECONDS = 40, 0.05
+"""A disk that fails to read a checkpoint may read it the next time: what history no longer holds stands only there."""
 
 
 async def load_world(
@@ -30,7 +33,7 @@ async def load_world(
     tell of events that never were, so an older one is taken, or none: then all of history is folded.
     """
     world = World(kinds)
-    found = await asyncio.to_thread(_newest, checkpoints, epoch, until, log)
+    found = await asyncio.to_thread(newest_checkpoint, checkpoints, epoch, until, log)
     missing: Sequence[Kind] = ()
     if found is not None:
         missing = found.restore_into(world)
@@ -41,11 +44,12 @@ async def load_world(
     return world
 
 
-def _newest(paths: Sequence[Path], epoch: str, until: EventId, log: Any) -> Checkpoint | None:
+def newest_checkpoint(paths: Sequence[Path], epoch: str, until: EventId, log: Any) -> Checkpoint | None:
+    """Return the newest checkpoint that history reaches back to; None: there is none that can be used. Blocks."""
     found: list[Checkpoint] = []
     for path in paths:
         try:
-            checkpoint = decode(path.read_bytes(), epoch)
+            checkpoint = decode(_read(path), epoch)
         except FileNotFoundError:
             continue
         except (InvalidCheckpoint, OSError) as error:
@@ -56,6 +60,18 @@ def _newest(paths: Sequence[Path], epoch: str, until: EventId, log: Any) -> Chec
         else:
             log.warning("a checkpoint of the state is newer than history", path=str(path), as_of=checkpoint.as_of)
     return max(found, key=lambda each: each.id, default=None)
+
+
+def _read(path: Path) -> bytes:
+    """Read a file, some times if need be. Raises OSError."""
+    for _ in range(READS_TRIED - 1):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError:
+            time.sleep(READ_PAUSE_SECONDS)
+    return path.read_bytes()
 
 
 async def _fold_missing(world: World, missing: Sequence[Kind], broker: Broker) -> None:

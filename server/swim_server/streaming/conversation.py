@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
-from swim_server.protocol import messages
+from swim_server.protocol import actions, messages
+from swim_server.protocol.actions import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.protocol.events import NewEvent
-from swim_server.protocol.messages import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.explain.answering import Explaining
 from swim_server.streaming.publishing import Publishing
@@ -57,8 +57,10 @@ class Conversation:
         self._max_waiting_bytes = max_waiting_bytes
         self.publishing = publishing or Publishing(catalogue)
         """What may be published; replaced when the configuration is read again."""
+        self.errors: Counter[ErrorCode] = Counter()
+        """The error messages that clients were sent, by code."""
         turn = asyncio.Semaphore(CONCURRENT_CATCH_UPS)
-        self._subscribing = Subscribing(hub, broker, catalogue, tasks, turn=turn, clock=clock)
+        self._subscribing = Subscribing(hub, broker, catalogue, tasks, turn=turn, clock=clock, error=self.error)
         self._explaining = Explaining(hub, broker, catalogue, turn=turn)
 
     def greeting(self, connection: Connection) -> bytes:
@@ -69,10 +71,12 @@ class Conversation:
             tier=connection.tier,
             heartbeat_interval=self._heartbeat_seconds,
             last_event_id=self._last_event_id(),
+            epoch=self._broker.epoch or None,
         )
 
     def error(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> bytes:
-        """Return an ``error`` message."""
+        """Return an ``error`` message, which counts as sent."""
+        self.errors[code] += 1
         return messages.error(code, message, self._now(), **(details or {}))
 
     def heartbeat(self, *, connected_clients: int, uptime_seconds: float, sources: Mapping[str, float | None]) -> bytes:
@@ -89,7 +93,7 @@ class Conversation:
         """Send this connection no longer messages than its request asked for; say so where that can't be read."""
         try:
             number = int(value) if value.isascii() and value.isdecimal() else value
-            connection.max_message_bytes = messages.read_max_message_bytes(number) or connection.max_message_bytes
+            connection.max_message_bytes = actions.read_max_message_bytes(number) or connection.max_message_bytes
         except BadMessage as refused:
             connection.answer(self.error(refused.code, refused.message, refused.data))
 
@@ -99,7 +103,7 @@ class Conversation:
 
     def receive(self, connection: Connection, payload: bytes) -> None:
         """Read and answer one message. Raises BadMessage when it is refused at once; then nothing was changed."""
-        action = messages.decode_action(payload)
+        action = actions.decode_action(payload)
         waiting = connection.waiting
         if waiting is None:
             self._perform(connection, action)
@@ -162,7 +166,7 @@ class Conversation:
 
     def _perform_or_refuse(self, connection: Connection, payload: bytes) -> None:
         try:
-            self._perform(connection, messages.decode_action(payload))
+            self._perform(connection, actions.decode_action(payload))
         except BadMessage as refused:
             connection.answer(self.error(refused.code, refused.message, refused.data))
 
@@ -196,7 +200,7 @@ class Conversation:
         details = {"from": str(after), "to": str(up_to)}
         for connection in list(self._hub.connections.values()):
             if connection.resumed_after is not None and connection.resumed_after < up_to:
-                text = "a stretch of history can't be read; what was sent of it may be incomplete; live events follow"
+                text = "part of history can't be read, so what was sent may be incomplete; live events follow"
                 connection.answer(self.error(ErrorCode.HISTORY_UNAVAILABLE, text, details))
 
     def check_event(self, event: NewEvent) -> NewEvent:
@@ -211,7 +215,7 @@ class Conversation:
             connection.answer(self.error(ErrorCode.INVALID_PUBLISH, f"can't publish: {error.reason}", details))
             return
         except BrokerUnavailable:
-            text = "the event is not stored: history can't be written just now; send it again"
+            text = "the event is not stored: history can't be written at the moment; send it again"
             retry: dict[str, object] = {"event_id": event.event_id, "retry": True}
             connection.answer(self.error(ErrorCode.STORAGE_UNAVAILABLE, text, retry))
             return

@@ -90,11 +90,11 @@ def _judge_file(context: DoctorContext, path: Path, found: FileSeen) -> Answer:
     expected = "the database's file is there and can be read and written"
     look = inspect(f"ls -la {shlex.quote(str(path.parent))}")
     if not found.is_there:
-        anew = decide("swimctl restart", "it makes a new, empty one: put your copy there first")
+        anew = decide("swimctl restart", "it creates a new, empty one: put your copy there first")
         return fail(expected, f"{path}: {found.reason}", advice=[look, anew] if found.kind == "missing" else [look])
     if found.kind != "file":
         chosen = decide("swimctl config set database.url sqlite:////path/to/swim.db", "with the path of the right file")
-        return fail(expected, f"{path} is no file", advice=[look, chosen])
+        return fail(expected, f"{path} is not a file", advice=[look, chosen])
     for is_possible, what in ((found.can_read, "read"), (found.can_write, "written")):
         if not is_possible:
             return fail(expected, f"{path} can't be {what} by this user", fix=_about_owner(context, path, found.uid))
@@ -102,7 +102,7 @@ def _judge_file(context: DoctorContext, path: Path, found: FileSeen) -> Answer:
 
 
 def _about_owner(context: DoctorContext, path: Path, owner: int) -> Advice:
-    """Advise about a file of another user: it belongs to whom the folder belongs to, not to whoever asks."""
+    """Advise about a file of another user: it belongs to the folder's owner, not to the user who asks."""
     home, name = user_of(context, path.parent), context.procfs.user_name(owner)
     if home is not None and home != owner:
         keeper = context.procfs.user_name(home)
@@ -129,7 +129,7 @@ async def encrypted(context: DoctorContext) -> Answer:
         return await shake_hands(address.host, address.port, verify=address.is_verified, seconds=seconds)
 
     try:
-        where = f"the first words with {address.host}:{address.port}"
+        where = f"the first exchange with {address.host}:{address.port}"
         found = await context.fact("database.handshake", find, where, shape=TdsHandshake)
     except (NoTds, OSError, TimeoutError) as error:
         reason = str(error) or f"no answer within {CONNECT_SECONDS:g} s"

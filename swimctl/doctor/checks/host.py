@@ -117,14 +117,14 @@ async def clock_is_right(context: DoctorContext) -> Answer:
     if state is not None and state.is_synchronised:
         return ok(expected, f"synchronised, off by {state.max_error_ms:g} ms at most")
     if not (await asyncio.to_thread(context.files.look, SYSTEMD)).is_there:
-        return skip(expected, "no systemd here: the clock is the affair of whoever runs this container")
+        return skip(expected, "no systemd here: the clock is up to the host of this container")
     if state is None:
-        return skip(expected, "the kernel does not tell")
+        return skip(expected, "the kernel does not report it")
     return warn(expected, "the kernel's clock is not synchronised", fix="timedatectl set-ntp true && timedatectl")
 
 
 async def log_is_written(context: DoctorContext) -> Answer:
-    """Check that the process can write its log, with room for it, and that it does not grow for ever."""
+    """Check that the process can write its log, with room for it, and that it does not grow without limit."""
     status = await context.status()
     return await asyncio.to_thread(_judge_log, context, status.pid, status.log)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,11 +83,11 @@ def judge_unit(context: DoctorContext, seen: UnitSeen | None, pid: int | None) -
     if seen.trouble is not None:
         return unknown(EXPECTED, seen.trouble, advice=[look])
     if shown.get("NeedDaemonReload") == "yes":
-        reload = decide(f"{control} daemon-reload", "systemd reads all units anew; the daemon goes on as it is")
+        reload = decide(f"{control} daemon-reload", "systemd reloads all units; the daemon is not affected")
         return fail(EXPECTED, f"{path} was changed and not loaded", advice=[look, reload])
     if seen.differing:
         command = f"swimctl service install --scope {seen.scope} --yes && {control} daemon-reload"
-        again = decide(command, "the unit's file is written anew: what was changed in it by hand is lost")
+        again = decide(command, "the unit's file is overwritten: manual changes in it are lost")
         return warn(EXPECTED, f"{path} is not what this version would install", *seen.differing, advice=[look, again])
     main = int(shown.get("MainPID") or 0)
     if pid is not None and main != pid:
@@ -116,13 +117,18 @@ def _installed(context: DoctorContext, scope: Scope) -> tuple[Manager, Path, str
 
 def _wanted(context: DoctorContext, scope: Scope, text: str) -> str | None:
     """Return the unit that would be installed, for the same user; None: this one was not written by swimctl."""
-    from swimctl.systemd.installation import unit_of
+    from swimctl.systemd.installation import is_same_file, unit_of
 
     if not text.startswith(MARK):
         return None
     user = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("User=")), None)
+    start = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("ExecStart=")), "")
+    program = Path(start.partition(" ")[0])
     try:
-        return unit_of(context.invocation, scope, user, is_draft=True).text()
+        wanted = unit_of(context.invocation, scope, user, is_draft=True)
+        if len(wanted.command) == 1 and is_same_file(program, Path(wanted.command[0])):
+            wanted = dataclasses.replace(wanted, command=[str(program)])  # by another name: through a link say
+        return wanted.text()
     except Exception:  # noqa: BLE001  # a user that is gone, a configuration that is not valid: told by others
         return None
 

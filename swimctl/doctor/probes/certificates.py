@@ -50,16 +50,16 @@ def distrusted(reason: str, code: int | None, shown: ShownCertificate | None, ho
     if code in OTHER_NAMES:
         return f"it is for other names: {', '.join(shown.names[:5]) or shown.subject or 'none'}; asked for {host}"
     if code in SELF_SIGNED or shown.is_self_signed:
-        return f"{told}: {shown.issuer or 'nobody'} signed it, whom nobody knows here"
+        return f"{told}: {shown.issuer or 'nobody'} signed it, which is not trusted here"
     if code in NO_ISSUER and shown.sent == 1:
         return f"the chain lacks {shown.issuer}, which issued it: send the full chain, not the certificate alone"
     if code in NO_ISSUER:
-        return f"{told}: it was issued by {shown.issuer}, who is not known here"
+        return f"{told}: it was issued by {shown.issuer}, which is not trusted here"
     return told
 
 
 async def look_without_trust(host: str, port: int, seconds: float) -> ShownCertificate | None:
-    """Shake hands with whoever is there, for a look alone: nothing is sent. None where nothing is to be seen."""
+    """Do a TLS handshake without verification, only to see the certificate: nothing is sent. None if there is none."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:

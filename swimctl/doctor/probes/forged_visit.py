@@ -21,7 +21,7 @@ FORGED_ADDRESS = "192.0.2.77"
 """Nobody's: it is for documentation (RFC 5737)."""
 FORGED = {"X-Forwarded-For": FORGED_ADDRESS, "Forwarded": f"for={FORGED_ADDRESS}", "X-Real-IP": FORGED_ADDRESS}
 OWN_LOOPBACK = "127.0.0.29"
-"""Where doctor comes from to a proxy on this machine: so that it is told from the proxy, which has 127.0.0.1."""
+"""Doctor's own address towards a proxy on this machine, to distinguish it from the proxy at 127.0.0.1."""
 MAX_HEAD_BYTES = 16_384
 PROXIES = ("nginx", "apache", "caddy", "lighttpd", "varnish", "haproxy")
 
@@ -36,7 +36,7 @@ class ForgedVisit(msgspec.Struct, frozen=True):
     peer: str | None = None
     """Where its TCP connection really ends: at the last proxy, or at this client."""
     is_direct: bool = False
-    """No proxy, and nothing else that changes addresses, stands between."""
+    """There is no proxy, nor anything else that changes addresses, in between."""
     own: str | None = None
     """This client's address."""
     proxy: str | None = None
@@ -74,10 +74,10 @@ async def _visit_from(context: DoctorContext, target: Target, local_host: str | 
     async with dial(target, key, open_seconds=seconds, headers=FORGED, local_host=local_host) as wire:
         greeting = await wire.greet(context.within(2 * STEP_SECONDS))
         if greeting is None or not greeting.is_in:
-            return ForgedVisit("the service said nothing" if greeting is None else greeting.text)
+            return ForgedVisit("the service did not answer" if greeting is None else greeting.text)
         found = await acted(context, "probe_connection", ProbeConnection, id=greeting.client_id)
         if not found.found:
-            return ForgedVisit("another process let us in")
+            return ForgedVisit("another process admitted us")
         own_host, own_port = wire.local
         peer = found.peer.split(" ") if found.peer is not None else None
         return ForgedVisit(

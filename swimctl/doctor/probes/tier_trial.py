@@ -1,6 +1,6 @@
 """Trying a tier's limit: real connections up to it and one more, with temporary keys, in whatever room is left.
 
-Clients that come meanwhile are let in: the process lets a temporary connection give way to them. Whatever becomes of
+Clients that come meanwhile are admitted: the process closes a temporary connection for each. Whatever becomes of
 the trial, its connections close and its keys end: here, and by themselves when this process dies.
 """
 
@@ -30,7 +30,7 @@ KEY_SECONDS = 100.0
 IN_FLIGHT = 64
 SPARE_DESCRIPTORS = 64
 MOST_EXTRA = 25
-"""When real clients leave meanwhile, so many more are tried."""
+"""How many more connections are tried if real clients leave meanwhile."""
 OPEN_SECONDS = 15.0
 LEAVE_SECONDS = 0.002
 
@@ -54,7 +54,7 @@ class Trial(msgspec.Struct):
 
 
 async def limit_holds(context: DoctorContext, tier: str) -> Answer:
-    """Check that as many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk.
+    """Check that as many as configured are admitted, and the next is refused as the protocol says. Raises CannotAsk.
 
     One tier after the other: together they might need more descriptors than this process may have.
     """
@@ -68,7 +68,7 @@ async def limit_holds(context: DoctorContext, tier: str) -> Answer:
 
     where = f"connections opened in tier {tier}"
     trial = await context.fact("tiers.trial", attempt, where, about=tier, shape=Trial)
-    expected = f"{promise.connections} connections let in, and the next one refused with 4002"
+    expected = f"{promise.connections} connections admitted, and the next one refused with 4002"
     if trial.is_impossible:
         return unknown(expected, "this process may not open as many files", fix="ulimit -n 20000")
     return _judge(expected, tier, promise, trial)
@@ -115,7 +115,7 @@ async def _leave(clients: list[TrialClient]) -> None:
 
 
 async def _fill(target: Target, api_keys: list[str], count: int, clients: list[TrialClient]) -> Trial:
-    """Open so many, some at a time; stop at the first that isn't let in."""
+    """Open that many, some at a time; stop at the first that is not admitted."""
     trial = Trial()
     turns = asyncio.Semaphore(IN_FLIGHT)
 
@@ -155,12 +155,12 @@ def _note(trial: Trial, outcome: Outcome) -> None:
 
 def _judge(expected: str, tier: str, before: TierPromise, trial: Trial) -> Answer:
     limit, now, counted = before.connections, trial.now, trial.counted
-    told = f"{trial.let_in} let in beside {before.current} clients"
+    told = f"{trial.let_in} admitted beside {before.current} clients"
     fix = "swimctl logs"
     if now is not None and now.connections != limit:
         return unknown(expected, f"the limit was changed meanwhile: {limit}, then {now.connections}")
     if counted > limit:
-        return fail(expected, f"{counted} were let in", told, fix="swimctl restart")
+        return fail(expected, f"{counted} were admitted", told, fix="swimctl restart")
     if trial.failed is not None:
         return fail(expected, f"{told}; the next one: {trial.failed}", fix=fix)
     refused = trial.refused
@@ -168,7 +168,7 @@ def _judge(expected: str, tier: str, before: TierPromise, trial: Trial) -> Answe
         more = f"more can't be tried: this process may open {trial.possible} files"
         return warn(expected, f"{told}; {more}", fix=f"ulimit -n {limit + 1000} && swimctl doctor --deep --only tiers")
     if refused is None:
-        return fail(expected, f"{told}, and no end", fix="swimctl restart")
+        return fail(expected, f"{told}, and the next one too", fix="swimctl restart")
     if refused.close_code != 4002 or refused.error_code != "CONNECTION_LIMIT":
         return fail(expected, f"{told}; the next one was refused otherwise: {refused.reason}", fix=fix)
     if (refused.tier, refused.limit) != (tier, limit) or refused.current != limit:

@@ -38,7 +38,7 @@ class Target(msgspec.Struct, frozen=True):
     def parse(cls, url: str) -> Target:
         parts = urlsplit(url)
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise ValueError(f"{url!r} is no ws:// or wss:// address")
+            raise ValueError(f"{url!r} is not a ws:// or wss:// address")
         is_tls = parts.scheme == "wss"
         return cls(url, parts.hostname, parts.port or (443 if is_tls else 80), is_tls)
 
@@ -76,12 +76,12 @@ class Ended(Exception):
 
     def __str__(self) -> str:
         if self.code is None:
-            return "the connection was cut without a word"
+            return "the connection was cut without an answer"
         return f"closed with {self.code}{f' ({self.reason})' if self.reason else ''}"
 
 
 class Greeting(msgspec.Struct, frozen=True):
-    """How the service met a client: let in, or refused with an error and a close code."""
+    """How the service answered a client: admitted, or refused with an error and a close code."""
 
     is_in: bool
     message: Mapping[str, Any]
@@ -92,10 +92,10 @@ class Greeting(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """What the service said, for people."""
         if self.is_in:
-            return "let in"
+            return "admitted"
         data = self.message.get("data")
         found = self.message.get("message") or (data.get("message") if isinstance(data, dict) else None)
-        said = str(found)[:200] if found else "refused without a word"
+        said = str(found)[:200] if found else "refused without a reason"
         return f"{said} (close code {self.close_code})" if self.close_code is not None else said
 
     @property

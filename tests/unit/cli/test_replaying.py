@@ -17,18 +17,10 @@ from swim_server.protocol.event_id import MAX_SEQUENCE, EventId
 from swimctl.client.publisher import Publisher
 from swimctl.errors import CommandFailed, NotFound, WrongUsage
 from swimctl.event_lines import NumberedEvent
-from swimctl.replaying import (
-    ChannelSink,
-    DaemonSink,
-    LineSink,
-    Pace,
-    Replayed,
-    file_events,
-    play,
-    read_end,
-    read_seek,
-    read_start,
-)
+from swimctl.replaying.bounds import read_end, read_seek, read_start
+from swimctl.replaying.pace import Pace, Replayed, play
+from swimctl.replaying.sinks import ChannelSink, DaemonSink, LineSink
+from swimctl.replaying.sources import file_events
 
 NOW_MS = 1_768_573_815_000
 
@@ -119,7 +111,7 @@ def test_damaged_file_plays_up_to_the_damage_and_says_so(tmp_path: Path) -> None
     assert next(events).event["data"] == ROWS[0]["data"]
     with pytest.raises(
         CommandFailed,
-        match=r"is damaged at byte \d+, after 1 events: no line of a recording.*\nwhat stood before it was played",
+        match=r"is damaged at byte \d+, after 1 events: no line of a recording.*\neverything before that was played",
     ):
         next(events)
 

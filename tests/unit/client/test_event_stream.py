@@ -224,6 +224,18 @@ def test_stream_tells_a_gap(time: VirtualClock) -> None:
     assert told(take(stream_of(time, first, second)))[2:] == ["Lost", "Subscribed", "Gap", 50, "recovered 1"]
 
 
+def test_stream_that_comes_back_to_another_history_tells_a_gap_and_takes_lower_ids(time: VirtualClock) -> None:
+    first = MemorySession(time, [of_epoch("a"), subscribed(50), event(51), lost()])
+    second = MemorySession(time, [of_epoch("b"), subscribed(9, gap=True), event(8), event(9), event(10)])
+    items = take(stream_of(time, first, second))
+    assert (second.sent[0]["after"], second.sent[0]["epoch"]) == (id_of(51), "a")
+    assert told(items) == ["Subscribed", 51, "Lost", "Subscribed", "Gap", 8, 9, "recovered 2", 10]
+
+
+def of_epoch(name: str) -> dict[str, Any]:
+    return {"type": "connected", "data": {"epoch": name}}
+
+
 def test_stream_does_not_call_it_a_gap_when_since_reaches_before_history(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(5, gap=True)])
     assert Gap() not in take(stream_of(time, session, since="2020-01-01T00:00:00Z"))
@@ -234,7 +246,7 @@ def test_stream_notices_a_connection_that_is_dead(time: VirtualClock) -> None:
     stream = stream_of(time, first, MemorySession(time, [CONNECTED, subscribed(5)]))
     began = time.seconds
     items = take(stream, rounds=120)
-    assert Lost("nothing was heard for too long") in items
+    assert Lost("nothing was received for too long") in items
     assert time.seconds - began >= ALIVE_SECONDS
 
 
@@ -264,8 +276,8 @@ def test_stream_hands_out_answers_to_its_own_requests(time: VirtualClock) -> Non
         ([{"type": "error", "code": "CONNECTION_LIMIT", "message": "5 of 5"}], LimitReached, "5 of 5"),
         ([{"type": "error", "code": "AUTH_UNAVAILABLE", "message": "later"}], CommandFailed, "later"),
         ([lost(4001, "no key")], Refused, "the key was refused: no key"),
-        ([lost(4002)], LimitReached, "the maximum of connections is reached"),
-        ([lost(1013)], CommandFailed, "keys can't be checked just now"),
+        ([lost(4002)], LimitReached, "the maximum number of connections is reached"),
+        ([lost(1013)], CommandFailed, "keys can't be checked at the moment"),
         ([lost(None)], CommandFailed, "the connection was closed: it broke"),
         ([CONNECTED], CommandFailed, "did not answer within"),
     ],

@@ -33,9 +33,9 @@ def checks(
         ((), None, "ok"),
         ((1000.0,), None, "ok"),
         ((1000.0, 1.0), 60, "ok"),
-        ((1000.0, None), 60, "no source has told anything for 60 s"),
-        ((None,), 60, "no source has told anything for 60 s"),
-        ((), 60, "no source has told anything for 60 s"),
+        ((1000.0, None), 60, "no source has published anything for 60 s"),
+        ((None,), 60, "no source has published anything for 60 s"),
+        ((), 60, "no source has published anything for 60 s"),
     ],
 )
 def test_some_source_should_have_told_something_within_what_is_expected(
@@ -46,5 +46,5 @@ def test_some_source_should_have_told_something_within_what_is_expected(
 
 def test_not_ready_while_the_state_is_loaded_or_nobody_is_let_in() -> None:
     assert checks(is_loaded=False)["state"] == "the state is being loaded"
-    assert checks(is_closed=True)["clients"].startswith("nobody is let in")
+    assert checks(is_closed=True)["clients"].startswith("no clients are admitted")
     assert set(checks().values()) == {"ok"}

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.protocol import messages
-from swim_server.protocol.codes import BadMessage, ErrorCode
-from swim_server.protocol.messages import (
+from swim_server.protocol import actions, messages
+from swim_server.protocol.actions import (
     MAX_CHANNELS,
     MAX_LAST,
     Ping,
@@ -21,11 +20,12 @@ from swim_server.protocol.messages import (
     binary_frame,
     decode_action,
 )
+from swim_server.protocol.codes import BadMessage, ErrorCode
 
 NOW = "2026-01-16T14:30:15.123Z"
 
 
-def ask(**message: Any) -> messages.Action:
+def ask(**message: Any) -> actions.Action:
     """What a client's message is read as; text and bytes alike."""
     text = json.dumps(message)
     action = decode_action(text)
@@ -252,7 +252,7 @@ def test_anything_but_one_json_object_is_refused_as_invalid_json(frame: bytes | 
 
 def test_repeated_key_is_named() -> None:
     refusal = refusal_of('{"action":"subscribe","channels":["a"],"channels":["b"]}')
-    assert refusal.message == 'the key "channels" stands twice in one object'
+    assert refusal.message == 'the key "channels" appears twice in one object'
 
 
 def test_binary_frame_has_its_refusal() -> None:
@@ -267,7 +267,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 FIELDS = ("channels", "filters", "after", "since", "last", "channel", "data", "event_id")
 almost = st.fixed_dictionaries(
-    {"action": st.sampled_from(messages.ACTIONS) | json_values}, optional=dict.fromkeys(FIELDS, json_values)
+    {"action": st.sampled_from(actions.ACTIONS) | json_values}, optional=dict.fromkeys(FIELDS, json_values)
 )
 
 
@@ -278,7 +278,7 @@ def test_any_frame_is_read_or_refused_and_never_raises_anything_else(frame: byte
     except BadMessage as refusal:
         json.loads(messages.error(refusal.code, refusal.message, NOW, **refusal.data))
         return
-    assert isinstance(action, messages.Action)
+    assert isinstance(action, actions.Action)
 
 
 @given(almost.map(json.dumps).map(str.encode), st.integers(0, 200), st.binary(min_size=1, max_size=3))
@@ -300,6 +300,7 @@ def test_connected_message() -> None:
         tier="developer",
         heartbeat_interval=30.0,
         last_event_id="1768573815123-0",
+        epoch="5f2c9a01",
     )
     assert json.loads(encoded) == {
         "type": "connected",
@@ -312,6 +313,7 @@ def test_connected_message() -> None:
             "heartbeat_interval": 30,
             "resume": True,
             "last_event_id": "1768573815123-0",
+            "epoch": "5f2c9a01",
         },
     }
     assert b'"heartbeat_interval":30,' in encoded
@@ -332,6 +334,7 @@ def test_subscribed_message() -> None:
         last_event_id="1-0",
         resumed=True,
         gap=False,
+        epoch="5f2c9a01",
         hints=["no airport JFK; KJFK?"],
     )
     assert json.loads(encoded) == {
@@ -341,6 +344,7 @@ def test_subscribed_message() -> None:
         "last_event_id": "1-0",
         "resumed": True,
         "gap": False,
+        "epoch": "5f2c9a01",
         "hints": ["no airport JFK; KJFK?"],
     }
 

@@ -51,7 +51,7 @@ class Pages:
         self.count = max(in_file, max(self._newer, default=0))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def page(self, number: int) -> bytes:
@@ -116,10 +116,14 @@ class Pages:
             waiting += children
             yield from found
 
+    def leaf_entries(self, page: bytes) -> list[list[Value]]:
+        """Return what one leaf of an index holds. Raises BadPage."""
+        return self._entries(page)[0]
+
     def _entries(self, page: bytes) -> tuple[list[list[Value]], list[int]]:
         """Return what one page of an index holds, and the pages below it."""
         if page[0] not in {INDEX_INTERIOR, INDEX_LEAF}:
-            raise BadPage("it is no page of an index")
+            raise BadPage("it is not an index page")
         link, header = (4, 12) if page[0] == INDEX_INTERIOR else (0, 8)
         places = self._cells(page, 0, header)
         if not self._is_whole(page, 0, header, lambda at: link + self._entry_bytes(page, at + link)):
@@ -129,7 +133,7 @@ class Pages:
 
     def _children(self, page: bytes, start: int, after: int, up_to: int) -> list[tuple[int, int, int]]:
         if page[start] != INTERIOR:
-            raise BadPage("it is no page of a table")
+            raise BadPage("it is not a table page")
         children, low = [], after
         for at in self._cells(page, start, 12):
             key, _ = read_varint(page, at + 4)

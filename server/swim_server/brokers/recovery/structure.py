@@ -15,6 +15,7 @@ from swim_server.brokers.recovery.pages import Pages, Stretch
 from swim_server.brokers.recovery.records import BadPage, Value
 
 NAMES, NAMES_INDEX = "event_ids", "sqlite_autoindex_event_ids_1"
+
 _WITHOUT_ROW_IDS = frozenset({"pruned", "meta", "types"})
 _PENDING_BYTE = 0x40000000
 _MAP_KINDS = range(1, 6)
@@ -48,7 +49,7 @@ def _bad_in_tables(pages: Pages) -> str:
             if each is None or isinstance(each, Stretch):
                 where = f" between {each.after} and {each.up_to}" if each is not None else ""
                 return f"rows of {name} can't be read{where}"
-    return "" if "events" in tables else "it has no table of events"
+    return "" if "events" in tables else "it has no events table"
 
 
 def _names_in_pages(path: Path) -> str:
@@ -64,7 +65,7 @@ def _names_in_pages(path: Path) -> str:
             named.add((*cell.columns[1:2], cell.key))
         indexed = list(pages.entries(index, {1}))
         is_right = None not in indexed and {tuple(each) for each in indexed if each is not None} == named
-        return "" if is_right else f"{NAMES} and its index don't say the same"
+        return "" if is_right else f"{NAMES} and its index disagree"
 
 
 def _bad_in_map(pages: Pages) -> str:
@@ -79,7 +80,7 @@ def _bad_in_map(pages: Pages) -> str:
         content = pages.page(first)
         for number in range(first + 1, min(first + per_page, count) + 1):
             if content[5 * (number - first - 1)] not in _MAP_KINDS and number != _PENDING_BYTE // pages.size + 1:
-                return f"the map of pages says nothing of page {number}"
+                return f"the page map does not mention page {number}"
     return ""
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VARIABLE = "_SWIM_HANDOVER"
 """Holds the ``Offer`` that a new process finds in its environment."""
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""Of what old and new say to each other: the live connections are one line."""
+"""Longest message between the old and new process: the live connections are one line."""
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class Offer(msgspec.Struct, frozen=True):
     listeners: list[int]
     host: str
     port: int
-    """As configured when they were bound: other ones in the new configuration are bound anew."""
+    """As configured when they were bound; if the configuration changed, other sockets are bound."""
 
 
 def take_offer(environ: MutableMapping[str, str]) -> Offer | None:

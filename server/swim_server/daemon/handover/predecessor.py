@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.admission import Admission
 
 PREPARE_SECONDS = 30.0
-"""So long the new process may take until it serves."""
+"""How long the new process may take until it serves."""
 
 
 class Predecessor(Protocol):
@@ -40,7 +40,7 @@ class Predecessor(Protocol):
         """Name the descriptors that the new process inherits."""
 
     async def begin_handover(self) -> None:
-        """Admit nobody and publish nothing."""
+        """Pause admission and publishing."""
 
     async def abort_handover(self) -> None:
         """Serve as before."""
@@ -50,7 +50,7 @@ class Predecessor(Protocol):
 
 
 class HandoverFailed(Exception):
-    """The new process did not come to serve; the old one goes on."""
+    """The new process did not start serving; the old one continues."""
 
     def __init__(self, reason: str, exit_code: int | None, output: Sequence[str]) -> None:
         self.reason = reason
@@ -59,8 +59,8 @@ class HandoverFailed(Exception):
         super().__init__(reason, exit_code)
 
     def __str__(self) -> str:
-        summary = f"the new process {self.reason}; the old one goes on serving"
-        return "\n".join([f"{summary}. What it said:", *self.output]) if self.output else summary
+        summary = f"the new process {self.reason}; the old one keeps serving"
+        return "\n".join([f"{summary}. Its output:", *self.output]) if self.output else summary
 
 
 class RestartRefused(HandoverFailed):
@@ -126,7 +126,7 @@ def _check_program(wanted: Program | None, prepared: Mapping[str, Any]) -> None:
     if wanted is None or fingerprint is None or fingerprint == wanted.fingerprint:
         return
     found = f"version {prepared.get('version')}, fingerprint {fingerprint}, from {prepared.get('root')}"
-    raise OtherProgram(f"is another program ({found}) than the one that asked for the restart ({wanted})")
+    raise OtherProgram(f"is another program ({found}) than the one that requested the restart ({wanted})")
 
 
 async def serve_successor(service: Predecessor, channel: Channel) -> None:
@@ -136,7 +136,9 @@ async def serve_successor(service: Predecessor, channel: Channel) -> None:
             try:
                 await service.key_changed(message["key_id"])
             except StoreError as error:
-                service.log.warning("a changed key can't be read just now", key_id=message["key_id"], reason=str(error))
+                service.log.warning(
+                    "a changed key can't be read at the moment", key_id=message["key_id"], reason=str(error)
+                )
     service.skip_pacing.set()
 
 

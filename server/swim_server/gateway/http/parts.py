@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from swim_server.config import PagesConfig, ServerConfig
     from swim_server.detection.airfields import Airfields
     from swim_server.gateway.authentication import Authentication
+    from swim_server.gateway.connection_log import ConnectionLog
     from swim_server.gateway.http.access import Access
     from swim_server.gateway.http.operator_access import OperatorAccess
     from swim_server.gateway.http.ops.sessions import OperatorSessions
     from swim_server.gateway.http.readiness import Readiness
+    from swim_server.gateway.http.request_counts import RequestCounts
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
     from swim_server.gateway.tickets import Tickets
@@ -48,6 +50,8 @@ class HttpParts:
     conversation: Conversation
     metrics: Metrics
     tickets: Tickets
+    request_counts: RequestCounts
+    log: ConnectionLog
     kinds: Sequence[str]
     """The names of the kinds of entries that there are."""
     airports: LoadAirports

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.gateway.http.errors import HttpError, bad_request, unavailable
 from swim_server.gateway.http.query import check_names
-from swim_server.protocol.codes import BadMessage
+from swim_server.protocol.actions import MAX_NAME_CHARACTERS
+from swim_server.protocol.codes import BadMessage, show
 from swim_server.protocol.events import NewEvent
-from swim_server.protocol.messages import MAX_NAME_CHARACTERS
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 if TYPE_CHECKING:
@@ -45,12 +46,12 @@ class PublishPages:
         if not self._parts.conversation.publishing.may_publish(key.tier):
             raise HttpError(403, "FORBIDDEN", "this key may not publish: ask for one of the system tier")
         check_names(request.query, ())
-        events = self._read(await request.read(), key)
+        events = self._read(await _body(request), key)
         try:
             published = await self._parts.broker.publish(events)
         except BrokerUnavailable:
             raise unavailable(
-                "STORAGE_UNAVAILABLE", "nothing is stored: history can't be written; send it again"
+                "STORAGE_UNAVAILABLE", "nothing was stored: history can't be written; send it again"
             ) from None
         except InvalidEvent as error:
             bad_request(f"line {error.index + 1}: {error.reason}", "INVALID_PUBLISH", line=error.index + 1)
@@ -68,7 +69,7 @@ class PublishPages:
         except msgspec.DecodeError:
             lines = [msgspec.Raw(line) for line in whole.splitlines() if line.strip()]
         if not lines:
-            bad_request("the body holds no event: send one JSON object, or one a line", "INVALID_PUBLISH")
+            bad_request("the body holds no event: send one JSON object, or one per line", "INVALID_PUBLISH")
         if len(lines) > MAX_EVENTS:
             raise HttpError(413, "MESSAGE_TOO_LARGE", f"at most {MAX_EVENTS} events in one request, got {len(lines)}")
         return [self._read_one(number, bytes(line), key) for number, line in enumerate(lines, 1)]
@@ -93,3 +94,13 @@ class PublishPages:
         except BadMessage as refused:
             status = 403 if refused.code == "FORBIDDEN" else 400
             raise HttpError(status, str(refused.code), f"line {number}: {refused.message}", line=number) from None
+
+
+async def _body(request: web.Request) -> bytes:
+    """Read the body, inflated where it is compressed. Raises HttpError where it is not what its headers say."""
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, HttpProcessingError):
+        encoding = request.headers.get("Content-Encoding", "none")
+        text = f"the body can't be read: it is cut off, or not of the encoding {show(encoding)}"
+        bad_request(text, "INVALID_PUBLISH")

@@ -30,12 +30,12 @@ class HttpServer:
                 self._application = await asyncio.to_thread(_import_application)
                 self._runner = await self._application.build_runner(self._parts, self)
         assert self._application is not None, "it was imported first"
-        protocol = cast(asyncio.Protocol, self._application.make_protocol(self._runner))
+        protocol = cast(asyncio.Protocol, self._application.make_protocol(self._runner, self._parts.request_counts))
         self._connections[protocol] = connection
         return protocol
 
     def forget(self, protocol: asyncio.Protocol) -> None:
-        """Let go of a connection that is gone, or another's."""
+        """Forget a connection that has ended, or belongs to another protocol."""
         self._connections.pop(protocol, None)
 
     def connection_of(self, protocol: object) -> HttpConnection | None:

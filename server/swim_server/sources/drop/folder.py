@@ -18,7 +18,7 @@ from swim_server.sources.drop.lines import MAX_LINE_BYTES, Rejected
 from swim_server.sources.event_file.folder import is_being_written
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
-"""A file of another name is one that somebody is still writing, or that is not for us."""
+"""A file with another name is still being written, or not meant for us."""
 TAKEN_SUFFIX, REJECTS_SUFFIX, REJECTED_SUFFIX = ".taken", ".rejects", ".rejected"
 REFUSED_SUFFIX = ".refused"
 MAX_PAGE_BYTES = 4 * 1024 * 1024
@@ -65,7 +65,7 @@ class DropFolder:
         return _is_offered(os.path.basename(file))  # noqa: PTH119 - called for each change of a busy folder
 
     def identity(self) -> tuple[int, int] | None:
-        """Tell which folder it is just now; None when there is none."""
+        """Tell which folder it is at the moment; None when there is none."""
         try:
             found = self.folder.stat()
         except OSError:
@@ -77,7 +77,7 @@ class DropFolder:
         return sorted((name for name in self._names() if _is_offered(name)), key=natural)
 
     def taken(self) -> list[Taken]:
-        """Return what was taken and not finished, before a crash or just now, in order. Raises FolderTrouble."""
+        """Return what was taken and not finished, before a crash or since, in order. Raises FolderTrouble."""
         found = [match for name in self._names() if (match := _TAKEN.fullmatch(name))]
         taken = [Taken(self.folder / match[0], match["name"], match["mtime"]) for match in found]
         taken = [one for one in taken if self._is_file(one.path)]
@@ -127,13 +127,13 @@ class DropFolder:
         return True
 
     def _refuse(self, path: Path, unsafe: UnsafeFile) -> None:
-        """Take what is no file out of the way, and say what it was: the rest goes on. Raises FolderTrouble."""
+        """Move aside what is not a regular file, and return what it was; other files are read. Raises FolderTrouble."""
         aside = path.with_name(f"{path.name}.{time.time_ns():020d}{REFUSED_SUFFIX}")
         try:
             path.rename(aside)
         except OSError:
             raise FolderTrouble(f"{path} is {unsafe.reason}, which is not read: remove it") from None
-        _log.error("this is no file of its own: moved aside, not read", path=str(aside), what=unsafe.reason)
+        _log.error("not a regular file of its own: moved aside, not read", path=str(aside), what=unsafe.reason)
 
     def rejects(self, taken: Taken) -> Path:
         """Where lines are set aside as long as the file is not finished."""
@@ -152,12 +152,12 @@ class DropFolder:
         return at_bytes
 
     def _open_rejects(self, taken: Taken) -> BinaryIO:
-        """Open our file of rejects; what somebody else has put under its name goes. Raises OSError."""
+        """Open our file of rejects; anything else under its name is removed. Raises OSError."""
         path = self.rejects(taken)
         try:
             return open_to_append(path, 0o644)
         except UnsafeFile as unsafe:
-            _log.error("this is no file of ours: removed", path=str(path), what=unsafe.reason)
+            _log.error("not one of our files: removed", path=str(path), what=unsafe.reason)
             path.rmdir() if unsafe.reason == "a folder" else path.unlink()
             return open_to_append(path, 0o644)
 

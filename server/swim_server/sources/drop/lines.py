@@ -32,7 +32,7 @@ class InvalidLine(ValueError):
     def __init__(self, reason: str, unknown_type: str | None = None) -> None:
         self.reason = reason
         self.unknown_type = unknown_type
-        """The type, where there is no such type."""
+        """The event type, if it is unknown."""
         super().__init__(reason)
 
 
@@ -50,7 +50,7 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
     text: str
     unknown_type: str = ""
-    """The type, where there is no such type."""
+    """The event type, if it is unknown."""
 
 
 class ReadLine(msgspec.Struct, frozen=True):
@@ -100,7 +100,7 @@ def _data(line: _Line, text: bytes) -> dict[str, Any]:
 
 
 def _reject_position(bad: BadPosition, number: int) -> Rejected:
-    """Set one position aside, as a line that can be mended and dropped again."""
+    """Set one position aside, as a line that can be corrected and dropped again."""
     text = json.dumps({"type": POSITIONS, "data": {"positions": [bad.position]}})
     return Rejected(number, bad.reason, text[:MAX_KEPT_CHARACTERS])
 

@@ -42,7 +42,7 @@ class InvalidEntry(ValueError):
     def __init__(self, reason: str, unknown_type: str | None = None) -> None:
         self.reason = reason
         self.unknown_type = unknown_type
-        """The type, where there is no such type."""
+        """The event type, if it is unknown."""
         super().__init__(reason)
 
 
@@ -150,14 +150,9 @@ class EntryReader:
 
 
 def _position_aside(bad: BadPosition, place: Unreadable) -> Unreadable:
-    """One position of a batch that was published without it, as an entry that can be mended and written again."""
+    """One position of a batch that was published without it, as an entry that can be corrected and written again."""
     text = json.dumps({"type": POSITIONS, "data": {"positions": [bad.position]}})
     return msgspec.structs.replace(place, text=text, reason=bad.reason)
-
-
-def read_entry(entry: Mapping[str, Any], catalogue: Catalogue) -> NewEvent:
-    """Read an entry's event alone. Raises InvalidEntry."""
-    return read_parts(entry, catalogue)[0]
 
 
 def read_parts(entry: Mapping[str, Any], catalogue: Catalogue) -> tuple[NewEvent, list[BadPosition]]:

@@ -55,7 +55,7 @@ class EventFolder:
         return name == self.path.name or name.startswith(self._taken_prefix)
 
     def identity(self) -> tuple[int, int] | None:
-        """Tell which folder it is just now; None when there is none."""
+        """Tell which folder it is at the moment; None when there is none."""
         try:
             found = self.path.parent.stat()
         except OSError:
@@ -96,7 +96,7 @@ class EventFolder:
                 raise FolderTrouble(f"the folder {self.path.parent} does not exist: create it") from None
             return None
         except NotADirectoryError:
-            raise FolderTrouble(f"{self.path.parent} is no folder: configure another path") from None
+            raise FolderTrouble(f"{self.path.parent} is not a folder: configure another path") from None
         except PermissionError as error:
             hint = "this user must be allowed to rename it; in a sticky folder like /tmp only its owner is"
             raise FolderTrouble(f"{self.path} can't be taken ({error.strerror}): {hint}") from None
@@ -150,7 +150,7 @@ class EventFolder:
 
 
 def signature(taken: Path) -> Signature | None:
-    """Take down what tells later whether somebody has written to the file since; None when it is gone."""
+    """Return what shows later whether the file was written to; None when it is gone."""
     try:
         found = os.lstat(taken)
     except OSError:

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import gzip
 from hashlib import sha256
-from typing import BinaryIO
+from typing import Protocol
 
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.recording.lines import End, Gap, Header, one_line, write_line
 
 BLOCK_BYTES = 8_192
-"""Lines are packed in blocks of so many bytes: what is damaged costs at most the block that it stands in."""
+"""Lines are compressed in blocks of this size: damage affects only the block that it is in."""
 FLUSH_SECONDS = 1.0
 """An event waits at most so long for its block to be written."""
+
+
+class Sink(Protocol):
+    """Where a recording goes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of the bytes. Raises OSError."""
+        ...
+
+    def flush(self) -> None:
+        """Hand on what was taken. Raises OSError."""
+        ...
 
 
 class RecordingWriter:
     """Writes to a stream that it does not own. Raises what the stream raises: OSError."""
 
-    def __init__(self, stream: BinaryIO, header: Header, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, stream: Sink, header: Header, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.events = 0
         self.gaps = 0
         self.packed_bytes = 0

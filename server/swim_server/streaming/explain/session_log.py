@@ -26,7 +26,7 @@ MAX_CHANGES = 60_000
 MAX_WEIGHT = 200_000
 """Channels and filter values in them, all together."""
 MAX_OF_ONE = 50
-"""Changes of one connection: one that subscribes all the time takes nobody else's place."""
+"""Most changes of one connection, so that one that keeps subscribing does not displace others."""
 MAX_LAGS = 8
 """Of one connection."""
 
@@ -107,7 +107,7 @@ class End:
         self.history_until = history_until
         """It ended while history was being sent: so far that had come."""
         self.code = 1006
-        """The close code; 1006 when the connection just broke (RFC 6455, partition 7.4.1)."""
+        """The close code; 1006 when the connection just broke (RFC 6455, section 7.4.1)."""
         self.reason = ""
 
 
@@ -115,7 +115,7 @@ class Session:
     """One connection, from its coming to its end."""
 
     __slots__ = (
-        "catch_ups", "changes", "connected_at_ms", "end", "id", "is_cut", "key_hint", "key_id", "lags", "remote",
+        "catch_ups", "changes", "connected_at_ms", "end", "id", "is_cut", "key_id", "lags", "remote",
         "tier",
     )  # fmt: skip
 
@@ -123,7 +123,6 @@ class Session:
         self.id = id
         self.tier = tier
         self.key_id = key.id if key is not None else None
-        self.key_hint = key.hint if key is not None else None
         self.remote = remote
         self.connected_at_ms = connected_at_ms
         self.changes: list[Change] = []
@@ -159,7 +158,7 @@ class SessionLog:
     def opened(
         self, id: str, *, tier: str, key: KeyRecord | None, remote: str, connected_at_ms: int, after: EventId
     ) -> Session:
-        """Remember that a client was let in when the live stream stood at ``after``."""
+        """Remember that a client was admitted when the live stream was at ``after``."""
         session = self._sessions[id] = Session(id, tier=tier, key=key, remote=remote, connected_at_ms=connected_at_ms)
         self._note(Change(session, after, connected_at_ms, NOTHING, NO_STARTS))
         return session

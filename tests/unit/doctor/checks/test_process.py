@@ -40,7 +40,7 @@ async def test_lock_of_another_users_process_that_lives_is_believed(context: Fak
 
 async def test_empty_lock_that_nobody_holds_is_well(context: FakeExamination) -> None:
     context.held, context.lock_info = False, None
-    assert (await lock_is_ours(context)).observed == "held by nobody"
+    assert (await lock_is_ours(context)).observed == "free"
 
 
 async def test_lock_left_by_a_killed_process_is_stale(context: FakeExamination) -> None:
@@ -193,7 +193,7 @@ async def test_configured_port_that_another_program_has_names_it(context: FakeEx
     assert (answer.fix, answer.command) == (None, "export SWIM_HOME=/home/a")
     fakes.heard = []
     answer = await port_is_ours(context)
-    assert answer.observed == "not to be had: Address already in use"
+    assert answer.observed == "can't be used: Address already in use"
 
 
 async def test_running_is_a_held_lock(context: FakeExamination) -> None:

@@ -110,9 +110,11 @@ async def test_probe_that_does_not_come_out_is_a_failure(service: ServiceExamina
 
 
 async def test_history_that_stores_nothing_is_a_failure(service: ServiceExamination) -> None:
-    service.known["stream.stored"] = RpcFailed("probe_event", -32000, "history can't be used just now: disk is full")
+    service.known["stream.stored"] = RpcFailed(
+        "probe_event", -32000, "history can't be used at the moment: disk is full"
+    )
     answer = await stream.history_writable(service)
-    assert (answer.status, answer.observed) == ("fail", "history can't be used just now: disk is full")
+    assert (answer.status, answer.observed) == ("fail", "history can't be used at the moment: disk is full")
 
 
 async def test_ids_that_follow_each_other_and_the_clock_are_well(service: ServiceExamination) -> None:
@@ -182,7 +184,7 @@ async def test_file_that_nobody_takes_is_a_failure(service: ServiceExamination, 
     os.utime(path, (1, 1))
     answer = await about_files(service, [("file", str(path), 0.0)])
     assert answer.status == "fail"
-    assert "2 bytes that nobody takes" in answer.observed
+    assert "2 bytes that are not taken" in answer.observed
 
 
 @pytest.mark.usefixtures("quick")
