@@ -59,6 +59,13 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             (f"sum(swim_slow_consumers{PICK})", "now"),
             (f"sum(rate(swim_slow_consumers_closed_total{PICK}[$__rate_interval]))", "closed a second"),
         )),
+        Panel("Error messages to clients", (
+            (f"sum by (code) (rate(swim_errors_total{PICK}[$__rate_interval]))", "{{code}}"),
+        ), unit="cps"),
+        Panel("HTTP requests", (
+            (f"sum by (route, status) (rate(swim_http_requests_total{PICK}[$__rate_interval]))", "{{route}} {{status}}"),
+        ), unit="reqps"),
+        Panel("HTTP requests in hand", ((f"sum(swim_http_requests_in_hand{PICK})", "in hand"),)),
         Panel("Subscription groups", ((f"sum(swim_subscription_groups{PICK})", "groups"),)),
         Panel("Readiness", ((f"min by (check) (swim_ready_check{PICK})", "{{check}}"),), text="1: holds."),
     )),

@@ -37,7 +37,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDaemon]:
             urllib.request.urlopen(request, timeout=20)
         with connect(f"{running.url}?api_key={running.api_key()}", close_timeout=1) as client:
             client.send('{"action":"subscribe","channels":["*"]}')
-            wanted = ("swim_source_last_event_age_seconds{", "swim_deliveries_total{")
+            client.send('{"action":"nothing that there is"}')
+            wanted = ("swim_source_last_event_age_seconds{", "swim_deliveries_total{", "swim_errors_total{")
             await_true(lambda: all(each in metrics(running) for each in wanted), seconds=30)
         yield running
 
