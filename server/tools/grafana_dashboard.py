@@ -62,8 +62,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         Panel("Error messages to clients", (
             (f"sum by (code) (rate(swim_errors_total{PICK}[$__rate_interval]))", "{{code}}"),
         ), unit="cps"),
-        Panel("HTTP requests", (
-            (f"sum by (route, status) (rate(swim_http_requests_total{PICK}[$__rate_interval]))", "{{route}} {{status}}"),
+        Panel("HTTP requests by status", (
+            (f"sum by (status) (rate(swim_http_requests_total{PICK}[$__rate_interval]))", "{{status}}"),
         ), unit="reqps"),
         Panel("HTTP requests in hand", ((f"sum(swim_http_requests_in_hand{PICK})", "in hand"),)),
         Panel("Subscription groups", ((f"sum(swim_subscription_groups{PICK})", "groups"),)),
