@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -58,6 +59,7 @@ class Stream:
         self._connection = HTTPConnection("127.0.0.1", ask.daemon.port, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self._connection.request("GET", path, headers={"Authorization": f"Bearer {ask.key}", **named})
+        self._socket = self._connection.sock  # the connection lets go of it when the answer is to end it
         self.response = self._connection.getresponse()
         assert self.response.status == 200
         self.events: list[tuple[str | None, str, Any]] = []
@@ -83,7 +85,7 @@ class Stream:
         return self.events
 
     def close(self) -> None:
-        if self._connection.sock is not None:
-            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # it has ended already; else whoever reads would hold it
+            self._socket.shutdown(socket.SHUT_RDWR)
         self.response.close()
         self._connection.close()
