@@ -4,6 +4,7 @@ import { Backoff, retryMs } from './backoff.js';
 import { Connection, findSocket, withQuery } from './connection.js';
 import { Delivery } from './delivery.js';
 import { AuthenticationError, ConnectionLost, ProtocolError, RequestRefused, SwimError } from './errors.js';
+import { FlightMirror } from './flights.js';
 import { Position, parseId } from './position.js';
 import { Timers } from './requests.js';
 import { asObject, Session } from './session.js';
@@ -46,6 +47,8 @@ export class SwimWebSocketClient {
     this._handlers = new Map();
     this._matching = new Map();
     this._subscriptions = new Subscriptions();
+    /** The flights that there are now, where the program has subscribed with `state: true`. */
+    this.flights = new FlightMirror(() => this._subscriptions.hasFilters());
     this._publications = new Set();
     this._handled = { id: null, epoch: null };
     this._run = null;
@@ -113,8 +116,9 @@ export class SwimWebSocketClient {
 
   /**
    * Add channels and filters, now and over every reconnect. `history`: one of `after`, `since` (a Date, or a span such
-   * as "10m") and `last`, for the first subscription only. The promise, which need not be awaited, is the server's
-   * answer; it rejects with RequestRefused.
+   * as "10m") and `last`, for the first subscription only; `state: true` beside it: the world as it is now is sent
+   * first, and `flights` is kept up to date. The promise, which need not be awaited, is the server's answer; it rejects
+   * with RequestRefused.
    */
   subscribe(channels, filters = {}, history = {}) {
     const names = readChannels(channels);
@@ -123,10 +127,23 @@ export class SwimWebSocketClient {
     if (read && (this.lastEventId !== null || (this.connected && this._subscriptions.wishes.length))) {
       throw new TypeError(`${Object.keys(read)[0]}: history can be asked for only with the first subscription`);
     }
-    const wish = this._subscriptions.add(names, readFilters(filters), read);
+    const wish = this._subscriptions.add(names, readFilters(filters), read, history.state === true);
     const answer = new Promise((resolve, reject) => Object.assign(wish, { resolve, reject }));
     this._run?.session?.subscribeTo(wish);
     return quiet(answer);
+  }
+
+  /** Subscribe with the state, and give the flights that there are now; `flights` is kept up to date from then on. */
+  async snapshot(channels = 'flight.*', filters = {}) {
+    const run = this._run;
+    if (!run || run.isStopping) throw new ConnectionLost('snapshot: the client is not running');
+    const answer = this.subscribe(channels, filters, { state: true });
+    if (this.connected) await answer;
+    const ended = run.finished.then(() => {
+      throw new ConnectionLost('the client was stopped before the state had come');
+    });
+    await Promise.race([this.flights.complete(), ended]);
+    return this.flights.where();
   }
 
   /** Take channels away; none named: all of them, and the filters. */
@@ -300,7 +317,7 @@ export class SwimWebSocketClient {
           timers,
           openTimeoutMs: this._options.openTimeoutMs,
           onOpen: () => {
-            openedAt = Date.now();
+            openedAt = timers.now();
             session.opened();
           },
           onMessage: (text) => session.receive(text),
@@ -322,8 +339,8 @@ export class SwimWebSocketClient {
     session.ended();
     run.session = run.connection = null;
     const wasAdmitted = session.clientId !== null;
-    if (openedAt !== null) this._backoff.ended(Date.now() - openedAt);
-    if (wasAdmitted) run.lostAt = Date.now();
+    if (openedAt !== null) this._backoff.ended(timers.now() - openedAt);
+    if (wasAdmitted) run.lostAt = timers.now();
     const { closingError, retryMs: advice, refused } = session;
     return { ...ending, wasOpen: openedAt !== null, wasAdmitted, closingError, advice, refused };
   }
@@ -387,6 +404,7 @@ export class SwimWebSocketClient {
       item.point = null; // not handled: it comes again
       return undefined;
     }
+    if (this.flights._take(message)) return undefined;
     const handlers = this._handlersOf(kind);
     if (!handlers.length) return undefined;
     const content = kind === 'error' ? errorContent(message, this._key) : WHOLE.has(kind) ? message : asObject(message.data);

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
     from swim_server.daemon.metrics.exposition import Exposition
+    from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
     from swim_server.daemon.notifier import Notifier
     from swim_server.daemon.running_config import RunningConfig
     from swim_server.daemon.running_sources import RunningSources
@@ -57,6 +58,7 @@ class Components:
     hub: Hub
     state_keeper: StateKeeper
     latency: Latency
+    memory: MemoryBaseline
     metrics: Exposition
     sessions: OperatorSessions
     """Of the operator's page."""

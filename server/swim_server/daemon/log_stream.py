@@ -36,6 +36,8 @@ class LogStream:
         redirects: Sequence[int] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self.opened_as = _leads_to(descriptor) if path is None else None
+        """Where it led at the start; None: a file of ours, or nobody can tell."""
         self.path = path
         """The file; None: not one of ours to rotate, a terminal or a journal."""
         self.max_bytes = max_bytes
@@ -174,6 +176,13 @@ def _is_same(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError:
         return False
+
+
+def _leads_to(descriptor: int) -> str | None:
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:
+        return None
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -20,6 +20,7 @@ from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.metrics.exposition import Exposition
+from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
 from swim_server.daemon.metrics.operator_token import read_or_make_token
 from swim_server.daemon.readiness import build_readiness
 from swim_server.daemon.rules import publishing_rules, tier_limits
@@ -138,7 +139,8 @@ def build_components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub,
-        state_keeper=state_keeper, latency=latency, metrics=exposition, sessions=sessions, readiness=made[0],
+        state_keeper=state_keeper, latency=latency, memory=MemoryBaseline(loop), metrics=exposition,
+        sessions=sessions, readiness=made[0],
         request_counts=request_counts,
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import socket
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Advice, AdviceKind, Answer, decide, fail, inspect, ok, skip, warn
-from swimctl.doctor.probes import key_database
+import msgspec
+
+from swimctl.doctor.check import Advice, AdviceKind, Answer, Status, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.probes.daemon_facts import CannotAsk, config_changes
+from swimctl.doctor.probes.database import key_database
 from swimctl.doctor.probes.launching import user_of
 from swimctl.doctor.probes.wire import reason_of
+from swimctl.errors import CommandError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from swimctl.doctor.context import DoctorContext
-    from swimctl.doctor.probes.database_address import DatabaseAddress
+    from swimctl.doctor.probes.database.database_address import DatabaseAddress
     from swimctl.doctor.probes.filesystem import FileSeen
 
 CONNECT_SECONDS = 1.5
@@ -27,7 +32,7 @@ CERTIFICATE_DAYS = 14
 
 async def reachable(context: DoctorContext) -> Answer:
     """Check that the file is there, or that the server's port answers."""
-    from swimctl.doctor.probes.database_address import address_of
+    from swimctl.doctor.probes.database.database_address import address_of
 
     config = await key_database.database_config(context)
     path = key_database.sqlite_path(config, context.home.database)
@@ -35,7 +40,8 @@ async def reachable(context: DoctorContext) -> Answer:
         seen = await asyncio.to_thread(context.files.look, path)
         if seen.kind == "missing" and not await _is_in_use(context):
             return skip("the database's file", f"nothing has been stored in {path} yet: serve and keys create make it")
-        return await asyncio.to_thread(_judge_file, context, path, seen)
+        answer = await asyncio.to_thread(_judge_file, context, path, seen)
+        return answer if answer.status is Status.OK else await _with_other_database(context, answer)
     address = address_of(config)
     expected = "the database's server answers"
     if address is None:
@@ -55,6 +61,18 @@ async def reachable(context: DoctorContext) -> Answer:
         told = f"{where}: {reason_of(error)}"
         return fail(expected, told, *found, fix=f"nc -vz -w 5 {address.host} {address.port}")
     return ok(expected, f"{where} connects in {seconds * 1000:.0f} ms", *found)
+
+
+async def _with_other_database(context: DoctorContext, answer: Answer) -> Answer:
+    """Add that the process still uses another database than the one that is configured now."""
+    with contextlib.suppress(CannotAsk, CommandError):
+        changes = await config_changes(context)
+        changed = {name for name in (*changes.reload, *changes.restart) if name.startswith("database.")}
+        if changed:
+            told = f"{', '.join(sorted(changed))} was changed since the process started: it still uses what it had"
+            looks = (inspect("swimctl config show --origin"),)
+            return msgspec.structs.replace(answer, observed=f"{answer.observed}; {told}", advice=looks)
+    return answer
 
 
 async def _addresses(context: DoctorContext, address: DatabaseAddress) -> list[str]:
@@ -104,6 +122,9 @@ def _judge_file(context: DoctorContext, path: Path, found: FileSeen) -> Answer:
 def _about_owner(context: DoctorContext, path: Path, owner: int) -> Advice:
     """Advise about a file of another user: it belongs to the folder's owner, not to the user who asks."""
     home, name = user_of(context, path.parent), context.procfs.user_name(owner)
+    if context.circumstances.user in (0, owner):
+        why = "neither owner nor mode forbid it: an attribute (i, a) of the file, or how its disk is mounted"
+        return inspect(f"lsattr {shlex.quote(str(path))}", why)
     if home is not None and home != owner:
         keeper = context.procfs.user_name(home)
         command = f"sudo chown {shlex.quote(keeper)}: {shlex.quote(str(path))}"
@@ -113,8 +134,8 @@ def _about_owner(context: DoctorContext, path: Path, owner: int) -> Advice:
 
 async def encrypted(context: DoctorContext) -> Answer:
     """Check that a server encrypts, with a certificate that holds."""
-    from swimctl.doctor.probes.database_address import address_of
-    from swimctl.doctor.probes.tds import NoTds, TdsHandshake, shake_hands
+    from swimctl.doctor.probes.database.database_address import address_of
+    from swimctl.doctor.probes.database.tds import NoTds, TdsHandshake, shake_hands
 
     config = await key_database.database_config(context)
     expected = "the server encrypts, with a certificate that is trusted"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, fail, inspect, ok, warn
-from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, status
+from swimctl.doctor.probes.database import key_database
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from swim_server.daemon.control.documents.status import Status
+import msgspec
+from swim_server.daemon.control.documents.status import Status as StatusDocument
 
 from swimctl.client.session import RpcFailed
-from swimctl.doctor.check import Answer, Check, fail, ok, skip, warn
-from swimctl.doctor.checks.event_files import judge_event_files, look_at_event_files
-from swimctl.doctor.checks.sources import sources
-from swimctl.doctor.checks.unknown_types import types_are_known
+from swimctl.doctor.check import Answer, Check, Status, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.checks.stream.event_files import judge_event_files, look_at_event_files
+from swimctl.doctor.checks.stream.sources import sources
+from swimctl.doctor.checks.stream.unknown_types import types_are_known
 from swimctl.doctor.probes.daemon_facts import CannotAsk, acted, expecting, promises, status
+from swimctl.doctor.probes.other_daemons import other_daemons
 from swimctl.doctor.probes.probe_event import Lost, received, stored
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from swim_server.daemon.control.documents.diagnostics import KindPromise
 
     from swimctl.doctor.context import DoctorContext
@@ -85,7 +90,7 @@ async def ids_forward(context: DoctorContext) -> Answer:
 
 async def _newest_id(context: DoctorContext) -> str | None:
     """Ask for history's newest id now; under a name of its own, so that the status that others judge stays theirs."""
-    return (await acted(context, "status", Status)).history.newest_id
+    return (await acted(context, "status", StatusDocument)).history.newest_id
 
 
 def _moment(event_id: str) -> tuple[int, int]:
@@ -135,14 +140,35 @@ async def event_files(context: DoctorContext) -> Answer:
     files = [(each.name, each.path or "", each.pace_seconds) for each in found if kinds.get(each.name) == "file"]
     if not files:
         return skip(_FILES, "no source of kind file")
+    shared = await _shared(context, [path for _, path, _ in files])
+    if shared:
+        return shared
     looks = await look_at_event_files(context, files)
+    troubles = {each.name: each.last_error for each in (await status(context)).sources if each.state != "running"}
     kept = [
         f"{each.name}: whether a taken file is still written to can't be known, it is another user's: it is kept"
         " until it has not grown for ten minutes"
         for each in (await status(context)).sources
         if str(each.details.get("writers", "")).startswith("not known")
     ]
-    return judge_event_files(_FILES, files, looks, kept)
+    answer = judge_event_files(_FILES, files, looks, kept)
+    reasons = [reason for name, _, _ in files if (reason := troubles.get(name))]
+    if answer.status is Status.OK or not reasons:
+        return answer
+    return msgspec.structs.replace(answer, observed=f"{answer.observed}: {reasons[0]}")
+
+
+async def _shared(context: DoctorContext, paths: Sequence[str]) -> Answer | None:
+    """Tell of a daemon of another home that takes from the same files."""
+    for other in await other_daemons(context):
+        common = sorted(set(paths) & set(other.paths))
+        if common:
+            who = f"pid {other.pid} (swimctl of home {other.home})"
+            seen = f"{who} takes {common[0]} too: each of the two gets a part of the events"
+            theirs = inspect(f"SWIM_HOME={shlex.quote(other.home)} swimctl status", "what the other one is for")
+            one = decide("swimctl config check", "one of the two must leave the file to the other: [[sources]] path")
+            return fail(_FILES, seen, *common, advice=[theirs, one])
+    return None
 
 
 CHECKS: tuple[Check, ...] = (

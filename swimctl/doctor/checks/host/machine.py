@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Advice, Answer, Check, Repair, decide, fail, inspect, ok, skip, unknown, warn
-from swimctl.doctor.checks.unit import SYSTEMD, unit_is_installed
+from swimctl.doctor.check import Advice, Answer, Check, Repair, Status, decide, fail, inspect, ok, skip, unknown, warn
+from swimctl.doctor.checks.host.unit import SYSTEMD, unit_is_installed
+from swimctl.doctor.facts import NotSaved
 from swimctl.doctor.probes import kernel_clock
+from swimctl.doctor.probes.database import key_database
 from swimctl.doctor.probes.kernel_clock import ClockState
 from swimctl.doctor.probes.launching import as_user, user_of
 from swimctl.text import plural, size
@@ -31,7 +33,32 @@ LARGE_LOG_BYTES = 1024 * MEBIBYTE
 
 async def disk_has_room(context: DoctorContext) -> Answer:
     """Check that there is room on the home's disk for history and keys."""
-    return judge_disk(context.home.path, await asyncio.to_thread(context.files.room, context.home.path))
+    answer = judge_disk(context.home.path, await asyncio.to_thread(context.files.room, context.home.path))
+    other = await _disk_of_keys(context) if answer.status is Status.OK else None
+    return answer if other is None else other
+
+
+async def _disk_of_keys(context: DoctorContext) -> Answer | None:
+    """Judge the disk of the key database's file, where that is another one than the home's; None: it has room."""
+    from swim_server.config import ConfigError
+
+    try:
+        path = key_database.sqlite_path((await context.loaded()).config.database, context.home.database)
+    except (ConfigError, OSError, NotSaved):
+        return None
+    if path is None or path.parent == context.home.path:
+        return None
+    found = await asyncio.to_thread(context.files.room, path.parent)
+    expected = f"room for the key database where {path} is"
+    if found is None or (found.free_bytes >= MEBIBYTE and not found.is_read_only):
+        return None
+    quoted = shlex.quote(str(found.path))
+    if found.is_read_only:
+        return fail(expected, "the file system is mounted read-only", advice=_about_read_only(quoted))
+    observed = f"{size(found.free_bytes)} of {size(found.total_bytes)} free"
+    return fail(
+        expected, observed, advice=[inspect(f"df -h {quoted}"), inspect(f"du -xh -d 2 {quoted} | sort -h | tail")]
+    )
 
 
 def judge_disk(path: Path, found: DiskSpace | None) -> Answer:
@@ -139,15 +166,23 @@ def _judge_log(context: DoctorContext, pid: int, log: LogDocument) -> Answer:
         path = Path(target)
         if target.endswith(DELETED):
             observed = f"it writes to {target.removesuffix(DELETED)}, which was removed or replaced: its lines are lost"
-            moved = decide("swimctl restart", "it opens the home's log instead; clients move over")
-            return fail(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), moved])
+            return fail(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), _move_log()])
         if context.files.look(path).kind != "file":
             return _judge_other(target, log, expected)
+        if log.opened_as not in (None, target):
+            observed = f"it writes to {target}, which was {log.opened_as} at its start: that was moved away"
+            return warn(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), _move_log()])
     quoted = shlex.quote(str(path))
     if log.problem:
         observed = f"{plural(log.lost_lines, 'line')} of {path} lost: {log.problem}"
         return fail(expected, observed, fix=f"df -h {quoted}; ls -l {quoted}")
     return _judge_log_file(context, path, log.max_bytes, expected)
+
+
+def _move_log() -> Advice:
+    """Advise about standard error that somebody led into a file: only its starter can lead it elsewhere."""
+    requires = "a log of its own, which it rotates, and opens again when it is moved; clients move over"
+    return decide("swimctl config set logging.file /var/log/swim/swim.log && swimctl restart", requires)
 
 
 def _judge_other(target: str, log: LogDocument, expected: str) -> Answer:

@@ -20,8 +20,8 @@ STARTING_SECONDS = 60.0
 MANY_REJECTED = 10
 OLD_FEED_SECONDS, OLD_FEED_INTERVALS = 300.0, 10.0
 """A feed whose data is older than that is out of date, however quickly it answers."""
-FROZEN_SECONDS = 300.0
-"""If no flying aircraft has moved for this long, the feed repeats itself."""
+FROZEN_SECONDS, FROZEN_SNAPSHOTS = 300.0, 10
+"""If no flying aircraft has moved for this long, or in so many snapshots, the feed repeats itself."""
 
 _SOURCES = "every source has looked at its input lately, and could read all of it"
 
@@ -101,7 +101,10 @@ def _moment(text: object) -> float | None:
 def _is_frozen(source: SourceDocument) -> str | None:
     """Say that a feed's stamps move while nothing in its world does."""
     seconds = source.details.get("frozen_seconds")
-    if not isinstance(seconds, int | float) or seconds < FROZEN_SECONDS or source.state == "finished":
+    snapshots = source.details.get("frozen_snapshots", 0)
+    if not isinstance(seconds, int | float) or not isinstance(snapshots, int) or source.state == "finished":
+        return None
+    if seconds < FROZEN_SECONDS and snapshots < FROZEN_SNAPSHOTS:
         return None
     return f"{source.name}: its timestamps change, but no flying aircraft has moved for {seconds:.0f} s"
 

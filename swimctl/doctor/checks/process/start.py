@@ -12,6 +12,8 @@ from swimctl.doctor.probes.daemon_facts import expecting, status
 from swimctl.doctor.probes.launching import BY_SUPERVISOR, user_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from swim_server.daemon.control.documents.status import Status
 
     from swimctl.doctor.context import DoctorContext
@@ -65,10 +67,11 @@ async def has_its_files(context: DoctorContext) -> Answer:
     if not links:
         return skip(_FILES, "only the daemon's own user, or root, may look at its files")
     home = context.home
-    gone = [name for name in (home.history, home.database) if f"{name}{DELETED}" in links]
+    aside = found.history.damaged_files
+    gone = {name: fate for name in (home.history, home.database) if (fate := _fate(name, links, aside))}
     since = {name: await asyncio.to_thread(_when, context, name) for name in gone}
     folder = await asyncio.to_thread(context.procfs.working_folder, found.pid)
-    lines = [f"{name} was removed or replaced{since[name]}: the process still has the old one" for name in gone]
+    lines = [f"{name} {fate}{since[name]}: the process still has the old one" for name, fate in gone.items()]
     if home.history in gone:
         events = f"{found.history.events} events" if found.history.is_counted else "all events"
         lines.append(f"{events} are in the old history, which goes when the process ends")
@@ -79,6 +82,24 @@ async def has_its_files(context: DoctorContext) -> Answer:
         return ok(_FILES, "they are")
     advice = [inspect(f"ls -l /proc/{found.pid}/fd"), decide("swimctl restart", "it opens the file that is there now")]
     return fail(_FILES, lines[0], *lines, advice=advice)
+
+
+def _fate(path: Path, links: Sequence[str], aside: Sequence[str]) -> str | None:
+    """Say what became of a file that the process has open under this name; None: nothing, or it has none. Pure.
+
+    It may have opened another one of the same name meanwhile. The files that SQLite keeps beside it tell that the name
+    was one of the process's. ``aside``: what the process itself has given another name.
+    """
+    if f"{path}{DELETED}" in links:
+        return "was removed or replaced"
+    beside = {f"{path}{tail}{state}" for tail in ("-wal", "-shm", "-journal") for state in ("", DELETED)}
+    others = [
+        each for each in links
+        if each.startswith(f"{path}.") and not each.startswith((f"{path}.damaged-", *aside))
+    ]  # fmt: skip
+    if others:
+        return f"was renamed to {others[0].removesuffix(DELETED)}"
+    return "was moved away" if str(path) not in links and beside.intersection(links) else None
 
 
 def _when(context: DoctorContext, path: Path) -> str:

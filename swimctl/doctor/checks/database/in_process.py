@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from swim_server.daemon.control.documents.diagnostics import ProbeRow
 
 from swimctl.doctor.check import Answer, fail, inspect, ok
-from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import asked, expecting, status
+from swimctl.doctor.probes.database import key_database
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext

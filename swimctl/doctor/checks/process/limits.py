@@ -72,11 +72,34 @@ async def has_processor_time(context: DoctorContext) -> Answer:
     return answer(expected, observed, advice=[look, inspect("swimctl status")])
 
 
+async def may_write_files(context: DoctorContext) -> Answer:
+    """Check that no limit on the length of files ends what history may become."""
+    expected = "files may become as long as history may"
+    status, running = await context.status(), await context.ask("config")
+    limit = await asyncio.to_thread(context.procfs.file_bytes, status.pid)
+    wanted = running.get("history", {}).get("max_bytes")
+    if limit is None or not isinstance(wanted, int) or limit >= wanted:
+        return ok(expected, "no limit on their length" if limit is None else f"up to {size(limit)}")
+    observed = f"no file of pid {status.pid} may be longer than {size(limit)}, history.max_bytes is {size(wanted)}"
+    raised = f"prlimit --pid {status.pid} --fsize=unlimited"
+    look = inspect(f"cat /proc/{status.pid}/limits")
+    mend = decide(raised, "as the daemon's user where its hard limit allows it, else as root; for good: LimitFSIZE=")
+    if limit <= status.history.size_bytes:
+        return fail(expected, f"{observed}, and it has {size(status.history.size_bytes)}", advice=[mend, look])
+    return warn(expected, observed, advice=[mend, look])
+
+
 CHECKS: tuple[Check, ...] = (
     Check(
         id="process.memory",
         summary="The process has memory to spare",
         ask=has_memory,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="process.file-length",
+        summary="No limit on the length of files ends history",
+        ask=may_write_files,
         needs=("process.answers",),
     ),
     Check(

@@ -23,8 +23,8 @@ from swimctl.doctor.check import (
     unknown,
     warn,
 )
-from swimctl.doctor.checks.process_lock import clear_stale_lock, lock_is_ours
-from swimctl.doctor.checks.process_port import port_is_ours
+from swimctl.doctor.checks.process.lock import clear_stale_lock, lock_is_ours
+from swimctl.doctor.checks.process.port import port_is_ours
 from swimctl.doctor.probes.launching import start_again, stop_and_start
 from swimctl.doctor.probes.neighbours import described, handover_between, look_at
 from swimctl.doctor.probes.second_look import twice

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, Repair, Status, fail, ok, skip, warn
-from swimctl.doctor.checks.database_ground import encrypted, reachable
-from swimctl.doctor.checks.database_process import in_use, same_store
-from swimctl.doctor.probes import key_database
+from swimctl.doctor.checks.database.in_process import in_use, same_store
+from swimctl.doctor.checks.database.server import encrypted, reachable
+from swimctl.doctor.probes.database import key_database
 from swimctl.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ async def login(context: DoctorContext) -> Answer:
     except StoreMisconfigured as error:
         return fail(expected, error.problem, fix=error.remedy or "swimctl config show --origin")
     except StoreError as error:
+        if "full" in str(error):
+            return fail(expected, str(error), fix=await _how_full(context))
         return fail(expected, str(error), fix=await _who_holds_it(context))
     return ok(expected, f"{found.kind}, logged in and answered in {found.seconds * 1000:.0f} ms")
 
@@ -157,6 +159,12 @@ async def writable(context: DoctorContext) -> Answer:
     except StoreError as error:
         return fail(expected, str(error), fix=await _who_holds_it(context))
     return ok(expected, "a marker row was written; it is removed again")
+
+
+async def _how_full(context: DoctorContext) -> str:
+    """Return what tells how much room the disk of a file has; of a server, what it says."""
+    path = key_database.sqlite_path(await key_database.database_config(context), context.home.database)
+    return f"df -h {path.parent}" if path is not None else "swimctl db status"
 
 
 async def _who_holds_it(context: DoctorContext) -> str:

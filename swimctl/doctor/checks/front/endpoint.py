@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
-from swimctl.doctor.checks.front_proxy import check_address, check_old_processes
+from swimctl.doctor.checks.front.http import http_is_answered
+from swimctl.doctor.checks.front.proxy import check_address, check_old_processes
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.certificates import distrusted
 from swimctl.doctor.probes.daemon_facts import Ask, expecting, status
@@ -61,7 +62,10 @@ async def _tcp(context: DoctorContext) -> Answer:
         seen = f"no answer within {public_endpoint.STEP_SECONDS:g} s: it is down, or a firewall swallows it"
         return fail(expected, seen, fix=f"nc -vz -w 5 {target.host} {target.port}")
     except OSError as error:
-        return fail(expected, reason_of(error), fix=f"nc -vz -w 5 {target.host} {target.port}")
+        found = ", ".join((await public_endpoint.addresses(context))[:3])
+        seen = f"{target.host} is {found}: {reason_of(error)}"
+        looks = [inspect(f"nc -vz -w 5 {target.host} {target.port}"), inspect(f"getent ahosts {target.host}")]
+        return fail(expected, seen, *await _where_it_listens(context), advice=looks)
     dead = await public_endpoint.dead_addresses(context)
     if dead:
         lines = [f"{address}: {reason}" for address, reason in dead.items()]
@@ -115,6 +119,12 @@ async def _upgrade(context: DoctorContext) -> Answer:
         return unknown(expected, seen)
     behind = await _where_it_should_lead(context)
     return fail(expected, seen, *behind, fix="swimctl status  # its url is where the proxy must lead, upgrade included")
+
+
+async def _where_it_listens(context: DoctorContext) -> list[str]:
+    """Say where the daemon listens, if one can be asked."""
+    found = None if context.options.url is not None else await context.answered(context.status)
+    return [] if found is None else [f"the daemon listens at {found.url}"]
 
 
 async def _where_it_should_lead(context: DoctorContext) -> list[str]:
@@ -271,5 +281,12 @@ CHECKS: tuple[Check, ...] = (
     ),
     _check("front.answers", "A client is admitted and answered", _greeting, "front.key-header", "front.same-process"),
     _check("front.clock", "The far end's clock and ours agree", _clock, "front.answers"),
+    _check(
+        "front.http",
+        "Plain HTTP is answered at the public address",
+        http_is_answered,
+        "front.same-process",
+        is_outside=False,
+    ),
     _check("front.idle", "The proxy keeps quiet connections open", _idle, "front.answers", is_deep=True),
 )
