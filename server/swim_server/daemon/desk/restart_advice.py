@@ -85,7 +85,7 @@ def _worth_knowing(facts: RestartFacts) -> list[Reason]:
         text = f"{_clients(facts.not_resuming)} not resuming, and would miss what happens until back"
         found.append(Reason("yes", text))
     if facts.lagging:
-        found.append(Reason("yes", f"{_clients(facts.lagging)} slow; what waits is sent after the reconnect"))
+        found.append(Reason("yes", f"{_clients(facts.lagging)} slow now; what waits is sent after the reconnect"))
     if facts.config_changes:
         names = ", ".join(facts.config_changes[:8])
         found.append(Reason("yes", f"a restart would also change {names}"))
