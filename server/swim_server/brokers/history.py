@@ -62,6 +62,9 @@ class History:
     is set aside, a new one begun, and what can still be read brought over into it.
     """
 
+    is_copy = False
+    """What it lacks can be had again from where the events got their ids."""
+
     def __init__(
         self,
         path: Path,
@@ -229,7 +232,7 @@ class History:
             raise HistoryDamaged(f"it has {size} bytes")
         connection = self._connect(self.path)
         try:
-            known = Known(self.newest, self._now_ms(), self._boot_id, self._loss)
+            known = Known(self.newest, self._now_ms(), self._boot_id, self._loss, is_copy=self.is_copy)
             opened = take_stock(connection, self.path, self._marks, self._synchronous, known)
             pruner = Pruner(connection, self._retention)
         except BaseException:
@@ -294,7 +297,7 @@ class History:
         except OSError as error:
             raise BrokerUnavailable(f"{self.path} is damaged ({reason}) and can't be moved: {error}") from error
         self._loss = "damaged"
-        self._restoring = Restoring(target)
+        self._restoring = None if self.is_copy else Restoring(target)
         _log.error(
             "history is damaged: set aside, a new one begins with what can still be read", path=str(target),
             reason=reason,
