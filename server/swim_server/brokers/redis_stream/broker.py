@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, 
 from swim_server.brokers.local_copy import LocalCopy
 from swim_server.brokers.pending import Call, Pending
 from swim_server.brokers.redis_stream.commits import Commits, Encoded, Fence, encode_call
+from swim_server.brokers.redis_stream.errors import ServerRefused
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.server import Server, ServerAddress
 from swim_server.brokers.redis_stream.stream_state import last_stored
@@ -71,8 +73,8 @@ class RedisBroker:
 
         self.tail = Tail(self.server, self.names, self.copy, clock=SYSTEM_CLOCK, now=now)
         self._commits = Commits(
-            self.server, self.names, self.tail, node=node, clock=SYSTEM_CLOCK, now=now, keep_ms=keep_ms,
-            keep_positions_ms=keep_positions_ms,
+            self.server, self.names, self.tail, writer=f"{node}:{secrets.token_hex(4)}", clock=SYSTEM_CLOCK, now=now,
+            keep_ms=keep_ms, keep_positions_ms=keep_positions_ms,
         )  # fmt: skip
         self._commit_turn = asyncio.Lock()
         self._pending = Pending(PENDING_EVENTS)
@@ -119,7 +121,7 @@ class RedisBroker:
             if self.tail.refusal is not None:
                 raise self.tail.refusal
             if self.tail.last_read_at is None and (await self.copy.look()).is_empty:
-                raise BrokerUnavailable(f"{self.tail.trouble}; without it this node has nothing to serve")
+                raise ServerRefused(f"{self.tail.trouble}; a node that has no history yet can't start without it")
         except TimeoutError:
             _log.warning("not everything is copied yet: the rest follows")
         except BaseException:

@@ -42,13 +42,13 @@ class Encoded(NamedTuple):
 
     names: list[str | None]
     """The digest of each event's own name."""
-    parts: list[list[tuple[bool, int, bytes]]]
-    """Of each event: position or not, room for the id, entry."""
+    parts: list[list[tuple[bool, bytes, int]]]
+    """Of each event: position or not, entry, room for its id."""
 
     @property
     def rooms(self) -> list[int]:
         """The least room for an id that each event leaves."""
-        return [min(room for _, room, _ in parts) for parts in self.parts]
+        return [min(room for _, _, room in parts) for parts in self.parts]
 
 
 def encode_call(events: Sequence[NewEvent]) -> Encoded | InvalidEvent:
@@ -56,7 +56,7 @@ def encode_call(events: Sequence[NewEvent]) -> Encoded | InvalidEvent:
     encoded = Encoded([], [])
     for index, event in enumerate(events):
         try:
-            parts = [(part.type in POSITION_TYPES, *reversed(encode_entry(part))) for part in parts_of(event)]
+            parts = [(part.type in POSITION_TYPES, *encode_entry(part)) for part in parts_of(event)]
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             return InvalidEvent(index, str(error) or type(error).__name__)
         encoded.names.append(None if event.event_id is None else digest_of(event.event_id))
@@ -73,7 +73,7 @@ class Commits:
         names: Names,
         tail: Tail,
         *,
-        node: str,
+        writer: str,
         clock: Clock,
         now: Callable[[], str],
         keep_ms: int,
@@ -83,7 +83,7 @@ class Commits:
         self._server = server
         self._names = names
         self._tail = tail
-        self._node = node
+        self._writer = writer
         self._clock = clock
         self._now = now
         self._keep = keep_ms, keep_positions_ms
@@ -149,9 +149,9 @@ class Commits:
             arguments.append(len(call.names))
             for name, parts in zip(call.names, call.parts, strict=True):
                 arguments += [0 if name is None else indexes.setdefault(name, len(indexes) + 1), len(parts)]
-                for is_position, room, entry in parts:
+                for is_position, entry, room in parts:
                     arguments += [int(is_position), room, entry]
-        keys = [names.state, names.events, names.positions, names.commit(self._node)]
+        keys = [names.state, names.events, names.positions, names.commit(self._writer)]
         return keys + [names.event_id(name) for name in indexes], arguments
 
 

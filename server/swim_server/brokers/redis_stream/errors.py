@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.errors import OperatorError
 
 
 class ServerTrouble(BrokerUnavailable):
@@ -13,7 +14,7 @@ class OutcomeUnknown(ServerTrouble):
     """The connection broke while a command was under way: it may have been done."""
 
 
-class ServerRefused(BrokerUnavailable):
+class ServerRefused(BrokerUnavailable, OperatorError):
     """The server can't serve this installation until somebody changes something."""
 
     def __str__(self) -> str:

@@ -49,9 +49,9 @@ class Names(msgspec.Struct, frozen=True):
         """Return where the producer's own name of an event stands for a day."""
         return f"{{{self.prefix}}}:event_id:{digest}"
 
-    def commit(self, node: str) -> str:
-        """Return where the answer to a node's last commit stands, should the connection break before it is read."""
-        return f"{{{self.prefix}}}:commit:{node}"
+    def commit(self, writer: str) -> str:
+        """Return where the answer to a process's last commit stands, should the connection break before it is read."""
+        return f"{{{self.prefix}}}:commit:{writer}"
 
     def source(self, name: str) -> str:
         """Return where the lease of a source stands."""
@@ -60,3 +60,7 @@ class Names(msgspec.Struct, frozen=True):
     def source_state(self, name: str) -> str:
         """Return where the state of a source stands, for whichever node runs it next."""
         return f"{{{self.prefix}}}:source_state:{name}"
+
+    def answers(self, message_id: str) -> str:
+        """Return where nodes answer a message."""
+        return f"{{{self.prefix}}}:answers:{message_id}"

@@ -14,11 +14,12 @@ class Script(msgspec.Struct, frozen=True):
     digest: str
 
 
-def _script(text: str) -> Script:
+def make_script(text: str) -> Script:
+    """Name a script."""
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-_NOW = """
+NOW = """
 if redis.replicate_commands then redis.replicate_commands() end
 local function clock(given)
   if given ~= '' then return tonumber(given) end
@@ -30,9 +31,10 @@ local function parse(id)
   return tonumber(ms), tonumber(seq)
 end
 """
+"""Begins scripts that need the time, or read ids."""
 
-PUBLISH = _script(
-    _NOW
+PUBLISH = make_script(
+    NOW
     + """
 -- KEYS: state, events, positions, commit, then producers' names.
 -- ARGV: 1 epoch, 2 now or '', 3 keep, 4 keep of positions, 5 keep of names, 6 source or '', 7 its fencing token,
@@ -102,7 +104,8 @@ for call = 1, tonumber(ARGV[9]) do
   end
 end
 if has_stored then
-  redis.call('HSET', KEYS[1], 'last', string.format('%d-%d', ms, seq))
+  local last = string.format('%d-%d', ms, seq)
+  redis.call('HSET', KEYS[1], 'last', last, 'last_event', last)
 end
 redis.call('HSET', KEYS[4], 'token', ARGV[8], 'answer', cjson.encode(replies))
 redis.call('PEXPIRE', KEYS[4], 600000)
@@ -123,8 +126,8 @@ return {'ok', replies}
 """Store the events of several calls. Answers ``ok`` with ``+id``, ``=id of the first`` or ``!`` and the place of each;
 or ``empty``, ``epoch``, ``fenced`` with what stands there."""
 
-OPEN_EPOCH = _script(
-    _NOW
+OPEN_EPOCH = make_script(
+    NOW
     + """
 -- KEYS: state, events, positions, losses.
 -- ARGV: 1 the epoch that is replaced, 2 the new one, 3 now or '', 4 an id that all new ones must exceed, 5 margin,

@@ -188,7 +188,7 @@ class Server:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 with _translated(shown):
-                    await connection.connect()
+                    await connection.connect()  # type: ignore[no-untyped-call]  # the library has no annotations here
             run = _run_of(_parse_info(await _exchange(connection, ("INFO",), ANSWER_SECONDS, shown)), shown)
             await _exchange(connection, ("EXISTS", key), ANSWER_SECONDS, shown)
         except MovedError:
@@ -219,7 +219,8 @@ class Server:
         pool.connection_kwargs |= {name: value for name, value in given.items() if value is not None}
         if self._moved_to is not None:
             pool.connection_kwargs |= {"host": self._moved_to[0], "port": self._moved_to[1]}
-        return pool.make_connection()
+        made: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # as above
+        return made
 
     def _has_moved(self, error: BaseException) -> bool:
         from redis.exceptions import MovedError
