@@ -134,7 +134,10 @@ def global_options(
     named: Annotated[
         str | None,
         typer.Option(
-            "--context", metavar="NAME", autocompletion=contexts, help="The service that is meant (env SWIM_CONTEXT)."
+            "--context",
+            metavar="NAME",
+            autocompletion=contexts,
+            help="The service to use, by its context's name (env SWIM_CONTEXT).",
         ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks too.")] = False,
@@ -166,9 +169,9 @@ def enter_context(named: str | None) -> tuple[str, Context] | None:
 
 
 OF_NO_SERVICE = ("completion", "context", "demo", "version")
-"""Commands that no context changes."""
+"""Commands that ignore the context."""
 READ_NO_CONFIGURATION = ("completion", "config", "context", "demo", "version")
-"""Commands that run whatever configuration is named; those of ``config`` tell themselves what is wrong with it."""
+"""Commands that run without reading the configuration; those of ``config`` report its errors themselves."""
 
 
 def check_config_exists(named_by: str, path: Path | str | None) -> None:
@@ -277,7 +280,7 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
     if isinstance(error, ModuleNotFoundError) and error.name in _POSIX_MODULES:
         return (
             f"this command needs Linux: this Python has no {error.name}",
-            "what works on every system: swimctl tail --url, swimctl config, and the Python SDK",
+            "these work on every system: swimctl tail --url, swimctl config, and the Python SDK",
             ExitCode.FAILED,
         )
     if isinstance(error, SyntaxError):

@@ -17,14 +17,14 @@ class Entry(NamedTuple):
 
 
 SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
-    ("First minute", (Entry("demo", "See it work: simulated traffic, a key, the live table."),)),
+    ("First minute", (Entry("demo", "Try it: simulated traffic, a key and the live table."),)),
     (
         "The daemon",
         (
             Entry("serve", "Run the service."),
             Entry("stop", "Stop the daemon gracefully."),
-            Entry("restart", "Start the code on disk in its place, without dropping anyone."),
-            Entry("reload", "Apply a changed configuration without dropping anyone."),
+            Entry("restart", "Restart with the code on disk, without dropping clients."),
+            Entry("reload", "Apply a changed configuration without dropping clients."),
             Entry("status", "Show connections, rates, sources and history."),
             Entry("top", "Watch rates, latency and the busiest connections."),
             Entry("logs", "Show the daemon's log."),
@@ -36,27 +36,27 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Events",
         (
             Entry("tail", "Watch events as they happen."),
-            Entry("flights", "List the flights that there are now."),
-            Entry("tmis", "List the traffic management initiatives that hold now."),
+            Entry("flights", "List the current flights."),
+            Entry("tmis", "List the traffic management initiatives in force."),
             Entry("publish", "Publish events."),
             Entry("record", "Record events to one file."),
             Entry("replay", "Replay history or a recording."),
             Entry("connections", "List or close client connections."),
-            Entry("explain", "Tell why a client got an event, or didn't."),
+            Entry("explain", "Explain why a client did or did not get an event."),
             Entry("bench", "Measure the service under load."),
         ),
     ),
     (
         "This installation",
         (
-            Entry("doctor", "Check that what runs is what was deployed, and works."),
+            Entry("doctor", "Check that the deployed code is running and works."),
             Entry("config", "Show, check and change the configuration."),
-            Entry("context", "Name services and choose which one commands are for."),
+            Entry("context", "Name services, and choose the one that commands use."),
             Entry("db", "Compare and upgrade the key database's schema."),
-            Entry("history", "Look at stored events: check them, salvage a damaged file."),
+            Entry("history", "Inspect stored events: check them, salvage a damaged file."),
             Entry("schema", "Print the protocol as an AsyncAPI or OpenAPI document."),
-            Entry("backup", "Put keys, history and configuration into one file."),
-            Entry("restore", "Bring back what backup wrote, while the service is stopped."),
+            Entry("backup", "Back up keys, history and configuration to one file."),
+            Entry("restore", "Restore a backup while the service is stopped."),
             Entry("completion", "Print a shell's completion script."),
             Entry("version", "Show version, commit and fingerprint of the code on disk."),
         ),
@@ -66,8 +66,8 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 ENTRIES: dict[str, Entry] = {entry.name: entry for _, entries in SECTIONS for entry in entries}
 
 GLOBAL_OPTIONS: tuple[tuple[str, str], ...] = (
-    ("--config FILE", "Configuration file; else SWIM_CONFIG, ./config/swim.toml, the user's, /etc/swim/swim.toml."),
-    ("--context NAME", "Which service is meant; else SWIM_CONTEXT, SWIM_HOME, the one that context use chose."),
+    ("--config FILE", "Configuration file; default: SWIM_CONFIG, ./config/swim.toml, the user's, /etc/swim/swim.toml."),
+    ("--context NAME", "Service to use; default: SWIM_CONTEXT, SWIM_HOME, the one chosen with context use."),
     ("--debug", "Show tracebacks, and debug lines in the log."),
     ("--version", "Show the version and exit."),
     ("--install-completion", "Install completion for this shell."),

@@ -20,7 +20,7 @@ from swimctl.errors import CommandFailed, NotFound, WrongUsage
 FILE_NAME = "contexts.toml"
 VARIABLE = "SWIM_CONTEXT"
 SERVICE = "swimctl"
-"""What the keyring knows our keys by; the user name is the context's name and address."""
+"""Service name of our keys in the keyring; the user name is the context's name and address."""
 
 
 class Context(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -50,7 +50,7 @@ class Contexts(msgspec.Struct, kw_only=True, omit_defaults=True):
         """Return a context. Raises NotFound with those that exist."""
         found = self.contexts.get(name)
         if found is None:
-            known = ", ".join(sorted(self.contexts)) or "none; make one with: swimctl context add"
+            known = ", ".join(sorted(self.contexts)) or "none; create one with: swimctl context add"
             raise NotFound(f"there is no context {name!r}", f"those that exist: {known}")
         return found
 
@@ -76,10 +76,10 @@ def load(environ: Mapping[str, str]) -> Contexts:
         return Contexts()
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise WrongUsage(
-            f"{path} can't be used: {error}", "put it right, or remove it and add the contexts again"
+            f"{path} can't be used: {error}", "correct it, or remove it and add the contexts again"
         ) from None
     if os.name == "posix" and stat.S_IMODE(mode) & 0o077 and any(each.api_key for each in found.contexts.values()):
-        raise WrongUsage(f"{path} holds keys and is open to others", f"chmod 600 {path}")
+        raise WrongUsage(f"{path} holds keys and is accessible to other users", f"chmod 600 {path}")
     return found
 
 
@@ -161,7 +161,7 @@ def _ask_keyring(name: str, ask: Callable[[Any], Any]) -> Any:
         from keyring.errors import KeyringError
     except ImportError:
         raise CommandFailed(
-            f"the key of the context {name} belongs to the keyring, and the package keyring is not installed",
+            f"the key of the context {name} is kept in the keyring, but the package keyring is not installed",
             "pip install keyring, or keep it in a file with --key-store file",
         ) from None
     try:

@@ -52,7 +52,7 @@ class Declined(CommandFailed):
     """Whoever was asked said no."""
 
     def __init__(self) -> None:
-        super().__init__("not done: you said no")
+        super().__init__("cancelled: nothing was done")
 
 
 class WrongUsage(CommandError):

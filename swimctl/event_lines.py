@@ -55,9 +55,9 @@ def parse_line(line: int, text: bytes) -> NumberedEvent | None:
         raise BadLine(line, 'must be an object like {"type": "flight.departed", "data": {…}}')
     for name in REQUIRED:
         if name not in event:
-            raise BadLine(line, f"has no {name}; an event has type and data")
+            raise BadLine(line, f"has no {name}; an event needs type and data")
     if not isinstance(event["type"], str):
-        raise BadLine(line, "type must be a text like flight.departed")
+        raise BadLine(line, "type must be a string like flight.departed")
     if not isinstance(event["data"], dict):
         raise BadLine(line, "data must be an object")
     return NumberedEvent(line, {name: event[name] for name in FIELDS if event.get(name) is not None}, len(stripped))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Remote(NamedTuple):
-    """A service at an address."""
+    """Address of a service."""
 
     url: str
     api_key: str | None
@@ -48,7 +48,7 @@ class Invocation:
 
             name, context = self.context
             raise WrongUsage(
-                f"the context {name} is {context.url}, and this command works only on a service of this machine",
+                f"the context {name} is {context.url}, but this command works only on a service on this machine",
                 "swimctl context use --none, or name a context that is a home",
             )
         return Home.default(self.environ)
@@ -99,7 +99,7 @@ class Invocation:
             raise OutputLost("it is closed")
         output = self.output(as_json=as_json)
         if is_unread(output.stream):
-            raise OutputLost("nobody reads it any more")
+            raise OutputLost("its reader has gone away")
         return output
 
     def messages(self) -> Output:

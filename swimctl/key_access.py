@@ -173,7 +173,7 @@ def announce_changes(
                 if expected is not None and answer.state not in (None, expected):
                     raise _OtherDatabase(
                         f"key {key_id} is {expected} here, and {answer.state} in the database that the daemon reads: "
-                        "it may still be let in",
+                        "it may still be accepted",
                         "find out why: swimctl doctor --only database",
                     )
             if silent:
@@ -190,8 +190,8 @@ def announce_changes(
     except (CommandError, OSError) as error:
         problem = error.problem if isinstance(error, CommandError) else str(error)
         raise CommandFailed(
-            f"the change is stored, but the daemon could not be told: {problem}",
-            "it finds out by itself within auth.recheck_seconds; see: swimctl status",
+            f"the change is stored, but the daemon could not be notified: {problem}",
+            "it notices by itself within auth.recheck_seconds; see: swimctl status",
         ) from error
 
 
@@ -214,14 +214,14 @@ def end_in_memory(
             answer = daemon.call("key_end", msgspec.to_builtins(ending))
     except (CommandError, OSError):
         return CommandFailed(
-            f"the key is NOT ended: {error}", "no daemon could be told; run it again, or stop the service"
+            f"the key is STILL VALID: {error}", "no daemon could be notified; run it again, or stop the service"
         )
     if answer["is_stored"]:
         return CommandFailed("stored by the daemon, not by this command", "see: swimctl keys show")
     closed = answer["closed"]
     return CommandFailed(
-        f"ended now ({closed} connections closed), not stored: {error}",
-        "the daemon tries again; it is undone by a restart before that: run it again",
+        f"in effect now ({closed} connections closed), not stored: {error}",
+        "the daemon keeps trying; if it restarts before that succeeds, run the command again",
     )
 
 
@@ -243,13 +243,13 @@ def list_by_daemon(invocation: Invocation) -> ListedKeys | None:
 
 
 def live_connections(invocation: Invocation) -> dict[int, int] | None:
-    """Count the connections that each key holds just now. None: no daemon runs, or it can't be asked."""
+    """Count the connections that each key holds at the moment. None: no daemon runs, or it can't be asked."""
     answer = _ask_daemon(invocation, "live_keys", {})
     return None if answer is None else {int(key_id): int(count) for key_id, count in answer.items()}
 
 
 def connections_of(invocation: Invocation, key_id: int) -> list[dict[str, Any]] | None:
-    """List the connections that one key holds just now. None: no daemon runs, or it can't be asked."""
+    """List the connections that one key holds at the moment. None: no daemon runs, or it can't be asked."""
     answer = _ask_daemon(invocation, "connections", {"key_id": key_id})
     return None if answer is None else list(answer["connections"])
 

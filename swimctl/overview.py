@@ -10,8 +10,8 @@ from swimctl.help_style import BOLD, CYAN, DIM, TextStyle
 
 SUMMARY = "SWIM: live flight and traffic management events from VATSIM, streamed as they happen."
 EXAMPLES = (
-    ("swimctl demo", "the whole thing in a minute"),
-    ("swimctl serve --detach --source simulator", "a service with invented traffic"),
+    ("swimctl demo", "everything in one minute"),
+    ("swimctl serve --detach --source simulator", "a service with simulated traffic"),
     ("swimctl keys create --tier developer --owner me", "a key for a client"),
     ("swimctl tail flight.departed --airport KJFK", "departures from or to New York"),
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DRAW_SECONDS = 0.2
 QUIET_SECONDS = 0.5
-"""Work that is done sooner shows nothing."""
+"""Work that finishes sooner shows no progress."""
 
 
 class Progress:

@@ -60,7 +60,8 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
     if name == "-":
         if sys.stdout.isatty():
             raise WrongUsage(
-                "a recording is compressed, nothing for a terminal", "swimctl record - > FILE, or: swimctl tail"
+                "a recording is compressed: it can't be shown on a terminal",
+                "swimctl record - > FILE, or: swimctl tail",
             )
         yield lambda: sys.stdout.buffer
         return
@@ -71,14 +72,14 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
         raise CommandFailed(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
     replaces = path.exists() and stat.S_ISREG(path.stat().st_mode)
     if replaces:
-        require_yes(f"{path} exists already. Replace it?", yes=yes)
+        require_yes(f"{path} already exists. Replace it?", yes=yes)
     opened: list[BinaryIO] = []
 
     def open_file() -> BinaryIO:
         try:
             opened.append(_open_output(path, replaces=replaces))
         except FileExistsError:
-            raise CommandFailed(f"{path} has just come into being", "choose another name") from None
+            raise CommandFailed(f"{path} was created in the meantime", "choose another name") from None
         except OSError as error:
             raise CommandFailed(f"{path} can't be written: {error.strerror}") from None
         return opened[0]
@@ -138,14 +139,14 @@ class Recording:
                 event_id = event.get("id")
                 self._written(lambda: self.writer.add(wire, event_id if isinstance(event_id, str) else None))
             case Lost(reason=reason):
-                self._tell(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
+                self._tell(f"— connection lost: {reason}; reconnecting, Ctrl-C stops —")
             case CaughtUp(recovered=recovered, is_first=False):
                 self._tell(f"— {reconnected(recovered)} —")
             case Hinted(hint=hint):
                 self._tell(f"hint: {clean(hint)}")
             case Gap():
                 self._written(self.writer.mark_gap)
-                self._tell("— gap: history does not reach back that far; the recording has a mark there —")
+                self._tell("— gap: history does not reach back that far; the recording marks it —")
             case _:
                 pass
 

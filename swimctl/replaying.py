@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from swimctl.progress import Progress
 
 LONGEST_WAIT_SECONDS = 5.0
-"""A silence that would last longer at the pace asked for is cut to this."""
+"""Longer pauses, at the requested speed, are cut to this."""
 LOOK_SECONDS = 0.5
 
 
@@ -196,7 +196,7 @@ def history_events(stream: EventStream, until: EventId | None, tell: Callable[[s
             case CaughtUp():
                 return
             case Gap():
-                tell("history does not reach back that far: what there is is played")
+                tell("history does not reach back that far: playing what is available")
             case Lost(reason=reason):
                 raise CommandFailed(f"the connection was lost while reading history: {reason}")
             case _:
@@ -224,9 +224,9 @@ def file_events(path: Path, start: Seek | None = None, end: Seek | None = None) 
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}") from None
     except Damage as damage:
-        raise CommandFailed(f"{path} is {damage}", "what stood before it was played") from None
+        raise CommandFailed(f"{path} is {damage}", "everything before that was played") from None
     except OSError as error:
-        raise CommandFailed(f"{path} can't be read on: {error}; what stood before it was played") from None
+        raise CommandFailed(f"{path} can't be read any further: {error}; everything before that was played") from None
 
 
 def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = None, end: Seek | None = None) -> None:
@@ -308,5 +308,5 @@ def _milliseconds(text: str, now_ms: int, option: str) -> int:
     try:
         return now_ms - int(parse_duration(text) * 1000)
     except InvalidDuration:
-        known = "an event id, a time like 2026-01-16T14:30:15Z, or a length of time ago like 10m"
+        known = "an event id, a time like 2026-01-16T14:30:15Z, or a duration ago like 10m"
         raise WrongUsage(f"{option}: must be {known}, got {text!r}") from None

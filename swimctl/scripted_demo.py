@@ -42,7 +42,7 @@ async def _play(script: Script, port: int, output: Output, count: int | None) ->
 
     server = ScriptedServer(script, on_entry=tell)
     await server.start(port=port)
-    output.line(f"listening on {server.url}; any key is taken")
+    output.line(f"listening on {server.url}; any key is accepted")
     try:
         await is_over.wait()
     finally:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from swimctl.client.stream_items import SubscriptionRequest
     from swimctl.invocation import Invocation, Remote
 
-CHANNELS_HELP = "Channels, like flight.departed or tmi.*; all of them without."
+CHANNELS_HELP = "Channels, such as flight.departed or tmi.*; default: all."
 
 Airports = Annotated[
     list[str] | None, typer.Option("--airport", metavar="ICAO", help="Flights from or to this airport.")
@@ -44,7 +44,7 @@ Count = Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="
 NoFollow = Annotated[bool, typer.Option("--no-follow", help="End when history has been shown.")]
 Url = Annotated[
     str | None,
-    typer.Option("--url", metavar="URL", help="Ask the service at URL, with the key in SWIM_API_KEY."),
+    typer.Option("--url", metavar="URL", help="Use the service at URL; the key is read from SWIM_API_KEY."),
 ]
 
 
@@ -102,7 +102,7 @@ def read_wanted(
     if sum(start is not None for start in (since, after, last)) > 1:
         raise WrongUsage("only one of --since, --after and --last can be given")
     if state and (since is not None or after is not None or last is not None):
-        raise WrongUsage("--state begins with the world as it is now: leave --since, --after and --last out")
+        raise WrongUsage("--state begins with the current state: leave out --since, --after and --last")
     if after is not None:
         try:
             EventId.parse(after)

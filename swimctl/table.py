@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 MANY_ROWS = 200
-"""From here on the difference between the layouts is felt."""
+"""From this many rows on, the faster layout matters."""
 _GAP = 2
 LEAST_FLEXIBLE = 12
 """A flexible column is worth showing when it has so much room."""

@@ -82,7 +82,7 @@ class TemporaryService:
     def check_alive(self) -> None:
         """Raise Gone when the daemon has ended by itself."""
         if self._process is not None and self._process.poll() is not None:
-            raise Gone(f"the service ended by itself with exit code {self._process.returncode}", self._log_tail())
+            raise Gone(f"the service ended unexpectedly with exit code {self._process.returncode}", self._log_tail())
 
     def end(self) -> None:
         """Stop the daemon, remove its home. Idempotent; not to be interrupted."""
@@ -135,7 +135,7 @@ class TemporaryService:
             lines = (self.home / "swim.log").read_text("utf-8", "replace").splitlines()
         except OSError as error:
             return f"and its log can't be read: {error.strerror}"
-        return "\n".join(["the last of its log:", *lines[-LOG_LINES:]])
+        return "\n".join(["the end of its log:", *lines[-LOG_LINES:]])
 
 
 def _end_with_parent() -> None:

@@ -20,12 +20,12 @@ class InvalidMoment(ValueError):
         super().__init__(text)
 
     def __str__(self) -> str:
-        examples = "a length of time like 90d, a date like 2027-01-31, a time like 2027-01-31T12:00:00Z, now or never"
+        examples = "a duration like 90d, a date like 2027-01-31, a time like 2027-01-31T12:00:00Z, now or never"
         return f"must be {examples}, got {self.text[:40]!r}"
 
 
 def parse_moment(text: str, now: datetime) -> datetime | None:
-    """Parse a moment, in UTC; None means never. A date is its first second; a length of time counts from ``now``.
+    """Parse a moment, in UTC; None means never. A date is its first second; a duration counts from ``now``.
 
     Raises InvalidMoment.
     """
@@ -58,5 +58,5 @@ def read_past_ms(option: str, text: str) -> int:
     try:
         return max(0, int((clock.time() - parse_duration(text)) * 1000))
     except InvalidDuration:
-        known = "a length of time like 10m or a time like 2026-01-16T14:30:15Z"
+        known = "a duration like 10m or a time like 2026-01-16T14:30:15Z"
         raise WrongUsage(f"{option}: must be {known}, got {text!r}") from None

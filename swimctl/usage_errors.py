@@ -18,7 +18,7 @@ _RULES = (
     (re.compile(r"Option '?(?P<names>\S+?)'? does not take a value\.?"), "{names} takes no value"),
     (
         re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((?P<names>.*)\)\.?", re.DOTALL),
-        "one word too many: {names}",
+        "unexpected argument: {names}",
     ),
     (re.compile(r"No such option: (?P<names>\S+)(?: .*)?", re.DOTALL), "there is no option {names}"),
 )

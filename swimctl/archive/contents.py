@@ -52,7 +52,7 @@ class BadArchive(CommandFailed):
     """It is no backup, or not whole."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} can't be restored: {reason}", "nothing was changed; take another backup")
+        super().__init__(f"{path} can't be restored: {reason}", "nothing was changed; use another backup")
 
 
 def digest_of(path: Path) -> str:
@@ -71,20 +71,22 @@ def opened(path: Path) -> Iterator[tuple[tarfile.TarFile, Manifest]]:
             with tarfile.open(fileobj=file, mode="r:*") as archive:
                 yield archive, _read_manifest(path, archive)
         except (tarfile.TarError, EOFError, OSError) as error:
-            raise BadArchive(path, f"it is damaged, or no archive: {error}") from None
+            raise BadArchive(path, f"it is damaged or not an archive: {error}") from None
 
 
 def _read_manifest(path: Path, archive: tarfile.TarFile) -> Manifest:
     first = archive.next()
     stream = archive.extractfile(first) if first is not None and first.name == MANIFEST and first.isfile() else None
     if stream is None:
-        raise BadArchive(path, "it is not one that swimctl backup made")
+        raise BadArchive(path, "it was not made by swimctl backup")
     try:
         manifest = msgspec.json.decode(stream.read(MANIFEST_LIMIT), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadArchive(path, f"its manifest can't be read: {error}") from None
     if manifest.format > FORMAT:
-        raise BadArchive(path, f"version {manifest.version} of swimctl made it, in a format that this one doesn't know")
+        raise BadArchive(
+            path, f"version {manifest.version} of swimctl made it, in a format that this version does not know"
+        )
     return manifest
 
 
@@ -104,4 +106,4 @@ def extract(path: Path, archive: tarfile.TarFile, entry: Entry, target: Path) ->
             file.write(chunk)
             left -= len(chunk)
     if digest.hexdigest() != entry.sha256:
-        raise BadArchive(path, f"{entry.name} is not as it was stored in it")
+        raise BadArchive(path, f"{entry.name} in it is not what was backed up")

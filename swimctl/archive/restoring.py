@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from swim_server.keys.store import KeyStore
 
 BESIDE = ("", "-wal", "-shm", "-journal")
-"""What SQLite has beside a file: another file's log must never be taken for this one's."""
+"""Files that SQLite keeps beside a database: another database's log must never be mistaken for this one's."""
 REASON = "ended before a backup was restored in which it is not"
 
 
@@ -215,6 +215,6 @@ def _store(path: Path, *, is_read_only: bool = False) -> Iterator[KeyStore]:
             yield KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
     except StoreError as error:
         raise CommandFailed(
-            f"{path} can't be read, so keys that were ended might be let in again: {error}",
-            "nothing was changed; move it away to restore without looking at it",
+            f"{path} can't be read, so revoked or expired keys might be accepted again: {error}",
+            "nothing was changed; move it away to restore without this check",
         ) from None

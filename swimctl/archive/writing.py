@@ -57,14 +57,14 @@ def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> 
         left_out = []
         keys = database_file(loaded, home)
         if keys is None:
-            left_out.append("keys: they are in a database server, which has backups of its own")
+            left_out.append("keys: they are in a database server, which has its own backups")
         elif keys.exists():
             database("keys", KEYS, keys)
         if home.history.exists():
             database("history", HISTORY, home.history)
         for number, path in enumerate(loaded.files):
             add("config", f"config-{number}.toml", path, partial(_copy_file, path))
-        left_out += [f"file with a secret, which the configuration names: {path}" for path in secret_files(loaded)]
+        left_out += [f"secret file named in the configuration: {path}" for path in secret_files(loaded)]
         if not staged:
             raise CommandFailed(f"there is nothing to back up in {home.path}", "is SWIM_HOME right?")
         manifest = Manifest(

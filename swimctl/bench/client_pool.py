@@ -11,6 +11,7 @@ import errno
 import os
 import resource
 import select
+import signal
 import socket
 import sys
 import time
@@ -22,9 +23,9 @@ from swimctl.bench.histogram import bucket_of
 from swimctl.bench.listener import STEP_BITS, Listener, Stage, Tally
 
 READ_BYTES = 16 * 1024
-"""Room for more would be made, and given back, at every read."""
+"""A larger buffer would be allocated and freed at every read."""
 IN_FLIGHT = 64
-"""Connections that are being opened at the same time."""
+"""Connections opened concurrently."""
 MASK = b"\0\0\0\0"
 
 
@@ -237,7 +238,8 @@ class ClientPool:
 
 
 def main() -> None:
-    """Do one task."""
+    """Do one task. Ctrl-C is for the process that measures: it closes standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -25,7 +25,9 @@ from swimctl.errors import CommandFailed
 CLIENTS_PER_PROCESS = 2500
 OPEN_SECONDS = 60.0
 SETTLE_SECONDS = 15.0
-"""How long after the last event is waited for what is still on its way."""
+"""How long to wait for outstanding deliveries after the last event."""
+END_SECONDS = 2.0
+"""How long a process of clients gets to end by itself."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
@@ -54,11 +56,16 @@ class Measurement:
 
     def __exit__(self, *_: object) -> None:
         for crowd in self._crowds:
-            crowd.kill()
-            crowd.wait()
-            for stream in (crowd.stdin, crowd.stdout):
-                if stream is not None:
-                    stream.close()
+            if crowd.stdin is not None:
+                crowd.stdin.close()  # which ends it, whatever it is doing but connecting
+        for crowd in self._crowds:
+            try:
+                crowd.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                crowd.kill()
+                crowd.wait()
+            if crowd.stdout is not None:
+                crowd.stdout.close()
 
     def open(self) -> dict[str, Any]:
         """Let all clients connect and subscribe. Raises CommandFailed when none could."""
@@ -72,7 +79,7 @@ class Measurement:
         listening, failed = sum(each.listening for each in opened), sum(each.failed for each in opened)
         reason = next((each.reason for each in opened if each.failed and each.reason), None)
         if not listening:
-            raise CommandFailed(f"no client could connect: {reason}", "see how it is with: swimctl status")
+            raise CommandFailed(f"no client could connect: {reason}", "check it with: swimctl status")
         slowest = max(each.seconds for each in opened)
         return {
             "listening": listening,
@@ -115,7 +122,7 @@ class Measurement:
         assert crowd.stdout is not None, "it was opened as a pipe"
         line = crowd.stdout.readline()
         if not line:
-            raise CommandFailed("a process of the crowd ended by itself", "is there enough memory?")
+            raise CommandFailed("a process of the simulated clients ended unexpectedly", "is there enough memory?")
         return msgspec.json.decode(line, type=kind)
 
     def run(self, session: Session, *, is_local: bool, tell: Callable[[int], None]) -> dict[str, Any]:

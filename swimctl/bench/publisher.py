@@ -13,7 +13,7 @@ from swimctl.client.session import Session, SessionLost, decode
 from swimctl.errors import CommandFailed
 
 CHANNEL = "system.notice"
-"""What measured events are: nothing that a consumer would take for traffic."""
+"""Channel of measured events: one that no consumer mistakes for traffic."""
 ANSWERS_SECONDS = 15.0
 
 
@@ -75,7 +75,7 @@ class Publisher:
         seconds = (time.monotonic_ns() - began) / 1e9
         self._is_done.wait(ANSWERS_SECONDS)
         if self._refusal is not None:
-            raise CommandFailed(f"the service did not take an event: {self._refusal}", "see: swimctl logs")
+            raise CommandFailed(f"the service refused an event: {self._refusal}", "see: swimctl logs")
         return Published(len(self._due_ns), len(self._ack_ns), seconds, self._ack_ns)
 
     def _request(self, sequence: int, due_ns: int) -> dict[str, object]:

@@ -19,7 +19,7 @@ _ADVICE = re.compile(r"[;,]?\s*retry_ms=\d+")
 
 
 class LimitReached(Refused):
-    """There is no room just now; there may be later."""
+    """There is no room at the moment; there may be later."""
 
 
 class Gone(CommandFailed):
@@ -55,13 +55,13 @@ def to_url(url: str, api_key: str | None) -> Callable[[], Session]:
         try:
             return Session.open_url(url, api_key)
         except (InvalidURI, ValueError):
-            raise WrongUsage(f"--url: {url!r} is no ws:// or wss:// address") from None
+            raise WrongUsage(f"--url: {url!r} is not a ws:// or wss:// address") from None
         except InvalidStatus as refused:
             raise _http_refusal(url, refused.response.status_code) from None
         except WebSocketException as error:
             raise CommandFailed(f"{url} does not speak WebSocket: {error}") from None
         except TimeoutError:
-            raise DaemonNotRunning(f"{url} does not answer", "is the address right? try: swimctl status") from None
+            raise DaemonNotRunning(f"{url} does not answer", "check the address, or try: swimctl status") from None
         except OSError as error:
             reason = error.strerror or str(error)
             raise DaemonNotRunning(f"nothing answers at {url}: {reason}", "is the service running there?") from None
@@ -71,7 +71,7 @@ def to_url(url: str, api_key: str | None) -> Callable[[], Session]:
 
 def _http_refusal(url: str, status: int) -> CommandError:
     if status == 429:
-        return LimitReached(f"{url} refuses this address for a while: too many failed attempts", "try again later")
+        return LimitReached(f"{url} refuses this client's address for now: too many failed attempts", "try again later")
     return CommandFailed(f"{url} answered with HTTP {status}", "the path of the service is /api/swim/v1/ws")
 
 
@@ -85,9 +85,9 @@ def close_refusal(code: int | None, reason: str) -> CommandError:
     if code == KEY_REFUSED:
         return Refused(f"the key was refused: {reason or 'no reason given'}", "set SWIM_API_KEY to a valid key")
     if code == LIMIT_REACHED:
-        return LimitReached(reason or "the maximum of connections is reached", "try again later")
+        return LimitReached(reason or "the maximum number of connections is reached", "try again later")
     if code == TRY_LATER:
-        return CommandFailed(reason or "keys can't be checked just now", "try again later")
+        return CommandFailed(reason or "keys can't be checked at the moment", "try again later")
     return CommandFailed(f"the connection was closed: {reason or code or 'it broke'}")
 
 

@@ -115,6 +115,6 @@ def _silent(info: LockInfo | None, error: BaseException | None) -> CommandFailed
     who = f"pid {info.pid}" if info is not None else "its pid is not known"
     reason = f": {error}" if error is not None and str(error) else ""
     return CommandFailed(
-        f"the daemon ({who}) runs but does not answer on its control socket{reason}",
-        "see what it does with swimctl logs, or end it with swimctl stop",
+        f"the daemon ({who}) is running but does not answer on its control socket{reason}",
+        "see what it is doing with swimctl logs, or stop it with swimctl stop",
     )

@@ -40,12 +40,12 @@ ANSWER_SECONDS = 15.0
 ASK_SECONDS = 0.2
 """How often the server is asked whether all of the history has been sent; clients may ask ten times a second."""
 SILENCE_SECONDS = 1.0
-"""A server that does not tell has sent its history when nothing has come for so long."""
+"""With a server that does not report it, history counts as sent after this long a silence."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 3.0
 LONGEST_LOCAL_RETRY_SECONDS = 0.4
-"""Looking whether a daemon of this machine is there costs nothing."""
+"""Longest pause between attempts to reach a daemon on this machine, which cost nothing."""
 ALIVE_SECONDS = 90.0
-"""Heartbeats come every 30 seconds; after so long without a word the connection is dead."""
+"""Heartbeats come every 30 seconds; after this long without one the connection is dead."""
 
 _ANSWERS = ("connected", "subscribed", "unsubscribed", "pong", "publish_ack")
 _NEVER = float("inf")
@@ -100,7 +100,7 @@ class EventStream:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection just now."""
+        """Whether there is a connection at the moment."""
         return self._session is not None
 
     @property
@@ -210,7 +210,7 @@ class EventStream:
                 continue
             if message.get("type") == "error" and message.get("code") != "HISTORY_UNAVAILABLE":
                 raise message_refusal(message)
-        raise CommandFailed(f"the service did not answer within {ANSWER_SECONDS:g} s", "look at: swimctl logs")
+        raise CommandFailed(f"the service did not answer within {ANSWER_SECONDS:g} s", "see: swimctl logs")
 
     # Reading.
 
@@ -228,7 +228,7 @@ class EventStream:
             self._heard_at = now
             self._take(decode(payload), payload)
         elif now - self._heard_at > ALIVE_SECONDS:
-            self._lose(SessionLost(None, "nothing was heard for too long"))
+            self._lose(SessionLost(None, "nothing was received for too long"))
         elif self._is_catching_up and now - self._heard_at > SILENCE_SECONDS:
             self._finish_catching_up()
 
@@ -284,7 +284,7 @@ class EventStream:
             advised = notice.retry_seconds  # the close that had it was lost on the way
         self._retry_at = self._clock.monotonic() + _pause(advised)
         told = without_advice(lost.reason) or (notice.problem if notice is not None else "")
-        self._items.append(Lost(told or "the connection broke"))
+        self._items.append(Lost(told or "the connection was lost"))
 
 
 def _pause(advised_seconds: float | None) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 60.0
 UNAVAILABLE = -32000
-"""The daemon's answer when it can't store just now: nothing was stored, asking again is safe."""
+"""The daemon's answer when it can't store at the moment: nothing was stored, asking again is safe."""
 PAUSE_SECONDS = 0.2
 
 

@@ -40,7 +40,7 @@ class RemotePublisher:
         if (stored := self._ids.get(row["event_id"])) is not None:
             return {"id": stored, "duplicate": False}
         if row.get("timestamp") is not None:
-            reason = "a distant service gives events their timestamp itself: leave it out"
+            reason = "a remote service sets the timestamp itself: leave it out"
             raise RpcFailed("publish", REFUSED, reason, {"index": index})
         message = {"action": "publish", "channel": row["type"], "data": row["data"], "event_id": row["event_id"]}
         deadline = time.monotonic() + timeout
@@ -62,7 +62,9 @@ class RemotePublisher:
                 raise RpcFailed("publish", REFUSED, str(answer.get("message")), {"index": index})
             else:
                 raise message_refusal(answer)
-        raise CommandFailed(f"the service did not answer within {timeout:g} s", "the event may be stored or not")
+        raise CommandFailed(
+            f"the service did not answer within {timeout:g} s", "the event may or may not have been stored"
+        )
 
     def _receive(self, deadline: float) -> bytes | None:
         try:

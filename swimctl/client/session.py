@@ -38,7 +38,7 @@ class SessionLost(CommandFailed):
         """The close code; None when the connection just broke."""
         self.reason = reason
         told = reason or (f"closed with {code}" if code is not None else "it broke")
-        super().__init__(f"the connection to the daemon was lost: {told}", "see how it is with: swimctl status")
+        super().__init__(f"the connection to the daemon was lost: {told}", "check it with: swimctl status")
 
     @property
     def retry_seconds(self) -> float | None:
@@ -172,7 +172,7 @@ class Session:
                 raise RpcFailed(method, error.get("code", 0), str(error.get("message")), error.get("data"))
             else:
                 return answer.get("result")
-        raise CommandFailed(f"the daemon did not answer {method} within {timeout:g} s", "look at: swimctl logs")
+        raise CommandFailed(f"the daemon did not answer {method} within {timeout:g} s", "see: swimctl logs")
 
     def close(self) -> None:
         """Close it. Idempotent, takes a second at most."""

@@ -37,7 +37,7 @@ def fetch_state(
     session.send({"action": "subscribe", "channels": list(channels), "filters": dict(filters), "state": True})
     answer = _next(session, deadline, clock, "subscribed")
     if "state_as_of" not in answer:
-        raise CommandFailed("the service is of a version that knows no state", "upgrade it, or use: swimctl tail")
+        raise CommandFailed("the service is too old to report the current state", "upgrade it, or use: swimctl tail")
     found = WorldState()
     while True:
         message = _next(session, deadline, clock, "state")
@@ -59,4 +59,4 @@ def _next(session: Session, deadline: float, clock: Clock, type: str) -> dict[st
             return message
         if message.get("type") == "error" and message.get("code") != "EVENT_TOO_LARGE":
             raise message_refusal(message)
-    raise CommandFailed(f"the service did not send its state within {ANSWER_SECONDS:g} s", "look at: swimctl logs")
+    raise CommandFailed(f"the service did not send its state within {ANSWER_SECONDS:g} s", "see: swimctl logs")

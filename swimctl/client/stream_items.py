@@ -17,7 +17,7 @@ class SubscriptionRequest:
     since: str | None = None
     last: int | None = None
     state: bool = False
-    """Begin with the world as it is now."""
+    """Begin with the current state."""
 
     def to_wire(self, resume_from: str | None) -> dict[str, Any]:
         """Return the ``subscribe`` message; ``resume_from``, the last event seen, wins over the start asked for."""

@@ -20,14 +20,14 @@ app = single_command()
 def backup(
     context: typer.Context,
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write: a name with .tar.gz.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Archive to write; its name ends with .tar.gz.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Put keys, history and configuration into one file, while the service runs or not.
+    """Back up keys, history and configuration to one file. The service may be running.
 
-    Each database is copied as it is at one moment, checked, and the file is complete or not there. It has the keys'
-    digests and whatever secrets the configuration has: it is made for its owner's eyes alone (0600).
+    Each database is copied as of one moment and checked, and the file is written completely or not at all. It contains
+    the digests of the keys and any secrets in the configuration, so only its owner can read it (0600).
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def backup(
     if not file.parent.is_dir():
         raise CommandFailed(f"there is no folder {file.parent}", f"mkdir -p {file.parent}")
     if file.exists():
-        require_yes(f"{file} is there already. Overwrite it?", yes=yes)
+        require_yes(f"{file} already exists. Overwrite it?", yes=yes)
     output, messages = invocation.output(as_json=as_json), invocation.messages()
     files = [path for path in (database_file(loaded, home), home.history) if path is not None and path.exists()]
     total = sum(path.stat().st_size for path in files)
@@ -57,4 +57,4 @@ def backup(
     parts = ", ".join(dict.fromkeys(entry.part for entry in manifest.entries))
     messages.line(f"{parts}: {plural(len(manifest.entries), 'file')}, {file.stat().st_size:,} bytes")
     for each in manifest.left_out:
-        messages.line(f"not in it: {each}")
+        messages.line(f"not included: {each}")

@@ -48,27 +48,29 @@ def bench(
         typer.Option("--size", metavar="BYTES", min=200, max=60_000, help="Approximate size of an event, in bytes."),
     ] = 260,
     url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="Load another service; its key in SWIM_API_KEY.")
+        str | None,
+        typer.Option("--url", metavar="URL", help="Load another service; the key is read from SWIM_API_KEY."),
     ] = None,
-    running: Annotated[bool, typer.Option("--running", help="Load the service that runs here; asks first.")] = False,
+    running: Annotated[bool, typer.Option("--running", help="Load the service that runs here, after asking.")] = False,
     temporary: Annotated[
-        bool, typer.Option("--temporary", help="Load a temporary service; what happens without --running and --url.")
+        bool, typer.Option("--temporary", help="Load a temporary service; the default without --running and --url.")
     ] = False,
     compare: Annotated[
-        Path | None, typer.Option("--compare", metavar="FILE", help="Show an earlier --json document beside it.")
+        Path | None,
+        typer.Option("--compare", metavar="FILE", help="Compare with the --json document of an earlier run."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before a service in use is loaded.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before loading a service in use.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
 ) -> None:
     """Measure a service under load.
 
-    Clients connect and listen in processes of their own while events are published at an even rate: connects and
-    deliveries a second, latency from publish to receive, losses and repeats (both must be 0), the daemon's CPU and
-    memory. A temporary service is started and measured; with --running the one that runs here, into whose history
-    the measured events go, of the type system.notice. Exit code 1 when anything was lost or repeated, or a client
-    failed.
+    Clients in processes of their own connect and listen while events are published at a constant rate. The result:
+    connects and deliveries per second, latency from publishing to receiving, losses and repeats (both must be 0), and
+    the daemon's CPU and memory. By default a temporary service is started and measured; with --running, the service
+    that runs here, whose history keeps the measured events, of type system.notice. Exit code 1 if anything was lost or
+    repeated, or a client failed.
 
     \b
     Examples:
@@ -138,12 +140,12 @@ def _target(
         yield from _remote(Remote(url, invocation.environ.get(KEY_VARIABLE)), yes=yes)
         return
     if not is_running:
-        messages.line("a temporary service is started; nothing of this machine's is used")
+        messages.line("starting a temporary service; this machine's own service is not used")
         yield from _temporary()
         return
     with invocation.connect() as control:
         status = _status(control)
-        question = f"Load {status.url}? Its clients get the measured events, and its history keeps them."
+        question = f"Load {status.url}? Its clients receive the measured events, and its history keeps them."
         require_yes(question, yes=yes)
         yield from _running(invocation, status, control.session)
 
@@ -164,16 +166,15 @@ def _remote(remote: Remote, *, yes: bool) -> Iterator[tuple[Target, Session]]:
     parts = urlsplit(url)
     if parts.scheme != "ws" or not parts.hostname:
         raise WrongUsage(
-            f"--url: {url!r} is no ws:// address", "bench speaks plain WebSocket: measure behind the proxy"
+            f"--url: {url!r} is not a ws:// address",
+            "bench does not support TLS: use the service's own address, behind the proxy",
         )
     if not _is_loopback(parts.hostname) and not yes:
         raise WrongUsage(
-            f"--url: {parts.hostname} is not of this machine, and load disturbs who uses it", "say --yes to do it"
+            f"--url: {parts.hostname} is not this machine, and the load affects its users", "add --yes to go ahead"
         )
     if not api_key:
-        raise WrongUsage(
-            f"{KEY_VARIABLE} is not set", "it must hold a key of the system tier: clients listen, one publishes"
-        )
+        raise WrongUsage(f"{KEY_VARIABLE} is not set", "it must hold a key of the system tier, as one client publishes")
     with to_url(url, api_key)() as session:
         yield Target(url, api_key, None), session
 
@@ -241,7 +242,7 @@ def _read_earlier(path: Path | None) -> Mapping[str, Any] | None:
         with told_with_its_name(path, "make it with: swimctl bench --json > FILE"):
             earlier = json.loads(path.read_text("utf-8"))
     except ValueError:
-        raise WrongUsage(f"--compare: {path} holds no JSON", "make it with: swimctl bench --json > FILE") from None
+        raise WrongUsage(f"--compare: {path} is not JSON", "make it with: swimctl bench --json > FILE") from None
     if not isinstance(earlier, dict):
-        raise WrongUsage(f"--compare: {path} holds no measurement", "make it with: swimctl bench --json > FILE")
+        raise WrongUsage(f"--compare: {path} is not a measurement", "make it with: swimctl bench --json > FILE")
     return earlier

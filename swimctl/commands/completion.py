@@ -45,10 +45,10 @@ def completion(
     context: typer.Context,
     shell: Annotated[str, typer.Argument(metavar="SHELL", autocompletion=shells, help="bash, zsh or fish.")],
 ) -> None:
-    """Print what makes a shell complete swimctl's words.
+    """Print a shell's completion script.
 
-    Commands, options, channels, keys, connections and settings are offered. Evaluate it in the shell, or put it where
-    the shell looks for such files.
+    It completes commands, options, channels, keys, connections and settings. Evaluate it in the shell, or save it where
+    the shell looks for completion scripts.
 
     \b
     Examples:

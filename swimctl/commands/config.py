@@ -33,7 +33,7 @@ def show(
     origin: Annotated[bool, typer.Option("--origin", help="Show where each value comes from.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the effective configuration, as TOML. Passwords in it are ***.
+    """Show the effective configuration, as TOML. Passwords are shown as ***.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def show(
 def check(context: typer.Context, *, as_json: Json = False) -> int:
     """Check the configuration.
 
-    Tells everything that is wrong with it, with file and line. Exit 2 when something is.
+    Reports every problem with its file and line. Exit code 2 if there is any.
 
     \b
     Examples:
@@ -87,7 +87,7 @@ def check(context: typer.Context, *, as_json: Json = False) -> int:
     if as_json:
         output.document({"ok": True, "files": files})
     else:
-        output.line(f"valid: {', '.join(files) or 'the built-in defaults, there is no file'}")
+        output.line(f"valid: {', '.join(files) or 'the built-in defaults, as there is no file'}")
     return ExitCode.DONE
 
 
@@ -97,16 +97,16 @@ def init(
     *,
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="Where to write it; else config/swim.toml here."),
+        typer.Argument(metavar="[FILE]", help="File to write; default: config/swim.toml in this folder."),
     ] = None,
-    user: Annotated[bool, typer.Option("--user", help="Write the user's own, whatever the folder.")] = False,
+    user: Annotated[bool, typer.Option("--user", help="Write the user's own file, used in every folder.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite without asking.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write an annotated configuration file.
 
-    It has every setting with its default, as a comment, and goes into the folder that you are in, where swimctl
-    finds it when it is run from there; --user writes one that is found from everywhere.
+    It lists every setting with its default, as a comment. It is written to the current folder, where swimctl finds it
+    when run from there; --user writes one that is found from everywhere.
 
     \b
     Examples:
@@ -121,7 +121,7 @@ def init(
     invocation = invocation_of(context)
     path = init_path(invocation, path, for_user=user)
     if path.exists():
-        require_yes(f"{path} is there already. Overwrite it?", yes=yes)
+        require_yes(f"{path} already exists. Overwrite it?", yes=yes)
     output = invocation.output(as_json=as_json)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_durably(path, read_template().encode(), mode=0o644, follows_link=True)
@@ -144,7 +144,7 @@ def init_path(invocation: Invocation, path: Path | None, *, for_user: bool) -> P
         if path is not None:
             raise WrongUsage("config init takes FILE or --user, not both")
         if folder is None:
-            raise WrongUsage("--user: this user has no home", "name a file: swimctl config init FILE")
+            raise WrongUsage("--user: this user has no home folder", "name a file: swimctl config init FILE")
         return folder / FILE_NAME
     if path is None:
         return Path("config") / FILE_NAME
@@ -158,9 +158,11 @@ def _tell_where_it_counts(invocation: Invocation, path: Path) -> None:
     folders = [folder.absolute() for folder in search_folders(invocation.environ)]
     messages = invocation.messages()
     if path.absolute().parent not in folders:
-        messages.line(f"it is read where it is named: swimctl --config {path} status")
+        messages.line(f"commands use it only when named: swimctl --config {path} status")
     elif path.absolute().parent == folders[0]:
-        messages.line(f"it is read by commands that are run in {Path.cwd()}; --user writes one for every folder")
+        messages.line(
+            f"it is used by commands that run in {Path.cwd()}; --user writes one that is used in every folder"
+        )
 
 
 @app.command("set", context_settings={"ignore_unknown_options": True})
@@ -177,7 +179,7 @@ def set_setting(
 ) -> None:
     """Set one value.
 
-    It goes into swim.local.toml, beside the configuration file, which itself is never rewritten.
+    It is written to swim.local.toml beside the configuration file; the configuration file itself is never changed.
 
     \b
     Examples:
@@ -211,14 +213,14 @@ def _tell_daemon_needs_reload(invocation: Invocation) -> None:
 
     messages = invocation.messages()
     if messages.is_terminal and Lockfile(invocation.home.lockfile).is_held():
-        messages.line("the running daemon takes it with: swimctl reload")
+        messages.line("apply it to the running daemon with: swimctl reload")
 
 
 @app.command()
 def path(context: typer.Context, *, as_json: Json = False) -> None:
     """Print the files that are in use.
 
-    The one that is laid on top comes last; nothing is printed when there are none.
+    A file that overrides the others comes last. Prints nothing if there are none.
 
     \b
     Examples:
@@ -237,6 +239,4 @@ def path(context: typer.Context, *, as_json: Json = False) -> None:
         output.line(file)
     if not files:
         folders = ", ".join(str(folder) for folder in search_folders(invocation.environ))
-        invocation.messages().line(
-            f"there is no file: all defaults; looked into {folders}; swimctl config init writes one"
-        )
+        invocation.messages().line(f"no file found, all defaults; searched {folders}; swimctl config init writes one")

@@ -13,7 +13,7 @@ from swimctl.invocation import invocation_of
 from swimctl.output_options import Header, Piped, PipedFormat
 
 LOCAL_TIER = "local"
-"""What connections through the control socket have instead of a tier."""
+"""The tier shown for connections of the control socket."""
 
 app = command_group("List or close client connections.")
 
@@ -34,8 +34,8 @@ def list_connections(
 ) -> None:
     """List the live connections.
 
-    Id, tier, key, remote address, since when, subscriptions, messages sent, bytes that wait. Those of this
-    machine's own swimctl have the tier local; the one that asks for the list is not in it.
+    Shows id, tier, key, remote address, time of connection, subscriptions, messages sent and bytes waiting. Connections
+    of swimctl on this machine have the tier local; the one that asks for the list is not shown.
 
     \b
     Examples:
@@ -63,7 +63,7 @@ def list_connections(
         output.document(answer["connections"])
     else:
         now = utc_now()
-        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, now), empty="nobody is connected")
+        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, now), empty="no clients are connected")
         hint = unsubscribed_hint(found, now)
         if hint is not None:
             invocation.messages().line(f"hint: {hint}")
@@ -84,7 +84,7 @@ def close_connection(
 ) -> None:
     """Close one connection.
 
-    The client is asked to reconnect (1012) and resumes where it was; to keep it out, expire or revoke its key.
+    The client is asked to reconnect (1012) and resumes where it was. To keep it out, expire or revoke its key.
 
     \b
     Examples:
@@ -106,7 +106,7 @@ def close_connection(
         who = " ".join(part for part in (wanted.tier, wanted.owner, wanted.remote) if part)
         require_yes(f"Close {id} ({who})?", yes=yes)
         if not control.ask("connection_close", ConnectionClosed, {"id": id}).closed:
-            raise NotFound(f"the connection {id!r} has gone by itself")
+            raise NotFound(f"the connection {id!r} had already ended")
     if as_json:
         output.document({"closed": id})
     else:

@@ -16,7 +16,7 @@ from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 from swimctl.output_options import Header, Piped, PipedFormat
 
-app = command_group("Name services, and choose which one commands are for.")
+app = command_group("Name services, and choose the one that commands use.")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -34,23 +34,23 @@ class KeyStore(StrEnum):
 def add(
     context: typer.Context,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What you want to call it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the context.")],
     home: Annotated[
-        Path | None, typer.Option("--home", metavar="FOLDER", help="A service of this machine: its SWIM_HOME.")
+        Path | None, typer.Option("--home", metavar="FOLDER", help="SWIM_HOME of a service on this machine.")
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="A service at an address.")] = None,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Address of a service.")] = None,
     key_store: Annotated[
         KeyStore,
         typer.Option("--key-store", metavar="S", help="keyring, file (0600), or auto: a keyring if there is one."),
     ] = KeyStore.AUTO,
-    use: Annotated[bool, typer.Option("--use", help="Use it from now on.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace one of this name without asking.")] = False,
+    use: Annotated[bool, typer.Option("--use", help="Use it as the current context.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace a context of this name without asking.")] = False,
     as_json: Json = False,
 ) -> None:
     """Name a service: a home on this machine, or an address and its key.
 
-    The key is read from SWIM_API_KEY, else asked for, else read from standard input, so that it stands in no list of
-    processes. --config before it names the configuration of a home.
+    The key is read from SWIM_API_KEY, else asked for, else read from standard input; it is not an argument, because
+    other users can list those. To name a home with its own configuration file, put --config before the command.
 
     \b
     Examples:
@@ -98,12 +98,14 @@ def _address(invocation: Invocation, name: str, url: str, key_store: KeyStore) -
 
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise WrongUsage(f"--url: {url!r} is no ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws")
+        raise WrongUsage(
+            f"--url: {url!r} is not a ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws"
+        )
     if parts.username or parts.password or "key=" in parts.query.lower():
-        raise WrongUsage("--url: a key doesn't belong into an address", "put it into SWIM_API_KEY")
+        raise WrongUsage("--url: an address must not contain a key", "set SWIM_API_KEY instead")
     api_key = invocation.environ.get("SWIM_API_KEY") or read_key_from_input()
     if not api_key:
-        raise WrongUsage("no key was given", "set SWIM_API_KEY, or give it on standard input")
+        raise WrongUsage("no key was given", "set SWIM_API_KEY, or pass it on standard input")
     in_keyring = None if key_store is KeyStore.AUTO else key_store is KeyStore.KEYRING
     return stored.keep_key(name, stored.Context(url=url), api_key, in_keyring=in_keyring)
 
@@ -113,13 +115,15 @@ def use(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", autocompletion=context_names, help="The context; none with --none."),
+        typer.Argument(metavar="[NAME]", autocompletion=context_names, help="Context to use."),
     ] = None,
-    none: Annotated[bool, typer.Option("--none", help="Use none: SWIM_HOME, or this user's home, again.")] = False,
+    none: Annotated[
+        bool, typer.Option("--none", help="Use no context: SWIM_HOME or this user's home applies again.")
+    ] = False,
 ) -> None:
-    """Choose the context that commands are for from now on.
+    """Choose the context that commands use from now on.
 
-    It holds wherever neither --context nor SWIM_CONTEXT nor SWIM_HOME say otherwise.
+    --context, SWIM_CONTEXT and SWIM_HOME take precedence over it.
 
     \b
     Examples:
@@ -138,14 +142,14 @@ def use(
     output.line("no context is in use" if name is None else f"{name}: {found.contexts[name].place}")
     for variable in (stored.VARIABLE, "SWIM_HOME"):
         if invocation.environ.get(variable):
-            invocation.messages().line(f"{variable} is set in this shell, and goes before it")
+            invocation.messages().line(f"{variable} is set in this shell and takes precedence")
 
 
 @app.command("list")
 def list_contexts(
     context: typer.Context, as_json: Json = False, header: Header = False, piped: Piped = PipedFormat.V2
 ) -> None:
-    """List the contexts. Never shows a key.
+    """List the contexts. Keys are never shown.
 
     \b
     Examples:
@@ -162,7 +166,7 @@ def list_contexts(
         Column("name", "context", style="cyan"), Column("place", "home or address", is_flexible=True),
         Column("key", "key"), Column("in_use", "in use"),
     ]  # fmt: skip
-    output.table(columns, rows, empty="no contexts; make one with: swimctl context add")
+    output.table(columns, rows, empty="no contexts; create one with: swimctl context add")
 
 
 def _row(name: str, context: stored.Context, current: str | None) -> dict[str, Any]:
@@ -179,7 +183,7 @@ def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=context_names, help="The context.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove a context, and its key from the keyring. The service is left as it is.
+    """Remove a context, and its key from the keyring. The service itself is not affected.
 
     \b
     Examples:
@@ -193,7 +197,7 @@ def remove(
         raise NotFound(f"there is no context {name!r}", "see: swimctl context list")
     output = invocation.output()
     if found.contexts[name].url is not None:
-        require_yes(f"The key of {name} is forgotten with it. Remove it?", yes=yes)
+        require_yes(f"The key of {name} is deleted with it. Remove it?", yes=yes)
     stored.forget_key(name, found.contexts.pop(name))
     if found.current == name:
         found.current = None

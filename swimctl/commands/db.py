@@ -25,7 +25,7 @@ def status(
 ) -> None:
     """Compare the schema with what the code needs.
 
-    Exit 1: a needed column is missing, no key can be checked.
+    Exit code 1 if a needed column is missing, so that no key can be checked.
 
     \b
     Examples:
@@ -41,7 +41,7 @@ def status(
     if found is None:
         document = {"database": "sqlite", "exists": False, "usable": True, "up_to_date": True}
         output.details([(name.replace("_", " "), value) for name, value in document.items()], document)
-        invocation.messages().line("there is no key database yet; the first key makes it: swimctl keys create")
+        invocation.messages().line("there is no key database yet; the first key creates it: swimctl keys create")
         return
     document = {
         "database": found.database,

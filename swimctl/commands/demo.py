@@ -48,16 +48,16 @@ def demo(
         typer.Option("--script", metavar="FILE", help="Play a script to your own client instead."),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="With --script: where to listen.")
+        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="With --script: port to listen on.")
     ] = 0,
 ) -> None:
-    """See it all work in this terminal.
+    """Try everything in this terminal.
 
-    A daemon of its own in a temporary home on a free port, simulated traffic, a key, and the live table of what
-    happens. A line says how to connect from another terminal. q or Ctrl-C ends it and leaves nothing behind.
+    Starts a daemon in a temporary home on a free port, with simulated traffic and a key, and shows a live table of
+    events. It also prints how to connect from another terminal. q or Ctrl-C ends it and leaves nothing behind.
 
-    With --script, a server that cuts, closes, repeats, freezes or comes back as the file says, to test a client of
-    your own against; each thing that the client does is one line. Scripts: sdk/conformance/README.md.
+    With --script, runs a server that cuts, closes, repeats, freezes or comes back as the file says, to test your own
+    client against; each action of the client is printed on one line. Scripts: sdk/conformance/README.md.
 
     \b
     Examples:
@@ -78,13 +78,13 @@ def demo(
     output, messages = invocation.output(), invocation.messages()
     try:
         with ending_signals(), TemporaryService(invocation.environ) as service:
-            _tell(messages, "Starting a service of your own in a temporary home …")
+            _tell(messages, "Starting a service in a temporary home …")
             service.start([f"simulator?flights={flights}&speed={speed}&seed={seed}"])
             api_key = service.create_key(TIER, OWNER)
             _watch(service, api_key, output, messages, _counter(number))
     finally:
         _tell(messages, "The demo is over and has left nothing behind.")
-        _tell(messages, "A service that stays: swimctl serve --detach --source simulator")
+        _tell(messages, "To keep a service running: swimctl serve --detach --source simulator")
 
 
 def _counter(number: int | None) -> Callable[[StreamItem], bool]:

@@ -48,7 +48,7 @@ def doctor(
         bool, typer.Option("--yes", "-y", help="Answer yes to the questions of --fix and --bundle.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document: --format json.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document; same as --format json.")] = False,
     format: Annotated[Format, typer.Option("--format", help="text, json, nagios, prometheus.")] = Format.TEXT,
     explain: Annotated[
         str | None,
@@ -56,18 +56,18 @@ def doctor(
             "--explain",
             metavar="CHECK",
             autocompletion=areas,
-            help="Show the facts behind one check, and what it rests on.",
+            help="Show the facts behind one check, and the checks it depends on.",
         ),
     ] = None,
     save_facts: Annotated[
         Path | None,
-        typer.Option("--save-facts", metavar="FILE", help="Write all that was observed, secrets removed."),
+        typer.Option("--save-facts", metavar="FILE", help="Write all that was observed to a file, secrets removed."),
     ] = None,
     facts: Annotated[
         Path | None,
-        typer.Option("--facts", metavar="FILE", help="Judge saved facts, or those of a bundle, instead of observing."),
+        typer.Option("--facts", metavar="FILE", help="Evaluate the facts of a file or bundle instead of observing."),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C; tell what changes.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C; report what changes.")] = False,
     on_change: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +80,7 @@ def doctor(
         float, typer.Option("--interval", metavar="SECONDS", min=1, help="Time between two runs with --watch.")
     ] = 5.0,
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", metavar="FILE", help="Pack what a helper would ask for: .tar.gz, .zip.")
+        Path | None, typer.Option("--bundle", metavar="FILE", help="Write a support bundle: .tar.gz or .zip.")
     ] = None,
     url: Annotated[
         str | None,
@@ -89,7 +89,7 @@ def doctor(
         ),
     ] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Also what loads the service: tiers filled to their limit.")
+        bool, typer.Option("--deep", help="Also run checks that load the service: fill tiers to their limits.")
     ] = False,
     expect_version: Annotated[
         str | None, typer.Option("--expect-version", metavar="V", help="Version that must be running.")
@@ -101,11 +101,11 @@ def doctor(
         ),
     ] = None,
 ) -> int:
-    """Prove that what runs is what was deployed, and that it keeps its promises.
+    """Prove that the deployed code is running and works as promised.
 
-    Each check tells what was expected, what was observed and what to type. The lowest broken check comes first, once,
-    with what follows from it. Exit code 0: all well (warnings too, without --strict), 1: something failed or could
-    not be found out, 3: the daemon is not running.
+    Each check shows what was expected, what was observed and what to type. The root cause comes first, followed by what
+    it explains. Exit code 0: all well (warnings too, without --strict), 1: something failed or could not be determined,
+    3: the daemon is not running.
 
     \b
     Examples:
@@ -171,17 +171,19 @@ def _refuse_contradictions(
     """Refuse options that exclude each other. Raises WrongUsage."""
     if watch and (fix or bundle or save_facts or facts or explain):
         others = "--fix, --bundle, --explain, --save-facts or --facts"
-        raise WrongUsage(f"--watch goes with none of {others}", "see: swimctl doctor --help")
+        raise WrongUsage(f"--watch can't be combined with any of {others}", "see: swimctl doctor --help")
     if on_change is not None and not watch:
-        raise WrongUsage("--on-change goes with --watch", "swimctl doctor --watch --on-change COMMAND")
+        raise WrongUsage("--on-change needs --watch", "swimctl doctor --watch --on-change COMMAND")
     if on_change is not None:
         console.check_program(on_change)
     if url is not None and (fix or bundle is not None):
-        raise WrongUsage("--fix and --bundle are for the service of this machine", "leave --url away")
+        raise WrongUsage("--fix and --bundle work only on this machine's service", "leave out --url")
     if url is not None and not url.startswith(("ws://", "wss://")):
-        raise WrongUsage(f"--url: {url!r} is no ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws")
+        raise WrongUsage(
+            f"--url: {url!r} is not a ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws"
+        )
     if facts is not None and (fix or bundle or save_facts or url or deep):
-        raise WrongUsage("--facts judges what was observed: it observes and mends nothing", "leave the others away")
+        raise WrongUsage("--facts evaluates what was observed: it observes and fixes nothing", "leave out the others")
     if bundle is not None:
         from swimctl.doctor.bundle import archive_kind
 
@@ -195,7 +197,7 @@ def _known_check(id: str) -> str:
 
     words([id], all_checks(), "--explain")
     if "." not in id or "," in id:
-        raise WrongUsage(f"--explain: {id!r} is no single check", "all checks: swimctl doctor --list")
+        raise WrongUsage(f"--explain: {id!r} is not a check", "all checks: swimctl doctor --list")
     return id
 
 
@@ -254,7 +256,7 @@ def _fix(invocation: Invocation, found: Doctor, report: Report, *, yes: bool) ->
         return False
 
     if not found.repairs(report):
-        messages.line("there is nothing that can be mended safely" if report.problems else "there is nothing to mend")
+        messages.line("nothing can be fixed safely" if report.problems else "there is nothing to fix")
         return report
     changed = found.mend(report, agree)
     for line in changed:

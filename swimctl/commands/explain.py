@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 app = single_command()
 
 ANSWER_SECONDS = 60.0
-"""Counting a long stretch of history takes its time."""
+"""Counting a long stretch of history takes a while."""
 NOT_FOUND, INVALID_PARAMS = -32004, -32602
 NEXT_STEPS = {
-    "event": "see what there is: swimctl tail --last 20 --no-follow",
-    "connection": "see who is connected: swimctl connections list; of one that is gone: --key ID",
-    "key": "see which there are: swimctl keys list",
+    "event": "show recent events: swimctl tail --last 20 --no-follow",
+    "connection": "list them with: swimctl connections list; for one that has ended: --key ID",
+    "key": "list them with: swimctl keys list",
 }
 
 
@@ -61,11 +61,11 @@ def explain(
     since: Annotated[str, typer.Option("--since", metavar="WHEN", help="With a TYPE: how far to look back.")] = "1h",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Say why a consumer got an event, or why it didn't.
+    """Explain why a client did or did not get an event.
 
-    With an event's id: whether it was connected, its key good, the channel subscribed; which clause of the filter
-    stopped it, and what the event has there; whether it was closed as slow, or when it was sent. With a type: what
-    would have been sent in the last hour, and what stopped the rest.
+    With an event's id: whether the client was connected, its key valid and the channel subscribed; which filter stopped
+    the event, and what the event has there; whether the client was closed as too slow, or when the event was sent. With
+    a type: which events of the last hour would have been sent, and what stopped the others.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ REFRESH_SECONDS = 2.0
 
 
 class Format(StrEnum):
-    """How the flights are written."""
+    """Output format."""
 
     TABLE = "table"
     JSON = "json"
@@ -39,17 +39,17 @@ def flights(
     fir: options.Firs = None,
     bbox: options.Bbox = None,
     format: Annotated[
-        Format, typer.Option("--format", metavar="table|json|geojson|csv", help="How the flights are written.")
+        Format, typer.Option("--format", metavar="table|json|geojson|csv", help="Output format.")
     ] = Format.TABLE,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep showing them until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep the list up to date until Ctrl-C.")] = False,
     header: Header = False,
     url: options.Url = None,
 ) -> None:
-    """List the flights that there are now.
+    """List the current flights.
 
-    As any client sees them that asks for state: all events so far, folded. JSON has the id of the last event that is
-    part of it. Kinds of filters add up: all must fit; of one kind, any.
+    They are what any client gets that asks for state: the result of all events so far. JSON includes the id of the last
+    event taken into account. A flight must match every kind of filter given, and one value of each kind.
 
     \b
     Examples:
@@ -92,7 +92,7 @@ def _write(output: Output, state: WorldState, format: Format) -> None:
             output.line(to_csv(found, is_flights=True).decode().replace("\r\n", "\n").rstrip("\n"))
         case Format.TABLE:
             ordered = sorted(found, key=lambda flight: str(flight.get("callsign")))
-            output.table(FLIGHTS if output.is_terminal else PLAIN_FLIGHTS, ordered, empty="there are no such flights")
+            output.table(FLIGHTS if output.is_terminal else PLAIN_FLIGHTS, ordered, empty="no flights match")
 
 
 def _write_on(output: Output, ask: Any, format: Format) -> None:

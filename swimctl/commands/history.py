@@ -15,18 +15,24 @@ from swimctl.invocation import invocation_of
 if TYPE_CHECKING:
     from swimctl.invocation import Invocation
 
-app = command_group("Look at stored events: what is there, whether it is sound, what can be salvaged.")
+app = command_group("Inspect stored events: check them, salvage a damaged file.")
 
-File = Annotated[Path | None, typer.Argument(metavar="FILE", help="Another file than this installation's history.")]
+File = Annotated[Path | None, typer.Argument(metavar="FILE", help="History file; default: this installation's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 SHOWN = 20
+LABELS = {
+    "unchecked": "events without a checksum",
+    "damage": "damage to the structure",
+    "names_are_sound": "producers' event ids are intact",
+    "sound": "undamaged",
+}
 
 
 @app.command()
 def info(context: typer.Context, file: File = None, as_json: Json = False) -> None:
-    """Show what a history holds.
+    """Show what history holds.
 
-    And where events are missing, and which damaged files were set aside.
+    Also shows where events are missing, and which damaged files were set aside.
 
     \b
     Examples:
@@ -50,9 +56,10 @@ def info(context: typer.Context, file: File = None, as_json: Json = False) -> No
 
 @app.command()
 def check(context: typer.Context, file: File = None, as_json: Json = False) -> None:
-    """Read all of a history: its structure, each event's checksum. Exit 1: something isn't what was stored.
+    """Check all of a history: its structure and the checksum of each event. Exit code 1 if it is damaged.
 
-    It may be in use; nothing is changed. The daemon does the same after its start, each day, and where it reads.
+    The file may be in use; nothing is changed. The daemon runs the same check after its start and every day, and checks
+    whatever it reads.
 
     \b
     Examples:
@@ -67,28 +74,28 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     try:
         report = check_history(_existing(invocation, file))
     except BrokerUnavailable as error:
-        raise CommandFailed(error.reason, "the disk or its driver has trouble: see dmesg") from None
+        raise CommandFailed(error.reason, "the disk or its driver has a problem: see dmesg") from None
     document = {**msgspec.to_builtins(report), "sound": report.is_sound}
-    labels = [(name.replace("_", " "), value) for name, value in document.items() if name != "rotten"]
-    labels += [("not what was stored", event_id) for event_id in report.rotten[:SHOWN]]
+    labels = [(LABELS.get(name, name), value) for name, value in document.items() if name != "rotten"]
+    labels += [("damaged event", event_id) for event_id in report.rotten[:SHOWN]]
     invocation.output(as_json=as_json).details(labels, document)
     if not report.is_sound:
         messages = invocation.messages()
-        messages.line("a running daemon goes on without what is bad, and tells its clients")
-        messages.line("what can still be read of a damaged file: swimctl history salvage")
+        messages.line("a running daemon skips what is damaged, and tells its clients")
+        messages.line("recover what can still be read: swimctl history salvage")
         raise typer.Exit(ExitCode.FAILED)
 
 
 @app.command()
 def salvage(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="DAMAGED", help="The damaged file; it is only read.")],
+    file: Annotated[Path, typer.Argument(metavar="DAMAGED", help="The damaged file; it is not changed.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="NEW", help="The new file; must not exist.")],
     as_json: Json = False,
 ) -> None:
-    """Bring what can be read of a damaged history into a new file.
+    """Recover what can be read of a damaged history to a new file.
 
-    And say where events may be missing.
+    Reports where events may be missing.
 
     \b
     Examples:
@@ -101,7 +108,7 @@ def salvage(
     invocation = invocation_of(context)
     _existing(invocation, file)
     if output.exists() or output.is_symlink():
-        raise CommandFailed(f"{output} is there already", "name a file that doesn't exist yet")
+        raise CommandFailed(f"{output} already exists", "name a file that doesn't exist yet")
     try:
         events, holes = salvage_into(file, output, time.time_ns() // 1_000_000)
     except BrokerUnavailable as error:

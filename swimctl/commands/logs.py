@@ -32,8 +32,8 @@ def logs(
 ) -> None:
     """Show the daemon's log.
 
-    That of a daemon started with --detach, or the file that [logging] file names; a daemon in the foreground
-    writes to its own terminal.
+    Reads the log of a daemon started with --detach, or the file named by [logging] file. A daemon in the foreground
+    writes to its terminal.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def logs(
     except FileNotFoundError:
         raise NotFound(
             f"there is no log at {path}",
-            "a daemon started without --detach writes to its own terminal, one of systemd's to: journalctl -u swim",
+            "without --detach a daemon writes to its terminal; under systemd, see: journalctl -u swim",
         ) from None
     with file:
         newest = deque(file, maxlen=lines)

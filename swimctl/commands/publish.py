@@ -41,27 +41,34 @@ def publish(
         str | None, typer.Option("--timestamp", metavar="TIME", help="Time of the event, RFC 3339.")
     ] = None,
     event_id: Annotated[
-        str | None, typer.Option("--event-id", metavar="NAME", help="Your own name for it: stored once a day.")
+        str | None,
+        typer.Option(
+            "--event-id", metavar="NAME", help="Your own id for the event: a repeat within a day is not stored."
+        ),
     ] = None,
     file: Annotated[
         str | None, typer.Option("--file", metavar="F", help="File of JSON lines; - is standard input.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="With TYPE: publish it without the fields that clients expect.")
+        bool, typer.Option("--force", help="With TYPE: publish even if fields that clients expect are missing.")
     ] = False,
     wait: Annotated[
         float,
         typer.Option(
-            "--wait", metavar="SECONDS", min=0, help="Seconds to wait for a daemon that goes away while publishing."
+            "--wait",
+            metavar="SECONDS",
+            min=0,
+            help="Seconds to wait if the daemon becomes unavailable while publishing.",
         ),
     ] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines: id and type of each.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines: each event's id and type.")] = False,
     url: Url = None,
 ) -> None:
-    """Put events in; print the id of each once it is stored, in order.
+    """Publish events, and print the id of each once it is stored, in order.
 
-    One event by TYPE and --data, or many from a file with a line {"type", "data", "timestamp"?, "event_id"?} each. An
-    acknowledged event survives anything. Interrupted or refused half-way: exit 1, and what was printed is stored.
+    One event by TYPE and --data, or many from a file with one {"type", "data", "timestamp"?, "event_id"?} per line. An
+    acknowledged event survives a crash. If interrupted or refused part-way, exit code 1: the events whose ids were
+    printed are stored.
 
     \b
     Examples:
@@ -97,7 +104,7 @@ def publish(
             raise CommandFailed(f"{bad}; {_told(publisher.stored)}") from None
         except BrokenPipeError:
             standard_streams.discard_output()
-            raise CommandFailed(f"nobody reads the ids any more; {_told(publisher.stored)}") from None
+            raise CommandFailed(f"the reader of the ids has gone away; {_told(publisher.stored)}") from None
         except EventRefused as refused:
             if type is not None:
                 raise WrongUsage(refused.reason) from None
@@ -153,7 +160,7 @@ def check_fields(type: str, data: str) -> None:
     if missing:
         example = json.dumps(dict.fromkeys(missing, "…"), ensure_ascii=False)
         raise WrongUsage(
-            f"--data: {type} has no {' and no '.join(missing)}", f"add it: {example}; or publish it so with --force"
+            f"--data: {type} has no {' and no '.join(missing)}", f"add it: {example}; or publish it anyway with --force"
         )
 
 

@@ -55,13 +55,16 @@ def record(
     ] = None,
     no_follow: options.NoFollow = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace FILE without asking.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="At the end one JSON document about the recording.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="At the end, print one JSON document about the recording.")
+    ] = False,
     url: options.Url = None,
 ) -> None:
-    """Record events into one file, until Ctrl-C: what comes, or history first.
+    """Record events to one file until Ctrl-C: live ones, or history first.
 
-    Compressed, one JSON line an event, byte for byte as it came: zcat FILE | jq reads it. Survives restarts of the
-    daemon without losing or repeating an event; killed, what it wrote can be played up to its last second.
+    The file is gzip of JSON lines, one event per line, byte for byte as received: zcat FILE | jq reads it. Recording
+    continues across restarts of the daemon without losing or repeating an event. If it is killed, everything up to the
+    last second can be replayed.
 
     \b
     Examples:
@@ -76,7 +79,7 @@ def record(
 
     invocation = invocation_of(context)
     if file == "-" and as_json:
-        raise WrongUsage("--json tells about the recording on standard output, where the recording itself goes with -")
+        raise WrongUsage("--json and - can't be combined: both write to standard output")
     if no_follow and since is None and after is None and last is None:
         after = "0-0"  # all there is
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)

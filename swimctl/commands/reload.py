@@ -20,10 +20,10 @@ def reload(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Make the daemon read its configuration again, without dropping anyone.
+    """Apply a changed configuration without dropping clients.
 
-    Tiers, limits, log level and sources change at once; what needs a restart is named. An invalid configuration
-    changes nothing and exits with 2.
+    Tiers, limits, log level and sources change at once; settings that need a restart are named. An invalid
+    configuration changes nothing and exits with 2.
 
     \b
     Examples:
@@ -45,7 +45,7 @@ def reload(
             answer = control.call("reload", timeout=30.0)
         except RpcFailed as failed:
             if failed.code == INVALID_CONFIGURATION:
-                raise WrongUsage(failed.problem, "nothing was changed; put it right and reload again") from None
+                raise WrongUsage(failed.problem, "nothing was changed; correct it and reload again") from None
             raise
     warn_of_other_files(invocation, running.config_files)
     if as_json:

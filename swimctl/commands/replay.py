@@ -31,7 +31,10 @@ def replay(
     context: typer.Context,
     *,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A recording, JSON lines, or a folder of feed snapshots; -.")
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="A recording, JSON lines or a folder of feed snapshots; - is standard input."
+        ),
     ] = None,
     start: Annotated[
         str | None,
@@ -55,14 +58,14 @@ def replay(
         Path | None, typer.Option("--into", metavar="HOME", help="Publish into the daemon of this home.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="With --output or --into: at the end one JSON document about it.")
+        bool, typer.Option("--json", help="With --output or --into: at the end, print one JSON document about it.")
     ] = False,
 ) -> None:
-    """Play events again: a range of history, or a recording.
+    """Replay events: a range of history, or a recording.
 
-    To standard output or a file as JSON lines, byte for byte as they were recorded; or into a daemon, with the same
-    type, data and timestamp, where each is stored anew under an id of its own. Silences longer than five seconds are
-    shortened. A damaged recording is played up to the damage, which is told: exit 1.
+    Events go to standard output or a file as JSON lines, byte for byte as recorded; or into a daemon, with the same
+    type, data and timestamp but a new id. Pauses longer than five seconds are shortened. A damaged recording is
+    replayed up to the damage, which is reported with exit code 1.
 
     \b
     Examples:
@@ -162,6 +165,6 @@ def _sink(invocation: Invocation, output_file: Path | None, into: Path | None) -
             try:
                 yield LineSink(stack.enter_context(output_file.open("x", encoding="utf-8")))
             except FileExistsError:
-                raise CommandFailed(f"{output_file} exists already", "choose another name, or remove it") from None
+                raise CommandFailed(f"{output_file} already exists", "choose another name, or remove it") from None
         else:
             yield LineSink(sys.stdout)

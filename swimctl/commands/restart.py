@@ -27,10 +27,11 @@ def restart(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Start the code on disk in the place of the daemon that runs.
+    """Replace the running daemon with the code on disk.
 
-    The new process gets the listening socket and the lock from the old one: no moment without a listener, no event
-    lost. Clients are asked to move one after the other. One that fails to start leaves the old one serving: exit 1.
+    The new process takes over the listening socket and the lock, so there is always a listener and no event is lost.
+    Clients are asked to reconnect one after the other. If the new process fails to start, the old one keeps serving:
+    exit code 1.
 
     \b
     Examples:
@@ -57,11 +58,11 @@ def restart(
     messages = invocation.messages()
     for name, value in after.environment.items():
         running = "is not set" if value is None else f"is {value}"
-        messages.line(f"{name} {running} in the daemon, otherwise here: it keeps its own environment over a restart")
+        messages.line(f"{name} {running} in the daemon but not here: it keeps its own environment over a restart")
     if was.roots.get("swimctl", wanted.root) != wanted.root:
         messages.line(f"it runs {wanted}; before: version {was.version}, from {was.roots['swimctl']}")
     if after.has_left_terminal:
-        messages.line("it has left its terminal and goes on in the background")
+        messages.line("it has left its terminal and continues in the background")
     if as_json:
         output.document(answer)
         return
@@ -79,14 +80,14 @@ def prove(invocation: Invocation, answer: dict[str, Any], url: str | None, progr
         if time.monotonic() >= deadline:
             raise CommandFailed(
                 f"pid {answer.get('pid')} was to take over, but {missing}",
-                "look: swimctl status; what happened: swimctl logs",
+                "check: swimctl status; details: swimctl logs",
             )
         time.sleep(LOOK_SECONDS)
     if answer.get("fingerprint") != program.fingerprint:
         running = f"version {answer.get('version')}, fingerprint {answer.get('fingerprint')}"
         raise CommandFailed(
-            f"restarted, and it runs another program ({running}) than this command is ({program})",
-            "code older than this command's starts its own: look where it lies with swimctl doctor --only code",
+            f"restarted, but it runs another program ({running}) than this command is ({program})",
+            "a daemon with older code than this command starts its own: find it with swimctl doctor --only code",
         )
 
 

@@ -27,18 +27,18 @@ PARTS: tuple[Part, ...] = ("keys", "history", "config")
 def restore(
     context: typer.Context,
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What swimctl backup wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Archive written by swimctl backup.")],
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="PART", help="keys, history or config; repeatable.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Bring back what swimctl backup wrote. The service must be stopped: exit 4 otherwise.
+    """Restore a backup. The service must be stopped, else exit code 4.
 
-    What is there is set aside (*.before-restore-*), never lost. Keys that were ended after the backup stay ended.
-    Clients that have not seen the events which the restored history lacks are told of the gap. Configuration goes
-    where it was, or to --config FILE.
+    The current files are set aside (*.before-restore-*), never deleted. Keys that were revoked or expired after the
+    backup stay so. Clients that have seen events which the restored history lacks are told of the gap. The
+    configuration is restored to its former place, or to --config FILE.
 
     \b
     Examples:
@@ -63,11 +63,11 @@ def restore(
         pass  # a service that runs is told before anybody is asked
     places = plan(manifest, invocation.home, invocation.load_config(), parts, invocation.config_path)
     if not places:
-        raise CommandFailed(f"{file} has nothing of {', '.join(parts)}", "see what it has: tar tzf FILE")
+        raise CommandFailed(f"{file} does not contain {', '.join(parts)}", "list its contents: tar tzf FILE")
     replaced = [str(place.target) for place in places if place.replaces]
     if replaced:
         question = f"Replace {', '.join(replaced)} with those of {manifest.created_at}?"
-        require_yes(f"{question} What is there is set aside.", yes=yes)
+        require_yes(f"{question} The current files are set aside.", yes=yes)
     with Progress(messages, "restoring", sum(place.entry.size for place in places), "bytes") as progress:
         done = bring_back(file, places, invocation.home, progress.set)
     if as_json:
@@ -82,9 +82,11 @@ def _tell(messages: Output, done: Restored) -> None:
     for path in done.set_aside:
         messages.line(f"set aside: {path}")
     if done.ended_again:
-        messages.line(f"ended since the backup, and ended still: key {', '.join(map(str, done.ended_again))}")
+        messages.line(f"revoked or expired since the backup, and still so: key {', '.join(map(str, done.ended_again))}")
     if done.missing_keys:
-        messages.line(f"{plural(done.missing_keys, 'key')} made since the backup are not known any more")
+        messages.line(f"{plural(done.missing_keys, 'key')} created since the backup are no longer known")
     if done.has_unknown_endings:
-        messages.line(f"keys that were ended after {done.created_at} are valid again: look at swimctl keys list")
+        messages.line(
+            f"keys that were revoked or expired after {done.created_at} are valid again: check with swimctl keys list"
+        )
     messages.line("next: swimctl db status, then swimctl serve or systemctl start swim")

@@ -30,10 +30,10 @@ def schema(
         typer.Option("--format", metavar="asyncapi|openapi|jsonschema", help="Which document."),
     ] = Format.ASYNCAPI,
 ) -> None:
-    """Print the protocol as a document, made from the types of this version.
+    """Print the protocol as a document, generated from this version's types.
 
-    The wire protocol as AsyncAPI 3.1 or its messages as JSON Schemas; plain HTTP as OpenAPI 3.1. Families that the
-    configuration declares are in it.
+    The wire protocol as AsyncAPI 3.1, or its messages as JSON Schemas; plain HTTP as OpenAPI 3.1. Includes families
+    declared in the configuration.
 
     \b
     Examples:

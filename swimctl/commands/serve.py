@@ -48,8 +48,8 @@ def serve(
 ) -> None:
     """Run the service.
 
-    In the foreground until Ctrl-C, or with --detach behind. Several --source for several sources; they replace
-    those of the configuration.
+    Runs in the foreground until Ctrl-C, or in the background with --detach. Repeat --source for several sources; they
+    replace those of the configuration.
 
     \b
     Examples:

@@ -45,7 +45,7 @@ def show(
 ) -> int:
     """Print the unit that would be installed.
 
-    And say whether the installed one is the same. Exit 5: none is installed.
+    Also reports whether the installed one is the same. Exit code 5 if none is installed.
 
     \b
     Examples:
@@ -68,9 +68,13 @@ def show(
     output.stream.write(text)
     output.stream.flush()
     if installed is None:
-        invocation.messages().line(f"not installed; it would be {path}: swimctl service install")
+        invocation.messages().line(f"not installed as {path}: swimctl service install")
         return ExitCode.NOT_FOUND
-    same = "installed as it is" if installed == text else "the installed one differs: swimctl service install"
+    same = (
+        "installed, up to date"
+        if installed == text
+        else "the installed unit differs; update it with: swimctl service install"
+    )
     invocation.messages().line(f"{path}: {same}")
     return ExitCode.DONE
 
@@ -87,10 +91,10 @@ def install(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Write the unit and let systemd start it with the machine.
+    """Write the unit and enable it at boot.
 
-    It tells systemd when it is ready, is watched by it, may write only where it has to, and is restarted when it
-    fails. Its home is SWIM_HOME, for a system unit /var/lib/swim where that is not set.
+    The service notifies systemd when it is ready, is monitored by systemd's watchdog, can write only where it needs to,
+    and is restarted when it fails. Its home is SWIM_HOME; for a system unit, /var/lib/swim by default.
 
     \b
     Examples:
@@ -119,7 +123,7 @@ def install(
     installed = read_installed(path)
     if installed != text:
         what = "Replace" if installed is not None else "Write"
-        require_yes(f"{what} {path} and let systemd start {name} with the machine?", yes=yes)
+        require_yes(f"{what} {path} and let systemd start {name} at boot?", yes=yes)
         make_home(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
@@ -141,7 +145,7 @@ def uninstall(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Stop the service that systemd runs and remove its unit. Home, keys and history stay.
+    """Stop the service and remove its unit. Home, keys and history are kept.
 
     \b
     Examples:
@@ -158,7 +162,9 @@ def uninstall(
     path = manager.unit_path(name)
     installed = read_installed(path)
     if installed is None:
-        raise NotFound(f"there is no unit {path}", "a user's and the system's are apart: --scope user, --scope system")
+        raise NotFound(
+            f"there is no unit {path}", "user and system units are separate: try --scope user or --scope system"
+        )
     foreign = "" if installed.startswith(MARK) else " (it was not written by swimctl)"
     require_yes(f"Stop {name} and remove {path}{foreign}?", yes=yes)
     output = invocation.output(as_json=as_json)
@@ -208,7 +214,7 @@ def require_systemd(manager: Manager) -> None:
     problem = manager.problem()
     if problem is not None:
         raise CommandFailed(
-            f"systemd can't be asked here: {problem}",
+            f"systemd is not available here: {problem}",
             "print the unit: swimctl service show; run without it: swimctl serve --detach",
         )
 
@@ -240,4 +246,4 @@ def _tell_how_to_go_on(messages: Output, manager: Manager, name: str, unit: Unit
         messages.line(f"start it: {systemctl} start {name}")
     messages.line(f"new code: SWIM_HOME={unit.home} swimctl restart (systemctl restart would drop its clients)")
     if unit.scope == "user":
-        messages.line("to let it run when you are logged out: loginctl enable-linger")
+        messages.line("to keep it running after you log out: loginctl enable-linger")

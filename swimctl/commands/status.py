@@ -33,10 +33,10 @@ def status(
     piped: Piped = PipedFormat.V2,
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until Ctrl-C.")] = False,
 ) -> None:
-    """Show what the daemon does just now.
+    """Show the daemon's current activity.
 
-    Process and address, connections by tier against their limit, events and deliveries, sources, history. Not
-    running: exit code 3.
+    Process and address, connections by tier with their limits, events and deliveries, sources, history. Exit code 3 if
+    it is not running.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ app = single_command()
 
 LOOK_SECONDS = 0.05
 SIGNAL_SECONDS = 3.0
-"""How long each signal gets before the next, harder one."""
+"""How long to wait after each signal before the next, stronger one."""
 
 
 @app.command()
@@ -37,8 +37,8 @@ def stop(
 ) -> None:
     """Stop the daemon gracefully.
 
-    No new connections, clients are asked to come back later, history is flushed, the lock is released. One that
-    does not stop in time gets SIGTERM, then SIGKILL: nothing that was acknowledged is lost by that.
+    New connections are refused, clients are asked to come back later, history is flushed and the lock is released. If
+    the daemon does not stop in time, it gets SIGTERM, then SIGKILL; acknowledged events survive even that.
 
     \b
     Examples:
@@ -108,12 +108,12 @@ def _signal_until_gone(lockfile: Lockfile, info: LockInfo | None) -> None:
 
     if info is None:
         raise CommandFailed(
-            f"{lockfile.path} is held by a process that did not say who it is", f"find it with: fuser {lockfile.path}"
+            f"{lockfile.path} is held by a process that did not write its pid", f"find it with: fuser {lockfile.path}"
         )
     for number in (signal.SIGTERM, signal.SIGKILL):
         if _end(info, number) and _await_release(lockfile, SIGNAL_SECONDS):
             return
-    raise CommandFailed(f"pid {info.pid} could not be ended", f"look at it with: ps -fp {info.pid}")
+    raise CommandFailed(f"pid {info.pid} could not be stopped", f"inspect it with: ps -fp {info.pid}")
 
 
 def _end(info: LockInfo, number: signal.Signals) -> bool:

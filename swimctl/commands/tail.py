@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = single_command()
 
 LOOK_SECONDS = 0.5
-"""So often it is looked whether anybody still reads what is written."""
+"""How often to check whether the reader of the output is still there."""
 HISTORY_WITHOUT_START = 50
 """What ``--no-follow`` shows when no start is given."""
 
@@ -40,16 +40,17 @@ def tail(
     since: options.Since = None,
     after: options.After = None,
     last: options.Last = None,
-    state: Annotated[bool, typer.Option("--state", help="Begin with the world as it is now.")] = False,
+    state: Annotated[bool, typer.Option("--state", help="Begin with the current state.")] = False,
     number: options.Count = None,
     no_follow: options.NoFollow = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines, as they came.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, as received.")] = False,
     url: options.Url = None,
 ) -> None:
     """Watch events as they happen.
 
-    A live table on a terminal, one line an event when piped, JSON lines with --json. Survives restarts of the daemon
-    without losing or repeating an event. Kinds of filters add up: all must fit; of one kind, any.
+    Shows a live table on a terminal, one line per event when piped, JSON lines with --json. Continues across restarts
+    of the daemon without losing or repeating an event. An event must match every kind of filter given, and one value of
+    each kind.
 
     \b
     Examples:
@@ -153,7 +154,7 @@ def _write_lines(
                     for line in state_lines(message):
                         output.line(line)
             case Lost(reason=reason):
-                messages.line(f"— connection lost: {reason}; coming back by itself, Ctrl-C ends —")
+                messages.line(f"— connection lost: {reason}; reconnecting, Ctrl-C stops —")
                 has_told = False
             case Away(reason=reason) if not has_told:
                 messages.line(f"— {reason}; trying again until Ctrl-C —")

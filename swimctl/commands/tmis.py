@@ -25,7 +25,7 @@ def tmis(
     header: Header = False,
     url: options.Url = None,
 ) -> None:
-    """List the traffic management initiatives that hold now.
+    """List the traffic management initiatives in force.
 
     \b
     Examples:
@@ -45,4 +45,4 @@ def tmis(
         output.document({"as_of": state.as_of, "count": len(found), "tmis": found})
         return
     ordered = sorted(found, key=lambda entry: (str(entry.get("airport")), str(entry.get("program_id"))))
-    output.table(TMIS if output.is_terminal else PLAIN_TMIS, ordered, empty="there are no such initiatives")
+    output.table(TMIS if output.is_terminal else PLAIN_TMIS, ordered, empty="no initiatives match")

@@ -19,7 +19,7 @@ app = single_command()
 
 ANSWER_SECONDS = 15.0
 AWAY_SECONDS = 0.5
-"""How often a daemon that is away is looked for."""
+"""How often to try to reach a daemon that is away."""
 
 
 @app.command()
@@ -32,10 +32,10 @@ def top(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one per sample.")] = False,
 ) -> None:
-    """Show what goes on, live: rates, tiers, the busiest connections, channels and types, latency, slow consumers.
+    """Watch rates, tiers, the busiest connections, channels and types, latency and slow consumers.
 
-    On a terminal a picture that is drawn anew every second, piped a line a second. Survives restarts of the daemon.
-    Latency is from an event's id to the last write of it to a client.
+    On a terminal the display is updated every second; piped, there is one line per second. Continues across restarts of
+    the daemon. Latency is the time from an event's id to its last write to a client.
 
     \b
     Examples:

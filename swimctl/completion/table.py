@@ -4,13 +4,13 @@
 # ruff: noqa: E501
 COMMANDS = {
     '': {
-        'commands': {'demo': 'See it work: simulated traffic, a key, the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Start the code on disk in its place, without dropping anyone.', 'reload': 'Apply a changed configuration without dropping anyone.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'flights': 'List the flights that there are now.', 'tmis': 'List the traffic management initiatives that hold now.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': "Tell why a client got an event, or didn't.", 'bench': 'Measure the service under load.', 'doctor': 'Check that what runs is what was deployed, and works.', 'config': 'Show, check and change the configuration.', 'context': 'Name services and choose which one commands are for.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Look at stored events: check them, salvage a damaged file.', 'schema': 'Print the protocol as an AsyncAPI or OpenAPI document.', 'backup': 'Put keys, history and configuration into one file.', 'restore': 'Bring back what backup wrote, while the service is stopped.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
-        'options': {'--config': ('Configuration file (env SWIM_CONFIG).', ''), '--context': ('The service that is meant (env SWIM_CONTEXT).', 'contexts'), '--debug': ('Show tracebacks too.', None), '--version': ('Show the version and exit.', None), '--install-completion': ('Install completion for the current shell.', None), '--show-completion': ('Show completion for the current shell, to copy it or customize the installation.', None), '--help': ('Show this message and exit.', None)},
+        'commands': {'demo': 'Try it: simulated traffic, a key and the live table.', 'serve': 'Run the service.', 'stop': 'Stop the daemon gracefully.', 'restart': 'Restart with the code on disk, without dropping clients.', 'reload': 'Apply a changed configuration without dropping clients.', 'status': 'Show connections, rates, sources and history.', 'top': 'Watch rates, latency and the busiest connections.', 'logs': "Show the daemon's log.", 'service': 'Run the daemon under systemd: install, show and remove the unit.', 'keys': 'Create, list, expire and revoke API keys.', 'tail': 'Watch events as they happen.', 'flights': 'List the current flights.', 'tmis': 'List the traffic management initiatives in force.', 'publish': 'Publish events.', 'record': 'Record events to one file.', 'replay': 'Replay history or a recording.', 'connections': 'List or close client connections.', 'explain': 'Explain why a client did or did not get an event.', 'bench': 'Measure the service under load.', 'doctor': 'Check that the deployed code is running and works.', 'config': 'Show, check and change the configuration.', 'context': 'Name services, and choose the one that commands use.', 'db': "Compare and upgrade the key database's schema.", 'history': 'Inspect stored events: check them, salvage a damaged file.', 'schema': 'Print the protocol as an AsyncAPI or OpenAPI document.', 'backup': 'Back up keys, history and configuration to one file.', 'restore': 'Restore a backup while the service is stopped.', 'completion': "Print a shell's completion script.", 'version': 'Show version, commit and fingerprint of the code on disk.'},
+        'options': {'--config': ('Configuration file (env SWIM_CONFIG).', ''), '--context': ("The service to use, by its context's name (env SWIM_CONTEXT).", 'contexts'), '--debug': ('Show tracebacks too.', None), '--version': ('Show the version and exit.', None), '--install-completion': ('Install completion for the current shell.', None), '--show-completion': ('Show completion for the current shell, to copy it or customize the installation.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'demo': {
         'commands': {},
-        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--script': ('Play a script to your own client instead.', ''), '--port': ('With --script: where to listen.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--script': ('Play a script to your own client instead.', ''), '--port': ('With --script: port to listen on.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'serve': {
@@ -49,7 +49,7 @@ COMMANDS = {
         'arguments': [],
     },
     'service': {
-        'commands': {'show': 'Print the unit that would be installed.', 'install': 'Write the unit and let systemd start it with the machine.', 'uninstall': 'Stop the service that systemd runs and remove its unit.'},
+        'commands': {'show': 'Print the unit that would be installed.', 'install': 'Write the unit and enable it at boot.', 'uninstall': 'Stop the service and remove its unit.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
@@ -69,7 +69,7 @@ COMMANDS = {
         'arguments': [],
     },
     'keys': {
-        'commands': {'create': 'Make a key and show it, this once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': 'Find the row of a key.', 'expire': 'Set when a key ends: now, or then.', 'revoke': 'End a key for good.', 'accept': "Believe a key's row as it is.", 'rotate': 'Make a key that replaces another.', 'import': 'Import keys that exist elsewhere.', 'harden': 'Hash the keys that the former system left in plain text.', 'audit': 'Show who did what to which key.'},
+        'commands': {'create': 'Create a key and show it once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': "Find a key's row by the key itself.", 'expire': 'Set when a key expires: now or later.', 'revoke': 'Revoke a key permanently.', 'accept': "Accept a key's row that was changed from outside.", 'rotate': 'Create a key that replaces another.', 'import': 'Import existing keys.', 'harden': 'Hash the keys that the former system stored in plain text.', 'audit': 'Show who did what to which key.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
@@ -130,32 +130,32 @@ COMMANDS = {
     },
     'tail': {
         'commands': {},
-        'options': {'--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--since': ('Begin with history from WHEN: 10m ago, or a time.', ''), '--after': ('Begin with history after the event with this id.', ''), '--last': ('Begin with the newest N events.', ''), '--state': ('Begin with the world as it is now.', None), '--count': ('Stop after N events.', ''), '--no-follow': ('End when history has been shown.', None), '--json': ('Write JSON lines, as they came.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--since': ('Begin with history from WHEN: 10m ago, or a time.', ''), '--after': ('Begin with history after the event with this id.', ''), '--last': ('Begin with the newest N events.', ''), '--state': ('Begin with the current state.', None), '--count': ('Stop after N events.', ''), '--no-follow': ('End when history has been shown.', None), '--json': ('Print JSON lines, as received.', None), '--url': ('Use the service at URL; the key is read from SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [('channels', True)],
     },
     'flights': {
         'commands': {},
-        'options': {'--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--format': ('How the flights are written.', ''), '--json': ('The same as --format json.', None), '--watch': ('Keep showing them until Ctrl-C.', None), '--header': ('When piped: begin with a line of column names.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--format': ('Output format.', ''), '--json': ('The same as --format json.', None), '--watch': ('Keep the list up to date until Ctrl-C.', None), '--header': ('When piped: begin with a line of column names.', None), '--url': ('Use the service at URL; the key is read from SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'tmis': {
         'commands': {},
-        'options': {'--airport': ('Initiatives at this airport.', ''), '--json': ('Print one JSON document.', None), '--header': ('When piped: begin with a line of column names.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--airport': ('Initiatives at this airport.', ''), '--json': ('Print one JSON document.', None), '--header': ('When piped: begin with a line of column names.', None), '--url': ('Use the service at URL; the key is read from SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'publish': {
         'commands': {},
-        'options': {'--data': ("The event's data, a JSON object.", ''), '--timestamp': ('Time of the event, RFC 3339.', ''), '--event-id': ('Your own name for it: stored once a day.', ''), '--file': ('File of JSON lines; - is standard input.', ''), '--force': ('With TYPE: publish it without the fields that clients expect.', None), '--wait': ('Seconds to wait for a daemon that goes away while publishing.', ''), '--json': ('JSON lines: id and type of each.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--data': ("The event's data, a JSON object.", ''), '--timestamp': ('Time of the event, RFC 3339.', ''), '--event-id': ('Your own id for the event: a repeat within a day is not stored.', ''), '--file': ('File of JSON lines; - is standard input.', ''), '--force': ('With TYPE: publish even if fields that clients expect are missing.', None), '--wait': ('Seconds to wait if the daemon becomes unavailable while publishing.', ''), '--json': ("Print JSON lines: each event's id and type.", None), '--url': ('Use the service at URL; the key is read from SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [('event_types', False)],
     },
     'record': {
         'commands': {},
-        'options': {'--channel': ('Channels, like flight.departed or tmi.*; all of them without.', 'channels'), '--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--since': ('Begin with history from WHEN: 10m ago, or a time.', ''), '--after': ('Begin with history after the event with this id.', ''), '--last': ('Begin with the newest N events.', ''), '--count': ('Stop after N events.', ''), '--for': ('Stop after this long: 90s, 1h.', ''), '--no-follow': ('End when history has been shown.', None), '--yes': ('Replace FILE without asking.', None), '-y': ('Replace FILE without asking.', None), '--json': ('At the end one JSON document about the recording.', None), '--url': ('Ask the service at URL, with the key in SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--channel': ('Channels, such as flight.departed or tmi.*; default: all.', 'channels'), '--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--since': ('Begin with history from WHEN: 10m ago, or a time.', ''), '--after': ('Begin with history after the event with this id.', ''), '--last': ('Begin with the newest N events.', ''), '--count': ('Stop after N events.', ''), '--for': ('Stop after this long: 90s, 1h.', ''), '--no-follow': ('End when history has been shown.', None), '--yes': ('Replace FILE without asking.', None), '-y': ('Replace FILE without asking.', None), '--json': ('At the end, print one JSON document about the recording.', None), '--url': ('Use the service at URL; the key is read from SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [('', False)],
     },
     'replay': {
         'commands': {},
-        'options': {'--from': ('An id, a time, or 10m: in history that long ago, in FILE after its start.', ''), '--to': ('Where to stop; default: the end.', ''), '--channel': ('Only these channels.', 'channels'), '--speed': ('Speed as a multiple of real time; 0: as fast as possible.', ''), '--output': ('Write JSON lines to this file.', ''), '--into': ('Publish into the daemon of this home.', ''), '--json': ('With --output or --into: at the end one JSON document about it.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--from': ('An id, a time, or 10m: in history that long ago, in FILE after its start.', ''), '--to': ('Where to stop; default: the end.', ''), '--channel': ('Only these channels.', 'channels'), '--speed': ('Speed as a multiple of real time; 0: as fast as possible.', ''), '--output': ('Write JSON lines to this file.', ''), '--into': ('Publish into the daemon of this home.', ''), '--json': ('With --output or --into: at the end, print one JSON document about it.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('', False)],
     },
     'connections': {
@@ -180,12 +180,12 @@ COMMANDS = {
     },
     'bench': {
         'commands': {},
-        'options': {'--clients': ('Number of listening clients.', ''), '--rate': ('Events per second.', ''), '--duration': ('Duration in seconds.', ''), '--size': ('Approximate size of an event, in bytes.', ''), '--url': ('Load another service; its key in SWIM_API_KEY.', ''), '--running': ('Load the service that runs here; asks first.', None), '--temporary': ('Load a temporary service; what happens without --running and --url.', None), '--compare': ('Show an earlier --json document beside it.', ''), '--yes': ("Don't ask before a service in use is loaded.", None), '-y': ("Don't ask before a service in use is loaded.", None), '--json': ('Print one JSON document.', None), '--header': ('When piped: begin with a line of column names.', None), '--output': ('When piped: v1 has the columns of earlier releases.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--clients': ('Number of listening clients.', ''), '--rate': ('Events per second.', ''), '--duration': ('Duration in seconds.', ''), '--size': ('Approximate size of an event, in bytes.', ''), '--url': ('Load another service; the key is read from SWIM_API_KEY.', ''), '--running': ('Load the service that runs here, after asking.', None), '--temporary': ('Load a temporary service; the default without --running and --url.', None), '--compare': ('Compare with the --json document of an earlier run.', ''), '--yes': ('Do not ask before loading a service in use.', None), '-y': ('Do not ask before loading a service in use.', None), '--json': ('Print one JSON document.', None), '--header': ('When piped: begin with a line of column names.', None), '--output': ('When piped: v1 has the columns of earlier releases.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'doctor': {
         'commands': {},
-        'options': {'--only': ('Only these checks or areas; repeatable, or separated by commas.', 'areas'), '--skip': ('Checks or areas to leave out.', 'areas'), '--list': ('List the checks without running them.', None), '--fix': ('Fix what can be fixed safely, then check again.', None), '--yes': ('Answer yes to the questions of --fix and --bundle.', None), '-y': ('Answer yes to the questions of --fix and --bundle.', None), '--strict': ('Treat warnings as failures.', None), '--json': ('One JSON document: --format json.', None), '--format': ('text, json, nagios, prometheus.', ''), '--explain': ('Show the facts behind one check, and what it rests on.', 'areas'), '--save-facts': ('Write all that was observed, secrets removed.', ''), '--facts': ('Judge saved facts, or those of a bundle, instead of observing.', ''), '--watch': ('Repeat until Ctrl-C; tell what changes.', None), '--on-change': ('With --watch: run this, without a shell, for each change; JSON on its standard input.', ''), '--interval': ('Time between two runs with --watch.', ''), '--bundle': ('Pack what a helper would ask for: .tar.gz, .zip.', ''), '--url': ('Check another service from outside; the key is read from SWIM_API_KEY.', ''), '--deep': ('Also what loads the service: tiers filled to their limit.', None), '--expect-version': ('Version that must be running.', ''), '--timeout': ('Seconds that each check may take, for a slow machine.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--only': ('Only these checks or areas; repeatable, or separated by commas.', 'areas'), '--skip': ('Checks or areas to leave out.', 'areas'), '--list': ('List the checks without running them.', None), '--fix': ('Fix what can be fixed safely, then check again.', None), '--yes': ('Answer yes to the questions of --fix and --bundle.', None), '-y': ('Answer yes to the questions of --fix and --bundle.', None), '--strict': ('Treat warnings as failures.', None), '--json': ('Print one JSON document; same as --format json.', None), '--format': ('text, json, nagios, prometheus.', ''), '--explain': ('Show the facts behind one check, and the checks it depends on.', 'areas'), '--save-facts': ('Write all that was observed to a file, secrets removed.', ''), '--facts': ('Evaluate the facts of a file or bundle instead of observing.', ''), '--watch': ('Repeat until Ctrl-C; report what changes.', None), '--on-change': ('With --watch: run this, without a shell, for each change; JSON on its standard input.', ''), '--interval': ('Time between two runs with --watch.', ''), '--bundle': ('Write a support bundle: .tar.gz or .zip.', ''), '--url': ('Check another service from outside; the key is read from SWIM_API_KEY.', ''), '--deep': ('Also run checks that load the service: fill tiers to their limits.', None), '--expect-version': ('Version that must be running.', ''), '--timeout': ('Seconds that each check may take, for a slow machine.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'config': {
@@ -205,7 +205,7 @@ COMMANDS = {
     },
     'config init': {
         'commands': {},
-        'options': {'--user': ("Write the user's own, whatever the folder.", None), '--yes': ('Overwrite without asking.', None), '-y': ('Overwrite without asking.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--user': ("Write the user's own file, used in every folder.", None), '--yes': ('Overwrite without asking.', None), '-y': ('Overwrite without asking.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('', False)],
     },
     'config set': {
@@ -219,18 +219,18 @@ COMMANDS = {
         'arguments': [],
     },
     'context': {
-        'commands': {'add': 'Name a service: a home on this machine, or an address and its key.', 'use': 'Choose the context that commands are for from now on.', 'list': 'List the contexts.', 'remove': 'Remove a context, and its key from the keyring.'},
+        'commands': {'add': 'Name a service: a home on this machine, or an address and its key.', 'use': 'Choose the context that commands use from now on.', 'list': 'List the contexts.', 'remove': 'Remove a context, and its key from the keyring.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'context add': {
         'commands': {},
-        'options': {'--home': ('A service of this machine: its SWIM_HOME.', ''), '--url': ('A service at an address.', ''), '--key-store': ('keyring, file (0600), or auto: a keyring if there is one.', ''), '--use': ('Use it from now on.', None), '--yes': ('Replace one of this name without asking.', None), '-y': ('Replace one of this name without asking.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--home': ('SWIM_HOME of a service on this machine.', ''), '--url': ('Address of a service.', ''), '--key-store': ('keyring, file (0600), or auto: a keyring if there is one.', ''), '--use': ('Use it as the current context.', None), '--yes': ('Replace a context of this name without asking.', None), '-y': ('Replace a context of this name without asking.', None), '--json': ('Print one JSON document.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [('', False)],
     },
     'context use': {
         'commands': {},
-        'options': {'--none': ("Use none: SWIM_HOME, or this user's home, again.", None), '--help': ('Show this message and exit.', None)},
+        'options': {'--none': ("Use no context: SWIM_HOME or this user's home applies again.", None), '--help': ('Show this message and exit.', None)},
         'arguments': [('contexts', False)],
     },
     'context list': {
@@ -259,7 +259,7 @@ COMMANDS = {
         'arguments': [],
     },
     'history': {
-        'commands': {'info': 'Show what a history holds.', 'check': "Read all of a history: its structure, each event's checksum.", 'salvage': 'Bring what can be read of a damaged history into a new file.'},
+        'commands': {'info': 'Show what history holds.', 'check': 'Check all of a history: its structure and the checksum of each event.', 'salvage': 'Recover what can be read of a damaged history to a new file.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },

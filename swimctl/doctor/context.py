@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ANSWER_SECONDS = 1.5
-"""So long the running process may take to answer. Less than a check has, so that its silence is told, not cut off."""
+"""How long the running process may take to answer: less than a check, so that silence is reported, not cut off."""
 QUICK_SECONDS = 0.8
-"""So long somebody waits for it who can do without."""
+"""How long to wait for an answer that is not essential."""
 MARGIN_SECONDS = 0.3
 """Between the end of a question and the end of the run."""
 ENDING_SECONDS = 3.0
-"""So long what the checks made may take to be undone."""
+"""How long the cleanup after the checks may take."""
 MOST = 6.0
 _LOADAVG = Path("/proc/loadavg")
 

@@ -120,7 +120,7 @@ class Doctor:
                 changed += run_to_end(self._mend(repair))
             except (CommandError, OSError) as error:
                 problem = error.problem if isinstance(error, CommandError) else (error.strerror or str(error))
-                changed.append(f"{check.id} could not be mended: {problem}")
+                changed.append(f"{check.id} could not be fixed: {problem}")
         return changed
 
     async def _mend(self, repair: Repair) -> Sequence[str]:

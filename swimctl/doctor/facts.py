@@ -23,7 +23,7 @@ from swimctl.doctor.fact_errors import SavedError, error_of, saved_error
 T = TypeVar("T")
 
 _asker: ContextVar[str | None] = ContextVar("asker", default=None)
-"""The check that asks just now."""
+"""The check that is asking."""
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

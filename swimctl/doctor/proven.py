@@ -12,7 +12,7 @@ import msgspec
 
 from swimctl.doctor.check import Answer, decide
 
-UNPROVEN = "not proven to mend this: look first, then decide"
+UNPROVEN = "not proven to fix this: look first, then decide"
 _START = r"swimctl serve( \S+| '[^']*')* --detach"
 _RESTART = "swimctl restart"
 

@@ -72,7 +72,7 @@ def read_facts(path: Path) -> SavedRun:
         raise CommandFailed(f"--facts: {path} can't be read: {getattr(error, 'strerror', None) or error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = "swimctl doctor --save-facts FILE writes one; a bundle holds one too"
-        raise CommandFailed(f"--facts: {path} holds no facts of doctor: {error}", hint) from None
+        raise CommandFailed(f"--facts: {path} has no facts of swimctl doctor: {error}", hint) from None
     if run.format != FORMAT:
         problem = f"--facts: {path} has format {run.format}, this version reads format {FORMAT}"
         raise CommandFailed(problem, f"judge it with swimctl {run.version}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FRAME_SECONDS = 0.125
 IDLE_FRAME_SECONDS = 1.0
-"""Rates sink and clocks go on also when nothing happens."""
+"""The display is updated this often even without events: rates fall and clocks advance."""
 ASK_SECONDS = 5.0
 LEFT_ROWS = 15
 """Lines that stay on the terminal when the table ends."""

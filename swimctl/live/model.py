@@ -46,8 +46,6 @@ class TailModel:
         self.totals: Counter[str] = Counter()
         """Events by type."""
         self.positions = 0
-        self.aloft = 0
-        """Positions in the newest batch: how many flights moved."""
         self.clients: int | None = None
         self.state: Literal["connecting", "resuming", "live", "lost", "away"] = "connecting"
         self.reason = ""
@@ -132,7 +130,6 @@ class TailModel:
         """Count a batch. Its positions become lines only when positions are all that was asked for."""
         found = positions_of(event) if type == POSITIONS else [event.get("data") or {}]
         self.positions += len(found)
-        self.aloft = len(found)
         if self._show_positions:
             self.rows.extend(describe_position(event, position) for position in found[-MAX_ROWS:])
         return len(found)

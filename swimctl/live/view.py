@@ -16,7 +16,7 @@ ID_FROM_WIDTH = 110
 FULL_HEAD_FROM_HEIGHT = 12
 """Lower terminals have one line of head, and no banner: the rest is for events."""
 BANNER_SECONDS = 60.0
-"""Hints have been read by then; ? shows them again."""
+"""How long hints are shown; ? shows them again."""
 STATES = {
     "connecting": ("○ connecting", "yellow"),
     "resuming": ("◐ reading history", "yellow"),
@@ -26,11 +26,11 @@ STATES = {
 }
 KEYS = "q quit   space hold   ? help"
 HELP = (
-    "events          those that this table has shown since it began; a batch of positions is one",
-    "positions       places of flights in those batches",
+    "events          shown since this table began; a batch of positions counts as one",
+    "positions       positions of flights in those batches",
     "…/s             over the last ten seconds",
-    "remote clients  connections of clients to the service, without this one",
-    "WHAT HAPPENED   … at its end: more than fits; a wider terminal or --json has it all",
+    "remote clients  client connections to the service, without this one",
+    "WHAT HAPPENED   … at its end: cut off; a wider terminal or --json shows all of it",
 )
 HEADINGS = ("UTC", "EVENT", "CALLSIGN", "FROM → TO", "WHAT HAPPENED", "ID")
 LEAST_TEXT_WIDTH = 14

@@ -22,7 +22,7 @@ ROWS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("acknowledgement p99", ("acknowledgement_ms", "p99"), "ms"),
     ("daemon CPU", ("daemon_cpu_percent",), "% of a core"),
     ("daemon CPU per million deliveries", ("daemon_cpu_seconds_per_million",), "s"),
-    ("busiest crowd process", ("crowd_cpu_percent",), "% of a core"),
+    ("busiest client process", ("crowd_cpu_percent",), "% of a core"),
     ("lost", ("lost",), ""),
     ("repeated", ("repeated",), ""),
 )

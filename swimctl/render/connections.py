@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.control.documents.connections import ConnectionDocument
 
 SUBSCRIBED_WITHIN_SECONDS = 60.0
-"""A client that has said nothing of what it wants by then is told of."""
+"""Clients without a subscription after this time are reported."""
 OWNERS_SHOWN = 5
 
 COLUMNS: tuple[Column, ...] = (
@@ -61,7 +61,7 @@ def unsubscribed_hint(connections: Sequence[ConnectionDocument], now: datetime) 
     owners = list(dict.fromkeys(clean(one.owner or one.id) for one in silent))
     shown = ", ".join(owners[:OWNERS_SHOWN]) + (", …" if len(owners) > OWNERS_SHOWN else "")
     have = "connection has" if len(silent) == 1 else "connections have"
-    return f"{len(silent)} {have} subscribed to nothing ({shown}): heartbeats are all that comes"
+    return f"{len(silent)} {have} subscribed to nothing ({shown}): they receive only heartbeats"
 
 
 def _has_had_time(connection: ConnectionDocument, now: datetime) -> bool:

@@ -152,9 +152,12 @@ def nagios(report: Report) -> tuple[str, int]:
 
 def prometheus(report: Report, unix_seconds: float) -> str:
     """For the node exporter's textfile collector; write it beside the place and rename it in."""
-    rows = ["# HELP swim_doctor_ok Whether doctor found everything well.", "# TYPE swim_doctor_ok gauge"]
+    rows = ["# HELP swim_doctor_ok Whether all checks passed.", "# TYPE swim_doctor_ok gauge"]
     rows.append(f"swim_doctor_ok {int(report.is_ok)}")
-    rows += ["# HELP swim_doctor_check One check and how it came out.", "# TYPE swim_doctor_check gauge"]
+    rows += [
+        "# HELP swim_doctor_check Result of one check: 1 for its status, 0 for the others.",
+        "# TYPE swim_doctor_check gauge",
+    ]
     for each in report.results:
         for status in Status:
             labels = f'area="{each.area}",check="{each.id}",status="{status}"'

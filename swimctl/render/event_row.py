@@ -12,8 +12,6 @@ from swimctl.text import clean
 
 NOTHING = "-"
 LONGEST_TEXT = 200
-TRANSITION_FT = 18_000
-"""From here on heights are flight levels."""
 
 POSITION_FIELDS = (
     "latitude", "longitude", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc",
@@ -131,7 +129,7 @@ def _departed(data: Mapping[str, Any]) -> str:
 
 
 def _arrived(data: Mapping[str, Any]) -> str:
-    place = _text(data.get("arrived_at")) or "a place that nobody has listed"
+    place = _text(data.get("arrived_at")) or "an unlisted place"
     elsewhere = f"diverted to {place}" if data.get("diverted") is True else ""
     return _join(_clock("in", data.get("in_utc")), elsewhere, _place(data))
 

@@ -122,7 +122,7 @@ def _event_lines(document: EventExplained) -> list[tuple[str, str]]:
 def _key(document: EventExplained | ChannelExplained) -> list[tuple[str, Any]]:
     key = document.key
     if document.key_problem:
-        return [("key", Text(clean(f"can't be read just now: {document.key_problem}"), style="red"))]
+        return [("key", Text(clean(f"can't be read at the moment: {document.key_problem}"), style="red"))]
     if key is None:
         return []
     now = plural(key.connected_now, "connection") if key.connected_now else "not connected"
@@ -153,7 +153,7 @@ def _channel(document: ChannelExplained) -> RenderableType:
     for one in document.subscriptions:
         parts += [Text(), *_subscription(one)]
     if not document.subscriptions:
-        parts += [Text(), Text("no connection is remembered: there is no subscription to judge", style="yellow")]
+        parts += [Text(), Text("no connection is remembered, so there is no subscription to evaluate", style="yellow")]
     if document.subscriptions_left_out:
         parts.append(Text(f"and {plural(document.subscriptions_left_out, 'other subscription')}", style="dim"))
     return Group(*parts)
@@ -204,5 +204,5 @@ def _channel_lines(document: ChannelExplained) -> list[tuple[str, str]]:
 def _span(document: ChannelExplained) -> str:
     text = f"from {document.from_} to {document.to}"
     if not document.is_complete:
-        text += "; the rest was too much to count"
+        text += "; the rest was not counted"
     return f"{text}; history does not reach back so far for all of them" if document.has_gap else text

@@ -39,13 +39,13 @@ def status(document: Status, now: datetime, disk_fingerprint: str | None = None)
     sources = document.sources
     parts.append(_sources(sources) if sources else Text("no sources: events come from swimctl publish only"))
     if sources:
-        parts.append(Text("FOUND: events, before large batches of positions are divided for clients", style="dim"))
+        parts.append(Text("FOUND: events, before large batches of positions are split for clients", style="dim"))
     for source in sources:
         if source.last_error:
             parts.append(Text(clean(f"{source.name}: {source.last_error}"), style="red"))
         if source.unknown_types:
             told = ", ".join(f"{number} of {name}" for name, number in source.unknown_types.items())
-            parts.append(Text(clean(f"{source.name}: set aside, as there is no such type: {told}"), style="yellow"))
+            parts.append(Text(clean(f"{source.name}: set aside, unknown type: {told}"), style="yellow"))
     return Group(*parts)
 
 
@@ -68,23 +68,23 @@ def _facts(document: Status, now: datetime, disk_fingerprint: str | None) -> lis
     if refused:
         facts.append(("refused", ", ".join(f"{number} {reason}" for reason, number in sorted(refused.items()))))
     if document.history.problem:
-        facts.append(("history", Text(clean(f"can't be used just now: {document.history.problem}"), style="red")))
+        facts.append(("history", Text(clean(f"can't be used at the moment: {document.history.problem}"), style="red")))
     return facts + _key_facts(document.keys)
 
 
 def _key_facts(keys: KeysDocument) -> list[tuple[str, Any]]:
     problem = keys.problem or keys.recheck_error
     if problem:
-        return [("keys", Text(clean(f"can't be checked just now: {problem}"), style="red"))]
+        return [("keys", Text(clean(f"can't be checked at the moment: {problem}"), style="red"))]
     if keys.writing_problem:
-        return [("keys", Text(clean(f"their use can't be written: {keys.writing_problem}"), style="yellow"))]
+        return [("keys", Text(clean(f"their use can't be recorded: {keys.writing_problem}"), style="yellow"))]
     return []
 
 
 def _version(document: Status, disk_fingerprint: str | None) -> Text:
     text = Text(f"{document.version}, fingerprint {document.fingerprint}")
     if disk_fingerprint is not None and disk_fingerprint != document.fingerprint:
-        text.append(f"; the disk holds {disk_fingerprint}: swimctl restart", style="yellow")
+        text.append(f"; the code on disk is {disk_fingerprint}: swimctl restart", style="yellow")
     return text
 
 

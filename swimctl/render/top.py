@@ -50,10 +50,10 @@ SIDE_BY_SIDE_WIDTH = 80
 KEYS = "q quit   ? help"
 HELP_KEYS = frozenset("?hH")
 HELP = (
-    "latency         from an event's id to the last write of it to a client, over the last minute",
-    "loop lag        how late the service gets round to what is due",
+    "latency         from an event's id to its last write to a client, over the last minute",
+    "loop lag        how late the service's event loop runs",
     "SENT/S, SENT    messages to this client in the last second, and since it connected",
-    "BUFFERED        bytes that wait because the client reads slowly; too many for too long, and it is closed",
+    "BUFFERED        bytes waiting because the client reads slowly; too many for too long and it is closed",
 )
 LEAST_ROWS = 3
 
@@ -90,7 +90,7 @@ def picture(document: Top, now: float, width: int, height: int, *, away: str | N
     if document.busiest:
         parts.append(_connections(document.busiest[:room], moment, width))
     else:
-        parts.append(Text("nobody was sent anything in the last second", style="dim"))
+        parts.append(Text("no client was sent anything in the last second", style="dim"))
     return Group(*parts)
 
 

@@ -40,7 +40,9 @@ def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draf
     if scope == "system" and not invocation.environ.get("SWIM_HOME"):
         home = Home(SYSTEM_HOME)
     if run_as is not None and scope == "user":
-        raise WrongUsage("--run-as is for a system unit: a user's runs as that user", "leave it out, or --scope system")
+        raise WrongUsage(
+            "--run-as is for a system unit: a user unit runs as its user", "leave it out, or --scope system"
+        )
     files = [path.absolute() for path in loaded.files if path.name != "swim.local.toml"]
     return Unit(
         scope=scope,
@@ -85,7 +87,7 @@ def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
         if is_draft:
             return SYSTEM_USER
         raise WrongUsage(
-            "which user is the service to run as? --run-as USER", f"one of its own is best: {MAKE_USER}"
+            "name the user that the service runs as: --run-as USER", f"a dedicated one is best: {MAKE_USER}"
         ) from None
 
 

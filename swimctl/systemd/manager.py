@@ -57,7 +57,7 @@ class Manager:
                 stdin=subprocess.DEVNULL, timeout=ANSWER_SECONDS,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise CommandFailed(f"{' '.join([*self.command, *words])} does not come to an end") from None
+            raise CommandFailed(f"{' '.join([*self.command, *words])} does not finish") from None
 
 
 def _first_line(text: str) -> str:

@@ -185,7 +185,7 @@ def test_archive_that_is_not_whole_changes_nothing(daemon: LiveDaemon, tmp_path:
     if change == "cut":
         bad.write_bytes(archive.read_bytes()[:-200])
     elif change == "text":
-        bad.write_text("no archive", "utf-8")
+        bad.write_text("not an archive", "utf-8")
     else:
         edited(archive, bad, change)
     done = daemon.swimctl("restore", str(bad), "--yes")

@@ -116,7 +116,7 @@ def test_daemon_that_has_not_said_who_it_is_is_told(tmp_path: Path) -> None:
     home.prepare()
     lock = Lockfile(home.lockfile)
     lock.acquire()
-    with pytest.raises(CommandFailed, match=r"the daemon \(its pid is not known\) runs but does not answer"):
+    with pytest.raises(CommandFailed, match=r"the daemon \(its pid is not known\) is running but does not answer"):
         ControlClient.connect(home, timeout=0.1)
     lock.release()
 
@@ -125,7 +125,7 @@ def test_daemon_whose_socket_takes_no_connection_is_told(daemon: FakeDaemon) -> 
     daemon.home.control_socket.unlink()
     with socket.socket(socket.AF_UNIX) as deaf:
         deaf.bind(str(daemon.home.control_socket))
-        with pytest.raises(CommandFailed, match=r"\(pid 4242\) runs but does not answer on its control socket"):
+        with pytest.raises(CommandFailed, match=r"\(pid 4242\) is running but does not answer on its control socket"):
             ControlClient.connect(daemon.home, timeout=0.1)
 
 
@@ -159,7 +159,7 @@ def test_restart_into_another_program_than_the_one_on_disk_is_a_failure(daemon: 
     daemon.methods["status"] = daemon.methods["restart"] = lambda params: {"pid": 4242, "fingerprint": "abc"}
     code, out, error = swimctl("restart")
     assert (code, out) == (1, "")
-    assert error.startswith("error: restarted, and it runs another program (")
+    assert error.startswith("error: restarted, but it runs another program (")
 
 
 def test_restart_that_fails_says_why_and_exits_with_1(daemon: FakeDaemon, swimctl: Run) -> None:

@@ -202,7 +202,7 @@ def test_demo_whose_daemon_dies_says_so_and_ends(terminal: Terminal, tmp_path: P
     (pid,) = [int(found.split()[1]) for found in leftovers(tmp_path) if found.startswith("pid")]
     os.kill(pid, signal.SIGKILL)
     assert terminal.end() == 1
-    assert "error: the service ended by itself with exit code -9" in terminal.text
+    assert "error: the service ended unexpectedly with exit code -9" in terminal.text
     assert leftovers(tmp_path) == []
 
 

@@ -76,7 +76,7 @@ def test_stopped_picture_gives_the_terminal_back_and_takes_it_again(daemon: Live
 
 
 def test_help_says_what_the_numbers_count(daemon: LiveDaemon) -> None:
-    for words, told in ((["tail"], "without this one"), (["top"], "bytes that wait because")):
+    for words, told in ((["tail"], "without this one"), (["top"], "bytes waiting because")):
         with Terminal(words, daemon.environ) as terminal:
             terminal.read_until(is_drawn)
             terminal.type("?")
@@ -210,7 +210,7 @@ def test_event_that_clients_can_make_nothing_of_is_published_only_by_force(daemo
     refused = daemon.swimctl("publish", "flight.created", "--data", "{}")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.splitlines() == [
-        "error: --data: flight.created has no callsign", 'add it: {"callsign": "…"}; or publish it so with --force',
+        "error: --data: flight.created has no callsign", 'add it: {"callsign": "…"}; or publish it anyway with --force',
     ]  # fmt: skip
     assert daemon.swimctl("publish", "flight.created", "--data", "{}", "--force").returncode == 0
     assert daemon.swimctl("publish", "flight.created", "--data", '{"callsign": null}').returncode == 0

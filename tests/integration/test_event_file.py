@@ -61,7 +61,7 @@ class World:
         """Let the reader finish all that is there."""
         deadline = time.monotonic() + 60
         while self.event_file.exists() or list(self.event_file.parent.glob("*.taken-*")):
-            assert time.monotonic() < deadline, "the reader does not come to an end"
+            assert time.monotonic() < deadline, "the reader does not finish"
             time.sleep(0.05)
 
     def taken(self) -> dict[tuple[str, int], int]:

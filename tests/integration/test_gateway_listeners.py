@@ -82,7 +82,7 @@ async def test_taken_port_is_told_with_the_next_step(listeners: Listeners, taken
     assert caught.value.is_taken
     assert str(caught.value) == (
         f"can't listen on 127.0.0.1 port {taken}: Address already in use; "
-        "end the program that has it, or choose another: --port 0 takes a free one"
+        "stop the program that uses it, or choose another: --port 0 takes a free one"
     )
     assert listeners.sockets == []
 

@@ -67,15 +67,15 @@ def test_create_writes_the_key_alone_on_standard_output(swimctl: Command) -> Non
     outcome = swimctl("keys", "create", "--tier", "public", "--owner", "me")
     assert classify(outcome.out.removesuffix("\n")) is KeyShape.OWN
     assert outcome.out.strip() not in outcome.err
-    assert "shown this once" in outcome.err
+    assert "shown only once" in outcome.err
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["--tier", "gold", "--owner", "x"], "the four that exist: public, developer, partner, system"),
-        (["--tier", "public", "--owner", " "], "owner: must say whose key it is"),
-        (["--tier", "public", "--owner", "x", "--expires", "soon"], "--expires: must be a length of time like 90d"),
+        (["--tier", "public", "--owner", " "], "owner: must name the key's owner"),
+        (["--tier", "public", "--owner", "x", "--expires", "soon"], "--expires: must be a duration like 90d"),
         (["--tier", "public", "--owner", "x", "--expires", "2020-01-31"], "must be in the future"),
         (
             ["--tier", "public", "--owner", "x", "--allow-ip", "10.0.0.0/99"],
@@ -160,8 +160,8 @@ def test_find_reads_the_key_from_standard_input(swimctl: Command, key: str) -> N
     ("twist", "expected"),
     [
         (lambda key: key[:-1] + ("0" if key[-1] != "0" else "1"), "mistyped"),
-        (lambda key: key[:-1], "no such key is known"),
-        (lambda key: "swim_dev_hp_test", "no such key is known"),
+        (lambda key: key[:-1], "this key is not known"),
+        (lambda key: "swim_dev_hp_test", "this key is not known"),
         (digest, "stored form"),
         (lambda key: f"{key}\n{key}", "can't be a key"),
     ],
@@ -207,7 +207,7 @@ def test_import_takes_csv_and_json_all_or_nothing_and_again(swimctl: Command, tm
 def test_import_of_a_file_that_is_not_there_or_no_text_is_told(swimctl: Command, tmp_path: Path) -> None:
     assert swimctl("keys", "import", "nowhere.csv").code == 5
     (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00")
-    assert "not a text in UTF-8" in swimctl("keys", "import", "x.csv").err
+    assert "not UTF-8 text" in swimctl("keys", "import", "x.csv").err
 
 
 def test_harden_hashes_what_the_former_system_left(swimctl: Command, home: Path, key: str) -> None:
@@ -294,7 +294,7 @@ def test_key_commands_name_the_column_that_they_need(swimctl: Command, home: Pat
     outcome = swimctl("keys", "list")
     assert outcome.code == 1
     assert "in table swim_api_keys: expires_at, is_active" in outcome.err
-    assert "give the columns their names back" in outcome.err
+    assert "rename the columns back" in outcome.err
 
 
 def test_printed_upgrade_does_what_the_upgrade_does(swimctl: Command, home: Path, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ async def test_locked_database_disturbs_nobody_and_lets_nobody_unknown_in(instal
     assert await close_code(await dial(url, unknown["api_key"])) == 1013
     await (await welcome(url, known["api_key"])).close()
     assert installation.document("status")["keys"]["problem"]
-    assert "can't be used just now: database is locked" in installation.run("status")
+    assert "can't be used at the moment: database is locked" in installation.run("status")
     await live.ping()
     assert installation.threads() <= threads + 4
     locker.close()

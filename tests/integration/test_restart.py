@@ -264,7 +264,7 @@ async def test_syntax_error_on_disk_leaves_the_old_process_serving_and_tells_the
             await _restart(copied)
         assert f"line {line}" in str(failed.value)
         assert path.name in str(failed.value)
-        assert "goes on serving" in str(failed.value)
+        assert "keeps serving" in str(failed.value)
         copied.put(("tmi.issued", {"number": 1}))
         assert [event["data"] for event in await client.events(1)] == [{"number": 1}]
         assert copied.info == before

@@ -91,7 +91,7 @@ def test_machine_without_systemd_is_told_what_to_do(machine: Machine) -> None:
     machine.broken.touch()
     done = machine.service("install", "--yes")
     assert (done.returncode, machine.unit.exists()) == (1, False)
-    assert "systemd can't be asked here: Failed to connect to bus" in done.stderr
+    assert "systemd is not available here: Failed to connect to bus" in done.stderr
     assert "swimctl serve --detach" in done.stderr
     assert machine.service("show").returncode == 5, "it is not installed"
 

@@ -68,7 +68,7 @@ def assert_refused(daemon: LiveDaemon, *names: str) -> None:
     before = answering(daemon)
     done = daemon.swimctl("restart")
     assert done.returncode == 1, done.stdout
-    assert "restart is refused, the service goes on as it is" in done.stderr
+    assert "restart is refused, and the service keeps running" in done.stderr
     for name in names:
         assert name in done.stderr
     assert answering(daemon) == before

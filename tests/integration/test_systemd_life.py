@@ -69,7 +69,7 @@ def test_service_manager_follows_the_service_through_its_life(tmp_path: Path, ma
         assert manager.until("READY")["MAINPID"] == str(first)
         assert manager.until("WATCHDOG") != {}
         daemon.call("reload")
-        assert manager.until("RELOADING")["STATUS"] == "reading the configuration again"
+        assert manager.until("RELOADING")["STATUS"] == "reloading the configuration"
         assert manager.until("READY")["STATUS"].startswith("serving ws://")
         daemon.signal(signal.SIGSTOP)
         try:

@@ -109,7 +109,7 @@ async def test_replaced_certificate_is_shown_after_a_reload_and_nobody_is_droppe
 
 def test_replaced_certificate_is_shown_by_itself(daemon: LiveDaemon, folder: Path) -> None:
     write_certificate(folder, "second")
-    await_true(lambda: "certificate read again" in daemon.everything_logged, seconds=30, what="the look at the files")
+    await_true(lambda: "certificate reloaded" in daemon.everything_logged, seconds=30, what="the look at the files")
     assert shown(daemon, client_context(folder))[0] == "second"
 
 
@@ -121,7 +121,7 @@ def test_certificate_that_cannot_be_used_is_told_once_and_the_one_before_goes_on
     daemon.call("reload")
     daemon.call("reload")
     assert shown(daemon, context)[0] == "first"
-    assert daemon.everything_logged.count("can't be used; the one before goes on") == 1
+    assert daemon.everything_logged.count("can't be used; the previous one stays in use") == 1
 
 
 def test_whoever_speaks_no_tls_is_dropped_and_counts_as_no_client(daemon: LiveDaemon) -> None:

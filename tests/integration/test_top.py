@@ -17,6 +17,8 @@ async def test_top_names_the_busiest_and_goes_on_over_a_restart(tmp_path: Path) 
             watched = daemon.spawn("status", "--json", "--watch")
             assert watching.stdout is not None and watched.stdout is not None
             first = json.loads(watching.stdout.readline())
+            while [one["tier"] for one in first["busiest"]] != ["developer"]:  # its first second may see no event yet
+                first = json.loads(watching.stdout.readline())
             before = json.loads(watched.stdout.readline())
             after = daemon.call("restart")["pid"]
         while json.loads(watching.stdout.readline())["status"]["pid"] != after:
@@ -24,7 +26,6 @@ async def test_top_names_the_busiest_and_goes_on_over_a_restart(tmp_path: Path) 
         while json.loads(watched.stdout.readline())["pid"] != after:
             pass
     assert before["pid"] == first["status"]["pid"] != after
-    assert [one["tier"] for one in first["busiest"]] == ["developer"]
     assert {"channel": "flight.*", "connections": 1} in first["channels"]
     assert first["types"][0]["events"] > 0
     assert first["status"]["latency_ms"]["p50"] >= 0

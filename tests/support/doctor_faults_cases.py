@@ -305,6 +305,6 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "limit lowered below what is live", limit_lowered_below_what_is_live, "tiers.room", exit_code=0,
-        names="public 4/2: the limit was lowered below what is connected",
+        names="public 4/2: the limit was lowered below the number of connections",
     ),
 )  # fmt: skip

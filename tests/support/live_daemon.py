@@ -25,7 +25,7 @@ from swim_server.keys.store import IssuedKey, KeyStore
 __all__ = ["START_SECONDS", "STOP_SECONDS", "LiveDaemon", "await_true", "live_daemon"]
 
 
-def await_true(condition: Callable[[], Any], *, seconds: float = 10.0, what: str = "it") -> Any:
+def await_true(condition: Callable[[], Any], *, seconds: float = 30.0, what: str = "it") -> Any:
     """Look again and again until something is true; return it. For what happens in another process."""
     deadline = time.monotonic() + seconds
     while True:

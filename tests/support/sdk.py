@@ -61,7 +61,7 @@ class Listener:
         await until(lambda: len(self.events) >= count)
 
 
-async def until(condition: Any, seconds: float = 20) -> None:
+async def until(condition: Any, seconds: float = 30) -> None:
     """Wait until the condition holds; fails after so many seconds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds

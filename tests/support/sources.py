@@ -77,7 +77,7 @@ class Running:
             raise error
 
 
-async def eventually(condition: Callable[[], Any], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], Any], seconds: float = 30) -> None:
     """Wait until something holds."""
     async with asyncio.timeout(seconds):
         while not condition():

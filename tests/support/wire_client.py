@@ -11,7 +11,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-SECONDS = 10.0
+SECONDS = 30.0
 """How long anything may take before the test fails."""
 
 

@@ -156,7 +156,7 @@ def check_ids() -> set[str]:
 
 
 def test_settings_that_a_reload_applies_stand_in_the_annotated_configuration() -> None:
-    (sentence,) = re.findall(r"A running daemon takes changes of (.*?) with swimctl reload", TEMPLATE, re.DOTALL)
+    (sentence,) = re.findall(r"swimctl reload applies changes of (.*?) to a running daemon", TEMPLATE, re.DOTALL)
     told = set(re.findall(r"[a-z_.]+", re.sub(r"\(.*?\)|#| and ", " ", sentence)))
     assert told == {name if name.startswith("auth") else name.partition(".")[0] for name in RELOADABLE}
 

@@ -15,14 +15,14 @@ Deliver = Callable[[Sequence[Event]], None]
 
 
 class BrokerUnavailable(Exception):
-    """The broker can't store or read just now. The event was not acknowledged; trying again later is safe."""
+    """The broker can't store or read at the moment. The event was not acknowledged; trying again later is safe."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
 
     def __str__(self) -> str:
-        return f"history can't be used just now: {self.reason}"
+        return f"history can't be used at the moment: {self.reason}"
 
 
 class InvalidEvent(ValueError):
@@ -62,7 +62,7 @@ class StorageState(msgspec.Struct, frozen=True, kw_only=True):
     """How what history stands on is doing."""
 
     trouble: str | None = None
-    """Why it can't be written, written back or checked just now."""
+    """Why it can't be written, written back or checked at the moment."""
     failures: int = 0
     """Commits that could not be made, since the start."""
     rotten: int = 0

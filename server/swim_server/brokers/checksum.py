@@ -12,7 +12,7 @@ except ImportError:  # the same checksums, three to fourteen times as slow
 __all__ = ["HALF", "MASK", "crc32", "event_checksum", "name_checksum", "row_checksum", "type_seed"]
 
 HALF = 1 << 31
-"""Taken away, so that a checksum takes four bytes."""
+"""Subtracted, so that a checksum fits into four signed bytes."""
 MASK = 0xFFFFFFFF
 
 

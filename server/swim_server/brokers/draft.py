@@ -63,7 +63,7 @@ class Draft:
 def parts_of(event: NewEvent) -> list[NewEvent]:
     """Return the events that are stored for one. Raises ValueError or TypeError where it can't be stored."""
     if not isinstance(event.type, str) or not 0 < len(event.type) <= MAX_TYPE_CHARACTERS:
-        raise ValueError(f"its type must be a text of 1 to {MAX_TYPE_CHARACTERS} characters")
+        raise ValueError(f"its type must be a string of 1 to {MAX_TYPE_CHARACTERS} characters")
     if not isinstance(event.data, dict):
         raise TypeError(f"its data must be an object, not {type(event.data).__name__}")
     return split(event)
@@ -73,7 +73,7 @@ def _stamp(event: NewEvent, event_id: EventId) -> Event:
     stamped = stamp(event, event_id)
     if len(stamped.wire) > MAX_MESSAGE_BYTES:
         size = f"it makes a message of {len(stamped.wire):,} bytes"
-        raise ValueError(f"{size}, at most {MAX_MESSAGE_BYTES:,} are sent: divide it or leave something out")
+        raise ValueError(f"{size}, at most {MAX_MESSAGE_BYTES:,} are sent: split it or leave something out")
     return stamped
 
 

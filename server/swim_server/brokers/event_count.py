@@ -11,9 +11,9 @@ from typing import Protocol
 from swim_server.brokers.history_reader import HistoryReader
 
 QUICK_SECONDS = 0.05
-"""A history that is counted this quickly is counted anew whenever somebody asks."""
+"""A history that can be counted this quickly is counted again for every request."""
 PATIENCE_SECONDS = 0.5
-"""So long somebody who asks waits for the count of a large one."""
+"""How long a request waits for the count of a large history."""
 Piece = tuple[int, int | None]
 Read = Callable[[Callable[[HistoryReader], Piece]], Awaitable[Piece]]
 

@@ -35,11 +35,11 @@ from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
 MAX_WAL_BYTES = 64 * 1024 * 1024
-"""A write-ahead log that checkpoints beside the commits can't keep at bay is written back between two commits."""
+"""A write-ahead log that outgrows concurrent checkpoints is checkpointed between two commits."""
 SET_ASIDE_AT_ONCE, SET_ASIDE_SECONDS = 5, 60.0
-"""A disk that damages all that is written must not be filled with what is set aside."""
+"""Limits the files set aside, so that a disk that damages every write is not filled with them."""
 SMALLEST_PAGE_BYTES = 512
-"""A file that is shorter SQLite takes for a new one."""
+"""SQLite treats a shorter file as a new one."""
 
 
 _log = get_logger("broker")
@@ -143,7 +143,7 @@ class History:
         """
         if self._connection is not None and _identity(self.path) != self._identity:
             _log.error(
-                "history was replaced or removed while in use: going on with what is there now", path=str(self.path)
+                "history was replaced or removed while in use: continuing with what is there now", path=str(self.path)
             )
             self._let_go()
         if damage is not None and self._connection is not None and damage[1] == self.generation:
@@ -217,7 +217,7 @@ class History:
                 self._set_aside_if_damaged(error)
             except OSError as error:
                 raise unavailable(error, self.path) from error
-        raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is made: check its disk")
+        raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is created: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
         """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable."""
@@ -299,7 +299,7 @@ class History:
         self._loss = "damaged"
         self._restoring = None if self.is_copy else Restoring(target)
         _log.error(
-            "history is damaged: set aside, a new one begins with what can still be read", path=str(target),
+            "history is damaged: it is set aside, and a new one begins with what can still be read", path=str(target),
             reason=reason,
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ Connect = Callable[[Path], sqlite3.Connection]
 
 APPLICATION_ID = 0x5357494D
 SCHEMA_VERSION = 1
-"""Columns and tables that were added since are optional: a process of an earlier version goes on with the file."""
+"""Columns and tables added since are optional, so that a process of an earlier version can keep using the file."""
 BUSY_SECONDS = 5.0
 CHECK_LIMIT_BYTES = 256 * 1024 * 1024
 """A larger file is checked after the start, in the background."""
@@ -89,7 +89,7 @@ def prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronous
     if is_new:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     elif application_id != APPLICATION_ID:
-        raise HistoryDamaged("it is another program's file")
+        raise HistoryDamaged("it belongs to another program")
     else:
         _check(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -151,7 +151,9 @@ def verify(connection: sqlite3.Connection, path: Path) -> None:
         raise trouble from None
     if found:
         confirm_damage(path)
-        raise DiskTrouble(f"the disk of {path} has trouble: it read bad once ({found}), and good when read again")
+        raise DiskTrouble(
+            f"the disk of {path} has a problem: a read failed once ({found}) and succeeded the second time"
+        )
 
 
 def confirm_damage(path: Path) -> None:
@@ -166,7 +168,9 @@ def confirm_damage(path: Path) -> None:
                 found = _findings(fresh, path)
     except (sqlite3.Error, OSError) as error:
         if isinstance(error, sqlite3.Error) and is_damage(error):
-            raise DiskTrouble(f"the disk of {path} has trouble: it reads bad ({error}), but isn't") from error
+            raise DiskTrouble(
+                f"the disk of {path} has a problem: reading fails ({error}), but the data is intact"
+            ) from error
         raise unavailable(error, path) from error
     if found:
         raise HistoryDamaged(found)
@@ -178,7 +182,7 @@ def damage_of(path: Path, error: sqlite3.Error) -> str:
         confirm_damage(path)
     except HistoryDamaged as damage:
         return damage.reason
-    raise DiskTrouble(f"the disk of {path} has trouble: it read bad once ({error}), and good when read again")
+    raise DiskTrouble(f"the disk of {path} has a problem: a read failed once ({error}) and succeeded the second time")
 
 
 def _findings(connection: sqlite3.Connection, path: Path) -> str:
@@ -187,7 +191,7 @@ def _findings(connection: sqlite3.Connection, path: Path) -> str:
     findings = [row[0].decode("utf-8", "replace") if isinstance(row[0], bytes) else str(row[0]) for row in rows]
     unread = next((finding for finding in findings if is_unread(finding)), None)
     if unread is not None:
-        raise DiskTrouble(f"the disk of {path} has trouble ({unread}): see the system's log")
+        raise DiskTrouble(f"the disk of {path} has a problem ({unread}): see the system's log")
     return "" if findings == ["ok"] else findings[0]
 
 

@@ -15,7 +15,7 @@ from swim_server.protocol.event_id import ZERO, EventId, InvalidEventId
 _SLOT_BYTES = 128
 _SLOTS = 2
 _OWNER_AT = _SLOTS * _SLOT_BYTES
-"""Behind the lines that earlier versions know, and read alone."""
+"""After the lines that earlier versions know; those read nothing else."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

@@ -22,15 +22,15 @@ MAX_PAGE_EVENTS = 10_000
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 SCANNED_PER_EVENT = 8
 MIN_SCANNED = 2000
-"""So many stored events are looked at for one page at most: types which are rare don't hold a thread for long."""
+"""Most stored events scanned for one page: reading rare types must not occupy a thread for long."""
 COUNTED = 100_000
-"""So many events are counted at once: some 20 ms."""
+"""Events counted at once, which takes some 20 ms."""
 
 _END = (1 << 63) - 1
 _ROWS = "SELECT id, type, wire, crc FROM events"
 _OF_TYPES = "type IN (SELECT value FROM json_each(:types))"
 _OF_TYPES_OR_UNKNOWN = f"({_OF_TYPES} OR type NOT IN (SELECT type FROM types))"
-"""A type that was never stored is one that rotted: such a row may be one of those asked for."""
+"""A row whose type was never stored is damaged, and may be one of those asked for."""
 _PAGE = "id > :after AND id <= :until ORDER BY id LIMIT :limit"
 _LAST = "id < :before ORDER BY id DESC LIMIT :limit"
 _SCANNED = "SELECT id FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"
@@ -45,7 +45,7 @@ _FOUND_TYPES = "SELECT DISTINCT type FROM events"
 _KNOWS_TYPES = "SELECT value FROM meta WHERE name = 'types'"
 
 Rotten = list[tuple[int, int]]
-"""Stretches ``after < id <= up_to`` that were met and aren't what was stored."""
+"""Damaged stretches ``after < id <= up_to`` found while reading."""
 
 
 class HistoryReader:

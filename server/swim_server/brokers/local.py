@@ -31,12 +31,12 @@ from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
 COMMIT_EVENTS = 1000
-"""About so many go into one commit; a single call is never divided."""
+"""Approximate number of events in one commit; a single call is never split."""
 PENDING_EVENTS = 20_000
 FULL_CHECKPOINT_SECONDS = 2.0
-"""Between two writings back of the log under ``full``: each makes the commits beside it wait for the same disk."""
+"""Interval of checkpoints under ``full``: each makes concurrent commits wait for the same disk."""
 TICK_SECONDS = 0.25
-"""How often retention, the write-ahead log and other processes' events are looked after."""
+"""Interval of retention, checkpoints and the search for events of other processes."""
 
 _log = get_logger("broker")
 T = TypeVar("T")
@@ -56,13 +56,11 @@ class Counters(msgspec.Struct):
     events_pruned: int = 0
     last_commit_seconds: float = 0.0
     last_error: str | None = None
-    """Why history can't be used just now; None once it has gone well again."""
+    """Why history can't be used at the moment; None once it has gone well again."""
     checkpoint_error: str | None = None
-    """Why the write-ahead log can't be written back just now: it grows meanwhile."""
+    """Why the write-ahead log can't be written back at the moment: it grows meanwhile."""
     rotten: int = 0
     """Stretches that were found not to be what was stored, since the start."""
-    names_rebuilt: int = 0
-    """How often the table of producers' names had to be made anew."""
 
 
 class LocalBroker:
@@ -277,13 +275,13 @@ class LocalBroker:
         try:
             new = await self._write(lambda: self._history.record_unreadable(rotten))
         except BrokerUnavailable as error:
-            self._tell_trouble("what can't be read of history can't be written down", error)
+            self._tell_trouble("damaged parts of history can't be recorded", error)
             return
         self._unrecorded = [stretch for stretch in self._unrecorded if stretch not in rotten]
         self.counters.rotten += len(new)
         if new:
             _log.error(
-                "events in history are not what was stored: clients that resume over them are told",
+                "events in history are damaged: clients that resume across them are told of a gap",
                 after=str(new[0].after), up_to=str(new[-1].up_to), places=len(new),
             )  # fmt: skip
         for hole in new:
@@ -299,7 +297,6 @@ class LocalBroker:
 
     async def _note_rotten_names(self) -> None:
         lost = await self._write(self._history.rebuild_names)
-        self.counters.names_rebuilt += 1
         _log.error(NAMES_ROTTEN, lost=lost)
 
     async def _note_types(self, types: set[str]) -> None:
@@ -408,7 +405,7 @@ class LocalBroker:
             self._newest = max(self._newest, self._history.newest_shown)
         except BrokerUnavailable as error:
             self._damage = damage
-            self._tell_trouble("history can't be looked after", error)
+            self._tell_trouble("history can't be maintained", error)
         except Exception:  # noqa: BLE001 - the next tick tries again
             self.counters.failures += 1
             _log.exception("maintaining history failed")
@@ -449,9 +446,9 @@ class LocalBroker:
         if trouble is None:
             self._checkpointed = written
             if self.counters.checkpoint_error is not None:
-                _log.info("history's log can be written back again")
+                _log.info("history's write-ahead log can be checkpointed again")
         elif trouble != self.counters.checkpoint_error:
-            _log.error("history's log can't be written back just now", reason=trouble)
+            _log.error("history's write-ahead log can't be checkpointed at the moment", reason=trouble)
         self.counters.checkpoint_error = trouble
 
 

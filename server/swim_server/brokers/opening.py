@@ -19,9 +19,9 @@ from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 
 FUTURE_MS = 24 * 60 * 60 * 1000
-"""A clock may have been so far ahead when a row was stored; an id beyond it is one that rotted."""
+"""How far ahead a clock may have been when a row was stored; an id beyond that is damaged."""
 NAMES_SECONDS = 0.5
-"""So long producers' names are compared with their checksums at open; the rest in the background."""
+"""How long producers' event ids are checked while opening; the rest is checked in the background."""
 
 _log = get_logger("broker")
 
@@ -95,5 +95,5 @@ def _put_down(
             holes.write_meta(connection, "types", "complete")
     if hole is not None and hole.reason != BEGUN:
         _log.warning(
-            "history has a gap, clients that resume from before it are told", reason=hole.reason, up_to=str(hole.up_to)
+            "history has a gap: clients that resume from before it are told", reason=hole.reason, up_to=str(hole.up_to)
         )

@@ -9,7 +9,7 @@ from swim_server.brokers.witness import Witness
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
 
 BEGUN = "begun"
-"""The reason of the hole before a history that never lost anything: ids from there belong to another history."""
+"""Reason of the gap before the beginning of a history: ids from there belong to another history."""
 OTHER_INSTALLATION = "another installation"
 RESTORED = "restored"
 POWER_CUT = "power cut"

@@ -13,16 +13,16 @@ from swim_server.protocol.event_id import MAX_MILLISECONDS, EventId
 from swim_server.protocol.positions import POSITION_TYPES
 
 EVENT_ID_KEEP_MS = 24 * 60 * 60 * 1000
-"""For so long the same ``event_id`` is not published again."""
+"""How long a repeated ``event_id`` counts as a duplicate."""
 
 _SCAN_ROWS = 2000
-"""Looked at in one step, whether or not they go."""
+"""Rows examined in one step, whether or not they are removed."""
 _POSITION_ROWS = 32
-"""Removed in one step: a batch may have 64 KiB."""
+"""Rows removed in one step: a batch may have 64 KiB."""
 _ROWS = 500
 _VACUUM_PAGES = 128
 _FREE_PAGES = 256
-"""Pages that may lie free for what comes next before the file is made smaller."""
+"""Free pages kept for new events before the file is shrunk."""
 _END = EventId(MAX_MILLISECONDS, 0).to_integer()
 
 _WINDOW = "SELECT max(id) FROM (SELECT id FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)"

@@ -36,7 +36,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def is_unread(finding: str) -> bool:
-    """Whether a line of ``quick_check`` tells of a page that could not be read just now, rather than of a bad one.
+    """Whether a line of ``quick_check`` tells of a page that could not be read at the moment, rather than of a bad one.
 
     An error of the disk comes back from it as a row of text like any finding.
     """
@@ -52,7 +52,7 @@ def unavailable(error: sqlite3.Error | OSError, path: Path) -> BrokerUnavailable
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return DiskTrouble(f"no space left for {path}: free some; nothing acknowledged is lost")
         if error.errno == errno.EIO:
-            return DiskTrouble(f"the disk of {path} has trouble ({error}): see the system's log")
+            return DiskTrouble(f"the disk of {path} has a problem ({error}): see the system's log")
         return BrokerUnavailable(f"{path}: {error}")
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     match code:
@@ -65,7 +65,7 @@ def unavailable(error: sqlite3.Error | OSError, path: Path) -> BrokerUnavailable
                 f"{path} can't be opened or written: check its folder's permissions and whether its disk is read-only"
             )
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
-            return DiskTrouble(f"the disk of {path} has trouble ({error}): check its free space and the system's log")
+            return DiskTrouble(f"the disk of {path} has a problem ({error}): check its free space and the system's log")
         case _:
             reason = f"{path}: {error}"
     return BrokerUnavailable(reason)

@@ -18,11 +18,11 @@ class InvalidDuration(ValueError):
         super().__init__(text)
 
     def __str__(self) -> str:
-        return f"must be a length of time like 30s, 15m, 24h or 7d, got {str(self.text)[:40]!r}"
+        return f"must be a duration like 30s, 15m, 24h or 7d, got {str(self.text)[:40]!r}"
 
 
 def parse_duration(text: str | float) -> float:
-    """Parse a length of time into seconds; a bare number means seconds, several units add up (``1h30m``).
+    """Parse a duration into seconds; a bare number means seconds, several units add up (``1h30m``).
 
     Raises InvalidDuration, also for a negative one and for more than a hundred years.
     """

@@ -48,7 +48,7 @@ def _single_setting(setting: str, parts: tuple[str, ...]) -> inspect.Type:
     is_list_of_tables = isinstance(inner, inspect.ListType) and _is_table(inner.item_type)
     if _is_table(inner) or is_list_of_tables:
         what = "a list of tables" if is_list_of_tables else "a table"
-        raise ConfigError([Problem(setting, f"is {what}, not a single setting; write it into the file by hand")])
+        raise ConfigError([Problem(setting, f"is {what}, not a single setting; edit the file by hand")])
     assert kind is not None, "it was found"
     return kind
 

@@ -70,7 +70,7 @@ def expand_user(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise _unusable(path, "nobody knows whose home ~ is; write the path as a whole") from None
+        raise _unusable(path, "~ can't be resolved; write the full path") from None
 
 
 def read_file(path: Path) -> ConfigFile:
@@ -79,7 +79,7 @@ def read_file(path: Path) -> ConfigFile:
         text = path.read_bytes().decode("utf-8-sig")
         values = tomllib.loads(text)
     except FileNotFoundError:
-        raise _unusable(path, "there is no such file; swimctl config init writes one") from None
+        raise _unusable(path, "there is no such file; create one with swimctl config init") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise _unusable(path, f"not UTF-8 text: byte {error.object[error.start]:#04x}", line) from None

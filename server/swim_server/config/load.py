@@ -37,8 +37,8 @@ def _working_folder() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError:
-        rule = "it was removed, and paths that don't begin with / count from it: write them as a whole"
-        raise ConfigError([Problem("the working folder of this process", rule)]) from None
+        rule = "it was removed, and relative paths need it: write absolute paths"
+        raise ConfigError([Problem("the working directory of this process", rule)]) from None
 
 
 def _absolute(text: str, folder: Path) -> str:
@@ -47,9 +47,9 @@ def _absolute(text: str, folder: Path) -> str:
 
 _PREFIX, _SEPARATOR = "SWIM_", "__"
 POLITE_SECONDS = {"vatsim": 15, "ecfmp": 60}
-"""How often other people's servers may be asked at most."""
+"""Shortest polling interval for servers on other machines."""
 _OPTIONS = {"sources": "--source", "logging.level": "--debug"}
-"""Options that aren't called like the last part of their setting."""
+"""Options whose name is not the last part of their setting."""
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):

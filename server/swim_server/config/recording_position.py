@@ -1,4 +1,4 @@
-"""Where in a recording to begin and to end: an event id, a time, or a length of time from its first event. Pure."""
+"""Where in a recording to begin and to end: an event id, a time, or a duration from its first event. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class InvalidSeek(ValueError):
         super().__init__(text)
 
     def __str__(self) -> str:
-        known = "an event id, a time like 2026-01-16T14:30:15Z, or a length of time from the first event like 10m"
+        known = "an event id, a time like 2026-01-16T14:30:15Z, or a duration from the first event like 10m"
         return f"must be {known}, got {self.text[:40]!r}"
 
 

@@ -15,7 +15,7 @@ Count = Annotated[int, Meta(ge=1)]
 Duration = Annotated[str, Meta(extra={"rule": "duration"})]
 """A number with a unit: ``500ms``, ``30s``, ``15m``, ``24h``, ``7d``; a bare number means seconds."""
 FilePath = Annotated[str, Meta(extra={"rule": "path"})]
-"""Relative ones count from the folder of the file they stand in; as option or variable from the working directory."""
+"""Relative to the folder of the configuration file; in an option or variable, to the working directory."""
 SourceName = Annotated[str, Meta(extra={"rule": "name"})]
 FeedUrl = Annotated[str, Meta(extra={"rule": "feed_url"})]
 SqlName = Annotated[str, Meta(extra={"rule": "sql_name"})]
@@ -26,45 +26,45 @@ class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Port = 8090
-    """0 picks a free one."""
+    """0 picks a free port."""
     public_url: Annotated[str, Meta(extra={"rule": "websocket_url"})] | None = None
-    """The address clients use when a proxy stands in front: ``wss://swim.example.org/api/swim/v1/ws``."""
+    """The address that clients use if there is a proxy: ``wss://swim.example.org/api/swim/v1/ws``."""
     allowed_origins: list[Annotated[str, Meta(extra={"rule": "browser_origin"})]] = []
     """Browser origins that may connect; empty: any (the key is the access control)."""
     trusted_proxies: list[Annotated[str, Meta(extra={"rule": "network"})]] = msgspec.field(
         default_factory=lambda: ["127.0.0.1", "::1"]
     )
-    """Addresses or networks whose ``X-Forwarded-For`` is believed."""
+    """Addresses or networks whose ``X-Forwarded-For`` is trusted."""
     heartbeat_seconds: Annotated[float, Meta(gt=0)] = 30
     max_message_bytes: Count = 65_536
     handshake_timeout_seconds: Annotated[float, Meta(gt=0)] = 10
     close_timeout_seconds: Annotated[float, Meta(gt=0)] = 5
     max_buffer_bytes: Count = 1_048_576
-    """What may wait for one client that reads slowly; beyond it the client is closed with 4008."""
+    """Buffer for a client that reads slowly; beyond it the client is closed with 4008."""
     max_waiting_bytes: Count = 65_536
-    """Questions of one client that wait for an answer; with more it isn't read until some are answered."""
+    """Requests of one client that await an answer; beyond it reading from the client pauses."""
     max_turn_frames: Count = 32
-    """Frames of one client that are looked at in one turn of the loop; the rest waits for the next ones."""
+    """Frames of one client handled in one turn of the event loop; the rest waits for the next turns."""
     max_turn_bytes: Count = 65_536
-    """The same in bytes, inflated."""
+    """The same in decompressed bytes."""
     abuse_factor: Annotated[int, Meta(ge=2)] = 20
-    """From so many times its rate on, frames of whatever kind, a client is closed at once with 4002."""
+    """A client that exceeds its rate this many times, in frames of any kind, is closed at once with 4002."""
     max_head_bytes: Annotated[int, Meta(ge=1024)] = 16_384
-    """The head of a request."""
+    """Largest head of an HTTP request."""
     max_arriving: Count = 8192
-    """Connections that are not yet let in, all together; the silent ones give way first."""
+    """Connections not yet admitted, in total; silent ones are closed first."""
     max_arriving_per_address: Count = 1024
-    """The same of one address, trusted proxies not counted."""
+    """The same per address, except for trusted proxies."""
     max_arriving_bytes: Count = 33_554_432
-    """What all of them may have sent before they are let in."""
+    """Total bytes buffered for connections not yet admitted."""
     descriptor_reserve: Count = 200
-    """File descriptors that connections leave to everything else; of few descriptors, a quarter."""
+    """File descriptors kept free for everything but connections; at most a quarter of all."""
     max_connection_hours: Annotated[float, Meta(ge=0)] = 0
-    """Clients that are connected for longer are asked to connect anew, spread over a tenth of it; 0: never."""
+    """Clients connected for longer are asked to reconnect, spread over a tenth of this time; 0: never."""
     tls_certificate: FilePath | None = None
-    """TLS of our own: a PEM file with the certificate and its chain. Read again when it changes."""
+    """TLS without a proxy: a PEM file with the certificate and its chain. Reloaded when it changes."""
     tls_key: FilePath | None = None
-    """Its private key, PEM, without a passphrase."""
+    """The private key, PEM, without a passphrase."""
 
 
 class AuthConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -80,33 +80,33 @@ class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[database]``: where keys live."""
 
     url: Annotated[str, Meta(extra={"rule": "database_url"})] | None = None
-    """SQLAlchemy URL; none: ``sqlite:///$SWIM_HOME/swim.db``."""
+    """SQLAlchemy URL; default: ``sqlite:///$SWIM_HOME/swim.db``."""
     odbc: Annotated[str, Meta(extra={"rule": "odbc"})] | None = None
     """A raw ODBC connection string for SQL Server, instead of ``url``."""
     username: str | None = None
     password: Annotated[str, Meta(extra={"rule": "secret"})] | None = None
-    """Better in the environment, ``SWIM_DATABASE__PASSWORD``, or in ``password_file``, than in a file of settings."""
+    """Prefer the environment, ``SWIM_DATABASE__PASSWORD``, or ``password_file`` to a configuration file."""
     password_file: Annotated[str, Meta(extra={"rule": "path"})] | None = None
     """A file whose first line is the password."""
     authentication: Literal["password", "managed-identity"] = "password"
-    """``managed-identity``: an access token of the Azure machine or app that this runs on."""
+    """``managed-identity``: use an access token of the Azure machine or app that the service runs on."""
     identity_client_id: str | None = None
-    """Which identity, where the machine has several."""
+    """Which identity to use if the machine has several."""
     connect_timeout_seconds: Annotated[float, Meta(gt=0)] = 5
     query_timeout_seconds: Annotated[float, Meta(gt=0)] = 5
     pool_size: Annotated[int, Meta(ge=1, le=100)] = 5
-    """How many connections to the database are kept."""
+    """Size of the connection pool."""
 
 
 class TierConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[tiers.NAME]``: what the keys of a tier may do."""
 
     connections: Annotated[int, Meta(ge=1)]
-    """At once, all keys of the tier together."""
+    """Maximum concurrent connections of all keys of the tier together."""
     connections_per_key: Count | None = None
     messages_per_second: Count = 10
     requests_per_minute: Count = 60
-    """Over plain HTTP, of one key."""
+    """HTTP requests per minute of one key."""
 
 
 class TiersConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -121,13 +121,13 @@ class TiersConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class HistoryConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[history]``: how long events can be resumed from."""
+    """``[history]``: how far back clients can resume."""
 
     keep: Duration = "24h"
     keep_positions: Duration = "15m"
     max_bytes: Count = 2_147_483_648
     synchronous: Literal["normal", "full"] = "normal"
-    """Both survive a killed process; ``full`` survives a power cut too, at one fsync a commit."""
+    """Both survive a killed process; ``full`` also survives a power cut, at one fsync per commit."""
 
 
 class BrokerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -152,26 +152,26 @@ class ClusterConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ChannelsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[channels]``: families and types beyond the built-in ones, e.g. ``weather = ["sigmet", "metar"]``."""
+    """``[channels]``: families and types in addition to the built-in ones, e.g. ``weather = ["sigmet", "metar"]``."""
 
     families: dict[str, list[str]] = {}
 
 
 class StateKindConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[state.kinds.NAME]``: entries that the events of a family make, sent to who asks for state."""
+    """``[state.kinds.NAME]``: entries formed by the events of a family, sent to clients that ask for state."""
 
     family: Annotated[str, Meta(min_length=1)]
     key: Annotated[list[str], Meta(min_length=1)]
-    """The fields of an event's data that tell one entry from the others."""
+    """The data fields that identify an entry."""
     ends: list[str] = []
-    """The types that end an entry, with or without the family."""
+    """Event types that end an entry, with or without the family."""
 
 
 class StateConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[state]``: the world as it is now."""
+    """``[state]``: the current state of flights, initiatives and other entries."""
 
     max_age: Duration = "24h"
-    """A flight of which nothing was told for so long is deleted, by an event."""
+    """A flight without events for this long is deleted, with an event."""
     kinds: dict[str, StateKindConfig] = {}
 
 
@@ -181,7 +181,7 @@ class FileSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     name: SourceName | None = None
     path: FilePath
     interval_seconds: Annotated[float, Meta(gt=0)] = 0.1
-    """How often to look when file system notification does not tell."""
+    """Polling interval where file system notification is unavailable."""
 
 
 class RecordingSourceConfig(
@@ -194,13 +194,13 @@ class RecordingSourceConfig(
     speed: Annotated[float, Meta(gt=0)] = 1
     loop: bool = True
     start: Annotated[str, Meta(extra={"rule": "seek"})] | None = None
-    """An event id, a time, or a length of time from its beginning."""
+    """Where to start: an event id, a time, or a duration from the beginning."""
 
 
 class SimulatorSourceConfig(
     msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="simulator"
 ):
-    """Endless invented traffic between real airports."""
+    """Endless simulated traffic between real airports."""
 
     name: SourceName | None = None
     flights: Annotated[int, Meta(ge=1, le=20_000)] = 300
@@ -210,12 +210,12 @@ class SimulatorSourceConfig(
 
 
 class DropSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="drop"):
-    """A folder that providers rename files of JSON lines into."""
+    """A folder into which providers move files of JSON lines."""
 
     name: SourceName | None = None
     path: FilePath
     interval_seconds: Annotated[float, Meta(gt=0)] = 0.5
-    """How often to look when file system notification does not tell."""
+    """Polling interval where file system notification is unavailable."""
 
 
 class VatsimSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="vatsim"):
@@ -224,7 +224,7 @@ class VatsimSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
     name: SourceName | None = None
     url: FeedUrl = "https://data.vatsim.net/v3/vatsim-data.json"
     interval_seconds: Annotated[float, Meta(gt=0)] = 15
-    """The feed is made anew so often, and never asked more often; less than 15 only for a feed on this machine."""
+    """The feed's own update interval, and the polling interval; less than 15 only for a feed on this machine."""
 
 
 class EcfmpSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="ecfmp"):
@@ -237,13 +237,13 @@ class EcfmpSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
 
 
 class AdlSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="adl"):
-    """Flights and traffic management initiatives out of SQL tables."""
+    """Flights and traffic management initiatives from SQL tables."""
 
     name: SourceName | None = None
     database: SourceName
     """Which ``[adl.NAME]``."""
     interval_seconds: Annotated[float, Meta(gt=0)] = 15
-    """How often the tables are refreshed, and looked at."""
+    """How often the tables are updated, and read."""
 
 
 SourceConfig = (
@@ -268,10 +268,10 @@ class AdlDatabaseConfig(DatabaseConfig, forbid_unknown_fields=True, kw_only=True
 
 
 class FlightCoreNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[adl.NAME.adl_flight_core]``: what table and columns are called there."""
+    """``[adl.NAME.adl_flight_core]``: names of the table and its columns."""
 
     table: SqlName = "adl_flight_core"
-    """With its schema or database where it isn't the usual one: ``dbo.adl_flight_core``."""
+    """With its schema or database, if not the default one: ``dbo.adl_flight_core``."""
     flight_uid: SqlName = "flight_uid"
     callsign: SqlName = "callsign"
     is_active: SqlName = "is_active"
@@ -326,9 +326,9 @@ class ProgramNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     impacting_condition: SqlName = "impacting_condition"
     cause_text: SqlName = "cause_text"
     created_at: SqlName | None = None
-    """None: ``created_at``, or ``created_utc`` where there is only that."""
+    """None: ``created_at`` if it exists, else ``created_utc``."""
     updated_at: SqlName | None = None
-    """None: ``updated_at``, or ``modified_utc`` where there is only that."""
+    """None: ``updated_at`` if it exists, else ``modified_utc``."""
 
 
 class AdlConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -354,16 +354,16 @@ class PublishKeyConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     """``[publish.keys.ID]``: what one key may publish."""
 
     channels: list[str] = []
-    """Types and families; empty: every one."""
+    """Types and families; empty: all."""
 
 
 class PublishConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[publish]``: limits of the ``publish`` action, and who may publish what."""
 
     events_per_second: Count = 100
-    """Of one connection. What it publishes does not count as messages of its tier."""
+    """Per connection. Published events do not count as messages of the tier."""
     max_event_bytes: Annotated[int, Meta(ge=1, le=1_048_576)] = 65_535
-    """Of one message. No more is stored of an event than clients can take: 65535 is the most that counts."""
+    """Largest message. The effective maximum is 65535, the longest event that clients can be sent."""
     keys: dict[str, PublishKeyConfig] = {}
     """By the key's id, as ``swimctl keys list`` shows it."""
 
@@ -376,13 +376,13 @@ class LoggingConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     file: FilePath | None = None
     """None: standard error in the foreground, ``$SWIM_HOME/swim.log`` when detached."""
     max_bytes: Annotated[int, Meta(ge=0)] = 52_428_800
-    """A file that would grow beyond it is rotated; 0: never, logrotate does it or nobody."""
+    """Rotate the file before it exceeds this size; 0: never, for instance with logrotate."""
     keep_files: Annotated[int, Meta(ge=0, le=1000)] = 5
-    """How many rotated files stay: ``swim.log.1`` is the newest."""
+    """How many rotated files are kept: ``swim.log.1`` is the newest."""
 
 
 class ExpectedCount(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """How many connections there should be at least and at most; None: no such bound."""
+    """Minimum and maximum number of connections; None: no bound."""
 
     min: Annotated[int, Meta(ge=0)] | None = None
     max: Annotated[int, Meta(ge=0)] | None = None
@@ -399,12 +399,12 @@ class ExpectConnectionsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_onl
 
 
 class ExpectConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[expect]``: what doctor holds against what it sees."""
+    """``[expect]``: what ``swimctl doctor`` expects to find."""
 
     version: str | None = None
     commit: str | None = None
     event_within: Duration | None = None
-    """At least one source should have told something within so long; else the service is not ready for clients."""
+    """The service is not ready unless at least one source has published within this time."""
     connections: ExpectConnectionsConfig = msgspec.field(default_factory=ExpectConnectionsConfig)
 
 
@@ -422,7 +422,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     state: StateConfig = msgspec.field(default_factory=StateConfig)
     sources: list[SourceConfig] = []
     adl: dict[str, AdlConfig] = {}
-    """By the name that sources give."""
+    """By the name that a source refers to."""
     detection: DetectionConfig = msgspec.field(default_factory=DetectionConfig)
     publish: PublishConfig = msgspec.field(default_factory=PublishConfig)
     logging: LoggingConfig = msgspec.field(default_factory=LoggingConfig)

@@ -15,7 +15,7 @@ from swim_server.config.parse_value import parse_value
 from swim_server.config.settings import SourceConfig
 
 _TARGETS = ("path", "url", "database")
-"""What stands after the colon, for a kind that has one of these settings."""
+"""Settings that the text after the colon sets, for kinds that have one of them."""
 
 
 def parse_source(text: str, option: str = "--source") -> SourceConfig:
@@ -73,13 +73,13 @@ def _read(
     named = next((name for name in _TARGETS if name in fields), None)
     if target[1:]:
         if named is None:
-            yield f"{struct.tag} takes nothing after a colon, got {show(target[1:])}"
+            yield f"{struct.tag} takes no value after a colon, got {show(target[1:])}"
         else:
             values[named] = target[1:]
     for word, written in words:
         if word not in fields:
             near = nearest(word, list(fields))
-            yield f"{struct.tag} has no word {word!r}" + (
+            yield f"{struct.tag} has no option {word!r}" + (
                 f", did you mean {near}?" if near else f"; there are {', '.join(fields)}"
             )
         else:

@@ -19,7 +19,7 @@ from swim_server.daemon.home import Home
 from swim_server.daemon.lockfile import LockInfo
 
 READY_VARIABLE = "_SWIM_READY_FD"
-"""Names the descriptor on which a child says that it serves."""
+"""Environment variable with the descriptor on which a child process reports that it serves."""
 START_SECONDS = 30.0
 LOG_LINES = 15
 

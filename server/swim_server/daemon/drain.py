@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 RETRY_FIRST_MS = 100
 RETRY_SPREAD_MS = 1900
 RETRY_STEP_MS = 37
-"""Clients are told moments to come back at that differ from one to the next and cover the spread evenly."""
+"""Step between the ``retry_ms`` of successive clients, chosen so that they cover the spread evenly."""
 CLOSES_PER_TURN = 50
 MOVES_PER_SECOND = 1000
 MAX_SPREAD_SECONDS = 10.0
-"""So fast, but not longer in all, clients are asked to move to the new process."""
+"""Rate and longest total time in which clients are asked to move to the new process."""
 
 
 def retry_ms(number: int) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 
 YOUNG_OBJECTS = 10_000
-"""So many new objects are looked through at once: one or two milliseconds."""
+"""New objects examined by one collection, which takes one or two milliseconds."""
 FULL_COLLECTION_SECONDS = 24 * 3600
 
 

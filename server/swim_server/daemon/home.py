@@ -33,7 +33,7 @@ def expand_user(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except (RuntimeError, KeyError):
-        raise HomeError(Path(text), "nobody knows whose home ~ is: write the path as a whole") from None
+        raise HomeError(Path(text), "~ can't be resolved: write the full path") from None
 
 
 class Home:
@@ -55,7 +55,7 @@ class Home:
         except (RuntimeError, KeyError):
             found = Path("~")
         if not found.is_absolute():
-            raise HomeError(found, "this user has no home: HOME is not set, and the list of users names none")
+            raise HomeError(found, "this user has no home: HOME is not set, and the list of users has no home for it")
         return cls(found)
 
     @property
@@ -128,4 +128,4 @@ class Home:
         if folder != self.path:
             found = folder.lstat()
             if folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
-                raise HomeError(self.path, f"{folder}, which holds its control socket, belongs to somebody else")
+                raise HomeError(self.path, f"{folder}, which holds its control socket, belongs to another user")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXPIRY_LOOK_SECONDS = 0.5
 REMEMBERED_ENDINGS = 1000
-"""For who asks how many connections a change has closed, when the watch was quicker."""
+"""Keeps the number of connections closed by a change, for a caller that asks after they were closed."""
 
 
 class _Ending(msgspec.Struct):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SAMPLE_SECONDS = 0.1
 KEPT_SECONDS = 60.0
 MAX_TURNS = 100_000
-"""A hub that is never done under load is not waited for longer."""
+"""How many turns to wait for a hub that never finishes under load."""
 
 
 BOUNDS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, float("inf"))

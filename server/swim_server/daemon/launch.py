@@ -36,9 +36,9 @@ systemd is told of the new main process (sd_notify(3), MAINPID=).
 
 
 RESTARTED_BY = {
-    "supervisord": "restart it there: supervisorctl restart {name}",
-    "runit": "restart it there: sv restart {name}",
-    "s6": "restart it there: s6-svc -r with its service folder",
+    "supervisord": "restart it with: supervisorctl restart {name}",
+    "runit": "restart it with: sv restart {name}",
+    "s6": "restart it with: s6-svc -r with its service folder",
     CONTAINER: "restart the container: docker restart, or kubectl rollout restart",
 }
 
@@ -66,12 +66,12 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
         if self.supervisor == CONTAINER:
             who, end = f"pid {os.getpid()} is what its container waits for", "the container would end with it"
         else:
-            who = f"{self.supervisor} runs it{name} and knows it by pid {os.getpid()}"
-            end = "it would be taken for ended, whatever takes over"
+            who = f"{self.supervisor} runs it{name} and tracks it by pid {os.getpid()}"
+            end = "it would count as stopped, even though another process takes over"
         step = RESTARTED_BY.get(self.supervisor or "", RESTARTED_BY[CONTAINER]).format(
             name=self.supervised_as or "swim"
         )
-        return f"restart is refused, the service goes on as it is: {who}, {end}; {step}"
+        return f"restart is refused, and the service keeps running: {who}, {end}; {step}"
 
     @classmethod
     def of_this_process(cls, environ: Mapping[str, str]) -> Launch:

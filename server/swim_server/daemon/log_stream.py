@@ -14,9 +14,9 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.files.opening import follow_own_links, open_descriptor
 
 LOOK_SECONDS = 1.0
-"""How often it is looked whether the file has been renamed."""
+"""How often to check whether the file has been renamed."""
 AGAIN_SECONDS = 60.0
-"""After a rotation that failed the file goes on growing for so long."""
+"""How long the file keeps growing after a failed rotation."""
 
 
 class LogStream:
@@ -75,7 +75,7 @@ class LogStream:
             if self.path is not None:
                 self._keep_in_place(self.path, len(data))
             if self.lost:
-                told = f"{self.lost} lines of the log could not be written: {self._reason}\n"
+                told = f"{self.lost} log lines could not be written: {self._reason}\n"
                 _write(self._descriptor, told.encode())
                 self.lost = 0
             _write(self._descriptor, data)

@@ -30,7 +30,7 @@ from swim_server.daemon.wiring import build_components, log_failure
 from swim_server.gateway.rpc import Rpc
 
 THREAD_TURN_SECONDS = 0.0005
-"""So long the loop waits for a thread that reads history or keys before it has Python's lock; by default 5 ms."""
+"""Python's switch interval: how long the loop waits for the GIL while a thread reads history or keys; default 5 ms."""
 
 
 def serve(

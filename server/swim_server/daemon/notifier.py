@@ -15,9 +15,9 @@ from typing import Any
 from swim_server.logs import get_logger
 
 STATUS_SECONDS = 5.0
-"""How often the status line is told anew where no watchdog asks for more."""
+"""How often the status line is sent when there is no watchdog."""
 PATIENCE_SECONDS = 0.5
-"""How long what is told once may wait for room in the socket; a busy service manager reads late."""
+"""How long a single notification may wait for room in the socket; a busy service manager reads late."""
 BEATS_PER_TIMEOUT = 3
 """Beats within the time after which the watchdog would act: one may be late, one be lost."""
 

@@ -42,12 +42,15 @@ def build_readiness(
         ages = [seconds for status in statuses if (seconds := age(status.last_event_monotonic)) is not None]
         if within is None or min(ages, default=inf) <= within:
             return None
-        return f"no source has told anything for {within:g} s"
+        return f"no source has published anything for {within:g} s"
 
     return Readiness(
         [
-            Check("clients", lambda: "nobody is let in: the service stops or restarts" if gateway.is_closed else None),
-            Check("keys", lambda: "keys can't be checked just now" if authenticator.status().problem else None),
+            Check(
+                "clients",
+                lambda: "no clients are admitted: the service is stopping or restarting" if gateway.is_closed else None,
+            ),
+            Check("keys", lambda: "keys can't be checked at the moment" if authenticator.status().problem else None),
             Check("history", lambda: "events can't be stored just now" if broker.counters.last_error else None),
             Check("sources", sources),
             *([] if cluster is None else [Check("nodes", lambda: cluster.readiness_problem)]),

@@ -29,7 +29,7 @@ def warn_of_clamped_events(config: PublishConfig, log: Any) -> None:
     """Log that more is configured for an event than clients can be sent, where it is."""
     if config.max_event_bytes > MAX_MESSAGE_BYTES:
         log.warning(
-            "[publish] max_event_bytes is more than clients can be sent: the smaller number holds",
+            "[publish] max_event_bytes is more than clients can be sent: the smaller limit applies",
             configured=config.max_event_bytes,
             holds=MAX_MESSAGE_BYTES,
         )

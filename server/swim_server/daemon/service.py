@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
 
 SETTLE_SECONDS = 1.0
-"""So long clients that have just connected may take until they are let in, before another process takes over."""
+"""How long clients that have just connected may take to be admitted before another process takes over."""
 FOLLOW_SECONDS = 20.0
-"""So long this process, when its clients have moved on, counts those that the one before it may still have."""
+"""How long the clients of the previous process are still counted after they were asked to move."""
 
 
 class Service:
@@ -285,12 +285,12 @@ class Service:
         await self._key_file.look()
 
     def _has_home_alone(self) -> bool:
-        """Tell whether no other process may write lockfile and control socket just now."""
+        """Tell whether no other process may write lockfile and control socket at the moment."""
         return self._has_home and self._handover_task is None and not self._stop_requested.is_set()
 
     @property
     def is_handing_over(self) -> bool:
-        """Tell whether two processes have this service's clients just now."""
+        """Tell whether two processes have this service's clients at the moment."""
         if self._handover_task is not None or self._successor is not None:
             return True
         return self._follow_task is not None and not self._follow_task.done()
@@ -316,7 +316,7 @@ class Service:
         if self._handover_task is not None or self._stop_requested.is_set():
             raise HandoverFailed("is not started: a restart or stop is under way", None, [])
         self.log.info("starting the code on disk beside this process")
-        notifier.reloading("restarting: the code on disk is to take over")
+        notifier.reloading("restarting: the code on disk takes over")
         self._handover_task = asyncio.create_task(hand_over(self, wanted), name="handover")
         await asyncio.wait([self._handover_task])
         task, self._handover_task = self._handover_task, None

@@ -24,9 +24,9 @@ from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.timestamps import format_ms
 
 OVERLAP_MS = 600_000
-"""How far a reading reaches back before the one before it."""
+"""How far a reading overlaps the previous one."""
 MAX_GAP_MS = 86_400_000
-"""After a longer silence the next reading sets the state anew."""
+"""After a longer silence the next reading resets the state."""
 REMEMBER_GONE_MS = 3 * OVERLAP_MS
 MAX_GONE = 50_000
 LATE_MS = 60_000

@@ -16,7 +16,7 @@ from swim_server.protocol.events import NewEvent
 Skipped = Literal["repeated", "out of order", "truncated"]
 
 MAX_GAP_MS = 3_600_000
-"""After a longer silence the next snapshot sets the network state anew: too much happened that nobody saw."""
+"""After a longer silence the next snapshot resets the network state: too much happened unseen."""
 
 MANY_FLIGHTS = 20
 NEARLY_EMPTY = 0.2

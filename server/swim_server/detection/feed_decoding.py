@@ -65,7 +65,7 @@ def _has_blank(entries: Sequence[FeedPilot | FeedPrefile]) -> bool:
 def snapshot_of(
     general: FeedGeneral, pilots: list[FeedPilot], prefiles: list[FeedPrefile] | None, dropped: int
 ) -> Snapshot:
-    """Put a snapshot together within its limits. Raises InvalidSnapshot when it doesn't tell its time."""
+    """Put a snapshot together within its limits. Raises InvalidSnapshot when it doesn't report its time."""
     kept_prefiles = None if prefiles is None else prefiles[:MAX_PILOTS]
     dropped += max(0, len(pilots) - MAX_PILOTS) + max(0, len(prefiles or ()) - MAX_PILOTS)
     return Snapshot(update_stamp_ms(general), pilots[:MAX_PILOTS], kept_prefiles, dropped)
@@ -78,7 +78,9 @@ def update_stamp_ms(general: FeedGeneral) -> int:
             return parse_ms(text)
         except InvalidTimestamp:
             continue
-    raise InvalidSnapshot("not a feed", f"general.update_timestamp is no time: {str(general.update_timestamp)[:40]!r}")
+    raise InvalidSnapshot(
+        "not a feed", f"general.update_timestamp is not a time: {str(general.update_timestamp)[:40]!r}"
+    )
 
 
 def _rfc3339(digits: str | None) -> str | None:

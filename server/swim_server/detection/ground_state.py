@@ -41,7 +41,7 @@ FAST_KTS = 190
 HOVER_KTS, HOVER_TAXI_KTS = 5, 15
 """A rotorcraft that comes down upright was not faster before."""
 UNSEEN_SECONDS = 45
-"""How it came down in so long nobody saw."""
+"""After this long without reports, how it came down is unknown."""
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -56,7 +56,7 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 
 
 STILL_AIRBORNE = Judgement(GroundState.AIRBORNE, None)
-"""What most reports come to."""
+"""The result of most reports."""
 
 
 def judge(

@@ -29,7 +29,7 @@ from swim_server.detection.regions import Place
 
 STANDING_KTS = 3
 STOP_MS = 180_000
-"""Who stood so long has ended the leg: what moves then is on another one. Holding short of a runway is shorter."""
+"""A stop this long ends the leg: any later movement begins another one. Holding short of a runway is shorter."""
 
 
 class Leg(Enum):

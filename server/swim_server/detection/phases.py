@@ -25,7 +25,7 @@ LEVEL_FPM = 400
 DEPARTING_NM, DEPARTING_FT = 5.0, 3_000
 APPROACH_NM, APPROACH_FT = 20.0, 6_000
 HIGHEST_FT = 22_000
-"""Above the highest field's approach: no field need be asked."""
+"""Above the approach to the highest airfield, so no airfield need be considered."""
 
 
 def phase_of(flight: Flight, airfields: Airfields) -> str | None:

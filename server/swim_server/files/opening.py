@@ -45,7 +45,7 @@ def open_descriptor(
         found = os.fstat(descriptor)
         reason = kind_of(found.st_mode)
         if reason is None and found.st_nlink > 1 and not may_have_links:
-            reason = "a file with a second name elsewhere"
+            reason = "a file with a hard link elsewhere"
         if reason is None and is_ours and found.st_uid != os.geteuid():
             reason = "a file of another user"
         if reason is not None:
@@ -91,7 +91,7 @@ def look_at(path: Path) -> os.stat_result:
     found = path.lstat()
     reason = kind_of(found.st_mode)
     if reason is None and found.st_nlink > 1:
-        reason = "a file with a second name elsewhere"
+        reason = "a file with a hard link elsewhere"
     if reason is not None:
         raise UnsafeFile(path, reason)
     return found

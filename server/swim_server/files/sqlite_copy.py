@@ -17,7 +17,7 @@ _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLI
 def find_damage_in_copy(path: Path, check: str = "PRAGMA quick_check(1)") -> str:
     """Return what SQLite's check says of a file as of one moment; empty: all is well. Blocks.
 
-    Takes as much memory as the file is large. Raises sqlite3.Error, OSError where it can't be read just now.
+    Takes as much memory as the file is large. Raises sqlite3.Error, OSError where it can't be read at the moment.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5)) as source, closing(sqlite3.connect(":memory:")) as copy:

@@ -68,7 +68,7 @@ class Authentication:
             details = {"read_from": key_place} if key_place else None
             return TurnedAway(CloseCode.UNAUTHORIZED, ErrorCode.AUTH_FAILED, f"{decision.message}{where}", details)
         self._refusals.note("unavailable", address)
-        text = "Keys can't be checked just now; try again later."
+        text = "Keys can't be checked at the moment; try again later."
         return TurnedAway(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)
 
     def admit(self, decision: Decision, address: str, key_place: str = "") -> KeyRecord | TurnedAway:

@@ -52,7 +52,7 @@ class DescriptorGuard:
             self._is_full = True
             self._listeners.hold_back()
             self._log.warning(
-                "no more connections are accepted: the file descriptors are used up but for a reserve;"
+                "no more connections are accepted: only the reserve of file descriptors is left;"
                 " raise the limit (systemd: LimitNOFILE=)",
                 connections=connections,
                 limit=self._limit(),

@@ -130,10 +130,10 @@ class Dispatcher:
         if decision is RateDecision.TAKE:
             return True
         if decision is not RateDecision.IGNORE:
-            text = f"more than {allowed} messages in a second: the rest of them is ignored"
+            text = f"more than {allowed} messages in a second: the rest is ignored"
             self._say_rate_limited(connection, text, allowed)
         if decision is RateDecision.CLOSE:
-            sender.close_abuser("too many messages a second, again and again")
+            sender.close_abuser("too many messages per second, repeatedly")
         return False
 
     def _say_rate_limited(self, connection: Connection, text: str, allowed: int) -> None:

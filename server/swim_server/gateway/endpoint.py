@@ -196,7 +196,7 @@ class Endpoint(asyncio.Protocol):
             self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
         elif self._monotonic() >= self._move_at:
             pause_ms = random.randint(MOVE_FIRST_MS, MOVE_LAST_MS)
-            text = f"connected for long enough; connect anew; retry_ms={pause_ms}"
+            text = f"maximum connection time reached; reconnect; retry_ms={pause_ms}"
             self.close(CloseCode.SERVICE_RESTART, text, retry_ms=pause_ms)
         else:
             assert self.connection is not None, "an open endpoint has its connection"

@@ -31,8 +31,8 @@ EXTENSIONS = "Sec-WebSocket-Extensions"
 END_OF_HEAD = b"\r\n\r\n"
 MAX_USER_AGENT = 200
 MAX_LINE_BYTES = 8192
-NO_REQUEST = "This is no HTTP request for a WebSocket.\n"
-TOO_LONG = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too long.\n", Headers())
+NO_REQUEST = "This is not a WebSocket upgrade request.\n"
+TOO_LONG = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request head is too long.\n", Headers())
 
 _REQUEST_LINE = re.compile(rb"[A-Z]{1,20} [!-~]+ HTTP/\d\.\d\r?")
 _PLAIN_LINE = re.compile(rb"[A-Z]{1,20} [!-~]+ HTTP/1\.[01]\r\n")

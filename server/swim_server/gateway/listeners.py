@@ -29,7 +29,7 @@ class CannotListen(OperatorError):
         super().__init__(host, port, reason)
 
     def __str__(self) -> str:
-        step = "end the program that has it, or choose another: --port 0 takes a free one"
+        step = "stop the program that uses it, or choose another: --port 0 takes a free one"
         if not self.is_taken:
             step = "check [server] host and port"
         return f"can't listen on {self.host or '*'} port {self.port}: {self.reason}; {step}"

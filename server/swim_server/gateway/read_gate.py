@@ -1,4 +1,4 @@
-"""Whether a client is read just now: several may want it to wait, each for a reason of its own."""
+"""Whether a client is read at the moment: several may want it to wait, each for a reason of its own."""
 
 from __future__ import annotations
 

@@ -92,7 +92,9 @@ class Refusals:
         """Take one of the lines that all addresses have together."""
         if now - self._window_began >= LOG_EVERY_SECONDS:
             if self._unlogged:
-                self._log.info("refused", reason="too many addresses for a line each", left_out=self._unlogged)
+                self._log.info(
+                    "refused", reason="too many refused addresses to log each of them", left_out=self._unlogged
+                )
             self._window_began, self._lines, self._unlogged = now, 0, 0
         self._lines += 1
         self._unlogged += self._lines > MOST_LINES

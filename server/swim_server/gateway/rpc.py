@@ -16,7 +16,7 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 UNAVAILABLE = -32000
-"""The daemon can't do it just now; asking again later is safe."""
+"""The daemon can't do it at the moment; asking again later is safe."""
 
 Method = Callable[[Mapping[str, Any]], Awaitable[Any]]
 

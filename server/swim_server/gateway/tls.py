@@ -62,11 +62,11 @@ class TlsCertificate:
         except CertificateUnusable as unusable:
             if str(unusable) != self._problem:
                 self._problem = str(unusable)
-                text = "the certificate was changed and can't be used; the one before goes on"
+                text = "the changed certificate can't be used; the previous one stays in use"
                 self._log.error(text, reason=str(unusable))
             return False
         self._seen, self._problem = seen, None
-        self._log.info("certificate read again", certificate=str(self._certificate))
+        self._log.info("certificate reloaded", certificate=str(self._certificate))
         return True
 
     async def run(self) -> None:

@@ -63,7 +63,7 @@ class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How the authenticator is doing."""
 
     problem: str | None
-    """Why keys can't be checked just now; None: they can."""
+    """Why keys can't be checked at the moment; None: they can."""
     problem_seconds: float | None
     writing_problem: str | None
     """Why uses and refusals can't be written; keys may be checked all the same."""
@@ -205,12 +205,14 @@ class Authenticator:
                 await self._pool.run(partial(store_ending, self._store, ending), is_telling=False)
             except StoreError as error:
                 self._log.error(
-                    "a key is ended here, but that can't be stored yet", key_id=ending.key_id, reason=str(error)
+                    "a key was revoked or expired, but the database can't store it yet",
+                    key_id=ending.key_id,
+                    reason=str(error),
                 )
                 continue
             self._endings.stored(ending)
             self.forget(ending.key_id)
-            self._log.info("the end of a key is stored", key_id=ending.key_id)
+            self._log.info("the database has stored that a key was revoked or expired", key_id=ending.key_id)
 
     # Writing what happened
 
@@ -249,11 +251,11 @@ class Authenticator:
             for key_id in used:
                 self._activity.use(key_id)
             if self._writing_problem is None:
-                self._log.warning("uses and refusals of keys can't be written", reason=str(error))
+                self._log.warning("uses and refusals of keys can't be recorded", reason=str(error))
             self._writing_problem = str(error)
             return False
         if (used or refusals) and self._writing_problem is not None:
-            self._log.info("uses and refusals of keys can be written again")
+            self._log.info("uses and refusals of keys can be recorded again")
             self._writing_problem = None
         return True
 
@@ -361,7 +363,7 @@ class Authenticator:
             if not self._is_away:
                 self._is_away = True
                 self._log.warning(
-                    "keys can't be checked: unknown ones wait, remembered ones stay good", reason=str(error)
+                    "keys can't be checked: unknown keys have to wait, cached ones stay valid", reason=str(error)
                 )
             raise
         if self._is_away:

@@ -104,15 +104,15 @@ def _csv_rows(text: str) -> list[tuple[str, Row]]:
     except csv.Error as error:
         raise InvalidImport([f"line {reader.line_num}: {error}"]) from None
     if not reader.fieldnames:
-        raise InvalidImport(["it is empty: a heading like api_key,tier,owner_name is asked for"])
+        raise InvalidImport(["it is empty: a header line like api_key,tier,owner_name is asked for"])
     if "api_key" not in {_ALIASES.get(name.strip().lower(), name.strip().lower()) for name in reader.fieldnames}:
-        raise InvalidImport(["line 1: no column api_key: a heading like api_key,tier,owner_name is asked for"])
+        raise InvalidImport(["line 1: no column api_key: a header line like api_key,tier,owner_name is asked for"])
     return rows
 
 
 def _key_of(raw: Row) -> ImportedKey:
     if None in raw:
-        raise InvalidKeyField("columns", len(raw), "has more values than the heading has names")
+        raise InvalidKeyField("columns", len(raw), "has more values than the header has names")
     row = {_column(str(name)): value for name, value in raw.items() if value not in _NOTHING}
     api_key = _api_key(row.get("api_key"))
     new_key = NewKey(
@@ -156,7 +156,7 @@ def _api_key(value: Any) -> str:
     rules = {
         KeyShape.MISSING: "must be there",
         KeyShape.MALFORMED: "must be printable ASCII without blanks, at most 128 characters",
-        KeyShape.MISTYPED: "must have a checksum that fits: this one is mistyped",
+        KeyShape.MISTYPED: "must have a matching checksum: this one is mistyped",
     }
     if rule := rules.get(classify(text)):
         raise InvalidKeyField("api_key", f"{len(text)} characters", rule)

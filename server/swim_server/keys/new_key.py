@@ -32,7 +32,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     def check(self, now: datetime | None = None) -> None:
         """Raise InvalidKeyField for a value that the row can't hold or, with ``now``, a key that has ended already."""
         if not self.owner_name.strip():
-            raise InvalidKeyField("owner", self.owner_name, "must say whose key it is")
+            raise InvalidKeyField("owner", self.owner_name, "must name the key's owner")
         for field, limit in MAX_LENGTHS.items():
             check_text(field, getattr(self, field), limit)
         for network in self.ip_whitelist or ():

@@ -29,7 +29,7 @@ class KeyState(StrEnum):
 SHAPE_REFUSALS = {
     KeyShape.MISSING: Refused("No API key was presented.", "missing"),
     KeyShape.MALFORMED: Refused("This is not an API key.", "malformed"),
-    KeyShape.MISTYPED: Refused("The API key is mistyped: its checksum does not fit.", "checksum"),
+    KeyShape.MISTYPED: Refused("The API key is mistyped: its checksum does not match.", "checksum"),
 }
 """The answers that need no query."""
 

@@ -70,7 +70,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Unavailable(msgspec.Struct, frozen=True):
-    """The key can't be checked just now: close with 1013."""
+    """The key can't be checked at the moment: close with 1013."""
 
     reason: str
 

@@ -12,7 +12,7 @@ from swim_server.keys.tables import NEEDED_AUDIT_COLUMNS, NEEDED_KEY_COLUMNS, ap
 from swim_server.sql.database import Database
 from swim_server.sql.errors import PermissionDenied, SchemaMissing
 
-REMEDY_FOR_LEFT = "give the columns their names back, or restore the table: an upgrade adds only what may be null"
+REMEDY_FOR_LEFT = "rename the columns back, or restore the table: an upgrade adds only nullable columns"
 """What helps where a column is gone that an upgrade can't add to a table with rows."""
 
 

@@ -51,8 +51,8 @@ def insert_keys(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> di
     found = ids_of(connection, stored)
     if lost := len(set(stored) - found.keys()):
         raise StoreMisconfigured(
-            f"the database took {len(rows)} keys and stored {lost} of them not as they were given",
-            "look at the triggers of swim_api_keys: nothing was changed",
+            f"the database took {len(rows)} keys and stored {lost} of them with other values",
+            "check the triggers of swim_api_keys; nothing was changed",
         )
     return found
 

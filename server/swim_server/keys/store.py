@@ -158,7 +158,7 @@ class KeyStore:
         return self._update(key_id, {"expires_at": at}, actor, "expire", detail)
 
     def revoke(self, key_id: int, reason: str | None, actor: Actor) -> KeyRecord:
-        """End a key for good. Raises KeyNotFound, InvalidKeyField."""
+        """Revoke a key permanently. Raises KeyNotFound, InvalidKeyField."""
         check_text("reason", reason, 500)
         return self._update(key_id, {"is_active": False}, actor, "revoke", reason)
 

@@ -80,8 +80,8 @@ class InvalidFamily(ValueError):
 
     def __str__(self) -> str:
         if self.type is None:
-            return f"in channels.families: {show(self.family)} is no family name: letters, digits, - and _ (1 to 32)"
-        rule = "is no type name: like updated, slots.optimized or program.*"
+            return f"in channels.families: {show(self.family)} is not a family name: letters, digits, - and _ (1 to 32)"
+        rule = "is not a type name: like updated, slots.optimized or program.*"
         return f"in channels.families.{self.family}: {show(self.type)} {rule}"
 
 

@@ -19,7 +19,7 @@ class CloseCode(IntEnum):
     SERVICE_RESTART = 1012
     """The server stops or restarts. The client reconnects and resumes; ``reason`` may hold ``retry_ms=…``."""
     TRY_AGAIN_LATER = 1013
-    """Keys can't be checked just now. The client reconnects later."""
+    """Keys can't be checked at the moment. The client reconnects later."""
     UNAUTHORIZED = 4001
     """The key is missing, unknown, inactive, expired, or was revoked just now. The client stops: a person must act."""
     LIMIT = 4002
@@ -36,7 +36,7 @@ class ErrorCode(StrEnum):
     AUTH_FAILED = "AUTH_FAILED"
     """The key doesn't hold. A close with 4001 follows: the client stops, a person must act."""
     AUTH_UNAVAILABLE = "AUTH_UNAVAILABLE"
-    """Keys can't be checked just now. A close with 1013 follows: the client reconnects later."""
+    """Keys can't be checked at the moment. A close with 1013 follows: the client reconnects later."""
     CONNECTION_LIMIT = "CONNECTION_LIMIT"
     """The tier or key is full. A close with 4002 follows: the client reconnects with backoff."""
     RATE_LIMITED = "RATE_LIMITED"

@@ -55,7 +55,7 @@ def check_kinds(raw: Mapping[str, Any]) -> None:
         if kind not in KINDS:
             near = get_close_matches(kind[:_SHOWN_CHARACTERS].lower(), KINDS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KINDS)}"
-            raise InvalidFilter(kind[:_SHOWN_CHARACTERS], raw[kind], f"is no filter ({hint})")
+            raise InvalidFilter(kind[:_SHOWN_CHARACTERS], raw[kind], f"is not a filter ({hint})")
 
 
 def read_codes(kind: str, value: object) -> frozenset[str]:

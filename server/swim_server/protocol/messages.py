@@ -143,7 +143,7 @@ def decode_action(frame: bytes | str) -> Action:
 
 def binary_frame() -> BadMessage:
     """Encode the refusal of a binary frame, which is never read."""
-    return BadMessage(ErrorCode.INVALID_JSON, "binary frames are not read: send JSON in a text frame")
+    return BadMessage(ErrorCode.INVALID_JSON, "binary frames are not accepted: send JSON in a text frame")
 
 
 def _decode_object(frame: bytes | str) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _decode_object(frame: bytes | str) -> dict[str, Any]:
     except UnicodeError:
         raise BadMessage(ErrorCode.INVALID_JSON, "not valid UTF-8") from None
     except _RepeatedKey as repeated:
-        text = f"the key {show(repeated.key)} stands twice in one object"
+        text = f"the key {show(repeated.key)} appears twice in one object"
         raise BadMessage(ErrorCode.INVALID_JSON, text) from None
     except ValueError as wrong:
         raise BadMessage(ErrorCode.INVALID_JSON, f"not valid JSON: {wrong}") from None
@@ -217,7 +217,7 @@ def _after(value: object) -> str | None:
     except InvalidEventId:
         if isinstance(value, str) and _ID_SHAPE.fullmatch(value):
             return str(EventId(MAX_MILLISECONDS, MAX_SEQUENCE))  # never given out: unknown, not unreadable
-        _refuse_subscribe(f"after: {show(value)} is no event id: one looks like 1768573815123-0", "after")
+        _refuse_subscribe(f"after: {show(value)} is not an event id; one looks like 1768573815123-0", "after")
 
 
 def _since(value: object) -> str | None:
@@ -226,7 +226,7 @@ def _since(value: object) -> str | None:
     try:
         parse_ms(value)
     except InvalidTimestamp:
-        _refuse_subscribe(f"since: {show(value)} is no RFC 3339 time: one looks like 2026-01-16T14:30:15Z", "since")
+        _refuse_subscribe(f"since: {show(value)} is not an RFC 3339 time; one looks like 2026-01-16T14:30:15Z", "since")
     return str(value)
 
 
@@ -259,12 +259,12 @@ def _state(value: object, history: Sequence[str]) -> bool | Literal["on_gap"]:
         return False
     if value == "on_gap":
         if "after" not in history:
-            _refuse_subscribe("state: on_gap goes together with after, and there is no after", "state")
+            _refuse_subscribe('state: "on_gap" needs after, which is missing', "state")
         return "on_gap"
     if value is not True:
         _refuse_subscribe(f'state: must be true, false or "on_gap", got {show(value)}', "state")
     if history:
-        hint = 'with after take "on_gap"' if "after" in history else "subscribe to it by a message of its own"
+        hint = 'with after, use "on_gap"' if "after" in history else "send two subscribe messages"
         _refuse_subscribe(f"state: true and {history[0]} can't be given together: {hint}", "state")
     return True
 

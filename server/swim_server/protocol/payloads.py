@@ -85,7 +85,7 @@ class FlightArrived(FlightInSector, kw_only=True):
     in_utc: str | None = None
     """When it was on the ground, RFC 3339."""
     arrived_at: str | None = None
-    """The field where it is, ICAO code; null at a place that nobody has listed, and where the source doesn't tell."""
+    """The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell."""
     diverted: bool | None = None
     """Elsewhere than filed: ``arr`` stays as filed. Null where that can't be told."""
 

@@ -221,7 +221,7 @@ def load_boundaries(path: Path) -> Boundaries:
     except (EOFError, zlib.error) as error:
         raise InvalidBoundaries(f"is damaged: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidBoundaries(f"is no GeoJSON of the VATSpy kind: {error}") from None
+        raise InvalidBoundaries(f"is not GeoJSON of the VATSpy kind: {error}") from None
     return Boundaries(collection, shapely)
 
 

@@ -29,7 +29,7 @@ class WatchedFolder(Protocol):
         """Whether a changed file is one to look at. Does not block."""
 
     def identity(self) -> tuple[int, int] | None:
-        """Tell which folder it is just now; None when there is none. Blocks."""
+        """Tell which folder it is at the moment; None when there is none. Blocks."""
 
 
 async def watch_folder(folder: WatchedFolder, wake: asyncio.Event) -> None:

@@ -56,6 +56,6 @@ class Health:
 
     def _worsen(self, reason: str, *, is_new: bool) -> None:
         if is_new:
-            self._log.warning(f"{self._input} can't be read just now", reason=reason)
+            self._log.warning(f"{self._input} can't be read at the moment", reason=reason)
         self._status.state = "degraded"
         self._status.last_error = reason

@@ -29,7 +29,7 @@ class StateFile(Generic[State]):
     def load(self) -> State | None:
         """Read the state; None when there is none, or none that can be used: that file is moved aside.
 
-        Raises OSError when the disk can't read it just now: that is no reason to begin anew.
+        Raises OSError when the disk can't read it at the moment: that is no reason to begin anew.
         """
         self.fault = None
         if self.path is None:

@@ -82,7 +82,7 @@ class Supervisor:
                 if self._clock.monotonic() - started >= STABLE_SECONDS:
                     backoff.succeed()
                 delay = backoff.fail()
-                self._log.warning("the source is restarted", source=status.name, in_seconds=round(delay, 1))
+                self._log.warning("restarting the source", source=status.name, in_seconds=round(delay, 1))
                 await self._clock.sleep(delay)
         finally:
             if self._is_stopping:

@@ -32,7 +32,7 @@ class UnknownTypes:
                 name = name if len(counts) < MAX_TYPES else OTHERS
             if name not in counts:
                 self._log.warning(
-                    "events of an unknown type are set aside, told once for each type",
+                    "events of an unknown type are set aside (logged once per type)",
                     type=name,
                     reason=f"unknown event type {show(event_type)}",
                     fix="swimctl doctor --only stream",

@@ -13,7 +13,7 @@ class StoreError(OperatorError):
 
 
 class StoreUnavailable(StoreError):
-    """The database can't be asked just now; the same call may succeed later."""
+    """The database can't be asked at the moment; the same call may succeed later."""
 
     def __init__(self, reason: str, *, number: int | None = None, repeat_at_once: bool = False) -> None:
         self.reason = reason
@@ -29,7 +29,7 @@ class StoreUnavailable(StoreError):
         return self.number is not None
 
     def __str__(self) -> str:
-        return f"the key database can't be used just now: {self.reason}"
+        return f"the key database can't be used at the moment: {self.reason}"
 
 
 class OutcomeUnknown(StoreUnavailable):
@@ -42,7 +42,7 @@ class OutcomeUnknown(StoreUnavailable):
 
     def __str__(self) -> str:
         return (
-            f"the key database went away while storing ({self.reason}): look with `swimctl keys list` before repeating"
+            f"the key database went away while storing ({self.reason}): check with `swimctl keys list` before a retry"
         )
 
 
@@ -67,7 +67,7 @@ class DatabaseAbsent(StoreMisconfigured):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        super().__init__(f"there is no key database yet at {path}", "the first key makes it: swimctl keys create")
+        super().__init__(f"there is no key database yet at {path}", "the first key creates it: swimctl keys create")
 
 
 class SchemaMissing(StoreMisconfigured):

@@ -117,7 +117,9 @@ def _explain_of_file(path: Path, error: BaseException | None, was_used: bool) ->
         try:
             found = find_damage_in_copy(path)
         except (sqlite3.Error, OSError) as trouble:
-            return StoreUnavailable(f"its disk has trouble ({trouble})")
+            return StoreUnavailable(f"its disk has a problem ({trouble})")
         if not found:
-            return StoreUnavailable(f"its disk has trouble: it read bad once ({error}), and good when read again")
+            return StoreUnavailable(
+                f"its disk has a problem: a read failed once ({error}) and succeeded the second time"
+            )
     return explain(error, was_used)

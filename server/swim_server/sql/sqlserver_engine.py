@@ -128,7 +128,7 @@ def read_password(config: DatabaseConfig) -> str | None:
     try:
         text = Path(config.password_file).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "not a text in UTF-8"
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not UTF-8 text"
         raise StoreMisconfigured(f"in [database] password_file: can't read {config.password_file}", reason) from None
     return text.partition("\n")[0].rstrip("\r")
 

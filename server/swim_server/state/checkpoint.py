@@ -87,7 +87,7 @@ def decode(data: bytes, epoch: str) -> Checkpoint:
     begin = len(_MAGIC) + _DIGEST_BYTES
     content = data[begin:]
     if not data.startswith(_MAGIC) or sha256(content).digest() != data[len(_MAGIC) : begin]:
-        raise InvalidCheckpoint("it is cut off, or no checkpoint")
+        raise InvalidCheckpoint("it is cut off or not a checkpoint")
     try:
         found = msgspec.msgpack.decode(content, type=Checkpoint)
         found.id  # noqa: B018  # raises where it is none
@@ -96,7 +96,7 @@ def decode(data: bytes, epoch: str) -> Checkpoint:
     if found.format != FORMAT:
         raise InvalidCheckpoint(f"it is of format {found.format}, not {FORMAT}")
     if found.epoch != epoch:
-        raise InvalidCheckpoint("it is of another history")
+        raise InvalidCheckpoint("it belongs to another history")
     return found
 
 

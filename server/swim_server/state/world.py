@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
 
 MAX_ENTRIES = 20_000
-"""Of one kind. What would be one more is not taken in: who fills the world with inventions pushes nothing real out."""
+"""Per kind. Further entries are refused, so that made-up entries can't push out real ones."""
 _TIMESTAMP = len('{"type":"","timestamp":"')
 """Where the timestamp begins in an event's wire form, beside its type."""
 _TIMESTAMP_LENGTH = len("2026-01-16T14:30:15.000Z")

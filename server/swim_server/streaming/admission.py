@@ -12,11 +12,11 @@ class TierLimit(msgspec.Struct, frozen=True):
     """What the keys of one tier may do."""
 
     connections: int
-    """At once, all keys of the tier together."""
+    """Maximum concurrent connections of all keys of the tier together."""
     connections_per_key: int | None = None
     messages_per_second: int = 10
     requests_per_minute: int = 60
-    """Over plain HTTP, of one key."""
+    """HTTP requests per minute of one key."""
 
 
 class LimitReached(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
 
 MAX_CONFLATED = 1000
-"""Of so many events it is remembered that positions were left out of them."""
+"""For how many events it is remembered that positions were left out."""
 
 
 class Backlog:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 PAGE_EVENTS = 500
-"""Read at once, as long as the client takes them all; fewer for one that doesn't."""
+"""Events read at once while the client keeps up; fewer if it does not."""
 LEAST_PAGE_EVENTS = 8
 STEP_INTO_LIVE_BYTES = 256 * 1024
-"""What may remain to be sent in one go when the connection joins its group."""
+"""How much may remain to be sent at once when the connection joins its group."""
 WRITE_BYTES = 64 * 1024
 SLICE_SECONDS = 0.002
-"""After so long on the loop, everybody else gets a turn."""
+"""How long to run before yielding to the event loop."""
 
 
 class CatchUp:
@@ -125,7 +125,9 @@ class CatchUp:
                     await self._send_page()
         except BrokerUnavailable:
             # Going on live would lose what could not be read. Closed as one that can't keep up, the client resumes.
-            connection.transport.close(CloseCode.SLOW_CONSUMER, "history can't be read just now; reconnect and resume")
+            connection.transport.close(
+                CloseCode.SLOW_CONSUMER, "history can't be read at the moment; reconnect and resume"
+            )
         finally:
             if connection.catch_up is self:
                 connection.catch_up = None

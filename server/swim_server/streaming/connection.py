@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from swim_server.streaming.waiting import Waiting
 
 LOCAL_TIER = "local"
-"""What connections of the control socket have in the place of a tier."""
+"""The tier shown for connections of the control socket."""
 WRITE_BYTES = 64 * 1024
-"""What waited is written in pieces of this size, as long as the transport takes them."""
+"""Backlogs are written in pieces of this size while the transport accepts them."""
 
 
 class ClientTransport(Protocol):
@@ -160,7 +160,7 @@ class Connection:
         self.is_gone = False
         """Nothing is written any more: the way out is closed, or closing."""
         self._is_blocked = False
-        """The transport takes nothing just now."""
+        """The transport takes nothing at the moment."""
         self._sent_before = 0
         """Messages handed on, without those of the group it is in."""
         self._drain_waiters: list[asyncio.Future[None]] | None = None
@@ -239,7 +239,7 @@ class Connection:
             self._check_limit()
 
     def send_events(self, events: Sequence[FramedEvent]) -> None:
-        """Send stored events in one write, uncompressed, as nobody else gets these very bytes just now."""
+        """Send stored events in one write, uncompressed, as nobody else gets these very bytes at the moment."""
         if not self.is_gone:
             self._sent_before += len(events)
             self.deliver([framed.frame(self._own_framing, self.max_message_bytes) for framed in events], events)

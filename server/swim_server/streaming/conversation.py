@@ -196,7 +196,7 @@ class Conversation:
         details = {"from": str(after), "to": str(up_to)}
         for connection in list(self._hub.connections.values()):
             if connection.resumed_after is not None and connection.resumed_after < up_to:
-                text = "a stretch of history can't be read; what was sent of it may be incomplete; live events follow"
+                text = "part of history can't be read, so what was sent may be incomplete; live events follow"
                 connection.answer(self.error(ErrorCode.HISTORY_UNAVAILABLE, text, details))
 
     def check_event(self, event: NewEvent) -> NewEvent:
@@ -211,7 +211,7 @@ class Conversation:
             connection.answer(self.error(ErrorCode.INVALID_PUBLISH, f"can't publish: {error.reason}", details))
             return
         except BrokerUnavailable:
-            text = "the event is not stored: history can't be written just now; send it again"
+            text = "the event is not stored: history can't be written at the moment; send it again"
             retry: dict[str, object] = {"event_id": event.event_id, "retry": True}
             connection.answer(self.error(ErrorCode.STORAGE_UNAVAILABLE, text, retry))
             return

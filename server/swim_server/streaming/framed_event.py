@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
 
 COMPRESS_FROM_BYTES = 512
-"""A shorter message goes plain, also to those who negotiated compression: little to gain (RFC 7692, partition 6)."""
+"""A shorter message goes plain, also to those who negotiated compression: little to gain (RFC 7692, section 6)."""
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -40,7 +40,7 @@ def ping_frame(payload: bytes) -> bytes:
 
 
 PLAIN = 0
-"""In the place of window bits: no compression."""
+"""In place of window bits: no compression."""
 EVENT_STREAM, CHUNKED_EVENT_STREAM = -1, -2
 """In the same place: server-sent events, bare for HTTP/1.0, or each a chunk of an HTTP/1.1 answer (RFC 9112, 7.1)."""
 

@@ -23,9 +23,9 @@ LETTERS = string.ascii_uppercase + string.digits
 REGION_LETTERS = 2
 """The first letters of a code, which name its region: those are seldom wrong."""
 LOOK_AGAIN_SECONDS = 15.0
-"""So long what flies just now is remembered before it is looked for again."""
+"""How long the current flights are cached."""
 LOOKED_AT_EVENTS = 64
-"""The newest batches of positions, at most: more than the whole network has pilots."""
+"""Most events scanned, the newest batches of positions: more than the network has pilots."""
 LOOKED_AT_BYTES = 2 * 1024 * 1024
 US_CENTRES = frozenset(
     {"ZAB", "ZAN", "ZAU", "ZBW", "ZDC", "ZDV", "ZFW", "ZHN", "ZHU", "ZID", "ZJX", "ZKC", "ZLA", "ZLC", "ZMA", "ZME"}
@@ -107,7 +107,7 @@ class Hints:
                 yield f"no centre {code}: it is an airport"
 
     def _look(self) -> _Traffic:
-        """See what flies just now, by the newest events in memory; at most once in a while."""
+        """See what flies at the moment, by the newest events in memory; at most once in a while."""
         now = self._monotonic()
         if now - self._looked_at < LOOK_AGAIN_SECONDS:
             return self._traffic
@@ -133,7 +133,7 @@ def _about_callsigns(prefixes: Iterable[str], traffic: _Traffic) -> Iterable[str
     for prefix in sorted(prefixes):
         first = bisect_left(traffic.callsigns, prefix)
         if not any(callsign.startswith(prefix) for callsign in traffic.callsigns[first : first + 1]):
-            yield f"nobody flies with a callsign that begins with {prefix} just now"
+            yield f"no current flight has a callsign that begins with {prefix}"
 
 
 def _nearest(code: str, known: frozenset[str]) -> str | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 SCAN_EVENTS = 256
-"""How many stored events are looked at in one go for ``last``."""
+"""Stored events scanned at once for ``last``."""
 
 
 class HistoryStart:

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from swim_server.streaming.mirror.mirror import Mirror
 
 WRITE_BYTES = 128 * 1024
-"""At most this much goes to a connection in one write, so that a slow one is noticed before much more is queued."""
+"""Largest write to a connection, so that a slow one is noticed before much more is queued."""
 WRITES_PER_LOOK = 32
-"""After so many writes, or matches of an event, the clock is looked at."""
+"""Writes, or matches of an event, between two looks at the clock."""
 MAX_WAITING_EVENTS = 10_000
-"""When more wait to be matched, ``deliver`` works them off before it returns: then publishers wait."""
+"""With more events waiting, ``deliver`` matches them before it returns, so that publishers wait."""
 MAX_HELD_BYTES = 64 * 1024 * 1024
-"""When the groups hold frames of so many bytes, no further events are matched until some are written."""
+"""With this many bytes of frames in the groups, no further events are matched until some are written."""
 
 
 class Hub:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 PRELOADED_EVENTS = 256
-"""So far back nearly every client that resumes at once; each one that does needs no look into history."""
+"""Recent events kept in memory: enough for nearly every client that resumes at once, without reading history."""
 
 
 class Recent:

@@ -147,14 +147,14 @@ class Subscribing:
         try:
             start, has_gap = await self._history_start.find(connection.subscription, action, types)
         except BrokerUnavailable:
-            trouble = "history can't be read just now"
+            trouble = "history can't be read at the moment"
         connection.wants_state = connection.wants_state or bool(action.state)
         if action.state:
             await self._state_sending.can_send(connection, is_resuming=True)
         if connection.id not in self._hub.connections:
             return
         if start is not None and not self._hub.advance_to(start):
-            start, trouble = None, "the event is not known here"
+            start, trouble = None, "the event is not known"
         elif has_gap and action.after is not None:
             trouble = "history does not reach back that far"
         # From here on no await: the subscription, the answer and the place in the stream belong together.

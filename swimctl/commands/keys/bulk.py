@@ -20,13 +20,14 @@ from swimctl.text import plural
 @app.command("import")
 def import_keys(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a heading, or JSON; - reads standard input.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a header line, or JSON; - is standard input.")],
     as_json: Json = False,
 ) -> None:
-    """Import keys that exist elsewhere. They are stored hashed; a key that is known already is left as it is.
+    """Import existing keys. They are stored hashed; keys that are already known are not changed.
 
-    Columns, or fields: api_key, owner_name, and any of tier (else told by the key's prefix), owner_email, description,
-    expires_at, created_at, is_active, ip_whitelist, allowed_sources, source_id, can_write, owner_cid. All or nothing.
+    Columns or fields: api_key, owner_name, and any of tier (default: from the key's prefix), owner_email, description,
+    expires_at, created_at, is_active, ip_whitelist, allowed_sources, source_id, can_write, owner_cid. Either all keys
+    are imported or none.
 
     \b
     Examples:
@@ -44,7 +45,7 @@ def import_keys(
     except InvalidImport as error:
         raise WrongUsage(f"{file}: {error}", "nothing was imported") from None
     except UnicodeDecodeError:
-        raise WrongUsage(f"{file}: not a text in UTF-8", "nothing was imported") from None
+        raise WrongUsage(f"{file}: not UTF-8 text", "nothing was imported") from None
     output = invocation.output(as_json=as_json)
     with open_store(invocation) as store:
         from swim_server.keys.bulk import import_keys as import_into
@@ -63,7 +64,8 @@ def import_keys(
 
 @app.command()
 def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> None:
-    """Hash the keys that the former system left in plain text. They stay valid; a program that reads them doesn't.
+    """Hash the keys that the former system stored in plain text. They stay valid, but other programs can no longer read
+    them.
 
     \b
     Examples:
@@ -80,7 +82,7 @@ def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> N
     output = invocation.output(as_json=as_json)
     with open_store(invocation) as store:
         number = len(plain_keys(store))
-        question = f"Hash {plural(number, 'key')} for good? The former system can no longer check them afterwards."
+        question = f"Hash {plural(number, 'key')} permanently? The former system will no longer be able to check them."
         if number:
             require_yes(question, yes=yes)
         hardened = harden_keys(store, operating_user(), utc_now()) if number else []
@@ -88,4 +90,4 @@ def harden(context: typer.Context, yes: Yes = False, as_json: Json = False) -> N
     if as_json:
         output.document({"hardened": hardened})
     else:
-        output.line(f"hashed {plural(len(hardened), 'key')}" if hardened else "every key is stored hashed already")
+        output.line(f"hashed {plural(len(hardened), 'key')}" if hardened else "every key is already stored hashed")

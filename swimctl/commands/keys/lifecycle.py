@@ -38,9 +38,9 @@ def create(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key and show it, this once.
+    """Create a key and show it once.
 
-    Standard output gets the key alone on a line; it is stored hashed and can't be shown again.
+    The key is printed to standard output, alone on a line. It is stored hashed and can't be shown again.
 
     \b
     Examples:
@@ -77,7 +77,8 @@ def expire(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Set when a key ends: now, or then. Live connections close at that moment. Can be taken back with --at.
+    """Set when a key expires: now or later. Its live connections close at that time. Use --at again to change or undo
+    it.
 
     \b
     Examples:
@@ -118,7 +119,7 @@ def revoke(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """End a key for good. Returns when it is true, and says how many live connections were closed.
+    """Revoke a key permanently. Reports how many live connections were closed once it is in effect.
 
     \b
     Examples:
@@ -133,7 +134,7 @@ def revoke(
     invocation = invocation_of(context)
     with open_store(invocation) as store:
         record = store.get(key_id)
-        question = f"Revoke key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) for good?"
+        question = f"Revoke key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) permanently?"
         require_yes(question, yes=yes)
         output = invocation.output(as_json=as_json)
         began = time.monotonic()
@@ -148,9 +149,9 @@ def revoke(
 
 @app.command()
 def accept(context: typer.Context, key_id: KeyId, yes: Yes = False, as_json: Json = False) -> None:
-    """Believe a key's row as it is.
+    """Accept a key's row that was changed from outside.
 
-    It was changed by hand, or has rotted. Only for a SQLite database.
+    Use it for a row that doctor reports as damaged or changed by hand. Only for SQLite databases.
 
     \b
     Examples:
@@ -178,10 +179,9 @@ def rotate(
     overlap: Annotated[str, typer.Option("--overlap", metavar="TIME", help="How long both keys are valid.")] = "24h",
     as_json: Json = False,
 ) -> None:
-    """Make a key that replaces another.
+    """Create a key that replaces another.
 
-    The old one expires after the overlap. The new key is like it in everything, and valid for
-    as long as that one was made for.
+    The old key expires after the overlap. The new key has the same owner, tier, rights and period of validity.
 
     \b
     Examples:

@@ -39,7 +39,7 @@ def revoked_if_not_shown(store: KeyStore, issued: IssuedKey, *, replaces: KeyRec
         standard_streams.discard_output()
         raise CommandFailed(
             f"the new key could not be shown: {reason}; key {issued.record.id} is revoked again",
-            "repeat it where standard output can be written",
+            "run it again with a writable standard output",
         ) from None
 
 
@@ -66,7 +66,7 @@ def show_issued(
     messages.line(f"Key {record.id}, {record.tier}, for {cell(record.owner_name)}, {until}.")
     if replaces:
         messages.line(f"Key {replaces['id']} stays valid until {cell(replaces['expires_at'])}.")
-    messages.line("It is shown this once:")
+    messages.line("It is shown only once:")
     if output.is_terminal:
         messages.line()
     output.line(issued.api_key)

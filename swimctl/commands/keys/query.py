@@ -38,7 +38,7 @@ def list_keys(
     header: Header = False,
     piped: Piped = PipedFormat.V2,
 ) -> None:
-    """List keys. Never shows one: the hint is enough to recognise it by.
+    """List keys. A key is never shown itself, only a hint to recognise it by.
 
     \b
     Examples:
@@ -65,7 +65,7 @@ def list_keys(
             records = [] if store is None else store.list(tier=wanted_tier, state=wanted_state, owner=owner)
         live = live_connections(invocation)
     rows = [key_document(record, now, None if live is None else live.get(record.id, 0)) for record in records]
-    output.table(key_columns(), rows, empty="no keys; make one with: swimctl keys create")
+    output.table(key_columns(), rows, empty="no keys; create one with: swimctl keys create")
 
 
 @app.command()
@@ -100,9 +100,9 @@ def find(
     header: Header = False,
     piped: Piped = PipedFormat.V2,
 ) -> None:
-    """Find the row of a key.
+    """Find a key's row by the key itself.
 
-    The key is read from standard input, so that it stands in no list of processes.
+    The key is read from standard input; it is not an argument, because other users can list those.
 
     \b
     Examples:
@@ -117,15 +117,15 @@ def find(
     if not api_key:
         raise WrongUsage("no key was given on standard input", "swimctl keys find < key.txt")
     problems = {
-        KeyShape.MALFORMED: "this can't be a key: blanks, odd characters, too long, or the stored form of one",
-        KeyShape.MISTYPED: "this key is mistyped: its checksum does not fit",
+        KeyShape.MALFORMED: "this can't be a key: it has blanks or odd characters, is too long, or is a stored digest",
+        KeyShape.MISTYPED: "this key is mistyped: its checksum does not match",
     }
     if problem := problems.get(classify(api_key)):
         raise NotFound(problem)
     with read_store(invocation) as store:
         record = None if store is None else store.find(api_key)
         if store is None or record is None:
-            raise NotFound("no such key is known")
+            raise NotFound("this key is not known")
         show_record(invocation, output, store, record)
 
 
@@ -145,7 +145,7 @@ def audit(
 ) -> None:
     """Show who did what to which key.
 
-    When and from where; refused connections too. Newest first.
+    Each entry has its time and origin; refused connections are listed too. Newest first.
 
     \b
     Examples:

@@ -37,7 +37,7 @@ async def is_valid(context: DoctorContext) -> Answer:
         observed = f"{plural(len(error.problems), 'problem')}: {first}"
         return fail(expected, observed, *map(str, error.problems), fix=mending_of(first))
     files = ", ".join(map(str, loaded.files))
-    return ok(expected, files or "the built-in defaults, there is no file")
+    return ok(expected, files or "the built-in defaults, as there is no file")
 
 
 def mending_of(problem: Problem) -> str:

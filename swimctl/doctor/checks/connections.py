@@ -47,7 +47,7 @@ _KEYS_HOLD = "every connection's key is active, unexpired and of the connection'
 
 @expecting(_KEYS_HOLD)
 async def keys_hold(context: DoctorContext) -> Answer:
-    """Check that every connection's key would let it in now. What changes just now gets a second look."""
+    """Check that every connection's key would let it in now. What changes at the moment gets a second look."""
     found = await tally(context)
     suspects = _without_right(found.keys, await _records(context, anew=False), context.utc_now)
     if suspects and not context.facts.is_saved:
@@ -64,7 +64,7 @@ async def keys_hold(context: DoctorContext) -> Answer:
         for each, reason in suspects.items()
     ]
     recheck = (await promises(context)).recheck_seconds
-    late = f"the process looks again every {recheck:g} s ([auth] recheck_seconds), and at a reload"
+    late = f"the process checks again every {recheck:g} s ([auth] recheck_seconds), and at a reload"
     seen = f"{sum(each.connections for each in suspects)} connections are not: {lines[0]}"
     return fail(_KEYS_HOLD, seen, *lines[:SHOWN], late, fix="swimctl reload")
 
@@ -246,7 +246,7 @@ async def current(context: DoctorContext) -> Answer:
     agents = (await tally(context)).agents
     told = {agent: count for agent, count in agents.items() if _version(agent) is not None}
     silent = sum(agents.values()) - sum(told.values())
-    others = f"; {silent} other clients tell no version of it" if silent else ""
+    others = f"; {silent} other clients do not report its version" if silent else ""
     old = {agent: count for agent, count in told.items() if ours is not None and (_version(agent) or ours) < ours}
     if old:
         lines = [f"{count} with {agent[:80]}" for agent, count in sorted(old.items())]
@@ -255,7 +255,7 @@ async def current(context: DoctorContext) -> Answer:
     return ok(_CURRENT, f"{sum(told.values())} clients do{others}")
 
 
-_REFUSED = "who is refused comes to an end of it"
+_REFUSED = "no client is refused repeatedly"
 
 
 @expecting(_REFUSED)
@@ -266,7 +266,7 @@ async def refused(context: DoctorContext) -> Answer:
     storm = sum(each.count for each in found if each.key_id is None and each.reason != "unavailable")
     lines = [f"key {each.key_id}: refused {each.count} times ({each.reason})" for each in with_key]
     if storm >= STORM_REFUSALS:
-        lines.append(f"{storm} connections with keys that nobody has: {', '.join(_reasons(found))}")
+        lines.append(f"{storm} connections with unknown keys: {', '.join(_reasons(found))}")
     if not lines:
         return ok(_REFUSED, f"{sum(each.count for each in found)} were refused in the last 10 minutes")
     advice = [inspect(f"swimctl keys show {each.key_id}") for each in with_key[:2]] + [inspect("swimctl logs")]
@@ -277,7 +277,7 @@ def _reasons(found: Sequence[RecentRefusals]) -> list[str]:
     return [f"{each.reason} {each.count}" for each in found if each.key_id is None][:SHOWN]
 
 
-_SUBSCRIBED = "who is connected has subscribed to something"
+_SUBSCRIBED = "every connected client has subscribed to something"
 
 
 @expecting(_SUBSCRIBED)
@@ -287,7 +287,7 @@ async def subscribed(context: DoctorContext) -> Answer:
     if not found:
         return ok(_SUBSCRIBED, "all have, or have been connected for less than a minute")
     lines = [f"{owner[:40]}: {plural(count, 'connection')}" for owner, count in found.items()]
-    seen = f"{sum(found.values())} get nothing, for a minute or longer: {'; '.join(lines[:3])}"
+    seen = f"{sum(found.values())} have subscribed to nothing for a minute or longer: {'; '.join(lines[:3])}"
     return warn(_SUBSCRIBED, seen, *lines[:SHOWN], fix="swimctl connections list")
 
 
@@ -333,7 +333,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="connections.refused",
-        summary="Nobody is refused again and again",
+        summary="No client is refused repeatedly",
         ask=refused,
         needs=("process.answers",),
     ),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS, TOO_SLOW_SECONDS = 0.25, 1.0
 CLOCK_SECONDS = 2.0
-"""So far the clocks may be apart: keys end by the one, and are made by the other."""
+"""How far the clocks may differ: keys expire by the one and are created by the other."""
 FUTURE = timedelta(seconds=60)
 TIMEOUT_SECONDS = 2 * key_database.STATEMENT_SECONDS + 0.5
 
@@ -26,7 +26,7 @@ async def login(context: DoctorContext) -> Answer:
     """Check that the database lets us in."""
     from swim_server.sql.errors import StoreError, StoreMisconfigured
 
-    expected = "the database lets us in and answers"
+    expected = "the database accepts our login and answers"
     if (await _encrypted_status(context)) is Status.FAIL:
         return skip(expected, "database.encrypted is fail")
     try:
@@ -54,7 +54,7 @@ async def latency(context: DoctorContext) -> Answer:
         return fail(expected, str(error), fix=fix)
     seen = f"{seconds * 1000:.1f} ms"
     if seconds >= TOO_SLOW_SECONDS * context.stretch:
-        return fail(expected, f"{seen}: clients whose key isn't remembered wait so long", fix=fix)
+        return fail(expected, f"{seen}: clients whose key isn't cached wait that long", fix=fix)
     return ok(expected, seen) if seconds < SLOW_SECONDS * context.stretch else warn(expected, seen, fix=fix)
 
 
@@ -71,7 +71,7 @@ async def schema(context: DoctorContext) -> Answer:
         return fail(expected, str(error), fix="swimctl db status")
     needed = sorted(NEEDED_KEY_COLUMNS - found.key_columns)
     if not found.key_columns and (await key_database.login(context)).kind == "sqlite":
-        return ok(expected, "no table yet: they are made when the first key is made or asked for")
+        return ok(expected, "no tables yet: they are created with the first key")
     if not found.key_columns:
         return fail(expected, "there is no table swim_api_keys", fix="swimctl db upgrade")
     if needed:
@@ -176,14 +176,14 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="database.encrypted",
-        summary="A key database's server encrypts, with a certificate that holds",
+        summary="The key database's server encrypts, with a valid certificate",
         ask=encrypted,
         needs=("database.reachable",),
         timeout_seconds=TIMEOUT_SECONDS,
     ),
     Check(
         id="database.login",
-        summary="The key database lets us in and answers",
+        summary="The key database accepts our login and answers",
         ask=login,
         needs=("database.reachable",),
         timeout_seconds=TIMEOUT_SECONDS,

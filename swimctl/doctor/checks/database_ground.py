@@ -90,7 +90,7 @@ def _judge_file(context: DoctorContext, path: Path, found: FileSeen) -> Answer:
     expected = "the database's file is there and can be read and written"
     look = inspect(f"ls -la {shlex.quote(str(path.parent))}")
     if not found.is_there:
-        anew = decide("swimctl restart", "it makes a new, empty one: put your copy there first")
+        anew = decide("swimctl restart", "it creates a new, empty one: put your copy there first")
         return fail(expected, f"{path}: {found.reason}", advice=[look, anew] if found.kind == "missing" else [look])
     if found.kind != "file":
         chosen = decide("swimctl config set database.url sqlite:////path/to/swim.db", "with the path of the right file")
@@ -129,7 +129,7 @@ async def encrypted(context: DoctorContext) -> Answer:
         return await shake_hands(address.host, address.port, verify=address.is_verified, seconds=seconds)
 
     try:
-        where = f"the first words with {address.host}:{address.port}"
+        where = f"the first exchange with {address.host}:{address.port}"
         found = await context.fact("database.handshake", find, where, shape=TdsHandshake)
     except (NoTds, OSError, TimeoutError) as error:
         reason = str(error) or f"no answer within {CONNECT_SECONDS:g} s"

@@ -54,7 +54,7 @@ async def _dns(context: DoctorContext) -> Answer:
 async def _tcp(context: DoctorContext) -> Answer:
     target = await target_of(context)
     where = f"{target.host}:{target.port}"
-    expected = f"{where} takes connections"
+    expected = f"{where} accepts connections"
     try:
         seconds = await public_endpoint.connect_seconds(context)
     except TimeoutError:
@@ -84,7 +84,7 @@ async def _certificate(context: DoctorContext) -> Answer:
     try:
         found = await public_endpoint.certificate(context)
     except (OSError, TimeoutError) as error:
-        return fail(expected, f"no encryption comes about: {error or 'no answer in time'}", fix=fix)
+        return fail(expected, f"no encryption is established: {error or 'no answer in time'}", fix=fix)
     if found.distrust is not None:
         chain = inspect(f"echo | openssl s_client {where} -showcerts")
         why = distrusted(found.distrust, found.code, found.shown, target.host)
@@ -101,13 +101,13 @@ async def _upgrade(context: DoctorContext) -> Answer:
     if visit.is_upgraded:
         return ok(expected, "it does")
     told = {
-        404: "the path leads nowhere",
+        404: "there is no service at this path",
         426: "the proxy passes requests, not the upgrade",
         400: "the proxy passes requests, not the upgrade",
         502: "the proxy does not reach the service",
         503: "the proxy does not reach the service, or it is restarting",
         504: "the proxy does not reach the service",
-        429: "this address is refused for a while: too many bad keys came from it",
+        429: "this address is refused for now: it presented too many bad keys",
     }.get(visit.status or 0)
     target = await target_of(context)
     seen = f"{target.url} answers: {visit.trouble}{f': {told}' if told else ''}"
@@ -128,12 +128,12 @@ async def _key_header(context: DoctorContext) -> Answer:
     expected = "a key in the Authorization header arrives"
     visit = await public_endpoint.visit(context)
     if visit.greeting is None:
-        return unknown(expected, visit.trouble or "the service said nothing")
+        return unknown(expected, visit.trouble or "the service did not answer")
     if visit.greeting.is_in:
         return ok(expected, "it does")
     if visit.greeting.close_code == 4001 or visit.greeting.error_code == "AUTH_FAILED":
         return await _judge_refused_header(context, visit, expected)
-    return unknown(expected, f"not let in for another reason: {visit.greeting.text}")
+    return unknown(expected, f"not admitted for another reason: {visit.greeting.text}")
 
 
 async def _judge_refused_header(context: DoctorContext, visit: Visit, expected: str) -> Answer:
@@ -150,22 +150,22 @@ async def _judge_refused_header(context: DoctorContext, visit: Visit, expected: 
     if await public_endpoint.is_let_in_by_query(context):
         seen = f"the proxy takes it away: in the address the same key is good, in the header {visit.greeting.text}"
         return fail(expected, seen, fix=fix)
-    return ok(expected, "a key arrives, though one that the far end doesn't know")
+    return ok(expected, "a key arrives, although one that the far end doesn't know")
 
 
 async def _same_process(context: DoctorContext) -> Answer:
-    expected = "behind the public address is the running process"
+    expected = "the running process is behind the public address"
     visit = await public_endpoint.visit(context)
     fix = "swimctl status  # its url is where the proxy must lead"
     led = f"{(await target_of(context)).url} should lead to {(await status(context)).url}"
     if visit.greeting is None:
-        return unknown(expected, visit.trouble or "the service said nothing")
+        return unknown(expected, visit.trouble or "the service did not answer")
     if visit.greeting.is_in and visit.is_ours is None:
         return unknown(expected, "the running process didn't tell")
     if visit.greeting.is_in and visit.is_ours:
         return ok(expected, "it knows the connection", *([f"coming from {visit.remote}"] if visit.remote else []))
     if visit.greeting.is_in:
-        return fail(expected, "another process let us in", led, fix=fix)
+        return fail(expected, "another process admitted us", led, fix=fix)
     if any(word in visit.greeting.text.lower() for word in NO_KEY_WORDS):
         return unknown(expected, "no key arrives there")
     if visit.greeting.close_code == 4001:
@@ -175,11 +175,11 @@ async def _same_process(context: DoctorContext) -> Answer:
 
 
 async def _greeting(context: DoctorContext) -> Answer:
-    expected = "a client is let in, greeted and answered as the protocol says"
+    expected = "a client is admitted, greeted and answered as the protocol says"
     visit = await public_endpoint.visit(context)
     greeting = visit.greeting
     if greeting is None:
-        return fail(expected, visit.trouble or "the service said nothing", fix="swimctl logs")
+        return fail(expected, visit.trouble or "the service did not answer", fix="swimctl logs")
     if not greeting.is_in:
         return fail(expected, greeting.text, fix="swimctl keys list")
     wrong = []
@@ -202,11 +202,11 @@ async def _clock(context: DoctorContext) -> Answer:
     data = visit.greeting.message.get("data") if visit.greeting is not None and visit.greeting.is_in else None
     text = data.get("server_time") if isinstance(data, dict) else None
     if not isinstance(text, str):
-        return unknown(expected, "it doesn't tell its time")
+        return unknown(expected, "it doesn't report its time")
     try:
         there = datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
-        return fail(expected, f"its time is none: {text[:40]!r}", fix="timedatectl status")
+        return fail(expected, f"its time can't be read: {text[:40]!r}", fix="timedatectl status")
     apart = abs(there - visit.received)
     if apart > CLOCK_SECONDS:
         return warn(expected, f"{apart:.0f} s apart", f"theirs {text[:40]}", fix="timedatectl status")
@@ -238,28 +238,30 @@ def _check(
 
 
 CHECKS: tuple[Check, ...] = (
-    _check("front.dns", "The public address's name is known", _dns, "config.valid"),
-    _check("front.tcp", "The public address takes connections", _tcp, "front.dns"),
-    _check("front.certificate", "Clients trust the certificate, and will for a while", _certificate, "front.tcp"),
+    _check("front.dns", "The public address's name resolves", _dns, "config.valid"),
+    _check("front.tcp", "The public address accepts connections", _tcp, "front.dns"),
+    _check(
+        "front.certificate", "Clients trust the certificate, and it does not expire soon", _certificate, "front.tcp"
+    ),
     _check(
         "front.upgrade", "The upgrade to WebSocket passes the proxy", _upgrade, "process.answers", "front.certificate"
     ),
     _check("front.key-header", "A key in a header arrives", _key_header, "front.upgrade"),
     _check(
         "front.same-process",
-        "Behind the public address is the running process",
+        "The running process is behind the public address",
         _same_process,
         "front.key-header",
         is_outside=False,
     ),
     _check(
         "front.address",
-        "The process knows where clients come from, whatever they say of it",
+        "The process knows clients' real addresses, whatever they claim",
         check_address,
         "front.same-process",
         is_outside=False,
     ),
-    _check("front.answers", "A client is let in and answered", _greeting, "front.key-header", "front.same-process"),
+    _check("front.answers", "A client is admitted and answered", _greeting, "front.key-header", "front.same-process"),
     _check("front.clock", "The far end's clock and ours agree", _clock, "front.answers"),
-    _check("front.idle", "The proxy leaves quiet connections alone", _idle, "front.answers", is_deep=True),
+    _check("front.idle", "The proxy keeps quiet connections open", _idle, "front.answers", is_deep=True),
 )

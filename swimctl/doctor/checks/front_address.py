@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from swimctl.doctor.context import DoctorContext
 
-EXPECTED = "the process knows where clients come from, whatever they say of it"
+EXPECTED = "the process knows clients' real addresses, whatever they claim"
 LINES = {
     "nginx": "proxy_set_header X-Forwarded-For $remote_addr;",
     "apache": "RequestHeader unset X-Forwarded-For early",

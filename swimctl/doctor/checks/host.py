@@ -117,9 +117,9 @@ async def clock_is_right(context: DoctorContext) -> Answer:
     if state is not None and state.is_synchronised:
         return ok(expected, f"synchronised, off by {state.max_error_ms:g} ms at most")
     if not (await asyncio.to_thread(context.files.look, SYSTEMD)).is_there:
-        return skip(expected, "no systemd here: the clock is the affair of whoever runs this container")
+        return skip(expected, "no systemd here: the clock is up to the host of this container")
     if state is None:
-        return skip(expected, "the kernel does not tell")
+        return skip(expected, "the kernel does not report it")
     return warn(expected, "the kernel's clock is not synchronised", fix="timedatectl set-ntp true && timedatectl")
 
 

@@ -37,10 +37,10 @@ async def made_up_refused(context: DoctorContext) -> Answer:
         greeting = await context.fact("keys.made-up", lambda: _try_made_up(context), where, shape=Greeting | None)
     except NotUpgraded as error:
         if error.status == 429:
-            return unknown(_REFUSAL, "this address is refused for a while: too many bad keys came from it")
+            return unknown(_REFUSAL, "this address is refused for now: it presented too many bad keys")
         if error.status in (401, 403):
             return ok(_REFUSAL, f"refused before the upgrade, {error}")
-        return unknown(_REFUSAL, f"the door can't be tried: {error}")
+        return unknown(_REFUSAL, f"the endpoint can't be tried: {error}")
     except (Ended, ValueError) as error:
         code = error.code if isinstance(error, Ended) else None
         return ok(_REFUSAL, str(error)) if code == REFUSED else unknown(_REFUSAL, str(error))
@@ -61,32 +61,34 @@ async def _try_made_up(context: DoctorContext) -> Greeting | None:
 
 
 def _judge_refusal(greeting: Greeting | None) -> Answer:
-    fix = decide("swimctl stop", "at once: whoever knows the address gets in; it closes every connection")
+    fix = decide("swimctl stop", "immediately, since anyone who knows the address gets in; it closes every connection")
     if greeting is None:
-        return unknown(_REFUSAL, "neither refused nor let in: nothing was said")
+        return unknown(_REFUSAL, "neither refused nor admitted: there was no answer")
     if greeting.is_in:
-        return fail(_REFUSAL, "it was LET IN", fix=fix)
+        return fail(_REFUSAL, "it was ADMITTED", fix=fix)
     if greeting.close_code == REFUSED:
         return ok(_REFUSAL, greeting.text)
     if greeting.close_code == TRY_LATER or greeting.error_code == "AUTH_UNAVAILABLE":
         return unknown(
-            _REFUSAL, f"not let in, but not judged either: {greeting.text}", "swimctl doctor --only database"
+            _REFUSAL,
+            f"not admitted, but its key was not checked either: {greeting.text}",
+            "swimctl doctor --only database",
         )
     if greeting.error_code is not None:
         return fail(
-            _REFUSAL, f"refused otherwise, clients will not understand it: {greeting.text}", fix="swimctl restart"
+            _REFUSAL, f"refused in a way that clients do not understand: {greeting.text}", fix="swimctl restart"
         )
-    return fail(_REFUSAL, "it was neither refused nor let in by the protocol", fix="swimctl restart")
+    return fail(_REFUSAL, "it was neither refused nor admitted as the protocol says", fix="swimctl restart")
 
 
 async def hashed(context: DoctorContext) -> Answer:
-    """No key can be read out of the table."""
+    """No key is stored in plain text."""
     expected = "every key is stored hashed"
     records = await _rows(context)
     plain = [record for record in records if record.is_plaintext]
     if not plain:
         return ok(expected, f"{len(records)} keys")
-    seen = f"{len(plain)} of {len(records)} can be read by whoever reads the table"
+    seen = f"{len(plain)} of {len(records)} can be read by anyone who reads the table"
     return warn(expected, seen, *_shown(plain), fix="swimctl keys harden --yes")
 
 
@@ -136,13 +138,13 @@ async def used(context: DoctorContext) -> Answer:
         and now - record.created_at > timedelta(days=UNUSED_DAYS)
     ]
     if not unused:
-        return ok(expected, "none was not")
-    seen = f"{len(unused)} never were: who finds one has a key that nobody misses"
+        return ok(expected, "all were")
+    seen = f"{len(unused)} never were: nobody would notice if one were stolen"
     return warn(expected, seen, *_shown(unused), fix=f"swimctl keys revoke {unused[0].id}")
 
 
 async def owned(context: DoctorContext) -> Answer:
-    """Whoever may publish has a name."""
+    """Every key that may publish has an owner."""
     expected = "every key of the system tier has an owner"
     now = context.utc_now
     system = [record for record in await _rows(context) if record.tier == "system" and record.unknown_tier is None]
@@ -152,7 +154,7 @@ async def owned(context: DoctorContext) -> Answer:
     if not nobodys:
         return ok(expected, f"{len(system)} keys")
     fix = f"swimctl keys create --tier system --owner NAME && swimctl keys revoke {nobodys[0].id}"
-    return warn(expected, f"{len(nobodys)} may publish, and nobody knows whose they are", *_shown(nobodys), fix=fix)
+    return warn(expected, f"{len(nobodys)} may publish and have no owner", *_shown(nobodys), fix=fix)
 
 
 async def tiered(context: DoctorContext) -> Answer:
@@ -196,16 +198,16 @@ def _of_the_table(id: str, summary: str, expected: str, ask: object) -> Check:
 CHECKS: tuple[Check, ...] = (
     Check(
         id="keys.made-up-refused",
-        summary="A made-up key is refused at the real door",
+        summary="A made-up key is refused by the real endpoint",
         ask=made_up_refused,
         needs=("process.answers", "database.in-use"),
         needs_outside=("front.certificate",),
         is_outside=True,
         timeout_seconds=TIMEOUT_SECONDS,
     ),
-    _of_the_table("keys.hashed", "No key can be read out of the table", "every key is stored hashed", hashed),
-    _of_the_table("keys.expiring", "No key runs out unnoticed", "no key ends soon", expiring),
-    _of_the_table("keys.used", "No key lies about unused", "every key was used", used),
-    _of_the_table("keys.owned", "Whoever may publish has a name", "every system key has an owner", owned),
+    _of_the_table("keys.hashed", "No key is stored in plain text", "every key is stored hashed", hashed),
+    _of_the_table("keys.expiring", "No key expires unnoticed", "no key ends soon", expiring),
+    _of_the_table("keys.used", "No key is left unused", "every key was used", used),
+    _of_the_table("keys.owned", "Every key that may publish has an owner", "every system key has an owner", owned),
     _of_the_table("keys.tiered", "Every key has one of the four tiers", "each has one of the four tiers", tiered),
 )

@@ -231,7 +231,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="process.restarts",
-        summary="The daemon does not die again and again",
+        summary="The daemon does not crash repeatedly",
         ask=stays_up,
         needs=("process.running",),
     ),

@@ -44,7 +44,7 @@ def _judge_configured(context: DoctorContext, host: str, port: int) -> Answer:
     owners = [pid for each in listeners if (pid := machine.socket_owner(each.inode)) is not None]
     pids = list(dict.fromkeys(owners))
     if not pids:
-        reason = f"not to be had: {problem}"
+        reason = f"can't be used: {problem}"
         look = [inspect(f"ss -ltnp sport = :{port}"), inspect("swimctl config show --origin")]
         return fail(expected, reason, advice=look)
     return fail(expected, f"taken by {described(machine, pids)}", advice=about_port(context, host, port, pids))
@@ -66,7 +66,7 @@ def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
     if ours is None or listeners is None:
         return skip(expected, "only the daemon's own user, or root, may look at its sockets")
     if machine.is_same_network(info.pid) is False:
-        return skip(expected, "the daemon lives in another network namespace")
+        return skip(expected, "the daemon is in another network namespace")
     addresses = {each.address for each in listeners if each.inode in ours}
     look = [inspect(f"ss -ltnp sport = :{port}"), inspect("swimctl logs")]
     if not addresses:
@@ -83,5 +83,7 @@ def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
     strangers = [pid for pid in strangers if not machine.has_open(pid, context.home.lockfile)]
     if strangers:
         observed = f"{described(machine, strangers)} listens on the same port of another address of this machine"
-        return warn(expected, f"{observed}: who says localhost may get that", advice=look_at(strangers))
+        return warn(
+            expected, f"{observed}: a client that connects to localhost may get that one", advice=look_at(strangers)
+        )
     return ok(expected, f"pid {info.pid} listens alone")

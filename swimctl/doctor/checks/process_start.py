@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 DELETED = " (deleted)"
-_SUPERVISED = "the process outlives who started it"
+_SUPERVISED = "the process outlives its session"
 _FILES = "the files that the process has open are those of its home"
 
 
@@ -104,7 +104,7 @@ async def logs_little(context: DoctorContext) -> Answer:
 CHECKS: tuple[Check, ...] = (
     Check(
         id="process.supervisor",
-        summary="The process outlives who started it",
+        summary="The process outlives its session",
         ask=is_supervised,
         needs=("process.answers",),
     ),

@@ -50,7 +50,7 @@ async def _look_at_sources(context: DoctorContext) -> Answer:
 
 
 def _broken(source: SourceDocument, pace_seconds: float, status: Status) -> str | None:
-    """Say why a source gives nothing just now."""
+    """Say why a source gives nothing at the moment."""
     patience = STALL_INTERVALS * pace_seconds + STALL_SECONDS
     age = source.last_success_age_seconds
     reason = f": {source.last_error}" if source.last_error else ""

@@ -47,11 +47,11 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
         inspect("smartctl -a /dev/DISK", "as root, with the disk's name"),
     ]
     if lines:
-        observed = f"the kernel tells of {len(lines)} errors, the last: {lines[-1]}"
+        observed = f"the kernel reports {len(lines)} errors, the last: {lines[-1]}"
         return fail(_DISK, observed, *lines[-SHOWN:], advice=advice)
     if failures or rotten:
         return warn(_DISK, counts, advice=advice)
-    where = "the kernel tells of none" if is_readable else "the kernel's log is not to be read by this user"
+    where = "the kernel reports none" if is_readable else "this user may not read the kernel's log"
     return ok(_DISK, f"{where}; {counts}")
 
 
@@ -105,7 +105,7 @@ async def history_is_sound(context: DoctorContext) -> Answer:
             fix=f"swimctl history check {first}",
         )  # fmt: skip
     if history.checked_at is None:
-        return ok(_SOUND, "nothing bad was read; not read through yet since the start")
+        return ok(_SOUND, "no damage was found; not checked completely yet since the start")
     return ok(_SOUND, f"read through {max(0.0, context.now - history.checked_at):.0f} s ago")
 
 
@@ -135,7 +135,7 @@ async def rows_are_as_written(context: DoctorContext) -> Answer:
         return ok(_WRITTEN, f"{len(records)} keys")
     lines = [f"key {each.id} of {each.owner_name[:40] or 'nobody'}" for each in altered[:SHOWN]]
     fix = f"swimctl keys show {altered[0].id}; swimctl keys audit {altered[0].id}; swimctl keys accept {altered[0].id}"
-    return warn(_WRITTEN, f"{len(altered)} are not: rotten, or changed by hand", *lines, fix=fix)
+    return warn(_WRITTEN, f"{len(altered)} are not: damaged, or changed from outside", *lines, fix=fix)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -158,5 +158,5 @@ CHECKS: tuple[Check, ...] = (
         ask=history_is_sound,
         needs=("process.answers",),
     ),
-    Check(id="host.disk-errors", summary="The disk does not err", ask=disk_does_not_err),
+    Check(id="host.disk-errors", summary="The disk has no errors", ask=disk_does_not_err),
 )

@@ -39,7 +39,7 @@ async def history_writable(context: DoctorContext) -> Answer:
     return ok(_WRITABLE, f"a probe was stored as {probe.id}")
 
 
-_COMES_OUT = "an event that is put in comes out"
+_COMES_OUT = "a published event is delivered"
 
 
 @expecting(_COMES_OUT)
@@ -155,7 +155,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="stream.event-comes-out",
-        summary="An event that is put in comes out of a real subscription",
+        summary="A published event is delivered to a real subscription",
         ask=event_comes_out,
         needs=("process.answers", "stream.history-writable"),
         timeout_seconds=9.0,

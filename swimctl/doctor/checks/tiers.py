@@ -68,7 +68,7 @@ async def room(context: DoctorContext) -> Answer:
 def _crowded(tier: str, promise: TierPromise) -> str:
     full = ": full, clients are refused" if promise.current >= promise.connections else ""
     if promise.current > promise.connections:
-        full = ": the limit was lowered below what is connected; nobody is closed for it, and nobody let in"
+        full = ": the limit was lowered below the number of connections; none is closed, and none admitted"
     return f"{tier} {promise.current}/{promise.connections}{full}"
 
 
@@ -78,8 +78,8 @@ def _trial(tier: str) -> Check:
 
     return Check(
         id=f"tiers.{tier}-limit-holds",
-        summary=f"Tier {tier} lets in as many as it promises, and not one more",
-        ask=expecting("so many are let in, and the next one is refused")(ask),
+        summary=f"Tier {tier} admits as many as configured, and not one more",
+        ask=expecting("that many are admitted, and the next one is refused")(ask),
         needs=("process.answers", "tiers.in-force"),
         is_deep=True,
         timeout_seconds=TRIAL_SECONDS,

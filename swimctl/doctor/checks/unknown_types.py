@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _KNOWN = "every type that providers write is known"
 MANY_OF_A_KIND = 3
-"""So many types that differ in their last part alone are declared as one open-ended type."""
+"""This many types that differ only in their last part are declared as one open-ended type."""
 
 
 @expecting(_KNOWN)

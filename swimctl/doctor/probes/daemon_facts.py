@@ -24,7 +24,7 @@ METHOD_NOT_FOUND = -32601
 
 
 class CannotAsk(Exception):
-    """What a check wants to know can't be found out just now: why, and what to type."""
+    """What a check wants to know can't be found out at the moment: why, and what to type."""
 
     def __init__(self, problem: str, fix: str | None = None) -> None:
         self.problem = problem
@@ -65,7 +65,9 @@ async def _read(ask: Callable[..., Awaitable[Any]], method: str, shape: type[T],
         return read_answer(method, await ask(method, **params), shape)
     except RpcFailed as failed:
         if failed.code == METHOD_NOT_FOUND:
-            raise CannotAsk(f"the running process knows no {method}: its code is older", "swimctl restart") from None
+            raise CannotAsk(
+                f"the running process does not know {method}: its code is older", "swimctl restart"
+            ) from None
         raise
     except CommandError as error:
         raise CannotAsk(error.problem, error.next_step) from None

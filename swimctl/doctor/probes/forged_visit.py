@@ -74,10 +74,10 @@ async def _visit_from(context: DoctorContext, target: Target, local_host: str | 
     async with dial(target, key, open_seconds=seconds, headers=FORGED, local_host=local_host) as wire:
         greeting = await wire.greet(context.within(2 * STEP_SECONDS))
         if greeting is None or not greeting.is_in:
-            return ForgedVisit("the service said nothing" if greeting is None else greeting.text)
+            return ForgedVisit("the service did not answer" if greeting is None else greeting.text)
         found = await acted(context, "probe_connection", ProbeConnection, id=greeting.client_id)
         if not found.found:
-            return ForgedVisit("another process let us in")
+            return ForgedVisit("another process admitted us")
         own_host, own_port = wire.local
         peer = found.peer.split(" ") if found.peer is not None else None
         return ForgedVisit(

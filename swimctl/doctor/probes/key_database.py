@@ -43,7 +43,7 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Marked(msgspec.Struct, frozen=True):
-    """A marker row that stands in the table just now."""
+    """A marker row that stands in the table at the moment."""
 
     key_id: int
     text: str

@@ -60,13 +60,13 @@ async def _receive(context: DoctorContext) -> Received:
         async with dial(target, await temporary_key(context), open_seconds=context.within(DOOR_SECONDS)) as wire:
             return await _through(context, wire)
     except (NotUpgraded, Ended, ValueError) as error:
-        raise Lost(f"no client gets in to receive it: {error}") from None
+        raise Lost(f"no client is admitted to receive it: {error}") from None
 
 
 async def _through(context: DoctorContext, wire: ProbeClient) -> Received:
     greeting = await wire.greet(context.within(DOOR_SECONDS))
     if greeting is None or not greeting.is_in or greeting.client_id is None:
-        raise Lost(f"no client gets in to receive it: {'no greeting' if greeting is None else greeting.text}")
+        raise Lost(f"no client is admitted to receive it: {'no greeting' if greeting is None else greeting.text}")
     answer = await wire.ask("subscribed", context.within(DOOR_SECONDS), action="subscribe", channels=["system.notice"])
     if answer is None or answer.get("type") != "subscribed":
         told = "no answer" if answer is None else str(answer.get("message"))[:100]

@@ -109,12 +109,12 @@ async def _receive(reader: asyncio.StreamReader) -> bytes:
     while True:
         kind, status, length, _, _, _ = struct.unpack(">BBHHBB", await reader.readexactly(8))
         if kind not in (PRELOGIN, RESPONSE) or not 8 <= length <= MAX_PACKET:
-            raise NoTds("what answers there is no SQL Server")
+            raise NoTds("what answers there is not SQL Server")
         payload += await reader.readexactly(length - 8)
         if status & END_OF_MESSAGE:
             return payload
         if len(payload) > 4 * MAX_PACKET:
-            raise NoTds("what answers there doesn't come to an end")
+            raise NoTds("what answers there does not finish its answer")
 
 
 def _options(payload: bytes) -> dict[int, bytes]:

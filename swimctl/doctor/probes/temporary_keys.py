@@ -26,7 +26,7 @@ async def _lend(context: DoctorContext) -> ProbeKey:
         raise CannotAsk("the running process knows no tiers", "swimctl restart")
     tier, found = max(tiers.items(), key=lambda item: item[1].connections - item[1].current)
     if found.current >= found.connections:
-        raise CannotAsk("all tiers are full: there is no room for a look", "swimctl connections list")
+        raise CannotAsk("all tiers are full: there is no room for a probe", "swimctl connections list")
     return (await lend(context, tier, 1, SECONDS))[0]
 
 

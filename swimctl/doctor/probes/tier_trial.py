@@ -30,7 +30,7 @@ KEY_SECONDS = 100.0
 IN_FLIGHT = 64
 SPARE_DESCRIPTORS = 64
 MOST_EXTRA = 25
-"""When real clients leave meanwhile, so many more are tried."""
+"""How many more connections are tried if real clients leave meanwhile."""
 OPEN_SECONDS = 15.0
 LEAVE_SECONDS = 0.002
 
@@ -155,7 +155,7 @@ def _note(trial: Trial, outcome: Outcome) -> None:
 
 def _judge(expected: str, tier: str, before: TierPromise, trial: Trial) -> Answer:
     limit, now, counted = before.connections, trial.now, trial.counted
-    told = f"{trial.let_in} let in beside {before.current} clients"
+    told = f"{trial.let_in} admitted beside {before.current} clients"
     fix = "swimctl logs"
     if now is not None and now.connections != limit:
         return unknown(expected, f"the limit was changed meanwhile: {limit}, then {now.connections}")
@@ -168,7 +168,7 @@ def _judge(expected: str, tier: str, before: TierPromise, trial: Trial) -> Answe
         more = f"more can't be tried: this process may open {trial.possible} files"
         return warn(expected, f"{told}; {more}", fix=f"ulimit -n {limit + 1000} && swimctl doctor --deep --only tiers")
     if refused is None:
-        return fail(expected, f"{told}, and no end", fix="swimctl restart")
+        return fail(expected, f"{told}, and the next one too", fix="swimctl restart")
     if refused.close_code != 4002 or refused.error_code != "CONNECTION_LIMIT":
         return fail(expected, f"{told}; the next one was refused otherwise: {refused.reason}", fix=fix)
     if (refused.tier, refused.limit) != (tier, limit) or refused.current != limit:

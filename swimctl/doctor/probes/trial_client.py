@@ -17,7 +17,6 @@ from swimctl.doctor.probes.wire import USER_AGENT, Target, reason_of
 
 MAX_READ_BYTES = 64 * 1024
 TEXT, CLOSE = 0x1, 0x8
-PING_MASK = b"\0\0\0\0"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -86,7 +85,7 @@ class TrialClient(asyncio.Protocol):
             pass
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._answer(self._refusal(None) if self._error is not None else Outcome(False, "cut without a word"))
+        self._answer(self._refusal(None) if self._error is not None else Outcome(False, "cut without an answer"))
 
     def _answer(self, outcome: Outcome) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -120,7 +119,7 @@ class TrialClient(asyncio.Protocol):
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            self._answer(Outcome(False, "its first message is no JSON object"))
+            self._answer(Outcome(False, "its first message is not a JSON object"))
         elif message.get("type") == "connected":
             self._answer(Outcome(True))
         elif message.get("type") == "error":

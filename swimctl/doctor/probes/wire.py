@@ -38,7 +38,7 @@ class Target(msgspec.Struct, frozen=True):
     def parse(cls, url: str) -> Target:
         parts = urlsplit(url)
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise ValueError(f"{url!r} is no ws:// or wss:// address")
+            raise ValueError(f"{url!r} is not a ws:// or wss:// address")
         is_tls = parts.scheme == "wss"
         return cls(url, parts.hostname, parts.port or (443 if is_tls else 80), is_tls)
 
@@ -76,7 +76,7 @@ class Ended(Exception):
 
     def __str__(self) -> str:
         if self.code is None:
-            return "the connection was cut without a word"
+            return "the connection was cut without an answer"
         return f"closed with {self.code}{f' ({self.reason})' if self.reason else ''}"
 
 
@@ -95,7 +95,7 @@ class Greeting(msgspec.Struct, frozen=True):
             return "let in"
         data = self.message.get("data")
         found = self.message.get("message") or (data.get("message") if isinstance(data, dict) else None)
-        said = str(found)[:200] if found else "refused without a word"
+        said = str(found)[:200] if found else "refused without a reason"
         return f"{said} (close code {self.close_code})" if self.close_code is not None else said
 
     @property

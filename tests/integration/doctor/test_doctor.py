@@ -112,7 +112,7 @@ def test_fix_mends_what_is_safe_says_so_and_looks_again(patient: Patient) -> Non
 def test_fix_with_nothing_to_mend_says_so(patient: Patient) -> None:
     done = patient.swimctl("doctor", "--timeout", "30", "--fix", "--only", "code")
     assert done.returncode == 0
-    assert done.stderr == "there is nothing to mend\n"
+    assert done.stderr == "there is nothing to fix\n"
 
 
 def test_bundle_lists_and_holds_what_a_helper_asks_for_without_a_secret(patient: Patient, tmp_path: Path) -> None:

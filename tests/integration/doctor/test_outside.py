@@ -112,7 +112,7 @@ async def test_door_that_lets_a_made_up_key_in_is_told_loudly(tmp_path: Path) ->
         results = await look(door.url, door.api_key, tmp_path)
     assert (results["keys.made-up-refused"].status, results["keys.made-up-refused"].observed) == (
         "fail",
-        "it was LET IN",
+        "it was ADMITTED",
     )
     assert well(results) == OUTSIDE - {"keys.made-up-refused"}
 
@@ -156,7 +156,7 @@ async def test_address_where_nothing_is_fails_at_its_root(tmp_path: Path, url: s
     [
         (
             b"HTTP/1.1 404 Not Found\r\nServer: Apache\r\nContent-Length: 0\r\n\r\n",
-            "HTTP 404 from Apache: the path leads nowhere",
+            "HTTP 404 from Apache: there is no service at this path",
         ),
         (
             b"HTTP/1.0 503 Service Unavailable\r\nConnection: close\r\n\r\n",

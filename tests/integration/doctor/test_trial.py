@@ -60,7 +60,7 @@ async def test_clients_stay_and_only_the_room_beside_them_is_tried(daemon: LiveD
     api_key = daemon.api_key("public")
     async with dial(daemon.url, api_key) as first, dial(daemon.url, api_key) as second:
         results = await try_limits(daemon)
-        assert results["tiers.public-limit-holds"].observed.startswith("3 let in beside 2 clients")
+        assert results["tiers.public-limit-holds"].observed.startswith("3 admitted beside 2 clients")
         for client in (first, second):
             assert (await client.ask("ping"))["type"] == "pong"
 

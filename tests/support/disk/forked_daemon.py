@@ -174,7 +174,7 @@ class ForkedDaemon:
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """A port that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

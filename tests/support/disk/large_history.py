@@ -13,7 +13,7 @@ from support.disk.wire import Wire
 
 CHECKED_SECONDS = 180.0
 """So long the check behind the start, and bringing over what is left, may take on a busy machine."""
-RESTORED = "brought over what could be read"
+RESTORED = "recovered what could be read"
 
 
 def judge_behind_the_start(installation: Installation) -> Judgement:

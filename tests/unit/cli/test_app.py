@@ -108,7 +108,7 @@ def test_command_that_does_not_exist_is_told_with_the_nearest(capsys: pytest.Cap
         (["connections", "close"], "error: swimctl connections close: ID is missing"),
         (["connections", "lst"], "error: there is no command 'connections lst'"),
         (["connections"], "error: swimctl connections needs a command"),
-        (["status", "extra"], "error: swimctl status: one word too many: extra"),
+        (["status", "extra"], "error: swimctl status: unexpected argument: extra"),
         (["--confg", "x", "status"], "error: swimctl: there is no option --confg"),
     ],
 )

@@ -35,19 +35,19 @@ def swimctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_init_writes_the_annotated_file_and_never_overwrites_unasked(swimctl: Run, tmp_path: Path) -> None:
     code, out, told = swimctl("config", "init")
     assert (code, out) == (0, "config/swim.toml\n")
-    assert told == f"it is read by commands that are run in {tmp_path}; --user writes one for every folder\n"
+    assert told == f"it is used by commands that run in {tmp_path}; --user writes one that is used in every folder\n"
     assert (tmp_path / "config" / "swim.toml").read_text("utf-8") == read_template()
     (tmp_path / "config" / "swim.toml").write_text("mine", "utf-8")
     code, _, error = swimctl("config", "init")
     assert code == 2
-    assert "is there already" in error and "--yes" in error
+    assert "already exists" in error and "--yes" in error
     assert (tmp_path / "config" / "swim.toml").read_text("utf-8") == "mine"
     assert swimctl("config", "init", "--yes")[0] == 0
     assert swimctl("config", "init", str(tmp_path / "config"), "--yes")[1] == f"{tmp_path}/config/swim.toml\n"
 
 
 def test_check_says_valid_or_everything_that_is_wrong(swimctl: Run, tmp_path: Path) -> None:
-    assert swimctl("config", "check") == (0, "valid: the built-in defaults, there is no file\n", "")
+    assert swimctl("config", "check") == (0, "valid: the built-in defaults, as there is no file\n", "")
     swimctl("config", "init")
     assert swimctl("config", "check") == (0, f"valid: {tmp_path}/config/swim.toml\n", "")
     (tmp_path / "config" / "swim.toml").write_text("[server]\nprot = 1\nport = -1\n", "utf-8")
@@ -121,7 +121,7 @@ def test_set_without_any_file_writes_into_the_users_folder(swimctl: Run, tmp_pat
 def test_path_names_the_files_in_use(swimctl: Run, tmp_path: Path) -> None:
     code, out, error = swimctl("config", "path")
     assert (code, out) == (0, "")
-    assert "there is no file" in error
+    assert "no file found" in error
     swimctl("config", "init")
     swimctl("config", "set", "server.port", "9000")
     assert swimctl("config", "path")[1] == f"{tmp_path}/config/swim.toml\n{tmp_path}/config/swim.local.toml\n"
@@ -153,7 +153,7 @@ def test_config_option_names_the_file_before_or_after_the_command(swimctl: Run, 
     for words in (["--config", str(file), "config", "show"], ["config", "show", f"--config={file}"]):
         assert tomllib.loads(swimctl(*words)[1])["server"]["port"] == 1234
     assert swimctl("config", "show", "--config", "nowhere.toml") == (
-        2, "", "error: in nowhere.toml: there is no such file; swimctl config init writes one\n",
+        2, "", "error: in nowhere.toml: there is no such file; create one with swimctl config init\n",
     )  # fmt: skip
 
 
@@ -169,7 +169,8 @@ def test_init_for_the_user_is_found_from_every_folder(
 
 def test_init_elsewhere_says_how_the_file_is_named(swimctl: Run, tmp_path: Path) -> None:
     assert (
-        swimctl("config", "init", "new.toml")[2] == "it is read where it is named: swimctl --config new.toml status\n"
+        swimctl("config", "init", "new.toml")[2]
+        == "commands use it only when named: swimctl --config new.toml status\n"
     )
 
 

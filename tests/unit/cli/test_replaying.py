@@ -119,7 +119,7 @@ def test_damaged_file_plays_up_to_the_damage_and_says_so(tmp_path: Path) -> None
     assert next(events).event["data"] == ROWS[0]["data"]
     with pytest.raises(
         CommandFailed,
-        match=r"is damaged at byte \d+, after 1 events: no line of a recording.*\nwhat stood before it was played",
+        match=r"is damaged at byte \d+, after 1 events: no line of a recording.*\neverything before that was played",
     ):
         next(events)
 

@@ -63,7 +63,7 @@ def paths() -> Iterator[list[str]]:
         ("bench --clients 0", "must be a whole number from 1 to 60,000, got 0", "see: swimctl bench --help"),
         ("bench --rate x", "must be a number from 0.01 to 10,000, got x", "see: swimctl bench --help"),
         ("tail --jsn", "swimctl tail: there is no option --jsn", "did you mean --json? see: swimctl tail --help"),
-        ("status extra", "swimctl status: one word too many: extra", "see: swimctl status --help"),
+        ("status extra", "swimctl status: unexpected argument: extra", "see: swimctl status --help"),
         ("status --json=1", "--json takes no value", "see: swimctl"),
         ("keys find", "no key was given on standard input", "swimctl keys find < key.txt"),
         ("--config nope.toml status", "--config: there is no file nope.toml", "swimctl config init nope.toml"),
@@ -134,7 +134,7 @@ def test_every_no_ends_with_1_and_is_told(swimctl: Run, tmp_path: Path) -> None:
     for words in (["keys", "revoke", "1"], ["keys", "expire", "1"], ["config", "init", "there"], ["record", "there"]):
         code, err = answer_no(words, home)
         assert code == 1, words
-        assert err.endswith("[y/N] error: not done: you said no\n"), words
+        assert err.endswith("[y/N] error: cancelled: nothing was done\n"), words
     assert (home / "there").read_text("utf-8") == "mine"
     assert swimctl("keys revoke 1")[0] == 2
 

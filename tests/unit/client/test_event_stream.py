@@ -234,7 +234,7 @@ def test_stream_notices_a_connection_that_is_dead(time: VirtualClock) -> None:
     stream = stream_of(time, first, MemorySession(time, [CONNECTED, subscribed(5)]))
     began = time.seconds
     items = take(stream, rounds=120)
-    assert Lost("nothing was heard for too long") in items
+    assert Lost("nothing was received for too long") in items
     assert time.seconds - began >= ALIVE_SECONDS
 
 
@@ -264,8 +264,8 @@ def test_stream_hands_out_answers_to_its_own_requests(time: VirtualClock) -> Non
         ([{"type": "error", "code": "CONNECTION_LIMIT", "message": "5 of 5"}], LimitReached, "5 of 5"),
         ([{"type": "error", "code": "AUTH_UNAVAILABLE", "message": "later"}], CommandFailed, "later"),
         ([lost(4001, "no key")], Refused, "the key was refused: no key"),
-        ([lost(4002)], LimitReached, "the maximum of connections is reached"),
-        ([lost(1013)], CommandFailed, "keys can't be checked just now"),
+        ([lost(4002)], LimitReached, "the maximum number of connections is reached"),
+        ([lost(1013)], CommandFailed, "keys can't be checked at the moment"),
         ([lost(None)], CommandFailed, "the connection was closed: it broke"),
         ([CONNECTED], CommandFailed, "did not answer within"),
     ],

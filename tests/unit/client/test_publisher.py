@@ -102,7 +102,7 @@ def test_batch_whose_answer_was_lost_is_sent_again_and_stored_once() -> None:
 
 
 def test_daemon_that_can_not_store_just_now_is_asked_again_on_the_same_connection() -> None:
-    bench = Bench(RpcFailed("publish", -32000, "history can't be used just now"))
+    bench = Bench(RpcFailed("publish", -32000, "history can't be used at the moment"))
     bench.publisher.publish(batch("a.b"))
     assert bench.reported == [("1", "a.b", False)]
     assert len(bench.connections) == 1

@@ -201,7 +201,7 @@ def test_environment_without_two_underscores_is_none_of_ours(tmp_path: Path, env
         ("server = 3", "server", 1,
          "must be a table, got 3"),
         ("[history]\nkeep = '5 parsecs'", "history.keep", 2,
-         "must be a length of time like 30s, 15m, 24h or 7d, got '5 parsecs'"),
+         "must be a duration like 30s, 15m, 24h or 7d, got '5 parsecs'"),
         ("[logging]\nlevel = 'warn'", "logging.level", 2,
          "must be debug, error, info or warning, got 'warn'; did you mean warning?"),
         ("[broker]\nurl = 'amqp://x'", "broker.url", 2,
@@ -223,7 +223,7 @@ def test_environment_without_two_underscores_is_none_of_ours(tmp_path: Path, env
         (f"{SIMULATOR}name = 'a'\n{SIMULATOR}name = 'a'", "sources[1].name", 6,
          "must differ from the other sources' names, got 'a' again"),
         ("[channels.families]\nweather = ['a b']", "channels.families.weather", 2,
-         "\"a b\" is no type name: like updated, slots.optimized or program.*"),
+         "\"a b\" is not a type name: like updated, slots.optimized or program.*"),
         ("[channels.families]\nweather = 'sigmet'", "channels.families.weather", 2,
          "must be a list, got 'sigmet'"),
         ("[database]\nurl = 'sqlite:////x'\nodbc = 'Driver=x'", "database.odbc", 3,
@@ -279,7 +279,7 @@ def test_file_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path: Pat
 
 
 def test_file_that_does_not_exist_is_told(tmp_path: Path, environ: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="there is no such file; swimctl config init writes one"):
+    with pytest.raises(ConfigError, match="there is no such file; create one with swimctl config init"):
         load_from(tmp_path, environ, tmp_path / "nowhere.toml")
 
 

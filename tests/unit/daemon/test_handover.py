@@ -194,9 +194,9 @@ def test_offer_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_failure_says_why_and_what_the_new_process_said() -> None:
     failed = HandoverFailed("ended with code 1", 1, ["error: line 12"])
     assert str(failed).splitlines() == [
-        "the new process ended with code 1; the old one goes on serving. What it said:",
+        "the new process ended with code 1; the old one keeps serving. Its output:",
         "error: line 12",
     ]
     assert str(HandoverFailed("was not ready in time", None, [])) == (
-        "the new process was not ready in time; the old one goes on serving"
+        "the new process was not ready in time; the old one keeps serving"
     )

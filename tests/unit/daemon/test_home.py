@@ -76,14 +76,14 @@ def test_folder_of_the_socket_is_made_private(long_home: Home) -> None:
 def test_folder_of_the_socket_that_others_may_enter_is_refused(long_home: Home) -> None:
     folder = long_home.control_socket.parent
     folder.mkdir(mode=0o755)
-    with pytest.raises(HomeError, match="belongs to somebody else"):
+    with pytest.raises(HomeError, match="belongs to another user"):
         long_home.prepare()
 
 
 def test_folder_of_the_socket_that_is_a_link_is_refused(long_home: Home, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     long_home.control_socket.parent.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(HomeError, match="belongs to somebody else"):
+    with pytest.raises(HomeError, match="belongs to another user"):
         long_home.prepare()
 
 
@@ -92,7 +92,7 @@ def test_folder_of_the_socket_that_somebody_else_made_is_refused(long_home: Home
     folder = long_home.control_socket.parent
     folder.mkdir(mode=0o700)
     os.chown(folder, 12345, 12345)
-    with pytest.raises(HomeError, match="belongs to somebody else"):
+    with pytest.raises(HomeError, match="belongs to another user"):
         long_home.prepare()
 
 

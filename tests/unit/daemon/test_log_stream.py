@@ -95,7 +95,7 @@ def test_full_disk_is_told_when_it_is_over(clock: VirtualClock, path: Path) -> N
     stream.write("written\n")
     os.close(there)
     os.close(full)
-    assert path.read_text() == "3 lines of the log could not be written: No space left on device\nwritten\n"
+    assert path.read_text() == "3 log lines could not be written: No space left on device\nwritten\n"
     assert stream.lost == 0
 
 

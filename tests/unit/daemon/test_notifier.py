@@ -34,7 +34,7 @@ def heard(manager: socket.socket) -> list[dict[str, str]]:
 def test_life_of_a_service_is_told(manager: socket.socket) -> None:
     notifier = Notifier(manager.getsockname())
     notifier.ready("serving")
-    notifier.reloading("reading the configuration again")
+    notifier.reloading("reloading the configuration")
     notifier.ready("serving")
     notifier.stopping()
     ready, reloading, again, stopping = heard(manager)

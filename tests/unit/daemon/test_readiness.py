@@ -33,9 +33,9 @@ def checks(
         ((), None, "ok"),
         ((1000.0,), None, "ok"),
         ((1000.0, 1.0), 60, "ok"),
-        ((1000.0, None), 60, "no source has told anything for 60 s"),
-        ((None,), 60, "no source has told anything for 60 s"),
-        ((), 60, "no source has told anything for 60 s"),
+        ((1000.0, None), 60, "no source has published anything for 60 s"),
+        ((None,), 60, "no source has published anything for 60 s"),
+        ((), 60, "no source has published anything for 60 s"),
     ],
 )
 def test_some_source_should_have_told_something_within_what_is_expected(

@@ -208,7 +208,7 @@ def test_facts_are_read_from_a_bundle_too(tmp_path: Path) -> None:
 def test_file_that_holds_no_facts_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "facts.json"
     path.write_bytes(content)
-    with pytest.raises(CommandFailed, match="holds no facts of doctor"):
+    with pytest.raises(CommandFailed, match="has no facts of swimctl doctor"):
         read_facts(path)
 
 

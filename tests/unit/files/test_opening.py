@@ -26,7 +26,7 @@ PLANTED: dict[str, Callable[[Path], None]] = {
     "a symbolic link": plant_link,
     "a FIFO": lambda path: os.mkfifo(path),
     "a folder": Path.mkdir,
-    "a file with a second name elsewhere": plant_second_name,
+    "a file with a hard link elsewhere": plant_second_name,
 }
 
 

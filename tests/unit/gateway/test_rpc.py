@@ -24,7 +24,7 @@ async def _double(params: Mapping[str, Any]) -> Any:
 
 
 async def _unavailable(params: Mapping[str, Any]) -> Any:
-    raise RpcError(UNAVAILABLE, "not just now", {"retry": True})
+    raise RpcError(UNAVAILABLE, "not at the moment", {"retry": True})
 
 
 async def _broken(params: Mapping[str, Any]) -> Any:
@@ -111,7 +111,7 @@ async def test_failure_of_a_method_is_reported_and_the_next_is_answered(rig: Rig
 
 async def test_error_details_are_passed_on(rig: Rig) -> None:
     (answer,) = await _ask(rig, _request("unavailable"))
-    assert answer["error"] == {"code": UNAVAILABLE, "message": "not just now", "data": {"retry": True}}
+    assert answer["error"] == {"code": UNAVAILABLE, "message": "not at the moment", "data": {"retry": True}}
 
 
 async def test_wire_messages_and_requests_share_the_connection(rig: Rig) -> None:

@@ -224,7 +224,7 @@ def test_commit_that_fails_is_not_repeated_and_its_outcome_called_unknown(store:
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR
         raise_as_driver(error)
 
-    with pytest.raises(OutcomeUnknown, match="before repeating"):
+    with pytest.raises(OutcomeUnknown, match="before a retry"):
         store.create(new_key(), OPERATOR)
     assert len(attempts) == 1
 

@@ -204,7 +204,7 @@ def test_hints_leave_after_a_minute_and_come_back_with_the_help() -> None:
     model.press("?")
     shown = screen(frame(model, 80, 24, 107, elapsed=61, banner=banner))
     assert "export X=1" in shown
-    assert "remote clients  connections of clients to the service" in shown
+    assert "remote clients  client connections to the service" in shown
     assert len(shown.splitlines()) == 24
 
 

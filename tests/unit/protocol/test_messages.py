@@ -252,7 +252,7 @@ def test_anything_but_one_json_object_is_refused_as_invalid_json(frame: bytes | 
 
 def test_repeated_key_is_named() -> None:
     refusal = refusal_of('{"action":"subscribe","channels":["a"],"channels":["b"]}')
-    assert refusal.message == 'the key "channels" stands twice in one object'
+    assert refusal.message == 'the key "channels" appears twice in one object'
 
 
 def test_binary_frame_has_its_refusal() -> None:

@@ -21,10 +21,10 @@ def connection(**fields: Any) -> ConnectionDocument:
 
 def test_clients_that_never_subscribed_are_told_of() -> None:
     found = [connection(), connection(), connection(owner="ADL"), connection(owner="FSD", channels=["flight.*"])]
-    said = "3 connections have subscribed to nothing (vNAS, ADL): heartbeats are all that comes"
+    said = "3 connections have subscribed to nothing (vNAS, ADL): they receive only heartbeats"
     assert unsubscribed_hint(found, NOW) == said
     assert unsubscribed_hint([connection(owner=None)], NOW) == (
-        "1 connection has subscribed to nothing (client_0): heartbeats are all that comes"
+        "1 connection has subscribed to nothing (client_0): they receive only heartbeats"
     )
 
 
@@ -41,7 +41,7 @@ def test_many_owners_are_cut_short_and_shown_without_control_characters() -> Non
     [
         {"channels": ["*"]},
         {"connected_at": "2026-01-16T14:30:16.000Z"},
-        {"connected_at": "just now"},
+        {"connected_at": "at the moment"},
         {"key_id": None, "tier": "local"},
     ],
     ids=["subscribed", "just connected", "nobody knows since when", "swimctl itself"],

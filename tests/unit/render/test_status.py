@@ -61,7 +61,7 @@ history     12,345 events kept, 1d 0h back, 3.0 MiB
 process     100.0 MiB of memory, loop lag p50 0.1 ms, p99 2.5 ms, max 9 ms
 slow        1 lagging now, 3 closed since the start
 refused     2 limit
-keys        can't be checked just now: no answer from the database
+keys        can't be checked at the moment: no answer from the database
 
 TIER        CONNECTED    LIMIT
 public              5        5   ━━━━━━━━━━━━━━━━━━━━
@@ -72,7 +72,7 @@ system              1   10,000   ━──────────────�
 SOURCE   KIND        STATE       FOUND   LAST EVENT   ERRORS
 feed     file        degraded   12,000     0.4s ago        2
 sim      simulator   running         0        never        0
-FOUND: events, before large batches of positions are divided for clients
+FOUND: events, before large batches of positions are split for clients
 feed: can't read /x�[2J"""
     )
 
@@ -88,7 +88,7 @@ def test_status_of_a_daemon_without_sources_says_how_events_get_in() -> None:
 
 def test_status_tells_that_history_is_in_trouble() -> None:
     shown = screen(status(read({"pid": 1, "history": {"problem": "the disk is full"}}), NOW))
-    assert "history     can't be used just now: the disk is full" in shown
+    assert "history     can't be used at the moment: the disk is full" in shown
 
 
 def test_status_of_a_sparse_document_is_shown_all_the_same() -> None:

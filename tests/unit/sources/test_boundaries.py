@@ -160,9 +160,9 @@ def test_many_places_are_located_as_one_by_one(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is no GeoJSON"),
-        (b"<html>", "is no GeoJSON"),
-        (b"{}", "is no GeoJSON"),
+        (b"", "is not GeoJSON"),
+        (b"<html>", "is not GeoJSON"),
+        (b"{}", "is not GeoJSON"),
         (b'{"features": []}', "it holds no polygon"),
         (b'{"features": [{"properties": {"id": "X"}, "geometry": null}]}', "it holds no polygon"),
         (b'{"features": [{"properties": {"id": "X"}, "geometry": {"type": "Polygon", "coordinates": [["x"]]}}]}', "X"),

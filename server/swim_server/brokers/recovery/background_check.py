@@ -20,13 +20,13 @@ from swim_server.brokers.trouble import HistoryDamaged, is_damage, unavailable
 from swim_server.logs import get_logger
 
 FIRST_SECONDS = 1.0
-"""After the start: clients come first."""
+"""Delay after the start: clients come first."""
 PERIOD_SECONDS = 24 * 60 * 60.0
 AGAIN_SECONDS = 30.0
-"""After trouble with the disk."""
+"""Delay after a disk problem."""
 PIECE_ROWS = 1000
 DUTY = 3.0
-"""It rests so many times as long as it reads."""
+"""How many times longer it pauses than it reads."""
 
 T = TypeVar("T")
 _log = get_logger("broker")
@@ -39,7 +39,7 @@ class CheckStatus(msgspec.Struct):
     """Unix time at which it last came to its end."""
     is_running: bool = False
     trouble: str | None = None
-    """Why it can't go on just now."""
+    """Why it can't go on at the moment."""
     events: int = 0
     """Looked at, since it began."""
 
@@ -109,7 +109,7 @@ class BackgroundCheck:
             return False
         except BrokerUnavailable as error:
             if self.status.trouble != error.reason:
-                _log.warning("history can't be checked just now", reason=error.reason)
+                _log.warning("history can't be checked at the moment", reason=error.reason)
             self.status.trouble = error.reason
             return False
         except Exception:  # noqa: BLE001 - the service goes on; the next check tries again

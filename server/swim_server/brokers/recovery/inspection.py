@@ -138,7 +138,7 @@ def salvage_into(path: Path, output: Path, now_ms: int) -> tuple[int, list[Known
             restoring = Restoring(path)
             while restoring.step(connection, ZERO, now_ms, is_first=True):
                 if restoring.trouble is not None:
-                    raise BrokerUnavailable(f"{path} can't be read just now: {restoring.trouble}")
+                    raise BrokerUnavailable(f"{path} can't be read at the moment: {restoring.trouble}")
             holes = [_hole(row) for row in connection.execute("SELECT after, up_to, reason FROM holes ORDER BY up_to")]
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             connection.execute("PRAGMA journal_mode = DELETE")

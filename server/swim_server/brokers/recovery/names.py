@@ -54,7 +54,7 @@ def are_names_damaged(path: Path, error: sqlite3.Error) -> bool:
         raise error
     if find_damage(path, only_names=True):
         return True
-    raise DiskTrouble(f"the disk of {path} has trouble: it read bad once ({error}), and good when read again")
+    raise DiskTrouble(f"the disk of {path} has a problem: a read failed once ({error}) and succeeded the second time")
 
 
 def rebuild_names(connection: sqlite3.Connection) -> int:

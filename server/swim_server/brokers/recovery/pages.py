@@ -119,7 +119,7 @@ class Pages:
     def _entries(self, page: bytes) -> tuple[list[list[Value]], list[int]]:
         """Return what one page of an index holds, and the pages below it."""
         if page[0] not in {INDEX_INTERIOR, INDEX_LEAF}:
-            raise BadPage("it is no page of an index")
+            raise BadPage("it is not an index page")
         link, header = (4, 12) if page[0] == INDEX_INTERIOR else (0, 8)
         places = self._cells(page, 0, header)
         if not self._is_whole(page, 0, header, lambda at: link + self._entry_bytes(page, at + link)):
@@ -129,7 +129,7 @@ class Pages:
 
     def _children(self, page: bytes, start: int, after: int, up_to: int) -> list[tuple[int, int, int]]:
         if page[start] != INTERIOR:
-            raise BadPage("it is no page of a table")
+            raise BadPage("it is not a table page")
         children, low = [], after
         for at in self._cells(page, start, 12):
             key, _ = read_varint(page, at + 4)

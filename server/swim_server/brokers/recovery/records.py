@@ -29,7 +29,7 @@ def read_columns(payload: bytes) -> list[Value]:
             width = 0
             columns.append(None if kind == 0 else kind - 8)
         else:
-            raise BadPage("a value of no kind that history has")
+            raise BadPage("a value of a kind that history does not have")
         begin += width
         if begin > len(payload):
             raise BadPage("a value beyond its row")

@@ -18,14 +18,14 @@ from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event
 
 FIRST_SECONDS = 2.0
-"""So long the start waits for it; the rest is brought over while the service runs."""
+"""How long the start waits for the recovery; the rest is recovered while the service runs."""
 STEP_SECONDS = 0.02
 PAUSE_SECONDS = 5.0
-"""After trouble with the disk."""
+"""Delay after a disk problem."""
 MAX_HOLES = 1000
 DAMAGED, UNREADABLE = "damaged", "unreadable"
 _NOTE = "restoring"
-"""The name, in the new history, of the file that is being brought over: it goes on after a restart."""
+"""Key, in the new history, of the file that is being recovered: recovery continues after a restart."""
 
 _INSERT = "INSERT OR IGNORE INTO events (id, type, wire, crc) VALUES (?, ?, ?, ?)"
 _INSERT_NAME = "INSERT OR IGNORE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)"
@@ -75,12 +75,12 @@ class Restoring:
                         return True
                 self._finish(connection, newest, now_ms)
         except OSError as error:
-            _log.warning("what is left of a damaged history can't be read just now", error=str(error))
+            _log.warning("the rest of a damaged history can't be read at the moment", error=str(error))
             self.trouble = str(error)
             self._pieces, self._again_at = None, time.monotonic() + PAUSE_SECONDS
             return True
         _log.info(
-            "brought over what could be read of the damaged history; the file stays where it is",
+            "recovered what could be read of the damaged history; the damaged file is kept",
             path=str(self.path), events=self.restored, gaps=len(self._lost), names_missing=self.lacks_names,
         )  # fmt: skip
         return False

@@ -25,7 +25,7 @@ class Name(msgspec.Struct, frozen=True):
 
 
 NAMES_MISSING = Name(0, "")
-"""Stands for names that can't be read any more."""
+"""Stands for event ids of producers that can no longer be read."""
 Piece = Event | Name | Stretch
 """A Stretch: events may be missing there."""
 
@@ -33,7 +33,7 @@ Piece = Event | Name | Stretch
 def salvage(path: Path) -> Iterator[Piece]:
     """Give what can be read: what the tables lead to in the order of ids, then what only its pages hold.
 
-    Blocks a little for each piece. Raises OSError when the disk can't read it just now.
+    Blocks a little for each piece. Raises OSError when the disk can't read it at the moment.
     """
     pages = Pages(path)
     with closing(pages):
@@ -119,7 +119,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def read_account(path: Path) -> Account | None:
-    """Read it; None: it can't be read any more. Raises OSError when the disk can't read it just now."""
+    """Read it; None: it can't be read any more. Raises OSError when the disk can't read it at the moment."""
     with closing(Pages(path)) as pages:
         try:
             roots = pages.roots()
@@ -142,11 +142,11 @@ def _columns(row: Cell | Stretch | list[Value] | None) -> list[Value]:
 
 def _text(value: Value) -> str:
     if not isinstance(value, bytes):
-        raise TypeError("it is no text")
+        raise TypeError("it is not text")
     return value.decode("utf-8")
 
 
 def _whole(value: Value) -> int:
     if not isinstance(value, int):
-        raise TypeError("it is no number")
+        raise TypeError("it is not a number")
     return value

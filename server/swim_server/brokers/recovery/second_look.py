@@ -40,10 +40,10 @@ def _ask_another_process(path: Path, options: list[str]) -> str:
     try:
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
-        raise DiskTrouble(f"{path} seems damaged, and can't be looked at once more: {error}") from error
+        raise DiskTrouble(f"{path} seems damaged, and can't be checked a second time: {error}") from error
     if done.returncode == 0 and done.stdout.startswith("read "):
         return done.stdout.removeprefix("read ").strip()
     reason = done.stderr.strip().rpartition("\n")[2][:200]
     if done.returncode != NOT_READ:
-        raise DiskTrouble(f"{path} seems damaged, and can't be looked at once more: {reason}")
-    raise DiskTrouble(f"the disk of {path} has trouble ({reason}): see the system's log")
+        raise DiskTrouble(f"{path} seems damaged, and can't be checked a second time: {reason}")
+    raise DiskTrouble(f"the disk of {path} has a problem ({reason}): see the system's log")

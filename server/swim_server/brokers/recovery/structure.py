@@ -48,7 +48,7 @@ def _bad_in_tables(pages: Pages) -> str:
             if each is None or isinstance(each, Stretch):
                 where = f" between {each.after} and {each.up_to}" if each is not None else ""
                 return f"rows of {name} can't be read{where}"
-    return "" if "events" in tables else "it has no table of events"
+    return "" if "events" in tables else "it has no events table"
 
 
 def _names_in_pages(path: Path) -> str:
@@ -64,7 +64,7 @@ def _names_in_pages(path: Path) -> str:
             named.add((*cell.columns[1:2], cell.key))
         indexed = list(pages.entries(index, {1}))
         is_right = None not in indexed and {tuple(each) for each in indexed if each is not None} == named
-        return "" if is_right else f"{NAMES} and its index don't say the same"
+        return "" if is_right else f"{NAMES} and its index disagree"
 
 
 def _bad_in_map(pages: Pages) -> str:
@@ -79,7 +79,7 @@ def _bad_in_map(pages: Pages) -> str:
         content = pages.page(first)
         for number in range(first + 1, min(first + per_page, count) + 1):
             if content[5 * (number - first - 1)] not in _MAP_KINDS and number != _PENDING_BYTE // pages.size + 1:
-                return f"the map of pages says nothing of page {number}"
+                return f"the page map does not mention page {number}"
     return ""
 
 

@@ -23,7 +23,7 @@ class ControlledProcess(Protocol):
 
     @property
     def is_handing_over(self) -> bool:
-        """Tell whether two processes have this service's clients just now."""
+        """Tell whether two processes have this service's clients at the moment."""
 
     def request_stop(self) -> None:
         """Begin the graceful stop."""

@@ -128,7 +128,7 @@ class Diagnostics:
         """Publish a ``system.notice`` that only the named connection receives, one of a temporary key; or nobody."""
         token, connection_id = params.get("token"), params.get("connection")
         if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARACTERS:
-            raise RpcError(INVALID_PARAMS, f"token must be a text of 1 to {MAX_TOKEN_CHARACTERS} characters")
+            raise RpcError(INVALID_PARAMS, f"token must be a string of 1 to {MAX_TOKEN_CHARACTERS} characters")
         if connection_id is not None:
             self._let_receive_probes(self._parts.hub.connections.get(str(connection_id)))
         data = {"probe": token, "text": "swimctl doctor looks whether events come out"}

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from swim_server.streaming.explain.session_log import Session, SessionLog
 
 NOT_FOUND = -32004
-"""There is no such event, connection or key: ``data`` says which."""
+"""No such event, connection or key; ``data`` says which."""
 MAX_SESSIONS = 20
-"""Connections of one key that are told of, the latest."""
+"""Most connections of one key in an answer, the latest ones."""
 MAX_SUBSCRIPTIONS = 5
 PAGE_EVENTS = 500
 MAX_EVENTS = 300_000
@@ -62,7 +62,7 @@ class _Consumer:
     key: KeyRecord | None = None
     audit: Sequence[AuditEntry] = ()
     key_problem: str | None = None
-    """Why the key's row can't be read just now."""
+    """Why the key's row can't be read at the moment."""
 
 
 class Explainer:
@@ -105,7 +105,7 @@ class Explainer:
                 return _Consumer(subscription=live.subscription)
             if session is None:
                 since = format_ms(self._session_log.since_ms)
-                text = f"no connection {connection_id!r} is known; remembered are those since {since}"
+                text = f"no connection {connection_id!r} is known; connections are remembered since {since}"
                 raise RpcError(NOT_FOUND, text, {"what": "connection"})
             return _Consumer(sessions=[session])
         try:
@@ -171,11 +171,13 @@ class Explainer:
             moment = datetime.fromtimestamp(came_ms / 1000, UTC)
             problem = problem_at(consumer.key, consumer.audit, moment)
             if problem is not None:
-                return Outcome(problem.problem), f"not connected when it came, at {format_ms(came_ms)}: {problem.why}"
+                return Outcome(
+                    problem.problem
+                ), f"not connected when the event came, at {format_ms(came_ms)}: {problem.why}"
         since_ms = self._session_log.since_ms
         if came_ms < since_ms:
             text = f"not known: the daemon remembers connections since {format_ms(since_ms)}, when it was started"
-            return Outcome.UNKNOWN, f"{text}; the event came before"
+            return Outcome.UNKNOWN, f"{text}; the event is older"
         before = [session for session in consumer.sessions if session.end is not None and session.end.until < event.id]
         if before and len(consumer.sessions) > 1:  # of several, the one that ended last before it tells the most
             return outcome, self._explain_session(before[0], event).why
@@ -270,7 +272,7 @@ def _seconds(params: Mapping[str, Any]) -> float:
 
 
 def _nobody(event: Event) -> tuple[Outcome, str]:
-    return Outcome.NOT_CONNECTED, f"not connected when it came, at {format_ms(event.id.milliseconds)}"
+    return Outcome.NOT_CONNECTED, f"not connected when the event came, at {format_ms(event.id.milliseconds)}"
 
 
 def _is_channel(about: str) -> bool:

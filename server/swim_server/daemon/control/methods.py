@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from swim_server.daemon.control.reload import Reloader
 
 RESTART_FAILED = -32001
-"""The new process did not come to serve: ``data`` has its exit code and the log's last lines."""
+"""The new process did not start serving: ``data`` has its exit code and the last lines of its log."""
 MISSING = "missing"
 MAX_EVENTS = 1000
-"""Events in one ``publish``."""
+"""Most events in one ``publish``."""
 
 
 class Methods:
@@ -222,7 +222,7 @@ class Methods:
             raise RpcError(UNAVAILABLE, str(error)) from None
 
     async def key_end(self, params: Mapping[str, Any]) -> KeyEnded:
-        """End a key that the database can't end just now: in memory, at once, and stored as soon as that can be."""
+        """End a key that the database can't end at the moment: in memory at once, in the database later."""
         try:
             ending = msgspec.convert(params, Ending)
         except msgspec.ValidationError as error:

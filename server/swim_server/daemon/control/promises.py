@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.admission import Admission
 
 PACE_SECONDS = 1.0
-"""Of sources that have no interval of their own."""
+"""Interval assumed for sources without one."""
 EDGE_SHARE, EDGE_SECONDS = 0.01, 2.0
 """Events this close to the end of their promised time may have been removed already."""
 

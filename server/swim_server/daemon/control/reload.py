@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SOURCES = ("sources", "adl", "detection")
 LOGGING = ("level", "format", "max_bytes", "keep_files")
 RELOADABLE = ("tiers", "auth.recheck_seconds", *(f"logging.{name}" for name in LOGGING), "expect", "publish", *SOURCES)
-"""Settings, by the beginning of their dotted name, that take effect at once. All others need a restart."""
+"""Prefixes of settings that a reload applies. All others need a restart."""
 
 
 class Reloader:
@@ -46,7 +46,7 @@ class Reloader:
         if self._read is None:
             return Reloaded()
         parts = self._components
-        parts.notifier.reloading("reading the configuration again")
+        parts.notifier.reloading("reloading the configuration")
         try:
             loaded = await self._read_again(self._read)
             parts.tasks.start(parts.key_watch.recheck_all())  # who asks for a fresh look means the keys too
@@ -66,7 +66,7 @@ class Reloader:
         gone = next((path for path in running if path not in loaded.files), None)
         if gone is not None:
             others = ", ".join(map(str, loaded.files)) or "the built-in defaults"
-            rule = f"the daemon runs with this file, and it is gone; put it back, or take {others} with swimctl restart"
+            rule = f"the daemon runs with this file, which is gone; put it back, or use {others} with swimctl restart"
             raise ConfigError([Problem(str(gone), rule)])
         return loaded
 

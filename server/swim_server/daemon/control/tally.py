@@ -21,7 +21,7 @@ MAX_LISTED = 100
 MAX_AGENTS = 200
 REFUSED_WITHIN_SECONDS = 600.0
 SUBSCRIBED_WITHIN_SECONDS = 60.0
-"""A client that has said nothing of what it wants by then is told of."""
+"""Clients without a subscription after this time are reported."""
 
 
 async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:

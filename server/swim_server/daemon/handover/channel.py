@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VARIABLE = "_SWIM_HANDOVER"
 """Holds the ``Offer`` that a new process finds in its environment."""
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""Of what old and new say to each other: the live connections are one line."""
+"""Longest message between the old and new process: the live connections are one line."""
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from swim_server.config.redaction import HIDDEN, text_without_secrets
 
 PREFIX = "SWIM_"
 OF_CLIENTS = frozenset({"SWIM_API_KEY", "SWIM_URL", "SWIM_CONTEXT", "SWIM_HOME"})
-"""What commands read, or what has named the very process that is asked."""
+"""Variables that only commands read, or that selected the process being asked."""
 _SECRET = re.compile(r"PASS|PWD|SECRET|TOKEN|KEY|CREDENTIAL|URL|ODBC", re.IGNORECASE)
 
 

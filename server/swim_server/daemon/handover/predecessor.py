@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.admission import Admission
 
 PREPARE_SECONDS = 30.0
-"""So long the new process may take until it serves."""
+"""How long the new process may take until it serves."""
 
 
 class Predecessor(Protocol):
@@ -59,8 +59,8 @@ class HandoverFailed(Exception):
         super().__init__(reason, exit_code)
 
     def __str__(self) -> str:
-        summary = f"the new process {self.reason}; the old one goes on serving"
-        return "\n".join([f"{summary}. What it said:", *self.output]) if self.output else summary
+        summary = f"the new process {self.reason}; the old one keeps serving"
+        return "\n".join([f"{summary}. Its output:", *self.output]) if self.output else summary
 
 
 class RestartRefused(HandoverFailed):
@@ -126,7 +126,7 @@ def _check_program(wanted: Program | None, prepared: Mapping[str, Any]) -> None:
     if wanted is None or fingerprint is None or fingerprint == wanted.fingerprint:
         return
     found = f"version {prepared.get('version')}, fingerprint {fingerprint}, from {prepared.get('root')}"
-    raise OtherProgram(f"is another program ({found}) than the one that asked for the restart ({wanted})")
+    raise OtherProgram(f"is another program ({found}) than the one that requested the restart ({wanted})")
 
 
 async def serve_successor(service: Predecessor, channel: Channel) -> None:
@@ -136,7 +136,9 @@ async def serve_successor(service: Predecessor, channel: Channel) -> None:
             try:
                 await service.key_changed(message["key_id"])
             except StoreError as error:
-                service.log.warning("a changed key can't be read just now", key_id=message["key_id"], reason=str(error))
+                service.log.warning(
+                    "a changed key can't be read at the moment", key_id=message["key_id"], reason=str(error)
+                )
     service.skip_pacing.set()
 
 

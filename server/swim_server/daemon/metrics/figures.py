@@ -52,8 +52,8 @@ class _Gathered:
         """Give every figure."""
         info = self._process.info
         labels = {"version": info.version, "fingerprint": info.fingerprint, "python": info.python or ""}
-        yield _gauge("swim_build_info", "The code that runs.", [(labels, 1)])
-        yield _gauge("swim_uptime_seconds", "Since the process began to serve.", [({}, self._uptime())])
+        yield _gauge("swim_build_info", "The running code.", [(labels, 1)])
+        yield _gauge("swim_uptime_seconds", "Seconds since the process began to serve.", [({}, self._uptime())])
         yield from self._clients()
         yield from self._stream()
         yield from self._sources()
@@ -66,29 +66,37 @@ class _Gathered:
     def _clients(self) -> Iterator[Metric]:
         admission, hub = self._parts.admission, self._parts.hub
         tiers = [str(tier) for tier in Tier]
-        yield _gauge(
-            "swim_connections", "Clients that are connected.", (({"tier": t}, admission.current(t)) for t in tiers)
-        )
+        yield _gauge("swim_connections", "Connected clients.", (({"tier": t}, admission.current(t)) for t in tiers))
         limits = (({"tier": t}, admission.limits[t].connections) for t in tiers)
-        yield _gauge("swim_connections_limit", "How many of a tier may be.", limits)
+        yield _gauge("swim_connections_limit", "Maximum number of connected clients of a tier.", limits)
         lagging = sum(connection.is_lagging for connection in hub.connections.values())
-        yield _gauge("swim_slow_consumers", "Clients that do not keep up just now.", [({}, lagging)])
+        yield _gauge("swim_slow_consumers", "Connected clients that lag behind.", [({}, lagging)])
         log, refusals = self._parts.endpoints.log, self._parts.endpoints.refusals
-        yield _counter("swim_slow_consumers_closed", "Clients closed with 4008.", [({}, log.slow_consumers)])
+        yield _counter(
+            "swim_slow_consumers_closed",
+            "Clients closed with code 4008 because they read too slowly.",
+            [({}, log.slow_consumers)],
+        )
         refused = (({"reason": reason}, count) for reason, count in sorted(refusals.counts.items()))
-        yield _counter("swim_refused", "Connections and requests that were refused.", refused)
-        yield _gauge("swim_subscription_groups", "Different subscriptions.", [({}, len(hub.groups))])
+        yield _counter("swim_refused", "Refused connections and requests, by reason.", refused)
+        yield _gauge(
+            "swim_subscription_groups", "Groups of clients with the same subscription.", [({}, len(hub.groups))]
+        )
 
     def _stream(self) -> Iterator[Metric]:
         hub = self._parts.hub
-        yield _counter("swim_events", "Events taken in.", _by_family(hub.events_by_type))
-        yield _counter("swim_deliveries", "Events times the clients they were for.", _by_family(hub.deliveries_by_type))
+        yield _counter("swim_events", "Events published, by family.", _by_family(hub.events_by_type))
+        yield _counter(
+            "swim_deliveries",
+            "Events sent to clients, by family; an event for two clients counts twice.",
+            _by_family(hub.deliveries_by_type),
+        )
         yield from self._latency()
         lag = self._parts.loop_lag.lag_ms()
         values = (
             ({"quantile": name}, lag[key] / 1000) for name, key in (("0.5", "p50"), ("0.99", "p99"), ("1", "max"))
         )
-        yield _gauge("swim_loop_lag_seconds", "How late the event loop runs, over the last minute.", values)
+        yield _gauge("swim_loop_lag_seconds", "Delay of the event loop over the last minute.", values)
 
     def _latency(self) -> Iterator[Metric]:
         from prometheus_client.core import HistogramMetricFamily
@@ -96,52 +104,66 @@ class _Gathered:
         histogram = self._parts.latency.histogram
         yield HistogramMetricFamily(
             "swim_delivery_latency_seconds",
-            "From an event's id to its last write to a client; sampled ten times a second.",
+            "Time from an event's id to its last write to a client, sampled ten times a second.",
             buckets=[(_bound(bound), count) for bound, count in histogram.cumulative()],
             sum_value=histogram.sum_seconds,
         )
 
     def _sources(self) -> Iterator[Metric]:
         statuses = self._parts.sources.statuses()
-        yield _gauge("swim_source_state", "1 for the state that a source is in.", _states(statuses))
+        yield _gauge(
+            "swim_source_state", "State of a source: 1 for the current state, 0 for the others.", _states(statuses)
+        )
         ages = (
             ({"source": status.name}, seconds)
             for status in statuses
             if (seconds := age(status.last_event_monotonic)) is not None
         )
-        yield _gauge("swim_source_last_event_age_seconds", "Since a source's last event.", ages)
+        yield _gauge("swim_source_last_event_age_seconds", "Seconds since a source's last event.", ages)
         events = (({"source": status.name}, status.events) for status in statuses)
-        yield _counter("swim_source_events", "Events of a source.", events)
+        yield _counter("swim_source_events", "Events published by a source.", events)
 
     def _storage(self) -> Iterator[Metric]:
         counters, span = self._parts.broker.counters, self._span
         is_writable = counters.last_error is None
-        yield _gauge("swim_history_writable", "Whether events can be stored.", [({}, int(is_writable))])
-        yield _counter("swim_history_failures", "Commits that could not be made.", [({}, counters.failures)])
-        yield _gauge("swim_history_last_commit_seconds", "The last commit.", [({}, counters.last_commit_seconds)])
+        yield _gauge("swim_history_writable", "1 if events can be stored, else 0.", [({}, int(is_writable))])
+        yield _counter("swim_history_failures", "Failed commits of events to history.", [({}, counters.failures)])
+        yield _gauge(
+            "swim_history_last_commit_seconds",
+            "Duration of the last commit of events to history.",
+            [({}, counters.last_commit_seconds)],
+        )
         if span is not None:
-            yield _gauge("swim_history_events", "Events in history.", [({}, span.events)])
-            yield _gauge("swim_history_bytes", "The file of history.", [({}, span.size_bytes)])
+            yield _gauge("swim_history_events", "Events kept in history.", [({}, span.events)])
+            yield _gauge("swim_history_bytes", "Size of history's file.", [({}, span.size_bytes)])
             if span.oldest_id is not None:
                 oldest = span.oldest_id.milliseconds / 1000
-                yield _gauge("swim_history_oldest_timestamp_seconds", "The oldest event in history.", [({}, oldest)])
+                yield _gauge(
+                    "swim_history_oldest_timestamp_seconds", "Unix time of the oldest event in history.", [({}, oldest)]
+                )
         keys = self._parts.authenticator.status()
-        yield _gauge("swim_key_database_up", "Whether keys can be checked.", [({}, int(keys.problem is None))])
-        yield _counter("swim_key_queries", "Questions to the key database.", [({}, keys.queries)])
+        yield _gauge("swim_key_database_up", "1 if keys can be checked, else 0.", [({}, int(keys.problem is None))])
+        yield _counter("swim_key_queries", "Queries to the key database.", [({}, keys.queries)])
 
     def _world(self) -> Iterator[Metric]:
         world = self._parts.hub.state.loaded_world
-        yield _gauge("swim_state_loaded", "Whether the state can be asked for.", [({}, int(world is not None))])
+        yield _gauge(
+            "swim_state_loaded", "1 if clients can be sent the current state, else 0.", [({}, int(world is not None))]
+        )
         if world is not None:
             entries = (({"kind": name}, len(found)) for name, found in world.kinds.items())
-            yield _gauge("swim_state_entries", "Entries of the state.", entries)
+            yield _gauge("swim_state_entries", "Entries of the current state, by kind.", entries)
             refused = (({"kind": name}, found.refused) for name, found in world.kinds.items())
-            yield _counter("swim_state_refused", "Events about entries for which there was no room.", refused)
-        yield _counter("swim_state_aged", "Entries that no source told of any more.", [({}, self._aged())])
+            yield _counter(
+                "swim_state_refused", "Events whose entries were not added because their kind is full.", refused
+            )
+        yield _counter(
+            "swim_state_aged", "Entries that were ended because no source reported them any more.", [({}, self._aged())]
+        )
         ready, checks = self._parts.readiness.document()
-        yield _gauge("swim_ready", "What /readyz says.", [({}, int(ready))])
+        yield _gauge("swim_ready", "1 if /readyz reports ready, else 0.", [({}, int(ready))])
         values = (({"check": name}, int(said == "ok")) for name, said in checks.items())
-        yield _gauge("swim_ready_check", "What /readyz says of each check.", values)
+        yield _gauge("swim_ready_check", "1 if a check of /readyz passes, else 0.", values)
 
     def _aged(self) -> int:
         return self._parts.state_keeper.aged

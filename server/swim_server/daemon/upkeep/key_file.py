@@ -40,6 +40,6 @@ class KeyFile:
             return False
         await asyncio.to_thread(self._database.close)
         self._authenticator.forget_all()
-        self._log.warning("the key database was replaced by another file: opened anew", path=str(self.path))
+        self._log.warning("the key database was replaced by another file: reopened", path=str(self.path))
         await self._key_watch.recheck_all()
         return True

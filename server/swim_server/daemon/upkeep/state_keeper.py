@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 CHECKPOINT_SECONDS = 60.0
-"""What came since is folded from history at a start."""
+"""Interval of checkpoints; later events are read from history at a start."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
 
 
@@ -69,7 +69,7 @@ class StateKeeper:
         return self._path.with_name(f"{self._path.name}.1")
 
     async def load(self) -> bool:
-        """Load the world as of where the live stream stands; False where history can't be read just now."""
+        """Load the world as of where the live stream stands; False where history can't be read at the moment."""
         state, until = self._hub.state, self._hub.delivered_id
         try:
             world = await load_world(
@@ -124,7 +124,7 @@ class StateKeeper:
         try:
             await self._broker.publish(due)
         except (BrokerUnavailable, InvalidEvent) as error:
-            self._log.warning("what has aged can't be ended now", entries=len(due), reason=str(error))
+            self._log.warning("stale entries can't be ended at the moment", entries=len(due), reason=str(error))
             return
         self.aged += len(due)
-        self._log.info("entries of which no source tells any more were ended", entries=len(due))
+        self._log.info("entries that no source reports any more were ended", entries=len(due))

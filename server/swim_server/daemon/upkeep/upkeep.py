@@ -63,7 +63,7 @@ class Upkeep:
         """Make again what is gone."""
         try:
             if self._lockfile.keep():
-                self._log.warning("the lockfile had been removed or changed: made again", path=str(self._lockfile.path))
+                self._log.warning("the lockfile had been removed or changed: recreated", path=str(self._lockfile.path))
             self._problems.pop("lockfile", None)
         except OSError as error:
             self._tell("lockfile", error)
@@ -71,7 +71,7 @@ class Upkeep:
             if self._bound is not None and identity(self._control_socket) != self._bound:
                 self._control_socket.parent.mkdir(mode=0o700, exist_ok=True)
                 await self.listen_locally()
-                self._log.warning("the control socket had been removed: made again", path=str(self._control_socket))
+                self._log.warning("the control socket had been removed: recreated", path=str(self._control_socket))
             self._problems.pop("control socket", None)
         except OSError as error:
             self._tell("control socket", error)
@@ -80,7 +80,7 @@ class Upkeep:
         reason = error.strerror or str(error)
         if self._problems.get(name) != reason:
             self._problems[name] = reason
-            self._log.error(f"the {name} is gone and can't be made again", reason=reason)
+            self._log.error(f"the {name} is gone and can't be recreated", reason=reason)
 
 
 def identity(path: Path) -> Identity | None:

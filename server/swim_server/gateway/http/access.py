@@ -126,7 +126,7 @@ class Access:
         if origin is None:
             return {}
         if self._allowed_origins and origin not in self._allowed_origins:
-            raise HttpError(403, "FORBIDDEN", "pages of this origin may not use the service")
+            raise HttpError(403, "FORBIDDEN", "pages from this origin may not use the service")
         return {
             "Access-Control-Allow-Origin": origin if self._allowed_origins else "*",
             "Access-Control-Expose-Headers": "X-SWIM-As-Of, ETag, Retry-After",

@@ -132,7 +132,7 @@ class Requests(web.RequestHandler):
         """Answer a request that can't be read, or whose handler failed."""
         if status >= 500 or request.writer.output_size > 0:  # a client's own fault fills no log, and may hold its key
             super().handle_error(request, status, exc, message)
-        text = "this is no HTTP request that can be read" if status < 500 else "an error of the service: see its log"
+        text = "this is not a valid HTTP request" if status < 500 else "internal error: see the service's log"
         response = _json(status, {"code": HTTPStatus(status).phrase.upper().replace(" ", "_"), "message": text})
         response.headers["Server"] = "swim"
         response.force_close()

@@ -43,7 +43,7 @@ class HistoryPages:
             page = await self._parts.broker.read(after, self._parts.hub.delivered_id, types=types, limit=limit)
             has_gap = after != ZERO and await self._parts.broker.has_gap(after, types=types)
         except BrokerUnavailable:
-            raise unavailable("HISTORY_UNAVAILABLE", "history can't be read just now") from None
+            raise unavailable("HISTORY_UNAVAILABLE", "history can't be read at the moment") from None
         passed = [found.wire for event in page.events if (found := sift(event, filters)) is not None]
         head = _encode({"next_after": str(page.next_after), "is_last": page.is_last, "gap": has_gap})
         body = b'%b,"events":[%b]}\n' % (head[:-1], b",".join(passed))
@@ -59,10 +59,10 @@ def read_start(query: Query) -> EventId:
         try:
             return EventId(max(parse_ms(since) - 1, 0), MAX_SEQUENCE)
         except InvalidTimestamp:
-            bad_request(f"since: {show(since)} is no RFC 3339 time: one looks like 2026-01-16T14:30:15Z")
+            bad_request(f"since: {show(since)} is not an RFC 3339 time; one looks like 2026-01-16T14:30:15Z")
     if after is None:
         return ZERO
     try:
         return EventId.parse(after)
     except InvalidEventId:
-        bad_request(f"after: {show(after)} is no event id: one looks like 1768573815123-0")
+        bad_request(f"after: {show(after)} is not an event id; one looks like 1768573815123-0")

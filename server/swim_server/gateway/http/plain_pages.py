@@ -19,13 +19,13 @@ PAGE = f"""swimctl: a stream of flight and traffic management events over WebSoc
 Connect to {DEFAULT_PATH} with an API key in the header Authorization: Bearer ...
 
 Over plain HTTP, with the same key:
-  /flights /flights.geojson /tmis /splits /sequences   the world as it is now
+  /flights /flights.geojson /tmis /splits /sequences   the current state
   /stream?channels=flight.departed                     server-sent events
   /events?after=ID                                     history
-  /asyncapi.json /openapi.json                         the documents (no key)
-  /healthz /readyz                                     whether it runs, whether it takes clients (no key)
+  /asyncapi.json /openapi.json                         descriptions of the protocol (no key)
+  /healthz /readyz                                     liveness and readiness (no key)
 """
-UPGRADE_REQUIRED = f"Connect to {DEFAULT_PATH} with a WebSocket: this was a plain HTTP request.\n"
+UPGRADE_REQUIRED = f"Connect to {DEFAULT_PATH} with a WebSocket client: this was a plain HTTP request.\n"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -59,7 +59,7 @@ class PlainPages:
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer with all figures, to the operator and to this machine."""
         if not self._parts.operator.is_allowed(request):
-            text = "metrics are the operator's: send the token of SWIM_HOME/operator.token as Authorization: Bearer"
+            text = "metrics are for the operator: send the token in SWIM_HOME/operator.token as Authorization: Bearer"
             raise HttpError(401, "AUTH_FAILED", text, headers={"WWW-Authenticate": 'Bearer realm="swim"'})
         body, content_type = await self._parts.metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})

@@ -50,7 +50,7 @@ class PublishPages:
             published = await self._parts.broker.publish(events)
         except BrokerUnavailable:
             raise unavailable(
-                "STORAGE_UNAVAILABLE", "nothing is stored: history can't be written; send it again"
+                "STORAGE_UNAVAILABLE", "nothing was stored: history can't be written; send it again"
             ) from None
         except InvalidEvent as error:
             bad_request(f"line {error.index + 1}: {error.reason}", "INVALID_PUBLISH", line=error.index + 1)
@@ -68,7 +68,7 @@ class PublishPages:
         except msgspec.DecodeError:
             lines = [msgspec.Raw(line) for line in whole.splitlines() if line.strip()]
         if not lines:
-            bad_request("the body holds no event: send one JSON object, or one a line", "INVALID_PUBLISH")
+            bad_request("the body holds no event: send one JSON object, or one per line", "INVALID_PUBLISH")
         if len(lines) > MAX_EVENTS:
             raise HttpError(413, "MESSAGE_TOO_LARGE", f"at most {MAX_EVENTS} events in one request, got {len(lines)}")
         return [self._read_one(number, bytes(line), key) for number, line in enumerate(lines, 1)]

@@ -43,7 +43,7 @@ def one(query: Query, name: str) -> str | None:
     """Read a parameter that may stand once."""
     values = query.getall(name, [])
     if len(values) > 1:
-        bad_request(f"{name}: may stand once in a query, got {len(values)}")
+        bad_request(f"{name}: may appear only once in a query, got {len(values)}")
     return values[0] if values else None
 
 

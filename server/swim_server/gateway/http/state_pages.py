@@ -123,7 +123,7 @@ class StatePages:
             suffix, found = dot[2], world.find_flight(dot[0])
         format = read_format(suffix, request.query, request.headers.get("Accept"))
         if found is None:
-            raise HttpError(404, "NOT_FOUND", "there is no such flight now")
+            raise HttpError(404, "NOT_FOUND", "there is no such flight")
         key = FLIGHTS.key_of(found)
         assert key is not None, "it is found by its key"
         headers = _headers(world.as_of, _tag((name, format), world.as_of))

@@ -25,7 +25,7 @@ def asyncapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str,
         "info": {
             "title": "SWIM: flights and traffic management, as they happen",
             "version": PROTOCOL_VERSION,
-            "description": "One JSON object in each text frame, both ways. Unknown fields are to be ignored.",
+            "description": "One JSON object in each text frame, both ways. Ignore unknown fields.",
         },
         "defaultContentType": "application/json",
         "servers": {"service": _server(public_url)},
@@ -37,8 +37,8 @@ def asyncapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str,
             }
         },
         "operations": {
-            "ask": _operation("receive", "What clients ask.", to_server),
-            "tell": _operation("send", "Answers, and the events of what is subscribed to.", to_client | events),
+            "ask": _operation("receive", "Requests of clients.", to_server),
+            "tell": _operation("send", "Answers, and the events of the subscribed channels.", to_client | events),
         },
         "components": {
             "messages": messages,

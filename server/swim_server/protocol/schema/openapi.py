@@ -18,10 +18,10 @@ KINDS = (
 FORMATS = ("json", "ndjson", "geojson", "csv")
 _LISTS = ("airports", "artccs", "firs", "constrained_firs", "callsign_prefix", "phase")
 _REFUSALS = {
-    "400": "The request can't be read: the code and the text say what.",
+    "400": "The request is invalid: code and message say why.",
     "401": "The key is missing or refused.",
-    "429": "Too many requests: Retry-After says when.",
-    "503": "Not just now.",
+    "429": "Too many requests: Retry-After says how long to wait.",
+    "503": "Temporarily unavailable.",
 }
 
 
@@ -42,7 +42,7 @@ def openapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str, 
             "/events": {"get": _history(), "post": _publish()},
             "/stream": {"get": _stream()},
             "/ticket": {"post": _ticket()},
-            "/healthz": {"get": _open("health", "Whether it lives.", "application/json")},
+            "/healthz": {"get": _open("health", "Whether the service is alive.", "application/json")},
             "/readyz": {"get": _ready()},
             "/asyncapi.json": {"get": _open("asyncapi", "The wire protocol.", "application/json")},
             "/openapi.json": {"get": _open("openapi", "This document.", "application/json")},
@@ -95,11 +95,11 @@ def _state(kind: str, text: str) -> dict[str, Any]:
         content["application/geo+json"] = {}
     return {
         "operationId": kind,
-        "summary": f"{text} that there are now, filtered.",
+        "summary": f"{text} as of now, filtered.",
         "parameters": [*_filters(), _parameter("format", {"enum": list(formats)})],
         "responses": {
-            "200": _answer("As of X-SWIM-As-Of.", content, as_of=True),
-            "304": {"description": "As before."},
+            "200": _answer("The state as of the event named in X-SWIM-As-Of.", content, as_of=True),
+            "304": {"description": "Not modified."},
             **_refusals(),
         },
     }
@@ -161,9 +161,12 @@ def _publish() -> dict[str, Any]:
     body = {"application/json": {"schema": _object(fields, ["type", "data"])}, "application/x-ndjson": {}}
     return {
         "operationId": "publish",
-        "summary": "Store events; system tier. One line an event in the answer means: stored.",
+        "summary": "Publish events; needs a key of the system tier. The answer has one line per stored event.",
         "requestBody": {"required": True, "content": body},
-        "responses": {"200": _answer("All are stored.", {"application/x-ndjson": {}}), **_refusals("403", "413")},
+        "responses": {
+            "200": _answer("All events were stored.", {"application/x-ndjson": {}}),
+            **_refusals("403", "413"),
+        },
     }
 
 
@@ -172,7 +175,7 @@ def _stream() -> dict[str, Any]:
     seen = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": dict(EVENT_ID)}
     return {
         "operationId": "stream",
-        "summary": "Server-sent events: id, the event's type, the event.",
+        "summary": "Server-sent events: each has the event's id, its type and the event.",
         "parameters": [*_filters(), *_places(), last, seen],
         "responses": {"200": _answer("A stream.", {"text/event-stream": {}}), **_refusals()},
     }
@@ -193,21 +196,24 @@ def _open(name: str, text: str, content_type: str) -> dict[str, Any]:
         "operationId": name,
         "summary": text,
         "security": [],
-        "responses": {"200": _answer("It is so.", {content_type: {}})},
+        "responses": {"200": _answer("OK.", {content_type: {}})},
     }
 
 
 def _ready() -> dict[str, Any]:
-    found = _open("ready", "Whether clients may be sent here, and why not.", "application/json")
-    found["responses"]["503"] = _answer("Not just now.", {"application/json": {}})
+    found = _open("ready", "Whether the service is ready for clients, and if not, why.", "application/json")
+    found["responses"]["503"] = _answer("Temporarily unavailable.", {"application/json": {}})
     return found
 
 
 def _metrics() -> dict[str, Any]:
     return {
         "operationId": "metrics",
-        "summary": "All figures, for Prometheus; the operator's token, or a request from the machine itself.",
-        "responses": {"200": _answer("The figures.", {"text/plain": {}}), "401": _answer("Not the operator.", {})},
+        "summary": "Metrics for Prometheus; needs the operator's token, except from the machine itself.",
+        "responses": {
+            "200": _answer("The metrics.", {"text/plain": {}}),
+            "401": _answer("The operator's token is missing or wrong.", {}),
+        },
     }
 
 
@@ -217,7 +223,12 @@ def _answer(text: str, content: dict[str, Any], *, as_of: bool = False) -> dict[
 
 
 def _refusals(*more: str) -> dict[str, Any]:
-    texts = {**_REFUSALS, "403": "The key may not.", "404": "There is none.", "413": "Too much."}
+    texts = {
+        **_REFUSALS,
+        "403": "The key is not allowed to do this.",
+        "404": "Not found.",
+        "413": "The request body is too large.",
+    }
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
     return {status: _answer(texts[status], dict(content)) for status in sorted({*_REFUSALS, *more})}
 

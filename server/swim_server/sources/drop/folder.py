@@ -65,7 +65,7 @@ class DropFolder:
         return _is_offered(os.path.basename(file))  # noqa: PTH119 - called for each change of a busy folder
 
     def identity(self) -> tuple[int, int] | None:
-        """Tell which folder it is just now; None when there is none."""
+        """Tell which folder it is at the moment; None when there is none."""
         try:
             found = self.folder.stat()
         except OSError:

@@ -155,11 +155,6 @@ def _position_aside(bad: BadPosition, place: Unreadable) -> Unreadable:
     return msgspec.structs.replace(place, text=text, reason=bad.reason)
 
 
-def read_entry(entry: Mapping[str, Any], catalogue: Catalogue) -> NewEvent:
-    """Read an entry's event alone. Raises InvalidEntry."""
-    return read_parts(entry, catalogue)[0]
-
-
 def read_parts(entry: Mapping[str, Any], catalogue: Catalogue) -> tuple[NewEvent, list[BadPosition]]:
     """Read ``{"type","data","_received_at"}``; positions of a batch that can't be sent are left out and answered.
 

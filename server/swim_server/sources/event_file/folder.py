@@ -55,7 +55,7 @@ class EventFolder:
         return name == self.path.name or name.startswith(self._taken_prefix)
 
     def identity(self) -> tuple[int, int] | None:
-        """Tell which folder it is just now; None when there is none."""
+        """Tell which folder it is at the moment; None when there is none."""
         try:
             found = self.path.parent.stat()
         except OSError:

@@ -285,7 +285,7 @@ class EventFileSource:
     def _tell_trouble(self, reason: str) -> None:
         if reason != self.status.last_error:
             self.status.errors += 1
-            self._log.error("the event file can't be read just now", reason=reason)
+            self._log.error("the event file can't be read at the moment", reason=reason)
         self.status.state = "degraded"
         self.status.last_error = reason
 

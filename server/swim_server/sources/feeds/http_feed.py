@@ -32,7 +32,7 @@ _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 class FeedTrouble(Exception):
-    """The feed can't be had just now: why, and when it said to come back."""
+    """The feed can't be had at the moment: why, and when it said to come back."""
 
     def __init__(self, kind: str, reason: str, *, retry_after_seconds: float | None = None) -> None:
         self.kind = kind

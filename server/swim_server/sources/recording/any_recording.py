@@ -37,7 +37,7 @@ class AnyRecordingSource:
         clock: Clock = SYSTEM_CLOCK,
         **options: Any,
     ) -> None:
-        """``start``: an event id, a time, or a length of time from its beginning; ``options`` go to the player."""
+        """``start``: an event id, a time, or a duration from its beginning; ``options`` go to the player."""
         self.status = SourceStatus(name=name, kind="recording", details={"path": str(path), "speed": speed})
         self._path = path
         self._catalogue = catalogue

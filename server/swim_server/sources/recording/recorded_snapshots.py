@@ -26,7 +26,7 @@ _STAMP = re.compile(rb'"update_timestamp"\s*:\s*"([^"\\]{1,40})"')
 
 
 class UnreadableSnapshot(Exception):
-    """A file that holds no snapshot, or can't be read just now."""
+    """A file that holds no snapshot, or can't be read at the moment."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name = name

@@ -46,7 +46,7 @@ class Explaining:
             async with self._turn:
                 event = await find_event(self._broker, event_id)
         except BrokerUnavailable:
-            explanation = Explanation(outcome=Outcome.UNKNOWN, why="history can't be read just now")
+            explanation = Explanation(outcome=Outcome.UNKNOWN, why="history can't be read at the moment")
         else:
             explanation = Explanation(outcome=Outcome.UNKNOWN, why="no such event is stored, or no longer")
             if event is not None:

@@ -213,7 +213,7 @@ def _absent(session: Session, event: Event) -> Explanation:
         told = f"it had ended at {format_ms(end.at_ms)} ({_close(end.code, end.reason)})"
         outcome = Outcome.NOT_CONNECTED
     elif session.is_cut:
-        told, outcome = "so far back what it was subscribed to is no longer remembered", Outcome.UNKNOWN
+        told, outcome = "what it was subscribed to at that time is no longer remembered", Outcome.UNKNOWN
     else:
         told, outcome = f"it connected later, at {format_ms(session.connected_at_ms)}", Outcome.NOT_CONNECTED
         if any(change.starts for change in session.changes):

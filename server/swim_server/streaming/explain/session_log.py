@@ -107,7 +107,7 @@ class End:
         self.history_until = history_until
         """It ended while history was being sent: so far that had come."""
         self.code = 1006
-        """The close code; 1006 when the connection just broke (RFC 6455, partition 7.4.1)."""
+        """The close code; 1006 when the connection just broke (RFC 6455, section 7.4.1)."""
         self.reason = ""
 
 
@@ -115,7 +115,7 @@ class Session:
     """One connection, from its coming to its end."""
 
     __slots__ = (
-        "catch_ups", "changes", "connected_at_ms", "end", "id", "is_cut", "key_hint", "key_id", "lags", "remote",
+        "catch_ups", "changes", "connected_at_ms", "end", "id", "is_cut", "key_id", "lags", "remote",
         "tier",
     )  # fmt: skip
 
@@ -123,7 +123,6 @@ class Session:
         self.id = id
         self.tier = tier
         self.key_id = key.id if key is not None else None
-        self.key_hint = key.hint if key is not None else None
         self.remote = remote
         self.connected_at_ms = connected_at_ms
         self.changes: list[Change] = []

@@ -15,7 +15,7 @@ Cell = tuple[int, int, int]
 CELL_DEGREES = (60.0, 15.0, 4.0, 1.0)
 """How large the cells of each level are; the last one the finest."""
 MAX_CELLS = 25
-"""A region stands in the finest cells of which it touches no more than this."""
+"""A region is kept in the finest cells of which it touches no more than this many."""
 
 
 def cells_of(box: Box) -> list[Cell]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.index.event_keys import Searchable
 
 MAX_JOINT_SECTIONS = 64
-"""So many different sets of event types have a partition each; groups with yet another stand in one for each type."""
+"""How many different sets of event types get a partition of their own; other groups are in one partition per type."""
 
 
 class Index(Generic[K]):

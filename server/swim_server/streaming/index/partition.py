@@ -89,12 +89,12 @@ class InvertedIndex(Generic[K]):
 
 
 MAX_CODES = 300
-"""A group is not looked up by a kind that lists more values: it would want most events anyway."""
+"""A group is not indexed by a kind with more values: it would match most events anyway."""
 FEW_GROUPS = 8
-"""So many are candidates without a look at the event."""
+"""This few groups are candidates without a look at the event."""
 
 _KINDS = ("callsign_prefix", "airports", "bbox", "firs", "artccs", "phase")
-"""By what a group may be looked up: where nothing else decides, the first of them."""
+"""Kinds by which a group may be indexed, in order of preference."""
 
 
 class Partition(Generic[K]):

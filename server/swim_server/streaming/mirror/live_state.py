@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from swim_server.streaming.subscription import Subscription
 
 MAX_PENDING = 100_000
-"""Events that wait for a world that is not loaded; with more, it has to be loaded up to a later one."""
+"""Most events that wait until the world is loaded; with more, it has to be loaded up to a later event."""
 FEW_ENTRIES = 300
-"""So many may be encoded at once."""
+"""Most entries encoded at once."""
 FOLD_FROM = 256
-"""So many that nobody has asked about are folded in one go, at the latest."""
+"""Pending events are folded at the latest when there are this many."""
 MAX_CACHED_BYTES = 16 * 1024 * 1024
-"""Of parts that are kept for the next who asks at the same moment."""
+"""Limit of the cached parts, for other clients that ask at the same time."""
 
 
 class LiveState:

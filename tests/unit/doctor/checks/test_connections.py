@@ -212,4 +212,6 @@ async def test_clients_that_never_subscribed_are_a_warning_with_their_owners(ser
     service.answers["tally"] = tally(without_channel={"vNAS": 3, "ADL": 1})
     answer = await connections.subscribed(service)
     assert (answer.status, answer.command) == ("warn", "swimctl connections list")
-    assert answer.observed == "4 get nothing, for a minute or longer: vNAS: 3 connections; ADL: 1 connection"
+    assert (
+        answer.observed == "4 have subscribed to nothing for a minute or longer: vNAS: 3 connections; ADL: 1 connection"
+    )

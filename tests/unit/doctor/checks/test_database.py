@@ -227,7 +227,7 @@ async def test_whatever_else_comes_lets_nobody_in(pieces: list[bytes]) -> None:
 
 
 async def test_connection_that_is_cut_is_told() -> None:
-    assert (await outcome(HEAD, is_lost=True)).reason == "cut without a word"
+    assert (await outcome(HEAD, is_lost=True)).reason == "cut without an answer"
     assert (await outcome(HEAD + frame(ERROR), is_lost=True)).error_code == "CONNECTION_LIMIT"
 
 

@@ -193,7 +193,7 @@ async def test_configured_port_that_another_program_has_names_it(context: FakeEx
     assert (answer.fix, answer.command) == (None, "export SWIM_HOME=/home/a")
     fakes.heard = []
     answer = await port_is_ours(context)
-    assert answer.observed == "not to be had: Address already in use"
+    assert answer.observed == "can't be used: Address already in use"
 
 
 async def test_running_is_a_held_lock(context: FakeExamination) -> None:

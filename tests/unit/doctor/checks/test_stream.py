@@ -110,9 +110,11 @@ async def test_probe_that_does_not_come_out_is_a_failure(service: ServiceExamina
 
 
 async def test_history_that_stores_nothing_is_a_failure(service: ServiceExamination) -> None:
-    service.known["stream.stored"] = RpcFailed("probe_event", -32000, "history can't be used just now: disk is full")
+    service.known["stream.stored"] = RpcFailed(
+        "probe_event", -32000, "history can't be used at the moment: disk is full"
+    )
     answer = await stream.history_writable(service)
-    assert (answer.status, answer.observed) == ("fail", "history can't be used just now: disk is full")
+    assert (answer.status, answer.observed) == ("fail", "history can't be used at the moment: disk is full")
 
 
 async def test_ids_that_follow_each_other_and_the_clock_are_well(service: ServiceExamination) -> None:

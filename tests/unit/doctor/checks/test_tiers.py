@@ -95,7 +95,7 @@ async def test_process_that_does_not_know_the_question_is_older(service: Service
 
 
 async def test_process_that_does_not_answer_is_unknown(service: ServiceExamination) -> None:
-    service.answers["promises"] = CommandFailed("the daemon did not answer", "look at: swimctl logs")
+    service.answers["promises"] = CommandFailed("the daemon did not answer", "see: swimctl logs")
     assert (await tiers.room(service)).command == "swimctl logs"
 
 

@@ -17,7 +17,7 @@ from swim_server.sources.event_file.entry import (
     InvalidEntry,
     RecentNames,
     digest,
-    read_entry,
+    read_parts,
     read_time,
 )
 
@@ -35,6 +35,12 @@ def names(content: str, file: str = "a file", recent: RecentNames | None = None,
 
 
 # reading
+
+
+def read_entry(entry: dict[str, Any], catalogue: Catalogue) -> NewEvent:
+    event, bad = read_parts(entry, catalogue)
+    assert not bad
+    return event
 
 
 def test_an_entry_becomes_an_event_with_its_own_time() -> None:

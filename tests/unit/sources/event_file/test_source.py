@@ -331,7 +331,7 @@ PLANTED: dict[str, Callable[[Path], None]] = {
     "a folder": Path.mkdir,
     "a FIFO": lambda path: os.mkfifo(path),
     "a symbolic link": make_link,
-    "a file with a second name": make_second_name,
+    "a file with a hard link": make_second_name,
 }
 
 

@@ -79,7 +79,7 @@ async def test_history_that_is_away_is_no_error_of_the_client(rig: StreamingRig)
     rig.broker.fail_next = True
     rig.say(client, "explain", event="1768573815123-9")
     await rig.settle()
-    assert answer(client)["why"] == "history can't be read just now"
+    assert answer(client)["why"] == "history can't be read at the moment"
 
 
 @pytest.mark.parametrize(

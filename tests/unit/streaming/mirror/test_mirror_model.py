@@ -17,7 +17,7 @@ CHANNELS = (["flight.*"], ["*"], ["flight.*", "tmi.*"], ["tmi.*", "splits.*", "a
 
 
 class Consumer:
-    """One client over its connections: its mirror, and what it is connected by just now."""
+    """One client over its connections: its mirror, and what it is connected by at the moment."""
 
     def __init__(self, rig: StreamingRig, dice: random.Random, filters: Filters) -> None:
         self._rig, self._random, self.filters = rig, dice, filters

@@ -14,4 +14,4 @@ class ListedKeys(msgspec.Struct, kw_only=True):
     """False: the one who asks means another database, and must read it themselves."""
     keys: list[KeyRecord] = []
     live: dict[str, int] = {}
-    """How many connections each key holds just now, by its id."""
+    """How many connections each key holds at the moment, by its id."""

@@ -60,9 +60,9 @@ class HistoryDocument(msgspec.Struct, kw_only=True):
     """False: a large history is still being counted, and ``events`` says nothing."""
     size_bytes: int = 0
     problem: str | None = None
-    """Why it can't be read just now."""
+    """Why it can't be read at the moment."""
     trouble: str | None = None
-    """Why it can't be written, written back or checked just now."""
+    """Why it can't be written, written back or checked at the moment."""
     failures: int = 0
     """Commits that could not be made, since the start."""
     rotten: int = 0
@@ -77,7 +77,7 @@ class KeysDocument(msgspec.Struct, kw_only=True):
     """How the checking of keys is doing."""
 
     problem: str | None = None
-    """Why keys can't be checked just now."""
+    """Why keys can't be checked at the moment."""
     problem_seconds: float | None = None
     writing_problem: str | None = None
     """Why uses and refusals can't be written; keys may be checked all the same."""
