@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
-from support.live_daemon import await_true
+from support.live_daemon import LiveDaemon, await_true
 from support.nodes import Nodes, running_nodes
 from support.redis_server import RedisServer, redis_server
 from support.wire_client import WireClient, dial, open_client
@@ -113,9 +116,67 @@ async def test_a_key_revoked_on_one_node_is_closed_on_all_within_a_second(nodes:
     await client.connection.close()
 
 
-async def test_every_node_is_ready_and_sees_all(nodes: Nodes) -> None:
-    def is_ready(number: int) -> bool:
-        return bool(nodes[number].call("status")["history"]["trouble"] is None)
+async def test_every_node_shows_all_nodes(nodes: Nodes) -> None:
+    def found(number: int) -> bool:
+        document = nodes[number].call("nodes")
+        states = {node["name"]: node["state"] for node in document["nodes"]}
+        probes = [node["probe_age_seconds"] for node in document["nodes"]]
+        return states == dict.fromkeys(("node0", "node1", "node2"), "alive") and None not in probes
 
     for number in range(3):
-        await asyncio.to_thread(await_true, lambda number=number: is_ready(number))
+        await asyncio.to_thread(await_true, partial(found, number), what="every node's probe")
+    document = nodes[2].call("nodes")
+    assert len({(node["version"], node["configuration"]) for node in document["nodes"]}) == 1
+    assert document["engine"]["appendonly"] == "yes"
+    assert document["engine"]["maxmemory_policy"] == "noeviction"
+    assert [node["name"] for node in document["nodes"] if node["is_here"]] == ["node2"]
+
+
+# what goes wrong
+
+
+async def test_clients_of_a_killed_node_go_on_elsewhere_without_loss_or_repeat(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    with running_nodes(tmp_path, server, 2) as nodes:
+        key = nodes.make_key().api_key
+        urls = [nodes[0].url, nodes[1].url]
+        client, _ = await connected(urls[0], key)
+        await client.subscribe("flight.created")
+        for number in range(20):
+            await asyncio.to_thread(nodes[1].put, ("flight.created", {"number": number}))
+        seen = await client.events(20)
+        nodes[0].kill()
+        for number in range(20, 30):
+            await asyncio.to_thread(nodes[1].put, ("flight.created", {"number": number}))
+        resumed, _ = await connected(urls[1], key)
+        answer = await resumed.subscribe("flight.created", after=seen[-1]["id"])
+        assert not answer.get("gap")
+        numbers = [event["data"]["number"] for event in [*seen, *await resumed.events(10)]]
+        assert numbers == list(range(30))
+        nodes[0].start()
+        back, _ = await connected(nodes[0].url, key)
+        assert not (await back.subscribe("flight.created", after=seen[-1]["id"])).get("gap")
+        assert [event["data"]["number"] for event in await back.events(10)] == list(range(20, 30))
+
+
+def test_a_shared_broker_beside_keys_of_this_home_alone_is_wrong_usage(server: RedisServer, tmp_path: Path) -> None:
+    daemon = LiveDaemon(tmp_path, config=f'[broker]\nurl = "{server.url}"\n')
+    done = daemon.swimctl("serve", "--port", "0")
+    assert done.returncode == 2
+    assert "key database is this home's own: set [database] url to one that every node uses" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_there_is_told_without_a_traceback(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"redis://:geheim@127.0.0.1:{unused.getsockname()[1]}"
+        config = f'[broker]\nurl = "{url}"\n[database]\nurl = "sqlite:///{tmp_path / "keys.db"}"\n'
+        daemon = LiveDaemon(tmp_path / "home", config=config)
+        done = daemon.swimctl("serve", "--port", "0")
+    assert done.returncode == 1
+    assert "can't be reached" in done.stderr
+    assert "a node that has no history yet can't start without it" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "geheim" not in done.stderr
