@@ -13,6 +13,7 @@ from swimctl.doctor.checks import (
     host,
     install,
     keys,
+    nodes,
     ownership,
     process,
     process_limits,
@@ -22,7 +23,20 @@ from swimctl.doctor.checks import (
     tiers,
 )
 
-AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "connections", "stream", "front", "host")
+AREAS = (
+    "install",
+    "config",
+    "process",
+    "code",
+    "database",
+    "keys",
+    "tiers",
+    "connections",
+    "stream",
+    "nodes",
+    "front",
+    "host",
+)
 
 
 def all_checks() -> tuple[Check, ...]:
@@ -40,6 +54,7 @@ def all_checks() -> tuple[Check, ...]:
         *tiers.CHECKS,
         *connections.CHECKS,
         *stream.CHECKS,
+        *nodes.CHECKS,
         *front.CHECKS,
         *host.CHECKS,
         *ownership.CHECKS,
