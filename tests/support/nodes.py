@@ -28,11 +28,12 @@ class Nodes:
         self.database.parent.mkdir()
         self.prefix = secrets.token_hex(4)
         self.daemons = [
-            LiveDaemon(folder / f"node{number}", config=self._config(number, config)) for number in range(count)
+            LiveDaemon(folder / f"node{number}", config=self.config(number, config)) for number in range(count)
         ]
         self._store: KeyStore | None = None
 
-    def _config(self, number: int, more: str) -> str:
+    def config(self, number: int, more: str) -> str:
+        """What a daemon of this number is configured with."""
         return (
             f'[broker]\nurl = "{self.server.url}"\nprefix = "{self.prefix}"\n'
             f'[database]\nurl = "sqlite:///{self.database}"\n[cluster]\nnode = "node{number}"\n{more}'

@@ -268,12 +268,12 @@ class RedisBroker:
                 duplicates = sum(published.duplicate for published in answer)
                 self.counters.duplicates += duplicates
                 self.counters.events_published += len(answer) - duplicates
-                self._last_published = max([self._last_published, *(EventId.parse(each.id) for each in answer)])
+                self._last_published = max(self._last_published, newest_of(answer))
         return answers
 
     async def _seen(self, published: Sequence[Published]) -> None:
         """Wait until this node has seen in the stream what it published: whoever asks it now finds it."""
-        await self._reach(max(EventId.parse(each.id) for each in published))
+        await self._reach(newest_of(published))
 
     async def _reach(self, event_id: EventId) -> None:
         """Wait until the copy has come to an id, for a bounded time."""
@@ -292,3 +292,10 @@ class RedisBroker:
             return await last_stored(session, self.names)
         finally:
             await session.close()
+
+
+def newest_of(published: Sequence[Published]) -> EventId:
+    """Return the newest id of an answer: what is new has ids in order, what is a duplicate has any."""
+    newest = next((each.id for each in reversed(published) if not each.duplicate), None)
+    found = [EventId.parse(each.id) for each in published if each.duplicate]
+    return max(found if newest is None else [*found, EventId.parse(newest)], default=ZERO)

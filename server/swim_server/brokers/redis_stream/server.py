@@ -104,12 +104,20 @@ async def _exchange(connection: AbstractConnection, words: Sequence[Any], timeou
     try:
         async with asyncio.timeout(timeout):
             with _translated(shown):
-                await connection.send_command(*words, check_health=False)
+                await connection.send_packed_command(pack(words), check_health=False)
                 return await connection.read_response()
     except NoScriptError:
         raise
     except TimeoutError:
         raise OutcomeUnknown(f"{shown} does not answer within {timeout:g} s") from None
+
+
+def pack(words: Sequence[str | bytes | int | float]) -> bytes:
+    """Encode a command. With a thousand events in it this is most of what sending costs, so C does it."""
+    from hiredis import pack_command
+
+    packed: bytes = pack_command(tuple(words))
+    return packed
 
 
 @contextlib.contextmanager
@@ -201,6 +209,7 @@ class Server:
 
     def _make_connection(self) -> AbstractConnection:
         try:
+            import hiredis  # noqa: F401  # whether it is there
             from redis.asyncio import ConnectionPool
         except ImportError:
             raise ServerRefused(f"[broker] url names a Redis server, and redis-py is missing: {INSTALL}") from None

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable
-from swim_server.cluster.membership import Node
-from swim_server.cluster.overview import count_behind, read_engine, read_leases
 from swim_server.daemon.control.documents.nodes import EngineDocument, NodeDocument, Nodes, SourceLeaseDocument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from swim_server.cluster.cluster import Cluster, Told
+    from swim_server.cluster.membership import Node
     from swim_server.daemon.components import Components
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.endings import Ending
@@ -49,6 +48,8 @@ class NodeMethods:
         cluster = self._parts.cluster
         if cluster is None:
             return Nodes()
+        from swim_server.cluster.overview import read_engine, read_leases
+
         found = Nodes(is_shared=True, node=cluster.node)
         address = cluster.broker.server.address.shown
         try:
@@ -65,6 +66,8 @@ class NodeMethods:
         return found
 
     async def _document(self, cluster: Cluster, node: Node) -> NodeDocument:
+        from swim_server.cluster.overview import count_behind
+
         report = node.report
         return NodeDocument(
             name=node.name,
