@@ -46,12 +46,17 @@ class Nodes:
         for daemon in self.daemons:
             daemon.start()
 
-    def make_key(self, tier: str = "developer", **fields: Any) -> IssuedKey:
-        """Make a key in the database that all nodes read."""
+    @property
+    def store(self) -> KeyStore:
+        """The keys that all nodes read."""
         if self._store is None:
             database = open_database(DatabaseConfig(url=f"sqlite:///{self.database}"), self.database)
             self._store = KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
-        return self._store.create(NewKey(tier=Tier(tier), owner_name="a test", **fields), Actor("test", "test"))
+        return self._store
+
+    def make_key(self, tier: str = "developer", **fields: Any) -> IssuedKey:
+        """Make a key in the database that all nodes read."""
+        return self.store.create(NewKey(tier=Tier(tier), owner_name="a test", **fields), Actor("test", "test"))
 
     def finish(self) -> None:
         for daemon in self.daemons:

@@ -74,6 +74,9 @@ class Cluster:
         """What this node says of itself; who knows more sets it anew."""
         self.describe: Callable[[NodeReport], NodeReport] = lambda report: report
         """Brings what this node says of itself up to date."""
+        self.on_excess: Callable[[str, int], None] | None = None
+        """Asked to give up so many connections of a tier: this node was away, and others took their places."""
+        self._has_beaten = False
         self._tasks = tasks
         self._clock = clock
         self._probe_sent_at = float("-inf")
@@ -145,6 +148,16 @@ class Cluster:
             admission.decide(take, answer.decode())
         totals = {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
         admission.settle(totals)
+        if self._has_beaten and not was_alive:
+            self._give_up_excess()
+        self._has_beaten = True
+
+    def _give_up_excess(self) -> None:
+        """Make up for what others admitted while this node's places were free."""
+        for tier, limit in self.admission.limits.items():
+            excess = self.admission.totals.get(tier, 0) - limit.connections
+            if excess > 0 and self.on_excess is not None:
+                self.on_excess(tier, min(excess, self.admission.current(tier)))
 
     def _fail(self, error: BrokerUnavailable) -> None:
         if error.reason != self.trouble:

@@ -43,8 +43,16 @@ def build_cluster(broker: NodeBroker, admission: Admission, tasks: Tasks, hub: H
     assert isinstance(broker, RedisBroker), "there is no third broker"
     assert isinstance(admission, SharedAdmission), "it is built for the same broker"
     cluster = Cluster(broker, admission, tasks, configuration=configuration_digest(config))
+    cluster.on_excess = lambda tier, number: _give_up(hub, tier, number)
     broker.tail.on_hole = lambda hole: _ask_to_resume(hub, hole)
     return cluster
+
+
+def _give_up(hub: Hub, tier: str, number: int) -> None:
+    """Ask the newest clients of a tier to come back: they find room, or are told that there is none."""
+    newest = [connection for connection in hub.connections.values() if connection.tier == tier][-number:]
+    for connection in newest if number else []:
+        connection.transport.close(CloseCode.SERVICE_RESTART, "other clients have this one's place; retry_ms=1000")
 
 
 def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWatch) -> None:
