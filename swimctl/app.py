@@ -9,38 +9,25 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from swim_server.errors import ExitKind, OperatorError
 from typer.core import TyperCommand, TyperGroup
 
 from swimctl import standard_streams
 from swimctl.command_table import ENTRIES
 from swimctl.completion.words import contexts
-from swimctl.errors import CommandError, ExitCode, OutputLost, WrongUsage
-from swimctl.help_style import BOLD, RED, TextStyle, paint_help
+from swimctl.errors import ExitCode, WrongUsage
+from swimctl.failures import report, with_lost_output
+from swimctl.help_style import TextStyle, paint_help
 from swimctl.invocation import Invocation
 from swimctl.overview import overview
-from swimctl.usage_errors import explain_usage, no_such_command
+from swimctl.usage_errors import no_such_command
 
 if TYPE_CHECKING:
     from swimctl.contexts import Context
-
-# Typer carries its own copy of Click or depends on it, by version; its public names lead to the same classes.
-UsageError = typer.BadParameter.__mro__[1]
-ClickError = typer.BadParameter.__mro__[2]
-
-_EXIT_CODES = {
-    ExitKind.FAILED: ExitCode.FAILED,
-    ExitKind.WRONG_USAGE: ExitCode.WRONG_USAGE,
-    ExitKind.ALREADY_RUNNING: ExitCode.ALREADY_RUNNING,
-}
-
-_POSIX_MODULES = frozenset({"fcntl", "grp", "pwd", "resource", "termios", "tty"})
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -181,7 +168,7 @@ def check_config_exists(named_by: str, path: Path | str | None) -> None:
     except (OSError, RuntimeError):
         return  # whoever reads it tells what is wrong with it
     if is_missing:
-        raise WrongUsage(f"{named_by}: there is no file {path}", f"swimctl config init {path} writes one")
+        raise WrongUsage(f"{named_by}: there is no file {path}", f"create one: swimctl config init {path}")
 
 
 def run(words: list[str]) -> int:
@@ -205,7 +192,7 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except (Exception, typer.Abort, typer.Exit) as error:  # noqa: BLE001 - the one place where errors become exit codes
-        return _report(_with_lost_output(error), debug)
+        return report(with_lost_output(error), debug)
     return result if isinstance(result, int) else ExitCode.DONE
 
 
@@ -226,80 +213,6 @@ def hoist(words: list[str]) -> list[str]:
         else:
             rest.append(word)
     return front + rest
-
-
-def _report(error: BaseException, debug: bool) -> int:
-    if isinstance(error, typer.Exit):
-        return error.exit_code
-    if isinstance(error, typer.Abort):
-        return ExitCode.INTERRUPTED
-    if debug:
-        import traceback
-
-        traceback.print_exception(error)
-    problem, next_step, code = _explain(error)
-    style = TextStyle.of(sys.stderr, os.environ)
-    label = style.paint("error:", RED if style.colour else BOLD)
-    with suppress(OSError):  # whoever closed or filled standard error has the exit code
-        sys.stderr.write(f"{label} {problem}\n" + (f"{next_step}\n" if next_step else ""))
-        sys.stderr.flush()
-    return code
-
-
-def _with_lost_output(error: BaseException) -> BaseException:
-    """Write what was printed before the error. Where that is impossible, the output's loss is the error to tell."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        standard_streams.discard_output()
-    except OSError as lost:
-        standard_streams.discard_output()
-        if isinstance(error, OSError) and error.errno == lost.errno:
-            return OutputLost(lost.strerror or str(lost))
-    if (
-        isinstance(error, OSError)
-        and error.filename is None
-        and (problem := standard_streams.write_problem(sys.stdout))
-    ):
-        standard_streams.discard_output()
-        return OutputLost(problem)
-    return error
-
-
-def _explain(error: BaseException) -> tuple[str, str | None, int]:
-    """Return what to tell, what to type next, and the exit code."""
-    if isinstance(error, CommandError):
-        return error.problem, error.next_step, error.exit_code
-    if isinstance(error, UsageError):
-        return *explain_usage(error), ExitCode.WRONG_USAGE
-    if isinstance(error, ClickError):
-        return str(getattr(error, "message", error)), None, ExitCode.FAILED
-    known = _explain_known(error)
-    if known is not None:
-        return known
-    if isinstance(error, ModuleNotFoundError) and error.name in _POSIX_MODULES:
-        return (
-            f"this command needs Linux: this Python has no {error.name}",
-            "these work on every system: swimctl tail --url, swimctl config, and the Python SDK",
-            ExitCode.FAILED,
-        )
-    if isinstance(error, SyntaxError):
-        place = f"{error.filename}, line {error.lineno}"
-        return f"the code on disk is broken: {place}: {error.msg}", None, ExitCode.FAILED
-    if isinstance(error, OSError):
-        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", None, ExitCode.FAILED
-    return (
-        f"a bug in swimctl: {type(error).__name__}: {error}",
-        "run it again with --debug and report what it prints",
-        ExitCode.FAILED,
-    )
-
-
-def _explain_known(error: BaseException) -> tuple[str, str | None, int] | None:
-    """Tell an error of the service that is meant for the operator."""
-    if not isinstance(error, OperatorError):
-        return None
-    return str(error), None, _EXIT_CODES[error.exit_kind]
 
 
 def _reader_went_away() -> int:

@@ -62,7 +62,7 @@ class WrongUsage(CommandError):
 
 
 class DaemonNotRunning(CommandError):
-    """Nobody serves from this home."""
+    """No daemon serves from this home."""
 
     exit_code = ExitCode.NOT_RUNNING
 
@@ -71,7 +71,7 @@ class DaemonNotRunning(CommandError):
 
 
 class AlreadyRunning(CommandError):
-    """Somebody serves from this home already."""
+    """A daemon already serves from this home."""
 
     exit_code = ExitCode.ALREADY_RUNNING
 

@@ -26,7 +26,7 @@ PLAIN_WIDTH = 80
 
 
 def is_unread(stream: IO[Any]) -> bool:
-    """Whether a stream is a pipe that nobody reads any more. Asks the kernel, where it knows (not on Windows)."""
+    """Whether a stream is a pipe whose reader has gone. Asks the kernel, where it knows (not on Windows)."""
     if not hasattr(select, "poll"):
         return False
     try:

@@ -155,7 +155,7 @@ class Recording:
         try:
             return write()
         except BrokenPipeError:
-            raise CommandFailed(f"nobody reads the recording any more; {told}") from None
+            raise CommandFailed(f"the reader of the recording has gone away; {told}") from None
         except OSError as error:
             raise CommandFailed(f"{self._name} can't be written: {error.strerror}; {told}") from None
 

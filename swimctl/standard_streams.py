@@ -14,7 +14,7 @@ from typing import TextIO
 PLAIN_ERRORS = "swimctl.plain"
 """Encoding errors: our ornaments become something that every terminal has, anything else a question mark."""
 JSON_ERRORS = "swimctl.json"
-"""Encoding errors: JSON's own escapes, which mean the same to whoever reads it."""
+"""Encoding errors: JSON's own escapes, which every reader understands."""
 ORNAMENTS = {
     "→": ">", "…": "~", "—": "-", "–": "-", "●": "*", "○": "o", "◐": "o", "✓": "+", "✗": "x", "•": "*", "─": "-",
     "│": "|", "━": "-", "╸": "-", "╺": "-", "└": "`", "├": "|", "«": '"', "»": '"', "’": "'", "“": '"', "”": '"',

@@ -97,7 +97,7 @@ def secret_files(loaded: LoadedConfig) -> Sequence[str]:
 
 
 def copy_database(path: Path, target: Path, tell: Tell) -> None:
-    """Copy a SQLite file as it is at one moment, whoever writes to it meanwhile. Raises CommandFailed."""
+    """Copy a SQLite file as of one moment, even while it is written to. Raises CommandFailed."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with (

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 STEPS = 64
-"""Buckets for each doubling: values are told to within 1.6 %."""
+"""Buckets for each doubling: values are accurate to 1.6 %."""
 
 
 def bucket_of(nanoseconds: int) -> int:

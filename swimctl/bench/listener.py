@@ -8,7 +8,7 @@ from swimctl.bench.mark import MARK_BYTES, SEQUENCE_FROM_END, SEQUENCE_TO_END, r
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 STEP_BITS = 14
-"""Latencies are told in steps of 2^14 ns, 16 µs."""
+"""Latencies are counted in steps of 2^14 ns, 16 µs."""
 
 
 class Stage(Enum):

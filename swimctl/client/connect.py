@@ -27,7 +27,7 @@ class Gone(CommandFailed):
 
 
 class Restarting(CommandFailed):
-    """The service restarts, or asks this client to connect anew; it says when."""
+    """The service is restarting, or asks this client to reconnect; it says when."""
 
     def __init__(self, reason: str, retry_seconds: float | None) -> None:
         self.retry_seconds = retry_seconds

@@ -49,9 +49,9 @@ class ControlClient:
         *,
         light: bool = False,
     ) -> Self:
-        """Connect to the daemon of a home; one that is just starting is waited for. ``light``: see ``Session``.
+        """Connect to the daemon of a home; wait for one that is just starting. ``light``: see ``Session``.
 
-        Raises DaemonNotRunning when nobody holds the lock, CommandFailed when somebody does and does not answer.
+        Raises DaemonNotRunning if the lock is free, CommandFailed if its holder does not answer.
         """
         from swim_server.daemon.lockfile import Lockfile
         from websockets.exceptions import WebSocketException
@@ -107,7 +107,7 @@ class ControlClient:
 
 
 def not_running(home: Home) -> DaemonNotRunning:
-    """Say that nobody serves from this home."""
+    """Return the error that no daemon serves from this home."""
     return DaemonNotRunning(f"the daemon is not running in {home.path}")
 
 

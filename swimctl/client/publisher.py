@@ -47,7 +47,7 @@ class EventRefused(CommandFailed):
 
 
 class Interrupted(Exception):
-    """Somebody wants it to end; nothing is under way."""
+    """The user interrupted the command; nothing is under way."""
 
 
 class Publisher:

@@ -56,7 +56,7 @@ def info(context: typer.Context, file: File = None, as_json: Json = False) -> No
 
 @app.command()
 def check(context: typer.Context, file: File = None, as_json: Json = False) -> None:
-    """Check all of a history: its structure and the checksum of each event. Exit code 1 if it is damaged.
+    """Check a whole history: structure and checksums. Exit code 1 if it is damaged.
 
     The file may be in use; nothing is changed. The daemon runs the same check after its start and every day, and checks
     whatever it reads.

@@ -21,7 +21,7 @@ from swimctl.invocation import Invocation, invocation_of
 from swimctl.progress import Progress
 
 if TYPE_CHECKING:
-    from swimctl.replaying import Sink
+    from swimctl.replaying.sinks import Sink
 
 app = single_command()
 
@@ -75,7 +75,7 @@ def replay(
       swimctl replay evening.swim --speed 5 --into /tmp/test-home
       swimctl replay snapshots/2024-11-21 --speed 30
     """
-    from swimctl.replaying import CountingSink
+    from swimctl.replaying.sinks import CountingSink
 
     if file is None and start is None and end is None:
         raise WrongUsage("replay takes FILE, or --from and --to for history", "see: swimctl replay --help")
@@ -106,7 +106,10 @@ def _play_file(
 ) -> None:
     from swim_server.sources.recording.recorded_events import kind_of_recording
 
-    from swimctl.replaying import ChannelSink, Pace, file_events, play, play_snapshots, read_seek
+    from swimctl.replaying.bounds import read_seek
+    from swimctl.replaying.pace import Pace, play
+    from swimctl.replaying.sinks import ChannelSink
+    from swimctl.replaying.sources import file_events, play_snapshots
 
     first, last = read_seek(start, "--from"), read_seek(end, "--to")
     with told_with_its_name(file):
@@ -124,7 +127,9 @@ def _play_history(
     from swimctl.client.connect import to_daemon
     from swimctl.client.event_stream import EventStream
     from swimctl.client.stream_items import SubscriptionRequest
-    from swimctl.replaying import Pace, history_events, play, read_end, read_start
+    from swimctl.replaying.bounds import read_end, read_start
+    from swimctl.replaying.pace import Pace, play
+    from swimctl.replaying.sources import history_events
 
     now_ms = time.time_ns() // 1_000_000
     after, until = read_start(start, now_ms), read_end(end, now_ms)
@@ -147,7 +152,7 @@ def _sink(invocation: Invocation, output_file: Path | None, into: Path | None) -
 
     from swimctl.client.control import ControlClient
     from swimctl.client.publisher import Publisher
-    from swimctl.replaying import DaemonSink, LineSink
+    from swimctl.replaying.sinks import DaemonSink, LineSink
 
     with ExitStack() as stack:
         if into is not None:

@@ -229,7 +229,7 @@ def make_home(unit: Unit) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever reads half of it."""
+    """Write a file atomically: readers see all of it or nothing."""
     from swim_server.files.replacing import replace_durably
 
     replace_durably(path, text.encode(), mode=0o644)

@@ -1,4 +1,4 @@
-"""Runs a coroutine on a loop whose threads may be left behind: a call that hangs keeps nobody."""
+"""Runs a coroutine on a loop whose threads may be left behind: a call that hangs does not block the exit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AbandonableThreads(ThreadPoolExecutor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for nobody."""
+        """Return without waiting for the threads."""
 
 
 def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What somebody who helps would ask for, in one file, secrets removed."""
+"""The support bundle: what is needed for a diagnosis, in one file, secrets removed."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Event(StrEnum):
 
     BEGINS = "begins"
     CHANGES = "changes"
-    """It goes on with another status."""
+    """It continues with another status."""
     ENDS = "ends"
 
 

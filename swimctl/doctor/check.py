@@ -31,9 +31,9 @@ class AdviceKind(StrEnum):
     INSPECT = "inspect"
     """It only looks."""
     FIX = "fix"
-    """It mends, but only for who meets what it requires."""
+    """It fixes the problem, but only where its requirements are met."""
     DECIDE = "decide"
-    """It changes something that somebody may miss, or it mends only if a guess is right."""
+    """It changes something that may be missed, or it helps only if a guess is right."""
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...] = ()
     """Where it was seen: file names, ids, lines. Never a secret."""
     fix: str | None = None
-    """Something to paste: it mends this, harms nothing, and needs no decision."""
+    """A command to paste that fixes the problem, harms nothing and needs no decision."""
     advice: tuple[Advice, ...] = ()
     """What else may be typed, in this order."""
 
@@ -77,7 +77,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     advice: tuple[Advice, ...] = ()
     seconds: float
     cause: str | None = None
-    """The check below it that is broken and explains this one; None: it is told for itself."""
+    """The broken check that explains this one; None: it is reported by itself."""
 
     @property
     def command(self) -> str | None:
@@ -111,7 +111,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     is_outside: bool = False
     """Can be asked of a service on another machine, with nothing but its address and a key."""
     is_root: bool = False
-    """When it fails there is nobody to be asked: exit code 3."""
+    """If it fails, there is no daemon to ask: exit code 3."""
     repair: Repair | None = None
     timeout_seconds: float = 2.0
 
@@ -167,7 +167,7 @@ def ok(expected: str, observed: str, *evidence: str) -> Answer:
 def warn(
     expected: str, observed: str, *evidence: str, fix: str | Advice | None = None, advice: Sequence[Advice] = ()
 ) -> Answer:
-    """Answer that it works, and that somebody should look at it."""
+    """Return a warning: it works, but needs attention."""
     return _answer(Status.WARN, expected, observed, evidence, fix, advice)
 
 

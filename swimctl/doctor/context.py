@@ -231,7 +231,7 @@ class DoctorContext:
         )
 
     async def ask_anew(self, method: str, **params: Any) -> Any:
-        """Ask again, whoever asked before: for what changes while one looks."""
+        """Ask again even if it was asked before: for what changes during the run."""
         self.forget(f"process.{method}")
         return await self.ask(method, **params)
 

@@ -26,7 +26,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     is_strict: bool = False
     is_absent: bool = False
-    """There was nobody to be asked: the root failed."""
+    """There was no daemon to ask: the root check failed."""
     changed: tuple[str, ...] = ()
     """What ``--fix`` changed before."""
 
@@ -73,5 +73,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_absent(results: Sequence[Result], roots: frozenset[str]) -> bool:
-    """Whether a root failed: then nobody could be asked at all."""
+    """Whether a root check failed, so that there was no daemon to ask."""
     return any(each.id in roots and each.status is Status.FAIL for each in results)

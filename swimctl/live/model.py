@@ -53,7 +53,7 @@ class TailModel:
         self.retry_at: float | None = None
         """When the next attempt to connect follows, in monotonic seconds."""
         self.held: list[EventRow | Note] | None = None
-        """The lines as they were when the table was held; None while it goes on."""
+        """The lines as they were when the table was paused; None while it is live."""
         self.shows_help = False
         self._show_positions = show_positions
         self._recent: deque[tuple[float, int, int]] = deque()

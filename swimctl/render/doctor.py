@@ -30,7 +30,7 @@ def picture(report: Report) -> RenderableType:
     problems = report.problems
     parts: list[RenderableType] = [_headline(report), Text()]
     if report.changed:
-        parts += [*(Text(f"  mended: {clean(line)}", style="cyan") for line in report.changed), Text()]
+        parts += [*(Text(f"  fixed: {clean(line)}", style="cyan") for line in report.changed), Text()]
     for number, each in enumerate(problems):
         parts += [problem(each, report.following(each.id), is_first=number == 0), Text()]
     parts.append(_areas(report))
@@ -111,7 +111,7 @@ def lines(report: Report) -> list[str]:
     """Return a line a check for scripts: status, id, observed, fix, with tabs between."""
     rows = [(str(each.status), each.id, each.observed, each.command or "-") for each in report.results]
     return ["\t".join(clean(cell) for cell in row) for row in rows] + [
-        f"mended\t-\t{clean(line)}\t-" for line in report.changed
+        f"fixed\t-\t{clean(line)}\t-" for line in report.changed
     ]
 
 

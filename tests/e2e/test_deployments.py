@@ -38,7 +38,7 @@ async def let_in(url: str, key: str) -> None:
         with suppress(OSError):
             async with dial(url, key):
                 return
-        assert time.monotonic() < deadline, "nobody is let in"
+        assert time.monotonic() < deadline, "no clients are admitted"
         await asyncio.sleep(0.2)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 from openapi_spec_validator import validate as validate_openapi
+from support.daemon import measuring
 from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.packages import require_npm_package
 from support.wire_client import WireClient, dial, open_client
@@ -67,7 +68,7 @@ def test_openapi_document_holds_against_the_official_schema() -> None:
 def test_command_prints_the_document(tmp_path: Path, format: str, version: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "swimctl", "schema", "--format", format],
-        env={"SWIM_HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path), "PATH": ""},
+        env={"SWIM_HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path), "PATH": "", **measuring()},
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert json.loads(done.stdout)[format] == version

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 from collections.abc import Iterator
 
 import pytest
-from support.live_daemon import LiveDaemon, live_daemon
+from support.live_daemon import STOP_SECONDS, LiveDaemon, live_daemon
+from support.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +67,19 @@ def test_tail_begins_with_state(daemon: LiveDaemon) -> None:
 def test_without_a_daemon_nothing_is_listed(tmp_path_factory: pytest.TempPathFactory) -> None:
     away = LiveDaemon(tmp_path_factory.mktemp("away"))
     assert away.swimctl("flights").returncode == 3
+
+
+def test_watched_list_is_written_again_until_it_is_interrupted(daemon: LiveDaemon) -> None:
+    process = daemon.spawn("flights", "--watch", "--json", "--callsign", "DAL")
+    assert process.stdout is not None
+    flights = [json.loads(process.stdout.readline())["flights"] for _ in range(2)]
+    assert [[flight["callsign"] for flight in each] for each in flights] == [["DAL1"]] * 2
+    process.send_signal(signal.SIGINT)
+    assert process.wait(STOP_SECONDS) == 130
+
+
+def test_watched_list_fills_a_terminal_until_q(daemon: LiveDaemon) -> None:
+    with Terminal(["flights", "--watch"], daemon.environ) as terminal:
+        terminal.read_until(lambda t: "2 flights as of" in t.text and "DAL1" in t.text)
+        terminal.type("q")
+        assert terminal.end() == 0

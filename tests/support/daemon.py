@@ -19,6 +19,11 @@ STOP_SECONDS = 15.0
 CALL_SECONDS = 60.0
 
 
+def measuring() -> dict[str, str]:
+    """Return the variables by which coverage is measured in a process whose environment is made from nothing."""
+    return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+
+
 class Daemon:
     """``start`` it, use its ``url``, ``home``, ``key`` and ``swimctl``; ``stop``, ``kill`` and ``start`` it again."""
 

@@ -431,7 +431,7 @@ FAULTS: tuple[Fault, ...] = (
         produce=lock_held_by_another,
         fires=frozenset({"process.lock"}),
         exit_code=3,
-        names="it names nobody",
+        names="it names no process",
         is_mended_by_paste=False,
     ),
     Fault(

@@ -523,7 +523,7 @@ def _stream() -> tuple[Fault, ...]:
             is_mended_by_paste=False,
         ),
         _fault(
-            "event file unread", event_file_unread, "stream.sources", "stream.event-file", names="nobody takes",
+            "event file unread", event_file_unread, "stream.sources", "stream.event-file", names="are not taken",
             first="stream.event-file",
             is_mended_by_paste=False,
         ),

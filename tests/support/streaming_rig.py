@@ -317,9 +317,13 @@ class StreamingRig:
 
     async def settle(self) -> None:
         """Let tasks and the hub go on until all wait for the test."""
+        ready: deque[Any] = getattr(asyncio.get_running_loop(), "_ready")  # noqa: B009 - asyncio has no public way
+        idle_turns = 0
         for _ in range(200):
             await asyncio.sleep(0)
-            self.turn()
+            idle_turns = 0 if self.turn() or ready else idle_turns + 1
+            if idle_turns == 3:
+                break
         self.run()
 
     async def close(self) -> None:

@@ -16,9 +16,9 @@ from swim_server.config.parse_value import setting_names
 from swim_server.daemon.control.reload import RELOADABLE
 from swim_server.daemon.home import Home
 from swim_server.keys.format import PREFIXES, Tier
+from swim_server.protocol.actions import ACTIONS
 from swim_server.protocol.channels import FAMILIES, Catalogue
 from swim_server.protocol.codes import CloseCode, ErrorCode
-from swim_server.protocol.messages import ACTIONS
 from swim_server.protocol.payloads import PAYLOADS
 from swim_server.streaming.explain.outcome import Outcome
 

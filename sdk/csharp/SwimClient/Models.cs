@@ -205,7 +205,7 @@ namespace VatSim.Swim.Models
         public string CurrentSector { get; private set; }
         /// <summary>When it was on the ground, RFC 3339.</summary>
         public string InUtc { get; private set; }
-        /// <summary>The field where it is, ICAO code; null at a place that nobody has listed, and where the source doesn't tell.</summary>
+        /// <summary>The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell.</summary>
         public string ArrivedAt { get; private set; }
         /// <summary>Elsewhere than filed: arr stays as filed. Null where that can't be told.</summary>
         public bool? Diverted { get; private set; }

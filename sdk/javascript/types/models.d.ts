@@ -131,7 +131,7 @@ export interface FlightArrived {
   current_sector?: string | null;
   /** When it was on the ground, RFC 3339. */
   in_utc?: string | null;
-  /** The field where it is, ICAO code; null at a place that nobody has listed, and where the source doesn't tell. */
+  /** The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell. */
   arrived_at?: string | null;
   /** Elsewhere than filed: arr stays as filed. Null where that can't be told. */
   diverted?: boolean | null;

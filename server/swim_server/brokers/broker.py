@@ -137,7 +137,7 @@ class Broker(Protocol):
         """Tell how the storage is doing. Never raises."""
 
     async def close(self) -> None:
-        """Store what is pending, then let go of everything. Idempotent."""
+        """Store what is pending, then release all resources. Idempotent."""
 
 
 class Publish(Protocol):

@@ -56,7 +56,7 @@ class EventCount:
             await asyncio.wait([self._task])
 
     async def _count(self) -> None:
-        """Count all; nobody waits for it: two GiB take seconds, and a minute off a slow disk."""
+        """Count all events in the background: two GiB take seconds, and a minute from a slow disk."""
         started, pruned = time.perf_counter(), self._counters.events_pruned
         count, change = 0, 0
         after: int | None = 0

@@ -83,7 +83,7 @@ class History:
         self.found = ZERO
         """The newest id shown when the file was first opened."""
         self.generation = 0
-        """Counts the files opened: whoever reads an older one opens anew."""
+        """Counts the files opened: readers of an older one reopen."""
         self.removed = 0
         """Events let go of by retention since the start."""
         self.identity = Identity("", "")
@@ -123,7 +123,7 @@ class History:
         return events
 
     def prune(self, *, at_least: int = 0) -> bool:
-        """Let go of a little of what retention no longer keeps, or restore a little; True when more is due now."""
+        """Remove a little of what retention no longer keeps, or recover a little; True when more is due now."""
 
         def step(connection: sqlite3.Connection) -> bool:
             assert self._pruner is not None
@@ -161,7 +161,7 @@ class History:
         return self._on_sound_file(record)
 
     def rebuild_names(self) -> int:
-        """Make the table of producers' names anew; answer how many are lost."""
+        """Rebuild the table of producers' event ids; return how many are lost."""
 
         def rebuild(connection: sqlite3.Connection) -> int:
             with transaction(connection):
@@ -170,7 +170,7 @@ class History:
         return self._on_sound_file(rebuild)
 
     def know_types(self, types: set[str]) -> None:
-        """Put down every type that is stored: all of history was read."""
+        """Record every stored type, after all of history was read."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
@@ -188,7 +188,7 @@ class History:
             raise unavailable(error, self.path) from error
 
     def close(self) -> None:
-        """Bring everything to the disk and let go. Idempotent."""
+        """Sync everything to disk and close the file. Idempotent."""
         if self._connection is not None:
             is_whole = True
             try:
@@ -271,7 +271,7 @@ class History:
         self._marks.committed(newest)
 
     def _restore(self, connection: sqlite3.Connection, restoring: Restoring, *, is_first: bool = False) -> bool:
-        """Bring over a little of what a damaged file still holds; True when more is due."""
+        """Recover a little of what a damaged file still holds; True when more is due."""
         is_more = restoring.step(connection, self.newest, self._now_ms(), is_first=is_first)
         if not is_more:
             self._restoring = None

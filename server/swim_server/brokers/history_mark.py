@@ -72,13 +72,13 @@ class HistoryMark:
         return bool(self._content()) and self.read() is None
 
     def read_owner(self) -> Owner | None:
-        """Who writes the marks; None: a process of an earlier version, or nobody. Raises OSError."""
+        """Return who writes the marks; None: a process of an earlier version, or no process. Raises OSError."""
         lines = self._content()[_OWNER_AT:]
         slots = (lines[start : start + _SLOT_BYTES] for start in range(0, len(lines), _SLOT_BYTES))
         return next((owner for slot in slots if (owner := _decode_owner(slot)) is not None), None)
 
     def write(self, mark: Mark) -> None:
-        """Put down that ``mark.newest`` is committed. Raises OSError."""
+        """Record that ``mark.newest`` is committed. Raises OSError."""
         os.pwrite(self._open(), _encode(mark), self._slot * _SLOT_BYTES)
         self._slot = (self._slot + 1) % _SLOTS
 
@@ -93,7 +93,7 @@ class HistoryMark:
         sync_folder(self.path.parent)
 
     def close(self) -> None:
-        """Let go of the file. Idempotent."""
+        """Close the file. Idempotent."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

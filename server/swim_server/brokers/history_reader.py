@@ -64,7 +64,7 @@ class HistoryReader:
         self._condition = _OF_TYPES_OR_UNKNOWN if is_known else _OF_TYPES
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def page(

@@ -116,7 +116,7 @@ class LocalBroker:
         )
         self._check_task: asyncio.Task[None] | None = None
         self._damage: tuple[str, int] | None = None
-        """What is wrong with which of the files opened so far, to be acted upon by whoever writes."""
+        """Damage found, and in which generation of the file; handled by the writing thread."""
         self._unrecorded: Rotten = []
         """Stretches that are known to be bad, and that could not be written down yet."""
         self._sync_task: asyncio.Future[None] | None = None
@@ -238,7 +238,7 @@ class LocalBroker:
         return HistorySpan(oldest, newest, events or 0, size_bytes, is_counted=events is not None)
 
     async def close(self) -> None:
-        """Store what is pending, deliver it, let go of the file. Idempotent, also while it is still closing."""
+        """Store what is pending, deliver it, close the file. Idempotent, also while it is still closing."""
         if self._closing_task is None:
             self._closing_task = asyncio.create_task(self._close(), name="history-closing")
         await asyncio.shield(self._closing_task)

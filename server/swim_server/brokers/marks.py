@@ -63,7 +63,7 @@ class Marks:
         self._bear_witness(newest, is_closed=False)
 
     def committed(self, newest: EventId) -> None:
-        """Put down the newest id."""
+        """Record the newest id."""
         self._write(lambda _: self._mark.write(self._made(newest)))
 
     def look_after(self, newest: EventId) -> None:

@@ -1,4 +1,4 @@
-"""Retention: what history lets go of, by age and by size, in steps so small that a publish never waits long."""
+"""Retention: removes events by age and by size, in steps so small that a publish never waits long."""
 
 from __future__ import annotations
 

@@ -45,11 +45,11 @@ class StoredTypes:
         return rows
 
     def write(self, connection: sqlite3.Connection) -> None:
-        """Put down those that are new."""
+        """Store the types that are new."""
         add_types(connection, self._uncommitted)
 
     def committed(self) -> None:
-        """Count on those that were put down."""
+        """Take the stored types as known."""
         self._seeds |= self._uncommitted
         self._uncommitted = {}
 
@@ -66,7 +66,7 @@ def store(connection: sqlite3.Connection, draft: Draft, types: StoredTypes) -> N
 
 
 def add_types(connection: sqlite3.Connection, types: Iterable[str]) -> None:
-    """Put down types."""
+    """Store types."""
     connection.executemany(_INSERT_TYPE, [(event_type,) for event_type in types])
 
 

@@ -6,7 +6,7 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
 
 class Backoff:
-    """Pauses that double up to a limit, each spread by half of it up and down: nobody comes back in step."""
+    """Pauses that double up to a limit, each with a jitter of half its length, so that clients don't return in step."""
 
     def __init__(self, first_seconds: float, longest_seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._first_seconds = first_seconds

@@ -15,7 +15,7 @@ class CircuitBreaker:
         self.problem: str | None = None
         """Why calls fail; None while it is closed. Set by ``trip``."""
         self.problem_since: float | None = None
-        """When the first of the failures in a row was told, in monotonic seconds. Set by ``trip``."""
+        """When the first of the consecutive failures was reported, in monotonic seconds. Set by ``trip``."""
         self._monotonic = clock.monotonic
         self._backoff = Backoff(first_open_seconds, longest_open_seconds, clock=clock)
         self._open_until = 0.0

@@ -26,7 +26,7 @@ class _Job(Generic[T]):
         self.has_begun = False
         """Set by the thread that takes it."""
         self.is_abandoned = False
-        """Set on the loop's thread when nobody waits any more; a thread that sees it in time skips the work."""
+        """Set on the loop's thread when the caller has given up; a thread that sees it in time skips the work."""
 
     def run(self) -> None:
         """Do the work in the calling thread and hand over what came of it."""
@@ -39,7 +39,7 @@ class _Job(Generic[T]):
             self._hand_over(self._succeed, result)
 
     def fail(self, error: BaseException) -> None:
-        """Hand an error to whoever still waits."""
+        """Raise an error in the callers that still wait."""
         if not self.waiter.done():
             self.waiter.set_exception(error)
 
@@ -87,7 +87,7 @@ class WorkerPool:
 
     @property
     def waiting(self) -> int:
-        """How many calls are waiting or running for somebody."""
+        """How many calls are waiting or running whose caller still waits."""
         return len(self._waiting)
 
     async def run(self, work: Callable[[], T], *, is_telling: bool = True) -> T:

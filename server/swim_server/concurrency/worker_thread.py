@@ -38,7 +38,7 @@ class WorkerThread:
         self._works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._overdue: Future[Any] | None = None
-        """What was given up waiting for, while it goes on."""
+        """The call that was given up, while it is still running."""
         self._overdue_since = 0.0
 
     def __enter__(self) -> Self:
@@ -75,7 +75,7 @@ class WorkerThread:
             raise
 
     def close(self, last: Callable[[], None] | None = None) -> None:
-        """Let the thread end after what it is doing, and after ``last``, for which nobody waits."""
+        """Let the thread end after its current call and ``last``, without waiting for it."""
         if self._thread is not None and last is not None:
             self._works.put((last, Future()))
         if self._thread is not None:
@@ -101,6 +101,6 @@ def _work_off(works: queue.SimpleQueue[Work | None]) -> None:
 
 
 def _look_at(passing: asyncio.Future[Any]) -> None:
-    """Ignore an error that nobody waits for any more."""
+    """Ignore an error that no caller waits for any more."""
     if not passing.cancelled():
         passing.exception()

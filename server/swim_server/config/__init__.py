@@ -1,47 +1,53 @@
 """The configuration: typed settings, and how files, environment and options become them."""
 
+from swim_server.config.database_settings import (
+    AdlConfig,
+    AdlDatabaseConfig,
+    DatabaseConfig,
+    FlightCoreNames,
+    FlightPlanNames,
+    FlightPositionNames,
+    FlightTimesNames,
+    ProgramNames,
+)
 from swim_server.config.durations import InvalidDuration, parse_duration
 from swim_server.config.errors import ConfigError, Origin, Problem
 from swim_server.config.load import LoadedConfig, load
+from swim_server.config.setting_types import (
+    Count,
+    Duration,
+    Port,
+)
 from swim_server.config.settings import (
-    AdlConfig,
-    AdlDatabaseConfig,
-    AdlSourceConfig,
     AuthConfig,
     BrokerConfig,
     ChannelsConfig,
     ClusterConfig,
     Config,
-    Count,
-    DatabaseConfig,
     DetectionConfig,
-    DropSourceConfig,
-    Duration,
-    EcfmpSourceConfig,
     ExpectConfig,
     ExpectConnectionsConfig,
     ExpectedCount,
-    FileSourceConfig,
-    FlightCoreNames,
-    FlightPlanNames,
-    FlightPositionNames,
-    FlightTimesNames,
     HistoryConfig,
     LoggingConfig,
-    Port,
-    ProgramNames,
     PublishConfig,
     PublishKeyConfig,
-    RecordingSourceConfig,
     ServerConfig,
-    SimulatorSourceConfig,
-    SourceConfig,
     StateConfig,
     TierConfig,
     TiersConfig,
-    VatsimSourceConfig,
 )
 from swim_server.config.source_option import parse_source, parse_sources
+from swim_server.config.source_settings import (
+    AdlSourceConfig,
+    DropSourceConfig,
+    EcfmpSourceConfig,
+    FileSourceConfig,
+    RecordingSourceConfig,
+    SimulatorSourceConfig,
+    SourceConfig,
+    VatsimSourceConfig,
+)
 
 __all__ = [
     "AdlConfig",

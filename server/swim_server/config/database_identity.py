@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from swim_server.config.settings import DatabaseConfig
+from swim_server.config.database_settings import DatabaseConfig
 
 
 def database_identity(config: DatabaseConfig, default_path: Path) -> str:

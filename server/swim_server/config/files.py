@@ -66,7 +66,7 @@ def user_folder(environ: Mapping[str, str]) -> Path | None:
 
 
 def expand_user(path: Path) -> Path:
-    """Replace a ``~`` at the beginning. Raises ConfigError where nobody knows whose home that is."""
+    """Replace a ``~`` at the beginning. Raises ConfigError if there is no such home."""
     try:
         return path.expanduser()
     except RuntimeError:

@@ -1,7 +1,4 @@
-"""The configuration as typed values. How files, environment and options become these: ``load``.
-
-Annotations carry the rules: a range stands in ``Meta``, everything else is named there and kept in ``rules``.
-"""
+"""The configuration as typed values. How files, environment and options become these: ``load``."""
 
 from __future__ import annotations
 
@@ -10,15 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
-Count = Annotated[int, Meta(ge=1)]
-Duration = Annotated[str, Meta(extra={"rule": "duration"})]
-"""A number with a unit: ``500ms``, ``30s``, ``15m``, ``24h``, ``7d``; a bare number means seconds."""
-FilePath = Annotated[str, Meta(extra={"rule": "path"})]
-"""Relative to the folder of the configuration file; in an option or variable, to the working directory."""
-SourceName = Annotated[str, Meta(extra={"rule": "name"})]
-FeedUrl = Annotated[str, Meta(extra={"rule": "feed_url"})]
-SqlName = Annotated[str, Meta(extra={"rule": "sql_name"})]
+from swim_server.config.database_settings import AdlConfig, DatabaseConfig
+from swim_server.config.setting_types import Count, Duration, FilePath, Port
+from swim_server.config.source_settings import SourceConfig
 
 
 class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -74,28 +65,6 @@ class AuthConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     negative_cache_seconds: Annotated[float, Meta(ge=0)] = 5
     stale_grace_seconds: Annotated[float, Meta(ge=0)] = 3600
     recheck_seconds: Annotated[float, Meta(gt=0)] = 30
-
-
-class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[database]``: where keys live."""
-
-    url: Annotated[str, Meta(extra={"rule": "database_url"})] | None = None
-    """SQLAlchemy URL; default: ``sqlite:///$SWIM_HOME/swim.db``."""
-    odbc: Annotated[str, Meta(extra={"rule": "odbc"})] | None = None
-    """A raw ODBC connection string for SQL Server, instead of ``url``."""
-    username: str | None = None
-    password: Annotated[str, Meta(extra={"rule": "secret"})] | None = None
-    """Prefer the environment, ``SWIM_DATABASE__PASSWORD``, or ``password_file`` to a configuration file."""
-    password_file: Annotated[str, Meta(extra={"rule": "path"})] | None = None
-    """A file whose first line is the password."""
-    authentication: Literal["password", "managed-identity"] = "password"
-    """``managed-identity``: use an access token of the Azure machine or app that the service runs on."""
-    identity_client_id: str | None = None
-    """Which identity to use if the machine has several."""
-    connect_timeout_seconds: Annotated[float, Meta(gt=0)] = 5
-    query_timeout_seconds: Annotated[float, Meta(gt=0)] = 5
-    pool_size: Annotated[int, Meta(ge=1, le=100)] = 5
-    """Size of the connection pool."""
 
 
 class TierConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -173,174 +142,6 @@ class StateConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_age: Duration = "24h"
     """A flight without events for this long is deleted, with an event."""
     kinds: dict[str, StateKindConfig] = {}
-
-
-class FileSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="file"):
-    """The provider's event file."""
-
-    name: SourceName | None = None
-    path: FilePath
-    interval_seconds: Annotated[float, Meta(gt=0)] = 0.1
-    """Polling interval where file system notification is unavailable."""
-
-
-class RecordingSourceConfig(
-    msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="recording"
-):
-    """A file of events as ``swimctl record`` writes it, or a folder of feed snapshots, ``*.json`` or ``*.json.gz``."""
-
-    name: SourceName | None = None
-    path: FilePath
-    speed: Annotated[float, Meta(gt=0)] = 1
-    loop: bool = True
-    start: Annotated[str, Meta(extra={"rule": "seek"})] | None = None
-    """Where to start: an event id, a time, or a duration from the beginning."""
-
-
-class SimulatorSourceConfig(
-    msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="simulator"
-):
-    """Endless simulated traffic between real airports."""
-
-    name: SourceName | None = None
-    flights: Annotated[int, Meta(ge=1, le=20_000)] = 300
-    speed: Annotated[float, Meta(gt=0)] = 30
-    """How many times faster than real time."""
-    seed: int = 1
-
-
-class DropSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="drop"):
-    """A folder into which providers move files of JSON lines."""
-
-    name: SourceName | None = None
-    path: FilePath
-    interval_seconds: Annotated[float, Meta(gt=0)] = 0.5
-    """Polling interval where file system notification is unavailable."""
-
-
-class VatsimSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="vatsim"):
-    """The VATSIM data feed, version 3."""
-
-    name: SourceName | None = None
-    url: FeedUrl = "https://data.vatsim.net/v3/vatsim-data.json"
-    interval_seconds: Annotated[float, Meta(gt=0)] = 15
-    """The feed's own update interval, and the polling interval; less than 15 only for a feed on this machine."""
-
-
-class EcfmpSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="ecfmp"):
-    """Flow measures of the European Collaboration and Flow Management Project."""
-
-    name: SourceName | None = None
-    url: FeedUrl = "https://ecfmp.vatsim.net/api/v1/flow-measure?deleted=1"
-    interval_seconds: Annotated[float, Meta(gt=0)] = 60
-    """Less than 60 only for a server on this machine."""
-
-
-class AdlSourceConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="adl"):
-    """Flights and traffic management initiatives from SQL tables."""
-
-    name: SourceName | None = None
-    database: SourceName
-    """Which ``[adl.NAME]``."""
-    interval_seconds: Annotated[float, Meta(gt=0)] = 15
-    """How often the tables are updated, and read."""
-
-
-SourceConfig = (
-    FileSourceConfig
-    | DropSourceConfig
-    | RecordingSourceConfig
-    | SimulatorSourceConfig
-    | VatsimSourceConfig
-    | EcfmpSourceConfig
-    | AdlSourceConfig
-)
-
-
-class AdlDatabaseConfig(DatabaseConfig, forbid_unknown_fields=True, kw_only=True):
-    """``[adl.NAME.flights]``, ``[adl.NAME.tmis]``: the connection to one database of tables."""
-
-    url: Annotated[str, Meta(extra={"rule": "tables_database_url"})] | None = None
-    """SQLAlchemy URL: ``mssql+pyodbc://…``, ``sqlite:///…``, ``postgresql+psycopg://…``."""
-    connect_timeout_seconds: Annotated[float, Meta(gt=0)] = 15
-    query_timeout_seconds: Annotated[float, Meta(gt=0)] = 30
-    pool_size: Annotated[int, Meta(ge=1, le=100)] = 1
-
-
-class FlightCoreNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[adl.NAME.adl_flight_core]``: names of the table and its columns."""
-
-    table: SqlName = "adl_flight_core"
-    """With its schema or database, if not the default one: ``dbo.adl_flight_core``."""
-    flight_uid: SqlName = "flight_uid"
-    callsign: SqlName = "callsign"
-    is_active: SqlName = "is_active"
-    first_seen_utc: SqlName = "first_seen_utc"
-    last_seen_utc: SqlName = "last_seen_utc"
-    current_artcc: SqlName = "current_artcc"
-
-
-class FlightPlanNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[adl.NAME.adl_flight_plan]``."""
-
-    table: SqlName = "adl_flight_plan"
-    flight_uid: SqlName = "flight_uid"
-    fp_dept_icao: SqlName = "fp_dept_icao"
-    fp_dest_icao: SqlName = "fp_dest_icao"
-    aircraft_equip: SqlName = "aircraft_equip"
-    fp_route: SqlName = "fp_route"
-
-
-class FlightPositionNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[adl.NAME.adl_flight_position]``."""
-
-    table: SqlName = "adl_flight_position"
-    flight_uid: SqlName = "flight_uid"
-    lat: SqlName = "lat"
-    lon: SqlName = "lon"
-    altitude_ft: SqlName = "altitude_ft"
-    groundspeed_kts: SqlName = "groundspeed_kts"
-    vertical_rate_fpm: SqlName = "vertical_rate_fpm"
-    heading_deg: SqlName = "heading_deg"
-
-
-class FlightTimesNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[adl.NAME.adl_flight_times]``."""
-
-    table: SqlName = "adl_flight_times"
-    flight_uid: SqlName = "flight_uid"
-    off_utc: SqlName = "off_utc"
-    in_utc: SqlName = "in_utc"
-
-
-class ProgramNames(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[adl.NAME.tmi_programs]``."""
-
-    table: SqlName = "tmi_programs"
-    program_id: SqlName = "program_id"
-    program_type: SqlName = "program_type"
-    ctl_element: SqlName = "ctl_element"
-    start_utc: SqlName = "start_utc"
-    end_utc: SqlName = "end_utc"
-    status: SqlName = "status"
-    impacting_condition: SqlName = "impacting_condition"
-    cause_text: SqlName = "cause_text"
-    created_at: SqlName | None = None
-    """None: ``created_at`` if it exists, else ``created_utc``."""
-    updated_at: SqlName | None = None
-    """None: ``updated_at`` if it exists, else ``modified_utc``."""
-
-
-class AdlConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[adl.NAME]``: the tables that a source of kind ``adl`` reads, by connection; without one, that part is off."""
-
-    flights: AdlDatabaseConfig = msgspec.field(default_factory=AdlDatabaseConfig)
-    tmis: AdlDatabaseConfig = msgspec.field(default_factory=AdlDatabaseConfig)
-    adl_flight_core: FlightCoreNames = msgspec.field(default_factory=FlightCoreNames)
-    adl_flight_plan: FlightPlanNames = msgspec.field(default_factory=FlightPlanNames)
-    adl_flight_position: FlightPositionNames = msgspec.field(default_factory=FlightPositionNames)
-    adl_flight_times: FlightTimesNames = msgspec.field(default_factory=FlightTimesNames)
-    tmi_programs: ProgramNames = msgspec.field(default_factory=ProgramNames)
 
 
 class DetectionConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -12,7 +12,7 @@ from msgspec import inspect
 from swim_server.config.check import Finding, check, choices, nearest, show
 from swim_server.config.errors import ConfigError, Problem
 from swim_server.config.parse_value import parse_value
-from swim_server.config.settings import SourceConfig
+from swim_server.config.source_settings import SourceConfig
 
 _TARGETS = ("path", "url", "database")
 """Settings that the text after the colon sets, for kinds that have one of them."""
@@ -94,7 +94,7 @@ def _describe(finding: Finding) -> str:
 def _unknown_kind(kind: str, known: list[str]) -> str:
     near = nearest(kind, known)
     hint = f", did you mean {near}?" if near else "."
-    return f"there is no source kind {kind!r}{hint} Those that exist: {', '.join(known)}"
+    return f"there is no source kind {kind!r}{hint} Source kinds: {', '.join(known)}"
 
 
 def _problem(text: str, option: str, rule: str) -> Problem:

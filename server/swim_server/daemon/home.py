@@ -29,7 +29,7 @@ class HomeError(OperatorError):
 
 
 def expand_user(text: str) -> Path:
-    """Read a path that may begin with ``~``. Raises HomeError where nobody knows whose home that is."""
+    """Read a path that may begin with ``~``. Raises HomeError if there is no such home."""
     try:
         return Path(text).expanduser()
     except (RuntimeError, KeyError):

@@ -47,7 +47,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """What ``status`` tells of the start."""
 
     supervisor: str | None = None
-    """What keeps the process running; None: nothing that can be told."""
+    """The supervisor of the process; None: none known."""
     program: str | None = None
     supervised_as: str | None = None
     """What the supervisor knows it by: ``swim.service``, ``swim:swim_00``."""

@@ -125,4 +125,4 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _nobody_waits(info: LockInfo) -> None:
-    """Ignore that clients can connect: nobody asked to be told."""
+    """Ignore that clients can connect: nothing waits for it."""

@@ -67,7 +67,7 @@ class Notifier:
         self._address = None
 
     def stopping(self) -> None:
-        """Announce that the service stops, and nobody follows."""
+        """Announce that the service stops, without a successor."""
         self._send("STOPPING=1\nSTATUS=stopping")
 
     async def run(self, status: Callable[[], str]) -> None:

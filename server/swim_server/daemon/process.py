@@ -52,7 +52,7 @@ def prepare_descriptors(connections: int, log: Any) -> None:
 
 
 def warn_of_root(log: Any) -> None:
-    """Warn where a mistake of this process, or a file that somebody plants for it, would be root's."""
+    """Warn if the service runs as root, where its mistakes and files planted for it would have root's rights."""
     if os.geteuid() == 0:
         log.warning(
             "the service runs as root, which it does not need: give it a user of its own "

@@ -51,7 +51,7 @@ def build_readiness(
                 lambda: "no clients are admitted: the service is stopping or restarting" if gateway.is_closed else None,
             ),
             Check("keys", lambda: "keys can't be checked at the moment" if authenticator.status().problem else None),
-            Check("history", lambda: "events can't be stored just now" if broker.counters.last_error else None),
+            Check("history", lambda: "events can't be stored at the moment" if broker.counters.last_error else None),
             Check("sources", sources),
             *([] if cluster is None else [Check("nodes", lambda: cluster.readiness_problem)]),
             Check("state", lambda: None if is_state_loaded() else "the state is being loaded"),

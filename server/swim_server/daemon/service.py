@@ -58,7 +58,7 @@ class Service:
         self.fingerprint = fingerprint
         self.launch = launch or Launch()
         self.inherited = inherited
-        """What this process takes over from the one before; None when it starts by itself."""
+        """What this process takes over from its predecessor; None if it has none."""
         self.home = components.home
         self.admission = components.admission
         self.log = components.log
@@ -201,7 +201,7 @@ class Service:
             await asyncio.gather(*running, stop, return_exceptions=True)
 
     async def _leave(self) -> None:
-        """Accept nobody any more and ask each client to come back; to the process that follows, if there is one."""
+        """Stop accepting and ask each client to come back; to the successor, if there is one."""
         parts = self.components
         parts.listeners.close()
         parts.gateway.is_draining = True
@@ -220,7 +220,7 @@ class Service:
             await asyncio.wait([self._follow_task], timeout=FOLLOW_SECONDS)
 
     async def _shut_down(self) -> None:
-        """Store what is pending and let go of everything, in order."""
+        """Store what is pending and release all resources, in order."""
         parts = self.components
         parts.listeners.close()
         self._abort_clients()
@@ -354,7 +354,7 @@ class Service:
         )
 
     async def begin_handover(self) -> None:
-        """Admit nobody and publish nothing while another process takes over; ``abort_handover`` undoes it.
+        """Pause admission and publishing while another process takes over; ``abort_handover`` undoes it.
 
         Clients that come meanwhile wait in the listening socket's queue, for whichever process accepts next.
         """

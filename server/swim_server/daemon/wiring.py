@@ -233,7 +233,7 @@ def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> L
 
 
 def log_failure(error: BaseException) -> None:
-    """Log what nobody awaits: a failed task, timer or method of the control socket."""
+    """Log a failure that nothing awaits: of a task, a timer or a method of the control socket."""
     get_logger("daemon").error("a task failed", exc_info=error)
 
 

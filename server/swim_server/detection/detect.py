@@ -88,7 +88,7 @@ def _refuse(network_state: NetworkState, snapshot: Snapshot, skipped: Skipped) -
 
 
 def _begin_anew(network_state: NetworkState, snapshot: Snapshot, airfields: Airfields) -> NetworkState:
-    """Begin anew, under the scope that was chosen. Connections that are still the same keep their numbers."""
+    """Start afresh, under the chosen scope. Connections that are still the same keep their numbers."""
     logons = {flight_key(pilot.cid, pilot.callsign): pilot.logon_time for pilot in snapshot.pilots}
     known = {
         key: flight for key, flight in network_state.flights.items() if logons.get(key, flight.logon) == flight.logon

@@ -94,4 +94,4 @@ class Snapshot(msgspec.Struct, frozen=True):
     prefiles: list[FeedPrefile] | None = None
     """None: the document tells nothing about prefiles, which isn't the same as none."""
     dropped: int = 0
-    """Entries that could not be told apart from noise: no member number, no callsign."""
+    """Entries without a member number or callsign."""

@@ -84,7 +84,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     ended_ms: int | None = None
     """When it was released; None: it holds."""
     is_final: bool = False
-    """It was withdrawn in so many words: a copy of the list that does not know yet issues nothing."""
+    """It was explicitly withdrawn: an outdated copy of the list does not issue it again."""
 
 
 class MeasureBook(msgspec.Struct, frozen=True, kw_only=True):

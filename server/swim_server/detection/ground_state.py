@@ -200,7 +200,7 @@ def _judge_in_air(sunk_to_ft: int | None, before: Report, now: Report, plan: Pla
 
 
 def _landed_off_field_ms(before: Report, now: Report, plan: Plan) -> int | None:
-    """Tell since when an aeroplane is on a strip, or on water, that nobody has listed."""
+    """Return since when an aeroplane has been on a strip, or on water, that is not listed."""
     if now.altitude_ft is None or now.altitude_ft > MAX_FIELD_FT:
         return None
     if taxies(before, now, plan) or rolls_out(before, now):

@@ -44,9 +44,9 @@ class Arrival(NamedTuple):
     """Where a flight came to the ground."""
 
     field: str | None
-    """Code of the field; None where nobody has listed one."""
+    """Code of the airfield; None if it is not listed."""
     is_diverted: bool | None
-    """Elsewhere than filed. None where nobody can tell: the code filed is on no list; or the aircraft was first seen in
+    """Elsewhere than filed. None if unknown: the code filed is on no list; or the aircraft was first seen in
     the air and lands where its plan begins, which is a return, or the next leg's plan was filed early."""
 
 

@@ -74,7 +74,7 @@ class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename={"groun
     logon: str | None = None
     """The pilot's logon time, as sent."""
     reported: str | None = None
-    """The time of the last report, as sent: the same again is no news."""
+    """The time of the last report, as sent: a repeated report is ignored."""
     report: Report | None = None
     announced: Report | None = None
     """The last report that was published as a position."""

@@ -1,4 +1,4 @@
-"""Replaces and renames files durably: whoever looks, after a power cut too, finds the old or the new one, whole."""
+"""Replaces and renames files durably: readers find either the old or the new file, complete, even after a power cut."""
 
 from __future__ import annotations
 

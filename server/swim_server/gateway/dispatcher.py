@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from websockets.frames import Opcode
 
 from swim_server.gateway.inbound_policy import InboundLimit, RateDecision
+from swim_server.protocol.actions import binary_frame
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
-from swim_server.protocol.messages import binary_frame
 
 if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock

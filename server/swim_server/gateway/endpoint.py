@@ -39,7 +39,7 @@ PEER_TIMEOUT_HEARTBEATS = 2.5
 HTTP_IDLE_SECONDS = 35.0
 """A plain HTTP connection of which nothing is heard for so long is dropped."""
 MOVE_SPREAD = 0.1
-"""Clients that came together are asked to connect anew over this share of the time that they may stay."""
+"""Clients that connected together are asked to reconnect spread over this share of their connection time."""
 MOVE_FIRST_MS = 100
 MOVE_LAST_MS = 2000
 
@@ -48,7 +48,7 @@ class Phase(Enum):
     """Where a connection stands."""
 
     ARRIVING = "arriving"
-    """It is not yet decided whether it is let in."""
+    """Not admitted yet."""
     OPEN = "open"
     HTTP = "http"
     """Its request wants no WebSocket: the plain HTTP server answers it, and those that follow."""
@@ -87,9 +87,9 @@ class Endpoint(asyncio.Protocol):
         self._plain: PlainConnection | None = None
         """Where its request wants no WebSocket."""
         self._move_at = math.inf
-        """``monotonic`` when it is asked to connect anew."""
+        """``monotonic`` when it is asked to reconnect."""
         self.is_plain = False
-        """It asked for no WebSocket: a check or a page, which is no client and counts as none."""
+        """A plain HTTP request, such as a health check, which does not count as a client."""
         self._protocol: ServerProtocol | None = None
         """The library's; from the upgrade on."""
         self._answer = b""
@@ -206,7 +206,7 @@ class Endpoint(asyncio.Protocol):
     # What the entry finds (EntryOwner).
 
     def reject(self, answer: bytes) -> None:
-        """Answer a request that nobody serves, and let it go."""
+        """Answer a request that is not served, and close the connection."""
         self._entry = None
         self._transport.write(answer)
         self._write_eof()
@@ -269,7 +269,7 @@ class Endpoint(asyncio.Protocol):
         self._receive_what_came_early(early)
 
     def _end_entry(self) -> bytes:
-        """Return what came and nobody has looked at."""
+        """Return the received bytes that were not processed."""
         entry, self._entry = self._entry, None
         return entry.end() if entry is not None else b""
 
@@ -295,7 +295,7 @@ class Endpoint(asyncio.Protocol):
             self._plain.receive(data)
 
     def read_plain(self) -> None:
-        """Read what comes: there is somebody to take it."""
+        """Resume reading: there is a protocol to take the bytes."""
         self._gate.remove(Hold.UNADMITTED)
 
     def stay_plain(self) -> None:

@@ -36,7 +36,7 @@ class EntryOwner(Peer, Timed, Protocol):
     """The client's address as it is logged and judged."""
 
     def reject(self, answer: bytes) -> None:
-        """Answer a request that nobody serves, and let it go."""
+        """Answer a request that is not served, and close the connection."""
 
     def serve_http(self, data: bytes) -> None:
         """Have a request that wants no WebSocket answered."""

@@ -90,14 +90,14 @@ class HandshakeRules:
     ) -> None:
         self.max_head_bytes = max_head_bytes
         self.serves_http = serves_http
-        """Requests that want no WebSocket have somebody to answer them."""
+        """Plain HTTP requests are served."""
         self.refusals = refusals
         self.origins = origins
         """The browser origins that may connect, and None for programs; None: any."""
         self.is_draining = is_draining
         self.tickets = tickets
         self.is_good = is_good
-        """Whether a key is remembered as good for an address; asks nobody."""
+        """Whether a key is cached as valid for an address; does not query the database."""
         self._now_ms = clock.now_ms
         self._http_date = (-1, "")
 
@@ -217,7 +217,7 @@ class Handshake:
         )
 
     def _brings_good_key(self, request: Request | Upgrade) -> bool:
-        """Tell whether a client is known to be good, whoever else guesses from where it comes."""
+        """Tell whether a client's key is known to be valid, even if others at its address guess keys."""
         return self._rules.is_good(presented_key(request.path, request.headers).api_key, self._address)
 
     def _refusal(self, request: Request | Upgrade) -> tuple[HTTPStatus, str, Headers] | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.conversation import Conversation
 
 FRESH_SECONDS = 0.1
-"""So long a heartbeat is sent to whoever is due: ten thousand clients cost ten a second, not ten thousand."""
+"""How long an encoded heartbeat is reused: ten thousand clients cost ten encodings a second."""
 
 
 class Heartbeats:

@@ -39,7 +39,7 @@ class Serving(Protocol):
     """What accepts on one socket."""
 
     def close(self) -> None:
-        """Accept nobody any more; who is connected stays."""
+        """Stop accepting; existing connections stay."""
 
 
 def plain_server(endpoint: Callable[[], asyncio.Protocol]) -> Callable[[socket.socket], Awaitable[Serving]]:
@@ -130,7 +130,7 @@ class Listeners:
         self._local_server = server
 
     def close(self) -> None:
-        """Accept nobody any more; who is connected stays."""
+        """Stop accepting; existing connections stay."""
         self.pause()
         for each in self.sockets:
             each.close()

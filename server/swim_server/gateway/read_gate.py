@@ -12,7 +12,7 @@ class Hold(Flag):
     UNREAD = auto()
     """What came before is still to be worked off, in turns of the loop to come."""
     UNADMITTED = auto()
-    """It sends a lot before it is let in."""
+    """It sends a lot before it is admitted."""
     UNWRITTEN = auto()
     """It doesn't take what it is sent: each of its questions would add an answer."""
     UNANSWERED = auto()

@@ -28,9 +28,9 @@ class Peer(Protocol):
 
     kind: ListenerKind
     is_plain: bool
-    """It asked for no WebSocket: a check or a page, which counts as no client."""
+    """A plain HTTP request, such as a health check, which does not count as a client."""
     connection: Connection | None
-    """The client, once it is let in."""
+    """The client, once admitted."""
 
     @property
     def is_open(self) -> bool:
@@ -56,7 +56,7 @@ class Gateway:
     def __init__(self, hub: Hub, admission: Admission, *, clock: Clock) -> None:
         self.peers: set[Peer] = set()
         self.is_draining = False
-        """Nobody is let in any more."""
+        """No more clients are admitted."""
         self.gone = 0
         """Public connections that have ended, admitted or not, since the start."""
         self.on_count: Callable[[int], None] | None = None
@@ -72,7 +72,7 @@ class Gateway:
 
     @property
     def is_closed(self) -> bool:
-        """Nobody is let in, now or ever again."""
+        """Whether admission has ended for good."""
         return self.is_draining or self._held is not None
 
     def uptime_seconds(self) -> float:
@@ -125,7 +125,7 @@ class Gateway:
             await asyncio.sleep(LOOK_SECONDS)  # for once in a restart an event would cost every client
 
     def pause_admission(self) -> None:
-        """Let nobody in until ``resume_admission``: exactly who is admitted now counts."""
+        """Stop admitting clients until ``resume_admission``: exactly those admitted now count."""
         self._held = []
 
     def hold(self, admit: Callable[[], None]) -> bool:

@@ -103,5 +103,5 @@ def _new_context() -> ssl.SSLContext:
 
 
 def _no_passphrase() -> str:
-    """Nobody is there to be asked for one."""
+    """Refuse to ask for a passphrase: there is no user to ask."""
     raise ValueError("the key has a passphrase")

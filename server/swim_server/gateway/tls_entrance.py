@@ -1,4 +1,4 @@
-"""Connections during their TLS handshake: not let in yet, with all the limits of such, until they are endpoints.
+"""Connections during their TLS handshake: under the limits for connections not yet admitted, until they are endpoints.
 
 The loop's own server tells nobody of a connection before its handshake is done: so this one accepts by itself.
 """
@@ -89,7 +89,7 @@ class TlsServer:
         self._loop.add_reader(listener, self._accept)
 
     def close(self) -> None:
-        """Accept nobody any more, and close the socket. Idempotent."""
+        """Stop accepting and close the socket. Idempotent."""
         if not self._is_closed:
             self._is_closed = True
             self._loop.remove_reader(self._listener)

@@ -23,7 +23,7 @@ _OF_THE_LIBRARY = ("transfer-encoding", "content-length", "sec-websocket-protoco
 
 
 class RequestHeaders(Protocol):
-    """How the headers of a request are looked at, whoever read them; names in any case."""
+    """The headers of a request, whichever library parsed them; names are case-insensitive."""
 
     def get_all(self, key: str) -> list[str]:
         """Every value of a header, in order."""

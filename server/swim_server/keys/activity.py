@@ -18,7 +18,7 @@ class Activity:
         self.refusal_limit = refusal_limit
         """How many different refusals are written one by one after a quiet while; the others are only counted."""
         self.refusals_per_hour = refusals_per_hour
-        """How many are in the long run: whoever comes from ever new addresses doesn't fill the table."""
+        """How many are written in the long run, so that refusals from ever new addresses do not fill the table."""
         self._allowance = float(refusal_limit)
         self._allowed_at: datetime | None = None
         self._used: set[int] = set()

@@ -1,4 +1,4 @@
-"""The authenticator: may this key connect? Remembers answers, asks once for many, and lets nobody new in unasked."""
+"""Decides whether a key may connect: caches decisions, coalesces lookups, never admits a key that was not looked up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from swim_server.sql.errors import StoreError, StoreUnavailable, outage
 
 T = TypeVar("T")
 _STALE_AFTER_SECONDS = 1.0
-"""How long somebody whose key is remembered waits for a database that doesn't answer."""
+"""How long a client with a cached key waits for a database that does not answer."""
 _MOST_LOOKUPS = 3
 """How often a lookup is repeated because keys were changed meanwhile."""
 ENDINGS_SECONDS = 5.0
@@ -111,7 +111,7 @@ class Authenticator:
         self._queries = 0
         self._counts = {Granted: 0, Refused: 0, Unavailable: 0}
         self._is_away = False
-        """The log has been told that the database is away."""
+        """It has been logged that the database is unavailable."""
         self._writing_problem: str | None = None
         self._log = get_logger("keys")
 
@@ -123,7 +123,7 @@ class Authenticator:
         return None if decision is None else self._decided(decision, address, api_key)
 
     def is_remembered(self, api_key: str, address: str | None) -> bool:
-        """Tell whether a key was good when it was asked for last, not long ago. Asks nobody; counts as no attempt."""
+        """Tell whether a key was valid when last looked up, not long ago. Uses only the cache; counts as no attempt."""
         decision = self._decide_from_memory(api_key, address)
         if decision is None:
             stale = self._cache.stale(_digest(api_key), self._monotonic())

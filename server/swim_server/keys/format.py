@@ -48,7 +48,7 @@ class KeyShape(StrEnum):
     """What a presented text looks like, before anything is asked of the database."""
 
     OWN = "own"
-    """Issued by this system, or made up by somebody who can compute a CRC."""
+    """Issued by this system, or made up with a correct CRC."""
     FOREIGN = "foreign"
     """Of another shape: the former system's keys are."""
     MISTYPED = "checksum"

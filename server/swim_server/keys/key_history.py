@@ -12,7 +12,7 @@ from swim_server.keys.audit import AuditEntry
 from swim_server.keys.records import KeyRecord
 
 REFUSAL_WITHIN = timedelta(minutes=15)
-"""A refusal so long before, or after, says why nobody was connected."""
+"""How far before or after a refusal may be to explain a missing connection."""
 
 
 class PastProblem(StrEnum):

@@ -43,10 +43,10 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: Fingerprint | None = None
     """Of the key that the row is about, hashed or plain: another one means that the key's text was replaced."""
     unknown_tier: str | None = None
-    """What the row says where that is none of the four tiers: the key is refused until somebody corrects it."""
+    """The row's tier if it is none of the four: the key is refused until it is corrected."""
 
     is_altered: bool = False
-    """The row is not as our own last change left it: it has rotted, or somebody changed it by hand."""
+    """The row is not as our last change left it: it is damaged, or was changed from outside."""
 
     def is_expired(self, now: datetime) -> bool:
         """Tell whether ``expires_at`` has passed at ``now`` (aware)."""

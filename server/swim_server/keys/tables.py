@@ -88,7 +88,7 @@ def _aware(value: Any) -> datetime:
 
 metadata = MetaData()
 big_identity = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite counts up by itself only in INTEGER columns."""
+"""SQLite autoincrements only INTEGER columns."""
 
 api_keys = Table(
     "swim_api_keys",

@@ -39,7 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     repeat_weight: float = 0.02
     """What the same bad key again counts."""
     melting_per_second: float = 0.1
-    """How fast scores melt: a guess every ten seconds is for ever free."""
+    """How fast scores decay: a guess every ten seconds is always free."""
     highest: float = 60
     """Where scores end, so that an address is free again ten minutes after the last attempt at most."""
     first_penalty_seconds: float = 0.25

@@ -125,7 +125,7 @@ class Catalogue:
         """Each family's types, without its name."""
         named = (f"{family}.{name}" for family, names in families.items() for name in names)
         self.types = frozenset(ALIASES.get(name, name) for name in named)
-        """Every known event type; ``tmi.program.*`` stands for all that begin so."""
+        """Every known event type; ``tmi.program.*`` stands for all with that beginning."""
         self.open_types = frozenset(name for name in self.types if name.endswith(".*"))
         """Those of them that are open-ended."""
         self._keys = {type: (type,) for type in self.types}

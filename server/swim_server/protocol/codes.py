@@ -21,11 +21,11 @@ class CloseCode(IntEnum):
     TRY_AGAIN_LATER = 1013
     """Keys can't be checked at the moment. The client reconnects later."""
     UNAUTHORIZED = 4001
-    """The key is missing, unknown, inactive, expired, or was revoked just now. The client stops: a person must act."""
+    """The key is missing, unknown, inactive, expired, or was just revoked. The client stops: a person must act."""
     LIMIT = 4002
     """The tier or key has its maximum of connections, or messages came too fast. The client reconnects with backoff."""
     BAD_MESSAGES = 4003
-    """Unreadable messages again and again. The client stops: it has a bug."""
+    """Repeated unreadable messages. The client stops: it has a bug."""
     SLOW_CONSUMER = 4008
     """The client could not keep up. It reconnects and resumes."""
 
@@ -34,7 +34,7 @@ class ErrorCode(StrEnum):
     """The ``code`` of an ``error`` message."""
 
     AUTH_FAILED = "AUTH_FAILED"
-    """The key doesn't hold. A close with 4001 follows: the client stops, a person must act."""
+    """The key is missing or refused. A close with 4001 follows: the client stops, a person must act."""
     AUTH_UNAVAILABLE = "AUTH_UNAVAILABLE"
     """Keys can't be checked at the moment. A close with 1013 follows: the client reconnects later."""
     CONNECTION_LIMIT = "CONNECTION_LIMIT"
@@ -46,19 +46,19 @@ class ErrorCode(StrEnum):
     INVALID_JSON = "INVALID_JSON"
     """Not JSON, not an object, or a binary frame. The client has a bug; after many a close with 4003."""
     UNKNOWN_ACTION = "UNKNOWN_ACTION"
-    """There is no such action. The client asks for one of those named."""
+    """Unknown action. The client uses one of those named."""
     INVALID_SUBSCRIBE = "INVALID_SUBSCRIBE"
     """The subscribe or unsubscribe was refused as a whole. The client corrects it."""
     INVALID_CHANNEL = "INVALID_CHANNEL"
-    """There is no such channel; nothing of the message was applied. The client corrects it: the nearest is named."""
+    """Unknown channel; nothing of the message was applied. The client corrects it: the nearest is named."""
     INVALID_FILTER = "INVALID_FILTER"
     """A filter can't be read; nothing of the message was applied. The client corrects the kind that is named."""
     INVALID_PUBLISH = "INVALID_PUBLISH"
     """The event was not stored. The client corrects it before it sends it again."""
     STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"
-    """What was published is not stored: the disk is full or has trouble. The client sends it again, unchanged."""
+    """The event was not stored: the disk is full or has a problem. The client sends it again, unchanged."""
     INVALID_EXPLAIN = "INVALID_EXPLAIN"
-    """There is nothing to explain in what was sent. The client corrects it."""
+    """The message holds no event id or event. The client corrects it."""
     FORBIDDEN = "FORBIDDEN"
     """The key may not do that. The client asks for another key."""
     HISTORY_UNAVAILABLE = "HISTORY_UNAVAILABLE"

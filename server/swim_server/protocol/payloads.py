@@ -183,7 +183,7 @@ EXPECTED_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "splits.updated": ("artcc",),
     }
 )
-"""Without these nobody can tell what an event is about. The wire takes it all the same: null means not known."""
+"""Without these an event makes no sense. It is accepted all the same: null means not known."""
 
 
 def missing_fields(event_type: str, data: Mapping[str, Any]) -> list[str]:

@@ -173,12 +173,12 @@ class BoundariesFile:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.problem: str | None = None if path is not None else "no boundaries configured: centre and FIR are null"
-        """Why regions are unknown, and what to do; None when they are known or nobody has asked yet."""
+        """Why regions are unknown, and what to do; None if they are known or were not requested yet."""
         self._lock = threading.Lock()
         self._boundaries: Boundaries | None = None
         self._has_tried = path is None
         self._located: Mapping[Place, Region] = NOTHING_KNOWN
-        """Of the last look: who stands where he stood is not looked up again."""
+        """Positions of the last lookup: aircraft that have not moved are not looked up again."""
 
     def around(self, places: Iterable[Place]) -> Regions:
         """Return the regions of these places and any other; unknown ones where there is no usable file."""

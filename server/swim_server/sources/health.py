@@ -19,7 +19,7 @@ class Health:
         self._trouble: str | None = None
         """What was wrong with the input when it was last read."""
         self._lasting: dict[str, str] = {}
-        """What is wrong beside the input itself, and stays wrong until it is mended."""
+        """What is wrong beside the input itself, until it is fixed."""
 
     def well(self) -> None:
         """Note that the input could be read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FIRST_MARGIN_SECONDS = 1.0
-"""After something new is due: whoever makes it takes a while, and need not be met by everybody at once."""
+"""Delay after new data is due: producing it takes a while, and not every client should ask at once."""
 TOLERATED = 1 / 3
 """So much of an interval an answer may be old before the rhythm is shifted to meet the next one when it is new."""
 FORGOTTEN_INTERVALS = 10

@@ -11,7 +11,7 @@ from swim_server.detection.regions import Place, Region
 
 CELLS_A_DEGREE = 8
 MAX_CELLS = 50_000
-"""Traffic flies along the same ways: some thousands are in use. Beyond this they are examined anew."""
+"""Limit of cached cells; traffic uses some thousands. Beyond it they are computed again."""
 MAX_LONGITUDE = 178.0
 """Farther out a boundary may go on at the other end of the map: what lies there is always looked up."""
 MIXED = -1

@@ -30,7 +30,7 @@ class SourceStatus(msgspec.Struct, kw_only=True):
     details: dict[str, str | int | float | None] = {}
     """Whatever else helps: snapshots read and skipped, the file's name, the simulated time."""
     unknown_types: dict[str, int] = {}
-    """How many events were set aside because there is no such type, by type, since this process started."""
+    """How many events were set aside for an unknown type, by type, since this process started."""
 
 
 class Source(Protocol):

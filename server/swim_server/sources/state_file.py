@@ -44,7 +44,7 @@ class StateFile(Generic[State]):
         except (msgspec.DecodeError, UnicodeDecodeError, _BadSeal) as error:
             aside = self._aside()
             self.path.replace(aside)
-            self.fault = f"{self.path.name} holds no state ({error}); moved aside to {aside}, beginning anew"
+            self.fault = f"{self.path.name} is not a state file ({error}); moved aside to {aside}, starting afresh"
             return None
 
     def _aside(self) -> Path:

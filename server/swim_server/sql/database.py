@@ -39,7 +39,7 @@ class Database:
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         """What the driver raises where SQLAlchemy does not stand in between."""
         self._repeat = repeat
-        """None: nobody can wait so long."""
+        """None: never wait."""
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` outside of a transaction. Raises StoreError."""

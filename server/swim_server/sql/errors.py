@@ -18,7 +18,7 @@ class StoreUnavailable(StoreError):
     def __init__(self, reason: str, *, number: int | None = None, repeat_at_once: bool = False) -> None:
         self.reason = reason
         self.number = number
-        """The server's error number, where it told one."""
+        """The server's error number, if it has one."""
         self.repeat_at_once = repeat_at_once
         """A pooled connection had died, or a deadlock chose us: the same call on another connection helps."""
         super().__init__(reason)

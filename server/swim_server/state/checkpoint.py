@@ -45,7 +45,7 @@ class Checkpoint(msgspec.Struct, array_like=True):
 
     format: int
     epoch: str
-    """Names the order of events that ``as_of`` stands in."""
+    """The epoch of the event ids that ``as_of`` belongs to."""
     as_of: str
     kinds: list[_KindRows]
 

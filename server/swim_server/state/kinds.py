@@ -21,7 +21,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of entries, of the events of one family."""
 
     name: str
-    """As it stands on the wire: ``tmis``."""
+    """Its name on the wire: ``tmis``."""
     family: str
     key: tuple[str, ...]
     """The fields of an event's data that tell its entry; an event without all of them belongs to none."""

@@ -44,11 +44,11 @@ class Entries:
         self.kind = kind
         self.by_key: dict[Key, Entry] = {}
         self.touched_ms: dict[Key, int] = {}
-        """Milliseconds of the id of the last event that told about it: when it came, whatever time it tells."""
+        """Milliseconds of the id of the last event about it: its time of arrival, not its timestamp."""
         self.opened: list[Key] = []
         """The entries that are new, for who looks after each event."""
         self.refused = 0
-        """How many events told about an entry for which there was no room."""
+        """How many events were about an entry that was not added for lack of room."""
         self._encoded: dict[Key, bytes] = {}
         self._is_flights = kind is FLIGHTS
 

@@ -152,9 +152,9 @@ class Connection:
         self.waiting: Waiting | None = None
         """What it asks while history is looked into for it; None when it isn't. Conversation's."""
         self.wants_notices = False
-        """It is told why before it is closed for a while: it resumes, or has asked for that."""
+        """It gets an error message before a temporary close: it resumes, or has asked for that."""
         self.wants_state = False
-        """It asked for state, and is told what crosses its filters."""
+        """It asked for state, and is notified of entries that enter or leave its filters."""
         self.session: Session | None = None
         """Where it is remembered what it was sent, and what not. The hub sets it."""
         self.is_gone = False

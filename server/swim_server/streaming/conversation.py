@@ -8,11 +8,11 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
-from swim_server.protocol import messages
+from swim_server.protocol import actions, messages
+from swim_server.protocol.actions import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.protocol.events import NewEvent
-from swim_server.protocol.messages import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.explain.answering import Explaining
 from swim_server.streaming.publishing import Publishing
@@ -89,7 +89,7 @@ class Conversation:
         """Send this connection no longer messages than its request asked for; say so where that can't be read."""
         try:
             number = int(value) if value.isascii() and value.isdecimal() else value
-            connection.max_message_bytes = messages.read_max_message_bytes(number) or connection.max_message_bytes
+            connection.max_message_bytes = actions.read_max_message_bytes(number) or connection.max_message_bytes
         except BadMessage as refused:
             connection.answer(self.error(refused.code, refused.message, refused.data))
 
@@ -99,7 +99,7 @@ class Conversation:
 
     def receive(self, connection: Connection, payload: bytes) -> None:
         """Read and answer one message. Raises BadMessage when it is refused at once; then nothing was changed."""
-        action = messages.decode_action(payload)
+        action = actions.decode_action(payload)
         waiting = connection.waiting
         if waiting is None:
             self._perform(connection, action)
@@ -162,7 +162,7 @@ class Conversation:
 
     def _perform_or_refuse(self, connection: Connection, payload: bytes) -> None:
         try:
-            self._perform(connection, messages.decode_action(payload))
+            self._perform(connection, actions.decode_action(payload))
         except BadMessage as refused:
             connection.answer(self.error(refused.code, refused.message, refused.data))
 

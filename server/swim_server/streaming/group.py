@@ -71,7 +71,7 @@ class Group(Generic[M]):
         self.is_dirty = False
         """Stands in the hub's queue of groups to write."""
         self.mirror = mirror
-        """What its members are told of the state; None: they didn't ask for it."""
+        """The membership messages for its members; None: they did not ask for state."""
         self._match_pending = match_pending
         """Sees to it that the group has every event that counts as delivered."""
         self._snapshot: tuple[M, ...] | None = None

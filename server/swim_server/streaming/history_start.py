@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from swim_server.brokers.broker import Broker
     from swim_server.concurrency.clock import Clock
+    from swim_server.protocol.actions import Subscribe
     from swim_server.protocol.channels import Catalogue
-    from swim_server.protocol.messages import Subscribe
     from swim_server.streaming.hub import Hub
 
 SCAN_EVENTS = 256

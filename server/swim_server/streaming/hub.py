@@ -75,7 +75,7 @@ class Hub:
         self.deliveries_by_type: Counter[str] = Counter()
         """The same by type, without what was sent from history."""
         self.by_key: dict[int, dict[str, Connection]] = {}
-        """The same by the id of their key, in the order in which they were let in; keys with at least one."""
+        """The same by the id of their key, in the order of admission; keys with at least one."""
         self.groups: dict[tuple[Subscription, int, int, bool], Group[Connection]] = {}
         self.state = LiveState()
         """The world where the live stream stands."""

@@ -10,10 +10,10 @@ from msgspec import UNSET
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable
 from swim_server.protocol import messages
+from swim_server.protocol.actions import Subscribe
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.event_id import EventId
-from swim_server.protocol.messages import Subscribe
 from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.catchup import CatchUp
 from swim_server.streaming.explain.session_log import NO_STARTS

@@ -23,7 +23,7 @@ STATE_STYLES = {"active": "green", "expiring": "yellow", "expired": "dim", "revo
 
 @contextmanager
 def revoked_if_not_shown(store: KeyStore, issued: IssuedKey, *, replaces: KeyRecord | None = None) -> Iterator[None]:
-    """Take a new key back when it can't be shown: nobody would ever know it. Raises CommandFailed, which names it.
+    """Revoke a new key that can't be shown, since nobody would ever know it. Raises CommandFailed, which names it.
 
     ``replaces``: the key that it was to replace, as it was before; it ends when it would have.
     """

@@ -154,10 +154,10 @@ async def checkout_is_clean(context: DoctorContext) -> Answer:
     expected = "the files of the commit that is checked out"
     disk, folder = await context.disk(), await checkout_root(context)
     if disk.commit is None or folder is None:
-        return skip(expected, "this is no checkout")
+        return skip(expected, "this is not a checkout")
     found = await git_changes(context, folder, [*disk.roots.values()])
     if found.is_absent:
-        return skip(expected, "there is no git program to ask")
+        return skip(expected, "git is not installed")
     if found.trouble is not None:
         return unknown(expected, found.trouble)
     if not found.lines:
@@ -205,7 +205,7 @@ def _named(lines: list[str]) -> list[str]:
 CHECKS: tuple[Check, ...] = (
     Check(
         id="code.process-is-disk",
-        summary="The process runs the code that stands on disk",
+        summary="The process runs the code that is on disk",
         ask=process_is_disk,
         needs=("process.answers",),
     ),

@@ -60,7 +60,7 @@ def mending_of(problem: Problem) -> str:
 
 async def is_private(context: DoctorContext) -> Answer:
     """Check that files with secrets are for their owner, and at most their group, to read."""
-    expected = "files with secrets are nobody else's to read or write"
+    expected = "nobody else can read or write files with secrets"
     loaded = await context.loaded()
     places = await _secret_files(context, loaded)
     seen = {path: await asyncio.to_thread(context.files.look, path) for path in places}
@@ -168,7 +168,7 @@ async def is_running(context: DoctorContext) -> Answer:
         return fail(expected, f"the process can't read its configuration again: {changes.problem}", fix=CHECK)
     reload, restart = changes.reload, changes.restart
     if not reload and not restart:
-        return ok(expected, "the process runs with what stands in the files")
+        return ok(expected, "the process runs with what is in the files")
     verb = "restart" if restart else "reload"
     evidence = [_change(name, change, "reload") for name, change in sorted(reload.items())]
     evidence += [_change(name, change, "restart") for name, change in sorted(restart.items())]
@@ -222,7 +222,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="config.running",
-        summary="The process runs with the configuration that stands in the files",
+        summary="The process runs with the configuration that is in the files",
         ask=is_running,
         needs=("config.valid", "process.answers"),
     ),

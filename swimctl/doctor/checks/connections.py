@@ -113,7 +113,7 @@ async def counted(context: DoctorContext) -> Answer:
         return ok(_COUNTED, f"{after.public} connections, {sum(after.listed.values())} of them clients")
     advice = [
         inspect("swimctl connections list"),
-        decide("swimctl restart", "clients move over; the counts begin anew"),
+        decide("swimctl restart", "clients move over; the counts start again"),
     ]
     return fail(_COUNTED, wrong[-1], *dict.fromkeys(wrong), advice=advice)
 
@@ -260,7 +260,7 @@ _REFUSED = "no client is refused repeatedly"
 
 @expecting(_REFUSED)
 async def refused(context: DoctorContext) -> Answer:
-    """Check that no client knocks again and again with a key that isn't let in, and nobody tries out keys."""
+    """Check that no client keeps connecting with a refused key, and that nobody tries out keys."""
     found = (await tally(context)).refused
     with_key = [each for each in found if each.key_id is not None and each.count >= MANY_REFUSALS]
     storm = sum(each.count for each in found if each.key_id is None and each.reason != "unavailable")

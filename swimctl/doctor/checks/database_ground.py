@@ -94,7 +94,7 @@ def _judge_file(context: DoctorContext, path: Path, found: FileSeen) -> Answer:
         return fail(expected, f"{path}: {found.reason}", advice=[look, anew] if found.kind == "missing" else [look])
     if found.kind != "file":
         chosen = decide("swimctl config set database.url sqlite:////path/to/swim.db", "with the path of the right file")
-        return fail(expected, f"{path} is no file", advice=[look, chosen])
+        return fail(expected, f"{path} is not a file", advice=[look, chosen])
     for is_possible, what in ((found.can_read, "read"), (found.can_write, "written")):
         if not is_possible:
             return fail(expected, f"{path} can't be {what} by this user", fix=_about_owner(context, path, found.uid))

@@ -106,7 +106,7 @@ def _unread(name: str, path: str, interval: float, found: FileLooks, *, is_kept:
         watched = PAUSE_SECONDS * (LOOKS - 1)
         if max(watched, found.age_seconds or 0.0) >= PATIENCE_INTERVALS * interval:
             grows = ", and grows" if is_growing else ""
-            lines.append(f"{name}: {path} has {seen[-1].size} bytes that nobody takes{grows}")
+            lines.append(f"{name}: {path} has {seen[-1].size} bytes that are not taken{grows}")
     lines += [
         f"{name}: {taken} was taken {age:.0f} s ago and isn't finished"
         for taken, age in found.taken.items()

@@ -71,7 +71,7 @@ async def python_is_new_enough(context: DoctorContext) -> Answer:
     expected = f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer"
     seen = await _python(context)
     if seen.version < OLDEST_PYTHON:
-        newer = decide("apt-get install -y python3", "as root; then make the environment anew with it")
+        newer = decide("apt-get install -y python3", "as root; then create the environment again with it")
         return fail(expected, seen.text, advice=[inspect("ls /usr/bin/python3*"), newer])
     return ok(expected, seen.text)
 
@@ -165,7 +165,7 @@ async def bytecode_is_its_sources(context: DoctorContext) -> Answer:
         return ok(_BYTECODE, "all of it that is there")
     python = shlex.quote((await _python(context)).executable)
     folders = " ".join(shlex.quote(folder) for folder in roots.values())
-    anew = decide(f"{python} -m compileall -q -f {folders}", "it writes the bytecode anew; then restart the daemon")
+    anew = decide(f"{python} -m compileall -q -f {folders}", "it rewrites the bytecode; then restart the daemon")
     observed = f"{plural(len(seen), 'file')} would run as something else: {seen[0]}"
     return fail(_BYTECODE, observed, *seen[:NAMED_FILES], advice=[anew])
 

@@ -31,7 +31,7 @@ _REFUSAL = "a made-up key is refused with 4001"
 
 @expecting(_REFUSAL)
 async def made_up_refused(context: DoctorContext) -> Answer:
-    """Nobody gets in with a key that nobody made: tried at the real door."""
+    """Check that the real endpoint refuses a made-up key."""
     where = "a visit with a made-up key"
     try:
         greeting = await context.fact("keys.made-up", lambda: _try_made_up(context), where, shape=Greeting | None)
@@ -48,7 +48,7 @@ async def made_up_refused(context: DoctorContext) -> Answer:
 
 
 async def _try_made_up(context: DoctorContext) -> Greeting | None:
-    """Try the door with a key that nobody has. Raises NotUpgraded, Ended, ValueError, CannotAsk."""
+    """Try the endpoint with a made-up key. Raises NotUpgraded, Ended, ValueError, CannotAsk."""
     from swim_server.keys.format import Tier, generate
 
     api_key = generate(Tier.DEVELOPER, secrets.token_bytes)
@@ -125,7 +125,7 @@ def _succeeds(other: KeyRecord, record: KeyRecord) -> bool:
 
 
 async def used(context: DoctorContext) -> Answer:
-    """No key lies about that nobody ever used."""
+    """Check that every key has been used."""
     expected = f"every key was used within {UNUSED_DAYS} days of being made"
     now = context.utc_now
     unused = [

@@ -1,4 +1,4 @@
-"""Whose the home's files are: judged with the eyes of the user that the daemon runs as, not of whoever asks."""
+"""Ownership of the home's files, as seen by the user that the daemon runs as, not by the one who runs doctor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = 0
 
 
 async def belongs_to_the_daemon(context: DoctorContext) -> Answer:
-    """Check that the user whom the daemon runs as can write the home, its folders and its files."""
+    """Check that the user that the daemon runs as can write the home, its folders and its files."""
     return await asyncio.to_thread(_judge, context, await _running_pid(context))
 
 
@@ -48,7 +48,7 @@ def _judge(context: DoctorContext, pid: int | None) -> Answer:
     lines = [
         f"{path} belongs to {context.procfs.user_name(found.uid)} ({found.mode:04o})" for path, found in wrong.items()
     ]
-    observed = f"{lines[0]}: {name}, whom the daemon runs as, can't write it"
+    observed = f"{lines[0]}: {name}, the user that the daemon runs as, can't write it"
     look = inspect(f"ls -la {shlex.quote(str(home))}")
     return fail(EXPECTED, observed, *lines, fix=_give_back(context, name), advice=[look])
 

@@ -1,4 +1,4 @@
-"""The home's lock: held by the process that it names, by two that hand over, or by nobody."""
+"""The home's lock: held by the process that it names, by two during a restart, or free."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from swimctl.doctor.context import DoctorContext
 
-EXPECTED = "held by the process that it names, or by nobody"
+EXPECTED = "held by the process that it names, or free"
 
 
 async def lock_is_ours(context: DoctorContext) -> Answer:
@@ -37,11 +37,11 @@ async def _look(context: DoctorContext) -> Answer:
 
 
 def _as_its_owner(context: DoctorContext) -> Advice:
-    """Advise to ask again as the user whom the home belongs to."""
+    """Advise to ask again as the owner of the home."""
     uid = user_of(context, context.home.path)
     name = context.procfs.user_name(uid) if uid is not None else "root"
     words = f"sudo -u {shlex.quote(name)} env SWIM_HOME={shlex.quote(str(context.home.path))} swimctl doctor"
-    return inspect(words, f"as user {name}, to whom the home belongs")
+    return inspect(words, f"as user {name}, who owns the home")
 
 
 def _free(context: DoctorContext, info: LockInfo | None) -> Answer:
@@ -54,7 +54,7 @@ def _free(context: DoctorContext, info: LockInfo | None) -> Answer:
         advice = [inspect("swimctl doctor --only process", after), *look_at(keepers, path)]
         return fail(EXPECTED, observed, str(path), advice=advice)
     if info is None:
-        return ok(EXPECTED, "held by nobody")
+        return ok(EXPECTED, "free")
     return _stale(context, info)
 
 
@@ -71,7 +71,7 @@ def _stale(context: DoctorContext, info: LockInfo) -> Answer:
     else:
         reason = f"left by pid {info.pid}, which is another process now: {machine.name(info.pid)}"
     evidence = [path, f"started {info.started_at}, version {info.version}, fingerprint {info.fingerprint}"]
-    return fail(EXPECTED, f"nobody holds it; {reason}", *evidence, fix=start_again(context))
+    return fail(EXPECTED, f"it is not held; {reason}", *evidence, fix=start_again(context))
 
 
 def _held(context: DoctorContext, info: LockInfo | None) -> Answer:
@@ -82,7 +82,7 @@ def _held(context: DoctorContext, info: LockInfo | None) -> Answer:
     if restarting:
         return ok(EXPECTED, f"a restart is under way: {described(machine, restarting)} have it", str(path))
     holders = machine.lock_holders(path) or machine.openers(path)
-    named = "it names nobody" if info is None else f"it names pid {info.pid}, which is not that process"
+    named = "it names no process" if info is None else f"it names pid {info.pid}, which is not that process"
     observed = f"held by {described(machine, holders)}; {named}"
     return fail(EXPECTED, observed, str(path), advice=look_at(holders, path))
 

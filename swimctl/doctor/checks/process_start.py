@@ -35,13 +35,13 @@ async def is_supervised(context: DoctorContext) -> Answer:
 
 
 async def has_right_user(context: DoctorContext) -> Answer:
-    """Check that the process runs as the user whom the home belongs to."""
+    """Check that the process runs as the owner of the home."""
     owner = await asyncio.to_thread(user_of, context, context.home.path)
     info = await context.lock()
     running = None if info is None else await asyncio.to_thread(context.procfs.user, info.pid)
-    expected = "the process runs as the user whom its home belongs to"
+    expected = "the process runs as the owner of its home"
     if owner is None or running is None:
-        return skip(expected, "it can't be looked at as whom it runs")
+        return skip(expected, "its user can't be determined")
     name = await asyncio.to_thread(context.procfs.user_name, owner)
     if owner == running:
         return ok(expected, name)
@@ -110,7 +110,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="process.user",
-        summary="The process runs as the user whom its home belongs to",
+        summary="The process runs as the owner of its home",
         ask=has_right_user,
         needs=("process.running",),
     ),

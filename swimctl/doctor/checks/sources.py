@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 STALL_INTERVALS, STALL_SECONDS = 3.0, 5.0
-"""A source that did not look at its input for so many intervals, and some seconds more, stands still."""
+"""A source that has not read its input for this many intervals, and some seconds more, is stalled."""
 STARTING_SECONDS = 60.0
 MANY_REJECTED = 10
 OLD_FEED_SECONDS, OLD_FEED_INTERVALS = 300.0, 10.0
-"""A feed whose data is older than that no longer tells of now, however quickly it answers."""
+"""A feed whose data is older than that is out of date, however quickly it answers."""
 FROZEN_SECONDS = 300.0
-"""A world in which nobody who flies has moved for so long is a copy of itself."""
+"""If no flying aircraft has moved for this long, the feed repeats itself."""
 
 _SOURCES = "every source has looked at its input lately, and could read all of it"
 
@@ -66,7 +66,7 @@ def _broken(source: SourceDocument, pace_seconds: float, status: Status) -> str 
     if age is None and status.uptime_seconds > patience:
         return f"{source.name} has never read its input{reason}"
     if age is not None and age > patience:
-        return f"{source.name} stands still: {age:.0f} s since it read its input, every {pace_seconds:g} s{reason}"
+        return f"{source.name} is stalled: {age:.0f} s since it read its input, every {pace_seconds:g} s{reason}"
     return None
 
 
@@ -107,7 +107,7 @@ def _is_frozen(source: SourceDocument) -> str | None:
     seconds = source.details.get("frozen_seconds")
     if not isinstance(seconds, int | float) or seconds < FROZEN_SECONDS or source.state == "finished":
         return None
-    return f"{source.name}: its stamps move, but nobody who flies has moved for {seconds:.0f} s"
+    return f"{source.name}: its timestamps change, but no flying aircraft has moved for {seconds:.0f} s"
 
 
 def _age(source: SourceDocument) -> str:

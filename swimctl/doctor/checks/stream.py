@@ -93,7 +93,7 @@ def _moment(event_id: str) -> tuple[int, int]:
     try:
         return int(milliseconds), int(sequence)
     except ValueError:
-        raise CannotAsk(f"{event_id[:40]!r} is no event id", "swimctl restart") from None
+        raise CannotAsk(f"{event_id[:40]!r} is not an event id", "swimctl restart") from None
 
 
 _KEPT = "history keeps events for as long as promised"

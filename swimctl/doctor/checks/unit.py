@@ -82,11 +82,11 @@ def judge_unit(context: DoctorContext, seen: UnitSeen | None, pid: int | None) -
     if seen.trouble is not None:
         return unknown(EXPECTED, seen.trouble, advice=[look])
     if shown.get("NeedDaemonReload") == "yes":
-        reload = decide(f"{control} daemon-reload", "systemd reads all units anew; the daemon goes on as it is")
+        reload = decide(f"{control} daemon-reload", "systemd reloads all units; the daemon is not affected")
         return fail(EXPECTED, f"{path} was changed and not loaded", advice=[look, reload])
     if seen.differing:
         command = f"swimctl service install --scope {seen.scope} --yes && {control} daemon-reload"
-        again = decide(command, "the unit's file is written anew: what was changed in it by hand is lost")
+        again = decide(command, "the unit's file is overwritten: manual changes in it are lost")
         return warn(EXPECTED, f"{path} is not what this version would install", *seen.differing, advice=[look, again])
     main = int(shown.get("MainPID") or 0)
     if pid is not None and main != pid:

@@ -50,11 +50,11 @@ def distrusted(reason: str, code: int | None, shown: ShownCertificate | None, ho
     if code in OTHER_NAMES:
         return f"it is for other names: {', '.join(shown.names[:5]) or shown.subject or 'none'}; asked for {host}"
     if code in SELF_SIGNED or shown.is_self_signed:
-        return f"{told}: {shown.issuer or 'nobody'} signed it, whom nobody knows here"
+        return f"{told}: {shown.issuer or 'nobody'} signed it, which is not trusted here"
     if code in NO_ISSUER and shown.sent == 1:
         return f"the chain lacks {shown.issuer}, which issued it: send the full chain, not the certificate alone"
     if code in NO_ISSUER:
-        return f"{told}: it was issued by {shown.issuer}, who is not known here"
+        return f"{told}: it was issued by {shown.issuer}, which is not trusted here"
     return told
 
 

@@ -21,7 +21,7 @@ FORGED_ADDRESS = "192.0.2.77"
 """Nobody's: it is for documentation (RFC 5737)."""
 FORGED = {"X-Forwarded-For": FORGED_ADDRESS, "Forwarded": f"for={FORGED_ADDRESS}", "X-Real-IP": FORGED_ADDRESS}
 OWN_LOOPBACK = "127.0.0.29"
-"""Where doctor comes from to a proxy on this machine: so that it is told from the proxy, which has 127.0.0.1."""
+"""Doctor's own address towards a proxy on this machine, to distinguish it from the proxy at 127.0.0.1."""
 MAX_HEAD_BYTES = 16_384
 PROXIES = ("nginx", "apache", "caddy", "lighttpd", "varnish", "haproxy")
 
@@ -36,7 +36,7 @@ class ForgedVisit(msgspec.Struct, frozen=True):
     peer: str | None = None
     """Where its TCP connection really ends: at the last proxy, or at this client."""
     is_direct: bool = False
-    """No proxy, and nothing else that changes addresses, stands between."""
+    """There is no proxy, nor anything else that changes addresses, in between."""
     own: str | None = None
     """This client's address."""
     proxy: str | None = None

@@ -60,7 +60,7 @@ async def _wait(context: DoctorContext) -> Quiet:
         async with client_of(context) as wire:
             greeting = await wire.greet(context.within(2 * STEP_SECONDS))
             if greeting is None or not greeting.is_in:
-                return Quiet(trouble="not let in" if greeting is None else greeting.text)
+                return Quiet(trouble="not admitted" if greeting is None else greeting.text)
             data = greeting.message.get("data")
             told = data.get("heartbeat_interval") if isinstance(data, dict) else None
             interval = float(told) if isinstance(told, int | float) and 0 < told < 1e6 else HEARTBEAT_SECONDS

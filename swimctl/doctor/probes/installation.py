@@ -24,7 +24,7 @@ class FilesSeen(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     differing: tuple[str, ...]
     origin: str
-    """What to install anew: a version, or the address that it was installed from."""
+    """What to reinstall: a version, or the address that it was installed from."""
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ LOOKS = 3
 MARKER = "swimctl doctor"
 """Owner of the marker row."""
 LEFT_BEHIND = timedelta(minutes=1)
-"""A marker this old is nobody's any more: whoever wrote it was killed."""
+"""A marker this old is abandoned: the process that wrote it was killed."""
 
 
 class Login(msgspec.Struct, frozen=True):

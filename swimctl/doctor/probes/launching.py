@@ -83,5 +83,5 @@ def as_user(context: DoctorContext, uid: int | None, command: str) -> str | Advi
     name = context.procfs.user_name(uid)
     words = f"sudo -u {shlex.quote(name)} env SWIM_HOME={shlex.quote(str(context.home.path))}"
     together = command if "&&" not in command else f"sh -c {shlex.quote(command)}"
-    requires = f"as user {name}, to whom the home belongs: as another user it would leave files that {name} can't open"
+    requires = f"as user {name}, who owns the home: as another user it would leave files that {name} can't open"
     return Advice(kind=AdviceKind.FIX, command=f"{words} {together}", requires=requires)

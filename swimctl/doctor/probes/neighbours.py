@@ -53,7 +53,7 @@ def about_port(context: DoctorContext, host: str, port: int, pids: Sequence[int]
     found += look_at(pids) or [inspect(f"ss -ltnp sport = :{port}")]
     free = free_port(context.procfs, host, port)
     if free is not None:
-        requires = f"port {free} is free now; clients and the proxy must be told of it"
+        requires = f"port {free} is free now; clients and the proxy must be changed to use it"
         found.append(decide(f"swimctl config set server.port {free}", requires))
     return found
 

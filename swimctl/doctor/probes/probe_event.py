@@ -43,7 +43,7 @@ async def store(context: DoctorContext, connection: str | None = None, token: st
 
 
 async def stored(context: DoctorContext) -> ProbeStored:
-    """Store the run's first probe, received by nobody."""
+    """Store the run's first probe event, which no client receives."""
     return await context.fact("stream.stored", lambda: store(context), "a probe event, published", shape=ProbeStored)
 
 

@@ -68,7 +68,7 @@ async def limit_holds(context: DoctorContext, tier: str) -> Answer:
 
     where = f"connections opened in tier {tier}"
     trial = await context.fact("tiers.trial", attempt, where, about=tier, shape=Trial)
-    expected = f"{promise.connections} connections let in, and the next one refused with 4002"
+    expected = f"{promise.connections} connections admitted, and the next one refused with 4002"
     if trial.is_impossible:
         return unknown(expected, "this process may not open as many files", fix="ulimit -n 20000")
     return _judge(expected, tier, promise, trial)
@@ -160,7 +160,7 @@ def _judge(expected: str, tier: str, before: TierPromise, trial: Trial) -> Answe
     if now is not None and now.connections != limit:
         return unknown(expected, f"the limit was changed meanwhile: {limit}, then {now.connections}")
     if counted > limit:
-        return fail(expected, f"{counted} were let in", told, fix="swimctl restart")
+        return fail(expected, f"{counted} were admitted", told, fix="swimctl restart")
     if trial.failed is not None:
         return fail(expected, f"{told}; the next one: {trial.failed}", fix=fix)
     refused = trial.refused

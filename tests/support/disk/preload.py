@@ -78,5 +78,5 @@ class FaultControl:
         return sum(struct.unpack(f"<{RULES}Q", self._map[8:_TEXT]))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._map.close()

@@ -17,18 +17,10 @@ from swim_server.protocol.event_id import MAX_SEQUENCE, EventId
 from swimctl.client.publisher import Publisher
 from swimctl.errors import CommandFailed, NotFound, WrongUsage
 from swimctl.event_lines import NumberedEvent
-from swimctl.replaying import (
-    ChannelSink,
-    DaemonSink,
-    LineSink,
-    Pace,
-    Replayed,
-    file_events,
-    play,
-    read_end,
-    read_seek,
-    read_start,
-)
+from swimctl.replaying.bounds import read_end, read_seek, read_start
+from swimctl.replaying.pace import Pace, Replayed, play
+from swimctl.replaying.sinks import ChannelSink, DaemonSink, LineSink
+from swimctl.replaying.sources import file_events
 
 NOW_MS = 1_768_573_815_000
 

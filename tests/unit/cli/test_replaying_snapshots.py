@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from swimctl.errors import CommandFailed
-from swimctl.replaying import LineSink, play_snapshots
+from swimctl.replaying.sinks import LineSink
+from swimctl.replaying.sources import play_snapshots
 
 
 @pytest.mark.parametrize("content", ["{}", "[", "\ufeff{}"], ids=["no snapshot", "cut off", "byte order mark"])

@@ -54,7 +54,7 @@ def test_source_word_becomes_its_settings(text: str, source: SourceConfig) -> No
     [
         (
             "carrier-pigeon:x",
-            "there is no source kind 'carrier-pigeon'. Those that exist: file, drop, recording, simulator, vatsim,",
+            "there is no source kind 'carrier-pigeon'. Source kinds: file, drop, recording, simulator, vatsim,",
         ),
         ("adl", "kind adl needs database"),
         ("drop", "kind drop needs path"),

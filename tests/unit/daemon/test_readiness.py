@@ -46,5 +46,5 @@ def test_some_source_should_have_told_something_within_what_is_expected(
 
 def test_not_ready_while_the_state_is_loaded_or_nobody_is_let_in() -> None:
     assert checks(is_loaded=False)["state"] == "the state is being loaded"
-    assert checks(is_closed=True)["clients"].startswith("nobody is let in")
+    assert checks(is_closed=True)["clients"].startswith("no clients are admitted")
     assert set(checks().values()) == {"ok"}

@@ -61,7 +61,7 @@ def test_stored_form_of_a_key_is_taken_over() -> None:
         ("api_key,owner_name\nsha256$short,x", "stored form of another length"),
         ("api_key,owner_name\nsomething,x", "tier: must be one of public, developer, partner, system"),
         ("api_key,owner_name,tier\nsomething,x,gold", "got 'gold'"),
-        ("api_key,owner_name\nswim_dev_x,", "owner: must say"),
+        ("api_key,owner_name\nswim_dev_x,", "owner: must name"),
         ("api_key,owner_name,colour\nswim_dev_x,x,red", "columns: must be columns of swim_api_keys, got 'colour'"),
         ("api_key,owner_name\nswim_dev_x,x,y", "more values than the header"),
         ("api_key,owner_name,expires_at\nswim_dev_x,x,soon", "expires_at: must be a date"),

@@ -54,7 +54,7 @@ def test_every_code_is_followed_by_what_a_client_should_do(code: CloseCode | Err
     documented = re.search(rf'^    {code.name} = .+\n    """(.+)"""$', source, re.MULTILINE)
     assert documented is not None
     assert re.search(
-        r"client (re|stops|slows|sends|has|asks|corrects)|It (stops|reconnects)|Live events", documented[1]
+        r"client (re|stops|slows|sends|has|asks|corrects|uses)|It (stops|reconnects)|Live events", documented[1]
     )
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_server.protocol import messages
-from swim_server.protocol.codes import BadMessage, ErrorCode
-from swim_server.protocol.messages import (
+from swim_server.protocol import actions, messages
+from swim_server.protocol.actions import (
     MAX_CHANNELS,
     MAX_LAST,
     Ping,
@@ -21,11 +20,12 @@ from swim_server.protocol.messages import (
     binary_frame,
     decode_action,
 )
+from swim_server.protocol.codes import BadMessage, ErrorCode
 
 NOW = "2026-01-16T14:30:15.123Z"
 
 
-def ask(**message: Any) -> messages.Action:
+def ask(**message: Any) -> actions.Action:
     """What a client's message is read as; text and bytes alike."""
     text = json.dumps(message)
     action = decode_action(text)
@@ -267,7 +267,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 FIELDS = ("channels", "filters", "after", "since", "last", "channel", "data", "event_id")
 almost = st.fixed_dictionaries(
-    {"action": st.sampled_from(messages.ACTIONS) | json_values}, optional=dict.fromkeys(FIELDS, json_values)
+    {"action": st.sampled_from(actions.ACTIONS) | json_values}, optional=dict.fromkeys(FIELDS, json_values)
 )
 
 
@@ -278,7 +278,7 @@ def test_any_frame_is_read_or_refused_and_never_raises_anything_else(frame: byte
     except BadMessage as refusal:
         json.loads(messages.error(refusal.code, refusal.message, NOW, **refusal.data))
         return
-    assert isinstance(action, messages.Action)
+    assert isinstance(action, actions.Action)
 
 
 @given(almost.map(json.dumps).map(str.encode), st.integers(0, 200), st.binary(min_size=1, max_size=3))

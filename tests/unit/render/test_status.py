@@ -79,7 +79,7 @@ feed: can't read /x�[2J"""
 
 def test_status_says_that_the_disk_holds_other_code() -> None:
     shown = screen(status(read(DOCUMENT), NOW, "ba9876543210"), 120)
-    assert "0.1.0, fingerprint 0123456789ab; the disk holds ba9876543210: swimctl restart" in shown
+    assert "0.1.0, fingerprint 0123456789ab; the code on disk is ba9876543210: swimctl restart" in shown
 
 
 def test_status_of_a_daemon_without_sources_says_how_events_get_in() -> None:

@@ -41,7 +41,7 @@ def hints() -> Hints:
         ({"artccs": ["KJFK"]}, ["no centre KJFK: it is an airport"]),
         ({"artccs": ["ZNY", "EGTT"]}, []),
         ({"firs": ["KZNY", "EGTT"]}, []),
-        ({"callsign_prefix": ["DLH"]}, ["nobody flies with a callsign that begins with DLH at the moment"]),
+        ({"callsign_prefix": ["DLH"]}, ["no current flight has a callsign that begins with DLH"]),
         ({"callsign_prefix": ["BAW"]}, []),
         ({}, []),
     ],

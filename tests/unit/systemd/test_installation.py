@@ -7,8 +7,16 @@ import pwd
 from pathlib import Path
 
 import pytest
-from swim_server.config import Config, DropSourceConfig, FileSourceConfig, SimulatorSourceConfig
-from swim_server.config.settings import AdlConfig, AdlDatabaseConfig, DatabaseConfig, LoggingConfig
+from swim_server.config import (
+    AdlConfig,
+    AdlDatabaseConfig,
+    Config,
+    DatabaseConfig,
+    DropSourceConfig,
+    FileSourceConfig,
+    LoggingConfig,
+    SimulatorSourceConfig,
+)
 
 from swimctl.errors import WrongUsage
 from swimctl.systemd import installation

@@ -43,7 +43,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     mode: str | None
     """How it was written last: ``normal`` or ``full``."""
     is_closed: bool | None
-    """None: there is no mark beside it."""
+    """None: it has no mark."""
     holes: list[KnownHole]
     damaged_files: list[str]
 

@@ -58,7 +58,7 @@ def are_names_damaged(path: Path, error: sqlite3.Error) -> bool:
 
 
 def rebuild_names(connection: sqlite3.Connection) -> int:
-    """Make the table anew from what table and index still know, inside a transaction; answer how many are lost."""
+    """Rebuild the table from what table and index still hold, inside a transaction; return how many are lost."""
     table = {packed: (_text(raw), crc) for packed, raw, crc in connection.execute(
         "SELECT id, digest, crc FROM event_ids NOT INDEXED").fetchall()}  # fmt: skip
     index = {packed: _text(raw) for packed, raw in connection.execute(_INDEX).fetchall()}

@@ -51,7 +51,7 @@ class Pages:
         self.count = max(in_file, max(self._newer, default=0))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def page(self, number: int) -> bytes:

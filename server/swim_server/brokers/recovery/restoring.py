@@ -36,7 +36,7 @@ _log = get_logger("broker")
 
 
 class Restoring:
-    """One damaged file on its way. Until it has come, one hole covers all of it: whoever resumes is told of a gap."""
+    """The recovery of one damaged file. Until it ends, one gap covers all of it, and clients that resume are told."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -60,7 +60,7 @@ class Restoring:
         return cls(path) if path is not None and path.is_file() else None
 
     def step(self, connection: sqlite3.Connection, newest: EventId, now_ms: int, *, is_first: bool = False) -> bool:
-        """Bring over a little in one transaction; True when more is due. What the disk can't read, waits."""
+        """Recover a little in one transaction; True when more is due. What the disk can't read is tried again later."""
         if time.monotonic() < self._again_at:
             return True
         deadline = time.monotonic() + (FIRST_SECONDS if is_first else STEP_SECONDS)

@@ -54,7 +54,7 @@ MAX_SECONDS = 7 * 86_400
 
 @dataclass(frozen=True)
 class _Consumer:
-    """Who is asked about: connections, or a subscription that nobody needs to have."""
+    """The consumer in question: connections, or a subscription that may be hypothetical."""
 
     sessions: Sequence[Session] = ()
     """The latest first."""
@@ -165,7 +165,7 @@ class Explainer:
         return explain_session(session, event, hub.delivered_id, hub.connections.get(session.id))
 
     def _absent(self, consumer: _Consumer, event: Event, outcome: Outcome, why: str) -> tuple[Outcome, str]:
-        """Say why nobody was connected: because the key did not hold, if so; else the next best reason."""
+        """Explain why the consumer was not connected: its key was not valid, or else the next best reason."""
         came_ms = event.id.milliseconds
         if consumer.key is not None:
             moment = datetime.fromtimestamp(came_ms / 1000, UTC)

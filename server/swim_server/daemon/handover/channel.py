@@ -26,7 +26,7 @@ class Offer(msgspec.Struct, frozen=True):
     listeners: list[int]
     host: str
     port: int
-    """As configured when they were bound: other ones in the new configuration are bound anew."""
+    """As configured when they were bound; if the configuration changed, other sockets are bound."""
 
 
 def take_offer(environ: MutableMapping[str, str]) -> Offer | None:

@@ -40,7 +40,7 @@ class Predecessor(Protocol):
         """Name the descriptors that the new process inherits."""
 
     async def begin_handover(self) -> None:
-        """Admit nobody and publish nothing."""
+        """Pause admission and publishing."""
 
     async def abort_handover(self) -> None:
         """Serve as before."""

@@ -11,7 +11,7 @@ import msgspec
 from swim_server.daemon.fingerprint import take_fingerprint
 
 INSTALLED_IN = frozenset({"site-packages", "dist-packages"})
-"""Folders that a Python looks into by itself."""
+"""Folders on Python's default path."""
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ TOKEN_BYTES = 32
 
 
 def read_or_make_token(path: Path, log: Any) -> str | None:
-    """Return the token; None where it can be neither read nor made: then nobody has it."""
+    """Return the token; None if it can be neither read nor created."""
     try:
         found = path.read_text("ascii").strip()
     except FileNotFoundError:

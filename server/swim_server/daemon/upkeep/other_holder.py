@@ -48,7 +48,7 @@ def _has_link(folder: Path, wanted: str) -> bool:
 
 
 def _answers(path: Path) -> bool:
-    """Tell whether somebody listens on a control socket; one that a killed process left refuses."""
+    """Tell whether a process listens on a control socket; one left by a killed process refuses connections."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(CONNECT_SECONDS)
         try:

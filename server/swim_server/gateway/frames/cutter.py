@@ -92,7 +92,7 @@ class FrameCutter:
         self._buffer += data
 
     def clear(self) -> None:
-        """Drop everything: nobody looks at it any more."""
+        """Drop everything: it is not needed any more."""
         self._buffer.clear()
 
     @property

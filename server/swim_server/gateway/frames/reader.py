@@ -31,7 +31,7 @@ LIGHT_SECONDS = 0.002
 HEAVY_SECONDS = 1.0
 """Whose input cost more waits for so long with the others of that kind."""
 MOST_LIGHT_BYTES = 512 * 1024
-"""What may inflate to more waits with those who send a lot, whoever sends it."""
+"""Input that may inflate to more is queued with that of clients who send a lot."""
 MAX_LATE_BYTES = 1024 * 1024
 """What a client may still send after we began to close; then it is read no more, and dropped when its time is over."""
 TURN_SECONDS = 0.003
@@ -43,7 +43,7 @@ class ReadingQueues(NamedTuple):
 
     light: WorkQueue
     heavy: WorkQueue
-    """For those whose input costs a lot: they wait for each other, and nobody else does."""
+    """Clients whose input is expensive wait here for each other, without delaying anyone else."""
     monotonic: Callable[[], float]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class BorrowedTransport(asyncio.Transport):
-    """Hands everything on until it is taken back; from then on it is closed for whoever holds it."""
+    """A transport that forwards everything until it is taken back; from then on it appears closed to its user."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ class PlainOwner(Protocol):
     """The endpoint whose connection it is."""
 
     def read_plain(self) -> None:
-        """Read what comes: there is somebody to take it."""
+        """Resume reading: there is a protocol to take the bytes."""
 
     def stay_plain(self) -> None:
         """Go on for a while: something is being sent to a client that says nothing."""

@@ -33,7 +33,7 @@ class HttpProtocols(Protocol):
         """Make a protocol for one connection."""
 
     def forget(self, protocol: asyncio.Protocol) -> None:
-        """Let go of a connection that is gone, or another's."""
+        """Forget a connection that has ended, or belongs to another protocol."""
 
 
 class RequestTracker(Protocol):

@@ -10,9 +10,9 @@ from aiohttp import web
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.gateway.http.errors import HttpError, bad_request, unavailable
 from swim_server.gateway.http.query import check_names
+from swim_server.protocol.actions import MAX_NAME_CHARACTERS
 from swim_server.protocol.codes import BadMessage
 from swim_server.protocol.events import NewEvent
-from swim_server.protocol.messages import MAX_NAME_CHARACTERS
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 if TYPE_CHECKING:

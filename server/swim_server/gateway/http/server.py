@@ -35,7 +35,7 @@ class HttpServer:
         return protocol
 
     def forget(self, protocol: asyncio.Protocol) -> None:
-        """Let go of a connection that is gone, or another's."""
+        """Forget a connection that has ended, or belongs to another protocol."""
         self._connections.pop(protocol, None)
 
     def connection_of(self, protocol: object) -> HttpConnection | None:

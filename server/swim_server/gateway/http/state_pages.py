@@ -35,7 +35,7 @@ class Rendered(NamedTuple):
     as_of: EventId
     body: bytes
     compressed: bytes | None
-    """None: it is short, or nobody has asked for that."""
+    """None: it is short, or was not requested."""
 
 
 class StatePages:

@@ -12,8 +12,8 @@ from swim_server.gateway.authentication import TurnedAway
 from swim_server.gateway.http.errors import HttpError, bad_request, unavailable
 from swim_server.gateway.http.query import FILTER_NAMES, check_names, one, read_filters, read_list, read_number
 from swim_server.gateway.http.stream_connection import StreamConnection, StreamTransport
+from swim_server.protocol.actions import MAX_LAST, Subscribe
 from swim_server.protocol.event_id import EventId, InvalidEventId
-from swim_server.protocol.messages import MAX_LAST, Subscribe
 from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
 from swim_server.streaming.framed_event import CHUNKED_EVENT_STREAM, EVENT_STREAM
 from swim_server.streaming.subscription import NOTHING

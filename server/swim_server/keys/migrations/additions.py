@@ -9,7 +9,7 @@ from alembic import context, op
 from sqlalchemy import Column
 
 VERSION_TABLE = "swim_schema_version"
-"""Which changes have been made; Alembic's own name for it may belong to somebody else in this database."""
+"""Which changes have been made; Alembic's default name may be used by another program in this database."""
 
 
 def add_table(name: str, *columns: Column[Any], **options: Any) -> bool:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from swim_server.protocol.actions import LEAST_MAX_MESSAGE_BYTES, MAX_CHANNELS, MAX_LAST, MAX_NAME_CHARACTERS
 from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.filter_values import MAX_VALUES
-from swim_server.protocol.messages import LEAST_MAX_MESSAGE_BYTES, MAX_CHANNELS, MAX_LAST, MAX_NAME_CHARACTERS
 
 EventIdText = Annotated[str, Meta(pattern="^[0-9]{1,15}-[0-9]{1,7}$", description="<unix-ms>-<seq>")]
 Time = Annotated[str, Meta(description="RFC 3339, UTC")]

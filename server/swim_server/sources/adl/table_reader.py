@@ -26,7 +26,7 @@ from swim_server.sources.adl.layout import (
 from swim_server.sources.airports import load_airfields
 
 MAX_ROWS = 100_000
-"""Of one statement. More is no network that ever was, and memory has an end."""
+"""Limit for one statement: more than any network ever had, so that memory stays bounded."""
 FETCHED_AT_ONCE = 2_000
 
 Layout = TypeVar("Layout", FlightLayout, ProgramLayout)

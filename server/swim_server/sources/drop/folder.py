@@ -18,7 +18,7 @@ from swim_server.sources.drop.lines import MAX_LINE_BYTES, Rejected
 from swim_server.sources.event_file.folder import is_being_written
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
-"""A file of another name is one that somebody is still writing, or that is not for us."""
+"""A file with another name is still being written, or not meant for us."""
 TAKEN_SUFFIX, REJECTS_SUFFIX, REJECTED_SUFFIX = ".taken", ".rejects", ".rejected"
 REFUSED_SUFFIX = ".refused"
 MAX_PAGE_BYTES = 4 * 1024 * 1024
@@ -133,7 +133,7 @@ class DropFolder:
             path.rename(aside)
         except OSError:
             raise FolderTrouble(f"{path} is {unsafe.reason}, which is not read: remove it") from None
-        _log.error("this is no file of its own: moved aside, not read", path=str(aside), what=unsafe.reason)
+        _log.error("not a regular file of its own: moved aside, not read", path=str(aside), what=unsafe.reason)
 
     def rejects(self, taken: Taken) -> Path:
         """Where lines are set aside as long as the file is not finished."""
@@ -157,7 +157,7 @@ class DropFolder:
         try:
             return open_to_append(path, 0o644)
         except UnsafeFile as unsafe:
-            _log.error("this is no file of ours: removed", path=str(path), what=unsafe.reason)
+            _log.error("not one of our files: removed", path=str(path), what=unsafe.reason)
             path.rmdir() if unsafe.reason == "a folder" else path.unlink()
             return open_to_append(path, 0o644)
 

@@ -32,7 +32,7 @@ class InvalidLine(ValueError):
     def __init__(self, reason: str, unknown_type: str | None = None) -> None:
         self.reason = reason
         self.unknown_type = unknown_type
-        """The type, where there is no such type."""
+        """The event type, if it is unknown."""
         super().__init__(reason)
 
 
@@ -50,7 +50,7 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
     text: str
     unknown_type: str = ""
-    """The type, where there is no such type."""
+    """The event type, if it is unknown."""
 
 
 class ReadLine(msgspec.Struct, frozen=True):

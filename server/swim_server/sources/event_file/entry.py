@@ -42,7 +42,7 @@ class InvalidEntry(ValueError):
     def __init__(self, reason: str, unknown_type: str | None = None) -> None:
         self.reason = reason
         self.unknown_type = unknown_type
-        """The type, where there is no such type."""
+        """The event type, if it is unknown."""
         super().__init__(reason)
 
 

@@ -96,7 +96,7 @@ class EventFolder:
                 raise FolderTrouble(f"the folder {self.path.parent} does not exist: create it") from None
             return None
         except NotADirectoryError:
-            raise FolderTrouble(f"{self.path.parent} is no folder: configure another path") from None
+            raise FolderTrouble(f"{self.path.parent} is not a folder: configure another path") from None
         except PermissionError as error:
             hint = "this user must be allowed to rename it; in a sticky folder like /tmp only its owner is"
             raise FolderTrouble(f"{self.path} can't be taken ({error.strerror}): {hint}") from None

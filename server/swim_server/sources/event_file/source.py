@@ -35,7 +35,7 @@ RETRY_SECONDS = 0.5
 """After trouble."""
 LOGGED_REASONS = 5
 UNKNOWN_SECONDS = 600.0
-"""A file of which nobody can know whether it is open is kept until it has not grown for so long."""
+"""How long a file must not have grown before it is removed, if it can't be known whether it is open."""
 RELIED_SECONDS = 20 * 60 * 60.0
 """For so long event ids are relied upon to tell what was published; they are kept for a day."""
 REMEMBER_SECONDS = 30.0

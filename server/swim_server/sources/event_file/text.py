@@ -41,7 +41,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     length: int
     """Characters in it, also those that were not kept."""
     unknown_type: str | None = None
-    """The type, where nothing else is wrong with it but that there is no such type."""
+    """The event type, if the entry is refused only because its type is unknown."""
 
 
 class Found:

@@ -147,7 +147,7 @@ class EcfmpSource:
             body = answer.body if answer is not None else b""
             self._regions |= await worker.pass_through(lambda: decode_regions(inflate(body, MAX_BODY_BYTES)))
         except (FeedTrouble, InvalidMeasures) as trouble:
-            self._health.lasting("regions", f"FIRs of measures can't be told: {url}: {trouble}")
+            self._health.lasting("regions", f"FIRs of measures are unknown: {url}: {trouble}")
         else:
             self._health.lasting("regions", None)
 

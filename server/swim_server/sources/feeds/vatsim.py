@@ -31,10 +31,10 @@ from swim_server.sources.state_file import StateFile
 
 DEFAULT_URL = "https://data.vatsim.net/v3/vatsim-data.json"
 INTERVAL_SECONDS = 15.0
-"""The feed is made anew every 15 seconds, and asks not to be read more often."""
+"""The feed is updated every 15 seconds, and asks not to be read more often."""
 LONGEST_PAUSE_SECONDS = 300.0
 STALE_SECONDS, STALE_INTERVALS = 180.0, 4
-"""A feed whose stamp stands still for so long is broken, even if it answers."""
+"""A feed whose timestamp has not changed for this long is broken, even if it answers."""
 MOVING_KTS = 50
 """Who is as fast has another place in the next snapshot."""
 

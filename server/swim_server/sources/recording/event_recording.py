@@ -37,7 +37,7 @@ class EventRecordingState(msgspec.Struct, kw_only=True, frozen=True):
     recording: str
     """Which one: another file under the same name is played from its beginning."""
     run: str
-    """Names this playing in event ids: played anew another day, its events are other events."""
+    """Identifies this replay in event ids: replayed another day, its events are different events."""
     loop: int = 1
     read: int = 0
     """How many of its events have been played or passed over in this round."""

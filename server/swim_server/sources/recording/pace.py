@@ -11,7 +11,7 @@ MAX_STEP_MS = 300_000
 MIN_ROUND_SECONDS = 0.1
 """Between the end of one round and the beginning of the next, whatever the speed."""
 MAX_DELAY_BEHIND_SECONDS = 1.0
-"""Further behind its pace, it goes on from now instead of catching up in a burst."""
+"""Further behind than this, it continues from now instead of catching up in a burst."""
 TOGETHER_SECONDS = 0.02
 """What is due within so short a time goes at once."""
 LOOK_AGAIN_SECONDS = 2.0

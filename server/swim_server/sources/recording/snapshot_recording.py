@@ -44,7 +44,7 @@ class RecordingState(msgspec.Struct, kw_only=True, frozen=True, rename={"network
     version: int = STATE_VERSION
     path: str
     run: str
-    """Names this playing in event ids: played anew another day, its events are other events."""
+    """Identifies this replay in event ids: replayed another day, its events are different events."""
     loop: int = 1
     position_ms: int | None = None
     """Stamp of the last snapshot that was played or skipped; None at the beginning of a round."""

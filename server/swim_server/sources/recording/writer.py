@@ -11,7 +11,7 @@ from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.recording.lines import End, Gap, Header, one_line, write_line
 
 BLOCK_BYTES = 8_192
-"""Lines are packed in blocks of so many bytes: what is damaged costs at most the block that it stands in."""
+"""Lines are compressed in blocks of this size: damage affects only the block that it is in."""
 FLUSH_SECONDS = 1.0
 """An event waits at most so long for its block to be written."""
 

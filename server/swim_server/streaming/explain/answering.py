@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from swim_server.brokers.broker import Broker, BrokerUnavailable, find_event
 from swim_server.protocol import messages
+from swim_server.protocol.actions import Explain
 from swim_server.protocol.channels import Catalogue, InvalidChannel
 from swim_server.protocol.event_id import EventId
-from swim_server.protocol.messages import Explain
 from swim_server.protocol.normalise import with_numbers
 from swim_server.streaming.explain.outcome import Explanation, Outcome, explain_session, explain_subscription
 

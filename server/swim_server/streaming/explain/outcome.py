@@ -47,7 +47,7 @@ class Outcome(StrEnum):
     KEY_REVOKED = "key_revoked"
     NO_KEY_YET = "no_key_yet"
     REFUSED = "refused"
-    """It tried to connect and was not let in."""
+    """It tried to connect and was refused."""
     NOT_CONNECTED = "not_connected"
     UNKNOWN = "unknown"
     """It is no longer, or not yet, remembered."""
@@ -163,7 +163,7 @@ def _undelivered(
             told = f"history had come as far as {end.history_until}"
             return Outcome.UNSENT, f"its connection ended ({_close(end.code, end.reason)}) when {told}"
     elif event.id > delivered_id:
-        return Outcome.WAITING, "stored just now, and about to be sent"
+        return Outcome.WAITING, "just stored, and about to be sent"
     elif connection is not None:
         unsent_from, catch_up = connection.unsent_from, connection.catch_up
         if connection.is_lagging and unsent_from is not None and event.id >= unsent_from:

@@ -26,7 +26,7 @@ MAX_CHANGES = 60_000
 MAX_WEIGHT = 200_000
 """Channels and filter values in them, all together."""
 MAX_OF_ONE = 50
-"""Changes of one connection: one that subscribes all the time takes nobody else's place."""
+"""Most changes of one connection, so that one that keeps subscribing does not displace others."""
 MAX_LAGS = 8
 """Of one connection."""
 

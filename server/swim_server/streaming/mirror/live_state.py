@@ -102,7 +102,7 @@ class LiveState:
     @property
     def world(self) -> World:
         """The world as of the last event of the live stream. Only once it is ready."""
-        assert self.loaded_world is not None, "nobody is let in before it is loaded, or waits until it is"
+        assert self.loaded_world is not None, "no client is admitted before it is loaded"
         if self._pending:
             self._fold_all(self.loaded_world)
         return self.loaded_world

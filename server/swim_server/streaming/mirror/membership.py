@@ -26,7 +26,7 @@ class Crossing(NamedTuple):
     left: Sequence[tuple[Entries, Key]] = ()
     """Inside before, and not now: gone from the filters, or altogether."""
     ended: Sequence[tuple[Entries, Key]] = ()
-    """Those of them that the event has ended: whoever is sent the event knows."""
+    """Those of them that the event itself has ended: clients that get the event know."""
 
     def __bool__(self) -> bool:
         return bool(self.entered or self.stale or self.left)

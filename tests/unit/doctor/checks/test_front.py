@@ -63,7 +63,7 @@ async def test_client_that_is_met_as_promised_is_well(service: ServiceExaminatio
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (404, "leads nowhere"),
+        (404, "there is no service at this path"),
         (426, "not the upgrade"),
         (502, "does not reach"),
         (418, "HTTP 418"),
@@ -182,7 +182,7 @@ async def test_address_without_encryption_is_well_on_this_machine_only(
 
 @pytest.mark.parametrize("url", ["", "http://x", "ws://", "x", "wss:///path"])
 def test_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="is no ws"):
+    with pytest.raises(ValueError, match="is not a ws"):
         Target.parse(url)
 
 

@@ -40,7 +40,7 @@ async def test_lock_of_another_users_process_that_lives_is_believed(context: Fak
 
 async def test_empty_lock_that_nobody_holds_is_well(context: FakeExamination) -> None:
     context.held, context.lock_info = False, None
-    assert (await lock_is_ours(context)).observed == "held by nobody"
+    assert (await lock_is_ours(context)).observed == "free"
 
 
 async def test_lock_left_by_a_killed_process_is_stale(context: FakeExamination) -> None:

@@ -184,7 +184,7 @@ async def test_file_that_nobody_takes_is_a_failure(service: ServiceExamination, 
     os.utime(path, (1, 1))
     answer = await about_files(service, [("file", str(path), 0.0)])
     assert answer.status == "fail"
-    assert "2 bytes that nobody takes" in answer.observed
+    assert "2 bytes that are not taken" in answer.observed
 
 
 @pytest.mark.usefixtures("quick")

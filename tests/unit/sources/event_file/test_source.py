@@ -367,7 +367,7 @@ async def test_a_link_under_the_name_of_our_rejected_file_is_not_followed(rig: E
 async def test_a_file_for_a_folder_is_told(rig: EventFileRig, publish: Recorder) -> None:
     rig.path.write_text("x")
     rig.path = rig.path / "events.json"
-    await broken(rig, publish, "is no folder")
+    await broken(rig, publish, "is not a folder")
 
 
 async def test_a_folder_that_is_missing_is_told_and_waited_for(rig: EventFileRig, publish: Recorder) -> None:

@@ -73,7 +73,7 @@ async def test_measures_are_told_without_firs_where_those_can_not_be_had(rig: Ec
     async with Running(source, publish):
         await eventually(lambda: publish.events and source.status.last_error)
     assert publish.events[0].data["firs"] == []
-    assert "FIRs of measures can't be told" in str(source.status.last_error)
+    assert "FIRs of measures are unknown" in str(source.status.last_error)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class Restarted(msgspec.Struct, kw_only=True):
     environment: dict[str, str | None] = {}
     """The process's values of the variables that the one who asked has otherwise, secrets hidden; None: not set."""
     has_left_terminal: bool = False
-    """The process before it had a terminal and ended with that; this one goes on in the background."""
+    """The previous process ran in a terminal; this one continues in the background."""
 
 
 class Reloaded(msgspec.Struct, kw_only=True):

@@ -47,7 +47,7 @@ class SourceDocument(msgspec.Struct, kw_only=True):
     feed_age_seconds: float | None = None
     """How old what its feed last said is; None: its feed doesn't tell."""
     unknown_types: dict[str, int] = {}
-    """Events that it set aside because there is no such type, by type, since the start."""
+    """Events that it set aside for an unknown type, by type, since the start."""
 
 
 class HistoryDocument(msgspec.Struct, kw_only=True):

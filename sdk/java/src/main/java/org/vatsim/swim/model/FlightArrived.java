@@ -34,7 +34,7 @@ public final class FlightArrived {
     public final String currentSector;
     /** When it was on the ground, RFC 3339. */
     public final String inUtc;
-    /** The field where it is, ICAO code; null at a place that nobody has listed, and where the source doesn't tell. */
+    /** The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell. */
     public final String arrivedAt;
     /** Elsewhere than filed: arr stays as filed. Null where that can't be told. */
     public final Boolean diverted;
