@@ -264,7 +264,7 @@ COMMANDS = {
         'arguments': [],
     },
     'history': {
-        'commands': {'info': 'Show what history holds.', 'check': 'Check all of a history: its structure and the checksum of each event.', 'salvage': 'Recover what can be read of a damaged history to a new file.'},
+        'commands': {'info': 'Show what history holds.', 'check': 'Check a whole history: structure and checksums.', 'salvage': 'Recover what can be read of a damaged history to a new file.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },

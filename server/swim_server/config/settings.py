@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from swim_server.config.database_settings import AdlConfig, DatabaseConfig
-from swim_server.config.setting_types import Count, Duration, FilePath, Port
+from swim_server.config.setting_types import Count, Duration, FilePath, Port, SourceName
 from swim_server.config.source_settings import SourceConfig
 
 

@@ -116,7 +116,7 @@ def pack(words: Sequence[str | bytes | int | float]) -> bytes:
     """Encode a command. With a thousand events in it this is most of what sending costs, so C does it."""
     from hiredis import pack_command
 
-    packed: bytes = pack_command(tuple(words))
+    packed: bytes = pack_command(tuple(words))  # type: ignore[arg-type]  # its stub takes a tuple of one alone
     return packed
 
 
