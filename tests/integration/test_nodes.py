@@ -135,6 +135,7 @@ async def test_every_node_shows_all_nodes(nodes: Nodes) -> None:
 # what goes wrong
 
 
+@pytest.mark.long
 async def test_clients_of_a_killed_node_go_on_elsewhere_without_loss_or_repeat(
     server: RedisServer, tmp_path: Path
 ) -> None:

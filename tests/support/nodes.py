@@ -18,7 +18,6 @@ from swim_server.keys.new_key import NewKey
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import IssuedKey, KeyStore
 
-
 START_SECONDS = 120.0
 
 
