@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -25,18 +26,30 @@ def main() -> None:
             from swim_server import __version__
 
             sys.exit(_print(f"swimctl {__version__}\n"))
+    gc.disable()  # nothing of what is imported is garbage
     from swimctl.app import run
 
+    gc.freeze()
+    gc.enable()
     sys.exit(run(words))
 
 
 def _show_overview() -> int:
-    from shutil import get_terminal_size
-
     from swimctl.help_style import TextStyle
     from swimctl.overview import overview
 
-    return _print(overview(get_terminal_size().columns, style=TextStyle.of(sys.stdout, os.environ)))
+    return _print(overview(_columns(), style=TextStyle.of(sys.stdout, os.environ)))
+
+
+def _columns() -> int:
+    """Tell how wide the terminal is, as ``shutil`` does, which would import four kinds of archives."""
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named) > 0:
+        return int(named)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
 
 
 def _print(text: str) -> int:

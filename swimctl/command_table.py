@@ -1,15 +1,16 @@
-"""The commands there are: name, module, one line. What ``--help`` shows without importing any of them."""
+"""The commands there are: name, module, one line. What ``--help`` shows, without importing any of them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
 
-
-class Entry(NamedTuple):
+class Entry:
     """A command of the top level. Its module has a Typer instance called ``app``."""
 
-    name: str
-    summary: str
+    __slots__ = ("name", "summary")
+
+    def __init__(self, name: str, summary: str) -> None:
+        self.name = name
+        self.summary = summary
 
     @property
     def module(self) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,18 +68,26 @@ def load(environ: Mapping[str, str]) -> Contexts:
     if path is None:
         return Contexts()
     try:
-        with path.open("rb") as file:
-            mode, values = os.fstat(file.fileno()).st_mode, tomllib.load(file)
-        found = msgspec.convert(values, Contexts)
+        file = path.open("rb")
     except FileNotFoundError:
         return Contexts()
+    except OSError as error:
+        raise _unusable(path, error) from None
+    import tomllib
+
+    try:
+        with file:
+            mode, values = os.fstat(file.fileno()).st_mode, tomllib.load(file)
+        found = msgspec.convert(values, Contexts)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise WrongUsage(
-            f"{path} can't be used: {error}", "correct it, or remove it and add the contexts again"
-        ) from None
+        raise _unusable(path, error) from None
     if os.name == "posix" and stat.S_IMODE(mode) & 0o077 and any(each.api_key for each in found.contexts.values()):
         raise WrongUsage(f"{path} holds keys and is accessible to other users", f"chmod 600 {path}")
     return found
+
+
+def _unusable(path: Path, error: Exception) -> WrongUsage:
+    return WrongUsage(f"{path} can't be used: {error}", "correct it, or remove it and add the contexts again")
 
 
 def save(found: Contexts, environ: Mapping[str, str]) -> Path:

@@ -1,24 +1,32 @@
-"""How help looks on a terminal: headings bold, names in colour; the main page and every command alike."""
+"""How help looks on a terminal: headings bold, names in colour; the main page and every command alike.
+
+Light on imports, ``typing`` and ``re`` among them: the main page must be there at once.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Mapping
-from typing import NamedTuple, TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
 
 BOLD, CYAN, DIM, RED, RESET = "\x1b[1m", "\x1b[36m", "\x1b[2m", "\x1b[1;31m", "\x1b[0m"
-_HEADING = re.compile(r"^\s*(Usage|Options|Arguments|Commands|Examples?):")
-_ROW = re.compile(r"^(  )((?:-\S+, )*\S+)")
+_HEADING = r"^\s*(Usage|Options|Arguments|Commands|Examples?):"
+_ROW = r"^(  )((?:-\S+, )*\S+)"
 
 
-class TextStyle(NamedTuple):
+class TextStyle:
     """What a stream may be given beside letters."""
 
-    attributes: bool
-    """Bold and dim."""
-    colour: bool
+    __slots__ = ("attributes", "colour")
+
+    def __init__(self, attributes: bool, colour: bool) -> None:
+        self.attributes = attributes
+        """Bold and dim."""
+        self.colour = colour
 
     @classmethod
     def of(cls, stream: TextIO, environ: Mapping[str, str]) -> TextStyle:
@@ -33,18 +41,20 @@ class TextStyle(NamedTuple):
 
 def paint_help(text: str) -> str:
     """Style the help of a command for standard output."""
+    import re
+
     style = TextStyle.of(sys.stdout, os.environ)
     if not style.attributes:
         return text
     painted: list[str] = []
     section = ""
     for line in text.splitlines():
-        heading = _HEADING.match(line)
+        heading = re.match(_HEADING, line)
         if heading is not None:
             section = heading[1]
             painted.append(line.replace(f"{section}:", style.paint(f"{section}:", BOLD), 1))
         elif section in ("Options", "Arguments", "Commands"):
-            painted.append(_ROW.sub(lambda match: match[1] + style.paint(match[2], CYAN), line, count=1))
+            painted.append(re.sub(_ROW, lambda match: match[1] + style.paint(match[2], CYAN), line, count=1))
         else:
             painted.append(line)
     return "\n".join(painted)

@@ -65,11 +65,11 @@ class Invocation:
             return Remote(str(context.url), key_of(name, context))
         return None if url is None else Remote(url, self.environ.get("SWIM_API_KEY"))
 
-    def load_config(self, overrides: Mapping[str, object] | None = None) -> LoadedConfig:
-        """Read the effective configuration. Raises ConfigError (exit 2)."""
+    def load_config(self, overrides: Mapping[str, object] | None = None, *, home: Path | None = None) -> LoadedConfig:
+        """Read the effective configuration; ``home``: as a service of that home does. Raises ConfigError (exit 2)."""
         from swim_server.config import load
 
-        return load(self.config_path, environ=self.environ, overrides=overrides or {}, home=self.home.path)
+        return load(self.config_path, environ=self.environ, overrides=overrides or {}, home=home or self.home.path)
 
     def connect(self, *, light: bool = False) -> ControlClient:
         """Open the running daemon's control socket. Raises DaemonNotRunning (exit 3).
@@ -93,7 +93,7 @@ class Invocation:
     def data_output(self, *, as_json: bool = False) -> Output:
         """Return standard output for what is shown only once, or is all that a command is for.
 
-        Raises OutputLost where it is closed or nobody reads it: whoever asks for this does so before anything changes.
+        Raises OutputLost if it is closed or its reader has gone: to be called before anything is changed.
         """
         if 1 in standard_streams.closed:
             raise OutputLost("it is closed")

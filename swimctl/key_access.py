@@ -204,7 +204,7 @@ def end_in_memory(
     is_for_good: bool = False,
     reason: str | None = None,
 ) -> CommandError:
-    """Have the running daemon refuse a key whose end can't be stored just now; answer what to tell."""
+    """Have the running daemon refuse a key whose end can't be stored at the moment; answer what to tell."""
     import msgspec
     from swim_server.keys.endings import Ending
 

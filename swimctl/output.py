@@ -84,7 +84,7 @@ class Output:
         return self
 
     def check_reader(self) -> None:
-        """Raise BrokenPipeError when whoever read this pipe has gone: for commands that wait long between two lines."""
+        """Raise BrokenPipeError if the reader of this pipe has gone: for commands that wait long between two lines."""
         if is_unread(self.stream):
             raise BrokenPipeError
 
@@ -185,7 +185,7 @@ def confirm(question: str, *, yes: bool) -> bool:
     if not sys.stdin.isatty():
         from swimctl.errors import WrongUsage
 
-        raise WrongUsage(f"{question} Nobody was asked: standard input is no terminal", "add --yes to go ahead")
+        raise WrongUsage(f"{question} Can't ask: standard input is not a terminal", "add --yes to go ahead")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
-
 from swimctl.command_table import GLOBAL_OPTIONS, SECTIONS
 from swimctl.help_style import BOLD, CYAN, DIM, TextStyle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SUMMARY = "SWIM: live flight and traffic management events from VATSIM, streamed as they happen."
 EXAMPLES = (
@@ -22,7 +23,7 @@ def overview(width: int = 80, *, style: TextStyle = PLAIN) -> str:
     """Lay out usage, commands by section, options and examples in ``width`` columns."""
     width = max(50, min(width, 110))
     lines = [style.paint("Usage:", BOLD) + " swimctl [OPTIONS] COMMAND [ARGS]...", ""]
-    lines += textwrap.wrap(SUMMARY, width)
+    lines += _wrapped(SUMMARY, width)
     for title, entries in SECTIONS:
         lines += ["", style.paint(f"{title}:", BOLD)]
         lines += _rows([(entry.name, entry.summary) for entry in entries], 12, width, style)
@@ -37,7 +38,18 @@ def overview(width: int = 80, *, style: TextStyle = PLAIN) -> str:
 def _rows(pairs: Sequence[tuple[str, str]], column: int, width: int, style: TextStyle) -> list[str]:
     lines = []
     for name, text in pairs:
-        first, *rest = textwrap.wrap(text, max(20, width - column - 4)) or [""]
+        first, *rest = _wrapped(text, max(20, width - column - 4))
         lines.append(f"  {style.paint(f'{name:<{column}}', CYAN)}  {first}")
         lines += [" " * (column + 4) + line for line in rest]
+    return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a text between words: ``textwrap`` would import ``re``."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".lstrip()
     return lines

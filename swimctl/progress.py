@@ -20,7 +20,7 @@ QUIET_SECONDS = 0.5
 class Progress:
     """Counts what is done. ``total``: how much there is, where that is known; else only count and rate are shown.
 
-    ``is_one_piece``: the work does not tell how far it is; what is shown says that it goes on.
+    ``is_one_piece``: the work does not tell how far it is; the display only shows that it is running.
     """
 
     def __init__(

@@ -97,7 +97,7 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
 
 
 def _open_output(path: Path, *, replaces: bool) -> BinaryIO:
-    """Open what the operator named; a file that is replaced only where no link of somebody else's leads to it."""
+    """Open what the operator named; a file is replaced only if no other user's link leads to it."""
     if replaces:
         return os.fdopen(open_descriptor(follow_own_links(path), os.O_WRONLY | os.O_TRUNC), "wb")
     return path.open("wb" if path.exists() and not path.is_file() else "xb")
@@ -132,7 +132,7 @@ class Recording:
 
     def _take(self, item: StreamItem) -> None:
         from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Hinted, Lost
-        from swimctl.live.model import reconnected
+        from swimctl.live.ending import reconnected
 
         match item:
             case EventReceived(event=event, wire=wire) if event.get("type") != "system.heartbeat":

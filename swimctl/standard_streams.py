@@ -9,7 +9,10 @@ import codecs
 import io
 import os
 import sys
-from typing import TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # "typing" is most of what "swimctl --help" would import
+    from typing import TextIO
 
 PLAIN_ERRORS = "swimctl.plain"
 """Encoding errors: our ornaments become something that every terminal has, anything else a question mark."""

@@ -33,9 +33,9 @@ Tell = Callable[[int], None]
 
 
 def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> Manifest:
-    """Write the archive, durably and for its owner's eyes alone. Raises CommandFailed, with nothing left behind.
+    """Write the archive, durably and readable only by its owner. Raises CommandFailed, with nothing left behind.
 
-    Blocks as long as the databases take to be copied; who serves from them goes on.
+    Blocks as long as the databases take to be copied; a service that uses them keeps running.
     """
     with tempfile.TemporaryDirectory(prefix=f".{target.name[:80]}.", dir=target.parent) as folder:
         staged: list[tuple[Entry, Path]] = []

@@ -54,7 +54,6 @@ class ControlClient:
         Raises DaemonNotRunning if the lock is free, CommandFailed if its holder does not answer.
         """
         from swim_server.daemon.lockfile import Lockfile
-        from websockets.exceptions import WebSocketException
 
         lockfile = Lockfile(home.lockfile)
         deadline = time.monotonic() + timeout
@@ -66,7 +65,7 @@ class ControlClient:
                 path = Path(info.control) if info is not None and info.control else home.control_socket
                 session = Session.open_light(path, open_timeout) if light else Session.open_unix(path, open_timeout)
                 break
-            except (OSError, TimeoutError, WebSocketException) as error:
+            except _unanswered(light=light) as error:
                 if isinstance(error, PermissionError) or time.monotonic() >= deadline:
                     raise _silent(info, error) from None
             time.sleep(PAUSE_SECONDS)
@@ -104,6 +103,15 @@ class ControlClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _unanswered(*, light: bool) -> tuple[type[Exception], ...]:
+    """Return what is raised where nobody answers as a daemon does; ``websockets`` is imported only where it is used."""
+    if light:
+        return (OSError,)
+    from websockets.exceptions import WebSocketException
+
+    return (OSError, WebSocketException)
 
 
 def not_running(home: Home) -> DaemonNotRunning:

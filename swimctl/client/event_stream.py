@@ -156,7 +156,7 @@ class EventStream:
             self._items.append(Away("stopped" if isinstance(error, DaemonNotRunning) else error.problem, pause))
 
     def _wait_for(self, notice: Restarting) -> None:
-        """Come back when a service that restarts asks for it, later each time if it goes on restarting."""
+        """Reconnect when a restarting service asks for it, later each time if it keeps restarting."""
         pause = max(_pause(notice.retry_seconds), self._backoff.fail())
         self._retry_at = self._clock.monotonic() + pause
         self._items.append(Away(notice.problem, pause))

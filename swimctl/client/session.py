@@ -15,9 +15,10 @@ from swimctl.errors import CommandFailed
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from websockets.exceptions import ConnectionClosed
     from websockets.sync.connection import Connection
 
-    from swimctl.client.unix_connection import UnixConnection
+    from swimctl.client.unix_connection import UnixClosed, UnixConnection
 
 CONTROL_URI = "ws://swim/api/swim/v1/ws"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -60,9 +61,13 @@ class RpcFailed(CommandFailed):
 class Session:
     """An open connection. Not for several threads. ``receive`` answers messages in the order of their arrival."""
 
-    def __init__(self, connection: Connection | UnixConnection, stack: ExitStack) -> None:
+    def __init__(
+        self, connection: Connection | UnixConnection, stack: ExitStack, closed: type[ConnectionClosed | UnixClosed]
+    ) -> None:
         self._connection = connection
         self._stack = stack
+        self._closed = closed
+        """What the connection raises once it has ended."""
         self._pending: deque[bytes] = deque()
         """Messages that came while an answer was awaited."""
         self._next_request = 0
@@ -72,6 +77,7 @@ class Session:
     @classmethod
     def open_unix(cls, path: Path, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Session:
         """Connect to a control socket. Raises OSError, TimeoutError, websockets' exceptions."""
+        from websockets.exceptions import ConnectionClosed
         from websockets.sync.client import unix_connect
 
         stack = ExitStack()
@@ -87,12 +93,15 @@ class Session:
                 max_size=MAX_MESSAGE_BYTES,
             )
         )
-        return cls(connection, stack)
+        return cls(connection, stack, ConnectionClosed)
 
     @classmethod
     def open_light(cls, path: Path, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Session:
-        """Connect to a control socket, sooner: for one thread, and pings wait while nothing is awaited."""
-        from swimctl.client.unix_connection import UnixConnection
+        """Connect to a control socket, sooner: for one thread, and pings wait while nothing is awaited.
+
+        Raises OSError, TimeoutError.
+        """
+        from swimctl.client.unix_connection import UnixClosed, UnixConnection
 
         stack = ExitStack()
         connection = UnixConnection(
@@ -100,11 +109,12 @@ class Session:
             max_size=MAX_MESSAGE_BYTES,
         )  # fmt: skip
         stack.callback(connection.close)
-        return cls(connection, stack)
+        return cls(connection, stack, UnixClosed)
 
     @classmethod
     def open_url(cls, url: str, api_key: str | None) -> Session:
         """Connect as any client. The key goes in a header. Raises OSError, TimeoutError, websockets' exceptions."""
+        from websockets.exceptions import ConnectionClosed
         from websockets.sync.client import connect
 
         stack = ExitStack()
@@ -117,15 +127,13 @@ class Session:
                 max_size=MAX_MESSAGE_BYTES,
             )
         )
-        return cls(connection, stack)
+        return cls(connection, stack, ConnectionClosed)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send one message of the wire protocol. Raises SessionLost."""
-        from websockets.exceptions import ConnectionClosed
-
         try:
             self._connection.send(msgspec.json.encode(message).decode())
-        except ConnectionClosed as closed:
+        except self._closed as closed:
             raise _lost(closed) from None
 
     def receive(self, timeout: float | None = None) -> bytes | None:
@@ -133,13 +141,11 @@ class Session:
         return self._pending.popleft() if self._pending else self._receive(timeout)
 
     def _receive(self, timeout: float | None) -> bytes | None:
-        from websockets.exceptions import ConnectionClosed
-
         try:
             message = self._connection.recv(timeout=timeout)
         except TimeoutError:
             return None
-        except ConnectionClosed as closed:
+        except self._closed as closed:
             raise _lost(closed) from None
         return message.encode() if isinstance(message, str) else bytes(message)
 

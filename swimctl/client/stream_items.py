@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True)
-class SubscriptionRequest:
+
+class SubscriptionRequest(msgspec.Struct, frozen=True):
     """What is subscribed to, and from where on. At most one of ``after``, ``since``, ``last``."""
 
     channels: tuple[str, ...]
-    filters: Mapping[str, Any] = field(default_factory=dict)
+    filters: Mapping[str, Any] = {}
     after: str | None = None
     since: str | None = None
     last: int | None = None
@@ -32,8 +32,7 @@ class SubscriptionRequest:
         return message | {name: value for name, value in starts.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Subscribed:
+class Subscribed(msgspec.Struct, frozen=True):
     """The server has answered; from here on it sends."""
 
     greeting: Mapping[str, Any]
@@ -41,15 +40,13 @@ class Subscribed:
     is_first: bool
 
 
-@dataclass(frozen=True)
-class Hinted:
+class Hinted(msgspec.Struct, frozen=True):
     """The service says that a filter can match nothing that it knows."""
 
     hint: str
 
 
-@dataclass(frozen=True)
-class EventReceived:
+class EventReceived(msgspec.Struct, frozen=True):
     """One event; or a heartbeat, which has no id."""
 
     event: Mapping[str, Any]
@@ -57,8 +54,7 @@ class EventReceived:
     """As it came."""
 
 
-@dataclass(frozen=True)
-class StateReceived:
+class StateReceived(msgspec.Struct, frozen=True):
     """A part of the world as it is now, or what came into or left the filters."""
 
     message: Mapping[str, Any]
@@ -66,8 +62,7 @@ class StateReceived:
     """As it came."""
 
 
-@dataclass(frozen=True)
-class CaughtUp:
+class CaughtUp(msgspec.Struct, frozen=True):
     """All that was stored before the subscription has been sent; what follows is live."""
 
     recovered: int
@@ -75,20 +70,17 @@ class CaughtUp:
     is_first: bool
 
 
-@dataclass(frozen=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """Events may be missing here: history does not reach back to the last one seen."""
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(msgspec.Struct, frozen=True):
     """The connection ended; it is opened again."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Away:
+class Away(msgspec.Struct, frozen=True):
     """It could not be opened again; the next attempt follows."""
 
     reason: str
@@ -96,8 +88,7 @@ class Away:
     """Until then."""
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """The answer to a request of one's own."""
 
     result: Any

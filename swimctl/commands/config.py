@@ -188,7 +188,7 @@ def set_setting(
       swimctl config set tiers.public.connections --unset
     """
     from swim_server.config.edit import set_value
-    from swim_server.config.load import variable_of
+    from swim_server.config.loading import variable_of
 
     from swimctl.errors import WrongUsage
 
@@ -205,15 +205,17 @@ def set_setting(
         output.line(f"{key} {'removed from' if unset else 'set in'} {file}")
     if is_overridden:
         messages.line(f"but {variable_of(key)} in the environment overrides it here")
-    _tell_daemon_needs_reload(invocation)
+    _tell_how_the_daemon_takes_it(invocation, key)
 
 
-def _tell_daemon_needs_reload(invocation: Invocation) -> None:
+def _tell_how_the_daemon_takes_it(invocation: Invocation, key: str) -> None:
+    from swim_server.config.settings import RELOADABLE
     from swim_server.daemon.lockfile import Lockfile
 
     messages = invocation.messages()
     if messages.is_terminal and Lockfile(invocation.home.lockfile).is_held():
-        messages.line("apply it to the running daemon with: swimctl reload")
+        command = "reload" if key.startswith(RELOADABLE) else "restart"
+        messages.line(f"apply it to the running daemon with: swimctl {command}")
 
 
 @app.command()

@@ -71,7 +71,7 @@ def demo(
 
         play_script(script, port, invocation_of(context).output(), number)
         return
-    from swimctl.live.loop import ending_signals
+    from swimctl.live.ending import ending_signals
     from swimctl.temporary_service import TemporaryService
 
     invocation = invocation_of(context)
@@ -88,7 +88,7 @@ def demo(
 
 
 def _counter(number: int | None) -> Callable[[StreamItem], bool]:
-    from swimctl.live.loop import is_event
+    from swimctl.live.ending import is_event
 
     left = [number or 0]
 

@@ -252,7 +252,7 @@ def _fix(invocation: Invocation, found: Doctor, report: Report, *, yes: bool) ->
     def agree(question: str) -> bool:
         if yes or sys.stdin.isatty():
             return confirm(question, yes=yes)
-        messages.line(f"not done: {question} Nobody was asked: standard input is no terminal; add --yes")
+        messages.line(f"not done: {question} Can't ask: standard input is not a terminal; add --yes")
         return False
 
     if not found.repairs(report):

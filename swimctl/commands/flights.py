@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -95,7 +96,7 @@ def _write(output: Output, state: WorldState, format: Format) -> None:
             output.table(FLIGHTS if output.is_terminal else PLAIN_FLIGHTS, ordered, empty="no flights match")
 
 
-def _write_on(output: Output, ask: Any, format: Format) -> None:
+def _write_on(output: Output, ask: Callable[[], WorldState], format: Format) -> None:
     """Write them again and again; of JSON a line each time."""
     import time
 
@@ -109,11 +110,11 @@ def _write_on(output: Output, ask: Any, format: Format) -> None:
         time.sleep(REFRESH_SECONDS)
 
 
-def _watch(output: Output, ask: Any) -> None:
+def _watch(output: Output, ask: Callable[[], WorldState]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from swimctl.live.loop import ending_signals
+    from swimctl.live.ending import ending_signals
     from swimctl.live.screen import Screen, wants_to_quit
     from swimctl.render.foot import Foot
     from swimctl.render.state import FLIGHTS

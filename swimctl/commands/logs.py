@@ -119,7 +119,7 @@ def log_path(invocation: Invocation) -> Path:
 
 
 def follow_file(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """Yield what is appended, for ever, and nothing now and then; goes on in the new file when the log is rotated."""
+    """Yield what is appended, endlessly, with empty values in between; follows the log when it is rotated."""
     while True:
         chunk = file.read(CHUNK_BYTES)
         if chunk:

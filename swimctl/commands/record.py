@@ -154,7 +154,7 @@ class _Until:
 
     def __call__(self, item: StreamItem | None) -> bool:
         from swimctl.client.stream_items import CaughtUp
-        from swimctl.live.loop import is_event
+        from swimctl.live.ending import is_event
 
         if self._left is not None and item is not None and is_event(item):
             self._left -= 1

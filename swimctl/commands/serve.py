@@ -83,7 +83,7 @@ def serve_overrides(
 
 
 def serve_arguments(invocation: Invocation, host: str | None, port: int | None, source: list[str] | None) -> list[str]:
-    """Return the same options as words, for the process that goes on behind."""
+    """Return the same options as words, for the process in the background."""
     words = ["--config", str(Path(invocation.config_path).absolute())] if invocation.config_path else []
     words += ["--debug"] if invocation.debug else []
     words += ["serve"]

@@ -103,7 +103,7 @@ def install(
       sudo SWIM_HOME=/srv/swim swimctl service install --run-as swim --yes
     """
     from swimctl.output import require_yes
-    from swimctl.systemd.installation import unit_of
+    from swimctl.systemd.installation import check_command, unit_of
     from swimctl.systemd.manager import Manager
 
     invocation = invocation_of(context)
@@ -120,6 +120,7 @@ def install(
         messages.line(f"would write {path}, then: {_steps(manager, name, now)}")
         return
     require_systemd(manager)
+    check_command(unit)
     installed = read_installed(path)
     if installed != text:
         what = "Replace" if installed is not None else "Write"
@@ -133,7 +134,7 @@ def install(
         output.document({"path": str(path), "scope": chosen, "changed": installed != text, "installed": True})
     else:
         output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
-    _tell_how_to_go_on(messages, manager, name, unit, has_started=now)
+    _tell_how_to_go_on(messages, manager, name, unit, has_started=now or _is_serving(unit))
 
 
 @app.command()
@@ -238,6 +239,13 @@ def write_whole(path: Path, text: str) -> None:
 def _steps(manager: Manager, name: str, now: bool) -> str:
     systemctl = " ".join(manager.command)
     return f"{systemctl} daemon-reload; {systemctl} enable {'--now ' if now else ''}{name}"
+
+
+def _is_serving(unit: Unit) -> bool:
+    from swim_server.daemon.home import Home
+    from swim_server.daemon.lockfile import Lockfile
+
+    return Lockfile(Home(unit.home).lockfile).is_held()
 
 
 def _tell_how_to_go_on(messages: Output, manager: Manager, name: str, unit: Unit, *, has_started: bool) -> None:

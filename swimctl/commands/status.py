@@ -111,7 +111,7 @@ def _watch(invocation: Invocation, output: Output) -> None:
     """Show it until q or Ctrl-C; a daemon that is away is waited for."""
     from rich.text import Text
 
-    from swimctl.live.loop import ending_signals
+    from swimctl.live.ending import ending_signals
     from swimctl.live.screen import Screen, wants_to_quit
     from swimctl.render.foot import Foot
 

@@ -63,7 +63,7 @@ def tail(
       export SWIM_API_KEY=swim_dev_…
       swimctl tail --url wss://swim.example.org/api/swim/v1/ws
     """
-    from swimctl.live.loop import ending_signals
+    from swimctl.live.ending import ending_signals
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
@@ -94,7 +94,7 @@ class _Until:
 
     def __call__(self, item: StreamItem) -> bool:
         from swimctl.client.stream_items import CaughtUp, StateReceived
-        from swimctl.live.loop import is_event
+        from swimctl.live.ending import is_event
 
         if self._left is not None and is_event(item):
             self._left -= 1
@@ -132,7 +132,7 @@ def _write_lines(
     from swim_server.protocol.control_characters import escape_json
 
     from swimctl.client.stream_items import Away, CaughtUp, EventReceived, Gap, Hinted, Lost, StateReceived
-    from swimctl.live.model import reconnected
+    from swimctl.live.ending import reconnected
     from swimctl.render.event_row import describe
     from swimctl.render.state import state_lines
     from swimctl.text import clean

@@ -44,7 +44,7 @@ def top(
       swimctl top --count 60 > minute.tsv
       swimctl top --json --count 1 | jq '.busiest[0]'
     """
-    from swimctl.live.loop import ending_signals
+    from swimctl.live.ending import ending_signals
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)

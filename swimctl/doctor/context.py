@@ -130,7 +130,7 @@ class DoctorContext:
         return datetime.fromtimestamp(self.now, UTC)
 
     async def fact(self, name: str, observe: Callable[[], Coroutine[Any, Any, T]], source: str, **more: Any) -> T:
-        """Observe something once; whoever asks again gets the same, or the same error. ``more`` as ``find`` has it."""
+        """Observe something once; a second request gets the same value or error. ``more`` as ``find`` has it."""
         return await self.facts.find(name, observe, source=source, **more)
 
     async def shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -141,7 +141,7 @@ class DoctorContext:
         return result
 
     def forget(self, *beginnings: str) -> None:
-        """Let facts be observed anew when they are asked for again: for what may just be changing."""
+        """Let facts be observed again at the next request: for what may be changing."""
         self.facts.forget(*beginnings)
 
     async def loaded(self) -> LoadedConfig:

@@ -131,7 +131,7 @@ class Doctor:
             await context.close()
 
     def repairs(self, report: Report) -> list[tuple[Check, Repair]]:
-        """Return what there is to mend."""
+        """Return the repairs that could be made."""
         bad = {each.id for each in report.results if each.status in (Status.FAIL, Status.WARN)}
         return [(check, check.repair) for check in self.selection.checks if check.repair and check.id in bad]
 

@@ -139,7 +139,7 @@ class FactBook:
         return cast("T", future.result())
 
     def forget(self, *beginnings: str) -> None:
-        """Let facts be observed anew when they are asked for again: for what may just be changing."""
+        """Let facts be observed again at the next request: for what may be changing."""
         with self._mutex:
             for id in [each for each, future in self._looks.items() if future.done() and each.startswith(beginnings)]:
                 del self._looks[id]

@@ -190,7 +190,7 @@ def fold(results: Sequence[Result], graph: Graph) -> list[Result]:
 
 
 def _beneath(result: Result, cause: str) -> Result:
-    """Put a result below its cause: nothing of it is to be pasted before that is mended."""
+    """Put a result below its cause: nothing of it is to be pasted before the cause is fixed."""
     advice = result.advice
     if result.fix is not None:
         first = Advice(kind=AdviceKind.DECIDE, command=result.fix, requires=f"if it is still so when {cause} is well")

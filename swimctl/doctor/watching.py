@@ -23,7 +23,7 @@ SHOWN = 10
 def watch_on(
     found: Doctor, output: Output, messages: Output, format: Format, interval: float, program: Sequence[str]
 ) -> int:
-    """Watch until Ctrl-C: a picture that is drawn anew on a terminal, else a line for each change."""
+    """Watch until Ctrl-C: a display that is updated on a terminal, else a line for each change."""
     if format in (Format.NAGIOS, Format.PROMETHEUS):
         return _repeat(found, output, format, interval)
     watch = Watch()
@@ -69,7 +69,7 @@ def _draw(
 
 
 def tell(program: Sequence[str], change: Change, subject: str, messages: Output) -> None:
-    """Run the program with the change on its standard input; a failure of it is told, and the watch goes on."""
+    """Run the program with the change on its standard input; its failure is reported, and the watch continues."""
     if not program:
         return
     text = json.dumps(change.document(subject), ensure_ascii=False) + "\n"

@@ -21,7 +21,7 @@ class Keyboard:
         """What the terminal was like before keys were read one by one."""
 
     def take(self) -> None:
-        """Take keys one by one, unless this runs in the background: whoever reads there is stopped."""
+        """Take keys one by one, unless this runs in the background, where reading would stop the process."""
         with suppress(termios.error, OSError):
             if self._input is not None and os.tcgetpgrp(self._input) == os.getpgrp():
                 self._modes = termios.tcgetattr(self._input)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from swimctl.client.stream_items import EventReceived, StreamItem, Subscribed
+from swimctl.client.stream_items import StreamItem, Subscribed
 from swimctl.live.model import TailModel
 from swimctl.live.screen import Screen, wants_to_quit
 
@@ -103,27 +102,3 @@ def _leave_behind(model: TailModel, console: Console, began: float) -> None:
     console.print(Text())
     for line in header(model, console.width, now, now - began)[1:]:
         console.print(line)
-
-
-@contextmanager
-def ending_signals() -> Iterator[None]:
-    """Take SIGTERM and SIGHUP as an ordinary end of the command, so that screen and processes are put in order."""
-    import signal
-    from types import FrameType
-
-    def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is the putting in order
-        raise SystemExit(128 + number)
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # not all on Windows
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def is_event(item: StreamItem) -> bool:
-    """Whether the item is an event that counts: heartbeats don't."""
-    return isinstance(item, EventReceived) and item.event.get("type") != "system.heartbeat"

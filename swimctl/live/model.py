@@ -19,8 +19,9 @@ from swimctl.client.stream_items import (
     StreamItem,
     Subscribed,
 )
+from swimctl.live.ending import reconnected
 from swimctl.render.event_row import EventRow, describe, describe_position, positions_of
-from swimctl.text import clean, plural
+from swimctl.text import clean
 
 MAX_ROWS = 500
 RATE_SECONDS = 10.0
@@ -145,8 +146,3 @@ class TailModel:
         connections = result.get("connections") if isinstance(result, dict) else None
         total = connections.get("total") if isinstance(connections, dict) else None
         self.clients = total if isinstance(total, int) else self.clients
-
-
-def reconnected(recovered: int) -> str:
-    """``reconnected, 14 events recovered``."""
-    return f"reconnected, {plural(recovered, 'event')} recovered"

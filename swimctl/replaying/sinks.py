@@ -45,7 +45,7 @@ class LineSink:
 
 
 class DaemonSink:
-    """A daemon's history: each event is stored anew, with an id of its own and the time at which it happened."""
+    """A daemon's history: each event is stored with a new id and its original timestamp."""
 
     def __init__(self, publisher: Publisher) -> None:
         self.played = 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SYSTEM_HOME = Path("/var/lib/swim")
 SYSTEM_USER = "swim"
+STARTS_SECONDS = 30.0
 MAKE_USER = "useradd --system --home-dir /var/lib/swim --shell /usr/sbin/nologin swim"
 
 
@@ -35,10 +37,10 @@ def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draf
     from swim_server import __version__
     from swim_server.daemon.home import Home
 
-    loaded = invocation.load_config()
     home = invocation.home
     if scope == "system" and not invocation.environ.get("SWIM_HOME"):
         home = Home(SYSTEM_HOME)
+    loaded = invocation.load_config(home=home.path)
     if run_as is not None and scope == "user":
         raise WrongUsage(
             "--run-as is for a system unit: a user unit runs as its user", "leave it out, or --scope system"
@@ -59,13 +61,22 @@ def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draf
 
 
 def swimctl_command() -> list[str]:
-    """How this very swimctl is started: the script beside its Python, else the module."""
+    """How this very swimctl is started: as it was called, through a link that stays over upgrades perhaps; else the
+    script beside its Python, else the module.
+    """
     script = Path(sys.executable).with_name("swimctl")
-    return (
-        [str(script)]
-        if script.is_file() and not os.environ.get("PYTHONPATH")
-        else [sys.executable, "-P", "-m", "swimctl"]
-    )
+    if not script.is_file() or os.environ.get("PYTHONPATH"):
+        return [sys.executable, "-P", "-m", "swimctl"]
+    called = Path(shutil.which(sys.argv[0]) or script).absolute()
+    return [str(called if is_same_file(called, script) else script)]
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Tell whether two names lead to one file."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
@@ -89,6 +100,43 @@ def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
         raise WrongUsage(
             "name the user that the service runs as: --run-as USER", f"a dedicated one is best: {MAKE_USER}"
         ) from None
+
+
+def check_command(unit: Unit) -> None:
+    """See that the unit's user can start its program and read its configuration. Raises WrongUsage with what helps."""
+    if unit.user is None or os.geteuid() != 0:
+        return
+
+    program = unit.command[0]
+    if reason := _failure_of(unit, [*unit.command, "--version"]):
+        raise WrongUsage(
+            f"user {unit.user} can't run {program}: {reason}",
+            "install it where all users may read, and call it from there: "
+            "python3 -m venv /opt/swim/1 && /opt/swim/1/bin/pip install .",
+        )
+    if unit.config_file is not None and _failure_of(unit, ["cat", str(unit.config_file)]):
+        raise WrongUsage(
+            f"user {unit.user} can't read the configuration {unit.config_file}",
+            "name another one with --config; in a checkout its own config/swim.toml is found first",
+        )
+
+
+def _failure_of(unit: Unit, words: Sequence[str]) -> str:
+    """Run a command as the unit's user; why it fails, or nothing."""
+    import subprocess
+
+    found = pwd.getpwnam(str(unit.user))
+    environ = {"PATH": os.defpath} | ({"PYTHONPATH": unit.python_path} if unit.python_path else {})
+    try:
+        done = subprocess.run(
+            words, user=found.pw_uid, group=found.pw_gid, extra_groups=[], env=environ, cwd="/", check=False,
+            capture_output=True, text=True, timeout=STARTS_SECONDS, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return ""  # it starts, and the machine is busy
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if done.returncode == 0 else (done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
 
 
 def written_folders(config: Config) -> Iterator[Path]:

@@ -39,13 +39,13 @@ class Manager:
         if shutil.which("systemctl", path=self._environ.get("PATH")) is None:
             return "there is no systemctl"
         done = self._run("show", "--property=Version")
-        return None if done.returncode == 0 else _first_line(done.stderr) or "systemctl does not answer"
+        return None if done.returncode == 0 else _problem_in(done.stderr) or "systemctl does not answer"
 
     def call(self, *words: str) -> None:
         """Run systemctl. Raises CommandFailed with what it says."""
         done = self._run(*words)
         if done.returncode != 0:
-            told = _first_line(done.stderr) or f"exit code {done.returncode}"
+            told = _problem_in(done.stderr) or f"exit code {done.returncode}"
             raise CommandFailed(
                 f"{' '.join([*self.command, *words])}: {told}", f"see: {' '.join(self.command)} status {words[-1]}"
             )
@@ -60,5 +60,6 @@ class Manager:
             raise CommandFailed(f"{' '.join([*self.command, *words])} does not finish") from None
 
 
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
+def _problem_in(text: str) -> str:
+    """Return the line that says what went wrong: what was done before it is told too."""
+    return next((line for line in text.splitlines() if line and not line.startswith(("Created ", "Removed "))), "")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.debian_root import DebianRoot, copy_project, debian_root, debian_tree, plain_environ
+from support.live_daemon import await_true
 from support.packages import INSTALL_SECONDS, missing, require_program
 from support.proxy import free_port
 from support.wire_client import dial
@@ -29,6 +30,19 @@ START_SECONDS = 60
 def machine() -> Iterator[DebianRoot]:
     with debian_root() as root:
         yield root
+
+
+def test_what_is_mounted_for_a_command_goes_with_it_even_if_it_is_killed(machine: DebianRoot) -> None:
+    """Nobody cleans up after a run of tests that is killed."""
+    process = subprocess.Popen(machine.words("sleep", "60"))
+    try:
+        await_true(lambda: Path(f"/proc/{process.pid}/comm").read_text("utf-8").strip() == "sleep", what="the command")
+        assert str(machine.folder) not in Path("/proc/self/mounts").read_text("utf-8")
+        assert " /proc proc " in Path(f"/proc/{process.pid}/mounts").read_text("utf-8")
+    finally:
+        process.kill()
+        process.wait()
+    assert not list((machine.folder / "proc").iterdir()), "nothing of this machine is in the folder"
 
 
 async def let_in(url: str, key: str) -> None:

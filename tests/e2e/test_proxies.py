@@ -30,6 +30,8 @@ from support.wire_client import WireClient, dial
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 
+from swimctl.doctor.probes.kernel_sockets import proxy_processes
+
 T = TypeVar("T")
 
 PATHS = ("/", "/api/swim/v1/ws", "/api/swim/v1/ws/", "/ws/swim/v1", "/ws/swim/v1/", "/?client=test")
@@ -218,6 +220,17 @@ def test_websockets_over_http2_work_where_the_proxy_offers_them(serving: Stand) 
             run(ask_over_http2)
 
 
+LEAVES_OLD_PROCESSES = ("apache", "nginx", "haproxy")
+"""At a reload: for as long as their connections last."""
+
+
+def in_old_processes(serving: Stand) -> int:
+    """The connections to the service that doctor finds in processes which the proxy has replaced."""
+    found = proxy_processes(serving.daemon.status()["pid"], serving.daemon.port)
+    assert found is not None
+    return sum(each.connections for each in found if not each.is_listening)
+
+
 @pytest.mark.parametrize("tunnels", TUNNELS)
 def test_tunnels_outlive_a_reload_until_a_restart_closes_them_with_1012(serving: Stand, tunnels: int) -> None:
     """Caddy without its newer setting closes them at the reload, with 1001: its file says so."""
@@ -234,6 +247,10 @@ def test_tunnels_outlive_a_reload_until_a_restart_closes_them_with_1012(serving:
             if serving.proxy.keeps_tunnels_at_reload:
                 assert await late.open(20) == 20
                 assert pool.alive == tunnels
+                if serving.proxy.name in LEAVES_OLD_PROCESSES:
+                    await asyncio.to_thread(
+                        await_true, lambda: in_old_processes(serving) >= tunnels, what="its old ones"
+                    )
                 await asyncio.to_thread(serving.daemon.swimctl, "restart", check=True)
                 assert await pool.close_codes() == {1012: tunnels}
             else:

@@ -152,7 +152,7 @@ def test_reader_of_the_ids_that_goes_away_ends_it(daemon: Daemon) -> None:
     feeding.stdin.close()
     assert feeding.wait(20) == 1
     assert feeding.stderr is not None
-    assert "nobody reads" in feeding.stderr.read()
+    assert "has gone away" in feeding.stderr.read()
     feeding.stderr.close()
 
 

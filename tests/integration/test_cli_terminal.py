@@ -200,7 +200,7 @@ def test_bench_leaves_the_running_service_alone_unless_it_is_asked_for(daemon: L
     assert told["url"] != daemon.status()["url"]
     asked = daemon.swimctl(*small, "--running")
     assert asked.returncode == 2
-    assert "its history keeps them. Nobody was asked" in asked.stderr
+    assert "its history keeps them. Can't ask" in asked.stderr
     agreed = json.loads(daemon.swimctl(*small, "--running", "--yes", check=True).stdout)
     assert agreed["url"] == daemon.status()["url"]
     assert daemon.swimctl(*small, "--running", "--temporary").returncode == 2

@@ -19,7 +19,7 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK
 
 SUPPORT = Path(__file__).parents[1] / "support"
 SEED = 20260117
-KILLS = 20
+KILLS = pytest.mark.parametrize("kills", [8, pytest.param(40, marks=pytest.mark.long)])
 
 pytestmark = pytest.mark.slow
 
@@ -160,12 +160,13 @@ async def test_lines_appended_to_a_file_that_was_taken_meanwhile_are_read(world:
     assert len(published) > 500
 
 
-async def test_a_reader_killed_at_random_moments_loses_and_repeats_nothing(world: World) -> None:
+@KILLS
+async def test_a_reader_killed_at_random_moments_loses_and_repeats_nothing(world: World, kills: int) -> None:
     print(f"seed {SEED}")
     chance = random.Random(SEED)
     for name in ("one", "two", "three"):
         world.write(name, 2000, "locked", pause=0.01)
-    for _ in range(KILLS):
+    for _ in range(kills):
         world.start_reader()
         time.sleep(chance.uniform(0, 0.2))
         world.kill_reader()
@@ -177,9 +178,10 @@ async def test_a_reader_killed_at_random_moments_loses_and_repeats_nothing(world
     assert not list(world.event_file.parent.glob("*.rejected"))
 
 
-async def test_a_reader_killed_when_it_has_just_taken_the_file_loses_and_repeats_nothing(world: World) -> None:
+@KILLS
+async def test_a_reader_killed_when_it_has_just_taken_the_file_loses_nothing(world: World, kills: int) -> None:
     world.write("one", 4000, "locked", pause=0.005)
-    for _ in range(KILLS):
+    for _ in range(kills):
         world.start_reader()
         before = set(world.event_file.parent.glob("*.taken-*"))
         wait_for(lambda: set(world.event_file.parent.glob("*.taken-*")) - before != set())  # noqa: B023

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support.daemon import Daemon
-from support.packages import require_program
+from support.packages import missing, require_program
+
+from swimctl.errors import WrongUsage
+from swimctl.systemd.installation import check_command
+from swimctl.systemd.unit import Unit
 
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >> "{calls}"
@@ -122,6 +127,60 @@ def test_invalid_configuration_installs_nothing(machine: Machine) -> None:
 def test_wrong_words_are_refused(machine: Machine, words: list[str], said: str) -> None:
     done = machine.swimctl("service", "show", *words)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_program_that_its_user_can_not_run_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """A checkout in root's own folder, as a newcomer has it; and what every user may read."""
+    if os.geteuid() != 0:
+        missing("needs root")
+    folder = tmp_path / "venv"
+    folder.mkdir()
+    program = folder / "swimctl"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    unit = Unit(scope="system", version="1", home=tmp_path, command=[str(program)], user="nobody")
+    for each in (tmp_path, *tmp_path.parents):
+        if each.stat().st_uid == os.geteuid() and each != Path("/"):
+            each.chmod(each.stat().st_mode | 0o011)
+    check_command(unit)
+    folder.chmod(0o700)
+    with pytest.raises(WrongUsage) as refused:
+        check_command(unit)
+    assert f"user nobody can't run {program}: Permission denied" in str(refused.value)
+    folder.chmod(0o755)
+    program.write_text("#!/bin/sh\necho no module named swimctl >&2\nexit 3\n")
+    with pytest.raises(WrongUsage, match="no module named swimctl"):
+        check_command(unit)
+
+
+def test_unit_of_the_system_knows_nothing_of_the_home_of_who_installs_it(machine: Machine) -> None:
+    """Right after its installation the unit is what doctor expects, who runs as another user (F9)."""
+    environ = machine.environ | {"HOME": "/root", "XDG_STATE_HOME": "/root/state", "PYTHONPATH": ""}
+    environ.pop("SWIM_HOME")
+    words = [sys.executable, "-m", "swimctl", "service", "show", "--scope", "system", "--run-as", "root", "--json"]
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    unit = json.loads(done.stdout)["unit"]
+    assert "ReadWritePaths=-/var/lib/swim" in unit
+    assert [line for line in unit.splitlines() if line.startswith("ReadWritePaths") and "/root" in line] == []
+
+
+def test_configuration_that_its_user_can_not_read_is_refused(tmp_path: Path) -> None:
+    """What a checkout in root's own folder has, which is found first in that folder."""
+    if os.geteuid() != 0:
+        missing("needs root")
+    config = tmp_path / "swim.toml"
+    config.touch(mode=0o600)
+    unit = Unit(scope="system", version="1", home=tmp_path, command=["/bin/true"], user="nobody", config_file=config)
+    with pytest.raises(WrongUsage, match="nobody can't read the configuration"):
+        check_command(unit)
+
+
+def test_what_systemctl_has_done_before_it_failed_is_not_what_is_told(machine: Machine) -> None:
+    words = 'case "$*" in *enable*) echo "Created symlink x." >&2; echo "Job failed: see journalctl" >&2; exit 1;; esac'
+    systemctl = machine.tools / "systemctl"
+    systemctl.write_text(f"#!/bin/sh\n{words}\n")
+    done = machine.service("install", "--now", "--yes")
+    assert (done.returncode, "Job failed: see journalctl" in done.stderr, "Created" in done.stderr) == (1, True, False)
 
 
 def test_unit_is_valid_to_systemd_itself(machine: Machine, tmp_path: Path) -> None:

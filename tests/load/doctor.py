@@ -26,7 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import support
-from support.doctor_faults import Fault, Patient, copy_of_the_code, fired
+from support.doctor_faults import AS_ROOT, Fault, Patient, copy_of_the_code, fired
 from support.load_rig import table
 
 TABLES = "doctor_faults_"
@@ -46,7 +46,7 @@ def tables() -> list[tuple[str, Fault]]:
 def examine(patient: Patient, *words: str) -> tuple[dict[str, str], float]:
     """One run of doctor as anybody has it: what fired, and how long the whole program took."""
     began = time.perf_counter()
-    done = patient.swimctl("doctor", "--json", *words, timeout=120)
+    done = patient.swimctl("doctor", "--json", *AS_ROOT, *words, timeout=120)
     return fired(json.loads(done.stdout)), time.perf_counter() - began
 
 

@@ -15,6 +15,9 @@ from support.packages import INSTALL_SECONDS, missing, require_program
 SUITE = "bookworm"
 PACKAGES = "python3,python3-venv,ca-certificates"
 ROOT = Path(__file__).parents[2]
+MOUNTED = ("dev", "dev/pts", "proc")
+ENTER = " && ".join(f'mount --bind /{name} "$0/{name}"' for name in MOUNTED) + ' && exec chroot "$0" "$@"'
+"""A shell's words. The mounts are in a namespace of the command's own: they go with it, however it ends."""
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "node_modules")
 
 
@@ -26,7 +29,7 @@ def debian_tree(suite: str = SUITE) -> Path:
     tree = Path(tempfile.gettempdir()) / f"swim-tests-debian-{suite}"
     if not tree.exists():
         unfinished = tree.with_suffix(f".{os.getpid()}")
-        words = [program, "--variant=minbase", f"--include={PACKAGES}", suite, str(unfinished)]
+        words = ["unshare", "--mount", program, "--variant=minbase", f"--include={PACKAGES}", suite, str(unfinished)]
         done = subprocess.run(words, check=False, capture_output=True, timeout=3 * INSTALL_SECONDS)
         if done.returncode != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -41,13 +44,18 @@ def copy_project(to: Path) -> None:
 
 
 class DebianRoot:
-    """Runs commands inside the folder. Network and processes are this machine's."""
+    """Runs commands inside the folder, each with mounts of its own. Network and processes are this machine's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """What stands before every command."""
+        return ("unshare", "--mount", "sh", "-c", ENTER, str(self.folder))
+
     def words(self, *words: str) -> list[str]:
-        return ["chroot", str(self.folder), *words]
+        return [*self.prefix, *words]
 
     def run(self, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; it must succeed."""
@@ -67,22 +75,18 @@ def plain_environ() -> dict[str, str]:
 
 @contextmanager
 def debian_root(suite: str = SUITE) -> Iterator[DebianRoot]:
-    """A fresh copy, with /dev and /proc; gone at the end."""
+    """A fresh copy, gone at the end. Nothing is mounted in it that others see."""
     folder = Path(tempfile.mkdtemp(prefix="swim-debian-"))
-    mounted: list[Path] = []
     try:
         subprocess.run(["cp", "-a", f"{debian_tree(suite)}/.", str(folder)], check=True)
         shutil.copy("/etc/resolv.conf", folder / "etc" / "resolv.conf")
         for trusted in ("etc/hosts", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
             if Path("/", trusted).exists():
                 shutil.copy(Path("/", trusted), folder / trusted)
-        for name in ("dev", "dev/pts", "proc"):
-            done = subprocess.run(["mount", "--bind", f"/{name}", str(folder / name)], check=False, capture_output=True)
-            if done.returncode != 0:
-                missing(f"mount --bind is refused: {done.stderr.decode(errors='replace').strip()}")
-            mounted.append(folder / name)
-        yield DebianRoot(folder)
+        root = DebianRoot(folder)
+        tried = subprocess.run(root.words("true"), check=False, capture_output=True)
+        if tried.returncode != 0:
+            missing(f"unshare --mount or mount --bind is refused: {tried.stderr.decode(errors='replace').strip()}")
+        yield root
     finally:
-        for path in reversed(mounted):
-            subprocess.run(["umount", "-l", str(path)], check=True)
         shutil.rmtree(folder, ignore_errors=True)

@@ -27,7 +27,7 @@ class Interpreter(NamedTuple):
     """A Python, and how commands are run where it is."""
 
     prefix: tuple[str, ...]
-    """Before every command: ``chroot FOLDER``."""
+    """Before every command: what enters its folder; empty on this machine itself."""
     executable: str
     project: str
     """The project's folder, as its commands see it."""
@@ -64,7 +64,7 @@ def python_of(version: str) -> Iterator[Interpreter]:
         with debian_root(SUITES[version]) as root:
             copy_project(root.folder / "project")
             (root.folder / "scratch").mkdir()
-            yield Interpreter(("chroot", str(root.folder)), f"/usr/bin/python{version}", "/project", "/scratch")
+            yield Interpreter(root.prefix, f"/usr/bin/python{version}", "/project", "/scratch")
 
 
 def _local(version: str) -> str | None:

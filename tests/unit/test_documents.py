@@ -13,7 +13,7 @@ from swim_client import SWIMClient
 from swim_server.config import Config, SourceConfig, TiersConfig
 from swim_server.config.check import choices
 from swim_server.config.parse_value import setting_names
-from swim_server.daemon.control.reload import RELOADABLE
+from swim_server.config.settings import RELOADABLE
 from swim_server.daemon.home import Home
 from swim_server.keys.format import PREFIXES, Tier
 from swim_server.protocol.actions import ACTIONS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,10 @@ MODULES = frozenset({
     "when", "written",
 })  # fmt: skip
 LOG_FIELDS = frozenset({"room"})
+PHRASES = re.compile(
+    r"\b(anew|for ever|goes on|has trouble|just now|lets? in|mended|somebody|turned away|whoever|whom)\b", re.IGNORECASE
+)
+"""What made native speakers stumble in help, errors and log lines."""
 LOGGING = frozenset({"bind", "critical", "debug", "error", "exception", "get_logger", "info", "log", "msg", "warning"})
 
 
@@ -60,6 +65,20 @@ def _called(node: ast.Call) -> str:
     )
 
 
+def stilted(source: str) -> Iterator[str]:
+    """Yield each text that may be shown and has a phrase of the former dialect, with its line; docstrings apart."""
+    tree = ast.parse(source)
+    described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
+            yield from (f"{node.lineno}: {found[0]}" for found in PHRASES.finditer(node.value))
+
+
+def module_is_named_in_dialect(path: Path) -> bool:
+    """Tell by the name of a module, or of its test."""
+    return path.stem.removeprefix("test_") in MODULES
+
+
 def modules() -> list[Path]:
     """List every Python module of the project."""
     found = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -72,7 +91,12 @@ def test_no_identifier_or_log_field_is_of_the_former_dialect() -> None:
 
 
 def test_no_module_is_named_in_the_former_dialect() -> None:
-    assert [path for path in modules() if path.stem.removeprefix("test_") in MODULES] == []
+    assert [path for path in modules() if module_is_named_in_dialect(path)] == []
+
+
+def test_no_help_error_or_log_line_is_stilted() -> None:
+    shown = [path for path in modules() if path.relative_to(ROOT).parts[0] in ("server", "swimctl")]
+    assert [f"{path.relative_to(ROOT)}:{each}" for path in shown for each in stilted(path.read_text("utf-8"))] == []
 
 
 @pytest.mark.parametrize(
@@ -98,3 +122,20 @@ def test_word_of_the_former_dialect_is_found(code: str) -> None:
 )
 def test_common_word_and_prose_are_left_alone(code: str) -> None:
     assert list(dialect(code)) == []
+
+
+@pytest.mark.parametrize("name", ["door.py", "server/swim_server/keys/past.py", "tests/unit/test_verdict.py"])
+def test_module_of_the_former_dialect_is_found(name: str) -> None:
+    assert module_is_named_in_dialect(Path(name))
+    assert not module_is_named_in_dialect(Path("server/swim_server/keys/store.py"))
+
+
+@pytest.mark.parametrize(
+    "code", ["f(help='Begin anew.')", "log.info(f'{name} goes on')", "raise E('keys can\\'t be checked just now')"]
+)
+def test_stilted_text_is_found(code: str) -> None:
+    assert list(stilted(code)) != []
+
+
+def test_docstring_and_plain_text_are_not_stilted() -> None:
+    assert list(stilted('def f():\n    """It goes on for whoever asks."""\n    g("It continues.")')) == []

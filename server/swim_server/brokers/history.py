@@ -139,7 +139,7 @@ class History:
     def look_after(self, *, damage: tuple[str, int] | None = None) -> None:
         """Notice a file that was replaced under us; keep marks and write-ahead log in order.
 
-        ``damage``: what was found by whoever reads, and in which ``generation``: a later file has nothing of it.
+        ``damage``: what a reader found, and in which ``generation``: a later file has nothing of it.
         """
         if self._connection is not None and _identity(self.path) != self._identity:
             _log.error(

@@ -78,7 +78,7 @@ class Marks:
             self._bear_witness(newest, is_closed=False)
 
     def close(self, newest: EventId) -> None:
-        """History is closed and on the disk as a whole; nothing is said where another process goes on with it."""
+        """History is closed and on the disk as a whole; the mark stays as it is if another process keeps using it."""
         mark = self._read()
         if self._is_ours() and (mark is None or mark.newest <= newest):
             self._write(lambda owner: self._mark.write_through(self._made(newest, is_clean=True), owner))

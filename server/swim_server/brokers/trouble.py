@@ -22,7 +22,7 @@ class DiskTrouble(BrokerUnavailable):
 
 
 class HistoryDamaged(Exception):
-    """The file is no history that this program can go on with."""
+    """The file is not a history that this program can use."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -50,7 +50,7 @@ class WorkerThread:
         self.close()
 
     async def pass_through(self, work: Callable[[], T], *, timeout_seconds: float | None = None) -> T:
-        """Do something in the thread. Raises what it raises, TimeoutError, and StillBusy while that work goes on.
+        """Do something in the thread. Raises what it raises, TimeoutError, and StillBusy while that work is running.
 
         Without a timeout a cancellation waits for the end of what has begun: it may be writing a file.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -40,6 +41,7 @@ _PYTHON: dict[type, tuple[type, ...]] = {
 }
 
 
+@functools.cache
 def configuration_type() -> inspect.StructType:
     """Return the settings as msgspec describes them."""
     found = inspect.type_info(Config)

@@ -12,7 +12,7 @@ from msgspec import inspect
 from swim_server.config.check import choices, configuration_type, nearest, unwrap
 from swim_server.config.errors import ConfigError, Origin, Problem
 from swim_server.config.files import LOCAL_NAME, ConfigFile, find_files, read_file, user_folder
-from swim_server.config.load import LoadedConfig, merge_layers
+from swim_server.config.loading import LoadedConfig, merge_layers
 from swim_server.config.parse_value import parse_value, setting_names, setting_type
 from swim_server.files.replacing import replace_durably
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +74,8 @@ def expand_user(path: Path) -> Path:
 
 def read_file(path: Path) -> ConfigFile:
     """Read one file. Raises ConfigError with the line where the text is no TOML."""
+    import tomllib  # where there is no file, nothing is read
+
     try:
         text = path.read_bytes().decode("utf-8-sig")
         values = tomllib.loads(text)

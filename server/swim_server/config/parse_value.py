@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 from msgspec import inspect
@@ -70,6 +69,8 @@ def _number(text: str, *, whole: bool) -> int | float | str:
 
 
 def _toml(text: str) -> Any:
+    import tomllib
+
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, KeyError):

@@ -228,3 +228,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     publish: PublishConfig = msgspec.field(default_factory=PublishConfig)
     logging: LoggingConfig = msgspec.field(default_factory=LoggingConfig)
     expect: ExpectConfig = msgspec.field(default_factory=ExpectConfig)
+
+
+SOURCES = ("sources", "adl", "detection")
+LOGGING = ("level", "format", "max_bytes", "keep_files")
+RELOADABLE = ("tiers", "auth.recheck_seconds", *(f"logging.{name}" for name in LOGGING), "expect", "publish", *SOURCES)
+"""Settings, by the beginning of their dotted name, that take effect at once. All others need a restart."""

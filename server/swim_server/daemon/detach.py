@@ -85,7 +85,7 @@ def _await_ready(child: subprocess.Popen[bytes], reading: int, log: Path, begin:
 
 
 def program() -> list[str]:
-    """Return the words that start ``swimctl`` anew: the code on disk that this process was imported from.
+    """Return the words that start ``swimctl`` again: the code on disk that this process was imported from.
 
     ``-m`` alone would look into the working folder first, wherever that happens to be.
     """

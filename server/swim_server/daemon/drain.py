@@ -28,9 +28,9 @@ def retry_ms(number: int) -> int:
 
 
 async def drain(gateway: Gateway, skip_pacing: asyncio.Event, *, close_timeout_seconds: float) -> None:
-    """Close every client with 1012, those still waiting to be admitted first; drop who doesn't answer in time.
+    """Close every client with 1012, those still waiting to be admitted first; drop those that don't answer in time.
 
-    The closes are paced until ``skip_pacing`` is set. Nobody may be let in any more (``gateway.is_draining``).
+    The closes are paced until ``skip_pacing`` is set. No client may be admitted any more (``gateway.is_draining``).
     """
     assert gateway.is_draining, "else new clients would never be asked to go"
     endpoints = sorted(gateway.peers, key=lambda endpoint: endpoint.is_open)

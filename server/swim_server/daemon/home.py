@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from swim_server.errors import OperatorError
 
 LAST_RESORT = "/tmp"  # where every system has a short, writable folder; ours in it is checked to be ours
+SOCKET_NAME = "control.sock"
 SOCKET_PATH_LIMIT = 100
 """Bytes that a Unix socket's path may have on every system we run on (Linux: 107)."""
 
@@ -65,11 +64,17 @@ class Home:
     @property
     def control_socket(self) -> Path:
         """Return the control socket's path; in a temporary directory where the home's is too long for one."""
+        path = self.path / SOCKET_NAME
+        return path if _is_short(path) else self._temporary_socket()
+
+    def _temporary_socket(self) -> Path:
+        import hashlib
+        import tempfile
+
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
-        folders = [self.path]
-        folders += [Path(each) / f"swim-{os.getuid()}-{digest}" for each in (tempfile.gettempdir(), LAST_RESORT)]
-        paths = [folder / "control.sock" for folder in folders]
-        return next((path for path in paths if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT), paths[-1])
+        folders = [Path(each) / f"swim-{os.getuid()}-{digest}" for each in (tempfile.gettempdir(), LAST_RESORT)]
+        paths = [folder / SOCKET_NAME for folder in folders]
+        return next(filter(_is_short, paths), paths[-1])
 
     def remove_control_socket(self) -> None:
         """Remove the control socket's name, and the folder that was made for it alone. Idempotent."""
@@ -123,9 +128,13 @@ class Home:
             raise HomeError(self.path, error.strerror or str(error)) from None
 
     def _check_socket_folder(self) -> None:
-        """Refuse a folder for the control socket that somebody else made in a place that all may write to."""
+        """Refuse a folder for the control socket that another user made in a place that all may write to."""
         folder = self.control_socket.parent
         if folder != self.path:
             found = folder.lstat()
             if folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
                 raise HomeError(self.path, f"{folder}, which holds its control socket, belongs to another user")
+
+
+def _is_short(path: Path) -> bool:
+    return len(os.fsencode(path)) <= SOCKET_PATH_LIMIT

@@ -121,7 +121,7 @@ class KeyWatch:
         return 0 if key is None else await self._judge(key_id, self._authenticator.as_ended(key))
 
     async def _judge(self, key_id: int, current: KeyRecord | None) -> int:
-        """Close those that the key no longer lets in: all, or those of another tier, or from addresses not listed."""
+        """Close those that the key no longer admits: all, or those of another tier, or from addresses not listed."""
         now = utc_now(self._clock)
         refusals: dict[Refused, list[Connection]] = {}
         for connection in self._gateway.connections_of(key_id):

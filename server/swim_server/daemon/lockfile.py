@@ -146,7 +146,7 @@ class Lockfile:
         return False
 
     def release(self, *, keep_lock: bool = False) -> None:
-        """Release the lock: clear the content, keep the file. With ``keep_lock`` another process goes on holding it."""
+        """Release the lock: clear the content, keep the file. With ``keep_lock`` another process keeps holding it."""
         if self._descriptor is not None:
             if not keep_lock:
                 os.ftruncate(self._descriptor, 0)

@@ -1,6 +1,6 @@
 """Where the log is written: a file that rotates, or standard error. Writing never fails: the service matters more.
 
-A file is rotated by size, here; by somebody else who renames it (logrotate), which is noticed; or opened again when
+A file is rotated by size, here; by another program that renames it (logrotate), which is noticed; or opened again when
 that is asked for (SIGUSR2). Lines that can't be written, on a full disk say, are counted, and told of afterwards.
 """
 
@@ -96,7 +96,7 @@ class LogStream:
     # Rotation.
 
     def reopen(self) -> None:
-        """Open the file by its name again; the one that was renamed belongs to whoever renamed it."""
+        """Open the file by its name again; the renamed one belongs to the program that renamed it."""
         if self.path is None:
             return
         try:

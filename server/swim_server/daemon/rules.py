@@ -31,7 +31,7 @@ def warn_of_clamped_events(config: PublishConfig, log: Any) -> None:
         log.warning(
             "[publish] max_event_bytes is more than clients can be sent: the smaller limit applies",
             configured=config.max_event_bytes,
-            holds=MAX_MESSAGE_BYTES,
+            effective=MAX_MESSAGE_BYTES,
         )
 
 

@@ -193,7 +193,7 @@ class Service:
                 task.result()
                 raise AssertionError("none of these ends by itself")
             await self._end_handover()
-            self.log.info("leaving" if self._successor is not None else "stopping")
+            self.log.info("handing over to the new process" if self._successor is not None else "stopping")
             await self._leave()
         finally:
             for task in (*running, stop):

@@ -1,7 +1,7 @@
 """Traffic management initiatives of the tables against what is remembered of them. Pure.
 
 Issued: becomes ACTIVE. Released: one that was issued is COMPLETED, PURGED, SUPERSEDED or CANCELLED now, or its row is
-gone. PAUSED is neither: one that is paused, and one that goes on, is modified, as its status is another one.
+gone. PAUSED is neither: one that is paused or resumed is modified, as its status is another one.
 """
 
 from __future__ import annotations

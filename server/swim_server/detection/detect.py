@@ -78,7 +78,7 @@ def _reason_to_skip(network_state: NetworkState, snapshot: Snapshot) -> Skipped 
 
 
 def _refuse(network_state: NetworkState, snapshot: Snapshot, skipped: Skipped) -> NetworkState:
-    """Count snapshots that are refused one after the other: a reason that goes on for long isn't believed for ever."""
+    """Count snapshots that are refused one after the other: a reason that persists is not accepted without limit."""
     if skipped == "repeated" or snapshot.update_ms == network_state.refused_ms:
         return network_state
     goes_on = network_state.refused_ms is not None and snapshot.update_ms > network_state.refused_ms

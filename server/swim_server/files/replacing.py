@@ -24,7 +24,7 @@ def replace_durably(
     """Put ``content`` in the place of a file, or make it; returns when that is on the disk. Raises OSError.
 
     Owner, group and mode stay those of the file that was there; a new one takes them from ``like``, else ``mode``
-    (0600) and, made by root in a folder of somebody else's, the folder's owner. ``follows_link``: where the name is a
+    (0600) and, made by root in another user's folder, the folder's owner. ``follows_link``: where the name is a
     link, the file that it leads to is replaced and the link stays; only for names that nobody but the operator can
     plant. Without it a link, or anything else that is no regular file, is refused by UnsafeFile.
     """

@@ -1,4 +1,4 @@
-"""Connections that are not let in yet: how many there may be, of one address and in all, and what they may hold."""
+"""Connections not yet admitted: how many there may be, per address and in all, and what they may hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GRACE_SECONDS = 1.0
 
 
 class ArrivalLimits(Protocol):
-    """How many connections may wait to be let in, and how much they may send before."""
+    """How many connections may wait for admission, and how much they may send before."""
 
     max_arriving: int
     max_arriving_per_address: int
@@ -72,7 +72,7 @@ class Arrivals:
         self._silent.pop(peer, None)
 
     def hold(self, peer: Peer, size_bytes: int) -> None:
-        """Note what a connection has sent that is kept until it is let in; drops it where that is too much."""
+        """Note what a connection has sent that is kept until it is admitted; drops it if that is too much."""
         arrival = self._arrivals.get(peer)
         if arrival is None:
             return
@@ -82,7 +82,7 @@ class Arrivals:
             self._drop(peer)
 
     def remove(self, peer: Peer) -> None:
-        """Forget a connection: it is let in, refused or gone. Idempotent."""
+        """Forget a connection: it is admitted, refused or gone. Idempotent."""
         arrival = self._arrivals.pop(peer, None)
         if arrival is None:
             return

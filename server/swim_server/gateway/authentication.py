@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TurnedAway(msgspec.Struct, frozen=True):
-    """A client that is not let in: the error that it is sent, and the code with which it is closed."""
+    """A client that is not admitted: the error that it is sent, and the code with which it is closed."""
 
     close_code: CloseCode
     error_code: ErrorCode
@@ -28,7 +28,7 @@ class TurnedAway(msgspec.Struct, frozen=True):
 
 
 class Authentication:
-    """Asks who a key belongs to, slows down who guesses, and counts those let in."""
+    """Looks up whose key it is, slows down guessing, and counts admitted clients."""
 
     def __init__(
         self, authenticator: Authenticator, admission: Admission, refusals: Refusals, gateway: Gateway

@@ -33,7 +33,7 @@ class Eviction(msgspec.Struct, frozen=True):
 
 
 class ConnectionLog:
-    """Writes one line a client that was let in and one when it has gone; counts those that could not keep up."""
+    """Writes a line when a client is admitted and one when it has gone; counts those that could not keep up."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ConnectionLog:
         self._now_ms = clock.now_ms
 
     def connected(self, connection: Connection) -> None:
-        """Log a client that was let in."""
+        """Log an admitted client."""
         key = connection.key
         self._level_of(connection)(
             "connected",

@@ -260,7 +260,7 @@ class Endpoint(asyncio.Protocol):
         self._receive_what_came_early(early)
 
     def turn_away(self, refused: TurnedAway) -> None:
-        """Tell a client that is not let in why, and close."""
+        """Tell a refused client why, and close."""
         early, conversation = self._end_entry(), self._context.conversation
         self._ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
         self._ws.send_close(refused.close_code, _reason(refused.message))
@@ -281,7 +281,7 @@ class Endpoint(asyncio.Protocol):
 
     def serve_http(self, data: bytes) -> None:
         """Have a request that wants no WebSocket answered, and those that follow on its connection."""
-        assert self._context.http is not None, "requests are handed on only where somebody answers them"
+        assert self._context.http is not None, "requests are handed on only where plain HTTP is served"
         self._entry = None
         self._phase, self.is_plain = Phase.HTTP, True
         self._plain = PlainConnection(self, self._transport, max_head_bytes=self._context.settings.max_head_bytes)
@@ -357,7 +357,7 @@ class Endpoint(asyncio.Protocol):
 
     @property
     def is_arriving(self) -> bool:
-        """Not yet decided whether it is let in."""
+        """Whether its admission is still undecided."""
         return self._phase is Phase.ARRIVING
 
     # The way out (ClientTransport).

@@ -1,4 +1,4 @@
-"""One connection's way in: from its first bytes until it is decided whether it is let in, and as whose.
+"""One connection's way in: from its first bytes until it is admitted or refused.
 
 The upgrade is accepted first and then authenticated, as browsers see nothing of a refused one. Nothing that the client
 sends is looked at before it is admitted.
@@ -48,7 +48,7 @@ class EntryOwner(Peer, Timed, Protocol):
         """Make it a client: of a key, which is counted in its tier, or of the control socket."""
 
     def turn_away(self, refused: TurnedAway) -> None:
-        """Tell a client that is not let in why, and close."""
+        """Tell a refused client why, and close."""
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport, behind what was not written yet."""
@@ -89,7 +89,7 @@ class Entry:
         return self._accepted is not None
 
     def receive(self, data: bytes) -> None:
-        """Take what came: the request's head in its turn, and what follows it unread until the client is let in."""
+        """Take what came: the request's head in its turn, and what follows it unread until the client is admitted."""
         has_waited = bool(self._early)
         self._early += data
         self._context.arrivals.hold(self._owner, len(data))

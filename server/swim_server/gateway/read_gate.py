@@ -27,7 +27,7 @@ NONE = Hold(0)
 
 
 class ReadGate:
-    """Stops reading from a transport while there is any reason, and goes on when the last one is gone."""
+    """Pauses reading from a transport while there is any reason, and resumes when the last one is gone."""
 
     __slots__ = ("_holds", "_transport")
 

@@ -75,11 +75,11 @@ class Refusals:
         key_id = details.get("key_id")
         self._recent.append((now, reason, key_id if isinstance(key_id, int) else None))
         group = group_of(address)
-        last, left_out = self._logged.pop(group, (-LOG_EVERY_SECONDS, 0))
+        last, suppressed = self._logged.pop(group, (-LOG_EVERY_SECONDS, 0))
         if now - last >= LOG_EVERY_SECONDS and self._may_log(now):
-            self._log.info("refused", reason=reason, remote=address, left_out=left_out, **details)
-            last, left_out = now, -1
-        self._logged[group] = (last, left_out + 1)
+            self._log.info("refused", reason=reason, remote=address, suppressed=suppressed, **details)
+            last, suppressed = now, -1
+        self._logged[group] = (last, suppressed + 1)
         if len(self._logged) > REMEMBERED_ADDRESSES:
             self._logged.popitem(last=False)
 
@@ -93,7 +93,7 @@ class Refusals:
         if now - self._window_began >= LOG_EVERY_SECONDS:
             if self._unlogged:
                 self._log.info(
-                    "refused", reason="too many refused addresses to log each of them", left_out=self._unlogged
+                    "refused", reason="too many refused addresses to log each of them", suppressed=self._unlogged
                 )
             self._window_began, self._lines, self._unlogged = now, 0, 0
         self._lines += 1

@@ -38,7 +38,7 @@ class Peer(Protocol):
 
     @property
     def is_arriving(self) -> bool:
-        """Not yet decided whether it is let in."""
+        """Whether its admission is still undecided."""
 
     def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
         """Begin the closing handshake; idempotent. ``retry_ms``: with 1012, after how long the client may come back."""
@@ -119,7 +119,7 @@ class Gateway:
     # Standing aside for another process.
 
     async def handshakes_done(self, seconds: float) -> None:
-        """Wait until every client that has come is let in or refused, but no longer than so many seconds."""
+        """Wait until every client that has connected is admitted or refused, but no longer than ``seconds``."""
         deadline = self._monotonic() + seconds
         while self._monotonic() < deadline and any(peer.is_arriving for peer in self.peers):  # noqa: ASYNC110
             await asyncio.sleep(LOOK_SECONDS)  # for once in a restart an event would cost every client
@@ -129,7 +129,7 @@ class Gateway:
         self._held = []
 
     def hold(self, admit: Callable[[], None]) -> bool:
-        """Keep a client waiting while admission is paused. False when it is not: then it may be let in now."""
+        """Keep a client waiting while admission is paused. False when it is not: then it may be admitted now."""
         if self._held is None:
             return False
         self._held.append(admit)
@@ -148,7 +148,7 @@ class Gateway:
         return set(self._hub.by_key)
 
     def connections_of(self, key_id: int) -> list[Connection]:
-        """Return the live connections of a key, in the order in which they were let in."""
+        """Return the live connections of a key, in the order of admission."""
         return list(self._hub.by_key.get(key_id, {}).values())
 
     async def close_revoked(self, connections: Sequence[Connection], refused: Refused) -> AsyncIterator[Connection]:

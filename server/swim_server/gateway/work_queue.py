@@ -1,4 +1,4 @@
-"""A queue of work: however much comes at once, it is done piece by piece, with turns for everybody else."""
+"""A queue of work: however much comes at once, it is done piece by piece, yielding to everything else."""
 
 from __future__ import annotations
 

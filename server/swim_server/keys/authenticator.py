@@ -179,12 +179,12 @@ class Authenticator:
     # Keys that changed
 
     def forget(self, key_id: int) -> None:
-        """Ask the database anew about this key, because it was just changed."""
+        """Look this key up again, because it was just changed."""
         self._changes += 1
         self._cache.forget(key_id)
 
     def forget_all(self) -> None:
-        """Ask the database anew about every key."""
+        """Look every key up again."""
         self._changes += 1
         self._cache.forget_all()
 
@@ -295,7 +295,7 @@ class Authenticator:
         return None if answer is None else self._judge(answer.record, address)
 
     async def _ask(self, api_key: str, address: str | None) -> Decision:
-        """Wait for the lookup of this key, whoever began it; remembered answers stand in while it fails."""
+        """Wait for the lookup of this key, even one begun by another caller; cached answers stand in while it fails."""
         digest = _digest(api_key)
         stale = self._cache.stale(digest, self._monotonic())
         waiter = self._lookups.begin(digest, api_key)

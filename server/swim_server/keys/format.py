@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from enum import StrEnum
-from hashlib import sha256
 
 
 class Tier(StrEnum):
@@ -87,11 +85,17 @@ def classify(api_key: str | None) -> KeyShape:
 
 def digest(api_key: str) -> str:
     """Return what is stored in place of a key: ``sha256$`` + base64url(SHA-256) without padding, 50 characters."""
+    from base64 import urlsafe_b64encode
+    from hashlib import sha256  # not at the start: who only lists keys makes no digest, and it brings OpenSSL
+
     return DIGEST_PREFIX + urlsafe_b64encode(sha256(api_key.encode()).digest()).rstrip(b"=").decode()
 
 
 def fingerprint(stored: str) -> bytes | None:
     """Return the SHA-256 of the key that a stored value is, or is the digest of; None: a digest that can't be read."""
+    from base64 import urlsafe_b64decode
+    from hashlib import sha256
+
     if not is_digest(stored):
         return sha256(stored.encode(errors="surrogatepass")).digest()
     try:

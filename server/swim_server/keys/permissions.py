@@ -76,7 +76,7 @@ def still_holds(
     address: str | None = None,
     presented: Fingerprint | None = None,
 ) -> Refused | None:
-    """Judge a live connection's key anew: ``record`` is what the table says now, ``tier`` what it was admitted with.
+    """Judge a live connection's key again: ``record`` is what the table says now, ``tier`` what it was admitted with.
 
     ``presented``: of the key that was admitted; None: not known. A row that has got the text of another key is no
     longer that key's.

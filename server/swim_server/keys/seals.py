@@ -1,4 +1,4 @@
-"""A checksum of each key's row in the SQLite file, written by our own changes: a bit that rots makes no key good.
+"""A checksum of each key's row in the SQLite file, written by our own changes: a damaged bit makes no key valid.
 
 Only there: the tables of a server belong to others, and a server checks its own pages. A row that somebody changed by
 hand, which is allowed, does not fit its seal either: it is told, and believed unless the audit trail says otherwise.

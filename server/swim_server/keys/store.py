@@ -189,7 +189,7 @@ class KeyStore:
         return self.change(work)
 
     def accept(self, key_id: int, actor: Actor) -> KeyRecord:
-        """Believe a row as it is now, whoever has changed it. Raises KeyNotFound."""
+        """Accept a row as it is now, whoever changed it. Raises KeyNotFound."""
         return self._update(key_id, {}, actor, "accept", None)
 
     def change(self, work: Callable[[Connection, Schema], T]) -> T:

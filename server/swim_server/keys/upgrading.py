@@ -79,7 +79,7 @@ class Upgraded(msgspec.Struct, frozen=True):
 
 
 def upgrade(database: Database) -> Upgraded:
-    """Add what is missing, all in one transaction; what somebody took away again too. Raises StoreError."""
+    """Add what is missing, including what was removed later, all in one transaction. Raises StoreError."""
     schema = observe(database)
     _require_permission(schema)
 
@@ -106,7 +106,7 @@ def _require_permission(schema: Schema) -> None:
 
 
 def upgrade_sql(database: Database) -> str:
-    """Return the statements that ``upgrade`` would run, for somebody else to run; empty when there is nothing to do."""
+    """Return the statements that ``upgrade`` would run, for an administrator; empty when there is nothing to do."""
     schema = observe(database)
     _require_permission(schema)
     status = schema_status(database)

@@ -31,7 +31,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event:
-    """A stored event: it has an id and its wire form, encoded once for everybody. Immutable."""
+    """A stored event: it has an id and its wire form, encoded once for all clients. Immutable."""
 
     def __init__(self, id: EventId, type: str, wire: bytes, data: dict[str, Any] | None = None) -> None:
         self.id = id

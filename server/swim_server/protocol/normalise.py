@@ -21,7 +21,7 @@ LARGEST = 1e15
 
 
 def normalise(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Mend the data of a ``flight.*`` or ``tmi.*`` event; other data, and what can't be mended, stays as it is."""
+    """Normalise the data of a ``flight.*`` or ``tmi.*`` event; what can't be repaired stays as it is."""
     data = with_numbers(data)
     if event_type.startswith("tmi."):
         return _normalise_program(data)

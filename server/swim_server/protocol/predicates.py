@@ -83,7 +83,7 @@ def _listed(value: object) -> list[str]:
 
 
 def patterns_in(codes: Iterable[str]) -> list[str]:
-    """Find the patterns among an event's codes: ``EG**`` stands for every code that begins so."""
+    """Find the patterns among an event's codes: ``EG**`` stands for every code that begins with ``EG``."""
     return [code for code in codes if PATTERN_MARK in code]
 
 

@@ -42,7 +42,7 @@ class Health:
         self._worsen(f"{reason}; {next_step}" if next_step else reason, is_new=is_new)
 
     def lasting(self, about: str, reason: str | None) -> None:
-        """Something beside reading is wrong (None: mended); the source says so until then."""
+        """Report a lasting problem beside reading (None: solved); the source shows it until then."""
         if reason is None:
             self._lasting.pop(about, None)
         elif self._lasting.get(about) != reason:

@@ -29,7 +29,7 @@ class StateFile(Generic[State]):
     def load(self) -> State | None:
         """Read the state; None when there is none, or none that can be used: that file is moved aside.
 
-        Raises OSError when the disk can't read it at the moment: that is no reason to begin anew.
+        Raises OSError when the disk can't read it at the moment: that is no reason to start afresh.
         """
         self.fault = None
         if self.path is None:
@@ -57,7 +57,7 @@ class StateFile(Generic[State]):
         return aside
 
     def save(self, state: State) -> None:
-        """Replace the state in one step: whoever reads, after a kill too, finds the old or the new one, whole."""
+        """Replace the state atomically: readers find the old or the new one, complete, even after a kill."""
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -63,7 +63,7 @@ class PermissionDenied(StoreMisconfigured):
 
 
 class DatabaseAbsent(StoreMisconfigured):
-    """There is no file yet, and whoever only reads makes none."""
+    """There is no file yet, and reading does not create one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

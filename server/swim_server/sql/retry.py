@@ -1,4 +1,4 @@
-"""Repeats, for somebody who can wait, what a server refuses because it is moving, waking up or overloaded."""
+"""Retries, for callers that can wait, what a server refuses because it is moving, waking up or overloaded."""
 
 from __future__ import annotations
 

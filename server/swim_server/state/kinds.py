@@ -1,6 +1,6 @@
 """Kinds of entries that the world is made of: which events open, change and end them, and what tells them apart. Pure.
 
-A kind is sent to whoever subscribes to a channel of its family.
+A kind is sent to clients that subscribe to a channel of its family.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ class CatchUp:
             self._connection.answer(payload)
 
     async def _send_page(self) -> None:
-        """Read the next page and send what passes, joined, with turns for everybody else.
+        """Read the next page and send what passes, joined, yielding in between.
 
         Stops where the client doesn't keep up, and where the types asked for have changed meanwhile.
         """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Member(Protocol):
-    """What a group asks of whoever is in it."""
+    """What a group needs of its members."""
 
     group: Group[Any] | None
     """The one that it is in."""

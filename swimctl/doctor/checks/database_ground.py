@@ -102,7 +102,7 @@ def _judge_file(context: DoctorContext, path: Path, found: FileSeen) -> Answer:
 
 
 def _about_owner(context: DoctorContext, path: Path, owner: int) -> Advice:
-    """Advise about a file of another user: it belongs to whom the folder belongs to, not to whoever asks."""
+    """Advise about a file of another user: it belongs to the folder's owner, not to the user who asks."""
     home, name = user_of(context, path.parent), context.procfs.user_name(owner)
     if home is not None and home != owner:
         keeper = context.procfs.user_name(home)

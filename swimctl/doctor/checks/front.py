@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
-from swimctl.doctor.checks.front_address import check_address
+from swimctl.doctor.checks.front_proxy import check_address, check_old_processes
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.certificates import distrusted
 from swimctl.doctor.probes.daemon_facts import Ask, expecting, status
@@ -259,6 +259,14 @@ CHECKS: tuple[Check, ...] = (
         "The process knows clients' real addresses, whatever they claim",
         check_address,
         "front.same-process",
+        is_outside=False,
+    ),
+    _check(
+        "front.old-processes",
+        "A proxy's old processes come to an end",
+        check_old_processes,
+        "process.answers",
+        "config.valid",
         is_outside=False,
     ),
     _check("front.answers", "A client is admitted and answered", _greeting, "front.key-header", "front.same-process"),

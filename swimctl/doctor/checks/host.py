@@ -124,7 +124,7 @@ async def clock_is_right(context: DoctorContext) -> Answer:
 
 
 async def log_is_written(context: DoctorContext) -> Answer:
-    """Check that the process can write its log, with room for it, and that it does not grow for ever."""
+    """Check that the process can write its log, with room for it, and that it does not grow without limit."""
     status = await context.status()
     return await asyncio.to_thread(_judge_log, context, status.pid, status.log)
 

@@ -1,4 +1,4 @@
-"""Ownership of the home's files, as seen by the user that the daemon runs as, not by the one who runs doctor."""
+"""The user that the daemon runs as: not root, and owner of the home's files, judged with that user's permissions."""
 
 from __future__ import annotations
 
@@ -8,20 +8,45 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Advice, AdviceKind, Answer, Check, fail, inspect, ok, skip
+from swimctl.doctor.check import Advice, AdviceKind, Answer, Check, decide, fail, inspect, ok, skip, warn
 from swimctl.doctor.probes.launching import user_of
+from swimctl.systemd.installation import MAKE_USER, SYSTEM_USER
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
     from swimctl.doctor.probes.filesystem import FileSeen
 
 EXPECTED = "the daemon's user can write its home and what is in it"
+UNPRIVILEGED = "the daemon runs as a user of its own, not as root"
 ROOT = 0
 
 
 async def belongs_to_the_daemon(context: DoctorContext) -> Answer:
     """Check that the user that the daemon runs as can write the home, its folders and its files."""
     return await asyncio.to_thread(_judge, context, await _running_pid(context))
+
+
+async def is_unprivileged(context: DoctorContext) -> Answer:
+    """Check that the daemon does not run as root, which it does not need: its mistakes would be root's."""
+    pid = await _running_pid(context)
+    user = await asyncio.to_thread(context.procfs.user, pid) if pid is not None else None
+    if user is None:
+        return skip(UNPRIVILEGED, "none runs" if pid is None else "whose process it is can't be looked at")
+    if user != ROOT:
+        return ok(UNPRIVILEGED, f"as {await asyncio.to_thread(context.procfs.user_name, user)}")
+    status = await context.answered(context.status)
+    supervisor = status.supervisor if status is not None else None
+    return warn(UNPRIVILEGED, f"pid {pid} runs as root, which it does not need", advice=_another_user(supervisor))
+
+
+def _another_user(supervisor: str | None) -> list[Advice]:
+    """Advise how the service gets a user of its own, by what starts it."""
+    if supervisor == "container":
+        return [decide("USER swim", "a line of its Containerfile, as config/container/Containerfile has it")]
+    made = decide(MAKE_USER, "a user of its own, and a home for it: keys and history come there by backup and restore")
+    if supervisor in {None, "systemd"}:
+        return [made, decide(f"swimctl service install --run-as {SYSTEM_USER}", "where systemd is to run it")]
+    return [made, inspect("swimctl status", f"{supervisor} runs it: name the user in its configuration")]
 
 
 async def _running_pid(context: DoctorContext) -> int | None:
@@ -89,5 +114,11 @@ CHECKS: tuple[Check, ...] = (
         id="host.ownership",
         summary="The daemon's user can write its home and what is in it",
         ask=belongs_to_the_daemon,
+    ),
+    Check(
+        id="host.user",
+        summary="The daemon does not run as root",
+        ask=is_unprivileged,
+        needs=("process.lock",),
     ),
 )

@@ -123,7 +123,7 @@ async def endings_are_stored(context: DoctorContext) -> Answer:
 
 @expecting(_WRITTEN)
 async def rows_are_as_written(context: DoctorContext) -> Answer:
-    """Check the seals of the rows: one that rotted, or that somebody changed by hand, is looked at by a person."""
+    """Check the checksums of the rows: a person must look at one that is damaged or was changed by hand."""
     from swim_server.sql.errors import StoreError
 
     try:

@@ -55,7 +55,7 @@ def _differences(tier: str, found: TierPromise | None, configured: object) -> li
 
 @expecting("room in every tier")
 async def room(context: DoctorContext) -> Answer:
-    """Check that nobody is turned away just now, nor will be by the next few who come."""
+    """Check that no client is refused for lack of room, now or with the next few clients."""
     found = (await promises(context)).tiers
     expected = f"less than {NEAR_SHARE:.0%} of each tier in use"
     near = {tier: each for tier, each in found.items() if each.current >= NEAR_SHARE * each.connections}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -116,13 +117,18 @@ def _installed(context: DoctorContext, scope: Scope) -> tuple[Manager, Path, str
 
 def _wanted(context: DoctorContext, scope: Scope, text: str) -> str | None:
     """Return the unit that would be installed, for the same user; None: this one was not written by swimctl."""
-    from swimctl.systemd.installation import unit_of
+    from swimctl.systemd.installation import is_same_file, unit_of
 
     if not text.startswith(MARK):
         return None
     user = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("User=")), None)
+    start = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("ExecStart=")), "")
+    program = Path(start.partition(" ")[0])
     try:
-        return unit_of(context.invocation, scope, user, is_draft=True).text()
+        wanted = unit_of(context.invocation, scope, user, is_draft=True)
+        if len(wanted.command) == 1 and is_same_file(program, Path(wanted.command[0])):
+            wanted = dataclasses.replace(wanted, command=[str(program)])  # by another name: through a link say
+        return wanted.text()
     except Exception:  # noqa: BLE001  # a user that is gone, a configuration that is not valid: told by others
         return None
 

@@ -59,7 +59,7 @@ def distrusted(reason: str, code: int | None, shown: ShownCertificate | None, ho
 
 
 async def look_without_trust(host: str, port: int, seconds: float) -> ShownCertificate | None:
-    """Shake hands with whoever is there, for a look alone: nothing is sent. None where nothing is to be seen."""
+    """Do a TLS handshake without verification, only to see the certificate: nothing is sent. None if there is none."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:

@@ -4,10 +4,46 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import psutil
 
 HELD_STATES = frozenset({"01", "02", "04", "05", "08", "09", "0B"})
 """Established, or on its way out but still the process's: all but listening, waiting and closed ones."""
+LISTENING = "0A"
+PROXY_PROGRAMS = {
+    "nginx": "nginx",
+    "apache2": "apache",
+    "httpd": "apache",
+    "haproxy": "haproxy",
+    "lighttpd": "lighttpd",
+    "caddy": "caddy",
+    "varnishd": "varnish",
+    "cache-main": "varnish",
+}
+"""By the name of a process: the proxy that it is of."""
 _PROC = Path("/proc")
+
+
+class ProxyProcess(msgspec.Struct, frozen=True):
+    """A process of a proxy on this machine, and what it has to do with a port of the service."""
+
+    pid: int
+    proxy: str
+    started: float
+    """Unix time."""
+    connections: int
+    """Its connections to the service."""
+    is_listening: bool
+    """It takes new connections, from whomever."""
+
+
+class _Row(NamedTuple):
+    local: str
+    remote: str
+    state: str
+    inode: str
 
 
 def count_connections(pid: int, port: int) -> int | None:
@@ -15,20 +51,46 @@ def count_connections(pid: int, port: int) -> int | None:
     held = _sockets_of(pid)
     if held is None:
         return None
-    found = 0
-    is_seen = False
+    rows, wanted = _rows(pid), f":{port:04X}"
+    if rows is None:
+        return None
+    return sum(row.state in HELD_STATES and row.local.endswith(wanted) and row.inode in held for row in rows)
+
+
+def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
+    """List the processes of proxies that take connections, or hold some to a daemon's port; None: unseen."""
+    rows, wanted = _rows(pid), f":{port:04X}"
+    if rows is None:
+        return None
+    held = {row.inode for row in rows if row.state in HELD_STATES and row.remote.endswith(wanted)}
+    listening = {row.inode for row in rows if row.state == LISTENING}
+    found = []
+    for process in psutil.process_iter(["name", "create_time"]):
+        proxy = PROXY_PROGRAMS.get(process.info["name"] or "")
+        if proxy is None:
+            continue
+        sockets = _sockets_of(process.pid)
+        if sockets is None:
+            return None
+        if sockets & (held | listening):
+            found.append(
+                ProxyProcess(
+                    process.pid, proxy, process.info["create_time"], len(sockets & held), bool(sockets & listening)
+                )
+            )
+    return found
+
+
+def _rows(pid: int) -> list[_Row] | None:
+    """Return the TCP sockets of a process's network; None where the kernel shows none."""
+    texts = []
     for table in ("tcp", "tcp6"):
         try:
-            lines = (_PROC / str(pid) / "net" / table).read_text("ascii").splitlines()[1:]
+            texts.append((_PROC / str(pid) / "net" / table).read_text("ascii"))
         except OSError:
             continue
-        is_seen = True
-        wanted = f":{port:04X}"
-        for line in lines:
-            fields = line.split(None, 10)
-            if fields[3] in HELD_STATES and fields[1].endswith(wanted) and fields[9] in held:
-                found += 1
-    return found if is_seen else None
+    lines = [line.split(None, 10) for text in texts for line in text.splitlines()[1:]]
+    return [_Row(fields[1], fields[2], fields[3], fields[9]) for fields in lines] if texts else None
 
 
 def _sockets_of(pid: int) -> set[str] | None:

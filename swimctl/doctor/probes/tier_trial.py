@@ -1,6 +1,6 @@
 """Trying a tier's limit: real connections up to it and one more, with temporary keys, in whatever room is left.
 
-Clients that come meanwhile are let in: the process lets a temporary connection give way to them. Whatever becomes of
+Clients that come meanwhile are admitted: the process closes a temporary connection for each. Whatever becomes of
 the trial, its connections close and its keys end: here, and by themselves when this process dies.
 """
 
@@ -54,7 +54,7 @@ class Trial(msgspec.Struct):
 
 
 async def limit_holds(context: DoctorContext, tier: str) -> Answer:
-    """Check that as many as promised are let in, and the next one is refused as the protocol says. Raises CannotAsk.
+    """Check that as many as configured are admitted, and the next is refused as the protocol says. Raises CannotAsk.
 
     One tier after the other: together they might need more descriptors than this process may have.
     """
@@ -115,7 +115,7 @@ async def _leave(clients: list[TrialClient]) -> None:
 
 
 async def _fill(target: Target, api_keys: list[str], count: int, clients: list[TrialClient]) -> Trial:
-    """Open so many, some at a time; stop at the first that isn't let in."""
+    """Open that many, some at a time; stop at the first that is not admitted."""
     trial = Trial()
     turns = asyncio.Semaphore(IN_FLIGHT)
 

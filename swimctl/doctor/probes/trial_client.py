@@ -1,4 +1,4 @@
-"""A client that only wants to be let in: ten thousand of it fit one process. Reads what it is told until then."""
+"""A client that only wants to be admitted: thousands of them fit into one process. Reads what it is told until then."""
 
 from __future__ import annotations
 

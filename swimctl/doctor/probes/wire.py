@@ -81,7 +81,7 @@ class Ended(Exception):
 
 
 class Greeting(msgspec.Struct, frozen=True):
-    """How the service met a client: let in, or refused with an error and a close code."""
+    """How the service answered a client: admitted, or refused with an error and a close code."""
 
     is_in: bool
     message: Mapping[str, Any]
@@ -92,7 +92,7 @@ class Greeting(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """What the service said, for people."""
         if self.is_in:
-            return "let in"
+            return "admitted"
         data = self.message.get("data")
         found = self.message.get("message") or (data.get("message") if isinstance(data, dict) else None)
         said = str(found)[:200] if found else "refused without a reason"

@@ -7,12 +7,14 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.doctor_faults import SMALL, Patient, fired
+from support.doctor_faults import AS_ROOT, SMALL, Patient, fired
 from support.live_daemon import await_true
 
 SECRET = "correct-horse-battery"
@@ -42,6 +44,18 @@ def test_healthy_daemon_is_well_each_time(patient: Patient) -> None:
     assert all(needed <= set(each) for each in document["checks"])
 
 
+def test_daemon_that_runs_as_root_is_told_of_and_another_is_not(patient: Patient) -> None:
+    exit_code, document = json_of(patient.swimctl("doctor", "--timeout", "30", "--json", "--only", "host.user"))
+    (found,) = document["checks"]
+    assert (exit_code, found["status"]) == (0, "warn" if os.geteuid() == 0 else "ok")
+    if os.geteuid() == 0:
+        assert [each["command"].split()[0] for each in found["advice"]] == ["useradd", "swimctl"]
+
+
+def json_of(done: subprocess.CompletedProcess[str]) -> tuple[int, dict[str, Any]]:
+    return done.returncode, json.loads(done.stdout)
+
+
 def test_strict_is_as_well(patient: Patient) -> None:
     exit_code, _ = patient.doctor("--strict")
     assert exit_code == 0
@@ -58,7 +72,7 @@ def test_piped_text_is_a_line_a_check(patient: Patient) -> None:
 
 @pytest.mark.parametrize("format", ["nagios", "prometheus"])
 def test_other_formats(patient: Patient, format: str) -> None:
-    done = patient.swimctl("doctor", "--timeout", "30", "--format", format)
+    done = patient.swimctl("doctor", "--timeout", "30", "--format", format, *AS_ROOT)
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("SWIM OK - " if format == "nagios" else "# HELP swim_doctor_ok")
 

@@ -135,7 +135,7 @@ def test_question_without_a_terminal_needs_yes(monkeypatch: pytest.MonkeyPatch) 
     assert confirm("Close it?", yes=True)
     with pytest.raises(WrongUsage) as caught:
         confirm("Close it?", yes=False)
-    assert str(caught.value) == "Close it? Nobody was asked: standard input is no terminal\nadd --yes to go ahead"
+    assert str(caught.value) == "Close it? Can't ask: standard input is not a terminal\nadd --yes to go ahead"
 
 
 def test_pipe_that_nobody_reads_is_noticed() -> None:

@@ -61,7 +61,7 @@ def test_refusals_of_one_address_are_logged_once_in_a_while_and_counted_all() ->
     assert [line["remote"] for line in log.of("refused")] == ["192.0.2.1", "192.0.2.2"]
     clock.seconds += LOG_EVERY_SECONDS
     refusals.failed("192.0.2.1", "guess", UNKNOWN)
-    assert log.of("refused")[-1]["left_out"] == 6
+    assert log.of("refused")[-1]["suppressed"] == 6
     assert refusals.counts == {"unknown": 9}
 
 
@@ -104,7 +104,7 @@ def test_ever_new_addresses_do_not_fill_the_log() -> None:
     assert len(log.of("refused")) == MOST_LINES
     clock.seconds += LOG_EVERY_SECONDS
     refusals.failed("192.0.2.1", "guess", UNKNOWN)
-    assert [line["left_out"] for line in log.of("refused")[MOST_LINES:]] == [1_000 - MOST_LINES, 0]
+    assert [line["suppressed"] for line in log.of("refused")[MOST_LINES:]] == [1_000 - MOST_LINES, 0]
 
 
 def test_addresses_of_one_ipv6_network_share_a_line() -> None:

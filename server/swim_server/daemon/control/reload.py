@@ -12,6 +12,7 @@ from swim_server.config import ConfigError, Problem
 from swim_server.config.differences import differences, value_at
 from swim_server.config.files import LOCAL_NAME
 from swim_server.config.secrets import without_secrets
+from swim_server.config.settings import LOGGING, RELOADABLE, SOURCES
 from swim_server.daemon.control.documents.process import ChangedSetting, ConfigChanges, Reloaded
 from swim_server.daemon.rules import publishing_rules, tier_limits, warn_of_clamped_events
 
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 
     from swim_server.config import Config, LoadedConfig
     from swim_server.daemon.components import Components
-
-SOURCES = ("sources", "adl", "detection")
-LOGGING = ("level", "format", "max_bytes", "keep_files")
-RELOADABLE = ("tiers", "auth.recheck_seconds", *(f"logging.{name}" for name in LOGGING), "expect", "publish", *SOURCES)
-"""Prefixes of settings that a reload applies. All others need a restart."""
 
 
 class Reloader:

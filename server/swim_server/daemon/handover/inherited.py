@@ -42,7 +42,7 @@ class InheritedProcess:
 
         Returns tier and key id of each of its live connections.
 
-        If the old process dies meanwhile nobody serves: then this one goes on at once.
+        If the old process dies meanwhile, this one proceeds at once.
         """
         self._channel = await Channel.open(socket.socket(fileno=self.offer.channel))
         self._channel.send("prepared", **program)

@@ -50,7 +50,7 @@ class Predecessor(Protocol):
 
 
 class HandoverFailed(Exception):
-    """The new process did not come to serve; the old one goes on."""
+    """The new process did not start serving; the old one continues."""
 
     def __init__(self, reason: str, exit_code: int | None, output: Sequence[str]) -> None:
         self.reason = reason

@@ -77,7 +77,7 @@ class DropFolder:
         return sorted((name for name in self._names() if _is_offered(name)), key=natural)
 
     def taken(self) -> list[Taken]:
-        """Return what was taken and not finished, before a crash or just now, in order. Raises FolderTrouble."""
+        """Return what was taken and not finished, before a crash or since, in order. Raises FolderTrouble."""
         found = [match for name in self._names() if (match := _TAKEN.fullmatch(name))]
         taken = [Taken(self.folder / match[0], match["name"], match["mtime"]) for match in found]
         taken = [one for one in taken if self._is_file(one.path)]
@@ -127,7 +127,7 @@ class DropFolder:
         return True
 
     def _refuse(self, path: Path, unsafe: UnsafeFile) -> None:
-        """Take what is no file out of the way, and say what it was: the rest goes on. Raises FolderTrouble."""
+        """Move aside what is not a regular file, and return what it was; other files are read. Raises FolderTrouble."""
         aside = path.with_name(f"{path.name}.{time.time_ns():020d}{REFUSED_SUFFIX}")
         try:
             path.rename(aside)
@@ -152,7 +152,7 @@ class DropFolder:
         return at_bytes
 
     def _open_rejects(self, taken: Taken) -> BinaryIO:
-        """Open our file of rejects; what somebody else has put under its name goes. Raises OSError."""
+        """Open our file of rejects; anything else under its name is removed. Raises OSError."""
         path = self.rejects(taken)
         try:
             return open_to_append(path, 0o644)

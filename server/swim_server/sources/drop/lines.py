@@ -100,7 +100,7 @@ def _data(line: _Line, text: bytes) -> dict[str, Any]:
 
 
 def _reject_position(bad: BadPosition, number: int) -> Rejected:
-    """Set one position aside, as a line that can be mended and dropped again."""
+    """Set one position aside, as a line that can be corrected and dropped again."""
     text = json.dumps({"type": POSITIONS, "data": {"positions": [bad.position]}})
     return Rejected(number, bad.reason, text[:MAX_KEPT_CHARACTERS])
 

@@ -52,7 +52,7 @@ class Remembered(Progress, frozen=True, kw_only=True):
 
 
 class _Waiting(msgspec.Struct):
-    """A file that was read to its end, and that somebody has open, or may have."""
+    """A file that was read to its end, and that a process has open, or may have."""
 
     progress: Progress
     size_bytes: int
@@ -199,7 +199,7 @@ class DropSource:
             )
 
     def _let_wait(self, taken: Taken) -> bool:
-        """Keep a file that was read to its end while somebody has it open, or may have."""
+        """Keep a file that was read to its end while a process has it open, or may have."""
         try:
             writer, size_bytes = is_being_written(taken.path), look_at(taken.path).st_size
         except OSError:

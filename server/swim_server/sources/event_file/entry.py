@@ -150,7 +150,7 @@ class EntryReader:
 
 
 def _position_aside(bad: BadPosition, place: Unreadable) -> Unreadable:
-    """One position of a batch that was published without it, as an entry that can be mended and written again."""
+    """One position of a batch that was published without it, as an entry that can be corrected and written again."""
     text = json.dumps({"type": POSITIONS, "data": {"positions": [bad.position]}})
     return msgspec.structs.replace(place, text=text, reason=bad.reason)
 

@@ -150,7 +150,7 @@ class EventFolder:
 
 
 def signature(taken: Path) -> Signature | None:
-    """Take down what tells later whether somebody has written to the file since; None when it is gone."""
+    """Return what shows later whether the file was written to; None when it is gone."""
     try:
         found = os.lstat(taken)
     except OSError:

@@ -209,7 +209,7 @@ class EventFileSource:
         await self._publish_batch(taken, batch, publish)
 
     async def _finish(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
-        """Be done with a file that has come to rest, unless somebody has it open, or may have."""
+        """Finish a file that no longer changes, unless a process has it open, or may have."""
         now = self._clock.monotonic()
         if now - taken.asked_at < self._grace_seconds:
             return
@@ -269,7 +269,7 @@ class EventFileSource:
         told = [piece for piece in taken.rejected if piece.unknown_type is None]
         for piece in told[:LOGGED_REASONS]:
             self._log.warning(
-                "could not be read: set aside",
+                "part of the event file could not be read: set aside",
                 reason=piece.reason,
                 at_character=piece.position,
                 characters=piece.length,
@@ -277,7 +277,8 @@ class EventFileSource:
             )
         more = count - taken.unknown_types.total() - LOGGED_REASONS
         if more > 0:
-            self._log.warning("more could not be read: set aside", count=more, aside=str(aside))
+            text = "further parts of the event file could not be read: set aside"
+            self._log.warning(text, count=more, aside=str(aside))
 
     def _count(self, detail: str, number: int) -> None:
         self.status.details[detail] = int(self.status.details[detail] or 0) + number

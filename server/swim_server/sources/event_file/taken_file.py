@@ -1,4 +1,4 @@
-"""A file that was taken: how far it was read, what could not be read, and whether somebody has written since."""
+"""A file that was taken: how far it was read, what could not be read, and whether it was written to since."""
 
 from __future__ import annotations
 
@@ -127,11 +127,11 @@ class TakenFile:
         return self._reader is not None and self._reader.is_within
 
     def writer(self) -> bool | None:
-        """Whether somebody has it open for writing; None: nobody can know. Blocks."""
+        """Whether a process has it open for writing; None: unknown. Blocks."""
         return is_being_written(self.path)
 
     def remove(self, folder: EventFolder, seen: Signature) -> Removal:
-        """Set aside what could not be read, then remove the file, unless somebody has written to it since.
+        """Set aside what could not be read, then remove the file, unless it was written to since.
 
         Blocks; raises OSError.
         """

@@ -162,7 +162,7 @@ class VatsimSource:
         self._state = state
 
     async def _write(self, worker: WorkerThread, work: Callable[[], None]) -> None:
-        """Keep something for after a restart. Where that fails, the source goes on without."""
+        """Keep something for after a restart. If that fails, the source continues without."""
         try:
             await worker.pass_through(work)
         except OSError as error:

@@ -39,7 +39,7 @@ class Change(NamedTuple):
 
 
 class ProgramsState(msgspec.Struct, frozen=True):
-    """All that has to be kept of the ground stops to go on with them."""
+    """What must be kept to continue the ground stops."""
 
     told_ms: int
     """What happened up to here has been told."""
@@ -50,7 +50,7 @@ class ProgramsState(msgspec.Struct, frozen=True):
 
 
 class Programs:
-    """Ground stops one after the other, for ever; two or three hold at a time."""
+    """An endless series of ground stops, two or three in force at a time."""
 
     def __init__(self, seed: int, state: ProgramsState) -> None:
         self._seed = seed

@@ -25,7 +25,7 @@ FIRST_STOP_MS = 4 * MINUTE_MS
 
 
 class SimulationState(msgspec.Struct, frozen=True, kw_only=True, rename={"network_state": "stage"}):
-    """All that has to be kept to go on with the same flights."""
+    """What must be kept to continue with the same flights."""
 
     version: int = STATE_VERSION
     flights: int

@@ -1,4 +1,4 @@
-"""Invented traffic: flights that are filed, connect, fly and go away, for ever. Pure: one seed, one traffic."""
+"""Simulated traffic: flights that are filed, connect, fly and disconnect, endlessly. Pure: one seed, one traffic."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _filed(plan: FeedPlan, filing: Filing) -> FeedPlan:
 
 
 class TrafficState(msgspec.Struct, frozen=True):
-    """All that has to be kept of traffic to go on with it: flights are made again from their serial numbers."""
+    """What must be kept to continue the traffic: flights are made again from their serial numbers."""
 
     next_serial: int
     flights: list[tuple[int, int]]

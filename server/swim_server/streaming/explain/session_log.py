@@ -158,7 +158,7 @@ class SessionLog:
     def opened(
         self, id: str, *, tier: str, key: KeyRecord | None, remote: str, connected_at_ms: int, after: EventId
     ) -> Session:
-        """Remember that a client was let in when the live stream stood at ``after``."""
+        """Remember that a client was admitted when the live stream was at ``after``."""
         session = self._sessions[id] = Session(id, tier=tier, key=key, remote=remote, connected_at_ms=connected_at_ms)
         self._note(Change(session, after, connected_at_ms, NOTHING, NO_STARTS))
         return session

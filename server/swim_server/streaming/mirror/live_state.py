@@ -34,7 +34,7 @@ MAX_CACHED_BYTES = 16 * 1024 * 1024
 
 
 class LiveState:
-    """Folds what the hub delivers: at once while somebody mirrors the world, else when there is time or need."""
+    """Folds what the hub delivers: at once while a client mirrors the world, else when there is time or need."""
 
     def __init__(self) -> None:
         self.loaded_world: World | None = None
@@ -185,7 +185,7 @@ class LiveState:
             self._parts_bytes = 0
 
     async def warm(self) -> None:
-        """Encode what is not encoded, in turns: whoever asks next for a large state holds nobody up."""
+        """Encode what is not encoded, in turns, so that the next request for a large state does not delay others."""
         for entries in self.world.kinds.values():
             async for key in yielding(list(entries.by_key)):
                 if key in entries.by_key:

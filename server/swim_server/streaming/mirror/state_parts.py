@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class StateParts:
-    """Messages, each framed once: when it is first written to somebody."""
+    """Messages, each framed once, when it is first written."""
 
     def __init__(self, as_of: EventId, payloads: list[bytes], left_out: int, window_bits: int) -> None:
         self.as_of = as_of

@@ -12,9 +12,10 @@ from swim_server.config import Config, ServerConfig
 
 from swimctl.doctor.check import Answer
 from swimctl.doctor.checks.front import CHECKS
-from swimctl.doctor.checks.front_address import LINES
+from swimctl.doctor.checks.front_proxy import LINES, judge_processes
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit
+from swimctl.doctor.probes.kernel_sockets import ProxyProcess
 from swimctl.doctor.probes.public_endpoint import Certificate, Visit
 from swimctl.doctor.probes.wire import Greeting, Target
 
@@ -227,3 +228,38 @@ async def test_forged_address_is_not_to_be_believed(
 async def test_line_to_mend_a_proxy_is_its_own(service: ServiceExamination, proxy: str) -> None:
     service.known["front.forged-visit"] = ForgedVisit(believed=FORGED_ADDRESS, peer="127.0.0.1", proxy=proxy)
     assert (await about(service, "address", visited())).command == f"{LINES[proxy]}  # {proxy}"
+
+
+NOW = 1_800_000_000.0
+DAY = 86_400.0
+
+
+def apache(pid: int, *, age: float, connections: int = 0, is_listening: bool = True) -> ProxyProcess:
+    return ProxyProcess(pid, "apache", NOW - age, connections, is_listening)
+
+
+PARENT = apache(1, age=9 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("processes", "max_hours", "status"),
+    [
+        ([], 0, "skip"),
+        ([PARENT, apache(2, age=DAY)], 0, "skip"),
+        ([PARENT, apache(2, age=DAY, connections=9)], 0, "ok"),
+        ([PARENT, apache(2, age=DAY, connections=9, is_listening=False), apache(3, age=60)], 0, "ok"),
+        ([PARENT, apache(2, age=DAY, connections=9, is_listening=False), apache(3, age=7200)], 24, "ok"),
+        ([PARENT, apache(2, age=DAY, connections=9, is_listening=False), apache(3, age=7200)], 0, "warn"),
+        ([PARENT, apache(2, age=DAY, is_listening=False), apache(3, age=7200, connections=1)], 0, "ok"),
+    ],
+    ids=["no-proxy", "not-ours", "none-old", "just-reloaded", "they-will-end", "lingering", "old-of-others"],
+)
+def test_old_processes_of_a_proxy_are_told_once_they_linger(
+    processes: list[ProxyProcess], max_hours: float, status: str
+) -> None:
+    answer = judge_processes(processes, NOW, max_hours)
+    assert answer.status == status, answer
+    if status == "warn":
+        assert "1 old process of apache" in answer.observed
+        assert "scoreboard is full" in answer.evidence[0]
+        assert "max_connection_hours" in answer.advice[1].command

@@ -1,8 +1,0 @@
-"""Property tests judge answers, never times: a busy machine is no failure."""
-
-from __future__ import annotations
-
-from hypothesis import settings
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
