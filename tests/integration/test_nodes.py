@@ -135,6 +135,22 @@ async def test_every_node_shows_all_nodes(nodes: Nodes) -> None:
 # what goes wrong
 
 
+async def test_clients_hear_of_a_gap_when_the_server_has_lost_what_a_node_has_seen(nodes: Nodes) -> None:
+    key = nodes.make_key().api_key
+    clients = [(await connected(nodes[number].url, key))[0] for number in range(3)]
+    for client in clients:
+        await client.subscribe("flight.created")
+    (seen,) = await asyncio.to_thread(nodes[0].put, ("flight.created", {}))
+    for client in clients:
+        assert [event["id"] for event in await client.events(1)] == [seen]
+    await asyncio.to_thread(nodes.server.command, "FLUSHALL")
+    for number, client in enumerate(clients):
+        assert (await client.closed())[0] == 1012
+        again, _ = await connected(nodes[number].url, key)
+        assert (await again.subscribe("flight.created", after=seen))["gap"] is True
+        await again.connection.close()
+
+
 @pytest.mark.long
 async def test_clients_of_a_killed_node_go_on_elsewhere_without_loss_or_repeat(
     server: RedisServer, tmp_path: Path

@@ -76,6 +76,7 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
 
 def _ask_to_resume(hub: Hub, hole: Hole) -> None:
     """Let every client come back: resuming tells it of what is missing."""
+    hub.recent.forget()
     for connection in list(hub.connections.values()):
         if connection.tier != LOCAL:
             connection.transport.close(CloseCode.SERVICE_RESTART, RETRY)
