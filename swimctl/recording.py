@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from swimctl.client.event_stream import EventStream
     from swimctl.client.stream_items import StreamItem, SubscriptionRequest
+    from swimctl.patient_file import PatientFile
 
 LOOK_SECONDS = 0.25
 
@@ -106,11 +107,12 @@ def _open_output(path: Path, *, replaces: bool) -> BinaryIO:
 class Recording:
     """Takes what comes out of a stream and writes what belongs into the file. Raises CommandFailed when it can't."""
 
-    def __init__(self, stream: EventStream, writer: RecordingWriter, name: str, tell: Tell) -> None:
-        self.writer = writer
+    def __init__(self, stream: EventStream, begin: Callable[[], RecordingWriter], name: str, tell: Tell) -> None:
+        """``begin`` makes the writer, which writes its first line at once."""
         self._stream = stream
         self._name = name
         self._tell = tell
+        self.writer = _written(begin, name, 0)
 
     def run(self, until: Callable[[StreamItem | None], bool], progress: Callable[[RecordingWriter], None]) -> None:
         """Record until ``until`` says so, which is asked after each item and at least every quarter of a second."""
@@ -129,6 +131,16 @@ class Recording:
     def finish(self, reason: str) -> End:
         """Write the end mark."""
         return self._written(lambda: self.writer.finish(reason, time.time_ns() // 1_000_000))
+
+    def sync(self, file: PatientFile) -> None:
+        """Wait until what was recorded survives a power cut. Raises CommandFailed where nobody can be sure of it."""
+        try:
+            file.sync()
+        except OSError as error:
+            raise CommandFailed(
+                f"{self._name} may not be on the disk as a whole: {error.strerror}",
+                f"look whether it plays: swimctl replay {self._name} --speed 0 --output FILE",
+            ) from None
 
     def _take(self, item: StreamItem) -> None:
         from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Hinted, Lost
@@ -151,13 +163,17 @@ class Recording:
                 pass
 
     def _written(self, write: Callable[[], T]) -> T:
-        told = f"{self.writer.events:,} events were received; what is in the file can be played"
-        try:
-            return write()
-        except BrokenPipeError:
-            raise CommandFailed(f"the reader of the recording has gone away; {told}") from None
-        except OSError as error:
-            raise CommandFailed(f"{self._name} can't be written: {error.strerror}; {told}") from None
+        return _written(write, self._name, self.writer.events)
+
+
+def _written(write: Callable[[], T], name: str, events: int) -> T:
+    told = f"{events:,} events were received; what is in the file can be played"
+    try:
+        return write()
+    except BrokenPipeError:
+        raise CommandFailed(f"the reader of the recording has gone away; {told}") from None
+    except OSError as error:
+        raise CommandFailed(f"{name} can't be written: {error.strerror}; {told}") from None
 
 
 class Signals:
@@ -181,9 +197,3 @@ class Signals:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
-
-
-def synchronise(file: BinaryIO) -> None:
-    """Make what was written survive a power cut; pipes and devices have nothing to keep."""
-    with suppress(OSError):
-        os.fsync(file.fileno())

@@ -34,6 +34,11 @@ class Restarting(CommandFailed):
         super().__init__(reason or "the service restarts")
 
 
+def is_final(error: CommandError) -> bool:
+    """Tell whether there is no use in connecting again: a person has to act."""
+    return isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached)
+
+
 def to_daemon(home: Home) -> Callable[[], Session]:
     """Sessions through the control socket of a home. Each raises DaemonNotRunning, CommandFailed."""
     from swimctl.client.control import STARTING_SECONDS, ControlClient

@@ -12,10 +12,9 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swimctl.client.connect import (
     KEY_REFUSED,
     SERVICE_RESTART,
-    Gone,
-    LimitReached,
     Restarting,
     close_refusal,
+    is_final,
     message_refusal,
     restart_notice,
     without_advice,
@@ -34,7 +33,7 @@ from swimctl.client.stream_items import (
     Subscribed,
     SubscriptionRequest,
 )
-from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning, Refused, WrongUsage
+from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning
 
 ANSWER_SECONDS = 15.0
 ASK_SECONDS = 0.2
@@ -69,6 +68,8 @@ class EventStream:
         self._items: deque[StreamItem] = deque()
         self._resume_from: str | None = None
         """The last event handed out; before the first one, the newest there was when the subscription began."""
+        self._epoch: str | None = None
+        """The order of events that ids belong to, as the service has told it."""
         self._is_first = True
         self._caught_up_id: str | None = None
         """While history is being sent: the newest event that belongs to it."""
@@ -149,7 +150,7 @@ class EventStream:
         except Restarting as notice:
             self._wait_for(notice)
         except CommandError as error:
-            if isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached):
+            if is_final(error):
                 raise
             pause = self._backoff.fail()
             self._retry_at = self._clock.monotonic() + pause
@@ -162,7 +163,7 @@ class EventStream:
         self._items.append(Away(notice.problem, pause))
 
     def _connect(self) -> None:
-        message = {**self.wanted.to_wire(self._resume_from), "notices": True}
+        message = {**self.wanted.to_wire(self._resume_from, self._epoch), "notices": True}
         session = self._open_session()
         try:
             greeting = self._await(session, "connected")
@@ -171,6 +172,7 @@ class EventStream:
         except BaseException:
             session.close()
             raise
+        self._take_epoch((greeting.get("data") or {}).get("epoch"))
         self._session, self._notice = session, None
         self._request = None
         self._heard_at = self._clock.monotonic()
@@ -188,6 +190,12 @@ class EventStream:
         elif self._resume_from is None:
             self._resume_from = newest
             self._is_first = False
+
+    def _take_epoch(self, epoch: object) -> None:
+        """Note which order of events the ids belong to now: ids of another one are not older or newer than these."""
+        former, self._epoch = self._epoch, epoch if isinstance(epoch, str) else None
+        if None not in (former, self._epoch) and former != self._epoch:
+            self._resume_from = None
 
     def _await(self, session: Session, type: str) -> dict[str, Any]:
         """Take messages until the answer has come. No event comes before it: nothing is subscribed to."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
-from swimctl.client.connect import close_refusal, message_refusal
+from swimctl.client.connect import SERVICE_RESTART, Restarting, close_refusal, message_refusal, restart_notice
 from swimctl.client.session import SessionLost, decode
 from swimctl.errors import CommandFailed
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from swimctl.client.session import Session
 
 ANSWER_SECONDS = 30.0
+RETRY_SECONDS = 0.2
+"""A service that restarts is asked again after so long."""
 
 
 @dataclass
@@ -26,37 +28,92 @@ class WorldState:
     entries: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
-def fetch_state(
-    session: Session, channels: Sequence[str], filters: Mapping[str, Any], *, clock: Clock = SYSTEM_CLOCK
-) -> WorldState:
-    """Ask for the state and read it to its end. Raises CommandError."""
-    deadline = clock.monotonic() + ANSWER_SECONDS
-    if not session.is_greeted:
-        _next(session, deadline, clock, "connected")
-        session.is_greeted = True
-    session.send({"action": "subscribe", "channels": list(channels), "filters": dict(filters), "state": True})
-    answer = _next(session, deadline, clock, "subscribed")
-    if "state_as_of" not in answer:
-        raise CommandFailed("the service is too old to report the current state", "upgrade it, or use: swimctl tail")
-    found = WorldState()
-    while True:
-        message = _next(session, deadline, clock, "state")
-        found.as_of, kind = str(message["as_of"]), str(message["kind"])
-        found.entries.setdefault(kind, []).extend(message["data"][kind])
-        if message.get("is_last"):
-            return found
+class StateReader:
+    """Asks for the state, as often as wanted; a service that restarts meanwhile is asked again. A context manager."""
 
+    def __init__(
+        self,
+        open_session: Callable[[], Session],
+        channels: Sequence[str],
+        filters: Mapping[str, Any],
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._open_session = open_session
+        self._channels = list(channels)
+        self._filters = dict(filters)
+        self._clock = clock
+        self._session: Session | None = None
 
-def _next(session: Session, deadline: float, clock: Clock, type: str) -> dict[str, Any]:
-    """Wait for a message of a type; what else comes is left out. Raises CommandError for a refusal."""
-    while (left := deadline - clock.monotonic()) > 0:
+    def __enter__(self) -> StateReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up. Idempotent; the next question opens a connection again."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def ask(self) -> WorldState:
+        """Ask for the state and read it to its end. Raises CommandError."""
+        deadline = self._clock.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return self._ask(deadline)
+            except Restarting as notice:
+                pause = notice.retry_seconds or RETRY_SECONDS
+                if self._clock.monotonic() + pause >= deadline:
+                    raise
+            self._clock.block(pause)
+
+    def _ask(self, deadline: float) -> WorldState:
+        is_kept = self._session is not None
+        session = self._session or self._open_session()
+        self._session = None
         try:
-            payload = session.receive(left)
+            found = self._fetch(session, deadline)
         except SessionLost as lost:
+            session.close()
+            if is_kept or lost.code == SERVICE_RESTART:  # it was good before: whoever serves now is asked
+                raise Restarting(lost.reason or "the connection broke", lost.retry_seconds) from None
             raise close_refusal(lost.code, lost.reason) from None
-        message = decode(payload) if payload is not None else {}
-        if message.get("type") == type:
-            return message
-        if message.get("type") == "error" and message.get("code") != "EVENT_TOO_LARGE":
-            raise message_refusal(message)
-    raise CommandFailed(f"the service did not send its state within {ANSWER_SECONDS:g} s", "see: swimctl logs")
+        except BaseException:
+            session.close()
+            raise
+        self._session = session
+        return found
+
+    def _fetch(self, session: Session, deadline: float) -> WorldState:
+        if not session.is_greeted:
+            self._next(session, deadline, "connected")
+            session.is_greeted = True
+        session.send({"action": "subscribe", "channels": self._channels, "filters": self._filters, "state": True})
+        answer = self._next(session, deadline, "subscribed")
+        if "state_as_of" not in answer:
+            raise CommandFailed(
+                "the service is too old to report the current state", "upgrade it, or use: swimctl tail"
+            )
+        session.send({"action": "unsubscribe"})  # what follows is not read: it would pile up until the next question
+        found = WorldState()
+        while True:
+            message = self._next(session, deadline, "state")
+            found.as_of, kind = str(message["as_of"]), str(message["kind"])
+            found.entries.setdefault(kind, []).extend(message["data"][kind])
+            if message.get("is_last"):
+                break
+        self._next(session, deadline, "unsubscribed")
+        return found
+
+    def _next(self, session: Session, deadline: float, type: str) -> dict[str, Any]:
+        """Wait for a message of a type; what else comes is left out. Raises CommandError for a refusal."""
+        while (left := deadline - self._clock.monotonic()) > 0:
+            payload = session.receive(left)
+            message = decode(payload) if payload is not None else {}
+            if message.get("type") == type:
+                return message
+            if message.get("type") == "error" and message.get("code") != "EVENT_TOO_LARGE":
+                raise restart_notice(message) or message_refusal(message)
+        raise CommandFailed(f"the service did not send its state within {ANSWER_SECONDS:g} s", "see: swimctl logs")

@@ -19,12 +19,17 @@ class SubscriptionRequest(msgspec.Struct, frozen=True):
     state: bool = False
     """Begin with the current state."""
 
-    def to_wire(self, resume_from: str | None) -> dict[str, Any]:
-        """Return the ``subscribe`` message; ``resume_from``, the last event seen, wins over the start asked for."""
+    def to_wire(self, resume_from: str | None, epoch: str | None = None) -> dict[str, Any]:
+        """Return the ``subscribe`` message; ``resume_from``, the last event seen, wins over the start asked for.
+
+        ``epoch``: the order of events that ``resume_from`` belongs to, where the service has told one.
+        """
         message: dict[str, Any] = {
             "action": "subscribe", "channels": list(self.channels), "filters": dict(self.filters),
         }  # fmt: skip
         if resume_from is not None:
+            if epoch is not None:
+                message["epoch"] = epoch
             return {**message, "after": resume_from, **({"state": "on_gap"} if self.state else {})}
         if self.state:
             return {**message, "state": True}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +9,13 @@ import typer
 
 from swimctl import subscription_options as options
 from swimctl.app import single_command
+from swimctl.errors import CommandError
 from swimctl.invocation import invocation_of
 from swimctl.output_options import Header
 
 if TYPE_CHECKING:
-    from swimctl.client.state import WorldState
+    from swimctl.client.state import StateReader, WorldState
+    from swimctl.invocation import Invocation
     from swimctl.output import Output
 
 app = single_command()
@@ -50,7 +51,8 @@ def flights(
     """List the current flights.
 
     They are what any client gets that asks for state: the result of all events so far. JSON includes the id of the last
-    event taken into account. A flight must match every kind of filter given, and one value of each kind.
+    event taken into account. A flight must match every kind of filter given, and one value of each kind. With --watch
+    they are listed again every two seconds, also after the daemon restarts.
 
     \b
     Examples:
@@ -59,36 +61,41 @@ def flights(
       swimctl flights --format geojson > flights.geojson
       swimctl flights --json | jq '.flights | length'
     """
-    from swimctl.client.state import fetch_state
+    from swimctl.client.state import StateReader
 
     invocation = invocation_of(context)
     chosen = Format.JSON if as_json else format
     output = invocation.output(as_json=chosen is Format.JSON).piped_as(header=header, version="v2")
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)
-    with options.opener(invocation, invocation.remote(url))() as session:
-
-        def ask() -> WorldState:
-            return fetch_state(session, ["flight.*"], filters)
-
+    with StateReader(options.opener(invocation, invocation.remote(url)), ["flight.*"], filters) as reader:
+        first = reader.ask()  # not running at the start is an error; later it is news
         if not watch:
-            _write(output, ask(), chosen)
+            _write(output, first, chosen)
         elif output.can_redraw and chosen is Format.TABLE:
-            _watch(output, ask)
+            _watch(output, reader, first)
         else:
-            _write_on(output, ask, chosen)
+            _write_on(invocation, output, reader, first, chosen)
 
 
-def _write(output: Output, state: WorldState, format: Format) -> None:
-    from swim_server.gateway.http.rendering import to_csv, to_geojson
+def _write(output: Output, state: WorldState, format: Format, *, is_line: bool = False) -> None:
+    """Write the flights; ``is_line``: of JSON a line, as others follow."""
+    from swim_server.gateway.http.rendering import encode_entry, feature_of, to_csv, to_geojson
+    from swim_server.state.kinds import FLIGHTS as KIND
 
     from swimctl.render.state import FLIGHTS, PLAIN_FLIGHTS
 
     found = state.entries.get("flights", [])
     match format:
         case Format.JSON:
-            output.document({"as_of": state.as_of, "count": len(found), "flights": found})
+            document = {"as_of": state.as_of, "count": len(found), "flights": found}
+            if is_line:
+                output.json_line(document)
+            else:
+                output.document(document)
         case Format.GEOJSON:
-            output.line(to_geojson(((flight["flight_uid"], flight) for flight in found), state.as_of).decode().rstrip())
+            features = (feature_of(KIND.key_of(flight), flight, encode_entry(flight)) for flight in found)
+            written = [feature.to_json() for feature in features if feature is not None]
+            output.line(to_geojson(written, state.as_of).decode().rstrip())
         case Format.CSV:
             output.line(to_csv(found, is_flights=True).decode().replace("\r\n", "\n").rstrip("\n"))
         case Format.TABLE:
@@ -96,38 +103,49 @@ def _write(output: Output, state: WorldState, format: Format) -> None:
             output.table(FLIGHTS if output.is_terminal else PLAIN_FLIGHTS, ordered, empty="no flights match")
 
 
-def _write_on(output: Output, ask: Callable[[], WorldState], format: Format) -> None:
-    """Write them again and again; of JSON a line each time."""
+def _write_on(invocation: Invocation, output: Output, reader: StateReader, first: WorldState, format: Format) -> None:
+    """Write them again and again; what a service that is away means for that is told beside."""
     import time
 
+    state: WorldState | None = first
     while True:
-        state = ask()
-        if format is Format.JSON:
-            found = state.entries.get("flights", [])
-            output.json_line({"as_of": state.as_of, "count": len(found), "flights": found})
-        else:
-            _write(output, state, format)
+        if state is not None:
+            _write(output, state, format, is_line=True)
         time.sleep(REFRESH_SECONDS)
+        previous, (state, away) = state, _ask_again(reader)
+        if away is not None and previous is not None:
+            invocation.messages().line(f"— {away}; waiting for it —")
 
 
-def _watch(output: Output, ask: Callable[[], WorldState]) -> None:
-    from rich.table import Table
+def _ask_again(reader: StateReader) -> tuple[WorldState | None, str | None]:
+    """Ask; or say why there is no answer just now. Raises CommandError where there will be none."""
+    from swimctl.client.connect import is_final
+
+    try:
+        return reader.ask(), None
+    except CommandError as error:
+        if is_final(error):
+            raise
+        return None, error.problem
+
+
+def _watch(output: Output, reader: StateReader, state: WorldState) -> None:
     from rich.text import Text
 
     from swimctl.live.ending import ending_signals
     from swimctl.live.screen import Screen, wants_to_quit
     from swimctl.render.foot import Foot
-    from swimctl.render.state import FLIGHTS
+    from swimctl.render.state import flights_picture
+    from swimctl.text import clean
 
-    keys = [Text("q quit", style="dim")]
-    with ending_signals(), Screen(output.console()) as screen:
+    keys, away, console = Text("q quit", style="dim"), None, output.console()
+    with ending_signals(), Screen(console) as screen:
         while True:
-            state = ask()
-            picture = Table(title=f"{len(state.entries.get('flights', ()))} flights as of {state.as_of}", box=None)
-            for column in FLIGHTS:
-                picture.add_column(column.heading, justify=column.justify, style=column.style)
-            for flight in sorted(state.entries.get("flights", ()), key=lambda flight: str(flight.get("callsign"))):
-                picture.add_row(*(column.show(flight.get(column.name)) for column in FLIGHTS))
-            screen.draw(Foot(picture, keys))
+            told: list[Text] = [] if away is None else [Text(f"○ {clean(away)}; waiting for it", style="bold red")]
+            lines, found = [*told, keys], state.entries.get("flights", [])
+            picture = flights_picture(found, state.as_of, console.width, console.height - len(lines))
+            screen.draw(Foot(picture, lines))
             if wants_to_quit(screen.keys(REFRESH_SECONDS)):
                 return
+            newer, away = _ask_again(reader)
+            state = newer or state

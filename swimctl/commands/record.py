@@ -118,12 +118,13 @@ def _record(
     """Record, write the end mark whatever ended it, and tell."""
     from swim_server.sources.recording.writer import RecordingWriter
 
-    from swimctl.recording import Recording, synchronise
+    from swimctl.patient_file import PatientFile
+    from swimctl.recording import Recording
 
     messages = invocation.messages()
     progress = Progress(messages, "recording", total=until.wanted)
-    file = open_file()
-    recording = Recording(stream, RecordingWriter(file, header), name, progress.line)
+    file = PatientFile(open_file(), progress.line, until.is_interrupted)
+    recording = Recording(stream, lambda: RecordingWriter(file, header), name, progress.line)
     try:
         with progress:
             recording.run(until, lambda writer: progress.set(writer.events))
@@ -132,7 +133,7 @@ def _record(
             recording.finish(error.problem)
         raise
     end = recording.finish(until.reason)
-    synchronise(file)
+    recording.sync(file)
     if as_json:
         document = {"file": name, "bytes": recording.writer.packed_bytes, **msgspec.to_builtins(end)}
         invocation.output(as_json=True).document(document)
@@ -152,6 +153,10 @@ class _Until:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._no_follow = no_follow
 
+    def is_interrupted(self) -> bool:
+        """Whether somebody wants it to end now."""
+        return self._signals.received is not None
+
     def __call__(self, item: StreamItem | None) -> bool:
         from swimctl.client.stream_items import CaughtUp
         from swimctl.live.ending import is_event
@@ -164,7 +169,7 @@ class _Until:
             self.reason = "the end of history"
         elif self._deadline is not None and time.monotonic() >= self._deadline:
             self.reason = "the time asked for"
-        elif self._signals.received is not None:
+        elif self.is_interrupted():
             self.reason = "interrupted"
         return bool(self.reason)
 

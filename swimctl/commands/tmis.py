@@ -32,14 +32,14 @@ def tmis(
       swimctl tmis
       swimctl tmis --airport KJFK --json
     """
-    from swimctl.client.state import fetch_state
+    from swimctl.client.state import StateReader
     from swimctl.render.state import PLAIN_TMIS, TMIS
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json).piped_as(header=header, version="v2")
     filters = options.read_filters(airport, None, None, None, None)
-    with options.opener(invocation, invocation.remote(url))() as session:
-        state = fetch_state(session, ["tmi.*"], filters)
+    with StateReader(options.opener(invocation, invocation.remote(url)), ["tmi.*"], filters) as reader:
+        state = reader.ask()
     found = state.entries.get("tmis", [])
     if as_json:
         output.document({"as_of": state.as_of, "count": len(found), "tmis": found})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from swimctl.table import Column
+from swimctl.table import Column, fitting, table
 from swimctl.text import cell, clean, count
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 FLIGHTS: tuple[Column, ...] = (
     Column("callsign", "CALLSIGN", style="cyan", is_whole=True),
@@ -52,6 +55,17 @@ _SHOWN = (
     "arr",
     "phase",
 )
+
+
+def flights_picture(found: Sequence[Mapping[str, Any]], as_of: str, width: int, height: int) -> RenderableType:
+    """Draw the flights as a screen has room for them, by callsign; a line above says how many there are."""
+    from rich.console import Group
+    from rich.text import Text
+
+    rows = sorted(found, key=lambda flight: str(flight.get("callsign")))[: max(1, height - 2)]
+    shown, _ = fitting(FLIGHTS, rows, width)
+    more = f", the first {len(rows)} of them" if len(rows) < len(found) else ""
+    return Group(Text(f"{len(found):,} flights as of {clean(as_of)}{more}", style="bold"), table(shown, rows))
 
 
 def state_lines(message: Mapping[str, Any]) -> Iterator[str]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.daemon import Daemon, running_daemon
+from support.mounts import NoMount, mounted, tmpfs
+from support.packages import missing
 
 SWIMCTL = f"{sys.executable} -m swimctl"
 
@@ -200,3 +204,32 @@ def without_id(line: str) -> dict[str, Any]:
     event: dict[str, Any] = json.loads(line)
     del event["id"]
     return event
+
+
+def test_a_recording_waits_for_a_disk_that_is_full_and_lacks_nothing(daemon: Daemon, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(disk, *tmpfs("64k")))
+        except NoMount as reason:
+            missing(str(reason))
+        path, filler = disk / "a.swim", disk / "filler"
+        process = daemon.spawn("record", str(path))
+        wait_until_recording(daemon)
+        header_bytes = path.stat().st_size
+        daemon.publish_many([departure(100)])
+        wait_until(lambda: path.stat().st_size > header_bytes)
+        with suppress(OSError):
+            filler.write_bytes(random.Random(1).randbytes(65_536))
+        before = path.stat().st_size
+        text = random.Random(2).randbytes(8000).hex()
+        daemon.publish_many([{**departure(number), "data": {"number": number, "text": text}} for number in (101, 102)])
+        time.sleep(1.5)  # its block is due after a second
+        assert path.stat().st_size == before, "nothing half written"
+        assert process.poll() is None
+        filler.unlink()
+        wait_until(lambda: path.stat().st_size > before)
+        code, error = end(process, signal.SIGINT)
+        assert code == 130, error
+        assert numbers_of(path) == [100, 101, 102]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -95,11 +96,12 @@ def test_later_request_is_held_to_the_same_length(daemon: LiveDaemon) -> None:
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
-        with pytest.raises(ConnectionError):
+        received = b""
+        with contextlib.suppress(ConnectionError):  # what it sends on is not read any more
             for _ in range(1000):
                 client.sendall(b"X: " + b"x" * 1000 + b"\r\n")
-            if not client.recv(1000):
-                raise ConnectionResetError
+            received = client.recv(1000)
+        assert received == b"" or received.startswith(b"HTTP/1.1 431 ")
 
 
 async def test_websockets_come_in_on_the_same_port_as_ever(daemon: LiveDaemon) -> None:

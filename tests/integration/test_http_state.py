@@ -9,13 +9,13 @@ import io
 import json
 import re
 import socket
-import threading
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.http_client import Asker, Stream, head, raw
 from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.wire_client import dial, try_to_connect
 
@@ -38,30 +38,6 @@ FLIGHTS: list[tuple[str, dict[str, Any]]] = [
     ("tmi.issued", {"program_id": 7, "program_type": "GS", "airport": "KJFK"}),
     ("weather.metar", {"station": "KJFK", "text": "calm"}),
 ]  # fmt: skip
-
-
-class Asker:
-    """Asks one daemon, with a key of its own."""
-
-    def __init__(self, daemon: LiveDaemon, tier: str = "developer") -> None:
-        self.daemon, self.key = daemon, daemon.make_key(tier).api_key
-
-    def __call__(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
-    ) -> tuple[int, dict[str, str], bytes]:
-        connection = HTTPConnection("127.0.0.1", self.daemon.port, timeout=20)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, {"Authorization": f"Bearer {self.key}", **named})
-            answer = connection.getresponse()
-            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-        finally:
-            connection.close()
-
-    def json(self, path: str, **headers: str) -> Any:
-        status, _, body = self("GET", path, None, **headers)
-        assert status == 200, body
-        return json.loads(body)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +93,10 @@ def test_unchanged_state_is_told_by_its_tag_and_large_ones_are_compressed(ask: A
     status, headers, body = ask("GET", "/flights", Accept_Encoding="gzip")
     assert (status, headers.get("content-encoding")) == (200, "gzip")
     assert json.loads(gzip.decompress(body))["count"] == 2
+    wanted = (("gzip;q=0, *;q=0.5", False), ("br, *", True), ("identity", False), ("GZIP;q=1", True))
+    for accepted, is_compressed in wanted:
+        _, headers, _ = ask("GET", "/flights", Accept_Encoding=accepted)
+        assert ("content-encoding" in headers) is is_compressed, accepted
 
 
 @pytest.mark.parametrize(
@@ -248,22 +228,6 @@ def test_other_tiers_may_not_publish(ask: Asker) -> None:
 # Connections.
 
 
-def raw(daemon: LiveDaemon, *parts: bytes, until: bytes = b"") -> bytes:
-    """Send bytes, and read what comes until the end, or until something."""
-    with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as client:
-        for part in parts:
-            client.sendall(part)
-        received = b""
-        while not (until and until in received) and (data := client.recv(65_536)):
-            received += data
-        return received
-
-
-def head(ask: Asker, method: str = "GET", path: str = "/tmis", version: str = "1.1", *more: str) -> bytes:
-    lines = [f"{method} {path} HTTP/{version}", "Host: a", f"X-API-Key: {ask.key}", *more]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n"
-
-
 def test_connection_is_kept_and_may_turn_into_a_websocket(ask: Asker) -> None:
     """As proxies keep what they have opened, the next request on it may be an upgrade."""
     upgrade = (
@@ -338,44 +302,6 @@ def test_body_that_is_cut_off_stores_nothing(daemon: LiveDaemon) -> None:
 
 
 # Server-sent events.
-
-
-class Stream:
-    """A stream that is read in a thread of its own: events as (id, type, data)."""
-
-    def __init__(self, ask: Asker, path: str, **headers: str) -> None:
-        self._connection = HTTPConnection("127.0.0.1", ask.daemon.port, timeout=60)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._connection.request("GET", path, headers={"Authorization": f"Bearer {ask.key}", **named})
-        self.response = self._connection.getresponse()
-        assert self.response.status == 200
-        self.events: list[tuple[str | None, str, Any]] = []
-        self.has_ended = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        fields: dict[str, str] = {}
-        try:
-            for line in self.response:
-                name, _, value = line.decode().rstrip("\n").partition(": ")
-                if name in ("id", "event", "data"):
-                    fields[name] = value
-                elif not line.strip() and fields:
-                    self.events.append((fields.get("id"), fields["event"], json.loads(fields["data"])))
-                    fields = {}
-        except (OSError, ValueError, AttributeError):
-            pass  # it was closed here
-        self.has_ended.set()
-
-    def wait(self, count: int) -> list[tuple[str | None, str, Any]]:
-        await_true(lambda: len(self.events) >= count, seconds=30, what=f"{count} events")
-        return self.events
-
-    def close(self) -> None:
-        if self._connection.sock is not None:
-            self._connection.sock.shutdown(socket.SHUT_RDWR)
-        self.response.close()
-        self._connection.close()
 
 
 def test_stream_shows_events_and_resumes_after_the_last_one_seen(daemon: LiveDaemon, ask: Asker) -> None:

@@ -11,6 +11,7 @@ from support.disk.rot_base import DROPPED_LINES, EVENTS
 from support.disk.short_run import Rows, found, short_run
 
 SEED = 20260116
+pytestmark = pytest.mark.timeout(900)  # on a busy machine the run that all share takes minutes
 LIES = tuple(fault for fault in FAULTS if fault != "key_lost")
 MOST_LOST_WITH_A_PAGE = (EVENTS + DROPPED_LINES) // 20
 
@@ -60,3 +61,8 @@ def test_a_dropped_file_is_published_once_though_its_state_rots(rows: Rows) -> N
 
 def test_a_program_of_the_sdk_does_not_go_on_elsewhere(rows: Rows) -> None:
     assert not found(rows, "resumed_elsewhere", aim="another id in the resume file")
+
+
+@pytest.mark.long
+def test_files_that_are_cut_off_zeroed_gone_or_older_lie_to_nobody(tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert not found(short_run("rot", SEED, tmp_path_factory, "--damages"), *LIES)

@@ -15,14 +15,13 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from support.chaos_traffic import (
     publish_by_key,
     write_event_file,
 )
+from support.mounts import NoMount, mounted, tmpfs
 
 SETTLE_SECONDS = 60.0
 """How long subscribers may take at the end until they have everything."""
@@ -98,19 +98,16 @@ def chaos_over_nodes(arguments: argparse.Namespace, seed: int) -> int:
 
 
 @contextlib.contextmanager
-def small_disk(path: Path) -> Any:
+def small_disk(path: Path) -> Iterator[bool]:
     """A home on a disk of its own that can be filled; an ordinary folder where mounting one isn't allowed."""
     path.mkdir(mode=0o700)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=700", "tmpfs", str(path)]
-    try:
-        is_mounted = os.geteuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        is_mounted = False
-    try:
-        yield is_mounted
-    finally:
-        if is_mounted:
-            subprocess.run(["umount", "--lazy", str(path)], check=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(path, *tmpfs(f"{DISK_BYTES},mode=700")))
+        except NoMount:
+            yield False
+        else:
+            yield True
 
 
 async def run(

@@ -15,6 +15,7 @@ import argparse
 import random
 import sys
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.5, help="how long each disk errs")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--only", default="", help="one scenario")
+    parser.add_argument("--only", default="", help="one scenario, or a pattern: 'keys: *'")
     parser.add_argument("--seed", type=int, default=None, help="repeats the choices of a run; random when not given")
     parser.add_argument("--short", action="store_true", help=f"a few scenarios, {SHORT_SECONDS:g} s each")
     parser.add_argument("--json", action="store_true")
@@ -47,7 +48,7 @@ def main() -> int:
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
     seconds = SHORT_SECONDS if arguments.short else arguments.seconds
     chosen = [one for one in scenarios(seconds) if not arguments.short or one.is_short]
-    chosen = [one for one in chosen if arguments.only in ("", one.name)]
+    chosen = [one for one in chosen if fnmatchcase(one.name, arguments.only or "*")]
     with workshop() as place:
         preload_product()
         run = FaultRun(place.folder / "disk", free_port(), place.faults, place.folder, seed)

@@ -35,6 +35,8 @@ from support.daemon import Daemon, running_daemon
 KINDS = ("drop", "file", "racing", "growing")
 BATCH = 1000
 PATIENCE_SECONDS = 600
+GROWING_LOOK_SECONDS = 1.0
+"""Between two questions for how far it is: on a busy machine these would be counted with the reading."""
 
 
 def main() -> None:
@@ -125,21 +127,21 @@ def grow(daemon: Daemon, path: Path, count: int) -> list[float]:
                 file.write(json.dumps(event).encode() + b"\n")
             written += len(batch)
             if written >= count * (len(costs) + 1) // 10:
-                wait(daemon, written)
+                wait(daemon, written, every_seconds=GROWING_LOOK_SECONDS)
                 now = cpu_seconds(daemon)
                 costs.append(now - before)
                 before = now
     return costs
 
 
-def wait(daemon: Daemon, count: int) -> None:
-    """Wait until the source has published all of them, or nothing more comes."""
+def wait(daemon: Daemon, count: int, *, every_seconds: float = 0.02) -> None:
+    """Wait until the source has published all of them, or nothing more comes. Each look costs the daemon a little."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while daemon.status()["sources"][0]["events"] < count:
         if time.monotonic() > deadline:
             print(f"    after {PATIENCE_SECONDS} s: {daemon.status()['sources'][0]}")
             return
-        time.sleep(0.02)
+        time.sleep(every_seconds)
 
 
 def numbers(daemon: Daemon) -> Iterator[int]:

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from support.daemon import NotAnswering
 from support.floods import FLOODS
 from support.live_daemon import LiveDaemon
 from support.load_rig import pinned, table
+from support.mounts import NoMount, mounted, tmpfs
 from support.resuming_client import ResumingClient
 from support.tunnels import UPGRADE, TunnelPool
 
@@ -187,15 +188,13 @@ def _fill(path: Path) -> None:
 def small_disk(folder: Path) -> Iterator[bool]:
     """A file system of its own, if that may be had."""
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={HOME_BYTES},mode=0700", "swim-mixture", str(folder)],
-        check=False, capture_output=True,
-    ).returncode == 0  # fmt: skip
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(folder)], check=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(folder, *tmpfs(f"{HOME_BYTES},mode=0700")))
+        except NoMount:
+            yield False
+        else:
+            yield True
 
 
 async def run(mixture: Mixture, target: Target, seconds: float, *, has_disk: bool) -> dict[str, Any]:

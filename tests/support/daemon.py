@@ -42,6 +42,8 @@ class Daemon:
         """More words for ``serve``."""
         self.start_seconds = START_SECONDS
         """So long a start may take."""
+        self.before: Sequence[str] = ()
+        """A command that runs it, ``setpriv`` say."""
         self.process: subprocess.Popen[bytes] | None = None
         self._spawned: list[subprocess.Popen[str]] = []
         home.mkdir(parents=True, exist_ok=True)
@@ -75,8 +77,8 @@ class Daemon:
             words += ["--source", source]
         with (self.home / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "swimctl", *words], env=self.environ, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True,
+                [*self.before, sys.executable, "-m", "swimctl", *words], env=self.environ,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline:

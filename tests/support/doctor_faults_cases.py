@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from support.adl_tables import AdlTables
 from support.doctor_faults import SMALL, Fault, Patient
-from support.doctor_faults_process import program
+from support.doctor_faults_process import program, small_disk
 from support.feed_server import feed_server
 from support.live_daemon import await_true
 from websockets.exceptions import WebSocketException
@@ -118,13 +118,7 @@ def stranger_on_the_other_address(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def no_inodes(patient: Patient) -> Iterator[None]:
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=600m,nr_inodes=1400", "tmpfs", str(patient.home)],
-        check=False, capture_output=True,
-    )  # fmt: skip
-    if done.returncode != 0:
-        pytest.skip(f"this machine mounts no disk for us: {done.stderr.decode().strip()}")
-    try:
+    with small_disk(patient.home, "600m,nr_inodes=1400"):
         patient.configure(SMALL)
         patient.start(port=0)
         patient.api_key()
@@ -136,8 +130,6 @@ def no_inodes(patient: Patient) -> Iterator[None]:
         yield
         shutil.rmtree(spool)
         patient.finish()
-    finally:
-        subprocess.run(["umount", "-l", str(patient.home)], check=True)
 
 
 @contextmanager

@@ -10,11 +10,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from support.doctor_faults import SMALL, Fault, Patient, copy_of_the_code, installed_copy
 from support.live_daemon import await_true
+from support.mounts import NoMount, mounted, tmpfs
 from swim_server.daemon.lockfile import LockInfo
 
 from swimctl.doctor.probes.procfs import ProcFs
@@ -252,7 +253,7 @@ def log_disk_full(patient: Patient) -> Iterator[None]:
     """The log has a small disk of its own, and that is full."""
     logs = patient.folder / "logs"
     logs.mkdir()
-    with mounted(logs, 2):
+    with small_disk(logs, "2m"):
         patient.configure(SMALL + f'[logging]\nfile = "{logs}/swim.log"\n')
         patient.start(port=0)
         filler = logs / "filler"
@@ -274,24 +275,21 @@ def folder_missing(patient: Patient) -> Iterator[None]:
 
 
 @contextmanager
-def mounted(folder: Path, megabytes: int) -> Iterator[None]:
-    """A small disk of its own at a folder. Needs root."""
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=False, capture_output=True
-    )
-    if done.returncode != 0:
-        import pytest
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """A small disk of its own at a folder, where one can be had; ``size`` as tmpfs has it. Needs root."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(folder, *tmpfs(size)))
+        except NoMount as reason:
+            import pytest
 
-        pytest.skip(f"this machine mounts no disk for us: {done.stderr.decode().strip()}")
-    try:
+            pytest.skip(f"this machine mounts no disk for us: {reason}")
         yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @contextmanager
 def disk_full(patient: Patient) -> Iterator[None]:
-    with mounted(patient.home, 340):
+    with small_disk(patient.home, "340m"):
         patient.configure(SMALL)
         patient.start(port=0)
         filler = patient.home / "filler"

@@ -30,6 +30,10 @@ class MemoryBroker:
     def newest_id(self) -> EventId:
         return self.events[-1].id if self.events else ZERO
 
+    @property
+    def epoch(self) -> str:
+        return "memory"
+
     async def open(self, deliver: Deliver) -> None:
         self._deliver = deliver
 

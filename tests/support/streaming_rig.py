@@ -120,6 +120,8 @@ class FakeOutlet:
 class FakeBroker:
     """History in a list. With ``is_gated``, each look into it waits until the test opens a gate."""
 
+    epoch = "e"
+
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.gap_up_to: dict[str, EventId] = {}
@@ -130,6 +132,7 @@ class FakeBroker:
         self.reads = 0
         self.gates: deque[asyncio.Future[None]] = deque()
         self.refuse_next: str | None = None
+        self.epoch = "rig"
         self._deliver: Callable[[Sequence[Event]], None] = lambda events: None
 
     @property

@@ -92,6 +92,10 @@ class Broker(Protocol):
     def newest_id(self) -> EventId:
         """The last id given out (``ZERO`` before the first); kept in memory, never blocks."""
 
+    @property
+    def epoch(self) -> str:
+        """Names the order of ids: those of different epochs may not be compared. Empty before history was opened."""
+
     async def open(self, deliver: Deliver) -> None:
         """Make it ready. ``deliver`` receives every event published from now on, by this node or another."""
 

@@ -26,6 +26,7 @@ from swim_server.brokers.opening import Known, take_stock
 from swim_server.brokers.origin import Hole, Identity
 from swim_server.brokers.recovery.names import rebuild_names
 from swim_server.brokers.recovery.restoring import Restoring
+from swim_server.brokers.recovery.second_look import find_damage
 from swim_server.brokers.retention import Pruner, Retention
 from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
@@ -106,6 +107,8 @@ class History:
         """When files were set aside, by the monotonic clock."""
         self._loss = "lost"
         """What to call the hole if the file turns out to be gone."""
+        self._are_names_damaged = False
+        """The table of producers' names must be rebuilt when the file is opened."""
 
     def open(self) -> None:
         """Open the file, or begin one; afterwards ``newest`` is above every id that was ever given out."""
@@ -220,9 +223,22 @@ class History:
         raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is created: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
-        """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable."""
+        """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable.
+
+        Where producers' names alone are damaged, the next opening rebuilds their table.
+        """
         self._let_go()
-        self._set_aside(history_file.damage_of(self.path, error) if self.path.is_file() else str(error))
+        if not self.path.is_file():
+            self._set_aside(str(error))
+            return
+        try:
+            reason = history_file.damage_of(self.path, error)
+        except DiskTrouble:
+            if not find_damage(self.path, only_names=True):
+                raise
+            self._are_names_damaged = True
+        else:
+            self._set_aside(reason)
 
     def _open(self) -> None:
         if self.path.is_dir():
@@ -232,7 +248,9 @@ class History:
             raise HistoryDamaged(f"it has {size} bytes")
         connection = self._connect(self.path)
         try:
-            known = Known(self.newest, self._now_ms(), self._boot_id, self._loss, is_copy=self.is_copy)
+            known = Known(
+                self.newest, self._now_ms(), self._boot_id, self._loss, self._are_names_damaged, is_copy=self.is_copy
+            )
             opened = take_stock(connection, self.path, self._marks, self._synchronous, known)
             pruner = Pruner(connection, self._retention)
         except BaseException:
@@ -244,7 +262,7 @@ class History:
         if not self.generation:
             self.found = self.newest_shown
         self.generation += 1
-        self._loss = "lost"
+        self._loss, self._are_names_damaged = "lost", False
         self._marks.begin(self.newest, self.identity)
         if self._restoring is None:
             self._restoring = Restoring.resume(connection, self.path)

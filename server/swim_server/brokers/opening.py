@@ -45,6 +45,8 @@ class Known(msgspec.Struct, frozen=True):
     boot_id: str
     loss: str
     """What to call the hole where events were known and the file is new."""
+    are_names_damaged: bool = False
+    """Producers' names must be rebuilt, as SQLite has met damage among them."""
     is_copy: bool = False
     """What it lacks is read again: no hole, and no id up to the newest stored is taken."""
 
@@ -62,7 +64,7 @@ def take_stock(
     if not known.is_copy:
         hole = find_hole(found, stored=end.newest, known=known.newest, now=now, boot_id=known.boot_id, loss=known.loss)
     identity = identity_of(found, hole, Identity(secrets.token_hex(16), secrets.token_hex(4)))
-    _put_down(connection, path, end, hole, identity, known.now_ms, is_new=is_new)
+    _put_down(connection, path, end, hole, identity, known, is_new=is_new)
     if synchronous == "full" and not is_new:
         history_file.sync(path)  # what was committed under ``normal``, before the mark promises more
     newest = max(end.newest, hole.up_to if hole else ZERO)
@@ -76,11 +78,12 @@ def _put_down(
     end: holes.End,
     hole: Hole | None,
     identity: Identity,
-    now_ms: int,
+    known: Known,
     *,
     is_new: bool,
 ) -> None:
-    is_sound = is_new or are_names_sound(connection, path, NAMES_SECONDS)
+    now_ms = known.now_ms
+    is_sound = is_new or (not known.are_names_damaged and are_names_sound(connection, path, NAMES_SECONDS))
     with transaction(connection):
         if not is_sound:
             _log.error(NAMES_ROTTEN, lost=rebuild_names(connection))

@@ -19,6 +19,7 @@ from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.metrics.exposition import Exposition
+from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
 from swim_server.daemon.metrics.operator_token import read_or_make_token
 from swim_server.daemon.nodes.broker_choice import build_admission, build_broker
 from swim_server.daemon.nodes.joining import build_cluster, lease_sources, watch_keys
@@ -32,8 +33,10 @@ from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.http.access import Access
 from swim_server.gateway.http.operator_access import OperatorAccess
+from swim_server.gateway.http.ops.sessions import OperatorSessions
 from swim_server.gateway.http.parts import HttpParts
 from swim_server.gateway.http.readiness import Readiness
+from swim_server.gateway.http.request_counts import RequestCounts
 from swim_server.gateway.http.server import HttpServer
 from swim_server.gateway.listeners import Listeners, plain_server
 from swim_server.gateway.tls import CertificateIncomplete, TlsCertificate
@@ -43,6 +46,7 @@ from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
+from swim_server.sources.airports import load_airfields
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.explain.session_log import SessionLog
 from swim_server.streaming.hub import Hub
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.notifier import Notifier
     from swim_server.gateway.authentication import Authentication
+    from swim_server.gateway.connection_log import ConnectionLog
     from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.registry import Gateway
@@ -91,10 +96,16 @@ def build_components(
         hub, broker, home.state, kinds=kinds, max_age_ms=_milliseconds(config.state.max_age),
         is_publishing=lambda: sources.is_running, clock=SYSTEM_CLOCK, log=get_logger("state"),
     )  # fmt: skip
-    exposition, made = Exposition(), list[Readiness]()
+    exposition, request_counts, made = Exposition(), RequestCounts(), list[Readiness]()
+    operator_token = read_or_make_token(home.operator_token, get_logger("daemon"))
+    sessions = OperatorSessions(operator_token, clock=SYSTEM_CLOCK)
 
     def build_http(
-        gateway: Gateway, authentication: Authentication, refusals: Refusals, tickets: Tickets
+        gateway: Gateway,
+        authentication: Authentication,
+        refusals: Refusals,
+        tickets: Tickets,
+        connection_log: ConnectionLog,
     ) -> HttpServer:
         readiness = build_readiness(
             gateway, authenticator, broker, sources.statuses, is_state_loaded=lambda: hub.state.is_ready,
@@ -102,16 +113,16 @@ def build_components(
         )  # fmt: skip
         made.append(readiness)
         return HttpServer(HttpParts(
-            config=config.server, readiness=readiness, authentication=authentication, gateway=gateway, hub=hub,
-            broker=broker, conversation=conversation, metrics=exposition.write, tickets=tickets,
+            config=config.server, pages=config.pages, readiness=readiness, authentication=authentication,
+            gateway=gateway, hub=hub, broker=broker, conversation=conversation, metrics=exposition.write,
+            tickets=tickets, request_counts=request_counts, log=connection_log,
             kinds=[kind.name for kind in kinds],
             access=Access(
                 authentication, refusals, admission, allowed_origins=config.server.allowed_origins, clock=SYSTEM_CLOCK
             ),
-            operator=OperatorAccess(
-                read_or_make_token(home.operator_token, get_logger("daemon")),
-                has_public_url=config.server.public_url is not None,
-            ),
+            operator=OperatorAccess(operator_token, has_public_url=config.server.public_url is not None),
+            sessions=sessions, rpc=rpc, source_ages=sources.event_ages,
+            airports=lambda: asyncio.to_thread(load_airfields),
             clock=SYSTEM_CLOCK,
         ))  # fmt: skip
 
@@ -134,7 +145,9 @@ def build_components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, cluster=cluster, store=store, authenticator=authenticator, sources=sources, hub=hub,
-        state_keeper=state_keeper, latency=latency, metrics=exposition, readiness=made[0],
+        state_keeper=state_keeper, latency=latency, memory=MemoryBaseline(loop), metrics=exposition,
+        sessions=sessions, readiness=made[0],
+        request_counts=request_counts,
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
     )  # fmt: skip
@@ -188,7 +201,7 @@ def build_endpoints(
     tasks: Tasks,
     rpc: Rpc,
     sources: RunningSources,
-    http: Callable[[Gateway, Authentication, Refusals, Tickets], HttpProtocols],
+    http: Callable[[Gateway, Authentication, Refusals, Tickets, ConnectionLog], HttpProtocols],
 ) -> EndpointContext:
     """Build what all endpoints share."""
     return build_context(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swim_server.detection.feed import FeedPilot, FeedPlan
-from swim_server.detection.network_state import NO_PLAN, Flight, GroundState, Plan, Report
+from swim_server.detection.network_state import GROUND, NO_PLAN, Flight, Plan, Report
 from swim_server.detection.reading import is_same_plan, read_plan
 
 
@@ -49,11 +49,11 @@ def is_elsewhere(announced: Report | None, report: Report) -> bool:
 def is_parked(flight: Flight, before: Report, report: Report) -> bool:
     """Tell whether an aircraft stands where it stood, before its first flight: nothing of it is new but the time."""
     return (
-        report.latitude == before.latitude
+        flight.ground_state is GROUND
+        and report.latitude == before.latitude
         and report.longitude == before.longitude
         and report.groundspeed_kts == 0 == before.groundspeed_kts
         and report.altitude_ft == before.altitude_ft == flight.ground_ft
-        and flight.ground_state is GroundState.GROUND
         and not flight.arrivals
         and not is_elsewhere(flight.announced, report)
     )

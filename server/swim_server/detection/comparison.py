@@ -12,10 +12,20 @@ from swim_server.detection.changes import goes_on, is_elsewhere, is_parked, plan
 from swim_server.detection.event_builder import EventBuilder
 from swim_server.detection.event_data import known_fields, plan_changes
 from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
-from swim_server.detection.ground_state import judge
+from swim_server.detection.ground_motion import SLOW_KTS
+from swim_server.detection.ground_state import STILL_AIRBORNE, judge
 from swim_server.detection.legs import after_departure, after_stop, arrival_of, with_plan
 from swim_server.detection.motion import is_jump
-from swim_server.detection.network_state import STATE_VERSION, Flight, GroundState, NetworkState, Plan, Report
+from swim_server.detection.network_state import (
+    AIRBORNE,
+    GROUND,
+    STATE_VERSION,
+    Flight,
+    GroundState,
+    NetworkState,
+    Plan,
+    Report,
+)
 from swim_server.detection.phases import phase_at
 from swim_server.detection.reading import is_same_plan, read_plan, read_report
 from swim_server.detection.regions import Place, Regions
@@ -108,7 +118,7 @@ class Comparison:
     def _pilots(self) -> dict[str, FeedPilot]:
         """Return the pilots by key. One that is listed twice counts with its newer report."""
         listed = self._snapshot.pilots
-        pilots = {flight_key(pilot.cid, pilot.callsign): pilot for pilot in listed}
+        pilots = {f"{pilot.cid} {pilot.callsign}": pilot for pilot in listed}  # as flight_key makes them
         if len(pilots) < len(listed):
             oldest_first = sorted(listed, key=lambda pilot: pilot.last_updated or "")
             pilots = {flight_key(pilot.cid, pilot.callsign): pilot for pilot in oldest_first}
@@ -178,14 +188,18 @@ class Comparison:
         if report is None:
             return self._announce(msgspec.structs.replace(flight, reported=pilot.last_updated))
         if before is not None:
-            if is_parked(flight, before, report):
+            if flight.ground_state is GROUND and is_parked(flight, before, report):
                 return msgspec.structs.replace(flight, reported=pilot.last_updated, report=report)
             if is_jump(before, report):
                 before, report = None, msgspec.structs.replace(report, vertical_rate_fpm=None)
+            elif flight.ground_state is AIRBORNE and (report.groundspeed_kts or 0) > SLOW_KTS:
+                return self._fly_on(flight, pilot, report)
         judged = judge(flight.ground_state, flight.ground_ft, before, report, flight.plan, self._airfields)
+        if judged is STILL_AIRBORNE and flight.ground_state is AIRBORNE:
+            return self._fly_on(flight, pilot, report)
         departs, state = judged.departed_ms is not None, judged.ground_state
         arrives = judged.landed_ms is not None and flight.plan.arr is not None  # who filed nothing arrives nowhere
-        is_down = state is GroundState.GROUND and (arrives or (flight.arrivals > 0 and flight.has_arrived))
+        is_down = state is GROUND and (arrives or (flight.arrivals > 0 and flight.has_arrived))
         announced = flight.announced if is_down else self._announced(flight, report, state, has_arrived=False)
         moved = msgspec.structs.replace(
             flight,
@@ -205,6 +219,13 @@ class Comparison:
         if judged.landed_ms is not None and arrives:
             self._builder.arrived(moved, judged.landed_ms, arrival_of(moved, report, self._airfields))
         return moved
+
+    def _fly_on(self, flight: Flight, pilot: FeedPilot, report: Report) -> Flight:
+        """Take the report of one that flew and flies: so it is with most that move."""
+        announced = self._announced(flight, report, AIRBORNE, has_arrived=False)
+        return msgspec.structs.replace(
+            flight, reported=pilot.last_updated, report=report, announced=announced, ground_ft=None
+        )
 
     def _see_prefile(self, key: str, prefile: FeedPrefile) -> None:
         flight = self._before.flights.get(key)
@@ -276,8 +297,11 @@ class Comparison:
         self, flight: Flight, report: Report, ground_state: GroundState, *, has_arrived: bool
     ) -> Report | None:
         """Collect a position where it differs from the one published last; give the one that is now the last."""
-        if not self._with_positions or not is_elsewhere(flight.announced, report):
-            return flight.announced
+        before = flight.announced
+        if not self._with_positions:
+            return before
+        if before is not None and before.latitude == report.latitude and not is_elsewhere(before, report):
+            return before
         phase = phase_at(report, ground_state, flight.plan, self._airfields, has_arrived=has_arrived)
         self._builder.position(flight, report, phase)
         return report

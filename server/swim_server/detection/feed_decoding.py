@@ -25,7 +25,9 @@ MAX_LOOKED_AT = 2 * MAX_PILOTS
 """Malformed entries that are looked at, the good ones among them counted."""
 MAX_PARTS = 1_500_000
 """Commas, brackets and braces of a document: several times what the largest one had. Each part costs memory, however
-short it is."""
+short it is, where all of a document is built."""
+UNCOUNTED_BYTES = 8 * 1024 * 1024
+"""Of a document that is no longer, what is used costs some ten times as much at most: its parts need not be counted."""
 
 Entry = TypeVar("Entry", FeedPilot, FeedPrefile)
 
@@ -45,9 +47,8 @@ def decode_snapshot(document: bytes) -> Snapshot:
 
     All at once when every entry is well-formed; else entry by entry, mending or dropping the malformed ones.
     """
-    parts = sum(map(document.count, (b",", b"{", b"[")))
-    if parts > MAX_PARTS:
-        raise InvalidSnapshot("not a feed", f"it has {parts:,} values, at most {MAX_PARTS:,} are read")
+    if len(document) > UNCOUNTED_BYTES:
+        _check_parts(document)
     try:
         decoded = _decoder.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -55,6 +56,15 @@ def decode_snapshot(document: bytes) -> Snapshot:
     if _has_blank([*decoded.pilots, *(decoded.prefiles or ())]):
         return _decode_leniently(document)
     return snapshot_of(decoded.general, decoded.pilots, decoded.prefiles, 0)
+
+
+def _check_parts(document: bytes) -> None:
+    """Refuse a document of too many parts, which take far more memory than it has bytes. Raises InvalidSnapshot."""
+    if len(document) <= MAX_PARTS:
+        return
+    parts = sum(map(document.count, (b",", b"{", b"[")))
+    if parts > MAX_PARTS:
+        raise InvalidSnapshot("not a feed", f"it has {parts:,} values, at most {MAX_PARTS:,} are read")
 
 
 def _has_blank(entries: Sequence[FeedPilot | FeedPrefile]) -> bool:
@@ -94,6 +104,7 @@ def _decode_leniently(document: bytes) -> Snapshot:
 
     Raises InvalidSnapshot.
     """
+    _check_parts(document)
     root, is_clean = _decode_json(document)
     if not isinstance(root, dict):
         raise InvalidSnapshot("not a feed", f"a JSON object is expected, got {type(root).__name__}")

@@ -27,7 +27,7 @@ from swim_server.detection.ground_motion import (
     was,
 )
 from swim_server.detection.motion import climb_ft, elapsed_seconds, is_level
-from swim_server.detection.network_state import GroundState, Plan, Report
+from swim_server.detection.network_state import AIRBORNE, GROUND, GroundState, Plan, Report
 from swim_server.detection.rotorcraft import is_rotorcraft
 
 MAX_ELEVATION_ERROR_FT = 3_000
@@ -55,7 +55,7 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
     """The time of the first report that showed it slow on the ground, wherever that is."""
 
 
-STILL_AIRBORNE = Judgement(GroundState.AIRBORNE, None)
+STILL_AIRBORNE = Judgement(AIRBORNE, None)
 """The result of most reports."""
 
 
@@ -74,18 +74,18 @@ def judge(
     """
     if before is None:
         judgement = first_judgement(None, now, plan, airfields)
-        was_in_air = ground_state is GroundState.AIRBORNE and judgement.ground_state is GroundState.UNKNOWN
-        return Judgement(GroundState.AIRBORNE, ground_ft) if was_in_air else judgement
+        was_in_air = ground_state is AIRBORNE and judgement.ground_state is GroundState.UNKNOWN
+        return Judgement(AIRBORNE, ground_ft) if was_in_air else judgement
     speed = now.groundspeed_kts
     if speed is not None:  # nearly all aircraft cruise or are parked: they are told apart first
-        if ground_state is GroundState.AIRBORNE and speed > SLOW_KTS:
+        if ground_state is AIRBORNE and speed > SLOW_KTS:
             return STILL_AIRBORNE
-        is_unmoved = ground_state is GroundState.GROUND and now.altitude_ft == before.altitude_ft == ground_ft
+        is_unmoved = ground_state is GROUND and now.altitude_ft == before.altitude_ft == ground_ft
         if is_unmoved and speed <= TAXI_KTS and was(before, TAXI_KTS):
-            return Judgement(GroundState.GROUND, ground_ft)
-    if ground_state is GroundState.GROUND and ground_ft is not None:
+            return Judgement(GROUND, ground_ft)
+    if ground_state is GROUND and ground_ft is not None:
         return _judge_on_ground(ground_ft, before, now, plan, airfields)
-    if ground_state is GroundState.AIRBORNE:
+    if ground_state is AIRBORNE:
         return _judge_in_air(ground_ft, before, now, plan, airfields)
     return first_judgement(before, now, plan, airfields)
 
@@ -96,7 +96,7 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
     if speed is None or altitude is None:
         return Judgement(GroundState.UNKNOWN, None)
     if speed >= FAST_KTS:
-        return Judgement(GroundState.AIRBORNE, None)
+        return Judgement(AIRBORNE, None)
     field = airfields.at(now.latitude, now.longitude, plan.arr, plan.dep)
     if field is None:
         return _first_judgement_off_field(before, now, plan)
@@ -104,13 +104,13 @@ def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: A
     is_low = -300 <= height <= (60 if is_rotorcraft(plan.aircraft) else 150)
     hovers = is_rotorcraft(plan.aircraft) and height > 60 and not is_level_or_unknown(before, now)
     if hovers or climbs_or_sinks(before, now, 100):
-        return Judgement(GroundState.AIRBORNE, None)
+        return Judgement(AIRBORNE, None)
     if abs(height) <= 40 or (is_low and speed <= SLOW_KTS) or stands_still(before, now):
-        return Judgement(GroundState.GROUND, altitude)
+        return Judgement(GROUND, altitude)
     if taxies(before, now, plan) and abs(height) <= MAX_ELEVATION_ERROR_FT:
-        return Judgement(GroundState.GROUND, altitude)
+        return Judgement(GROUND, altitude)
     if (height >= 120 and speed >= 100) or (height >= 300 and (speed >= 50 or climbs_or_sinks(before, now))):
-        return Judgement(GroundState.AIRBORNE, None)
+        return Judgement(AIRBORNE, None)
     return Judgement(GroundState.UNKNOWN, None)
 
 
@@ -120,26 +120,26 @@ def _first_judgement_off_field(before: Report | None, now: Report, plan: Plan) -
         raise AssertionError("the caller has looked")
     is_down = stands_still(before, now) or taxies(before, now, plan) or begins_to_roll(before, now, plan)
     if altitude <= MAX_FIELD_FT and is_down:
-        return Judgement(GroundState.GROUND, altitude)
+        return Judgement(GROUND, altitude)
     is_rotary = is_rotorcraft(plan.aircraft)
     is_steady = speed >= 100 or is_rotary or was(before, SLOW_KTS, above=True)
     changes_height = climbs_or_sinks(before, now, above_kts=STANDING_KTS if is_rotary else TAXI_KTS)
     is_flying = (is_steady and speed > SLOW_KTS) or changes_height
-    return Judgement(GroundState.AIRBORNE if is_flying else GroundState.UNKNOWN, None)
+    return Judgement(AIRBORNE if is_flying else GroundState.UNKNOWN, None)
 
 
 def _judge_on_ground(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
     if now.altitude_ft is None or now.groundspeed_kts is None:
-        return Judgement(GroundState.GROUND, ground_ft)
+        return Judgement(GROUND, ground_ft)
     if _is_clearly_airborne(now, ground_ft) or _climbs_away(before, now, ground_ft):
-        return Judgement(GroundState.AIRBORNE, None, before.at_ms if _may_be_airborne(before, ground_ft) else now.at_ms)
+        return Judgement(AIRBORNE, None, before.at_ms if _may_be_airborne(before, ground_ft) else now.at_ms)
     if _still_stands(ground_ft, before, now, plan, airfields):
-        return Judgement(GroundState.GROUND, now.altitude_ft)
+        return Judgement(GROUND, now.altitude_ft)
     if now.groundspeed_kts > 60 and now.altitude_ft < ground_ft - 150:
-        return Judgement(GroundState.AIRBORNE, None)  # it sinks at speed: what was taken for the ground was not
+        return Judgement(AIRBORNE, None)  # it sinks at speed: what was taken for the ground was not
     if _may_be_airborne(before, ground_ft) and _may_be_airborne(now, ground_ft):
-        return Judgement(GroundState.AIRBORNE, None, before.at_ms)
-    return Judgement(GroundState.GROUND, ground_ft)
+        return Judgement(AIRBORNE, None, before.at_ms)
+    return Judgement(GROUND, ground_ft)
 
 
 def _is_clearly_airborne(report: Report, ground_ft: int) -> bool:
@@ -193,10 +193,10 @@ def _judge_in_air(sunk_to_ft: int | None, before: Report, now: Report, plan: Pla
     elif is_rotorcraft(plan.aircraft):
         landed_ms = _landed_on_platform_ms(sunk_to_ft, before, now)
         if landed_ms is None:
-            return Judgement(GroundState.AIRBORNE, _sunk_to_ft(sunk_to_ft, before, now))
+            return Judgement(AIRBORNE, _sunk_to_ft(sunk_to_ft, before, now))
     else:
         landed_ms = _landed_off_field_ms(before, now, plan)
-    return STILL_AIRBORNE if landed_ms is None else Judgement(GroundState.GROUND, now.altitude_ft, landed_ms=landed_ms)
+    return STILL_AIRBORNE if landed_ms is None else Judgement(GROUND, now.altitude_ft, landed_ms=landed_ms)
 
 
 def _landed_off_field_ms(before: Report, now: Report, plan: Plan) -> int | None:

@@ -18,6 +18,7 @@ ACCELERATION_KTS_PER_SECOND = 4.0
 STOOD_KTS = 10
 JUMP_ACCELERATION_SECONDS, JUMP_SPEED_KTS = 40, 200
 """Standing, and this fast so soon: a simulator that was paused in flight, or set to another place."""
+FLOWN_NM, FLOWN_NM_PER_KT_MS = 1.5, 1.25 / 3_600_000
 LEAST_REACH_NM = 1.0
 """Nothing that near is a jump."""
 
@@ -67,7 +68,7 @@ def is_jump(before: Report, now: Report) -> bool:
     at_most_nm = (abs(now.latitude - before.latitude) + abs(now.longitude - before.longitude)) * 60
     speed = before.groundspeed_kts
     if speed is not None and speed > STANDSTILL_KTS and now.groundspeed_kts is not None:
-        if at_most_nm <= _flown_nm(speed, now.at_ms - before.at_ms):  # it comes so far at least
+        if at_most_nm <= FLOWN_NM + FLOWN_NM_PER_KT_MS * speed * (now.at_ms - before.at_ms):  # it comes so far at least
             return False
     elif (now.groundspeed_kts or 0) >= JUMP_SPEED_KTS and _stood(before) and _is_soon(before, now):
         return True
@@ -78,7 +79,7 @@ def is_jump(before: Report, now: Report) -> bool:
 
 def _flown_nm(speed_kts: float, milliseconds: float) -> float:
     """How far an aircraft that flies can have come, with some allowance for wind and late positions."""
-    return 1.5 + 1.25 * speed_kts * milliseconds / 3_600_000
+    return FLOWN_NM + FLOWN_NM_PER_KT_MS * speed_kts * milliseconds
 
 
 def _reach_nm(before: Report, now: Report) -> float:

@@ -17,6 +17,10 @@ class GroundState(IntEnum):
     AIRBORNE = 2
 
 
+GROUND, AIRBORNE = GroundState.GROUND, GroundState.AIRBORNE
+"""Looked at several times for each aircraft of a snapshot: names of their own are found sooner than members."""
+
+
 class Plan(msgspec.Struct, frozen=True, gc=False):
     """A flight plan as the wire has it; what is absent is None."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.geodesy import distance_nm
-from swim_server.detection.network_state import Flight, GroundState, Plan, Report
+from swim_server.detection.network_state import AIRBORNE, GROUND, Flight, GroundState, Plan, Report
 
 PREFLIGHT = "PREFLIGHT"
 """Filed, or at the gate before take-off."""
@@ -41,10 +41,10 @@ def phase_at(
     report: Report, ground_state: GroundState, plan: Plan, airfields: Airfields, *, has_arrived: bool
 ) -> str | None:
     """Tell the phase that a report shows."""
-    if ground_state is GroundState.AIRBORNE:
+    if ground_state is AIRBORNE:
         rate, altitude = report.vertical_rate_fpm or 0, report.altitude_ft
         return phase_in_air(report.latitude, report.longitude, altitude, rate, plan, airfields)
-    return phase_on_ground(report.groundspeed_kts, has_arrived) if ground_state is GroundState.GROUND else None
+    return phase_on_ground(report.groundspeed_kts, has_arrived) if ground_state is GROUND else None
 
 
 def phase_on_ground(speed_kts: int | None, has_arrived: bool) -> str:

@@ -11,6 +11,8 @@ MAX_BEHIND_MS = 600_000
 
 _TO_SECOND = len("2024-11-21T12:57:22.")
 _TO_MILLISECOND = _TO_SECOND + 3
+_milliseconds_of = {f"{number:03}": number for number in range(1000)}.get
+"""Look three digits up: quicker than reading them."""
 
 
 class ReportClock:
@@ -27,9 +29,9 @@ class ReportClock:
         """Give the time of a report; the snapshot's own where it is missing, unreadable or nonsense."""
         if text is None:
             return self.update_ms
-        began, milliseconds = self._seconds.get(text[:_TO_SECOND]), text[_TO_SECOND:_TO_MILLISECOND]
-        if began is not None and text[-1] == "Z" and len(milliseconds) == 3 and milliseconds.isdecimal():
-            moment: int | None = began + int(milliseconds)
+        began, milliseconds = self._seconds.get(text[:_TO_SECOND]), _milliseconds_of(text[_TO_SECOND:_TO_MILLISECOND])
+        if began is not None and milliseconds is not None and text[-1] == "Z":
+            moment: int | None = began + milliseconds
         else:
             moment = self._parse(text)
         return moment if moment is not None and self._earliest_ms <= moment <= self._latest_ms else self.update_ms

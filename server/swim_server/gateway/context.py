@@ -83,16 +83,17 @@ def build_context(
     call_soon: Callable[[Callable[[], None]], object],
     clock: Clock,
     log: Any,
-    http: Callable[[Gateway, Authentication, Refusals, Tickets], HttpProtocols] | None = None,
+    http: Callable[[Gateway, Authentication, Refusals, Tickets, ConnectionLog], HttpProtocols] | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""
     gateway = Gateway(hub, admission, clock=clock)
     refusals = Refusals(config.trusted_proxies, clock=clock, log=log)
     authentication = Authentication(authenticator, admission, refusals, gateway)
     tickets = Tickets(clock=clock)
+    connection_log = ConnectionLog(log, session_log=hub.session_log, clock=clock)
     origins: list[Origin | None] | None = None
     if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
-        origins = [None, *(Origin(origin) for origin in config.allowed_origins)]
+        origins = [None, *(Origin(origin) for origin in (*config.allowed_origins, *_own_origins(config)))]
     hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
     return EndpointContext(
         public_kind=ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions()),
@@ -111,7 +112,7 @@ def build_context(
             serves_http=http is not None,
         ),
         arrivals=Arrivals(config, config.trusted_proxies, clock=clock),
-        http=http(gateway, authentication, refusals, tickets) if http is not None else None,
+        http=http(gateway, authentication, refusals, tickets, connection_log) if http is not None else None,
         handshake_queue=WorkQueue(call_soon=call_soon, clock=clock),
         reading_queues=ReadingQueues(
             light=WorkQueue(call_soon=call_soon, clock=clock),
@@ -123,9 +124,17 @@ def build_context(
         conversation=conversation,
         heartbeats=Heartbeats(gateway, conversation, source_ages, clock=clock),
         hub=hub,
-        log=ConnectionLog(log, session_log=hub.session_log, clock=clock),
+        log=connection_log,
         refusals=refusals,
         wheel=wheel,
         tasks=tasks,
         clock=clock,
     )
+
+
+def _own_origins(config: ServerConfig) -> list[str]:
+    """Return the origin of the service's own pages, where it is known under which address they are opened."""
+    if config.public_url is None:
+        return []
+    scheme, _, rest = config.public_url.partition("://")
+    return [f"{'https' if scheme == 'wss' else 'http'}://{rest.partition('/')[0]}"]

@@ -37,7 +37,7 @@ LONGEST_REASON_BYTES = 123
 PEER_TIMEOUT_HEARTBEATS = 2.5
 """A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
 HTTP_IDLE_SECONDS = 35.0
-"""A plain HTTP connection of which nothing is heard for so long is dropped."""
+"""A plain HTTP connection of which nothing is heard for so long is dropped, unless it takes what it is sent."""
 MOVE_SPREAD = 0.1
 """Clients that connected together are asked to reconnect spread over this share of their connection time."""
 MOVE_FIRST_MS = 100
@@ -190,6 +190,12 @@ class Endpoint(asyncio.Protocol):
         context, heartbeat_seconds = self._context, self._context.settings.heartbeat_seconds
         if self._entry is not None and self._entry.is_upgraded:
             self._entry.give_up()
+        elif self._entry is not None and (refused := self._entry.too_slow()) is not None:
+            self._transport.write(refused.answer)
+            self._transport.close()  # it has had its time: its end isn't waited for
+            self._begin_closing()
+        elif self._plain is not None and self._plain.is_taken():
+            context.wheel.schedule(self, HTTP_IDLE_SECONDS)
         elif self._phase is not Phase.OPEN:
             self.abort()
         elif self._monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
@@ -284,7 +290,9 @@ class Endpoint(asyncio.Protocol):
         assert self._context.http is not None, "requests are handed on only where plain HTTP is served"
         self._entry = None
         self._phase, self.is_plain = Phase.HTTP, True
-        self._plain = PlainConnection(self, self._transport, max_head_bytes=self._context.settings.max_head_bytes)
+        self._plain = PlainConnection(
+            self, self._transport, max_head_bytes=self._context.settings.max_head_bytes, monotonic=self._monotonic
+        )
         self._gate.add(Hold.UNADMITTED)
         self._receive_plain(data)
         self._plain.serve(self._context.http, self._context.tasks)
@@ -301,6 +309,10 @@ class Endpoint(asyncio.Protocol):
     def stay_plain(self) -> None:
         """Go on for a while: something is being sent to a client that says nothing."""
         self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
+
+    def admit_stream(self) -> None:
+        """Count it no longer to those that are not let in: it has a place in its tier."""
+        self._context.arrivals.remove(self)
 
     def shake_hands(self, head: bytes) -> None:
         """Take the connection back: a request on it wants a WebSocket."""

@@ -88,6 +88,10 @@ class Entry:
         """It speaks WebSocket, and waits for what is decided of its key."""
         return self._accepted is not None
 
+    def too_slow(self) -> Rejected | None:
+        """Refuse a request that has begun and did not come to its end in time; None: nothing has come at all."""
+        return self._handshake.too_slow()
+
     def receive(self, data: bytes) -> None:
         """Take what came: the request's head in its turn, and what follows it unread until the client is admitted."""
         has_waited = bool(self._early)

@@ -32,6 +32,7 @@ END_OF_HEAD = b"\r\n\r\n"
 MAX_USER_AGENT = 200
 MAX_LINE_BYTES = 8192
 NO_REQUEST = "This is not a WebSocket upgrade request.\n"
+TOO_SLOW = "The request head took too long to arrive.\n"
 TOO_LONG = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request head is too long.\n", Headers())
 
 _REQUEST_LINE = re.compile(rb"[A-Z]{1,20} [!-~]+ HTTP/\d\.\d\r?")
@@ -136,6 +137,10 @@ class Handshake:
             return PlainRequest(head + rest)
         outcome = self._read_everyday(head, rest) if self._rules.origins is None else None
         return outcome or self._read_by_library(head, rest)
+
+    def too_slow(self) -> Rejected | None:
+        """Refuse a head that has begun and did not come to its end in time; None: nothing has come at all."""
+        return self._reject(HTTPStatus.REQUEST_TIMEOUT, TOO_SLOW, Headers()) if self._head else None
 
     def _read_part(self) -> Rejected | None:
         """Look at a head that is not whole: refuse what can't become one."""

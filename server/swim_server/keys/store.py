@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.keys import format as key_format
-from swim_server.keys import seals
 from swim_server.keys.audit import Actor, AuditEntry
 from swim_server.keys.errors import KeyNotFound, KeyUnusable
 from swim_server.keys.format import Tier
+from swim_server.keys.integrity import seals
+from swim_server.keys.integrity.ended_keys import EndedKeys
 from swim_server.keys.lookup_forms import PresentedKeys
 from swim_server.keys.new_key import NewKey, check_text
 from swim_server.keys.permissions import KeyState, chosen_keys, refusal, state_of
@@ -61,6 +62,7 @@ class KeyStore:
         self._randbytes = randbytes
         self._schema: Schema | None = None
         self._schema_lock = threading.Lock()
+        self._ended = EndedKeys.beside(database.engine.url)
         self._told: set[int] = set()
         """Keys of which the log knows that their rows aren't as we left them."""
 
@@ -193,8 +195,33 @@ class KeyStore:
         return self._update(key_id, {}, actor, "accept", None)
 
     def change(self, work: Callable[[Connection, Schema], T]) -> T:
-        """Run ``work`` in a transaction. Raises StoreError."""
-        return self._with_schema(lambda schema: self.database.write(lambda connection: work(connection, schema)))
+        """Run ``work`` in a transaction; then note beside the file when the keys end that it sealed.
+
+        Raises StoreError.
+        """
+        sealed: set[int] = set()
+
+        def noted(connection: Connection, schema: Schema) -> T:
+            connection.info.pop(seals.SEALED, None)
+            result = work(connection, schema)
+            sealed.update(connection.info.pop(seals.SEALED, ()))
+            return result
+
+        result = self._with_schema(lambda schema: self.database.write(lambda connection: noted(connection, schema)))
+        if sealed:
+            self._note_ends(sealed)
+        return result
+
+    def _note_ends(self, key_ids: Collection[int]) -> None:
+        if self._ended is None:
+            return
+        is_first = not self._ended.path.exists()  # a version that kept none may have ended others
+        some = None if is_first else api_keys.c.id.between(min(key_ids), max(key_ids))
+        rows = [row for row in self._select(some) if is_first or row["id"] in key_ids]
+        try:
+            self._ended.note(map(record_of, rows))
+        except OSError as error:
+            _log().warning("when keys end can't be put down beside the key database", reason=str(error))
 
     # For the service
 
@@ -222,7 +249,8 @@ class KeyStore:
     def schema(self) -> Schema:
         """Return the columns there are; asked of the database once. Raises SchemaMissing when no key could be judged.
 
-        A SQLite file without the tables gets them; a server's database is left to ``db upgrade``.
+        A SQLite file without the tables gets them, unless keys were made here before; a server's database is left to
+        ``db upgrade``. Raises StoreMisconfigured.
         """
         with self._schema_lock:
             if self._schema is None:
@@ -233,6 +261,8 @@ class KeyStore:
         schema = observe(self.database)
         is_file = self.database.engine.dialect.name == "sqlite" and not self.database.is_read_only
         if is_file and not (schema.key_columns and schema.audit_columns):
+            if not schema.key_columns and self._ended is not None and self._ended.path.exists():
+                self._ended.refuse_to_begin_anew()
             self.database.write(metadata.create_all)
             schema = observe(self.database)
         schema.require_keys()
@@ -274,20 +304,22 @@ class KeyStore:
         return rows
 
     def _record(self, row: Mapping[str, Any]) -> KeyRecord:
-        record = record_of(row)
-        lines = row[_ALTERED]
-        if lines is None:
-            return record
-        record = seals.judge(record, lines[0] if lines else None, utc_now(self._clock))
-        if record.id not in self._told:
-            self._told.add(record.id)
-            from swim_server.logs import get_logger  # costly to import, and needed seldom
-
-            get_logger("keys").error(
-                "a key's row is not as our last change left it: damaged, or changed by hand",
-                key_id=record.id, refused=not record.is_active, next_step=f"swimctl keys accept {record.id}",
-            )  # fmt: skip
+        record, lines, now = record_of(row), row[_ALTERED], utc_now(self._clock)
+        if lines is not None:
+            record = seals.judge(record, lines[0] if lines else None, now)
+            self._tell(record, "a key's row is not as our last change left it: damaged, or changed by hand")
+        elif self._ended is not None and refusal(record, now) is None and self._ended.is_ended(record, now):
+            record = msgspec.structs.replace(record, is_altered=True, is_active=False)
+            self._tell(record, "a key is good in the key database though it was ended: an older copy was put back")
         return record
+
+    def _tell(self, record: KeyRecord, what: str) -> None:
+        """Log it, once for each key."""
+        if record.id in self._told:
+            return
+        self._told.add(record.id)
+        next_step = f"swimctl keys accept {record.id}"
+        _log().error(what, key_id=record.id, refused=not record.is_active, next_step=next_step)
 
     def _update(
         self, key_id: int, values: Mapping[str, Any], actor: Actor, action: str, detail: str | None
@@ -307,6 +339,12 @@ class KeyStore:
     @staticmethod
     def _log(connection: Connection, schema: Schema, entries: Sequence[AuditEntry]) -> None:
         write_audit(connection, schema, entries, KEYS_METHOD)
+
+
+def _log() -> Any:
+    from swim_server.logs import get_logger  # costly to import, and needed seldom
+
+    return get_logger("keys")
 
 
 def entry(at: datetime, actor: Actor, action: str, key_id: int, detail: str | None) -> AuditEntry:

@@ -23,7 +23,7 @@ MAX_LAST = 100_000
 LEAST_MAX_MESSAGE_BYTES = 4096
 """No client may ask for shorter messages: hardly an event would fit."""
 MAX_NAME_CHARACTERS = 128
-"""How long a channel or a publisher's event id may be."""
+"""How long a channel, an epoch or a publisher's event id may be."""
 
 _ID_SHAPE = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
 """What looks like an event id. Those beyond the range of ours are ids of nothing that was ever stored here."""
@@ -38,6 +38,8 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", t
     """As the client sent them: ``filters.merge`` reads them."""
     after: str | None = None
     """The id of the last event that the client saw. At most one of ``after``, ``since`` and ``last`` is given."""
+    epoch: str | None = None
+    """The order of events that ``after`` belongs to, as the client was told; None: it doesn't know."""
     since: str | None = None
     """RFC 3339 time."""
     last: int | None = None
@@ -159,6 +161,7 @@ def _subscribe(message: Mapping[str, Any]) -> Subscribe:
         channels=channels,
         filters=message.get("filters"),
         after=_after(message.get("after")),
+        epoch=read_epoch(message.get("epoch")),
         since=_since(message.get("since")),
         last=_last(message.get("last")),
         max_message_bytes=read_max_message_bytes(message.get("max_message_bytes")),
@@ -190,6 +193,16 @@ def _after(value: object) -> str | None:
         if isinstance(value, str) and _ID_SHAPE.fullmatch(value):
             return str(EventId(MAX_MILLISECONDS, MAX_SEQUENCE))  # never given out: unknown, not unreadable
         _refuse_subscribe(f"after: {show(value)} is not an event id; one looks like 1768573815123-0", "after")
+
+
+def read_epoch(value: object) -> str | None:
+    """Read the name of an order of events, as ``connected`` and ``subscribed`` tell it. Raises BadMessage."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARACTERS:
+        rule = f"must be a string of 1 to {MAX_NAME_CHARACTERS} characters, as in the connected message"
+        _refuse_subscribe(f"epoch: {rule}, got {show(value)}", "epoch")
+    return value
 
 
 def _since(value: object) -> str | None:

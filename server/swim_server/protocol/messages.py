@@ -22,9 +22,10 @@ def connected(
     tier: str,
     heartbeat_interval: float,
     last_event_id: str | None,
+    epoch: str | None = None,
     resume: bool = True,
 ) -> bytes:
-    """Encode the first message of a connection."""
+    """Encode the first message of a connection. ``epoch``: the order of events that ids belong to now."""
     data = {
         "client_id": client_id,
         "server_time": timestamp,
@@ -33,6 +34,7 @@ def connected(
         "heartbeat_interval": _whole(heartbeat_interval),
         "resume": resume,
         "last_event_id": last_event_id,
+        "epoch": epoch,
     }
     return _encoder.encode({"type": "connected", "timestamp": timestamp, "data": data})
 
@@ -44,6 +46,7 @@ def subscribed(
     last_event_id: str | None,
     resumed: bool,
     gap: bool,
+    epoch: str | None = None,
     hints: Collection[str] = (),
     state_as_of: str | UnsetType | None = UNSET,
 ) -> bytes:
@@ -59,6 +62,7 @@ def subscribed(
         "last_event_id": last_event_id,
         "resumed": resumed,
         "gap": gap,
+        "epoch": epoch,
         "hints": list(hints),
     }
     if not isinstance(state_as_of, UnsetType):

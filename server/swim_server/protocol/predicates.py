@@ -152,12 +152,15 @@ def has_airport(wanted: frozenset[str]) -> Predicate:
     """Tell whether an event concerns a wanted aerodrome; no such field: no match."""
 
     def predicate(data: Mapping[str, Any]) -> bool:
+        has_pattern = False
         for field in AIRPORT_FIELDS:
             value = data.get(field)
-            if value and isinstance(value, str) and (value in wanted or value.strip().upper() in wanted):
-                return True
-        if AIRPORT_LIST not in data:
-            return any(fits(code, wanted) for code in patterns_in(codes_of(data, AIRPORT_FIELDS)))
+            if value and isinstance(value, str):
+                if value in wanted or value.strip().upper() in wanted:
+                    return True
+                has_pattern = has_pattern or PATTERN_MARK in value
+        if not has_pattern and AIRPORT_LIST not in data:  # so it is with flights
+            return False
         return any(fits(code, wanted) for code in airports_of(data))
 
     return predicate

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES = 20_000
 """Per kind. Further entries are refused, so that made-up entries can't push out real ones."""
+SMALL_EVENT_BYTES = 512
+"""An entry of so many fields as there may be, each of such an event, is no large one: its events aren't measured."""
+MAX_ENTRY_BYTES = 65_535
+"""As JSON. An event that would make its entry longer is not taken in: nobody could be sent it."""
+LARGE_ENTRY_BYTES = 4096
+MAX_LARGE_BYTES = 64 * 1024 * 1024
+"""Entries that are large have so much room together, in each kind."""
+MAX_UID_DIGITS = 20
+"""No uid is longer; a number of thousands of digits isn't read."""
 _TIMESTAMP = len('{"type":"","timestamp":"')
 """Where the timestamp begins in an event's wire form, beside its type."""
 _TIMESTAMP_LENGTH = len("2026-01-16T14:30:15.000Z")
@@ -38,7 +47,9 @@ class Change(NamedTuple):
 class Entries:
     """The entries of one kind, each with the moment of its last event and, once it was asked for, its encoding."""
 
-    __slots__ = ("_encoded", "_is_flights", "by_key", "kind", "opened", "refused", "touched_ms")
+    __slots__ = (
+        "_encoded", "_is_flights", "_large", "_large_bytes", "by_key", "kind", "opened", "refused", "touched_ms",
+    )  # fmt: skip
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -50,6 +61,9 @@ class Entries:
         self.refused = 0
         """How many events were about an entry that was not added for lack of room."""
         self._encoded: dict[Key, bytes] = {}
+        self._large: dict[Key, int] = {}
+        """The bytes of entries that are large."""
+        self._large_bytes = 0
         self._is_flights = kind is FLIGHTS
 
     def __len__(self) -> int:
@@ -68,6 +82,7 @@ class Entries:
         if event_type in self.kind.ends:
             if entry is not None:
                 del self.by_key[key], self.touched_ms[key]
+                self._measure(key, 0)
             return key
         if entry is None and len(self.by_key) >= MAX_ENTRIES:
             self.refused += 1
@@ -82,6 +97,32 @@ class Entries:
         self.touched_ms[key] = at_ms
         return key
 
+    def fold_large(self, event_type: str, data: Mapping[str, Any], timestamp: str, at_ms: int) -> Key | None:
+        """Take in what tells much, unless it would make the entry, or all of them, too large."""
+        key = self.kind.key_of(data)
+        if key is None or event_type in self.kind.ends:
+            return self.fold(event_type, data, timestamp, at_ms)
+        entry = self.by_key.get(key)
+        tried = dict(entry) if entry is not None else None
+        fold = (
+            fold_flight(tried, event_type, data, timestamp) if self._is_flights else fold_entry(tried, data, timestamp)
+        )
+        size_bytes = len(_encoder.encode(fold))
+        room = MAX_LARGE_BYTES - self._large_bytes + self._large.get(key, 0)
+        if size_bytes > MAX_ENTRY_BYTES or (size_bytes >= LARGE_ENTRY_BYTES and size_bytes > room):
+            self.refused += 1
+            return None
+        folded = self.fold(event_type, data, timestamp, at_ms)
+        if folded is not None:
+            self._measure(key, size_bytes)
+        return folded
+
+    def _measure(self, key: Key, size_bytes: int) -> None:
+        self._large_bytes -= self._large.pop(key, 0)
+        if size_bytes >= LARGE_ENTRY_BYTES:
+            self._large[key] = size_bytes
+            self._large_bytes += size_bytes
+
     def restore(self, rows: Iterable[tuple[Entry, int]]) -> None:
         """Put back what a checkpoint kept: entries, each with when it was touched."""
         for entry, touched_ms in rows:
@@ -89,6 +130,7 @@ class Entries:
             if key is not None:
                 self.by_key[key] = entry
                 self.touched_ms[key] = touched_ms
+                self._measure(key, len(_encoder.encode(entry)))
 
     def encoded(self, key: Key) -> bytes:
         """Return an entry as JSON, encoded once until it changes."""
@@ -136,9 +178,13 @@ class World:
     def _fold_into(self, entries: Entries, event: Event, timestamp: str) -> Change:
         at_ms, data, event_type, fold = event.id.milliseconds, event.data, event.type, entries.fold
         if event_type != POSITIONS:
+            if len(event.wire) > SMALL_EVENT_BYTES:
+                fold = entries.fold_large
             keys: Sequence[Key | None] = (fold(event_type, data, timestamp, at_ms),)
         else:
             rows = data.get("positions")
+            if isinstance(rows, list) and len(event.wire) > SMALL_EVENT_BYTES * len(rows):
+                fold = entries.fold_large
             keys = [
                 fold(event_type, row, timestamp, at_ms) if isinstance(row, dict) else None
                 for row in (rows if isinstance(rows, list) else ())
@@ -161,7 +207,8 @@ class World:
 
     def find_flight(self, name: str) -> Entry | None:
         """Find a flight by uid or callsign; of several with one callsign, the one heard of last."""
-        if name.isascii() and name.isdecimal() and (found := self.flights.by_key.get(int(name))) is not None:
+        is_number = name.isascii() and name.isdecimal() and len(name) <= MAX_UID_DIGITS
+        if is_number and (found := self.flights.by_key.get(int(name))) is not None:
             return found
         wanted = name.strip().upper()
         found_all = [

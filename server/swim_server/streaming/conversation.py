@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +57,10 @@ class Conversation:
         self._max_waiting_bytes = max_waiting_bytes
         self.publishing = publishing or Publishing(catalogue)
         """What may be published; replaced when the configuration is read again."""
+        self.errors: Counter[ErrorCode] = Counter()
+        """The error messages that clients were sent, by code."""
         turn = asyncio.Semaphore(CONCURRENT_CATCH_UPS)
-        self._subscribing = Subscribing(hub, broker, catalogue, tasks, turn=turn, clock=clock)
+        self._subscribing = Subscribing(hub, broker, catalogue, tasks, turn=turn, clock=clock, error=self.error)
         self._explaining = Explaining(hub, broker, catalogue, turn=turn)
 
     def greeting(self, connection: Connection) -> bytes:
@@ -69,10 +71,12 @@ class Conversation:
             tier=connection.tier,
             heartbeat_interval=self._heartbeat_seconds,
             last_event_id=self._last_event_id(),
+            epoch=self._broker.epoch or None,
         )
 
     def error(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> bytes:
-        """Return an ``error`` message."""
+        """Return an ``error`` message, which counts as sent."""
+        self.errors[code] += 1
         return messages.error(code, message, self._now(), **(details or {}))
 
     def heartbeat(self, *, connected_clients: int, uptime_seconds: float, sources: Mapping[str, float | None]) -> bytes:

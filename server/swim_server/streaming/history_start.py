@@ -47,6 +47,8 @@ class HistoryStart:
         """
         if action.after is not None:
             start = EventId.parse(action.after)
+            if self.is_of_other_epoch(action):
+                return start, True
             return start, not self._hub.recent.holds(start) and await self._broker.has_gap(start, types=types)
         if action.since is not None:
             start = EventId(max(parse_ms(action.since) - 1, 0), MAX_SEQUENCE)
@@ -55,6 +57,13 @@ class HistoryStart:
         wanted = current.subscribe(action.channels, action.filters, self._catalogue)
         start = await self._before_last(action.last or 0, types, wanted)
         return min(start, self._hub.delivered_id), False
+
+    def is_of_other_epoch(self, action: Subscribe) -> bool:
+        """Tell whether the client saw its last event in another order of events than what is stored here.
+
+        What came since by the clock is sent all the same, as after any gap: ids are milliseconds in both orders.
+        """
+        return action.epoch is not None and action.epoch != self._broker.epoch
 
     async def _before_last(self, count: int, types: frozenset[str], wanted: Subscription) -> EventId:
         """Return the id before the ``count`` newest events that pass the filters, or before the oldest of fewer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -14,7 +14,6 @@ from swim_server.protocol.actions import Subscribe
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.event_id import EventId
-from swim_server.protocol.timestamps import format_ms
 from swim_server.streaming.catchup import CatchUp
 from swim_server.streaming.explain.session_log import NO_STARTS
 from swim_server.streaming.history_start import HistoryStart
@@ -40,14 +39,16 @@ class Subscribing:
         *,
         turn: asyncio.Semaphore,
         clock: Clock,
+        error: Callable[[ErrorCode, str], bytes],
     ) -> None:
-        """``turn``: who has it may read and filter history."""
+        """``turn``: who has it may read and filter history. ``error`` makes error messages, and counts them."""
         self._hub = hub
         self._broker = broker
         self._catalogue = catalogue
         self._tasks = tasks
         self._turn = turn
         self._clock = clock
+        self._error = error
         self._state_sending = StateSending(hub, clock=clock)
         self._history_start = HistoryStart(hub, broker, catalogue, turn=turn, clock=clock)
 
@@ -125,6 +126,7 @@ class Subscribing:
                 last_event_id=str(self._hub.delivered_id),
                 resumed=resumed,
                 gap=gap,
+                epoch=self._broker.epoch or None,
                 hints=self._hub.hints.about(connection.subscription.filters),
                 state_as_of=as_of if with_state else UNSET,
             )
@@ -156,7 +158,8 @@ class Subscribing:
         if start is not None and not self._hub.advance_to(start):
             start, trouble = None, "the event is not known"
         elif has_gap and action.after is not None:
-            trouble = "history does not reach back that far"
+            is_other = self._history_start.is_of_other_epoch(action)
+            trouble = "the event is of another history" if is_other else "history does not reach back that far"
         # From here on no await: the subscription, the answer and the place in the stream belong together.
         subscription = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
         if start is None:
@@ -213,7 +216,7 @@ class Subscribing:
         connection.answer(messages.unsubscribed(channels if remaining != NOTHING or channels else ()))
 
     def _history_error(self, text: str) -> bytes:
-        return messages.error(ErrorCode.HISTORY_UNAVAILABLE, text, format_ms(self._clock.now_ms()))
+        return self._error(ErrorCode.HISTORY_UNAVAILABLE, text)
 
 
 def _asks_for_history(action: Subscribe) -> bool:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from support.disk import home_files
 from support.disk.change_log import Change, Operation
 from support.disk.ledger import Ledger
 from support.disk.power_model import Amount, Model, PowerModel
 
-Aim = Literal["anywhere", "keys", "restart", "providers", "settings", "acknowledgement"]
+Aim = Literal["anywhere", "keys", "restart", "providers", "settings", "acknowledgement", "write-back"]
 """What has just happened where the power is cut."""
 AMOUNTS: tuple[Amount, ...] = ("least", "names", "some", "some", "some", "most")
 SWITCHED_SHARE = 0.25
@@ -39,6 +40,8 @@ def moments(changes: list[Change]) -> dict[Aim, list[int]]:
     for place, change in enumerate(changes, 1):
         if change.operation is Operation.UNLINK and "/drop/" in change.path:
             found["providers"].append(place)
+        if _is_write_back(change):
+            found["write-back"].append(place)
         if change.operation is not Operation.MARK:
             continue
         mark = change.mark
@@ -54,6 +57,14 @@ def moments(changes: list[Change]) -> dict[Aim, list[int]]:
             case "baseline":
                 found.clear()
     return found
+
+
+def _is_write_back(change: Change) -> bool:
+    """Whether history's log is being written back, or has been and begins anew."""
+    if change.operation in (Operation.SYNC_BEGIN, Operation.SYNC_END, Operation.WRITE):
+        is_anew = change.path.endswith("-wal") and change.operation is Operation.WRITE and change.offset == 0
+        return change.path.endswith(f"/{home_files.HISTORY}") or (is_anew and home_files.HISTORY in change.path)
+    return False
 
 
 def baseline(changes: list[Change]) -> int:
@@ -74,6 +85,8 @@ def choose_cuts(changes: list[Change], count: int, rng: random.Random) -> list[C
         cuts.append(msgspec.structs.replace(_bare("providers", aims["providers"][place], rng), amount="names"))
         place = len(aims["acknowledgement"]) * share // 4
         cuts.append(_bare("acknowledgement", aims["acknowledgement"][place], rng, is_switched=True))
+    for share in (1, 3):
+        cuts.append(_bare("write-back", aims["write-back"][len(aims["write-back"]) * share // 4], rng))
     for place in aims["restart"]:
         cuts += [_bare("restart", min(place + 40 * step, len(changes)), rng) for step in (1, 2)]
     while len(cuts) < count:
@@ -92,16 +105,17 @@ def _bare(aim: Aim, place: int, rng: random.Random, *, is_switched: bool = False
     return Cut(place, aim, "least", rng.getrandbits(32), is_switched)
 
 
+def listener_key(changes: list[Change]) -> str:
+    """Find the API key that the run's listeners have: the first one made."""
+    marks = (change.mark for change in changes if change.operation is Operation.MARK)
+    return next(str(mark["api_key"]) for mark in marks if mark["kind"] == "key")
+
+
 def build_images(
     changes: list[Change], cuts: list[Cut], model: Model, recorded_root: str, image: Path
-) -> Iterator[tuple[Cut, Ledger, Ledger]]:
-    """Build one image after the other below ``image``; with each, what was known at its cut, and in the end."""
-    power = PowerModel(recorded_root, model)
-    ledger, everything = Ledger(), Ledger()
-    for change in changes:
-        if change.operation is Operation.MARK:
-            everything.take(change.mark)
-    place = 0
+) -> Iterator[tuple[Cut, Ledger]]:
+    """Build one image after the other below ``image``, in the order of their places; with each what was known there."""
+    power, ledger, place = PowerModel(recorded_root, model), Ledger(), 0
     for cut in cuts:
         for change in changes[place : cut.place]:
             if change.operation is not Operation.MARK:
@@ -115,4 +129,4 @@ def build_images(
         shutil.rmtree(image, ignore_errors=True)
         image.mkdir(mode=0o700)
         power.build(image, cut.amount, random.Random(cut.seed))
-        yield cut, ledger, everything
+        yield cut, ledger

@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 from support.disk.preload import FaultControl, Rule
@@ -29,15 +30,21 @@ from swim_server.brokers.recovery.salvage import read_account
 from swim_server.brokers.retention import Retention
 from swim_server.brokers.trouble import HistoryDamaged
 from swim_server.concurrency.clock import SYSTEM_CLOCK
+from swim_server.protocol.event_id import ZERO
 from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
 from swim_server.sql.sqlite import open_sqlite
+from swim_server.state.checkpoint import encode
+from swim_server.state.loading import newest_checkpoint
+from swim_server.state.world import World
 
 ATTEMPTS = 60
+_SILENT = structlog.get_logger()
 KEPT = Retention(1 << 40, 1 << 40, 1 << 40)
 
 
 def main(history: Path, keys: Path, share: float) -> dict[str, Counter[str]]:
     """Look with each of the ways that the product has."""
+    checkpoint = history.with_name("state.checkpoint")
     looks: dict[str, Callable[[], object]] = {
         "open": lambda: _open(history),
         "confirm": lambda: history_file.confirm_damage(history),
@@ -46,10 +53,14 @@ def main(history: Path, keys: Path, share: float) -> dict[str, Counter[str]]:
         "names in pages": lambda: structure.find_damage(history, only_names=True) and "damaged",
         "account": lambda: "damaged" if read_account(history) is None else "",
         "keys": lambda: _ask(keys),
+        "checkpoint": lambda: newest_checkpoint([checkpoint], "an epoch", ZERO, _SILENT) is None and "damaged",
     }
+    checkpoint.write_bytes(encode(World(()), "an epoch"))
     said: dict[str, Counter[str]] = {}
     with_faults = FaultControl(Path(os.environ["SWIM_DISK_FAULTS"]))
-    with_faults.set([Rule("read", str(path.parent / f"{path.name}*"), "EIO", share) for path in (history, keys)])
+    with_faults.set(
+        [Rule("read", str(path.parent / f"{path.name}*"), "EIO", share) for path in (history, keys, checkpoint)]
+    )
     for name, look in looks.items():
         said[name] = Counter(_said(look) for _ in range(ATTEMPTS))
     said["struck"] = Counter({"struck": with_faults.struck})

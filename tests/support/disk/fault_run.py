@@ -16,13 +16,15 @@ from support.disk.fault_scenarios import Scenario
 from support.disk.forked_daemon import DidNotStart, ForkedDaemon
 from support.disk.judge import Judge
 from support.disk.judgement import Judgement
-from support.disk.ledger import KnownKey, Ledger, content
+from support.disk.ledger import KnownKey, Ledger, content, event_key
 from support.disk.preload import FaultControl, Rule
 from support.disk.probes import put_probes
 from support.disk.rot_base import Files, put_back, read_files
+from support.disk.side_recorder import SideRecorder, replay
 from support.disk.wire import Closed, Wire
 
-RECOVERY_SECONDS = 60.0
+RECOVERY_SECONDS, ADMISSION_SECONDS = 60.0, 30.0
+PLAYED_EVENTS = 500
 TROUBLES = (OSError, Closed, RuntimeError, TimeoutError)
 
 
@@ -38,7 +40,9 @@ class FaultRun:
         self._ledger = Ledger()
         self._numbers = itertools.count()
         self._base: Files = {}
-        self._base_ledger = b""
+        self._recorder: SideRecorder | None = None
+        self._replayed = Judgement()
+        self._recorded_from = ""
 
     def prepare(self, events: int) -> None:
         """Make the installation: keys, events, a history that has been written back."""
@@ -50,6 +54,10 @@ class FaultRun:
         for _ in range(events // 100):
             self._publish(control, [f"event-{next(self._numbers)}" for _ in range(100)])
         control.close()
+        code, output = self._daemon.run(
+            ["record", str(self._root / home_files.PLAYED), "--last", str(PLAYED_EVENTS), "--no-follow"]
+        )
+        assert code == 0, output
         time.sleep(0.6)
         self._daemon.end(signal.SIGTERM)
         self._base = read_files(self._root)
@@ -65,12 +73,18 @@ class FaultRun:
             self._start_until(time.monotonic() + scenario.seconds)
         else:
             self._daemon.start()
+            if scenario.with_recording:
+                self._recorded_from = max(self._ledger.acknowledged.values(), key=event_key)
+                self._recorder = SideRecorder(self._daemon, self._recorded_from)
             self._faults.set(scenario.rules)
         self._work(time.monotonic() + scenario.seconds, scenario, rng)
         struck = self._struck + self._faults.struck
         self._faults.set([])
         judgement = self._settle()
-        judgement += self._judge_again()
+        judgement.take(self._replayed)
+        if self._recorder is not None:
+            judgement.take(self._recorder.judge(self._ledger, self._recorded_from))
+        judgement.take(self._judge_again())
         return judgement, struck
 
     def tell_of_a_failed_checkpoint(self) -> Judgement:
@@ -100,6 +114,9 @@ class FaultRun:
     def _begin(self, scenario: Scenario | None) -> None:
         self._daemon.kill()
         self._struck = 0
+        if self._recorder is not None:
+            self._recorder.end()
+        self._recorder, self._replayed = None, Judgement()
         put_back(self._base, self._root)
         home_files.write_config(self._root, self._port, scenario.synchronous if scenario else "normal")
         acknowledged, sent = msgspec.msgpack.decode(self._kept)
@@ -142,6 +159,8 @@ class FaultRun:
             self._listen_a_little()
             if scenario.with_keys:
                 self._change_a_key()
+            if scenario.with_recording:
+                self._replayed.take(replay(self._daemon, self._root / home_files.PLAYED, PLAYED_EVENTS))
             time.sleep(0.02)
         if control is not None:
             control.close()
@@ -209,7 +228,9 @@ class FaultRun:
                 control.close()
             except TROUBLES:
                 time.sleep(0.1)
-        judge = Judge(self._daemon, self._ledger, random.Random(0), tag="-running")
+        judge = Judge(
+            self._daemon, self._ledger, random.Random(0), tag="-running", admission_seconds=ADMISSION_SECONDS
+        )  # fmt: skip
         judge.judgement.find("stuck", len(self._pending), "events can't be published though the disk is well again")
         put_probes(self._daemon, "-running")
         judge.ask(self._listener_key, self._oldest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from support.disk import home_files
 from support.disk.preload import Rule
 
 GRACE_SECONDS = 3.0
@@ -22,11 +23,14 @@ class Scenario(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     with_keys: bool = False
     """Keys are created and revoked meanwhile."""
+    with_recording: bool = False
+    """All events are recorded meanwhile, and a recording is played."""
     is_short: bool = False
     """It takes part in the short run."""
 
 
 _HISTORY, _MARK, _KEYS = "*/home/history.db*", "*/home/history.mark", "*/home/swim.db*"
+_RECORDED, _PLAYED = f"*/disk/{home_files.RECORDING}", f"*/disk/{home_files.PLAYED}"
 _STATE, _DROPPED, _GIVEN = "*/home/sources/*", "*/drop/*taken*", "*/feed/*taken*"
 
 
@@ -56,6 +60,7 @@ def scenarios(seconds: float) -> list[Scenario]:
     ]
     keys = [
         _one("keys: a quarter of reads fail", "read", _KEYS, "EIO", 0.25, with_keys=True),
+        _one("keys: a quarter of reads fail at the start", "read", _KEYS, "EIO", 0.25, when="start", with_keys=True),
         _one("keys: half of writes fail", "write", _KEYS, "EIO", 0.5, with_keys=True),
         _one("keys: no space", "write", _KEYS, "ENOSPC", with_keys=True),
         _one("keys: syncs fail", "fsync", _KEYS, "EIO", 0.5, with_keys=True),
@@ -70,6 +75,13 @@ def scenarios(seconds: float) -> list[Scenario]:
         _one("event file: reads fail", "read,open", _GIVEN, "EIO", 0.3),
         _one("event file: removing fails", "unlink", _GIVEN, "EIO", 0.5, seconds=GRACE_SECONDS),
     ]
+    recordings = [
+        _one("recording: a quarter of reads fail", "read,open", _PLAYED, "EIO", 0.25, with_recording=True),
+        _one("recording: short reads", "read", _PLAYED, "short", 0.3, with_recording=True),
+        _one("recording: half of writes fail", "write", _RECORDED, "EIO", 0.5, with_recording=True),
+        _one("recording: no space", "write", _RECORDED, "ENOSPC", with_recording=True),
+        _one("recording: short writes", "write", _RECORDED, "short", 0.5, with_recording=True),
+    ]
     everything = [
         _one("all files: a tenth of reads fail", "read", "*/disk/*", "EIO", 0.1),
         _one("all files: no space", "write,truncate", "*/disk/home/*", "ENOSPC"),
@@ -77,7 +89,7 @@ def scenarios(seconds: float) -> list[Scenario]:
         _one("all files: short", "read,write", "*/disk/home/*", "short", 0.2),
         _one("all files: no space at the start", "write,truncate", "*/disk/home/*", "ENOSPC", when="start"),
     ]
-    every = history + keys + sources + everything
+    every = history + keys + sources + recordings + everything
     return [msgspec.structs.replace(one, seconds=max(seconds, one.seconds)) for one in every]
 
 
@@ -92,7 +104,11 @@ def _one(
     synchronous: str = "normal",
     seconds: float = 0.0,
     with_keys: bool = False,
+    with_recording: bool = False,
     is_short: bool = False,
 ) -> Scenario:
     rule = Rule(operations, pattern, error, share)
-    return Scenario(name, [rule], when, synchronous, seconds=seconds, with_keys=with_keys, is_short=is_short)
+    return Scenario(
+        name, [rule], when, synchronous, seconds=seconds, with_keys=with_keys, with_recording=with_recording,
+        is_short=is_short,
+    )  # fmt: skip

@@ -31,13 +31,14 @@ static uint64_t process_number, threads;
 static volatile uint64_t *processes(void) { return map + MAP_BYTES / 8 - 1; }
 
 static void be_another_process(void) {
+    boot_id = getenv("SWIM_DISK_BOOT_ID");
     random_state = threads = 0;
     process_number = map ? __sync_add_and_fetch((uint64_t *)processes(), 1) : 0;
 }
 
 __attribute__((constructor)) static void begin(void) {
-    boot_id = getenv("SWIM_DISK_BOOT_ID");
     const char *name = getenv("SWIM_DISK_FAULTS");
+    boot_id = getenv("SWIM_DISK_BOOT_ID");
     if (!name) return;
     int fd = REAL(open)(name, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;

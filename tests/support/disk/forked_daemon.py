@@ -1,6 +1,7 @@
 """The whole daemon, started in 0.06 s: ``swimctl serve`` in a fork of a process that has imported everything.
 
-Real but for its imports: command line, configuration, lock, files, sockets and signals are those of any daemon.
+Real but for its imports and the digests of its source files, which are taken once for all: command line,
+configuration, lock, files, sockets and signals are those of any daemon.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib
 import io
 import os
 import pkgutil
+import random
 import select
 import signal
 import socket
@@ -20,7 +22,10 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-START_SECONDS = 60.0
+from support.disk.workers import end_with_parent
+
+START_SECONDS = 180.0
+PORTS = 15_000, 32_000
 ROOT = Path(__file__).parents[3]
 _IMPORTED_LATE = (
     "uvloop", "sqlalchemy.dialects.sqlite", "watchfiles", "anyio.to_thread", "anyio._backends._asyncio",
@@ -45,6 +50,7 @@ def preload_product() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     _warm_up()
+    _read_the_code_once()
     gc.collect()
     gc.freeze()
 
@@ -61,12 +67,21 @@ def _warm_up() -> None:
         del os.environ["SWIM_HOME"], os.environ["SWIM_CONFIG"]
 
 
+def _read_the_code_once() -> None:
+    """All forks run the same source files: their digests, which have nothing to do with the disk, are taken once."""
+    from swim_server.daemon import fingerprint, main
+
+    taken = fingerprint.take_fingerprint()
+    vars(main)["take_fingerprint"] = lambda: taken
+
+
 class BootId:
-    """The file that stands for the kernel's boot_id in processes with the preloaded library."""
+    """The file that stands for the kernel's boot_id in processes with the preloaded library that this one forks."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.renew()
+        os.environ["SWIM_DISK_BOOT_ID"] = str(path)
 
     def renew(self) -> None:
         """The machine has been started again."""
@@ -123,6 +138,11 @@ class ForkedDaemon:
         _, status = os.waitpid(self._fork(words, environ, self._output), 0)
         return os.waitstatus_to_exitcode(status), self._output.read_text("utf-8", "replace")
 
+    def spawn(self, words: list[str], output: Path) -> int:
+        """Start a command that goes on; return its pid, which is to be waited for."""
+        output.write_bytes(b"")
+        return self._fork(words, None, output)
+
     def _fork(self, words: list[str], environ: Mapping[str, str] | None, output: Path) -> int:
         pid = os.fork()
         if pid == 0:
@@ -156,6 +176,7 @@ class ForkedDaemon:
         try:
             from swimctl.app import run
 
+            end_with_parent(signal.SIGKILL)
             for name in [name for name in os.environ if name.startswith("SWIM_") and "DISK" not in name]:
                 del os.environ[name]
             os.environ.update(
@@ -169,13 +190,16 @@ class ForkedDaemon:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             code = run(words)
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
         finally:
             os._exit(code)
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on at the moment, and that the kernel gives to nobody who asks for any port."""
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HISTORY, HISTORY_LOG, MARK = "home/history.db", "home/history.db-wal", "home/history.mark"
+WITNESS = "home/history.witness"
 KEYS = "home/swim.db"
 SOURCE_STATE = "home/sources"
-RESUME_FILE, RECORDING = "resume.json", "evening.swim"
+RESUME_FILE, RECORDING, PLAYED = "resume.json", "evening.swim", "morning.swim"
 EVENT_FILE, DROP = "feed/swim_ws_events.json", "drop"
 SET_ASIDE = "history.db.damaged-*"
 """Beside the history: what a repair has put out of the way."""
@@ -154,9 +155,9 @@ def _opened(content: bytes) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def recorded_events(recording: Path) -> list[dict[str, object]]:
+def recorded_events(recording: bytes) -> list[dict[str, object]]:
     """Read the events of a sound recording."""
-    lines = gzip.decompress(recording.read_bytes()).splitlines()
+    lines = gzip.decompress(recording).splitlines()
     return [row for line in lines if "id" in (row := json.loads(line)) and "type" in row]
 
 

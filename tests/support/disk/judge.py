@@ -21,7 +21,9 @@ OTHERS = {"subscribed", "system.heartbeat", "error"}
 """What else a client is sent."""
 TRY_LATER, REFUSED = 1013, 4001
 UNREADABLE = "HISTORY_UNAVAILABLE"
-PATIENCE_SECONDS = 60.0
+NAMES_LOST = ("some producers' event ids are lost", "the table of producers' event ids was damaged")
+"""What the log says when the same event would be stored again."""
+PATIENCE_SECONDS, ADMISSION_SECONDS = 180.0, 5.0
 GRACE_SECONDS = 0.2
 """So long after the last event a client may still be told that something is missing."""
 KEYS_TRIED = 6
@@ -40,11 +42,12 @@ class Judge:
         repeated: Sequence[str] = (),
         tag: str = "",
         patience_seconds: float = PATIENCE_SECONDS,
+        admission_seconds: float = ADMISSION_SECONDS,
     ) -> None:
         """``repeated``: names that a publisher publishes again, as it does when it doesn't know whether they came.
 
         ``tag`` tells the probes of one judge from those of another on the same disk. ``patience_seconds``: how long
-        reading everything may take.
+        reading everything may take. ``admission_seconds``: how long a client comes again that is told to.
         """
         self.judgement = Judgement()
         self._daemon = daemon
@@ -53,6 +56,7 @@ class Judge:
         self._repeated = repeated
         self._tag = tag
         self._patience_seconds = patience_seconds
+        self._admission_seconds = admission_seconds
         self._probes = {name + tag for name in PROBES}
         self._names: dict[str, str] = {}
         """Of the events found, with their ids."""
@@ -80,6 +84,7 @@ class Judge:
         """Ask the daemon that runs about everything; the probes of the sources are given already."""
         try:
             self._publish_probe()
+            self._await_admission(listener_key)
             if not self._read_all(listener_key, oldest):
                 return  # what did not come is not known to be lost
             self._compare_events()
@@ -93,6 +98,19 @@ class Judge:
         except (Closed, TimeoutError, RuntimeError, OSError) as error:
             is_told = isinstance(error, Closed) and error.code in (TRY_LATER, REFUSED)
             self.judgement.find("turned_away" if is_told else "stuck", 1, f"{type(error).__name__}: {error}")
+
+    def _await_admission(self, listener_key: str) -> None:
+        """Come again while the daemon says so. Raises Closed when that lasts for too long."""
+        deadline = time.monotonic() + self._admission_seconds
+        while True:
+            try:
+                Wire.connect(self._daemon.port, listener_key).close()
+            except Closed as closed:
+                if closed.code != TRY_LATER or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
     def _publish_probe(self) -> None:
         control = Wire.control(self._daemon.control_socket)
@@ -234,7 +252,8 @@ class Judge:
         answers = control.publish([{**event_row(name), "event_id": name} for name in names])
         control.close()
         anew = [name for name, answer in zip(names, answers, strict=True) if not answer["duplicate"]]
-        self.judgement.find("repeated", len(anew), anew[:3])
+        is_told = any(text in self._daemon.log for text in NAMES_LOST)
+        self.judgement.find("repeated_but_told" if is_told else "repeated", len(anew), anew[:3])
 
     def _compare_settings(self) -> None:
         for name, value in self._ledger.settings.items():

@@ -10,8 +10,10 @@ FAULTS = (
     "resumed_elsewhere",
 )  # fmt: skip
 """None of these may ever be found."""
-TOLD = ("lost_but_told", "needless_gap", "set_aside", "turned_away")
+TOLD = ("lost_but_told", "repeated_but_told", "needless_gap", "set_aside", "turned_away")
 """These are no lies, but better rare."""
+
+EXAMPLES = 5
 
 
 class Judgement(Counter[str]):
@@ -21,9 +23,14 @@ class Judgement(Counter[str]):
         super().__init__()
         self.examples: list[str] = []
 
+    def take(self, other: Judgement) -> None:
+        """Add another one, its examples too."""
+        self.update(other)
+        self.examples += other.examples[: EXAMPLES - len(self.examples)]
+
     def find(self, fault: str, count: int, what: object) -> None:
         """Count a fault; nothing when ``count`` is 0."""
         if count:
             self[fault] += count
-            if len(self.examples) < 5:
+            if len(self.examples) < EXAMPLES:
                 self.examples.append(f"{fault}: {what}")

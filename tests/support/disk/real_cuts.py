@@ -19,14 +19,11 @@ from support.disk.judge import Judge
 from support.disk.judgement import Judgement
 from support.disk.ledger import KnownKey, Ledger, content
 from support.disk.wire import Wire
+from support.mounts import NoMount, mount, unmount
 
 DISK_BYTES = 96 * 1024 * 1024
 LONGEST_SECONDS = 1.5
 _SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
-
-
-class NoLoopDevice(Exception):
-    """A file system can't be mounted here: why."""
 
 
 class CutDisk:
@@ -39,16 +36,16 @@ class CutDisk:
         self.mounted.mkdir(exist_ok=True)
 
     def format(self) -> None:
-        """Make it empty and mount it. Raises NoLoopDevice."""
+        """Make it empty and mount it. Raises NoMount."""
         self._file.unlink(missing_ok=True)
         with self._file.open("wb") as file:
             file.truncate(DISK_BYTES)
-        _run("mkfs.ext4", "-q", "-F", str(self._file))
+        _make_file_system(self._file)
         self.mount()
 
     def mount(self) -> None:
-        """Mount what is there; the journal is read. Raises NoLoopDevice."""
-        _run("mount", "-o", "loop,commit=1", str(self._file), str(self.mounted))
+        """Mount what is there; the journal is read. Raises NoMount."""
+        mount(self.mounted, "-o", "loop,commit=1", str(self._file))
 
     def cut(self) -> None:
         """Take the power away: nothing more reaches the disk."""
@@ -60,7 +57,7 @@ class CutDisk:
 
     def unmount(self) -> None:
         """Let go of it."""
-        _run("umount", str(self.mounted))
+        unmount(self.mounted, is_lazy=False)
 
 
 @contextmanager
@@ -71,11 +68,11 @@ def cut_disk(folder: Path) -> Iterator[CutDisk]:
         yield disk
     finally:
         if disk.mounted.is_mount():
-            _run("umount", "--lazy", str(disk.mounted))
+            unmount(disk.mounted)
 
 
 def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int) -> Judgement:
-    """Run, cut, start again, judge. Raises NoLoopDevice."""
+    """Run, cut, start again, judge. Raises NoMount."""
     rng = random.Random(seed)
     disk.format()
     root = disk.mounted / "root"
@@ -135,15 +132,15 @@ def _publish(control: Wire, ledger: Ledger, names: list[str]) -> None:
 
 def _create_key(daemon: ForkedDaemon, ledger: Ledger, tier: str = "developer") -> str:
     _, output = daemon.run(["keys", "create", "--tier", tier, "--owner", "a cut", "--json"])
-    made = msgspec.json.decode(output)
+    made = msgspec.json.decode(next(line for line in output.splitlines() if line.startswith("{")))
     ledger.keys[str(made["id"])] = KnownKey(made["api_key"], is_good=True)
     return str(made["api_key"])
 
 
-def _run(*words: str) -> None:
+def _make_file_system(file: Path) -> None:
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(file)], capture_output=True, text=True, check=True)
     except FileNotFoundError:
-        raise NoLoopDevice(f"{words[0]} is not installed") from None
-    if done.returncode != 0:
-        raise NoLoopDevice(f"{words[0]}: {done.stderr.strip()}")
+        raise NoMount("mkfs.ext4 is not installed: apt-get install e2fsprogs") from None
+    except subprocess.CalledProcessError as error:
+        raise NoMount(f"mkfs.ext4: {error.stderr.strip()}") from None

@@ -28,9 +28,11 @@ from support.disk.forked_daemon import free_port
 from support.disk.ledger import content
 from support.disk.sdk_program import handle_events
 from support.disk.wire import Closed, Wire
+from support.disk.workers import end_with_parent
 from support.preloaded import Preloaded
 
 LISTENERS = 3
+COMMAND_SECONDS, RESTARTS_TRIED = 180.0, 3
 SHORT_SECONDS = 4.0
 LOOK_SECONDS = 0.5
 """A shorter run has one restart only."""
@@ -118,12 +120,18 @@ class RecordedRun:
         self._over.wait(part)
 
     def _restart(self) -> None:
-        self._marks.put("phase", name="restart begins")
-        self._daemon.swimctl("restart", check=True)  # not through ``_commands``, which does one thing at a time
-        self._marks.put("phase", name="restart returned")
+        """Restart it; on a busy machine the new process may be too late, and the old one goes on: then once more."""
+        for _ in range(RESTARTS_TRIED):
+            self._marks.put("phase", name="restart begins")
+            # Not through ``_commands``, which does one thing at a time.
+            done = self._daemon.swimctl("restart", timeout=COMMAND_SECONDS)
+            if done.returncode == 0:
+                self._marks.put("phase", name="restart returned")
+                return
+        raise RuntimeError(f"swimctl restart: exit {done.returncode}: {done.stderr}")
 
     def _command(self, *words: str) -> str:
-        done = self._commands.run(words, self._daemon.environ, self._root, 60)
+        done = self._commands.run(words, self._daemon.environ, self._root, COMMAND_SECONDS)
         if done.returncode != 0 and STORED not in done.stderr:
             raise RuntimeError(f"swimctl {' '.join(words)}: exit {done.returncode}: {done.stderr}")
         return done.stdout
@@ -253,6 +261,7 @@ def _end(_number: int, _frame: object) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
+    end_with_parent(signal.SIGTERM)
     RecordedRun(
         Path(os.environ["SWIM_DISK_ROOT"]), Path(os.environ["SWIM_DISK_LOG"]), sys.argv[1], int(sys.argv[2]),
         float(sys.argv[3]),

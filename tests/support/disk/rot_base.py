@@ -36,6 +36,8 @@ class Installation:
         self.stopped: Files = {}
         self.older: Files = {}
         """Before the second half of its events."""
+        self.older_keys: Files = {}
+        """The key database before any key was ended."""
         home_files.make_folders(root)
         home_files.write_config(root, self.daemon.port, "normal")
 
@@ -46,6 +48,18 @@ class Installation:
     @property
     def oldest(self) -> str:
         return self.ledger.acknowledged["event-0"]
+
+    def in_another_place(self, root: Path, notes: Path) -> Installation:
+        """Return the same installation, to be put to another folder by ``put_back``."""
+        other = Installation(root, notes)
+        other.ledger, other.killed, other.stopped, other.older = self.ledger, self.killed, self.stopped, self.older
+        other.older_keys = self.older_keys
+        return other
+
+    def put_back(self, files: Files) -> None:
+        """Make its folder hold these files and nothing else."""
+        put_back(files, self.root)
+        home_files.write_config(self.root, self.daemon.port, "normal")
 
     def fill(self) -> None:
         """Let the daemon do everything that leaves files, then stop it, and kill it, in the midst of a dropped file."""
@@ -109,6 +123,7 @@ class Installation:
             assert code == 0, output
             made = msgspec.json.decode(output)
             self.ledger.keys[str(made["id"])] = KnownKey(made["api_key"], is_good=True)
+        self.older_keys = {name: file for name, file in read_files(self.root).items() if name == home_files.KEYS}
         for number, word in (("3", "revoke"), ("4", "expire")):
             code, output = self.daemon.run(["keys", word, number, "--yes"])
             assert code == 0, output

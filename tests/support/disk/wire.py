@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import msgspec
 
-SECONDS = 30.0
+SECONDS = 60.0
 _MASK = b"\0\0\0\0"
 _decode = msgspec.json.Decoder().decode
 

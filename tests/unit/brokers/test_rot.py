@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,42 @@ OLD_SCHEMA = (
     "CREATE TABLE holes (up_to INTEGER PRIMARY KEY, after INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER)",
     f"PRAGMA application_id = {history_file.APPLICATION_ID}", "PRAGMA user_version = 1",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [0x0D, 0x0A], ids=["table", "index"])
+async def test_names_on_a_page_of_zeros_are_known_from_where_they_stand_a_second_time(
+    rig: LocalRig, started: MakeBroker, kind: int
+) -> None:
+    await filled(rig, started)
+    content = bytearray(rig.path.read_bytes())
+    with closing(sqlite3.connect(rig.path)) as connection:
+        (digest,) = connection.execute("SELECT digest FROM event_ids ORDER BY id LIMIT 1 OFFSET 150").fetchone()
+    places = [at for at in range(0, len(content), 4096) if digest.encode() in content[at : at + 4096]]
+    (page,) = (at for at in places if content[at] == kind)
+    content[page : page + 4096] = bytes(4096)
+    rig.path.write_bytes(content)
+    broker = await started()
+    again = await broker.publish(numbered(0, 300, named=True))
+    assert [number for number, answer in enumerate(again) if not answer.duplicate] == []
+    assert numbers(await read_all(broker)) == list(range(300))
+
+
+async def test_an_entry_of_names_that_sqlite_can_not_read_stops_nothing(rig: LocalRig, started: MakeBroker) -> None:
+    """An id of another type: SQLite's quick check sees nothing wrong, and every look at all of the index fails."""
+    await filled(rig, started)
+    content = bytearray(rig.path.read_bytes())
+    with closing(sqlite3.connect(rig.path)) as connection:
+        (digest,) = connection.execute("SELECT digest FROM event_ids ORDER BY id LIMIT 1 OFFSET 150").fetchone()
+    (at,) = (
+        found.start() for found in re.finditer(digest.encode(), content) if content[found.start() & ~4095] == 0x0A
+    )  # fmt: skip
+    assert content[at - 1] == 6, "an integer of eight bytes"
+    content[at - 1] ^= 1
+    rig.path.write_bytes(content)
+    broker = await started()
+    again = await broker.publish(numbered(0, 300, named=True))
+    assert [number for number, answer in enumerate(again) if not answer.duplicate] == []
+    assert numbers(await read_all(broker)) == list(range(300))
 
 
 def old_event(connection: sqlite3.Connection, number: int) -> EventId:

@@ -224,6 +224,18 @@ def test_stream_tells_a_gap(time: VirtualClock) -> None:
     assert told(take(stream_of(time, first, second)))[2:] == ["Lost", "Subscribed", "Gap", 50, "recovered 1"]
 
 
+def test_stream_that_comes_back_to_another_history_tells_a_gap_and_takes_lower_ids(time: VirtualClock) -> None:
+    first = MemorySession(time, [of_epoch("a"), subscribed(50), event(51), lost()])
+    second = MemorySession(time, [of_epoch("b"), subscribed(9, gap=True), event(8), event(9), event(10)])
+    items = take(stream_of(time, first, second))
+    assert (second.sent[0]["after"], second.sent[0]["epoch"]) == (id_of(51), "a")
+    assert told(items) == ["Subscribed", 51, "Lost", "Subscribed", "Gap", 8, 9, "recovered 2", 10]
+
+
+def of_epoch(name: str) -> dict[str, Any]:
+    return {"type": "connected", "data": {"epoch": name}}
+
+
 def test_stream_does_not_call_it_a_gap_when_since_reaches_before_history(time: VirtualClock) -> None:
     session = MemorySession(time, [CONNECTED, subscribed(5, gap=True)])
     assert Gap() not in take(stream_of(time, session, since="2020-01-01T00:00:00Z"))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 from support.virtual_clock import VirtualClock
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.keys.audit import Actor
 from swim_server.keys.bulk import import_keys
 from swim_server.keys.format import Tier
@@ -19,6 +20,7 @@ from swim_server.keys.importing import parse_keys
 from swim_server.keys.new_key import NewKey
 from swim_server.keys.permissions import refusal
 from swim_server.keys.store import KeyStore
+from swim_server.sql.errors import StoreMisconfigured
 from swim_server.sql.sqlite import open_sqlite
 
 ACTOR = Actor("ada@tower")
@@ -144,3 +146,86 @@ def test_no_flipped_bit_of_the_file_makes_a_revoked_key_good(store: KeyStore, pa
         finally:
             anew.close()
     assert good_again == []
+
+
+# An older copy of the file, put back: what it says of a key that was ended since is not believed.
+
+
+def put_back_older(store: KeyStore, path: Path, older: bytes) -> KeyStore:
+    store.close()
+    path.write_bytes(older)
+    return KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
+
+
+def test_a_key_that_was_ended_stays_so_when_an_older_key_database_is_put_back(path: Path) -> None:
+    store = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
+    (revoked, revoked_key), (expired, expired_key), (_, good_key) = make(store), make(store), make(store)
+    _, rotated_key = make(store)
+    older = path.read_bytes()
+    store.revoke(revoked, None, ACTOR)
+    store.expire(expired, datetime.now(UTC), ACTOR)
+    store.rotate(4, timedelta(0), ACTOR)
+    store = put_back_older(store, path, older)
+    keys = (revoked_key, expired_key, rotated_key, good_key)
+    found = [store.find(each) for each in keys]
+    assert [record is not None and record.is_active for record in found] == [False, False, False, True]
+    assert [record is not None and record.is_altered for record in found] == [True, True, True, False]
+    store.accept(revoked, ACTOR)
+    assert [(record := store.find(each)) is not None and record.is_active for each in keys] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    store.close()
+
+
+def test_a_key_that_is_prolonged_is_good_again(path: Path) -> None:
+    store = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
+    key_id, api_key = make(store)
+    store.expire(key_id, datetime.now(UTC), ACTOR)
+    store.expire(key_id, None, ACTOR)
+    record = store.find(api_key)
+    assert record is not None and record.is_active and not record.is_altered
+    store.close()
+
+
+def test_keys_that_a_version_without_the_file_has_ended_are_put_down_with_the_first_change(path: Path) -> None:
+    store = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
+    key_id, api_key = make(store)
+    older = path.read_bytes()
+    store.revoke(key_id, None, ACTOR)
+    path.with_suffix(".ended").unlink()
+    make(store)
+    store = put_back_older(store, path, older)
+    record = store.find(api_key)
+    assert record is not None and not record.is_active
+    store.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe garbage\n", b"0" * 5000])
+def test_a_damaged_file_of_endings_ends_no_key_and_takes_what_comes(path: Path, damage: bytes) -> None:
+    store = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
+    (_, good_key), (ended, ended_key) = make(store), make(store)
+    older = path.read_bytes()
+    path.with_suffix(".ended").write_bytes(damage)
+    store.revoke(ended, None, ACTOR)
+    store = put_back_older(store, path, older)
+    records = store.find(good_key), store.find(ended_key)
+    assert [record is not None and record.is_active for record in records] == [True, False]
+    store.close()
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_key_database_that_is_gone_is_not_begun_anew_where_keys_were_made(path: Path, is_gone: bool) -> None:
+    store = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
+    _, api_key = make(store)
+    whole = path.read_bytes()
+    store = put_back_older(store, path, b"")
+    if is_gone:
+        path.unlink()
+    with pytest.raises(StoreMisconfigured, match="gone or empty"):
+        store.find(api_key)
+    store = put_back_older(store, path, whole)
+    assert store.find(api_key) is not None
+    store.close()

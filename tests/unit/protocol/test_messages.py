@@ -300,6 +300,7 @@ def test_connected_message() -> None:
         tier="developer",
         heartbeat_interval=30.0,
         last_event_id="1768573815123-0",
+        epoch="5f2c9a01",
     )
     assert json.loads(encoded) == {
         "type": "connected",
@@ -312,6 +313,7 @@ def test_connected_message() -> None:
             "heartbeat_interval": 30,
             "resume": True,
             "last_event_id": "1768573815123-0",
+            "epoch": "5f2c9a01",
         },
     }
     assert b'"heartbeat_interval":30,' in encoded
@@ -332,6 +334,7 @@ def test_subscribed_message() -> None:
         last_event_id="1-0",
         resumed=True,
         gap=False,
+        epoch="5f2c9a01",
         hints=["no airport JFK; KJFK?"],
     )
     assert json.loads(encoded) == {
@@ -341,6 +344,7 @@ def test_subscribed_message() -> None:
         "last_event_id": "1-0",
         "resumed": True,
         "gap": False,
+        "epoch": "5f2c9a01",
         "hints": ["no airport JFK; KJFK?"],
     }
 

@@ -101,6 +101,30 @@ def test_entries_and_their_fields_have_a_bound(monkeypatch: pytest.MonkeyPatch) 
     assert len(folded.kinds["tmis"].by_key[1]) == folding.MAX_FIELDS
 
 
+def test_entries_have_a_bound_in_bytes_each_and_all_large_ones_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "MAX_LARGE_BYTES", 200_000)
+    folded = World()
+    tmis = folded.kinds["tmis"]
+    for number in range(10):
+        for part in range(3):
+            fields = {f"text_{part}": "x" * 30_000}
+            folded.fold(flight_event("tmi.issued", 10 * number + part, program_id=number, **fields))
+    sizes = [len(tmis.encoded(key)) for key in tmis.by_key]
+    assert max(sizes) <= world.MAX_ENTRY_BYTES
+    assert sum(sizes) <= 200_000
+    assert tmis.refused == 30 - sum(len(entry) - 3 for entry in tmis.by_key.values())
+    folded.fold(flight_event("tmi.issued", 200, program_id=0, text_0="short", status="ACTIVE"))
+    assert (tmis.by_key[0]["text_0"], tmis.by_key[0]["status"]) == ("short", "ACTIVE"), "what is short goes on"
+    for number in range(10):
+        folded.fold(flight_event("tmi.released", 300 + number, program_id=number))
+    folded.fold(flight_event("tmi.issued", 400, program_id=99, text="x" * 60_000))
+    assert 99 in tmis.by_key, "there is room again"
+    rows = [{"flight_uid": 1, "callsign": "DAL1", "remarks": "x" * 60_000}]
+    folded.fold(flight_event("flight.positions", 500, positions=rows))
+    folded.fold(flight_event("flight.positions", 501, positions=[{**rows[0], "more": "x" * 30_000}]))
+    assert "more" not in folded.flights.by_key[1]
+
+
 def test_two_thousand_flights_need_at_most_four_mebibytes() -> None:
     route = "HAPIE5 YAHOO DCT WHALE N291A JOOPY DCT GOMUP NATB LIMRI XETBO DCT EVRIN UN523 LIPGO"
     wires = [

@@ -40,6 +40,7 @@ def test_greeting_tells_where_the_stream_stands(rig: StreamingRig) -> None:
         "heartbeat_interval": 30,
         "resume": True,
         "last_event_id": str(events[0].id),
+        "epoch": "rig",
     }
 
 
@@ -70,6 +71,7 @@ def test_subscribe_is_answered_with_what_holds_now(rig: StreamingRig) -> None:
         "last_event_id": "0-0",
         "resumed": False,
         "gap": False,
+        "epoch": "rig",
         "hints": [],
     }
     assert rig.connection(client).subscription.channels == {"flight.departed", "tmi.*"}

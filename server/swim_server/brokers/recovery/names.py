@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 from swim_server.brokers.checksum import name_checksum
 from swim_server.brokers.recovery.second_look import find_damage
-from swim_server.brokers.trouble import DiskTrouble, is_damage
+from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage
 
 PIECE = 1000
 _PAGE = "SELECT id, digest, crc FROM event_ids NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?"
@@ -58,10 +59,16 @@ def are_names_damaged(path: Path, error: sqlite3.Error) -> bool:
 
 
 def rebuild_names(connection: sqlite3.Connection) -> int:
-    """Rebuild the table from what table and index still hold, inside a transaction; return how many are lost."""
-    table = {packed: (_text(raw), crc) for packed, raw, crc in connection.execute(
-        "SELECT id, digest, crc FROM event_ids NOT INDEXED").fetchall()}  # fmt: skip
-    index = {packed: _text(raw) for packed, raw in connection.execute(_INDEX).fetchall()}
+    """Rebuild the table from what table and index still hold, inside a transaction; return how many are lost.
+
+    Raises HistoryDamaged where SQLite can't do so, and its error where neither can be read to its end.
+    """
+    rows, error = _readable(connection, "SELECT id, digest, crc FROM event_ids NOT INDEXED")
+    entries, index_error = _readable(connection, _INDEX)
+    if error is not None and index_error is not None:
+        raise error
+    table = {packed: (_text(raw), crc) for packed, raw, crc in rows}
+    index = {packed: _text(raw) for packed, raw in entries}
     sound: dict[str, int] = {}
     for packed in table.keys() | index.keys():
         digest, crc = table.get(packed, ("", None))
@@ -71,11 +78,29 @@ def rebuild_names(connection: sqlite3.Connection) -> int:
             chosen = candidates  # the checksum itself has rotted
         if chosen:
             sound.setdefault(chosen[0], packed)
-    connection.execute("DROP TABLE event_ids")
+    try:
+        connection.execute("DROP TABLE event_ids")
+    except sqlite3.DatabaseError as trouble:
+        if not is_damage(trouble):
+            raise
+        raise HistoryDamaged(f"the table of producers' names can't be rebuilt: {trouble}") from trouble
     connection.execute(_CREATE)
     rows = [(packed, digest, name_checksum(packed, digest)) for digest, packed in sound.items()]
     connection.executemany("INSERT OR IGNORE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)", rows)
     return len(table.keys() | index.keys()) - len(rows)
+
+
+def _readable(connection: sqlite3.Connection, statement: str) -> tuple[list[tuple[Any, ...]], sqlite3.Error | None]:
+    """Read as many rows as SQLite can, and why these are not all."""
+    rows: list[tuple[Any, ...]] = []
+    try:
+        for row in connection.execute(statement):
+            rows.append(row)
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return rows, error
+    return rows, None
 
 
 def _text(raw: bytes | str) -> str:

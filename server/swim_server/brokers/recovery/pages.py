@@ -116,6 +116,10 @@ class Pages:
             waiting += children
             yield from found
 
+    def leaf_entries(self, page: bytes) -> list[list[Value]]:
+        """Return what one leaf of an index holds. Raises BadPage."""
+        return self._entries(page)[0]
+
     def _entries(self, page: bytes) -> tuple[list[list[Value]], list[int]]:
         """Return what one page of an index holds, and the pages below it."""
         if page[0] not in {INDEX_INTERIOR, INDEX_LEAF}:

@@ -79,6 +79,8 @@ class Restoring:
             self.trouble = str(error)
             self._pieces, self._again_at = None, time.monotonic() + PAUSE_SECONDS
             return True
+        if self.lacks_names:
+            _log.error("some producers' event ids are lost: the same events, published again, are stored again")
         _log.info(
             "recovered what could be read of the damaged history; the damaged file is kept",
             path=str(self.path), events=self.restored, gaps=len(self._lost), names_missing=self.lacks_names,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 
 from swim_server.brokers.checksum import name_checksum
 from swim_server.brokers.history_rows import RowReader
-from swim_server.brokers.recovery.pages import LEAF, MAX_KEY, Cell, Pages, Stretch
+from swim_server.brokers.recovery.pages import INDEX_LEAF, LEAF, MAX_KEY, Cell, Pages, Stretch
 from swim_server.brokers.recovery.records import BadPage, Value
+from swim_server.brokers.recovery.structure import NAMES, NAMES_INDEX
 from swim_server.protocol.events import Event
 
 DIGEST_CHARACTERS = 32
@@ -33,27 +34,49 @@ Piece = Event | Name | Stretch
 def salvage(path: Path) -> Iterator[Piece]:
     """Give what can be read: what the tables lead to in the order of ids, then what only its pages hold.
 
-    Blocks a little for each piece. Raises OSError when the disk can't read it at the moment.
+    Producers' names stand twice, in their table and in its index: what the one lacks, the other has. Blocks a little
+    for each piece. Raises OSError when the disk can't read it at the moment.
     """
     pages = Pages(path)
     with closing(pages):
         try:
-            roots = pages.roots()
+            roots, indexes = pages.roots(), pages.roots(b"index")
         except BadPage:
-            roots = {}
+            roots, indexes = {}, {}
         visited: set[int] = {1}
         rows = RowReader()
-        is_whole = True
-        for table in ("events", "event_ids"):
-            if table not in roots:
-                is_whole = False
-                yield Stretch(-1, MAX_KEY) if table == "events" else NAMES_MISSING
-                continue
-            for piece in _walk(pages, roots[table], visited, rows, table):
-                is_whole &= not isinstance(piece, Stretch)
-                yield NAMES_MISSING if table == "event_ids" and isinstance(piece, Stretch) else piece
-        if not is_whole:
+        has_events = has_names = True
+        if "events" not in roots:
+            has_events = False
+            yield Stretch(-1, MAX_KEY)
+        else:
+            for piece in _walk(pages, roots["events"], visited, rows, "events"):
+                has_events &= not isinstance(piece, Stretch)
+                yield piece
+        if NAMES not in roots:
+            has_names = False
+        else:
+            for piece in _walk(pages, roots[NAMES], visited, rows, NAMES):
+                has_names &= not isinstance(piece, Stretch)
+                if not isinstance(piece, Stretch):
+                    yield piece
+        if not has_names:
+            has_names = yield from _indexed_names(pages, indexes.get(NAMES_INDEX), visited)
+        if not has_names:
+            yield NAMES_MISSING
+        if not (has_events and has_names):
             yield from _scan(pages, visited, rows)
+
+
+def _indexed_names(pages: Pages, root: int | None, visited: set[int]) -> Generator[Piece, None, bool]:
+    """Give the names that the index holds; return whether these are all."""
+    is_whole = root is not None
+    for entry in pages.entries(root, visited) if root is not None else ():
+        name = _name_in(entry)
+        is_whole &= name is not None
+        if name is not None:
+            yield name
+    return is_whole
 
 
 def _walk(pages: Pages, root: int, visited: set[int], rows: RowReader, table: str) -> Iterator[Piece]:
@@ -84,6 +107,9 @@ def _scan(pages: Pages, visited: set[int], rows: RowReader) -> Iterator[Piece]:
             page = pages.page(number)
         except BadPage:
             continue
+        if page[0] == INDEX_LEAF:
+            with suppress(BadPage):
+                yield from (name for entry in pages.leaf_entries(page) if (name := _name_in(entry)) is not None)
         if page[0] != LEAF:
             continue
         for cell in pages.rows(page, 0):
@@ -101,6 +127,14 @@ def _piece_of(cell: Cell, rows: RowReader) -> Event | Name | None:
     if len(values[1]) == DIGEST_CHARACTERS and len(cell.columns) <= 3:
         return _name_of(cell.key, values[1], values[2])
     return None
+
+
+def _name_in(entry: list[Value] | None) -> Name | None:
+    """Return the name that an entry of the index tells; None: it tells none."""
+    if entry is None or len(entry) != 2 or not isinstance(entry[0], bytes) or not isinstance(entry[1], int):
+        return None
+    is_one = len(entry[0]) == DIGEST_CHARACTERS and 0 < entry[1] <= MAX_KEY
+    return _name_of(entry[1], entry[0], None) if is_one else None
 
 
 def _name_of(packed_id: int, raw: bytes, crc: Value) -> Name | None:

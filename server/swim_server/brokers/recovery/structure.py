@@ -15,6 +15,7 @@ from swim_server.brokers.recovery.pages import Pages, Stretch
 from swim_server.brokers.recovery.records import BadPage, Value
 
 NAMES, NAMES_INDEX = "event_ids", "sqlite_autoindex_event_ids_1"
+
 _WITHOUT_ROW_IDS = frozenset({"pruned", "meta", "types"})
 _PENDING_BYTE = 0x40000000
 _MAP_KINDS = range(1, 6)

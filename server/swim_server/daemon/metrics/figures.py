@@ -55,6 +55,7 @@ class _Gathered:
         yield _gauge("swim_build_info", "The running code.", [(labels, 1)])
         yield _gauge("swim_uptime_seconds", "Seconds since the process began to serve.", [({}, self._uptime())])
         yield from self._clients()
+        yield from self._requests()
         yield from self._stream()
         yield from self._sources()
         yield from self._storage()
@@ -79,9 +80,23 @@ class _Gathered:
         )
         refused = (({"reason": reason}, count) for reason, count in sorted(refusals.counts.items()))
         yield _counter("swim_refused", "Refused connections and requests, by reason.", refused)
+        errors = (({"code": str(code)}, count) for code, count in sorted(self._parts.conversation.errors.items()))
+        yield _counter("swim_errors", "Error messages sent to clients, by code.", errors)
         yield _gauge(
             "swim_subscription_groups", "Groups of clients with the same subscription.", [({}, len(hub.groups))]
         )
+
+    def _requests(self) -> Iterator[Metric]:
+        counts = self._parts.request_counts
+        answered = (
+            ({"method": method, "route": route, "status": str(status)}, count)
+            for (method, route, status), count in sorted(counts.answered.items())
+        )
+        yield _counter(
+            "swim_http_requests", "Answered requests over plain HTTP, by method, route and status.", answered
+        )
+        text = "Requests over plain HTTP in progress, including event streams."
+        yield _gauge("swim_http_requests_in_hand", text, [({}, counts.in_hand)])
 
     def _stream(self) -> Iterator[Metric]:
         hub = self._parts.hub

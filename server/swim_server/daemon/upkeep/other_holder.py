@@ -33,16 +33,17 @@ def holders_of_deleted(lockfile: Path, proc: Path = _PROC) -> list[int]:
     wanted, found = f"{lockfile}{_DELETED}", []
     with contextlib.suppress(OSError):
         for entry in proc.iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid() and _has_link(entry / "fd", wanted):
+            if entry.name.isdigit() and int(entry.name) != os.getpid() and _has_link(f"{entry}/fd", wanted):
                 found.append(int(entry.name))
     return found
 
 
-def _has_link(folder: Path, wanted: str) -> bool:
+def _has_link(folder: str, wanted: str) -> bool:
+    """Look at the links of a folder. Every descriptor of the machine is looked at: so no Path is made of it."""
     with contextlib.suppress(OSError):  # another user's process, or one that has just ended
-        for link in folder.iterdir():
+        for name in os.listdir(folder):  # noqa: PTH208 - see above
             with contextlib.suppress(OSError):
-                if str(link.readlink()) == wanted:
+                if os.readlink(f"{folder}/{name}") == wanted:  # noqa: PTH115 - see above
                     return True
     return False
 

@@ -15,20 +15,24 @@ from swim_server.gateway.http.errors import HttpError, of_message
 from swim_server.gateway.http.history_pages import HistoryPages
 from swim_server.gateway.http.plain_pages import PlainPages
 from swim_server.gateway.http.publish_pages import PublishPages
+from swim_server.gateway.http.request_counts import OTHER, UNREADABLE
 from swim_server.gateway.http.state_pages import StatePages
 from swim_server.gateway.http.stream import Streams
+from swim_server.gateway.http.web_pages import WebPages
 from swim_server.gateway.request import PATHS
 from swim_server.protocol.codes import BadMessage
 
 if TYPE_CHECKING:
     from swim_server.gateway.http.parts import HttpParts
     from swim_server.gateway.http.protocols import RequestTracker
+    from swim_server.gateway.http.request_counts import RequestCounts
 
 PREFIXES = ("", "/api/swim/v1")
 """Proxies differ in what they strip."""
 MAX_BODY_BYTES = 1024 * 1024
 KEEPALIVE_SECONDS = 30.0
-MAX_LINE_BYTES = 8192
+MAX_LINE_BYTES = 16 * 1024
+"""No head is longer: the endpoints see to that."""
 SUFFIX = r"{suffix:json|ndjson|geojson|csv}"
 CORS_HEADERS = "Authorization, X-SWIM-API-Key, X-API-Key, Content-Type, Last-Event-ID, If-None-Match"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -43,13 +47,16 @@ class Application:
     def __init__(self, parts: HttpParts, tracker: RequestTracker) -> None:
         self._parts = parts
         self._tracker = tracker
+        self._counts = parts.request_counts
         self._streams = Streams(parts)
 
     def build(self) -> web.Application:
         """Put it together."""
         application = web.Application(middlewares=[self._serve], client_max_size=MAX_BODY_BYTES)
+        web_pages = WebPages(self._parts)
         for prefix in PREFIXES:
             self._add_routes(application.router, prefix)
+            web_pages.add_routes(application.router, prefix)
         pages = PlainPages(self._parts)
         application.router.add_get("/", pages.page)
         for path in sorted(PATHS - {"/"}):
@@ -86,7 +93,12 @@ class Application:
     @web.middleware
     async def _serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self._tracker.began(request.protocol)
-        response = await self._answer(request, handler)
+        self._counts.in_hand += 1
+        try:
+            response = await self._answer(request, handler)
+        finally:
+            self._counts.in_hand -= 1
+        self._counts.note(request.method, _route_of(request), response.status)
         is_kept = request.keep_alive and not request.can_read_body and response.keep_alive is not False
         if not is_kept:  # what came behind a body that was not read is nothing to look for another head in
             response.force_close()
@@ -124,7 +136,11 @@ class Application:
 class Requests(web.RequestHandler):
     """The library's protocol; what it refuses by itself is refused in our words."""
 
-    __slots__ = ()
+    __slots__ = ("_counts",)
+
+    def __init__(self, manager: web.Server, counts: RequestCounts, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._counts = counts
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -133,19 +149,21 @@ class Requests(web.RequestHandler):
         if status >= 500 or request.writer.output_size > 0:  # a client's own fault fills no log, and may hold its key
             super().handle_error(request, status, exc, message)
         text = "this is not a valid HTTP request" if status < 500 else "internal error: see the service's log"
+        self._counts.note("", UNREADABLE if status < 500 else OTHER, status)
         response = _json(status, {"code": HTTPStatus(status).phrase.upper().replace(" ", "_"), "message": text})
         response.headers["Server"] = "swim"
         response.force_close()
         return response
 
 
-def make_protocol(runner: web.AppRunner) -> web.RequestHandler:
+def make_protocol(runner: web.AppRunner, counts: RequestCounts) -> web.RequestHandler:
     """Make a protocol for one connection."""
     assert runner.server is not None, "it was set up"
     return Requests(
         runner.server,
+        counts,
         loop=asyncio.get_running_loop(),
-        access_log=None,  # type: ignore[arg-type]  # its runner takes None too: no log of requests
+        access_log=None,  # no log of requests
         logger=_log,
         keepalive_timeout=KEEPALIVE_SECONDS,
         max_line_size=MAX_LINE_BYTES,
@@ -162,6 +180,15 @@ async def build_runner(parts: HttpParts, tracker: RequestTracker) -> web.AppRunn
     )
     await runner.setup()
     return runner
+
+
+def _route_of(request: web.Request) -> str | None:
+    """Name the route of a request by its pattern, without the prefix that a proxy may have stripped."""
+    resource = request.match_info.route.resource
+    if resource is None:
+        return None
+    pattern = resource.canonical.removeprefix(PREFIXES[1]).removesuffix(".{suffix}") or "/"
+    return pattern.replace("{kind}", request.match_info.get("kind", "{kind}"))
 
 
 def _options(missing: web.HTTPMethodNotAllowed, cross_origin: dict[str, str]) -> web.Response:

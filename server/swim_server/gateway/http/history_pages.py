@@ -9,7 +9,15 @@ from aiohttp import web
 
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.gateway.http.errors import bad_request, unavailable
-from swim_server.gateway.http.query import FILTER_NAMES, check_names, one, read_filters, read_list, read_number
+from swim_server.gateway.http.query import (
+    FILTER_NAMES,
+    check_names,
+    one,
+    read_epoch,
+    read_filters,
+    read_list,
+    read_number,
+)
 from swim_server.protocol.codes import show
 from swim_server.protocol.event_id import MAX_SEQUENCE, ZERO, EventId, InvalidEventId
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.http.query import Query
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
-NAMES = {*FILTER_NAMES, "channels", "after", "since", "limit"}
+NAMES = {*FILTER_NAMES, "channels", "after", "epoch", "since", "limit"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -39,13 +47,15 @@ class HistoryPages:
         types = catalogue.expand(channels) if channels else None
         filters, _ = read_filters(request.query)
         after, limit = read_start(request.query), read_number(request.query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+        asked_epoch, epoch = read_epoch(request.query), self._parts.broker.epoch
+        is_other = asked_epoch is not None and asked_epoch != epoch
         try:
             page = await self._parts.broker.read(after, self._parts.hub.delivered_id, types=types, limit=limit)
-            has_gap = after != ZERO and await self._parts.broker.has_gap(after, types=types)
+            has_gap = is_other or (after != ZERO and await self._parts.broker.has_gap(after, types=types))
         except BrokerUnavailable:
             raise unavailable("HISTORY_UNAVAILABLE", "history can't be read at the moment") from None
         passed = [found.wire for event in page.events if (found := sift(event, filters)) is not None]
-        head = _encode({"next_after": str(page.next_after), "is_last": page.is_last, "gap": has_gap})
+        head = _encode({"next_after": str(page.next_after), "is_last": page.is_last, "gap": has_gap, "epoch": epoch})
         body = b'%b,"events":[%b]}\n' % (head[:-1], b",".join(passed))
         return web.Response(body=body, content_type="application/json")
 

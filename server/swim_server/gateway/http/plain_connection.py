@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from swim_server.gateway.handshake import is_plain
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from swim_server.protocol.codes import CloseCode
 
 END_OF_HEAD = b"\r\n\r\n"
+REQUEST_SECONDS = 60.0
+"""So long a request may take to come, body and all: one that comes byte by byte holds its place no longer."""
+LEAST_TAKEN_BYTES = 32 * 1024
+"""A client that is being sent an answer has to take so much of it from one look to the next."""
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """On one connection until it is answered, whatever it is made of; bodies have a limit of their own."""
 
@@ -28,6 +34,9 @@ class PlainOwner(Protocol):
     def stay_plain(self) -> None:
         """Go on for a while: something is being sent to a client that says nothing."""
 
+    def admit_stream(self) -> None:
+        """Count it no longer to those that are not let in: it has a place in its tier."""
+
     def shake_hands(self, head: bytes) -> None:
         """Take the connection back: a request on it wants a WebSocket."""
 
@@ -36,26 +45,39 @@ class PlainOwner(Protocol):
 
 
 class PlainConnection:
-    """Keeps what comes until the server has a protocol for it; then hands everything on. No head may be too long.
+    """Keeps what comes until the server has a protocol for it; then hands everything on. No request may be too long,
+    nor take too long to come.
 
     Between two requests the connection may turn into a WebSocket's: proxies keep what they have opened.
     """
 
     __slots__ = (
-        "_borrowed", "_early", "_max_head_bytes", "_owner", "_protocol", "_protocols", "_received_bytes", "_stream",
-        "_stream_transport", "_task", "is_between_requests", "transport",
+        "_began_at", "_borrowed", "_early", "_is_between_requests", "_max_head_bytes", "_monotonic", "_owner",
+        "_protocol", "_protocols", "_received_bytes", "_stream", "_stream_transport", "_task", "_unsent_bytes",
+        "transport",
     )  # fmt: skip
 
-    def __init__(self, owner: PlainOwner, transport: asyncio.Transport, *, max_head_bytes: int) -> None:
+    def __init__(
+        self,
+        owner: PlainOwner,
+        transport: asyncio.Transport,
+        *,
+        max_head_bytes: int,
+        monotonic: Callable[[], float],
+    ) -> None:
         self.transport = transport
-        self.is_between_requests = False
-        """The last request was answered, its body read: what comes is the head of another. The server sets it."""
+        self._is_between_requests = False
         self._owner = owner
         self._borrowed = BorrowedTransport(transport)
         self._max_head_bytes = max_head_bytes
         self._protocol: asyncio.Protocol | None = None
         self._protocols: HttpProtocols | None = None
         self._early = bytearray()
+        self._monotonic = monotonic
+        self._began_at = monotonic()
+        """When the first bytes came of the request in hand."""
+        self._unsent_bytes = 0
+        """What was not sent yet, when somebody looked last."""
         self._received_bytes = 0
         """Of the request in hand, with whatever came behind it."""
         self._task: asyncio.Task[None] | None = None
@@ -79,6 +101,8 @@ class PlainConnection:
     def receive(self, data: bytes) -> None:
         """Take what came."""
         self._received_bytes += len(data)
+        if self._is_between_requests and not self._early:
+            self._began_at = self._monotonic()
         if self._received_bytes > (MAX_REQUEST_BYTES if self._stream is None else self._max_head_bytes):
             self._owner.abort()
         elif self._protocol is None:
@@ -87,13 +111,38 @@ class PlainConnection:
             self._receive_next(self._protocol, data)
         elif self._stream is None:  # a client of a stream has nothing to say
             self._protocol.data_received(data)
+        if self._stream is None and self._monotonic() - self._began_at > REQUEST_SECONDS:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to come")
+
+    @property
+    def is_between_requests(self) -> bool:
+        """The last request was answered, its body read: what comes is the head of another. The server sets it."""
+        return self._is_between_requests
+
+    @is_between_requests.setter
+    def is_between_requests(self, value: bool) -> None:
+        self._is_between_requests, self._began_at = value, self._monotonic()
+
+    def _refuse(self, status: HTTPStatus, text: str) -> None:
+        """Say why a request is not read to its end, and let the client go."""
+        if self.transport.get_write_buffer_size():  # an answer is on its way
+            self._owner.abort()
+            return
+        self._borrowed.take_back()
+        self.transport.write(_refusal(status, text))
+        self.transport.close()
+
+    def is_taken(self) -> bool:
+        """Tell whether something is being sent, and the client has taken of it since the last look."""
+        before, self._unsent_bytes = self._unsent_bytes, self.transport.get_write_buffer_size()
+        return self._unsent_bytes > 0 and not before - LEAST_TAKEN_BYTES < self._unsent_bytes <= before
 
     def _receive_next(self, protocol: asyncio.Protocol, data: bytes) -> None:
         """Look at the head of the next request before anybody else does."""
         self._early += data
         found = self._early.find(END_OF_HEAD)
         if len(self._early if found < 0 else self._early[:found]) > self._max_head_bytes:
-            self._owner.abort()
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too long")
             return
         if found < 0:
             return
@@ -145,6 +194,7 @@ class PlainConnection:
 
     def begin_stream(self, stream: StreamConnection, transport: StreamTransport) -> None:
         """From now on the hub writes to this connection."""
+        self._owner.admit_stream()
         self._stream, self._stream_transport = stream, transport
 
     def end_stream(self) -> None:
@@ -161,3 +211,13 @@ class PlainConnection:
             return False
         self._stream_transport.close(code, reason, retry_ms=retry_ms)
         return True
+
+
+def _refusal(status: HTTPStatus, text: str) -> bytes:
+    code = status.phrase.upper().replace(" ", "_")
+    body = b'{"code":"%b","message":"%b"}\n' % (code.encode(), text.encode())
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: swim\r\nContent-Type: application/json\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

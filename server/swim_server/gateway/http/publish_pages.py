@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.gateway.http.errors import HttpError, bad_request, unavailable
 from swim_server.gateway.http.query import check_names
 from swim_server.protocol.actions import MAX_NAME_CHARACTERS
-from swim_server.protocol.codes import BadMessage
+from swim_server.protocol.codes import BadMessage, show
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
@@ -45,7 +46,7 @@ class PublishPages:
         if not self._parts.conversation.publishing.may_publish(key.tier):
             raise HttpError(403, "FORBIDDEN", "this key may not publish: ask for one of the system tier")
         check_names(request.query, ())
-        events = self._read(await request.read(), key)
+        events = self._read(await _body(request), key)
         try:
             published = await self._parts.broker.publish(events)
         except BrokerUnavailable:
@@ -93,3 +94,13 @@ class PublishPages:
         except BadMessage as refused:
             status = 403 if refused.code == "FORBIDDEN" else 400
             raise HttpError(status, str(refused.code), f"line {number}: {refused.message}", line=number) from None
+
+
+async def _body(request: web.Request) -> bytes:
+    """Read the body, inflated where it is compressed. Raises HttpError where it is not what its headers say."""
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, HttpProcessingError):
+        encoding = request.headers.get("Content-Encoding", "none")
+        text = f"the body can't be read: it is cut off, or not of the encoding {show(encoding)}"
+        bad_request(text, "INVALID_PUBLISH")

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from swim_server.gateway.http.errors import HttpError, bad_request
 from swim_server.gateway.request import QUERY_NAMES
+from swim_server.protocol import actions
 from swim_server.protocol.codes import show
 from swim_server.protocol.filter_values import KINDS
 from swim_server.protocol.filters import EMPTY, Filters, merge
@@ -75,6 +76,11 @@ def _read_box(text: str) -> dict[str, float]:
     return dict(zip(_EDGES, edges, strict=True))
 
 
+def read_epoch(query: Query) -> str | None:
+    """Read the order of events that ``after`` is an id of. Raises BadMessage, HttpError."""
+    return actions.read_epoch(one(query, "epoch"))
+
+
 def read_number(query: Query, name: str, default: int, most: int) -> int:
     """Read a whole number from 1 on."""
     text = one(query, name)
@@ -110,6 +116,15 @@ def _accepted(accept: str | None, allowed: Collection[str]) -> str:
         known = ", ".join(FORMATS[name] for name in allowed)
         raise HttpError(406, "NOT_ACCEPTABLE", f"Accept: the answer can be {known}")
     return max(found, key=lambda each: each[0])[1]
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Tell whether an answer may be compressed (RFC 9110, 12.5.3): by name, else by what holds for all others."""
+    qualities: dict[str, float] = {}
+    for part in accept_encoding.split(","):
+        coding, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        qualities[coding] = next((_quality(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
+    return qualities.get("gzip", qualities.get("*", 0.0)) > 0
 
 
 def _quality(text: str) -> float:

@@ -30,7 +30,7 @@ class HttpServer:
                 self._application = await asyncio.to_thread(_import_application)
                 self._runner = await self._application.build_runner(self._parts, self)
         assert self._application is not None, "it was imported first"
-        protocol = cast(asyncio.Protocol, self._application.make_protocol(self._runner))
+        protocol = cast(asyncio.Protocol, self._application.make_protocol(self._runner, self._parts.request_counts))
         self._connections[protocol] = connection
         return protocol
 

@@ -9,12 +9,20 @@ from collections.abc import Sequence
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 from aiohttp import web
 
+from swim_server.concurrency.yielding import yielding
 from swim_server.gateway.http.errors import HttpError, unavailable
-from swim_server.gateway.http.query import FILTER_NAMES, FORMATS, check_names, read_filters, read_format
-from swim_server.gateway.http.rendering import to_csv, to_geojson, to_json, to_ndjson
+from swim_server.gateway.http.query import FILTER_NAMES, FORMATS, accepts_gzip, check_names, read_filters, read_format
+from swim_server.gateway.http.rendering import (
+    CsvTable,
+    encode_entry,
+    feature_of,
+    to_csv,
+    to_geojson,
+    to_json,
+    to_ndjson,
+)
 from swim_server.protocol.filters import Filters
 from swim_server.state.kinds import FLIGHTS
 
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
 COMPRESS_FROM_BYTES = 512
 MAX_CACHED_BYTES = 16 * 1024 * 1024
 TEXT_FORMATS = ("json", "ndjson", "csv")
-_encode = msgspec.json.Encoder().encode
 
 
 class Rendered(NamedTuple):
@@ -69,14 +76,14 @@ class StatePages:
         return await self._answer(request, entries, filters, format)
 
     async def _answer(self, request: web.Request, entries: Entries, filters: Filters, format: str) -> web.Response:
-        world, name = self._world(), (entries.kind.name, format, filters)
-        headers = _headers(world.as_of, _tag(name, world.as_of))
+        as_of, name = self._world().as_of, (entries.kind.name, format, filters)
+        headers = self._headers(as_of, _tag(name, as_of))
         if _is_known(request, headers["ETag"]):
             return web.Response(status=304, headers=headers)
         found = self._cache.get(name)
-        if found is None or found.as_of != world.as_of:
-            found = Rendered(world.as_of, self._render(entries, filters, format), None)
-        wants_gzip = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+        if found is None or found.as_of != as_of:
+            found = Rendered(as_of, await self._render(entries, filters, format), None)
+        wants_gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         if wants_gzip and found.compressed is None and len(found.body) >= COMPRESS_FROM_BYTES:
             found = found._replace(compressed=await asyncio.to_thread(_gzip, found.body))
         self._remember(name, found)
@@ -87,17 +94,23 @@ class StatePages:
         response.headers["Content-Type"] = f"{FORMATS[format]}; charset=utf-8" if format == "csv" else FORMATS[format]
         return response
 
-    def _render(self, entries: Entries, filters: Filters, format: str) -> bytes:
-        state, world = self._parts.hub.state, self._world()
+    async def _render(self, entries: Entries, filters: Filters, format: str) -> bytes:
+        """Write the entries as they are now. What takes long is written in turns, from what was gathered at once."""
+        state, as_of = self._parts.hub.state, str(self._world().as_of)
         keys = list(state.keys(entries, filters))
         match format:
             case "ndjson":
                 return to_ndjson([entries.encoded(key) for key in keys])
             case "geojson":
-                return to_geojson(((key, entries.by_key[key]) for key in keys), str(world.as_of))
+                found = [feature_of(key, entries.by_key[key], entries.encoded(key)) for key in keys]
+                features = [each for each in found if each is not None]
+                return to_geojson([feature.to_json() async for feature in yielding(features)], as_of)
             case "csv":
-                return to_csv([entries.by_key[key] for key in keys], is_flights=entries.kind is FLIGHTS)
-        return to_json(entries.kind.name, [entries.encoded(key) for key in keys], str(world.as_of))
+                table = CsvTable([entries.by_key[key] for key in keys], is_flights=entries.kind is FLIGHTS)
+                async for row in yielding(table.rows):
+                    table.write(row)
+                return table.content()
+        return to_json(entries.kind.name, [entries.encoded(key) for key in keys], as_of)
 
     def _remember(self, name: tuple[str, str, Filters], rendered: Rendered) -> None:
         self._forget(name)
@@ -126,23 +139,27 @@ class StatePages:
             raise HttpError(404, "NOT_FOUND", "there is no such flight")
         key = FLIGHTS.key_of(found)
         assert key is not None, "it is found by its key"
-        headers = _headers(world.as_of, _tag((name, format), world.as_of))
+        headers = self._headers(world.as_of, _tag((name, format), world.as_of))
         if _is_known(request, headers["ETag"]):
             return web.Response(status=304, headers=headers)
         headers["Content-Type"] = FORMATS[format]
         return web.Response(body=_one(key, found, format, str(world.as_of)), headers=headers)
 
+    def _headers(self, as_of: EventId, tag: str) -> dict[str, str]:
+        """Tell of which moment an answer is, and in which order of events that is one."""
+        return {
+            "X-SWIM-As-Of": str(as_of), "X-SWIM-Epoch": self._parts.broker.epoch, "ETag": tag,
+            "Cache-Control": "no-cache", "Vary": "Accept, Accept-Encoding",
+        }  # fmt: skip
+
 
 def _one(key: Any, entry: dict[str, Any], format: str, as_of: str) -> bytes:
     if format == "geojson":
-        return to_geojson([(key, entry)], as_of)
+        feature = feature_of(key, entry, encode_entry(entry))
+        return to_geojson([] if feature is None else [feature.to_json()], as_of)
     if format == "csv":
         return to_csv([entry], is_flights=True)
-    return _encode(entry) + b"\n"
-
-
-def _headers(as_of: EventId, tag: str) -> dict[str, str]:
-    return {"X-SWIM-As-Of": str(as_of), "ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept, Accept-Encoding"}
+    return encode_entry(entry) + b"\n"
 
 
 def _tag(name: Sequence[Any], as_of: EventId) -> str:

@@ -10,7 +10,15 @@ from aiohttp import web
 
 from swim_server.gateway.authentication import TurnedAway
 from swim_server.gateway.http.errors import HttpError, bad_request, unavailable
-from swim_server.gateway.http.query import FILTER_NAMES, check_names, one, read_filters, read_list, read_number
+from swim_server.gateway.http.query import (
+    FILTER_NAMES,
+    check_names,
+    one,
+    read_epoch,
+    read_filters,
+    read_list,
+    read_number,
+)
 from swim_server.gateway.http.stream_connection import StreamConnection, StreamTransport
 from swim_server.protocol.actions import MAX_LAST, Subscribe
 from swim_server.protocol.event_id import EventId, InvalidEventId
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.http.protocols import HttpConnection
     from swim_server.keys.records import KeyRecord
 
-NAMES = {*FILTER_NAMES, "channels", "after", "since", "last"}
+NAMES = {*FILTER_NAMES, "channels", "after", "epoch", "since", "last"}
 PING_SECONDS = 15.0
 """So often something is written: proxies close what is silent for a minute."""
 
@@ -55,9 +63,9 @@ class Streams:
             await response.prepare(request)
             await response.write(b": stream\n\n")
             await self._serve(request, key, action, plain, EVENT_STREAM if not is_chunked else CHUNKED_EVENT_STREAM)
-            await response.write_eof()
         finally:
-            parts.authentication.release(key)
+            parts.authentication.release(key)  # before the end is written: a client that does not read may take long
+        await response.write_eof()
         return response
 
     async def _serve(
@@ -72,6 +80,7 @@ class Streams:
         )  # fmt: skip
         transport.connection = connection
         parts.hub.add(connection)
+        parts.log.connected(connection)
         plain.begin_stream(connection, transport)
         try:
             parts.conversation.subscribe(connection, action)
@@ -83,6 +92,7 @@ class Streams:
         finally:
             plain.end_stream()
             parts.hub.remove(connection)
+            parts.log.disconnected(connection, transport.ended_by, None)
 
     def _read(self, request: web.Request) -> Subscribe:
         """Read the query as a ``subscribe``; the browser's ``Last-Event-ID`` is newer than what the address says."""
@@ -94,9 +104,10 @@ class Streams:
         _, raw = read_filters(query)
         NOTHING.subscribe(channels, raw, self._parts.hub.catalogue)  # raises before the answer has begun
         given = [name for name in ("after", "since", "last") if one(query, name) is not None]
-        last_seen = request.headers.get("Last-Event-ID", "").strip()
+        last_seen, epoch = request.headers.get("Last-Event-ID", "").strip(), read_epoch(query)
         if last_seen:
-            return Subscribe(channels=channels, filters=raw, after=_read_id(last_seen, "Last-Event-ID"))
+            seen = _read_id(last_seen, "Last-Event-ID")
+            return Subscribe(channels=channels, filters=raw, after=seen, epoch=epoch)
         if len(given) > 1:
             bad_request(f"only one of after, since and last can be given, got {' and '.join(given)}")
         after, since = one(query, "after"), one(query, "since")
@@ -106,6 +117,7 @@ class Streams:
             channels=channels,
             filters=raw,
             after=_read_id(after, "after") if after is not None else None,
+            epoch=epoch,
             since=since,
             last=read_number(query, "last", 1, MAX_LAST) if "last" in given else None,
         )

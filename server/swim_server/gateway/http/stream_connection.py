@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from websockets.frames import Close
+
 from swim_server.protocol import messages
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.connection import Connection
@@ -45,6 +47,8 @@ class StreamTransport:
     def __init__(self, transport: asyncio.Transport, hub: Hub, *, now: Callable[[], str]) -> None:
         self.connection: StreamConnection | None = None
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended_by: Close | None = None
+        """Why the service has ended it; None: the client has gone."""
         self._transport = transport
         self._hub = hub
         self._now = now
@@ -70,6 +74,7 @@ class StreamTransport:
         connection = self.connection
         if self.closed.done() or connection is None:
             return
+        self.ended_by = Close(code, reason)
         is_lagging = connection.is_lagging
         if not is_lagging and not connection.is_gone:
             details = {"retry_ms": retry_ms} if retry_ms else {}

@@ -128,6 +128,7 @@ def _history() -> dict[str, Any]:
         "next_after": dict(EVENT_ID),
         "is_last": {"type": "boolean"},
         "gap": {"type": "boolean"},
+        "epoch": {"type": "string"},
         "events": events,
     }
     return {
@@ -149,6 +150,7 @@ def _places() -> list[dict[str, Any]]:
     return [
         _parameter("channels", {"type": "array", "items": {"type": "string"}}, explode=False),
         _parameter("after", dict(EVENT_ID)),
+        _parameter("epoch", {"type": "string"}, description="the order of events that after is an id of"),
         _parameter("since", {"type": "string", "format": "date-time"}),
     ]
 
@@ -218,7 +220,11 @@ def _metrics() -> dict[str, Any]:
 
 
 def _answer(text: str, content: dict[str, Any], *, as_of: bool = False) -> dict[str, Any]:
-    headers = {"X-SWIM-As-Of": {"schema": dict(EVENT_ID)}, "ETag": {"schema": {"type": "string"}}}
+    headers = {
+        "X-SWIM-As-Of": {"schema": dict(EVENT_ID)},
+        "X-SWIM-Epoch": {"schema": {"type": "string"}},
+        "ETag": {"schema": {"type": "string"}},
+    }
     return {"description": text, "content": content, **({"headers": headers} if as_of else {})}
 
 

@@ -12,6 +12,10 @@ from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.filter_values import MAX_VALUES
 
 EventIdText = Annotated[str, Meta(pattern="^[0-9]{1,15}-[0-9]{1,7}$", description="<unix-ms>-<seq>")]
+Epoch = Annotated[
+    str,
+    Meta(min_length=1, max_length=MAX_NAME_CHARACTERS, description="names the order of events that ids belong to"),
+]
 Time = Annotated[str, Meta(description="RFC 3339, UTC")]
 Codes = Annotated[list[str], Meta(max_length=MAX_VALUES)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
@@ -47,6 +51,7 @@ class SubscribeMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="su
     channels: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHANNELS)]
     filters: Filters | UnsetType | None = UNSET
     after: EventIdText | UnsetType | None = UNSET
+    epoch: Epoch | UnsetType | None = UNSET
     since: Time | UnsetType | None = UNSET
     last: Annotated[int, Meta(ge=0, le=MAX_LAST)] | UnsetType | None = UNSET
     state: bool | Literal["on_gap"] | UnsetType | None = UNSET
@@ -99,6 +104,7 @@ class ConnectedData(msgspec.Struct, kw_only=True):
     heartbeat_interval: float
     resume: bool
     last_event_id: EventIdText | None
+    epoch: Epoch | None
 
 
 class Connected(msgspec.Struct, kw_only=True, tag_field="type", tag="connected"):
@@ -116,6 +122,7 @@ class Subscribed(msgspec.Struct, kw_only=True, tag_field="type", tag="subscribed
     last_event_id: EventIdText | None
     resumed: bool
     gap: bool
+    epoch: Epoch | None
     hints: list[str]
     state_as_of: EventIdText | UnsetType | None = UNSET
 

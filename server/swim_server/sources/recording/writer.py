@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from hashlib import sha256
-from typing import BinaryIO
+from typing import Protocol
 
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.timestamps import format_ms
@@ -16,10 +16,22 @@ FLUSH_SECONDS = 1.0
 """An event waits at most so long for its block to be written."""
 
 
+class Sink(Protocol):
+    """Where a recording goes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of the bytes. Raises OSError."""
+        ...
+
+    def flush(self) -> None:
+        """Hand on what was taken. Raises OSError."""
+        ...
+
+
 class RecordingWriter:
     """Writes to a stream that it does not own. Raises what the stream raises: OSError."""
 
-    def __init__(self, stream: BinaryIO, header: Header, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, stream: Sink, header: Header, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.events = 0
         self.gaps = 0
         self.packed_bytes = 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from swim_server.concurrency.yielding import yielding
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.positions import POSITIONS
 from swim_server.state import messages
+from swim_server.state.kinds import FLIGHTS
+from swim_server.streaming.mirror.airport_index import AirportIndex
 from swim_server.streaming.mirror.membership import Membership, Touched, passes, passing
 from swim_server.streaming.mirror.mirror import Mirror
 from swim_server.streaming.mirror.state_parts import StateParts
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
     from swim_server.protocol.filters import Filters
     from swim_server.state.kinds import Key
-    from swim_server.state.world import Entries, World
+    from swim_server.state.world import Change, Entries, World
     from swim_server.streaming.subscription import Subscription
 
 MAX_PENDING = 100_000
@@ -49,6 +51,9 @@ class LiveState:
         self._parts_bytes = 0
         self._was_asked = False
         self._ready_waiters: list[asyncio.Future[None]] = []
+        self._warming = asyncio.Lock()
+        self._index: AirportIndex | None = None
+        """Of the flights, while people ask."""
 
     # The fold.
 
@@ -95,7 +100,7 @@ class LiveState:
         """Fold what waits, as long as there is time."""
         world = self.loaded_world
         while world is not None and self._pending:
-            world.fold(self._pending.popleft())
+            self._note_changes(world.fold(self._pending.popleft()))
             if monotonic() >= deadline:
                 return
 
@@ -111,7 +116,20 @@ class LiveState:
         while self._pending:
             event = self._pending.popleft()
             changes = world.fold(event)
+            self._note_changes(changes)
         self.touched = Touched(event, changes, world) if changes and self._memberships else None
+
+    def _note_changes(self, changes: Sequence[Change]) -> None:
+        if self._index is not None:
+            for change in changes:
+                if change.kind is FLIGHTS:
+                    self._index.touch(change.keys)
+
+    def _airport_index(self, filters: Filters) -> AirportIndex | None:
+        """Return the index where it is of use to these filters; made when it is first."""
+        if self._index is None and filters.airports:
+            self._index = AirportIndex(self.world.flights)
+        return self._index
 
     # Who mirrors it.
 
@@ -126,7 +144,7 @@ class LiveState:
         world = self.world
         found = self._membership(filters)
         if found is None:
-            found = self._memberships[filters] = Membership(filters, world)
+            found = self._memberships[filters] = Membership(filters, world, self._airport_index(filters))
         found.users += 1
         return found
 
@@ -177,7 +195,9 @@ class LiveState:
         """Find the entries of a kind that filters let pass now."""
         membership = self._membership(filters)
         self._was_asked = True
-        return membership.inside(entries) if membership is not None else passing(filters, entries)
+        if membership is not None:
+            return membership.inside(entries)
+        return passing(filters, entries, self._airport_index(filters) if entries.kind is FLIGHTS else None)
 
     def _drop_old_parts(self, as_of: EventId) -> None:
         if self._parts and next(iter(self._parts.values())).as_of != as_of:
@@ -185,11 +205,17 @@ class LiveState:
             self._parts_bytes = 0
 
     async def warm(self) -> None:
-        """Encode what is not encoded, in turns, so that the next request for a large state does not delay others."""
-        for entries in self.world.kinds.values():
-            async for key in yielding(list(entries.by_key)):
-                if key in entries.by_key:
-                    entries.encoded(key)
+        """Encode what is not encoded, in turns, so that the next request for a large state does not delay others.
+
+        Of the thousands who ask at once after a restart, one does it for all.
+        """
+        async with self._warming:
+            if self.is_warm:
+                return
+            for entries in self.world.kinds.values():
+                async for key in yielding(list(entries.by_key)):
+                    if key in entries.by_key:
+                        entries.encoded(key)
 
     @property
     def is_warm(self) -> bool:
@@ -201,6 +227,7 @@ class LiveState:
         if not self._was_asked and self.loaded_world is not None:
             self._parts.clear()
             self._parts_bytes = 0
+            self._index = None
             for entries in self.loaded_world.kinds.values():
                 entries.forget_encodings()
         self._was_asked = False

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from swim_server.state.kinds import Key, Kind
     from swim_server.state.world import Change, Entries, World
     from swim_server.streaming.match import Match
+    from swim_server.streaming.mirror.airport_index import AirportIndex
 
 
 class Crossing(NamedTuple):
@@ -62,7 +63,8 @@ class Touched:
 class Membership:
     """The keys of all entries that pass the filters. Everything is inside of no filters: then none are kept."""
 
-    def __init__(self, filters: Filters, world: World) -> None:
+    def __init__(self, filters: Filters, world: World, index: AirportIndex | None = None) -> None:
+        """``index``: of the flights; without one all of them are looked at."""
         self.filters = filters
         self.users = 0
         """How many groups have these filters."""
@@ -70,7 +72,7 @@ class Membership:
         self._crossing = NO_CROSSING
         self._judged: Event | None = None
         for name, entries in world.kinds.items() if filters else ():
-            self._inside[name] = set(passing(filters, entries))
+            self._inside[name] = set(passing(filters, entries, index if entries is world.flights else None))
 
     def inside(self, entries: Entries) -> Collection[Key]:
         """Give the keys of those of a kind's entries that are inside."""
@@ -120,10 +122,12 @@ class Membership:
         return (entered, (), gone, gone) if entered or gone else None
 
 
-def passing(filters: Filters, entries: Entries) -> Iterator[Key]:
-    """Find the entries of a kind that pass."""
-    event_type = _type_of(entries.kind)
-    return (key for key, entry in entries.by_key.items() if filters.passes(event_type, entry))
+def passing(filters: Filters, entries: Entries, index: AirportIndex | None = None) -> Iterator[Key]:
+    """Find the entries of a kind that pass; ``index``: where those are found that concern an airport."""
+    event_type, by_key = _type_of(entries.kind), entries.by_key
+    if index is not None and filters.airports:
+        return (key for key in index.candidates(filters.airports) if filters.passes(event_type, by_key[key]))
+    return (key for key, entry in by_key.items() if filters.passes(event_type, entry))
 
 
 def passes(filters: Filters, entries: Entries, key: Key) -> bool:

@@ -1,0 +1,24 @@
+"""How many requests came over plain HTTP, by route and status: bounded, whatever strangers ask for."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+OTHER = "other"
+UNREADABLE = "unreadable"
+"""The route of what is no HTTP request that can be read."""
+
+
+class RequestCounts:
+    """Counts answers. Statuses are those that the service gives; a path that no route fits counts as ``other``."""
+
+    def __init__(self) -> None:
+        self.answered: Counter[tuple[str, str, int]] = Counter()
+        """By method, route and status."""
+        self.in_hand = 0
+        """Requests that are not answered yet, streams among them."""
+
+    def note(self, method: str, route: str | None, status: int) -> None:
+        """Count one answer. ``route``: the pattern that the path fits; None: it fits none."""
+        self.answered[method if method in METHODS else OTHER, route or OTHER, status] += 1

@@ -1,0 +1,138 @@
+"""Which keys were ended, told again beside the key database: an older copy of that, put back, makes none good again.
+
+A line for each change of when a key ends, with a checksum; the last one of a key counts. It shows no key, and no digest
+that a key could be found by.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+from zlib import crc32
+
+from sqlalchemy.engine import URL
+
+from swim_server.files.opening import open_descriptor, open_to_read
+from swim_server.files.replacing import replace_durably
+from swim_server.keys.records import KeyRecord
+from swim_server.sql.errors import StoreMisconfigured
+
+_FOR_GOOD, _NEVER = "revoked", "good"
+_MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_Signature = tuple[int, int, int]
+
+
+class EndedKeys:
+    """The file. Blocks; may be used by several threads and processes."""
+
+    def __init__(self, path: Path, database: Path) -> None:
+        """``database``: the file that it stands beside, whose owner and mode it gets."""
+        self.path = path
+        self._database = database
+        self._ends: dict[str, str] = {}
+        self._signature: _Signature | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def beside(cls, url: URL) -> EndedKeys | None:
+        """Return that of a database; None for one on a server, whose history is its administrator's."""
+        if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+            return None
+        is_uri = url.database.startswith("file:")
+        path = Path(unquote(urlsplit(url.database).path) if is_uri else url.database)
+        return cls(path.with_suffix(".ended"), path)
+
+    def is_ended(self, record: KeyRecord, now: datetime) -> bool:
+        """Whether a key was ended by now, whatever its row says; a file that can't be read says what it said before."""
+        name = _name_of(record)
+        with self._lock:
+            self._load()
+            ends = self._ends.get(name, _NEVER) if name is not None else _NEVER
+        return ends == _FOR_GOOD or (ends != _NEVER and _moment(ends) <= now)
+
+    def refuse_to_begin_anew(self) -> NoReturn:
+        """Say that the database of keys that were made here is gone. Raises StoreMisconfigured.
+
+        So clients are told to come again, and not that their keys are unknown, after which they stay away.
+        """
+        raise StoreMisconfigured(
+            f"the key database {self._database} is gone or empty, though keys were made here",
+            f"bring it back (swimctl restore); to begin without any key, remove {self.path}",
+        )
+
+    def note(self, records: Iterable[KeyRecord]) -> None:
+        """Put down when these keys end, as their rows say; returns when that is on the disk. Raises OSError."""
+        if not self.path.exists():
+            replace_durably(self.path, b"", like=self._database)
+        descriptor = open_descriptor(self.path, os.O_WRONLY | os.O_APPEND)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with self._lock:
+                self._load()
+                lines = "".join(self._changes(records))
+            if lines:
+                os.write(descriptor, b"\n" + lines.encode("ascii"))  # what stands before may be torn
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _changes(self, records: Iterable[KeyRecord]) -> Iterator[str]:
+        for record in records:
+            name, ends = _name_of(record), _ends_of(record)
+            if name is not None and ends != self._ends.get(name, _NEVER):
+                yield _line(f"{name} {ends}")
+
+    def _load(self) -> None:
+        """Read the file where it has changed."""
+        try:
+            found = self.path.stat()
+            signature = found.st_ino, found.st_size, found.st_mtime_ns
+            if signature == self._signature:
+                return
+            with open_to_read(self.path) as file:
+                content = file.read()
+        except OSError:
+            return
+        self._ends = dict(_read(content))
+        self._signature = signature
+
+
+def _read(content: bytes) -> Iterator[tuple[str, str]]:
+    for line in content.decode("ascii", "replace").splitlines():
+        text, _, checksum = line.rpartition(" ")
+        name, _, ends = text.partition(" ")
+        if f"{crc32(text.encode()):08x}" == checksum and (ends in {_FOR_GOOD, _NEVER} or _is_moment(ends)):
+            yield name, ends
+
+
+def _line(text: str) -> str:
+    return f"{text} {crc32(text.encode()):08x}\n"
+
+
+def _name_of(record: KeyRecord) -> str | None:
+    return None if record.fingerprint is None else blake2b(record.fingerprint.sha256, digest_size=16).hexdigest()
+
+
+def _ends_of(record: KeyRecord) -> str:
+    if not record.is_active:
+        return _FOR_GOOD
+    return _NEVER if record.expires_at is None else record.expires_at.astimezone(UTC).strftime(_MOMENT)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, _MOMENT).replace(tzinfo=UTC)
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        _moment(text)
+    except ValueError:
+        return False
+    return True

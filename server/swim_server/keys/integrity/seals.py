@@ -1,0 +1,107 @@
+"""A checksum of each key's row in the SQLite file, written by our own changes: a damaged bit makes no key valid.
+
+Only there: the tables of a server belong to others, and a server checks its own pages. A row that somebody changed by
+hand, which is allowed, does not fit its seal either: it is told, and believed unless the audit trail says otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zlib import crc32
+
+import msgspec
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, column, delete, insert, select, table, text
+
+from swim_server.keys.audit import AuditEntry
+from swim_server.keys.records import KeyRecord
+
+_SEALED = (
+    "api_key", "tier", "owner_name", "expires_at", "is_active", "can_write", "allowed_sources", "ip_whitelist",
+    "source_id",
+)  # fmt: skip
+_CHUNK = 500
+SEALED = "sealed keys"
+"""In a connection's ``info``: the ids of the rows that its transaction has sealed."""
+_MOMENT = re.compile(r"(?:expires|ends) at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
+
+metadata = MetaData()
+key_seals = Table("swim_key_seals", metadata, Column("key_id", Integer, primary_key=True), Column("crc", Integer))
+
+
+def is_kept(connection: Connection) -> bool:
+    """Whether this database keeps seals."""
+    return bool(connection.dialect.name == "sqlite")
+
+
+def seal(connection: Connection, columns: Collection[str], key_ids: Iterable[int]) -> None:
+    """Seal the rows as they are now, inside the transaction that changed them."""
+    if not is_kept(connection):
+        return
+    ids = sorted(set(key_ids))
+    metadata.create_all(connection)
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        connection.execute(delete(key_seals).where(key_seals.c.key_id.in_(chunk)))
+        rows = [{"key_id": key_id, "crc": _crc(row)} for key_id, row in _raw_rows(connection, columns, chunk).items()]
+        if rows:
+            connection.execute(insert(key_seals), rows)
+    connection.info.setdefault(SEALED, set()).update(ids)
+
+
+def find_altered(connection: Connection, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+    """Find the rows, by id, that don't fit their seal, or that the table holds otherwise than the index led to.
+
+    A row without a seal is of an earlier version, or of another program: accepted.
+    """
+    if not is_kept(connection) or not rows:
+        return frozenset()
+    altered: set[int] = set()
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        ids = [row["id"] for row in chunk]
+        raw = _raw_rows(connection, columns, ids)
+        seals = _read_seals(connection, ids)
+        for row in chunk:
+            found = raw.get(row["id"])
+            is_right = found is not None and found.get("api_key") == row["api_key"]
+            if not is_right or (found is not None and seals.get(row["id"]) not in {None, _crc(found)}):
+                altered.add(row["id"])
+    return frozenset(altered)
+
+
+def judge(record: KeyRecord, last: AuditEntry | None, now: datetime) -> KeyRecord:
+    """Say what to believe of a row that doesn't fit its seal: not that a key is good which was ended."""
+    record = msgspec.structs.replace(record, is_altered=True)
+    if last is None:
+        return record
+    moment = _MOMENT.search(last.detail or "")
+    is_ended = last.action == "revoke" or (
+        last.action in {"expire", "rotate"}
+        and moment is not None
+        and datetime.strptime(moment[1], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) <= now
+    )
+    return msgspec.structs.replace(record, is_active=False) if is_ended else record
+
+
+def _raw_rows(connection: Connection, columns: Collection[str], ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Read the rows as SQLite holds them, no type applied, read from the table and from no index."""
+    names = [name for name in _SEALED if name in columns]
+    raw = table("swim_api_keys", column("id"), *(column(name) for name in names))
+    statement = select(raw.c.id, *(raw.c[name] for name in names)).where(raw.c.id.in_(ids))
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in connection.execute(statement)}
+
+
+def _read_seals(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    exists = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'swim_key_seals'")).first()
+    if exists is None:
+        return {}
+    statement = select(key_seals.c.key_id, key_seals.c.crc).where(key_seals.c.key_id.in_(ids))
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
+def _crc(row: Mapping[str, Any]) -> int:
+    """Of the values that are there, with their names: a column that is added later changes nothing."""
+    return crc32(repr([(name, value) for name, value in sorted(row.items()) if value is not None]).encode())

@@ -1,0 +1,60 @@
+"""Several processes that judge side by side: what one waits for costs the others nothing."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+
+
+def in_workers(count: int, work: Callable[[int], None]) -> None:
+    """Fork so many processes, let each do its part, wait for all. Raises SystemExit where one of them failed.
+
+    To be called while no thread runs. Whoever is ended by a signal, or by an exception here, ends them all.
+    """
+    pids: set[int] = set()
+    try:
+        for number in range(count):
+            pid = os.fork()
+            if pid == 0:
+                _be_a_worker(work, number)
+            pids.add(pid)
+        failed = 0
+        while pids:
+            pid, status = os.wait()
+            if pid in pids:
+                pids.discard(pid)
+                failed += status != 0
+        if failed:
+            raise SystemExit(f"{failed} of {count} workers failed: see above")
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        for pid in pids:
+            os.waitpid(pid, 0)
+
+
+def _be_a_worker(work: Callable[[int], None], number: int) -> None:
+    code = 1
+    try:
+        end_with_parent(signal.SIGTERM)
+        work(number)
+        code = 0
+    except SystemExit:
+        code = 0  # told to end: what it has judged is in the results
+    except BaseException:  # noqa: BLE001 - told here; the parent ends the others' run too
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def end_with_parent(how: signal.Signals) -> None:
+    """Be sent this signal when the process that has forked this one ends, however it does. Linux only."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(how))
