@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, InvalidEvent, Page, Published
-from swim_server.brokers.local_copy import LocalCopy
 from swim_server.brokers.pending import Call, Pending
 from swim_server.brokers.redis_stream.commits import Commits, Encoded, Fence, encode_call
 from swim_server.brokers.redis_stream.errors import ServerRefused
+from swim_server.brokers.redis_stream.local_copy import LocalCopy
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.server import Server, ServerAddress
 from swim_server.brokers.redis_stream.stream_state import last_stored

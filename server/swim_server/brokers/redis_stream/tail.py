@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable
-from swim_server.brokers.history_copy import CopyEndsEarlier, CopyState
-from swim_server.brokers.local_copy import LocalCopy
 from swim_server.brokers.origin import BEGUN, Hole
 from swim_server.brokers.redis_stream.entries import EntryReader, InvalidEntry, read_id
 from swim_server.brokers.redis_stream.errors import EpochChanged, ServerRefused
+from swim_server.brokers.redis_stream.history_copy import CopyEndsEarlier, CopyState
+from swim_server.brokers.redis_stream.local_copy import LocalCopy
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.server import Server, Session
 from swim_server.brokers.redis_stream.stream_state import (

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from swim_server.brokers.broker import BrokerUnavailable, Deliver
-from swim_server.brokers.history_copy import CopyState, HistoryCopy
 from swim_server.brokers.local import LocalBroker
 from swim_server.brokers.origin import Hole
+from swim_server.brokers.redis_stream.history_copy import CopyState, HistoryCopy
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event
 
