@@ -44,6 +44,7 @@ class RunningProcess:
             config=RunningConfig(LoadedConfig(Config(server=ServerConfig(port=1)), {}, ())),
             home=Home(Path("/nowhere")),
             authenticator=SimpleNamespace(look_up=self._look_up),
+            cluster=None,
         )
         self.info = INFO
         self.launch = Launch()
