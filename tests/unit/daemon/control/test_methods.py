@@ -239,7 +239,11 @@ async def test_live_keys_are_counted_by_id(rig: Rig, service: RunningProcess) ->
 
 
 async def test_changed_key_is_asked_for_by_number(service: RunningProcess) -> None:
-    assert await _call(service, "key_changed", key_id=5) == {"closed": 3, "state": "missing"}
+    assert await _call(service, "key_changed", key_id=5) == {
+        "closed": 3,
+        "state": "missing",
+        "silent_nodes": [],
+    }
     for wrong in (None, "5", 5.5):
         assert (await _refusal(service, "key_changed", key_id=wrong)).code == INVALID_PARAMS
     service.failure = StoreUnavailable("away")
