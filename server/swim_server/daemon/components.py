@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from swim_server.daemon.key_watch import KeyWatch
     from swim_server.daemon.latency import Latency
     from swim_server.daemon.log_stream import LogStream
-    from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
     from swim_server.daemon.metrics.exposition import Exposition
+    from swim_server.daemon.metrics.loop_lag import LoopLagMonitor, Throughput
     from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
     from swim_server.daemon.notifier import Notifier
     from swim_server.daemon.running_config import RunningConfig

@@ -18,8 +18,8 @@ from swim_server.config import parse_duration
 from swim_server.daemon.components import Components
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
-from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.metrics.exposition import Exposition
+from swim_server.daemon.metrics.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
 from swim_server.daemon.metrics.operator_token import read_or_make_token
 from swim_server.daemon.readiness import build_readiness
