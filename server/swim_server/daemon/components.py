@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swim_server.brokers.local import LocalBroker
+    from swim_server.brokers.node_broker import NodeBroker
+    from swim_server.cluster.cluster import Cluster
     from swim_server.concurrency.tasks import Tasks
     from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.daemon.home import Home
@@ -51,7 +52,9 @@ class Components:
     wheel: TimerWheel
     loop_lag: LoopLagMonitor
     admission: Admission
-    broker: LocalBroker
+    broker: NodeBroker
+    cluster: Cluster | None
+    """What this node does with others; None: it is alone."""
     store: KeyStore
     authenticator: Authenticator
     sources: RunningSources
