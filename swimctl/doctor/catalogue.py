@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from swimctl.doctor.check import Check
-from swimctl.doctor.checks import (
-    code,
-    config,
-    connections,
-    database,
-    environment,
-    front,
-    host,
-    install,
-    keys,
-    ownership,
-    process,
-    process_limits,
-    process_start,
-    storage,
-    stream,
-    tiers,
-)
+from swimctl.doctor.checks import code, config, connections, install, keys, tiers
+from swimctl.doctor.checks.database import store
+from swimctl.doctor.checks.front import endpoint
+from swimctl.doctor.checks.host import machine, ownership, storage
+from swimctl.doctor.checks.process import environment, limits, metrics, running, start
+from swimctl.doctor.checks.stream import delivery, state
 
 AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "connections", "stream", "front", "host")
 
@@ -30,18 +18,20 @@ def all_checks() -> tuple[Check, ...]:
     checks = (
         *install.CHECKS,
         *config.CHECKS,
-        *process.CHECKS,
+        *running.CHECKS,
         *environment.CHECKS,
-        *process_limits.CHECKS,
-        *process_start.CHECKS,
+        *limits.CHECKS,
+        *metrics.CHECKS,
+        *start.CHECKS,
         *code.CHECKS,
-        *database.CHECKS,
+        *store.CHECKS,
         *keys.CHECKS,
         *tiers.CHECKS,
         *connections.CHECKS,
-        *stream.CHECKS,
-        *front.CHECKS,
-        *host.CHECKS,
+        *delivery.CHECKS,
+        *state.CHECKS,
+        *endpoint.CHECKS,
+        *machine.CHECKS,
         *ownership.CHECKS,
         *storage.CHECKS,
     )

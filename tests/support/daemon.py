@@ -40,6 +40,8 @@ class Daemon:
         self.sources = sources
         self.arguments = arguments
         """More words for ``serve``."""
+        self.before: Sequence[str] = ()
+        """A command that runs it, ``setpriv`` say."""
         self.process: subprocess.Popen[bytes] | None = None
         self._spawned: list[subprocess.Popen[str]] = []
         home.mkdir(parents=True, exist_ok=True)
@@ -73,8 +75,8 @@ class Daemon:
             words += ["--source", source]
         with (self.home / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "swimctl", *words], env=self.environ, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True,
+                [*self.before, sys.executable, "-m", "swimctl", *words], env=self.environ,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:

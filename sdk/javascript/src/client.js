@@ -11,7 +11,7 @@ import { asObject, Session } from './session.js';
 import { readChannels, readFilters, readHistory, Subscriptions } from './subscriptions.js';
 
 export const DEFAULT_URL = 'ws://127.0.0.1:8090/api/swim/v1/ws';
-const WHOLE = new Set(['error', 'subscribed', 'unsubscribed', 'pong', 'publish_ack']);
+const WHOLE = new Set(['error', 'subscribed', 'unsubscribed', 'pong', 'publish_ack', 'explained']);
 const LAST_WORDS = new Set(['disconnected', 'error']);
 const OUR_FAULT = new Set([1007, 1009, 4003]);
 const SAVE_MS = 1_000;
@@ -193,6 +193,14 @@ export class SwimWebSocketClient {
   }
 
   /**
+   * Ask why an event comes through this client's subscription, or doesn't. `event`: its id, or its type and data. The
+   * answer's `outcome` and `why` say so in words.
+   */
+  explain(event) {
+    return this._ask('explain', 'explained', { event });
+  }
+
+  /**
    * Put an event in; needs a key of the system tier. The answer means: stored. Without a connection it waits for one,
    * and is sent again under the same `eventId` until it is answered.
    */
@@ -206,11 +214,11 @@ export class SwimWebSocketClient {
     return quiet(answer);
   }
 
-  _ask(action, answerType) {
+  _ask(action, answerType, fields = {}) {
     const session = this.connected ? this._run.session : null;
     if (!session) return quiet(Promise.reject(new ConnectionLost(`${action}: there is no connection`)));
     return quiet(
-      session.ask({ action }, answerType).then((answer) => {
+      session.ask({ action, ...fields }, answerType).then((answer) => {
         if (answer instanceof SwimError) throw answer;
         if (answer === null) throw new ConnectionLost(`${action}: the connection ended before the answer`);
         return answer;

@@ -6,7 +6,7 @@ import { isAfter, parseId } from './position.js';
 import { Requests } from './requests.js';
 import { merge } from './subscriptions.js';
 
-const ANSWERS = new Set(['subscribed', 'unsubscribed', 'pong', 'status', 'publish_ack']);
+const ANSWERS = new Set(['subscribed', 'unsubscribed', 'pong', 'status', 'publish_ack', 'explained']);
 const CLOSING = new Set(['AUTH_FAILED', 'AUTH_UNAVAILABLE', 'CONNECTION_LIMIT']);
 const QUIET_MS = 1_000;
 const HANDLERS_MS = 5_000;

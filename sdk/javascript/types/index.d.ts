@@ -220,6 +220,8 @@ export declare class SwimWebSocketClient {
   ): AsyncGenerator<StreamedEvent, void, void>;
   ping(): Promise<SwimMessage>;
   status(): Promise<SwimMessage>;
+  /** Why an event, stored or made up, comes through this client's subscription, or doesn't. */
+  explain(event: EventId | { type: string; data: object }): Promise<SwimMessage<{ outcome: string; why: string }>>;
   publish(channel: string, data: object, eventId?: string): Promise<SwimMessage>;
 }
 

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
     from swim_server.daemon.metrics.exposition import Exposition
+    from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
     from swim_server.daemon.notifier import Notifier
     from swim_server.daemon.running_config import RunningConfig
     from swim_server.daemon.running_sources import RunningSources
     from swim_server.daemon.upkeep.state_keeper import StateKeeper
     from swim_server.gateway.context import EndpointContext
+    from swim_server.gateway.http.ops.sessions import OperatorSessions
     from swim_server.gateway.http.readiness import Readiness
     from swim_server.gateway.http.request_counts import RequestCounts
     from swim_server.gateway.listeners import Listeners
@@ -56,7 +58,10 @@ class Components:
     hub: Hub
     state_keeper: StateKeeper
     latency: Latency
+    memory: MemoryBaseline
     metrics: Exposition
+    sessions: OperatorSessions
+    """Of the operator's page."""
     readiness: Readiness
     request_counts: RequestCounts
     throughput: Throughput
