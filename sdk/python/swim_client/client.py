@@ -19,13 +19,12 @@ from swim_client.commands import Command
 from swim_client.errors import ConnectionLost, SwimError
 from swim_client.events import Event, EventType, FlightEvent
 from swim_client.flights import FlightMirror
-from swim_client.handlers import Handlers
+from swim_client.handlers import EventQueue, Handlers
 from swim_client.network import NetworkTask, NetworkThread
 from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_url
+from swim_client.reconnector import Settings
 from swim_client.resume import EventId
 from swim_client.resume_file import ResumeFile
-from swim_client.settings import Settings
-from swim_client.stream import EventQueue
 from swim_client.subscriptions import (
     Channels,
     PendingSubscription,

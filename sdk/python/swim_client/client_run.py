@@ -14,10 +14,9 @@ from swim_client.handlers import Handlers
 from swim_client.inbox import Inbox
 from swim_client.network import NetworkTask, NetworkThread
 from swim_client.opening import Opener
-from swim_client.reconnector import Reconnector
+from swim_client.reconnector import Reconnector, Settings
 from swim_client.resume import EventId, Progress
 from swim_client.resume_file import ResumeFile
-from swim_client.settings import Settings
 from swim_client.subscriptions import Subscriptions
 
 NetworkClass = Union[Type[NetworkTask], Type[NetworkThread]]

@@ -9,8 +9,8 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Uni
 from websockets.exceptions import ConnectionClosed
 
 from swim_client.commands import Command, Commands
-from swim_client.decoding import decode
 from swim_client.errors import ConnectionLost, NoAnswer, RequestRefused, SwimError
+from swim_client.events import decode
 from swim_client.inbox import Signal
 from swim_client.requests import ANSWER_SECONDS, Refusal, Requests
 from swim_client.resume import EventId, Progress, parse_id

@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Callable, Optional
 
-from swim_client.decoding import decode
+from swim_client.events import decode
 from swim_client.flights import FlightMirror
 from swim_client.handlers import Handlers, NotHandled
 from swim_client.inbox import Inbox, Item

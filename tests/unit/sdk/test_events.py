@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from swim_client.decoding import decode
 from swim_client.events import (
     ConnectionInfo,
     ErrorMessage,
@@ -21,6 +20,7 @@ from swim_client.events import (
     PositionBatch,
     SplitsEvent,
     TMIEvent,
+    decode,
     matches,
     parse_time,
 )

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from swim_client import SWIMClient
-from swim_client.decoding import decode
-from swim_client.events import Event
+from swim_client.events import Event, decode
 from swim_client.handlers import Handlers, NotHandled, count_arguments
 
 EVENT = decode({"type": "flight.departed", "timestamp": "t", "data": {"callsign": "A"}})

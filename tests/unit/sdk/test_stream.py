@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from swim_client.decoding import decode
-from swim_client.handlers import NotHandled
-from swim_client.stream import EventQueue
+from swim_client.events import decode
+from swim_client.handlers import EventQueue, NotHandled
 
 EVENT = decode({"type": "flight.departed", "data": {"n": 1}})
 
