@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from swimctl.doctor.check import Check
-from swimctl.doctor.checks import (
-    code,
-    config,
-    connections,
-    database,
-    environment,
-    front,
-    host,
-    install,
-    keys,
-    ownership,
-    process,
-    process_limits,
-    process_start,
-    storage,
-    stream,
-    tiers,
-)
+from swimctl.doctor.checks import code, config, connections, install, keys, nodes, tiers
+from swimctl.doctor.checks.database import store
+from swimctl.doctor.checks.front import endpoint
+from swimctl.doctor.checks.host import machine, ownership, storage
+from swimctl.doctor.checks.process import environment, limits, metrics, running, start
+from swimctl.doctor.checks.stream import delivery, state
 
-AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "connections", "stream", "front", "host")
+AREAS = (
+    "install",
+    "config",
+    "process",
+    "code",
+    "database",
+    "keys",
+    "tiers",
+    "connections",
+    "stream",
+    "nodes",
+    "front",
+    "host",
+)
 
 
 def all_checks() -> tuple[Check, ...]:
@@ -30,18 +31,21 @@ def all_checks() -> tuple[Check, ...]:
     checks = (
         *install.CHECKS,
         *config.CHECKS,
-        *process.CHECKS,
+        *running.CHECKS,
         *environment.CHECKS,
-        *process_limits.CHECKS,
-        *process_start.CHECKS,
+        *limits.CHECKS,
+        *metrics.CHECKS,
+        *start.CHECKS,
         *code.CHECKS,
-        *database.CHECKS,
+        *store.CHECKS,
         *keys.CHECKS,
         *tiers.CHECKS,
         *connections.CHECKS,
-        *stream.CHECKS,
-        *front.CHECKS,
-        *host.CHECKS,
+        *delivery.CHECKS,
+        *state.CHECKS,
+        *nodes.CHECKS,
+        *endpoint.CHECKS,
+        *machine.CHECKS,
         *ownership.CHECKS,
         *storage.CHECKS,
     )

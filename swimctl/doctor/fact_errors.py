@@ -29,7 +29,7 @@ _KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "lost": ("swimctl.doctor.probes.probe_event", "Lost", ("reason",)),
     "not-upgraded": ("swimctl.doctor.probes.wire", "NotUpgraded", ("reason", "status")),
     "ended": ("swimctl.doctor.probes.wire", "Ended", ("code", "reason")),
-    "no-tds": ("swimctl.doctor.probes.tds", "NoTds", ("reason",)),
+    "no-tds": ("swimctl.doctor.probes.database.tds", "NoTds", ("reason",)),
     "config": ("swim_server.config", "ConfigError", ("problems",)),
     "outcome-unknown": ("swim_server.sql.errors", "OutcomeUnknown", ("reason",)),
     "store-unavailable": ("swim_server.sql.errors", "StoreUnavailable", ("reason",)),

@@ -33,8 +33,9 @@ class Layer(IntEnum):
     LISTENERS = 9
     FRONT = 10
     SOURCES = 11
-    STREAM = 12
-    CLIENTS = 13
+    NODES = 12
+    STREAM = 13
+    CLIENTS = 14
 
 
 _LAYERS: tuple[tuple[str, Layer], ...] = (
@@ -60,6 +61,7 @@ _LAYERS: tuple[tuple[str, Layer], ...] = (
     ("stream.event-file", Layer.SOURCES),
     ("stream.known-types", Layer.SOURCES),
     ("stream.", Layer.STREAM),
+    ("nodes.", Layer.NODES),
     ("connections.", Layer.CLIENTS),
 )
 
@@ -99,9 +101,12 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "front.answers": ("tiers.room", "front.upgrade", "stream.event-comes-out"),
     "stream.sources": (*_DISK, "host.folders", "stream.event-file"),
     "stream.event-file": _DISK,
-    "stream.history-writable": (*_DISK, "host.disk-errors"),
-    "stream.history-sound": (*_DISK, "host.disk-errors", "stream.history-writable"),
-    "stream.event-comes-out": ("process.loop", "process.throttled", "tiers.room"),
+    "stream.history-writable": (*_DISK, "host.disk-errors", "process.files", "process.file-length"),
+    "stream.history-sound": (*_DISK, "host.disk-errors", "process.files", "stream.history-writable"),
+    "stream.history-kept": ("process.files", "stream.history-sound"),
+    "stream.state-is-fold": ("stream.history-sound",),
+    "nodes.probe": ("nodes.memory",),
+    "stream.event-comes-out": ("nodes.probe", "process.loop", "process.throttled", "tiers.room"),
     "connections.keep-up": ("process.loop", "process.throttled"),
     "connections.refused": ("tiers.room",),
     "connections.expected": (*_FRONT, "connections.refused", "tiers.room", "process.port"),

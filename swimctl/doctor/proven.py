@@ -10,11 +10,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from swimctl.doctor.check import Answer, decide
+from swimctl.doctor.check import Advice, AdviceKind, Answer, decide
 
 UNPROVEN = "not proven to fix this: look first, then decide"
 _START = r"swimctl serve( \S+| '[^']*')* --detach"
 _RESTART = "swimctl restart"
+_ENDS = re.compile(
+    r"(?:^|[;&|] ?|sudo )(?:kill|pkill|killall|rm|truncate|umount|dd|systemctl (?:stop|restart|start)|git .*checkout"
+    r"|swimctl (?:stop|restart|serve|service|keys (?:revoke|delete)|history salvage|db upgrade))\b"
+)
 
 PROVEN: Mapping[str, re.Pattern[str]] = {
     id: re.compile(text)
@@ -40,7 +44,14 @@ PROVEN: Mapping[str, re.Pattern[str]] = {
 
 def only_proven(id: str, answer: Answer) -> Answer:
     """Leave a fix where it is proven for this check; else make it advice, behind what only looks."""
+    advice = tuple(map(_careful, answer.advice))
     if answer.fix is None or (id in PROVEN and PROVEN[id].fullmatch(answer.fix)):
-        return answer
-    advice = (*answer.advice, decide(answer.fix, UNPROVEN))
-    return msgspec.structs.replace(answer, fix=None, advice=advice)
+        return msgspec.structs.replace(answer, advice=advice)
+    return msgspec.structs.replace(answer, fix=None, advice=(*advice, decide(answer.fix, UNPROVEN)))
+
+
+def _careful(advice: Advice) -> Advice:
+    """Let nothing that ends, removes or starts something pass for harmless: a person decides, and is told of it."""
+    if _ENDS.search(advice.command) is None or (advice.kind is not AdviceKind.INSPECT and advice.requires):
+        return advice
+    return decide(advice.command, advice.requires or UNPROVEN)

@@ -1,58 +1,51 @@
 """Faults by search: drawn at random, alone and in pairs, produced on real daemons, doctor asked, its advice pasted.
 
-    python tests/load/faults.py [--draws 20] [--seed 1]
+    python tests/load/faults.py [--draws 20] [--seed 1] [--jobs 2] [--keep FILE] [--resume]
 
 Each draw is produced in a world of its own: a daemon with a feed and an event file behind a proxy, and a client that
-resumes. Doctor's first advice is pasted in a second world, made anew from the same seed. What counts is what the client
-is told, and as whom and with which options the daemon runs; not that doctor is content. A draw is repeated by its seed:
---draws 1 --seed N.
+resumes. Doctor's first advice is pasted in a second world, made anew from the same seed; what only looks is pasted in
+the first. What counts is what the client is told, and as whom and with which options the daemon runs; not that doctor
+is content. A draw is repeated by its seed: --draws 1 --seed N. --keep writes each outcome as it comes; with --resume
+the draws that stand there are not tried again, and belong to the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
+import signal
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.fault_search.grammar import draw
-from support.fault_search.trial import Outcome, attempt, rates
+from support.fault_search.search import misses, rates, search, tried
 from support.load_rig import table
-
-
-def misses(outcomes: list[Outcome]) -> list[list[object]]:
-    """Return the draws that did not come out as they should."""
-    return [
-        [
-            each.draw.seed, each.draw.name, "" if each.is_found else "not found", "" if each.is_first else "not first",
-            each.harm or "", ", ".join(each.told) or "nothing", each.advice or "",
-        ]
-        for each in outcomes
-        if each.harm or not each.is_first or (each.draw.is_visible and not each.is_found)
-        or (each.is_pastable and not each.mends and len(each.draw.elements) == 1)
-    ]  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
-    logging.getLogger("swim_client").addHandler(logging.NullHandler())  # a client that comes back is what is expected
-    outcomes: list[Outcome] = []
+    if options.resume and options.keep is None:
+        parser.error("--resume reads what --keep FILE wrote: name it too")
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background a shell has them ignore the first
+        signal.signal(number, signal.default_int_handler)
+    seeds = range(options.seed, options.seed + options.draws)
+    known = tried(options.keep) if options.resume else {}
+    outcomes = [known[seed] for seed in seeds if seed in known]
     with contextlib.suppress(KeyboardInterrupt):  # what was tried until then is told
-        for seed in range(options.seed, options.seed + options.draws):
-            drawn = draw(seed)
-            with tempfile.TemporaryDirectory(prefix="swim-faults-") as folder:
-                outcomes.append(attempt(drawn, Path(folder)))
-            last = outcomes[-1]
-            print(f"{seed}: {drawn.name}: {', '.join(last.told) or 'nothing'}; {last.advice or '-'}", flush=True)
+        for outcome in search([seed for seed in seeds if seed not in known], options.jobs, options.keep):
+            outcomes.append(outcome)
+            said = outcome.not_tried or f"{', '.join(outcome.told) or 'nothing'}; {outcome.advice or '-'}"
+            harm = f"; HARM: {outcome.harm}" if outcome.harm else ""
+            print(f"{outcome.seed}: {outcome.name}: {said}{harm}", flush=True)
     summed = rates(outcomes)
-    table(f"{len(outcomes)} draws from seed {options.seed}", list(summed), [list(summed.values())])
+    table(f"Draws from seed {options.seed}", list(summed), [list(summed.values())])
     rows = misses(outcomes)
     if rows:
         table("Otherwise", ["seed", "drawn", "found", "first", "harm", "told", "advice"], rows)

@@ -32,6 +32,16 @@ class ControlGroup:
             for folder in before.values():
                 (folder / "cgroup.procs").write_text(str(os.getpid()))
 
+    def add(self, pid: int) -> None:
+        """Take a process in."""
+        for folder in self._folders.values():
+            (folder / "cgroup.procs").write_text(str(pid))
+
+    def remove(self, pid: int) -> None:
+        """Put a process where this one was before it made the group."""
+        for name in self._folders:
+            (ROOT / name / "cgroup.procs").write_text(str(pid))
+
     @property
     def peak_bytes(self) -> int:
         """The most memory that it has had, the kernel's caches of its files included."""

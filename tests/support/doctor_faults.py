@@ -54,6 +54,8 @@ class Patient(LiveDaemon):
         self.folder = folder
         self.code = code or shared_code()
         """What the daemon is started from, and doctor too; change it for one of them."""
+        self.patience_seconds = PATIENCE_SECONDS
+        """What doctor is given."""
         super().__init__(folder / "home", config=config)
         commands = folder / "bin"
         commands.mkdir(exist_ok=True)
@@ -91,8 +93,8 @@ class Patient(LiveDaemon):
 
     def doctor(self, *words: str) -> tuple[int, dict[str, Any]]:
         """Run ``swimctl doctor --json``: exit code and document."""
-        options = ("--json", "--timeout", PATIENCE_SECONDS, "--save-facts", str(self.facts), *AS_ROOT)
-        done = self.swimctl("doctor", *options, *words, timeout=120)
+        options = ("--json", "--timeout", self.patience_seconds, "--save-facts", str(self.facts), *AS_ROOT)
+        done = self.swimctl("doctor", *options, *words, timeout=90 + float(self.patience_seconds))
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)
 

@@ -27,6 +27,13 @@ class FrontProxy:
         self.passes_upgrade = True
         self.idle_seconds: float | None = None
         """A connection over which nothing goes for so long is cut."""
+        self.drops = False
+        """A connection is closed as soon as something was asked."""
+        self.redirects_to: str | None = None
+        self.path: bytes | None = None
+        """What stands in the place of the path that was asked for."""
+        self.buffers_bytes = 0
+        """So much of an answer is kept back until it is more, as for a page."""
         self.port = 0
         self._tls = tls
         self._loop = asyncio.new_event_loop()
@@ -81,6 +88,13 @@ class FrontProxy:
 
     async def _pass_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(END_OF_HEAD)
+        if self.drops:
+            return
+        if self.redirects_to is not None:
+            location = self.redirects_to.encode()
+            writer.write(b"HTTP/1.1 301 Moved Permanently\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            return
         if not self.passes_upgrade:
             writer.write(b"HTTP/1.1 426 Upgrade Required\r\nServer: proxy\r\nContent-Length: 0\r\n\r\n")
             await writer.drain()
@@ -96,7 +110,7 @@ class FrontProxy:
             last = [self._loop.time()]
             copies = [
                 asyncio.ensure_future(self._copy(reader, there, last)),
-                asyncio.ensure_future(self._copy(there_reader, writer, last)),
+                asyncio.ensure_future(self._copy(there_reader, writer, last, self.buffers_bytes)),
                 asyncio.ensure_future(self._watch(last)),
             ]
             try:
@@ -110,6 +124,9 @@ class FrontProxy:
 
     def _changed(self, head: bytes, client: str) -> bytes:
         lines = head.split(b"\r\n")
+        if self.path is not None:
+            method, _, version = lines[0].split(b" ", 2)
+            lines[0] = b" ".join((method, self.path, version))
         if self.strips_key:
             secret = (b"authorization:", b"x-api-key:", b"x-swim-api-key:")
             lines = [line for line in lines if not line.lower().startswith(secret)]
@@ -119,11 +136,18 @@ class FrontProxy:
             lines.insert(1, b"X-Forwarded-For: " + client.encode())
         return b"\r\n".join(lines)
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, last: list[float]) -> None:
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, last: list[float], kept_bytes: int = 0
+    ) -> None:
+        kept = bytearray()
         while data := await reader.read(65_536):
             last[0] = self._loop.time()
-            writer.write(data)
-            await writer.drain()
+            kept += data
+            if len(kept) >= kept_bytes:
+                writer.write(bytes(kept))
+                await writer.drain()
+                kept.clear()
+        writer.write(bytes(kept))
         await asyncio.sleep(0.05)  # what came last is on its way
 
     async def _watch(self, last: list[float]) -> None:

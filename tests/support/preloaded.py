@@ -32,15 +32,21 @@ class Preloaded:
     """One such process."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).absolute())], env=dict(environ), text=True,
+        self._environ = dict(environ)
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-P", str(Path(__file__).absolute())], env=self._environ, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
     def run(
         self, words: Sequence[str], environ: Mapping[str, str], folder: Path, timeout: float
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, its output in pipes as a script has it."""
+        """Run a command to its end, its output in pipes as a script has it. Raises TimeoutExpired."""
+        if self._process.poll() is not None:  # ended with a command that took too long
+            self._process = self._start()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with tempfile.TemporaryDirectory(prefix="swim-run-") as name:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from swim_server.config.database_settings import AdlConfig, DatabaseConfig
-from swim_server.config.setting_types import Count, Duration, FilePath, Port
+from swim_server.config.setting_types import Count, Duration, FilePath, Port, SourceName
 from swim_server.config.source_settings import SourceConfig
 
 
@@ -103,6 +103,21 @@ class BrokerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[broker]``: who stores and orders events."""
 
     url: Annotated[str, Meta(extra={"rule": "broker_url"})] = "local"
+    """``local``; or the Redis or Valkey server of several nodes: ``redis://``, ``rediss://``, ``unix://``."""
+    username: str | None = None
+    password: Annotated[str, Meta(extra={"rule": "secret"})] | None = None
+    """Better in the environment, ``SWIM_BROKER__PASSWORD``, or in ``password_file``, than in a file of settings."""
+    password_file: Annotated[str, Meta(extra={"rule": "path"})] | None = None
+    """A file whose first line is the password."""
+    prefix: SourceName = "swim"
+    """Begins the names of all keys on the server: another installation on the same one needs another."""
+
+
+class ClusterConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[cluster]``: this node among those that share a broker."""
+
+    node: SourceName | None = None
+    """Its name, another one on each node; None: the machine's name and a few characters of the home."""
 
 
 class ChannelsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -127,6 +142,15 @@ class StateConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_age: Duration = "24h"
     """A flight without events for this long is deleted, with an event."""
     kinds: dict[str, StateKindConfig] = {}
+
+
+class PagesConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[pages]``: what browsers are shown beside the service itself."""
+
+    enabled: bool = True
+    """The live map ``/map``, for whoever has a key, and ``/ops``, for the operator."""
+    status: bool = False
+    """``/status``, for everybody: whether the service is up, and how old its data is; nothing else."""
 
 
 class DetectionConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -203,12 +227,14 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tiers: TiersConfig = msgspec.field(default_factory=TiersConfig)
     history: HistoryConfig = msgspec.field(default_factory=HistoryConfig)
     broker: BrokerConfig = msgspec.field(default_factory=BrokerConfig)
+    cluster: ClusterConfig = msgspec.field(default_factory=ClusterConfig)
     channels: ChannelsConfig = msgspec.field(default_factory=ChannelsConfig)
     state: StateConfig = msgspec.field(default_factory=StateConfig)
     sources: list[SourceConfig] = []
     adl: dict[str, AdlConfig] = {}
     """By the name that a source refers to."""
     detection: DetectionConfig = msgspec.field(default_factory=DetectionConfig)
+    pages: PagesConfig = msgspec.field(default_factory=PagesConfig)
     publish: PublishConfig = msgspec.field(default_factory=PublishConfig)
     logging: LoggingConfig = msgspec.field(default_factory=LoggingConfig)
     expect: ExpectConfig = msgspec.field(default_factory=ExpectConfig)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
 from swimctl.doctor.probes.checkout import broken_sources, checkout_root, git_changes
+from swimctl.doctor.probes.installation import FilesSeen, look_at_files
 from swimctl.doctor.probes.launching import BY_SUPERVISOR
 from swimctl.text import plural
 
@@ -93,7 +94,28 @@ async def _restart(context: DoctorContext) -> str | Advice:
     status = await context.status()
     if status.supervisor in WATCHES_PID:
         return inspect(BY_SUPERVISOR.get(status.supervisor, "swimctl status"), f"restart it by its {status.supervisor}")
-    return RESTART
+    if await _is_deployed(context):
+        return RESTART
+    return decide(
+        RESTART,
+        "the code on disk starts to run; it is neither a release nor a clean checkout",
+    )
+
+
+async def _is_deployed(context: DoctorContext) -> bool:
+    """Tell whether the code on disk is what somebody released: a wheel's, or a commit's without other changes."""
+    disk = await context.disk()
+    recorded = await context.fact(
+        "install.files", lambda: asyncio.to_thread(look_at_files, disk.roots), "the wheel's RECORD",
+        shape=FilesSeen | None,
+    )  # fmt: skip
+    if recorded is not None:
+        return not recorded.differing
+    folder = await checkout_root(context)
+    if disk.commit is None or folder is None:
+        return False
+    found = await git_changes(context, folder, [*disk.roots.values()])
+    return not found.is_absent and found.trouble is None and not found.lines
 
 
 async def same_copy(context: DoctorContext) -> Answer:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swimctl.doctor.check import Answer, Check, Repair, fail, ok, warn
+from swimctl.doctor.check import Answer, Check, Repair, decide, fail, inspect, ok, warn
 from swimctl.doctor.probes.daemon_facts import config_changes, expecting
 from swimctl.text import cell, plural
 
@@ -173,7 +173,36 @@ async def is_running(context: DoctorContext) -> Answer:
     evidence = [_change(name, change, "reload") for name, change in sorted(reload.items())]
     evidence += [_change(name, change, "restart") for name, change in sorted(restart.items())]
     observed = f"{plural(len(evidence), 'setting')} not in force: {', '.join([*reload, *restart][:3])}"
+    lost = list(
+        dict.fromkeys(loss for name, change in (reload | restart).items() if (loss := what_is_lost(name, change)))
+    )
+    if lost:
+        look = inspect("swimctl config show --origin")
+        return fail(expected, observed, *evidence, advice=[look, decide(f"swimctl {verb}", "; ".join(lost))])
     return fail(expected, observed, *evidence, fix=f"swimctl {verb}")
+
+
+_LOSSES = {
+    "history.": "events that history may keep no longer are removed for good",
+    "database.": "keys are looked up in another database: clients whose key it lacks are closed",
+    "auth.": "who may connect is decided in another way",
+    "server.host": "the address changes: clients and the proxy must be told",
+    "server.port": "the address changes: clients and the proxy must be told",
+    "server.tls": "clients are shown another certificate",
+    "sources": "sources start again, and removed ones publish no more events",
+    "channels": "types that are gone are rejected",
+    "state": "entries of kinds that are gone are forgotten",
+}
+"""By the beginning of a setting: what putting it in force may cost."""
+
+
+def what_is_lost(name: str, change: ChangedSetting) -> str | None:
+    """Say what somebody may miss once a setting is in force; None: nothing. Pure."""
+    if name.startswith("tiers."):
+        running, configured = change.running, change.configured
+        is_raised = isinstance(running, int) and isinstance(configured, int) and configured >= running
+        return None if is_raised else "clients beyond a new or lower limit are refused when they reconnect"
+    return next((loss for beginning, loss in _LOSSES.items() if name.startswith(beginning)), None)
 
 
 CHECK = "swimctl config check"

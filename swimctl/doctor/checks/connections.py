@@ -11,8 +11,8 @@ import msgspec
 from swim_server.daemon.control.documents.diagnostics import Tally
 
 from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, warn
-from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises, service_url, status
+from swimctl.doctor.probes.database import key_database
 from swimctl.doctor.probes.kernel_sockets import count_connections
 from swimctl.doctor.probes.tallies import brief_tally, tally
 from swimctl.doctor.probes.wire import Target

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, ok, unknown, warn
-from swimctl.doctor.probes import key_database
 from swimctl.doctor.probes.daemon_facts import CannotAsk, acted, expecting, service_url
+from swimctl.doctor.probes.database import key_database
 from swimctl.doctor.probes.wire import OPEN_SECONDS, Ended, Greeting, NotUpgraded, Target, dial
 
 if TYPE_CHECKING:

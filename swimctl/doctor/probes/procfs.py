@@ -95,6 +95,11 @@ class ProcFs:
                 return path.parent
         return None
 
+    def daemons(self) -> list[tuple[int, Path]]:
+        """List the daemons on this machine that may be looked at, with their homes: those that have a lock open."""
+        found = [(pid, home) for pid in psutil.pids() if (home := self.home_of(pid)) is not None]
+        return [(pid, home) for pid, home in found if pid != os.getpid()]
+
     def keepers_of_deleted(self, path: Path) -> list[int]:
         """Return the processes that have a file open which had this name and was deleted, or replaced by another."""
         return [pid for pid in psutil.pids() if pid != os.getpid() and f"{path}{_DELETED}" in self.links(pid)]
@@ -198,6 +203,14 @@ class ProcFs:
             return DescriptorUse(soft, hard, process.num_fds())
         except psutil.Error:
             return DescriptorUse(soft, hard, None)
+
+    def file_bytes(self, pid: int) -> int | None:
+        """Return how long a file may become that a process writes; None: as long as it likes, or nobody can tell."""
+        try:
+            soft, _ = psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE)
+        except psutil.Error:
+            return None
+        return None if soft < 0 or soft >= _UNLIMITED else int(soft)
 
     def own_descriptors(self) -> DescriptorUse | None:
         """Return the same of this very process."""

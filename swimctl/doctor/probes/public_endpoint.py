@@ -134,7 +134,7 @@ async def certificate(context: DoctorContext) -> Certificate:
 
 
 async def _shake_hands(target: Target, seconds: float) -> Certificate:
-    from swimctl.doctor.checks.database_ground import days_left
+    from swimctl.doctor.checks.database.server import days_left
 
     context = await asyncio.to_thread(ssl.create_default_context)
     try:

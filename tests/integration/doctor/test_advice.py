@@ -120,13 +120,14 @@ def test_lock_and_socket_removed_under_a_stopped_daemon_are_no_reason_to_end_it(
     await_true(lambda: doctor(daemon, "--only", "process.lock,process.answers")["process.answers"]["status"] == "ok")
 
 
-def test_doctor_beside_restarts_tells_no_fault_of_lock_port_and_answers(daemon: LiveDaemon) -> None:
+def test_doctor_beside_restarts_and_reloads_tells_no_fault_of_lock_port_and_answers(daemon: LiveDaemon) -> None:
     daemon.start()
     is_over = threading.Event()
 
     def restart() -> None:
         while not is_over.is_set():
             daemon.swimctl("restart")
+            daemon.swimctl("reload")
 
     restarts = threading.Thread(target=restart)
     restarts.start()

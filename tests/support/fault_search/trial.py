@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +15,83 @@ from support.fault_search.world import World
 
 LOOK_AGAIN_SECONDS = 20.0
 """So long a fault may need until it shows: a source stands still only after some intervals."""
+SERVED_SECONDS = 10.0
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a draw."""
 
-    draw: Draw
-    is_found: bool
-    is_first: bool
+    seed: int
+    name: str
+    faults: int
+    is_visible: bool
+    has_root: bool
+    is_found: bool = False
+    is_first: bool = False
     """The root was told first."""
-    told: dict[str, str]
-    others: tuple[str, ...]
+    told: dict[str, str] = {}
+    others: tuple[str, ...] = ()
     """What was told for itself, and is no root of what was drawn."""
-    advice: str | None
+    advice: str | None = None
     """What was pasted."""
-    is_pastable: bool
+    is_pastable: bool = False
     """It was a fix: one command that mends."""
-    mends: bool
-    harm: str | None
+    mends: bool = False
+    harm: str | None = None
+    seconds: float = 0.0
+    """How long the look took that told it."""
+    not_tried: str | None = None
+    """Why the draw says nothing: its world did not come about."""
 
 
 def attempt(draw: Draw, folder: Path) -> Outcome:
     """Produce a draw and look; produce it anew, paste the first advice, and look at the world."""
-    has_own_code = any(each.has_own_code for each in draw.elements)
+    with _produced(draw, folder / "one") as world:
+        pid = _pid(world)
+        document = _look(world, draw)
+        told = fired(document)
+        causes = [each for each in document["checks"] if each["id"] in told and each["cause"] is None]
+        first = next((each for each in causes if each["id"] == document["first"]), None)
+        command = first_command(first) if first is not None else None
+        only_looks = first is not None and first["fix"] is None and _kind(first) == "inspect"
+        mends, harm = _paste(world, draw, command) if command and only_looks else (False, None)
+        port = world.port
+    if command and not only_looks:
+        with _produced(draw, folder / "two", port) as world:
+            words = command.replace(str(folder / "one"), str(folder / "two"))
+            mends, harm = _paste(world, draw, _of_this_world(words, pid, _pid(world)))
+    is_silent = draw.is_silent and not told
+    return Outcome(
+        seed=draw.seed, name=draw.name, faults=len(draw.elements), is_visible=draw.is_visible,
+        has_root=bool(draw.roots), told=told, advice=command, mends=mends, harm=harm,
+        is_found=bool(draw.roots & told.keys()) or is_silent,
+        is_first=document["first"] in draw.roots or is_silent,
+        others=tuple(each["id"] for each in causes if each["id"] not in draw.roots),
+        is_pastable=first is not None and first["fix"] is not None,
+        seconds=document["seconds"],
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _produced(draw: Draw, folder: Path, port: int | None = None) -> Any:
+    """A world with all that was drawn."""
+    world = World(folder, has_own_code=any(each.has_own_code for each in draw.elements), port=port)
     with contextlib.ExitStack() as stack:
-        world = World(folder / "one", has_own_code=has_own_code)
         stack.enter_context(world.running())
         for element in draw.elements:
             stack.enter_context(element.produce(world))
-        document = _look(world, draw)
-    told = fired(document)
-    causes = [each for each in document["checks"] if each["id"] in told and each["cause"] is None]
-    first = next((each for each in causes if each["id"] == document["first"]), None)
-    command = first_command(first) if first is not None else None
-    mends, harm = _paste(draw, folder / "two", command, world) if command else (False, None)
-    is_silent = not draw.roots or all(each.is_healed for each in draw.elements)
-    return Outcome(
-        draw=draw, told=told, advice=command, mends=mends, harm=harm,
-        is_found=bool(draw.roots & told.keys()) or (is_silent and not told),
-        is_first=document["first"] in draw.roots or (is_silent and not told),
-        others=tuple(each["id"] for each in causes if each["id"] not in draw.roots),
-        is_pastable=first is not None and first["fix"] is not None,
-    )  # fmt: skip
+        world.note()
+        yield world
+
+
+def _pid(world: World) -> int | None:
+    """The process that the lockfile names, whatever became of it."""
+    info = world.patient.lockfile.read()
+    return None if info is None else info.pid
+
+
+def _kind(result: dict[str, Any]) -> str | None:
+    return next((each["kind"] for each in result["advice"]), None)
 
 
 def _look(world: World, draw: Draw) -> dict[str, Any]:
@@ -64,35 +99,26 @@ def _look(world: World, draw: Draw) -> dict[str, Any]:
     deadline = time.monotonic() + LOOK_AGAIN_SECONDS
     while True:
         document = world.doctor()
-        if draw.roots & fired(document).keys() or not draw.roots or time.monotonic() > deadline:
+        told = fired(document).keys()
+        if draw.roots & told or (draw.is_silent and not told) or time.monotonic() > deadline:
             return document
 
 
-def _paste(draw: Draw, folder: Path, command: str, former: World) -> tuple[bool, str | None]:
-    """Paste a command in a world made anew; say whether that mends it, and what it harms."""
-    has_own_code = any(each.has_own_code for each in draw.elements)
-    world = World(folder, has_own_code=has_own_code, port=former.port)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(world.running())
-        for element in draw.elements:
-            stack.enter_context(element.produce(world))
-        was_there = world.process()
-        command = command.replace(str(folder.parent / "one"), str(folder))
-        world.patient.paste(_of_this_world(command, world))
-        mends = world.is_served(10.0) and not draw.roots & fired(world.doctor()).keys()
-        return mends, _harm(world, was_there)
+def _paste(world: World, draw: Draw, command: str) -> tuple[bool, str | None]:
+    """Paste a command; say whether that mends it, and what it harms."""
+    was_there, was_served = world.process(), world.is_served(SERVED_SECONDS)
+    world.patient.paste(command)
+    is_served = world.is_served(2 * SERVED_SECONDS if was_served else SERVED_SECONDS)
+    mends = is_served and not draw.roots & fired(world.doctor()).keys()
+    harm = _harm(world, was_there)
+    if harm is None and was_served and not is_served:
+        harm = "the client was served, and isn't any more"
+    return mends, harm
 
 
-def _of_this_world(command: str, world: World) -> str:
+def _of_this_world(command: str, former: int | None, pid: int | None) -> str:
     """Put this world's process in the place of the other's: a pid is another one in each."""
-    with contextlib.suppress(AssertionError):
-        pid = world.patient.info.pid
-        words = command.split()
-        for number, word in enumerate(words[:-1]):
-            if word in ("-CONT", "--pid", "-HUP"):
-                words[number + 1] = str(pid)
-        return " ".join(words)
-    return command
+    return command if former is None or pid is None else re.sub(rf"\b{former}\b", str(pid), command)
 
 
 def _harm(world: World, was_there: object) -> str | None:
@@ -105,24 +131,3 @@ def _harm(world: World, was_there: object) -> str | None:
     if now is not None and world.before is not None and now.arguments != world.before.arguments:
         return f"its options are {now.arguments}, they were {world.before.arguments}"
     return None if world.is_lossless() else "the client was told other events than were taken"
-
-
-def rates(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    """Sum a run up."""
-    visible = [each for each in outcomes if each.draw.is_visible]
-    rooted = [each for each in outcomes if each.draw.roots]
-    pastable = [each for each in outcomes if each.is_pastable and len(each.draw.elements) == 1]
-    return {
-        "drawn": str(len(outcomes)),
-        "a user would notice": str(len(visible)),
-        "of these found": _share(visible, lambda each: each.is_found),
-        "root first": _share(rooted, lambda each: each.is_first),
-        "fixes that mend, of one fault": _share(pastable, lambda each: each.mends),
-        "advice that harms": str(sum(each.harm is not None for each in outcomes)),
-        "told besides": str(sum(bool(each.others) for each in outcomes)),
-    }
-
-
-def _share(outcomes: Sequence[Outcome], holds: Any) -> str:
-    good = sum(map(holds, outcomes))
-    return f"{good} of {len(outcomes)}" + (f" ({good / len(outcomes):.2f})" if outcomes else "")

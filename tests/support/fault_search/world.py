@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 import psutil
-from support.daemon import NotAnswering
 from support.doctor_faults import SMALL, Patient, copy_of_the_code
 from support.doctor_faults_process import free_port
 from support.feed_server import FeedServer, feed_server
@@ -26,6 +25,12 @@ from swim_client import SWIMClient
 
 TYPE = "tmi.issued"
 SETTLE_SECONDS = 20.0
+ANSWER_SECONDS = 5.0
+"""So long the judge waits for a process that may be stopped."""
+PATIENCE_SECONDS = "90"
+"""What doctor is given: a search runs with what other programs leave."""
+FEED_SECONDS = 2.0
+"""So often the feed says something new."""
 
 
 class ProcessSeen(msgspec.Struct, frozen=True):
@@ -62,7 +67,8 @@ class Listener:
 
     def stop(self) -> None:
         if self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            with contextlib.suppress(RuntimeError):  # it was refused for good, and its loop is closed
+                self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(20)
 
 
@@ -72,14 +78,18 @@ class World:
     def __init__(self, folder: Path, *, has_own_code: bool, port: int | None = None) -> None:
         folder.mkdir(parents=True)
         self.patient = Patient(folder, copy_of_the_code(folder / "code") if has_own_code else None)
+        self.patient.patience_seconds = PATIENCE_SECONDS
         self.port = port or free_port()
         """The same in a world made anew: what is to be pasted names it."""
-        self.event_file = folder / "events.json"
+        self.event_file = folder / "spool" / "events.json"
+        self.event_file.parent.mkdir()
         self.feed: FeedServer
         self.proxy: FrontProxy
         self.taken: list[int] = []
         self.before: ProcessSeen | None = None
+        """The process as it was before anything was pasted."""
         self.listener: Listener
+        self._feed_is_left = threading.Event()
 
     @property
     def config(self) -> str:
@@ -93,26 +103,68 @@ class World:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Start everything; a client listens and has been told of an event."""
-        with feed_server(feed_document()) as feed, FrontProxy() as proxy:
+        with feed_server(feed_document(datetime.now(UTC))) as feed, FrontProxy() as proxy:
             self.feed, self.proxy, proxy.target_port = feed, proxy, self.port
             self.patient.configure(self.config)
             self.patient.start(port=self.port)
             self.before = self.process()
             self.listener = Listener(self.patient.url, self.patient.api_key("partner"))
             self.listener.start()
+            news = threading.Thread(target=self._tell_news)
+            news.start()
             try:
                 await_true(lambda: any(each["channels"] for each in self.patient.connections), seconds=30)
                 assert self.is_served(), "a world that is not well before its fault"
                 yield
             finally:
+                self._feed_is_left.set()
+                news.join()
                 self.listener.stop()
                 self.patient.finish()
 
+    def _tell_news(self) -> None:
+        while not self._feed_is_left.wait(FEED_SECONDS):
+            self.feed.documents = [feed_document(datetime.now(UTC))]
+
+    def feed_says(self, document: bytes) -> None:
+        """Have the feed say one thing from now on."""
+        self._feed_is_left.set()
+        self.feed.documents = [document]
+
+    def start_anew(self, variables: Mapping[str, str], port: int | None = None) -> None:
+        """Start the daemon again, with other variables or another port than its configuration has."""
+        self.patient.stop()
+        kept = dict(self.patient.environ)
+        self.patient.environ.update(variables)
+        try:
+            self.patient.start(port=self.port if port is None else port)
+        finally:
+            self.patient.environ.clear()
+            self.patient.environ.update(kept)
+
+    def ask(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Ask the process, which may be stopped, replaced or gone; None: no answer soon."""
+        from swim_server.daemon.home import Home
+
+        from swimctl.client.control import ControlClient
+        from swimctl.errors import CommandError
+
+        home = Home(self.patient.home)
+        with (
+            contextlib.suppress(CommandError, OSError),
+            ControlClient.connect(home, timeout=0.0, open_timeout=ANSWER_SECONDS) as control,
+        ):
+            return control.call(method, params, ANSWER_SECONDS)
+        return None
+
+    def note(self) -> None:
+        """Remember as whom and with what the process runs now, if it does."""
+        self.before = self.process() or self.before
+
     def process(self) -> ProcessSeen | None:
         """Look at the process that answers in the home; None: none does."""
-        try:
-            document = self.patient.status()
-        except NotAnswering:
+        document = self.ask("status")
+        if document is None:
             return None
         with contextlib.suppress(psutil.Error):
             found = psutil.Process(document["pid"])
@@ -123,6 +175,8 @@ class World:
     def publish(self) -> bool:
         """Put one event in; whether it was taken."""
         number = len(self.taken)
+        if self.ask("status") is None:
+            return False  # asked of a process that is stopped, it would be taken when nobody expects it any more
         with contextlib.suppress(Exception):  # a daemon that takes nothing is what is looked for
             self.patient.publish(TYPE, number=number, tmi_type="GS")
             self.taken.append(number)
@@ -153,10 +207,9 @@ class World:
         return document
 
 
-def feed_document() -> bytes:
-    """A feed of now without anybody in it."""
-    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.0000000Z")
-    general = {"version": 3, "update_timestamp": moment}
+def feed_document(moment: datetime) -> bytes:
+    """A feed of some moment without anybody in it."""
+    general = {"version": 3, "update_timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.0000000Z")}
     return json.dumps({"general": general, "pilots": [], "prefiles": []}).encode()
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import msgspec
 import pytest
 from support.fault_search.grammar import draw, grammar
-from support.fault_search.trial import Outcome, rates
+from support.fault_search.search import misses, rates, tried
+from support.fault_search.trial import Outcome
 
 from swimctl.doctor.catalogue import all_checks
 
@@ -32,11 +37,32 @@ def test_seeds_draw_every_fault_alone_and_pairs_of_different_things() -> None:
     assert all(one.slot != other.slot for one, other in pairs)
 
 
+def outcome(seed: int, **more: Any) -> Outcome:
+    drawn = draw(seed)
+    return Outcome(seed=seed, name=drawn.name, faults=1, is_visible=True, has_root=True, **more)
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_rates_are_summed_up_from_what_came_out(count: int) -> None:
-    outcome = Outcome(
-        draw=draw(1), is_found=True, is_first=False, told={}, others=(), advice=None, is_pastable=False, mends=False,
-        harm="lost",
-    )  # fmt: skip
-    found = rates([outcome] * count)
+    found = rates([outcome(1, is_found=True, harm="lost")] * count)
     assert (found["drawn"], found["advice that harms"]) == (str(count), str(count))
+
+
+def test_draw_that_was_not_tried_counts_nowhere_and_is_listed() -> None:
+    outcomes = [outcome(1, is_found=True, is_first=True), outcome(2, not_tried="AssertionError: no daemon")]
+    assert (rates(outcomes)["drawn"], rates(outcomes)["of these found"]) == ("1", "1 of 1 (1.00)")
+    assert [(row[0], row[4]) for row in misses(outcomes)] == [(2, "AssertionError: no daemon")]
+
+
+def test_what_was_tried_is_not_tried_again_unless_it_is_another_draw_today(tmp_path: Path) -> None:
+    kept = [outcome(1), outcome(2, not_tried="no daemon"), msgspec.structs.replace(outcome(3), name="of another day")]
+    lines = [msgspec.json.encode(each) for each in kept]
+    path = tmp_path / "kept.jsonl"
+    path.write_bytes(b"\n".join([*lines, lines[0][:20]]))
+    assert list(tried(path)) == [1]
+    assert tried(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize("word", ["clock", "doubled", "renamed", "redirects", "option", "variable", "neighbour"])
+def test_grammar_has_what_an_operator_meets(word: str) -> None:
+    assert any(word in each.name for each in grammar())

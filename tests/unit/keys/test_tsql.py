@@ -20,7 +20,7 @@ from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.keys.tables import metadata
 
-from swimctl.doctor.probes import key_database
+from swimctl.doctor.probes.database import key_database
 
 
 @pytest.fixture

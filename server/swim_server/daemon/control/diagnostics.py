@@ -20,9 +20,11 @@ from swim_server.daemon.control.documents.diagnostics import (
     ProbeRow,
     ProbeStored,
     Promises,
+    StateSample,
     Tally,
 )
 from swim_server.daemon.control.promises import build_promises
+from swim_server.daemon.control.state_sample import build_state_sample
 from swim_server.daemon.control.tally import build_tally
 from swim_server.daemon.database_name import describe_database
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
@@ -53,7 +55,7 @@ class Diagnostics:
         """Make them answer."""
         for name in (
             "probe_keys", "probe_keys_end", "probe_refusal", "probe_event", "probe_row", "probe_connection", "tally",
-            "promises",
+            "promises", "state_sample",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
 
@@ -151,6 +153,13 @@ class Diagnostics:
     async def promises(self, params: Mapping[str, Any]) -> Promises:
         """Say what this process holds itself to: limits of the tiers, retention, the pace of each source."""
         return await build_promises(self._parts)
+
+    async def state_sample(self, params: Mapping[str, Any]) -> StateSample:
+        """Show some entries of the state with all that history says of each: whoever asks may fold it too."""
+        try:
+            return await build_state_sample(self._parts)
+        except BrokerUnavailable as error:
+            raise RpcError(UNAVAILABLE, str(error)) from None
 
     async def tally(self, params: Mapping[str, Any]) -> Tally:
         """Count the connections; ``brief``: the numbers alone."""

@@ -69,6 +69,9 @@ async def build_status(process: ControlledProcess) -> Status:
         program=launch.program,
         executable=launch.executable,
         arguments=list(launch.arguments),
+        memory_settled_bytes=parts.memory.settled_bytes,
+        metrics_read_age_seconds=_rounded(parts.metrics.read_age_seconds),
+        metrics_pace_seconds=_rounded(parts.metrics.pace_seconds),
     )
 
 
@@ -126,7 +129,12 @@ def _log(stream: LogStream | None) -> LogDocument:
         lost_lines=stream.lost,
         problem=stream.problem,
         max_bytes=stream.max_bytes,
+        opened_as=stream.opened_as,
     )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def build_source(status: SourceStatus) -> SourceDocument:

@@ -95,6 +95,8 @@ class VatsimSource:
         self._places: dict[str, tuple[float, float]] = {}
         """Where those who fly were when one of them was last seen to move."""
         self._moved_at = clock.monotonic()
+        self._still_snapshots = 0
+        """So many came since, each with a new stamp."""
         self._log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, self._log, "the feed", clock=clock)
         self._publisher = EventPublisher(self.status, self._log, clock=clock)
@@ -214,8 +216,11 @@ class VatsimSource:
             for callsign, flight in network_state.flights.items()
             if flight.is_connected and flight.report is not None and (flight.report.groundspeed_kts or 0) >= MOVING_KTS
         }
-        if not places or places != self._places:
+        is_still = bool(places) and places == self._places
+        self._still_snapshots = self._still_snapshots + 1 if is_still else 0
+        if not is_still:
             self._places, self._moved_at = places, now
+        self.status.details["frozen_snapshots"] = self._still_snapshots
         self.status.details["frozen_seconds"] = round(now - self._moved_at, 1)
 
     def _tell_well(self) -> None:

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 from support.fake_examination import FakeExamination, status_document
 from swim_server.config import Config, ConfigError, DatabaseConfig, LoggingConfig, Origin, Problem
+from swim_server.daemon.control.documents.process import ChangedSetting
 
-from swimctl.doctor.checks.config import close_to_others, is_private, is_running, is_same, is_valid, mending_of
-from swimctl.doctor.checks.environment import overrides_nothing
+from swimctl.doctor.checks.config import (
+    close_to_others,
+    is_private,
+    is_running,
+    is_same,
+    is_valid,
+    mending_of,
+    what_is_lost,
+)
+from swimctl.doctor.checks.process.environment import overrides_nothing
 
 FILE = Origin("file", "/etc/swim/my swim.toml", 12)
 
@@ -95,8 +104,27 @@ async def test_setting_that_is_not_in_force_is_named_with_the_way_to_it(context:
     hidden = {"running": "***", "configured": "***"}
     context.answers["config_changes"]["restart"] = {"database.password": hidden}
     answer = await is_running(context)
-    assert answer.command == "swimctl restart"
+    assert (answer.fix, [each.kind for each in answer.advice]) == (None, ["inspect", "decide"])
+    assert answer.advice[1].command == "swimctl restart"
+    assert "clients whose key it lacks are closed" in str(answer.advice[1].requires)
     assert answer.evidence[-1] == "database.password: changed; a restart changes it"
+
+
+@pytest.mark.parametrize(
+    ("name", "running", "configured", "lost"),
+    [
+        ("logging.level", "info", "debug", None),
+        ("server.heartbeat_seconds", 30, 7, None),
+        ("tiers.public.connections", 5, 7, None),
+        ("tiers.public.connections", 7, 5, "beyond a limit that is lower"),
+        ("history.keep", "24h", "10m", "removed for good"),
+        ("database.url", "***", "***", "another database"),
+        ("server.port", 8080, 8081, "the address changes"),
+    ],
+)
+def test_what_a_reload_may_cost_is_known(name: str, running: object, configured: object, lost: str | None) -> None:
+    found = what_is_lost(name, ChangedSetting(running=running, configured=configured))
+    assert found is None if lost is None else lost in str(found)
 
 
 async def test_file_that_the_process_could_not_read_again_fails(context: FakeExamination) -> None:

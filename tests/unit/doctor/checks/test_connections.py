@@ -15,7 +15,7 @@ from swim_server.sql.errors import StoreUnavailable
 
 from swimctl.doctor.checks import connections
 from swimctl.doctor.checks.connections import _miscount
-from swimctl.doctor.probes import key_database
+from swimctl.doctor.probes.database import key_database
 
 
 @pytest.fixture

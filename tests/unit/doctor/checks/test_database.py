@@ -16,10 +16,10 @@ from swim_server.keys.tables import api_keys, audit_log
 from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
 
 from swimctl.client.session import RpcFailed
-from swimctl.doctor.checks import database, database_ground, database_process
-from swimctl.doctor.probes import key_database
-from swimctl.doctor.probes.database_address import DatabaseAddress, address_of
-from swimctl.doctor.probes.key_database import Login, Marked
+from swimctl.doctor.checks.database import in_process, server, store
+from swimctl.doctor.probes.database import key_database
+from swimctl.doctor.probes.database.database_address import DatabaseAddress, address_of
+from swimctl.doctor.probes.database.key_database import Login, Marked
 from swimctl.doctor.probes.trial_client import TrialClient, _frame
 from swimctl.doctor.probes.wire import Target
 
@@ -64,7 +64,7 @@ def test_address_is_read_from_the_configuration(config: DatabaseConfig, address:
 
 
 async def test_row_that_is_read_back_proves_the_store(service: ServiceExamination) -> None:
-    assert (await database_process.same_store(service)).status == "ok"
+    assert (await in_process.same_store(service)).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -84,18 +84,18 @@ async def test_row_that_is_not_the_one_written_is_another_store(
     service: ServiceExamination, row: Any, status: str
 ) -> None:
     service.answers["probe_row"] |= row
-    assert (await database_process.same_store(service)).status == status
+    assert (await in_process.same_store(service)).status == status
 
 
 async def test_process_that_can_not_read_its_database_is_a_failure(service: ServiceExamination) -> None:
     service.answers["probe_row"] = RpcFailed("probe_row", -32000, "locked")
-    assert (await database_process.same_store(service)).status == "fail"
+    assert (await in_process.same_store(service)).status == "fail"
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(0.001, "ok"), (0.3, "warn"), (1.2, "fail")])
 async def test_latency_is_told_and_judged(service: ServiceExamination, seconds: float, status: str) -> None:
     service.known["database.latency"] = seconds
-    assert (await database.latency(service)).status == status
+    assert (await store.latency(service)).status == status
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ async def test_latency_is_told_and_judged(service: ServiceExamination, seconds: 
 )
 async def test_login_that_fails_tells_why(service: ServiceExamination, error: Exception, told: str) -> None:
     service.known["database.login"] = error
-    answer = await database.login(service)
+    answer = await store.login(service)
     assert answer.status == "fail"
     assert told in answer.observed
 
@@ -127,7 +127,7 @@ async def test_login_that_fails_tells_why(service: ServiceExamination, error: Ex
 )
 async def test_schema_is_judged_by_what_is_missing(service: ServiceExamination, schema: Schema, status: str) -> None:
     service.known["database.schema"] = schema
-    assert (await database.schema(service)).status == status
+    assert (await store.schema(service)).status == status
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_schema_is_judged_by_what_is_missing(service: ServiceExamination, 
 )
 async def test_trouble_of_the_process_is_told(service: ServiceExamination, keys: Any, status: str) -> None:
     service.answers["status"]["keys"] = keys
-    assert (await database_process.in_use(service)).status == status
+    assert (await in_process.in_use(service)).status == status
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder"])
@@ -152,7 +152,7 @@ async def test_file_that_is_none_is_told_at_the_root(service: ServiceExamination
     if kind == "folder":
         path.mkdir()
     service.config = Config(database=DatabaseConfig(url=f"sqlite:///{path}"))
-    assert (await database_ground.reachable(service)).status == "fail"
+    assert (await server.reachable(service)).status == "fail"
 
 
 # The client of a trial.

@@ -11,8 +11,8 @@ from support.fake_service import ServiceExamination
 from swim_server.config import Config, ServerConfig
 
 from swimctl.doctor.check import Answer
-from swimctl.doctor.checks.front import CHECKS
-from swimctl.doctor.checks.front_proxy import LINES, judge_processes
+from swimctl.doctor.checks.front.endpoint import CHECKS
+from swimctl.doctor.checks.front.proxy import LINES, judge_processes
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit
 from swimctl.doctor.probes.kernel_sockets import ProxyProcess

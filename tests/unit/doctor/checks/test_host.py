@@ -13,7 +13,8 @@ from support.fake_examination import FakeExamination, status_document
 from swim_server.config import Config, FileSourceConfig, LoggingConfig
 from swim_server.daemon import requirements as module
 
-from swimctl.doctor.checks import host, install
+from swimctl.doctor.checks import install
+from swimctl.doctor.checks.host import machine
 from swimctl.doctor.probes.filesystem import FileSystem
 from swimctl.doctor.probes.installation import look_at_files, look_at_requirements
 from swimctl.doctor.probes.kernel_clock import ask_kernel
@@ -39,22 +40,22 @@ def test_disk_is_judged_by_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, status: str
 ) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: answer)
-    assert host.judge_disk(tmp_path, FileSystem().room(tmp_path / "not" / "there yet")).status == status
+    assert machine.judge_disk(tmp_path, FileSystem().room(tmp_path / "not" / "there yet")).status == status
 
 
 async def test_missing_folders_are_named_and_made(context: FakeExamination, tmp_path: Path) -> None:
     file = FileSourceConfig(path=str(tmp_path / "spool" / "events.json"))
     context.config = Config(logging=LoggingConfig(file=str(tmp_path / "logs" / "swim.log")), sources=[file])
-    answer = await host.folders_are_there(context)
+    answer = await machine.folders_are_there(context)
     assert answer.status == "fail"
     assert answer.evidence == (str(tmp_path / "sources"), str(tmp_path / "logs"), str(tmp_path / "spool"))
-    assert len(await host.make_folders(context)) == 3
-    assert (await host.folders_are_there(context)).status == "ok"
+    assert len(await machine.make_folders(context)) == 3
+    assert (await machine.folders_are_there(context)).status == "ok"
 
 
 async def test_home_that_was_never_used_is_not_missed(context: FakeExamination) -> None:
     context.held = False
-    assert (await host.folders_are_there(context)).status == "ok"
+    assert (await machine.folders_are_there(context)).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ async def test_home_that_was_never_used_is_not_missed(context: FakeExamination) 
 )
 async def test_log_that_is_no_file_is_somebody_elses(context: FakeExamination, target: str | None, status: str) -> None:
     context.fakes.target = target
-    assert (await host.log_is_written(context)).status == status
+    assert (await machine.log_is_written(context)).status == status
 
 
 def log_document(path: Path | None, **more: Any) -> dict[str, Any]:
@@ -85,29 +86,29 @@ async def test_log_that_grows_for_ever_warns(
     log = tmp_path / "my swim.log"
     log.write_text("a line\n", "utf-8")
     context.answers["status"] = log_document(log)
-    assert (await host.log_is_written(context)).status == "ok"
+    assert (await machine.log_is_written(context)).status == "ok"
     os.truncate(log, 2**20)
     context.answers["status"] = log_document(log, max_bytes=1000)
-    answer = await host.log_is_written(context)
+    answer = await machine.log_is_written(context)
     assert answer.status == "warn"
     assert answer.fix is None
     assert [each.kind for each in answer.advice if each.command == f"truncate -s 0 '{log}'"] == ["decide"]
     monkeypatch.setattr(os, "statvfs", lambda path: disk(1000))
-    assert (await host.log_is_written(context)).status == "fail"
+    assert (await machine.log_is_written(context)).status == "fail"
 
 
 async def test_log_that_was_taken_away_is_made_anew_with_the_next_line(
     context: FakeExamination, tmp_path: Path
 ) -> None:
     context.answers["status"] = log_document(tmp_path / "swim.log")
-    assert (await host.log_is_written(context)).status == "ok"
+    assert (await machine.log_is_written(context)).status == "ok"
 
 
 @pytest.mark.parametrize("has_path", [True, False])
 async def test_lost_lines_are_told_with_their_reason(context: FakeExamination, tmp_path: Path, has_path: bool) -> None:
     path = tmp_path / "swim.log" if has_path else None
     context.answers["status"] = log_document(path, lost_lines=3, problem="No space left on device")
-    answer = await host.log_is_written(context)
+    answer = await machine.log_is_written(context)
     assert answer.status == "fail"
     assert "No space left on device" in answer.observed
 
@@ -115,7 +116,7 @@ async def test_lost_lines_are_told_with_their_reason(context: FakeExamination, t
 async def test_clock_is_asked_of_the_kernel(context: FakeExamination) -> None:
     state = ask_kernel()
     assert state is None or state.max_error_ms >= 0
-    assert (await host.clock_is_right(context)).status in ("ok", "warn", "skip")
+    assert (await machine.clock_is_right(context)).status in ("ok", "warn", "skip")
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,16 @@ from support.fake_examination import INFO, FakeExamination, status_document
 from swim_server.config import Config, ServerConfig
 from swim_server.daemon.start_log import How, Start, record_start
 
-from swimctl.doctor.checks.process import (
+from swimctl.doctor.checks.process.limits import has_memory, has_processor_time
+from swimctl.doctor.checks.process.lock import clear_stale_lock, lock_is_ours
+from swimctl.doctor.checks.process.port import port_is_ours
+from swimctl.doctor.checks.process.running import (
     answers,
     has_descriptors,
     is_running,
     loop_is_free,
     stays_up,
 )
-from swimctl.doctor.checks.process_limits import has_memory, has_processor_time
-from swimctl.doctor.checks.process_lock import clear_stale_lock, lock_is_ours
-from swimctl.doctor.checks.process_port import port_is_ours
 from swimctl.doctor.probes.control_groups import MemoryGroup, ProcessorLimit
 from swimctl.doctor.probes.procfs import DescriptorUse, Listener
 from swimctl.errors import CommandFailed

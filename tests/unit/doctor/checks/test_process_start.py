@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.fake_examination import FakeExamination, status_document
 
-from swimctl.doctor.checks.process_start import has_its_files, has_right_user, is_supervised, logs_little
+from swimctl.doctor.checks.process.start import has_its_files, has_right_user, is_supervised, logs_little
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,12 @@ async def test_file_replaced_under_the_process_is_named_with_what_is_in_the_old_
     assert (answer.status, answer.fix) == ("fail", None)
     assert f"{context.home.history} was removed or replaced" in answer.observed
     assert "7 events are in the old history, which goes when the process ends" in answer.evidence
+    context.fakes.opened[42] = [f"{context.home.history}.old", f"{context.home.history}-wal", str(context.home.history)]
+    assert (
+        f"{context.home.history} was renamed to {context.home.history}.old" in (await has_its_files(context)).observed
+    )
+    context.fakes.opened[42] = ["/elsewhere/history.db", f"{context.home.history}-wal"]
+    assert f"{context.home.history} was moved away" in (await has_its_files(context)).observed
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from swim_server.daemon.control.documents.diagnostics import ProbeStored
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.check import Answer
-from swimctl.doctor.checks import event_files, stream
-from swimctl.doctor.checks.event_files import EventFile, judge_event_files, look_at_event_files
-from swimctl.doctor.checks.sources import sources
-from swimctl.doctor.checks.unknown_types import families_with, types_are_known
+from swimctl.doctor.checks.stream import delivery, event_files
+from swimctl.doctor.checks.stream.event_files import EventFile, judge_event_files, look_at_event_files
+from swimctl.doctor.checks.stream.sources import sources
+from swimctl.doctor.checks.stream.unknown_types import families_with, types_are_known
 from swimctl.doctor.probes.probe_event import Lost, Received
 
 NOW_MS = int(time.time() * 1000)
@@ -98,14 +98,14 @@ async def test_no_source_at_all_is_well(service: ServiceExamination) -> None:
 
 
 async def test_probe_that_comes_out_is_well_and_a_late_one_is_told(service: ServiceExamination) -> None:
-    assert (await stream.event_comes_out(service)).status == "ok"
+    assert (await delivery.event_comes_out(service)).status == "ok"
     service.known["stream.received"] = Received(f"{NOW_MS}-1", 1.5)
-    assert (await stream.event_comes_out(service)).status == "warn"
+    assert (await delivery.event_comes_out(service)).status == "warn"
 
 
 async def test_probe_that_does_not_come_out_is_a_failure(service: ServiceExamination) -> None:
     service.known["stream.received"] = Lost("stored as 1-0, and not received within 2 s")
-    answer = await stream.event_comes_out(service)
+    answer = await delivery.event_comes_out(service)
     assert (answer.status, answer.observed) == ("fail", "stored as 1-0, and not received within 2 s")
 
 
@@ -113,23 +113,23 @@ async def test_history_that_stores_nothing_is_a_failure(service: ServiceExaminat
     service.known["stream.stored"] = RpcFailed(
         "probe_event", -32000, "history can't be used at the moment: disk is full"
     )
-    answer = await stream.history_writable(service)
+    answer = await delivery.history_writable(service)
     assert (answer.status, answer.observed) == ("fail", "history can't be used at the moment: disk is full")
 
 
 async def test_ids_that_follow_each_other_and_the_clock_are_well(service: ServiceExamination) -> None:
-    assert (await stream.ids_forward(service)).status == "ok"
+    assert (await delivery.ids_forward(service)).status == "ok"
 
 
 @pytest.mark.parametrize("second", [f"{NOW_MS}-0", f"{NOW_MS - 1}-5"], ids=["the same", "behind"])
 async def test_id_that_does_not_move_is_a_failure(service: ServiceExamination, second: str) -> None:
     service.known["stream.received"] = Received(second, 0.003)
-    assert (await stream.ids_forward(service)).status == "fail"
+    assert (await delivery.ids_forward(service)).status == "fail"
 
 
 async def test_history_behind_what_was_stored_is_a_failure(service: ServiceExamination) -> None:
     service.answers["status"] = _status("1-0")
-    assert (await stream.ids_forward(service)).status == "fail"
+    assert (await delivery.ids_forward(service)).status == "fail"
 
 
 async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> None:
@@ -139,14 +139,14 @@ async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> N
         "stream.received": Received(f"{NOW_MS + DAY_MS}-1", 0.1),
     }
     service.answers["status"] = _status(later)
-    answer = await stream.ids_forward(service)
+    answer = await delivery.ids_forward(service)
     assert (answer.status, answer.command) == ("warn", "timedatectl status")
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "1", "a-b", "1-", "☃-0"])
 async def test_id_that_is_none_is_unknown(service: ServiceExamination, nonsense: str) -> None:
     service.known["stream.stored"] = ProbeStored(id=nonsense, now_ms=0)
-    assert (await stream.ids_forward(service)).status == "unknown"
+    assert (await delivery.ids_forward(service)).status == "unknown"
 
 
 @pytest.mark.parametrize(("size", "fix"), [(1_900_000, "history.max_bytes 4000000"), (10_000, "swimctl logs")])
@@ -155,14 +155,14 @@ async def test_history_that_is_cut_short_is_told_with_its_reason(
 ) -> None:
     service.answers["promises"]["history"]["events"]["has_gap"] = True
     service.answers["status"]["history"]["size_bytes"] = size
-    answer = await stream.history_kept(service)
+    answer = await delivery.history_kept(service)
     assert answer.status == "warn"
     assert fix in str(answer.command)
 
 
 async def test_history_that_can_not_be_read_is_a_failure(service: ServiceExamination) -> None:
     service.answers["promises"]["history"]["problem"] = "it is damaged"
-    assert (await stream.history_kept(service)).status == "fail"
+    assert (await delivery.history_kept(service)).status == "fail"
 
 
 # The event file.

@@ -11,7 +11,8 @@ from swim_server.config import Config, TierConfig, TiersConfig
 from swim_server.daemon.control.documents.diagnostics import TierPromise
 
 from swimctl.client.session import RpcFailed
-from swimctl.doctor.checks import connections, stream, tiers
+from swimctl.doctor.checks import connections, tiers
+from swimctl.doctor.checks.stream import delivery
 from swimctl.doctor.probes.tier_trial import Trial, _judge
 from swimctl.doctor.probes.trial_client import Outcome
 from swimctl.errors import CommandFailed
@@ -74,7 +75,7 @@ ABSURD: list[Any] = [
 @pytest.mark.parametrize("number", range(len(ABSURD)))
 async def test_answer_of_another_shape_is_told_and_breaks_nothing(service: ServiceExamination, number: int) -> None:
     service.answers["promises"] = ABSURD[number]
-    for ask in (tiers.in_force, tiers.room, stream.history_kept):
+    for ask in (tiers.in_force, tiers.room, delivery.history_kept):
         answer = await ask(service)
         assert answer.status == "unknown"
         assert "can't be read" in answer.observed

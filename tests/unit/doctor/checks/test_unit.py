@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.fake_examination import FakeExamination
 
-from swimctl.doctor.checks import unit
+from swimctl.doctor.checks.host import unit
 from swimctl.invocation import Invocation
 from swimctl.systemd.installation import unit_of
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -109,6 +111,33 @@ class Tally(msgspec.Struct, kw_only=True):
     """The most frequent ones."""
     without_channel: dict[str, int] = {}
     """Clients that have been connected for a minute and have subscribed to nothing, by the owner of their key."""
+
+
+class ToldOf(msgspec.Struct, frozen=True, kw_only=True):
+    """What one event of history tells of an entry."""
+
+    type: str
+    timestamp: str
+    at_ms: int
+    data: dict[str, Any]
+
+
+class SampledEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the state, and all that history says of it."""
+
+    kind: str
+    key: str
+    entry: dict[str, Any] | None = None
+    """None: the state has none."""
+    told: list[ToldOf]
+
+
+class StateSample(msgspec.Struct, kw_only=True):
+    """The answer to ``state_sample``: entries that are younger than the stretch of history that was read."""
+
+    as_of: str | None = None
+    """The last event that was read; None: the state is still being loaded."""
+    entries: list[SampledEntry] = []
 
 
 class ProbeKey(msgspec.Struct, frozen=True, kw_only=True):

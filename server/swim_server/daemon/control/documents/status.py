@@ -109,6 +109,8 @@ class LogDocument(msgspec.Struct, kw_only=True):
     lost_lines: int = 0
     problem: str | None = None
     max_bytes: int = 0
+    opened_as: str | None = None
+    """Where standard error led at the start, where that is no file of ours; with another name now, it was moved."""
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -153,3 +155,9 @@ class Status(msgspec.Struct, kw_only=True):
     """The Python that runs it."""
     arguments: list[str] = []
     """The program's arguments; credentials in addresses are hidden."""
+    memory_settled_bytes: int | None = None
+    """Resident memory ten seconds after the start; None: it is younger."""
+    metrics_read_age_seconds: float | None = None
+    """How long ago somebody read ``/metrics``; None: nobody has since the start."""
+    metrics_pace_seconds: float | None = None
+    """How often that was, by the last few times; None: it was not often."""

@@ -1,0 +1,1 @@
+"""Checks of the key database: server, schema, and what the process reads."""

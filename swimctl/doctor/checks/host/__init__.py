@@ -1,0 +1,1 @@
+"""Checks of the machine: disk, ownership, folders, log, unit."""

@@ -1,0 +1,162 @@
+"""What events and keys stand on: a disk that errs, files that were set aside, rows that aren't as they were written."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.check import Answer, Check, fail, inspect, ok, warn
+from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, status
+from swimctl.doctor.probes.database import key_database
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
+KERNEL_LOG = Path("/dev/kmsg")
+MAX_LINES = 50_000
+SHOWN = 5
+_ERRS = re.compile(
+    r"I/O error|critical (medium|target) error|Buffer I/O|EXT4-fs error|XFS .*(error|corrupt)|BTRFS (error|critical)|"
+    r"nvme.*(timeout|reset)|ata\d+.*(failed command|exception)|Remounting filesystem read-only",
+    re.IGNORECASE,
+)
+
+_DISK = "a disk without errors"
+_SOUND = "a history that is what was stored, and can be written"
+_STORED = "every ended key is stored as ended"
+_WRITTEN = "every key's row is as our last change left it"
+
+
+@expecting(_DISK)
+async def disk_does_not_err(context: DoctorContext) -> Answer:
+    """Check what the kernel says of its disks, and what the daemon met itself."""
+    lines, is_readable = await context.fact(
+        "kernel.log",
+        lambda: asyncio.to_thread(read_kernel_log, KERNEL_LOG),
+        str(KERNEL_LOG),
+        shape=tuple[list[str], bool],
+    )
+    failures, rotten = await _met_by_the_daemon(context)
+    counts = f"{failures} failed commits, {rotten} bad stretches since the start"
+    advice = [
+        inspect("dmesg --ctime | grep -i error"),
+        inspect("smartctl -a /dev/DISK", "as root, with the disk's name"),
+    ]
+    if lines:
+        observed = f"the kernel reports {len(lines)} errors, the last: {lines[-1]}"
+        return fail(_DISK, observed, *lines[-SHOWN:], advice=advice)
+    if failures or rotten:
+        return warn(_DISK, counts, advice=advice)
+    where = "the kernel reports none" if is_readable else "this user may not read the kernel's log"
+    return ok(_DISK, f"{where}; {counts}")
+
+
+async def _met_by_the_daemon(context: DoctorContext) -> tuple[int, int]:
+    """Count the failed commits and bad stretches that a running daemon has met; none where it can't be asked."""
+    found = await context.answered(context.status)
+    return (0, 0) if found is None else (found.history.failures, found.history.rotten)
+
+
+def read_kernel_log(path: Path) -> tuple[list[str], bool]:
+    """Find the lines about disks that err, and whether the log could be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return [], False
+    found: list[str] = []
+    try:
+        for _ in range(MAX_LINES):
+            try:
+                record = os.read(descriptor, 8192)
+            except BrokenPipeError:
+                continue  # overwritten before it was read: the next one
+            except BlockingIOError:
+                break
+            if not record:
+                break
+            text = record.decode("utf-8", "replace").partition(";")[2].partition("\n")[0]
+            if _ERRS.search(text):
+                found.append(text)
+    except OSError:
+        return found, bool(found)
+    finally:
+        os.close(descriptor)
+    return found, True
+
+
+@expecting(_SOUND)
+async def history_is_sound(context: DoctorContext) -> Answer:
+    """Check what history knows of itself: trouble, bad stretches, files that were set aside."""
+    history = (await status(context)).history
+    if history.problem or history.trouble:
+        return fail(_SOUND, str(history.problem or history.trouble), fix="swimctl history check; swimctl logs")
+    if history.rotten:
+        return fail(
+            _SOUND, f"{history.rotten} stretches are not what was stored; clients are told", fix="swimctl history info"
+        )
+    if history.damaged_files:
+        first = shlex.quote(history.damaged_files[0])
+        return warn(
+            _SOUND, f"set aside as damaged: {history.damaged_files[0]}", *history.damaged_files[:SHOWN],
+            fix=f"swimctl history check {first}",
+        )  # fmt: skip
+    if history.checked_at is None:
+        return ok(_SOUND, "no damage was found; not checked completely yet since the start")
+    return ok(_SOUND, f"read through {max(0.0, context.now - history.checked_at):.0f} s ago")
+
+
+@expecting(_STORED)
+async def endings_are_stored(context: DoctorContext) -> Answer:
+    """Check that no key is ended in memory alone: a restart would make it good again."""
+    waiting = (await status(context)).keys.not_stored
+    if not waiting:
+        return ok(_STORED, "none waits")
+    names = ", ".join(map(str, waiting[:SHOWN]))
+    return fail(
+        _STORED, f"ended, and not stored yet: key {names}", fix=f"df -h .; swimctl keys revoke {waiting[0]} --yes"
+    )
+
+
+@expecting(_WRITTEN)
+async def rows_are_as_written(context: DoctorContext) -> Answer:
+    """Check the checksums of the rows: a person must look at one that is damaged or was changed by hand."""
+    from swim_server.sql.errors import StoreError
+
+    try:
+        records = (await key_database.rows(context)).values()
+    except StoreError as error:
+        raise CannotAsk(str(error), "swimctl db status") from None
+    altered = [record for record in records if record.is_altered]
+    if not altered:
+        return ok(_WRITTEN, f"{len(records)} keys")
+    lines = [f"key {each.id} of {each.owner_name[:40] or 'nobody'}" for each in altered[:SHOWN]]
+    fix = f"swimctl keys show {altered[0].id}; swimctl keys audit {altered[0].id}; swimctl keys accept {altered[0].id}"
+    return warn(_WRITTEN, f"{len(altered)} are not: damaged, or changed from outside", *lines, fix=fix)
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="keys.ended-stored",
+        summary="Every ended key is stored as ended",
+        ask=endings_are_stored,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="keys.as-written",
+        summary="Every key's row is as our last change left it",
+        ask=rows_are_as_written,
+        needs=("database.schema",),
+        timeout_seconds=5.0,
+    ),
+    Check(
+        id="stream.history-sound",
+        summary="History is what was stored, and can be written",
+        ask=history_is_sound,
+        needs=("process.answers",),
+    ),
+    Check(id="host.disk-errors", summary="The disk has no errors", ask=disk_does_not_err),
+)

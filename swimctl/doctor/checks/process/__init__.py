@@ -1,0 +1,1 @@
+"""Checks of the process: lock, port, answers, limits, how it was started."""

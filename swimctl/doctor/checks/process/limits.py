@@ -1,0 +1,111 @@
+"""What the process may use: memory with what it shares it with, and processor time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, warn
+from swimctl.text import plural, size
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
+MUCH_MEMORY, TOO_MUCH_MEMORY = 0.8, 0.95
+FEW_PERIODS = 100
+SOME_THROTTLING, MUCH_THROTTLING = 0.1, 0.5
+
+
+async def has_memory(context: DoctorContext) -> Answer:
+    """Check that the process does not fill the memory that it may have, alone or with others of its control group."""
+    status = await context.status()
+    expected = f"less than {MUCH_MEMORY:.0%} of the memory that it may have"
+    limit = await asyncio.to_thread(context.groups.memory_bytes, status.pid)
+    if not limit:
+        return skip(expected, "the machine does not tell how much there is")
+    group = await asyncio.to_thread(context.groups.memory_group, status.pid)
+    used, evidence = status.memory_bytes, []
+    if group is not None:
+        evidence = [f"its control group uses {size(group.used)} of {size(group.limit)}, what can be freed apart"]
+        ended = f"the kernel has ended {plural(group.kills, 'process', 'processes')} of it for want of memory"
+        evidence += [ended] if group.kills else []
+    observed = f"{size(used)} of {size(limit)} ({used / limit:.0%})"
+    share = used / limit
+    if group is not None and group.limit and group.used / group.limit > share:
+        share = group.used / group.limit
+        observed = f"{size(used)}, with what shares its limit {size(group.used)} of {size(group.limit)} ({share:.0%})"
+    if share > TOO_MUCH_MEMORY:
+        return fail(expected, observed, *evidence, advice=_about_memory(status.pid))
+    if share > MUCH_MEMORY:
+        return warn(expected, observed, *evidence, advice=_about_memory(status.pid))
+    return ok(expected, observed, *evidence)
+
+
+def _about_memory(pid: int) -> list[Advice]:
+    look = inspect(f"ps -o pid,rss,vsz,lstart,comm -p {pid}")
+    group = inspect(f"cat /proc/{pid}/cgroup", "what else shares its limit")
+    clients = inspect("swimctl connections list")
+    return [
+        look,
+        group,
+        clients,
+        decide("swimctl restart", "if it has grown and its clients have not"),
+    ]
+
+
+async def has_processor_time(context: DoctorContext) -> Answer:
+    """Check that no quota on processor time holds the process up."""
+    status = await context.status()
+    expected = f"held up by a quota in less than {SOME_THROTTLING:.0%} of its periods"
+    limit = await asyncio.to_thread(context.groups.processor_limit, status.pid)
+    if limit is None:
+        return ok(expected, "there is no quota on its processor time")
+    share = limit.throttled / limit.periods if limit.periods else 0.0
+    observed = (
+        f"held up in {share:.0%} of {limit.periods} periods, {limit.seconds:.1f} s in all, by a quota of "
+        f"{limit.cores:g} cores"
+    )
+    if limit.periods < FEW_PERIODS or share < SOME_THROTTLING:
+        return ok(expected, observed)
+    look = inspect(f"cat /proc/{status.pid}/cgroup", "the control group whose quota it is: CPUQuota= of a unit, --cpus")
+    answer = fail if share >= MUCH_THROTTLING else warn
+    return answer(expected, observed, advice=[look, inspect("swimctl status")])
+
+
+async def may_write_files(context: DoctorContext) -> Answer:
+    """Check that no limit on the length of files ends what history may become."""
+    expected = "files may become as long as history may"
+    status, running = await context.status(), await context.ask("config")
+    limit = await asyncio.to_thread(context.procfs.file_bytes, status.pid)
+    wanted = running.get("history", {}).get("max_bytes")
+    if limit is None or not isinstance(wanted, int) or limit >= wanted:
+        return ok(expected, "no limit on their length" if limit is None else f"up to {size(limit)}")
+    observed = f"no file of pid {status.pid} may be longer than {size(limit)}, history.max_bytes is {size(wanted)}"
+    raised = f"prlimit --pid {status.pid} --fsize=unlimited"
+    look = inspect(f"cat /proc/{status.pid}/limits")
+    mend = decide(raised, "as the daemon's user where its hard limit allows it, else as root; for good: LimitFSIZE=")
+    if limit <= status.history.size_bytes:
+        return fail(expected, f"{observed}, and it has {size(status.history.size_bytes)}", advice=[mend, look])
+    return warn(expected, observed, advice=[mend, look])
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="process.memory",
+        summary="The process has memory to spare",
+        ask=has_memory,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="process.file-length",
+        summary="No limit on the length of files ends history",
+        ask=may_write_files,
+        needs=("process.answers",),
+    ),
+    Check(
+        id="process.throttled",
+        summary="No quota on processor time holds the process up",
+        ask=has_processor_time,
+        needs=("process.answers",),
+    ),
+)

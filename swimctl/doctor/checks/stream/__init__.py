@@ -1,0 +1,1 @@
+"""Checks of events: sources, history, delivery, the state made of them."""

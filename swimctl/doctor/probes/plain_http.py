@@ -1,0 +1,101 @@
+"""One plain HTTP request to the public address, as a client without WebSockets makes it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+
+from swimctl.doctor.probes.public_endpoint import STEP_SECONDS, target_of
+from swimctl.doctor.probes.temporary_keys import temporary_key
+from swimctl.doctor.probes.wire import USER_AGENT, reason_of
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.wire import Target
+
+MAX_BYTES = 65_536
+NOBODY = "flights?callsign_prefix=DOCTOR"
+"""A question that a client asks, with a short answer."""
+OURS = "/api/swim/v1"
+
+
+class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back."""
+
+    path: str
+    status: int | None = None
+    """None: no HTTP answer."""
+    trouble: str | None = None
+    is_state: bool = False
+    """It is a document of the state, as the protocol has it."""
+    code: str | None = None
+    """What the service says of an error."""
+
+
+async def ask_for_flights(context: DoctorContext) -> HttpAnswer:
+    """Ask for flights at the public address, with a temporary key in the header. Raises NoFront, CannotAsk."""
+    target = await target_of(context)
+    path = f"{base_of(target.url)}/{NOBODY}"
+    return await context.fact(
+        "front.flights", lambda: _ask(context, target, path), f"GET {path}, over the public address", shape=HttpAnswer
+    )
+
+
+def base_of(url: str) -> str:
+    """Find where plain HTTP lives beside a WebSocket's address. Pure."""
+    folder, _, last = urlsplit(url).path.rpartition("/")
+    return folder if last == "ws" else OURS
+
+
+async def _ask(context: DoctorContext, target: Target, path: str) -> HttpAnswer:
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: {target.host}\r\nAuthorization: Bearer {await temporary_key(context)}\r\n"
+        f"User-Agent: {USER_AGENT}\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
+    )
+    try:
+        async with asyncio.timeout(context.within(STEP_SECONDS)):
+            data = await _exchange(target, head.encode())
+    except TimeoutError:
+        return HttpAnswer(path=path, trouble="no answer in time")
+    except (OSError, ssl.SSLError) as error:
+        return HttpAnswer(path=path, trouble=reason_of(error))
+    return read(path, data)
+
+
+async def _exchange(target: Target, request: bytes) -> bytes:
+    tls = await asyncio.to_thread(ssl.create_default_context) if target.is_tls else None
+    reader, writer = await asyncio.open_connection(target.host, target.port, ssl=tls)
+    try:
+        writer.write(request)
+        data = bytearray()
+        while len(data) < MAX_BYTES and (part := await reader.read(8192)):
+            data += part
+        return bytes(data)
+    finally:
+        writer.transport.abort()
+
+
+def read(path: str, data: bytes) -> HttpAnswer:
+    """Read an answer: its status, and whether it is the document that was asked for. Pure."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    words = head.split(None, 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
+        return HttpAnswer(path=path, trouble="cut off without an answer" if not data else "what came is no HTTP")
+    document = _object_in(body)
+    code = document.get("code")
+    return HttpAnswer(
+        path=path, status=int(words[1]), is_state="flights" in document and "as_of" in document,
+        code=code if isinstance(code, str) else None,
+    )  # fmt: skip
+
+
+def _object_in(body: bytes) -> dict[str, object]:
+    """Read the object that a body holds, in chunks or not; an empty one where there is none."""
+    try:
+        return msgspec.json.decode(body[body.index(b"{") : body.rindex(b"}") + 1], type=dict[str, object])
+    except (ValueError, msgspec.DecodeError):
+        return {}
