@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from swimctl.app import single_command
+from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.errors import CommandFailed, NotFound
 from swimctl.invocation import invocation_of
-from swimctl.output_options import Header, Piped, PipedFormat
 
 app = single_command()
 
