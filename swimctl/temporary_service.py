@@ -38,10 +38,10 @@ class TemporaryService:
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, sources: Sequence[str]) -> Self:
+    def start(self, sources: Sequence[str], *, port: int = 0) -> Self:
         """Start the daemon and wait until clients can connect. Raises CommandFailed with the last of its log."""
         self.config_path.write_text("# The demo's own: nothing of this machine's configuration is used.\n", "utf-8")
-        words = ["--config", str(self.config_path), "serve", "--port", "0"]
+        words = ["--config", str(self.config_path), "serve", "--port", str(port)]
         for source in sources:
             words += ["--source", source]
         with (self.home / "swim.log").open("wb") as log:

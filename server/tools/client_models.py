@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 TYPESCRIPT = "sdk/javascript/types/models.d.ts"
 JAVA = "sdk/java/src/main/java/org/vatsim/swim/model/{name}.java"
 CSHARP = "sdk/csharp/SwimClient/Models.cs"
+PAGE = "sdk/EVENTS.md"
 MADE = "Made by server/tools/client_models.py from the types of the protocol; not to be edited."
 
 
@@ -72,9 +73,49 @@ def _field_texts(payload: type) -> dict[str, str]:
 def files() -> dict[str, str]:
     """Make all files, by their path in the repository."""
     made = {TYPESCRIPT: "\n".join(_typescript()) + "\n", CSHARP: "\n".join(_csharp()) + "\n"}
+    made[PAGE] = "\n".join(_page()) + "\n"
     for model in models():
         made[JAVA.format(name=model.name)] = "\n".join(_java(model)) + "\n"
     return made
+
+
+# The page of all fields.
+
+_UNITS = {"ft": "feet", "kts": "knots", "deg": "degrees true", "fpm": "feet a minute", "utc": "RFC 3339, UTC"}
+_DEGREES = frozenset({"latitude", "longitude"})
+
+
+def _page() -> Iterator[str]:
+    yield "# The fields of every event"
+    yield ""
+    yield f"<!-- {MADE} -->"
+    yield ""
+    yield "The same names in every SDK, in the case that its language uses. Any field may be absent or null. An event"
+    yield "of another type holds what its provider sent. Every event has `type`, `timestamp` (RFC 3339, UTC), `id` and"
+    yield "`data`; these are the fields of `data`."
+    for model in models():
+        named = [f"`{event_type}`" for event_type, payload in PAYLOADS.items() if payload.__name__ == model.name]
+        yield ""
+        yield f"## {', '.join(named) or model.name}"
+        yield ""
+        yield _words(model.text)
+        yield ""
+        yield "| field | type | unit | |"
+        yield "| --- | --- | --- | --- |"
+        for name, kind, text in model.fields:
+            yield f"| `{name}` | {_shown(kind)} | {_unit(name, kind)} | {text} |"
+
+
+def _shown(kind: str) -> str:
+    if kind.endswith("[]"):
+        return f"list of {kind.removesuffix('[]')}"
+    return {"strings": "list of strings", "identifier": "integer or string"}.get(kind, kind)
+
+
+def _unit(name: str, kind: str) -> str:
+    if name in _DEGREES:
+        return "decimal degrees"
+    return _UNITS.get(name.rpartition("_")[2], "RFC 3339, UTC" if name.endswith("_time") and kind == "string" else "")
 
 
 def _words(text: str) -> str:

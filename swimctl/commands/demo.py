@@ -48,13 +48,15 @@ def demo(
         typer.Option("--script", metavar="FILE", help="Play a script to your own client instead."),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="With --script: port to listen on.")
+        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")
     ] = 0,
+    open_map: Annotated[bool, typer.Option("--open", help="Open the live map in a browser.")] = False,
 ) -> None:
     """Try everything in this terminal.
 
     Starts a daemon in a temporary home on a free port, with simulated traffic and a key, and shows a live table of
-    events. It also prints how to connect from another terminal. q or Ctrl-C ends it and leaves nothing behind.
+    events. It also prints how to connect from another terminal, and the address of the live map. q or Ctrl-C ends it
+    and leaves nothing behind.
 
     With --script, runs a server that cuts, closes, repeats, freezes or comes back as the file says, to test your own
     client against; each action of the client is printed on one line. Scripts: sdk/conformance/README.md.
@@ -63,6 +65,7 @@ def demo(
     Examples:
       swimctl demo
       swimctl demo --flights 2000 --speed 60
+      swimctl demo --open --port 8090
       swimctl demo --count 20 | cat
       swimctl demo --script restart.json
     """
@@ -79,8 +82,10 @@ def demo(
     try:
         with ending_signals(), TemporaryService(invocation.environ) as service:
             _tell(messages, "Starting a service in a temporary home …")
-            service.start([f"simulator?flights={flights}&speed={speed}&seed={seed}"])
+            service.start([f"simulator?flights={flights}&speed={speed}&seed={seed}"], port=port)
             api_key = service.create_key(TIER, OWNER)
+            if open_map:
+                _open_map(service, messages)
             _watch(service, api_key, output, messages, _counter(number))
     finally:
         _tell(messages, "The demo is over and has left nothing behind.")
@@ -147,10 +152,20 @@ def _write_lines(stream: EventStream, output: Output, until: Callable[[StreamIte
             return
 
 
+def _open_map(service: TemporaryService, messages: Output) -> None:
+    from swimctl.commands.dashboard import open_in_browser, page_url
+
+    if not open_in_browser(page_url(service.url, "map")):
+        messages.line("no browser can be opened from here: open the map's address yourself")
+
+
 def connect_lines(home: str, url: str, api_key: str) -> list[str]:
     """Return what to type in another terminal to use this service."""
+    from swimctl.commands.dashboard import page_url
+
     program = "swimctl" if shutil.which("swimctl") else f"{sys.executable} -m swimctl"
     return [
+        f"The live map, where this key is to be typed: {page_url(url, 'map')}",
         "In another terminal, while this one runs:",
         f"  export SWIM_HOME={home}",
         f"  export SWIM_URL={url}",
@@ -162,8 +177,16 @@ def connect_lines(home: str, url: str, api_key: str) -> list[str]:
 def _banner(service: TemporaryService, api_key: str) -> list[Text]:
     from rich.text import Text
 
+    from swimctl.commands.dashboard import page_url
+
     command = f". {write_env(service.home, service.url, api_key)} && swimctl status"
-    return [Text(), Text("In another terminal:", style="bold"), Text(command, style="cyan")]
+    return [
+        Text(),
+        Text("Live map: ", style="bold") + Text(page_url(service.url, "map"), style="cyan"),
+        Text("its key:  ", style="bold") + Text(api_key, style="cyan"),
+        Text("In another terminal:", style="bold"),
+        Text(command, style="cyan"),
+    ]
 
 
 def write_env(home: Path, url: str, api_key: str) -> Path:

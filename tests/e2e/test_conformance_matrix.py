@@ -22,6 +22,8 @@ PACKAGES = {
     "java": (("javac", "default-jdk-headless"), ("mvn", "maven")),
     "csharp": (("mcs", "mono-mcs"),),
     "ws": NODE,
+    "gorilla": (("go", "golang-go"),),
+    "jdk": (("javac", "default-jdk-headless"), ("mvn", "maven")),
 }
 
 

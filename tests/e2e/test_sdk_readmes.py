@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,3 +91,27 @@ def test_program_of_the_java_page(tmp_path: Path) -> None:
     (tmp_path / "Departures.java").write_text(document("sdk/java/README.md").blocks("java")[0], "utf-8")
     subprocess.run([javac, "-cp", path, "-d", ".", "Departures.java"], cwd=tmp_path, check=True, timeout=120)
     check(["java", "-cp", f"{path}:.", "Departures"], tmp_path)
+
+
+@pytest.mark.long
+def test_program_of_the_csharp_page(tmp_path: Path) -> None:
+    require_program("mcs", "mono-mcs")
+    program = tmp_path / "Departures.cs"
+    program.write_text(document("sdk/csharp/README.md").blocks("csharp")[0], "utf-8")
+    try:
+        assembly, dotnet, libraries = builds.csharp(sys.executable, program)
+    except builds.Unavailable as problem:
+        missing(str(problem))
+    check(["env", f"LD_LIBRARY_PATH={libraries}", str(dotnet), str(assembly)], tmp_path)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["with handlers", "in async code"])
+def test_programs_of_the_python_page(tmp_path: Path, number: int) -> None:
+    """The second block is the body of a program: what it needs around it is what every async program has."""
+    text = document("sdk/python/README.md").blocks("python")[number].replace('"your-key"', "")
+    if number:
+        lines = "\n".join(f"    {line}" for line in text.splitlines())
+        head = "import asyncio\nfrom swim_client import SWIMClient\n\n\n"
+        text = f"{head}async def main():\n{lines}\n\n\nasyncio.run(main())\n"
+    (tmp_path / "program.py").write_text(text, "utf-8")
+    check([sys.executable, "-u", "program.py"], tmp_path)

@@ -162,7 +162,7 @@ def test_find_reads_the_key_from_standard_input(swimctl: Command, key: str) -> N
         (lambda key: key[:-1] + ("0" if key[-1] != "0" else "1"), "mistyped"),
         (lambda key: key[:-1], "this key is not known"),
         (lambda key: "swim_dev_hp_test", "this key is not known"),
-        (digest, "stored form"),
+        (digest, "stored digest"),
         (lambda key: f"{key}\n{key}", "can't be a key"),
     ],
 )

@@ -11,6 +11,7 @@ from support.disk.rot_base import DROPPED_LINES, EVENTS
 from support.disk.short_run import Rows, found, short_run
 
 SEED = 20260116
+pytestmark = pytest.mark.timeout(900)  # on a busy machine the run that all share takes minutes
 LIES = tuple(fault for fault in FAULTS if fault != "key_lost")
 MOST_LOST_WITH_A_PAGE = (EVENTS + DROPPED_LINES) // 20
 

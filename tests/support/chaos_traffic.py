@@ -43,6 +43,8 @@ class Pace:
 
     def __init__(self) -> None:
         self.is_over = False
+        self.pause_seconds = 0.02
+        """The longest pause between two batches of the control socket's publisher."""
         self.on_publish: Callable[[], None] | None = None
         """Called once, at the next publication, before its answer."""
 
@@ -68,7 +70,7 @@ async def publish_by_control(socket_path: Path, ledger: Ledger, pace: Pace, rng:
                     for name, event_id in zip(pending, ids, strict=True):
                         ledger.acknowledge(name, event_id)
                     pending = []
-                    await asyncio.sleep(rng.uniform(0, 0.02))
+                    await asyncio.sleep(rng.uniform(0, pace.pause_seconds))
         except TROUBLES:
             ledger.retries += 1
             await asyncio.sleep(0.02)

@@ -19,7 +19,7 @@ from support.packages import INSTALL_SECONDS, missing
 SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid"}
 """Which Debian has which Python."""
 TEST_SECONDS = 3600
-NOT_NEEDED = ("kosoku", "mssql-python-odbc", "mypy", "ruff", "shapely", "types-")
+NOT_NEEDED = ("kosoku", "mssql-python-odbc", "mypy", "ruff", "types-")
 """Of what developers install, what these tests do without; not each of them has a wheel for every Python."""
 
 

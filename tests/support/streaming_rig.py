@@ -120,6 +120,8 @@ class FakeOutlet:
 class FakeBroker:
     """History in a list. With ``is_gated``, each look into it waits until the test opens a gate."""
 
+    epoch = "e"
+
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.gap_up_to: dict[str, EventId] = {}

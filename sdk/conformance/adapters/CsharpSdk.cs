@@ -14,7 +14,7 @@ internal sealed class CsharpSdk
     private static readonly string[] Notices =
         { "connected", "disconnected", "reconnected", "gap", "error", "subscribed", "unsubscribed", "pong", "status" };
     private static readonly string[] Can =
-        { "block", "raise", "resume_file", "publish", "history", "status", "recovered", "max_message_bytes" };
+        { "block", "raise", "resume_file", "publish", "history", "status", "recovered", "max_message_bytes", "state" };
     private static readonly Stream Out = Console.OpenStandardOutput();
     private readonly string _name;
     private readonly SwimWebSocketClient _client;
@@ -36,6 +36,11 @@ internal sealed class CsharpSdk
         if (given.TryGetProperty("resume", out one)) options.Resume = one.GetBoolean();
         _client = new SwimWebSocketClient(command.GetProperty("key").GetString(), command.GetProperty("url").GetString(), options);
         _client.On("*", told => Take("event", told));
+        _client.Flights.OnChange += (sender, change) => Report("flight", writer =>
+        {
+            writer.WriteString("what", change.Change.ToString().ToLowerInvariant());
+            writer.WriteString("callsign", change.Flight.Callsign);
+        });
         foreach (string notice in Notices) _client.On(notice, told => Take(notice, told));
     }
 
@@ -95,6 +100,7 @@ internal sealed class CsharpSdk
             case "publish":
                 Tell("publish", _client.PublishAsync(command.GetProperty("channel").GetString(), command.GetProperty("data")));
                 break;
+            case "flights": Report("flights", WriteFlights); break;
             case "when":
                 lock (_rules) _rules.Add(command);
                 break;
@@ -105,6 +111,26 @@ internal sealed class CsharpSdk
             case "raise": throw new InvalidOperationException("raised by the handler, as it was told");
             default: throw new ArgumentException("unknown command " + what);
         }
+    }
+
+    private void WriteFlights(Utf8JsonWriter writer)
+    {
+        KeyValuePair<string, IReadOnlyList<Flight>> now = _client.Flights.Snapshot();
+        writer.WriteString("as_of", now.Key);
+        writer.WriteBoolean("is_complete", _client.Flights.IsComplete);
+        writer.WriteStartArray("flights");
+        foreach (Flight flight in now.Value.OrderBy(one => one.Callsign, StringComparer.Ordinal))
+        {
+            writer.WriteStartObject();
+            foreach (KeyValuePair<string, object> field in flight.Data)
+            {
+                writer.WritePropertyName(field.Key);
+                if (field.Value is JsonElement) ((JsonElement)field.Value).WriteTo(writer);
+                else JsonSerializer.Serialize(writer, field.Value, typeof(object));
+            }
+            writer.WriteEndObject();
+        }
+        writer.WriteEndArray();
     }
 
     private async void Watch(Task running)
@@ -167,6 +193,7 @@ internal sealed class CsharpSdk
     {
         JsonElement value;
         if (command.TryGetProperty("after", out value)) return HistoryStart.After(value.GetString());
+        if (command.TryGetProperty("state", out value)) return HistoryStart.State;
         if (command.TryGetProperty("since", out value)) return HistoryStart.Since(value.GetDateTimeOffset());
         return command.TryGetProperty("last", out value) ? HistoryStart.Last(value.GetInt32()) : null;
     }

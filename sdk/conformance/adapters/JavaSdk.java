@@ -9,12 +9,14 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CopyOnWriteArrayList;
+import org.vatsim.swim.FlightMirror;
 import org.vatsim.swim.HistoryStart;
 import org.vatsim.swim.PositionStore;
 import org.vatsim.swim.SwimEvent;
@@ -30,7 +32,7 @@ public final class JavaSdk {
             "connected", "disconnected", "reconnected", "gap", "error", "subscribed", "unsubscribed", "pong", "status");
     private static final List<String> CAN = List.of(
             "block", "raise", "resume_file", "publish", "http_status", "history", "status", "recovered",
-            "max_message_bytes", "close_1012");
+            "max_message_bytes", "close_1012", "state");
 
     private final String name;
     private final SwimWebSocketClient client;
@@ -63,6 +65,8 @@ public final class JavaSdk {
         options.resume(given.path("resume").asBoolean(true));
         client = new SwimWebSocketClient(command.get("key").asText(), command.get("url").asText(), options);
         client.onEvent("*", event -> take("event", event));
+        client.flights().onChange((what, flight) ->
+                report(JSON.createObjectNode().put("what", what).put("callsign", flight.callsign()), "flight"));
         for (String notice : NOTICES) {
             client.onEvent(notice, event -> take(notice, event));
         }
@@ -114,6 +118,18 @@ public final class JavaSdk {
             case "publish":
                 answer("publish", client.publish(command.get("channel").asText(), command.get("data")));
                 break;
+            case "flights":
+                FlightMirror.Snapshot now = client.flights().snapshot();
+                ObjectNode told = JSON.createObjectNode().put("as_of", now.asOf());
+                told.put("is_complete", client.flights().isComplete());
+                now.flights().stream()
+                        .sorted(Comparator.comparing(flight -> String.valueOf(flight.callsign())))
+                        .forEach(flight -> told.withArray("flights").add(flight.data()));
+                if (!told.has("flights")) {
+                    told.putArray("flights");
+                }
+                report(told, "flights");
+                break;
             case "when":
                 rules.add(command);
                 break;
@@ -157,6 +173,9 @@ public final class JavaSdk {
         }
         if (command.has("since")) {
             return HistoryStart.since(Instant.parse(command.get("since").asText()));
+        }
+        if (command.path("state").asBoolean(false)) {
+            return HistoryStart.state();
         }
         return command.has("last") ? HistoryStart.last(command.get("last").asInt()) : null;
     }

@@ -1,6 +1,6 @@
 // What an adapter of the JavaScript SDK does with one client, in node and in a browser alike.
 const NOTICES = ['connected', 'disconnected', 'reconnected', 'gap', 'error', 'subscribed', 'unsubscribed', 'pong', 'status'];
-export const CAN = ['block', 'raise', 'resume_file', 'publish', 'history', 'status', 'recovered', 'max_message_bytes', 'close_1012'];
+export const CAN = ['block', 'raise', 'resume_file', 'publish', 'history', 'status', 'recovered', 'max_message_bytes', 'close_1012', 'state'];
 
 export class Subject {
   constructor(name, { url, key, options }, { sdk, report, storage, WebSocket }) {
@@ -23,6 +23,7 @@ export class Subject {
       WebSocket,
     });
     this.client.on('*', (data, timestamp, type, message) => this.take('event', data, { type, id: message.id ?? null, data }));
+    this.client.flights.onChange((what, { callsign }) => this.report({ saw: 'flight', what, callsign }));
     for (const notice of NOTICES) this.client.on(notice, (data) => this.take(notice, data, data));
   }
 
@@ -49,8 +50,8 @@ export class Subject {
         client.disconnect();
         return undefined;
       case 'subscribe': {
-        const { after, since, last } = command;
-        this.answer('subscribe', client.subscribe(command.channels, command.filters, { after, since, last }));
+        const { after, since, last, state } = command;
+        this.answer('subscribe', client.subscribe(command.channels, command.filters, { after, since, last, state }));
         return undefined;
       }
       case 'unsubscribe':
@@ -63,6 +64,12 @@ export class Subject {
       case 'publish':
         this.answer('publish', client.publish(command.channel, command.data));
         return undefined;
+      case 'flights': {
+        const { asOf, flights } = client.flights.snapshot();
+        flights.sort((one, other) => (String(one.callsign) < String(other.callsign) ? -1 : 1));
+        this.report({ saw: 'flights', as_of: asOf, is_complete: client.flights.isComplete, flights });
+        return undefined;
+      }
       case 'when':
         this.rules.push(command);
         return undefined;

@@ -16,7 +16,7 @@ NOTICES = (
 )  # fmt: skip
 CAN = (
     "block", "raise", "resume_file", "publish", "http_status", "history", "key_header", "status", "recovered",
-    "max_message_bytes", "close_1012",
+    "max_message_bytes", "close_1012", "state",
 )  # fmt: skip
 
 _writing = threading.Lock()
@@ -54,6 +54,9 @@ class Subject:
         self.client.add_handler("*", self.take)
         for notice in NOTICES:
             self.client.add_handler(notice, self.take)
+        self.client.flights.on_change(
+            lambda what, flight: self.report(saw="flight", what=what, callsign=flight.get("callsign"))
+        )
 
     def take(self, event: Any, timestamp: str) -> None:
         """Report one event or notice, then do what was asked for at this moment."""
@@ -77,7 +80,8 @@ class Subject:
             self.client.stop()
         elif what == "subscribe":
             history = {name: command[name] for name in ("after", "since", "last") if name in command}
-            answer = self.client.subscribe(command["channels"], filters=command.get("filters"), **history)
+            state = bool(command.get("state"))
+            answer = self.client.subscribe(command["channels"], filters=command.get("filters"), state=state, **history)
             answer.add_done_callback(lambda answer: self.answered("subscribe", answer))
         elif what == "unsubscribe":
             self.client.unsubscribe(command.get("channels"))
@@ -86,6 +90,10 @@ class Subject:
         elif what == "publish":
             answer = self.client.publish(command["channel"], command["data"])
             answer.add_done_callback(lambda answer: self.answered("publish", answer))
+        elif what == "flights":
+            as_of, flights = self.client.flights.snapshot()
+            rows = sorted(flights, key=lambda flight: str(flight.get("callsign")))
+            self.report(saw="flights", as_of=as_of, is_complete=self.client.flights.is_complete, flights=rows)
         elif what == "when":
             self.rules.append(command)
         elif what == "block":

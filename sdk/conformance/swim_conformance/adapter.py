@@ -16,7 +16,8 @@ from swim_conformance.patterns import matches
 if TYPE_CHECKING:
     from typing import Self
 
-READY_SECONDS = 60.0
+READY_SECONDS = 300.0
+END_SECONDS = 30.0
 LINE_BYTES = 16 * 2**20
 
 
@@ -47,7 +48,11 @@ class Adapter:
             *self._words, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environ, cwd=self._folder, limit=LINE_BYTES
         )
         self._reading = asyncio.create_task(self._read(self._process))
-        ready = await self.seen("", {"saw": "ready"}, seconds=READY_SECONDS)
+        try:
+            ready = await self.seen("", {"saw": "ready"}, seconds=READY_SECONDS)
+        except BaseException:
+            await self._end(self._process, self._reading)
+            raise
         self.name, self.version, self.can = ready["name"], str(ready.get("version", "")), frozenset(ready["can"])
         return self
 
@@ -55,15 +60,25 @@ class Adapter:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._process is not None and self._reading is not None, "__aenter__ comes first"
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        await self._end(self._process, self._reading)
+
+    async def _end(self, process: Process, reading: asyncio.Task[None]) -> None:
+        """Let it end with its standard input, by force where it does not."""
+        if process.stdin is not None:
+            process.stdin.close()
         try:
-            async with asyncio.timeout(10):
-                await self._process.wait()
+            async with asyncio.timeout(END_SECONDS):
+                await process.wait()
         except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-        await self._reading
+            process.kill()
+            await process.wait()
+        await reading
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._process is not None, "__aenter__ comes first"
+        return self._process.pid
 
     def on_report(self, client: str, notice: Callable[[dict[str, Any]], None]) -> None:
         """Be told of each report of a client as it comes."""

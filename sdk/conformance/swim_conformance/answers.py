@@ -100,8 +100,14 @@ class Answers:
         answer.update(last_event_id=self._history.newest_id, resumed="after" in request and not gap, gap=gap)
         if self._history.epoch is not None:
             answer["epoch"] = self._history.epoch
+        # Stored events don't tell what crossed the filters meanwhile.
+        state = request.get("state")
+        sends_state = state is True or (state == "on_gap" and (gap or bool(request.get("filters"))))
+        parts = self._history.state() if sends_state else []
+        if sends_state:
+            answer["state_as_of"] = self._history.newest_id
         missed = [event for event in self._history.missed(request) if wants(channels, event["type"])]
-        return [answer, *map(self._history.shown, missed)]
+        return [answer, *parts, *map(self._history.shown, missed)]
 
     def _unsubscribe(self, request: Message) -> Message:
         channels = request.get("channels") or []

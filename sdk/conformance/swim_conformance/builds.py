@@ -70,11 +70,11 @@ def npm_package(name: str) -> Path:
     return _built(name.replace("@", "-"), [], build, name) / "node_modules" / name.partition("@")[0]
 
 
-def java() -> str:
-    """Compile the Java SDK and its adapter; return the class path."""
+def java(program_source: Path = ADAPTERS / "JavaSdk.java") -> str:
+    """Compile the Java SDK and a program of it, by default its adapter; return the class path."""
     javac, maven = program("javac", "default-jdk-headless"), program("mvn", "maven")
     source = SDK / "java"
-    sources = [*source.glob("src/main/java/**/*.java"), ADAPTERS / "JavaSdk.java", source / "pom.xml"]
+    sources = [*source.glob("src/main/java/**/*.java"), program_source, source / "pom.xml"]
 
     def build(folder: Path) -> None:
         words = ["-q", "-B", "-f", str(source / "pom.xml"), f"-DoutputDirectory={folder / 'lib'}"]
@@ -85,8 +85,21 @@ def java() -> str:
             folder,
         )
 
-    folder = _built("java", sources, build)
+    folder = _built(f"java-{program_source.stem}", sources, build)
     return f"{folder}/classes:{folder}/lib/*"
+
+
+def go(source: Path) -> Path:
+    """Compile a Go program of this folder; return it."""
+    compiler = program("go", "golang-go")
+
+    def build(folder: Path) -> None:
+        for path in source.iterdir():
+            shutil.copy(path, folder)
+        _run([compiler, "mod", "tidy"], folder)
+        _run([compiler, "build", "-o", "program", "."], folder)
+
+    return _built(source.name, source.iterdir(), build) / "program"
 
 
 _REFERENCES = (
@@ -101,24 +114,25 @@ _SETTINGS = """{"runtimeOptions": {"tfm": "netcoreapp3.1", "framework": {"name":
 "version": "3.1.0"}, "configProperties": {"System.Globalization.Invariant": true}}}"""
 
 
-def csharp(python: str) -> tuple[Path, Path, Path]:
-    """Compile the C# SDK and its adapter with mono's compiler.
+def csharp(python: str, program_source: Path = ADAPTERS / "CsharpSdk.cs") -> tuple[Path, Path, Path]:
+    """Compile the C# SDK and a program of it, by default its adapter, with mono's compiler.
 
     Returns the program, the runtime of .NET Core 3.1 that runs it, and the folder of the OpenSSL that this needs.
     """
     mcs = program("mcs", "mono-mcs")
     runtime = _runtime(python)
     assemblies = runtime / "dotnetcore2/bin/shared/Microsoft.NETCore.App/3.1.23"
-    sources = [*(SDK / "csharp/SwimClient").glob("*.cs"), ADAPTERS / "CsharpSdk.cs"]
+    sources = [*(SDK / "csharp/SwimClient").glob("*.cs"), program_source]
+    name = program_source.stem
 
     def build(folder: Path) -> None:
         references = [f"-r:{assemblies}/{name}.dll" for name in _REFERENCES]
-        options = ["-langversion:7.2", "-nostdlib", "-noconfig", "-nowarn:1702", f"-out:{folder}/CsharpSdk.dll"]
+        options = ["-langversion:7.2", "-nostdlib", "-noconfig", "-nowarn:1702", f"-out:{folder}/{name}.dll"]
         _run([mcs, *options, *references, *map(str, sources)], folder)
-        (folder / "CsharpSdk.runtimeconfig.json").write_text(_SETTINGS, "utf-8")
+        (folder / f"{name}.runtimeconfig.json").write_text(_SETTINGS, "utf-8")
 
-    folder = _built("csharp", sources, build)
-    return folder / "CsharpSdk.dll", runtime / "dotnetcore2/bin/dotnet", runtime / "ssl"
+    folder = _built(f"csharp-{name}", sources, build)
+    return folder / f"{name}.dll", runtime / "dotnetcore2/bin/dotnet", runtime / "ssl"
 
 
 def _runtime(python: str) -> Path:

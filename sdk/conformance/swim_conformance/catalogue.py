@@ -54,6 +54,15 @@ def _aiohttp() -> Sequence[str]:
     return [sys.executable, str(ADAPTERS / "foreign_aiohttp.py")]
 
 
+def _gorilla() -> Sequence[str]:
+    return [str(builds.go(ADAPTERS / "foreign_gorilla"))]
+
+
+def _jdk() -> Sequence[str]:
+    path = builds.java(ADAPTERS / "ForeignJdk.java")
+    return [builds.program("java", "default-jre-headless"), "-Xshare:auto", "-cp", path, "ForeignJdk"]
+
+
 def _ws() -> Sequence[str]:
     package = builds.npm_package("ws@8.18.3")
     return [builds.program("node", "nodejs"), str(ADAPTERS / "foreign_ws.mjs"), str(package / "wrapper.mjs")]
@@ -67,6 +76,12 @@ SDKS: Mapping[str, Callable[[], Sequence[str]]] = {
     "csharp": _csharp,
 }
 """The SDKs by name, the JavaScript one in node and in a browser; each raises Unavailable where it can't be run."""
-FOREIGN: Mapping[str, Callable[[], Sequence[str]]] = {"websockets": _websockets, "aiohttp": _aiohttp, "ws": _ws}
+FOREIGN: Mapping[str, Callable[[], Sequence[str]]] = {
+    "websockets": _websockets,
+    "aiohttp": _aiohttp,
+    "ws": _ws,
+    "gorilla": _gorilla,
+    "jdk": _jdk,
+}
 """Libraries with the few lines that their own documentation shows."""
 CLIENTS = {**SDKS, **FOREIGN}

@@ -199,6 +199,9 @@ class Connection:
         for _ in range(int(step["store"])):
             self._server.history.add(step.get("type", DEFAULT_TYPE), step.get("data"))
 
+    async def _step_state(self, step: Step) -> None:
+        self._server.history.flights = list(step["state"])
+
     async def _step_repeat(self, step: Step) -> None:
         for event in self._server.history.events[-int(step["repeat"]) :]:
             await self.send(event)

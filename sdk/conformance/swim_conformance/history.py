@@ -8,6 +8,7 @@ from typing import Any
 FIRST_MS = 1_768_573_815_000
 TIMESTAMP = "2026-01-16T14:30:15.123Z"
 DEFAULT_TYPE = "flight.departed"
+STATE_ROWS = 2
 
 Message = dict[str, Any]
 
@@ -37,6 +38,8 @@ class History:
         self.events: list[Message] = []
         self.ids: dict[int, str] = {}
         """The id of each event by its number, of former epochs too."""
+        self.flights: list[Message] = []
+        """The state that is sent to whom asks for it."""
         self._count = 0
         self._next_ms = FIRST_MS
         self._forgotten: tuple[int, int] = (0, 0)
@@ -61,6 +64,16 @@ class History:
     def shown(self, event: Message) -> Message:
         """Return an event as clients are sent it."""
         return event if self.has_ids else {name: value for name, value in event.items() if name != "id"}
+
+    def state(self) -> list[Message]:
+        """Make the parts of the state as of the newest event, two flights in each."""
+        rows = self.flights
+        parts = [rows[start : start + STATE_ROWS] for start in range(0, len(rows), STATE_ROWS)] or [[]]
+        common = {"type": "state", "as_of": self.newest_id, "kind": "flights"}
+        return [
+            {**common, "part": number, "is_last": number == len(parts), "data": {"flights": part}}
+            for number, part in enumerate(parts, 1)
+        ]
 
     def forget(self) -> None:
         """Reach back to the newest event and no further."""

@@ -19,6 +19,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "await": ("count", "within"),
     "publish": ("type", "data", "chunks", "pause"),
     "store": ("type", "data"),
+    "state": (),
     "repeat": (),
     "forget": (),
     "epoch": ("first_ms",),

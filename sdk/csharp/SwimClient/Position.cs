@@ -32,6 +32,13 @@ namespace VatSim.Swim
         internal EventId Point { get; private set; }
         internal EventId Asked { get; set; }
         internal bool CanResume { get; private set; }
+
+        /// <summary>Whether the server at hand keeps history, and state, for its clients; the former one doesn't.</summary>
+        internal bool ServerResumes { get; private set; }
+
+        /// <summary>A whole state has come, and nothing that would have changed it was missed since.</summary>
+        internal bool HasState { get; set; }
+
         internal string Epoch { get; private set; }
 
         /// <summary>What to send as <c>after</c>; null: nothing was seen, or this server can't resume.</summary>
@@ -43,7 +50,8 @@ namespace VatSim.Swim
         /// <summary>Begins a connection with the data of its greeting.</summary>
         internal void Connected(JsonElement data)
         {
-            CanResume = _isEnabled && Json.Bool(data, "resume") == true;
+            ServerResumes = Json.Bool(data, "resume") == true;
+            CanResume = _isEnabled && ServerResumes;
             _isSubscribed = _isLive = _isGapTold = false;
             _target = _heartbeat = null;
             _epochNow = Json.String(data, "epoch");
@@ -119,6 +127,7 @@ namespace VatSim.Swim
         {
             if (reason == null || _isGapTold) return null;
             _isGapTold = true;
+            HasState = false;
             return reason;
         }
 
@@ -126,6 +135,7 @@ namespace VatSim.Swim
         internal string HistoryUnavailable()
         {
             _baseline = null;
+            HasState = false;
             return TellOnce("history does not hold the last event that this client saw");
         }
 

@@ -109,7 +109,7 @@ namespace VatSim.Swim
             long limit = (long)_options.OpenTimeout.TotalMilliseconds;
             string silent = "the server took the connection and said nothing for " + limit + " ms";
             _greetingTimeout = _timers.Set(() => _connection.Abandon(silent), limit);
-            LookForLifeLater();
+            LookForLifeLater(_options.PingInterval.TotalMilliseconds);
         }
 
         /// <summary>Ends: whoever waits for an answer gets none.</summary>
@@ -203,6 +203,7 @@ namespace VatSim.Swim
             if (kind == "connected") Greeted(message);
             else if (kind == "error") Error(message);
             else if (Answers.Contains(kind)) Answered(kind, message);
+            else if (kind == "state" || kind.StartsWith("state.", StringComparison.Ordinal)) State(kind, message);
             else Event(kind, message);
         }
 
@@ -291,6 +292,14 @@ namespace VatSim.Swim
             _requests.Answered(kind, message);
         }
 
+        /// <summary>A part of the state, or what came into or left the filters: in its place among the events.</summary>
+        private void State(string kind, JsonElement message)
+        {
+            if (_isProbing) return;
+            _program.Put(kind, message);
+            if (Json.Bool(message, "is_last") == true) _position.HasState = true;
+        }
+
         private void Event(string kind, JsonElement message)
         {
             if (_isProbing) return;
@@ -352,6 +361,7 @@ namespace VatSim.Swim
             {
                 _isSubscribed = true;
                 Granted(wanted);
+                await AskForState(answer.Message);
                 return;
             }
             _isFirstSent = false;
@@ -388,9 +398,25 @@ namespace VatSim.Swim
             }
             else
             {
-                Answer answer = await _requests.Ask(Message(new[] { one }, null), "subscribed");
+                // Other filters, or other channels, have another state.
+                bool wantsState = one.WantsState || _subscriptions.WantsState(true);
+                Answer answer = await _requests.Ask(Message(new[] { one }, wantsState ? WriteState : (Action<Utf8JsonWriter>)null), "subscribed");
                 if (answer != Answer.None) Settle(one, answer);
             }
+        }
+
+        private static void WriteState(Utf8JsonWriter writer)
+        {
+            writer.WriteBoolean("state", true);
+        }
+
+        /// <summary>Asks for the state where it could not be asked for together with history, or what came is not right.</summary>
+        private async Task AskForState(JsonElement answer)
+        {
+            JsonElement given;
+            bool isThere = Json.TryGet(answer, "state_as_of", out given) || _position.HasState;
+            if (isThere || !_position.ServerResumes || !_subscriptions.WantsState(true)) return;
+            await _requests.Ask(Message(_subscriptions.Wanted, WriteState), "subscribed");
         }
 
         private void Settle(PendingSubscription one, Answer answer)
@@ -449,6 +475,7 @@ namespace VatSim.Swim
             _isFirstSent = true;
             _firstAfter = asked;
             _firstHistory = history;
+            bool wantsState = _position.ServerResumes && _subscriptions.WantsState(false);
             return Message(wanted, writer =>
             {
                 writer.WriteBoolean("notices", true);
@@ -456,6 +483,8 @@ namespace VatSim.Swim
                 if (asked != null) writer.WriteString("after", asked.ToString());
                 if (asked != null && _position.Epoch != null) writer.WriteString("epoch", _position.Epoch);
                 if (history != null) history.WriteTo(writer);
+                else if (wantsState && asked != null) writer.WriteString("state", "on_gap");
+                else if (wantsState) WriteState(writer);
             });
         }
 
@@ -496,16 +525,18 @@ namespace VatSim.Swim
 
         // Signs of life.
 
-        private void LookForLifeLater()
+        private void LookForLifeLater(double ms)
         {
-            _timers.Set(LookForLife, (long)_options.PingInterval.TotalMilliseconds);
+            _timers.Set(LookForLife, (long)Math.Ceiling(ms));
         }
 
         private void LookForLife()
         {
-            if (_connection.IsPaused || NetworkThread.Now - _heardAt < _options.PingInterval.TotalMilliseconds)
+            double interval = _options.PingInterval.TotalMilliseconds;
+            double left = _heardAt + interval - NetworkThread.Now;
+            if (_connection.IsPaused || left > 0)
             {
-                LookForLifeLater();
+                LookForLifeLater(_connection.IsPaused ? interval : left);
                 return;
             }
             long before = _heardAt;
@@ -519,7 +550,7 @@ namespace VatSim.Swim
                 () =>
                 {
                     if (_heardAt == before && !_connection.IsPaused) _connection.Abandon("nothing heard for " + limit + " ms after a ping");
-                    else LookForLifeLater();
+                    else LookForLifeLater(interval);
                 },
                 limit);
         }

@@ -11,7 +11,8 @@ namespace VatSim.Swim
         {
             Channels = channels.Distinct().ToList();
             Filters = new Dictionary<string, string>(filters);
-            History = history;
+            WantsState = history == HistoryStart.State;
+            History = WantsState ? null : history;
         }
 
         internal List<string> Channels { get; private set; }
@@ -20,6 +21,10 @@ namespace VatSim.Swim
         internal Dictionary<string, string> Filters { get; private set; }
 
         internal HistoryStart History { get; private set; }
+
+        /// <summary>The program wants the state first.</summary>
+        internal bool WantsState { get; set; }
+
         internal bool IsConfirmed { get; set; }
 
         /// <summary>Done when the server has granted it.</summary>
@@ -31,6 +36,7 @@ namespace VatSim.Swim
     internal sealed class Subscriptions
     {
         private List<PendingSubscription> _pending = new List<PendingSubscription>();
+        private volatile bool _hasFilters;
 
         internal bool IsEmpty
         {
@@ -46,6 +52,24 @@ namespace VatSim.Swim
         internal void Add(PendingSubscription one)
         {
             _pending.Add(one);
+            Look();
+        }
+
+        private void Look()
+        {
+            _hasFilters = Merge(_pending).Filters.Values.Any(value => value != "[]" && value != "{}" && value != "null");
+        }
+
+        /// <summary>Whether some events are filtered out. Any thread may ask.</summary>
+        internal bool HasFilters
+        {
+            get { return _hasFilters; }
+        }
+
+        /// <summary>Tells whether any, or any that was granted, is to begin with the state.</summary>
+        internal bool WantsState(bool isGranted)
+        {
+            return _pending.Any(one => one.WantsState && (one.IsConfirmed || !isGranted));
         }
 
         internal bool Holds(PendingSubscription one)
@@ -61,12 +85,14 @@ namespace VatSim.Swim
                 one.Channels.RemoveAll(channel => channels.Count == 0 || channels.Contains(channel));
             }
             if (Wanted.Count == 0) _pending.Clear();
+            Look();
         }
 
         /// <summary>Forgets what the server refused.</summary>
         internal void Refuse(PendingSubscription one)
         {
             _pending.Remove(one);
+            Look();
         }
 
         /// <summary>Merges what the server granted into one.</summary>
@@ -76,7 +102,11 @@ namespace VatSim.Swim
             List<PendingSubscription> confirmed = _pending.Where(one => one.IsConfirmed).ToList();
             if (confirmed.Count == 0) return;
             PendingSubscription merged = Merge(confirmed);
-            var whole = new PendingSubscription(merged.Channels, merged.Filters, null) { IsConfirmed = true };
+            var whole = new PendingSubscription(merged.Channels, merged.Filters, null)
+            {
+                IsConfirmed = true,
+                WantsState = merged.WantsState,
+            };
             _pending = new[] { whole }.Concat(_pending.Where(one => !one.IsConfirmed)).ToList();
         }
 
@@ -85,7 +115,8 @@ namespace VatSim.Swim
         {
             PendingSubscription whole = Merge(_pending.Where(one => one.IsConfirmed));
             string value;
-            return wish.Channels.All(whole.Channels.Contains)
+            return (whole.WantsState || !wish.WantsState)
+                && wish.Channels.All(whole.Channels.Contains)
                 && wish.Filters.All(filter => whole.Filters.TryGetValue(filter.Key, out value) && value == filter.Value);
         }
 
@@ -95,13 +126,15 @@ namespace VatSim.Swim
             var channels = new List<string>();
             var filters = new Dictionary<string, string>();
             HistoryStart history = null;
+            bool wantsState = false;
             foreach (PendingSubscription one in several)
             {
                 channels.AddRange(one.Channels);
                 foreach (KeyValuePair<string, string> filter in one.Filters) filters[filter.Key] = filter.Value;
                 history = history ?? one.History;
+                wantsState |= one.WantsState;
             }
-            return new PendingSubscription(channels, filters, history);
+            return new PendingSubscription(channels, filters, history) { WantsState = wantsState };
         }
     }
 }

@@ -76,7 +76,10 @@ namespace VatSim.Swim
         }
     }
 
-    /// <summary>Where the first subscription begins: after an event, since a time, or with the last few events.</summary>
+    /// <summary>
+    /// Where a subscription begins: after an event, since a time, with the last few events (the first subscription alone),
+    /// or with the state as it is now.
+    /// </summary>
     public sealed class HistoryStart
     {
         private readonly string _field;
@@ -89,6 +92,9 @@ namespace VatSim.Swim
             _text = text;
             _count = count;
         }
+
+        /// <summary>Begins with the world as it is now, and keeps the client's Flights up to date from then on.</summary>
+        public static readonly HistoryStart State = new HistoryStart("state", null, 0);
 
         internal bool IsLast
         {

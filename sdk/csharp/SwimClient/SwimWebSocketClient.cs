@@ -24,6 +24,7 @@ namespace VatSim.Swim
         private readonly Uri _address;
         private readonly SwimOptions _options;
         private readonly Subscriptions _subscriptions = new Subscriptions();
+        private readonly FlightMirror _flights;
         private readonly Backoff _backoff;
         private readonly object _lock = new object();
         private readonly ConcurrentDictionary<string, Action<SwimEvent>[]> _handlers =
@@ -61,6 +62,7 @@ namespace VatSim.Swim
                 throw new ArgumentException("MaxMessageBytes: must be 4096 or more, got " + options.MaxMessageBytes);
             }
             _address = new Uri(url);
+            _flights = new FlightMirror(() => _subscriptions.HasFilters);
             _options = options;
             var random = new Random();
             _backoff = new Backoff(options, random.NextDouble);
@@ -84,6 +86,12 @@ namespace VatSim.Swim
 
         /// <summary>Events may be missing.</summary>
         public event EventHandler<SwimGapEventArgs> OnGap;
+
+        /// <summary>The flights that there are now, where the program has subscribed with HistoryStart.State.</summary>
+        public FlightMirror Flights
+        {
+            get { return _flights; }
+        }
 
         /// <summary>The server's name for the connection at hand; null while there is none.</summary>
         public string ClientId
@@ -216,7 +224,7 @@ namespace VatSim.Swim
             return SubscribeAsync(channels, filters, null, cancellationToken);
         }
 
-        /// <summary>The same, and begins with history, which only the first subscription may.</summary>
+        /// <summary>The same, and begins with history, which only the first subscription may, or with the state.</summary>
         public Task SubscribeAsync(
             IEnumerable<string> channels,
             SubscriptionFilters filters,
@@ -225,7 +233,7 @@ namespace VatSim.Swim
         {
             List<string> names = channels.ToList();
             if (names.Count == 0) throw new ArgumentException("subscribe to at least one channel, such as flight.departed");
-            if (history != null && (_handled.Id != null || (IsConnected && _hasSubscribed)))
+            if (history != null && history != HistoryStart.State && (_handled.Id != null || (IsConnected && _hasSubscribed)))
             {
                 throw new InvalidOperationException("history can be asked for only with the first subscription");
             }
@@ -234,6 +242,20 @@ namespace VatSim.Swim
             var one = new PendingSubscription(names, kinds, history);
             Change(() => _subscriptions.Add(one), session => session.SubscribeTo(one));
             return IsConnected ? Within(one.Answer.Task, cancellationToken) : Task.FromResult(true);
+        }
+
+        /// <summary>Subscribes with the state, and returns the flights; Flights is kept up to date from then on.</summary>
+        public async Task<IReadOnlyList<Flight>> SnapshotAsync(
+            IEnumerable<string> channels,
+            SubscriptionFilters filters = null,
+            CancellationToken cancellationToken = default(CancellationToken))
+        {
+            ClientRun run = _run;
+            if (run == null) throw new SwimConnectionLostException("snapshot: the client is not running", null);
+            await SubscribeAsync(channels, filters, HistoryStart.State, cancellationToken).ConfigureAwait(false);
+            await Within(Task.WhenAny(_flights.Complete, run.Finished), cancellationToken).ConfigureAwait(false);
+            if (!_flights.IsComplete) throw new SwimConnectionLostException("snapshot: the client was stopped", null);
+            return _flights.Snapshot().Value;
         }
 
         /// <summary>Takes channels away; null or none: all of them, and the filters.</summary>
@@ -326,6 +348,7 @@ namespace VatSim.Swim
 
         void IClient.Deliver(string kind, JsonElement message)
         {
+            if (_flights.Take(kind, message)) return;
             string timestamp = Json.String(message, "timestamp") ?? "";
             var told = new SwimEvent(kind, Json.String(message, "id"), timestamp, Content(kind, message));
             Guarded(kind, () => Raise(kind, told));

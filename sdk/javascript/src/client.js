@@ -4,13 +4,14 @@ import { Backoff, retryMs } from './backoff.js';
 import { Connection, findSocket, withQuery } from './connection.js';
 import { Delivery } from './delivery.js';
 import { AuthenticationError, ConnectionLost, ProtocolError, RequestRefused, SwimError } from './errors.js';
+import { FlightMirror } from './flights.js';
 import { Position, parseId } from './position.js';
 import { Timers } from './requests.js';
 import { asObject, Session } from './session.js';
 import { readChannels, readFilters, readHistory, Subscriptions } from './subscriptions.js';
 
 export const DEFAULT_URL = 'ws://127.0.0.1:8090/api/swim/v1/ws';
-const WHOLE = new Set(['error', 'subscribed', 'unsubscribed', 'pong', 'publish_ack']);
+const WHOLE = new Set(['error', 'subscribed', 'unsubscribed', 'pong', 'publish_ack', 'explained']);
 const LAST_WORDS = new Set(['disconnected', 'error']);
 const OUR_FAULT = new Set([1007, 1009, 4003]);
 const SAVE_MS = 1_000;
@@ -46,6 +47,8 @@ export class SwimWebSocketClient {
     this._handlers = new Map();
     this._matching = new Map();
     this._subscriptions = new Subscriptions();
+    /** The flights that there are now, where the program has subscribed with `state: true`. */
+    this.flights = new FlightMirror(() => this._subscriptions.hasFilters());
     this._publications = new Set();
     this._handled = { id: null, epoch: null };
     this._run = null;
@@ -113,8 +116,9 @@ export class SwimWebSocketClient {
 
   /**
    * Add channels and filters, now and over every reconnect. `history`: one of `after`, `since` (a Date, or a span such
-   * as "10m") and `last`, for the first subscription only. The promise, which need not be awaited, is the server's
-   * answer; it rejects with RequestRefused.
+   * as "10m") and `last`, for the first subscription only; `state: true` beside it: the world as it is now is sent
+   * first, and `flights` is kept up to date. The promise, which need not be awaited, is the server's answer; it rejects
+   * with RequestRefused.
    */
   subscribe(channels, filters = {}, history = {}) {
     const names = readChannels(channels);
@@ -123,10 +127,23 @@ export class SwimWebSocketClient {
     if (read && (this.lastEventId !== null || (this.connected && this._subscriptions.wishes.length))) {
       throw new TypeError(`${Object.keys(read)[0]}: history can be asked for only with the first subscription`);
     }
-    const wish = this._subscriptions.add(names, readFilters(filters), read);
+    const wish = this._subscriptions.add(names, readFilters(filters), read, history.state === true);
     const answer = new Promise((resolve, reject) => Object.assign(wish, { resolve, reject }));
     this._run?.session?.subscribeTo(wish);
     return quiet(answer);
+  }
+
+  /** Subscribe with the state, and give the flights that there are now; `flights` is kept up to date from then on. */
+  async snapshot(channels = 'flight.*', filters = {}) {
+    const run = this._run;
+    if (!run || run.isStopping) throw new ConnectionLost('snapshot: the client is not running');
+    const answer = this.subscribe(channels, filters, { state: true });
+    if (this.connected) await answer;
+    const ended = run.finished.then(() => {
+      throw new ConnectionLost('the client was stopped before the state had come');
+    });
+    await Promise.race([this.flights.complete(), ended]);
+    return this.flights.where();
   }
 
   /** Take channels away; none named: all of them, and the filters. */
@@ -176,6 +193,14 @@ export class SwimWebSocketClient {
   }
 
   /**
+   * Ask why an event comes through this client's subscription, or doesn't. `event`: its id, or its type and data. The
+   * answer's `outcome` and `why` say so in words.
+   */
+  explain(event) {
+    return this._ask('explain', 'explained', { event });
+  }
+
+  /**
    * Put an event in; needs a key of the system tier. The answer means: stored. Without a connection it waits for one,
    * and is sent again under the same `eventId` until it is answered.
    */
@@ -189,11 +214,11 @@ export class SwimWebSocketClient {
     return quiet(answer);
   }
 
-  _ask(action, answerType) {
+  _ask(action, answerType, fields = {}) {
     const session = this.connected ? this._run.session : null;
     if (!session) return quiet(Promise.reject(new ConnectionLost(`${action}: there is no connection`)));
     return quiet(
-      session.ask({ action }, answerType).then((answer) => {
+      session.ask({ action, ...fields }, answerType).then((answer) => {
         if (answer instanceof SwimError) throw answer;
         if (answer === null) throw new ConnectionLost(`${action}: the connection ended before the answer`);
         return answer;
@@ -292,7 +317,7 @@ export class SwimWebSocketClient {
           timers,
           openTimeoutMs: this._options.openTimeoutMs,
           onOpen: () => {
-            openedAt = Date.now();
+            openedAt = timers.now();
             session.opened();
           },
           onMessage: (text) => session.receive(text),
@@ -314,8 +339,8 @@ export class SwimWebSocketClient {
     session.ended();
     run.session = run.connection = null;
     const wasAdmitted = session.clientId !== null;
-    if (openedAt !== null) this._backoff.ended(Date.now() - openedAt);
-    if (wasAdmitted) run.lostAt = Date.now();
+    if (openedAt !== null) this._backoff.ended(timers.now() - openedAt);
+    if (wasAdmitted) run.lostAt = timers.now();
     const { closingError, retryMs: advice, refused } = session;
     return { ...ending, wasOpen: openedAt !== null, wasAdmitted, closingError, advice, refused };
   }
@@ -379,6 +404,7 @@ export class SwimWebSocketClient {
       item.point = null; // not handled: it comes again
       return undefined;
     }
+    if (this.flights._take(message)) return undefined;
     const handlers = this._handlersOf(kind);
     if (!handlers.length) return undefined;
     const content = kind === 'error' ? errorContent(message, this._key) : WHOLE.has(kind) ? message : asObject(message.data);

@@ -9,10 +9,19 @@
 const EVENT_ID = /^([0-9]{1,15})-([0-9]{1,10})$/;
 const SETTLED_MS = 600_000;
 
-/** Read an event id into a pair of numbers; null for what is none. */
+const known = new Map();
+
+/** Read an event id into a pair of numbers; null for what is none. Each id is asked about several times. */
 export function parseId(text) {
-  const match = typeof text === 'string' ? EVENT_ID.exec(text) : null;
-  return match ? [Number(match[1]), Number(match[2])] : null;
+  if (typeof text !== 'string') return null;
+  let pair = known.get(text);
+  if (pair === undefined) {
+    const match = EVENT_ID.exec(text);
+    pair = match ? [Number(match[1]), Number(match[2])] : null;
+    if (known.size >= 64) known.clear();
+    known.set(text, pair);
+  }
+  return pair;
 }
 
 /** Tell whether one id, as text, comes after another. Text that is no id comes after nothing. */
@@ -27,7 +36,11 @@ export class Position {
     this.baseline = after;
     this.point = after;
     this.asked = null;
+    /** A whole state has come, and nothing that would have changed it was missed since. */
+    this.hasState = false;
     this.canResume = false;
+    /** Whether the server at hand keeps history, and state, for its clients; the former one doesn't. */
+    this.serverResumes = false;
     this.epoch = epoch;
     this._epochNow = null;
     this._isEnabled = isEnabled;
@@ -47,7 +60,8 @@ export class Position {
 
   /** Begin a connection with the data of its greeting. */
   connected(data) {
-    this.canResume = this._isEnabled && data.resume === true;
+    this.serverResumes = data.resume === true;
+    this.canResume = this._isEnabled && this.serverResumes;
     this._isSubscribed = this._isLive = this._isGapTold = false;
     this._target = this._heartbeat = null;
     this._epochNow = typeof data.epoch === 'string' ? data.epoch : null;
@@ -112,12 +126,14 @@ export class Position {
   _tellOnce(reason) {
     if (reason === null || this._isGapTold) return null;
     this._isGapTold = true;
+    this.hasState = false;
     return reason;
   }
 
   /** Take in HISTORY_UNAVAILABLE: live events follow. Returns why there is a gap; null if that was told. */
   historyUnavailable() {
     this.baseline = null;
+    this.hasState = false;
     return this._tellOnce('history does not hold the last event that this client saw');
   }
 

@@ -90,8 +90,9 @@ export class Timers {
     this._live = new Map();
   }
 
+  /** Milliseconds of a clock that nobody sets. */
   now() {
-    return Date.now();
+    return performance.now();
   }
 
   set(action, ms) {

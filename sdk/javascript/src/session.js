@@ -6,7 +6,7 @@ import { isAfter, parseId } from './position.js';
 import { Requests } from './requests.js';
 import { merge } from './subscriptions.js';
 
-const ANSWERS = new Set(['subscribed', 'unsubscribed', 'pong', 'status', 'publish_ack']);
+const ANSWERS = new Set(['subscribed', 'unsubscribed', 'pong', 'status', 'publish_ack', 'explained']);
 const CLOSING = new Set(['AUTH_FAILED', 'AUTH_UNAVAILABLE', 'CONNECTION_LIMIT']);
 const QUIET_MS = 1_000;
 const HANDLERS_MS = 5_000;
@@ -116,6 +116,7 @@ export class Session {
     if (type === 'connected') this._greeted(message);
     else if (type === 'error') this._error(message);
     else if (ANSWERS.has(type)) this._answered(type, message);
+    else if (type === 'state' || type.startsWith('state.')) this._state(type, message);
     else this._event(type, message);
   }
 
@@ -146,9 +147,11 @@ export class Session {
       this.closingError = { code, text };
       return;
     }
-    if (code === 'HISTORY_UNAVAILABLE') this._tellGap(this._position.historyUnavailable());
-    else if (CLOSING.has(code)) this.closingError = { code, text };
-    else {
+    if (code === 'HISTORY_UNAVAILABLE') {
+      this._tellGap(this._position.historyUnavailable());
+    } else if (CLOSING.has(code)) {
+      this.closingError = { code, text };
+    } else {
       const isAwaited = this._requests.refused(new RequestRefused(`${code}: ${text}`, code));
       if (isAwaited && (code === 'RATE_LIMITED' || this._hidesRefusal)) return;
     }
@@ -172,6 +175,13 @@ export class Session {
       if (first && this._lostAt !== null) this._beginRecovery(message.last_event_id, first.asked);
     }
     this._requests.answered(type, message);
+  }
+
+  /** A part of the state, or what came into or left the filters: in its place among the events. */
+  _state(type, message) {
+    if (this._isProbing) return;
+    this._put(type, message);
+    if (message.is_last === true) this._position.hasState = true;
   }
 
   _event(type, message) {
@@ -207,6 +217,7 @@ export class Session {
     if (!(answer instanceof RequestRefused)) {
       this._isSubscribed = true;
       this._granted(wishes, answer);
+      await this._askForState(answer);
       return;
     }
     this._first = null;
@@ -235,9 +246,19 @@ export class Session {
     } else if (this._subscriptions.covers(wish)) {
       this._granted([wish], null);
     } else {
-      const answer = await this._requests.ask(this._message([wish]), 'subscribed');
+      // Other filters, or other channels, have another state.
+      const state = wish.state || this._subscriptions.wantsState(true) ? { state: true } : {};
+      const answer = await this._requests.ask({ ...this._message([wish]), ...state }, 'subscribed');
       if (answer !== null) this._settle(wish, answer);
     }
+  }
+
+  /** Ask for the state where it could not be asked for together with history, or what came of it is no longer right. */
+  async _askForState(answer) {
+    if ('state_as_of' in answer || this._position.hasState || !this._isSubscribed || !this._position.serverResumes) return;
+    if (!this._subscriptions.wantsState()) return;
+    const wishes = this._subscriptions.wishes.filter((wish) => wish.isConfirmed && wish.channels.length);
+    await this._requests.ask({ ...this._message(wishes), state: true }, 'subscribed');
   }
 
   _settle(wish, answer) {
@@ -275,12 +296,14 @@ export class Session {
     if (asked !== null) {
       message.after = asked;
       if (position.epoch !== null) message.epoch = position.epoch;
+      if (this._subscriptions.wantsState()) message.state = 'on_gap';
       history = null;
     } else if (position.canResume && history) {
       Object.assign(message, history);
     } else {
       history = null;
       position.awaitsFrom(greeting.last_event_id);
+      if (position.serverResumes && this._subscriptions.wantsState()) message.state = true;
     }
     this._first = { asked, history };
     return message;
@@ -315,8 +338,9 @@ export class Session {
 
   _lookForLife() {
     const { pingMs, pingTimeoutMs } = this._options;
-    if (this._timers.now() - this._heardAt < pingMs) {
-      this._timers.set(() => this._lookForLife(), pingMs);
+    const leftMs = this._heardAt + pingMs - this._timers.now();
+    if (leftMs > 0) {
+      this._timers.set(() => this._lookForLife(), leftMs);
       return;
     }
     const heardAt = this._heardAt;

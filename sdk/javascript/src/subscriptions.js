@@ -6,8 +6,8 @@ export class Subscriptions {
   }
 
   /** Remember a wish; one that asks for nothing new is the one that is there. */
-  add(channels, filters, history) {
-    const wish = { channels: [...new Set(channels)], filters: { ...filters }, history, isConfirmed: false };
+  add(channels, filters, history, state = false) {
+    const wish = { channels: [...new Set(channels)], filters: { ...filters }, history, state, isConfirmed: false };
     this.wishes.push(wish);
     return wish;
   }
@@ -31,15 +31,26 @@ export class Subscriptions {
     for (const wish of wishes) wish.isConfirmed = true;
     const granted = this.wishes.filter((wish) => wish.isConfirmed);
     if (!granted.length) return;
-    const { channels, filters } = merge(granted);
-    const whole = { channels, filters, history: null, isConfirmed: true };
+    const whole = { ...merge(granted), history: null, isConfirmed: true };
     this.wishes = [whole, ...this.wishes.filter((wish) => !wish.isConfirmed)];
+  }
+
+  /** Tell whether any wish, or any that was granted, is to begin with the state. */
+  wantsState(isGranted = false) {
+    return this.wishes.some((wish) => wish.state && (wish.isConfirmed || !isGranted));
+  }
+
+  /** Tell whether some events are filtered out. */
+  hasFilters() {
+    const values = Object.values(merge(this.wishes).filters);
+    return values.some((value) => value !== null && Object.keys(Object(value)).length > 0);
   }
 
   /** Tell whether what was granted already includes this wish. */
   covers(wish) {
-    const { channels, filters } = merge(this.wishes.filter((one) => one.isConfirmed));
+    const { channels, filters, state } = merge(this.wishes.filter((one) => one.isConfirmed));
     return (
+      (state || !wish.state) &&
       wish.channels.every((channel) => channels.includes(channel)) &&
       Object.keys(wish.filters).every((kind) => JSON.stringify(filters[kind]) === JSON.stringify(wish.filters[kind]))
     );
@@ -51,12 +62,14 @@ export function merge(wishes) {
   const channels = new Set();
   const filters = {};
   let history = null;
+  let state = false;
   for (const wish of wishes) {
     wish.channels.forEach((channel) => channels.add(channel));
     Object.assign(filters, wish.filters);
     history = history ?? wish.history;
+    state ||= wish.state;
   }
-  return { channels: [...channels], filters, history };
+  return { channels: [...channels], filters, history, state };
 }
 
 /** Bring channels into the form of the wire. Throws TypeError for what is no channel. */

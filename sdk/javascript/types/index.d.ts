@@ -97,6 +97,56 @@ export interface HistoryStart {
   last?: number;
 }
 
+/** Beside it. */
+export interface SubscribeOptions extends HistoryStart {
+  /** The world as it is now is sent first, and `flights` is kept up to date. */
+  state?: boolean;
+}
+
+/** A flight as it is now; null where it is not known. Units as in the events. */
+export interface Flight {
+  callsign: string | null;
+  flight_uid: number | null;
+  dep: string | null;
+  arr: string | null;
+  equipment: string | null;
+  route: string | null;
+  latitude: number | null;
+  longitude: number | null;
+  altitude_ft: number | null;
+  groundspeed_kts: number | null;
+  heading_deg: number | null;
+  vertical_rate_fpm: number | null;
+  current_artcc: string | null;
+  current_fir: string | null;
+  current_sector: string | null;
+  phase: string | null;
+  off_utc: string | null;
+  in_utc: string | null;
+  first_seen_at: string | null;
+  updated_at: string | null;
+  [field: string]: unknown;
+}
+
+/** Flights by uid (by callsign where the server knows no uid); each value is a copy. */
+export declare class FlightMirror implements Iterable<[number | string, Flight]> {
+  readonly size: number;
+  /** The last event that is part of it. */
+  readonly asOf: EventId | null;
+  /** Whether a whole state has come, and all that followed it. */
+  readonly isComplete: boolean;
+  has(key: number | string): boolean;
+  get(key: number | string): Flight | undefined;
+  keys(): (number | string)[];
+  [Symbol.iterator](): Iterator<[number | string, Flight]>;
+  byCallsign(callsign: string): Flight | undefined;
+  where(wanted?: Partial<Flight> | ((flight: Flight) => boolean)): Flight[];
+  snapshot(): { asOf: EventId | null; flights: Flight[] };
+  /** Returns a function that takes the handler away. */
+  onChange(handler: (what: 'added' | 'changed' | 'removed', flight: Flight) => void): () => void;
+  complete(): Promise<void>;
+}
+
 /** Times in milliseconds. */
 export interface SwimWebSocketClientOptions {
   /** Default: SWIM_URL, else ws://127.0.0.1:8090/api/swim/v1/ws. */
@@ -151,6 +201,8 @@ export declare class SwimWebSocketClient {
   readonly clientId: string | null;
   /** Everything up to this id has been handled. */
   readonly lastEventId: EventId | null;
+  /** The flights that there are now, where the program has subscribed with `state: true`. */
+  readonly flights: FlightMirror;
   /** Kept when the client was stopped; rejects with the SwimError that ended it. */
   readonly finished: Promise<void>;
   on<K extends keyof EventData>(type: K, handler: EventHandler<EventData[K]>): this;
@@ -158,15 +210,18 @@ export declare class SwimWebSocketClient {
   off(type: string, handler?: EventHandler): this;
   connect(): Promise<void>;
   disconnect(): Promise<void>;
-  subscribe(channels: string | Iterable<string>, filters?: SubscriptionFilters, history?: HistoryStart): Promise<SwimMessage>;
+  subscribe(channels: string | Iterable<string>, filters?: SubscriptionFilters, options?: SubscribeOptions): Promise<SwimMessage>;
+  snapshot(channels?: string | Iterable<string>, filters?: SubscriptionFilters): Promise<Flight[]>;
   unsubscribe(channels?: string | Iterable<string>): void;
   events(
     channels?: string | Iterable<string>,
     filters?: SubscriptionFilters,
-    options?: HistoryStart & { signal?: AbortSignal },
+    options?: SubscribeOptions & { signal?: AbortSignal },
   ): AsyncGenerator<StreamedEvent, void, void>;
   ping(): Promise<SwimMessage>;
   status(): Promise<SwimMessage>;
+  /** Why an event, stored or made up, comes through this client's subscription, or doesn't. */
+  explain(event: EventId | { type: string; data: object }): Promise<SwimMessage<{ outcome: string; why: string }>>;
   publish(channel: string, data: object, eventId?: string): Promise<SwimMessage>;
 }
 

@@ -40,9 +40,13 @@ from swim_client.events import (
     TMIEvent,
 )
 from swim_client.flights import FlightMirror
+from swim_client.opening import DEFAULT_URL
+from swim_client.rest import NotServed, SWIMRestClient
+from swim_client.subscriptions import SubscriptionFilters
 from swim_client.version import __version__
 
 __all__ = [
+    "DEFAULT_URL",
     "Answer",
     "AuthenticationError",
     "ClientStopped",
@@ -57,6 +61,7 @@ __all__ = [
     "Gap",
     "HeartbeatEvent",
     "NoAnswer",
+    "NotServed",
     "Position",
     "PositionBatch",
     "ProtocolError",
@@ -64,7 +69,9 @@ __all__ = [
     "RequestRefused",
     "ResumeFileError",
     "SWIMClient",
+    "SWIMRestClient",
     "SplitsEvent",
+    "SubscriptionFilters",
     "SwimError",
     "TMIEvent",
     "__version__",

@@ -38,6 +38,10 @@ class Backoff:
         self._stable_seconds = stable_seconds
         self._random = random
 
+    def set_limits(self, first_seconds: float, max_seconds: float) -> None:
+        """Let the waits to come lie between other limits."""
+        self._first_seconds, self._max_seconds = first_seconds, max_seconds
+
     def ended(self, lasted_seconds: float) -> None:
         """Take note of a connection's end. Only one that was stable lets the waits begin from the start again."""
         if lasted_seconds >= self._stable_seconds:

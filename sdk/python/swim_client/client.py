@@ -29,6 +29,7 @@ from swim_client.stream import EventQueue
 from swim_client.subscriptions import (
     Channels,
     PendingSubscription,
+    SubscriptionFilters,
     Subscriptions,
     read_channels,
     read_filters,
@@ -49,6 +50,8 @@ class SWIMClient:
     ``subscribe``, ``unsubscribe``, ``ping``, ``status``, ``publish`` and ``stop`` return at once and may be called
     from any thread and from handlers. Handlers run one after the other, in the thread that runs the client.
     """
+
+    DEFAULT_URL = DEFAULT_URL
 
     def __init__(
         self,
@@ -151,7 +154,7 @@ class SWIMClient:
         phase: Names = None,
         dep_window_start: Time = None,
         dep_window_end: Time = None,
-        filters: Optional[Mapping[str, Any]] = None,
+        filters: Union[Mapping[str, Any], SubscriptionFilters, None] = None,
         after: Optional[str] = None,
         since: Since = None,
         last: Optional[int] = None,
@@ -186,7 +189,8 @@ class SWIMClient:
             raise ValueError(f"{next(iter(history))}: history can be asked for only with the first subscription")
         answer = self._new_answer()
         given = {kind: value for kind, value in named.items() if value is not None}
-        wish = PendingSubscription(names, read_filters({**(filters or {}), **given}), history, answer, state)
+        more = filters.to_dict() if isinstance(filters, SubscriptionFilters) else dict(filters or {})
+        wish = PendingSubscription(names, read_filters({**more, **given}), history, answer, state)
         version = self._subscriptions.add(wish)
         if self._running is not None:
             message = {"action": "subscribe"}
@@ -302,6 +306,53 @@ class SWIMClient:
             command.answer.fail(ConnectionLost(f"{command.action}: the client isn't running"))
         else:
             running.send(command)
+
+    # Settings, which may be changed while the client runs: they hold from the next connection, or pause, on.
+
+    @property
+    def api_key(self) -> Optional[str]:
+        """The key; None where none is needed."""
+        return self._opener.key.reveal() if self._opener.key is not None else None
+
+    @api_key.setter
+    def api_key(self, key: str) -> None:
+        self._opener.key = ApiKey(key)
+
+    @property
+    def reconnect(self) -> bool:
+        """Whether to connect again after a connection's end."""
+        return self._settings.reconnect
+
+    @reconnect.setter
+    def reconnect(self, value: bool) -> None:
+        self._settings.reconnect = value
+
+    @property
+    def reconnect_interval(self) -> float:
+        """The first wait is a random part of this, in seconds."""
+        return self._settings.reconnect_interval
+
+    @reconnect_interval.setter
+    def reconnect_interval(self, seconds: float) -> None:
+        self._settings.reconnect_interval = seconds
+
+    @property
+    def max_reconnect_interval(self) -> float:
+        """No wait is longer, in seconds."""
+        return self._settings.max_reconnect_interval
+
+    @max_reconnect_interval.setter
+    def max_reconnect_interval(self, seconds: float) -> None:
+        self._settings.max_reconnect_interval = seconds
+
+    @property
+    def ping_interval(self) -> float:
+        """How often to make sure that the server is still there, in seconds."""
+        return self._settings.ping_interval
+
+    @ping_interval.setter
+    def ping_interval(self, seconds: float) -> None:
+        self._settings.ping_interval = seconds
 
     # State.
 

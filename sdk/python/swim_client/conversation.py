@@ -204,9 +204,8 @@ class Conversation:
 
     async def _ask_for_state(self, wishes: List[PendingSubscription], answer: Optional[Dict[str, Any]]) -> None:
         """Ask for the state where it could not be asked for together with history, or none has come as a whole."""
-        if answer is None or not self._subscriptions.wants_state() or "state_as_of" in answer:
-            return
-        if not self._progress.has_state or answer.get("gap") is True:
+        is_there = answer is None or "state_as_of" in answer or self._progress.has_state
+        if not is_there and self._progress.server_resumes and self._subscriptions.wants_state():
             await self._requests.ask({**self._subscribe_message(wishes), "state": True}, "subscribed")
 
     def _subscribe_message(self, wishes: List[PendingSubscription]) -> Dict[str, Any]:
@@ -238,7 +237,7 @@ class Conversation:
         else:
             history = {}
             progress.awaits_from((self._greeting or {}).get("last_event_id"))
-            if self._subscriptions.wants_state():
+            if progress.server_resumes and self._subscriptions.wants_state():
                 message["state"] = True
         self._first = First(asked, history)
         return message

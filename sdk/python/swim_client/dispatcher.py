@@ -55,7 +55,7 @@ class Dispatcher:
         turn_end = time.monotonic() + TURN_SECONDS
         try:
             while True:
-                item = await self._inbox.get()
+                item = self._inbox.get_now() or await self._inbox.get()
                 if item is None:
                     break
                 await self._hand_over(item)

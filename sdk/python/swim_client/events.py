@@ -5,12 +5,14 @@ Nothing a server sends makes this raise: absent fields have their defaults, unkn
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Type, TypeVar, Union
+from types import MappingProxyType
+from typing import Any, Callable, Dict, List, Mapping, Optional, Type, TypeVar, Union
 
 _E = TypeVar("_E", bound="Event")
+_NOTHING: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
 
 
 class EventType(str, Enum):
@@ -68,13 +70,9 @@ class Event(Dict[str, Any]):
     @classmethod
     def from_dict(cls: Type[_E], data: Mapping[str, Any]) -> _E:
         """Make one of its data. Fields that are absent or null have their defaults as attributes."""
-        event = cls(**{name: data[name] for name in _field_names(cls) if data.get(name) is not None})
-        event.clear()
+        event = cls.__new__(cls)
         event.update(data)
         return event
-
-    def __post_init__(self) -> None:
-        self.update({name: getattr(self, name) for name in _field_names(type(self))})
 
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is no attribute: fields of the data that no class names.
@@ -87,13 +85,64 @@ class Event(Dict[str, Any]):
         return f"{type(self).__name__}({self.type or '-'}, {super().__repr__()})"
 
 
-def _field_names(event_class: Type[Event]) -> Iterable[str]:
-    """Return what the protocol names of this type; nothing for an event that is a plain Event."""
-    names: Iterable[str] = getattr(event_class, "__dataclass_fields__", ())
-    return names
+class _Field:
+    """An attribute that is read from the data when it is asked for: most of a stream's fields never are."""
+
+    def __init__(self, name: str, default: Callable[[], Any], convert: Optional[Callable[[Any], Any]]) -> None:
+        self._name = name
+        self._default = default
+        self._convert = convert
+
+    def __get__(self, event: Optional[Event], owner: Type[Event]) -> Any:
+        if event is None:
+            return self._default()
+        value = event.get(self._name)
+        if value is None:
+            return self._default()
+        return value if self._convert is None else self._convert(value)
+
+    def __set__(self, event: Event, value: Any) -> None:
+        event[self._name] = value
 
 
-@dataclass(eq=False, repr=False)
+def _typed(converts: Mapping[str, Callable[[Any], Any]] = _NOTHING) -> Callable[[Type[_E]], Type[_E]]:
+    """Make a dataclass whose fields are those of the data, converted where a function is given."""
+
+    def make(event_class: Type[_E]) -> Type[_E]:
+        made = dataclass(eq=False, repr=False)(event_class)
+        for each in fields(made):  # type: ignore[arg-type]  # what dataclass() returns is one
+            default = each.default_factory if each.default is MISSING else _constant(each.default)
+            setattr(made, each.name, _Field(each.name, default, converts.get(each.name)))  # type: ignore[arg-type]  # every field has a default
+        return made
+
+    return make
+
+
+def _constant(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
+def _number(value: Any) -> float:
+    """Read a number as the former server may send it, also as text; 0 for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return number if abs(number) < 1e12 else 0.0
+
+
+def _integer(value: Any) -> int:
+    """Read a whole number likewise."""
+    return int(_number(value))
+
+
+_POSITION = {
+    "latitude": _number, "longitude": _number, "altitude_ft": _integer, "groundspeed_kts": _integer,
+    "heading_deg": _integer, "vertical_rate_fpm": _integer,
+}  # fmt: skip
+
+
+@_typed()
 class FlightEvent(Event):
     """``flight.created``, ``updated``, ``departed``, ``arrived``, ``deleted``, ``position``."""
 
@@ -116,7 +165,7 @@ class FlightEvent(Event):
     """Of ``flight.updated``: the names of the fields that changed."""
 
 
-@dataclass(eq=False, repr=False)
+@_typed(_POSITION)
 class Position(Event):
     """One aircraft of a batch. A number that the server doesn't know is 0 as attribute and None in the dict."""
 
@@ -132,33 +181,38 @@ class Position(Event):
     dep: Optional[str] = None
     arr: Optional[str] = None
 
-    def __post_init__(self) -> None:
-        self.latitude, self.longitude = float(_number(self.latitude)), float(_number(self.longitude))
-        for name in ("altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm"):
-            setattr(self, name, int(_number(getattr(self, name))))
-        super().__post_init__()
 
-
-@dataclass(eq=False, repr=False)
+@_typed()
 class PositionBatch(Event):
     """``flight.positions``. Its positions become objects when they are first asked for."""
 
     count: int = 0
-
-    @property
-    def positions(self) -> List[Position]:
-        """The batch's positions, in the server's order."""
-        made: Optional[List[Position]] = self.__dict__.get("_positions")
-        if made is None:
-            rows = self.get("positions")
-            made = [
-                Position.from_dict(row) for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict)
-            ]
-            self.__dict__["_positions"] = made
-        return made
+    positions: List[Position] = field(default_factory=list)
+    """The batch's positions, in the server's order."""
 
 
-@dataclass(eq=False, repr=False)
+class _Positions:
+    """Makes a batch's positions when they are first asked for."""
+
+    def __get__(self, batch: Optional[PositionBatch], owner: Type[PositionBatch]) -> Any:
+        if batch is None:
+            return []
+        rows = batch.get("positions")
+        made = batch.__dict__.get("_positions")
+        if made is None or made[0] is not rows:
+            given = [row for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict)]
+            made = (rows, [row if isinstance(row, Position) else Position.from_dict(row) for row in given])
+            batch.__dict__["_positions"] = made
+        return made[1]
+
+    def __set__(self, batch: PositionBatch, positions: List[Position]) -> None:
+        batch["positions"] = positions
+
+
+PositionBatch.positions = _Positions()  # type: ignore[assignment]  # reads and writes what the annotation says
+
+
+@_typed()
 class TMIEvent(Event):
     """``tmi.issued``, ``modified``, ``released``: a traffic management initiative."""
 
@@ -171,7 +225,7 @@ class TMIEvent(Event):
     status: Optional[str] = None
 
 
-@dataclass(eq=False, repr=False)
+@_typed()
 class SplitsEvent(Event):
     """``splits.*``: a configuration of a centre's sectors."""
 
@@ -184,7 +238,7 @@ class SplitsEvent(Event):
     triggered_by: Optional[str] = None
 
 
-@dataclass(eq=False, repr=False)
+@_typed()
 class HeartbeatEvent(Event):
     """``system.heartbeat``: a sign of life, every 30 s."""
 
@@ -195,7 +249,7 @@ class HeartbeatEvent(Event):
     """The age of each source's last event in seconds."""
 
 
-@dataclass(eq=False, repr=False)
+@_typed()
 class ConnectionInfo(Event):
     """``connected``: the server knows the key. Comes with every connection."""
 
@@ -209,7 +263,7 @@ class ConnectionInfo(Event):
     last_event_id: Optional[str] = None
 
 
-@dataclass(eq=False, repr=False)
+@_typed()
 class Disconnection(Event):
     """``disconnected``: a connection ended."""
 
@@ -219,7 +273,7 @@ class Disconnection(Event):
     retry_in_seconds: Optional[float] = None
 
 
-@dataclass(eq=False, repr=False)
+@_typed()
 class Reconnection(Event):
     """``reconnected``: there is a connection again, and what could be recovered was handed over."""
 
@@ -230,7 +284,7 @@ class Reconnection(Event):
     disconnected_seconds: float = 0.0
 
 
-@dataclass(eq=False, repr=False)
+@_typed()
 class Gap(Event):
     """``gap``: events may be missing between ``after`` and what comes next."""
 
@@ -238,7 +292,7 @@ class Gap(Event):
     reason: str = ""
 
 
-@dataclass(eq=False, repr=False)
+@_typed()
 class ErrorMessage(Event):
     """``error``: the server refused something. The dict is the whole message."""
 
@@ -268,12 +322,3 @@ def parse_time(text: str) -> Optional[datetime]:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-
-
-def _number(value: Any) -> float:
-    """Read a number as the former server may send it, also as text; 0 for anything else."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return 0.0
-    return number if abs(number) < 1e12 else 0.0

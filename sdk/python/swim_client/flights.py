@@ -112,8 +112,8 @@ class FlightMirror(Mapping[Key, FlightEvent]):
 
     def take(self, message: Mapping[str, Any]) -> bool:
         """Take a message in. Returns whether it was about the state alone, and no event."""
-        kind = str(message.get("type"))
-        if kind.partition(".")[0] == "state":
+        kind: str = message["type"]
+        if kind.startswith("state") and kind.partition(".")[0] == "state":
             if message.get("kind") == "flights":
                 self._take_state(kind, message)
             if kind == "state" and message.get("is_last") is True:
@@ -121,16 +121,14 @@ class FlightMirror(Mapping[Key, FlightEvent]):
             return True
         if kind == "subscribed":
             self._staged = {}  # of a state whose end never came
-        event_id = parse_id(message.get("id"))
-        if event_id is not None and self.is_complete and (self._as_of is None or event_id > self._as_of):
+        elif kind == "gap":
+            self.is_complete = False  # what is held is old until a state comes
+        event_id = parse_id(message.get("id")) if self.is_complete else None
+        if event_id is not None and (self._as_of is None or event_id > self._as_of):
             self._last = event_id
             if kind.startswith("flight."):
                 self._fold(kind, message)
         return False
-
-    def gap(self) -> None:
-        """Note that events are missing: what is held is old until a state comes."""
-        self.is_complete = False
 
     def _take_state(self, kind: str, message: Mapping[str, Any]) -> None:
         data = message.get("data")

@@ -28,11 +28,9 @@ class Registration:
         self.handler = handler
         self._arguments = count_arguments(handler, is_wildcard=any(pattern.endswith("*") for pattern in patterns))
 
-    async def call(self, event: Event) -> None:
+    def call(self, event: Event) -> Any:
         """Call the handler with the event, its timestamp and its type, as many of them as it takes."""
-        result = self.handler(*(event, event.timestamp, event.type)[: self._arguments])
-        if inspect.isawaitable(result):
-            await result
+        return self.handler(*(event, event.timestamp, event.type)[: self._arguments])
 
 
 class Handlers:
@@ -80,7 +78,9 @@ class Handlers:
         """Call each handler in turn. What one raises is logged, and the next is called."""
         for registration in self.of(event.type):
             try:
-                await registration.call(event)
+                result = registration.call(event)
+                if result is not None and inspect.isawaitable(result):
+                    await result
             except asyncio.CancelledError:
                 if _is_being_cancelled():
                     raise

@@ -54,7 +54,10 @@ class Signal:
 
 
 class Inbox:
-    """A queue with one writer and one reader, each in a loop of its own or both in one."""
+    """A queue with one writer and one reader, each in a loop of its own or both in one.
+
+    For each item only what is atomic anyway is done (an append, a counter of one's own); the lock is for waiting.
+    """
 
     def __init__(self, max_items: int = 1000, max_bytes: int = 8 * 1024 * 1024) -> None:
         self.is_held_up = False
@@ -65,7 +68,10 @@ class Inbox:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._items: Deque[Item] = deque()
-        self._size_bytes = 0
+        self._put_bytes = 0
+        """Counted by the writer alone."""
+        self._taken_bytes = 0
+        """Counted by the reader alone."""
         self._has_ended = False
         self._is_abandoned = False
         self._waiting_handlers = 0
@@ -75,60 +81,77 @@ class Inbox:
 
     async def put(self, item: Item) -> None:
         """Add an item; waits while there is no room."""
+        await self.room()
+        self.put_now(item)
+
+    async def room(self) -> None:
+        """Wait until there is room. Only the writer may."""
         if self._room is None:
             self._room = Signal()
         while True:
             with self._lock:
-                if self._is_abandoned:
-                    return
-                if self._has_room():
-                    self._append(item)
+                if self._is_abandoned or self.has_room():
+                    self.is_held_up = False
                     return
                 self.is_held_up = True
                 self._room.clear()
             await self._room.wait()
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Tell whether the writer may go on."""
         factor = OVERFLOW_FACTOR if self._waiting_handlers else 1
-        return len(self._items) < self._max_items * factor and self._size_bytes < self._max_bytes * factor
+        size_bytes = self._put_bytes - self._taken_bytes
+        return len(self._items) < self._max_items * factor and size_bytes < self._max_bytes * factor
 
     def put_now(self, item: Item) -> None:
-        """Add an item whether there is room or not: the few that no server sends."""
-        with self._lock:
-            if not self._is_abandoned:
-                self._append(item)
-
-    def _append(self, item: Item) -> None:
-        self.is_held_up = False
+        """Add an item whether there is room or not."""
+        if self._is_abandoned:
+            return
+        self._put_bytes += item.size_bytes
         self._items.append(item)
-        self._size_bytes += item.size_bytes
-        self._wake_reader()
+        if self._reader_waits:
+            with self._lock:
+                self._wake_reader()
 
     def _wake_reader(self) -> None:
         if self._reader_waits and self._news is not None:
             self._reader_waits = False
             self._news.set()
 
+    def get_now(self) -> Optional[Item]:
+        """Take the oldest item; None where there is none just now."""
+        try:
+            item = self._items.popleft()
+        except IndexError:
+            return None
+        self._taken_bytes += item.size_bytes
+        if self.is_held_up:
+            with self._lock:
+                self._wake_writer()
+        return item
+
     async def get(self) -> Optional[Item]:
         """Take the oldest item; waits while there is none. None after the end."""
         if self._news is None:
             self._news = Signal()
         while True:
+            item = self.get_now()
+            if item is not None:
+                return item
             with self._lock:
-                if self._items:
-                    item = self._items.popleft()
-                    self._size_bytes -= item.size_bytes
-                    self._wake_writer()
-                    return item
-                if self._has_ended:
-                    return None
                 self._reader_waits = True
                 self._news.clear()
+                if self._items or self._has_ended:  # what comes from now on wakes this reader
+                    self._reader_waits = False
+                    if self._items:
+                        continue
+                    return None
             await self._news.wait()
 
     def _wake_writer(self) -> None:
         # Only once it is half empty, so that the two don't wake each other for every single item.
-        is_half_empty = len(self._items) <= self._max_items // 2 and self._size_bytes <= self._max_bytes // 2
+        size_bytes = self._put_bytes - self._taken_bytes
+        is_half_empty = len(self._items) <= self._max_items // 2 and size_bytes <= self._max_bytes // 2
         if self.is_held_up and self._room is not None and (is_half_empty or self._waiting_handlers):
             self.is_held_up = False
             self._room.set()
@@ -157,7 +180,7 @@ class Inbox:
         with self._lock:
             self._is_abandoned = True
             self._items.clear()
-            self._size_bytes = 0
+            self._taken_bytes = self._put_bytes
             self._wake_writer()
 
     def __len__(self) -> int:

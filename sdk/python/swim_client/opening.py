@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
@@ -10,11 +11,13 @@ import re
 import ssl as ssl_module
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional, Union
 from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.protocol import Event
 from websockets.version import version as LIBRARY_VERSION  # noqa: N812  # a constant
 
 from swim_client.backoff import retry_after
@@ -65,6 +68,7 @@ KEY_HEADER = "X-SWIM-API-Key"
 DEFAULT_URL = "ws://127.0.0.1:8090/api/swim/v1/ws"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 CLOSE_TIMEOUT_SECONDS = 3.0
+INVALID_DATA = 1007
 
 USER_AGENT = f"swim-client/{__version__} Python/{platform.python_version()} websockets/{LIBRARY_VERSION}"
 
@@ -77,6 +81,62 @@ class NotOpened(SwimError):
         self.retry_after_seconds = retry_after_seconds
         """What the server asked for with ``Retry-After``."""
         super().__init__(reason)
+
+
+class Line(ClientConnection):
+    """Hands each text message on as it comes in, to one function: the library's queue costs more than the rest."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.failure: Optional[Exception] = None
+        """What the function raised: a fault of this package, which ended the connection."""
+        self._take: Optional[Callable[[str], None]] = None
+        self._early: List[Frame] = []
+        self._parts: List[Union[bytes, bytearray, memoryview]] = []
+        self._is_text = False
+
+    def listen(self, take: Callable[[str], None]) -> None:
+        """Hand over what has come, and from now on what comes."""
+        self._take = take
+        early, self._early = self._early, []
+        for frame in early:
+            self._data(frame)
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+            if self._take is None:
+                self._early.append(event)
+            else:
+                self._data(event)
+        else:
+            super().process_event(event)
+
+    def _data(self, frame: Frame) -> None:
+        if frame.opcode is not Opcode.CONT:
+            self._is_text, self._parts = frame.opcode is Opcode.TEXT, []
+        self._parts.append(frame.data)
+        if not frame.fin:
+            return
+        parts, self._parts = self._parts, []
+        if self._is_text and self._take is not None and self.failure is None:
+            try:
+                self._take(str(parts[0] if len(parts) == 1 else b"".join(parts), "utf-8"))
+            except UnicodeDecodeError as error:
+                self.protocol.fail(INVALID_DATA, f"{error.reason} at position {error.start}")
+                self.send_data()
+            except Exception as error:  # noqa: BLE001  # whoever reads is told of it
+                self.failure = error
+                self.transport.abort()
+
+    def pause(self) -> None:
+        """Read no more until ``go_on``."""
+        with contextlib.suppress(AttributeError):  # before Python 3.11 a line over TLS that has ended is None
+            self.transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Read on."""
+        with contextlib.suppress(AttributeError):
+            self.transport.resume_reading()
 
 
 class _NoRedirects(connect):
@@ -137,19 +197,22 @@ class Opener:
         self.address = str(unix_path) if unix_path else shown(url)
         """Where it connects to, as it may be logged."""
         self._url = url
-        self._key = key
+        self.key = key
+        """Used from the next connection on."""
         self._unix_path = unix_path
         self._ssl = ssl
         self._timeout_seconds = timeout_seconds
 
     def redact(self, text: str) -> str:
         """Take the key out of a text."""
-        return self._key.redact(text) if self._key else text
+        return self.key.redact(text) if self.key else text
 
-    async def open(self) -> ClientConnection:
+    async def open(self) -> Line:
         """Open a connection. Raises NotOpened, or AuthenticationError when the upgrade is refused with 401."""
         try:
-            return await _NoRedirects(self._url, **self._options())
+            line = await _NoRedirects(self._url, create_connection=Line, **self._options())
+            assert isinstance(line, Line), "it was made so"
+            return line
         except InvalidStatus as error:
             raise self._refused(error) from None
         except (InvalidHandshake, EOFError, ValueError) as error:  # ValueError: websockets before 14, for no HTTP
@@ -161,7 +224,7 @@ class Opener:
 
     def _options(self) -> Dict[str, Any]:
         options: Dict[str, Any] = {
-            "additional_headers": {KEY_HEADER: self._key.reveal()} if self._key else {},
+            "additional_headers": {KEY_HEADER: self.key.reveal()} if self.key else {},
             "user_agent_header": USER_AGENT,
             "open_timeout": self._timeout_seconds,
             "close_timeout": CLOSE_TIMEOUT_SECONDS,

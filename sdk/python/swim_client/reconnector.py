@@ -7,15 +7,13 @@ import logging
 import time
 from typing import Optional
 
-from websockets.asyncio.client import ClientConnection
-
 from swim_client.answer import Answer
 from swim_client.backoff import Backoff
 from swim_client.closing import NORMAL, Ending
 from swim_client.commands import Command, Commands
 from swim_client.errors import AuthenticationError, ClientStopped, ConnectionLost, SwimError
 from swim_client.inbox import Inbox, Item, Signal
-from swim_client.opening import NotOpened, Opener
+from swim_client.opening import Line, NotOpened, Opener
 from swim_client.resume import Progress
 from swim_client.session import Session, disconnected_notice
 from swim_client.settings import Settings
@@ -113,11 +111,12 @@ class Reconnector:
         if not self._settings.reconnect:
             raise ConnectionLost(f"can't connect to {self._opener.address}: {failure.reason}") from None
         told = failure.retry_after_seconds
+        self._look_at_limits()
         wait = self._backoff.wait_seconds() if told is None else self._backoff.wait_as_told_seconds(told)
         _log.warning("can't connect to %s: %s; trying again in %.1f s", self._opener.address, failure.reason, wait)
         return wait
 
-    async def _serve(self, socket: ClientConnection) -> float:
+    async def _serve(self, socket: Line) -> float:
         """Serve one connection to its end. Returns how long to wait before the next; raises when there is none."""
         settings = self._settings
         session = self.session = Session(
@@ -148,6 +147,10 @@ class Reconnector:
             self._lost_at = time.monotonic()
         return self._ended(ending, was_greeted=session.client_id is not None)
 
+    def _look_at_limits(self) -> None:
+        """Keep to what the program may have changed since."""
+        self._backoff.set_limits(self._settings.reconnect_interval, self._settings.max_reconnect_interval)
+
     def _ended(self, ending: Ending, *, was_greeted: bool) -> float:
         error = self._final(ending)
         wait = self._wait_seconds(ending, was_greeted) if error is None else None
@@ -172,5 +175,6 @@ class Reconnector:
         advice = ending.advice_seconds()
         if advice is not None and was_greeted:
             return advice  # the server's way to spread its clients; it is no failure, so the backoff doesn't grow
+        self._look_at_limits()
         wait = self._backoff.wait_after_session_seconds() if was_greeted else self._backoff.wait_seconds()
         return wait if advice is None else max(wait, advice)

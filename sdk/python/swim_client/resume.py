@@ -8,13 +8,10 @@ gap that is none, because history no longer reaches back to its last event.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Mapping, NamedTuple, Optional
 
 SETTLED_SECONDS = 600.0
 """A replay that was silent for so long is over, even where no event has shown it."""
-
-_EVENT_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,10})", re.ASCII)
 
 
 class EventId(NamedTuple):
@@ -29,8 +26,12 @@ class EventId(NamedTuple):
 
 def parse_id(text: object) -> Optional[EventId]:
     """Read an event id; None for anything that is none."""
-    match = _EVENT_ID.fullmatch(text) if isinstance(text, str) else None
-    return EventId(int(match[1]), int(match[2])) if match else None
+    if not isinstance(text, str) or not text.isascii():
+        return None
+    milliseconds, _, sequence = text.partition("-")
+    if not milliseconds.isdigit() or not sequence.isdigit() or len(milliseconds) > 15 or len(sequence) > 10:
+        return None
+    return EventId(int(milliseconds), int(sequence))
 
 
 class Progress:
@@ -44,6 +45,7 @@ class Progress:
         """Where this connection's subscription was to go on from; tells a gap's beginning."""
         self.has_state = False
         """A whole state has come, and nothing that would have changed it was missed since."""
+        self.server_resumes = False
         self.can_resume = False
         """Whether the server at hand keeps history for its clients; the former one doesn't."""
         self.epoch: Optional[str] = None
@@ -70,7 +72,8 @@ class Progress:
 
     def connected(self, data: Mapping[str, Any]) -> None:
         """Begin a connection, with the data of its ``connected`` message."""
-        self.can_resume = self._is_enabled and data.get("resume") is True
+        self.server_resumes = data.get("resume") is True
+        self.can_resume = self._is_enabled and self.server_resumes
         self._is_subscribed = self._is_live = self._gap_told = False
         self._target = self._heartbeat = None
         epoch = data.get("epoch")
@@ -130,6 +133,7 @@ class Progress:
         if gap is None or self._gap_told:
             return None
         self._gap_told = True
+        self.has_state = False
         return gap
 
     def _gap(self, answer: Mapping[str, Any], asked: EventId, newest: Optional[EventId]) -> Optional[str]:
@@ -146,6 +150,7 @@ class Progress:
     def history_unavailable(self) -> Optional[str]:
         """Take in HISTORY_UNAVAILABLE: live events follow. Returns why there is a gap; None if that was told."""
         self.baseline = None
+        self.has_state = False
         return self._tell_once("history does not hold the last event that this client saw")
 
     def no_history(self) -> Optional[str]:

@@ -7,9 +7,8 @@ import json
 import logging
 import time
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Mapping, Optional, Set
+from typing import Any, Callable, Dict, Mapping, Optional, Set, Tuple
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from swim_client.closing import ABNORMAL, NORMAL, RESTARTING, Ending
@@ -17,6 +16,7 @@ from swim_client.commands import Commands
 from swim_client.conversation import Conversation, Silent
 from swim_client.errors import RequestRefused
 from swim_client.inbox import Inbox, Item, Signal
+from swim_client.opening import Line
 from swim_client.requests import Refusal, Requests
 from swim_client.resume import EventId, Progress, Recovery, parse_id
 from swim_client.subscriptions import Subscriptions
@@ -56,6 +56,7 @@ QUIET_SECONDS = 1.0
 _CLOSING_ERRORS = frozenset({"AUTH_FAILED", "AUTH_UNAVAILABLE", "CONNECTION_LIMIT"})
 _ANSWERS = frozenset({"subscribed", "unsubscribed", "pong", "status", "publish_ack"})
 
+_scan: Callable[[str, int], Tuple[Any, int]] = getattr(json.JSONDecoder(), "scan_once", json.JSONDecoder().raw_decode)
 _log = logging.getLogger("swim_client")
 
 
@@ -64,7 +65,7 @@ class Session:
 
     def __init__(
         self,
-        socket: ClientConnection,
+        socket: Line,
         *,
         inbox: Inbox,
         progress: Progress,
@@ -105,6 +106,8 @@ class Session:
         self._recovery_seen_at = 0.0
         self._closing_error: Optional[Refusal] = None
         self._messages_received = 0
+        self._room_task: Optional[asyncio.Task[None]] = None
+        """While nothing is read, because the handlers are slow."""
 
     async def run(self) -> Ending:
         """Serve until the connection ends, or until cancelled: then it is closed with 1000."""
@@ -124,21 +127,21 @@ class Session:
                         return Ending(NORMAL, str(refused), refused=refused)
             return await reader
         finally:
-            await _end({reader, *helpers})
+            await _end({reader, *helpers, *([self._room_task] if self._room_task is not None else [])})
+            self._socket.go_on()  # the answer to a close may stand behind what was not read
             self._end_recovery()
             await self._socket.close(NORMAL)
 
     async def _read(self) -> Ending:
+        """Take in what comes, until the connection ends."""
         try:
+            self._socket.listen(self._receive)
             while True:
-                frame = await self._socket.recv()
-                self._messages_received += 1
-                if isinstance(frame, str):
-                    await self._receive(frame)
-                else:
-                    _log.debug("a binary frame of %d bytes is ignored", len(frame))
+                await self._socket.recv()
         except ConnectionClosed as closed:
             close = closed.rcvd or closed.sent
+            if self._socket.failure is not None:
+                raise self._socket.failure from None
             is_ours = closed.rcvd is None or closed.rcvd_then_sent is False  # None: the line broke
             return self._ending(close.code if close else ABNORMAL, close.reason if close else "", is_ours=is_ours)
 
@@ -150,9 +153,10 @@ class Session:
         is_number = isinstance(retry_ms, int) and not isinstance(retry_ms, bool) and retry_ms >= 0
         return Ending(code, reason, refusal.code, refusal.message, retry_ms if is_number else None, is_ours)
 
-    async def _receive(self, frame: str) -> None:
+    def _receive(self, frame: str) -> None:
+        self._messages_received += 1
         try:
-            message = json.loads(frame)
+            message = _read_json(frame)
         except (ValueError, RecursionError) as error:
             _log.warning("a message that is no JSON is ignored: %s", error)
             return
@@ -160,29 +164,38 @@ class Session:
         if not isinstance(kind, str):
             _log.warning("a message without a type is ignored")
         elif kind == "connected":
-            await self._greeted(message, len(frame))
+            self._greeted(message, len(frame))
         elif kind == "error":
-            await self._refused(message, len(frame))
-        elif kind.partition(".")[0] == "state":
-            await self._told_state(message, len(frame))
+            self._refused(message, len(frame))
+        elif kind.startswith("state") and kind.partition(".")[0] == "state":
+            self._told_state(message, len(frame))
         elif kind in _ANSWERS:
-            await self._answered(kind, message, len(frame))
+            self._answered(kind, message, len(frame))
         else:
-            await self._happened(kind, message, len(frame))
+            self._happened(kind, message, len(frame))
 
-    async def _put(self, message: Mapping[str, Any], size: int) -> None:
-        await self._inbox.put(Item(message, size, self._progress.point))
+    def _put(self, message: Mapping[str, Any], size: int) -> None:
+        self._inbox.put_now(Item(message, size, self._progress.point))
+        if self._room_task is None and not self._inbox.has_room():
+            self._socket.pause()
+            self._room_task = asyncio.ensure_future(self._read_on())
 
-    async def _greeted(self, message: Dict[str, Any], size: int) -> None:
+    async def _read_on(self) -> None:
+        """Read on once the handlers have made room."""
+        await self._inbox.room()
+        self._room_task = None
+        self._socket.go_on()
+
+    def _greeted(self, message: Dict[str, Any], size: int) -> None:
         data = message.get("data")
         data = data if isinstance(data, dict) else {}
         self.client_id = str(data.get("client_id", ""))
         _log.info("connected as %s", self.client_id)
         self._progress.connected(data)
-        await self._put(message, size)
+        self._put(message, size)
         self._conversation.greeted(data)
 
-    async def _refused(self, message: Dict[str, Any], size: int) -> None:
+    def _refused(self, message: Dict[str, Any], size: int) -> None:
         refusal = Refusal.read(message, self._redact)
         if refusal.code == RESTARTING:
             # No refusal of what is being asked, and nothing for the program's error handlers: the close that follows
@@ -197,9 +210,9 @@ class Session:
         elif self._requests.refused(refusal):
             return
         _log.warning("the server says %s: %s", refusal.code, refusal.message)
-        await self._put(message, size)
+        self._put(message, size)
 
-    async def _answered(self, kind: str, message: Dict[str, Any], size: int) -> None:
+    def _answered(self, kind: str, message: Dict[str, Any], size: int) -> None:
         if self._conversation.is_probing:
             self._requests.answered(kind, message)
             return
@@ -208,21 +221,21 @@ class Session:
         if first is not None:
             after = first.asked
             gap = self._progress.subscribed(message, asked=after, history=first.history, now=time.monotonic())
-        await self._put(message, size)
+        self._put(message, size)
         self._tell_gap(gap)
         if first is not None and self._lost_at is not None:
             self._begin_recovery(Recovery(parse_id(message.get("last_event_id")), after))
         self._requests.answered(kind, message)
 
-    async def _told_state(self, message: Dict[str, Any], size: int) -> None:
+    def _told_state(self, message: Dict[str, Any], size: int) -> None:
         """Hand on a part of the state, or what came into or left the filters: in its place among the events."""
         if self._conversation.is_probing:
             return
-        await self._put(message, size)
+        self._put(message, size)
         if message.get("is_last") is True:
             self._progress.has_state = True
 
-    async def _happened(self, kind: str, message: Dict[str, Any], size: int) -> None:
+    def _happened(self, kind: str, message: Dict[str, Any], size: int) -> None:
         if self._conversation.is_probing:
             return  # this subscription is only a trial; what comes now comes again
         now = time.monotonic()
@@ -235,7 +248,7 @@ class Session:
         if not self._progress.received(event_id, now=now):
             _log.debug("event %s came before and is dropped", event_id)
             return
-        await self._put(message, size)
+        self._put(message, size)
         if self._recovery is not None and event_id is not None:
             self._recovery_seen_at = now
             self._recovery.count()
@@ -284,6 +297,15 @@ class Session:
             done, _ = await asyncio.wait({asyncio.ensure_future(waiter)}, timeout=self._ping_timeout_seconds)
             if not done and self._messages_received == before and not self._inbox.is_held_up:
                 raise Silent(f"nothing heard for {self._ping_timeout_seconds:g} s after a ping")
+
+
+def _read_json(text: str) -> Any:
+    """Read JSON. Raises ValueError. The common case is that of a text that is JSON and nothing else."""
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    return value if end == len(text) else json.loads(text)
 
 
 async def _end(tasks: Set[asyncio.Future[Any]]) -> None:

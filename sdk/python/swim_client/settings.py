@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 LEAST_MESSAGE_BYTES = 4096
 """What the server takes as ``max_message_bytes``."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Settings:
-    """Times in seconds."""
+    """Times in seconds. A program may change them while its client runs."""
 
     reconnect: bool = True
     reconnect_interval: float = 1.0
@@ -29,11 +29,9 @@ class Settings:
     max_message_bytes: Optional[int] = None
     """The longest message that this program can take; None: whatever the server sends."""
 
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value is not None and not isinstance(value, bool) and not value > 0:
-                raise ValueError(f"{name}: must be more than 0, got {value!r}")
-        if self.max_message_bytes is not None and self.max_message_bytes < LEAST_MESSAGE_BYTES:
-            raise ValueError(
-                f"max_message_bytes: must be {LEAST_MESSAGE_BYTES} or more, got {self.max_message_bytes!r}"
-            )
+    def __setattr__(self, name: str, value: Any) -> None:
+        if value is not None and not isinstance(value, bool) and not value > 0:
+            raise ValueError(f"{name}: must be more than 0, got {value!r}")
+        if name == "max_message_bytes" and value is not None and value < LEAST_MESSAGE_BYTES:
+            raise ValueError(f"max_message_bytes: must be {LEAST_MESSAGE_BYTES} or more, got {value!r}")
+        super().__setattr__(name, value)

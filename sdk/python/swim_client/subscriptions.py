@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
@@ -14,6 +15,25 @@ from swim_client.resume import parse_id
 Channels = Union[str, Iterable[str]]
 _SPAN = re.compile(r"([0-9]{1,6})\s*([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass
+class SubscriptionFilters:
+    """Filters as one value: ``subscribe(channels, filters=SubscriptionFilters(airports=["KJFK"]))``."""
+
+    airports: Union[str, List[str], None] = None
+    artccs: Union[str, List[str], None] = None
+    callsign_prefix: Union[str, List[str], None] = None
+    bbox: Any = None
+    firs: Union[str, List[str], None] = None
+    constrained_firs: Union[str, List[str], None] = None
+    phase: Union[str, List[str], None] = None
+    dep_window_start: Union[str, datetime, None] = None
+    dep_window_end: Union[str, datetime, None] = None
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return the kinds that are given."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 class PendingSubscription:

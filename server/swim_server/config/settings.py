@@ -129,6 +129,15 @@ class StateConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     kinds: dict[str, StateKindConfig] = {}
 
 
+class PagesConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[pages]``: what browsers are shown beside the service itself."""
+
+    enabled: bool = True
+    """The live map ``/map``, for whoever has a key, and ``/ops``, for the operator."""
+    status: bool = False
+    """``/status``, for everybody: whether the service is up, and how old its data is; nothing else."""
+
+
 class DetectionConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[detection]``: what the feed's snapshots are compared with."""
 
@@ -209,6 +218,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     adl: dict[str, AdlConfig] = {}
     """By the name that a source refers to."""
     detection: DetectionConfig = msgspec.field(default_factory=DetectionConfig)
+    pages: PagesConfig = msgspec.field(default_factory=PagesConfig)
     publish: PublishConfig = msgspec.field(default_factory=PublishConfig)
     logging: LoggingConfig = msgspec.field(default_factory=LoggingConfig)
     expect: ExpectConfig = msgspec.field(default_factory=ExpectConfig)

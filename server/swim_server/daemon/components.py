@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.running_sources import RunningSources
     from swim_server.daemon.upkeep.state_keeper import StateKeeper
     from swim_server.gateway.context import EndpointContext
+    from swim_server.gateway.http.ops.sessions import OperatorSessions
     from swim_server.gateway.http.readiness import Readiness
     from swim_server.gateway.http.request_counts import RequestCounts
     from swim_server.gateway.listeners import Listeners
@@ -59,6 +60,8 @@ class Components:
     latency: Latency
     memory: MemoryBaseline
     metrics: Exposition
+    sessions: OperatorSessions
+    """Of the operator's page."""
     readiness: Readiness
     request_counts: RequestCounts
     throughput: Throughput

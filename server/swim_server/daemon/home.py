@@ -102,6 +102,11 @@ class Home:
         return self.path / "operator.token"
 
     @property
+    def dashboard(self) -> Path:
+        """What ``swimctl dashboard`` has a browser open: a form with a token for one use."""
+        return self.path / "dashboard.html"
+
+    @property
     def log(self) -> Path:
         return self.path / "swim.log"
 

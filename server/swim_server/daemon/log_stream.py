@@ -7,6 +7,7 @@ that is asked for (SIGUSR2). Lines that can't be written, on a full disk say, ar
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ LOOK_SECONDS = 1.0
 """How often to check whether the file has been renamed."""
 AGAIN_SECONDS = 60.0
 """How long the file keeps growing after a failed rotation."""
+RECENT_LINES = 300
+MAX_LINE = 2000
+"""Of a line that is kept."""
 
 
 class LogStream:
@@ -42,6 +46,10 @@ class LogStream:
         """How many rotated files are kept: ``swim.log.1`` is the newest."""
         self.lost = 0
         """Lines that could not be written since the last one that could."""
+        self.recent: deque[str] = deque(maxlen=RECENT_LINES)
+        """The newest lines, for who looks at them from elsewhere."""
+        self.written = 0
+        """How many lines there were."""
         self._descriptor = descriptor
         self._redirects = redirects
         """Standard output and error, where they lead into the file too."""
@@ -73,6 +81,9 @@ class LogStream:
     def write(self, text: str) -> int:
         """Write, rotating before where that is due. Never raises."""
         data = text.encode(errors="replace")
+        if text != "\n":
+            self.recent.append(text.rstrip("\n")[:MAX_LINE])
+            self.written += 1
         try:
             if self.path is not None:
                 self._keep_in_place(self.path, len(data))

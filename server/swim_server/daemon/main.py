@@ -12,9 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from swim_server import logs
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.config import LoadedConfig, LoggingConfig
 from swim_server.daemon.control.methods import Methods
 from swim_server.daemon.control.reload import Reloader
+from swim_server.daemon.desk.desk import Desk
+from swim_server.daemon.desk.trends import Trends
 from swim_server.daemon.fingerprint import check_syntax, take_fingerprint
 from swim_server.daemon.handover.channel import Offer, take_offer
 from swim_server.daemon.handover.inherited import InheritedProcess
@@ -88,6 +91,10 @@ async def _run(
     service = Service(components, lockfile, take_fingerprint(), inherited=inherited, launch=launch)
     reloader = Reloader(components, reload_config, service.status_line)
     Methods(service, reloader).register(rpc)
+    if loaded.config.pages.enabled:
+        trends = Trends(components, clock=SYSTEM_CLOCK)
+        Desk(service, rpc, trends).register()
+        components.tasks.start(trends.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
     # At a terminal a hangup is the terminal's end; else it is an operator's way to say: again, with what is on disk.

@@ -104,7 +104,7 @@ class Service:
         parts.hub.begin_after(parts.broker.newest_id)
         with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
             await preload(parts.hub.recent, parts.broker)
-        await parts.state_keeper.load()
+        await parts.state_keeper.begin(parts.tasks)
         parts.tasks.start(self._learn_airports())
         parts.sources.build()
         left = await self._await_go()

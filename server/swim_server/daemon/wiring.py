@@ -32,6 +32,7 @@ from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.http.access import Access
 from swim_server.gateway.http.operator_access import OperatorAccess
+from swim_server.gateway.http.ops.sessions import OperatorSessions
 from swim_server.gateway.http.parts import HttpParts
 from swim_server.gateway.http.readiness import Readiness
 from swim_server.gateway.http.request_counts import RequestCounts
@@ -44,6 +45,7 @@ from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
+from swim_server.sources.airports import load_airfields
 from swim_server.streaming.admission import Admission
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.explain.session_log import SessionLog
@@ -91,6 +93,8 @@ def build_components(
         is_publishing=lambda: sources.is_running, clock=SYSTEM_CLOCK, log=get_logger("state"),
     )  # fmt: skip
     exposition, request_counts, made = Exposition(), RequestCounts(), list[Readiness]()
+    operator_token = read_or_make_token(home.operator_token, get_logger("daemon"))
+    sessions = OperatorSessions(operator_token, clock=SYSTEM_CLOCK)
 
     def build_http(
         gateway: Gateway,
@@ -105,17 +109,16 @@ def build_components(
         )  # fmt: skip
         made.append(readiness)
         return HttpServer(HttpParts(
-            config=config.server, readiness=readiness, authentication=authentication, gateway=gateway, hub=hub,
-            broker=broker, conversation=conversation, metrics=exposition.write, tickets=tickets,
-            request_counts=request_counts, log=connection_log,
+            config=config.server, pages=config.pages, readiness=readiness, authentication=authentication,
+            gateway=gateway, hub=hub, broker=broker, conversation=conversation, metrics=exposition.write,
+            tickets=tickets, request_counts=request_counts, log=connection_log,
             kinds=[kind.name for kind in kinds],
             access=Access(
                 authentication, refusals, admission, allowed_origins=config.server.allowed_origins, clock=SYSTEM_CLOCK
             ),
-            operator=OperatorAccess(
-                read_or_make_token(home.operator_token, get_logger("daemon")),
-                has_public_url=config.server.public_url is not None,
-            ),
+            operator=OperatorAccess(operator_token, has_public_url=config.server.public_url is not None),
+            sessions=sessions, rpc=rpc, source_ages=sources.event_ages,
+            airports=lambda: asyncio.to_thread(load_airfields),
             clock=SYSTEM_CLOCK,
         ))  # fmt: skip
 
@@ -136,7 +139,8 @@ def build_components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
         broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub,
-        state_keeper=state_keeper, latency=latency, memory=MemoryBaseline(loop), metrics=exposition, readiness=made[0],
+        state_keeper=state_keeper, latency=latency, memory=MemoryBaseline(loop), metrics=exposition,
+        sessions=sessions, readiness=made[0],
         request_counts=request_counts,
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,

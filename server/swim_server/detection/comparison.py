@@ -12,7 +12,8 @@ from swim_server.detection.changes import goes_on, is_elsewhere, is_parked, plan
 from swim_server.detection.event_builder import EventBuilder
 from swim_server.detection.event_data import known_fields, plan_changes
 from swim_server.detection.feed import FeedPilot, FeedPrefile, Snapshot
-from swim_server.detection.ground_state import SLOW_KTS, STILL_AIRBORNE, judge
+from swim_server.detection.ground_motion import SLOW_KTS
+from swim_server.detection.ground_state import STILL_AIRBORNE, judge
 from swim_server.detection.legs import after_departure, after_stop, arrival_of, with_plan
 from swim_server.detection.motion import is_jump
 from swim_server.detection.network_state import (

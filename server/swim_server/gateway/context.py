@@ -93,7 +93,7 @@ def build_context(
     connection_log = ConnectionLog(log, session_log=hub.session_log, clock=clock)
     origins: list[Origin | None] | None = None
     if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
-        origins = [None, *(Origin(origin) for origin in config.allowed_origins)]
+        origins = [None, *(Origin(origin) for origin in (*config.allowed_origins, *_own_origins(config)))]
     hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
     return EndpointContext(
         public_kind=ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions()),
@@ -130,3 +130,11 @@ def build_context(
         tasks=tasks,
         clock=clock,
     )
+
+
+def _own_origins(config: ServerConfig) -> list[str]:
+    """Return the origin of the service's own pages, where it is known under which address they are opened."""
+    if config.public_url is None:
+        return []
+    scheme, _, rest = config.public_url.partition("://")
+    return [f"{'https' if scheme == 'wss' else 'http'}://{rest.partition('/')[0]}"]

@@ -12,11 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.keys import format as key_format
-from swim_server.keys import seals
 from swim_server.keys.audit import Actor, AuditEntry
-from swim_server.keys.ended_keys import EndedKeys
 from swim_server.keys.errors import KeyNotFound, KeyUnusable
 from swim_server.keys.format import Tier
+from swim_server.keys.integrity import seals
+from swim_server.keys.integrity.ended_keys import EndedKeys
 from swim_server.keys.lookup_forms import PresentedKeys
 from swim_server.keys.new_key import NewKey, check_text
 from swim_server.keys.permissions import KeyState, chosen_keys, refusal, state_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from swim_server.concurrency.yielding import yielding
@@ -20,17 +20,29 @@ if TYPE_CHECKING:
     from swim_server.state.kinds import Kind
 
 PAGE_EVENTS = 500
+PROGRESS_EVENTS = 100_000
+"""After so many events a fold is worth keeping: a process that is killed in the middle of a long one begins again."""
+
+Progress = Callable[[World], Awaitable[None]]
 READS_TRIED, READ_PAUSE_SECONDS = 40, 0.05
 """A disk that fails to read a checkpoint may read it the next time: what history no longer holds stands only there."""
 
 
 async def load_world(
-    kinds: Sequence[Kind], broker: Broker, checkpoints: Sequence[Path], *, epoch: str, until: EventId, log: Any
+    kinds: Sequence[Kind],
+    broker: Broker,
+    checkpoints: Sequence[Path],
+    *,
+    epoch: str,
+    until: EventId,
+    log: Any,
+    progress: Progress | None = None,
 ) -> World:
     """Build the world as of ``until``, the newest stored event. Raises BrokerUnavailable.
 
     ``checkpoints``: files that may hold one. One that is newer than history (which a power cut may have cut off) would
-    tell of events that never were, so an older one is taken, or none: then all of history is folded.
+    tell of events that never were, so an older one is taken, or none: then all of history is folded. ``progress`` is
+    awaited with the world as far as it has come, after every ``PROGRESS_EVENTS`` events.
     """
     world = World(kinds)
     found = await asyncio.to_thread(newest_checkpoint, checkpoints, epoch, until, log)
@@ -39,7 +51,7 @@ async def load_world(
         missing = found.restore_into(world)
     if missing:
         await _fold_missing(world, missing, broker)
-    await _fold_history(world, broker, until)
+    await _fold_history(world, broker, until, progress)
     world.as_of = until
     return world
 
@@ -82,8 +94,8 @@ async def _fold_missing(world: World, missing: Sequence[Kind], broker: Broker) -
         world.kinds[name].restore((entry, entries.touched_ms[key]) for key, entry in entries.by_key.items())
 
 
-async def _fold_history(world: World, broker: Broker, until: EventId) -> None:
-    cursor = world.as_of
+async def _fold_history(world: World, broker: Broker, until: EventId, progress: Progress | None = None) -> None:
+    cursor, folded = world.as_of, 0
     while cursor < until:
         page = await broker.read(cursor, until, limit=PAGE_EVENTS)
         async for event in yielding(page.events):
@@ -91,3 +103,7 @@ async def _fold_history(world: World, broker: Broker, until: EventId) -> None:
         if page.is_last:
             return
         cursor = page.next_after
+        folded += len(page.events)
+        if progress is not None and folded >= PROGRESS_EVENTS:
+            folded = 0
+            await progress(world)

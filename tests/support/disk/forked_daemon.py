@@ -69,10 +69,10 @@ def _warm_up() -> None:
 
 def _read_the_code_once() -> None:
     """All forks run the same source files: their digests, which have nothing to do with the disk, are taken once."""
-    from swim_server.daemon import main
+    from swim_server.daemon import fingerprint, main
 
-    taken = main.take_fingerprint()
-    main.take_fingerprint = lambda: taken
+    taken = fingerprint.take_fingerprint()
+    vars(main)["take_fingerprint"] = lambda: taken
 
 
 class BootId:

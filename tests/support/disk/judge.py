@@ -23,7 +23,7 @@ TRY_LATER, REFUSED = 1013, 4001
 UNREADABLE = "HISTORY_UNAVAILABLE"
 NAMES_LOST = ("some producers' event ids are lost", "the table of producers' event ids was damaged")
 """What the log says when the same event would be stored again."""
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS, ADMISSION_SECONDS = 180.0, 5.0
 GRACE_SECONDS = 0.2
 """So long after the last event a client may still be told that something is missing."""
 KEYS_TRIED = 6
@@ -42,7 +42,7 @@ class Judge:
         repeated: Sequence[str] = (),
         tag: str = "",
         patience_seconds: float = PATIENCE_SECONDS,
-        admission_seconds: float = 0.0,
+        admission_seconds: float = ADMISSION_SECONDS,
     ) -> None:
         """``repeated``: names that a publisher publishes again, as it does when it doesn't know whether they came.
 

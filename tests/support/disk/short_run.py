@@ -14,7 +14,7 @@ from support.disk.preload import find_compiler
 from support.packages import missing, require_program
 
 LOAD = Path(__file__).parents[2] / "load"
-SECONDS = 300.0
+SECONDS = 840.0
 Rows = list[dict[str, Any]]
 
 

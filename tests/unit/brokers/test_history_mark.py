@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from swim_server.brokers.history_mark import HistoryMark, Mark, Owner, read_boot_id
 from swim_server.files.opening import UnsafeFile
@@ -79,6 +79,7 @@ def test_a_mark_of_an_earlier_version_has_no_owner(tmp_path: Path) -> None:
 
 
 @given(position=st.integers(0, 300), junk=st.binary(min_size=1, max_size=100))
+@settings(deadline=None)
 def test_a_torn_write_leaves_a_mark_that_was_true(
     tmp_path_factory: pytest.TempPathFactory, position: int, junk: bytes
 ) -> None:

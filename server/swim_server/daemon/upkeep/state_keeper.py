@@ -20,13 +20,20 @@ if TYPE_CHECKING:
 
     from swim_server.brokers.local import LocalBroker
     from swim_server.concurrency.clock import Clock
+    from swim_server.concurrency.tasks import Tasks
     from swim_server.config import StateConfig
     from swim_server.protocol.event_id import EventId
+    from swim_server.state.world import World
     from swim_server.streaming.hub import Hub
 
 CHECKPOINT_SECONDS = 60.0
-"""Interval of checkpoints; later events are read from history at a start."""
+CHECKPOINT_EVENTS = 100_000
+"""A checkpoint is due after so long, or so many events; later events are read from history at a start."""
+LOOK_SECONDS = 2.0
+"""How often it is seen how many events have come."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
+START_SECONDS = 5.0
+"""So long a start waits for the world."""
 
 
 def state_kinds(config: StateConfig) -> tuple[Kind, ...]:
@@ -61,6 +68,8 @@ class StateKeeper:
         self._log = log
         self._saved: EventId | None = None
         """The last event of the newest checkpoint."""
+        self._saved_events = 0
+        """What the hub had delivered by then."""
         self.aged = 0
         """How many entries have been ended, since the start."""
 
@@ -79,30 +88,66 @@ class StateKeeper:
                 epoch=self._broker.epoch,
                 until=until,
                 log=self._log,
+                progress=self._save,
             )
         except BrokerUnavailable as error:
             self._log.warning("the state can't be loaded yet", reason=error.reason)
             return False
         self._log.info("state loaded", as_of=str(until), flights=len(world.flights), events=world.events)
-        return state.begin(world)
+        if state.begin(world):
+            return True
+        await self._save(world)  # too much came meanwhile: the next try goes on from here
+        return False
+
+    async def begin(self, tasks: Tasks) -> None:
+        """Begin to load the world; return once it is there, can't be read yet, or takes longer than a start should.
+
+        It is then loaded while clients are served: who asks for it waits. A long history without a checkpoint may
+        take minutes, and an old process that hands over waits for this one no longer than half a minute.
+        """
+        tried = asyncio.Event()
+        tasks.start(self._load_until_ready(tried))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                await tried.wait()
+
+    async def _load_until_ready(self, tried: asyncio.Event) -> None:
+        backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, clock=self._clock)
+        try:
+            while not await self.load():
+                tried.set()
+                await self._clock.sleep(backoff.fail())
+        finally:
+            tried.set()
 
     async def run(self) -> None:
-        """Load what could not be loaded at the start; then look after it, for good."""
-        backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, clock=self._clock)
-        while not self._hub.state.is_ready and not await self.load():
-            await self._clock.sleep(backoff.fail())
+        """Look after the world once it is loaded, for good."""
+        await self._hub.state.ready()
         while True:
-            await self._clock.sleep(CHECKPOINT_SECONDS)
+            await self._until_checkpoint()
             await self.save()
             await self._end_aged()
             self._hub.state.rest()
 
+    async def _until_checkpoint(self) -> None:
+        """Wait until a checkpoint is due."""
+        due = self._clock.monotonic() + CHECKPOINT_SECONDS
+        while self._hub.events_delivered - self._saved_events < CHECKPOINT_EVENTS:
+            left = due - self._clock.monotonic()
+            if left <= 0:
+                return
+            await self._clock.sleep(min(left, LOOK_SECONDS))
+
     async def save(self) -> None:
         """Write a checkpoint, where something has come since the last; the one before it stays."""
-        state = self._hub.state
-        if not state.is_ready or state.world.as_of == self._saved:
+        if self._hub.state.is_ready:
+            await self._save(self._hub.state.world)
+
+    async def _save(self, world: World) -> None:
+        if world.as_of == self._saved:
             return
-        as_of, data = state.world.as_of, checkpoint.encode(state.world, self._broker.epoch)
+        self._saved_events = self._hub.events_delivered
+        as_of, data = world.as_of, checkpoint.encode(world, self._broker.epoch)
         try:
             await asyncio.to_thread(self._write, data)
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from swim_server.gateway.authentication import TurnedAway
 from swim_server.gateway.http.errors import HttpError, unavailable
 from swim_server.gateway.request import Credential, presented_key
+from swim_server.keys.records import Refused
 from swim_server.protocol.codes import CloseCode
 
 if TYPE_CHECKING:
@@ -83,6 +84,20 @@ class Access:
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         return self._refusals.address_of(peer, _Headers(request).get_all("X-Forwarded-For")) or "unknown"
 
+    # The operator's page.
+
+    def check_throttle(self, address: str) -> None:
+        """Refuse an address from which too many bad keys or tokens came. Raises HttpError."""
+        self._check_throttle(address)
+
+    def refused_operator(self, address: str, token: str) -> float:
+        """Count a token that is none; return for how many seconds its answer is to be held back."""
+        return self._refusals.failed(address, token, Refused("not the operator's token", "operator"))
+
+    def succeeded(self, address: str) -> None:
+        """Note that a good token came from there."""
+        self._refusals.succeeded(address)
+
     async def identify(self, request: web.Request) -> KeyRecord:
         """Find out whose key a request brings, and count the request. Raises HttpError."""
         credential, address = self.credential(request), self.address(request)
@@ -123,7 +138,9 @@ class Access:
     def cross_origin_headers(self, request: web.Request) -> dict[str, str]:
         """Return what lets a browser's page read the answer; raises HttpError for an origin that may not."""
         origin = request.headers.get("Origin")
-        if origin is None:
+        if origin is None or is_operators(request.path):  # the operator's page lets nobody else read anything
+            return {}
+        if self._allowed_origins and is_own_origin(request):
             return {}
         if self._allowed_origins and origin not in self._allowed_origins:
             raise HttpError(403, "FORBIDDEN", "pages from this origin may not use the service")
@@ -132,3 +149,16 @@ class Access:
             "Access-Control-Expose-Headers": "X-SWIM-As-Of, X-SWIM-Epoch, ETag, Retry-After",
             "Vary": "Origin",
         }
+
+
+def is_own_origin(request: web.Request) -> bool:
+    """Tell whether the page that asks came from the host that it asks, as far as the browser says so."""
+    if request.headers.get("Sec-Fetch-Site") == "same-origin":
+        return True
+    _, separator, authority = request.headers.get("Origin", "").partition("://")
+    return bool(separator) and authority.lower() == request.headers.get("Host", "").lower()
+
+
+def is_operators(path: str) -> bool:
+    """Tell the operator's page and what it asks, under whatever prefix."""
+    return "ops" in path.split("/")

@@ -18,6 +18,7 @@ from swim_server.gateway.http.publish_pages import PublishPages
 from swim_server.gateway.http.request_counts import OTHER, UNREADABLE
 from swim_server.gateway.http.state_pages import StatePages
 from swim_server.gateway.http.stream import Streams
+from swim_server.gateway.http.web_pages import WebPages
 from swim_server.gateway.request import PATHS
 from swim_server.protocol.codes import BadMessage
 
@@ -52,8 +53,10 @@ class Application:
     def build(self) -> web.Application:
         """Put it together."""
         application = web.Application(middlewares=[self._serve], client_max_size=MAX_BODY_BYTES)
+        web_pages = WebPages(self._parts)
         for prefix in PREFIXES:
             self._add_routes(application.router, prefix)
+            web_pages.add_routes(application.router, prefix)
         pages = PlainPages(self._parts)
         application.router.add_get("/", pages.page)
         for path in sorted(PATHS - {"/"}):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from swim_server.brokers.broker import Broker
     from swim_server.concurrency.clock import Clock
-    from swim_server.config import ServerConfig
+    from swim_server.config import PagesConfig, ServerConfig
+    from swim_server.detection.airfields import Airfields
     from swim_server.gateway.authentication import Authentication
     from swim_server.gateway.connection_log import ConnectionLog
     from swim_server.gateway.http.access import Access
     from swim_server.gateway.http.operator_access import OperatorAccess
+    from swim_server.gateway.http.ops.sessions import OperatorSessions
     from swim_server.gateway.http.readiness import Readiness
     from swim_server.gateway.http.request_counts import RequestCounts
     from swim_server.gateway.registry import Gateway
+    from swim_server.gateway.rpc import Rpc
     from swim_server.gateway.tickets import Tickets
     from swim_server.streaming.conversation import Conversation
     from swim_server.streaming.hub import Hub
@@ -24,15 +27,22 @@ if TYPE_CHECKING:
 Metrics = Callable[[], Awaitable[tuple[bytes, str]]]
 """Writes all figures, as Prometheus reads them; with the content type."""
 
+LoadAirports = Callable[[], Awaitable["Airfields"]]
+"""Finds where airports are. The first answer takes a moment."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpParts:
     """Nothing in it belongs to a single request."""
 
     config: ServerConfig
+    pages: PagesConfig
     readiness: Readiness
     access: Access
     operator: OperatorAccess
+    sessions: OperatorSessions
+    rpc: Rpc
+    source_ages: Callable[[], Mapping[str, float | None]]
     authentication: Authentication
     gateway: Gateway
     hub: Hub
@@ -44,4 +54,5 @@ class HttpParts:
     log: ConnectionLog
     kinds: Sequence[str]
     """The names of the kinds of entries that there are."""
+    airports: LoadAirports
     clock: Clock

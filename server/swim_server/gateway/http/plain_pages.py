@@ -23,6 +23,7 @@ Over plain HTTP, with the same key:
   /stream?channels=flight.departed                     server-sent events
   /events?after=ID                                     history
   /asyncapi.json /openapi.json                         descriptions of the protocol (no key)
+  /map                                                 the live map, in a browser (type the key there)
   /healthz /readyz                                     liveness and readiness (no key)
 """
 UPGRADE_REQUIRED = f"Connect to {DEFAULT_PATH} with a WebSocket client: this was a plain HTTP request.\n"

@@ -116,9 +116,9 @@ def judge_processes(found: Sequence[ProxyProcess], now: float, max_hours: float)
         return ok(OLD_EXPECTED, seen)
     lasting = decide(
         "swimctl config set server.max_connection_hours 24 && swimctl restart",
-        "from then on each client is asked once a day to connect again (1012), which some old clients take for an end",
+        "from then on each client is asked once a day to reconnect (1012), which some old clients take as final",
     )
-    once = decide("swimctl restart", "only this once: every client connects again, and these processes end")
+    once = decide("swimctl restart", "only this once: every client reconnects, and these processes end")
     look = inspect(f"ps -o pid,lstart,args -p {','.join(str(each.pid) for each in old)}")
     about = [ABOUT_OLD[proxy]] if proxy in ABOUT_OLD else []
     return warn(OLD_EXPECTED, seen, *about, advice=[look, lasting, once])

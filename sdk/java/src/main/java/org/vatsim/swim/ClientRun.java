@@ -9,9 +9,11 @@ import java.net.http.HttpClient;
 import java.util.Collection;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
@@ -21,6 +23,7 @@ import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 
@@ -45,6 +48,8 @@ final class ClientRun implements Session.Program {
     private final ThreadPoolExecutor handlers;
     private final ExecutorService httpThreads;
     private final Timers pauses;
+    private final Queue<Runnable> items = new ConcurrentLinkedQueue<>();
+    private final AtomicBoolean isHanding = new AtomicBoolean();
     private final AtomicInteger waiting = new AtomicInteger();
     private final LinkedHashSet<Session.Publication> publications = new LinkedHashSet<>();
     private final CompletableFuture<Void> admitted = new CompletableFuture<>();
@@ -295,7 +300,7 @@ final class ClientRun implements Session.Program {
         publications.clear();
         admitted.completeExceptionally(lost);
         http = null; // its own thread ends when nobody holds it any more
-        handlers.execute(() -> finish(error));
+        hand(() -> finish(error));
         handlers.shutdown();
         httpThreads.shutdown();
         network.shutdown();
@@ -325,11 +330,37 @@ final class ClientRun implements Session.Program {
         if (waiting.incrementAndGet() >= options.maxQueuedEvents && connection != null) {
             connection.pause();
         }
-        try {
-            handlers.execute(() -> handOver(kind, message, point, epoch));
-        } catch (RejectedExecutionException over) {
+        if (!hand(() -> handOver(kind, message, point, epoch))) {
             waiting.decrementAndGet();
         }
+    }
+
+    /** Let the handlers' thread do something, after all that was handed to it before; false: it is gone. */
+    private boolean hand(Runnable item) {
+        items.add(item);
+        if (isHanding.compareAndSet(false, true)) {
+            try {
+                handlers.execute(this::handAll);
+            } catch (RejectedExecutionException over) {
+                items.clear();
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void handAll() {
+        do {
+            Runnable item;
+            while ((item = items.poll()) != null) {
+                try {
+                    item.run();
+                } catch (RuntimeException failure) {
+                    LOG.log(System.Logger.Level.ERROR, "the handlers' thread failed", failure);
+                }
+            }
+            isHanding.set(false);
+        } while (!items.isEmpty() && isHanding.compareAndSet(false, true));
     }
 
     private void handOver(String kind, JsonNode message, EventId point, String epoch) {
@@ -337,7 +368,9 @@ final class ClientRun implements Session.Program {
             if (isStopping && !LAST_WORDS.contains(kind)) {
                 return; // not handled: it comes again
             }
-            delivery.handOver(kind, message, key);
+            if (!client.flights().take(kind, message)) {
+                delivery.handOver(kind, message, key);
+            }
             SwimWebSocketClient.Handled before = client.handled();
             if (point != null && point != before.id) {
                 client.handled(new SwimWebSocketClient.Handled(point, epoch));
@@ -359,9 +392,7 @@ final class ClientRun implements Session.Program {
     @Override
     public CompletableFuture<Void> idle() {
         CompletableFuture<Void> idle = new CompletableFuture<>();
-        try {
-            handlers.execute(() -> inNetwork(() -> idle.complete(null)));
-        } catch (RejectedExecutionException over) {
+        if (!hand(() -> inNetwork(() -> idle.complete(null)))) {
             idle.complete(null);
         }
         return idle;

@@ -7,13 +7,16 @@ import java.net.http.WebSocket;
 import java.net.http.WebSocketHandshakeException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /** One WebSocket. Its listener is told in the network's thread, and of the end exactly once. */
 final class Connection {
@@ -28,6 +31,8 @@ final class Connection {
 
     private static final int MAX_MESSAGE_CHARACTERS = 16 * 1024 * 1024;
     private static final long CLOSING_MS = 1_000;
+    private static final int AHEAD = 256;
+    private static final int SEVERAL = 64;
 
     private final Executor network;
     private final Timers timers;
@@ -38,8 +43,10 @@ final class Connection {
     private CompletableFuture<?> sending = CompletableFuture.completedFuture(null);
     private WebSocket socket;
     private boolean hasEnded;
+    private final Queue<String> texts = new ConcurrentLinkedQueue<>();
+    private final AtomicBoolean isReading = new AtomicBoolean();
     private boolean isPaused;
-    private boolean isDemandOwed;
+    private int taken;
 
     Connection(Executor network, Timers timers, Receiver receiver) {
         this.network = network;
@@ -68,7 +75,8 @@ final class Connection {
             timers.clear(timeout);
             socket = made;
             receiver.opened();
-            made.request(1);
+            // The JDK reads, and hears of the end of a line, only while there is demand: some always stands.
+            made.request(AHEAD);
         }
     }
 
@@ -119,10 +127,30 @@ final class Connection {
 
     void resume() {
         isPaused = false;
-        if (isDemandOwed && socket != null) {
-            isDemandOwed = false;
-            socket.request(1);
+        demand();
+    }
+
+    /** Ask for as many messages as were taken, several at once. */
+    private void demand() {
+        if (!isPaused && socket != null && taken >= SEVERAL) {
+            socket.request(taken);
+            taken = 0;
         }
+    }
+
+    /** Take what has come, in the network's thread. */
+    private void read() {
+        String text;
+        do {
+            while ((text = texts.poll()) != null) {
+                taken += 1;
+                if (!hasEnded) {
+                    receiver.received(text);
+                }
+                demand();
+            }
+            isReading.set(false);
+        } while (!texts.isEmpty() && isReading.compareAndSet(false, true));
     }
 
     boolean isPaused() {
@@ -204,19 +232,14 @@ final class Connection {
             if (message.capacity() > 1 << 20) {
                 message = new StringBuilder();
             }
-            network.execute(() -> {
+            texts.add(text);
+            if (isReading.compareAndSet(false, true)) {
                 try {
-                    if (!hasEnded) {
-                        receiver.received(text);
-                    }
-                } finally {
-                    if (isPaused) {
-                        isDemandOwed = true;
-                    } else {
-                        from.request(1);
-                    }
+                    network.execute(Connection.this::read);
+                } catch (RejectedExecutionException over) {
+                    texts.clear(); // the client has ended
                 }
-            });
+            }
             return null;
         }
 

@@ -1,11 +1,8 @@
 package org.vatsim.swim;
 
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /** A place in the order of all events, {@code <unix-ms>-<seq>}. */
 final class EventId implements Comparable<EventId> {
-    private static final Pattern FORM = Pattern.compile("([0-9]{1,15})-([0-9]{1,10})");
     private final long milliseconds;
     private final long sequence;
     private final String text;
@@ -18,11 +15,26 @@ final class EventId implements Comparable<EventId> {
 
     /** Read an id; null for what is none. */
     static EventId parse(String text) {
-        if (text == null) {
+        int dash = text == null ? -1 : text.indexOf('-');
+        if (dash < 1 || dash > 15 || dash + 1 == text.length() || text.length() - dash > 11) {
             return null;
         }
-        Matcher match = FORM.matcher(text);
-        return match.matches() ? new EventId(Long.parseLong(match.group(1)), Long.parseLong(match.group(2)), text) : null;
+        long milliseconds = digits(text, 0, dash);
+        long sequence = digits(text, dash + 1, text.length());
+        return milliseconds < 0 || sequence < 0 ? null : new EventId(milliseconds, sequence, text);
+    }
+
+    /** Read digits and nothing else; -1 for anything else. */
+    private static long digits(String text, int from, int to) {
+        long number = 0;
+        for (int place = from; place < to; place++) {
+            char digit = text.charAt(place);
+            if (digit < '0' || digit > '9') {
+                return -1;
+            }
+            number = number * 10 + digit - '0';
+        }
+        return number;
     }
 
     /** Tell whether {@code one} comes after {@code other}; null comes after nothing. */

@@ -5,7 +5,10 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 
-/** Where the first subscription begins: after an event, since a time, or with the last few events. */
+/**
+ * Where a subscription begins: after an event, since a time, with the last few events (the first subscription alone), or
+ * with the state as it is now.
+ */
 public final class HistoryStart {
     private final String field;
     private final Object value;
@@ -36,6 +39,15 @@ public final class HistoryStart {
     /** Begin with the last so many events. */
     public static HistoryStart last(int count) {
         return new HistoryStart("last", count);
+    }
+
+    /** Begin with the world as it is now, and keep {@link SwimWebSocketClient#flights} up to date from then on. */
+    public static HistoryStart state() {
+        return new HistoryStart("state", true);
+    }
+
+    boolean isState() {
+        return field.equals("state");
     }
 
     boolean isLast() {

@@ -13,7 +13,11 @@ final class Position {
 
     EventId point;
     EventId asked;
+    /** A whole state has come, and nothing that would have changed it was missed since. */
+    boolean hasState;
     boolean canResume;
+    /** Whether the server at hand keeps history, and state, for its clients; the former one doesn't. */
+    boolean serverResumes;
     String epoch;
     private EventId baseline;
     private String epochNow;
@@ -40,7 +44,8 @@ final class Position {
 
     /** Begin a connection with the data of its greeting. */
     void connected(JsonNode data) {
-        canResume = isEnabled && data.path("resume").asBoolean(false);
+        serverResumes = data.path("resume").asBoolean(false);
+        canResume = isEnabled && serverResumes;
         isSubscribed = isLive = isGapTold = false;
         target = heartbeat = null;
         epochNow = data.path("epoch").isTextual() ? data.get("epoch").asText() : null;
@@ -120,12 +125,14 @@ final class Position {
             return null;
         }
         isGapTold = true;
+        hasState = false;
         return reason;
     }
 
     /** Take in HISTORY_UNAVAILABLE: live events follow. Returns why there is a gap; null if that was told. */
     String historyUnavailable() {
         baseline = null;
+        hasState = false;
         return tellOnce("history does not hold the last event that this client saw");
     }
 

@@ -45,6 +45,8 @@ final class Session {
     private static final Set<String> CLOSING = Set.of("AUTH_FAILED", "AUTH_UNAVAILABLE", "CONNECTION_LIMIT");
     private static final long QUIET_MS = 1_000;
     private static final long PONG_MS = 1_000;
+    /** So long a silent line is left alone: the JDK may have missed its end, and sending fails then. */
+    private static final long PROBE_MS = 5_000;
     private static final long HANDLERS_MS = 5_000;
 
     /** The server's name for this connection; null before its greeting. */
@@ -106,6 +108,16 @@ final class Session {
         String silent = "the server took the connection and said nothing for " + options.openTimeoutMs + " ms";
         greetingTimeout = timers.set(() -> connection.abandon(silent), options.openTimeoutMs);
         timers.set(this::lookForLife, options.pingMs);
+        timers.set(this::probe, Math.min(PROBE_MS, options.pingMs));
+    }
+
+    /** Send a pong that nobody asked for into a silent line, as RFC 6455 allows. */
+    private void probe() {
+        long wait = Math.min(PROBE_MS, options.pingMs);
+        if (timers.now() - heardAt >= wait) {
+            connection.pong();
+        }
+        timers.set(this::probe, wait);
     }
 
     /** End: whoever waits for an answer gets none. */
@@ -206,6 +218,8 @@ final class Session {
             error(message);
         } else if (ANSWERS.contains(kind)) {
             answered(kind, message);
+        } else if (kind.equals("state") || kind.startsWith("state.")) {
+            state(kind, message);
         } else {
             event(kind, message);
         }
@@ -292,6 +306,17 @@ final class Session {
         requests.answered(kind, message);
     }
 
+    /** A part of the state, or what came into or left the filters: in its place among the events. */
+    private void state(String kind, JsonNode message) {
+        if (isProbing) {
+            return;
+        }
+        program.put(kind, message);
+        if (message.path("is_last").asBoolean(false)) {
+            position.hasState = true;
+        }
+    }
+
     private void event(String kind, JsonNode message) {
         if (isProbing) {
             return;
@@ -354,7 +379,7 @@ final class Session {
             if (answer.refused == null) {
                 isSubscribed = true;
                 granted(wanted, answer.message);
-                return done();
+                return askForState(answer.message);
             }
             isFirstSent = false;
             if (areSeveral) {
@@ -400,11 +425,24 @@ final class Session {
             granted(List.of(one), NODES.nullNode());
             return done();
         }
-        return requests.ask(message(List.of(one)), "subscribed").thenAccept(answer -> {
+        ObjectNode message = message(List.of(one));
+        if (one.wantsState || subscriptions.wantsState(true)) {
+            message.put("state", true); // other filters, or other channels, have another state
+        }
+        return requests.ask(message, "subscribed").thenAccept(answer -> {
             if (answer != Answer.NONE) {
                 settle(one, answer);
             }
         });
+    }
+
+    /** Ask for the state where it could not be asked for together with history, or what came of it is not right. */
+    private CompletableFuture<Void> askForState(JsonNode answer) {
+        boolean isThere = answer.has("state_as_of") || position.hasState;
+        if (isThere || !position.serverResumes || !subscriptions.wantsState(true)) {
+            return done();
+        }
+        return requests.ask(message(subscriptions.wanted()).put("state", true), "subscribed").thenAccept(got -> {});
     }
 
     private void settle(PendingSubscription one, Answer answer) {
@@ -457,12 +495,18 @@ final class Session {
             if (position.epoch != null) {
                 message.put("epoch", position.epoch);
             }
+            if (subscriptions.wantsState(false)) {
+                message.put("state", "on_gap");
+            }
             history = null;
         } else if (position.canResume && history != null) {
             history.putInto(message);
         } else {
             history = null;
             position.awaitsFrom(newest);
+            if (position.serverResumes && subscriptions.wantsState(false)) {
+                message.put("state", true);
+            }
         }
         isFirstSent = true;
         firstAfter = asked;
@@ -527,8 +571,9 @@ final class Session {
             timers.set(this::lookForLife, options.pingMs);
             return;
         }
-        if (timers.now() - heardAt < options.pingMs) {
-            timers.set(this::lookForLife, options.pingMs);
+        long left = heardAt + options.pingMs - timers.now();
+        if (left > 0) {
+            timers.set(this::lookForLife, left);
             return;
         }
         long before = heardAt;

@@ -16,6 +16,8 @@ final class Subscriptions {
         LinkedHashSet<String> channels;
         final Map<String, JsonNode> filters;
         final HistoryStart history;
+        /** The program wants the state first. */
+        boolean wantsState;
         final CompletableFuture<JsonNode> answer;
         boolean isConfirmed;
 
@@ -26,12 +28,14 @@ final class Subscriptions {
                 CompletableFuture<JsonNode> answer) {
             this.channels = new LinkedHashSet<>(channels);
             this.filters = new LinkedHashMap<>(filters);
-            this.history = history;
+            this.wantsState = history != null && history.isState();
+            this.history = wantsState ? null : history;
             this.answer = answer;
         }
     }
 
     private List<PendingSubscription> pending = new ArrayList<>();
+    private volatile boolean hasFilters;
 
     boolean isEmpty() {
         return pending.isEmpty();
@@ -39,6 +43,25 @@ final class Subscriptions {
 
     void add(PendingSubscription one) {
         pending.add(one);
+        look();
+    }
+
+    private void look() {
+        hasFilters = merge(pending).filters.values().stream().anyMatch(Subscriptions::isFilter);
+    }
+
+    private static boolean isFilter(JsonNode value) {
+        return !value.isNull() && !(value.isContainerNode() && value.isEmpty());
+    }
+
+    /** Tell whether some events are filtered out. Any thread may ask. */
+    boolean hasFilters() {
+        return hasFilters;
+    }
+
+    /** Tell whether any, or any that was granted, is to begin with the state. */
+    boolean wantsState(boolean isGranted) {
+        return pending.stream().anyMatch(one -> one.wantsState && (one.isConfirmed || !isGranted));
     }
 
     boolean holds(PendingSubscription one) {
@@ -68,11 +91,13 @@ final class Subscriptions {
         if (wanted().isEmpty()) {
             pending.clear();
         }
+        look();
     }
 
     /** Forget what the server refused. */
     void refuse(PendingSubscription one) {
         pending.remove(one);
+        look();
     }
 
     /** Merge what the server granted into one. */
@@ -87,6 +112,7 @@ final class Subscriptions {
             PendingSubscription whole = merge(confirmed);
             PendingSubscription kept = new PendingSubscription(whole.channels, whole.filters, null, null);
             kept.isConfirmed = true;
+            kept.wantsState = whole.wantsState;
             others.add(0, kept);
             pending = others;
         }
@@ -101,7 +127,9 @@ final class Subscriptions {
             }
         }
         PendingSubscription whole = merge(confirmed);
-        return whole.channels.containsAll(one.channels) && whole.filters.entrySet().containsAll(one.filters.entrySet());
+        return (whole.wantsState || !one.wantsState)
+                && whole.channels.containsAll(one.channels)
+                && whole.filters.entrySet().containsAll(one.filters.entrySet());
     }
 
     /** Make one of several: channels add up, filters merge by kind, the first history asked for counts. */
@@ -109,11 +137,15 @@ final class Subscriptions {
         LinkedHashSet<String> channels = new LinkedHashSet<>();
         Map<String, JsonNode> filters = new LinkedHashMap<>();
         HistoryStart history = null;
+        boolean wantsState = false;
         for (PendingSubscription one : several) {
             channels.addAll(one.channels);
             filters.putAll(one.filters);
             history = history != null ? history : one.history;
+            wantsState |= one.wantsState;
         }
-        return new PendingSubscription(channels, filters, history, null);
+        PendingSubscription whole = new PendingSubscription(channels, filters, history, null);
+        whole.wantsState = wantsState;
+        return whole;
     }
 }

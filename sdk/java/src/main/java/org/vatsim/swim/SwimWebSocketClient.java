@@ -37,6 +37,7 @@ public final class SwimWebSocketClient implements AutoCloseable {
     private final SwimOptions options;
     private final Delivery delivery = new Delivery();
     private final Subscriptions subscriptions = new Subscriptions();
+    private final FlightMirror flights = new FlightMirror(subscriptions::hasFilters);
     private final Backoff backoff;
     private final Object lock = new Object();
     private volatile ClientRun run;
@@ -122,7 +123,7 @@ public final class SwimWebSocketClient implements AutoCloseable {
     }
 
     /**
-     * Add channels and filters, and begin with history, which only the first subscription may.
+     * Add channels and filters, and begin with history, which only the first subscription may, or with the state.
      *
      * @return the server's answer; it need not be looked at, and fails with {@link SwimException.RequestRefused}
      */
@@ -130,7 +131,7 @@ public final class SwimWebSocketClient implements AutoCloseable {
         if (channels.isEmpty()) {
             throw new IllegalArgumentException("subscribe to at least one channel, such as flight.departed");
         }
-        if (history != null && (handled.id != null || (isConnected() && hasSubscribed))) {
+        if (history != null && !history.isState() && (handled.id != null || (isConnected() && hasSubscribed))) {
             throw new IllegalStateException("history can be asked for only with the first subscription");
         }
         hasSubscribed = true;
@@ -143,6 +144,26 @@ public final class SwimWebSocketClient implements AutoCloseable {
                 new Subscriptions.PendingSubscription(channels, read, history, answer);
         change(() -> subscriptions.add(one), session -> session.subscribeTo(one));
         return answer;
+    }
+
+    /** Subscribe with the state. Done when it has come; {@link #flights} is kept up to date from then on. */
+    public CompletableFuture<List<Flight>> snapshot(List<String> channels, Map<String, ?> filters) {
+        ClientRun current = run;
+        if (current == null) {
+            return CompletableFuture.failedFuture(
+                    new SwimException.ConnectionLost("snapshot: the client is not running", null));
+        }
+        return subscribe(channels, filters, HistoryStart.state())
+                .thenCompose(granted -> CompletableFuture.anyOf(flights.complete(), current.finished()))
+                .thenCompose(over -> flights.isComplete()
+                        ? CompletableFuture.completedFuture(flights.snapshot().flights())
+                        : CompletableFuture.failedFuture(
+                                new SwimException.ConnectionLost("snapshot: the client was stopped", null)));
+    }
+
+    /** The flights that there are now, where the program has subscribed with {@link HistoryStart#state}. */
+    public FlightMirror flights() {
+        return flights;
     }
 
     /** Take channels away; null or none: all of them, and the filters. */

@@ -1,0 +1,117 @@
+/**
+ * Where aircraft are between two reports: each flies on as it was last seen, and a new report is taken in smoothly.
+ * Pure: reports and moments in, places on the plane out.
+ */
+
+import { distanceNm, mile, toX, toY } from './mercator.js';
+
+const FLY_ON_MS = 60_000;
+const BLEND_MS = 1_200;
+const STALE_MS = 120_000;
+const TRAIL_POINTS = 48;
+const JUMP_NM = 40;
+const MIN_STEP_MS = 1_000;
+const MS_AN_HOUR = 3_600_000;
+
+/**
+ * @typedef {{
+ *   x: number, y: number, latitude: number, longitude: number, at: number,
+ *   vx: number, vy: number, errorX: number, errorY: number,
+ *   sin: number, cos: number, knots: number, band: number, trail: number[],
+ * }} Track
+ */
+
+export class Motion {
+  constructor() {
+    /** @type {Map<string | number, Track>} */
+    this.tracks = new Map();
+    /** How much faster than real time the traffic moves: a simulator, or a recording that is played. */
+    this.rate = 1;
+  }
+
+  /**
+   * Take in a report. Unusable ones leave the aircraft where it is.
+   * @param {string | number} key
+   * @param {Record<string, any>} flight
+   * @param {number} now
+   */
+  report(key, flight, now) {
+    const { latitude, longitude } = flight;
+    if (typeof latitude !== 'number' || typeof longitude !== 'number') return;
+    if (!(Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180)) return;
+    const before = this.tracks.get(key);
+    if (before && before.latitude === latitude && before.longitude === longitude && now - before.at < STALE_MS) {
+      if (before.knots === (flight.groundspeed_kts ?? 0)) return;
+    }
+    const knots = typeof flight.groundspeed_kts === 'number' ? flight.groundspeed_kts : 0;
+    const angle = ((flight.heading_deg ?? 0) * Math.PI) / 180;
+    const track = /** @type {Track} */ (before ?? { trail: [] });
+    const [x, y] = [toX(longitude), toY(latitude)];
+    const moved = before ? distanceNm(before.latitude, before.longitude, latitude, longitude) : 0;
+    if (before) this._learnRate(before, moved, now);
+    const shown = before && moved < JUMP_NM * Math.max(1, this.rate) ? placeAt(before, now) : null;
+    track.errorX = shown ? wrapped(shown[0] - x) : 0;
+    track.errorY = shown ? shown[1] - y : 0;
+    if (!shown && before) track.trail.length = 0;
+    Object.assign(track, { x, y, latitude, longitude, at: now, knots, sin: Math.sin(angle), cos: Math.cos(angle) });
+    const step = (knots * this.rate * mile(latitude)) / MS_AN_HOUR;
+    track.vx = knots > 30 ? track.sin * step : 0;
+    track.vy = knots > 30 ? -track.cos * step : 0;
+    track.band = bandOf(flight.altitude_ft, knots);
+    track.trail.push(x, y);
+    if (track.trail.length > 2 * TRAIL_POINTS) track.trail.splice(0, 2);
+    this.tracks.set(key, track);
+  }
+
+  /** @param {string | number} key */
+  remove(key) {
+    this.tracks.delete(key);
+  }
+
+  /** Forget what is not among these any more. @param {Map<string | number, unknown>} flights */
+  keepOnly(flights) {
+    for (const key of this.tracks.keys()) if (!flights.has(key)) this.tracks.delete(key);
+  }
+
+  /** @param {Track} before @param {number} moved nautical miles @param {number} now */
+  _learnRate(before, moved, now) {
+    const expected = (before.knots * (now - before.at)) / MS_AN_HOUR;
+    if (before.knots < 150 || now - before.at < MIN_STEP_MS || expected <= 0) return;
+    const seen = moved / expected;
+    if (seen > 0.2 && seen < 200) this.rate += (seen - this.rate) * 0.02;
+    if (Math.abs(this.rate - 1) < 0.15) this.rate += (1 - this.rate) * 0.02;
+  }
+}
+
+/**
+ * Where an aircraft is drawn at a moment.
+ * @param {Track} track @param {number} now
+ * @returns {[number, number]}
+ */
+export function placeAt(track, now) {
+  const elapsed = Math.min(now - track.at, FLY_ON_MS);
+  const left = elapsed < BLEND_MS ? 1 - elapsed / BLEND_MS : 0;
+  return [track.x + track.vx * elapsed + track.errorX * left, track.y + track.vy * elapsed + track.errorY * left];
+}
+
+/** Tell an aircraft that nothing was heard of for a while. @param {Track} track @param {number} now */
+export function isStale(track, now) {
+  return now - track.at > STALE_MS;
+}
+
+export const BANDS = ['ground', '0', '5,000', '10,000', '20,000', '30,000', '40,000'];
+const FLOORS = [5_000, 10_000, 20_000, 30_000, 40_000];
+
+/** Which colour an altitude has: 0 is the ground. @param {unknown} feet @param {number} knots */
+export function bandOf(feet, knots) {
+  const height = typeof feet === 'number' ? feet : 0;
+  if (knots < 40) return 0;
+  let band = 1;
+  for (const floor of FLOORS) if (height >= floor) band += 1;
+  return band;
+}
+
+/** @param {number} difference */
+function wrapped(difference) {
+  return difference - Math.round(difference);
+}

@@ -1,0 +1,1 @@
+"""What the operator's page is told, beyond what ``swimctl`` asks too."""

@@ -1,0 +1,113 @@
+"""Runs ``swimctl doctor`` for the operator's page, one at a time, as a program of its own; keeps its last verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swim_server.protocol.timestamps import format_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from swim_server.concurrency.clock import Clock
+
+LONGEST_SECONDS = 180.0
+NICENESS = 10
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+
+
+class Finding(msgspec.Struct):
+    """One check, as ``doctor --json`` writes it."""
+
+    id: str
+    area: str = ""
+    status: str = ""
+    expected: str | None = None
+    observed: str | None = None
+    fix: str | None = None
+
+
+class _Document(msgspec.Struct):
+    ok: bool
+    checks: list[Finding]
+
+
+class DoctorReport(msgspec.Struct, kw_only=True):
+    """The last run."""
+
+    is_running: bool = False
+    at: str | None = None
+    """When it began; None: doctor has not run from the page since the start."""
+    ok: bool | None = None
+    counts: dict[str, int] = {}
+    findings: list[Finding] = []
+    """What did not pass."""
+    problem: str | None = None
+    """Why there is no verdict."""
+
+
+class DoctorRuns:
+    """Never more than one at a time; the service goes on meanwhile."""
+
+    def __init__(self, home: Path, config_files: Sequence[Path], *, clock: Clock) -> None:
+        self._home = home
+        self._config_files = config_files
+        self._now_ms = clock.now_ms
+        self.last = DoctorReport()
+
+    async def run(self) -> DoctorReport:
+        """Run it and keep what it says. While one runs, answer that."""
+        if self.last.is_running:
+            return self.last
+        began = format_ms(self._now_ms())
+        self.last = msgspec.structs.replace(self.last, is_running=True)
+        found = DoctorReport(problem="it was interrupted")
+        try:
+            found = await self._examine()
+        finally:
+            self.last = msgspec.structs.replace(found, at=began)
+        return self.last
+
+    async def _examine(self) -> DoctorReport:
+        words = [sys.executable, "-m", "swimctl", *self._options(), "doctor", "--json"]
+        environ = {**os.environ, "SWIM_HOME": str(self._home)}
+        process = await asyncio.create_subprocess_exec(
+            *words, env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, start_new_session=True, limit=MAX_ANSWER_BYTES,
+        )  # fmt: skip
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        try:
+            answer, errors = await asyncio.wait_for(process.communicate(), LONGEST_SECONDS)
+        except TimeoutError:
+            return DoctorReport(problem=f"doctor was not done within {LONGEST_SECONDS:g} s")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return read_report(answer, errors)
+
+    def _options(self) -> list[str]:
+        files = [path for path in self._config_files if path.name != "swim.local.toml"]
+        return ["--config", str(files[0])] if files else []
+
+
+def read_report(answer: bytes, errors: bytes) -> DoctorReport:
+    """Read what doctor wrote."""
+    try:
+        report = msgspec.json.decode(answer, type=_Document)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        last: Any = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
+        return DoctorReport(problem=f"doctor gave no verdict: {last[0][:300]}")
+    counts: dict[str, int] = {}
+    for check in report.checks:
+        counts[check.status] = counts.get(check.status, 0) + 1
+    findings = [check for check in report.checks if check.status not in ("ok", "skipped", "skip", "pass")]
+    return DoctorReport(ok=report.ok, counts=counts, findings=findings)

@@ -1,0 +1,63 @@
+"""The last hour, a figure every ten seconds: rates, latency, connections. Bounded, and cheap enough to run always."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
+    from swim_server.daemon.components import Components
+
+STEP_SECONDS = 10.0
+KEPT_SECONDS = 3600.0
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """One moment; sent as a list, in this order."""
+
+    at: int
+    """Unix time."""
+    connections: int
+    events_per_second: float
+    deliveries_per_second: float
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
+    latency_max_ms: float | None
+    loop_lag_p99_ms: float
+    refused: int
+    """Since the start."""
+
+
+class Trends:
+    """Keeps the samples. ``run`` takes them."""
+
+    def __init__(self, components: Components, *, clock: Clock) -> None:
+        self._parts = components
+        self._now_ms = clock.now_ms
+        self.samples: deque[Sample] = deque(maxlen=int(KEPT_SECONDS / STEP_SECONDS))
+
+    async def run(self) -> None:
+        """Take a sample every few seconds, for ever."""
+        while True:
+            self.samples.append(self.take())
+            await asyncio.sleep(STEP_SECONDS)
+
+    def take(self) -> Sample:
+        """Look at this moment."""
+        parts = self._parts
+        latency = parts.latency.summary_ms() or {}
+        return Sample(
+            at=self._now_ms() // 1000,
+            connections=parts.gateway.clients(),
+            events_per_second=parts.throughput.events.per_second(),
+            deliveries_per_second=parts.throughput.deliveries.per_second(),
+            latency_p50_ms=latency.get("p50"),
+            latency_p99_ms=latency.get("p99"),
+            latency_max_ms=latency.get("max"),
+            loop_lag_p99_ms=parts.loop_lag.lag_ms()["p99"],
+            refused=sum(parts.endpoints.refusals.counts.values()),
+        )

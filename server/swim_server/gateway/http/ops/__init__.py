@@ -1,0 +1,1 @@
+"""The operator's page: who may open it, and what it asks and does."""

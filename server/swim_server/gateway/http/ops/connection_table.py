@@ -1,0 +1,151 @@
+"""The connections as the operator's page pages through them: sorted and cut here, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from heapq import nlargest, nsmallest
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swim_server.concurrency.yielding import yielding
+from swim_server.protocol.timestamps import format_ms
+from swim_server.streaming.connection import LOCAL_TIER
+
+if TYPE_CHECKING:
+    from swim_server.concurrency.clock import Clock
+    from swim_server.streaming.connection import Connection
+    from swim_server.streaming.hub import Hub
+
+PAGE_ROWS = 25
+SAMPLE_SECONDS = 5.0
+"""So long a rate looks back at least."""
+
+
+class ConnectionRow(msgspec.Struct, kw_only=True):
+    """One connection."""
+
+    id: str
+    tier: str
+    owner: str | None
+    key_id: int | None
+    key_hint: str | None
+    remote: str
+    user_agent: str | None
+    connected_at: str
+    channels: list[str]
+    filters: dict[str, Any]
+    sent: int
+    per_second: float
+    lag_events: int
+    lag_seconds: float
+    buffered_bytes: int
+    is_catching_up: bool
+    resumes: bool
+
+
+class ConnectionPage(msgspec.Struct, kw_only=True):
+    """A page of the table."""
+
+    total: int
+    """Of those that the search found."""
+    pages: int
+    page: int
+    rows: list[ConnectionRow]
+
+
+class ConnectionTable:
+    """Remembers how much each connection had been sent a while ago, for rates. Idle while nobody looks."""
+
+    def __init__(self, hub: Hub, *, clock: Clock) -> None:
+        self._hub = hub
+        self._now_ms = clock.now_ms
+        self._monotonic = clock.monotonic
+        self._before: tuple[float, Mapping[str, int]] = (0.0, {})
+        self._latest: tuple[float, Mapping[str, int]] = (0.0, {})
+
+    async def page(self, sort: str, *, is_ascending: bool, number: int, search: str, tier: str) -> ConnectionPage:
+        """Look at all connections, and return one page of those that the search finds."""
+        await self._sample()
+        words = search.lower().split()
+        found = [
+            connection
+            async for connection in yielding(list(self._hub.connections.values()))
+            if connection.tier != LOCAL_TIER
+            and tier in ("", connection.tier)
+            and (not words or _is_found(connection, words))
+        ]
+        pages = max(1, -(-len(found) // PAGE_ROWS))
+        number = min(max(number, 1), pages)
+        choose = nsmallest if is_ascending else nlargest
+        chosen = choose(number * PAGE_ROWS, found, key=self._key(sort))[(number - 1) * PAGE_ROWS :]
+        return ConnectionPage(total=len(found), pages=pages, page=number, rows=[self._row(each) for each in chosen])
+
+    async def _sample(self) -> None:
+        now = self._monotonic()
+        if now - self._latest[0] < SAMPLE_SECONDS:
+            return
+        sent = {each.id: each.messages_sent async for each in yielding(list(self._hub.connections.values()))}
+        self._before, self._latest = self._latest, (now, sent)
+
+    def _rate(self, connection: Connection) -> float:
+        """Return messages a second since the sample before; of one that was not there, since it came."""
+        at, before = self._before
+        if connection.id in before:
+            seconds, sent = self._monotonic() - at, connection.messages_sent - before[connection.id]
+        else:
+            seconds, sent = (self._now_ms() - connection.connected_at_ms) / 1000, connection.messages_sent
+        return sent / max(seconds, 1.0)
+
+    def _key(self, sort: str) -> Callable[[Connection], tuple[Any, str]]:
+        keys: Mapping[str, Callable[[Connection], Any]] = {
+            "lag": lambda each: (self._lag_seconds(each), each.buffered_bytes),
+            "rate": self._rate,
+            "sent": lambda each: each.messages_sent,
+            "buffered": lambda each: each.buffered_bytes,
+            "since": lambda each: each.connected_at_ms,
+            "owner": lambda each: each.key.owner_name.lower() if each.key is not None else "",
+            "tier": lambda each: each.tier,
+            "remote": lambda each: each.remote,
+        }
+        chosen = keys.get(sort, keys["lag"])
+        return lambda each: (chosen(each), each.id)
+
+    def _lag_seconds(self, connection: Connection) -> float:
+        first = connection.unsent_from
+        return 0.0 if first is None else max(0.0, (self._now_ms() - first.milliseconds) / 1000)
+
+    def _row(self, connection: Connection) -> ConnectionRow:
+        key = connection.key
+        return ConnectionRow(
+            id=connection.id,
+            tier=connection.tier,
+            owner=key.owner_name if key is not None else None,
+            key_id=key.id if key is not None else None,
+            key_hint=key.hint if key is not None else None,
+            remote=connection.remote,
+            user_agent=connection.user_agent,
+            connected_at=format_ms(connection.connected_at_ms),
+            channels=sorted(connection.subscription.channels),
+            filters=connection.subscription.filters.to_wire(),
+            sent=connection.messages_sent,
+            per_second=round(self._rate(connection), 1),
+            lag_events=_lag_events(connection),
+            lag_seconds=round(self._lag_seconds(connection), 1),
+            buffered_bytes=connection.buffered_bytes,
+            is_catching_up=connection.catch_up is not None,
+            resumes=connection.wants_notices or connection.resumed_after is not None,
+        )
+
+
+def _lag_events(connection: Connection) -> int:
+    waiting = len(connection.backlog) if connection.backlog is not None else 0
+    group = connection.group
+    return waiting + (max(0, group.end - connection.position) if group is not None else 0)
+
+
+def _is_found(connection: Connection, words: list[str]) -> bool:
+    key = connection.key
+    parts = (connection.id, connection.remote, connection.tier, connection.user_agent or "")
+    text = " ".join([*parts, f"{key.id} {key.hint} {key.owner_name}" if key is not None else ""]).lower()
+    return all(word in text for word in words)

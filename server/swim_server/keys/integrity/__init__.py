@@ -1,0 +1,1 @@
+"""What shows that a key database was damaged, changed from outside or replaced by an older copy."""
