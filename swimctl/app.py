@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -52,6 +52,9 @@ class LazyGroup(TyperGroup):
             if near and len(args) > 1 and args[1] in getattr(self.get_command(ctx, near), "commands", ()):
                 hint += f" {args[1]}"
             raise WrongUsage(problem, hint)
+        entry = ENTRIES.get(args[0])
+        if entry is not None and not ctx.resilient_parsing:
+            return entry.name, load_command(entry.module, entry.name, args[1:2]), args[1:]
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -85,13 +88,23 @@ class CommandApp(typer.Typer):
         return super().command(name, **{"cls": StyledCommand, **settings})
 
 
-def load_command(module: str, name: str) -> Any:
-    """Import a command's module and build its command."""
+def load_command(module: str, name: str, words: Sequence[str] = ()) -> Any:
+    """Import a command's module and build its command; of a group only the one that ``words`` begin with."""
     app: typer.Typer = import_module(module).app
     app.rich_markup_mode = None  # plain help: at once, and the same in every width and pipe
-    command = typer.main.get_command(app)
+    known = app.registered_commands
+    called = [each for each in known if _typed_name(each) in words] if len(known) > 1 else []
+    app.registered_commands = called or known
+    try:
+        command = typer.main.get_group(app) if called else typer.main.get_command(app)
+    finally:
+        app.registered_commands = known
     command.name = name
     return command
+
+
+def _typed_name(command: Any) -> str:
+    return str(command.name or typer.main.get_command_name(command.callback.__name__))
 
 
 def command_group(summary: str) -> CommandApp:

@@ -28,6 +28,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("reload", "Apply a changed configuration without dropping clients."),
             Entry("status", "Show connections, rates, sources and history."),
             Entry("top", "Watch rates, latency and the busiest connections."),
+            Entry("nodes", "List the nodes that share one Redis server."),
             Entry("dashboard", "Open the operator's page in a browser."),
             Entry("logs", "Show the daemon's log."),
             Entry("service", "Run the daemon under systemd: install, show and remove the unit."),

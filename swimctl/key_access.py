@@ -142,6 +142,10 @@ class _OtherDatabase(CommandFailed):
     """The daemon does not see a change."""
 
 
+class _NodesSilent(CommandFailed):
+    """A change reached this daemon, and perhaps not every other node."""
+
+
 def announce_changes(
     invocation: Invocation, key_ids: Sequence[int], *, since: float | None = None, expected: str | None = None
 ) -> int | None:
@@ -160,18 +164,26 @@ def announce_changes(
     try:
         with invocation.connect(light=True) as daemon:
             closed = 0
+            silent: set[str] = set()
             for key_id in key_ids:
                 seconds = 0.0 if since is None else time.monotonic() - since
                 answer = daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds})
                 closed += answer.closed
+                silent.update(answer.silent_nodes)
                 if expected is not None and answer.state not in (None, expected):
                     raise _OtherDatabase(
                         f"key {key_id} is {expected} here, and {answer.state} in the database that the daemon reads: "
                         "it may still be accepted",
                         "find out why: swimctl doctor --only database",
                     )
+            if silent:
+                raise _NodesSilent(
+                    f"the change is stored and {closed} connections are closed, but not every node has said that it "
+                    f"knows: {', '.join(sorted(silent))}",
+                    "they find out by themselves within auth.recheck_seconds; see: swimctl nodes",
+                )
             return closed
-    except _OtherDatabase:
+    except (_OtherDatabase, _NodesSilent):
         raise
     except DaemonNotRunning:
         return None

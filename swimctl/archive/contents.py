@@ -11,8 +11,8 @@ from typing import IO, Literal
 
 import msgspec
 
+from swimctl.arguments.files import told_with_its_name
 from swimctl.errors import CommandFailed
-from swimctl.file_arguments import told_with_its_name
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swimctl.app import single_command
+from swimctl.arguments.files import told_with_its_name
+from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.errors import CommandFailed, WrongUsage
-from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, Remote, invocation_of
 from swimctl.output import require_yes
-from swimctl.output_options import Header, Piped, PipedFormat
 from swimctl.progress import Progress
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from swimctl.app import command_group
+from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.completion.words import connection_ids, key_ids, tiers
 from swimctl.errors import NotFound
 from swimctl.invocation import invocation_of
-from swimctl.output_options import Header, Piped, PipedFormat
 
 LOCAL_TIER = "local"
 """The tier shown for connections of the control socket."""

@@ -11,10 +11,10 @@ import typer
 
 from swimctl import contexts as stored
 from swimctl.app import command_group
+from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.completion.words import contexts as context_names
 from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
-from swimctl.output_options import Header, Piped, PipedFormat
 
 app = command_group("Name services, and choose the one that commands use.")
 

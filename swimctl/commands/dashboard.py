@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 app = single_command()
+
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 FILE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="referrer" content="no-referrer"><title>SWIM operations</title>
@@ -86,11 +91,16 @@ def open_in_browser(path: Path | str) -> bool:
     """Open a file or an address in this user's browser; False where there is none to open."""
     import webbrowser
 
-    from swimctl.browser import has_display
-
     if not has_display():
         return False
     try:
         return webbrowser.open(path if isinstance(path, str) else path.as_uri())
     except webbrowser.Error:
         return False
+
+
+def has_display(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
+    """Tell whether a browser would have a window; a text browser in the terminal is none."""
+    if platform in ("darwin", "win32"):
+        return "SSH_CONNECTION" not in environ
+    return any(environ.get(name) for name in DISPLAYS)

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from swimctl.app import command_group
+from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.errors import CommandFailed, ExitCode
 from swimctl.invocation import invocation_of
 from swimctl.key_access import open_database_of, read_database_of
-from swimctl.output_options import Header, Piped, PipedFormat
 from swimctl.progress import Progress
 
 app = command_group("Compare and upgrade the key database's schema.")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swimctl import subscription_options as options
 from swimctl.app import single_command
+from swimctl.arguments import subscriptions as options
 from swimctl.completion.words import channels, connection_ids, key_ids
 from swimctl.errors import CommandError, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
@@ -123,7 +123,7 @@ def read_since(since: str) -> float:
     """Read ``15m``, or a time, as seconds until now. Raises WrongUsage."""
     import time
 
-    from swimctl.time_arguments import read_past_ms
+    from swimctl.arguments.times import read_past_ms
 
     return max(1.0, time.time() - read_past_ms("--since", since) / 1000)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swimctl import subscription_options as options
 from swimctl.app import single_command
+from swimctl.arguments import subscriptions as options
+from swimctl.arguments.output import Header
 from swimctl.errors import CommandError
 from swimctl.invocation import invocation_of
-from swimctl.output_options import Header
 
 if TYPE_CHECKING:
     from swimctl.client.state import StateReader, WorldState

@@ -14,12 +14,12 @@ import typer
 
 from swimctl import standard_streams
 from swimctl.app import single_command
+from swimctl.arguments.files import told_with_its_name
+from swimctl.arguments.subscriptions import Url, key_for
 from swimctl.completion.words import event_types
 from swimctl.errors import CommandError, CommandFailed, WrongUsage
-from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, invocation_of
 from swimctl.progress import Progress
-from swimctl.subscription_options import Url, key_for
 
 if TYPE_CHECKING:
     from swimctl.client.publisher import Report, Storing

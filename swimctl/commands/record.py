@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import msgspec
 import typer
 
-from swimctl import subscription_options as options
 from swimctl.app import single_command
+from swimctl.arguments import subscriptions as options
 from swimctl.completion.words import channels as complete_channels
 from swimctl.errors import CommandError, WrongUsage
 from swimctl.invocation import Invocation, invocation_of

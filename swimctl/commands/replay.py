@@ -14,9 +14,9 @@ import typer
 
 from swimctl import standard_streams
 from swimctl.app import single_command
+from swimctl.arguments.files import told_with_its_name
 from swimctl.completion.words import channels as complete_channels
 from swimctl.errors import CommandFailed, WrongUsage
-from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import Invocation, invocation_of
 from swimctl.progress import Progress
 

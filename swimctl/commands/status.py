@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swimctl.app import single_command
+from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.errors import CommandError
 from swimctl.invocation import Invocation, invocation_of
-from swimctl.output_options import Header, Piped, PipedFormat
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import Status

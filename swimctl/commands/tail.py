@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swimctl import subscription_options as options
 from swimctl.app import single_command
+from swimctl.arguments import subscriptions as options
 from swimctl.completion.words import channels as complete_channels
 from swimctl.invocation import invocation_of
 

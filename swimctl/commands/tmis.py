@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from swimctl import subscription_options as options
 from swimctl.app import single_command
+from swimctl.arguments import subscriptions as options
+from swimctl.arguments.output import Header, Json
 from swimctl.invocation import invocation_of
-from swimctl.output_options import Header, Json
 
 app = single_command()
 

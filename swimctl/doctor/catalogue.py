@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from swimctl.doctor.check import Check
-from swimctl.doctor.checks import code, config, connections, install, keys, tiers
+from swimctl.doctor.checks import code, config, connections, install, keys, nodes, tiers
 from swimctl.doctor.checks.database import store
 from swimctl.doctor.checks.front import endpoint
 from swimctl.doctor.checks.host import machine, ownership, storage
 from swimctl.doctor.checks.process import environment, limits, metrics, running, start
 from swimctl.doctor.checks.stream import delivery, state
 
-AREAS = ("install", "config", "process", "code", "database", "keys", "tiers", "connections", "stream", "front", "host")
+AREAS = (
+    "install",
+    "config",
+    "process",
+    "code",
+    "database",
+    "keys",
+    "tiers",
+    "connections",
+    "stream",
+    "nodes",
+    "front",
+    "host",
+)
 
 
 def all_checks() -> tuple[Check, ...]:
@@ -30,6 +43,7 @@ def all_checks() -> tuple[Check, ...]:
         *connections.CHECKS,
         *delivery.CHECKS,
         *state.CHECKS,
+        *nodes.CHECKS,
         *endpoint.CHECKS,
         *machine.CHECKS,
         *ownership.CHECKS,

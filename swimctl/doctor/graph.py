@@ -33,8 +33,9 @@ class Layer(IntEnum):
     LISTENERS = 9
     FRONT = 10
     SOURCES = 11
-    STREAM = 12
-    CLIENTS = 13
+    NODES = 12
+    STREAM = 13
+    CLIENTS = 14
 
 
 _LAYERS: tuple[tuple[str, Layer], ...] = (
@@ -60,6 +61,7 @@ _LAYERS: tuple[tuple[str, Layer], ...] = (
     ("stream.event-file", Layer.SOURCES),
     ("stream.known-types", Layer.SOURCES),
     ("stream.", Layer.STREAM),
+    ("nodes.", Layer.NODES),
     ("connections.", Layer.CLIENTS),
 )
 
@@ -103,7 +105,8 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "stream.history-sound": (*_DISK, "host.disk-errors", "process.files", "stream.history-writable"),
     "stream.history-kept": ("process.files", "stream.history-sound"),
     "stream.state-is-fold": ("stream.history-sound",),
-    "stream.event-comes-out": ("process.loop", "process.throttled", "tiers.room"),
+    "nodes.probe": ("nodes.memory",),
+    "stream.event-comes-out": ("nodes.probe", "process.loop", "process.throttled", "tiers.room"),
     "connections.keep-up": ("process.loop", "process.throttled"),
     "connections.refused": ("tiers.room",),
     "connections.expected": (*_FRONT, "connections.refused", "tiers.room", "process.port"),

@@ -48,6 +48,7 @@ def metrics(daemon: LiveDaemon) -> str:
         return str(answer.read().decode())
 
 
+@pytest.mark.long
 def test_queries_ask_for_metrics_and_labels_that_the_service_exports(daemon: LiveDaemon) -> None:
     labels: dict[str, set[str]] = defaultdict(set)
     for line in metrics(daemon).splitlines():
@@ -65,6 +66,7 @@ def test_queries_ask_for_metrics_and_labels_that_the_service_exports(daemon: Liv
         assert asked <= known, f"{query}: there are no labels {asked - known}"
 
 
+@pytest.mark.long
 def test_every_metric_of_the_service_is_on_the_dashboard(daemon: LiveDaemon) -> None:
     exported = {line.split()[2] for line in metrics(daemon).splitlines() if line.startswith("# TYPE swim_")}
     asked = {re.sub(r"_bucket$", "", name) for query in queries() for name in METRIC.findall(query)}

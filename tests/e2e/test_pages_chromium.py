@@ -104,7 +104,7 @@ COVERED = """[...document.querySelectorAll('.bar button, .bar input, .tools butt
 }).map((each) => each.outerHTML.slice(0, 80))"""
 
 
-@pytest.mark.parametrize("name", ["map", "ops", "status"])
+@pytest.mark.parametrize("name", ["map", pytest.param("ops", marks=pytest.mark.long), "status"])
 def test_page_fits_every_screen_and_serves_everybody(
     name: str, request: pytest.FixtureRequest, daemon: LiveDaemon, axe: str
 ) -> None:
@@ -140,6 +140,7 @@ def test_key_is_in_a_header_and_this_tabs_memory_alone(browser: Callable[[], Tab
     assert key not in daemon.everything_logged
 
 
+@pytest.mark.long
 def test_map_shows_what_happens_and_says_why_a_flight_is_not_there(map_tab: Tab, daemon: LiveDaemon) -> None:
     tab = map_tab
     tab.call("Page.bringToFront")
@@ -158,7 +159,7 @@ def test_map_shows_what_happens_and_says_why_a_flight_is_not_there(map_tab: Tab,
     search(tab, "KLM9")
     tab.wait_for("document.querySelector('#card .why-not')")
     assert "Airport must be KJFK, and is EGLL to EHAM" in tab.text("#card")
-    tab.click("#card .why-not .plain")
+    tab.evaluate("document.querySelector('#card .why-not .plain').click()")
     tab.wait_for(f"{SHOWN} === '4'")
     daemon.put(("flight.deleted", {"flight_uid": 9, "callsign": "KLM9", "dep": "EGLL", "arr": "EHAM"}))
     tab.wait_for(f"{SHOWN} === '3'")
@@ -178,6 +179,7 @@ def search(tab: Tab, words: str) -> None:
     tab.press("Enter")
 
 
+@pytest.mark.long
 def test_map_goes_on_over_a_restart_without_a_hole(map_tab: Tab, daemon: LiveDaemon) -> None:
     tab = map_tab
     tab.call("Page.bringToFront")
@@ -192,6 +194,7 @@ def test_map_goes_on_over_a_restart_without_a_hole(map_tab: Tab, daemon: LiveDae
     tab.wait_for(LIVE)
 
 
+@pytest.mark.long
 def test_dashboard_opens_the_operators_page_that_revokes_a_key(
     browser: Callable[[], Tab], daemon: LiveDaemon, tmp_path: Path
 ) -> None:
@@ -224,6 +227,7 @@ def test_dashboard_opens_the_operators_page_that_revokes_a_key(
     assert tab.complaints == []
 
 
+@pytest.mark.long
 def test_map_says_that_the_service_stopped_and_goes_on_with_the_next_one(
     browser: Callable[[], Tab], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
     python tests/load/chaos.py --rounds 50 --seed 1
     python tests/load/chaos.py --rounds 500 --only kill,kill-at-commit,restart
+    python tests/load/chaos.py --nodes 3 --engine redis --rounds 6        # faults between nodes instead
 
 Prints a scoreboard; exit 1 when an acknowledged event was lost, repeated or out of order. The slow disk, the small
 disk (root) and the clock (libfaketime) take part where this machine lets them; what doesn't is said.
@@ -28,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.chaos_daemon import FAKETIME, ChaosDaemon
 from support.chaos_faults import Faults
+from support.chaos_nodes import run_nodes_chaos
 from support.chaos_traffic import (
     Ledger,
     Pace,
@@ -51,11 +53,15 @@ def main() -> int:
     parser.add_argument("--subscribers", type=int, default=4)
     parser.add_argument("--only", default="", help="comma-separated faults")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--nodes", type=int, default=1, help="faults between so many nodes on one server")
+    parser.add_argument("--engine", choices=("redis",), default="redis", help="with --nodes: what they share")
     arguments = parser.parse_args()
     logging.getLogger("swim_client").setLevel(logging.CRITICAL)  # it reconnects all the time here
     for number in (signal.SIGTERM, signal.SIGHUP):  # the disk is unmounted and the daemon ended then, too
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
+    if arguments.nodes > 1:
+        return chaos_over_nodes(arguments, seed)
     with (
         tempfile.TemporaryDirectory(prefix="swim-chaos-") as folder,
         small_disk(Path(folder) / "home") as has_small_disk,
@@ -71,6 +77,23 @@ def main() -> int:
             )
         )
     print(json.dumps(report) if arguments.json else scoreboard(report))
+    return 0 if report["ok"] else 1
+
+
+def chaos_over_nodes(arguments: argparse.Namespace, seed: int) -> int:
+    """Run the faults between nodes; print what became of every promise."""
+    with tempfile.TemporaryDirectory(prefix="swim-chaos-nodes-") as folder:
+        report = asyncio.run(
+            run_nodes_chaos(
+                Path(folder),
+                nodes=arguments.nodes,
+                rounds=arguments.rounds,
+                seed=seed,
+                subscribers=arguments.subscribers,
+                only=[name for name in arguments.only.split(",") if name],
+            )
+        )
+    print(json.dumps(report) if arguments.json else "\n".join(f"{name:24} {value}" for name, value in report.items()))
     return 0 if report["ok"] else 1
 
 

@@ -1,6 +1,6 @@
 """What a command of the command line costs until it has answered, against the interpreter itself and an older checkout.
 
-    python tests/load/cli.py [--rounds 9] [--before CHECKOUT] [--instructions]
+    python tests/load/cli.py [--rounds 9] [--before CHECKOUT] [--only tail,status] [--instructions]
 
 Processor time of a whole process, the median of the rounds, in turns with the other checkout. Each has a daemon
 of its own, which knows one key and one event; the environment, its packages too, is this one. ``--instructions``
@@ -97,17 +97,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--before", type=Path, help="another checkout, measured in turns with this one")
     parser.add_argument("--instructions", action="store_true", help="count instructions, in one round")
+    parser.add_argument("--only", default="", help="part of a command's name; several with commas")
     options = parser.parse_args()
+    parts = [*options.only.split(","), "pass"] if options.only else [""]
+    cases = {name: case for name, case in CASES.items() if any(part in name for part in parts)}
     roots = {"now": ROOT} | ({"before": options.before.resolve()} if options.before else {})
     measure, unit = (instructions, "M instructions") if options.instructions else (run, "ms of CPU")
     with ExitStack() as stack:
         environs = {name: stack.enter_context(daemon_of(root)) for name, root in roots.items()}
-        for words, more in CASES.values():  # a warm-up: byte code, file cache
+        for words, more in cases.values():  # a warm-up: byte code, file cache
             for environ in environs.values():
                 run(words, {**environ, **more})
-        measured: dict[str, dict[str, list[float]]] = {name: {side: [] for side in roots} for name in CASES}
+        measured: dict[str, dict[str, list[float]]] = {name: {side: [] for side in roots} for name in cases}
         for _ in range(1 if options.instructions else options.rounds):
-            for name, (words, more) in CASES.items():
+            for name, (words, more) in cases.items():
                 for side, environ in environs.items():
                     measured[name][side].append(measure(words, {**environ, **more}))
     show(measured, unit)

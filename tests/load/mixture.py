@@ -213,7 +213,7 @@ async def run(mixture: Mixture, target: Target, seconds: float, *, has_disk: boo
     ]  # fmt: skip
     tasks = [asyncio.create_task(each()) for each in work]
     await asyncio.gather(*(other.ask_for(seconds) for other in others))
-    failed = [task.exception() for task in tasks if task.done()]
+    failed = ["cancelled" if task.cancelled() else task.exception() for task in tasks if task.done()]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

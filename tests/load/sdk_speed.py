@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def resume(client: str) -> dict[str, float]:
         peaks = []
         for number in range(3):
             server.burst(cuts=number < 2)
-            peaks.append(peak_until(program, lambda number=number: server.finished(number + 1)))  # type: ignore[misc]
+            peaks.append(peak_until(program, partial(server.finished, number + 1)))
         program.wait("seconds")
     return {f"MB more after a second resume of {RESUME_EVENTS:,}": peaks[2] - peaks[1]}
 

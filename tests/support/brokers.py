@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import secrets
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from support.redis_server import RedisServer, redis_server
 from support.virtual_clock import VirtualClock
 from swim_server.brokers.broker import Broker, Page, Published
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.redis_stream.broker import RedisBroker
+from swim_server.brokers.redis_stream.server import ServerAddress
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
@@ -61,7 +68,44 @@ class LocalRig:
         return LocalBroker(self.path, clock=self.clock, **chosen | settings)
 
 
-RIGS: dict[str, Callable[[Path], Rig]] = {"local": LocalRig}
+class RedisRig:
+    """A prefix of its own on a server that the tests of one process share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = VirtualClock()
+        self.clock.wall_ms = NOW_MS
+        self.path = folder / "history.db"
+        self.server = shared_server()
+        self.prefix = secrets.token_hex(6)
+
+    def broker(self, **settings: Any) -> RedisBroker:
+        chosen: dict[str, Any] = {
+            "keep_ms": KEEP_MS,
+            "keep_positions_ms": KEEP_POSITIONS_MS,
+            "max_bytes": 1 << 31,
+            "boot_id": "one-boot",
+            "tick_seconds": 0.005,
+            "path": self.path,
+            "node": "one",
+        }
+        return RedisBroker(
+            address=ServerAddress(self.server.url),
+            prefix=self.prefix,
+            clock=self.clock,
+            now_ms=self.clock.now_ms,
+            **chosen | settings,
+        )
+
+
+@cache
+def shared_server() -> RedisServer:
+    """One server for the process; ended with it."""
+    server = ExitStack()
+    atexit.register(server.close)
+    return server.enter_context(redis_server())
+
+
+RIGS: dict[str, Callable[[Path], Rig]] = {"local": LocalRig, "redis": RedisRig}
 """Every implementation of Broker. A new one joins the suite with a line here."""
 
 

@@ -40,6 +40,8 @@ class Daemon:
         self.sources = sources
         self.arguments = arguments
         """More words for ``serve``."""
+        self.start_seconds = START_SECONDS
+        """So long a start may take."""
         self.before: Sequence[str] = ()
         """A command that runs it, ``setpriv`` say."""
         self.process: subprocess.Popen[bytes] | None = None
@@ -78,7 +80,7 @@ class Daemon:
                 [*self.before, sys.executable, "-m", "swimctl", *words], env=self.environ,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log}")
@@ -89,7 +91,7 @@ class Daemon:
             else:
                 return self
         self.kill()
-        raise AssertionError(f"the daemon did not start within {START_SECONDS:g} s:\n{self.log}")
+        raise AssertionError(f"the daemon did not start within {self.start_seconds:g} s:\n{self.log}")
 
     def status(self) -> dict[str, Any]:
         """Its status document, asked over the control socket. Raises NotAnswering."""

@@ -236,7 +236,7 @@ def loop_blocked(patient: Patient) -> Iterator[None]:
     begin = "        garbage.begin()\n"
     block = "        def block() -> None:\n            __import__('time').sleep(0.25)\n"
     block += "            loop.call_later(0.001, block)\n\n        block()\n"
-    patient.edit("swim_server/daemon/loop_lag.py", begin, begin + block)
+    patient.edit("swim_server/daemon/metrics/loop_lag.py", begin, begin + block)
     patient.start(port=0)
     await_true(lambda: is_late(patient), seconds=90, what="a late loop")
     yield

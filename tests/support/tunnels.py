@@ -140,7 +140,7 @@ class TunnelPool:
         for task in late:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return sum(1 for each in self.tunnels[before:] if each.opened.done() and each.opened.result())
+        return sum(1 for each in self.tunnels[before:] if _is_open(each.opened))
 
     @property
     def alive(self) -> int:
@@ -157,3 +157,8 @@ class TunnelPool:
         """Wait until all have ended, or the time is up: with which codes; those still open are not counted."""
         await asyncio.wait([tunnel.ended for tunnel in self.tunnels], timeout=seconds)
         return Counter(tunnel.ended.result() for tunnel in self.tunnels if tunnel.ended.done())
+
+
+def _is_open(opened: asyncio.Future[bool]) -> bool:
+    """Tell whether it came to be let in; one that nobody waits for any more is cancelled."""
+    return opened.done() and not opened.cancelled() and opened.result()

@@ -82,12 +82,20 @@ async def main(program: str) -> None:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        ended = asyncio.ensure_future(browser.wait())
-        await asyncio.wait({ended, asyncio.ensure_future(done.wait())}, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            browser.terminate()
-            await ended
-        shutil.rmtree(profile, ignore_errors=True)
+        waiting = [asyncio.ensure_future(each) for each in (browser.wait(), done.wait(), end_of(commands))]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if browser.returncode is None:
+                browser.terminate()
+            await browser.wait()
+            shutil.rmtree(profile, ignore_errors=True)
+
+
+async def end_of(commands: asyncio.StreamReader) -> None:
+    """Wait until there are no more commands, also where no page has come to take them."""
+    while not commands.at_eof():
+        await asyncio.sleep(0.2)
 
 
 if __name__ == "__main__":

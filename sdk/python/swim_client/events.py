@@ -106,11 +106,10 @@ class _Field:
 
 
 def _typed(converts: Mapping[str, Callable[[Any], Any]] = _NOTHING) -> Callable[[Type[_E]], Type[_E]]:
-    """Make a dataclass whose fields are those of the data, converted where a function is given."""
+    """Let the fields of a dataclass be those of the data, converted where a function is given."""
 
-    def make(event_class: Type[_E]) -> Type[_E]:
-        made = dataclass(eq=False, repr=False)(event_class)
-        for each in fields(made):  # type: ignore[arg-type]  # what dataclass() returns is one
+    def make(made: Type[_E]) -> Type[_E]:
+        for each in fields(made):  # type: ignore[arg-type]  # only dataclasses are decorated
             default = each.default_factory if each.default is MISSING else _constant(each.default)
             setattr(made, each.name, _Field(each.name, default, converts.get(each.name)))  # type: ignore[arg-type]  # every field has a default
         return made
@@ -143,6 +142,7 @@ _POSITION = {
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class FlightEvent(Event):
     """``flight.created``, ``updated``, ``departed``, ``arrived``, ``deleted``, ``position``."""
 
@@ -166,6 +166,7 @@ class FlightEvent(Event):
 
 
 @_typed(_POSITION)
+@dataclass(eq=False, repr=False)
 class Position(Event):
     """One aircraft of a batch. A number that the server doesn't know is 0 as attribute and None in the dict."""
 
@@ -183,6 +184,7 @@ class Position(Event):
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class PositionBatch(Event):
     """``flight.positions``. Its positions become objects when they are first asked for."""
 
@@ -213,6 +215,7 @@ PositionBatch.positions = _Positions()  # type: ignore[assignment]  # reads and 
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class TMIEvent(Event):
     """``tmi.issued``, ``modified``, ``released``: a traffic management initiative."""
 
@@ -226,6 +229,7 @@ class TMIEvent(Event):
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class SplitsEvent(Event):
     """``splits.*``: a configuration of a centre's sectors."""
 
@@ -239,6 +243,7 @@ class SplitsEvent(Event):
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class HeartbeatEvent(Event):
     """``system.heartbeat``: a sign of life, every 30 s."""
 
@@ -250,6 +255,7 @@ class HeartbeatEvent(Event):
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class ConnectionInfo(Event):
     """``connected``: the server knows the key. Comes with every connection."""
 
@@ -264,6 +270,7 @@ class ConnectionInfo(Event):
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class Disconnection(Event):
     """``disconnected``: a connection ended."""
 
@@ -274,6 +281,7 @@ class Disconnection(Event):
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class Reconnection(Event):
     """``reconnected``: there is a connection again, and what could be recovered was handed over."""
 
@@ -285,6 +293,7 @@ class Reconnection(Event):
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class Gap(Event):
     """``gap``: events may be missing between ``after`` and what comes next."""
 
@@ -293,6 +302,7 @@ class Gap(Event):
 
 
 @_typed()
+@dataclass(eq=False, repr=False)
 class ErrorMessage(Event):
     """``error``: the server refused something. The dict is the whole message."""
 

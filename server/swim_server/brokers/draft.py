@@ -40,13 +40,13 @@ class Draft:
         names: dict[str, EventId] = {}
         answers: list[Published] = []
         for index, event in enumerate(call):
-            digest = None if event.event_id is None else _digest(event.event_id)
+            digest = None if event.event_id is None else digest_of(event.event_id)
             first = None if digest is None else names.get(digest) or self.names.get(digest) or self._known.get(digest)
             if first is not None:
                 answers.append(Published(str(first), duplicate=True))
                 continue
             try:
-                for part in _parts(event):
+                for part in parts_of(event):
                     newest = newest.next(self._now_ms)
                     events.append(_stamp(part, newest))
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -60,7 +60,8 @@ class Draft:
         return answers
 
 
-def _parts(event: NewEvent) -> list[NewEvent]:
+def parts_of(event: NewEvent) -> list[NewEvent]:
+    """Return the events that are stored for one. Raises ValueError or TypeError where it can't be stored."""
     if not isinstance(event.type, str) or not 0 < len(event.type) <= MAX_TYPE_CHARACTERS:
         raise ValueError(f"its type must be a string of 1 to {MAX_TYPE_CHARACTERS} characters")
     if not isinstance(event.data, dict):
@@ -78,7 +79,7 @@ def _stamp(event: NewEvent, event_id: EventId) -> Event:
 
 def find_known(connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]], now_ms: int) -> dict[str, EventId]:
     """Return the ids of those producers' names among the calls' published within the last day. Raises NamesRotten."""
-    digests = [_digest(event.event_id) for call in calls for event in call if event.event_id is not None]
+    digests = [digest_of(event.event_id) for call in calls for event in call if event.event_id is not None]
     if not digests:
         return {}
     oldest = EventId(max(now_ms - EVENT_ID_KEEP_MS, 0), 0).to_integer()
@@ -91,5 +92,6 @@ def find_known(connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent
     return known
 
 
-def _digest(event_id: str) -> str:
+def digest_of(event_id: str) -> str:
+    """Return what is remembered of a producer's own name of an event."""
     return blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

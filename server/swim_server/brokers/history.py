@@ -63,6 +63,9 @@ class History:
     is set aside, a new one begun, and what can still be read brought over into it.
     """
 
+    is_copy = False
+    """What it lacks can be had again from where the events got their ids."""
+
     def __init__(
         self,
         path: Path,
@@ -245,7 +248,9 @@ class History:
             raise HistoryDamaged(f"it has {size} bytes")
         connection = self._connect(self.path)
         try:
-            known = Known(self.newest, self._now_ms(), self._boot_id, self._loss, self._are_names_damaged)
+            known = Known(
+                self.newest, self._now_ms(), self._boot_id, self._loss, self._are_names_damaged, is_copy=self.is_copy
+            )
             opened = take_stock(connection, self.path, self._marks, self._synchronous, known)
             pruner = Pruner(connection, self._retention)
         except BaseException:
@@ -310,7 +315,7 @@ class History:
         except OSError as error:
             raise BrokerUnavailable(f"{self.path} is damaged ({reason}) and can't be moved: {error}") from error
         self._loss = "damaged"
-        self._restoring = Restoring(target)
+        self._restoring = None if self.is_copy else Restoring(target)
         _log.error(
             "history is damaged: it is set aside, and a new one begins with what can still be read", path=str(target),
             reason=reason,

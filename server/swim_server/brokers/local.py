@@ -84,10 +84,11 @@ class LocalBroker:
         boot_id: str | None = None,
         tick_seconds: float = TICK_SECONDS,
         check_after_seconds: float = 1.0,
+        history: type[History] = History,
     ) -> None:
         self.path = path
         self.counters = Counters()
-        self._history = History(
+        self._history = history(
             path,
             clock=clock,
             retention=Retention(keep_ms, keep_positions_ms, max_bytes),

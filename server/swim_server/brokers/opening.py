@@ -47,6 +47,8 @@ class Known(msgspec.Struct, frozen=True):
     """What to call the hole where events were known and the file is new."""
     are_names_damaged: bool = False
     """Producers' names must be rebuilt, as SQLite has met damage among them."""
+    is_copy: bool = False
+    """What it lacks is read again: no hole, and no id up to the newest stored is taken."""
 
 
 def take_stock(
@@ -58,7 +60,9 @@ def take_stock(
     now = EventId(known.now_ms, 0)
     latest = max(EventId(known.now_ms + FUTURE_MS, 0), known.newest, newest_of(found.mark))
     end = holes.read_end(connection, latest.to_integer())
-    hole = find_hole(found, stored=end.newest, known=known.newest, now=now, boot_id=known.boot_id, loss=known.loss)
+    hole = None
+    if not known.is_copy:
+        hole = find_hole(found, stored=end.newest, known=known.newest, now=now, boot_id=known.boot_id, loss=known.loss)
     identity = identity_of(found, hole, Identity(secrets.token_hex(16), secrets.token_hex(4)))
     _put_down(connection, path, end, hole, identity, known, is_new=is_new)
     if synchronous == "full" and not is_new:

@@ -98,7 +98,11 @@ def _seek(text: str) -> str | None:
 
 
 def _broker_url(text: str) -> str | None:
-    return None if text == "local" else f"must be local, the only broker of this version, got {_shown(text)}"
+    if text == "local" or _host_of(text, ("redis", "rediss")):
+        return None
+    if text.startswith("unix:///") and text.partition("?")[0] != "unix:///":
+        return None
+    return f"must be local, or a server like redis://10.0.0.5:6379/0 or unix:///run/redis.sock, got {_shown(text)}"
 
 
 def _shown(url: str) -> str:

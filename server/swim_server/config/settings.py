@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from swim_server.config.database_settings import AdlConfig, DatabaseConfig
-from swim_server.config.setting_types import Count, Duration, FilePath, Port
+from swim_server.config.setting_types import Count, Duration, FilePath, Port, SourceName
 from swim_server.config.source_settings import SourceConfig
 
 
@@ -103,6 +103,21 @@ class BrokerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[broker]``: who stores and orders events."""
 
     url: Annotated[str, Meta(extra={"rule": "broker_url"})] = "local"
+    """``local``; or the Redis or Valkey server of several nodes: ``redis://``, ``rediss://``, ``unix://``."""
+    username: str | None = None
+    password: Annotated[str, Meta(extra={"rule": "secret"})] | None = None
+    """Better in the environment, ``SWIM_BROKER__PASSWORD``, or in ``password_file``, than in a file of settings."""
+    password_file: Annotated[str, Meta(extra={"rule": "path"})] | None = None
+    """A file whose first line is the password."""
+    prefix: SourceName = "swim"
+    """Begins the names of all keys on the server: another installation on the same one needs another."""
+
+
+class ClusterConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``[cluster]``: this node among those that share a broker."""
+
+    node: SourceName | None = None
+    """Its name, another one on each node; None: the machine's name and a few characters of the home."""
 
 
 class ChannelsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -212,6 +227,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tiers: TiersConfig = msgspec.field(default_factory=TiersConfig)
     history: HistoryConfig = msgspec.field(default_factory=HistoryConfig)
     broker: BrokerConfig = msgspec.field(default_factory=BrokerConfig)
+    cluster: ClusterConfig = msgspec.field(default_factory=ClusterConfig)
     channels: ChannelsConfig = msgspec.field(default_factory=ChannelsConfig)
     state: StateConfig = msgspec.field(default_factory=StateConfig)
     sources: list[SourceConfig] = []

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swim_server.brokers.local import LocalBroker
+    from swim_server.brokers.node_broker import NodeBroker
+    from swim_server.cluster.cluster import Cluster
     from swim_server.concurrency.tasks import Tasks
     from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.daemon.home import Home
     from swim_server.daemon.key_watch import KeyWatch
     from swim_server.daemon.latency import Latency
     from swim_server.daemon.log_stream import LogStream
-    from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
     from swim_server.daemon.metrics.exposition import Exposition
+    from swim_server.daemon.metrics.loop_lag import LoopLagMonitor, Throughput
     from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
     from swim_server.daemon.notifier import Notifier
     from swim_server.daemon.running_config import RunningConfig
@@ -51,7 +52,9 @@ class Components:
     wheel: TimerWheel
     loop_lag: LoopLagMonitor
     admission: Admission
-    broker: LocalBroker
+    broker: NodeBroker
+    cluster: Cluster | None
+    """What this node does with others; None: it is alone."""
     store: KeyStore
     authenticator: Authenticator
     sources: RunningSources

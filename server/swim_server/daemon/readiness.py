@@ -10,7 +10,8 @@ from swim_server.daemon.running_sources import age
 from swim_server.gateway.http.readiness import Check, Readiness
 
 if TYPE_CHECKING:
-    from swim_server.brokers.local import LocalBroker
+    from swim_server.brokers.node_broker import NodeBroker
+    from swim_server.cluster.cluster import Cluster
     from swim_server.gateway.registry import Gateway
     from swim_server.keys.authenticator import Authenticator
     from swim_server.sources.source import SourceStatus
@@ -21,11 +22,12 @@ BAD_STATES = frozenset({"degraded", "failed"})
 def build_readiness(
     gateway: Gateway,
     authenticator: Authenticator,
-    broker: LocalBroker,
+    broker: NodeBroker,
     source_statuses: Callable[[], Iterable[SourceStatus]],
     *,
     is_state_loaded: Callable[[], bool],
     event_within_seconds: Callable[[], float | None],
+    cluster: Cluster | None = None,
 ) -> Readiness:
     """Put the checks together. What they say is for strangers: no reason that could hold an address or a path."""
 
@@ -51,6 +53,7 @@ def build_readiness(
             Check("keys", lambda: "keys can't be checked at the moment" if authenticator.status().problem else None),
             Check("history", lambda: "events can't be stored at the moment" if broker.counters.last_error else None),
             Check("sources", sources),
+            *([] if cluster is None else [Check("nodes", lambda: cluster.readiness_problem)]),
             Check("state", lambda: None if is_state_loaded() else "the state is being loaded"),
         ]
     )

@@ -13,6 +13,8 @@ from swim_server.logs import get_logger
 from swim_server.sources.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from swim_server.brokers.broker import Publish
     from swim_server.concurrency.tasks import Tasks
     from swim_server.config import Config
@@ -31,6 +33,8 @@ class RunningSources:
         self._catalogue = catalogue
         self._publish = publish
         self._tasks = tasks
+        self.wrap: Callable[[Config, list[Source]], list[Source]] | None = None
+        """Given the sources that were built; returns what is to run."""
         self._built: list[Source] | None = None
         """Built and not started yet."""
         self._supervisor: Supervisor | None = None
@@ -43,7 +47,10 @@ class RunningSources:
 
     def build(self, config: Config | None = None) -> None:
         """Build what ``start`` will start: what can't be built fails before anything depends on it."""
-        self._built = build_sources(config or self._config.values, self._home, self._catalogue)
+        config = config or self._config.values
+        self._built = build_sources(config, self._home, self._catalogue)
+        if self.wrap is not None:
+            self._built = self.wrap(config, self._built)
 
     def start(self) -> None:
         """Let the sources of the configuration publish."""

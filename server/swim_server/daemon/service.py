@@ -26,6 +26,7 @@ from swim_server.streaming.recent import preload
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from swim_server.cluster.membership import NodeReport
     from swim_server.daemon.components import Components
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.handover.inherited import InheritedProcess
@@ -110,6 +111,9 @@ class Service:
         left = await self._await_go()
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
+        if parts.cluster is not None:
+            parts.cluster.describe = self._describe_node
+            await parts.cluster.beat()
         port = await self._listen()
         url = dialable_url(self._bound_to[0], port, is_tls=parts.tls is not None)
         self.info = msgspec.structs.replace(self.info, url=url, control=str(self.home.control_socket))
@@ -172,6 +176,7 @@ class Service:
         running = [
             asyncio.create_task(work)
             for work in (
+                *([parts.cluster.run()] if parts.cluster is not None else []),
                 parts.loop_lag.run(),
                 parts.key_watch.run(),
                 parts.authenticator.run(),
@@ -224,6 +229,8 @@ class Service:
             self.home.remove_control_socket()
         await parts.tasks.close()
         await parts.state_keeper.save()
+        if parts.cluster is not None:
+            await parts.cluster.close(is_leaving=self._has_home)
         await parts.broker.close()
         await parts.authenticator.close()
         if self._successor is not None:
@@ -235,6 +242,15 @@ class Service:
     def _abort_clients(self) -> None:
         for peer in list(self.components.gateway.peers):
             peer.abort()
+
+    def _describe_node(self, report: NodeReport) -> NodeReport:
+        """Say of this node what the others show of it."""
+        info = self.info
+        return msgspec.structs.replace(
+            report, version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url,
+            started_at=info.started_at, connections=self.components.gateway.clients(),
+            sources=[each.name for each in self.components.sources.statuses() if each.state == "running"],
+        )  # fmt: skip
 
     # What others ask of it.
 
@@ -347,6 +363,8 @@ class Service:
         parts.listeners.pause()
         await parts.gateway.handshakes_done(SETTLE_SECONDS)
         parts.gateway.pause_admission()
+        if parts.cluster is not None:
+            parts.cluster.pause()
 
     async def abort_handover(self) -> None:
         """Serve as before: the other process did not take over. Idempotent."""
@@ -354,6 +372,8 @@ class Service:
         self.lockfile.write(self.info)
         await self._upkeep.listen_locally()
         await parts.listeners.resume()
+        if parts.cluster is not None:
+            parts.cluster.resume()
         parts.gateway.resume_admission()
         if not parts.sources.is_running:
             parts.sources.start()

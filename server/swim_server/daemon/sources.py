@@ -130,8 +130,13 @@ class _Building:
         )
 
     def _state_path(self, kind: str, input: str) -> Path:
-        """Return where a source keeps what it must know after a restart; another input, another file."""
-        return self._home.sources / f"{kind}-{hashlib.sha256(input.encode()).hexdigest()[:12]}.json"
+        """Return where a source keeps what it must know after a restart."""
+        return self._home.sources / f"{state_name(kind, input)}.json"
+
+
+def state_name(kind: str, input: str) -> str:
+    """Return how the names of a source's state files begin; another input, another name."""
+    return f"{kind}-{hashlib.sha256(input.encode()).hexdigest()[:12]}"
 
 
 def _unused(name: str, names: set[str]) -> str:

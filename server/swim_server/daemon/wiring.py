@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swim_server.brokers.local import LocalBroker
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.concurrency.tasks import Tasks
 from swim_server.concurrency.timer_wheel import TimerWheel
@@ -18,12 +17,14 @@ from swim_server.config import parse_duration
 from swim_server.daemon.components import Components
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
-from swim_server.daemon.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.metrics.exposition import Exposition
+from swim_server.daemon.metrics.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
 from swim_server.daemon.metrics.operator_token import read_or_make_token
+from swim_server.daemon.nodes.broker_choice import build_admission, build_broker
+from swim_server.daemon.nodes.joining import build_cluster, lease_sources, watch_keys
 from swim_server.daemon.readiness import build_readiness
-from swim_server.daemon.rules import publishing_rules, tier_limits
+from swim_server.daemon.rules import publishing_rules
 from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.running_sources import RunningSources
 from swim_server.daemon.upkeep.state_keeper import StateKeeper, state_kinds
@@ -46,7 +47,6 @@ from swim_server.keys.store import KeyStore
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.sources.airports import load_airfields
-from swim_server.streaming.admission import Admission
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.explain.session_log import SessionLog
 from swim_server.streaming.hub import Hub
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
     from swim_server.gateway.tickets import Tickets
+    from swim_server.streaming.admission import Admission
 
 
 def build_components(
@@ -78,12 +79,15 @@ def build_components(
     """Build every part and connect them. The broker is opened, and the hub told where it stands, by the service."""
     config, running = loaded.config, RunningConfig(loaded)
     catalogue, tasks = Catalogue(config.channels.families), Tasks(log_failure)
-    wheel, admission = TimerWheel(SYSTEM_CLOCK, on_failure=log_failure), Admission(tier_limits(config.tiers))
+    wheel, admission = TimerWheel(SYSTEM_CLOCK, on_failure=log_failure), build_admission(config)
     broker = build_broker(config, home)
     store = KeyStore(open_database(config.database, home.database), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
     authenticator = build_authenticator(config, store)
     sources = RunningSources(running, home, catalogue, broker.publish, tasks)
     hub = build_hub(catalogue, loop)
+    cluster = build_cluster(broker, admission, tasks, hub, config)
+    if cluster is not None:
+        sources.wrap = lambda wanted, built: lease_sources(cluster, wanted, home, built)
     conversation = build_conversation(config, hub, broker, tasks)
     broker.on_unreadable = conversation.tell_unreadable
     broker.on_opened_late = hub.begin_after
@@ -105,7 +109,7 @@ def build_components(
     ) -> HttpServer:
         readiness = build_readiness(
             gateway, authenticator, broker, sources.statuses, is_state_loaded=lambda: hub.state.is_ready,
-            event_within_seconds=lambda: _seconds(running.values.expect.event_within),
+            event_within_seconds=lambda: _seconds(running.values.expect.event_within), cluster=cluster,
         )  # fmt: skip
         made.append(readiness)
         return HttpServer(HttpParts(
@@ -135,28 +139,18 @@ def build_components(
     listeners = build_listeners(endpoints, tls)
     guard = DescriptorGuard(listeners, tasks, get_logger("gateway"), reserve=config.server.descriptor_reserve)
     endpoints.gateway.on_count = guard.counted
+    if cluster is not None:
+        watch_keys(cluster, authenticator, key_watch)
     return Components(
         config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
         catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
-        broker=broker, store=store, authenticator=authenticator, sources=sources, hub=hub,
+        broker=broker, cluster=cluster, store=store, authenticator=authenticator, sources=sources, hub=hub,
         state_keeper=state_keeper, latency=latency, memory=MemoryBaseline(loop), metrics=exposition,
         sessions=sessions, readiness=made[0],
         request_counts=request_counts,
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
         endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
     )  # fmt: skip
-
-
-def build_broker(config: Config, home: Home) -> LocalBroker:
-    """Build the broker with the retention of ``[history]``."""
-    return LocalBroker(
-        home.history,
-        clock=SYSTEM_CLOCK,
-        keep_ms=_milliseconds(config.history.keep),
-        keep_positions_ms=_milliseconds(config.history.keep_positions),
-        max_bytes=config.history.max_bytes,
-        synchronous=config.history.synchronous,
-    )
 
 
 def build_authenticator(config: Config, store: KeyStore) -> Authenticator:

@@ -90,6 +90,19 @@ class Authentication:
         details = {"tier": reached.tier, "current": reached.current, "limit": reached.limit}
         return TurnedAway(CloseCode.LIMIT, ErrorCode.CONNECTION_LIMIT, reached.message, details)
 
+    @property
+    def must_claim(self) -> bool:
+        """Tell whether a client's place must be claimed before it is admitted: other nodes count too."""
+        return self._admission.is_shared
+
+    async def claim(self, key: KeyRecord) -> None:
+        """Ask for a place. What was claimed is admitted or abandoned once."""
+        await self._admission.claim(key.tier, key.id)
+
+    def abandon(self, key: KeyRecord) -> None:
+        """Give a claimed place back."""
+        self._admission.abandon(key.tier, key.id)
+
     def release(self, key: KeyRecord) -> None:
         """Give the place of a key that was admitted back."""
         self._admission.release(key.tier, key.id)

@@ -58,7 +58,8 @@ class Entry:
     """Reads a request's head and finds out whose the upgrade is. Done with after its owner is told, or has ended it."""
 
     __slots__ = (
-        "_accepted", "_auth_task", "_context", "_early", "_gate", "_handshake", "_is_over", "_kind", "_owner",
+        "_accepted", "_auth_task", "_claimed", "_context", "_early", "_gate", "_handshake", "_is_over", "_kind",
+        "_owner",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +79,8 @@ class Entry:
         """The request, once it is upgraded."""
         self._early = bytearray()
         self._auth_task: asyncio.Task[None] | None = None
+        self._claimed: KeyRecord | None = None
+        """Whose place was asked for, where other nodes count too."""
         self._is_over = False
 
     @property
@@ -161,6 +164,13 @@ class Entry:
     def _decided(self, decision: Decision) -> None:
         assert self._accepted is not None, "only of an upgrade it is decided whose it is"
         if isinstance(decision, Granted) and self._context.gateway.hold(self._authenticate_again):
+            if self._claimed is not None:
+                self._context.authentication.abandon(self._claimed)
+                self._claimed = None
+            return
+        if isinstance(decision, Granted) and self._claimed is None and self._context.authentication.must_claim:
+            self._context.wheel.schedule(self._owner, self._context.settings.handshake_timeout_seconds * PATIENCE)
+            self._auth_task = self._context.tasks.start(self._claim(decision))
             return
         self._gate.remove(Hold.UNADMITTED)
         place = self._accepted.credential.place
@@ -169,6 +179,16 @@ class Entry:
             self._owner.turn_away(admitted)
         else:
             self._owner.admit(self._accepted, admitted)
+
+    async def _claim(self, decision: Granted) -> None:
+        """Ask for a place, which other nodes count too; then decide without an await in between."""
+        await self._context.authentication.claim(decision.key)
+        self._auth_task = None
+        if self._is_over:
+            self._context.authentication.abandon(decision.key)
+            return
+        self._claimed = decision.key
+        self._decided(decision)
 
     def _authenticate_again(self) -> None:
         """After it was held: what was decided of the key then may no longer be so."""

@@ -8,7 +8,8 @@ import msgspec
 
 from swim_server.brokers.broker import Publish
 
-State = Literal["starting", "running", "degraded", "finished", "failed", "stopped"]
+State = Literal["starting", "running", "standby", "degraded", "finished", "failed", "stopped"]
+"""``standby``: another node runs it."""
 
 
 class SourceStatus(msgspec.Struct, kw_only=True):

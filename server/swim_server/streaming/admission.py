@@ -36,6 +36,9 @@ class LimitReached(msgspec.Struct, frozen=True):
 class Admission:
     """Counts live connections by tier and key. Lives on the loop's thread."""
 
+    is_shared = False
+    """Other nodes count too: a place is claimed before it is admitted."""
+
     def __init__(self, limits: Mapping[str, TierLimit]) -> None:
         self.limits = dict(limits)
         self._by_tier: Counter[str] = Counter()
@@ -54,6 +57,12 @@ class Admission:
             return LimitReached(tier, self._by_key[key_id], per_key, is_per_key=True)
         self.reserve(tier, key_id)
         return None
+
+    async def claim(self, tier: str, key_id: int) -> None:
+        """Ask for a place, where others count too. What was claimed is admitted or abandoned once."""
+
+    def abandon(self, tier: str, key_id: int) -> None:
+        """Give a claimed place back that is not admitted."""
 
     def reserve(self, tier: str, key_id: int) -> None:
         """Count one connection in, whatever the limit: it lives already, in a process that hands over."""

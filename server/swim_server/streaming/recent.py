@@ -51,6 +51,13 @@ class Recent:
         for event in events[1:]:
             self.append(event)
 
+    def forget(self) -> None:
+        """Let go of all: events may be missing before the next one, and history is to be asked which."""
+        if self._events:
+            self._floor = next(reversed(self._events))
+            self._events.clear()
+            self._size_bytes = 0
+
     def holds(self, event_id: EventId) -> bool:
         """Whether this very event was seen here, so that everything after it is still known."""
         return event_id in self._events

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from swimctl.arguments.files import told_with_its_name
 from swimctl.commands.keys.options import Json, Yes, app
 from swimctl.errors import WrongUsage
-from swimctl.file_arguments import told_with_its_name
 from swimctl.invocation import invocation_of
 from swimctl.key_access import announce_changes, open_store, utc_now, warn_if_unaudited
 from swimctl.progress import Progress

@@ -42,7 +42,7 @@ def parse_tier(text: str) -> Tier:
 
 def parse_moment_option(option: str, text: str) -> datetime | None:
     """Read a moment given to an option. Raises WrongUsage."""
-    from swimctl.time_arguments import InvalidMoment, parse_moment
+    from swimctl.arguments.times import InvalidMoment, parse_moment
 
     try:
         return parse_moment(text, utc_now())

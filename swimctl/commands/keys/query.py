@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.commands.keys.options import GREATEST_ID, Json, KeyId, app, parse_tier
 from swimctl.commands.keys.output import audit_columns, audit_rows, key_columns, show_record
 from swimctl.completion.words import key_ids, key_states, tiers
 from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import invocation_of
 from swimctl.key_access import explain, key_document, list_by_daemon, live_connections, read_store, utc_now
-from swimctl.output_options import Header, Piped, PipedFormat
 
 
 @app.command("list")

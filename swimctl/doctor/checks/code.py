@@ -96,7 +96,10 @@ async def _restart(context: DoctorContext) -> str | Advice:
         return inspect(BY_SUPERVISOR.get(status.supervisor, "swimctl status"), f"restart it by its {status.supervisor}")
     if await _is_deployed(context):
         return RESTART
-    return decide(RESTART, "it deploys what is on disk, which is neither a release nor a clean checkout")
+    return decide(
+        RESTART,
+        "the code on disk starts to run; it is neither a release nor a clean checkout",
+    )
 
 
 async def _is_deployed(context: DoctorContext) -> bool:

@@ -189,7 +189,7 @@ _LOSSES = {
     "server.host": "the address changes: clients and the proxy must be told",
     "server.port": "the address changes: clients and the proxy must be told",
     "server.tls": "clients are shown another certificate",
-    "sources": "sources start again, and those that are gone publish no more events",
+    "sources": "sources start again, and removed ones publish no more events",
     "channels": "types that are gone are rejected",
     "state": "entries of kinds that are gone are forgotten",
 }
@@ -201,7 +201,7 @@ def what_is_lost(name: str, change: ChangedSetting) -> str | None:
     if name.startswith("tiers."):
         running, configured = change.running, change.configured
         is_raised = isinstance(running, int) and isinstance(configured, int) and configured >= running
-        return None if is_raised else "clients beyond a limit that is lower, or new, are refused"
+        return None if is_raised else "clients beyond a new or lower limit are refused when they reconnect"
     return next((loss for beginning, loss in _LOSSES.items() if name.startswith(beginning)), None)
 
 

@@ -22,7 +22,7 @@ def imported(work: str) -> set[str]:
 def test_main_page_and_version_import_nothing_but_what_they_show(words: list[str]) -> None:
     work = f"sys.argv[1:] = {words}; from swimctl.__main__ import main\ntry: main()\nexcept SystemExit: pass\nsys"
     work = f"exec({work!r})"
-    assert {each for each in imported(work) if not each.startswith("swim")} <= {"__future__", "gc"}
+    assert {each for each in imported(work) if not each.startswith("swim")} <= {"__future__", "gc", "io"}
 
 
 def test_short_commands_load_neither_the_settings_nor_the_library_of_websockets() -> None:

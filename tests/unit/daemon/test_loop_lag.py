@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from swim_server.daemon.loop_lag import KEPT_TICKS, LoopLagMonitor
+from swim_server.daemon.metrics.loop_lag import KEPT_TICKS, LoopLagMonitor
 
 
 class CountingWheel:

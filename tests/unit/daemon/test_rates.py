@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swim_server.daemon.loop_lag import WINDOW_SECONDS, Rate
+from swim_server.daemon.metrics.loop_lag import WINDOW_SECONDS, Rate
 
 
 def test_rate_is_the_mean_growth_over_the_window() -> None:

@@ -228,7 +228,6 @@ def test_publish_that_is_wrong_is_refused_by_field(message: dict[str, Any], fiel
         '{"action":"subscribe","channels":["*"],"filters":{"phase":["A"],"phase":["B"]}}',
         '{"action":"ping","x":[{"a":1,"\\u0061":2}]}',
         "[" * 60_000,
-        '{"a":' * 10_000 + "1" + "}" * 10_000,
         '{"action":"ping","x":' + "[" * 30_000 + "]" * 30_000 + "}",
         '\ufeff{"action":"ping"}',
         '{"action":"ping","x":"\ud800"}',
@@ -248,6 +247,12 @@ def test_publish_that_is_wrong_is_refused_by_field(message: dict[str, Any], fiel
 )
 def test_anything_but_one_json_object_is_refused_as_invalid_json(frame: bytes | str) -> None:
     assert refusal_of(frame).code is ErrorCode.INVALID_JSON
+
+
+def test_object_that_nests_deeply_is_refused_by_every_python() -> None:
+    """Up to Python 3.13 it can't be read; from then on it can, and has no action."""
+    frame = '{"a":' * 10_000 + "1" + "}" * 10_000
+    assert refusal_of(frame).code in {ErrorCode.INVALID_JSON, ErrorCode.UNKNOWN_ACTION}
 
 
 def test_repeated_key_is_named() -> None:

@@ -16,6 +16,7 @@ from swim_server.daemon.control.diagnostics import Diagnostics
 from swim_server.daemon.control.documents.keys import ListedKeys
 from swim_server.daemon.control.documents.process import ConnectionClosed, KeyChanged, KeyEnded, Restarted, Version
 from swim_server.daemon.control.explain import Explainer
+from swim_server.daemon.control.node_methods import NodeMethods, tell_nodes
 from swim_server.daemon.control.status import build_status
 from swim_server.daemon.control.top import MAX_COUNT, build_top
 from swim_server.daemon.handover.environment import differing
@@ -63,6 +64,7 @@ class Methods:
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
         Diagnostics(self._process).register(rpc)
+        NodeMethods(self._parts).register(rpc)
 
     async def status(self, params: Mapping[str, Any]) -> Status:
         """Describe the running service."""
@@ -210,8 +212,11 @@ class Methods:
         try:
             closed = await self._process.key_changed(key_id, seconds=seconds)
             record = (await self._parts.authenticator.look_up([key_id])).get(key_id)
+            told = await tell_nodes(self._parts.cluster, key_id)
             return KeyChanged(
-                closed=closed, state=MISSING if record is None else state_of(record, utc_now(SYSTEM_CLOCK)).value
+                closed=closed + told.closed,
+                state=MISSING if record is None else state_of(record, utc_now(SYSTEM_CLOCK)).value,
+                silent_nodes=told.silent,
             )
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
@@ -227,7 +232,8 @@ class Methods:
             closed = await self._process.key_changed(ending.key_id, seconds=0.0)
         except StoreError:
             closed = await self._parts.key_watch.end_in_memory(ending.key_id)
-        return KeyEnded(is_stored=is_stored, closed=closed)
+        told = await tell_nodes(self._parts.cluster, ending.key_id, ending)
+        return KeyEnded(is_stored=is_stored, closed=closed + told.closed, silent_nodes=told.silent)
 
 
 def _read_restart(params: Mapping[str, Any]) -> tuple[Program | None, dict[str, str] | None]:

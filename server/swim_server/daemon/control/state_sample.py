@@ -11,7 +11,7 @@ from swim_server.daemon.control.documents.diagnostics import SampledEntry, State
 from swim_server.protocol.positions import POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from swim_server.daemon.components import Components
     from swim_server.protocol.events import Event
@@ -63,7 +63,7 @@ def _told_by(entries: Entries, event: Event) -> Iterator[tuple[Key, ToldOf]]:
             yield key, ToldOf(type=event.type, timestamp=timestamp, at_ms=event.id.milliseconds, data=row)
 
 
-def _sampled(world: World, told: Mapping[tuple[str, Key], list[ToldOf]], last_ms: int) -> Iterator[SampledEntry]:
+def _sampled(world: World, told: dict[tuple[str, Key], list[ToldOf]], last_ms: int) -> Iterator[SampledEntry]:
     """Choose the youngest of each kind, as far as all of their life was read."""
     counts: dict[str, int] = {}
     for (kind, key), events in reversed(list(told.items())):

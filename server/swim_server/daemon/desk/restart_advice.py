@@ -57,7 +57,7 @@ def _against(facts: RestartFacts) -> list[Reason]:
     if facts.refusal is not None:
         found.append(Reason("no", facts.refusal))
     if facts.is_handing_over:
-        found.append(Reason("no", "a restart is under way: two processes have this service's clients just now"))
+        found.append(Reason("no", "a restart is under way: two processes share the clients"))
     if facts.config_problem is not None:
         found.append(Reason("no", f"the new process would not start: {facts.config_problem}"))
     return found
@@ -85,7 +85,7 @@ def _worth_knowing(facts: RestartFacts) -> list[Reason]:
         text = f"{_clients(facts.not_resuming)} not resuming, and would miss what happens until back"
         found.append(Reason("yes", text))
     if facts.lagging:
-        found.append(Reason("yes", f"{_clients(facts.lagging)} slow just now; what waits is sent after the reconnect"))
+        found.append(Reason("yes", f"{_clients(facts.lagging)} slow now; what waits is sent after the reconnect"))
     if facts.config_changes:
         names = ", ".join(facts.config_changes[:8])
         found.append(Reason("yes", f"a restart would also change {names}"))

@@ -18,7 +18,7 @@ from swim_server.state.loading import load_world
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from swim_server.brokers.local import LocalBroker
+    from swim_server.brokers.node_broker import NodeBroker
     from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.tasks import Tasks
     from swim_server.config import StateConfig
@@ -48,7 +48,7 @@ class StateKeeper:
     def __init__(
         self,
         hub: Hub,
-        broker: LocalBroker,
+        broker: NodeBroker,
         path: Path,
         *,
         kinds: Sequence[Kind],

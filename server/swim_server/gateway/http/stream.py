@@ -54,6 +54,8 @@ class Streams:
         response.force_close()
         if request.method == "HEAD":
             return response
+        if parts.authentication.must_claim:
+            await parts.authentication.claim(key)
         admitted = parts.authentication.admit_key(key, parts.access.address(request))
         if isinstance(admitted, TurnedAway):
             raise HttpError(429, str(admitted.error_code), admitted.message, headers={"Retry-After": "5"})

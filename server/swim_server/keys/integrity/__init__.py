@@ -1,1 +1,1 @@
-"""What shows that a key database was damaged, changed from outside or replaced by an older copy."""
+"""What makes no key valid that was ended: checksums of the rows, and a second record of endings beside the database."""

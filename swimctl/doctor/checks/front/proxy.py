@@ -116,7 +116,7 @@ def judge_processes(found: Sequence[ProxyProcess], now: float, max_hours: float)
         return ok(OLD_EXPECTED, seen)
     lasting = decide(
         "swimctl config set server.max_connection_hours 24 && swimctl restart",
-        "from then on each client is asked once a day to reconnect (1012), which some old clients take as final",
+        "from then on each client is asked once a day to reconnect (1012), which some old clients treat as final",
     )
     once = decide("swimctl restart", "only this once: every client reconnects, and these processes end")
     look = inspect(f"ps -o pid,lstart,args -p {','.join(str(each.pid) for each in old)}")

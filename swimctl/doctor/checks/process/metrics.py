@@ -10,7 +10,7 @@ from swimctl.doctor.probes.daemon_facts import expecting, status
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
-_READ = "what reads the metrics regularly still does"
+_READ = "what scrapes the metrics regularly keeps scraping them"
 MISSED_SECONDS, MISSED_TIMES = 300.0, 5.0
 
 
@@ -33,7 +33,7 @@ async def are_read(context: DoctorContext) -> Answer:
 CHECKS: tuple[Check, ...] = (
     Check(
         id="process.metrics",
-        summary="What reads the metrics regularly still does",
+        summary="What scrapes the metrics regularly keeps scraping them",
         ask=are_read,
         needs=("process.answers",),
     ),

@@ -54,7 +54,7 @@ def _broken(source: SourceDocument, pace_seconds: float, status: Status) -> str 
     patience = STALL_INTERVALS * pace_seconds + STALL_SECONDS
     age = source.last_success_age_seconds
     reason = f": {source.last_error}" if source.last_error else ""
-    if source.state == "finished":
+    if source.state in ("finished", "standby"):  # another node runs it: nodes.leases tells whether one does
         return None
     if any(name.endswith("_missing") and value for name, value in source.details.items()):
         return f"{source.name}{reason}"  # a table or a column: it doesn't come back by itself
@@ -84,7 +84,11 @@ def _is_old(source: SourceDocument, pace_seconds: float, now: float) -> str | No
     written_at = _moment(source.details.get("writer_time"))
     if written_at is not None:
         age = max(now - written_at, age or 0.0)
-    if age is None or age <= max(OLD_FEED_SECONDS, OLD_FEED_INTERVALS * pace_seconds) or source.state == "finished":
+    if (
+        age is None
+        or age <= max(OLD_FEED_SECONDS, OLD_FEED_INTERVALS * pace_seconds)
+        or source.state in ("finished", "standby")
+    ):
         return None
     what = "its feed answers" if written_at is None else "its tables can be read"
     return f"{source.name}: {what}, but what it says is {age:.0f} s old"
@@ -112,5 +116,7 @@ def _is_frozen(source: SourceDocument) -> str | None:
 def _age(source: SourceDocument) -> str:
     if source.state == "finished":
         return "has come to its end"
+    if source.state == "standby":
+        return "is run by another node"
     age = source.last_success_age_seconds
     return "is starting" if age is None else f"{age:.0f} s ago"

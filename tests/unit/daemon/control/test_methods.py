@@ -44,6 +44,7 @@ class RunningProcess:
             config=RunningConfig(LoadedConfig(Config(server=ServerConfig(port=1)), {}, ())),
             home=Home(Path("/nowhere")),
             authenticator=SimpleNamespace(look_up=self._look_up),
+            cluster=None,
         )
         self.info = INFO
         self.launch = Launch()
@@ -238,7 +239,11 @@ async def test_live_keys_are_counted_by_id(rig: Rig, service: RunningProcess) ->
 
 
 async def test_changed_key_is_asked_for_by_number(service: RunningProcess) -> None:
-    assert await _call(service, "key_changed", key_id=5) == {"closed": 3, "state": "missing"}
+    assert await _call(service, "key_changed", key_id=5) == {
+        "closed": 3,
+        "state": "missing",
+        "silent_nodes": [],
+    }
     for wrong in (None, "5", 5.5):
         assert (await _refusal(service, "key_changed", key_id=wrong)).code == INVALID_PARAMS
     service.failure = StoreUnavailable("away")

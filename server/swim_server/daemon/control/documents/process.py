@@ -67,6 +67,8 @@ class KeyEnded(msgspec.Struct, kw_only=True):
     is_stored: bool
     """False: the key is ended in memory; it is tried again until it is stored."""
     closed: int = 0
+    silent_nodes: list[str] = []
+    """Nodes that live and have not said that they know."""
 
 
 class KeyChanged(msgspec.Struct, kw_only=True):
@@ -76,6 +78,8 @@ class KeyChanged(msgspec.Struct, kw_only=True):
     """So many connections."""
     state: str | None = None
     """The key as the process's database has it: ``revoked``, ``valid``, ``missing`` …; None: it doesn't tell."""
+    silent_nodes: list[str] = []
+    """Nodes that live and have not said that they know."""
 
 
 class ConnectionClosed(msgspec.Struct, kw_only=True):

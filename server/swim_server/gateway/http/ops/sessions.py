@@ -32,7 +32,7 @@ class Session(msgspec.Struct, frozen=True):
 class OperatorSessions:
     """Sessions are signed with what only the operator's token gives, so that they outlive a restart of the service.
 
-    Whoever makes the operator's token anew ends all of them.
+    A new operator's token ends all of them.
     """
 
     def __init__(self, token: str | None, *, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.virtual_clock import START
 
-from swimctl.time_arguments import InvalidMoment, parse_moment
+from swimctl.arguments.times import InvalidMoment, parse_moment
 
 
 @pytest.mark.parametrize(

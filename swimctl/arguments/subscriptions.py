@@ -96,8 +96,8 @@ def read_wanted(
     from swim_server.protocol.event_id import EventId, InvalidEventId
     from swim_server.protocol.timestamps import format_ms
 
+    from swimctl.arguments.times import read_past_ms
     from swimctl.client.stream_items import SubscriptionRequest
-    from swimctl.time_arguments import read_past_ms
 
     if sum(start is not None for start in (since, after, last)) > 1:
         raise WrongUsage("only one of --since, --after and --last can be given")

@@ -1,0 +1,82 @@
+"""An event as an entry of a stream: everything but its id, which the server gives. Every node makes the same bytes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from swim_server.protocol.control_characters import escape_json
+from swim_server.protocol.event_id import EventId
+from swim_server.protocol.events import Event, NewEvent
+from swim_server.protocol.positions import MAX_MESSAGE_BYTES
+from swim_server.protocol.timestamps import format_ms
+
+FIELD = b"event"
+_FIXED_BYTES = len(b'{"type":,"timestamp":"2026-01-16T14:30:15.000Z","id":"","data":}')
+_encoder = msgspec.json.Encoder()
+
+
+class InvalidEntry(ValueError):
+    """An entry that no node of this version wrote."""
+
+
+def encode_entry(event: NewEvent) -> tuple[bytes, int]:
+    """Return the entry of an event, and how long its id may be. Raises ValueError, TypeError, OverflowError."""
+    event_type, data = event.type.encode(), escape_json(_encoder.encode(event.data))
+    timestamp = "" if event.timestamp_ms is None else format_ms(event.timestamp_ms)
+    room = MAX_MESSAGE_BYTES - _FIXED_BYTES - len(_shown_type(event.type)) - len(data)
+    if room <= 0:
+        raise ValueError(too_long(MAX_MESSAGE_BYTES - room + 15))
+    return b"%b\n%b\n%b" % (event_type, timestamp.encode(), data), room
+
+
+def too_long(size: int) -> str:
+    """Say that an event makes too long a message."""
+    text = f"it makes a message of {size:,} bytes, at most {MAX_MESSAGE_BYTES:,} are sent"
+    return f"{text}: divide it or leave something out"
+
+
+def message_bytes(room: int, event_id_bytes: int) -> int:
+    """Return the size of the message of an event that has so much room for its id."""
+    return MAX_MESSAGE_BYTES - room + event_id_bytes
+
+
+class EntryReader:
+    """Makes events of entries. Types are few, and decoded once each."""
+
+    def __init__(self) -> None:
+        self._types: dict[bytes, tuple[str, bytes]] = {}
+
+    def event(self, raw_id: bytes, fields: list[bytes]) -> Event:
+        """Return the event of an entry. Raises InvalidEntry."""
+        if len(fields) != 2 or fields[0] != FIELD:
+            raise InvalidEntry(f"entry {raw_id.decode(errors='replace')} holds no event")
+        parts = fields[1].rsplit(b"\n", 2)
+        if len(parts) != 3:
+            raise InvalidEntry(f"entry {raw_id.decode(errors='replace')} holds no event")
+        raw_type, timestamp, data = parts
+        event_id = read_id(raw_id)
+        event_type, shown = self._types.get(raw_type) or self._type(raw_type)
+        if not timestamp:
+            timestamp = format_ms(event_id.milliseconds).encode()
+        wire = b'{"type":%b,"timestamp":"%b","id":"%b","data":%b}' % (shown, timestamp, raw_id, data)
+        return Event(event_id, event_type, wire)
+
+    def _type(self, raw: bytes) -> tuple[str, bytes]:
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            raise InvalidEntry(f"a type is no UTF-8: {raw[:40]!r}") from None
+        known = text, _shown_type(text)
+        if len(self._types) < 1000:
+            self._types[raw] = known
+        return known
+
+
+def read_id(raw: bytes) -> EventId:
+    """Read an id of the server's."""
+    milliseconds, _, sequence = raw.partition(b"-")
+    return EventId(int(milliseconds), int(sequence))
+
+
+def _shown_type(event_type: str) -> bytes:
+    return escape_json(_encoder.encode(event_type.partition("#")[0]))

@@ -1,0 +1,93 @@
+"""The broker's part that every node has for itself: reading, retention and delivery of a copied history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from swim_server.brokers.broker import BrokerUnavailable, Deliver
+from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.origin import Hole
+from swim_server.brokers.redis_stream.history_copy import CopyState, HistoryCopy
+from swim_server.protocol.event_id import ZERO, EventId
+from swim_server.protocol.events import Event
+
+T = TypeVar("T")
+
+
+class LocalCopy(LocalBroker):
+    """A local broker that is not published to: events come with their ids, in order, from one reader."""
+
+    def __init__(self, path: Path, **settings: Any) -> None:
+        super().__init__(path, history=HistoryCopy, **settings)
+        self._is_delivering = False
+        self._handed_on = ZERO
+
+    @property
+    def newest_id(self) -> EventId:
+        """The last id handed on: what is stored may be a moment ahead of it."""
+        return self._handed_on
+
+    async def open(self, deliver: Deliver) -> None:
+        """Open the copy; ``deliver`` hears of nothing before ``begin``."""
+
+        def pass_on(events: Sequence[Event]) -> None:
+            if self._is_delivering:
+                deliver(events)
+
+        await super().open(pass_on)
+        self._handed_on = self._newest
+
+    def begin(self) -> None:
+        """Deliver what is adopted from now on."""
+        self._is_delivering = True
+
+    async def adopt(self, events: Sequence[Event], after: EventId) -> None:
+        """Store events that follow ``after``, then hand them on. Raises CopyEndsEarlier, BrokerUnavailable.
+
+        The one thread that writes and the loop both keep the order of calls: events are handed on in that of ids.
+        """
+        try:
+            found = await self._write(lambda: self._copy.adopt(events, after))
+        except BrokerUnavailable as error:
+            self._tell_trouble("events can't be copied", error)
+            raise
+        self.counters.last_error = None
+        self._note_open()
+        self.counters.commits += 1
+        self._hand_on(found)
+
+    def _hand_on(self, events: Sequence[Event]) -> None:
+        """Hand on what was not handed on before: a damaged copy is filled again in silence."""
+        new = [event for event in events if event.id > self._handed_on]
+        super()._hand_on(new)
+        if new:
+            self._handed_on = new[-1].id
+
+    async def look(self) -> CopyState:
+        """Say what is there. Raises BrokerUnavailable."""
+        return await self._do(lambda copy: copy.look())
+
+    async def follow(self, stream: str) -> None:
+        """Put down whose stream it copies. Raises BrokerUnavailable."""
+        await self._do(lambda copy: copy.follow(stream))
+
+    async def note_hole(self, hole: Hole) -> bool:
+        """Record events that can't be had any more; False where that was known. Raises BrokerUnavailable."""
+        return await self._do(lambda copy: copy.note_hole(hole))
+
+    async def note_positions_gone(self, up_to: EventId) -> None:
+        """Record that positions up to an id were let go of before they were copied. Raises BrokerUnavailable."""
+        await self._do(lambda copy: copy.note_positions_gone(up_to))
+
+    async def sync(self) -> None:
+        """Wait until all that was adopted is on this node's disk. Raises BrokerUnavailable."""
+        await self._sync()
+
+    async def _do(self, work: Callable[[HistoryCopy], T]) -> T:
+        return await self._write(lambda: work(self._copy))
+
+    @property
+    def _copy(self) -> HistoryCopy:
+        return cast("HistoryCopy", self._history)

@@ -1,0 +1,285 @@
+"""Follows the streams on a connection of its own, finds out what was lost, and fills this node's copy."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.brokers.origin import BEGUN, Hole
+from swim_server.brokers.redis_stream.entries import EntryReader, InvalidEntry, read_id
+from swim_server.brokers.redis_stream.errors import EpochChanged, ServerRefused
+from swim_server.brokers.redis_stream.history_copy import CopyEndsEarlier, CopyState
+from swim_server.brokers.redis_stream.local_copy import LocalCopy
+from swim_server.brokers.redis_stream.names import Names
+from swim_server.brokers.redis_stream.server import Server, Session
+from swim_server.brokers.redis_stream.stream_state import (
+    STORED_VERSION,
+    StreamState,
+    is_in_stream,
+    last_before,
+    open_epoch,
+    other_installation,
+    read_losses,
+    read_state,
+)
+from swim_server.concurrency.backoff import Backoff
+from swim_server.concurrency.clock import Clock
+from swim_server.logs import get_logger
+from swim_server.protocol.event_id import ZERO, EventId
+from swim_server.protocol.events import Event
+
+READ_EVENTS = 1000
+BLOCK_MS = 1000
+BLOCK_GRACE_SECONDS = 3.0
+EPOCH_LOOK_SECONDS = 1.0
+LOST, TRIMMED = "lost by the server", "let go of before it was copied"
+Entry = tuple[bytes, list[bytes]]
+
+_log = get_logger("broker")
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What a node tells the others: its id and its fields."""
+
+    id: str
+    fields: dict[str, str]
+
+
+class Tail:
+    """Reads on for good. ``copy`` gets the events, ``on_message`` what nodes tell each other."""
+
+    def __init__(self, server: Server, names: Names, copy: LocalCopy, *, clock: Clock, now: Callable[[], str]) -> None:
+        self.epoch: str | None = None
+        """The order of ids that this node follows; None: it follows none just now."""
+        self.run_id: str | None = None
+        """The run of the server that it is connected to; None: to none."""
+        self.trouble: str | None = "not connected yet"
+        """Why it does not follow just now."""
+        self.refusal: ServerRefused | None = None
+        """Why the last attempt failed, where trying again is no use."""
+        self.last_read_at: float | None = None
+        """When it last had everything that the server had, by the monotonic clock."""
+        self.failures = 0
+        self.changed = asyncio.Condition()
+        """Notified whenever it has read on, or failed."""
+        self.on_message: Callable[[Message], None] | None = None
+        self.on_hole: Callable[[Hole], None] | None = None
+        self.on_attached: Callable[[StreamState], None] | None = None
+        self._server = server
+        self._names = names
+        self._copy = copy
+        self._clock = clock
+        self._now = now
+        self._entries = EntryReader()
+        self._message_id = b"$"
+        self._cursor = ZERO
+        self._adopted = ZERO
+        self._looked_at = 0.0
+
+    async def run(self) -> None:
+        """Follow until cancelled; after trouble from the last event that was copied."""
+        backoff = Backoff(0.1, 2.0, clock=self._clock)
+        while True:
+            try:
+                await self._follow(backoff)
+            except CopyEndsEarlier:
+                _log.warning("this node's copy of history ended early: it is read again from the server")
+                continue
+            except EpochChanged:
+                continue
+            except BrokerUnavailable as error:
+                self._tell(error)
+            except Exception as error:  # noqa: BLE001 - it must go on whatever happened; the log has it
+                _log.exception("following the stream failed")
+                self._tell(BrokerUnavailable(repr(error)))
+            finally:
+                self.epoch = self.run_id = None
+                await self._notify()
+            await self._clock.sleep(backoff.fail())
+
+    def _tell(self, error: BrokerUnavailable) -> None:
+        self.failures += 1
+        self.refusal = error if isinstance(error, ServerRefused) else None
+        if error.reason != self.trouble:
+            self.trouble = error.reason
+            _log.error("the stream can't be followed", reason=error.reason)
+
+    async def _notify(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def _follow(self, backoff: Backoff) -> None:
+        session = await self._server.open(self._names.state)
+        try:
+            await self._attach(session)
+            if self.trouble is not None and self.last_read_at is not None:
+                _log.info("the stream is followed again")
+            self.trouble = self.refusal = None
+            backoff.succeed()
+            while True:
+                await self._read(session)
+        finally:
+            await session.close()
+
+    # Where to go on from.
+
+    async def _attach(self, session: Session) -> None:
+        """Find the place in the streams where this copy ends, and what is missing behind it."""
+        while True:
+            copied, state = await self._copy.look(), await read_state(session, self._names)
+            if state is None:
+                await self._begin_epoch(session, None, copied, None)
+                continue
+            self._check(state, copied)
+            losses = await read_losses(session, self._names)
+            lost_after = await self._lost_after(session, state, copied, losses)
+            if lost_after is not None or state.run != session.run.id:
+                await self._begin_epoch(session, state, copied, lost_after)
+                continue
+            break
+        if copied.stream is None:
+            await self._copy.follow(state.installation)
+        await self._note_missing(state, copied, losses)
+        self._cursor = self._adopted = (await self._copy.look()).newest
+        self.epoch, self.run_id = state.epoch, session.run.id
+        self._looked_at = self._clock.monotonic()
+        if self.on_attached is not None:
+            self.on_attached(state)
+
+    def _check(self, state: StreamState, copied: CopyState) -> None:
+        if state.version != STORED_VERSION:
+            raise ServerRefused(
+                f"the stream {self._names.state} has form {state.version or 'unknown'}, this version of swimctl reads "
+                f"{STORED_VERSION}: run the same version on every node"
+            )
+        is_foreign = copied.stream != state.installation and not (copied.stream is None and copied.is_empty)
+        if is_foreign:
+            raise ServerRefused(other_installation(self._names, state.installation, copied.stream or "no stream"))
+
+    async def _begin_epoch(
+        self, session: Session, state: StreamState | None, copied: CopyState, lost_after: EventId | None
+    ) -> None:
+        installation = state.installation if state else copied.stream
+        continued = None
+        if state is None and copied.stream is None and not copied.is_empty:  # the history of one node becomes theirs
+            installation, continued = secrets.token_hex(16), copied.newest
+            await self._copy.follow(installation)
+        has_begun = await open_epoch(
+            session, self._names, replaced=state, floor=copied.newest, lost_after=lost_after, now=self._now(),
+            installation=installation, continued=continued,
+        )  # fmt: skip
+        if has_begun:
+            _log.warning(
+                "a new order of ids begins on the server",
+                reason="it holds nothing" if state is None else "events are lost" if lost_after else "it was restarted",
+            )
+
+    async def _lost_after(
+        self, session: Session, state: StreamState, copied: CopyState, losses: Sequence[tuple[EventId, EventId]]
+    ) -> EventId | None:
+        """Return the last event that is left, where the server has lost the last one that this node has seen."""
+        last = copied.last_event
+        if last is None or last <= max(state.begun, state.trimmed_events, state.trimmed_positions):
+            return None
+        if any(after < last <= up_to for after, up_to in losses):
+            return None  # it is known
+        if await is_in_stream(session, self._names, last):
+            return None
+        return await last_before(session, self._names, last)
+
+    async def _note_missing(
+        self, state: StreamState, copied: CopyState, losses: Sequence[tuple[EventId, EventId]]
+    ) -> None:
+        """Put down what this node never got and can't get any more."""
+        if copied.newest < state.begun:
+            await self._note(Hole(copied.newest, state.begun, BEGUN if copied.is_empty else LOST))
+        for after, up_to in losses:
+            if up_to > state.begun:
+                await self._note(Hole(after, up_to, LOST))
+        known = max(copied.newest, state.begun)
+        if known < state.trimmed_events:
+            await self._note(Hole(known, state.trimmed_events, TRIMMED))
+        if known < state.trimmed_positions:
+            await self._copy.note_positions_gone(state.trimmed_positions)
+
+    async def _note(self, hole: Hole) -> None:
+        if not await self._copy.note_hole(hole) or hole.reason == BEGUN:
+            return
+        _log.error(
+            "events are missing: clients that resume from before are told", reason=hole.reason, after=str(hole.after),
+            up_to=str(hole.up_to),
+        )  # fmt: skip
+        if self.on_hole is not None:
+            self.on_hole(hole)
+
+    # Reading.
+
+    async def _read(self, session: Session) -> None:
+        """Hand on what there is; where there is nothing, wait for a signal that there may be something."""
+        names, cursor = self._names, str(self._cursor)
+        words = ("STREAMS", names.events, names.positions, names.control, cursor, cursor, self._message_id)
+        answer = None
+        if self._message_id != b"$":  # the first look must not miss what comes before it waits
+            answer = await session.call("XREAD", "COUNT", READ_EVENTS, *words)
+        else:
+            last = await session.call("XREVRANGE", names.control, "+", "-", "COUNT", 1)
+            self._message_id = last[0][0] if last else b"0-0"
+            return
+        if self._clock.monotonic() >= self._looked_at + EPOCH_LOOK_SECONDS:
+            await self._look_at_epoch(session)
+        if answer:
+            await self._take({stream.decode(): entries for stream, entries in answer})
+            await self._notify()
+            return
+        self.last_read_at = self._clock.monotonic()
+        await self._notify()
+        # What wakes it is a signal alone: Redis 6.2 and 7.0 then answer with one of the streams that a script wrote.
+        timeout = BLOCK_MS / 1000 + BLOCK_GRACE_SECONDS
+        await session.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, *words, timeout=timeout)
+
+    async def _look_at_epoch(self, session: Session) -> None:
+        self._looked_at = self._clock.monotonic()
+        epoch = await session.call("HGET", self._names.state, "epoch")
+        if epoch is None or epoch.decode() != self.epoch:
+            raise EpochChanged("another order of ids has begun")
+
+    async def _take(self, answer: dict[str, list[Entry]]) -> None:
+        entries = merge(answer.get(self._names.events, []), answer.get(self._names.positions, []), READ_EVENTS)
+        events = self._read_entries(entries)
+        if events:
+            await self._copy.adopt(events, self._adopted)
+            self._adopted = events[-1].id
+        if entries:
+            self._cursor = read_id(entries[-1][0])
+        for raw_id, fields in answer.get(self._names.control, []):
+            self._message_id = raw_id
+            if self.on_message is not None:
+                texts = [field.decode("utf-8", "replace") for field in fields]
+                self.on_message(Message(raw_id.decode(), dict(zip(texts[::2], texts[1::2], strict=False))))
+
+    def _read_entries(self, entries: Sequence[Entry]) -> list[Event]:
+        events: list[Event] = []
+        for raw_id, fields in entries:
+            try:
+                events.append(self._entries.event(raw_id, fields))
+            except (InvalidEntry, ValueError) as error:
+                _log.error("an entry of the stream is no event: left out", reason=str(error))
+        return events
+
+
+def merge(events: Sequence[Entry], positions: Sequence[Entry], limit: int) -> list[Any]:
+    """Merge two streams in the order of ids.
+
+    Where the limit cut one of them short, only what lies at or below its last id is known to be complete.
+    """
+    merged = sorted([*events, *positions], key=lambda entry: read_id(entry[0]))
+    cuts = [read_id(entries[-1][0]) for entries in (events, positions) if len(entries) >= limit]
+    if not cuts:
+        return merged
+    cut = min(cuts)
+    return [entry for entry in merged if read_id(entry[0]) <= cut]

@@ -1,0 +1,1 @@
+"""Several nodes as one service: who is there, whose connections count, who runs a source, which keys have changed."""

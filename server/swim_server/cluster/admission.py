@@ -1,0 +1,140 @@
+"""Tier limits over all nodes: a place is taken on the server before a connection is counted in here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from swim_server.streaming.admission import Admission, LimitReached, TierLimit
+
+
+class Take(NamedTuple):
+    """One connection that waits for its place."""
+
+    tier: str
+    key_id: int
+    waiter: asyncio.Future[bool]
+    """Whether it has one."""
+
+
+class SharedAdmission(Admission):
+    """Counts this node's connections, and knows what all nodes have together. Lives on the loop's thread.
+
+    ``claim`` takes a place, ``admit`` uses it up, or ``abandon`` gives it back.
+    """
+
+    is_shared = True
+
+    def __init__(self, limits: Mapping[str, TierLimit]) -> None:
+        super().__init__(limits)
+        self.totals: dict[str, int] = {}
+        """Of all nodes, by tier, as of the last answer of the server."""
+        self.takes: list[Take] = []
+        """Those that wait, in the order in which they came."""
+        self.wake = asyncio.Event()
+        """Set when there is something to tell the server."""
+        self._refusals: dict[tuple[str, int], LimitReached] = {}
+        """What the last claim met that got no place."""
+        self._claimed: Counter[tuple[str, int]] = Counter()
+        self._share: dict[str, int] = {}
+        """What the server knows this node to have, by tier: so many it may have while the server is away."""
+
+    async def claim(self, tier: str, key_id: int) -> None:
+        """Take a place, if there is one. What was claimed is admitted or abandoned once."""
+        take = Take(tier, key_id, asyncio.get_running_loop().create_future())
+        self.takes.append(take)
+        self.wake.set()
+        try:
+            await take.waiter
+        except asyncio.CancelledError:
+            if take.waiter.done() and not take.waiter.cancelled() and take.waiter.result():
+                self.abandon(tier, key_id)
+            raise
+
+    def abandon(self, tier: str, key_id: int) -> None:
+        """Give a claimed place back."""
+        if self._claimed[tier, key_id] > 0:
+            self._claimed[tier, key_id] -= 1
+            self.wake.set()
+
+    def admit(self, tier: str, key_id: int) -> LimitReached | None:
+        """Count a connection in whose place was claimed; without one, say that there is none."""
+        if self._claimed[tier, key_id] <= 0:
+            reached = self._refusals.pop((tier, key_id), None)
+            total = max(self.totals.get(tier, 0), self.current(tier))
+            return reached or LimitReached(tier, total, self.limits[tier].connections)
+        self._claimed[tier, key_id] -= 1
+        self.reserve(tier, key_id)
+        return None
+
+    def release(self, tier: str, key_id: int) -> None:
+        """Count a connection out; the others may have its place as soon as the server knows."""
+        super().release(tier, key_id)
+        self.wake.set()
+
+    # What is told to the server, and what it answers.
+
+    def counts(self) -> dict[str, int]:
+        """Count what this node has: by tier, and by key where keys have a limit of their own."""
+        found: Counter[str] = Counter()
+        for tier, key_id in [*self.holders(), *self._claimed.elements()]:
+            found[f"t:{tier}"] += 1
+            if self.limits[tier].connections_per_key is not None:
+                found[f"k:{key_id}"] += 1
+        return dict(found)
+
+    def begin_takes(self) -> list[Take]:
+        """Return those that wait, to be decided now."""
+        self.wake.clear()
+        takes, self.takes = [take for take in self.takes if not take.waiter.done()], []
+        return takes
+
+    def decide(self, take: Take, answer: str) -> None:
+        """Tell one that waits what the server says."""
+        what, _, number = answer.partition(" ")
+        limit = self.limits[take.tier]
+        if what == "wait":
+            self.takes.append(take)
+        elif what == "ok":
+            self._grant(take)
+        else:
+            is_per_key = what == "key"
+            most = limit.connections_per_key if is_per_key else limit.connections
+            assert most is not None, "else the key is not full"
+            self._refuse(take, LimitReached(take.tier, int(number), most, is_per_key))
+
+    def decide_alone(self, take: Take) -> None:
+        """Let one in while the server is away, as far as this node's last share goes."""
+        if take.waiter.done():
+            return
+        limit = self.limits[take.tier]
+        per_key = limit.connections_per_key
+        own = self._own(take.tier)
+        has_place = own < min(self._share.get(take.tier, 0), limit.connections)
+        if has_place and (per_key is None or self.by_key().get(take.key_id, 0) < per_key):
+            self._grant(take)
+        else:
+            total = max(self.totals.get(take.tier, 0), own)
+            self._refuse(take, LimitReached(take.tier, total, limit.connections))
+
+    def settle(self, totals: Mapping[str, int]) -> None:
+        """Remember what the server knows now."""
+        self.totals = {name.removeprefix("t:"): count for name, count in totals.items() if name.startswith("t:")}
+        self._share = {tier: self._own(tier) for tier in self.limits}
+
+    def _grant(self, take: Take) -> None:
+        if take.waiter.done():
+            return
+        self._claimed[take.tier, take.key_id] += 1
+        take.waiter.set_result(True)
+
+    def _refuse(self, take: Take, reached: LimitReached) -> None:
+        if take.waiter.done():
+            return
+        self._refusals[take.tier, take.key_id] = reached
+        take.waiter.set_result(False)
+
+    def _own(self, tier: str) -> int:
+        return self.current(tier) + sum(count for (each, _), count in self._claimed.items() if each == tier)

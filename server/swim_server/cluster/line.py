@@ -1,0 +1,51 @@
+"""The connection on which a node speaks of itself to the others; opened anew when it broke."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from swim_server.brokers.broker import BrokerUnavailable
+from swim_server.brokers.redis_stream.names import Names
+from swim_server.brokers.redis_stream.scripts import Script
+from swim_server.brokers.redis_stream.server import Server, Session
+
+ANSWER_SECONDS = 3.0
+
+
+class Line:
+    """Calls wait for one another, so that the server sees them in the order in which they were made."""
+
+    def __init__(self, server: Server, names: Names) -> None:
+        self.names = names
+        self._server = server
+        self._session: Session | None = None
+
+    async def call(self, *words: Any) -> Any:
+        """Send a command. Raises BrokerUnavailable."""
+        session = await self._open()
+        try:
+            return await session.call(*words, timeout=ANSWER_SECONDS)
+        except BrokerUnavailable:
+            await self.close()
+            raise
+
+    async def script(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
+        """Run a script. Raises BrokerUnavailable."""
+        session = await self._open()
+        try:
+            return await session.script(script, keys, *arguments, timeout=ANSWER_SECONDS)
+        except BrokerUnavailable:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _open(self) -> Session:
+        if self._session is None or self._session.is_broken:
+            self._session = await self._server.open(self.names.state)
+        return self._session

@@ -1,0 +1,92 @@
+"""Which nodes there are: each says of itself once a second what the others want to know."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from pathlib import Path
+
+import msgspec
+
+from swim_server.cluster.line import Line
+
+LEASE_SECONDS = 10.0
+"""What a node holds is free again when nothing was heard of it for so long."""
+SILENT_SECONDS = 3.0
+"""A node of which nothing was heard for so long is shown as silent."""
+
+
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says of itself."""
+
+    version: str = ""
+    fingerprint: str = ""
+    configuration: str = ""
+    """A digest of those settings that all nodes should have alike."""
+    pid: int = 0
+    url: str | None = None
+    started_at: str | None = None
+    connections: int = 0
+    newest_id: str = "0-0"
+    clock_ms: int = 0
+    """Its own clock."""
+    probe_age_seconds: float | None = None
+    """How long ago an event of its own came back to it through the stream."""
+    sources: list[str] = []
+    """Whose lease it holds."""
+    trouble: str | None = None
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as another one sees it."""
+
+    name: str
+    report: NodeReport
+    age_seconds: float
+    """Since its last word, by the server's clock."""
+    clock_offset_ms: int
+    """How far its clock was ahead of the server's."""
+    lag_ms: int
+    """How far what it has seen ends before what the stream holds."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether it should have said something by now."""
+        return self.age_seconds > SILENT_SECONDS
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether what it holds still counts."""
+        return self.age_seconds <= LEASE_SECONDS
+
+
+def node_name(configured: str | None, home: Path) -> str:
+    """Return the name of this node: two homes on one machine are two nodes."""
+    if configured is not None:
+        return configured
+    digest = hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:6]
+    return f"{socket.gethostname().partition('.')[0] or 'node'}-{digest}"[:64]
+
+
+async def read_nodes(line: Line) -> list[Node]:
+    """Read who has said something within a day, by name. Raises BrokerUnavailable."""
+    seconds, microseconds = await line.call("TIME")
+    now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    rows: list[bytes] = await line.call("HGETALL", line.names.nodes)
+    last = await line.call("HGET", line.names.state, "last_event")
+    last_ms = 0 if last is None else int(last.partition(b"-")[0])
+    found = []
+    for name, row in zip(rows[::2], rows[1::2], strict=True):
+        at, _, text = row.partition(b" ")
+        report = msgspec.json.decode(text, type=NodeReport)
+        newest_ms = int(report.newest_id.partition("-")[0])
+        found.append(
+            Node(
+                name=name.decode("utf-8", "replace"),
+                report=report,
+                age_seconds=round(max(now_ms - int(at), 0) / 1000, 1),
+                clock_offset_ms=report.clock_ms - int(at),
+                lag_ms=max(last_ms - newest_ms, 0),
+            )
+        )
+    return sorted(found, key=lambda node: node.name)

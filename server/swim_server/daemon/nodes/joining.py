@@ -1,0 +1,114 @@
+"""Builds what a node does with the others where they share a broker. Nothing is opened here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from swim_server.brokers.local import LocalBroker
+from swim_server.config import AdlSourceConfig, EcfmpSourceConfig, SimulatorSourceConfig, VatsimSourceConfig
+from swim_server.daemon.nodes.broker_choice import LOCAL
+from swim_server.daemon.sources import state_name
+from swim_server.keys.endings import Ending
+from swim_server.protocol.codes import CloseCode
+from swim_server.sql.errors import StoreError
+
+if TYPE_CHECKING:
+    from swim_server.brokers.node_broker import NodeBroker
+    from swim_server.brokers.origin import Hole
+    from swim_server.cluster.cluster import Cluster
+    from swim_server.concurrency.tasks import Tasks
+    from swim_server.config import Config, SourceConfig
+    from swim_server.daemon.home import Home
+    from swim_server.daemon.key_watch import KeyWatch
+    from swim_server.keys.authenticator import Authenticator
+    from swim_server.sources.source import Source
+    from swim_server.streaming.admission import Admission
+    from swim_server.streaming.hub import Hub
+
+RETRY = "a stretch of history is missing: resume from your last id; retry_ms=200"
+
+
+def build_cluster(broker: NodeBroker, admission: Admission, tasks: Tasks, hub: Hub, config: Config) -> Cluster | None:
+    """Build what this node does with the others; None where there are none."""
+    if isinstance(broker, LocalBroker):
+        return None
+    from swim_server.brokers.redis_stream.broker import RedisBroker
+    from swim_server.cluster.admission import SharedAdmission
+    from swim_server.cluster.cluster import Cluster
+
+    assert isinstance(broker, RedisBroker), "there is no third broker"
+    assert isinstance(admission, SharedAdmission), "it is built for the same broker"
+    cluster = Cluster(broker, admission, tasks, configuration=configuration_digest(config))
+    cluster.on_excess = lambda tier, number: _give_up(hub, tier, number)
+    broker.tail.on_hole = lambda hole: _ask_to_resume(hub, hole)
+    return cluster
+
+
+def _give_up(hub: Hub, tier: str, number: int) -> None:
+    """Ask the newest clients of a tier to come back: they find room, or are told that there is none."""
+    newest = [connection for connection in hub.connections.values() if connection.tier == tier][-number:]
+    for connection in newest if number else []:
+        connection.transport.close(CloseCode.SERVICE_RESTART, "other clients have this one's place; retry_ms=1000")
+
+
+def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWatch) -> None:
+    """Close on this node too what a change of a key on another one ends."""
+
+    async def key_changed(key_id: int, ending: str | None) -> int:
+        if ending is not None:
+            await authenticator.end(msgspec.json.decode(ending, type=Ending))
+        authenticator.forget(key_id)
+        try:
+            return await key_watch.key_changed(key_id)
+        except StoreError:
+            return 0 if ending is None else await key_watch.end_in_memory(key_id)
+
+    async def keys_unknown() -> None:
+        authenticator.forget_all()
+        await key_watch.recheck_all()
+
+    cluster.on_key_changed, cluster.on_keys_unknown = key_changed, keys_unknown
+
+
+def _ask_to_resume(hub: Hub, hole: Hole) -> None:
+    """Let every client come back: resuming tells it of what is missing."""
+    hub.recent.forget()
+    for connection in list(hub.connections.values()):
+        if connection.tier != LOCAL:
+            connection.transport.close(CloseCode.SERVICE_RESTART, RETRY)
+
+
+def lease_sources(cluster: Cluster, config: Config, home: Home, sources: Sequence[Source]) -> list[Source]:
+    """Return the sources; those that one node runs for all are wrapped, the others read what this node's disk holds."""
+    from swim_server.cluster.leased_source import LeasedSource, StateFiles
+
+    leased: list[Source] = []
+    for source, settings in zip(sources, config.sources, strict=True):
+        beginning = _state_beginning(settings, source.status.name)
+        if beginning is None:
+            leased.append(source)
+        else:
+            leased.append(LeasedSource(source, StateFiles(home.sources, beginning), cluster.broker, cluster.line))
+    return leased
+
+
+def _state_beginning(settings: SourceConfig, name: str) -> str | None:
+    """Return how the names of a source's state files begin; None: each node runs it for itself."""
+    match settings:
+        case VatsimSourceConfig() | EcfmpSourceConfig():
+            return state_name(str(settings.__struct_config__.tag), f"{name} {settings.url}")
+        case SimulatorSourceConfig():
+            return state_name("simulator", name)
+        case AdlSourceConfig():
+            return f"adl-{name}"
+    return None
+
+
+def configuration_digest(config: Config) -> str:
+    """Return a digest of those settings that all nodes should have alike."""
+    alike = [config.tiers, config.history, config.channels, config.state, config.sources, config.publish]
+    return hashlib.sha256(msgspec.json.encode(alike)).hexdigest()[:12]

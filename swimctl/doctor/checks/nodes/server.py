@@ -1,0 +1,56 @@
+"""The server between the nodes: what it acknowledges is kept, and never evicted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swimctl.doctor.check import Answer, fail, ok, warn
+from swimctl.doctor.checks.nodes.found import alone, shared_nodes
+from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting
+
+if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.nodes import EngineDocument
+
+    from swimctl.doctor.context import DoctorContext
+
+FULL = 0.9
+
+_PERSISTENCE = "the server writes every event to its disk (appendonly yes), within a second at the latest"
+_MEMORY = "the server never evicts (maxmemory-policy noeviction), and is less than 90 % full"
+
+
+@expecting(_PERSISTENCE)
+async def persistence(context: DoctorContext) -> Answer:
+    """Check that a restart of the server loses nothing that was acknowledged."""
+    engine = await _engine(context)
+    if engine is None:
+        return alone(_PERSISTENCE)
+    shown = f"appendonly {engine.appendonly or 'unknown'}, appendfsync {engine.appendfsync or 'unknown'}"
+    if engine.appendonly == "no":
+        return fail(_PERSISTENCE, f"{shown}: a restart of the server loses events; set appendonly yes there")
+    if engine.appendfsync == "no":
+        return warn(_PERSISTENCE, f"{shown}: a power cut may lose half a minute; set appendfsync everysec or always")
+    return ok(_PERSISTENCE, shown)
+
+
+@expecting(_MEMORY)
+async def memory(context: DoctorContext) -> Answer:
+    """Check that the server refuses events rather than forget others."""
+    engine = await _engine(context)
+    if engine is None:
+        return alone(_MEMORY)
+    shown = f"maxmemory-policy {engine.maxmemory_policy or 'unknown'}, {engine.used_memory // 2**20} MiB used"
+    if engine.maxmemory_policy not in ("noeviction", ""):
+        return fail(_MEMORY, f"{shown}: it may drop whole streams; set maxmemory-policy noeviction there")
+    if engine.maxmemory and engine.used_memory > FULL * engine.maxmemory:
+        return warn(_MEMORY, f"{shown} of {engine.maxmemory // 2**20} MiB: raise maxmemory, or shorten [history] keep")
+    return ok(_MEMORY, shown)
+
+
+async def _engine(context: DoctorContext) -> EngineDocument | None:
+    found = await shared_nodes(context)
+    if found is None:
+        return None
+    if found.engine is None or found.engine.problem is not None:
+        raise CannotAsk("the server can't be asked")
+    return found.engine

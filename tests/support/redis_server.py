@@ -1,0 +1,118 @@
+"""A real Redis server on loopback, or on a Unix socket: started, killed, paused, started again with what it kept."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.packages import require_program
+
+START_SECONDS = 20.0
+
+
+class RedisServer:
+    """One server with a folder of its own. ``start`` and ``kill`` as often as a test likes; the port stays."""
+
+    def __init__(self, folder: Path, *, appendfsync: str = "everysec", options: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self._program = require_program("redis-server", "redis-server")
+        self._appendfsync = appendfsync
+        self._options = options
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def unix_url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "redis.sock"
+
+    @property
+    def log(self) -> str:
+        path = self.folder / "redis.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def start(self) -> RedisServer:
+        """Start it; return once it answers."""
+        words = [
+            self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
+            "--appendonly", "yes", "--appendfsync", self._appendfsync, "--unixsocket", str(self.socket),
+            "--logfile", str(self.folder / "redis.log"), "--maxmemory-policy", "noeviction", *self._options,
+        ]  # fmt: skip
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f"redis-server ended with {self.process.returncode}:\n{self.log}")
+            if self._answers():
+                return self
+            time.sleep(0.01)
+        self.kill()
+        raise AssertionError(f"redis-server did not answer within {START_SECONDS:g} s:\n{self.log}")
+
+    def command(self, *words: str) -> bytes:
+        """Send one command; return the answer's first bytes, as they are."""
+        encoded = [word.encode() for word in words]
+        request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(request)
+            return connection.recv(65536)
+
+    def kill(self) -> None:
+        """SIGKILL. Idempotent."""
+        process, self.process = self.process, None
+        if process is not None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    def pause(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def forget(self) -> None:
+        """Remove what it kept: it comes back empty."""
+        for path in self.folder.glob("appendonlydir*"):
+            shutil.rmtree(path)
+        for path in self.folder.glob("*.rdb"):
+            path.unlink()
+
+    def _answers(self) -> bool:
+        try:
+            return self.command("PING").startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
+
+
+@contextmanager
+def redis_server(**settings: str) -> Iterator[RedisServer]:
+    """A server for the length of a ``with``, in a folder whose name is short enough for a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="swim-redis-") as folder:
+        server = RedisServer(Path(folder), **settings)  # type: ignore[arg-type]  # appendfsync alone is given so
+        try:
+            yield server.start()
+        finally:
+            server.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
