@@ -66,7 +66,7 @@ def _told_by(entries: Entries, event: Event) -> Iterator[tuple[Key, ToldOf]]:
 def _sampled(world: World, told: dict[tuple[str, Key], list[ToldOf]], last_ms: int) -> Iterator[SampledEntry]:
     """Choose the youngest of each kind, as far as all of their life was read."""
     counts: dict[str, int] = {}
-    for (kind, key), events in reversed(told.items()):
+    for (kind, key), events in reversed(list(told.items())):
         entries = world.kinds[kind]
         entry, first = entries.by_key.get(key), events[0]
         if counts.get(kind, 0) >= SAMPLED or entries.touched_ms.get(key, 0) >= last_ms:

@@ -63,7 +63,8 @@ async def _tcp(context: DoctorContext) -> Answer:
         return fail(expected, seen, fix=f"nc -vz -w 5 {target.host} {target.port}")
     except OSError as error:
         found = ", ".join((await public_endpoint.addresses(context))[:3])
-        seen = f"{target.host} is {found}: {reason_of(error)}"
+        where = target.host if found == target.host else f"{target.host}, which is {found}"
+        seen = f"{where}: {reason_of(error)}"
         looks = [inspect(f"nc -vz -w 5 {target.host} {target.port}"), inspect(f"getent ahosts {target.host}")]
         return fail(expected, seen, *await _where_it_listens(context), advice=looks)
     dead = await public_endpoint.dead_addresses(context)

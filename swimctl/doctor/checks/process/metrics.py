@@ -24,7 +24,7 @@ async def are_read(context: DoctorContext) -> Answer:
     if pace is None:
         return skip(_READ, f"read {age:.0f} s ago, and not often enough to be missed")
     if age > max(MISSED_SECONDS, MISSED_TIMES * pace):
-        seen = f"nobody has read /metrics for {age:.0f} s, before it was every {pace:.0f} s: no alert can come of it"
+        seen = f"/metrics was not read for {age:.0f} s, it was read every {pace:.0f} s: no alert can fire"
         look = inspect("swimctl logs", "whether its token is refused: SWIM_HOME/operator.token is what it needs")
         return warn(_READ, seen, advice=[look])
     return ok(_READ, f"read {age:.0f} s ago, every {pace:.0f} s")

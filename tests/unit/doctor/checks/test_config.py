@@ -116,7 +116,7 @@ async def test_setting_that_is_not_in_force_is_named_with_the_way_to_it(context:
         ("logging.level", "info", "debug", None),
         ("server.heartbeat_seconds", 30, 7, None),
         ("tiers.public.connections", 5, 7, None),
-        ("tiers.public.connections", 7, 5, "beyond a limit that is lower"),
+        ("tiers.public.connections", 7, 5, "clients beyond a new or lower limit"),
         ("history.keep", "24h", "10m", "removed for good"),
         ("database.url", "***", "***", "another database"),
         ("server.port", 8080, 8081, "the address changes"),
