@@ -95,7 +95,7 @@ class Cluster:
         """Why clients should go elsewhere; None: events come through."""
         age = self.probe_age_seconds
         if age is None or age > PROBE_LIMIT_SECONDS:
-            return "events do not come through from the other nodes just now"
+            return "events do not come through from the other nodes"
         return None
 
     # The beat.

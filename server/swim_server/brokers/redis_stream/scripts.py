@@ -132,7 +132,7 @@ OPEN_EPOCH = make_script(
 -- KEYS: state, events, positions, losses.
 -- ARGV: 1 the epoch that is replaced, 2 the new one, 3 now or '', 4 an id that all new ones must exceed, 5 margin,
 -- 6 installation, 7 run of the server, 8 version of what is stored, 9 the last id before what was lost, or '',
--- 10 the last id of a history that goes on here, or ''.
+-- 10 the last id of a history that continues here, or ''.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'last', 'installation')
 if (state[1] or '') ~= ARGV[1] then return {'epoch', state[1] or ''} end
 if state[3] and state[3] ~= ARGV[6] then return {'installation', state[3]} end
