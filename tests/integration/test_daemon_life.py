@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.daemon import NotAnswering
 from support.live_daemon import LiveDaemon, await_true
 from support.wire_client import dial, open_client, try_to_connect
 from swim_server.daemon.home import SOCKET_PATH_LIMIT
@@ -282,9 +283,21 @@ def test_detached_daemon_does_not_import_from_the_folder_it_was_started_in(daemo
 
 def test_interrupted_detach_leaves_no_daemon(daemon: LiveDaemon) -> None:
     starting = daemon.spawn("serve", "--detach", "--port", "0")
-    await_true(lambda: daemon.is_serving, what="the lock")
-    starting.send_signal(signal.SIGINT)
-    starting.communicate(timeout=30)
-    await_true(lambda: not daemon.is_serving or daemon.status(), what="an answer")
-    if starting.returncode != 0:
-        await_true(lambda: not daemon.is_serving, what="the end of the daemon")
+    try:
+        await_true(lambda: daemon.is_serving, what="the lock")
+        starting.send_signal(signal.SIGINT)
+        starting.communicate(timeout=60)
+        await_true(lambda: not daemon.is_serving or _is_answering(daemon), what="an answer")
+        if starting.returncode != 0:
+            await_true(lambda: not daemon.is_serving, what="the end of the daemon")
+    finally:
+        if daemon.is_serving:
+            daemon.swimctl("stop")
+
+
+def _is_answering(daemon: LiveDaemon) -> bool:
+    try:
+        daemon.status()
+    except NotAnswering:
+        return False
+    return True

@@ -115,9 +115,12 @@ async def test_restart_under_load_loses_nothing_and_turns_nobody_away(daemon: Li
             raise AssertionError("asked to come again three times in a row")
 
         async with asyncio.TaskGroup() as tries:
+            running: set[asyncio.Task[None]] = set()
             while not is_over.is_set():
-                tries.create_task(one())
-                attempts += 1
+                if len(running) < 100:  # a busy machine does not get them done as fast as they would come
+                    running.add(trying := tries.create_task(one()))
+                    trying.add_done_callback(running.discard)
+                    attempts += 1
                 await asyncio.sleep(0.005)
 
     async def publish() -> None:
@@ -167,7 +170,7 @@ async def test_restart_under_load_loses_nothing_and_turns_nobody_away(daemon: Li
 
 
 async def _until(condition: Any) -> None:
-    await asyncio.to_thread(await_true, condition, seconds=20)
+    await asyncio.to_thread(await_true, condition, seconds=120)
 
 
 async def test_clients_are_asked_to_move_each_at_a_moment_of_its_own(daemon: LiveDaemon) -> None:

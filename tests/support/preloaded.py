@@ -36,6 +36,7 @@ class Preloaded:
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
+        self._mounts = _mount_namespace()
         return subprocess.Popen(
             [sys.executable, "-P", str(Path(__file__).absolute())], env=self._environ, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -45,7 +46,9 @@ class Preloaded:
         self, words: Sequence[str], environ: Mapping[str, str], folder: Path, timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, its output in pipes as a script has it. Raises TimeoutExpired."""
-        if self._process.poll() is not None:  # ended with a command that took too long
+        if self._mounts != _mount_namespace():  # it does not see what is mounted for a test
+            self.end()
+        if self._process.poll() is not None:  # ended just now, or with a command that took too long
             self._process = self._start()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -70,6 +73,14 @@ class Preloaded:
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+
+
+def _mount_namespace() -> str:
+    """Which mounts a process sees that is started now; empty where there are no such namespaces."""
+    try:
+        return str(Path("/proc/thread-self/ns/mnt").readlink())
+    except OSError:
+        return ""
 
 
 def main() -> None:

@@ -41,9 +41,10 @@ def out() -> Iterator[io.StringIO]:
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in logs.QUIET_LOGGERS}
     written = io.StringIO()
+    configured = structlog.get_config()
     logs.configure("info", "text", written)
     yield written
-    structlog.reset_defaults()
+    structlog.configure(**configured)
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, before in levels.items():

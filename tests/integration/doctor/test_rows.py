@@ -72,7 +72,7 @@ def test_storm_of_keys_that_nobody_has_is_told(daemon: DiagnosedDaemon) -> None:
     connection.close()
     found = result(daemon, "connections.refused")
     assert (found["status"], found["fix"]) == ("warn", None)
-    assert "connections with keys that nobody has" in found["observed"]
+    assert "connections with unknown keys" in found["observed"]
 
 
 def test_log_that_was_moved_away_is_told_with_both_names(daemon: DiagnosedDaemon) -> None:
