@@ -14,6 +14,8 @@ from support.daemon import Daemon, NotAnswering, running_daemon
 from support.sdk import Listener, until
 from swim_client import AuthenticationError, RequestRefused, SWIMClient
 
+pytestmark = pytest.mark.unmeasured
+
 LISTENS = """\
 from swim_client import SWIMClient
 client = SWIMClient('<a valid key>', debug=True)
