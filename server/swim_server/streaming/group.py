@@ -38,6 +38,7 @@ class Group(Generic[M]):
     """
 
     __slots__ = (
+        "_frame_name",
         "_match_pending",
         "_snapshot",
         "base",
@@ -72,6 +73,7 @@ class Group(Generic[M]):
         """Stands in the hub's queue of groups to write."""
         self.mirror = mirror
         """The membership messages for its members; None: they did not ask for state."""
+        self._frame_name = (window_bits, max_message_bytes)
         self._match_pending = match_pending
         """Sees to it that the group has every event that counts as delivered."""
         self._snapshot: tuple[M, ...] | None = None
@@ -103,7 +105,7 @@ class Group(Generic[M]):
 
     def append(self, framed: FramedEvent) -> int:
         """Add an event's frame, to be written when the hub comes to it. Returns the bytes that it has."""
-        frame = framed.frame(self.window_bits, self.max_message_bytes)
+        frame = framed.frames.get(self._frame_name) or framed.frame(self.window_bits, self.max_message_bytes)
         self.frames.append(frame)
         self.events.append(framed)
         return len(frame)

@@ -73,7 +73,7 @@ class Hub:
         self.deliveries = 0
         """Events times the connections that they were for."""
         self.deliveries_by_type: Counter[str] = Counter()
-        """The same by type, without what was sent from history."""
+        """The same by type, without what was sent from history; an event counts once every group is done."""
         self.by_key: dict[int, dict[str, Connection]] = {}
         """The same by the id of their key, in the order of admission; keys with at least one."""
         self.groups: dict[tuple[Subscription, int, int, bool], Group[Connection]] = {}
@@ -260,6 +260,7 @@ class Hub:
             if deadline is not None and not number % self._writes_per_look and self._monotonic() >= deadline:
                 return False
         self._match = None
+        self.deliveries_by_type[match.event.type] += match.deliveries
         return deadline is None or self._monotonic() < deadline
 
     def _offer(self, match: Match[Group[Connection]], group: Group[Connection]) -> None:
@@ -274,8 +275,9 @@ class Hub:
         except Exception as error:  # noqa: BLE001  # an event that can't be judged must not stop those behind it
             self._on_failure(error)
             return
-        self.deliveries += len(group.members)
-        self.deliveries_by_type[match.event.type] += len(group.members)
+        members = len(group.members)
+        self.deliveries += members
+        match.deliveries += members
         if not group.is_dirty:
             group.is_dirty = True
             self._dirty.append(group)
