@@ -53,6 +53,8 @@ _FAMILY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}(?:\.[A-Za-z0-9_-]{1,32}){0,3}(?:\.\*)?", re.ASCII)
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}(?:\.[A-Za-z0-9_-]{1,32}){1,4}", re.ASCII)
 _LONGEST_COMPARED = 128
+_MAX_EXPANDED = 256
+"""How many sets of channels the expansion is remembered of; few are in use, but a client may name any."""
 _DOTTED: Mapping[str, str] = MappingProxyType({type: alias for alias, type in ALIASES.items()})
 LOOSE_TYPES: Set[str] = _DOTTED.keys()
 """Types that their emitters write with the fields beside ``type``, without ``data``."""
@@ -131,6 +133,7 @@ class Catalogue:
         self._keys = {type: (type,) for type in self.types}
         self.channels = self.types | {f"{family}.*" for family in families} | {EVERYTHING}
         """Everything that can be subscribed to."""
+        self._expanded: dict[frozenset[str], frozenset[str]] = {}
 
     def check(self, channel: str) -> str:
         """Answer the channel without surrounding blanks, an alias as the type that it stands for.
@@ -168,6 +171,15 @@ class Catalogue:
 
     def expand(self, channels: Iterable[str]) -> frozenset[str]:
         """Find the known types that the channels select together; what is open-ended stands as ``tmi.program.*``."""
+        chosen = frozenset(channels)
+        found = self._expanded.get(chosen)
+        if found is None:
+            if len(self._expanded) >= _MAX_EXPANDED:
+                self._expanded.clear()
+            found = self._expanded[chosen] = self._expand(chosen)
+        return found
+
+    def _expand(self, channels: Iterable[str]) -> frozenset[str]:
         selected: set[str] = set()
         for channel in channels:
             name = canonical_channel(channel)

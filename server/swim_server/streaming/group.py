@@ -126,7 +126,7 @@ class Group(Generic[M]):
     def release(self, end: int) -> int:
         """Forget the frames before number ``end``: every member has them. Returns the bytes that they had."""
         count = end - self.base
-        released_bytes = sum(map(len, self.frames[:count]))
+        released_bytes = len(self.frames[0]) if count == 1 else sum(map(len, self.frames[:count]))
         del self.frames[:count], self.events[:count]
         self.base = end
         return released_bytes

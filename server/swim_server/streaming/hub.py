@@ -360,6 +360,8 @@ class Hub:
 
 def _count_within(frames: Sequence[bytes], limit_bytes: int) -> int:
     """How many of the first frames make at most ``limit_bytes`` together; at least one."""
+    if len(frames) == 1:
+        return 1
     total = 0
     for count, frame in enumerate(frames):
         total += len(frame)
