@@ -141,6 +141,9 @@ class Comparison:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
         if goes_on(flight, pilot, sent_plan):
+            if pilot.last_updated is not None and pilot.last_updated != flight.reported:  # so it is with nearly all
+                self._flights[key] = self._move(flight, pilot, self._clock.read(pilot.last_updated))
+                return
             followed = self._follow(flight, pilot)
             self._flights[key] = self._announce(flight) if followed is flight else followed
             return
