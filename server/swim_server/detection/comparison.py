@@ -110,10 +110,9 @@ class Comparison:
         for key, prefile in prefiles.items():
             if key not in pilots:
                 self._see_prefile(key, prefile)
-        known = self._before.flights
-        if missing := known.keys() - self._flights.keys():
-            for key in [key for key in known if key in missing]:  # in the order in which they were seen first
-                self._miss(key, known[key])
+        known, seen = self._before.flights, self._flights
+        for key in [key for key in known if key not in seen]:
+            self._miss(key, known[key])
         self._forget_gone()
 
     def _pilots(self) -> dict[str, FeedPilot]:

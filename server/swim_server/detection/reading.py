@@ -48,13 +48,13 @@ def read_report(pilot: FeedPilot, at_ms: int, before: Report | None = None) -> R
     if pilot.latitude is None or pilot.longitude is None or pilot.latitude == 0 == pilot.longitude:
         return None
     altitude, speed, heading = pilot.altitude, pilot.groundspeed, pilot.heading
-    altitude_ft = altitude if type(altitude) is int else None if altitude is None else round(altitude)
+    altitude_ft = None if altitude is None else round(altitude)
     return Report(
         at_ms,
         pilot.latitude,
         pilot.longitude,
         altitude_ft,
-        speed if type(speed) is int else None if speed is None else round(speed),
+        None if speed is None else round(speed),
         None if heading is None else round(heading) % 360,
         None if before is None else vertical_rate_fpm(before, at_ms, altitude_ft),
     )
