@@ -12,7 +12,6 @@ client.subscribe(["flight.departed"], airports=["KJFK"])
 client.run()
 """
 
-from swim_client.answer import Answer
 from swim_client.client import SWIMClient
 from swim_client.errors import (
     AuthenticationError,
@@ -42,7 +41,7 @@ from swim_client.events import (
 from swim_client.flights import FlightMirror
 from swim_client.opening import DEFAULT_URL
 from swim_client.rest import NotServed, SWIMRestClient
-from swim_client.subscriptions import SubscriptionFilters
+from swim_client.subscriptions import Answer, SubscriptionFilters
 from swim_client.version import __version__
 
 __all__ = [

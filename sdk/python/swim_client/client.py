@@ -13,20 +13,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, AsyncGenerator, Callable, List, Mapping, Optional, Type, TypeVar, Union
 
-from swim_client.answer import Answer
-from swim_client.client_run import ClientRun, NetworkClass, current_task
-from swim_client.commands import Command
+from swim_client.dispatcher import EventQueue, Handlers
 from swim_client.errors import ConnectionLost, SwimError
 from swim_client.events import Event, EventType, FlightEvent
 from swim_client.flights import FlightMirror
-from swim_client.handlers import EventQueue, Handlers
-from swim_client.network import NetworkTask, NetworkThread
 from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_url
-from swim_client.reconnector import Settings
-from swim_client.resume import EventId
-from swim_client.resume_file import ResumeFile
+from swim_client.reconnector import ClientRun, NetworkClass, NetworkTask, NetworkThread, Settings, current_task
+from swim_client.resume import EventId, ResumeFile
 from swim_client.subscriptions import (
+    Answer,
     Channels,
+    Command,
     PendingSubscription,
     SubscriptionFilters,
     Subscriptions,
