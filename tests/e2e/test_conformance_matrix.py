@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.packages import missing, require_program
 from swim_conformance.adapter import Adapter
-from swim_conformance.catalogue import CLIENTS, FOREIGN, SDKS, Unavailable
+from swim_conformance.catalogue import CLIENTS, FACES, FOREIGN, SDKS, Unavailable
 from swim_conformance.matrix import problems
 from swim_conformance.runner import Result, run_all
 from swim_conformance.scenario import load
@@ -51,6 +51,13 @@ async def test_sdk_passes_every_scenario(name: str) -> None:
     found = await results(name, again=2)
     assert problems({name: found}) == []
     assert sum(result.is_judged for result in found) >= len(found) - 5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FACES)
+async def test_second_face_passes_every_scenario(name: str) -> None:
+    found = await results(name, again=2)
+    assert problems({name: found}) == []
 
 
 @pytest.mark.parametrize("name", SDKS)

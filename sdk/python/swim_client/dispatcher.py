@@ -11,7 +11,7 @@ import inspect
 import logging
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
 
 from swim_client.events import Event, decode, matches
 from swim_client.flights import FlightMirror
@@ -126,6 +126,13 @@ def _is_being_cancelled() -> bool:
     task = asyncio.current_task()
     cancelling = getattr(task, "cancelling", None)  # Python 3.11 and later; before, it can't be told apart
     return cancelling is None or cancelling() > 0
+
+
+class Feed(Protocol):
+    """A loop over events, in async or in plain code."""
+
+    def end(self, error: Optional[BaseException] = None) -> None:
+        """Let the loop end, with an error where there is one."""
 
 
 class EventQueue:
