@@ -105,11 +105,11 @@ def test_program_of_the_csharp_page(tmp_path: Path) -> None:
     check(["env", f"LD_LIBRARY_PATH={libraries}", str(dotnet), str(assembly)], tmp_path)
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["with handlers", "in async code"])
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["with handlers", "in async code", "in plain code"])
 def test_programs_of_the_python_page(tmp_path: Path, number: int) -> None:
     """The second block is the body of a program: what it needs around it is what every async program has."""
     text = document("sdk/python/README.md").blocks("python")[number].replace('"your-key"', "")
-    if number:
+    if number == 1:
         lines = "\n".join(f"    {line}" for line in text.splitlines())
         head = "import asyncio\nfrom swim_client import SWIMClient\n\n\n"
         text = f"{head}async def main():\n{lines}\n\n\nasyncio.run(main())\n"
