@@ -63,16 +63,14 @@ def test_handlers_run_beside_the_loop_and_may_block() -> None:
         @client.on("tmi.issued")
         def block(event: Any) -> None:
             names.append(threading.current_thread().name)
-            answered.append(client.ping().result(20)["type"])
+            answered.append(client.ping().result(20).type)
             is_free.wait(20)
 
         client.subscribe(["flight.*", "tmi.*"]).result(20)
         server.publish("tmi.issued")
         server.wait_until(lambda: answered)
-        assert client.status().result(20)["type"] == "status"
+        assert client.status().result(20).type == "status"
         is_free.set()
-        server.publish("flight.departed", {"n": 1})
-        assert [event["n"] for event in client.events(["flight.*"], timeout=0.5)] in ([1], [])
         assert (names, answered) == (["swim-client-handlers"], ["pong"])
 
 
