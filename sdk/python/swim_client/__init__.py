@@ -12,7 +12,7 @@ client.subscribe(["flight.departed"], airports=["KJFK"])
 client.run()
 """
 
-from swim_client.client import SWIMClient
+from swim_client.client import ClientBase, SWIMClient
 from swim_client.errors import (
     AuthenticationError,
     ClientStopped,
@@ -48,6 +48,7 @@ __all__ = [
     "DEFAULT_URL",
     "Answer",
     "AuthenticationError",
+    "ClientBase",
     "ClientStopped",
     "ConnectionInfo",
     "ConnectionLost",
