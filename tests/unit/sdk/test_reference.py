@@ -82,10 +82,10 @@ def test_reference_is_built_without_a_warning(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pdoc.render.configure(show_source=False, search=False)
-        pdoc.pdoc("swim_client", "swim_client.sync", output_directory=tmp_path)
+        pdoc.pdoc("swim_client", "swim_client.client", "swim_client.sync", output_directory=tmp_path)
     page = (tmp_path / "swim_client.html").read_text("utf-8")
     plain = (tmp_path / "swim_client" / "sync.html").read_text("utf-8")
     assert [name for name in swim_client.__all__ if f'id="{name}"' not in page] == []
     for name, _ in public_members(sync.SWIMClient):
-        assert f'id="SWIMClient.{name}"' in plain or f'swim_client.html#ClientBase.{name}"' in plain, name
+        assert f'id="SWIMClient.{name}"' in plain or f'client.html#ClientBase.{name}"' in plain, name
         assert f'id="SWIMClient.{name}"' in page or f'id="ClientBase.{name}"' in page, name
