@@ -8,6 +8,7 @@ import inspect
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pdoc
 import pytest
@@ -19,7 +20,7 @@ OWN = Path(swim_client.__file__).parent
 CLASSES = {name: found for name in swim_client.__all__ if inspect.isclass(found := getattr(swim_client, name))}
 CLASSES["sync.SWIMClient"] = sync.SWIMClient
 ASYNC_ONLY = {"run_async"}
-NEWS = {
+NEWS: dict[str, Any] = {
     "connected": swim_client.ConnectionInfo, "disconnected": swim_client.Disconnection,
     "reconnected": swim_client.Reconnection, "gap": swim_client.Gap, "error": swim_client.ErrorMessage,
     "system.heartbeat": swim_client.HeartbeatEvent,
