@@ -119,9 +119,8 @@ class Subject:
         """Run the client to its end, and report why it ended."""
         why, message = "stopped", ""
         try:
-            if isinstance(self.client, sync.SWIMClient):
-                self.client.connect()
-            self.client.run()
+            if not isinstance(self.client, sync.SWIMClient) or self.client.connect():
+                self.client.run()
         except AuthenticationError as error:
             why, message = "auth", str(error)
         except ProtocolError as error:
