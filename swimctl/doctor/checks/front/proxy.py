@@ -85,7 +85,7 @@ ABOUT_OLD = {
 
 
 RELOADED_WITHIN_SECONDS = {"apache": 86_400.0, "nginx": 60 * 86_400.0, "haproxy": 60 * 86_400.0}
-"""By proxy: when it has been reloaded at the latest. Debian rotates Apache's log every day; certificates last 90 days."""
+"""By proxy: when it has been reloaded at the latest. Debian rotates Apache's log daily; certificates last 90 days."""
 
 
 @expecting(OLD_EXPECTED)
