@@ -152,11 +152,12 @@ UNNAMING = {
 def front_checks(daemon: LiveDaemon, proxy: Proxy, *, sees_processes: bool = True) -> dict[str, dict[str, Any]]:
     """What doctor finds at the public address, whose name it finds in a file of hosts of its own.
 
-    Without ``sees_processes`` it sees none but its own, as if the proxy ran on another machine.
+    Without ``sees_processes`` those of the proxy are hidden from it, as if they ran on another machine.
     """
     hosts, authority = proxy.write("hosts", f"127.0.0.1 {HOST} localhost\n"), proxy.folder / "authority.pem"
-    alone = [] if sees_processes else ["--pid", "--fork", "--mount-proc"]
-    words = ["unshare", "-m", *alone, "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
+    shown = proxy_processes(daemon.status()["pid"], daemon.port) or []
+    hidden = "" if sees_processes else " ".join(f"&& mount -t tmpfs none /proc/{each.pid}" for each in shown)
+    words = ["unshare", "-m", "sh", "-c", f'mount --bind "$0" /etc/hosts {hidden} && exec "$@"', str(hosts)]
     if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
         missing("nobody may give a process a file of hosts of its own here: run as root")
     done = subprocess.run(

@@ -21,8 +21,8 @@ NEAR = 0.8
 FULL = 0.97
 """Beside tunnels, a proxy carries its site's pages."""
 APACHE_WORKERS = 150
-THREADS_BESIDE_WORKERS = 3
-"""In each of Apache's processes: the main one, the listener, and one that starts the others."""
+APACHE_THREADS = 2.5
+"""Of one of Apache's processes to each worker, at most: mod_http2 has up to one and a half times as many of its own."""
 NGINX_PER_WORKER = 768 // 2
 USUAL_DESCRIPTORS = 1024
 """What a service gets where nobody raised it; nginx takes no more connections than descriptors."""
@@ -35,8 +35,8 @@ class Room(NamedTuple):
     limits: tuple[int, ...]
     why: str
     line: str
-    is_certain: bool = False
-    """Its processes show that it has been given no more."""
+    has_spare_workers: bool = False
+    """It starts processes before it is full: with no more of them, it is full at its limit."""
 
 
 LINES = {
@@ -74,7 +74,9 @@ def room_here(proxy: str, processes: Sequence[ProxyProcess]) -> Room | None:
     taking = [each for each in processes if each.is_listening]
     descriptors = min((each.descriptors for each in taking if each.descriptors is not None), default=None)
     if proxy == "apache":
-        workers = sum(max(each.threads - THREADS_BESIDE_WORKERS, 0) for each in taking)
+        children = [each for each in taking if each.threads > 1]
+        most_busy = max((each.connections for each in children), default=0)
+        workers = max(sum(each.threads for each in children) / APACHE_THREADS, len(children) * most_busy)
         return Room((APACHE_WORKERS,), WHY[proxy], LINES[proxy], True) if workers <= APACHE_WORKERS else None
     if proxy == "nginx" and descriptors is not None and descriptors <= USUAL_DESCRIPTORS:
         workers = max(len(taking) - 1, 1)  # the others' parent listens too
@@ -99,7 +101,6 @@ def judge(proxy: str, connections: int, room: Room | None) -> Answer:
     if connections < limit * NEAR:
         return ok(EXPECTED, f"{seen}, which carries {limit:,} by default")
     line = decide(room.line, f"lines of {proxy}'s configuration; config/{proxy} has them in their place")
-    if room.is_certain:
-        answer = fail if connections >= limit * FULL else warn
-        return answer(EXPECTED, f"{seen}, which carries {limit:,} as it is configured", room.why, fix=line)
+    if room.has_spare_workers and connections >= limit * FULL:
+        return fail(EXPECTED, f"{seen}, which carries {limit:,}: it is full", room.why, fix=line)
     return warn(EXPECTED, f"{seen}, which carries {limit:,} unless it has been given more room", room.why, fix=line)

@@ -300,12 +300,16 @@ def test_proxy_is_known_by_the_headers_in_which_it_names_itself(head: str, name:
     assert proxy_in(head) == name
 
 
-def child(proxy: str, pid: int, *, threads: int = 1, descriptors: int | None = 1024) -> ProxyProcess:
-    return ProxyProcess(pid, proxy, NOW - DAY, 20, True, threads, descriptors)
+def child(
+    proxy: str, pid: int, *, connections: int = 20, threads: int = 1, descriptors: int | None = 1024
+) -> ProxyProcess:
+    return ProxyProcess(pid, proxy, NOW - DAY, connections, True, threads, descriptors)
 
 
-APACHE_AS_INSTALLED = [child("apache", pid, threads=28) for pid in range(6)]
-APACHE_WITH_ROOM = [child("apache", pid, threads=67) for pid in range(8)]
+APACHE_AS_INSTALLED = [PARENT, *(child("apache", pid, threads=52, connections=25) for pid in range(6))]
+"""With mod_http2, whose threads are not for tunnels."""
+APACHE_WITH_ROOM = [PARENT, *(child("apache", pid, threads=130, connections=15) for pid in range(10))]
+APACHE_WITH_SOME_MORE = [PARENT, *(child("apache", pid, threads=27, connections=25) for pid in range(7))]
 NGINX_AS_INSTALLED = [child("nginx", pid) for pid in range(3)]
 NGINX_WITH_ROOM = [child("nginx", pid, descriptors=20_000) for pid in range(3)]
 
@@ -317,6 +321,7 @@ NGINX_WITH_ROOM = [child("nginx", pid, descriptors=20_000) for pid in range(3)]
         (APACHE_AS_INSTALLED, 120, "warn"),
         (APACHE_AS_INSTALLED, 148, "fail"),
         (APACHE_WITH_ROOM, 148, "ok"),
+        (APACHE_WITH_SOME_MORE, 148, "ok"),
         (NGINX_AS_INSTALLED, 600, "ok"),
         (NGINX_AS_INSTALLED, 704, "warn"),
         (NGINX_WITH_ROOM, 704, "ok"),
