@@ -139,7 +139,7 @@ def test_program_that_its_user_can_not_run_is_refused_before_anything_is_written
     program = folder / "swimctl"
     program.write_text("#!/bin/sh\nexit 0\n")
     program.chmod(0o755)
-    unit = Unit(scope="system", version="1", home=tmp_path, command=[str(program)], user="nobody")
+    unit = Unit(scope="system", version="1", home=tmp_path / "home", command=[str(program)], user="nobody")
     for each in (tmp_path, *tmp_path.parents):
         if each.stat().st_uid == os.geteuid() and each != Path("/"):
             each.chmod(each.stat().st_mode | 0o011)
@@ -171,7 +171,8 @@ def test_configuration_that_its_user_can_not_read_is_refused(tmp_path: Path) -> 
         missing("needs root")
     config = tmp_path / "swim.toml"
     config.touch(mode=0o600)
-    unit = Unit(scope="system", version="1", home=tmp_path, command=["/bin/true"], user="nobody", config_file=config)
+    home = tmp_path / "home"
+    unit = Unit(scope="system", version="1", home=home, command=["/bin/true"], user="nobody", config_file=config)
     with pytest.raises(WrongUsage, match="nobody can't read the configuration"):
         check_command(unit)
 
