@@ -67,7 +67,7 @@ def doctor(
         Path | None,
         typer.Option("--facts", metavar="FILE", help="Evaluate the facts of a file or bundle instead of observing."),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C; report what changes.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until q or Ctrl-C; report what changes.")] = False,
     on_change: Annotated[
         str | None,
         typer.Option(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Any
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
 
@@ -58,6 +59,12 @@ _MAX_EXPANDED = 256
 _DOTTED: Mapping[str, str] = MappingProxyType({type: alias for alias, type in ALIASES.items()})
 LOOSE_TYPES: Set[str] = _DOTTED.keys()
 """Types that their emitters write with the fields beside ``type``, without ``data``."""
+_BESIDE_LOOSE_DATA = frozenset({"type", "event_id", "_received_at"})
+
+
+def loose_data(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of an entry of such a type that has no ``data``: the fields beside its type."""
+    return {field: value for field, value in entry.items() if field not in _BESIDE_LOOSE_DATA}
 
 
 class InvalidChannel(BadMessage):
