@@ -23,6 +23,8 @@ from websockets.exceptions import ConnectionClosed
 import swimctl
 from swimctl.client.session import RpcFailed
 
+pytestmark = pytest.mark.unmeasured
+
 RESTARTS = 3
 PACKAGES = (swimctl, swim_server)
 
