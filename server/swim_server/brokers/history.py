@@ -18,7 +18,7 @@ import msgspec
 from swim_server.brokers import history_file, holes
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Published
 from swim_server.brokers.draft import Draft
-from swim_server.brokers.history_file import Synchronous, transaction
+from swim_server.brokers.history_file import FileOptions, transaction
 from swim_server.brokers.history_mark import read_boot_id
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.marks import Marks
@@ -72,9 +72,7 @@ class History:
         *,
         clock: Clock,
         retention: Retention,
-        synchronous: Synchronous = "normal",
-        connect: history_file.Connect = history_file.connect,
-        boot_id: str | None = None,
+        options: FileOptions = FileOptions(),
     ) -> None:
         self.path = path
         self.newest = ZERO
@@ -91,10 +89,10 @@ class History:
         """Which installation and which order of events it is; empty before it was opened."""
         self._clock = clock
         self._retention = retention
-        self._synchronous: Synchronous = synchronous
-        self._connect = connect
-        self._boot_id = read_boot_id() if boot_id is None else boot_id
-        self._marks = Marks(path, writer=secrets.token_hex(8), boot_id=self._boot_id, mode=synchronous)
+        self._synchronous = options.synchronous
+        self._connect = options.connect
+        self._boot_id = read_boot_id() if options.boot_id is None else options.boot_id
+        self._marks = Marks(path, writer=secrets.token_hex(8), boot_id=self._boot_id, mode=options.synchronous)
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         """Device and inode of the file that is open."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from swim_server.brokers.recovery.second_look import MAX_COPY_BYTES, find_damage
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, is_unread, unavailable
@@ -64,6 +67,26 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.text_factory = bytes
     return connection
+
+
+class FileOptions(msgspec.Struct, frozen=True):
+    """How the file is opened and how durable a commit is."""
+
+    synchronous: Synchronous = "normal"
+    connect: Connect = connect
+    boot_id: str | None = None
+    """Identifies the boot of the machine; None: read from the system."""
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the size in bytes of the file and its write-ahead log."""
+    sizes = 0
+    for suffix in ("", "-wal"):
+        try:
+            sizes += os.stat(f"{path}{suffix}").st_size  # noqa: PTH116 - a name beside the path
+        except OSError:
+            continue
+    return sizes
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from swim_server.brokers.broker import Broker
 
 if TYPE_CHECKING:
-    from swim_server.brokers.local import Counters
+    from swim_server.brokers.counters import Counters
     from swim_server.protocol.event_id import EventId
 
 

@@ -32,7 +32,7 @@ class Call:
 class Pending:
     """The queue. At its limit further callers wait too, in the order in which they came."""
 
-    def __init__(self, limit_events: int) -> None:
+    def __init__(self, limit_events: int, *, wake: asyncio.Event | None = None) -> None:
         self._limit_events = limit_events
         self._calls: deque[Call] = deque()
         self._events = 0
@@ -40,7 +40,7 @@ class Pending:
         """Held by the caller that waits for room; the others queue for it, and asyncio's locks are fair."""
         self._room = asyncio.Event()
         self._is_closed = False
-        self.wake = asyncio.Event()
+        self.wake = wake or asyncio.Event()
         """Set whenever there is something to do."""
 
     def __bool__(self) -> bool:

@@ -179,7 +179,7 @@ class Service:
                 *([parts.cluster.run()] if parts.cluster is not None else []),
                 parts.loop_lag.run(),
                 parts.key_watch.run(),
-                parts.authenticator.run(),
+                parts.authenticator.recorder.run(),
                 parts.throughput.run(),
                 parts.state_keeper.run(),
                 parts.notifier.run(self.status_line),

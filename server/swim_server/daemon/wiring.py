@@ -42,6 +42,7 @@ from swim_server.gateway.listeners import Listeners, plain_server
 from swim_server.gateway.tls import CertificateIncomplete, TlsCertificate
 from swim_server.gateway.tls_entrance import TlsServer
 from swim_server.keys.authenticator import Authenticator
+from swim_server.keys.decision_cache import CacheTimes
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.logs import get_logger
@@ -158,9 +159,11 @@ def build_authenticator(config: Config, store: KeyStore) -> Authenticator:
     return Authenticator(
         store,
         clock=SYSTEM_CLOCK,
-        cache_seconds=config.auth.cache_seconds,
-        negative_cache_seconds=config.auth.negative_cache_seconds,
-        stale_grace_seconds=config.auth.stale_grace_seconds,
+        times=CacheTimes(
+            cache_seconds=config.auth.cache_seconds,
+            negative_cache_seconds=config.auth.negative_cache_seconds,
+            stale_grace_seconds=config.auth.stale_grace_seconds,
+        ),
     )
 
 

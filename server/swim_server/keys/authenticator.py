@@ -7,25 +7,22 @@ import secrets
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
 import msgspec
 
-from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.circuit_breaker import CircuitBreaker
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock, utc_now
 from swim_server.concurrency.worker_pool import WorkerPool
 from swim_server.concurrency.yielding import yielding
-from swim_server.keys.activity import Activity
-from swim_server.keys.audit import Actor, AuditEntry
-from swim_server.keys.decision_cache import DecisionCache, Digest
-from swim_server.keys.endings import Ending, Endings, store_ending
+from swim_server.keys import recorder
+from swim_server.keys.decision_cache import CacheTimes, DecisionCache, Digest
 from swim_server.keys.format import classify
 from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
 from swim_server.keys.probes import Probes, is_probe_id
+from swim_server.keys.recorder import KeyRecorder
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
 from swim_server.logs import get_logger
 from swim_server.sql.errors import StoreError, StoreUnavailable, outage
@@ -35,26 +32,16 @@ _STALE_AFTER_SECONDS = 1.0
 """How long a client with a cached key waits for a database that does not answer."""
 _MOST_LOOKUPS = 3
 """How often a lookup is repeated because keys were changed meanwhile."""
-ENDINGS_SECONDS = 5.0
-"""How often what could not be stored is tried again."""
 _USE_AGAIN = timedelta(hours=1)
 """A key that only holds old connections counts as used again after so long."""
 
 
-class Store(Protocol):
+class Store(recorder.Store, Protocol):
     """What the authenticator asks of the key store. Blocking."""
 
     def find_many(self, api_keys_presented: Sequence[str]) -> dict[str, KeyRecord]: ...
 
     def records(self, key_ids: Iterable[int]) -> dict[int, KeyRecord]: ...
-
-    def touch(self, key_ids: Iterable[int], at: datetime) -> None: ...
-
-    def log_refusals(self, entries: Sequence[AuditEntry]) -> None: ...
-
-    def expire(self, key_id: int, at: datetime | None, actor: Actor) -> KeyRecord: ...
-
-    def revoke(self, key_id: int, reason: str | None, actor: Actor) -> KeyRecord: ...
 
     def close(self) -> None: ...
 
@@ -86,25 +73,23 @@ class Authenticator:
         store: Store,
         *,
         clock: Clock = SYSTEM_CLOCK,
-        cache_seconds: float = 300,
-        negative_cache_seconds: float = 5,
-        stale_grace_seconds: float = 3600,
-        flush_seconds: float = 10,
+        times: CacheTimes = CacheTimes(),
         pool: WorkerPool | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._flush_seconds = flush_seconds
-        self._flush_backoff = Backoff(max(flush_seconds * 2, 5), 60, clock=clock)
         self._pool = pool or key_worker_pool(clock)
+        self.recorder = KeyRecorder(store, self._pool, clock=clock, forget=self.forget)
         self.probes = Probes(clock=clock, randbytes=secrets.token_bytes)
         """Keys of the doctor, in memory only."""
         self._cache = DecisionCache(
-            good_seconds=cache_seconds, bad_seconds=negative_cache_seconds, stale_seconds=stale_grace_seconds
+            good_seconds=times.cache_seconds,
+            bad_seconds=times.negative_cache_seconds,
+            stale_seconds=times.stale_grace_seconds,
         )
-        self._activity = Activity()
-        self._endings = Endings()
+        self._activity = self.recorder.activity
+        self._endings = self.recorder.endings
         self._lookups = Lookups(self._find_many)
         self._changes = 0
         """How often keys were forgotten: a lookup that began before tells nothing about after."""
@@ -112,7 +97,6 @@ class Authenticator:
         self._counts = {Granted: 0, Refused: 0, Unavailable: 0}
         self._is_away = False
         """It has been logged that the database is unavailable."""
-        self._writing_problem: str | None = None
         self._log = get_logger("keys")
 
     # Deciding
@@ -155,7 +139,7 @@ class Authenticator:
             return {**probes}
         changes = self._changes
         self._queries += 1
-        records = await self._run(lambda: self._store.records(ids))
+        records = await self.consult(lambda: self._store.records(ids))
         now, moment = utc_now(self._clock), self._monotonic()
         records = {key_id: self._endings.apply(record) for key_id, record in records.items()}
         async for key_id in yielding(ids):
@@ -169,12 +153,27 @@ class Authenticator:
 
     async def look_up(self, key_ids: Collection[int]) -> dict[int, KeyRecord]:
         """Read rows of the table as they are now, with nothing remembered before or after. Raises StoreError."""
-        found = await self._run(lambda: self._store.records(key_ids))
+        found = await self.consult(lambda: self._store.records(key_ids))
         return {key_id: self._endings.apply(record) for key_id, record in found.items()}
 
     async def consult(self, work: Callable[[], T]) -> T:
-        """Run another call of the store in a worker thread, as all others. Raises StoreError."""
-        return await self._run(work)
+        """Run a call of the store in a worker thread. Raises StoreError.
+
+        Logs when the database becomes unavailable and when it is back, not each failed call.
+        """
+        try:
+            result = await self._pool.run(work)
+        except StoreError as error:
+            if not self._is_away:
+                self._is_away = True
+                self._log.warning(
+                    "keys can't be checked: unknown keys have to wait, cached ones stay valid", reason=str(error)
+                )
+            raise
+        if self._is_away:
+            self._is_away = False
+            self._log.info("keys can be checked again")
+        return result
 
     # Keys that changed
 
@@ -188,33 +187,11 @@ class Authenticator:
         self._changes += 1
         self._cache.forget_all()
 
-    async def end(self, ending: Ending) -> bool:
-        """End a key at once, stored or not; tells whether it is. What isn't, is tried again until it is."""
-        self._endings.add(ending)
-        self.forget(ending.key_id)
-        await self._store_endings()
-        return ending.key_id not in self._endings.key_ids
-
     def as_ended(self, record: KeyRecord) -> KeyRecord:
         """Say what counts of a key, whatever the table still says."""
         return self._endings.apply(record)
 
-    async def _store_endings(self) -> None:
-        for ending in self._endings.waiting():
-            try:
-                await self._pool.run(partial(store_ending, self._store, ending), is_telling=False)
-            except StoreError as error:
-                self._log.error(
-                    "a key was revoked or expired, but the database can't store it yet",
-                    key_id=ending.key_id,
-                    reason=str(error),
-                )
-                continue
-            self._endings.stored(ending)
-            self.forget(ending.key_id)
-            self._log.info("the database has stored that a key was revoked or expired", key_id=ending.key_id)
-
-    # Writing what happened
+    # What happened to keys
 
     def touch(self, key_id: int) -> None:
         """Note that a key is in use; ``last_used_at`` is written with the next batch."""
@@ -226,44 +203,11 @@ class Authenticator:
         if refused.key_id is None or not is_probe_id(refused.key_id):
             self._activity.refuse(refused, address, utc_now(self._clock))
 
-    async def run(self) -> None:
-        """Write uses and refusals every few seconds, until cancelled; less often while the database is away."""
-        pause = self._flush_seconds
-        while True:
-            await self._clock.sleep(min(pause, ENDINGS_SECONDS) if self._endings else pause)
-            await self._store_endings()
-            if await self.flush():
-                self._flush_backoff.succeed()
-                pause = self._flush_seconds
-            else:
-                pause = self._flush_backoff.fail()
-
-    async def flush(self) -> bool:
-        """Write what waits. Tells whether it could; uses that could not be written wait on, refusals are lost then."""
-        used, refusals = self._activity.take_used(), self._activity.take_refusals()
-        now = utc_now(self._clock)
-        try:
-            if used:
-                await self._pool.run(lambda: self._store.touch(used, now), is_telling=False)
-            if refusals:
-                await self._pool.run(lambda: self._store.log_refusals(refusals), is_telling=False)
-        except StoreError as error:
-            for key_id in used:
-                self._activity.use(key_id)
-            if self._writing_problem is None:
-                self._log.warning("uses and refusals of keys can't be recorded", reason=str(error))
-            self._writing_problem = str(error)
-            return False
-        if (used or refusals) and self._writing_problem is not None:
-            self._log.info("uses and refusals of keys can be recorded again")
-            self._writing_problem = None
-        return True
-
     async def close(self) -> None:
         """Write what waits, if the database answers, and let the threads and connections go."""
         await self._lookups.close()
-        if not self._pool.breaker.is_open and await self.flush():
-            await self._run(self._store.close)
+        if not self._pool.breaker.is_open and await self.recorder.flush():
+            await self.consult(self._store.close)
         self._pool.close()
 
     def status(self) -> AuthenticatorStatus:
@@ -272,7 +216,7 @@ class Authenticator:
         return AuthenticatorStatus(
             problem=self._pool.breaker.problem,
             problem_seconds=None if since is None else self._monotonic() - since,
-            writing_problem=self._writing_problem,
+            writing_problem=self.recorder.problem,
             not_stored=self._endings.key_ids,
             remembered=len(self._cache),
             waiting=self._pool.waiting,
@@ -317,7 +261,7 @@ class Authenticator:
             changes = self._changes
             self._queries += 1
             try:
-                found = await self._run(lambda: self._store.find_many(api_keys))
+                found = await self.consult(lambda: self._store.find_many(api_keys))
             except StoreError:
                 raise
             except Exception as error:
@@ -354,22 +298,6 @@ class Authenticator:
     def _use_again(self, record: KeyRecord, now: datetime) -> None:
         if record.last_used_at is None or now - record.last_used_at >= _USE_AGAIN:
             self._activity.use(record.id)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        """Run in a worker thread; log when the database goes away and when it is back, not each time it is missed."""
-        try:
-            result = await self._pool.run(work)
-        except StoreError as error:
-            if not self._is_away:
-                self._is_away = True
-                self._log.warning(
-                    "keys can't be checked: unknown keys have to wait, cached ones stay valid", reason=str(error)
-                )
-            raise
-        if self._is_away:
-            self._is_away = False
-            self._log.info("keys can be checked again")
-        return result
 
 
 def key_worker_pool(clock: Clock, *, timeout_seconds: float = 5) -> WorkerPool:

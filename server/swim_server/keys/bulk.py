@@ -44,7 +44,7 @@ def import_keys(store: KeyStore, keys: Sequence[ImportedKey], actor: Actor, now:
         seal(connection, schema.key_columns, ids.values())
         return ImportOutcome(sorted(ids.values()), [known_id for known_id in existing if known_id is not None])
 
-    return store.change(work)
+    return store.tables.change(work)
 
 
 def plain_keys(store: KeyStore) -> list[int]:
@@ -75,7 +75,7 @@ def harden(store: KeyStore, actor: Actor, now: datetime) -> list[int]:
         seal(connection, schema.key_columns, plain)
         return list(plain)
 
-    return store.change(work)
+    return store.tables.change(work)
 
 
 def _row_of(schema: Schema, key: ImportedKey, now: datetime) -> dict[str, Any]:

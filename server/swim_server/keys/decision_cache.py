@@ -21,6 +21,17 @@ class Answer(msgspec.Struct, frozen=True):
     """The record let its owner in; kept long. Everything else is kept for seconds."""
 
 
+class CacheTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How long decisions are remembered."""
+
+    cache_seconds: float = 300
+    """How long a key that was granted is not looked up again."""
+    negative_cache_seconds: float = 5
+    """The same for a key that was refused."""
+    stale_grace_seconds: float = 3600
+    """How much longer a granted key is accepted while the database does not answer."""
+
+
 class DecisionCache:
     """Two bounded memories, so that a flood of bad keys can't push the good ones out."""
 

@@ -7,11 +7,12 @@ import contextlib
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, InvalidEvent, Page, Published
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.pending import Call, Pending
 from swim_server.brokers.redis_stream.commits import Commits, Encoded, Fence, encode_call
 from swim_server.brokers.redis_stream.errors import ServerRefused
@@ -20,6 +21,7 @@ from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.server import Server, ServerAddress
 from swim_server.brokers.redis_stream.stream_state import last_stored
 from swim_server.brokers.redis_stream.tail import Tail
+from swim_server.brokers.served_history import Intervals
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
@@ -27,7 +29,8 @@ from swim_server.protocol.events import Event, NewEvent
 
 if TYPE_CHECKING:
     from swim_server.brokers.broker import StorageState
-    from swim_server.brokers.local import Counters
+    from swim_server.brokers.counters import Counters
+    from swim_server.brokers.retention import Retention
 
 COMMIT_EVENTS = 1000
 PENDING_EVENTS = 20_000
@@ -54,17 +57,14 @@ class RedisBroker:
         node: str,
         clock: Clock = SYSTEM_CLOCK,
         now_ms: Callable[[], int] | None = None,
-        keep_ms: int,
-        keep_positions_ms: int,
-        max_bytes: int,
-        **settings: Any,
+        retention: Retention,
+        options: FileOptions = FileOptions(),
+        intervals: Intervals = Intervals(),
     ) -> None:
         self.node = node
         self.names = Names(prefix)
         self.server = Server(address)
-        self.copy = LocalCopy(
-            path, clock=clock, keep_ms=keep_ms, keep_positions_ms=keep_positions_ms, max_bytes=max_bytes, **settings
-        )
+        self.copy = LocalCopy(path, clock=clock, retention=retention, options=options, intervals=intervals)
 
         def now() -> str:
             """Return the time that gives the ids; nothing: the server's own."""
@@ -74,7 +74,7 @@ class RedisBroker:
         self.tail = Tail(self.server, self.names, self.copy, clock=SYSTEM_CLOCK, now=now)
         self._commits = Commits(
             self.server, self.names, self.tail, writer=f"{node}:{secrets.token_hex(4)}", clock=SYSTEM_CLOCK, now=now,
-            keep_ms=keep_ms, keep_positions_ms=keep_positions_ms,
+            retention=retention,
         )  # fmt: skip
         self._commit_turn = asyncio.Lock()
         self._pending = Pending(PENDING_EVENTS)

@@ -16,7 +16,7 @@ from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.scripts import PUBLISH
 from swim_server.brokers.redis_stream.server import Server, Session
 from swim_server.brokers.redis_stream.tail import Tail
-from swim_server.brokers.retention import EVENT_ID_KEEP_MS
+from swim_server.brokers.retention import EVENT_ID_KEEP_MS, Retention
 from swim_server.concurrency.clock import Clock
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.positions import POSITION_TYPES
@@ -76,8 +76,7 @@ class Commits:
         writer: str,
         clock: Clock,
         now: Callable[[], str],
-        keep_ms: int,
-        keep_positions_ms: int,
+        retention: Retention,
     ) -> None:
         self.is_closing = False
         self._server = server
@@ -86,7 +85,7 @@ class Commits:
         self._writer = writer
         self._clock = clock
         self._now = now
-        self._keep = keep_ms, keep_positions_ms
+        self._keep = retention.keep_ms, retention.keep_positions_ms
         self._session: Session | None = None
 
     async def store(self, calls: Sequence[Encoded], fence: Fence | None = None) -> list[list[Published] | InvalidEvent]:

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from swim_server.brokers.broker import BrokerUnavailable, Deliver
-from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.origin import Hole
 from swim_server.brokers.redis_stream.history_copy import CopyState, HistoryCopy
+from swim_server.brokers.retention import Retention
+from swim_server.brokers.served_history import Intervals, ServedHistory
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event
 
 T = TypeVar("T")
 
 
-class LocalCopy(LocalBroker):
-    """A local broker that is not published to: events come with their ids, in order, from one reader."""
+class LocalCopy(ServedHistory):
+    """A node's copy of the history: events come with their ids, in order, from one reader."""
 
-    def __init__(self, path: Path, **settings: Any) -> None:
-        super().__init__(path, history=HistoryCopy, **settings)
+    history_type = HistoryCopy
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        retention: Retention,
+        options: FileOptions = FileOptions(),
+        intervals: Intervals = Intervals(),
+    ) -> None:
+        super().__init__(path, clock=clock, retention=retention, options=options, intervals=intervals)
         self._is_delivering = False
         self._handed_on = ZERO
 
@@ -83,7 +96,7 @@ class LocalCopy(LocalBroker):
 
     async def sync(self) -> None:
         """Wait until all that was adopted is on this node's disk. Raises BrokerUnavailable."""
-        await self._sync()
+        await self._checkpoints.sync()
 
     async def _do(self, work: Callable[[HistoryCopy], T]) -> T:
         return await self._write(lambda: work(self._copy))

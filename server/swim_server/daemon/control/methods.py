@@ -227,7 +227,7 @@ class Methods:
             ending = msgspec.convert(params, Ending)
         except msgspec.ValidationError as error:
             raise RpcError(INVALID_PARAMS, str(error)) from None
-        is_stored = await self._parts.authenticator.end(ending)
+        is_stored = await self._parts.authenticator.recorder.end(ending)
         try:
             closed = await self._process.key_changed(ending.key_id, seconds=0.0)
         except StoreError:

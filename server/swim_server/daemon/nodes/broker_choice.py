@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.local import LocalBroker
-from swim_server.concurrency.clock import SYSTEM_CLOCK
+from swim_server.brokers.retention import Retention
 from swim_server.config import parse_duration
 from swim_server.daemon.rules import tier_limits
 from swim_server.errors import ExitKind, OperatorError
@@ -55,20 +56,22 @@ def build_broker(config: Config, home: Home) -> NodeBroker:
     """Build the broker that ``[broker]`` names with the retention of ``[history]``. Raises NotShared, BrokerSecret."""
     history = config.history
     keep_ms, keep_positions_ms = (int(parse_duration(each) * 1000) for each in (history.keep, history.keep_positions))
+    retention = Retention(keep_ms, keep_positions_ms, history.max_bytes)
+    options = FileOptions(synchronous=history.synchronous)
     if config.broker.url == LOCAL:
-        return LocalBroker(
-            home.history, clock=SYSTEM_CLOCK, keep_ms=keep_ms, keep_positions_ms=keep_positions_ms,
-            max_bytes=history.max_bytes, synchronous=history.synchronous,
-        )  # fmt: skip
+        return LocalBroker(home.history, retention=retention, options=options)
     from swim_server.brokers.redis_stream.broker import RedisBroker
     from swim_server.cluster.membership import node_name
 
     check_shared(config, home)
     return RedisBroker(
-        home.history, server_address(config.broker), prefix=config.broker.prefix,
-        node=node_name(config.cluster.node, home.path), keep_ms=keep_ms, keep_positions_ms=keep_positions_ms,
-        max_bytes=history.max_bytes, synchronous=history.synchronous,
-    )  # fmt: skip
+        home.history,
+        server_address(config.broker),
+        prefix=config.broker.prefix,
+        node=node_name(config.cluster.node, home.path),
+        retention=retention,
+        options=options,
+    )
 
 
 def server_address(config: BrokerConfig) -> ServerAddress:

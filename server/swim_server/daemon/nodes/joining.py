@@ -60,7 +60,7 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
 
     async def key_changed(key_id: int, ending: str | None) -> int:
         if ending is not None:
-            await authenticator.end(msgspec.json.decode(ending, type=Ending))
+            await authenticator.recorder.end(msgspec.json.decode(ending, type=Ending))
         authenticator.forget(key_id)
         try:
             return await key_watch.key_changed(key_id)
