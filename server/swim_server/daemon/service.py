@@ -12,10 +12,12 @@ from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
-from swim_server.daemon.handover.channel import Channel, Offer
-from swim_server.daemon.handover.predecessor import HandoverFailed, RestartRefused, hand_over, serve_successor
+from swim_server.daemon.handover.channel import Offer
+from swim_server.daemon.handover.predecessor import HandoverFailed, serve_successor
+from swim_server.daemon.handover.restarter import Restarter
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.metrics.figures import write_figures
+from swim_server.daemon.nodes.joining import describe_node
 from swim_server.daemon.notifier import status_line
 from swim_server.daemon.rules import dialable_url, warn_of_clamped_events
 from swim_server.daemon.upkeep.key_file import KeyFile
@@ -26,7 +28,6 @@ from swim_server.streaming.recent import preload
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from swim_server.cluster.membership import NodeReport
     from swim_server.daemon.components import Components
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.handover.inherited import InheritedProcess
@@ -68,18 +69,17 @@ class Service:
         self._bound_to = (server.host, server.port)
         """The configured address of the listening sockets."""
         components.metrics.gather = lambda: write_figures(self)
-        self._has_home = inherited is None
-        """The lockfile and the control socket are this process's, not those of one before or behind it."""
-        self._upkeep = Upkeep(
-            self.home.control_socket, lockfile, components.listeners, components.log_stream,
-            is_alone=self._has_home_alone, look_at_keys=self._look_at_keys, log=self.log,
-        )  # fmt: skip
+        self._is_started = inherited is None
+        """The predecessor, if there is one, has given up the lockfile and the control socket."""
         self._key_file = KeyFile(
             components.store.database, components.authenticator, components.key_watch, log=self.log
         )
+        self._upkeep = Upkeep(
+            self.home.control_socket, lockfile, components.listeners, components.log_stream,
+            is_alone=self._has_home_alone, look_at_keys=self._key_file.look, log=self.log,
+        )  # fmt: skip
         self._stop_requested = asyncio.Event()
-        self._successor: Channel | None = None
-        self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
+        self._restarter = Restarter(self, components.notifier)
         self._follow_task: asyncio.Task[None] | None = None
         self.info = process.describe_this_process(
             fingerprint, components.config.files, format_ms(SYSTEM_CLOCK.now_ms())
@@ -112,14 +112,14 @@ class Service:
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
         if parts.cluster is not None:
-            parts.cluster.describe = self._describe_node
+            parts.cluster.describe = lambda report: describe_node(report, self.info, parts)
             await parts.cluster.beat()
         port = await self._listen()
         url = dialable_url(self._bound_to[0], port, is_tls=parts.tls is not None)
         self.info = msgspec.structs.replace(self.info, url=url, control=str(self.home.control_socket))
         self.lockfile.write(self.info)
         if self.inherited is not None:
-            self._has_home = True
+            self._is_started = True
             self.inherited.say_serving(self.info)
             self._follow_task = parts.tasks.start(self.inherited.follow(self.admission, left))
         self._log_start()
@@ -192,8 +192,8 @@ class Service:
             for task in done - {stop}:
                 task.result()
                 raise AssertionError("none of these ends by itself")
-            await self._end_handover()
-            self.log.info("handing over to the new process" if self._successor is not None else "stopping")
+            await self._restarter.cancel()
+            self.log.info("handing over to the new process" if self._restarter.successor is not None else "stopping")
             await self._leave()
         finally:
             for task in (*running, stop):
@@ -205,18 +205,18 @@ class Service:
         parts = self.components
         parts.listeners.close()
         parts.gateway.is_draining = True
-        if self._successor is None:
+        if self._restarter.successor is None:
             parts.notifier.stopping()
             self.skip_pacing.set()
             await parts.sources.stop()
         else:
-            parts.tasks.start(serve_successor(self, self._successor))
+            parts.tasks.start(serve_successor(self, self._restarter.successor))
         await drain(
             parts.gateway,
             self.skip_pacing,
             close_timeout_seconds=parts.config.values.server.close_timeout_seconds,
         )
-        if self._successor is not None and self._follow_task is not None:
+        if self._restarter.successor is not None and self._follow_task is not None:
             await asyncio.wait([self._follow_task], timeout=FOLLOW_SECONDS)
 
     async def _shut_down(self) -> None:
@@ -233,8 +233,8 @@ class Service:
             await parts.cluster.close(is_leaving=self._has_home)
         await parts.broker.close()
         await parts.authenticator.close()
-        if self._successor is not None:
-            await self._successor.close()
+        if self._restarter.successor is not None:
+            await self._restarter.successor.close()
         self.lockfile.release(keep_lock=not self._has_home)
         if self.info.url is not None:
             self.log.info("stopped")
@@ -242,15 +242,6 @@ class Service:
     def _abort_clients(self) -> None:
         for peer in list(self.components.gateway.peers):
             peer.abort()
-
-    def _describe_node(self, report: NodeReport) -> NodeReport:
-        """Say of this node what the others show of it."""
-        info = self.info
-        return msgspec.structs.replace(
-            report, version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url,
-            started_at=info.started_at, connections=self.components.gateway.clients(),
-            sources=[each.name for each in self.components.sources.statuses() if each.state == "running"],
-        )  # fmt: skip
 
     # What others ask of it.
 
@@ -281,17 +272,24 @@ class Service:
 
     # Handing over to the code on disk.
 
-    async def _look_at_keys(self) -> None:
-        await self._key_file.look()
+    @property
+    def _has_home(self) -> bool:
+        """Tell whether lockfile and control socket are this process's, not its predecessor's or successor's."""
+        return self._is_started and self._restarter.successor is None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether the service was asked to stop."""
+        return self._stop_requested.is_set()
 
     def _has_home_alone(self) -> bool:
         """Tell whether no other process may write lockfile and control socket at the moment."""
-        return self._has_home and self._handover_task is None and not self._stop_requested.is_set()
+        return self._has_home and not self._restarter.is_under_way and not self.is_stopping
 
     @property
     def is_handing_over(self) -> bool:
         """Tell whether two processes have this service's clients at the moment."""
-        if self._handover_task is not None or self._successor is not None:
+        if self._restarter.is_under_way or self._restarter.successor is not None:
             return True
         return self._follow_task is not None and not self._follow_task.done()
 
@@ -308,40 +306,9 @@ class Service:
 
         Raises HandoverFailed with nothing changed; RestartRefused where a supervisor would take that for the end.
         """
-        refusal = self.launch.refusal()
-        if refusal is not None:
-            self.log.error("restart refused", reason=refusal)
-            raise RestartRefused(refusal, None, [])
-        notifier = self.components.notifier
-        if self._handover_task is not None or self._stop_requested.is_set():
-            raise HandoverFailed("is not started: a restart or stop is under way", None, [])
-        self.log.info("starting the code on disk beside this process")
-        notifier.reloading("restarting: the code on disk takes over")
-        self._handover_task = asyncio.create_task(hand_over(self, wanted), name="handover")
-        await asyncio.wait([self._handover_task])
-        task, self._handover_task = self._handover_task, None
-        try:
-            info, self._successor = task.result()
-            self._has_home = False
-            notifier.succeeded_by(info.pid)
-        except HandoverFailed as failed:
-            notifier.ready(f"{self.status_line()}; a restart failed")
-            self.log.error("restart failed: this process keeps serving", reason=failed.reason, output=failed.output)
-            raise
-        except asyncio.CancelledError:
-            raise HandoverFailed("was stopped: so is the service", None, []) from None
+        info = await self._restarter.restart(wanted)
         self._stop_requested.set()
         return info
-
-    async def _end_handover(self) -> None:
-        """Let a stop in the middle of a restart end the new process too."""
-        task = self._handover_task
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-            if not task.cancelled() and task.exception() is None:  # it had just taken over
-                self._successor = task.result()[1]
-                self._has_home = False
 
     def offer(self, channel: int) -> Offer:
         """Name what a new process inherits: the descriptors of this channel, of the lock and of the listeners."""

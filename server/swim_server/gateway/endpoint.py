@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import random
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, cast
@@ -14,6 +13,7 @@ from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.protocol import SEND_EOF, State
 
 from swim_server.concurrency.timer_wheel import Alarm
+from swim_server.gateway.closing import close_due, close_reason, move_time, write_eof
 from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.entry import Entry
 from swim_server.gateway.frames.reader import FrameReader
@@ -32,16 +32,8 @@ if TYPE_CHECKING:
     from swim_server.gateway.listener_kind import ListenerKind
     from swim_server.keys.records import KeyRecord
 
-LONGEST_REASON_BYTES = 123
-"""A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5)."""
-PEER_TIMEOUT_HEARTBEATS = 2.5
-"""A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
 HTTP_IDLE_SECONDS = 35.0
 """A plain HTTP connection of which nothing is heard for so long is dropped, unless it takes what it is sent."""
-MOVE_SPREAD = 0.1
-"""Clients that connected together are asked to reconnect spread over this share of their connection time."""
-MOVE_FIRST_MS = 100
-MOVE_LAST_MS = 2000
 
 
 class Phase(Enum):
@@ -198,12 +190,10 @@ class Endpoint(asyncio.Protocol):
             context.wheel.schedule(self, HTTP_IDLE_SECONDS)
         elif self._phase is not Phase.OPEN:
             self.abort()
-        elif self._monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
-            self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
-        elif self._monotonic() >= self._move_at:
-            pause_ms = random.randint(MOVE_FIRST_MS, MOVE_LAST_MS)
-            text = f"maximum connection time reached; reconnect; retry_ms={pause_ms}"
-            self.close(CloseCode.SERVICE_RESTART, text, retry_ms=pause_ms)
+        elif due := close_due(
+            self._monotonic(), last_seen=self.last_seen, move_at=self._move_at, heartbeat_seconds=heartbeat_seconds
+        ):
+            self.close(due.code, due.reason, retry_ms=due.retry_ms)
         else:
             assert self.connection is not None, "an open endpoint has its connection"
             context.wheel.schedule(self, heartbeat_seconds)
@@ -215,7 +205,7 @@ class Endpoint(asyncio.Protocol):
         """Answer a request that is not served, and close the connection."""
         self._entry = None
         self._transport.write(answer)
-        self._write_eof()
+        write_eof(self._transport)
         self._begin_closing()
 
     def upgrade(self, accepted: Accepted) -> None:
@@ -255,9 +245,8 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.OPEN
         context.arrivals.remove(self)
         context.hub.add(self.connection)
-        if context.settings.max_connection_hours and not self.kind.is_local:
-            longest = context.settings.max_connection_hours * 3600
-            self._move_at = self._monotonic() + longest * random.uniform(1 - MOVE_SPREAD, 1)
+        if not self.kind.is_local:
+            self._move_at = move_time(self._monotonic(), context.settings.max_connection_hours)
         context.wheel.schedule(self, context.settings.heartbeat_seconds)
         context.log.connected(self.connection)
         self.connection.answer(context.conversation.greeting(self.connection))
@@ -269,7 +258,7 @@ class Endpoint(asyncio.Protocol):
         """Tell a refused client why, and close."""
         early, conversation = self._end_entry(), self._context.conversation
         self._ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
-        self._ws.send_close(refused.close_code, _reason(refused.message))
+        self._ws.send_close(refused.close_code, close_reason(refused.message))
         self.flush()
         self._begin_closing()
         self._receive_what_came_early(early)
@@ -399,7 +388,7 @@ class Endpoint(asyncio.Protocol):
             self._context.hub.flush_and_remove(self.connection)
             self._context.log.ended(self.connection, code, reason)
         early = self._end_entry()
-        self._ws.send_close(code, _reason(reason))
+        self._ws.send_close(code, close_reason(reason))
         self.flush()
         self._begin_closing()
         self._receive_what_came_early(early)
@@ -446,17 +435,4 @@ class Endpoint(asyncio.Protocol):
                     self.connection.group.flush_to(self.connection)
                 self.write(data)
             else:
-                self._write_eof()
-
-    def _write_eof(self) -> None:
-        if self._transport.is_closing():
-            return
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:  # TLS has no half of a close
-            self._transport.close()
-
-
-def _reason(text: str) -> str:
-    """Cut a text to what a close frame holds, between characters."""
-    return text.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
+                write_eof(self._transport)

@@ -6,11 +6,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from swim_server.protocol.event_id import ZERO
 from swim_server.streaming.connection import LOCAL_TIER
-from swim_server.streaming.group import Group
+from swim_server.streaming.groups import Groups
 from swim_server.streaming.hints import Hints
-from swim_server.streaming.index.index import Index
 from swim_server.streaming.match import Match
 from swim_server.streaming.mirror.live_state import LiveState
 from swim_server.streaming.recent import Recent
@@ -23,16 +24,24 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.explain.session_log import SessionLog
+    from swim_server.streaming.group import Group
     from swim_server.streaming.mirror.mirror import Mirror
 
 WRITE_BYTES = 128 * 1024
 """Largest write to a connection, so that a slow one is noticed before much more is queued."""
-WRITES_PER_LOOK = 32
-"""Writes, or matches of an event, between two looks at the clock."""
-MAX_WAITING_EVENTS = 10_000
-"""With more events waiting, ``deliver`` matches them before it returns, so that publishers wait."""
-MAX_HELD_BYTES = 64 * 1024 * 1024
-"""With this many bytes of frames in the groups, no further events are matched until some are written."""
+
+
+class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the hub does at once, and how much may wait."""
+
+    slice_seconds: float = 0.002
+    """Length of a slice of matching or writing, after which the loop serves everything else."""
+    writes_per_look: int = 32
+    """Writes, or matches of an event, between two looks at the clock."""
+    max_waiting_events: int = 10_000
+    """With more events waiting, ``deliver`` matches them before it returns, so that publishers wait."""
+    max_held_bytes: int = 64 * 1024 * 1024
+    """With this many bytes of frames in the groups, no further events are matched until some are written."""
 
 
 class Hub:
@@ -47,23 +56,19 @@ class Hub:
         self,
         catalogue: Catalogue,
         *,
-        newest_id: EventId = ZERO,
         call_soon: Callable[[Callable[[], None]], object],
         clock: Clock,
         on_failure: Callable[[BaseException], None],
         session_log: SessionLog | None = None,
-        slice_seconds: float = 0.002,
-        writes_per_look: int = WRITES_PER_LOOK,
-        max_waiting_events: int = MAX_WAITING_EVENTS,
-        max_held_bytes: int = MAX_HELD_BYTES,
+        limits: HubLimits = HubLimits(),
     ) -> None:
         self.catalogue = catalogue
         self.session_log = session_log
         """Where it is remembered who was here when; None: nowhere."""
         self.connections: dict[str, Connection] = {}
-        self.delivered_id = newest_id
+        self.delivered_id = ZERO
         """Id of the last event handed to the groups: where the live stream stands."""
-        self.recent = Recent(newest_id)
+        self.recent = Recent(ZERO)
         self.hints = Hints(self.recent, clock=clock)
         """What of a client's filters can match nothing."""
         self.events_delivered = 0
@@ -76,12 +81,11 @@ class Hub:
         """The same by type, without what was sent from history."""
         self.by_key: dict[int, dict[str, Connection]] = {}
         """The same by the id of their key, in the order of admission; keys with at least one."""
-        self.groups: dict[tuple[Subscription, int, int, bool], Group[Connection]] = {}
         self.state = LiveState()
         """The world where the live stream stands."""
-        self._mirrors: dict[Group[Connection], None] = {}
-        """The groups of those who asked for state."""
-        self._index: Index[Group[Connection]] = Index(catalogue)
+        self._groups = Groups(catalogue, self.state, self._match_pending)
+        self.groups = self._groups.by_key
+        self._mirrors, self._index = self._groups.mirrors, self._groups.index
         self._waiting: deque[Event] = deque()
         """Stored events that the live stream has not come to."""
         self._match: Match[Group[Connection]] | None = None
@@ -93,10 +97,10 @@ class Hub:
         self.call_soon = call_soon
         self._monotonic = clock.monotonic
         self._on_failure = on_failure
-        self._slice_seconds = slice_seconds
-        self._writes_per_look = writes_per_look
-        self._max_waiting_events = max_waiting_events
-        self._max_held_bytes = max_held_bytes
+        self._slice_seconds = limits.slice_seconds
+        self._writes_per_look = limits.writes_per_look
+        self._max_waiting_events = limits.max_waiting_events
+        self._max_held_bytes = limits.max_held_bytes
 
     def begin_after(self, newest_id: EventId) -> None:
         """Let the live stream begin behind this event. Before the first connection and the first event."""
@@ -134,7 +138,7 @@ class Hub:
             connection.catch_up.cancel()
         group = connection.group
         connection.drop()
-        self._discard_if_empty(group)
+        self._groups.discard_if_empty(group)
 
     def _note_end(self, connection: Connection) -> None:
         if self.session_log is None or connection.session is None:
@@ -165,13 +169,13 @@ class Hub:
             ):
                 return
             connection.leave()
-            self._discard_if_empty(group)
+            self._groups.discard_if_empty(group)
         if connection.id not in self.connections:
             return
         if not subscription.channels:
             connection.subscription = subscription
             return
-        group = self._group(
+        group = self._groups.find(
             subscription, connection.window_bits, connection.max_message_bytes, is_mirror=connection.wants_state
         )
         connection.subscription = group.subscription  # the one that all members share
@@ -181,30 +185,6 @@ class Hub:
         """Take a connection out of the live stream, with this subscription for what it is sent meanwhile."""
         self.subscribe(connection, NOTHING)
         connection.subscription = subscription
-
-    def _group(
-        self, subscription: Subscription, window_bits: int, max_message_bytes: int, *, is_mirror: bool
-    ) -> Group[Connection]:
-        name = (subscription, window_bits, max_message_bytes, is_mirror)
-        group = self.groups.get(name)
-        if group is None:
-            mirror = self.state.mirror(subscription, self.catalogue) if is_mirror else None
-            group = self.groups[name] = Group(*name[:3], match_pending=self._match_pending, mirror=mirror)
-            self._index.add(group)
-            if mirror is not None:
-                self._mirrors[group] = None
-        return group
-
-    def _discard_if_empty(self, group: Group[Connection] | None) -> None:
-        if group is None or group.members:
-            return
-        name = (group.subscription, group.window_bits, group.max_message_bytes, group.mirror is not None)
-        if self.groups.get(name) is group:
-            del self.groups[name]
-            self._index.remove(group)
-            if group.mirror is not None:
-                del self._mirrors[group]
-                group.mirror.close()
 
     # Which events.
 

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from swim_server.brokers.node_broker import NodeBroker
     from swim_server.brokers.origin import Hole
     from swim_server.cluster.cluster import Cluster
+    from swim_server.cluster.membership import NodeReport
     from swim_server.concurrency.tasks import Tasks
     from swim_server.config import Config, SourceConfig
+    from swim_server.daemon.components import Components
     from swim_server.daemon.home import Home
     from swim_server.daemon.key_watch import KeyWatch
+    from swim_server.daemon.lockfile import LockInfo
     from swim_server.keys.authenticator import Authenticator
     from swim_server.sources.source import Source
     from swim_server.streaming.admission import Admission
@@ -46,6 +49,15 @@ def build_cluster(broker: NodeBroker, admission: Admission, tasks: Tasks, hub: H
     cluster.on_excess = lambda tier, number: _give_up(hub, tier, number)
     broker.tail.on_hole = lambda hole: _ask_to_resume(hub, hole)
     return cluster
+
+
+def describe_node(report: NodeReport, info: LockInfo, parts: Components) -> NodeReport:
+    """Fill in what the other nodes show of this one: its program, its clients and its sources."""
+    return msgspec.structs.replace(
+        report, version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url,
+        started_at=info.started_at, connections=parts.gateway.clients(),
+        sources=[each.name for each in parts.sources.statuses() if each.state == "running"],
+    )  # fmt: skip
 
 
 def _give_up(hub: Hub, tier: str, number: int) -> None:
