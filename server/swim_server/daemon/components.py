@@ -38,19 +38,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Components:
-    """Built once by ``wiring``, in this order. None is replaced while the process lives."""
+class Core:
+    """What moves and stores events and decides about keys. Built first; knows no listener and no request."""
 
     config: RunningConfig
     home: Home
-    log: Any
-    log_stream: LogStream | None
-    """Where this process logs; None: standard error."""
-    notifier: Notifier
     catalogue: Catalogue
     tasks: Tasks
     wheel: TimerWheel
-    loop_lag: LoopLagMonitor
     admission: Admission
     broker: NodeBroker
     cluster: Cluster | None
@@ -59,6 +54,18 @@ class Components:
     authenticator: Authenticator
     sources: RunningSources
     hub: Hub
+    conversation: Conversation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Components(Core):
+    """All parts, built once by ``wiring``. None is replaced while the process lives."""
+
+    log: Any
+    log_stream: LogStream | None
+    """Where this process logs; None: standard error."""
+    notifier: Notifier
+    loop_lag: LoopLagMonitor
     state_keeper: StateKeeper
     latency: Latency
     memory: MemoryBaseline
@@ -68,7 +75,6 @@ class Components:
     readiness: Readiness
     request_counts: RequestCounts
     throughput: Throughput
-    conversation: Conversation
     rpc: Rpc
     endpoints: EndpointContext
     """What all endpoints share."""

@@ -42,6 +42,17 @@ HIGH_WATER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What WebSockets and plain HTTP have in common: who is connected, who may connect, and who was refused."""
+
+    gateway: Gateway
+    authentication: Authentication
+    refusals: Refusals
+    tickets: Tickets
+    log: ConnectionLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointContext:
     """The parts that an endpoint works with. Nothing in it belongs to a single connection."""
 
@@ -83,17 +94,18 @@ def build_context(
     call_soon: Callable[[Callable[[], None]], object],
     clock: Clock,
     log: Any,
-    http: Callable[[Gateway, Authentication, Refusals, Tickets, ConnectionLog], HttpProtocols] | None = None,
+    http: Callable[[Shared], HttpProtocols] | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""
     gateway = Gateway(hub, admission, clock=clock)
     refusals = Refusals(config.trusted_proxies, clock=clock, log=log)
-    authentication = Authentication(authenticator, admission, refusals, gateway)
-    tickets = Tickets(clock=clock)
-    connection_log = ConnectionLog(log, session_log=hub.session_log, clock=clock)
-    origins: list[Origin | None] | None = None
-    if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
-        origins = [None, *(Origin(origin) for origin in (*config.allowed_origins, *_own_origins(config)))]
+    shared = Shared(
+        gateway=gateway,
+        authentication=Authentication(authenticator, admission, refusals, gateway),
+        refusals=refusals,
+        tickets=Tickets(clock=clock),
+        log=ConnectionLog(log, session_log=hub.session_log, clock=clock),
+    )
     hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
     return EndpointContext(
         public_kind=ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions()),
@@ -101,34 +113,43 @@ def build_context(
         settings=config,
         high_water_bytes=min(HIGH_WATER_BYTES, config.max_buffer_bytes),
         gateway=gateway,
-        handshake_rules=HandshakeRules(
-            refusals,
-            origins=origins,
-            is_draining=lambda: gateway.is_draining,
-            is_good=authenticator.is_remembered,
-            tickets=tickets,
-            clock=clock,
-            max_head_bytes=config.max_head_bytes,
-            serves_http=http is not None,
-        ),
+        handshake_rules=_handshake_rules(config, shared, authenticator, clock, serves_http=http is not None),
         arrivals=Arrivals(config, config.trusted_proxies, clock=clock),
-        http=http(gateway, authentication, refusals, tickets, connection_log) if http is not None else None,
+        http=http(shared) if http is not None else None,
         handshake_queue=WorkQueue(call_soon=call_soon, clock=clock),
         reading_queues=ReadingQueues(
             light=WorkQueue(call_soon=call_soon, clock=clock),
             heavy=WorkQueue(call_soon=call_soon, clock=clock),
             monotonic=clock.monotonic,
         ),
-        authentication=authentication,
+        authentication=shared.authentication,
         dispatcher=Dispatcher(conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, clock=clock),
         conversation=conversation,
         heartbeats=Heartbeats(gateway, conversation, source_ages, clock=clock),
         hub=hub,
-        log=connection_log,
+        log=shared.log,
         refusals=refusals,
         wheel=wheel,
         tasks=tasks,
         clock=clock,
+    )
+
+
+def _handshake_rules(
+    config: ServerConfig, shared: Shared, authenticator: Authenticator, clock: Clock, *, serves_http: bool
+) -> HandshakeRules:
+    origins: list[Origin | None] | None = None
+    if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
+        origins = [None, *(Origin(origin) for origin in (*config.allowed_origins, *_own_origins(config)))]
+    return HandshakeRules(
+        shared.refusals,
+        origins=origins,
+        is_draining=lambda: shared.gateway.is_draining,
+        is_good=authenticator.is_remembered,
+        tickets=shared.tickets,
+        clock=clock,
+        max_head_bytes=config.max_head_bytes,
+        serves_http=serves_http,
     )
 
 

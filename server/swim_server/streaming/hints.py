@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,8 @@ class _Traffic(msgspec.Struct, frozen=True):
 class Hints:
     """Knows the airports of the world, once ``airports`` is set, and what the newest events tell of the traffic."""
 
-    def __init__(self, recent: Recent, *, clock: Clock) -> None:
+    def __init__(self, recent: Callable[[], Recent], *, clock: Clock) -> None:
+        """``recent`` returns the newest events, which another object may hold after a start."""
         self._recent = recent
         self._monotonic = clock.monotonic
         self.airports: AirportCodes | None = None
@@ -113,7 +114,7 @@ class Hints:
             return self._traffic
         self._looked_at = now
         rows: list[_Row] = []
-        for wire in self._recent.newest("flight.", LOOKED_AT_EVENTS, LOOKED_AT_BYTES):
+        for wire in self._recent().newest("flight.", LOOKED_AT_EVENTS, LOOKED_AT_BYTES):
             try:
                 data = self._decoder.decode(wire).data
             except msgspec.DecodeError:

@@ -69,7 +69,7 @@ class Hub:
         self.delivered_id = ZERO
         """Id of the last event handed to the groups: where the live stream stands."""
         self.recent = Recent(ZERO)
-        self.hints = Hints(self.recent, clock=clock)
+        self.hints = Hints(lambda: self.recent, clock=clock)
         """What of a client's filters can match nothing."""
         self.events_delivered = 0
         """Events taken in since the start."""
