@@ -21,10 +21,10 @@ from swim_server.brokers.history_reader import HistoryReader, Rotten
 from swim_server.brokers.origin import Hole
 from swim_server.brokers.reader_pool import ReaderPool
 from swim_server.brokers.recovery.background_check import BackgroundCheck, CheckStatus, Findings
+from swim_server.brokers.recovery.unreadable import UnreadableRanges
 from swim_server.brokers.retention import Retention
 from swim_server.brokers.storing import NAMES_ROTTEN
 from swim_server.brokers.trouble import DiskTrouble
-from swim_server.brokers.unreadable import UnreadableRanges
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId

@@ -6,13 +6,14 @@ writer commits late, or with a time in the past, is news all the same: what was 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import blake2s
 from typing import Any
 
 import msgspec
 
 from swim_server.detection.adl_rows import Fix, FlightRow
+from swim_server.detection.adl_state import OVERLAP_MS, AdlFlight, AdlReading, AdlState
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.event_data import PLAN_FIELDS, POSITION_FIELDS
 from swim_server.detection.ground_motion import SLOW_KTS
@@ -23,8 +24,6 @@ from swim_server.protocol.events import NewEvent
 from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.timestamps import format_ms
 
-OVERLAP_MS = 600_000
-"""How far a reading overlaps the previous one."""
 MAX_GAP_MS = 86_400_000
 """After a longer silence the next reading resets the state."""
 REMEMBER_GONE_MS = 3 * OVERLAP_MS
@@ -33,62 +32,10 @@ LATE_MS = 60_000
 """A flight that came and went unseen is new when it was first seen so long before the last reading at most."""
 
 
-class AdlFlight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What is remembered of a flight."""
-
-    callsign: str
-    is_active: bool
-    plan: Plan = NO_PLAN
-    plan_absences: int = 0
-    fix: Fix | None = None
-    artcc: str | None = None
-    is_off: bool | None = None
-    """Its take-off was announced, or was no news when it was seen first; None: the column could not be read then."""
-    is_in: bool | None = None
-    incarnation: int = 0
-    """How often it was deleted and became active again."""
-    updates: int = 0
-    gone_ms: int | None = None
-    """When it was found inactive, by the writer's clock."""
-
-
-class AdlState(msgspec.Struct, frozen=True, kw_only=True):
-    """All flights remembered; serialisable. Bounded by the number of rows that a reading may hold."""
-
-    scope: str = ""
-    """Goes in front of every event id."""
-    has_begun: bool = False
-    """The first reading has been made: what was there then was not announced."""
-    writer_ms: int | None = None
-    """The newest stamp of the writer that was read; None: there was none."""
-    flights: dict[int, AdlFlight] = {}
-
-    def since_ms(self) -> int | None:
-        """From when on the next reading needs inactive flights; None: not at all."""
-        return None if self.writer_ms is None else self.writer_ms - OVERLAP_MS
-
-    def active(self) -> set[int]:
-        """Return the flights that were active at the last reading."""
-        return {uid for uid, flight in self.flights.items() if flight.is_active}
-
-
 NO_AIRFIELDS = Airfields(())
 """The tables tell of take-off and landing themselves. Only where a flight came in is not in them."""
 
 LoadAirfields = Callable[[], Airfields]
-
-
-class AdlReading(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read at one moment."""
-
-    rows: Sequence[FlightRow]
-    knows_off: bool = True
-    """The column of take-offs could be read."""
-    knows_in: bool = True
-
-    def writer_ms(self) -> int | None:
-        """Return the newest stamp of the writer."""
-        return max((row.last_seen_ms for row in self.rows if row.last_seen_ms is not None), default=None)
 
 
 def compare_flights(

@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
-import msgspec
-
 from swim_server.concurrency.circuit_breaker import CircuitBreaker
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock, utc_now
 from swim_server.concurrency.worker_pool import WorkerPool
 from swim_server.concurrency.yielding import yielding
 from swim_server.keys import recorder
+from swim_server.keys.authenticator_status import AuthenticatorStatus
 from swim_server.keys.decision_cache import CacheTimes, DecisionCache, Digest
 from swim_server.keys.format import classify
 from swim_server.keys.lookups import Lookups
@@ -44,25 +43,6 @@ class Store(recorder.Store, Protocol):
     def records(self, key_ids: Iterable[int]) -> dict[int, KeyRecord]: ...
 
     def close(self) -> None: ...
-
-
-class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the authenticator is doing."""
-
-    problem: str | None
-    """Why keys can't be checked at the moment; None: they can."""
-    problem_seconds: float | None
-    writing_problem: str | None
-    """Why uses and refusals can't be written; keys may be checked all the same."""
-    not_stored: list[int]
-    """Keys that were ended here, in memory: the database could not store it yet."""
-    remembered: int
-    """Answers in memory."""
-    waiting: int
-    queries: int
-    granted: int
-    refused: int
-    unavailable: int
 
 
 class Authenticator:

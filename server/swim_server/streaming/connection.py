@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.event_id import EventId
+    from swim_server.streaming.client_transport import ClientTransport
     from swim_server.streaming.explain.session_log import Session
     from swim_server.streaming.group import Group
     from swim_server.streaming.mirror.state_parts import PartsQueue
@@ -25,28 +26,6 @@ LOCAL_TIER = "local"
 """The tier shown for connections of the control socket."""
 WRITE_BYTES = 64 * 1024
 """Backlogs are written in pieces of this size while the transport accepts them."""
-
-
-class ClientTransport(Protocol):
-    """The way out to one client: what the endpoint gives a connection to write to."""
-
-    def write(self, data: bytes) -> None:
-        """Hand bytes to the transport; never blocks. May call the connection's ``pause`` before it returns."""
-
-    def buffered_bytes(self) -> int:
-        """Return what the transport still holds."""
-
-    def peer(self) -> tuple[str, int] | None:
-        """Return host and port of the TCP connection's other end, be it a proxy's; None on the control socket."""
-
-    def hold_reading(self) -> None:
-        """Don't read what the client sends until ``release_reading``; idempotent."""
-
-    def release_reading(self) -> None:
-        """Read again; idempotent."""
-
-    def close(self, code: CloseCode, reason: str = "") -> None:
-        """Begin the closing handshake and take the connection out of the hub; idempotent."""
 
 
 class CatchUp(Protocol):

@@ -14,7 +14,7 @@ import msgspec
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, InvalidEvent, Page, Published
 from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.pending import Call, Pending
-from swim_server.brokers.redis_stream.commits import Commits, Encoded, Fence, encode_call
+from swim_server.brokers.redis_stream.commits import Commits, Encoded, Fence, encode_call, newest_of
 from swim_server.brokers.redis_stream.errors import ServerRefused
 from swim_server.brokers.redis_stream.local_copy import LocalCopy
 from swim_server.brokers.redis_stream.names import Names
@@ -292,10 +292,3 @@ class RedisBroker:
             return await last_stored(session, self.names)
         finally:
             await session.close()
-
-
-def newest_of(published: Sequence[Published]) -> EventId:
-    """Return the newest id of an answer: what is new has ids in order, what is a duplicate has any."""
-    newest = next((each.id for each in reversed(published) if not each.duplicate), None)
-    found = [EventId.parse(each.id) for each in published if each.duplicate]
-    return max(found if newest is None else [*found, EventId.parse(newest)], default=ZERO)

@@ -18,6 +18,7 @@ from swim_server.brokers.redis_stream.server import Server, Session
 from swim_server.brokers.redis_stream.tail import Tail
 from swim_server.brokers.retention import EVENT_ID_KEEP_MS, Retention
 from swim_server.concurrency.clock import Clock
+from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.positions import POSITION_TYPES
 
@@ -159,3 +160,10 @@ def _answer(call: Encoded, reply: Sequence[bytes]) -> list[Published] | InvalidE
         index = int(reply[1]) - 1
         return InvalidEvent(index, too_long(message_bytes(call.rooms[index], _ID_BYTES)))
     return [Published(each[1:].decode(), duplicate=each[:1] == b"=") for each in reply]
+
+
+def newest_of(published: Sequence[Published]) -> EventId:
+    """Return the newest id of an answer: what is new has ids in order, what is a duplicate has any."""
+    newest = next((each.id for each in reversed(published) if not each.duplicate), None)
+    found = [EventId.parse(each.id) for each in published if each.duplicate]
+    return max(found if newest is None else [*found, EventId.parse(newest)], default=ZERO)

@@ -9,9 +9,10 @@ import msgspec
 from sqlalchemy import Connection, Select
 
 from swim_server.config import AdlConfig
-from swim_server.detection.adl_flights import AdlReading, AdlState, LoadAirfields, compare_flights
+from swim_server.detection.adl_flights import LoadAirfields, compare_flights
 from swim_server.detection.adl_programs import ProgramBook, compare_programs
 from swim_server.detection.adl_rows import FlightReader, FlightRow, ProgramRow, Values, read_program
+from swim_server.detection.adl_state import AdlReading, AdlState
 from swim_server.detection.airfields import Airfields
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.adl.layout import (

@@ -19,7 +19,8 @@ from swim_server.protocol.events import NewEvent
 from swim_server.sources.drop.folder import DropFolder, FolderTrouble, Taken, ends_line, read_lines
 from swim_server.sources.drop.lines import InvalidLine, Rejected, read_line, reject
 from swim_server.sources.event_file.folder import is_being_written
-from swim_server.sources.event_file.source import UNKNOWN_SECONDS, WRITERS_KNOWN, WRITERS_UNKNOWN
+from swim_server.sources.event_file.reporter import WRITERS_KNOWN, WRITERS_UNKNOWN
+from swim_server.sources.event_file.source import UNKNOWN_SECONDS
 from swim_server.sources.folder_watch import watch_folder
 from swim_server.sources.health import Health
 from swim_server.sources.publisher import EventPublisher

@@ -15,16 +15,15 @@ from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.files.opening import UnsafeFile
-from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.event_file.entry import Batch, EntryReader, RecentNames
 from swim_server.sources.event_file.folder import EventFolder, Signature, signature
+from swim_server.sources.event_file.reporter import Reporter
 from swim_server.sources.event_file.taken_file import Place, TakenFile
 from swim_server.sources.folder_watch import watch_folder
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
-from swim_server.sources.unknown_types import UnknownTypes
 
 PUBLISH_EVENTS = 500
 GRACE_SECONDS = 1.5
@@ -33,14 +32,11 @@ SHORTEST_INTERVAL_SECONDS = 0.005
 """Between two looks, however busy the writers are."""
 RETRY_SECONDS = 0.5
 """After trouble."""
-LOGGED_REASONS = 5
 UNKNOWN_SECONDS = 600.0
 """How long a file must not have grown before it is removed, if it can't be known whether it is open."""
 RELIED_SECONDS = 20 * 60 * 60.0
 """For so long event ids are relied upon to tell what was published; they are kept for a day."""
 REMEMBER_SECONDS = 30.0
-WRITERS_KNOWN = "known"
-WRITERS_UNKNOWN = "not known: a file of another user is kept until it has not grown for ten minutes"
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -81,7 +77,8 @@ class EventFileSource:
         state_path: Path | None = None,
         unknown_seconds: float = UNKNOWN_SECONDS,
     ) -> None:
-        self.status = SourceStatus(name=name, kind="file", details=_details(path))
+        self._reporter = Reporter(name, path, clock)
+        self.status: SourceStatus = self._reporter.status
         self._folder = EventFolder(path.absolute(), clock=clock, pid=os.getpid())
         self._state_file = StateFile(state_path, Places)
         self._remembered: dict[str, Place] = {}
@@ -98,8 +95,6 @@ class EventFileSource:
         """False while what was taken can't be stored: the event file may as well stay where it is."""
         self._recent = RecentNames()
         self._wake = asyncio.Event()
-        self._log = get_logger("sources").bind(source=name)
-        self._unknown_types = UnknownTypes(self.status, self._log)
 
     async def run(self, publish: Publish) -> None:
         """Publish what appears, until cancelled. Files taken and not finished before a crash come first."""
@@ -117,7 +112,7 @@ class EventFileSource:
         """
         saved: Places = self._state_file.load() or Places({})
         if self._state_file.fault is not None:
-            self._tell_trouble(self._state_file.fault)
+            self._reporter.trouble(self._state_file.fault)
         now, now_ns = self._clock.monotonic(), self._folder.now_ns()
         found = []
         for path in self._folder.find_taken():
@@ -144,10 +139,10 @@ class EventFileSource:
                 await self._look(publish, worker)
             except (BrokerUnavailable, OSError) as error:
                 self._may_take = not isinstance(error, BrokerUnavailable)
-                self._tell_trouble(str(error))
+                self._reporter.trouble(str(error))
                 await self._clock.sleep(max(self._interval_seconds, self._retry_seconds))
             else:
-                self._tell_well()
+                self._reporter.well()
                 await self._clock.sleep(SHORTEST_INTERVAL_SECONDS)
                 await _wait(self._wake, self._interval_seconds)
 
@@ -168,7 +163,7 @@ class EventFileSource:
                 troubles.append(await _trouble_of(self._finish(taken, seen, publish, worker)))
         self._recent.forget(self._clock.monotonic())
         await self._remember(publish, worker)
-        self.status.details["taken"] = len(self._taken)
+        self._reporter.taken(len(self._taken))
         for trouble in troubles:
             if trouble is not None:
                 raise trouble
@@ -216,7 +211,7 @@ class EventFileSource:
         taken.asked_at, quiet_seconds = now, now - taken.changed_at
         writer = await worker.pass_through(taken.writer)
         if writer is None:
-            self.status.details["writers"] = WRITERS_UNKNOWN
+            self._reporter.writers_unknown()
         if writer or (writer is None and quiet_seconds < self._unknown_seconds):
             if taken.waits_for_more:
                 await self._judge_early(taken, publish, worker)
@@ -245,10 +240,7 @@ class EventFileSource:
                 events = events[: invalid.index] + events[invalid.index + 1 :]
                 continue
             new = sum(not answer.duplicate for answer in published)
-            self.status.events += new
-            self._count("duplicates", len(published) - new)
-            if new:
-                self.status.last_event_monotonic = self._clock.monotonic()
+            self._reporter.published(new, len(published) - new)
             return
 
     async def _remove(self, taken: TakenFile, seen: Signature, worker: WorkerThread) -> None:
@@ -258,48 +250,7 @@ class EventFileSource:
             return
         self._taken.remove(taken)
         if removal.aside is not None:
-            self._tell_rejected(taken, removal.aside)
-
-    def _tell_rejected(self, taken: TakenFile, aside: Path) -> None:
-        count = taken.rejected_count
-        self.status.errors += count
-        self._count("rejected", count)
-        self.status.details["last_rejected"] = f"{taken.rejected[0].reason}: see {aside}"
-        self._unknown_types.count(taken.unknown_types)
-        told = [piece for piece in taken.rejected if piece.unknown_type is None]
-        for piece in told[:LOGGED_REASONS]:
-            self._log.warning(
-                "part of the event file could not be read: set aside",
-                reason=piece.reason,
-                at_character=piece.position,
-                characters=piece.length,
-                aside=str(aside),
-            )
-        more = count - taken.unknown_types.total() - LOGGED_REASONS
-        if more > 0:
-            text = "further parts of the event file could not be read: set aside"
-            self._log.warning(text, count=more, aside=str(aside))
-
-    def _count(self, detail: str, number: int) -> None:
-        self.status.details[detail] = int(self.status.details[detail] or 0) + number
-
-    def _tell_trouble(self, reason: str) -> None:
-        if reason != self.status.last_error:
-            self.status.errors += 1
-            self._log.error("the event file can't be read at the moment", reason=reason)
-        self.status.state = "degraded"
-        self.status.last_error = reason
-
-    def _tell_well(self) -> None:
-        if self.status.state == "degraded":
-            self._log.info("the event file can be read again")
-        self.status.state = "running"
-        self.status.last_error = None
-        self.status.last_success_monotonic = self._clock.monotonic()
-
-
-def _details(path: Path) -> dict[str, str | int | float | None]:
-    return {"file": str(path), "duplicates": 0, "rejected": 0, "taken": 0, "writers": WRITERS_KNOWN}
+            self._reporter.rejected(taken, removal.aside)
 
 
 async def _trouble_of(work: Awaitable[None]) -> OSError | None:
