@@ -1,4 +1,4 @@
-"""The writing side of the local history: gives ids, stores, remembers producers' names, and heals what it can."""
+"""The writing side of the local history: assigns ids, stores events, and remembers producers' event ids."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class History(WritableFile):
-    """The file as its one writer sees it. Every method blocks, and all belong to one thread.
+    """History as its only writer sees it. Every method blocks, and all belong to one thread.
 
-    Raises BrokerUnavailable where disk, lock or permission is at fault; the next call tries again.
+    Raises BrokerUnavailable if a disk, a lock or a permission is the problem; the next call tries again.
     """
 
     def __init__(self, path: Path, *, clock: Clock, retention: Retention, options: FileOptions = FileOptions()) -> None:
@@ -51,22 +51,22 @@ class History(WritableFile):
         self._rows = RowReader()
 
     def open(self) -> None:
-        """Open the file, or begin one; afterwards ``newest`` is above every id that was ever given out."""
+        """Open the file or create one; afterwards ``newest`` is above every id ever given."""
         self._on_sound_file(lambda _: None)
 
     def append(self, calls: Sequence[Sequence[NewEvent]]) -> Appended:
-        """Store the events of several calls in one transaction. A call with an InvalidEvent is left out as a whole."""
+        """Store the events of several calls in one transaction. A call with an InvalidEvent is left out entirely."""
         return self._on_sound_file(lambda connection: self._append(connection, calls))
 
     def take_foreign(self) -> list[Event]:
-        """Read what another process on the same file has stored since the last look."""
+        """Read what another process on the same file has stored since the last call."""
         events = self._on_sound_file(lambda connection: read_after(connection, self.newest, self._rows))
         if events:
             self._committed(events[-1].id)
         return events
 
     def prune(self, *, at_least: int = 0) -> bool:
-        """Remove a little of what retention no longer keeps, or recover a little; True when more is due now."""
+        """Remove a little of what exceeds retention, or recover a little; True if more is due now."""
 
         def step(connection: sqlite3.Connection) -> bool:
             assert self._pruner is not None
@@ -80,9 +80,9 @@ class History(WritableFile):
         return self._on_sound_file(step)
 
     def look_after(self, *, damage: tuple[str, int] | None = None) -> None:
-        """Notice a file that was replaced under us; keep marks and write-ahead log in order.
+        """Notice a file that was replaced while in use; maintain the marks and the write-ahead log.
 
-        ``damage``: what a reader found, and in which ``generation``: a later file has nothing of it.
+        ``damage``: what a reader found, and in which ``generation``: it does not concern a later file.
         """
         if self._is_replaced():
             _log.error(
@@ -95,7 +95,7 @@ class History(WritableFile):
         self._marks.look_after(self.newest)
 
     def record_unreadable(self, stretches: Sequence[tuple[int, int]]) -> list[Hole]:
-        """Record stretches that are not what was stored; answer those that were not known."""
+        """Record ranges that no longer hold what was stored; return those that were not known."""
 
         def record(connection: sqlite3.Connection) -> list[Hole]:
             with transaction(connection):
@@ -104,7 +104,7 @@ class History(WritableFile):
         return self._on_sound_file(record)
 
     def rebuild_names(self) -> int:
-        """Rebuild the table of producers' event ids; return how many are lost."""
+        """Rebuild the table of producers' event ids; return how many were lost."""
 
         def rebuild(connection: sqlite3.Connection) -> int:
             with transaction(connection):
@@ -113,7 +113,7 @@ class History(WritableFile):
         return self._on_sound_file(rebuild)
 
     def know_types(self, types: set[str]) -> None:
-        """Record every stored type, after all of history was read."""
+        """Record every stored type, once all of history has been read."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
@@ -124,7 +124,7 @@ class History(WritableFile):
         self._on_sound_file(write)
 
     def sync(self) -> None:
-        """Wait until every commit so far is on the disk. Any thread; raises BrokerUnavailable."""
+        """Wait until every commit so far is on the disk. Callable from any thread; raises BrokerUnavailable."""
         try:
             history_file.sync(self.path)
         except OSError as error:

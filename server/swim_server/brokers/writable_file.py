@@ -41,12 +41,12 @@ T = TypeVar("T")
 class WritableFile:
     """Opens the file when it is first needed, and again after damage. Every method blocks and belongs to one thread.
 
-    Raises BrokerUnavailable where disk, lock or permission is at fault; the next call tries again. What can still be
-    read of a damaged file is copied into the new one, a little at a time.
+    Raises BrokerUnavailable if a disk, a lock or a permission is the problem; the next call tries again. What can still
+    be read of a damaged file is copied into the new one, a little at a time.
     """
 
     is_copy = False
-    """What it lacks can be had again from where the events got their ids."""
+    """Whether what it lacks can be read again from where the events got their ids."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class WritableFile:
     ) -> None:
         self.path = path
         self.newest = ZERO
-        """No id up to this one is ever given out again."""
+        """No id up to this one is ever given again."""
         self.newest_shown = ZERO
         """The newest id that an event has, or may once have had."""
         self.found = ZERO
@@ -66,9 +66,9 @@ class WritableFile:
         self.generation = 0
         """Counts the files opened: readers of an older one reopen."""
         self.removed = 0
-        """Events let go of by retention since the start."""
+        """Events removed by retention since the start."""
         self.identity = Identity("", "")
-        """Which installation and which order of events it is; empty before it was opened."""
+        """The installation and order of events; empty before it was opened."""
         self._clock = clock
         self._retention = retention
         self._synchronous = options.synchronous
@@ -80,17 +80,17 @@ class WritableFile:
         """Device and inode of the file that is open."""
         self._pruner: Pruner | None = None
         self._restoring: Restoring | None = None
-        """What is brought over from a damaged file."""
+        """The recovery of a damaged file, while there is one."""
         self._types: StoredTypes | None = None
         self._set_aside_at: deque[float] = deque(maxlen=SET_ASIDE_AT_ONCE)
-        """When files were set aside, by the monotonic clock."""
+        """Monotonic times at which files were set aside."""
         self._loss = "lost"
-        """What to call the hole if the file turns out to be gone."""
+        """The reason recorded for the hole if the file turns out to be gone."""
         self._are_names_damaged = False
         """The table of producers' names must be rebuilt when the file is opened."""
 
     def _on_sound_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something with the file open; if it proves damaged, set it aside and do it with a new one."""
+        """Run ``work`` with the file open; if the file proves damaged, set it aside and run it with a new one."""
         for _ in range(3):
             try:
                 if self._connection is None:
@@ -108,9 +108,9 @@ class WritableFile:
         raise BrokerUnavailable(f"{self.path} is damaged again as soon as it is created: check its disk")
 
     def _set_aside_if_damaged(self, error: sqlite3.Error) -> None:
-        """Look a second time: what the disk read wrong once may be right. Raises BrokerUnavailable.
+        """Check again, as a failed read may have looked like damage. Raises BrokerUnavailable.
 
-        Where producers' names alone are damaged, the next opening rebuilds their table.
+        If only producers' event ids are damaged, the next opening rebuilds their table.
         """
         self._let_go()
         if not self.path.is_file():
@@ -155,7 +155,7 @@ class WritableFile:
             self._restore(connection, self._restoring, is_first=True)
 
     def _restore(self, connection: sqlite3.Connection, restoring: Restoring, *, is_first: bool = False) -> bool:
-        """Recover a little of what a damaged file still holds; True when more is due."""
+        """Recover a little of what a damaged file still holds; True if more is due."""
         is_more = restoring.step(connection, self.newest, self._now_ms(), is_first=is_first)
         if not is_more:
             self._restoring = None
@@ -191,7 +191,7 @@ class WritableFile:
                 connection.close()
 
     def _now_ms(self) -> int:
-        """Return the clock's time; 0 where it is out of all bounds, so that ids count on from the newest."""
+        """Return the clock's time; 0 if it is out of range, so that ids continue from the newest."""
         now_ms = self._clock.now_ms()
         return now_ms if 0 <= now_ms < MAX_MILLISECONDS else 0
 

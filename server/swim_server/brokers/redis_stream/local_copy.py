@@ -1,4 +1,4 @@
-"""The broker's part that every node has for itself: reading, retention and delivery of a copied history."""
+"""What every node does by itself: reading, retention and delivery of a copied history."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class LocalCopy(ServedHistory):
 
     @property
     def newest_id(self) -> EventId:
-        """The last id handed on: what is stored may be a moment ahead of it."""
+        """The last id delivered: what is stored may be slightly ahead of it."""
         return self._handed_on
 
     async def open(self, deliver: Deliver) -> None:
-        """Open the copy; ``deliver`` hears of nothing before ``begin``."""
+        """Open the copy; ``deliver`` is not called before ``begin``."""
 
         def pass_on(events: Sequence[Event]) -> None:
             if self._is_delivering:
@@ -57,9 +57,9 @@ class LocalCopy(ServedHistory):
         self._is_delivering = True
 
     async def adopt(self, events: Sequence[Event], after: EventId) -> None:
-        """Store events that follow ``after``, then hand them on. Raises CopyEndsEarlier, BrokerUnavailable.
+        """Store events that follow ``after``, then deliver them. Raises CopyEndsEarlier, BrokerUnavailable.
 
-        The one thread that writes and the loop both keep the order of calls: events are handed on in that of ids.
+        The writer thread and the loop both keep the order of calls, so events are delivered in the order of ids.
         """
         try:
             found = await self._write(lambda: self._copy.adopt(events, after))
@@ -72,26 +72,26 @@ class LocalCopy(ServedHistory):
         self._hand_on(found)
 
     def _hand_on(self, events: Sequence[Event]) -> None:
-        """Hand on what was not handed on before: a damaged copy is filled again in silence."""
+        """Deliver only what was not delivered before: a damaged copy is refilled silently."""
         new = [event for event in events if event.id > self._handed_on]
         super()._hand_on(new)
         if new:
             self._handed_on = new[-1].id
 
     async def look(self) -> CopyState:
-        """Say what is there. Raises BrokerUnavailable."""
+        """Return the state of the copy. Raises BrokerUnavailable."""
         return await self._do(lambda copy: copy.look())
 
     async def follow(self, stream: str) -> None:
-        """Put down whose stream it copies. Raises BrokerUnavailable."""
+        """Record whose stream it copies. Raises BrokerUnavailable."""
         await self._do(lambda copy: copy.follow(stream))
 
     async def note_hole(self, hole: Hole) -> bool:
-        """Record events that can't be had any more; False where that was known. Raises BrokerUnavailable."""
+        """Record events that are lost; False if that was known. Raises BrokerUnavailable."""
         return await self._do(lambda copy: copy.note_hole(hole))
 
     async def note_positions_gone(self, up_to: EventId) -> None:
-        """Record that positions up to an id were let go of before they were copied. Raises BrokerUnavailable."""
+        """Record that positions up to an id were trimmed before they were copied. Raises BrokerUnavailable."""
         await self._do(lambda copy: copy.note_positions_gone(up_to))
 
     async def sync(self) -> None:
