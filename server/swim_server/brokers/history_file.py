@@ -201,7 +201,7 @@ def confirm_damage(path: Path) -> None:
 
 
 def damage_of(path: Path, error: sqlite3.Error) -> str:
-    """Return what is wrong with a file that an error reports as damaged. Raises BrokerUnavailable if it is not damaged."""
+    """Return what is wrong with a file that an error calls damaged. Raises BrokerUnavailable if it is not damaged."""
     try:
         confirm_damage(path)
     except HistoryDamaged as damage:
@@ -244,7 +244,7 @@ def sync(path: Path) -> None:
 
 
 def set_aside(path: Path, now: datetime) -> Path:
-    """Rename a damaged file and the files that belong to it. It is never deleted: it may hold events. Raises OSError."""
+    """Rename a damaged file and the files that belong to it. Never deletes: it may hold events. Raises OSError."""
     stem = f"{path.name}.damaged-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     target, number = path.with_name(stem), 1
     while target.exists():

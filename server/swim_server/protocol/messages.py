@@ -109,7 +109,7 @@ def publish_ack(*, event_id: str | None, id: str, duplicate: bool = False) -> by
 
 
 def explained(*, event_id: str | None, event_type: str | None, explanation: Any) -> bytes:
-    """Encode the answer to ``explain``. ``explanation``: the outcome, the reason, and the result of each filter clause."""
+    """Encode the answer to ``explain``. ``explanation``: outcome, reason, and the result of each filter clause."""
     data = {"event": event_id, "event_type": event_type, **msgspec.to_builtins(explanation)}
     return _encoder.encode({"type": "explained", "data": data})
 

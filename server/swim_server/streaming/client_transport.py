@@ -15,13 +15,15 @@ class ClientTransport(Protocol):
         """Hand bytes to the transport; never blocks. May call the connection's ``pause`` before it returns."""
 
     def buffered_bytes(self) -> int:
-        """Return what the transport still holds."""
+        """Return how many bytes the transport has not sent yet."""
 
     def peer(self) -> tuple[str, int] | None:
-        """Return host and port of the TCP connection's other end, be it a proxy's; None on the control socket."""
+        """Return host and port of the other end of the TCP connection, which may be a proxy; None on the control
+        socket.
+        """
 
     def hold_reading(self) -> None:
-        """Don't read what the client sends until ``release_reading``; idempotent."""
+        """Stop reading what the client sends, until ``release_reading``; idempotent."""
 
     def release_reading(self) -> None:
         """Read again; idempotent."""

@@ -1,4 +1,4 @@
-"""Hints: what of a client's filters can match nothing that is known, in words. Nothing is refused for it."""
+"""Hints: texts about filter values that can match nothing known. Nothing is refused because of one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from swim_server.streaming.recent import Recent
 
 MAX_HINTS = 10
-"""In one answer."""
+"""Maximum number of hints in one answer."""
 LONGEST_SLIP = 5
-"""An airport's code has four letters."""
+"""Maximum length of a code that is corrected: an airport's code has four letters."""
 LETTERS = string.ascii_uppercase + string.digits
 REGION_LETTERS = 2
-"""The first letters of a code, which name its region: those are seldom wrong."""
+"""The first letters of a code, which name its region and are seldom wrong."""
 LOOK_AGAIN_SECONDS = 15.0
 """How long the current flights are cached."""
 LOOKED_AT_EVENTS = 64
-"""Most events scanned, the newest batches of positions: more than the network has pilots."""
+"""Maximum number of events scanned, the newest batches of positions: enough for all pilots of the network."""
 LOOKED_AT_BYTES = 2 * 1024 * 1024
 US_CENTRES = frozenset(
     {"ZAB", "ZAN", "ZAU", "ZBW", "ZDC", "ZDV", "ZFW", "ZHN", "ZHU", "ZID", "ZJX", "ZKC", "ZLA", "ZLC", "ZMA", "ZME"}
@@ -34,11 +34,11 @@ US_CENTRES = frozenset(
 
 
 class AirportCodes(msgspec.Struct, frozen=True):
-    """The airports there are."""
+    """All known airports."""
 
     icao: frozenset[str]
     others: Mapping[str, str]
-    """ICAO codes by IATA and FAA codes."""
+    """ICAO codes, by IATA and FAA codes."""
 
 
 class _Row(msgspec.Struct):
@@ -57,7 +57,7 @@ class _Message(msgspec.Struct):
 
 
 class _Traffic(msgspec.Struct, frozen=True):
-    """What was seen lately."""
+    """What the newest events show."""
 
     callsigns: Sequence[str] = ()
     """Sorted."""
@@ -66,10 +66,10 @@ class _Traffic(msgspec.Struct, frozen=True):
 
 
 class Hints:
-    """Knows the airports of the world, once ``airports`` is set, and what the newest events tell of the traffic."""
+    """Knows the world's airports, once ``airports`` is set, and the current traffic from the newest events."""
 
     def __init__(self, recent: Callable[[], Recent], *, clock: Clock) -> None:
-        """``recent`` returns the newest events, which another object may hold after a start."""
+        """Read the newest events from what ``recent`` returns at the time."""
         self._recent = recent
         self._monotonic = clock.monotonic
         self.airports: AirportCodes | None = None
@@ -78,7 +78,7 @@ class Hints:
         self._decoder = msgspec.json.Decoder(_Message)
 
     def about(self, filters: Filters) -> list[str]:
-        """Return a hint for each value that can match nothing known; none where nothing can be known of it."""
+        """Return a hint for each value that can match nothing known; none where nothing is known."""
         if not (filters.airports or filters.artccs or filters.callsign_prefixes):
             return []
         traffic = self._look()
@@ -108,7 +108,7 @@ class Hints:
                 yield f"no centre {code}: it is an airport"
 
     def _look(self) -> _Traffic:
-        """See what flies at the moment, by the newest events in memory; at most once in a while."""
+        """Return the current traffic according to the newest events; refreshed at most every few seconds."""
         now = self._monotonic()
         if now - self._looked_at < LOOK_AGAIN_SECONDS:
             return self._traffic
@@ -118,7 +118,7 @@ class Hints:
             try:
                 data = self._decoder.decode(wire).data
             except msgspec.DecodeError:
-                continue  # a provider's own shape: it tells nothing
+                continue  # a provider's own format: it says nothing
             rows += [data, *data.positions]
         self._traffic = _Traffic(
             callsigns=sorted(_texts(row.callsign for row in rows)),
@@ -138,9 +138,10 @@ def _about_callsigns(prefixes: Iterable[str], traffic: _Traffic) -> Iterable[str
 
 
 def _nearest(code: str, known: frozenset[str]) -> str | None:
-    """Find the airport that a wrong code was most likely meant to be.
+    """Return the airport that a wrong code was most likely meant to be.
 
-    Tries what one slip makes of the code, instead of comparing it with every airport: a client may list a thousand.
+    Tries every single typing error in the code, instead of comparing it with every airport: a client may list a
+    thousand.
     """
     for meant in (code[:4], f"K{code}"):
         if meant in known:
@@ -150,7 +151,7 @@ def _nearest(code: str, known: frozenset[str]) -> str | None:
 
 
 def _one_slip_away(code: str) -> Iterator[str]:
-    """Yield codes with one letter less, one more, two changed over, or another one; the region's two stay first."""
+    """Yield codes with one letter less, one more, two swapped, or one replaced; the first two are kept until last."""
     places = range(REGION_LETTERS, len(code))
     for at in places:
         yield code[:at] + code[at + 1 :]

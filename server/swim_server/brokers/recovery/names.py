@@ -19,7 +19,7 @@ _CREATE = "CREATE TABLE event_ids (id INTEGER PRIMARY KEY, digest TEXT NOT NULL 
 
 
 def check_names(connection: sqlite3.Connection, after: int) -> tuple[int | None, bool]:
-    """Compare some rows with their checksums and the index; return the last id (None: the end) and whether all match."""
+    """Compare rows with their checksums and the index; return the last id (None: the end) and whether all match."""
     last: int | None = None
     count = 0
     for packed, raw, crc in connection.execute(_PAGE, (after, PIECE)).fetchall():

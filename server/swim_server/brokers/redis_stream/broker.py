@@ -272,7 +272,7 @@ class RedisBroker:
         return answers
 
     async def _seen(self, published: Sequence[Published]) -> None:
-        """Wait until this node has seen in the stream what it published, so that it is found when this node is asked."""
+        """Wait until this node has seen in the stream what it published, so that it can be read here."""
         await self._reach(newest_of(published))
 
     async def _reach(self, event_id: EventId) -> None:

@@ -1,4 +1,4 @@
-"""An event as an entry of a stream: everything but its id, which the server gives. Every node encodes it identically."""
+"""An event as an entry of a stream: everything but its id, which the server gives. All nodes encode it identically."""
 
 from __future__ import annotations
 

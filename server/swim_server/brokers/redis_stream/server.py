@@ -1,4 +1,4 @@
-"""Connections to the server: each is to one run of one server, is never reopened, and is closed at the first trouble."""
+"""Connections to the server: each is to one run of one server, is never reopened, and is closed at any trouble."""
 
 from __future__ import annotations
 
