@@ -20,6 +20,7 @@ from swim_server.protocol.events import Event, NewEvent, stamp
 from swim_server.protocol.filters import EMPTY, Filters
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.conversation import Conversation
+from swim_server.streaming.explain.session_log import SessionLog
 from swim_server.streaming.hub import Hub, HubLimits
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import Subscription
@@ -234,7 +235,14 @@ def _decoded_later(event: Event) -> Event:
 class StreamingRig:
     """The rooms of streaming, wired. ``turn`` is the hub's turn of the loop."""
 
-    def __init__(self, *, newest_id: EventId = ZERO, recent_events: int = 2048, **limits: Any) -> None:
+    def __init__(
+        self,
+        *,
+        newest_id: EventId = ZERO,
+        recent_events: int = 2048,
+        session_log: SessionLog | None = None,
+        **limits: Any,
+    ) -> None:
         self.clock = clock_at(FIRST_MS)
         self.failures: list[BaseException] = []
         self.soon: deque[Callable[[], None]] = deque()
@@ -245,6 +253,7 @@ class StreamingRig:
             call_soon=self.soon.append,
             clock=self.clock,
             on_failure=self.failures.append,
+            session_log=session_log,
             limits=HubLimits(**limits),
         )
         self.hub.begin_after(newest_id)
