@@ -98,7 +98,7 @@ class RedisRig:
             prefix=self.prefix,
             clock=self.clock,
             now_ms=self.clock.now_ms,
-            **{"path": self.path, "node": "one"} | broker_settings(settings),
+            **broker_settings({"path": self.path, "node": "one"} | settings),
         )
 
 

@@ -1,4 +1,4 @@
-"""When the server closes a WebSocket, and what its close frame may hold. Pure, but for the end of a transport."""
+"""When the server closes a WebSocket, and what its close frame may contain. Pure, except for ``write_eof``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Close(NamedTuple):
     code: CloseCode
     reason: str
     retry_ms: int = 0
-    """After how many milliseconds the client is asked to reconnect; 0: not said."""
+    """After how many milliseconds the client is asked to reconnect; 0: not specified."""
 
 
 def close_due(now: float, *, last_seen: float, move_at: float, heartbeat_seconds: float) -> Close | None:
@@ -47,12 +47,12 @@ def move_time(now: float, max_connection_hours: float) -> float:
 
 
 def close_reason(text: str) -> str:
-    """Cut a text to what a close frame holds, between characters."""
+    """Cut a text at a character boundary to what a close frame can hold."""
     return text.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
 
 
 def write_eof(transport: asyncio.Transport) -> None:
-    """Send no more after what is written; a TLS transport, which can't close one direction, is closed."""
+    """Close the sending direction once everything is written; a TLS transport is closed, as it can't do that."""
     if transport.is_closing():
         return
     if transport.can_write_eof():

@@ -1,4 +1,4 @@
-"""What all endpoints share, put together from the parts of the service."""
+"""What all endpoints share, built from the parts of the service."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 HARD_LIMIT_BYTES = 1024 * 1024
-"""A longer message is not even read to its end: the library closes with 1009 (RFC 6455, section 7.4.1)."""
+"""A longer message is not read to its end: the library closes with 1009 (RFC 6455, section 7.4.1)."""
 LOCAL_LIMIT_BYTES = 16 * 1024 * 1024
 HIGH_WATER_BYTES = 64 * 1024
-"""What a transport may hold before its client counts as lagging."""
+"""How many bytes a transport may hold before its client counts as lagging."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +59,13 @@ class EndpointContext:
     public_kind: ListenerKind
     local_kind: ListenerKind
     settings: ServerConfig
-    """How long things may take, how much may wait, and what one client may cost."""
+    """Timeouts, limits of what may wait, and what one client may cost."""
     high_water_bytes: int
     gateway: Gateway
     handshake_rules: HandshakeRules
     arrivals: Arrivals
     http: HttpProtocols | None
-    """Who answers requests that want no WebSocket."""
+    """Answers requests that are not for a WebSocket."""
     handshake_queue: WorkQueue
     reading_queues: ReadingQueues
     authentication: Authentication
@@ -139,7 +139,7 @@ def _handshake_rules(
     config: ServerConfig, shared: Shared, authenticator: Authenticator, clock: Clock, *, serves_http: bool
 ) -> HandshakeRules:
     origins: list[Origin | None] | None = None
-    if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
+    if config.allowed_origins:  # programs send no Origin: only browsers can be recognised by it
         origins = [None, *(Origin(origin) for origin in (*config.allowed_origins, *_own_origins(config)))]
     return HandshakeRules(
         shared.refusals,
@@ -154,7 +154,7 @@ def _handshake_rules(
 
 
 def _own_origins(config: ServerConfig) -> list[str]:
-    """Return the origin of the service's own pages, where it is known under which address they are opened."""
+    """Return the origin of the service's own pages, if the address under which they are opened is known."""
     if config.public_url is None:
         return []
     scheme, _, rest = config.public_url.partition("://")

@@ -30,7 +30,7 @@ class Upkeep:
         log_stream: LogStream | None,
         *,
         is_alone: Callable[[], bool],
-        look_at_keys: Callable[[], Awaitable[None]],
+        look_at_keys: Callable[[], Awaitable[object]],
         log: Any,
     ) -> None:
         self._control_socket = control_socket

@@ -137,9 +137,7 @@ def _judge_change(
     if undelivered is not None:
         outcome, why = undelivered
         return msgspec.structs.replace(explanation, outcome=outcome, why=why, positions_sent=None)
-    if (
-        event.type != POSITIONS and len(event.wire) > change.max_message_bytes
-    ):  # batches are cut
+    if event.type != POSITIONS and len(event.wire) > change.max_message_bytes:  # batches are cut
         told = f"it has {len(event.wire):,} bytes, and at most {change.max_message_bytes:,} are sent to this connection"
         why = f"{told}: an error was sent in its place"
         return msgspec.structs.replace(explanation, outcome=Outcome.TOO_LARGE, why=why)
