@@ -1,4 +1,4 @@
-"""The parts of one daemon, by name: what the service runs and what the methods of the control socket look at."""
+"""The parts of one daemon, by name: what the service runs and what the control socket's methods use."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Core:
-    """What moves and stores events and decides about keys. Built first; knows no listener and no request."""
+    """Everything that moves and stores events and decides about keys. Built first; knows no listener and no request."""
 
     config: RunningConfig
     home: Home
@@ -49,7 +49,7 @@ class Core:
     admission: Admission
     broker: NodeBroker
     cluster: Cluster | None
-    """What this node does with others; None: it is alone."""
+    """What this node does with others; None: it is the only one."""
     store: KeyStore
     authenticator: Authenticator
     sources: RunningSources
@@ -71,7 +71,7 @@ class Components(Core):
     memory: MemoryBaseline
     metrics: Exposition
     sessions: OperatorSessions
-    """Of the operator's page."""
+    """Sessions of the operator's page."""
     readiness: Readiness
     request_counts: RequestCounts
     throughput: Throughput
@@ -79,8 +79,8 @@ class Components(Core):
     endpoints: EndpointContext
     """What all endpoints share."""
     gateway: Gateway
-    """Who is connected."""
+    """Knows all connections."""
     key_watch: KeyWatch
     listeners: Listeners
     tls: TlsCertificate | None
-    """What clients are shown; None: they come without TLS, or a proxy has it."""
+    """The certificate shown to clients; None: they connect without TLS, or a proxy terminates it."""

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class HttpWiring:
-    """Builds the HTTP server once the gateway is there, and keeps the parts of it that the service works with.
+    """Builds the HTTP server once the gateway exists, and keeps the parts of it that the service works with.
 
-    ``kinds``: the names of the kinds of entries that the state has.
+    ``kinds``: the names of the kinds of entries in the state.
     """
 
     readiness: Readiness

@@ -1,4 +1,4 @@
-"""The running service tells the story of its process: startup, serve, shutdown; and hands over to the next one."""
+"""The running service: the life of its process (startup, serve, shutdown), and the handover to the next one."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class Service:
         self.admission = components.admission
         self.log = components.log
         self.skip_pacing = asyncio.Event()
-        """Set when clients needn't be given time to leave one after the other."""
+        """Set when clients need not be given time to leave one after the other."""
         server = components.config.values.server
         self._bound_to = (server.host, server.port)
         """The configured address of the listening sockets."""
         components.metrics.gather = lambda: write_figures(self)
         self._is_started = inherited is None
-        """The predecessor, if there is one, has given up the lockfile and the control socket."""
+        """Whether this process is the only one, or its predecessor has given up lockfile and control socket."""
         self._key_file = KeyFile(
             components.store.database, components.authenticator, components.key_watch, log=self.log
         )
@@ -85,10 +85,10 @@ class Service:
             fingerprint, components.config.files, format_ms(SYSTEM_CLOCK.now_ms())
         )
 
-    # Its life.
+    # Life cycle.
 
     async def run(self, ready: Callable[[LockInfo], None]) -> None:
-        """Start, say that clients can connect, serve until asked to stop, and stop in order."""
+        """Start, report that clients can connect, serve until asked to stop, and stop in order."""
         try:
             await self._start()
             ready(self.info)
@@ -103,7 +103,7 @@ class Service:
         process.prepare_descriptors(sum(each.connections for each in self.admission.limits.values()), self.log)
         await parts.broker.open(self._deliver)
         parts.hub.begin_after(parts.broker.newest_id)
-        with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
+        with contextlib.suppress(BrokerUnavailable):  # then each client that resumes reads history
             await preload(parts.hub.recent, parts.broker)
         await parts.state_keeper.begin(parts.tasks)
         parts.tasks.start(self._learn_airports())
@@ -126,7 +126,7 @@ class Service:
         warn_of_clamped_events(parts.config.values.publish, self.log)
 
     async def _await_go(self) -> list[tuple[str, int]]:
-        """Wait until the process before has stood aside; return tier and key of each connection that it still has."""
+        """Wait until the predecessor has handed over; return tier and key of each connection that it still has."""
         if self.inherited is None:
             return []
         mine = self.fingerprint
@@ -135,13 +135,13 @@ class Service:
         )
 
     async def _learn_airports(self) -> None:
-        """Let clients be told of airports that there are not, as soon as it is known which there are."""
+        """Load the known airports in the background, for hints about unknown ones."""
         from swim_server.sources.airports import load_airport_codes
 
         self.components.hub.hints.airports = await asyncio.to_thread(load_airport_codes)
 
     async def _listen(self) -> int:
-        """Open the listeners: with the sockets of the process before, if they still are what is configured."""
+        """Open the listeners, with the predecessor's sockets if they match the configuration."""
         server, listeners = self.components.config.values.server, self.components.listeners
         inherited = self.inherited.sockets(server.host, server.port) if self.inherited is not None else None
         if inherited is None:
@@ -169,7 +169,7 @@ class Service:
         self.components.latency.delivered(events[-1].id.milliseconds)
 
     async def _serve(self) -> None:
-        """Keep everything running until the stop is requested; a failure of one of these ends the service."""
+        """Keep everything running until the stop is requested; if any of it fails, the service ends."""
         parts = self.components
         parts.sources.start()
         stop = asyncio.create_task(self._stop_requested.wait())
@@ -201,7 +201,7 @@ class Service:
             await asyncio.gather(*running, stop, return_exceptions=True)
 
     async def _leave(self) -> None:
-        """Stop accepting and ask each client to come back; to the successor, if there is one."""
+        """Stop accepting and ask each client to reconnect; to the successor, if there is one."""
         parts = self.components
         parts.listeners.close()
         parts.gateway.is_draining = True
@@ -243,27 +243,27 @@ class Service:
         for peer in list(self.components.gateway.peers):
             peer.abort()
 
-    # What others ask of it.
+    # Called from outside.
 
     def status_line(self) -> str:
-        """Say in a line what the service manager shows."""
+        """Return the line shown by the service manager."""
         return status_line(
             self.info.url, self.components.gateway.clients(), self.components.throughput.events.per_second()
         )
 
     def request_stop(self) -> None:
-        """Let ``run`` come to its end, the second time at once. Safe from a signal handler of the loop."""
+        """Make ``run`` end; a second call ends it at once. Safe from a signal handler of the loop."""
         if self._stop_requested.is_set():
             self._abort_clients()
         self._stop_requested.set()
 
     async def list_keys(self) -> list[KeyRecord]:
-        """Read all keys as they are now, of the file that has the database's name now. Raises StoreError."""
+        """Read all keys as they are now, from the file that has the database's name now. Raises StoreError."""
         await self._key_file.look()
         return await self.components.authenticator.consult(self.components.store.list)
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
-        """Read a key again, now; close what it no longer holds open, also in a process that has yet to leave."""
+        """Read a key again now; close the connections that it no longer allows, in a leaving process too."""
         await self._key_file.look()
         self.components.authenticator.forget(key_id)
         if self.inherited is not None:
@@ -274,12 +274,12 @@ class Service:
 
     @property
     def _has_home(self) -> bool:
-        """Tell whether lockfile and control socket are this process's, not its predecessor's or successor's."""
+        """Whether lockfile and control socket are this process's, not its predecessor's or successor's."""
         return self._is_started and self._restarter.successor is None
 
     @property
     def is_stopping(self) -> bool:
-        """Tell whether the service was asked to stop."""
+        """Whether the service was asked to stop."""
         return self._stop_requested.is_set()
 
     def _has_home_alone(self) -> bool:
@@ -288,13 +288,13 @@ class Service:
 
     @property
     def is_handing_over(self) -> bool:
-        """Tell whether two processes have this service's clients at the moment."""
+        """Whether this service's clients are in two processes at the moment."""
         if self._restarter.is_under_way or self._restarter.successor is not None:
             return True
         return self._follow_task is not None and not self._follow_task.done()
 
     def request_restart(self) -> None:
-        """Restart, for those who can only signal; how it went stands in the log."""
+        """Restart on a signal; the result is logged."""
         self.components.tasks.start(self._restart_quietly())
 
     async def _restart_quietly(self) -> None:
@@ -302,16 +302,16 @@ class Service:
             await self.restart()
 
     async def restart(self, wanted: Program | None = None) -> LockInfo:
-        """Let the code on disk, or the program that is wanted, take over; this process then leaves.
+        """Let the code on disk, or ``wanted``, take over; this process then leaves.
 
-        Raises HandoverFailed with nothing changed; RestartRefused where a supervisor would take that for the end.
+        Raises HandoverFailed with nothing changed; RestartRefused if a supervisor would take that for the end.
         """
         info = await self._restarter.restart(wanted)
         self._stop_requested.set()
         return info
 
     def offer(self, channel: int) -> Offer:
-        """Name what a new process inherits: the descriptors of this channel, of the lock and of the listeners."""
+        """Return what a new process inherits: the descriptors of this channel, of the lock and of the listeners."""
         return Offer(
             channel=channel,
             lock=self.lockfile.fileno(),
@@ -323,7 +323,7 @@ class Service:
     async def begin_handover(self) -> None:
         """Pause admission and publishing while another process takes over; ``abort_handover`` undoes it.
 
-        Clients that come meanwhile wait in the listening socket's queue, for whichever process accepts next.
+        Clients that connect meanwhile wait in the listening socket's queue, for whichever process accepts next.
         """
         parts = self.components
         await parts.sources.stop()
@@ -334,7 +334,7 @@ class Service:
             parts.cluster.pause()
 
     async def abort_handover(self) -> None:
-        """Serve as before: the other process did not take over. Idempotent."""
+        """Resume serving: the other process did not take over. Idempotent."""
         parts = self.components
         self.lockfile.write(self.info)
         await self._upkeep.listen_locally()

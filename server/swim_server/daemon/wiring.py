@@ -62,7 +62,7 @@ def build_components(
     notifier: Notifier,
     log_stream: LogStream | None = None,
 ) -> Components:
-    """Build every part and connect them. The broker is opened, and the hub told where it stands, by the service."""
+    """Build all parts and connect them. The service opens the broker and tells the hub where it stands."""
     core = build_core(loaded, home, loop)
     config, hub = loaded.config, core.hub
     kinds = state_kinds(config.state)
@@ -91,7 +91,7 @@ def build_components(
 
 
 def build_core(loaded: LoadedConfig, home: Home, loop: asyncio.AbstractEventLoop) -> Core:
-    """Build what moves and stores events and decides about keys."""
+    """Build everything that moves and stores events and decides about keys."""
     config, running = loaded.config, RunningConfig(loaded)
     catalogue, tasks, admission = Catalogue(config.channels.families), Tasks(log_failure), build_admission(config)
     broker, hub = build_broker(config, home), build_hub(catalogue, loop)
@@ -121,7 +121,7 @@ def build_core(loaded: LoadedConfig, home: Home, loop: asyncio.AbstractEventLoop
 
 
 def build_authenticator(config: Config, store: KeyStore) -> Authenticator:
-    """Build the authenticator with the times of ``[auth]``."""
+    """Build the authenticator with the settings of ``[auth]``."""
     return Authenticator(
         store,
         clock=SYSTEM_CLOCK,
@@ -159,7 +159,7 @@ def build_conversation(config: Config, hub: Hub, broker: Broker, tasks: Tasks) -
 
 
 def build_state_keeper(core: Core, kinds: Sequence[Kind]) -> StateKeeper:
-    """Build what loads the world, writes checkpoints of it and ends what has aged."""
+    """Build what loads the world, writes checkpoints and ends entries that have aged."""
     return StateKeeper(
         core.hub,
         core.broker,
@@ -204,7 +204,7 @@ def build_tls(config: Config) -> TlsCertificate | None:
 
 
 def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> Listeners:
-    """Build the two ways in: each connection gets an endpoint of its own, behind its TLS handshake if there is one."""
+    """Build both listeners: each connection gets an endpoint of its own, after its TLS handshake if there is one."""
 
     def public() -> Endpoint:
         return Endpoint(endpoints, endpoints.public_kind)

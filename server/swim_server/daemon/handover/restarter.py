@@ -1,4 +1,4 @@
-"""Has another process take over from this one: one attempt at a time, and what came of it."""
+"""Has another process take over from this one: one attempt at a time, and its result."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class RunningService(Predecessor, Protocol):
 
     @property
     def is_stopping(self) -> bool:
-        """Tell whether the service was asked to stop."""
+        """Whether the service was asked to stop."""
 
     def status_line(self) -> str:
-        """Return the line that the service manager shows."""
+        """Return the line shown by the service manager."""
 
 
 class Restarter:
@@ -40,14 +40,14 @@ class Restarter:
 
     @property
     def is_under_way(self) -> bool:
-        """Tell whether another process is about to take over."""
+        """Whether another process is about to take over."""
         return self._task is not None
 
     async def restart(self, wanted: Program | None = None) -> LockInfo:
-        """Let the code on disk, or the program that is wanted, take over; the caller then drains and ends.
+        """Let the code on disk, or ``wanted``, take over; the caller then drains and ends.
 
-        Raises HandoverFailed with nothing changed; RestartRefused where a supervisor would take the end of this
-        process for the end of the service.
+        Raises HandoverFailed with nothing changed; RestartRefused where a supervisor would take the end of this process
+        for the end of the service.
         """
         service, notifier = self._service, self._notifier
         refusal = service.launch.refusal()

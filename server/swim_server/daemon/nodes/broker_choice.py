@@ -1,4 +1,4 @@
-"""Chooses the broker of the configuration, and what counts connections with it. Nothing is opened here."""
+"""Chooses the broker and the counter of connections according to the configuration. Nothing is opened here."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ LOCAL = "local"
 
 
 class NotShared(OperatorError):
-    """Several nodes are configured, and something that they must have together is this node's own."""
+    """Several nodes are configured, but something that they must share belongs to this node alone."""
 
     exit_kind = ExitKind.WRONG_USAGE
 
 
 class BrokerSecret(OperatorError):
-    """The password of the server can't be had."""
+    """The password of the server can't be read."""
 
     exit_kind = ExitKind.WRONG_USAGE
 
 
 def check_shared(config: Config, home: Home) -> None:
-    """Refuse a shared broker beside keys that no other node sees. Raises NotShared."""
+    """Refuse a shared broker with a key database that other nodes can't reach. Raises NotShared."""
     if config.broker.url == LOCAL:
         return
     url = config.database.url
@@ -75,7 +75,7 @@ def build_broker(config: Config, home: Home) -> NodeBroker:
 
 
 def server_address(config: BrokerConfig) -> ServerAddress:
-    """Return where the server is, with the password. Raises BrokerSecret."""
+    """Return the server's address, with the password. Raises BrokerSecret."""
     from swim_server.brokers.redis_stream.server import ServerAddress
 
     password = config.password
@@ -92,7 +92,7 @@ def server_address(config: BrokerConfig) -> ServerAddress:
 
 
 def build_admission(config: Config) -> Admission:
-    """Build what counts connections: this node's alone, or those of all nodes."""
+    """Build what counts connections: those of this node, or of all nodes."""
     limits = tier_limits(config.tiers)
     if config.broker.url == LOCAL:
         return Admission(limits)
