@@ -23,7 +23,7 @@ class AdlFlight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fix: Fix | None = None
     artcc: str | None = None
     is_off: bool | None = None
-    """Its take-off was announced, or was no news when it was seen first; None: the column could not be read then."""
+    """Whether its take-off was announced, or was no news at first sight; None: the column could not be read then."""
     is_in: bool | None = None
     incarnation: int = 0
     """How often it was deleted and became active again."""
@@ -33,18 +33,18 @@ class AdlFlight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class AdlState(msgspec.Struct, frozen=True, kw_only=True):
-    """All flights remembered; serialisable. Bounded by the number of rows that a reading may hold."""
+    """All remembered flights; serialisable. Bounded by the number of rows in a reading."""
 
     scope: str = ""
-    """Goes in front of every event id."""
+    """Prefix of every event id."""
     has_begun: bool = False
     """The first reading has been made: what was there then was not announced."""
     writer_ms: int | None = None
-    """The newest stamp of the writer that was read; None: there was none."""
+    """The writer's newest timestamp read; None: there was none."""
     flights: dict[int, AdlFlight] = {}
 
     def since_ms(self) -> int | None:
-        """From when on the next reading needs inactive flights; None: not at all."""
+        """Return from when on the next reading needs inactive flights; None: not at all."""
         return None if self.writer_ms is None else self.writer_ms - OVERLAP_MS
 
     def active(self) -> set[int]:
@@ -57,9 +57,9 @@ class AdlReading(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: Sequence[FlightRow]
     knows_off: bool = True
-    """The column of take-offs could be read."""
+    """Whether the column of take-offs could be read."""
     knows_in: bool = True
 
     def writer_ms(self) -> int | None:
-        """Return the newest stamp of the writer."""
+        """Return the writer's newest timestamp."""
         return max((row.last_seen_ms for row in self.rows if row.last_seen_ms is not None), default=None)

@@ -32,11 +32,11 @@ _STALE_AFTER_SECONDS = 1.0
 _MOST_LOOKUPS = 3
 """How often a lookup is repeated because keys were changed meanwhile."""
 _USE_AGAIN = timedelta(hours=1)
-"""A key that only holds old connections counts as used again after so long."""
+"""A key that only holds old connections counts as used again after this time."""
 
 
 class Store(recorder.Store, Protocol):
-    """What the authenticator asks of the key store. Blocking."""
+    """What the authenticator needs from the key store. Blocking."""
 
     def find_many(self, api_keys_presented: Sequence[str]) -> dict[str, KeyRecord]: ...
 
@@ -46,7 +46,7 @@ class Store(recorder.Store, Protocol):
 
 
 class Authenticator:
-    """Answers whether keys are good. Lives on one event loop; the store's calls run in threads of their own."""
+    """Decides whether keys are valid. Lives on one event loop; the store's calls run in separate threads."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Authenticator:
         self._pool = pool or key_worker_pool(clock)
         self.recorder = KeyRecorder(store, self._pool, clock=clock, forget=self.forget)
         self.probes = Probes(clock=clock, randbytes=secrets.token_bytes)
-        """Keys of the doctor, in memory only."""
+        """The doctor's temporary keys, in memory only."""
         self._cache = DecisionCache(
             good_seconds=times.cache_seconds,
             bad_seconds=times.negative_cache_seconds,
@@ -72,22 +72,22 @@ class Authenticator:
         self._endings = self.recorder.endings
         self._lookups = Lookups(self._find_many)
         self._changes = 0
-        """How often keys were forgotten: a lookup that began before tells nothing about after."""
+        """Counts forgotten keys: a lookup that began before the last one is outdated."""
         self._queries = 0
         self._counts = {Granted: 0, Refused: 0, Unavailable: 0}
         self._is_away = False
-        """It has been logged that the database is unavailable."""
+        """Whether it has been logged that the database is unavailable."""
         self._log = get_logger("keys")
 
-    # Deciding
+    # Decisions
 
     def cached(self, api_key: str | None, address: str | None) -> Decision | None:
-        """Decide without asking the database, or answer None when it must be asked. A decision counts as an attempt."""
+        """Decide without asking the database; None if it must be asked. A decision counts as an attempt."""
         decision = self._decide_from_memory(api_key, address)
         return None if decision is None else self._decided(decision, address, api_key)
 
     def is_remembered(self, api_key: str, address: str | None) -> bool:
-        """Tell whether a key was valid when last looked up, not long ago. Uses only the cache; counts as no attempt."""
+        """Tell whether a key was valid when last looked up, not long ago. Uses only the cache; counts no attempt."""
         decision = self._decide_from_memory(api_key, address)
         if decision is None:
             stale = self._cache.stale(_digest(api_key), self._monotonic())
@@ -95,10 +95,10 @@ class Authenticator:
         return isinstance(decision, Granted)
 
     async def authenticate(self, api_key: str | None, address: str | None) -> Decision:
-        """Decide about a key. Never raises: whatever goes wrong while asking is Unavailable.
+        """Decide about a key. Never raises: any error while asking is Unavailable.
 
-        Between its return and the moment at which the connection can be found by key id there must be no ``await``:
-        a revocation in between would miss it.
+        Between its return and the moment at which the connection can be found by key id there must be no ``await``: a
+        revocation in between would miss it.
         """
         decision = self._decide_from_memory(api_key, address)
         if decision is None:
@@ -107,9 +107,9 @@ class Authenticator:
         return self._decided(decision, address, api_key)
 
     async def check(self, key_ids: Collection[int]) -> dict[int, KeyRecord | None]:
-        """Read what the table says now about keys that hold connections, in one query; None: the key is gone.
+        """Read the rows of keys that hold connections, in one query; None: the key is gone.
 
-        What is remembered of other keys is renewed by the same query. Raises StoreError.
+        The same query refreshes cached decisions about other keys. Raises StoreError.
         """
         probes = {key_id: self.probes.record(key_id) for key_id in key_ids if is_probe_id(key_id)}
         asked = set(key_ids) - probes.keys()
@@ -132,7 +132,7 @@ class Authenticator:
         return {**probes, **{key_id: records.get(key_id) for key_id in asked}}
 
     async def look_up(self, key_ids: Collection[int]) -> dict[int, KeyRecord]:
-        """Read rows of the table as they are now, with nothing remembered before or after. Raises StoreError."""
+        """Read rows as they are now, without using or filling the cache. Raises StoreError."""
         found = await self.consult(lambda: self._store.records(key_ids))
         return {key_id: self._endings.apply(record) for key_id, record in found.items()}
 
@@ -155,23 +155,23 @@ class Authenticator:
             self._log.info("keys can be checked again")
         return result
 
-    # Keys that changed
+    # Changed keys
 
     def forget(self, key_id: int) -> None:
-        """Look this key up again, because it was just changed."""
+        """Forget the decision about this key, because it was just changed."""
         self._changes += 1
         self._cache.forget(key_id)
 
     def forget_all(self) -> None:
-        """Look every key up again."""
+        """Forget all decisions."""
         self._changes += 1
         self._cache.forget_all()
 
     def as_ended(self, record: KeyRecord) -> KeyRecord:
-        """Say what counts of a key, whatever the table still says."""
+        """Apply an ending that the database has not stored yet."""
         return self._endings.apply(record)
 
-    # What happened to keys
+    # Use of keys
 
     def touch(self, key_id: int) -> None:
         """Note that a key is in use; ``last_used_at`` is written with the next batch."""
@@ -179,19 +179,19 @@ class Authenticator:
             self._activity.use(key_id)
 
     def note_refusal(self, refused: Refused, address: str | None) -> None:
-        """Note a connection refused for another reason than its key (a limit), for the audit trail."""
+        """Record in the audit trail that a connection was refused for a reason other than its key (a limit)."""
         if refused.key_id is None or not is_probe_id(refused.key_id):
             self._activity.refuse(refused, address, utc_now(self._clock))
 
     async def close(self) -> None:
-        """Write what waits, if the database answers, and let the threads and connections go."""
+        """Write what is pending if the database answers, and release the threads and connections."""
         await self._lookups.close()
         if not self._pool.breaker.is_open and await self.recorder.flush():
             await self.consult(self._store.close)
         self._pool.close()
 
     def status(self) -> AuthenticatorStatus:
-        """Report how it is doing, for ``swimctl status`` and the metrics."""
+        """Return the status for ``swimctl status`` and the metrics."""
         since = self._pool.breaker.problem_since
         return AuthenticatorStatus(
             problem=self._pool.breaker.problem,
@@ -206,7 +206,7 @@ class Authenticator:
             unavailable=self._counts[Unavailable],
         )
 
-    # Within
+    # Internals
 
     def _decide_from_memory(self, api_key: str | None, address: str | None) -> Decision | None:
         if refused := SHAPE_REFUSALS.get(classify(api_key)):
@@ -219,7 +219,7 @@ class Authenticator:
         return None if answer is None else self._judge(answer.record, address)
 
     async def _ask(self, api_key: str, address: str | None) -> Decision:
-        """Wait for the lookup of this key, even one begun by another caller; cached answers stand in while it fails."""
+        """Wait for the lookup of this key, which another caller may have begun; use cached decisions if it fails."""
         digest = _digest(api_key)
         stale = self._cache.stale(digest, self._monotonic())
         waiter = self._lookups.begin(digest, api_key)
@@ -236,7 +236,7 @@ class Authenticator:
         return Unavailable(reason) if stale is None else self._judge(stale, address)
 
     async def _find_many(self, api_keys: Sequence[str]) -> Mapping[str, KeyRecord]:
-        """Ask the database for presented keys and remember what it says; again, where keys were changed meanwhile."""
+        """Look up presented keys and cache the decisions; repeat if keys were changed meanwhile."""
         for _ in range(_MOST_LOOKUPS):
             changes = self._changes
             self._queries += 1
@@ -245,7 +245,7 @@ class Authenticator:
             except StoreError:
                 raise
             except Exception as error:
-                # As text: a renderer that shows local variables would show the keys.
+                # As text: a renderer that shows local variables would reveal the keys.
                 self._log.error("keys could not be looked up", exception="".join(traceback.format_exception(error)))
                 raise
             if changes == self._changes:
@@ -261,7 +261,7 @@ class Authenticator:
             self._cache.remember(_digest(api_key), record, moment, is_good=is_good)
 
     def _judge(self, record: KeyRecord | None, address: str | None) -> Decision:
-        """Judge what the table says at this moment: also a remembered record expires on time."""
+        """Judge a record at this moment: a cached one also expires on time."""
         if record is None:
             return UNKNOWN_KEY
         record = self._endings.apply(record)
@@ -281,7 +281,7 @@ class Authenticator:
 
 
 def key_worker_pool(clock: Clock, *, timeout_seconds: float = 5) -> WorkerPool:
-    """Make the worker pool through which the key database is asked."""
+    """Return the worker pool through which the key database is used."""
     return WorkerPool(
         CircuitBreaker(clock=clock),
         unavailable=StoreUnavailable,

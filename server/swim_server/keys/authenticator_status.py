@@ -6,17 +6,17 @@ import msgspec
 
 
 class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the authenticator is doing."""
+    """The state of the authenticator."""
 
     problem: str | None
     """Why keys can't be checked at the moment; None: they can."""
     problem_seconds: float | None
     writing_problem: str | None
-    """Why uses and refusals can't be written; keys may be checked all the same."""
+    """Why uses and refusals can't be written; keys can still be checked."""
     not_stored: list[int]
-    """Keys that were ended here, in memory: the database could not store it yet."""
+    """Keys revoked or expired here in memory that the database could not store yet."""
     remembered: int
-    """Answers in memory."""
+    """Number of cached decisions."""
     waiting: int
     queries: int
     granted: int

@@ -43,7 +43,7 @@ class KeyTables:
         """Keys whose altered rows have been logged."""
 
     def schema(self) -> Schema:
-        """Return the columns there are; asked of the database once. Raises SchemaMissing when no key could be judged.
+        """Return the existing columns, read from the database once. Raises SchemaMissing if no key could be judged.
 
         A SQLite file without the tables gets them, unless keys were made here before; a server's database is left to
         ``db upgrade``. Raises StoreMisconfigured.
@@ -65,7 +65,7 @@ class KeyTables:
         return schema
 
     def with_schema(self, work: Callable[[Schema], T]) -> T:
-        """Run ``work``; once more, at once, when it finds out that a column is gone that can be done without."""
+        """Run ``work``, and once more if it finds that a dispensable column is gone."""
         schema = self.schema()
         try:
             return work(schema)
@@ -89,7 +89,7 @@ class KeyTables:
         return self.with_schema(work)
 
     def _read(self, connection: Connection, schema: Schema, statement: Select[Any]) -> Sequence[Row]:
-        """Rows, and of each that doesn't fit its seal the last line of its audit trail."""
+        """Read rows, each with the newest lines of its audit trail if it doesn't match its seal."""
         rows = read_rows(connection, statement)
         for row in rows:
             row[_ALTERED] = None
@@ -120,7 +120,7 @@ class KeyTables:
         _log().error(what, key_id=record.id, refused=not record.is_active, next_step=next_step)
 
     def change(self, work: Callable[[Connection, Schema], T]) -> T:
-        """Run ``work`` in a transaction; then note beside the file when the keys end that it sealed.
+        """Run ``work`` in a transaction; then record, beside the database file, when the keys end that it sealed.
 
         Raises StoreError.
         """
@@ -140,7 +140,7 @@ class KeyTables:
     def _note_ends(self, key_ids: Collection[int]) -> None:
         if self._ended is None:
             return
-        is_first = not self._ended.path.exists()  # a version that kept none may have ended others
+        is_first = not self._ended.path.exists()  # a version without this file may have ended others
         some = None if is_first else api_keys.c.id.between(min(key_ids), max(key_ids))
         rows = [row for row in self.rows(some) if is_first or row["id"] in key_ids]
         try:
@@ -150,6 +150,6 @@ class KeyTables:
 
 
 def _log() -> Any:
-    from swim_server.logs import get_logger  # costly to import, and needed seldom
+    from swim_server.logs import get_logger  # slow to import, and seldom needed
 
     return get_logger("keys")

@@ -1,4 +1,4 @@
-"""Writes what happened to keys: uses, refusals, and keys that were ended while the database could not store it."""
+"""Writes what happened to keys: uses, refusals, and endings that the database could not store at once."""
 
 from __future__ import annotations
 

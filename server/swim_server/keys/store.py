@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class IssuedKey(msgspec.Struct, frozen=True):
-    """A key just made: the only moment at which it can be read."""
+    """A key just created: the only moment at which it can be read."""
 
     record: KeyRecord
     api_key: str
@@ -58,7 +58,7 @@ class KeyStore:
 
     @property
     def is_audited(self) -> bool:
-        """Tell whether changes leave a line in the audit trail. Asks the database when it wasn't asked before."""
+        """Whether changes leave a line in the audit trail. Queries the database on first use."""
         return self.tables.schema().can_audit
 
     def close(self) -> None:
@@ -68,15 +68,15 @@ class KeyStore:
     # Reading
 
     def find(self, api_key: str) -> KeyRecord | None:
-        """Look a presented key up, as ``find_many`` does."""
+        """Look up a presented key, as ``find_many`` does."""
         return self.find_many([api_key]).get(api_key)
 
     def find_many(self, api_keys_presented: Sequence[str]) -> dict[str, KeyRecord]:
         """Look up to 1,000 presented keys up in one query; unknown ones are left out.
 
-        What can't be a key, a typo and a stored digest are not asked for. The database's comparison may ignore case
-        and trailing blanks; ours, afterwards, is exact and in constant time. Where a key stands twice, hashed and
-        plain, the row that does not hold is the answer.
+        Texts that can't be keys, typos and stored digests are not searched for. The database's comparison may ignore
+        case and trailing blanks; ours, afterwards, is exact and in constant time. If a key is stored twice, hashed and
+        plain, the row that is not valid wins.
         """
         presented = PresentedKeys(api_keys_presented)
         if not presented.forms:
@@ -98,7 +98,7 @@ class KeyStore:
         raise KeyNotFound(key_id)
 
     def records(self, key_ids: Iterable[int]) -> dict[int, KeyRecord]:
-        """Read several keys in one query; ids that no row has are left out."""
+        """Read several keys in one query; unknown ids are left out."""
         wanted = set(key_ids)
         if not wanted:
             return {}
@@ -111,14 +111,14 @@ class KeyStore:
     def list(
         self, *, tier: Tier | None = None, state: KeyState | None = None, owner: str | None = None
     ) -> list[KeyRecord]:
-        """Read keys, chosen as ``chosen_keys`` does."""
+        """Read keys, selected as by ``chosen_keys``."""
         records = [self.tables.record(row) for row in self.tables.rows()]
         return chosen_keys(records, utc_now(self._clock), tier=tier, state=state, owner=owner)
 
     def audit(self, key_id: int | None = None, *, limit: int = 200) -> Sequence[AuditEntry]:
-        """Read the newest lines of the audit trail, newest first; those of one key where an id is given.
+        """Read the newest lines of the audit trail, newest first; of one key if an id is given.
 
-        Raises PermissionDenied where the login may not look at it: that is another thing than an empty one.
+        Raises PermissionDenied if the login may not read it, which differs from an empty one.
         """
         refusal = self.tables.schema().audit_refusal
         if refusal is not None:
@@ -130,7 +130,7 @@ class KeyStore:
     # Changing
 
     def create(self, new_key: NewKey, actor: Actor) -> IssuedKey:
-        """Make a key. Raises InvalidKeyField, and SchemaMissing for a restriction that the table can't hold."""
+        """Create a key. Raises InvalidKeyField, and SchemaMissing for a restriction that the table can't hold."""
         now = utc_now(self._clock)
         new_key.check(now)
         api_key = key_format.generate(new_key.tier, self._randbytes)
@@ -145,7 +145,7 @@ class KeyStore:
         return self.tables.change(work)
 
     def expire(self, key_id: int, at: datetime | None, actor: Actor) -> KeyRecord:
-        """Set when a key ends; None: never. Raises KeyNotFound."""
+        """Set when a key expires; None: never. Raises KeyNotFound."""
         detail = f"expires at {_written(at)}" if at else "never expires"
         return self._update(key_id, {"expires_at": at}, actor, "expire", detail)
 
@@ -155,9 +155,9 @@ class KeyStore:
         return self._update(key_id, {"is_active": False}, actor, "revoke", reason)
 
     def rotate(self, key_id: int, overlap: timedelta, actor: Actor) -> IssuedKey:
-        """Make a successor for the same owner; the old key ends after ``overlap``, or earlier where it would have.
+        """Create a successor for the same owner; the old key ends after ``overlap``, or at its own end if sooner.
 
-        The successor is valid for as long as the old one was made for. Raises KeyNotFound, KeyUnusable.
+        The successor has the lifetime of the old key. Raises KeyNotFound, KeyUnusable.
         """
         now = utc_now(self._clock)
 
@@ -226,7 +226,7 @@ class KeyStore:
 
 
 def entry(at: datetime, actor: Actor, action: str, key_id: int, detail: str | None) -> AuditEntry:
-    """Return the line that a change leaves in the audit trail."""
+    """Return a change's line in the audit trail."""
     return AuditEntry(at=at, action=action, key_id=key_id, actor=actor.name, origin=actor.origin, detail=detail)
 
 

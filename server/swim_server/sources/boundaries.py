@@ -116,7 +116,7 @@ class Boundaries:
         return region
 
     def around(self, places: Iterable[Place], known: Mapping[Place, Region] = NOTHING_KNOWN) -> LocatedRegions:
-        """Look up the regions of these places together, except known ones, for a detection that is about to need them."""
+        """Look up the regions of these places together, except known ones, for a detection that will need them."""
         wanted = dict.fromkeys(places)
         located = {place: region for place in wanted if (region := known.get(place)) is not None}
         unsettled, new = self._cells.settle(wanted.keys() - located.keys() if located else wanted, located)

@@ -127,7 +127,7 @@ class DropFolder:
         return True
 
     def _refuse(self, path: Path, unsafe: UnsafeFile) -> None:
-        """Move aside what is not a regular file, and return the error; other files are still read. Raises FolderTrouble."""
+        """Move aside what is not a regular file, and return the error: other files are still read."""
         aside = path.with_name(f"{path.name}.{time.time_ns():020d}{REFUSED_SUFFIX}")
         try:
             path.rename(aside)

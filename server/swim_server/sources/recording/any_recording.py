@@ -37,7 +37,7 @@ class AnyRecordingSource:
         clock: Clock = SYSTEM_CLOCK,
         **options: Any,
     ) -> None:
-        """Prepare it; ``start``: an event id, a time, or a duration from the beginning; ``options`` go to the player."""
+        """Prepare it; ``start``: an event id, a time, or a duration from the beginning; ``options``: the player's."""
         self.status = SourceStatus(name=name, kind="recording", details={"path": str(path), "speed": speed})
         self._path = path
         self._catalogue = catalogue
