@@ -20,7 +20,8 @@ from swim_server.protocol.events import Event, NewEvent, stamp
 from swim_server.protocol.filters import EMPTY, Filters
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.conversation import Conversation
-from swim_server.streaming.hub import Hub
+from swim_server.streaming.explain.session_log import SessionLog
+from swim_server.streaming.hub import Hub, HubLimits
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import Subscription
 
@@ -236,7 +237,14 @@ def _decoded_later(event: Event) -> Event:
 class StreamingRig:
     """The rooms of streaming, wired. ``turn`` is the hub's turn of the loop."""
 
-    def __init__(self, *, newest_id: EventId = ZERO, recent_events: int = 2048, **hub: Any) -> None:
+    def __init__(
+        self,
+        *,
+        newest_id: EventId = ZERO,
+        recent_events: int = 2048,
+        session_log: SessionLog | None = None,
+        **limits: Any,
+    ) -> None:
         self.clock = clock_at(FIRST_MS)
         self.failures: list[BaseException] = []
         self.soon: deque[Callable[[], None]] = deque()
@@ -244,12 +252,13 @@ class StreamingRig:
         self.broker = FakeBroker()
         self.hub = Hub(
             self.catalogue,
-            newest_id=newest_id,
             call_soon=self.soon.append,
             clock=self.clock,
             on_failure=self.failures.append,
-            **hub,
+            session_log=session_log,
+            limits=HubLimits(**limits),
         )
+        self.hub.begin_after(newest_id)
         self.hub.recent = Recent(newest_id, max_events=recent_events)
         self.tasks = Tasks(self.failures.append)
         self.conversation = Conversation(
