@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from swim_server.sql.database import Database
     from swim_server.sql.errors import StoreError
 
+    from swimctl.client.control import ControlClient
     from swimctl.invocation import Invocation
 
 PATIENCE_SECONDS = 90
@@ -157,32 +158,11 @@ def announce_changes(
     within ``auth.recheck_seconds``. Also when the daemon's database has a key in another state than the ``expected``
     one: it reads another database.
     """
-    from swim_server.daemon.control.documents.process import KeyChanged
-
     if not invocation.home.lockfile.exists():
         return None
     try:
         with invocation.connect(light=True) as daemon:
-            closed = 0
-            silent: set[str] = set()
-            for key_id in key_ids:
-                seconds = 0.0 if since is None else time.monotonic() - since
-                answer = daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds})
-                closed += answer.closed
-                silent.update(answer.silent_nodes)
-                if expected is not None and answer.state not in (None, expected):
-                    raise _OtherDatabase(
-                        f"key {key_id} is {expected} here, and {answer.state} in the database that the daemon reads: "
-                        "it may still be accepted",
-                        "find out why: swimctl doctor --only database",
-                    )
-            if silent:
-                raise _NodesSilent(
-                    f"the change is stored and {closed} connections are closed, but not every node has said that it "
-                    f"knows: {', '.join(sorted(silent))}",
-                    "they find out by themselves within auth.recheck_seconds; see: swimctl nodes",
-                )
-            return closed
+            return _announce(daemon, key_ids, since, expected)
     except (_OtherDatabase, _NodesSilent):
         raise
     except DaemonNotRunning:
@@ -193,6 +173,32 @@ def announce_changes(
             f"the change is stored, but the daemon could not be notified: {problem}",
             "it notices by itself within auth.recheck_seconds; see: swimctl status",
         ) from error
+
+
+def _announce(daemon: ControlClient, key_ids: Sequence[int], since: float | None, expected: str | None) -> int:
+    """Tell the daemon of each key; return how many connections were closed. Raises _OtherDatabase, _NodesSilent."""
+    from swim_server.daemon.control.documents.process import KeyChanged
+
+    closed = 0
+    silent: set[str] = set()
+    for key_id in key_ids:
+        seconds = 0.0 if since is None else time.monotonic() - since
+        answer = daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds})
+        closed += answer.closed
+        silent.update(answer.silent_nodes)
+        if expected is not None and answer.state not in (None, expected):
+            raise _OtherDatabase(
+                f"key {key_id} is {expected} here, and {answer.state} in the database that the daemon reads: "
+                "it may still be accepted",
+                "find out why: swimctl doctor --only database",
+            )
+    if silent:
+        raise _NodesSilent(
+            f"the change is stored and {closed} connections are closed, but not every node has said that it "
+            f"knows: {', '.join(sorted(silent))}",
+            "they find out by themselves within auth.recheck_seconds; see: swimctl nodes",
+        )
+    return closed
 
 
 def end_in_memory(

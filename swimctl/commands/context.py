@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.completion.words import contexts as context_names
 from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
+
+if TYPE_CHECKING:
+    from swimctl.output import Output
 
 app = command_group("Name services, and choose the one that commands use.")
 
@@ -79,9 +82,13 @@ def add(
     if as_json:
         output.document(_row(name, made, found.current))
     else:
-        output.line(f"{name}: {made.place}{', in use' if found.current == name else ''}")
-        if found.current != name:
-            invocation.messages().line(f"for one command: --context {name}; from now on: swimctl context use {name}")
+        _tell_of(name, made, output, invocation.messages(), is_current=found.current == name)
+
+
+def _tell_of(name: str, made: stored.Context, output: Output, messages: Output, *, is_current: bool) -> None:
+    output.line(f"{name}: {made.place}{', in use' if is_current else ''}")
+    if not is_current:
+        messages.line(f"for one command: --context {name}; from now on: swimctl context use {name}")
 
 
 def _home_context(invocation: Invocation, home: Path) -> stored.Context:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
+from swimctl.arguments.subscriptions import Count
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
@@ -29,28 +30,29 @@ OWNER = "demo"
 TIER = "developer"
 
 
+Flights = Annotated[int, typer.Option("--flights", metavar="N", min=1, max=20_000, help="Number of simulated flights.")]
+Speed = Annotated[float, typer.Option("--speed", metavar="X", min=0.1, help="Speed as a multiple of real time.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Random seed: the same seed gives the same traffic.")]
+Script = Annotated[
+    Path | None, typer.Option("--script", metavar="FILE", help="Play a script to your own client instead.")
+]
+Port = Annotated[
+    int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")
+]
+OpenMap = Annotated[bool, typer.Option("--open", help="Open the live map in a browser.")]
+
+
 @app.command()
 def demo(
     context: typer.Context,
     *,
-    flights: Annotated[
-        int, typer.Option("--flights", metavar="N", min=1, max=20_000, help="Number of simulated flights.")
-    ] = 300,
-    speed: Annotated[
-        float, typer.Option("--speed", metavar="X", min=0.1, help="Speed as a multiple of real time.")
-    ] = 30.0,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Random seed: the same seed gives the same traffic.")
-    ] = 1,
-    number: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N events.")] = None,
-    script: Annotated[
-        Path | None,
-        typer.Option("--script", metavar="FILE", help="Play a script to your own client instead."),
-    ] = None,
-    port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")
-    ] = 0,
-    open_map: Annotated[bool, typer.Option("--open", help="Open the live map in a browser.")] = False,
+    flights: Flights = 300,
+    speed: Speed = 30.0,
+    seed: Seed = 1,
+    number: Count = None,
+    script: Script = None,
+    port: Port = 0,
+    open_map: OpenMap = False,
 ) -> None:
     """Try everything in this terminal.
 

@@ -8,6 +8,7 @@ import typer
 
 from swimctl.app import single_command
 from swimctl.arguments import subscriptions as options
+from swimctl.arguments.output import Json
 from swimctl.completion.words import channels, connection_ids, key_ids
 from swimctl.errors import CommandError, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
@@ -29,37 +30,41 @@ NEXT_STEPS = {
 }
 
 
+About = Annotated[
+    str,
+    typer.Argument(
+        metavar="EVENT_ID|TYPE", autocompletion=channels, help="1768573815123-0; or flight.departed, tmi.* …"
+    ),
+]
+KeyId = Annotated[
+    int | None, typer.Option("--key", metavar="ID", min=1, autocompletion=key_ids, help="All connections of this key.")
+]
+Connection = Annotated[
+    str | None,
+    typer.Option("--connection", metavar="ID", autocompletion=connection_ids, help="One connection, open or closed."),
+]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option("--channel", metavar="C", autocompletion=channels, help="A consumer subscribed to this channel."),
+]
+Since = Annotated[str, typer.Option("--since", metavar="WHEN", help="With a TYPE: how far to look back.")]
+
+
 @app.command()
 def explain(
     context: typer.Context,
     *,
-    about: Annotated[
-        str,
-        typer.Argument(
-            metavar="EVENT_ID|TYPE", autocompletion=channels, help="1768573815123-0; or flight.departed, tmi.* …"
-        ),
-    ],
-    key: Annotated[
-        int | None,
-        typer.Option("--key", metavar="ID", min=1, autocompletion=key_ids, help="All connections of this key."),
-    ] = None,
-    connection: Annotated[
-        str | None,
-        typer.Option(
-            "--connection", metavar="ID", autocompletion=connection_ids, help="One connection, open or closed."
-        ),
-    ] = None,
-    channel: Annotated[
-        list[str] | None,
-        typer.Option("--channel", metavar="C", autocompletion=channels, help="A consumer subscribed to this channel."),
-    ] = None,
+    about: About,
+    key: KeyId = None,
+    connection: Connection = None,
+    channel: Channels = None,
     airport: options.Airports = None,
     artcc: options.Artccs = None,
     callsign: options.Callsigns = None,
     fir: options.Firs = None,
     bbox: options.Bbox = None,
-    since: Annotated[str, typer.Option("--since", metavar="WHEN", help="With a TYPE: how far to look back.")] = "1h",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    since: Since = "1h",
+    as_json: Json = False,
 ) -> None:
     """Explain why a client did or did not get an event.
 

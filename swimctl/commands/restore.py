@@ -9,13 +9,13 @@ import typer
 
 from swimctl.app import single_command
 from swimctl.errors import CommandFailed, WrongUsage
-from swimctl.invocation import invocation_of
+from swimctl.invocation import Invocation, invocation_of
 from swimctl.progress import Progress
 from swimctl.text import plural
 
 if TYPE_CHECKING:
     from swimctl.archive.contents import Part
-    from swimctl.archive.restoring import Restored
+    from swimctl.archive.restoring import Place, Restored
     from swimctl.output import Output
 
 app = single_command()
@@ -47,16 +47,30 @@ def restore(
     """
     import msgspec
 
-    from swimctl.archive.contents import opened
-    from swimctl.archive.restoring import locked, plan
     from swimctl.archive.restoring import restore as bring_back
-    from swimctl.output import require_yes
 
     parts: list[Part] = [part for part in PARTS if only is None or part in only]
     if unknown := set(only or ()) - set(PARTS):
         raise WrongUsage(f"--only: must be {', '.join(PARTS)}, got {sorted(unknown)[0]!r}")
     invocation = invocation_of(context)
     output, messages = invocation.output(as_json=as_json), invocation.messages()
+    places = _agreed_places(invocation, file, parts, yes=yes)
+    with Progress(messages, "restoring", sum(place.entry.size for place in places), "bytes") as progress:
+        done = bring_back(file, places, invocation.home, progress.set)
+    if as_json:
+        output.document(msgspec.to_builtins(done))
+        return
+    for path in done.placed:
+        output.line(path)
+    _tell(messages, done)
+
+
+def _agreed_places(invocation: Invocation, file: Path, parts: list[Part], *, yes: bool) -> list[Place]:
+    """Return what of the archive goes where, after asking for leave to replace. Raises CommandError."""
+    from swimctl.archive.contents import opened
+    from swimctl.archive.restoring import locked, plan
+    from swimctl.output import require_yes
+
     with opened(file) as (_, manifest):
         pass
     with locked(invocation.home):
@@ -68,14 +82,7 @@ def restore(
     if replaced:
         question = f"Replace {', '.join(replaced)} with those of {manifest.created_at}?"
         require_yes(f"{question} The current files are set aside.", yes=yes)
-    with Progress(messages, "restoring", sum(place.entry.size for place in places), "bytes") as progress:
-        done = bring_back(file, places, invocation.home, progress.set)
-    if as_json:
-        output.document(msgspec.to_builtins(done))
-        return
-    for path in done.placed:
-        output.line(path)
-    _tell(messages, done)
+    return places
 
 
 def _tell(messages: Output, done: Restored) -> None:

@@ -102,7 +102,6 @@ def install(
       swimctl service install --now
       sudo SWIM_HOME=/srv/swim swimctl service install --run-as swim --yes
     """
-    from swimctl.output import require_yes
     from swimctl.systemd.installation import check_command, unit_of
     from swimctl.systemd.manager import Manager
 
@@ -121,20 +120,30 @@ def install(
         return
     require_systemd(manager)
     check_command(unit)
-    installed = read_installed(path)
-    if installed != text:
-        what = "Replace" if installed is not None else "Write"
-        require_yes(f"{what} {path} and let systemd start {name} at boot?", yes=yes)
-        make_home(unit)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text)
-        manager.call("daemon-reload")
+    has_changed = _write_unit(manager, unit, name, yes=yes)
     manager.call("enable", *(["--now"] if now else []), name)
     if as_json:
-        output.document({"path": str(path), "scope": chosen, "changed": installed != text, "installed": True})
+        output.document({"path": str(path), "scope": chosen, "changed": has_changed, "installed": True})
     else:
-        output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
+        output.line(f"{'installed' if has_changed else 'unchanged'} {path}")
     _tell_how_to_go_on(messages, manager, name, unit, has_started=now or _is_serving(unit))
+
+
+def _write_unit(manager: Manager, unit: Unit, name: str, *, yes: bool) -> bool:
+    """Write the unit, after asking, and its home; return False where it was there already."""
+    from swimctl.output import require_yes
+
+    path, text = manager.unit_path(name), unit.text()
+    installed = read_installed(path)
+    if installed == text:
+        return False
+    what = "Replace" if installed is not None else "Write"
+    require_yes(f"{what} {path} and let systemd start {name} at boot?", yes=yes)
+    make_home(unit)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text)
+    manager.call("daemon-reload")
+    return True
 
 
 @app.command()

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.changes import Change, Watch
-from swimctl.doctor.console import Format, write
+from swimctl.doctor.console import write
+from swimctl.doctor.request import Format
 
 if TYPE_CHECKING:
     from swimctl.doctor.diagnose import Doctor
