@@ -11,7 +11,6 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
 from swimctl.client.connect import (
     KEY_REFUSED,
-    SERVICE_RESTART,
     Restarting,
     close_refusal,
     is_final,
@@ -33,9 +32,9 @@ from swimctl.client.stream_items import (
     Subscribed,
     SubscriptionRequest,
 )
-from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning
+from swimctl.client.subscribing import subscribe
+from swimctl.errors import CommandError, DaemonNotRunning
 
-ANSWER_SECONDS = 15.0
 ASK_SECONDS = 0.2
 """How often the server is asked whether all of the history has been sent; clients may ask ten times a second."""
 SILENCE_SECONDS = 1.0
@@ -166,29 +165,25 @@ class EventStream:
         message = {**self.wanted.to_wire(self._resume_from, self._epoch), "notices": True}
         session = self._open_session()
         try:
-            greeting = self._await(session, "connected")
-            session.send(message)
-            answer = self._await(session, "subscribed")
+            accepted = subscribe(session, message, self._clock)
         except BaseException:
             session.close()
             raise
-        self._take_epoch((greeting.get("data") or {}).get("epoch"))
+        self._take_epoch(accepted.greeting.get("epoch"))
         self._session, self._notice = session, None
         self._request = None
         self._heard_at = self._clock.monotonic()
         self._backoff.succeed()
-        self._items.append(Subscribed(greeting.get("data") or {}, self._is_first))
+        self._items.append(Subscribed(accepted.greeting, self._is_first))
         if self._is_first:
-            hints = answer.get("hints")
-            self._items.extend(Hinted(str(hint)) for hint in (hints if isinstance(hints, list) else ()))
-        if answer.get("gap") and message.get("after") is not None:
+            self._items.extend(Hinted(hint) for hint in accepted.hints)
+        if accepted.has_gap and message.get("after") is not None:
             self._items.append(Gap())
-        newest = answer.get("last_event_id")
         if message.keys() & {"after", "since", "last"}:
-            self._is_catching_up, self._recovered, self._caught_up_id = True, 0, newest
+            self._is_catching_up, self._recovered, self._caught_up_id = True, 0, accepted.last_event_id
             self._ask_at = self._clock.monotonic()
         elif self._resume_from is None:
-            self._resume_from = newest
+            self._resume_from = accepted.last_event_id
             self._is_first = False
 
     def _take_epoch(self, epoch: object) -> None:
@@ -196,29 +191,6 @@ class EventStream:
         former, self._epoch = self._epoch, epoch if isinstance(epoch, str) else None
         if None not in (former, self._epoch) and former != self._epoch:
             self._resume_from = None
-
-    def _await(self, session: Session, type: str) -> dict[str, Any]:
-        """Take messages until the answer has come. No event comes before it: nothing is subscribed to."""
-        deadline = self._clock.monotonic() + ANSWER_SECONDS
-        notice: Restarting | None = None
-        while (left := deadline - self._clock.monotonic()) > 0:
-            try:
-                payload = session.receive(left)
-            except SessionLost as lost:
-                if lost.code != KEY_REFUSED and (notice is not None or lost.code == SERVICE_RESTART):
-                    raise notice or Restarting(without_advice(lost.reason), lost.retry_seconds) from None
-                raise close_refusal(lost.code, lost.reason) from None
-            if payload is None:
-                break
-            message = decode(payload)
-            if message.get("type") == type:
-                return message
-            if (told := restart_notice(message)) is not None:
-                notice = told
-                continue
-            if message.get("type") == "error" and message.get("code") != "HISTORY_UNAVAILABLE":
-                raise message_refusal(message)
-        raise CommandFailed(f"the service did not answer within {ANSWER_SECONDS:g} s", "see: swimctl logs")
 
     # Reading.
 

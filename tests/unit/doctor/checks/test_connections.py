@@ -14,14 +14,15 @@ from swim_server.keys.format import Tier
 from swim_server.sql.errors import StoreUnavailable
 
 from swimctl.doctor.checks import connections
-from swimctl.doctor.checks.connections import _miscount
+from swimctl.doctor.checks.connections.counts import _miscount
 from swimctl.doctor.probes.database import key_database
 
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceExamination:
     """Second looks come at once, and find the table as it was."""
-    monkeypatch.setattr(connections, "SECOND_LOOK_SECONDS", 0)
+    for module in (connections.clients, connections.counts, connections.keys):
+        monkeypatch.setattr(module, "SECOND_LOOK_SECONDS", 0)
     context = ServiceExamination(tmp_path)
 
     async def rows_anew(_: object) -> Any:
