@@ -10,7 +10,7 @@ from swimctl import standard_streams
 
 
 def main() -> None:
-    """Run the words of the command line and exit with their code."""
+    """Run the command line and exit with its code."""
     standard_streams.fill()
     standard_streams.fall_back_to_plain()
     words = sys.argv[1:]
@@ -42,7 +42,9 @@ def _show_overview() -> int:
 
 
 def _columns() -> int:
-    """Tell how wide the terminal is, as ``shutil`` does, which would import four kinds of archives."""
+    """Return the terminal's width, as ``shutil.get_terminal_size`` does; importing ``shutil`` would load four archive
+    formats.
+    """
     named = os.environ.get("COLUMNS", "")
     if named.isdecimal() and int(named) > 0:
         return int(named)

@@ -1,7 +1,7 @@
-"""The command tree: global options, commands loaded when they are called, errors turned into exit codes.
+"""The command tree: global options, commands loaded on demand, errors turned into exit codes.
 
 A command's module has a Typer instance ``app`` made by ``command_group`` or ``single_command``; it raises
-``swimctl.errors.CommandError`` for what a person should be told. Heavy imports happen inside its functions.
+``swimctl.errors.CommandError`` for what the user should be told. Heavy imports happen inside its functions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _HOISTED_OPTIONS = ("--config", "--context")
 
 
 class LazyGroup(TyperGroup):
-    """The top level. Knows its commands by name and summary; imports a command's module when it is called."""
+    """The top level. Knows its commands by name and summary, and imports a command's module only to run it."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(ENTRIES)
@@ -84,12 +84,12 @@ class CommandApp(typer.Typer):
     """The ``app`` of a command's module."""
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Command], Command]:
-        """Register a function as a command whose help is styled."""
+        """Register a function as a command with styled help."""
         return super().command(name, **{"cls": StyledCommand, **settings})
 
 
 def load_command(module: str, name: str, words: Sequence[str] = ()) -> Any:
-    """Import a command's module and build its command; of a group only the one that ``words`` begin with."""
+    """Import a command's module and build its command; of a group, only the subcommand that ``words`` begin with."""
     app: typer.Typer = import_module(module).app
     app.rich_markup_mode = None  # plain help: at once, and the same in every width and pipe
     known = app.registered_commands
@@ -152,7 +152,7 @@ def global_options(
 
 
 def enter_context(named: str | None) -> tuple[str, Context] | None:
-    """Find the context in force. A home becomes SWIM_HOME of this process and its children; an address is returned.
+    """Apply the context in force: a home becomes SWIM_HOME for this process and its children; an address is returned.
 
     Raises NotFound, WrongUsage.
     """
@@ -175,7 +175,7 @@ READ_NO_CONFIGURATION = ("completion", "config", "context", "demo", "version")
 
 
 def check_config_exists(named_by: str, path: Path | str | None) -> None:
-    """Raise WrongUsage for a configuration file that is named and not there, also where nothing would be read of it."""
+    """Raise WrongUsage if a configuration file was named but does not exist, even if it would not be read."""
     try:
         is_missing = bool(path) and not Path(str(path)).expanduser().exists()
     except (OSError, RuntimeError):
@@ -185,7 +185,7 @@ def check_config_exists(named_by: str, path: Path | str | None) -> None:
 
 
 def run(words: list[str]) -> int:
-    """Run one command line; answer its exit code. Errors are told on standard error, in one or two lines."""
+    """Run one command line and return its exit code. Errors are printed to standard error, in one or two lines."""
     words = hoist(words)
     debug = "--debug" in words
     try:
@@ -210,7 +210,7 @@ def run(words: list[str]) -> int:
 
 
 def hoist(words: list[str]) -> list[str]:
-    """Move the global options to the front, so that they may also stand after the command."""
+    """Move the global options to the front, so that they may also follow the command."""
     front: list[str] = []
     rest: list[str] = []
     remaining = iter(words)
@@ -229,6 +229,6 @@ def hoist(words: list[str]) -> list[str]:
 
 
 def _reader_went_away() -> int:
-    """Whoever read our output has gone, and has what it wanted: say nothing, also not at exit."""
+    """Exit quietly when the reader of our output has gone, without a message at interpreter exit either."""
     standard_streams.discard_output()
     return ExitCode.DONE

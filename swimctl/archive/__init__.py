@@ -1,1 +1,1 @@
-"""One file with a service's keys, history and configuration: made while it runs, brought back while it is stopped."""
+"""Backup of a service's keys, history and configuration in one file: made while it runs, restored while it is stopped."""

@@ -1,4 +1,4 @@
-"""What a backup holds: a tar archive of known names, with a manifest that comes first and has each one's digest."""
+"""The contents of a backup: a tar archive of known names; its manifest comes first and has the digest of each file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Part = Literal["keys", "history", "config"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One file."""
+    """One file of the archive."""
 
     name: str
     """In the archive."""
@@ -36,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an archive says of itself."""
+    """What an archive says about itself."""
 
     format: int = FORMAT
     version: str
@@ -49,14 +49,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadArchive(CommandFailed):
-    """It is no backup, or not whole."""
+    """The file is not a backup, or is incomplete."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} can't be restored: {reason}", "nothing was changed; use another backup")
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Compute the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -91,7 +91,7 @@ def _read_manifest(path: Path, archive: tarfile.TarFile) -> Manifest:
 
 
 def extract(path: Path, archive: tarfile.TarFile, entry: Entry, target: Path) -> None:
-    """Copy one file out, and check that it is whole. Raises BadArchive; whatever stands in the archive is untrusted."""
+    """Copy one file out and verify its digest. Raises BadArchive; nothing in the archive is trusted."""
     try:
         stream: IO[bytes] | None = archive.extractfile(archive.getmember(entry.name))
     except KeyError:

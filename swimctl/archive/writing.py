@@ -1,4 +1,4 @@
-"""Makes a backup of a service that may run: each database as it was at one moment, and only if it is sound."""
+"""Makes a backup of a service that may be running: each database as of one moment, and only if it is sound."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ Tell = Callable[[int], None]
 
 
 def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> Manifest:
-    """Write the archive, durably and readable only by its owner. Raises CommandFailed, with nothing left behind.
+    """Write the archive durably, readable only by its owner. Raises CommandFailed and leaves nothing behind.
 
-    Blocks as long as the databases take to be copied; a service that uses them keeps running.
+    Blocks while the databases are copied; a service that uses them keeps running.
     """
     with tempfile.TemporaryDirectory(prefix=f".{target.name[:80]}.", dir=target.parent) as folder:
         staged: list[tuple[Entry, Path]] = []
@@ -76,7 +76,7 @@ def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> 
 
 
 def database_file(loaded: LoadedConfig, home: Home) -> Path | None:
-    """Return the file with the keys; None: they are in a server."""
+    """Return the file with the keys, or None if they are on a database server."""
     from sqlalchemy.engine import make_url
 
     database = loaded.config.database
@@ -97,7 +97,7 @@ def secret_files(loaded: LoadedConfig) -> Sequence[str]:
 
 
 def copy_database(path: Path, target: Path, tell: Tell) -> None:
-    """Copy a SQLite file as of one moment, even while it is written to. Raises CommandFailed."""
+    """Copy a SQLite file as of one moment, even while it is being written. Raises CommandFailed."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with (

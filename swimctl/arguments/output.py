@@ -1,4 +1,4 @@
-"""Options of commands that print tables or labelled values: how they are written when piped."""
+"""Options of commands that print tables or labelled values: how these look when piped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts marked events in at an even rate, whatever the service does: late ones are sent at once, never left out."""
+"""Publishes marked events at an even rate whatever the service does: late events are sent at once, never skipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWERS_SECONDS = 15.0
 
 
 class Load(msgspec.Struct, frozen=True):
-    """How many events of which size."""
+    """The number and size of the events to publish."""
 
     run: int
     rate: float
@@ -32,7 +32,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct):
-    """What became of them."""
+    """The outcome of publishing."""
 
     events: int
     acknowledged: int
@@ -43,7 +43,7 @@ class Published(msgspec.Struct):
 
 
 class Publisher:
-    """Sends in one thread and takes the answers in another, so that a slow answer delays no event."""
+    """Sends in one thread and reads answers in another, so that a slow answer delays no event."""
 
     def __init__(self, session: Session, load: Load, *, is_local: bool) -> None:
         self._session = session
@@ -56,7 +56,7 @@ class Publisher:
         self._is_done = threading.Event()
 
     def run(self, tell: Callable[[int], None]) -> Published:
-        """Publish all of them; ``tell`` hears the count about once a second. Raises CommandFailed when refused."""
+        """Publish all events; call ``tell`` with the count about once a second. Raises CommandFailed when refused."""
         reader = threading.Thread(target=self._take_answers, name="bench-answers", daemon=True)
         reader.start()
         began = time.monotonic_ns()

@@ -24,7 +24,7 @@ KEY_VARIABLE = "SWIM_API_KEY"
 def opened_target(
     invocation: Invocation, url: str | None, *, is_running: bool, yes: bool, messages: Output
 ) -> Iterator[tuple[Target, Session]]:
-    """Open what is measured, and a session to publish through."""
+    """Open the service to measure, and a session to publish through."""
     if url is not None:  # a context is not enough: load is put on what is named here
         yield from _remote(Remote(url, invocation.environ.get(KEY_VARIABLE)), yes=yes)
         return
@@ -74,7 +74,7 @@ def _temporary() -> Iterator[tuple[Target, Session]]:
 
 
 def _running(invocation: Invocation, status: Status, session: Session) -> Iterator[tuple[Target, Session]]:
-    """Measure the service of this home, with a key that lives as long as the measurement."""
+    """Measure the service of this home, with a key that is revoked afterwards."""
     from swim_server.keys.audit import operating_user
     from swim_server.keys.format import Tier
     from swim_server.keys.new_key import NewKey

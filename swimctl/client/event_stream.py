@@ -1,4 +1,4 @@
-"""The stream of events as ``tail`` sees it: survives restarts of the daemon, loses and repeats nothing, tells gaps."""
+"""The event stream behind ``tail``: survives restarts of the daemon, neither loses nor repeats events, reports gaps."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _NEVER = float("inf")
 
 
 class EventStream:
-    """Opens, reads, and opens again. ``next`` is called again and again, from one thread."""
+    """Opens a session, reads it, and reopens it when it is lost. To be used from one thread."""
 
     def __init__(
         self,
@@ -83,9 +83,9 @@ class EventStream:
         self._request: int | None = None
 
     def open(self) -> None:
-        """Connect and subscribe. Raises CommandError: the first time, every failure is the person's to know.
+        """Connect and subscribe. Raises CommandError: on the first attempt, every failure is reported.
 
-        Only a service that is just restarting is no failure: ``next`` connects when it is back.
+        Only a restarting service is not a failure: ``next`` connects when it is back.
         """
         try:
             self._connect()
@@ -93,28 +93,28 @@ class EventStream:
             self._wait_for(notice)
 
     def close(self) -> None:
-        """Hang up. Idempotent."""
+        """Close the connection. Idempotent."""
         if self._session is not None:
             self._session.close()
             self._session = None
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection at the moment."""
+        """Whether a connection is open."""
         return self._session is not None
 
     @property
     def is_catching_up(self) -> bool:
-        """Whether history is being sent."""
+        """Whether stored events are still being received."""
         return self._is_catching_up
 
     @property
     def unfinished_recovery(self) -> CaughtUp | None:
-        """What was recovered up to here, for who ends while history is still being sent after a break."""
+        """The events recovered so far, when the caller stops before recovery after a lost connection is complete."""
         return CaughtUp(self._recovered, False) if self._is_catching_up and not self._is_first else None
 
     def ask(self, method: str) -> None:
-        """Ask the daemon something; the answer comes as Answered. Nothing happens while one is under way."""
+        """Send a request to the daemon; its answer arrives as Answered. Does nothing while one is pending."""
         if self._session is not None and self._request is None:
             try:
                 self._request = self._session.request(method)
@@ -122,9 +122,9 @@ class EventStream:
                 self._lose(lost)
 
     def next(self, timeout: float) -> StreamItem | None:
-        """Take what comes next; None when nothing comes within ``timeout`` seconds.
+        """Return the next item, or None if none arrives within ``timeout`` seconds.
 
-        Raises CommandError when there is no coming back: the key is no longer valid, say.
+        Raises CommandError if reconnecting is pointless, for example because the key is no longer valid.
         """
         deadline = self._clock.monotonic() + timeout
         while not self._items:
@@ -156,7 +156,7 @@ class EventStream:
             self._items.append(Away("stopped" if isinstance(error, DaemonNotRunning) else error.problem, pause))
 
     def _wait_for(self, notice: Restarting) -> None:
-        """Reconnect when a restarting service asks for it, later each time if it keeps restarting."""
+        """Schedule the reconnect at the time a restarting service asks for, later each time it keeps restarting."""
         pause = max(_pause(notice.retry_seconds), self._backoff.fail())
         self._retry_at = self._clock.monotonic() + pause
         self._items.append(Away(notice.problem, pause))
@@ -187,7 +187,7 @@ class EventStream:
             self._is_first = False
 
     def _take_epoch(self, epoch: object) -> None:
-        """Note which order of events the ids belong to now: ids of another one are not older or newer than these."""
+        """Note the epoch of the event ids: ids of different epochs can't be compared."""
         former, self._epoch = self._epoch, epoch if isinstance(epoch, str) else None
         if None not in (former, self._epoch) and former != self._epoch:
             self._resume_from = None
@@ -272,7 +272,7 @@ def _pause(advised_seconds: float | None) -> float:
 
 
 def _is_after(event_id: str, other: str | None) -> bool:
-    """Compare ids as the order of events does; what is no id counts as new."""
+    """Compare ids in event order; anything that is not an id counts as newer."""
     if other is None:
         return True
     try:

@@ -1,4 +1,6 @@
-"""Storing events at a distant service as a client with a key that may publish: the ``publish`` action of the wire."""
+"""Publishes at a remote service as an ordinary client whose key may publish: the ``publish`` action of the wire
+protocol.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ FINAL_CLOSES = frozenset({4001, 4002})
 
 
 class RemotePublisher:
-    """Answers ``publish`` as the control socket does, so that one publisher works with both.
+    """Answers ``publish`` like the control socket, so that ``Publisher`` works with both.
 
-    One event at a time, each acknowledged before the next: how far it came is always known.
+    Sends one event at a time and waits for its acknowledgement, so that progress is always known.
     """
 
     def __init__(self, session: Session) -> None:
@@ -30,7 +32,7 @@ class RemotePublisher:
         """What this one has stored, by ``event_id``: what stood before a refused event is asked for again."""
 
     def call(self, method: str, params: Mapping[str, Any], timeout: float) -> Any:
-        """Store the events of a ``publish``. Raises RpcFailed with the index of one that is refused, CommandError."""
+        """Store the events of a ``publish`` request. Raises CommandError; RpcFailed with the index of a refused event."""
         assert method == "publish", "nothing else is asked of a distant service"
         if not params["events"] or params["events"][0]["event_id"] not in self._ids:
             self._ids.clear()  # another batch
@@ -75,10 +77,10 @@ class RemotePublisher:
             raise
 
     def close(self) -> None:
-        """Hang up. Idempotent."""
+        """Close the connection. Idempotent."""
         self._session.close()
 
 
 def to_remote(open_session: Callable[[], Session]) -> Callable[[], RemotePublisher]:
-    """Return what connects to a distant service to publish there."""
+    """Return a function that connects to a remote service to publish there."""
     return lambda: RemotePublisher(open_session())

@@ -1,4 +1,4 @@
-"""The first exchange on a connection, before any event: the greeting, the subscription and its answer."""
+"""The first exchange on a connection, before any event: greeting, subscription, answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANSWER_SECONDS = 15.0
 
 
 class Accepted(NamedTuple):
-    """What the service said when it accepted a subscription."""
+    """The service's answer to a subscription."""
 
     greeting: Mapping[str, Any]
     """The data of its ``connected`` message."""
@@ -38,7 +38,7 @@ class Accepted(NamedTuple):
 def subscribe(session: Session, message: Mapping[str, object], clock: Clock) -> Accepted:
     """Wait for the greeting, send ``message`` and wait for its answer.
 
-    Raises CommandError: Restarting for a service that is about to come back.
+    Raises CommandError; Restarting if the service is about to come back.
     """
     greeting = _await(session, "connected", clock)
     session.send(message)
@@ -53,7 +53,7 @@ def subscribe(session: Session, message: Mapping[str, object], clock: Clock) -> 
 
 
 def _await(session: Session, type: str, clock: Clock) -> dict[str, Any]:
-    """Receive until a message of this type comes. No event comes before it: nothing is subscribed to yet."""
+    """Receive until a message of this type arrives. No event arrives before it, as nothing is subscribed to yet."""
     deadline = clock.monotonic() + ANSWER_SECONDS
     notice: Restarting | None = None
     while (left := deadline - clock.monotonic()) > 0:

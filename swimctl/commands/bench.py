@@ -97,7 +97,7 @@ def bench(
 
 
 def _write(output: Output, document: dict[str, Any], earlier: Mapping[str, Any] | None) -> None:
-    """Write the result, beside an earlier one. Raises CommandFailed where anything was lost or repeated."""
+    """Print the result, compared with an earlier one if given. Raises CommandFailed if anything was lost or repeated."""
     from swimctl.render.bench import pairs
 
     if output.as_json:

@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 class KeyStore(StrEnum):
-    """Where a key is kept."""
+    """Where to keep a context's key."""
 
     AUTO = "auto"
     KEYRING = "keyring"

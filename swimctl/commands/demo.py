@@ -130,7 +130,7 @@ def _watch(
 
 
 def _opener(service: TemporaryService, api_key: str) -> Callable[[], Session]:
-    """Sessions through the front door, with the key, as any client has them."""
+    """Return a function that opens sessions at the public address, with the key, as any client does."""
     from swimctl.client.connect import to_url
 
     dial = to_url(service.url, api_key)
@@ -162,7 +162,7 @@ def _open_map(service: TemporaryService, messages: Output) -> None:
 
 
 def connect_lines(home: str, url: str, api_key: str) -> list[str]:
-    """Return what to type in another terminal to use this service."""
+    """Return the lines to type in another terminal to use this service."""
     from swimctl.commands.dashboard import page_url
 
     program = "swimctl" if shutil.which("swimctl") else f"{sys.executable} -m swimctl"
@@ -192,7 +192,7 @@ def _banner(service: TemporaryService, api_key: str) -> list[Text]:
 
 
 def write_env(home: Path, url: str, api_key: str) -> Path:
-    """Write what a shell reads to use this service: one short line to type instead of five."""
+    """Write a file for the shell to source: one short line to type instead of five."""
     import shlex
 
     exports = {"SWIM_HOME": str(home), "SWIM_URL": url, "SWIM_API_KEY": api_key}

@@ -112,7 +112,7 @@ def _read(answer: dict[str, Any]) -> EventExplained | ChannelExplained:
 def read_consumer(
     key: int | None, connection: str | None, channel: list[str] | None, filters: dict[str, Any]
 ) -> dict[str, Any]:
-    """Read whom it is about, as the daemon is asked. Raises WrongUsage unless it is one."""
+    """Build the request's parameters for the consumer. Raises WrongUsage unless exactly one consumer is given."""
     channels = [part.strip() for value in channel or [] for part in value.split(",") if part.strip()]
     would = {name: value for name, value in (("channels", channels), ("filters", filters)) if value}
     given = [bool(key), connection is not None, bool(would)]
@@ -125,7 +125,7 @@ def read_consumer(
 
 
 def read_since(since: str) -> float:
-    """Read ``15m``, or a time, as seconds until now. Raises WrongUsage."""
+    """Parse ``15m``, or a time, to seconds before now. Raises WrongUsage."""
     import time
 
     from swimctl.arguments.times import read_past_ms

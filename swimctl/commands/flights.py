@@ -78,7 +78,7 @@ def flights(
 
 
 def _write(output: Output, state: WorldState, format: Format, *, is_line: bool = False) -> None:
-    """Write the flights; ``is_line``: of JSON a line, as others follow."""
+    """Print the flights; ``is_line``: as one line of JSON, because others follow."""
     from swim_server.gateway.http.rendering import encode_entry, feature_of, to_csv, to_geojson
     from swim_server.state.kinds import FLIGHTS as KIND
 
@@ -104,7 +104,7 @@ def _write(output: Output, state: WorldState, format: Format, *, is_line: bool =
 
 
 def _write_on(invocation: Invocation, output: Output, reader: StateReader, first: WorldState, format: Format) -> None:
-    """Write them again and again; what a service that is away means for that is told beside."""
+    """Print the flights again and again; messages about an unavailable service go to standard error."""
     import time
 
     state: WorldState | None = first
@@ -118,7 +118,7 @@ def _write_on(invocation: Invocation, output: Output, reader: StateReader, first
 
 
 def _ask_again(reader: StateReader) -> tuple[WorldState | None, str | None]:
-    """Ask; or say why there is no answer just now. Raises CommandError where there will be none."""
+    """Request the flights, or return why there is no answer right now. Raises CommandError if there will never be one."""
     from swimctl.client.connect import is_final
 
     try:

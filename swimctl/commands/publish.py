@@ -113,7 +113,7 @@ def _publish_all(
 
 @contextmanager
 def _errors_with_count(publisher: Publisher, *, is_typed: bool) -> Iterator[None]:
-    """Say in every error how many events are stored; ``is_typed``: the one event was typed, not read from a file."""
+    """Add the number of stored events to every error; ``is_typed``: the only event was typed, not read from a file."""
     from swimctl.client.publisher import EventRefused, Interrupted
     from swimctl.event_lines import BadLine
 
@@ -148,7 +148,7 @@ def _connector(invocation: Invocation, url: str | None) -> Callable[[], Storing]
 def _batches(
     type: str | None, data: str | None, timestamp: str | None, event_id: str | None, file: str | None
 ) -> Iterator[Iterator[list[NumberedEvent]]]:
-    """Return the batches to be stored, from the words or from the file."""
+    """Return the batches to store, from the arguments or the file."""
     from swimctl.event_lines import EventLines
 
     if type is not None:
@@ -168,7 +168,7 @@ def _batches(
 
 
 def check_fields(type: str, data: str) -> None:
-    """Raise WrongUsage where an event that was typed lacks what clients expect of its type."""
+    """Raise WrongUsage if a typed event lacks fields that clients expect of its type."""
     from swim_server.protocol.payloads import missing_fields
 
     decoded = _decode(data)

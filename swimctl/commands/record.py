@@ -96,7 +96,7 @@ def record(
 
 
 class _Target(NamedTuple):
-    """What is written: the file with its first line, and at the end a report."""
+    """The file to write, its header, and whether to print a report at the end."""
 
     name: str
     open_file: Callable[[], BinaryIO]
@@ -105,7 +105,7 @@ class _Target(NamedTuple):
 
 
 def _record(invocation: Invocation, stream: EventStream, target: _Target, until: _Until) -> None:
-    """Record, write the end mark whatever ended it, and report."""
+    """Record, write the end mark however it ended, and print a report."""
     from swim_server.sources.recording.writer import RecordingWriter
 
     from swimctl.patient_file import PatientFile
@@ -132,7 +132,7 @@ def _record(invocation: Invocation, stream: EventStream, target: _Target, until:
 
 
 class _Until:
-    """When to end, and why."""
+    """When to stop recording, and the reason."""
 
     def __init__(self, signals: Signals, number: int | None, seconds: float | None, *, no_follow: bool) -> None:
         self.reason = ""
@@ -144,7 +144,7 @@ class _Until:
         self._no_follow = no_follow
 
     def is_interrupted(self) -> bool:
-        """Whether somebody wants it to end now."""
+        """Return True if a signal asked to stop."""
         return self._signals.received is not None
 
     def __call__(self, item: StreamItem | None) -> bool:

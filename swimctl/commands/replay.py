@@ -56,7 +56,7 @@ Json = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The events to replay, as typed: where to begin and end, and their channels."""
+    """The events to replay, as typed: start, end and channels."""
 
     start: str | None
     end: str | None
@@ -64,7 +64,7 @@ class Range:
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """The channels, where each word may hold several with commas between; without any: all."""
+        """The channels, split at commas; all if none are given."""
         words = self.channels or ["*"]
         return tuple(part.strip() for word in words for part in word.split(",") if part.strip())
 
@@ -116,7 +116,7 @@ def replay(
 
 
 def _play(invocation: Invocation, sink: Sink, file: Path | None, wanted: Range, speed: float) -> None:
-    """Play from the file, or from history; a reader that goes away ends it."""
+    """Play from the file, or from history; stop quietly if the reader goes away."""
     try:
         if file is not None:
             _play_file(sink, file, wanted, speed)

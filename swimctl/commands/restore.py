@@ -66,7 +66,7 @@ def restore(
 
 
 def _agreed_places(invocation: Invocation, file: Path, parts: list[Part], *, yes: bool) -> list[Place]:
-    """Return what of the archive goes where, after asking for leave to replace. Raises CommandError."""
+    """Return where each file of the archive goes, after asking for permission to replace files. Raises CommandError."""
     from swimctl.archive.contents import opened
     from swimctl.archive.restoring import locked, plan
     from swimctl.output import require_yes

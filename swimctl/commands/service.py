@@ -130,7 +130,7 @@ def install(
 
 
 def _write_unit(manager: Manager, unit: Unit, name: str, *, yes: bool) -> bool:
-    """Write the unit, after asking, and its home; return False where it was there already."""
+    """Write the unit, after asking, and create its home; return False if the unit was already up to date."""
     from swimctl.output import require_yes
 
     path, text = manager.unit_path(name), unit.text()
@@ -191,7 +191,7 @@ def uninstall(
 
 
 def read_scope(scope: str | None) -> Scope:
-    """Read ``--scope``. Raises WrongUsage."""
+    """Parse ``--scope``. Raises WrongUsage."""
     from swimctl.systemd.installation import default_scope
 
     if scope is None:
@@ -204,7 +204,7 @@ def read_scope(scope: str | None) -> Scope:
 
 
 def read_name(name: str) -> str:
-    """Read ``--name``: a unit's name, not a path. Raises WrongUsage."""
+    """Parse ``--name``: the name of a unit, not a path. Raises WrongUsage."""
     found = name.removesuffix(".service")
     if not found or not all(character.isalnum() or character in "-_" for character in found) or not found.isascii():
         raise WrongUsage(f"--name: must be letters, digits, - and _, got {name!r}")
@@ -212,7 +212,7 @@ def read_name(name: str) -> str:
 
 
 def read_installed(path: Path) -> str | None:
-    """Return the unit that is there; None: there is none."""
+    """Return the text of the installed unit, or None if there is none."""
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
@@ -220,7 +220,7 @@ def read_installed(path: Path) -> str | None:
 
 
 def require_systemd(manager: Manager) -> None:
-    """Raise CommandFailed where systemd does not run."""
+    """Raise CommandFailed if systemd is not running."""
     problem = manager.problem()
     if problem is not None:
         raise CommandFailed(
@@ -230,7 +230,7 @@ def require_systemd(manager: Manager) -> None:
 
 
 def make_home(unit: Unit) -> None:
-    """Make a system unit's home, its user's alone, if it isn't there."""
+    """Create a system unit's home, accessible only to its user, if it does not exist."""
     if unit.scope == "system" and unit.user is not None and not unit.home.exists():
         import shutil
 

@@ -80,7 +80,7 @@ def _tell_not_running(lockfile: Lockfile, home: Home) -> None:
 
 
 def _ask(home: Home) -> str | None:
-    """Ask over the control socket; answer why that was not possible."""
+    """Ask the daemon to stop over the control socket; return why that was impossible, or None."""
     from swimctl.client.control import ControlClient
     from swimctl.client.session import SessionLost
 

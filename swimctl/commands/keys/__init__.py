@@ -1,4 +1,4 @@
-"""``swimctl keys …``: the life of API keys. One module for what changes one key, what only looks, what changes many."""
+"""``swimctl keys …``: API keys. One module changes a single key, one only reads, one changes many."""
 
 from swimctl.commands.keys import bulk, lifecycle, query
 from swimctl.commands.keys.options import app

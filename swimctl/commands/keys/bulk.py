@@ -1,4 +1,4 @@
-"""``swimctl keys import | harden``: what changes many keys at once."""
+"""``swimctl keys import | harden``: commands that change many keys at once."""
 
 from __future__ import annotations
 

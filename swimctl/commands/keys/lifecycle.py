@@ -1,4 +1,4 @@
-"""``swimctl keys create | expire | revoke | rotate``: what changes one key."""
+"""``swimctl keys create | expire | revoke | accept | rotate``: commands that change one key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``swimctl keys list | show | find | audit``: what changes nothing."""
+"""``swimctl keys list | show | find | audit``: commands that only read."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def audit(
 
 
 def read_key_from_input() -> str:
-    """Read a key from standard input; on a terminal ask for it without showing it."""
+    """Read a key from standard input; on a terminal, prompt for it without echo."""
     if sys.stdin.isatty():
         from getpass import getpass
 
