@@ -1,4 +1,4 @@
-"""Events as they are given to ``swimctl publish``: JSON lines, read in pieces as they come."""
+"""The input of ``swimctl publish``: JSON lines, read in pieces as they arrive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REQUIRED = ("type", "data")
 
 
 class NumberedEvent(NamedTuple):
-    """One event and where it stands."""
+    """One event and its line number."""
 
     line: int
     event: dict[str, Any]
@@ -29,7 +29,7 @@ class NumberedEvent(NamedTuple):
 
 
 class BadLine(Exception):
-    """A line that is no event. Nothing after it is read."""
+    """A line that is not an event. Nothing after it is read."""
 
     def __init__(self, line: int, reason: str) -> None:
         self.line = line
@@ -41,7 +41,7 @@ class BadLine(Exception):
 
 
 def parse_line(line: int, text: bytes) -> NumberedEvent | None:
-    """Read one line; None for an empty one. Raises BadLine."""
+    """Parse one line; None if it is empty. Raises BadLine."""
     stripped = text.strip().removeprefix(b"\xef\xbb\xbf")
     if not stripped:
         return None
@@ -64,7 +64,7 @@ def parse_line(line: int, text: bytes) -> NumberedEvent | None:
 
 
 class EventLines:
-    """Batches of events from a file descriptor: full ones while input is plenty, small ones when it trickles."""
+    """Batches of events from a file descriptor: full ones while input is plentiful, small ones when it trickles."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -73,7 +73,7 @@ class EventLines:
         self._line = 0
 
     def batches(self) -> Iterator[list[NumberedEvent]]:
-        """Yield batches until the input ends. Raises BadLine after the batch of what stood before it."""
+        """Yield batches until the input ends. Raises BadLine after the batch of the events before that line."""
         batch: list[NumberedEvent] = []
         size_bytes = 0
         try:
@@ -92,7 +92,7 @@ class EventLines:
             yield batch
 
     def _events(self) -> Iterator[NumberedEvent | None]:
-        """Yield events; None whenever nothing more has come for a moment."""
+        """Yield events; None whenever no more input has arrived for a moment."""
         while True:
             if not select.select([self._descriptor], [], [], MORE_SECONDS)[0]:
                 yield None

@@ -28,7 +28,7 @@ _POSIX_MODULES = frozenset({"fcntl", "grp", "pwd", "resource", "termios", "tty"}
 
 
 def report(error: BaseException, debug: bool) -> int:
-    """Write on standard error what went wrong and what to type next; return the exit code."""
+    """Print what went wrong and what to type next on standard error; return the exit code."""
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, typer.Abort):
@@ -47,7 +47,7 @@ def report(error: BaseException, debug: bool) -> int:
 
 
 def with_lost_output(error: BaseException) -> BaseException:
-    """Write what was printed before the error. Where that is impossible, the output's loss is the error to tell."""
+    """Write what was printed before the error. If that fails, report the loss of the output instead."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -67,7 +67,7 @@ def with_lost_output(error: BaseException) -> BaseException:
 
 
 def _explain(error: BaseException) -> tuple[str, str | None, int]:
-    """Return what to tell, what to type next, and the exit code."""
+    """Return the problem, the next step, and the exit code."""
     if isinstance(error, CommandError):
         return error.problem, error.next_step, error.exit_code
     if isinstance(error, UsageError):
@@ -96,7 +96,7 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
 
 
 def _explain_known(error: BaseException) -> tuple[str, str | None, int] | None:
-    """Tell an error of the service that is meant for the operator."""
+    """Explain an error of the service that is meant for the operator."""
     if not isinstance(error, OperatorError):
         return None
     return str(error), None, _EXIT_CODES[error.exit_kind]

@@ -1,4 +1,4 @@
-"""``swimctl demo --script``: a server that does to a client what a script says, and tells what the client does."""
+"""``swimctl demo --script``: a server that treats a client as a script says, and reports what the client does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from swimctl.output import Output
 
 
 def play_script(path: Path, port: int, output: Output, count: int | None = None) -> None:
-    """Play a script until interrupted, or until ``count`` things have happened. Raises WrongUsage, CommandFailed."""
+    """Play a script until interrupted, or until the client has done ``count`` things. Raises WrongUsage,
+    CommandFailed.
+    """
     try:
         script = Script.load(path)
     except ScriptError as problem:

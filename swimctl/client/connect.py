@@ -40,7 +40,9 @@ def is_final(error: CommandError) -> bool:
 
 
 def to_daemon(home: Home) -> Callable[[], Session]:
-    """Return a function that opens sessions through a home's control socket. It raises DaemonNotRunning, CommandFailed."""
+    """Return a function that opens sessions through a home's control socket. It raises DaemonNotRunning,
+    CommandFailed.
+    """
     from swimctl.client.control import STARTING_SECONDS, ControlClient
 
     timeouts = [RETRY_TIMEOUT_SECONDS, STARTING_SECONDS]  # the first time a starting daemon is waited for longer
@@ -53,7 +55,9 @@ def to_daemon(home: Home) -> Callable[[], Session]:
 
 
 def to_url(url: str, api_key: str | None) -> Callable[[], Session]:
-    """Return a function that opens sessions with a service at an address, as any client does. It raises CommandError."""
+    """Return a function that opens sessions with a service at an address, as any client does. It raises
+    CommandError.
+    """
     from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
 
     def open_session() -> Session:

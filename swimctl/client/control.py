@@ -81,7 +81,9 @@ class ControlClient:
     def call(
         self, method: str, params: Mapping[str, Any] | None = None, timeout: float = ANSWER_TIMEOUT_SECONDS
     ) -> Any:
-        """Call a method and wait for its answer. Raises RpcFailed, SessionLost, CommandFailed when it takes too long."""
+        """Call a method and wait for its answer. Raises RpcFailed, SessionLost, CommandFailed when it takes
+        too long.
+        """
         return self.session.call(method, params, timeout)
 
     def ask(

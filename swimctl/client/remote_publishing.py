@@ -32,7 +32,9 @@ class RemotePublisher:
         """What this one has stored, by ``event_id``: what stood before a refused event is asked for again."""
 
     def call(self, method: str, params: Mapping[str, Any], timeout: float) -> Any:
-        """Store the events of a ``publish`` request. Raises CommandError; RpcFailed with the index of a refused event."""
+        """Store the events of a ``publish`` request. Raises CommandError; RpcFailed with the index of a
+        refused event.
+        """
         assert method == "publish", "nothing else is asked of a distant service"
         if not params["events"] or params["events"][0]["event_id"] not in self._ids:
             self._ids.clear()  # another batch

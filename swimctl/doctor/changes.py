@@ -1,4 +1,4 @@
-"""What changed between two reports: what began, became otherwise, ended, and since when. Pure."""
+"""What changed between two reports: which problems appeared, changed or ended, and when. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEPT = 200
 
 
 class Event(StrEnum):
-    """What became of a problem."""
+    """What happened to a problem."""
 
     BEGINS = "begins"
     CHANGES = "changes"
@@ -28,7 +28,7 @@ class Event(StrEnum):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of one check. What follows from another check is part of that one's."""
+    """One change of one check. Changes that follow from another check belong to that one."""
 
     event: Event
     check: str
@@ -44,7 +44,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     fix: str | None = None
 
     def document(self, subject: str) -> dict[str, Any]:
-        """Return it as ``--json`` and the program of ``--on-change`` have it."""
+        """Return the change as ``--json`` and the program of ``--on-change`` receive it."""
         return {
             "event": str(self.event), "subject": subject, "check": self.check, "status": self.status,
             "observed": self.observed, "at": _moment(self.at), "since": _moment(self.since),
@@ -53,7 +53,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def line(self) -> str:
-        """One line for people."""
+        """The change in one line, for people."""
         clock = datetime.fromtimestamp(self.at).strftime("%H:%M:%S")
         if self.event is Event.ENDS:
             return f"{clock}  ends     {self.check}, {self.status} for {duration(self.at - self.since)}"
@@ -62,7 +62,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watch:
-    """The problems there are, since when, and what changed."""
+    """The current problems, since when, and what has changed."""
 
     def __init__(self) -> None:
         self.open: dict[str, tuple[Result, float]] = {}
@@ -71,7 +71,7 @@ class Watch:
         """All that changed, the newest last."""
 
     def see(self, report: Report, at: float) -> list[Change]:
-        """Compare a report with the one before; return what changed."""
+        """Compare a report with the previous one; return the changes."""
         problems = {each.id: each for each in report.problems}
         found = []
         for id, (before, since) in list(self.open.items()):

@@ -1,4 +1,4 @@
-"""What a check is and what it answers. Pure."""
+"""What a check is and how it answers. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """How a check came out."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARN = "warn"
@@ -26,7 +26,7 @@ class Status(StrEnum):
 
 
 class AdviceKind(StrEnum):
-    """What typing a command does."""
+    """What running a command does."""
 
     INSPECT = "inspect"
     """It only looks."""
@@ -37,7 +37,7 @@ class AdviceKind(StrEnum):
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that is not simply to be pasted."""
+    """A command that should not be pasted without thinking."""
 
     kind: AdviceKind
     command: str
@@ -60,12 +60,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def command(self) -> str | None:
-        """What to type first: the fix, else the first advice."""
+        """The first command to type: the fix, otherwise the first advice."""
         return self.fix or next((each.command for each in self.advice), None)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer with the check that it belongs to."""
+    """A check's answer together with the check's id."""
 
     id: str
     area: str
@@ -81,14 +81,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def command(self) -> str | None:
-        """What to type first: the fix, else the first advice."""
+        """The first command to type: the fix, otherwise the first advice."""
         return self.fix or next((each.command for each in self.advice), None)
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``--fix`` does about a check that did not come out well. Safe: nothing that anybody misses is lost."""
+    """What ``--fix`` does about a failed check. It is safe: nothing is lost that anybody would miss."""
 
-    mend: Callable[[DoctorContext], Awaitable[Sequence[str]]]
+    apply: Callable[[DoctorContext], Awaitable[Sequence[str]]]
     """Does it; answers what was changed, a sentence each. Raises OSError, CommandError."""
     question: str | None = None
     """What is asked first; None: it needs no asking."""
@@ -139,35 +139,35 @@ _COMMAND = re.compile(r"(?:.*?: )?((?:SWIM_API_KEY=\S+ )?swimctl [a-z][^;,]*)")
 
 
 def command_in(step: str | None) -> str | None:
-    """Return the command of an error's next step, which may be a sentence: only a command is to be typed."""
+    """Return the command in an error's next step, which may be a sentence; None if there is none."""
     match = _COMMAND.fullmatch(step or "")
     return match[1] if match is not None else None
 
 
 def inspect(command: str, requires: str | None = None) -> Advice:
-    """Advise to look at something."""
+    """Advise a command that only looks."""
     return Advice(kind=AdviceKind.INSPECT, command=command, requires=requires)
 
 
 def decide(command: str, requires: str | None = None) -> Advice:
-    """Advise something that a person has to decide: what must be true for it, or what is lost."""
+    """Advise a command that needs a decision: what it requires, or what is lost."""
     return Advice(kind=AdviceKind.DECIDE, command=command, requires=requires)
 
 
 def only_looks(command: str) -> bool:
-    """Tell whether a command changes nothing."""
+    """Return True if a command changes nothing."""
     return _LOOKS.match(command) is not None and _CHANGES.search(command.partition("#")[0]) is None
 
 
 def ok(expected: str, observed: str, *evidence: str) -> Answer:
-    """All is as it should be."""
+    """Answer that everything is as it should be."""
     return Answer(status=Status.OK, expected=expected, observed=observed, evidence=evidence)
 
 
 def warn(
     expected: str, observed: str, *evidence: str, fix: str | Advice | None = None, advice: Sequence[Advice] = ()
 ) -> Answer:
-    """Return a warning: it works, but needs attention."""
+    """Answer that it works but needs attention."""
     return _answer(Status.WARN, expected, observed, evidence, fix, advice)
 
 
@@ -179,12 +179,12 @@ def fail(
 
 
 def skip(expected: str, why: str) -> Answer:
-    """There is nothing to ask here."""
+    """Answer that there is nothing to check."""
     return Answer(status=Status.SKIP, expected=expected, observed=why)
 
 
 def unknown(expected: str, why: str, fix: str | Advice | None = None, advice: Sequence[Advice] = ()) -> Answer:
-    """Answer that it could not be found out."""
+    """Answer that the check could not be completed."""
     return _answer(Status.UNKNOWN, expected, why, (), fix, advice)
 
 
@@ -196,7 +196,7 @@ def _answer(
     fix: str | Advice | None,
     advice: Sequence[Advice],
 ) -> Answer:
-    """Build an answer; a command that only looks is advice, wherever it was given."""
+    """Build an answer; a command that only looks becomes advice even if it was given as the fix."""
     if isinstance(fix, str) and only_looks(fix):
         fix = inspect(fix)
     if isinstance(fix, Advice):

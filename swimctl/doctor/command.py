@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(invocation: Invocation, request: Request) -> int:
-    """Do what was asked; return the exit code. Raises CommandError."""
+    """Carry out the request and return the exit code. Raises CommandError."""
     remote = invocation.remote(request.url)
     if remote is not None:
         invocation = replace(invocation, context=None)
@@ -41,7 +41,7 @@ def run(invocation: Invocation, request: Request) -> int:
 
 
 def _examine(invocation: Invocation, request: Request, doctor: Doctor, output: Output) -> int:
-    """Examine once, fix where that is wanted, and write the report, the facts and the bundle."""
+    """Run the checks once, fix if asked to, and write report, facts and bundle."""
     report = doctor.examine()
     if request.fix:
         report = _fix(invocation, doctor, report, yes=request.yes)
@@ -73,7 +73,7 @@ def _doctor(invocation: Invocation, request: Request) -> Doctor:
 
 
 def _known_check(id: str) -> str:
-    """Return the id of a check. Raises WrongUsage."""
+    """Return the id of a check. Raises WrongUsage if there is no such check."""
     from swimctl.doctor.catalogue import all_checks
     from swimctl.doctor.selection import words
 
@@ -98,7 +98,7 @@ def _list(output: Output) -> None:
 
 
 def _fix(invocation: Invocation, doctor: Doctor, report: Report, *, yes: bool) -> Report:
-    """Fix what can be fixed, say what was changed, and examine again."""
+    """Fix what can be fixed, report what was changed, and run the checks again."""
     from swimctl.output import confirm
 
     messages = invocation.messages()
@@ -112,7 +112,7 @@ def _fix(invocation: Invocation, doctor: Doctor, report: Report, *, yes: bool) -
     if not doctor.repairs(report):
         messages.line("nothing can be fixed safely" if report.problems else "there is nothing to fix")
         return report
-    changed = doctor.mend(report, agree)
+    changed = doctor.repair(report, agree)
     for line in changed:
         messages.line(line)
     return doctor.examine(changed)

@@ -38,7 +38,7 @@ def write(output: Output, format: Format, report: Report) -> int:
 
 
 def explain(output: Output, doctor: Doctor, report: Report, id: str) -> int:
-    """Write the path to a check, and the facts of each step."""
+    """Write the path to a check, with the facts of each step."""
     from swimctl.doctor.explain import document
     from swimctl.render.doctor_explain import explained, explained_lines
 
@@ -54,7 +54,7 @@ def explain(output: Output, doctor: Doctor, report: Report, id: str) -> int:
 
 
 def save_facts(invocation: Invocation, doctor: Doctor, path: Path) -> None:
-    """Write what was observed. Raises CommandFailed."""
+    """Write all observations to a file. Raises CommandFailed."""
     from swimctl.doctor.bundle import known_secrets
     from swimctl.doctor.saved_facts import write_facts
 
@@ -69,7 +69,7 @@ def save_facts(invocation: Invocation, doctor: Doctor, path: Path) -> None:
 
 
 def bundle(invocation: Invocation, doctor: Doctor, report: Report, path: Path, *, yes: bool) -> None:
-    """List what a bundle will hold, ask, write it."""
+    """List what the bundle will contain, ask, and write it."""
     from swimctl.doctor.bundle import archive_kind, collect
     from swimctl.doctor.bundle import write as write_bundle
     from swimctl.output import confirm

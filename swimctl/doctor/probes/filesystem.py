@@ -1,4 +1,4 @@
-"""What the disk says of files, folders and room. Blocks. Nothing here raises: what can't be seen is said."""
+"""Files, folders and free space on the disk. Blocks. Nothing here raises: what can't be seen is reported as such."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 
 class FileSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a name leads to, links followed."""
+    """The file that a name leads to, links followed."""
 
     kind: Literal["file", "folder", "other", "missing", "hidden"]
     """``hidden``: this user may not look, or the disk answers with an error."""
@@ -34,7 +34,7 @@ class FileSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
-    """The room of the disk that a path is on."""
+    """The space on the disk that holds a path."""
 
     path: Path
     """The nearest folder that exists."""
@@ -47,10 +47,10 @@ class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileSystem:
-    """The disk, through this process's eyes."""
+    """The disk as this process sees it."""
 
     def look(self, path: Path) -> FileSeen:
-        """Look at what a name leads to."""
+        """Look at the file that a name leads to."""
         try:
             found = path.stat()
         except FileNotFoundError as error:
@@ -70,7 +70,7 @@ class FileSystem:
         )  # fmt: skip
 
     def room(self, path: Path) -> DiskSpace | None:
-        """Measure the room where a path is, or will be; None where that can't be seen."""
+        """Measure the space at a path's present or future place; None if that is impossible."""
         try:
             while not path.exists() and path != path.parent:
                 path = path.parent
@@ -83,7 +83,7 @@ class FileSystem:
         )  # fmt: skip
 
     def names(self, folder: Path) -> list[str]:
-        """List the names in a folder, sorted; none where it can't be listed."""
+        """List the names in a folder, sorted; empty if it can't be listed."""
         try:
             return sorted(each.name for each in folder.iterdir())
         except OSError:

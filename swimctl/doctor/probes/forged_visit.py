@@ -1,4 +1,4 @@
-"""A visit to the public address by a client that lies about where it comes from, and what the process believes."""
+"""A visit to the public address by a client that lies about its address, and what the process believes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROXIES = ("nginx", "apache", "caddy", "lighttpd", "varnish", "haproxy")
 
 
 class ForgedVisit(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The outcome of the visit."""
 
     trouble: str | None = None
     """Why it proves nothing."""
@@ -44,7 +44,7 @@ class ForgedVisit(msgspec.Struct, frozen=True):
 
 
 async def forged_visit(context: DoctorContext) -> ForgedVisit:
-    """Visit once a run, with a temporary key of the running process. Raises CannotAsk, NoFront."""
+    """Visit once per run, with a temporary key of the running process. Raises CannotAsk, NoFront."""
     where = "a visit that lies about where it comes from"
     return await context.fact("front.forged-visit", lambda: _visit(context), where, shape=ForgedVisit)
 
@@ -89,7 +89,7 @@ async def _visit_from(context: DoctorContext, target: Target, local_host: str | 
 
 
 async def _proxy_of(target: Target, seconds: float) -> str | None:
-    """Return the proxy's name, as the headers of one of its pages tell it; None: they don't."""
+    """Return the proxy's name from the headers of one of its pages; None if they don't say."""
     try:
         async with asyncio.timeout(seconds):
             tls = await asyncio.to_thread(ssl.create_default_context) if target.is_tls else None

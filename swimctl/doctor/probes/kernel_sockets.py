@@ -1,4 +1,4 @@
-"""What the kernel knows of a process's sockets: read from /proc, never from the process itself."""
+"""A process's sockets according to the kernel: read from /proc, never from the process itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PROC = Path("/proc")
 
 
 class ProxyProcess(msgspec.Struct, frozen=True):
-    """A process of a proxy on this machine, and what it has to do with a port of the service."""
+    """A process of a proxy on this machine, and its relation to a port of the service."""
 
     pid: int
     proxy: str
@@ -47,7 +47,7 @@ class _Row(NamedTuple):
 
 
 def count_connections(pid: int, port: int) -> int | None:
-    """How many TCP connections to its ``port`` a process holds, as the kernel counts; None where that can't be seen."""
+    """Count the TCP connections that a process has on ``port``; None if the kernel doesn't show them."""
     held = _sockets_of(pid)
     if held is None:
         return None
@@ -58,7 +58,7 @@ def count_connections(pid: int, port: int) -> int | None:
 
 
 def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
-    """List the processes of proxies that take connections, or hold some to a daemon's port; None: unseen."""
+    """List proxy processes that accept connections, or have some to a daemon's port; None if hidden."""
     rows, wanted = _rows(pid), f":{port:04X}"
     if rows is None:
         return None
@@ -82,7 +82,7 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
 
 
 def _rows(pid: int) -> list[_Row] | None:
-    """Return the TCP sockets of a process's network; None where the kernel shows none."""
+    """Return the TCP sockets of a process's network namespace; None if the kernel shows none."""
     texts = []
     for table in ("tcp", "tcp6"):
         try:

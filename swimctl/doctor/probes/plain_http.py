@@ -1,4 +1,4 @@
-"""One plain HTTP request to the public address, as a client without WebSockets makes it."""
+"""One plain HTTP request to the public address, as from a client without WebSockets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = "/api/swim/v1"
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back."""
+    """The response."""
 
     path: str
     status: int | None = None
@@ -37,7 +37,7 @@ class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def ask_for_flights(context: DoctorContext) -> HttpAnswer:
-    """Ask for flights at the public address, with a temporary key in the header. Raises NoFront, CannotAsk."""
+    """Request flights at the public address, with a temporary key in a header. Raises NoFront, CannotAsk."""
     target = await target_of(context)
     path = f"{base_of(target.url)}/{NOBODY}"
     return await context.fact(
@@ -46,7 +46,7 @@ async def ask_for_flights(context: DoctorContext) -> HttpAnswer:
 
 
 def base_of(url: str) -> str:
-    """Find where plain HTTP lives beside a WebSocket's address. Pure."""
+    """Return the plain HTTP address that belongs to a WebSocket address. Pure."""
     folder, _, last = urlsplit(url).path.rpartition("/")
     return folder if last == "ws" else OURS
 
@@ -80,7 +80,7 @@ async def _exchange(target: Target, request: bytes) -> bytes:
 
 
 def read(path: str, data: bytes) -> HttpAnswer:
-    """Read an answer: its status, and whether it is the document that was asked for. Pure."""
+    """Parse a response: its status, and whether it is the requested document. Pure."""
     head, _, body = data.partition(b"\r\n\r\n")
     words = head.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
@@ -94,7 +94,7 @@ def read(path: str, data: bytes) -> HttpAnswer:
 
 
 def _object_in(body: bytes) -> dict[str, object]:
-    """Read the object that a body holds, in chunks or not; an empty one where there is none."""
+    """Decode the JSON object in a body, chunked or not; empty if there is none."""
     try:
         return msgspec.json.decode(body[body.index(b"{") : body.rindex(b"}") + 1], type=dict[str, object])
     except (ValueError, msgspec.DecodeError):

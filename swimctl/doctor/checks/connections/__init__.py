@@ -1,4 +1,4 @@
-"""Checks of the live connections: each with a key that holds, each counted, the expected ones there."""
+"""Checks of the live connections: each has a valid key, each is counted, the expected ones are there."""
 
 from __future__ import annotations
 

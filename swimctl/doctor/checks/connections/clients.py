@@ -1,4 +1,4 @@
-"""What clients do: they keep up, run a current SDK and have subscribed to something."""
+"""What clients do: they keep up, run a current SDK and subscribe to something."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _KEEP_UP = "every client reads as fast as it is written to"
 
 @expecting(_KEEP_UP)
 async def keep_up(context: DoctorContext) -> Answer:
-    """Check that no client lags, at two looks, and none was closed for it lately."""
+    """Check that no client lags at two consecutive looks, and none was closed for it recently."""
     found = await tally(context)
     lagging = {each.id for each in found.lagging}
     if lagging and not context.facts.is_saved:
         await asyncio.sleep(SECOND_LOOK_SECONDS)
-        found = await tally(context, anew=True)
+        found = await tally(context, refresh=True)
     still = [each for each in found.lagging if each.id in lagging]
     evicted = [each for each in found.evictions if each.seconds_ago <= EVICTED_WITHIN_SECONDS]
     lines = [
@@ -53,7 +53,7 @@ _CURRENT = "clients of our SDK run this version of it or a newer one"
 
 @expecting(_CURRENT)
 async def current(context: DoctorContext) -> Answer:
-    """Check that clients which tell their version tell a current one. The protocol doesn't ask the others."""
+    """Check that clients which report an SDK version report a current one; the protocol doesn't require them to."""
     ours = _version(f"swim-client/{SDK_VERSION}")
     agents = (await tally(context)).agents
     told = {agent: count for agent, count in agents.items() if _version(agent) is not None}
@@ -77,7 +77,7 @@ _SUBSCRIBED = "every connected client has subscribed to something"
 
 @expecting(_SUBSCRIBED)
 async def subscribed(context: DoctorContext) -> Answer:
-    """Check that clients want something: one that never subscribes gets nothing, and its owner may not know."""
+    """Check that every client has subscribed: one that never does receives nothing, and its owner may not know."""
     found = (await tally(context)).without_channel
     if not found:
         return ok(_SUBSCRIBED, "all have, or have been connected for less than a minute")

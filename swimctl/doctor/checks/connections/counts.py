@@ -1,4 +1,4 @@
-"""How many connections there are: as the process counts them, as the kernel does, and as expected."""
+"""The number of connections: as the process counts it, as the kernel does, and as expected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _COUNTED = "tiers, client list and kernel count the same connections"
 
 @expecting(_COUNTED)
 async def counted(context: DoctorContext) -> Answer:
-    """Check that the process counts what the kernel holds; again where they differ: clients come and go."""
+    """Check that process and kernel count the same connections; retry on a difference, as clients come and go."""
     pid = (await status(context)).pid
     port = Target.parse(await service_url(context)).port
     where = f"the process's counts and the kernel's sockets of pid {pid}"
@@ -55,7 +55,7 @@ async def counted(context: DoctorContext) -> Answer:
 
 
 class Count(msgspec.Struct, frozen=True):
-    """The kernel's count between two of the process's."""
+    """The kernel's count between two counts of the process."""
 
     before: Tally
     kernel: int | None
@@ -67,12 +67,12 @@ class Count(msgspec.Struct, frozen=True):
 
     @property
     def miscount(self) -> str | None:
-        """What can't be, whatever came and went between the two."""
+        """The contradiction that no connecting or leaving client can explain; None if there is none."""
         return None if self.kernel is None else _miscount(self.before, self.kernel, self.after)
 
 
 async def _count(context: DoctorContext, pid: int, port: int) -> list[Count]:
-    """Count until it comes out right, a few times at most."""
+    """Count until the numbers agree, up to a few times."""
     found: list[Count] = []
     while len(found) < COUNTS:
         if found:
@@ -86,7 +86,7 @@ async def _count(context: DoctorContext, pid: int, port: int) -> list[Count]:
 
 
 def _miscount(before: Tally, kernel: int, after: Tally) -> str | None:
-    """Say what can't be, whatever came and went between the two tallies."""
+    """Return the contradiction that no client connecting or leaving between the two tallies can explain."""
     fewest, most = before.made - after.gone, after.made - before.gone
     if not fewest - SLACK <= kernel <= most + SLACK:
         return f"the process counts {after.public} connections, the kernel {kernel}"
@@ -98,7 +98,7 @@ def _miscount(before: Tally, kernel: int, after: Tally) -> str | None:
 
 
 async def expected(context: DoctorContext) -> Answer:
-    """Check that the clients of ``[expect.connections]`` are there."""
+    """Check that the clients of ``[expect.connections]`` are connected."""
     wanted = (await context.loaded()).config.expect.connections
     bounds = {
         f"tier {tier}": each
@@ -117,7 +117,7 @@ def _compare(bounds: Mapping[str, ExpectedCount], promise: str) -> Callable[[Doc
         wrong = _unmet(bounds, await tally(context))
         if wrong and not context.facts.is_saved:  # a client that reconnects just now is no reason to wake anybody
             await asyncio.sleep(SECOND_LOOK_SECONDS)
-            again = _unmet(bounds, await tally(context, anew=True))
+            again = _unmet(bounds, await tally(context, refresh=True))
             wrong = {who: seen for who, seen in again.items() if who in wrong}
         if wrong:
             lines = [f"{who}: {seen}, expected {_bound(bounds[who])}" for who, seen in wrong.items()]

@@ -1,4 +1,4 @@
-"""Connections and their keys: each key still lets its connections in, and no refused client keeps trying."""
+"""Connections and their keys: every connection's key is still valid, and no refused client keeps trying."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _KEYS_HOLD = "every connection's key is active, unexpired and of the connection'
 
 @expecting(_KEYS_HOLD)
 async def keys_hold(context: DoctorContext) -> Answer:
-    """Check that every connection's key would let it in now. What changes at the moment gets a second look."""
+    """Check that every connection's key would be accepted now; look twice, as a change may be under way."""
     found = await tally(context)
-    suspects = _without_right(found.keys, await _records(context, anew=False), context.utc_now)
+    suspects = _without_right(found.keys, await _records(context, refresh=False), context.utc_now)
     if suspects and not context.facts.is_saved:
         await asyncio.sleep(SECOND_LOOK_SECONDS)
-        found = await tally(context, anew=True)
-        again = _without_right(found.keys, await _records(context, anew=True), context.utc_now)
+        found = await tally(context, refresh=True)
+        again = _without_right(found.keys, await _records(context, refresh=True), context.utc_now)
         known = {(each.key_id, each.tier) for each in suspects}
         suspects = {each: reason for each, reason in again.items() if (each.key_id, each.tier) in known}
     total = sum(each.connections for each in found.keys)
@@ -64,11 +64,11 @@ def _without_right(keys: list[KeyTally], records: Mapping[int, KeyRecord], now: 
     return wrong
 
 
-async def _records(context: DoctorContext, *, anew: bool) -> Mapping[int, KeyRecord]:
+async def _records(context: DoctorContext, *, refresh: bool) -> Mapping[int, KeyRecord]:
     from swim_server.sql.errors import StoreError
 
     try:
-        return await (key_database.rows_anew(context) if anew else key_database.rows(context))
+        return await (key_database.rows_again(context) if refresh else key_database.rows(context))
     except StoreError as error:
         raise CannotAsk(str(error), "swimctl db status") from None
 
@@ -78,7 +78,7 @@ _REFUSED = "no client is refused repeatedly"
 
 @expecting(_REFUSED)
 async def refused(context: DoctorContext) -> Answer:
-    """Check that no client keeps connecting with a refused key, and that nobody tries out keys."""
+    """Check that no client keeps connecting with a refused key, and that nobody is guessing keys."""
     found = (await tally(context)).refused
     with_key = [each for each in found if each.key_id is not None and each.count >= MANY_REFUSALS]
     storm = sum(each.count for each in found if each.key_id is None and each.reason != "unavailable")

@@ -1,4 +1,4 @@
-"""The public address, as a client sees it: ``[server] public_url``, or the one given with ``--url``."""
+"""The public address as a client sees it: ``[server] public_url``, or the one given with ``--url``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IDLE_SECONDS = 130.0
 
 
 def _of_the_front(expected: str) -> Callable[[Ask], Ask]:
-    """Skip a check where there is no public address."""
+    """Skip a check if there is no public address."""
 
     def wrap(ask: Ask) -> Ask:
         async def careful(context: DoctorContext) -> Answer:
@@ -123,13 +123,13 @@ async def _upgrade(context: DoctorContext) -> Answer:
 
 
 async def _where_it_listens(context: DoctorContext) -> list[str]:
-    """Say where the daemon listens, if one can be asked."""
+    """Return the address the daemon listens on, if a daemon can be asked."""
     found = None if context.options.url is not None else await context.answered(context.status)
     return [] if found is None else [f"the daemon listens at {found.url}"]
 
 
 async def _where_it_should_lead(context: DoctorContext) -> list[str]:
-    """Say where the daemon listens, which a proxy must lead to."""
+    """Return the address the daemon listens on, which a proxy must forward to."""
     if context.options.url is not None:
         return []
     return [f"the daemon listens at {(await status(context)).url}"]

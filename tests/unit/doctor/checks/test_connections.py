@@ -25,10 +25,10 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceExaminati
         monkeypatch.setattr(module, "SECOND_LOOK_SECONDS", 0)
     context = ServiceExamination(tmp_path)
 
-    async def rows_anew(_: object) -> Any:
+    async def rows_again(_: object) -> Any:
         return context.known.get("key rows later", context.known["database.rows"])
 
-    monkeypatch.setattr(key_database, "rows_anew", rows_anew)
+    monkeypatch.setattr(key_database, "rows_again", rows_again)
     return context
 
 
