@@ -42,7 +42,7 @@ def _show_overview() -> int:
 
 
 def _columns() -> int:
-    """Return the terminal's width, as ``shutil.get_terminal_size`` does; importing ``shutil`` would load four archive
+    """Return the terminal's width like ``shutil.get_terminal_size``, without importing ``shutil`` and its archive
     formats.
     """
     named = os.environ.get("COLUMNS", "")

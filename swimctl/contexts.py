@@ -27,10 +27,10 @@ class Context(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     home: str | None = None
     config: str | None = None
-    """Of a home: its configuration file."""
+    """The configuration file of a home."""
     url: str | None = None
     api_key: str | None = None
-    """Of an address: its key, unless the keyring has it."""
+    """The key for an address, unless it is in the keyring."""
     is_key_in_keyring: bool = msgspec.field(default=False, name="key_in_keyring")
 
     @property

@@ -14,7 +14,7 @@ MAX_LINE_BYTES = 8 * 1024 * 1024
 BATCH_EVENTS = 500
 BATCH_BYTES = 4 * 1024 * 1024
 MORE_SECONDS = 0.02
-"""How long a batch waits for more lines before it goes as it is."""
+"""How long a batch waits for more lines before it is sent."""
 
 FIELDS = ("type", "data", "timestamp", "event_id")
 REQUIRED = ("type", "data")
@@ -69,7 +69,7 @@ class EventLines:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._rest = b""
-        """The beginning of a line whose end has not come yet."""
+        """The beginning of a line whose end has not arrived."""
         self._line = 0
 
     def batches(self) -> Iterator[list[NumberedEvent]]:

@@ -36,7 +36,7 @@ class Invocation:
     debug: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     context: tuple[str, Context] | None = None
-    """The context that is an address, with its name. One that is a home has become ``SWIM_HOME``."""
+    """The context that is an address, with its name. A context that is a home has become ``SWIM_HOME``."""
 
     @property
     def home(self) -> Home:

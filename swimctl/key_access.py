@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from swimctl.invocation import Invocation
 
 PATIENCE_SECONDS = 90
-"""How long a command repeats what a server refuses because it is waking up or busy: an Azure database that was paused
-takes up to a minute (40613), and its maker asks to wait for it with growing pauses."""
+"""How long a command retries while a server is waking up or busy: a paused Azure database takes up to a minute
+(40613), and Microsoft recommends retrying with growing delays."""
 
 
 def utc_now() -> datetime:

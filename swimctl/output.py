@@ -55,15 +55,15 @@ class Output:
         self.as_json = as_json
         self.is_terminal = is_terminal
         self.can_redraw = is_terminal and not is_dumb
-        """Whether a picture can be drawn over itself."""
+        """Whether the terminal can redraw a picture in place."""
         self.colour = colour
         self.has_attributes = colour if has_attributes is None else has_attributes
-        """Bold and dim, which ``NO_COLOR`` leaves."""
+        """Bold and dim, which ``NO_COLOR`` does not affect."""
         self.width = width
         self.has_header = False
-        """Piped rows begin with the names of their columns."""
+        """Piped rows begin with a line of column names."""
         self.is_first_version = False
-        """Piped values look as they did before they were meant for scripts."""
+        """Piped values are formatted as in v1."""
 
     @classmethod
     def to(cls, stream: TextIO, environ: Mapping[str, str], *, as_json: bool = False) -> Output:
@@ -79,9 +79,7 @@ class Output:
         )  # fmt: skip
 
     def piped_as(self, *, header: bool, version: str) -> Output:
-        """Set the format of piped rows and values: ``v1`` as in earlier releases, ``v2`` for scripts. Returns
-        itself.
-        """
+        """Set the format of piped output: ``v1`` as in earlier releases, ``v2`` for scripts. Returns itself."""
         self.has_header, self.is_first_version = header, version == "v1"
         return self
 
@@ -181,9 +179,7 @@ def _json(value: Any, *, indent: int | None = None) -> str:
 
 
 def confirm(question: str, *, yes: bool) -> bool:
-    """Ask on a terminal before something is destroyed; ``yes`` answers in advance. Raises WrongUsage if neither is
-    possible.
-    """
+    """Ask on a terminal before destroying something; ``yes`` answers in advance. Raises WrongUsage without either."""
     if yes:
         return True
     if not sys.stdin.isatty():

@@ -12,16 +12,14 @@ from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
 PASSING = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM})
-"""What a disk may get over, or an operator: space can be freed."""
+"""Errors that a disk, or an operator, may get over: space can be freed."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
 PATIENCE_SECONDS = 300.0
-"""Of trouble without an end."""
+"""How long to wait for the errors to end."""
 
 
 class PatientFile:
-    """Appends to a file that it does not own. Pipes and devices are written directly: a failed write can't be repeated
-    there.
-    """
+    """Appends to a file that it does not own. Pipes and devices are written directly, without a second attempt."""
 
     def __init__(
         self,
@@ -31,9 +29,7 @@ class PatientFile:
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """Append to ``file``. ``tell`` is called when trouble begins and ends; ``is_ended`` says whether to stop
-        waiting.
-        """
+        """Append to ``file``. ``tell`` is called when trouble begins and ends; ``is_ended`` stops the waiting."""
         self._descriptor = file.fileno()
         self._tell = tell
         self._is_ended = is_ended

@@ -15,8 +15,9 @@ from swimctl.output import Output
 
 
 def play_script(path: Path, port: int, output: Output, count: int | None = None) -> None:
-    """Play a script until interrupted, or until the client has done ``count`` things. Raises WrongUsage,
-    CommandFailed.
+    """Play a script until interrupted, or until the client has done ``count`` things.
+
+    Raises WrongUsage, CommandFailed.
     """
     try:
         script = Script.load(path)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:  # "typing" is most of what "swimctl --help" would import
     from typing import TextIO
 
 PLAIN_ERRORS = "swimctl.plain"
-"""Encoding errors: our ornaments become something that every terminal has, anything else a question mark."""
+"""Encoding error handler: our own symbols become plain characters, anything else a question mark."""
 JSON_ERRORS = "swimctl.json"
-"""Encoding errors: JSON's own escapes, which every reader understands."""
+"""Encoding error handler: JSON escapes, which every reader understands."""
 ORNAMENTS = {
     "→": ">", "…": "~", "—": "-", "–": "-", "●": "*", "○": "o", "◐": "o", "✓": "+", "✗": "x", "•": "*", "─": "-",
     "│": "|", "━": "-", "╸": "-", "╺": "-", "└": "`", "├": "|", "«": '"', "»": '"', "’": "'", "“": '"', "”": '"',

@@ -20,7 +20,7 @@ MANY_ROWS = 200
 """From this many rows on, the faster layout matters."""
 _GAP = 2
 LEAST_FLEXIBLE = 12
-"""A flexible column is worth showing when it has so much room."""
+"""A flexible column is worth showing if it has this much room."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Column:
     show: Callable[[Any], str] = cell
     """The value as text."""
     is_flexible: bool = False
-    """It gives way first when the terminal is too narrow for all."""
+    """It shrinks first if the terminal is too narrow."""
     min_width: int = 0
     """Terminals narrower than this leave the column out; pipes and JSON always have it."""
     is_whole: bool = False
-    """It is never cut: what is to be typed again, as an id."""
+    """It is never cut, as it is to be typed again: an id."""
     rank: int = 0
-    """Where not all fit, columns of the highest rank are left out first; those of rank 0 stay."""
+    """If not all fit, columns of the highest rank are left out first; those of rank 0 stay."""
     styles: Mapping[str, str] | None = None
     """Styles by the cell's text, for words that should be seen: ``{"revoked": "red"}``."""
 

@@ -1,3 +1,3 @@
-"""Backup of a service's keys, history and configuration in one file: made while it runs, restored while it is
-stopped.
+"""Backup of a service's keys, history and configuration: one file, made while the service runs, restored while it
+stops.
 """

@@ -27,10 +27,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One file of the archive."""
 
     name: str
-    """In the archive."""
+    """The file's name in the archive."""
     part: Part
     path: str
-    """Where it was."""
+    """The file's original path."""
     size: int
     sha256: str
 
@@ -40,12 +40,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     version: str
-    """Of the swimctl that made it."""
+    """Version of the swimctl that made the backup."""
     created_at: str
     home: str
     entries: list[Entry]
     left_out: list[str] = []
-    """What belongs to the service and is not in it, in words."""
+    """What belongs to the service but is not in the backup, in words."""
 
 
 class BadArchive(CommandFailed):

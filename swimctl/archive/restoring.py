@@ -32,7 +32,7 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
     target: Path
     replaces: bool
-    """Something else is there."""
+    """Another file is there."""
 
 
 class Restored(msgspec.Struct, kw_only=True):
@@ -42,11 +42,11 @@ class Restored(msgspec.Struct, kw_only=True):
     placed: list[str] = []
     set_aside: list[str] = []
     ended_again: list[int] = []
-    """Keys that the backup takes for good, and that were ended after it."""
+    """Keys that are valid in the backup but were ended after it."""
     missing_keys: int = 0
-    """Keys made after the backup: they are no longer known."""
+    """Keys created after the backup: they no longer exist."""
     has_unknown_endings: bool = False
-    """There was no key database to learn from which keys were ended since."""
+    """There was no key database that could tell which keys were ended since."""
 
 
 def plan(

@@ -29,7 +29,7 @@ PAGES = 4096
 BUSY_SECONDS = 30.0
 
 Tell = Callable[[int], None]
-"""Told how many bytes of databases are copied so far."""
+"""Called with the bytes of databases copied so far."""
 
 
 def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> Manifest:

@@ -55,9 +55,7 @@ def read_filters(
     fir: list[str] | None,
     bbox: str | None,
 ) -> dict[str, Any]:
-    """Convert the options to filters of the wire protocol; values may also be separated by commas. Raises
-    WrongUsage.
-    """
+    """Convert the options to filters of the wire protocol; commas separate values too. Raises WrongUsage."""
     lists = {"airports": airport, "artccs": artcc, "callsign_prefix": callsign, "firs": fir}
     options = {"--airport": airport, "--artcc": artcc, "--callsign": callsign, "--fir": fir}
     for option, values in options.items():

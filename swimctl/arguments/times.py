@@ -46,8 +46,8 @@ def parse_moment(text: str, now: datetime) -> datetime | None:
 
 
 def read_past_ms(option: str, text: str) -> int:
-    """Parse a time, or a duration like ``10m`` before now, to Unix milliseconds. Raises WrongUsage, naming the
-    option.
+    """Parse a time, or a duration like ``10m`` before now, to Unix milliseconds. Raises WrongUsage, naming
+    ``option``.
     """
     import time as clock
 

@@ -39,9 +39,9 @@ class Task(msgspec.Struct):
     clients: int
     channel: str
     prefix: str
-    """What the marks of this run begin with."""
+    """The text that the marks of this run begin with."""
     open_seconds: float
-    """After so long, who isn't listening has failed."""
+    """A client that isn't listening after this time has failed."""
 
 
 class Opened(msgspec.Struct):
@@ -51,7 +51,7 @@ class Opened(msgspec.Struct):
     failed: int
     seconds: float
     reason: str | None = None
-    """Of one of those that failed."""
+    """Why one of the failed clients failed."""
 
 
 class Finish(msgspec.Struct):
@@ -68,13 +68,13 @@ class Result(msgspec.Struct):
     complete: int
     """Clients that received every event."""
     missing: int
-    """Deliveries that did not come."""
+    """Deliveries that never arrived."""
     repeated: int
     bytes: int
     buckets: dict[int, int]
     largest_ns: int
     closed: dict[int, int]
-    """Clients that the service closed, by code; 1006: without a word."""
+    """Clients that the service closed, by code; 1006: without a close frame."""
     cpu_seconds: float
 
 
@@ -89,7 +89,7 @@ class ClientPool:
         self._listeners: dict[int, Listener] = {}
         self._all: list[Listener] = []
         self._pending = task.clients
-        """Clients that have not begun to connect."""
+        """Clients that have not begun to connect yet."""
         self._opening: set[int] = set()
         self._failed = 0
         self._reason: str | None = None

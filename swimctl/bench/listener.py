@@ -26,16 +26,16 @@ class Tally:
     def __init__(self, prefix: bytes) -> None:
         self.prefix = prefix
         self.marks: dict[bytes, tuple[int, int]] = {}
-        """Sequence and time of the events seen, by the sequence's digits: read once for all listeners."""
+        """Sequence and time of the events seen, by the sequence's digits: parsed once for all listeners."""
         self.head = b""
-        """The first bytes of an event's frame: that of the last one is looked for first."""
+        """The first bytes of the last event's frame: the next frame probably begins with them."""
         self.frame_bytes = 1
         self.deliveries = 0
         self.repeated = 0
         self.bytes = 0
         self.largest_ns = 0
         self.steps: dict[int, int] = {}
-        """How many latencies there were of so many steps."""
+        """The number of latencies, by step."""
 
 
 class Listener:
@@ -46,7 +46,7 @@ class Listener:
     def __init__(self, tally: Tally) -> None:
         self.stage = Stage.UPGRADING
         self.sequence = 0
-        """Of the last event."""
+        """Sequence of the last event."""
         self.received = 0
         self.close_code: int | None = None
         self._rest = b""
@@ -73,8 +73,8 @@ class Listener:
         return self._read_frames(data, position, now_ns)
 
     def _read_events(self, data: bytes, now_ns: int) -> int:
-        """Read frames that look like the previous event's, as nearly all do; return the offset of the first that does
-        not.
+        """Read frames that look like the previous event's, as nearly all do; return the offset of the first
+        other one.
         """
         tally = self._tally
         frame_bytes, marks = tally.frame_bytes, tally.marks

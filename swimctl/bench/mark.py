@@ -7,7 +7,7 @@ from typing import Any
 MARK_BYTES = len(b'"run":1000000000,"seq":1000000000,"at":1000000000000000000}}')
 SEQUENCE_FROM_END = 37
 SEQUENCE_TO_END = 27
-"""Where its ten digits stand, counted from the end of the mark."""
+"""Where the sequence's ten digits begin, counted from the end of the mark."""
 _TEN = 10**9
 _NINETEEN = 10**18
 

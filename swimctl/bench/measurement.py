@@ -27,7 +27,7 @@ OPEN_SECONDS = 60.0
 SETTLE_SECONDS = 15.0
 """How long to wait for outstanding deliveries after the last event."""
 END_SECONDS = 2.0
-"""How long a process of clients gets to end by itself."""
+"""How long a process of clients may take to exit by itself."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
@@ -37,7 +37,7 @@ class Target(msgspec.Struct, frozen=True):
     url: str
     api_key: str
     pid: int | None
-    """The daemon's process, where it is one of this machine."""
+    """The daemon's process, if it runs on this machine."""
 
 
 class Measurement:

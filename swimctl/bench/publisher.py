@@ -37,9 +37,9 @@ class Published(msgspec.Struct):
     events: int
     acknowledged: int
     seconds: float
-    """From the first to the last one sent."""
+    """From the first event sent to the last."""
     ack_ns: list[int]
-    """From each one's moment to its acknowledgement."""
+    """From each event's due time to its acknowledgement."""
 
 
 class Publisher:
@@ -49,7 +49,7 @@ class Publisher:
         self._session = session
         self._load = load
         self._is_local = is_local
-        """By the control socket; else as a client with a key that may publish."""
+        """Publish through the control socket; otherwise as a client whose key may publish."""
         self._due_ns: list[int] = []
         self._ack_ns: list[int] = []
         self._refusal: str | None = None

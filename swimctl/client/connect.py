@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 KEY_REFUSED, LIMIT_REACHED, TRY_LATER, SERVICE_RESTART = 4001, 4002, 1013, 1012
 RETRY_TIMEOUT_SECONDS = 0.5
 _ADVICE = re.compile(r"[;,]?\s*retry_ms=\d+")
-"""In a close reason: when to come back. It is followed, not shown."""
+"""The reconnect delay in a close reason. It is followed, not shown."""
 
 
 class LimitReached(Refused):
@@ -40,8 +40,9 @@ def is_final(error: CommandError) -> bool:
 
 
 def to_daemon(home: Home) -> Callable[[], Session]:
-    """Return a function that opens sessions through a home's control socket. It raises DaemonNotRunning,
-    CommandFailed.
+    """Return a function that opens sessions through a home's control socket.
+
+    It raises DaemonNotRunning, CommandFailed.
     """
     from swimctl.client.control import STARTING_SECONDS, ControlClient
 
@@ -55,8 +56,9 @@ def to_daemon(home: Home) -> Callable[[], Session]:
 
 
 def to_url(url: str, api_key: str | None) -> Callable[[], Session]:
-    """Return a function that opens sessions with a service at an address, as any client does. It raises
-    CommandError.
+    """Return a function that opens sessions with a service at an address, as any client does.
+
+    It raises CommandError.
     """
     from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
 

@@ -38,7 +38,7 @@ class ControlClient:
     def __init__(self, session: Session, info: LockInfo | None) -> None:
         self.session = session
         self.info = info
-        """What its lockfile said when it was found."""
+        """The lockfile's content when the daemon was found."""
 
     @classmethod
     def connect(
@@ -81,9 +81,7 @@ class ControlClient:
     def call(
         self, method: str, params: Mapping[str, Any] | None = None, timeout: float = ANSWER_TIMEOUT_SECONDS
     ) -> Any:
-        """Call a method and wait for its answer. Raises RpcFailed, SessionLost, CommandFailed when it takes
-        too long.
-        """
+        """Call a method and wait for its answer. Raises RpcFailed, SessionLost; CommandFailed on a timeout."""
         return self.session.call(method, params, timeout)
 
     def ask(

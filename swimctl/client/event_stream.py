@@ -36,12 +36,12 @@ from swimctl.client.subscribing import subscribe
 from swimctl.errors import CommandError, DaemonNotRunning
 
 ASK_SECONDS = 0.2
-"""How often the server is asked whether all of the history has been sent; clients may ask ten times a second."""
+"""How often the server is asked whether history has been sent completely; clients may ask ten times per second."""
 SILENCE_SECONDS = 1.0
-"""With a server that does not report it, history counts as sent after this long a silence."""
+"""With a server that does not report it, history counts as complete after this silence."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 3.0
 LONGEST_LOCAL_RETRY_SECONDS = 0.4
-"""Longest pause between attempts to reach a daemon on this machine, which cost nothing."""
+"""Longest pause between attempts to reach a daemon on this machine, where an attempt costs nothing."""
 ALIVE_SECONDS = 90.0
 """Heartbeats come every 30 seconds; after this long without one the connection is dead."""
 
@@ -66,19 +66,19 @@ class EventStream:
         self._session: Session | None = None
         self._items: deque[StreamItem] = deque()
         self._resume_from: str | None = None
-        """The last event handed out; before the first one, the newest there was when the subscription began."""
+        """The last event returned; before the first one, the newest event when the subscription began."""
         self._epoch: str | None = None
-        """The order of events that ids belong to, as the service has told it."""
+        """The epoch that event ids belong to, as reported by the service."""
         self._is_first = True
         self._caught_up_id: str | None = None
-        """While history is being sent: the newest event that belongs to it."""
+        """While catching up: the newest event that belongs to history."""
         self._is_catching_up = False
         self._recovered = 0
         self._ask_at = _NEVER
         self._heard_at = 0.0
         self._retry_at = 0.0
         self._notice: Restarting | None = None
-        """What the service said before it closed the connection at hand."""
+        """The service's message before it closed the current connection."""
         self._backoff = Backoff(FIRST_RETRY_SECONDS, longest_retry_seconds, clock=clock)
         self._request: int | None = None
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 60.0
 UNAVAILABLE = -32000
-"""The daemon's answer when it can't store at the moment: nothing was stored, asking again is safe."""
+"""The daemon can't store events at the moment: nothing was stored, and it is safe to send again."""
 PAUSE_SECONDS = 0.2
 
 
@@ -34,7 +34,7 @@ class Storing(Protocol):
 
 
 Report = Callable[[str, str, bool], None]
-"""Told of each stored event: id, type, whether it had been stored before."""
+"""Called for each stored event: id, type, whether it had been stored before."""
 
 
 class EventRefused(CommandFailed):
@@ -87,8 +87,7 @@ class Publisher:
             self._control.close()
 
     def publish(self, batch: Sequence[NumberedEvent]) -> None:
-        """Store a batch and report its events. Raises CommandError; events that were reported are stored, others are
-        not.
+        """Store a batch and report its events; exactly the reported events are stored. Raises CommandError.
 
         Raises Interrupted, after the report, if a signal arrived meanwhile.
         """

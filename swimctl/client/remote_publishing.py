@@ -1,6 +1,4 @@
-"""Publishes at a remote service as an ordinary client whose key may publish: the ``publish`` action of the wire
-protocol.
-"""
+"""Publishes at a remote service as an ordinary client whose key may publish, with the wire protocol's ``publish``."""
 
 from __future__ import annotations
 
@@ -29,11 +27,12 @@ class RemotePublisher:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._ids: dict[str, str] = {}
-        """What this one has stored, by ``event_id``: what stood before a refused event is asked for again."""
+        """Ids of the events stored, by ``event_id``: the events before a refused one are requested again."""
 
     def call(self, method: str, params: Mapping[str, Any], timeout: float) -> Any:
-        """Store the events of a ``publish`` request. Raises CommandError; RpcFailed with the index of a
-        refused event.
+        """Store the events of a ``publish`` request.
+
+        Raises CommandError; RpcFailed with the index of a refused event.
         """
         assert method == "publish", "nothing else is asked of a distant service"
         if not params["events"] or params["events"][0]["event_id"] not in self._ids:

@@ -36,7 +36,7 @@ class SessionLost(CommandFailed):
 
     def __init__(self, code: int | None, reason: str) -> None:
         self.code = code
-        """The close code; None when the connection just broke."""
+        """The close code; None if there was no close frame."""
         self.reason = reason
         told = reason or (f"closed with {code}" if code is not None else "it broke")
         super().__init__(f"the connection to the daemon was lost: {told}", "check it with: swimctl status")
@@ -67,12 +67,12 @@ class Session:
         self._connection = connection
         self._stack = stack
         self._closed = closed
-        """What the connection raises once it has ended."""
+        """The exception that the connection raises once it has ended."""
         self._pending: deque[bytes] = deque()
-        """Messages that came while an answer was awaited."""
+        """Messages that arrived while an answer was awaited."""
         self._next_request = 0
         self.is_greeted = False
-        """The first message was read: the key is good. Set by who reads it."""
+        """The first message was received, so the key is valid. Set by its reader."""
 
     @classmethod
     def open_unix(cls, path: Path, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Session:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 30.0
 RETRY_SECONDS = 0.2
-"""A service that restarts is asked again after so long."""
+"""How long to wait before asking a restarting service again."""
 
 
 @dataclass

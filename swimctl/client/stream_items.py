@@ -56,7 +56,7 @@ class EventReceived(msgspec.Struct, frozen=True):
 
     event: Mapping[str, Any]
     wire: bytes
-    """As it came."""
+    """The message as received."""
 
 
 class StateReceived(msgspec.Struct, frozen=True):
@@ -64,14 +64,14 @@ class StateReceived(msgspec.Struct, frozen=True):
 
     message: Mapping[str, Any]
     wire: bytes
-    """As it came."""
+    """The message as received."""
 
 
 class CaughtUp(msgspec.Struct, frozen=True):
     """All events stored before the subscription have been received; live events follow."""
 
     recovered: int
-    """How many events that was."""
+    """How many events were recovered."""
     is_first: bool
 
 
@@ -90,7 +90,7 @@ class Away(msgspec.Struct, frozen=True):
 
     reason: str
     retry_seconds: float
-    """Until then."""
+    """Time until the next attempt."""
 
 
 class Answered(msgspec.Struct, frozen=True):

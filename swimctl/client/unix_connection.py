@@ -34,7 +34,7 @@ class UnixClosed(Exception):
 
     def __init__(self, rcvd: Close | None) -> None:
         self.rcvd = rcvd
-        """None when it just broke. The name is that of websockets' own exception."""
+        """None if there was no close frame. Named like the attribute of websockets' own exception."""
         super().__init__(rcvd)
 
 

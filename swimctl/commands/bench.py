@@ -97,8 +97,9 @@ def bench(
 
 
 def _write(output: Output, document: dict[str, Any], earlier: Mapping[str, Any] | None) -> None:
-    """Print the result, compared with an earlier one if given. Raises CommandFailed if anything was lost or
-    repeated.
+    """Print the result, compared with an earlier one if given.
+
+    Raises CommandFailed if anything was lost or repeated, or a client failed.
     """
     from swimctl.render.bench import pairs
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = single_command()
 
 ANSWER_SECONDS = 60.0
-"""Counting a long stretch of history takes a while."""
+"""Counting over a long range of history takes a while."""
 NOT_FOUND, INVALID_PARAMS = -32004, -32602
 NEXT_STEPS = {
     "event": "show recent events: swimctl tail --last 20 --no-follow",

@@ -118,8 +118,9 @@ def _write_on(invocation: Invocation, output: Output, reader: StateReader, first
 
 
 def _ask_again(reader: StateReader) -> tuple[WorldState | None, str | None]:
-    """Request the flights, or return why there is no answer right now. Raises CommandError if there will never
-    be one.
+    """Request the flights, or return why there is no answer right now.
+
+    Raises CommandError if there will never be one.
     """
     from swimctl.client.connect import is_final
 

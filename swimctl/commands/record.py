@@ -137,7 +137,7 @@ class _Until:
     def __init__(self, signals: Signals, number: int | None, seconds: float | None, *, no_follow: bool) -> None:
         self.reason = ""
         self.wanted = number
-        """How many events are to be recorded; None: until something else ends it."""
+        """The number of events to record; None: no limit."""
         self._signals = signals
         self._left = number
         self._deadline = None if seconds is None else time.monotonic() + seconds

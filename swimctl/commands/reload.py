@@ -73,4 +73,4 @@ def warn_of_other_files(invocation: Invocation, running: Sequence[str]) -> None:
 
 
 INVALID_CONFIGURATION = -32602
-"""The daemon's answer when what it read can't be used: the parameters of the request are the files."""
+"""The daemon's error code if the configuration is invalid: the parameters of the request are the files."""

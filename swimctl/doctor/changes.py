@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from swimctl.doctor.report import Report
 
 KEPT = 200
-"""Changes that are remembered, the newest ones."""
+"""How many of the newest changes are kept."""
 
 
 class Event(StrEnum):
@@ -23,7 +23,7 @@ class Event(StrEnum):
 
     BEGINS = "begins"
     CHANGES = "changes"
-    """It continues with another status."""
+    """The problem continues with another status."""
     ENDS = "ends"
 
 
@@ -35,12 +35,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     """Unix time of the run that saw it."""
     since: float
-    """Unix time at which the problem was seen first."""
+    """Unix time at which the problem was first seen."""
     status: str
-    """Now; of one that ended: the last one."""
+    """The current status; for an ended problem, its last one."""
     observed: str
     follows: tuple[str, ...] = ()
-    """Checks that are broken because of it."""
+    """Checks that are broken because of this one."""
     fix: str | None = None
 
     def document(self, subject: str) -> dict[str, Any]:
@@ -66,9 +66,9 @@ class Watch:
 
     def __init__(self) -> None:
         self.open: dict[str, tuple[Result, float]] = {}
-        """By check: the problem as it was last seen, and when it was seen first."""
+        """By check: the problem as last seen, and when it was first seen."""
         self.changes: list[Change] = []
-        """All that changed, the newest last."""
+        """All changes, the newest last."""
 
     def see(self, report: Report, at: float) -> list[Change]:
         """Compare a report with the previous one; return the changes."""

@@ -20,9 +20,9 @@ class Status(StrEnum):
     WARN = "warn"
     FAIL = "fail"
     SKIP = "skip"
-    """Its ground is gone: another check that it needs did not come out well. That one is what must be seen."""
+    """A check it depends on did not pass; that one is what must be seen."""
     UNKNOWN = "unknown"
-    """It could not be carried out, or not in time."""
+    """It could not be completed, or not in time."""
 
 
 class AdviceKind(StrEnum):
@@ -31,9 +31,9 @@ class AdviceKind(StrEnum):
     INSPECT = "inspect"
     """It only looks."""
     FIX = "fix"
-    """It fixes the problem, but only where its requirements are met."""
+    """It fixes the problem, but only if its requirements are met."""
     DECIDE = "decide"
-    """It changes something that may be missed, or it helps only if a guess is right."""
+    """It changes something that somebody may miss, or helps only if a guess is right."""
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     kind: AdviceKind
     command: str
     requires: str | None = None
-    """Who must type it, what must be true, what is lost; None: nothing."""
+    """Who must type it, what must be true, or what is lost; None: nothing."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +52,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     expected: str
     observed: str
     evidence: tuple[str, ...] = ()
-    """Where it was seen: file names, ids, lines. Never a secret."""
+    """Where it was observed: file names, ids, lines. Never a secret."""
     fix: str | None = None
-    """A command to paste that fixes the problem, harms nothing and needs no decision."""
+    """A command to paste that fixes the problem, does no harm and needs no decision."""
     advice: tuple[Advice, ...] = ()
-    """What else may be typed, in this order."""
+    """Other commands, in the order in which to type them."""
 
     @property
     def command(self) -> str | None:
@@ -77,7 +77,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     advice: tuple[Advice, ...] = ()
     seconds: float
     cause: str | None = None
-    """The broken check that explains this one; None: it is reported by itself."""
+    """The broken check that explains this one; None: it has a cause of its own."""
 
     @property
     def command(self) -> str | None:
@@ -89,27 +89,27 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """What ``--fix`` does about a failed check. It is safe: nothing is lost that anybody would miss."""
 
     apply: Callable[[DoctorContext], Awaitable[Sequence[str]]]
-    """Does it; answers what was changed, a sentence each. Raises OSError, CommandError."""
+    """Applies it and returns what was changed, one sentence each. Raises OSError, CommandError."""
     question: str | None = None
-    """What is asked first; None: it needs no asking."""
+    """Asked first; None: no question is needed."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One small question about the service."""
 
     id: str
-    """``area.what-must-hold``; stable: scripts depend on it."""
+    """``area.what-must-hold``. Stable, as scripts depend on it."""
     summary: str
     """What must hold, in one sentence."""
     ask: Callable[[DoctorContext], Awaitable[Answer]]
     needs: tuple[str, ...] = ()
-    """Checks without which this one says nothing: unless they are ok or warn, it is skipped."""
+    """Checks without which this one is meaningless: unless they are ok or warn, it is skipped."""
     needs_outside: tuple[str, ...] = ()
-    """The same where the service is on another machine."""
+    """The same for a service on another machine."""
     is_deep: bool = False
     """Only with ``--deep``: it loads the service."""
     is_outside: bool = False
-    """Can be asked of a service on another machine, with nothing but its address and a key."""
+    """Can run against a service on another machine, with only its address and a key."""
     is_root: bool = False
     """If it fails, there is no daemon to ask: exit code 3."""
     repair: Repair | None = None
@@ -121,7 +121,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UNLOADABLE = "this command's own code can't be loaded"
-"""How a check that could not be asked says that the code itself is broken."""
+"""How a check that could not run reports that the code itself is broken."""
 
 _LOOKS = re.compile(
     r"(?:sudo )?(?:SWIM_API_KEY=\S+ )?"
@@ -131,7 +131,7 @@ _LOOKS = re.compile(
 )
 """A command that only looks: it is never a fix."""
 _CHANGES = re.compile(r"[;&]\s*(?!(?:df|du|ls|ps|ss|swimctl logs|timedatectl)\b)\w")
-"""Something behind the first command that may change more."""
+"""A second command that may change something."""
 
 
 _COMMAND = re.compile(r"(?:.*?: )?((?:SWIM_API_KEY=\S+ )?swimctl [a-z][^;,]*)")

@@ -41,7 +41,7 @@ ANSWER_SECONDS = 1.5
 QUICK_SECONDS = 0.8
 """How long to wait for an answer that is not essential."""
 MARGIN_SECONDS = 0.3
-"""Between the end of a question and the end of the run."""
+"""Time between the last answer and the end of the run."""
 ENDING_SECONDS = 3.0
 """How long the cleanup after the checks may take."""
 MOST = 6.0
@@ -70,7 +70,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     expect_version: str | None = None
     expect_commit: str | None = None
     timeout_seconds: float | None = None
-    """For a machine that is slow: each check may take this long where it would have less."""
+    """For a slow machine: each check may take this long if its own limit is shorter."""
     url: str | None = None
     """A service on another machine; None: the one of this home."""
     api_key: str | None = None
@@ -84,7 +84,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     user: int
     load: float
-    """By how much time limits were longer than on an idle machine."""
+    """The factor by which time limits were extended compared with an idle machine."""
 
 
 class DoctorContext:
@@ -109,13 +109,13 @@ class DoctorContext:
         self.procfs = observing(procfs or ProcFs(), "kernel", "/proc", self.facts)
         """Processes, sockets, memory."""
         self.groups = observing(ControlGroups(), "kernel", "/sys/fs/cgroup", self.facts)
-        """What control groups let processes use."""
+        """Limits of control groups."""
         self.files = observing(FileSystem(), "files", "the disk", self.facts)
-        """Files, folders, room on disks."""
+        """Files, folders, free space."""
         self.deadline: float | None = None
-        """When the run ends, by ``time.perf_counter``; set by who runs the checks."""
+        """When the run ends, by ``time.perf_counter``; set by ``run_checks``."""
         self.load_factor = self.circumstances.load
-        """On a machine that has more to do than it can, limits are so many times longer."""
+        """Time limits are multiplied by this on a busy machine."""
         self._shared: dict[str, asyncio.Task[Any]] = {}
         self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
 

@@ -57,9 +57,9 @@ class Doctor:
         )
         self.graph = Graph(self.selection.checks)
         self.results: list[Result] = []
-        """Of the last run, all of them, those that are not shown too."""
+        """All results of the last run, including those that are not shown."""
         self.book = FactBook()
-        """What the last run observed."""
+        """The observations of the last run."""
         self._circumstances: Circumstances | None = None
 
     def examine(self, changed: Sequence[str] = ()) -> Report:

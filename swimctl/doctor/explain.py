@@ -18,7 +18,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     result: Result
     facts: tuple[Fact, ...]
-    """In the order in which it asked for them."""
+    """In the order in which the check asked for them."""
 
 
 def explain(id: str, results: Sequence[Result], graph: Graph, book: FactBook) -> list[Step]:

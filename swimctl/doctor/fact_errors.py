@@ -13,7 +13,7 @@ class SavedError(msgspec.Struct, frozen=True, omit_defaults=True):
 
     kind: str
     fields: tuple[Any, ...]
-    """What its class is made of, in this order."""
+    """The arguments of its class, in order."""
 
 
 class Unlisted(Exception):
@@ -37,7 +37,7 @@ _KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "store-misconfigured": ("swim_server.sql.errors", "StoreMisconfigured", ("problem", "remedy")),
     "timeout": ("builtins", "TimeoutError", ()),
 }
-"""The more special classes first: module, class, and the attributes that its arguments are kept in."""
+"""Subclasses first: module, class, and the attributes that hold its arguments."""
 
 
 def saved_error(error: Exception) -> SavedError:

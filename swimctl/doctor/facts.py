@@ -30,18 +30,18 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One observation."""
 
     name: str
-    """What it is: ``kernel.links``, ``process.status``."""
+    """What was observed: ``kernel.links``, ``process.status``."""
     about: str = ""
-    """Of which process, file, address."""
+    """The process, file or address that it concerns."""
     source: str
     """Where it was read."""
     at: float
     """Unix time."""
     seconds: float
-    """How long it took."""
+    """How long the observation took."""
     value: Any = None
     error: SavedError | None = None
-    """What went wrong instead."""
+    """The error raised instead."""
 
     @property
     def id(self) -> str:
@@ -70,11 +70,11 @@ class FactBook:
 
     def __init__(self, saved: Mapping[str, Fact] | None = None) -> None:
         self.is_saved = saved is not None
-        """Nothing is observed: the facts are those of a file."""
+        """Nothing is observed: the facts come from a file."""
         self.facts: dict[str, Fact] = dict(saved or {})
-        """The newest observation of each, by its id."""
+        """The newest observation of each fact, by id."""
         self.used: dict[str, list[str]] = {}
-        """By check: the ids of the facts that it asked for, in that order."""
+        """By check: the ids of the facts that it asked for, in order."""
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._looks: dict[str, Future[Any]] = {}
         self._mutex = threading.Lock()

@@ -113,7 +113,7 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 WEIGHT = {Status.FAIL: 3, Status.UNKNOWN: 2, Status.WARN: 1}
-"""A failure explains everything that rests on it; a warning explains no failure."""
+"""A failure explains everything that depends on it; a warning explains no failure."""
 
 
 def layer_of(id: str) -> Layer:
@@ -129,13 +129,13 @@ class Graph:
 
     def __init__(self, checks: Iterable[Check]) -> None:
         self.dependencies: dict[str, tuple[str, ...]] = {}
-        """For each check those directly below it, nearest first."""
+        """For each check, its direct dependencies, nearest first."""
         known = {check.id: check for check in checks}
         for check in known.values():
             below = (*check.needs, *EXPLAINED_BY.get(check.id, ()))
             self.dependencies[check.id] = tuple(dict.fromkeys(each for each in below if each in known))
         self.order: tuple[str, ...] = tuple(self._bottom_up())
-        """The lowest first; of those that don't rest on each other, the lower layer first."""
+        """Dependencies first; among independent checks, the lower layer first."""
         self._rank = {id: number for number, id in enumerate(self.order)}
 
     def _bottom_up(self) -> Iterable[str]:

@@ -39,7 +39,7 @@ PROVEN: Mapping[str, re.Pattern[str]] = {
         "host.ownership": r"chown -R \S+: \S+",
     }.items()
 }
-"""By check: all that it may offer to be pasted."""
+"""By check: the only fixes that it may offer for pasting."""
 
 
 def only_proven(id: str, answer: Answer) -> Answer:

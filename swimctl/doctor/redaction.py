@@ -9,7 +9,7 @@ from swim_server.config.redaction import url_without_secrets
 
 HIDDEN = "***"
 SHORTEST_SECRET = 4
-"""Shorter ones would hide ordinary words; nobody has such a password without its pattern around it."""
+"""Shorter ones would hide ordinary words; such a password is still hidden by its context."""
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bswim_(?:pub|dev|par|sys)[a-z]*_[A-Za-z0-9_-]+"), f"swim_{HIDDEN}"),
     (re.compile(r"\bswim_[0-9a-fA-F-]{20,}"), f"swim_{HIDDEN}"),

@@ -11,7 +11,7 @@ from swimctl.doctor.check import Result, Status
 from swimctl.errors import ExitCode
 
 SEVERITY = (Status.FAIL, Status.UNKNOWN, Status.WARN)
-"""What must be seen, the worst first."""
+"""Statuses by severity, the worst first."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,13 +22,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[Result, ...]
     """In the catalogue's order."""
     order: tuple[str, ...] = ()
-    """All checks, the lowest first: those that others rest on."""
+    """All checks, dependencies first."""
     seconds: float
     is_strict: bool = False
     is_absent: bool = False
     """There was no daemon to ask: the root check failed."""
     changed: tuple[str, ...] = ()
-    """What ``--fix`` changed before."""
+    """What ``--fix`` has changed."""
 
     @property
     def is_ok(self) -> bool:

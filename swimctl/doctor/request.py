@@ -50,7 +50,7 @@ class Request:
     expect_version: str | None
     timeout: float | None
     api_key: str | None = None
-    """The key for ``url``, where a context has one; never an option."""
+    """The key for ``url``, if a context has one; never an option."""
 
     def refuse_contradictions(self) -> None:
         """Raise WrongUsage for options that exclude each other, and for values that can't be used."""

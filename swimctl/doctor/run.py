@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 GOOD_GROUND = (Status.OK, Status.WARN)
 _GONE = re.compile(r"[\w.-]+ is (?:fail|unknown|skip)")
-"""What a check says that was skipped because of another one: its own root is passed on."""
+"""Text of a check that was skipped because of another; the other's own cause is passed on."""
 WHOLE_SECONDS = 2.4
-"""All checks together, those of ``--deep`` apart: with the start of the program less than three seconds."""
+"""Limit for all checks together, without ``--deep``: with the program's start, less than three seconds."""
 
 
 async def run_checks(checks: Sequence[Check], context: DoctorContext) -> list[Result]:

@@ -19,7 +19,7 @@ from swimctl.errors import CommandFailed
 
 FORMAT = 1
 NAME = "facts.json"
-"""In a bundle."""
+"""The file's name in a bundle."""
 MAX_BYTES = 256 * 1024 * 1024
 
 
@@ -28,11 +28,11 @@ class SavedRun(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     version: str = __version__
-    """Of the swimctl that observed it."""
+    """Version of the swimctl that made the observations."""
     circumstances: Circumstances
     options: Options
     checks: tuple[str, ...]
-    """Those that were asked for."""
+    """Checks that were asked for."""
     facts: tuple[Fact, ...]
 
     @property

@@ -16,9 +16,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """The checks of one run."""
 
     asked: tuple[Check, ...]
-    """What the reader wants to see."""
+    """The checks that the user wants to see."""
     dependencies: tuple[Check, ...] = ()
-    """What these need besides; shown only where it did not come out well."""
+    """What these also need; shown only if it did not pass."""
 
     @property
     def checks(self) -> tuple[Check, ...]:

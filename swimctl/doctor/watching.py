@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from swimctl.output import Output
 
 PROGRAM_SECONDS = 30.0
-"""So long a program of ``--on-change`` may take: the watch waits for it, so that changes stay in their order."""
+"""How long a program of ``--on-change`` may take: watching waits for it, so that changes stay in order."""
 SHOWN = 10
 
 

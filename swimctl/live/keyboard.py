@@ -18,7 +18,7 @@ class Keyboard:
     def __init__(self) -> None:
         self._input = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
         self._modes: list[Any] | None = None
-        """What the terminal was like before keys were read one by one."""
+        """The terminal's modes before single keys were read."""
 
     def take(self) -> None:
         """Switch to single keys, unless running in the background, where reading would stop the process."""

@@ -33,9 +33,7 @@ def show_live(
     banner: Sequence[Text] = (),
     asks_status: bool = False,
 ) -> None:
-    """Show the table until ``until`` returns True, q is pressed or a signal ends it. The last picture stays on the
-    terminal.
-    """
+    """Show the table until ``until`` returns True, q is pressed or a signal arrives; leave its last picture behind."""
     from swimctl.live.view import frame
 
     began = time.monotonic()

@@ -52,13 +52,13 @@ class TailModel:
         self.reason = ""
         """Why there is no connection."""
         self.retry_at: float | None = None
-        """When the next attempt to connect follows, in monotonic seconds."""
+        """When the next attempt to connect is made, in monotonic seconds."""
         self.held: list[EventRow | Note] | None = None
         """The lines as they were when the table was paused; None while it is live."""
         self.shows_help = False
         self._show_positions = show_positions
         self._recent: deque[tuple[float, int, int]] = deque()
-        """Moment, events and positions of the last seconds."""
+        """Time, events and positions of the last seconds."""
 
     def apply(self, item: StreamItem, now: float) -> None:
         """Take one item; ``now`` in monotonic seconds."""

@@ -85,9 +85,7 @@ class Screen:
 
 
 def _keyboard() -> Keyboard | None:
-    """Return the terminal's keyboard; None on a system without POSIX terminals (Windows), where Ctrl-C ends the
-    display.
-    """
+    """Return the terminal's keyboard; None without POSIX terminals (Windows), where Ctrl-C ends the display."""
     try:
         from swimctl.live.keyboard import Keyboard
     except ModuleNotFoundError:

@@ -14,7 +14,7 @@ from swimctl.text import count, duration, plural, rate
 ID_FROM_WIDTH = 110
 """Terminals as wide as this have a column with the events' ids."""
 FULL_HEAD_FROM_HEIGHT = 12
-"""Lower terminals have one line of head, and no banner: the rest is for events."""
+"""Smaller terminals have a one-line header and no banner: the rest is for events."""
 BANNER_SECONDS = 60.0
 """How long hints are shown; ? shows them again."""
 STATES = {

@@ -15,7 +15,7 @@ from swimctl.render.doctor import MARKS, STYLES
 from swimctl.text import clean
 
 MOST_CHARACTERS = 300
-"""Of a value on a terminal; whole with ``--json``."""
+"""Longest value on a terminal; ``--json`` prints it whole."""
 
 
 def explained(steps: Sequence[Step]) -> RenderableType:

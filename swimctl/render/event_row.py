@@ -39,7 +39,7 @@ class EventRow(NamedTuple):
     """The columns of one line."""
 
     timestamp: str
-    """RFC 3339, as it came."""
+    """RFC 3339, as received."""
     type: str
     callsign: str
     origin: str

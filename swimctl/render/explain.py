@@ -31,7 +31,7 @@ HEADLINES = {
     "conflated": "not sent: conflated",
     "unknown": "not known",
 }
-"""For every other outcome: not sent."""
+"""For any other outcome: not sent."""
 CLAUSES = (
     Column("mark", "", styles={"yes": "green", "no": "red"}),
     Column("kind", "CLAUSE"),

@@ -18,11 +18,11 @@ class Replayed(NamedTuple):
     """One event to play."""
 
     moment_ms: int
-    """Its place in time: when it was stored, or when it happened."""
+    """Its time: when it was stored, or when it happened."""
     event: dict[str, Any]
-    """``type``, ``timestamp``, ``data``; ``id`` where it had one."""
+    """``type``, ``timestamp``, ``data``, and ``id`` if it had one."""
     line: str | None = None
-    """As it was recorded, byte for byte."""
+    """Its text as recorded, byte for byte."""
 
 
 class Pace:

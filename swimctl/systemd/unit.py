@@ -29,14 +29,14 @@ class Unit:
     command: Sequence[str]
     """How swimctl is started."""
     user: str | None = None
-    """Whom it runs as, of a system unit."""
+    """The user of a system unit."""
     config_file: Path | None = None
     python_path: str | None = None
-    """Where a checkout's packages are; None: installed where Python looks."""
+    """The folder of a checkout's packages; None: installed where Python finds them."""
     writable: Sequence[Path] = ()
-    """Folders beside its home that it writes to: those of event files, of a log, of a database."""
+    """Folders besides its home that it writes to: those of event files, a log, a database."""
     needs_temporary: bool = False
-    """It meets others in the common temporary folder."""
+    """It shares the common temporary folder with other programs."""
     port: int = 8090
 
     def text(self) -> str:
@@ -91,9 +91,7 @@ class Unit:
         ]
 
     def _hardening(self) -> list[str]:
-        """Return the restrictions: the service gives up what it does not need. A user's manager can restrict less than
-        the system's.
-        """
+        """Return the restrictions on the service: all that it does not need. A user's manager supports fewer."""
         common = [
             "NoNewPrivileges=yes",
             "LockPersonality=yes",

@@ -19,7 +19,7 @@ app = command_group("Create, list, expire and revoke API keys.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 GREATEST_ID = 2**63 - 1
-"""What an identity column of any database can hold."""
+"""The largest value of an identity column in any supported database."""
 KeyId = Annotated[
     int,
     typer.Argument(

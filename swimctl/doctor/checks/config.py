@@ -193,7 +193,7 @@ _LOSSES = {
     "channels": "types that are gone are rejected",
     "state": "entries of kinds that are gone are forgotten",
 }
-"""By the beginning of a setting: what putting it in force may cost."""
+"""What applying a setting may cost, by the beginning of its name."""
 
 
 def what_is_lost(name: str, change: ChangedSetting) -> str | None:

@@ -24,7 +24,7 @@ SHOWN = 5
 REFUSED, TRY_LATER = 4001, 1013
 TIMEOUT_SECONDS = 5.0
 REFUSAL_SECONDS = 2.5
-"""A refusal may be held back, and a key is looked up in the database first."""
+"""A refusal may be delayed, and the key is looked up in the database first."""
 
 _REFUSAL = "a made-up key is refused with 4001"
 

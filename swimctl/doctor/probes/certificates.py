@@ -17,12 +17,12 @@ class ShownCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """A certificate that isn't trusted."""
 
     names: tuple[str, ...] = ()
-    """Of hosts and addresses that it is for."""
+    """Hosts and addresses that it is valid for."""
     subject: str = ""
     issuer: str = ""
     not_after: str = ""
     sent: int | None = None
-    """So many certificates came, it among them; None: this Python can't tell."""
+    """The number of certificates sent, including this one; None: this Python can't tell."""
 
     @property
     def is_self_signed(self) -> bool:
@@ -37,7 +37,7 @@ class ShownCertificate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_ISSUER = frozenset({2, 20, 21})
-"""OpenSSL (x509_vfy.h): the issuer of a certificate is not there, so that no chain leads to one that is trusted."""
+"""OpenSSL (x509_vfy.h): an issuer is missing, so that the chain does not lead to a trusted certificate."""
 OTHER_NAMES = frozenset({62, 64})
 SELF_SIGNED = frozenset({18, 19})
 

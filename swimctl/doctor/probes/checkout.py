@@ -22,11 +22,11 @@ class GitSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What git reports about a checkout."""
 
     lines: tuple[str, ...] = ()
-    """Source files that are not those of the commit, as ``git status --porcelain`` writes them."""
+    """Source files that differ from the commit, as ``git status --porcelain`` prints them."""
     trouble: str | None = None
-    """Why it says nothing."""
+    """Why git reports nothing."""
     is_absent: bool = False
-    """There is no git program."""
+    """Git is not installed."""
 
 
 class BrokenSource(msgspec.Struct, frozen=True):

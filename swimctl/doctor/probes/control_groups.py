@@ -14,10 +14,10 @@ class MemoryGroup(NamedTuple):
     """The memory of a control group."""
 
     used: int
-    """Without what the kernel would give back, the cache of files."""
+    """Without the file cache, which the kernel would give back."""
     limit: int
     kills: int
-    """Processes of it that the kernel has ended for want of memory."""
+    """Processes of the group that the kernel has killed for lack of memory."""
 
 
 class ProcessorLimit(NamedTuple):
@@ -72,9 +72,7 @@ class ControlGroups:
         return None
 
     def _groups(self, pid: int, controller: str) -> list[tuple[Path, bool]]:
-        """List the folders of a process's control groups for a controller, its own first; and whether it is
-        version 2.
-        """
+        """List the folders of a process's control groups, its own first, and whether they are of version 2."""
         found = []
         for line in _text(self._proc / str(pid) / "cgroup").splitlines():
             _, controllers, path = [*line.split(":", 2), "", ""][:3]

@@ -49,7 +49,7 @@ def expecting(expected: str) -> Callable[[Ask], Ask]:
 
 
 async def asked(context: DoctorContext, method: str, shape: type[T], *, refresh: bool = False, **params: Any) -> T:
-    """Call a method and decode its answer as ``shape``; once per run unless ``refresh``. Raises CannotAsk,
+    """Call a method, once per run unless ``refresh``, and decode its answer as ``shape``. Raises CannotAsk,
     RpcFailed.
     """
     return await _read(context.ask_again if refresh else context.ask, method, shape, params)

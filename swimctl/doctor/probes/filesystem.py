@@ -14,14 +14,14 @@ class FileSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The file that a name leads to, links followed."""
 
     kind: Literal["file", "folder", "other", "missing", "hidden"]
-    """``hidden``: this user may not look, or the disk answers with an error."""
+    """``hidden``: this user may not look, or the disk returns an error."""
     reason: str | None = None
-    """What the system says where it is missing or hidden."""
+    """The system's message if the file is missing or hidden."""
     uid: int = -1
     mode: int = 0
     size: int = 0
     changed_at: float = 0.0
-    """Unix time of the last change of its content, name or rights."""
+    """Unix time of the last change of content, name or permissions."""
     inode: int = 0
     device: int = 0
     can_read: bool = False
@@ -37,11 +37,11 @@ class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
     """The space on the disk that holds a path."""
 
     path: Path
-    """The nearest folder that exists."""
+    """The nearest existing folder."""
     total_bytes: int
     free_bytes: int
     inodes: int
-    """0: this kind of file system has no fixed number of them."""
+    """0: this file system has no fixed number of them."""
     free_inodes: int
     is_read_only: bool
 

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 LONGEST_SECONDS = 120.0
 SLACK = 1.25
 HEARTBEAT_SECONDS = 30.0
-"""Where the service doesn't tell its own."""
+"""The interval if the service doesn't report its own."""
 
 
 class Quiet(msgspec.Struct, kw_only=True):
     """What happened to an idle connection."""
 
     interval_seconds: float = HEARTBEAT_SECONDS
-    """Between two heartbeats, as the service tells."""
+    """The heartbeat interval that the service reports."""
     seconds: float = 0.0
-    """How long it was waited for, or until the end."""
+    """How long the connection was watched, or lived."""
     is_beaten: bool = False
-    """A heartbeat came."""
+    """A heartbeat arrived."""
     cut: str | None = None
-    """How it ended before one came."""
+    """How it ended before a heartbeat arrived."""
     trouble: str | None = None
     """Why there was nothing to wait for."""
 

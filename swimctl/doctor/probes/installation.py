@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 LEFT_BY_PIP = "~"
-"""pip renames a package's folder so before it replaces it, and back or away at the end: one that is left was cut."""
+"""pip renames a package's folder like this before replacing it, and back or away at the end: a leftover means that
+it was interrupted."""
 
 
 class FilesSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +25,7 @@ class FilesSeen(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     differing: tuple[str, ...]
     origin: str
-    """What to reinstall: a version, or the address that it was installed from."""
+    """What to reinstall: a version, or the address it was installed from."""
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import ctypes
 import msgspec
 
 TIME_ERROR = 5
-"""What adjtimex answers when nothing keeps the clock right."""
+"""What adjtimex returns when nothing keeps the clock synchronised."""
 STA_UNSYNC = 0x0040
 
 

@@ -10,7 +10,7 @@ import msgspec
 import psutil
 
 HELD_STATES = frozenset({"01", "02", "04", "05", "08", "09", "0B"})
-"""Established, or on its way out but still the process's: all but listening, waiting and closed ones."""
+"""Established, or closing but still the process's: all except listening, waiting and closed ones."""
 LISTENING = "0A"
 PROXY_PROGRAMS = {
     "nginx": "nginx",
@@ -22,7 +22,7 @@ PROXY_PROGRAMS = {
     "varnishd": "varnish",
     "cache-main": "varnish",
 }
-"""By the name of a process: the proxy that it is of."""
+"""The proxy that a process belongs to, by the process's name."""
 _PROC = Path("/proc")
 
 
@@ -36,7 +36,7 @@ class ProxyProcess(msgspec.Struct, frozen=True):
     connections: int
     """Its connections to the service."""
     is_listening: bool
-    """It takes new connections, from whomever."""
+    """It accepts new connections from anywhere."""
 
 
 class _Row(NamedTuple):

@@ -25,7 +25,7 @@ class OtherDaemon(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     home: str
     paths: tuple[str, ...]
-    """Of its sources that take files."""
+    """Files that its sources read."""
 
 
 async def other_daemons(context: DoctorContext) -> list[OtherDaemon]:

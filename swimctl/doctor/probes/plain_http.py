@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 65_536
 NOBODY = "flights?callsign_prefix=DOCTOR"
-"""A question that a client asks, with a short answer."""
+"""A request that a client might make, with a short answer."""
 OURS = "/api/swim/v1"
 
 
@@ -28,12 +28,12 @@ class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     status: int | None = None
-    """None: no HTTP answer."""
+    """None: no HTTP response."""
     trouble: str | None = None
     is_state: bool = False
-    """It is a document of the state, as the protocol has it."""
+    """It is a state document of the protocol."""
     code: str | None = None
-    """What the service says of an error."""
+    """The service's error code."""
 
 
 async def ask_for_flights(context: DoctorContext) -> HttpAnswer:

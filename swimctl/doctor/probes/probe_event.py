@@ -34,7 +34,7 @@ class Received(msgspec.Struct, frozen=True):
 
     id: str
     seconds: float
-    """From before it was put in until it was here."""
+    """From just before publishing to its arrival."""
 
 
 async def store(context: DoctorContext, connection: str | None = None, token: str | None = None) -> ProbeStored:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STEP_SECONDS = 1.5
 NO_KEY_WORDS = ("no api key", "api key required", "missing api key", "api key is required", "key was presented")
-"""How services, ours and the former one, say that no key arrived."""
+"""How services, this one and its predecessor, say that no key arrived."""
 
 
 class NoFront(Exception):
@@ -39,9 +39,9 @@ class Certificate(msgspec.Struct, frozen=True):
     distrust: str | None = None
     version: str | None = None
     code: int | None = None
-    """Why it is not trusted, by OpenSSL's number (x509_vfy.h)."""
+    """Why it is not trusted: OpenSSL's number (x509_vfy.h)."""
     shown: ShownCertificate | None = None
-    """What it says of itself, where it is not trusted."""
+    """Its own claims, if it is not trusted."""
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -49,18 +49,18 @@ class Visit(msgspec.Struct, frozen=True):
 
     is_upgraded: bool
     trouble: str | None = None
-    """Why it went no further."""
+    """Why the visit went no further."""
     status: int | None = None
     """The HTTP status of a refused upgrade."""
     greeting: Greeting | None = None
     is_ours: bool | None = None
     """The running process knows this very connection; None: not asked."""
     remote: str | None = None
-    """Where the process believes it comes from."""
+    """The client address that the process believes."""
     received: float = 0.0
-    """When the greeting was here, by our clock."""
+    """When the greeting arrived, by our clock."""
     answers: dict[str, Any] = {}
-    """By action: the answer, or None where none came."""
+    """By action: the answer, or None if none arrived."""
 
 
 async def target_of(context: DoctorContext) -> Target:

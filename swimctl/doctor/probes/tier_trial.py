@@ -42,15 +42,15 @@ class Trial(msgspec.Struct):
     refused: Outcome | None = None
     failed: str | None = None
     is_impossible: bool = False
-    """This process may not open as many files."""
+    """This process may not open that many files."""
     possible: int = 0
-    """So many files it may open."""
+    """How many files it may open."""
     is_whole: bool = True
-    """All the room that was left was tried."""
+    """All the remaining room was tried."""
     counted: int = 0
-    """Connections of the tier, by the process, while all were open."""
+    """Connections of the tier according to the process, while all were open."""
     now: TierPromise | None = None
-    """What the process promised then."""
+    """The limits in force at that time."""
 
 
 async def limit_holds(context: DoctorContext, tier: str) -> Answer:

@@ -1,6 +1,4 @@
-"""A minimal client that only wants to be admitted: thousands fit into one process. Reads until it is admitted or
-refused.
-"""
+"""A minimal client that reads until it is admitted or refused: thousands fit into one process."""
 
 from __future__ import annotations
 

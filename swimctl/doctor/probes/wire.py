@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OPEN_SECONDS = 1.5
 ANSWER_SECONDS = 1.5
 MAX_PASSED_OVER = 10_000
-"""Events of a busy stream that may come before an answer."""
+"""Events of a busy stream that may precede an answer."""
 _STATUS_LINE = re.compile(r"\bHTTP/\d\.\d (\d{3})\b")
 USER_AGENT = "swimctl-doctor"
 

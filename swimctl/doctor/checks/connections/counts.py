@@ -26,7 +26,7 @@ SECOND_LOOK_SECONDS = 0.5
 COUNTS = 4
 COUNT_PAUSE_SECONDS = 0.3
 SLACK = 2
-"""A socket is a connection a moment before the process hears of it, and a moment after."""
+"""A socket becomes a connection a moment before the process learns of it, and stays one a moment after."""
 
 _COUNTED = "tiers, client list and kernel count the same connections"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS, TOO_SLOW_SECONDS = 0.25, 1.0
 CLOCK_SECONDS = 2.0
-"""How far the clocks may differ: keys expire by the one and are created by the other."""
+"""How far the clocks may differ: keys are created by one and expire by the other."""
 FUTURE = timedelta(seconds=60)
 TIMEOUT_SECONDS = 2 * key_database.STATEMENT_SECONDS + 0.5
 

@@ -29,7 +29,7 @@ LINES = {
     "varnish": "set req.http.X-Forwarded-For = client.ip;",
     "haproxy": "http-request set-header X-Forwarded-For %[src]",
 }
-"""By proxy: what has it name the client itself, in place of what the client says."""
+"""By proxy: the line that makes it name the client itself, instead of repeating the client's claim."""
 
 
 async def check_address(context: DoctorContext) -> Answer:

@@ -47,13 +47,13 @@ class UnitSeen(msgspec.Struct, frozen=True, kw_only=True):
     scope: str
     path: Path
     control: str
-    """How its systemd is spoken with."""
+    """How its systemctl is called."""
     shown: dict[str, str] = {}
-    """What systemctl tells."""
+    """The properties that systemctl shows."""
     trouble: str | None = None
-    """Why it tells nothing."""
+    """Why systemctl shows nothing."""
     differing: tuple[str, ...] = ()
-    """Lines that are not those of the unit that this version installs."""
+    """Lines that differ from the unit that this version installs."""
 
 
 def look_at_unit(context: DoctorContext) -> UnitSeen | None:

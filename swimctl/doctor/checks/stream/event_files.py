@@ -20,10 +20,10 @@ LOOKS = 4
 PAUSE_SECONDS = 0.35
 PATIENCE_INTERVALS = 3.0
 TAKEN_SECONDS = 60.0
-"""A file that was taken is finished with within seconds."""
+"""A file that was taken is processed within seconds."""
 
 KEPT_SECONDS = 900.0
-"""One of another user is kept for ten minutes after it has grown last."""
+"""A file of another user is kept for ten minutes after it last grew."""
 
 EventFile = tuple[str, str, float]
 """Source, path, interval in seconds."""
@@ -41,9 +41,9 @@ class FileLooks(msgspec.Struct, frozen=True, kw_only=True):
 
     looks: tuple[Seen | None, ...]
     age_seconds: float | None
-    """Since its last change."""
+    """Time since its last change."""
     taken: dict[str, float]
-    """By name: seconds since it was taken."""
+    """By name: seconds since the file was taken."""
 
 
 async def look_at_event_files(context: DoctorContext, files: Sequence[EventFile]) -> list[FileLooks]:
@@ -71,11 +71,10 @@ async def _look_on(files: Sequence[EventFile]) -> list[FileLooks]:
 def judge_event_files(
     expected: str, files: Sequence[EventFile], seen: Sequence[FileLooks], kept: Sequence[str] = ()
 ) -> Answer:
-    """Evaluate files: one present at every look isn't being taken. ``kept``: sources that wait for files to stop
-    growing.
+    """Evaluate files: one that is present at every look isn't being taken.
 
-    A taken file keeps its inode for more than a second under another name: the same inode at the next look is the same
-    file.
+    ``kept``: sources that wait for files to stop growing. A taken file keeps its inode for more than a second under
+    another name: the same inode at the next look is the same file.
     """
     lines = [
         line for (name, path, interval), each in zip(files, seen, strict=True)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 STALL_INTERVALS, STALL_SECONDS = 3.0, 5.0
-"""A source that has not read its input for this many intervals, and some seconds more, is stalled."""
+"""A source that has not read its input for this many intervals plus these seconds is stalled."""
 STARTING_SECONDS = 60.0
 MANY_REJECTED = 10
 OLD_FEED_SECONDS, OLD_FEED_INTERVALS = 300.0, 10.0
-"""A feed whose data is older than that is out of date, however quickly it answers."""
+"""A feed with older data than this is out of date, however quickly it answers."""
 FROZEN_SECONDS, FROZEN_SNAPSHOTS = 300.0, 10
-"""If no flying aircraft has moved for this long, or in so many snapshots, the feed repeats itself."""
+"""If no flying aircraft has moved for this long, or in this many snapshots, the feed repeats itself."""
 
 _SOURCES = "every source has looked at its input lately, and could read all of it"
 

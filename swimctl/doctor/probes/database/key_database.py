@@ -1,5 +1,4 @@
-"""The key database as the command line sees it: opened once per run, each thing read once, in threads, with short
-limits.
+"""The key database as the command line sees it: opened once per run, in threads, with short time limits.
 
 Nothing is created but a marker row, which is not a key and is removed again.
 """
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 STATEMENT_SECONDS = 2.0
-"""How long one statement, or a login, may take: more than that is a finding in itself."""
+"""How long a statement, or a login, may take: anything longer is a finding in itself."""
 WRITE_SECONDS = 1.0
-"""How long a write, or anything asked of a file, may wait for another's lock."""
+"""How long a write, or any access to a file, may wait for another's lock."""
 LOOKS = 3
 MARKER = "swimctl doctor"
 """Owner of the marker row."""

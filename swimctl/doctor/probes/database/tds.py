@@ -33,11 +33,11 @@ class TdsHandshake(msgspec.Struct, frozen=True):
     """The outcome of a handshake."""
 
     version: str
-    """Of the server, as it tells it."""
+    """The server's version, as it reports it."""
     is_encrypted: bool
     tls_version: str | None = None
     certificate: dict[str, Any] | None = None
-    """As ``ssl`` shows a verified one; None where it wasn't to be verified."""
+    """The verified certificate as ``ssl`` shows it; None if it was not to be verified."""
     distrust: str | None = None
     """Why the certificate is not trusted."""
 
