@@ -19,14 +19,14 @@ def main() -> None:
 
         sys.exit(complete())
     if "_SWIMCTL_COMPLETE" not in os.environ:
-        # Answered before anything heavy is imported: help must be there at once.
+        # Answered before anything heavy is imported: help must appear at once.
         if words in ([], ["--help"], ["-h"], ["help"]):
             sys.exit(_show_overview())
         if words == ["--version"]:
             from swim_server import __version__
 
             sys.exit(_print(f"swimctl {__version__}\n"))
-    gc.disable()  # nothing of what is imported is garbage
+    gc.disable()  # nothing that imports create is garbage
     from swimctl.app import run
 
     gc.freeze()

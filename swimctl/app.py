@@ -91,7 +91,7 @@ class CommandApp(typer.Typer):
 def load_command(module: str, name: str, words: Sequence[str] = ()) -> Any:
     """Import a command's module and build its command; of a group, only the subcommand that ``words`` begin with."""
     app: typer.Typer = import_module(module).app
-    app.rich_markup_mode = None  # plain help: at once, and the same in every width and pipe
+    app.rich_markup_mode = None  # plain help: fast, and the same at every width and in pipes
     known = app.registered_commands
     called = [each for each in known if _typed_name(each) in words] if len(known) > 1 else []
     app.registered_commands = called or known
@@ -159,7 +159,7 @@ def enter_context(named: str | None) -> tuple[str, Context] | None:
     from swimctl import contexts as stored
 
     found = stored.chosen(named, os.environ)
-    os.environ.pop(stored.VARIABLE, None)  # a daemon that is started here keeps its home whatever becomes of the name
+    os.environ.pop(stored.VARIABLE, None)  # a daemon started here keeps its home even if the context changes
     if found is None or found[1].url is not None:
         return found
     os.environ["SWIM_HOME"] = str(found[1].home)
@@ -179,7 +179,7 @@ def check_config_exists(named_by: str, path: Path | str | None) -> None:
     try:
         is_missing = bool(path) and not Path(str(path)).expanduser().exists()
     except (OSError, RuntimeError):
-        return  # whoever reads it tells what is wrong with it
+        return  # the code that reads it reports what is wrong with it
     if is_missing:
         raise WrongUsage(f"{named_by}: there is no file {path}", f"create one: swimctl config init {path}")
 
@@ -199,7 +199,7 @@ def run(words: list[str]) -> int:
     except BrokenPipeError:
         return _reader_went_away()
     except SystemExit as ended:
-        if isinstance(ended.__context__, BrokenPipeError):  # typer makes exit 1 of it while a command runs
+        if isinstance(ended.__context__, BrokenPipeError):  # while a command runs, Typer turns it into exit code 1
             return _reader_went_away()
         raise
     except KeyboardInterrupt:

@@ -40,7 +40,7 @@ def report(error: BaseException, debug: bool) -> int:
     problem, next_step, code = _explain(error)
     style = TextStyle.of(sys.stderr, os.environ)
     label = style.paint("error:", RED if style.colour else BOLD)
-    with suppress(OSError):  # whoever closed or filled standard error has the exit code
+    with suppress(OSError):  # if standard error is closed or full, there is still the exit code
         sys.stderr.write(f"{label} {problem}\n" + (f"{next_step}\n" if next_step else ""))
         sys.stderr.flush()
     return code

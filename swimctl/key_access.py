@@ -61,7 +61,7 @@ def read_store(invocation: Invocation) -> Iterator[KeyStore | None]:
 @contextmanager
 def open_database_of(invocation: Invocation) -> Iterator[Database]:
     """Open the configured key database for one command. Raises CommandError for any error of the database."""
-    invocation.load_config()  # a configuration that can't be read is told before a folder is made
+    invocation.load_config()  # report an unreadable configuration before creating a folder
     invocation.home.prepare()
     with _told_to_people(), closing(_connect(invocation)) as database:
         yield database
@@ -244,7 +244,7 @@ def list_by_daemon(invocation: Invocation) -> ListedKeys | None:
         with invocation.connect(light=True) as daemon:
             params = {"database": database_identity(database, invocation.home.database)}
             found = daemon.ask("keys", ListedKeys, params)
-    except (CommandError, OSError):  # no daemon, one of an earlier version, a database that is away
+    except (CommandError, OSError):  # no daemon, an older one, or an unavailable database
         return None
     return found if found.is_same_database else None
 

@@ -31,7 +31,7 @@ def is_unread(stream: IO[Any]) -> bool:
         return False
     try:
         poll = select.poll()
-        poll.register(stream.fileno(), 0)  # errors alone
+        poll.register(stream.fileno(), 0)  # only errors
         return any(happened & (select.POLLERR | select.POLLNVAL) for _, happened in poll.poll(0))
     except (OSError, ValueError):  # no file behind it
         return False

@@ -89,7 +89,7 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
         yield open_file
     finally:
         for file in opened:
-            with suppress(OSError):  # what could not be written was told when it was written
+            with suppress(OSError):  # a failed write was reported when it happened
                 if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     file.flush()
                     os.fsync(file.fileno())

@@ -26,7 +26,7 @@ def play_script(path: Path, port: int, output: Output, count: int | None = None)
     except OSError as problem:
         raise WrongUsage(f"{path}: {problem.strerror}") from None
     try:
-        with suppress(KeyboardInterrupt):  # the way to end it
+        with suppress(KeyboardInterrupt):  # this is how it ends
             asyncio.run(_play(script, port, output, count))
     except OSError as problem:
         raise CommandFailed(f"port {port}: {problem.strerror}", "choose another with --port") from None

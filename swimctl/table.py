@@ -88,7 +88,7 @@ def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table
             column.heading.upper(),
             justify=column.justify,
             style=column.style,
-            no_wrap=not column.is_flexible,  # Rich narrows columns that may wrap before the others; cells don't wrap
+            no_wrap=not column.is_flexible,  # Rich narrows wrapping columns first; cells don't wrap
             overflow="ellipsis",
             min_width=_whole_width(column, rows) if column.is_whole else None,
         )

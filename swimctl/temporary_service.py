@@ -51,10 +51,10 @@ class TemporaryService:
                 stdout=log,
                 stderr=log,
                 env=self.environ,
-                start_new_session=True,  # Ctrl-C reaches us alone: we end it when the screen is in order again
+                start_new_session=True,  # Ctrl-C reaches only us: we stop the daemon once the screen is restored
                 preexec_fn=_end_with_parent,  # noqa: PLW1509  # no other thread runs yet
             )
-        # Importing these takes a while, and so does the daemon's start: both at once.
+        # Importing these takes a while, and so does starting the daemon: do both at once.
         import swim_server.keys.opening
         import swim_server.keys.store  # noqa: F401
 

@@ -100,7 +100,7 @@ def extract(path: Path, archive: tarfile.TarFile, entry: Entry, target: Path) ->
         raise BadArchive(path, f"{entry.name} is missing in it")
     digest = hashlib.sha256()
     with target.open("xb") as file:
-        left = entry.size + 1  # one more than it may have is read, and told
+        left = entry.size + 1  # read one byte more than allowed, to detect excess
         while left > 0 and (chunk := stream.read(min(left, CHUNK_BYTES))):
             digest.update(chunk)
             file.write(chunk)

@@ -104,7 +104,7 @@ def copy_database(path: Path, target: Path, tell: Tell) -> None:
             closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as source,
             closing(sqlite3.connect(target, isolation_level=None)) as copy,
         ):
-            # An open transaction keeps this moment's pages: without it the copy begins anew at each commit.
+            # An open transaction keeps this moment's pages: without it the copy would restart at each commit.
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
             page_bytes = source.execute("PRAGMA page_size").fetchone()[0]

@@ -57,7 +57,7 @@ class Measurement:
     def __exit__(self, *_: object) -> None:
         for crowd in self._crowds:
             if crowd.stdin is not None:
-                crowd.stdin.close()  # which ends it, whatever it is doing but connecting
+                crowd.stdin.close()  # which ends it unless it is still connecting
         for crowd in self._crowds:
             try:
                 crowd.wait(END_SECONDS)

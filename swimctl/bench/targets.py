@@ -25,7 +25,7 @@ def opened_target(
     invocation: Invocation, url: str | None, *, is_running: bool, yes: bool, messages: Output
 ) -> Iterator[tuple[Target, Session]]:
     """Open the service to measure, and a session to publish through."""
-    if url is not None:  # a context is not enough: load is put on what is named here
+    if url is not None:  # a context is not enough: only a service named here is loaded
         yield from _remote(Remote(url, invocation.environ.get(KEY_VARIABLE)), yes=yes)
         return
     if not is_running:

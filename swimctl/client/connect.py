@@ -46,7 +46,7 @@ def to_daemon(home: Home) -> Callable[[], Session]:
     """
     from swimctl.client.control import STARTING_SECONDS, ControlClient
 
-    timeouts = [RETRY_TIMEOUT_SECONDS, STARTING_SECONDS]  # the first time a starting daemon is waited for longer
+    timeouts = [RETRY_TIMEOUT_SECONDS, STARTING_SECONDS]  # on the first attempt, wait longer for a starting daemon
 
     def open_session() -> Session:
         timeout = timeouts.pop() if len(timeouts) > 1 else timeouts[0]

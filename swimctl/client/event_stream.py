@@ -233,7 +233,7 @@ class EventStream:
         event_id = message.get("id")
         if isinstance(event_id, str):
             if not _is_after(event_id, self._resume_from):
-                return  # sent before: never handed out twice
+                return  # received before: never return an event twice
             if self._is_catching_up and _is_after(event_id, self._caught_up_id):
                 self._finish_catching_up()
             self._recovered += self._is_catching_up
@@ -261,7 +261,7 @@ class EventStream:
         notice, self._notice = self._notice, None
         advised = lost.retry_seconds
         if advised is None and notice is not None:
-            advised = notice.retry_seconds  # the close that had it was lost on the way
+            advised = notice.retry_seconds  # the close frame with the delay was lost
         self._retry_at = self._clock.monotonic() + _pause(advised)
         told = without_advice(lost.reason) or (notice.problem if notice is not None else "")
         self._items.append(Lost(told or "the connection was lost"))

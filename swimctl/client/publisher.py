@@ -99,7 +99,7 @@ class Publisher:
             if not isinstance(index, int) or not 0 <= index < len(batch):
                 raise
             if index:
-                self._store(batch[:index])  # all or nothing was the daemon's answer; what stood before is good
+                self._store(batch[:index])  # it is all or nothing; those before the refused one are valid
             raise EventRefused(batch[index].line, failed.problem) from None
         finally:
             self._is_storing = False

@@ -56,7 +56,7 @@ class RemotePublisher:
                 return {"id": answer["id"], "duplicate": bool(answer.get("duplicates"))}
             if answer.get("type") != "error":
                 continue
-            if answer.get("code") == "RATE_LIMITED":  # ignored, not stored: again, a second later
+            if answer.get("code") == "RATE_LIMITED":  # ignored, not stored: send again a second later
                 time.sleep(BUSY_SECONDS)
                 self._session.send(message)
             elif answer.get("code") == "STORAGE_UNAVAILABLE":

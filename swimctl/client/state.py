@@ -77,7 +77,7 @@ class StateReader:
             found = self._fetch(session, deadline)
         except SessionLost as lost:
             session.close()
-            if is_kept or lost.code == SERVICE_RESTART:  # it was good before: whoever serves now is asked
+            if is_kept or lost.code == SERVICE_RESTART:  # the key was accepted before: ask the process that serves now
                 raise Restarting(lost.reason or "the connection broke", lost.retry_seconds) from None
             raise close_refusal(lost.code, lost.reason) from None
         except BaseException:
@@ -96,7 +96,7 @@ class StateReader:
             raise CommandFailed(
                 "the service is too old to report the current state", "upgrade it, or use: swimctl tail"
             )
-        session.send({"action": "unsubscribe"})  # what follows is not read: it would pile up until the next question
+        session.send({"action": "unsubscribe"})  # live events would only pile up until the next request
         found = WorldState()
         while True:
             message = self._next(session, deadline, "state")

@@ -88,7 +88,7 @@ class UnixConnection:
                     self._read(deadline)
                     self._take_frames()
         except OSError:
-            pass  # it has gone already, or takes longer than it is worth
+            pass  # it has gone already, or takes too long
         finally:
             self._is_open = False
             self._socket.close()

@@ -68,7 +68,7 @@ def flights(
     output = invocation.output(as_json=chosen is Format.JSON).piped_as(header=header, version="v2")
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)
     with StateReader(options.opener(invocation, invocation.remote(url)), ["flight.*"], filters) as reader:
-        first = reader.ask()  # not running at the start is an error; later it is news
+        first = reader.ask()  # at the start, its absence is an error
         if not watch:
             _write(output, first, chosen)
         elif output.can_redraw and chosen is Format.TABLE:

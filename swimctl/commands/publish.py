@@ -107,7 +107,7 @@ def _publish_all(
         for batch in batches:
             publisher.publish(batch)
             output.stream.flush()
-            if not output.is_terminal:  # else the ids tell how far it is
+            if not output.is_terminal:  # otherwise the ids show the progress
                 progress.set(publisher.stored)
 
 

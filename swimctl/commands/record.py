@@ -79,7 +79,7 @@ def record(
     if file == "-" and as_json:
         raise WrongUsage("--json and - can't be combined: both write to standard output")
     if no_follow and since is None and after is None and last is None:
-        after = "0-0"  # all there is
+        after = "0-0"  # everything in history
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)
     wanted = options.read_wanted(channels, filters, since=since, after=after, last=last)
     signals = Signals()
@@ -119,7 +119,7 @@ def _record(invocation: Invocation, stream: EventStream, target: _Target, until:
         with progress:
             recording.run(until, lambda writer: progress.set(writer.events))
     except CommandError as error:
-        with suppress(CommandError):  # told already, where it is the file that can't be written
+        with suppress(CommandError):  # already reported, if it is the file that can't be written
             recording.finish(error.problem)
         raise
     end = recording.finish(until.reason)

@@ -109,7 +109,7 @@ def replay(
         is_on_screen = goes_to_stdout and output.is_terminal
         sink = inner if is_on_screen else CountingSink(inner, progress)
         _play(invocation, sink, file, Range(start, end, channels), speed)
-    if as_json and not goes_to_stdout:  # else standard output has the events, as JSON
+    if as_json and not goes_to_stdout:  # otherwise standard output has the events, as JSON
         output.document({"played": sink.played, "output": output_file and str(output_file), "into": into and str(into)})
     elif messages.is_terminal:
         messages.line(f"{sink.played:,} events played")

@@ -74,7 +74,7 @@ def _agreed_places(invocation: Invocation, file: Path, parts: list[Part], *, yes
     with opened(file) as (_, manifest):
         pass
     with locked(invocation.home):
-        pass  # a service that runs is told before anybody is asked
+        pass  # report a running service before asking anything
     places = plan(manifest, invocation.home, invocation.load_config(), parts, invocation.config_path)
     if not places:
         raise CommandFailed(f"{file} does not contain {', '.join(parts)}", "list its contents: tar tzf FILE")

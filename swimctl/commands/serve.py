@@ -138,7 +138,7 @@ class _Greeting:
 
 
 def _serve_detached(invocation: Invocation, overrides: dict[str, object], arguments: list[str], as_json: bool) -> None:
-    invocation.load_config(overrides)  # what is wrong with it is told here and now, not in a log
+    invocation.load_config(overrides)  # report errors here, not in a log
     from swim_server.daemon.detach import StartFailed, serve_detached
     from swim_server.daemon.lockfile import AlreadyRunning as LockHeld
     from swim_server.daemon.lockfile import Lockfile

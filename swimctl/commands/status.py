@@ -62,7 +62,7 @@ def _ask(invocation: Invocation) -> dict[str, Any]:
 
 def _write_on(invocation: Invocation, output: Output) -> None:
     """Print one document after another; wait for a daemon that is away."""
-    document: dict[str, Any] | None = _ask(invocation)  # not running at the start is an error; later it is news
+    document: dict[str, Any] | None = _ask(invocation)  # at the start, its absence is an error
     while True:
         if document is not None:
             if output.as_json:
@@ -116,7 +116,7 @@ def _watch(invocation: Invocation, output: Output) -> None:
     from swimctl.render.foot import Foot
 
     keys = [Text("q quit", style="dim")]
-    picture = _picture(_ask(invocation))  # not running at the start is an error; later it is news
+    picture = _picture(_ask(invocation))  # at the start, its absence is an error
     with ending_signals(), Screen(output.console()) as screen:
         while True:
             screen.draw(Foot(picture, keys))

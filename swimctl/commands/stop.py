@@ -88,7 +88,7 @@ def _ask(home: Home) -> str | None:
         with ControlClient.connect(home, timeout=2.0) as control:
             control.call("stop", timeout=2.0)
     except SessionLost:
-        return None  # it was faster than its answer
+        return None  # it stopped before its answer arrived
     except CommandError as error:
         return error.problem
     return None

@@ -76,7 +76,7 @@ def _write(invocation: Invocation, output: Output, rows: int, number: int | None
 
     from swimctl.render.top import HEADINGS, line
 
-    document: dict[str, Any] | None = _ask(invocation, rows)  # not running at the start is an error; later it is news
+    document: dict[str, Any] | None = _ask(invocation, rows)  # at the start, its absence is an error
     if output.is_terminal and not output.as_json:
         output.line("\t".join(HEADINGS))
     left = number

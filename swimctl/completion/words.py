@@ -138,7 +138,7 @@ def _has_families_of_its_own() -> bool:
         except FileNotFoundError:
             continue
         except (OSError, tomllib.TOMLDecodeError, AttributeError):
-            return True  # whoever reads it as a whole knows what to make of it
+            return True  # the full parser knows how to handle it
     return False
 
 

@@ -89,7 +89,7 @@ def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterato
 
     yield from (environ[name] for name in ("SWIM_API_KEY", "SWIM_DATABASE__PASSWORD") if environ.get(name))
     for path in find_files(invocation.config_path, invocation.environ):
-        yield from written_passwords(path)  # also of a configuration that is not valid
+        yield from written_passwords(path)  # even if the configuration is invalid
     try:
         config = invocation.load_config().config
     except ConfigError:

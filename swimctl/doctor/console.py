@@ -30,7 +30,7 @@ def write(output: Output, format: Format, report: Report) -> int:
     elif format is Format.PROMETHEUS:
         output.line(render.prometheus(report, time.time()))
     elif output.is_terminal:
-        output.console(output.width).print(render.picture(report), crop=False)  # what is to be pasted is never cut
+        output.console(output.width).print(render.picture(report), crop=False)  # never cut what is to be pasted
     else:
         for line in render.lines(report):
             output.line(line)

@@ -278,7 +278,7 @@ class DoctorContext:
             task.cancel()
         await asyncio.gather(*self._shared.values(), return_exceptions=True)
         deadline = asyncio.get_running_loop().time() + ENDING_SECONDS
-        while self._endings:  # a process that hangs, or a database, must not keep us: keys end and rows are found again
+        while self._endings:  # must not hang: keys expire, and rows are found next time
             with contextlib.suppress(Exception):
                 async with asyncio.timeout_at(deadline):
                     await self._endings.pop()()

@@ -105,7 +105,7 @@ class FactBook:
         if id not in self._tasks:
 
             async def work() -> T:
-                _asker.set(None)  # what a fact is made of is not what the check asked for
+                _asker.set(None)  # facts used to make this one were not requested by the check
                 began = time.time(), time.perf_counter()
                 try:
                     value = await observe()

@@ -29,7 +29,7 @@ async def run_checks(checks: Sequence[Check], context: DoctorContext) -> list[Re
     context.deadline = None if any(check.is_deep for check in checks) else deadline
     results: dict[str, asyncio.Task[Result]] = {}
     async with asyncio.TaskGroup() as tasks:
-        # What loads the service begins when all else has been asked.
+        # Checks that load the service start after all others.
         for check in sorted(in_order(checks), key=lambda each: each.is_deep):
             dependencies = [results[needed] for needed in check.needs if needed in results]
             others = [results[each.id] for each in checks if not each.is_deep] if check.is_deep else []

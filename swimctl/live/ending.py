@@ -16,7 +16,7 @@ def ending_signals() -> Iterator[None]:
     from types import FrameType
 
     def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is the putting in order
+        signal.signal(number, signal.SIG_IGN)  # once is enough: cleanup follows
         raise SystemExit(128 + number)
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # not all on Windows

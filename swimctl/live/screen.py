@@ -74,9 +74,9 @@ class Screen:
         self.console.set_alt_screen(False)
         self.console.show_cursor(True)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        # To this thread: sent to the process, another thread may take it, and this one goes on for a moment.
+        # To this thread: another one might take a signal sent to the process, and this one would run on for a moment.
         signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
-        # Here it goes on.
+        # Execution continues here after fg.
         signal.signal(signal.SIGTSTP, self._stop)
         self.console.set_alt_screen(True)
         self.console.show_cursor(False)

@@ -130,7 +130,7 @@ def _columns(width: int, text_width: int) -> list[int]:
     id_width = ID_WIDTH if width >= ID_FROM_WIDTH else 0
     rest = width - sum(fixed) - len(fixed) - (id_width + 1 if id_width else 0)
     if rest < LEAST_TEXT_WIDTH and width < 60:
-        fixed[3] = 0  # what happened says more than where
+        fixed[3] = 0  # what happened matters more than where
         rest = width - sum(fixed) - 3
     text = rest if not id_width else min(rest, max(text_width, len(HEADINGS[4])))
     return [*fixed, max(0, text), id_width]

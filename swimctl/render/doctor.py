@@ -57,7 +57,7 @@ def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool)
         told = Text(f"{MARKS[one.status]} {one.id}  ", style=STYLES[one.status])
         grid.add_row("" if number else "hence", told.append(clean(one.observed), style="dim"))
     parts: list[RenderableType] = [title, Padding(grid, (0, 0, 0, 2))]
-    if result.fix is not None:  # one line, however long: it is to be pasted
+    if result.fix is not None:  # one line, however long, so that it can be pasted
         words = (("  type      ", "dim"), (clean(result.fix), "bold cyan"))
         parts.append(Text.assemble(*words, no_wrap=True, overflow="ignore"))
     for each in result.advice:

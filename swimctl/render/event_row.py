@@ -120,7 +120,7 @@ def _updated(data: Mapping[str, Any]) -> str:
     changed = data.get("changed")
     names = [_text(name) for name in changed] if isinstance(changed, list) else []
     plan = [name for name in names if name not in POSITION_FIELDS]
-    first = "connected" if len(plan) < len(names) else ""  # a prefile has no position until its pilot is there
+    first = "connected" if len(plan) < len(names) else ""  # a prefiled flight has no position until its pilot connects
     return _join(first, f"changed {', '.join(plan)}" if plan else "" if first else "changed", _place(data))
 
 

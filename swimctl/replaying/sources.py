@@ -91,7 +91,7 @@ def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = 
     if folder.is_dir() and not any(folder.glob("*.json")) and not any(folder.glob("*.json.gz")):
         raise CommandFailed(f"{folder} has no snapshots: no *.json or *.json.gz")
     try:
-        RecordedSnapshots(folder).look(thoroughly=True)  # the source would wait for one to come
+        RecordedSnapshots(folder).look(thoroughly=True)  # the source would wait for a snapshot to arrive
     except UnreadableSnapshot as error:
         raise CommandFailed(str(error)) from None
     source = RecordingSource("replay", folder, speed=speed or 1e6, loop=False, start=start, end=end)

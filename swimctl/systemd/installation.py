@@ -133,7 +133,7 @@ def _failure_of(unit: Unit, words: Sequence[str]) -> str:
             capture_output=True, text=True, timeout=STARTS_SECONDS, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return ""  # it starts, and the machine is busy
+        return ""  # it does start; the machine is busy
     except OSError as error:
         return error.strerror or str(error)
     return "" if done.returncode == 0 else (done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")

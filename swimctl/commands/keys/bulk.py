@@ -59,7 +59,7 @@ def import_keys(
         output.line(f"imported {len(outcome.imported)}, known already {len(outcome.existing)}")
         if str(file) != "-":
             invocation.messages().line(f"{file} still holds the keys: remove it when it is no longer needed")
-    announce_changes(invocation, outcome.imported[:1])  # one is enough to make the daemon forget what it didn't know
+    announce_changes(invocation, outcome.imported[:1])  # one makes the daemon forget all unknown keys
 
 
 @app.command()

@@ -95,7 +95,7 @@ def expire(
     moment = parse_moment_option("--at", at)
     with open_store(invocation) as store:
         if sys.stdin.isatty() and moment is not None and moment <= datetime.now(UTC):
-            # Can be taken back: scripts need no --yes for it, only people are asked.
+            # It can be undone: scripts need no --yes, only people are asked.
             record = store.get(key_id)
             question = f"Expire key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) now?"
             require_yes(question, yes=yes)

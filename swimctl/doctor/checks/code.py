@@ -55,7 +55,7 @@ async def sources_compile(context: DoctorContext) -> Answer:
     version = await context.answered(context.version)
     if version is None and await context.is_held():
         return skip(expected, "the process that runs does not say what it was started from")
-    if version is None or not version.roots:  # what this command is made of is all that there is
+    if version is None or not version.roots:  # this command's own code is all there is
         broken = await broken_sources(context, (await context.disk()).roots)
     else:
         disk = await context.disk_at(version.roots)

@@ -45,7 +45,7 @@ def fix_for(problem: Problem) -> str:
     origin, near = problem.origin, _NEAREST.search(problem.rule)
     if origin is not None and origin.kind == "environment":
         return f"unset {origin.name}"
-    match = _FILE_AND_LINE.fullmatch(problem.setting)  # the file as a whole is no TOML
+    match = _FILE_AND_LINE.fullmatch(problem.setting)  # the whole file is not valid TOML
     name, line = (match[1], int(match[2])) if match else ("", None)
     if origin is not None and origin.kind == "file":
         name, line = origin.name, origin.line
@@ -132,7 +132,7 @@ def _settings_in(path: Path) -> list[tuple[str, Any]]:
     try:
         return list(_leaves(tomllib.loads(path.read_text("utf-8-sig"))))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return []  # what is wrong with it is told by config.valid
+        return []  # config.valid reports what is wrong with it
 
 
 def _is_secret(key: str, value: Any) -> bool:

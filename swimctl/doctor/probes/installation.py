@@ -79,7 +79,7 @@ def look_at_files(roots: dict[str, str]) -> FilesSeen | None:
         distribution = metadata.distribution(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return None
-    ours = {*PACKAGES, *roots}  # a package that is missing as a whole is not where anything runs from
+    ours = {*PACKAGES, *roots}  # nothing runs from a package that is missing entirely
     listed = [each for each in recorded(distribution) if each.parts and each.parts[0] in ours]
     files = [each for each in listed if each.suffix != ".pyc"]
     site = {Path(folder).parent.resolve() for folder in roots.values()}

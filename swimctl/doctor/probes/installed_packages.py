@@ -21,7 +21,7 @@ def look_at_packages(names: Iterable[str]) -> dict[str, list[str]]:
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            continue  # told by another check
+            continue  # another check reports it
         files = [each for each in recorded(distribution) if each.suffix == ".py"]
         wrong = list(differing(files))
         if wrong:
@@ -37,7 +37,7 @@ def look_at_bytecode(roots: Mapping[str, str]) -> list[str]:
 def _is_its_own(path: Path) -> bool:
     try:
         data = Path(importlib.util.cache_from_source(str(path))).read_bytes()[HEADER_BYTES:]
-        code = marshal.loads(data)  # what Python itself would run; here it is only looked at
+        code = marshal.loads(data)  # what Python would run; here it is only inspected
         source = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except (OSError, ValueError, EOFError, TypeError, SyntaxError):
         return False

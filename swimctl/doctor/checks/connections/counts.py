@@ -115,7 +115,7 @@ async def expected(context: DoctorContext) -> Answer:
 def _compare(bounds: Mapping[str, ExpectedCount], promise: str) -> Callable[[DoctorContext], Awaitable[Answer]]:
     async def ask(context: DoctorContext) -> Answer:
         wrong = _unmet(bounds, await tally(context))
-        if wrong and not context.facts.is_saved:  # a client that reconnects just now is no reason to wake anybody
+        if wrong and not context.facts.is_saved:  # a client that is reconnecting is no reason to wake anybody
             await asyncio.sleep(SECOND_LOOK_SECONDS)
             again = _unmet(bounds, await tally(context, refresh=True))
             wrong = {who: seen for who, seen in again.items() if who in wrong}

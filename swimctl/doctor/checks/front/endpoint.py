@@ -155,7 +155,7 @@ async def _judge_refused_header(context: DoctorContext, visit: Visit, expected: 
     fix = decide(line, "a line of the proxy's configuration")
     if any(word in visit.greeting.text.lower() for word in NO_KEY_WORDS):
         return fail(expected, f"the proxy takes it away: {visit.greeting.text}", fix=fix)
-    if context.options.url is not None:  # a lasting key is never put into an address, where proxies log it
+    if context.options.url is not None:  # never put a permanent key into a URL: proxies log it
         seen = f"the key is refused, or the proxy takes it away: {visit.greeting.text}"
         return fail(expected, seen, fix="SWIM_API_KEY=… swimctl doctor --url …")
     if await public_endpoint.is_let_in_by_query(context):

@@ -21,7 +21,7 @@ async def http_is_answered(context: DoctorContext) -> Answer:
     passed = decide(LINE, "a line of the proxy's configuration, with where the daemon listens")
     if found.is_state and found.status == 200:
         return ok(EXPECTED, f"{found.path} is")
-    if found.code is not None:  # the service itself has spoken
+    if found.code is not None:  # the service itself answered
         return unknown(EXPECTED, f"{found.path}: {found.status}, {found.code}")
     if found.status is None:
         return warn(EXPECTED, f"{found.path}: {found.trouble}", advice=[look, passed])

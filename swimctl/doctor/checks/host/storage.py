@@ -73,7 +73,7 @@ def read_kernel_log(path: Path) -> tuple[list[str], bool]:
             try:
                 record = os.read(descriptor, 8192)
             except BrokenPipeError:
-                continue  # overwritten before it was read: the next one
+                continue  # overwritten before it was read: continue with the next
             except BlockingIOError:
                 break
             if not record:

@@ -127,7 +127,7 @@ def _wanted(context: DoctorContext, scope: Scope, text: str) -> str | None:
     try:
         wanted = unit_of(context.invocation, scope, user, is_draft=True)
         if len(wanted.command) == 1 and is_same_file(program, Path(wanted.command[0])):
-            wanted = dataclasses.replace(wanted, command=[str(program)])  # by another name: through a link say
+            wanted = dataclasses.replace(wanted, command=[str(program)])  # under another name, such as a link
         return wanted.text()
     except Exception:  # noqa: BLE001  # a user that is gone, a configuration that is not valid: told by others
         return None

@@ -44,7 +44,7 @@ async def probes(context: DoctorContext) -> Answer:
     bad = []
     for node in found.nodes:
         if node.state != "alive":
-            continue  # that is told by nodes.present
+            continue  # nodes.present reports that
         if node.trouble is not None:
             bad.append(f"{node.name}: {node.trouble}")
         elif node.probe_age_seconds is None or node.probe_age_seconds > PROBE_SECONDS:

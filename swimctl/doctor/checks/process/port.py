@@ -74,7 +74,7 @@ def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
     foreign = [each for each in listeners if each.inode not in ours and each.address in addresses]
     owners = {pid for each in foreign if (pid := machine.socket_owner(each.inode)) is not None}
     others = sorted(pid for pid in owners if not machine.has_open(pid, context.home.lockfile))
-    if foreign and (others or not owners):  # one that shares the lock is the daemon before this, or the next
+    if foreign and (others or not owners):  # a process that shares the lock is the previous or next daemon
         who = described(machine, others) if others else NOBODY
         observed = f"{who} listens there too and takes some of the clients"
         return fail(expected, observed, advice=look_at(others) or look[:1])

@@ -169,7 +169,7 @@ async def loop_is_free(context: DoctorContext) -> Answer:
     fix = "swimctl status --watch  # is it load? then lower the tiers' limits, or give it a core of its own"
     if lag.p50 > BLOCKED_LOOP_MS:
         return fail(expected, observed, fix=fix)
-    is_grown = uptime >= LAG_WINDOW_SECONDS  # before, one late tick may be its 99th percentile
+    is_grown = uptime >= LAG_WINDOW_SECONDS  # with fewer ticks, a single late one can be the 99th percentile
     if lag.p50 > SLOW_LOOP_MS or (is_grown and lag.p99 > LATE_TICK_MS):
         return warn(expected, observed, fix=fix)
     return ok(expected, observed)

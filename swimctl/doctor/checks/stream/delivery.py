@@ -72,7 +72,7 @@ async def ids_forward(context: DoctorContext) -> Answer:
     where = "the process's status, after the probe"
     newest = await context.fact("stream.newest-id", lambda: _newest_id(context), where, shape=str | None)
     ids = [first.id]
-    with suppress(Lost, RpcFailed):  # stream.event-comes-out tells; one id is enough to hold against the clock
+    with suppress(Lost, RpcFailed):  # stream.event-comes-out reports it; one id is enough to compare with the clock
         ids.append((await received(context)).id)
     moments = [_moment(each) for each in ids]
     if any(earlier >= later for earlier, later in pairwise(moments)):

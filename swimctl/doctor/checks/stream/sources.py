@@ -54,10 +54,10 @@ def _broken(source: SourceDocument, pace_seconds: float, status: Status) -> str 
     stall_seconds = STALL_INTERVALS * pace_seconds + STALL_SECONDS
     age = source.last_success_age_seconds
     reason = f": {source.last_error}" if source.last_error else ""
-    if source.state in ("finished", "standby"):  # another node runs it: nodes.leases tells whether one does
+    if source.state in ("finished", "standby"):  # another node runs it; nodes.leases checks that
         return None
     if any(name.endswith("_missing") and value for name, value in source.details.items()):
-        return f"{source.name}{reason}"  # a table or a column: it doesn't come back by itself
+        return f"{source.name}{reason}"  # a missing table or column does not come back by itself
     if source.state in ("failed", "stopped"):
         return f"{source.name} has {source.state}{reason}"
     if source.state == "starting" and age is None:

@@ -101,13 +101,13 @@ def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SEC
     from swim_server.keys.opening import open_database
 
     path = sqlite_path(config, default)
-    if path is not None and not path.exists():  # opening it would make it
+    if path is not None and not path.exists():  # opening it would create it
         from swim_server.sql.errors import StoreMisconfigured
 
         raise StoreMisconfigured(f"there is no file {path}", "swimctl serve makes it")
-    if path is not None:  # a lock is told before the check that meets it is cut off
+    if path is not None:  # report a lock before the check that waits for it is cut off
         config = msgspec.structs.replace(config, query_timeout_seconds=lock_seconds)
-    is_empty = path is not None and not path.stat().st_size  # the daemon made it, and no key has been stored yet
+    is_empty = path is not None and not path.stat().st_size  # the daemon created it, and no key has been stored yet
     database = open_database(config, default, is_read_only=not is_empty)
     started = time.perf_counter()
     try:
@@ -142,7 +142,7 @@ def _measure(database: Database) -> float:
         database.read(_ask_nothing)
         seconds.append(time.perf_counter() - started)
         if seconds[-1] >= STATEMENT_SECONDS / 2:
-            break  # slow is slow
+            break  # a slow answer is enough to know
     return statistics.median(seconds)
 
 
@@ -264,7 +264,7 @@ def _mark(database: Database) -> Marked:
     )
 
     def work(connection: Any, found: Schema) -> Marked:
-        connection.execute(delete(api_keys).where(false()))  # what may not be removed again is not written
+        connection.execute(delete(api_keys).where(false()))  # don't write what we may not be allowed to remove
         row = connection.execute(left_behind.limit(1)).first() if "created_at" in found.key_columns else None
         if row is not None:
             update_key(connection, row[0], {"description": text, "created_at": now})

@@ -74,7 +74,7 @@ async def _prelogin(
 
 def _context(*, verify: bool) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    context.maximum_version = ssl.TLSVersion.TLSv1_2  # TDS 7 wraps the handshake's messages, and 1.3's last is none
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # TDS 7 wraps the handshake; TLS 1.3 sends more after it
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
