@@ -106,7 +106,7 @@ def init(
     """Write an annotated configuration file.
 
     It lists every setting with its default, as a comment. It is written to the current folder, where swimctl finds it
-    when run from there; --user writes one that is found from everywhere.
+    when run from there; --user writes one that is found from anywhere.
 
     \b
     Examples:

@@ -53,7 +53,7 @@ def add(
     """Name a service: a home on this machine, or an address and its key.
 
     The key is read from SWIM_API_KEY, else asked for, else read from standard input; it is not an argument, because
-    other users can list those. To name a home with its own configuration file, put --config before the command.
+    other users can see those. To name a home with its own configuration file, put --config before the command.
 
     \b
     Examples:

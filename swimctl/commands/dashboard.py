@@ -35,10 +35,10 @@ def dashboard(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document: url, token, seconds.")] = False,
 ) -> None:
-    """Open the operator's page in a browser: connections, sources, latency, keys, "may I restart now?".
+    """Open the operator's page in a browser: connections, sources, latency, keys, whether a restart is safe now.
 
-    The browser opens a file that only you can read; it posts a token that is good once, within a minute. No address
-    has a token in it. From another machine: --print, and type the token there.
+    The browser opens a file that only you can read; it posts a one-time token that is valid for a minute and never part
+    of an address. To use another machine's browser, run it with --print and type the token there.
 
     \b
     Examples:

@@ -34,7 +34,7 @@ Flights = Annotated[int, typer.Option("--flights", metavar="N", min=1, max=20_00
 Speed = Annotated[float, typer.Option("--speed", metavar="X", min=0.1, help="Speed as a multiple of real time.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Random seed: the same seed gives the same traffic.")]
 Script = Annotated[
-    Path | None, typer.Option("--script", metavar="FILE", help="Play a script to your own client instead.")
+    Path | None, typer.Option("--script", metavar="FILE", help="Play a script to your own client instead of the demo.")
 ]
 Port = Annotated[
     int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")
@@ -60,8 +60,8 @@ def demo(
     events. It also prints how to connect from another terminal, and the address of the live map. q or Ctrl-C ends it
     and leaves nothing behind.
 
-    With --script, runs a server that cuts, closes, repeats, freezes or comes back as the file says, to test your own
-    client against; each action of the client is printed on one line. Scripts: sdk/conformance/README.md.
+    With --script, runs a server that drops, closes, repeats, freezes or comes back as FILE says, to test your own
+    client; each action of the client is printed as one line. Scripts: sdk/conformance/README.md.
 
     \b
     Examples:

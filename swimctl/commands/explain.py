@@ -68,9 +68,9 @@ def explain(
 ) -> None:
     """Explain why a client did or did not get an event.
 
-    With an event's id: whether the client was connected, its key valid and the channel subscribed; which filter stopped
-    the event, and what the event has there; whether the client was closed as too slow, or when the event was sent. With
-    a type: which events of the last hour would have been sent, and what stopped the others.
+    With an event's id: whether the client was connected, its key valid and the channel subscribed; which filter
+    excluded the event, and the event's own value; whether the client was closed for being too slow, or when the event
+    was sent. With a type: which events of the last hour would have been sent, and what excluded the others.
 
     \b
     Examples:

@@ -50,9 +50,9 @@ def flights(
 ) -> None:
     """List the current flights.
 
-    They are what any client gets that asks for state: the result of all events so far. JSON includes the id of the last
-    event taken into account. A flight must match every kind of filter given, and one value of each kind. With --watch
-    they are listed again every two seconds, also after the daemon restarts.
+    This is the state that any client can request: the result of all events so far. JSON includes the id of the last
+    event taken into account. A flight must match every kind of filter given, and one value of each kind. With --watch,
+    the list is updated every two seconds, also across restarts of the daemon.
 
     \b
     Examples:

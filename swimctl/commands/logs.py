@@ -28,7 +28,9 @@ def logs(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="Number of lines to show.")] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines: the entry, or its text as line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='Print JSON lines: the log entry, or its text as {"line": …}.')
+    ] = False,
 ) -> None:
     """Show the daemon's log.
 

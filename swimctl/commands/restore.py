@@ -15,7 +15,7 @@ from swimctl.text import plural
 
 if TYPE_CHECKING:
     from swimctl.archive.contents import Part
-    from swimctl.archive.restoring import Place, Restored
+    from swimctl.archive.restoring import Placed, Restored
     from swimctl.output import Output
 
 app = single_command()
@@ -37,8 +37,8 @@ def restore(
     """Restore a backup. The service must be stopped, else exit code 4.
 
     The current files are set aside (*.before-restore-*), never deleted. Keys that were revoked or expired after the
-    backup stay so. Clients that have seen events which the restored history lacks are told of the gap. The
-    configuration is restored to its former place, or to --config FILE.
+    backup stay revoked or expired. Clients that have received events missing from the restored history are told of the
+    gap. The configuration is restored to its former place, or to --config FILE.
 
     \b
     Examples:
@@ -65,7 +65,7 @@ def restore(
     _tell(messages, done)
 
 
-def _agreed_places(invocation: Invocation, file: Path, parts: list[Part], *, yes: bool) -> list[Place]:
+def _agreed_places(invocation: Invocation, file: Path, parts: list[Part], *, yes: bool) -> list[Placed]:
     """Return where each file of the archive goes, after asking for permission to replace files. Raises CommandError."""
     from swimctl.archive.contents import opened
     from swimctl.archive.restoring import locked, plan

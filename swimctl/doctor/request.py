@@ -60,7 +60,7 @@ class Request:
         if self.on_change is not None and not self.watch:
             raise WrongUsage("--on-change needs --watch", "swimctl doctor --watch --on-change COMMAND")
         if self.on_change is not None:
-            _check_program(self.on_change)
+            check_program(self.on_change)
         if self.url is not None and (self.fix or self.bundle is not None):
             raise WrongUsage("--fix and --bundle work only on this machine's service", "leave out --url")
         if self.url is not None and not self.url.startswith(("ws://", "wss://")):
@@ -77,7 +77,7 @@ class Request:
             archive_kind(self.bundle)
 
 
-def _check_program(command: str) -> None:
+def check_program(command: str) -> None:
     """Refuse a program for ``--on-change`` that can't be run. Raises WrongUsage."""
     try:
         words = shlex.split(command)

@@ -149,7 +149,7 @@ def revoke(
 
 @app.command()
 def accept(context: typer.Context, key_id: KeyId, yes: Yes = False, as_json: Json = False) -> None:
-    """Accept a key's row that was changed from outside.
+    """Accept a key's row that was changed outside swimctl.
 
     Use it for a row that doctor reports as damaged or changed by hand. Only for SQLite databases.
 

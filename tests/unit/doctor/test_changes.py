@@ -11,9 +11,9 @@ import pytest
 
 from swimctl.doctor.changes import KEPT, Change, Event, Watch
 from swimctl.doctor.check import Result, Status
-from swimctl.doctor.console import check_program
 from swimctl.doctor.graph import Graph, with_causes
 from swimctl.doctor.report import Report
+from swimctl.doctor.request import check_program
 from swimctl.doctor.watching import tell
 from swimctl.errors import WrongUsage
 from swimctl.output import Output

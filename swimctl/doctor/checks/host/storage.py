@@ -135,7 +135,7 @@ async def rows_are_as_written(context: DoctorContext) -> Answer:
         return ok(_WRITTEN, f"{len(records)} keys")
     lines = [f"key {each.id} of {each.owner_name[:40] or 'nobody'}" for each in altered[:SHOWN]]
     fix = f"swimctl keys show {altered[0].id}; swimctl keys audit {altered[0].id}; swimctl keys accept {altered[0].id}"
-    return warn(_WRITTEN, f"{len(altered)} are not: damaged, or changed from outside", *lines, fix=fix)
+    return warn(_WRITTEN, f"{len(altered)} are not: damaged, or changed outside swimctl", *lines, fix=fix)
 
 
 CHECKS: tuple[Check, ...] = (
