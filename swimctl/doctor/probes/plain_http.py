@@ -1,4 +1,4 @@
-"""Plain HTTP at the public address: what a client without WebSockets asks for, and by whom a page is answered."""
+"""Plain HTTP requests to the public address, as from a client without WebSockets, and who answers them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 65_536
 NOBODY = "flights?callsign_prefix=DOCTOR"
-"""A question that a client asks, with a short answer."""
+"""A request that a client might make, with a short answer."""
 OURS = "/api/swim/v1"
 MAX_HEAD_BYTES = 16_384
 PROXIES = ("nginx", "apache", "caddy", "lighttpd", "varnish", "haproxy")
@@ -28,20 +28,20 @@ NAMING = ("server:", "via:", "x-varnish:")
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back."""
+    """The response."""
 
     path: str
     status: int | None = None
-    """None: no HTTP answer."""
+    """None: no HTTP response."""
     trouble: str | None = None
     is_state: bool = False
-    """It is a document of the state, as the protocol has it."""
+    """It is a state document of the protocol."""
     code: str | None = None
-    """What the service says of an error."""
+    """The service's error code."""
 
 
 async def ask_for_flights(context: DoctorContext) -> HttpAnswer:
-    """Ask for flights at the public address, with a temporary key in the header. Raises NoFront, CannotAsk."""
+    """Request flights at the public address, with a temporary key in a header. Raises NoFront, CannotAsk."""
     target = await target_of(context)
     path = f"{base_of(target.url)}/{NOBODY}"
     return await context.fact(
@@ -50,7 +50,7 @@ async def ask_for_flights(context: DoctorContext) -> HttpAnswer:
 
 
 def base_of(url: str) -> str:
-    """Find where plain HTTP lives beside a WebSocket's address. Pure."""
+    """Return the plain HTTP address that belongs to a WebSocket address. Pure."""
     folder, _, last = urlsplit(url).path.rpartition("/")
     return folder if last == "ws" else OURS
 
@@ -114,7 +114,7 @@ def proxy_in(head: str) -> str | None:
 
 
 def read(path: str, data: bytes) -> HttpAnswer:
-    """Read an answer: its status, and whether it is the document that was asked for. Pure."""
+    """Parse a response: its status, and whether it is the requested document. Pure."""
     head, _, body = data.partition(b"\r\n\r\n")
     words = head.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
@@ -128,7 +128,7 @@ def read(path: str, data: bytes) -> HttpAnswer:
 
 
 def _object_in(body: bytes) -> dict[str, object]:
-    """Read the object that a body holds, in chunks or not; an empty one where there is none."""
+    """Decode the JSON object in a body, chunked or not; empty if there is none."""
     try:
         return msgspec.json.decode(body[body.index(b"{") : body.rindex(b"}") + 1], type=dict[str, object])
     except (ValueError, msgspec.DecodeError):
