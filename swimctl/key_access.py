@@ -206,7 +206,7 @@ def end_in_memory(
 ) -> CommandError:
     """Have the running daemon refuse a key whose end can't be stored at the moment; answer what to tell."""
     import msgspec
-    from swim_server.keys.endings import Ending
+    from swim_server.keys.write_behind.endings import Ending
 
     ending = Ending(key_id=key_id, is_for_good=is_for_good, at=utc_now(), actor=actor, reason=reason)
     try:
