@@ -9,11 +9,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from support.brokers import Listener, read_all
 from swim_server.brokers.local import LocalBroker
 from swim_server.brokers.retention import Retention
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.events import Event
+
+pytestmark = pytest.mark.unmeasured
 
 ROUNDS = 25
 SEED = 20260116

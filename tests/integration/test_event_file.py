@@ -22,7 +22,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 SEED = 20260117
 KILLS = pytest.mark.parametrize("kills", [8, pytest.param(40, marks=pytest.mark.long)])
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 
 class World:

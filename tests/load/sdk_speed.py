@@ -156,7 +156,7 @@ def burst(client: str) -> dict[str, float]:
             server.burst()
             seconds = program.wait("seconds", number)["seconds"]
             figures[f"events/s of a {name} burst of {BURST_EVENTS:,}"] = BURST_EVENTS / seconds
-            figures[f"events by second of CPU, {name} burst"] = BURST_EVENTS / (program.cpu_seconds - before)
+            figures[f"events per second of CPU, {name} burst"] = BURST_EVENTS / (program.cpu_seconds - before)
     return figures
 
 

@@ -22,7 +22,7 @@ PUBLISHERS = 4
 
 
 def deliver(_: Sequence[Event]) -> None:
-    """Nobody listens."""
+    """Ignore the event: nobody listens."""
 
 
 async def publish(broker: LocalBroker, kind: str, numbers: Iterator[int], at_once: int) -> None:

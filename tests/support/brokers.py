@@ -1,4 +1,4 @@
-"""Brokers on a storage that outlives them, for the suite that every implementation passes."""
+"""Brokers on storage that outlives them, for the contract suite that every implementation passes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEEP_POSITIONS_MS = 15 * 60 * 1000
 
 
 class Listener:
-    """Keeps what a broker delivers."""
+    """Records what a broker delivers."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -47,7 +47,7 @@ class Listener:
 
 
 class Rig(Protocol):
-    """One storage and its clock. ``broker`` makes a broker on it, as a start of the process does."""
+    """One storage and its clock. ``broker`` creates a broker on it, as a start of the process does."""
 
     clock: VirtualClock
 
@@ -83,7 +83,7 @@ class LocalRig:
 
 
 class RedisRig:
-    """A prefix of its own on a server that the tests of one process share."""
+    """A key prefix of its own on a server that the tests of one process share."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = VirtualClock()
@@ -104,7 +104,7 @@ class RedisRig:
 
 @cache
 def shared_server() -> RedisServer:
-    """One server for the process; ended with it."""
+    """Start one server for the whole process; it ends with the process."""
     server = ExitStack()
     atexit.register(server.close)
     return server.enter_context(redis_server())
@@ -115,7 +115,7 @@ RIGS: dict[str, Callable[[Path], Rig]] = {"local": LocalRig, "redis": RedisRig}
 
 
 def numbered(first: int, count: int = 1, *, type: str = "flight.created", named: bool = False) -> list[NewEvent]:
-    """Events that can be told apart; ``named``: with an event_id each."""
+    """Return distinguishable events; ``named``: each with an event_id."""
     return [
         NewEvent(type=type, data={"number": number}, event_id=f"event {number}" if named else None)
         for number in range(first, first + count)
@@ -123,7 +123,7 @@ def numbered(first: int, count: int = 1, *, type: str = "flight.created", named:
 
 
 async def read_all(broker: Broker, after: EventId = ZERO, **options: Any) -> list[Event]:
-    """Every stored event behind ``after``, page by page."""
+    """Read every stored event after ``after``, page by page."""
     events: list[Event] = []
     while True:
         page: Page = await broker.read(after, **options)

@@ -166,7 +166,7 @@ class FakeExamination(DoctorContext):
         super().__init__(invocation, Options(**options), self.fakes, facts=ForgetfulBook())
         self.limits = FakeGroups()
         self.groups = self.limits
-        self.stretch = 1.0
+        self.load_factor = 1.0
         self.answers: dict[str, Any] = {
             "status": status_document(),
             "version": version_document(),

@@ -71,9 +71,9 @@ class ServiceExamination(FakeExamination):
         self.asked: list[str] = []
 
     async def act(self, method: str, **params: Any) -> Any:
-        return await self.ask_anew(method, **params)
+        return await self.ask_again(method, **params)
 
-    async def ask_anew(self, method: str, **params: Any) -> Any:
+    async def ask_again(self, method: str, **params: Any) -> Any:
         self.asked.append(method)
         answers = self.later.get(method) or [self.answers[method]]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]

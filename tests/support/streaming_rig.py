@@ -62,6 +62,8 @@ class FakeOutlet:
         """The server listens to it."""
         self.closed: tuple[CloseCode, str] | None = None
         self.fail_next_write = False
+        self.address: tuple[str, int] | None = None
+        """Where it leads."""
 
     def write(self, data: bytes) -> None:
         assert self.closed is None, "nothing is written after the close"
@@ -77,7 +79,7 @@ class FakeOutlet:
                 self.connection.pause()
 
     def peer(self) -> tuple[str, int] | None:
-        return None
+        return self.address
 
     def buffered_bytes(self) -> int:
         return self.buffered

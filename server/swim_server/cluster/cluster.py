@@ -143,7 +143,7 @@ class Cluster:
             self._probe_sent_at = now
         if self.trouble is not None:
             self.trouble = None
-            _log.info("the other nodes hear of this one again", was_counted=bool(was_alive))
+            _log.info("the other nodes can see this node again", was_counted=bool(was_alive))
         for take, answer in zip(takes, answers, strict=True):
             admission.decide(take, answer.decode())
         totals = {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
@@ -162,7 +162,7 @@ class Cluster:
     def _fail(self, error: BrokerUnavailable) -> None:
         if error.reason != self.trouble:
             self.trouble = error.reason
-            _log.error("the other nodes don't hear of this one: it admits no more than its last share",
+            _log.error("the other nodes can't see this node: it admits no more than its last share",
                        reason=error.reason)  # fmt: skip
 
     def _current_report(self) -> NodeReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-import msgspec
+from msgspec.structs import replace
 
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.changes import goes_on, is_elsewhere, is_parked, plan_now
@@ -110,9 +110,9 @@ class Comparison:
         for key, prefile in prefiles.items():
             if key not in pilots:
                 self._see_prefile(key, prefile)
-        for key, flight in self._before.flights.items():
-            if key not in self._flights:
-                self._miss(key, flight)
+        known, seen = self._before.flights, self._flights
+        for key in [key for key in known if key not in seen]:
+            self._miss(key, known[key])
         self._forget_gone()
 
     def _pilots(self) -> dict[str, FeedPilot]:
@@ -140,11 +140,14 @@ class Comparison:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
         if goes_on(flight, pilot, sent_plan):
+            if pilot.last_updated is not None and pilot.last_updated != flight.reported:  # so it is with nearly all
+                self._flights[key] = self._move(flight, pilot, self._clock.read(pilot.last_updated))
+                return
             followed = self._follow(flight, pilot)
             self._flights[key] = self._announce(flight) if followed is flight else followed
             return
         plan, plan_absences = plan_now(flight, sent_plan)
-        seen = msgspec.structs.replace(
+        seen = replace(
             flight, plan=plan, plan_absences=plan_absences, is_connected=True, logon=pilot.logon_time, absences=0
         )
         seen = self._follow(with_plan(flight, seen, self._airfields), pilot)
@@ -164,7 +167,7 @@ class Comparison:
         at_ms = self._clock.read(pilot.last_updated)
         gone = self._gone.get(key)
         if gone is not None and gone.logon is not None and gone.logon == pilot.logon_time:
-            back = msgspec.structs.replace(
+            back = replace(
                 gone, plan=plan, plan_absences=0, is_connected=True, absences=0, incarnation=gone.incarnation + 1
             )
             return self._move(back, pilot, at_ms)
@@ -183,15 +186,15 @@ class Comparison:
         """Process a new report. One that is older than the last is ignored."""
         before = flight.report
         if before is not None and at_ms < before.at_ms:
-            return self._announce(msgspec.structs.replace(flight, reported=pilot.last_updated))
+            return self._announce(replace(flight, reported=pilot.last_updated))
         report = read_report(pilot, at_ms, before)
         if report is None:
-            return self._announce(msgspec.structs.replace(flight, reported=pilot.last_updated))
+            return self._announce(replace(flight, reported=pilot.last_updated))
         if before is not None:
             if flight.ground_state is GROUND and is_parked(flight, before, report):
-                return msgspec.structs.replace(flight, reported=pilot.last_updated, report=report)
+                return replace(flight, reported=pilot.last_updated, report=report)
             if is_jump(before, report):
-                before, report = None, msgspec.structs.replace(report, vertical_rate_fpm=None)
+                before, report = None, replace(report, vertical_rate_fpm=None)
             elif flight.ground_state is AIRBORNE and (report.groundspeed_kts or 0) > SLOW_KTS:
                 return self._fly_on(flight, pilot, report)
         judged = judge(flight.ground_state, flight.ground_ft, before, report, flight.plan, self._airfields)
@@ -201,7 +204,7 @@ class Comparison:
         arrives = judged.landed_ms is not None and flight.plan.arr is not None  # else it has no destination
         is_down = state is GROUND and (arrives or (flight.arrivals > 0 and flight.has_arrived))
         announced = flight.announced if is_down else self._announced(flight, report, state, has_arrived=False)
-        moved = msgspec.structs.replace(
+        moved = replace(
             flight,
             reported=pilot.last_updated,
             report=report,
@@ -223,9 +226,7 @@ class Comparison:
     def _fly_on(self, flight: Flight, pilot: FeedPilot, report: Report) -> Flight:
         """Process the report of a flight that remains airborne, as most moving ones do."""
         announced = self._announced(flight, report, AIRBORNE, has_arrived=False)
-        return msgspec.structs.replace(
-            flight, reported=pilot.last_updated, report=report, announced=announced, ground_ft=None
-        )
+        return replace(flight, reported=pilot.last_updated, report=report, announced=announced, ground_ft=None)
 
     def _see_prefile(self, key: str, prefile: FeedPrefile) -> None:
         flight = self._before.flights.get(key)
@@ -237,7 +238,7 @@ class Comparison:
         if not flight.is_connected and not flight.absences and plan == flight.plan:
             self._flights[key] = flight
             return
-        seen = msgspec.structs.replace(flight, plan=plan, plan_absences=0, is_connected=False, absences=0)
+        seen = replace(flight, plan=plan, plan_absences=0, is_connected=False, absences=0)
         self._flights[key] = self._update(flight, seen, self._clock.read(prefile.last_updated))
 
     def _begin_filed(self, key: str, prefile: FeedPrefile) -> Flight:
@@ -247,16 +248,14 @@ class Comparison:
         gone = self._gone.get(key)
         if gone is None or gone.uid != uid:
             return Flight(uid=uid, cid=prefile.cid, callsign=prefile.callsign, plan=plan)
-        return msgspec.structs.replace(
-            gone, plan=plan, is_connected=False, absences=0, incarnation=gone.incarnation + 1
-        )
+        return replace(gone, plan=plan, is_connected=False, absences=0, incarnation=gone.incarnation + 1)
 
     def _miss(self, key: str, flight: Flight) -> None:
         if not flight.is_connected and self._prefiles is None:
             self._flights[key] = flight
             return
         absences = flight.absences + 1
-        missed = msgspec.structs.replace(flight, absences=absences)
+        missed = replace(flight, absences=absences)
         if absences < DELETED_AFTER_ABSENCES:
             self._flights[key] = missed
             return
@@ -281,7 +280,7 @@ class Comparison:
             changed += known_fields(now.report)
         if not changed:
             return now
-        now = msgspec.structs.replace(now, updates=now.updates + 1)
+        now = replace(now, updates=now.updates + 1)
         self._builder.updated(now, at_ms, changed)
         return now
 
@@ -291,7 +290,7 @@ class Comparison:
         if report is None or report is flight.announced:
             return flight
         announced = self._announced(flight, report, flight.ground_state, has_arrived=flight.has_arrived)
-        return flight if announced is flight.announced else msgspec.structs.replace(flight, announced=announced)
+        return flight if announced is flight.announced else replace(flight, announced=announced)
 
     def _announced(
         self, flight: Flight, report: Report, ground_state: GroundState, *, has_arrived: bool

@@ -43,7 +43,9 @@ def phase_at(
     """Return the phase that a report shows."""
     if ground_state is AIRBORNE:
         rate, altitude = report.vertical_rate_fpm or 0, report.altitude_ft
-        return phase_in_air(report.latitude, report.longitude, altitude, rate, plan, airfields)
+        if altitude is not None and altitude < HIGHEST_FT:
+            return phase_in_air(report.latitude, report.longitude, altitude, rate, plan, airfields)
+        return _phase_by_climb(rate)
     return phase_on_ground(report.groundspeed_kts, has_arrived) if ground_state is GROUND else None
 
 
@@ -65,6 +67,10 @@ def phase_in_air(
             return APPROACH
         if rate_fpm > -LEVEL_FPM and _is_low_beside(plan.dep, airfields, *place, DEPARTING_NM, DEPARTING_FT):
             return DEPARTING
+    return _phase_by_climb(rate_fpm)
+
+
+def _phase_by_climb(rate_fpm: int) -> str:
     if rate_fpm >= LEVEL_FPM:
         return CLIMBING
     return DESCENDING if rate_fpm <= -LEVEL_FPM else ENROUTE

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Any
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
 
@@ -55,9 +56,18 @@ _FAMILY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}(?:\.[A-Za-z0-9_-]{1,32}){0,3}(?:\.\*)?", re.ASCII)
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}(?:\.[A-Za-z0-9_-]{1,32}){1,4}", re.ASCII)
 _LONGEST_COMPARED = 128
+_MAX_EXPANDED = 256
+"""How many sets of channels the expansion is remembered of; few are in use, but a client may name any."""
 _DOTTED: Mapping[str, str] = MappingProxyType({type: alias for alias, type in ALIASES.items()})
 LOOSE_TYPES: Set[str] = _DOTTED.keys()
 """Types whose producers write the fields beside ``type`` instead of inside ``data``."""
+_ENVELOPE = frozenset({"type", "event_id", "_received_at"})
+"""Fields that are not part of an event's data if its fields are beside its type."""
+
+
+def loose_data(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of an entry of such a type that has no ``data``: the fields beside its type."""
+    return {field: value for field, value in entry.items() if field not in _ENVELOPE}
 
 
 class InvalidChannel(BadMessage):
@@ -133,6 +143,7 @@ class Catalogue:
         self._keys = {type: (type,) for type in self.types}
         self.channels = self.types | {f"{family}.*" for family in families} | {EVERYTHING}
         """Every channel that can be subscribed to."""
+        self._expanded: dict[frozenset[str], frozenset[str]] = {}
 
     def check(self, channel: str) -> str:
         """Return the channel stripped, with an alias replaced by its type. Raises InvalidChannel if it is unknown."""
@@ -169,6 +180,15 @@ class Catalogue:
 
     def expand(self, channels: Iterable[str]) -> frozenset[str]:
         """Return the known types that the channels select together; an open-ended type stays ``tmi.program.*``."""
+        chosen = frozenset(channels)
+        found = self._expanded.get(chosen)
+        if found is None:
+            if len(self._expanded) >= _MAX_EXPANDED:
+                self._expanded.clear()
+            found = self._expanded[chosen] = self._expand(chosen)
+        return found
+
+    def _expand(self, channels: Iterable[str]) -> frozenset[str]:
         selected: set[str] = set()
         for channel in channels:
             name = canonical_channel(channel)

@@ -62,6 +62,8 @@ class Filters:
     dep_window: tuple[int | None, int | None] = _NO_WINDOW
     """First and last moment, both inclusive; None: unbounded on that side."""
     bbox: Box | None = None
+    is_set: bool = field(init=False, repr=False, compare=False, hash=False)
+    """Whether any kind is set."""
     _predicates: tuple[tuple[Predicate, ...], ...] = field(init=False, repr=False, compare=False, hash=False)
     """The predicates of the kinds that are set and apply, for each class of families."""
 
@@ -69,10 +71,11 @@ class Filters:
         kinds = predicates_of(self)
         chosen = (tuple(predicate for kind, predicate in kinds if kind not in excluded) for excluded in _EXCLUDED)
         object.__setattr__(self, "_predicates", tuple(chosen))
+        object.__setattr__(self, "is_set", bool(kinds))
 
     def __bool__(self) -> bool:
         """Tell whether any kind is set."""
-        return bool(self._predicates[0])
+        return self.is_set
 
     @staticmethod
     def parse(raw: object) -> FilterChange:
@@ -89,8 +92,11 @@ class Filters:
         """Tell whether an event passes; a batch of positions passes if any of its positions does. Never raises."""
         if event_type == POSITIONS:
             return self.cut(data) is not None
-        predicates = self._predicates[_CLASS.get(event_type.partition(".")[0], 0)]
-        for predicate in predicates:  # noqa: SIM110 (a generator takes twice the time)
+        return self.passes_in(class_of(event_type), data)
+
+    def passes_in(self, family_class: int, data: Mapping[str, Any]) -> bool:
+        """Tell whether an event of this class of families passes; not for batches. For many filters and one event."""
+        for predicate in self._predicates[family_class]:  # noqa: SIM110 (a generator takes twice the time)
             if not predicate(data):
                 return False
         return True
@@ -211,7 +217,12 @@ def predicates_of(filters: Filters) -> list[tuple[str, Predicate]]:
 
 def excluded_kinds(event_type: str) -> frozenset[str]:
     """Return the filter kinds that don't apply to events of a type and so pass all of them."""
-    return _EXCLUDED[_CLASS.get(event_type.partition(".")[0], 0)]
+    return _EXCLUDED[class_of(event_type)]
+
+
+def class_of(event_type: str) -> int:
+    """Return the class of a type's family: the same filter kinds apply to all families of a class."""
+    return _CLASS.get(event_type.partition(".")[0], 0)
 
 
 EMPTY = Filters()

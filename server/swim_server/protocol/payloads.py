@@ -24,6 +24,7 @@ class Flight(msgspec.Struct, kw_only=True):
     """Common to all flight events: which flight, between which aerodromes, and its last known position."""
 
     callsign: str | None = None
+    """As filed: ``DAL123``."""
     flight_uid: Uid | None = None
     """Stable for the life of the flight; a JSON integer below 2^53."""
     dep: str | None = None
@@ -106,6 +107,7 @@ class FlightPositions(msgspec.Struct, kw_only=True):
     """``flight.positions``: at most 280 positions per message, in under 65,536 bytes."""
 
     positions: list[Position]
+    """Each with its own flight."""
     count: int | None = None
     """Number of positions in this message."""
 
@@ -120,6 +122,7 @@ class TmiReleased(msgspec.Struct, kw_only=True):
     airport: str | None = None
     """The aerodrome it applies to, ICAO code."""
     status: str | None = None
+    """As the source names it: ``ACTIVE``."""
     end_time: str | None = None
     """RFC 3339."""
 
@@ -130,18 +133,26 @@ class Tmi(TmiReleased, kw_only=True):
     start_time: str | None = None
     """RFC 3339."""
     reason: str | None = None
+    """Why, in the words of whoever issued it."""
 
 
 class Splits(msgspec.Struct, kw_only=True):
     """``splits.*``: how a centre's sectors are split between controllers."""
 
     config_id: Identifier | None = None
+    """An integer where the source has one."""
     artcc: str | None = None
+    """The centre: ``ZNY``."""
     config_name: str | None = None
+    """The name that the centre gave it."""
     status: str | None = None
+    """As the source names it: ``ACTIVE``."""
     source: str | None = None
+    """Where the configuration was made."""
     position_count: int | None = None
+    """How many positions it has."""
     triggered_by: Identifier | None = None
+    """Who changed it."""
 
 
 PAYLOADS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import msgspec
 
 from swim_server.detection.airfields import Airfield, Airfields
+from swim_server.sources.boundaries import fir_codes
 from swim_server.streaming.hints import AirportCodes
 
 LoadAirfields = Callable[[], Airfields]
@@ -55,7 +56,7 @@ def load_corrections() -> dict[str, Correction]:
 
 
 def load_airport_codes() -> AirportCodes:
-    """Load only the codes. Blocks for a tenth of a second."""
+    """Load only the codes of airports and FIRs. Blocks for a tenth of a second."""
     import airportsdata
 
     rows = airportsdata.load("ICAO")
@@ -64,7 +65,7 @@ def load_airport_codes() -> AirportCodes:
         for code, row in rows.items():
             if row[kind] and row[kind] not in rows:
                 others.setdefault(row[kind], code)
-    return AirportCodes(frozenset(rows) | FORMER_CODES.keys(), others)
+    return AirportCodes(frozenset(rows) | FORMER_CODES.keys(), others, fir_codes())
 
 
 @cache

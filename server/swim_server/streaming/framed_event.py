@@ -71,7 +71,8 @@ class FramedEvent:
 
     def __init__(self, event: Event) -> None:
         self.event = event
-        self._frames: dict[tuple[int, int], bytes] = {}
+        self.frames: dict[tuple[int, int], bytes] = {}
+        """Those that were built, by window size and longest message."""
 
     def frame(self, window_bits: int, max_message_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
         """Return the frame for clients that negotiated this window size; ``PLAIN``: no compression.
@@ -80,14 +81,14 @@ class FramedEvent:
         error that names it.
         """
         name = (window_bits, max_message_bytes)
-        frame = self._frames.get(name)
+        frame = self.frames.get(name)
         if frame is None:
             if len(self.event.wire) <= max_message_bytes:
                 frame = self._frame_of(self.event.wire, window_bits)
             else:
                 parts = _cut(self.event, max_message_bytes)
                 frame = b"".join([self._frame_of(part, window_bits) for part in parts])
-            self._frames[name] = frame
+            self.frames[name] = frame
         return frame
 
     def _frame_of(self, wire: bytes, window_bits: int) -> bytes:

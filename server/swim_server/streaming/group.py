@@ -37,6 +37,7 @@ class Group(Generic[M]):
     """
 
     __slots__ = (
+        "_frame_name",
         "_match_pending",
         "_snapshot",
         "base",
@@ -71,6 +72,7 @@ class Group(Generic[M]):
         """Whether it is in the hub's queue of groups to write."""
         self.mirror = mirror
         """The state messages for its members; None: they did not ask for state."""
+        self._frame_name = (window_bits, max_message_bytes)
         self._match_pending = match_pending
         """Makes sure that the group has every event that counts as delivered."""
         self._snapshot: tuple[M, ...] | None = None
@@ -102,7 +104,7 @@ class Group(Generic[M]):
 
     def append(self, framed: FramedEvent) -> int:
         """Append an event's frame, to be written when it is the group's turn. Returns its size in bytes."""
-        frame = framed.frame(self.window_bits, self.max_message_bytes)
+        frame = framed.frames.get(self._frame_name) or framed.frame(self.window_bits, self.max_message_bytes)
         self.frames.append(frame)
         self.events.append(framed)
         return len(frame)
@@ -123,7 +125,7 @@ class Group(Generic[M]):
     def release(self, end: int) -> int:
         """Drop the frames before number ``end``, which every member has. Returns their size in bytes."""
         count = end - self.base
-        released_bytes = sum(map(len, self.frames[:count]))
+        released_bytes = len(self.frames[0]) if count == 1 else sum(map(len, self.frames[:count]))
         del self.frames[:count], self.events[:count]
         self.base = end
         return released_bytes

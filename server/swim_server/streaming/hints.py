@@ -34,11 +34,13 @@ US_CENTRES = frozenset(
 
 
 class AirportCodes(msgspec.Struct, frozen=True):
-    """All known airports."""
+    """All known airports and FIRs."""
 
     icao: frozenset[str]
     others: Mapping[str, str]
     """ICAO codes, by IATA and FAA codes."""
+    firs: frozenset[str] = frozenset()
+    """Empty: not known."""
 
 
 class _Row(msgspec.Struct):
@@ -46,6 +48,7 @@ class _Row(msgspec.Struct):
     dep: Any = None
     arr: Any = None
     current_artcc: Any = None
+    current_fir: Any = None
 
 
 class _Data(_Row):
@@ -63,6 +66,7 @@ class _Traffic(msgspec.Struct, frozen=True):
     """Sorted."""
     airports: frozenset[str] = frozenset()
     centres: frozenset[str] = frozenset()
+    firs: frozenset[str] = frozenset()
 
 
 class Hints:
@@ -79,12 +83,13 @@ class Hints:
 
     def about(self, filters: Filters) -> list[str]:
         """Return a hint for each value that can match nothing known; none where nothing is known."""
-        if not (filters.airports or filters.artccs or filters.callsign_prefixes):
+        if not (filters.airports or filters.artccs or filters.firs or filters.callsign_prefixes):
             return []
         traffic = self._look()
         found = chain(
             self._about_airports(filters.airports, traffic),
             self._about_centres(filters.artccs, traffic),
+            self._about_firs(filters.firs, traffic),
             _about_callsigns(filters.callsign_prefixes, traffic),
         )
         return list(islice(found, MAX_HINTS))
@@ -107,6 +112,19 @@ class Hints:
             elif self.airports is not None and code in self.airports.icao and code[-2:] != "CC":
                 yield f"no centre {code}: it is an airport"
 
+    def _about_firs(self, codes: Iterable[str], traffic: _Traffic) -> Iterable[str]:
+        """Return hints for unknown FIRs; centres are valid values, too."""
+        if self.airports is None or not self.airports.firs:
+            return
+        for code in sorted(codes):
+            if any(code in known for known in (self.airports.firs, US_CENTRES, traffic.firs, traffic.centres)):
+                continue
+            if code in self.airports.icao:
+                yield f"no FIR {code}: it is an airport"
+            else:
+                meant = _nearest(code, self.airports.firs)
+                yield f"no FIR {code}; {meant}?" if meant else f"no FIR {code} is known"
+
     def _look(self) -> _Traffic:
         """Return the current traffic according to the newest events; refreshed at most every few seconds."""
         now = self._monotonic()
@@ -124,6 +142,7 @@ class Hints:
             callsigns=sorted(_texts(row.callsign for row in rows)),
             airports=_texts(code for row in rows for code in (row.dep, row.arr)),
             centres=_texts(row.current_artcc for row in rows),
+            firs=_texts(row.current_fir for row in rows),
         )
         return self._traffic
 
@@ -138,9 +157,9 @@ def _about_callsigns(prefixes: Iterable[str], traffic: _Traffic) -> Iterable[str
 
 
 def _nearest(code: str, known: frozenset[str]) -> str | None:
-    """Return the airport that a wrong code was most likely meant to be.
+    """Return the airport or FIR that a wrong code was most likely meant to be.
 
-    Tries every single typing error in the code, instead of comparing it with every airport: a client may list a
+    Tries every single typing error in the code, instead of comparing it with every known one: a client may list a
     thousand.
     """
     for meant in (code[:4], f"K{code}"):

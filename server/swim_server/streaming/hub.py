@@ -78,7 +78,7 @@ class Hub:
         self.deliveries = 0
         """Events times the connections that they were for."""
         self.deliveries_by_type: Counter[str] = Counter()
-        """The same by type, excluding what was sent from history."""
+        """The same by type, excluding what was sent from history; counted once an event has gone to every group."""
         self.by_key: dict[int, dict[str, Connection]] = {}
         """Connections by key id, in the order of admission; only keys with at least one."""
         self.state = LiveState()
@@ -240,6 +240,7 @@ class Hub:
             if deadline is not None and not number % self._writes_per_look and self._monotonic() >= deadline:
                 return False
         self._match = None
+        self.deliveries_by_type[match.event.type] += match.deliveries
         return deadline is None or self._monotonic() < deadline
 
     def _offer(self, match: Match[Group[Connection]], group: Group[Connection]) -> None:
@@ -254,8 +255,9 @@ class Hub:
         except Exception as error:  # noqa: BLE001  # an event that can't be judged must not stop those behind it
             self._on_failure(error)
             return
-        self.deliveries += len(group.members)
-        self.deliveries_by_type[match.event.type] += len(group.members)
+        members = len(group.members)
+        self.deliveries += members
+        match.deliveries += members
         if not group.is_dirty:
             group.is_dirty = True
             self._dirty.append(group)
@@ -338,6 +340,8 @@ class Hub:
 
 def _count_within(frames: Sequence[bytes], limit_bytes: int) -> int:
     """Return how many of the first frames have at most ``limit_bytes`` together; at least one."""
+    if len(frames) == 1:
+        return 1
     total = 0
     for count, frame in enumerate(frames):
         total += len(frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Generic
 
+from swim_server.protocol.filters import class_of
 from swim_server.protocol.position_batch import PositionBatch
 from swim_server.protocol.positions import POSITIONS
 from swim_server.streaming.framed_event import FramedEvent
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
 class Match(Generic[K]):
     """An event and the groups that it has not been matched against. Iterating takes them one by one."""
 
+    __slots__ = ("_batch", "_candidates", "_family_class", "_parts", "_whole", "deliveries", "event")
+
     def __init__(self, event: Event, index: Index[K]) -> None:
-        self._event = event
+        self.event = event
+        self.deliveries = 0
+        """How many connections it was for, of the groups taken so far. The hub counts."""
+        self._family_class = class_of(event.type)
         self._whole = FramedEvent(event)
         self._batch = PositionBatch(event) if event.type == POSITIONS else None
         self._parts: dict[Event, FramedEvent] = {}
@@ -49,23 +55,19 @@ class Match(Generic[K]):
         return self._batch.select(filters) if self._batch is not None else 0
 
     @property
-    def event(self) -> Event:
-        return self._event
-
-    @property
     def event_id(self) -> EventId:
-        return self._event.id
+        return self.event.id
 
     def sift(self, filters: Filters) -> FramedEvent | None:
         """Return the part of the event that passes the filters, or None. Equal parts are one object, framed once."""
-        if not filters:
+        if not filters.is_set:
             return self._whole
         if self._batch is None:
-            return self._whole if filters.passes(self._event.type, self._event.data) else None
+            return self._whole if filters.passes_in(self._family_class, self.event.data) else None
         part = self._batch.cut(filters)
         if part is None:
             return None
-        if part is self._event:
+        if part is self.event:
             return self._whole
         framed = self._parts.get(part)
         if framed is None:

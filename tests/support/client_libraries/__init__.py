@@ -1,1 +1,3 @@
-"""Foreign client libraries against a real daemon: installed, run, and what each shows of every end told in a table."""
+"""Third-party client libraries against a real daemon: installed, run, and how each shows every kind of end, in
+a table.
+"""

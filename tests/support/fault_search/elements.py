@@ -165,11 +165,11 @@ def configuration() -> list[Element]:
         ),
         Element(
             name="a variable of the process", slot="process", is_visible=False, roots=ids("config.environment"),
-            produce=once(lambda world: world.start_anew({"SWIM_TIERS__PUBLIC__CONNECTIONS": "3"})),
+            produce=once(lambda world: world.start_again({"SWIM_TIERS__PUBLIC__CONNECTIONS": "3"})),
         ),
         Element(
             name="another port by an option", slot="process", roots=ids("front.upgrade front.same-process"),
-            produce=once(lambda world: world.start_anew({}, port=0)),
+            produce=once(lambda world: world.start_again({}, port=0)),
         ),
     ]  # fmt: skip
 

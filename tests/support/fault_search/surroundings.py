@@ -53,7 +53,7 @@ def _renamed(world: World) -> None:
     folder = world.patient.folder / "names"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(RENAME, "utf-8")
-    world.start_anew({"PYTHONPATH": f"{folder}{os.pathsep}{world.patient.environ['PYTHONPATH']}"})
+    world.start_again({"PYTHONPATH": f"{folder}{os.pathsep}{world.patient.environ['PYTHONPATH']}"})
 
 
 def process() -> list[Element]:
@@ -82,7 +82,7 @@ def _clock(name: str, before: int, after: int, roots: str) -> Element:
     def act(world: World) -> None:
         offset = world.patient.folder / "clock"
         offset.write_text(f"{before:+d}\n", "ascii")
-        world.start_anew({
+        world.start_again({
             "LD_PRELOAD": str(FAKE_CLOCK), "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
         })  # fmt: skip

@@ -131,7 +131,7 @@ class World:
         self._feed_is_left.set()
         self.feed.documents = [document]
 
-    def start_anew(self, variables: Mapping[str, str], port: int | None = None) -> None:
+    def start_again(self, variables: Mapping[str, str], port: int | None = None) -> None:
         """Start the daemon again, with other variables or another port than its configuration has."""
         self.patient.stop()
         kept = dict(self.patient.environ)

@@ -13,14 +13,24 @@ from swim_server.protocol.filters import EMPTY, merge
 from swim_server.streaming.hints import MAX_HINTS, AirportCodes, Hints
 from swim_server.streaming.recent import Recent
 
-AIRPORTS = AirportCodes(frozenset({"KJFK", "EGLL", "EGKK"}), {"JFK": "KJFK", "LHR": "EGLL"})
+AIRPORTS = AirportCodes(
+    frozenset({"KJFK", "EGLL", "EGKK"}), {"JFK": "KJFK", "LHR": "EGLL"}, frozenset({"EGTT", "KZNY", "LFFF"})
+)
 
 
 @pytest.fixture
 def hints() -> Hints:
     recent = Recent(ZERO)
     rows = [
-        {"callsign": "BAW1", "dep": "EGLL", "arr": "XPVT", "current_artcc": "EGTT", "latitude": 51, "longitude": 0},
+        {
+            "callsign": "BAW1",
+            "dep": "EGLL",
+            "arr": "XPVT",
+            "current_artcc": "EGTT",
+            "current_fir": "XPFR",
+            "latitude": 51,
+            "longitude": 0,
+        },
         {"callsign": 7, "dep": None},
     ]
     recent.append(encode("flight.positions", "", EventId(1, 0), {"count": 2, "positions": rows}))
@@ -41,7 +51,9 @@ def hints() -> Hints:
         ({"artccs": ["KZNY"]}, ["no centre KZNY; ZNY?"]),
         ({"artccs": ["KJFK"]}, ["no centre KJFK: it is an airport"]),
         ({"artccs": ["ZNY", "EGTT"]}, []),
-        ({"firs": ["KZNY", "EGTT"]}, []),
+        ({"firs": ["KZNY", "EGTT", "ZNY", "XPFR"]}, []),
+        ({"constrained_firs": ["EGLL"]}, ["no FIR EGLL: it is an airport"]),
+        ({"firs": ["LFXF", "QQQQ"]}, ["no FIR LFXF; LFFF?", "no FIR QQQQ is known"]),
         ({"callsign_prefix": ["DLH"]}, ["no current flight has a callsign that begins with DLH"]),
         ({"callsign_prefix": ["BAW"]}, []),
         ({}, []),

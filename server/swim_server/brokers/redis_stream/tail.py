@@ -268,7 +268,7 @@ class Tail:
             try:
                 events.append(self._entries.event(raw_id, fields))
             except (InvalidEntry, ValueError) as error:
-                _log.error("an entry of the stream is no event: left out", reason=str(error))
+                _log.error("an entry of the stream is not an event: skipped", reason=str(error))
         return events
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from swim_server.protocol.channels import LOOSE_TYPES
+from swim_server.protocol.channels import LOOSE_TYPES, loose_data
 from swim_server.protocol.codes import BadMessage
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.normalise import with_north_as_zero
@@ -22,8 +22,6 @@ MAX_LINE_BYTES = 1_048_576
 MAX_KEPT_CHARACTERS = 10_000
 """Maximum characters kept of a rejected line."""
 _BOM = b"\xef\xbb\xbf"
-_ENVELOPE = frozenset({"type", "event_id", "_received_at"})
-"""Fields that are not part of an event's data if its fields are beside its type."""
 
 
 class InvalidLine(ValueError):
@@ -95,8 +93,7 @@ def _data(line: _Line, text: bytes) -> dict[str, Any]:
         return line.data
     if line.type not in LOOSE_TYPES:
         raise InvalidLine("Object missing required field `data`")
-    fields: dict[str, Any] = msgspec.json.decode(text)
-    return {field: value for field, value in fields.items() if field not in _ENVELOPE}
+    return loose_data(msgspec.json.decode(text, type=dict[str, Any]))
 
 
 def _reject_position(bad: BadPosition, number: int) -> Rejected:

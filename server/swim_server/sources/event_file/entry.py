@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from swim_server.protocol.channels import LOOSE_TYPES, Catalogue
+from swim_server.protocol.channels import LOOSE_TYPES, Catalogue, loose_data
 from swim_server.protocol.codes import show
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.json_data import InvalidData
@@ -29,9 +29,6 @@ RECENT_SECONDS = 10.0
 RECENT_ENTRIES = 200_000
 _MILLISECONDS_FROM = 100_000_000_000
 """Larger numbers are milliseconds, smaller ones seconds."""
-
-_ENVELOPE = frozenset({"type", "_received_at"})
-"""Fields that are not part of an event's data if its fields are beside its type."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -168,7 +165,7 @@ def read_parts(entry: Mapping[str, Any], catalogue: Catalogue) -> tuple[NewEvent
         raise InvalidEntry(f"unknown event type {show(event_type)}{hint}", unknown_type=event_type)
     data = entry.get("data")
     if "data" not in entry and event_type in LOOSE_TYPES:
-        data = {field: value for field, value in entry.items() if field not in _ENVELOPE}
+        data = loose_data(entry)
     if data == []:
         data = {}  # PHP writes an empty object as an empty array
     if not isinstance(data, dict):

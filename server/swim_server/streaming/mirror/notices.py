@@ -26,8 +26,8 @@ class FramedNotices(FramedEvent):
     def frame(self, window_bits: int, max_message_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
         """Return the frames of all that such clients accept, joined."""
         name = (window_bits, max_message_bytes)
-        found = self._frames.get(name)
+        found = self.frames.get(name)
         if found is None:
             chosen = [each for each in self._payloads if len(each) <= max_message_bytes]
-            found = self._frames[name] = b"".join([frame_payload(each, window_bits) for each in chosen])
+            found = self.frames[name] = b"".join([frame_payload(each, window_bits) for each in chosen])
         return found

@@ -72,6 +72,15 @@ class KeyTally(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
 
 
+class PeerTally(msgspec.Struct, frozen=True, kw_only=True):
+    """Clients whose TCP connections come from one address: a proxy's, or their own."""
+
+    address: str
+    connections: int
+    oldest_seconds: float
+    """How long the oldest of them has lasted."""
+
+
 class Laggard(msgspec.Struct, kw_only=True):
     """A client that reads more slowly than it is written to."""
 
@@ -111,6 +120,8 @@ class Tally(msgspec.Struct, kw_only=True):
     """The most frequent ones."""
     without_channel: dict[str, int] = {}
     """Clients connected for a minute without a subscription, by the owner of their key."""
+    peers: list[PeerTally] = []
+    """The addresses with the most connections, the busiest first."""
 
 
 class ToldOf(msgspec.Struct, frozen=True, kw_only=True):
