@@ -154,7 +154,7 @@ def later(stamp: str) -> str:
 
 
 def memory(snapshot: Snapshot, airfields: Airfields) -> str:
-    """Return the size of a network_state: in memory, and as a state file."""
+    """Return the size of a network state: in memory, and as a state file."""
     gc.collect()
     tracemalloc.start()
     network_state = detect(EMPTY_STATE, snapshot, airfields).network_state
