@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
+from swim_server.protocol.channels import LOOSE_TYPES, loose_data
 
 CHUNK_BYTES = 262_144
 MAX_LINE_BYTES = 8 * 1024 * 1024
@@ -53,6 +54,8 @@ def parse_line(line: int, text: bytes) -> NumberedEvent | None:
         raise BadLine(line, "nested too deeply") from None
     if not isinstance(event, dict):
         raise BadLine(line, 'must be an object like {"type": "flight.departed", "data": {…}}')
+    if "data" not in event and isinstance(event.get("type"), str) and event["type"] in LOOSE_TYPES:
+        event["data"] = loose_data(event)
     for name in REQUIRED:
         if name not in event:
             raise BadLine(line, f"has no {name}; an event needs type and data")

@@ -132,7 +132,7 @@ def warn_if_unaudited(invocation: Invocation, store: KeyStore) -> None:
     """Warn if a change was not recorded in the audit trail."""
     if not store.is_audited:
         messages = invocation.messages()
-        refusal = store.schema().audit_refusal
+        refusal = store.tables.schema().audit_refusal
         why = "its table swim_audit_log is missing or differs" if refusal is None else refusal
         messages.line(f"warning: this change is not in the audit trail: {why}")
         if refusal is None:

@@ -51,7 +51,7 @@ Facts = Annotated[
     Path | None,
     typer.Option("--facts", metavar="FILE", help="Evaluate the facts of a file or bundle instead of observing."),
 ]
-Watch = Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C; report what changes.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Repeat until q or Ctrl-C; report what changes.")]
 OnChange = Annotated[
     str | None,
     typer.Option(

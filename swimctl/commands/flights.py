@@ -44,7 +44,7 @@ def flights(
         Format, typer.Option("--format", metavar="table|json|geojson|csv", help="Output format.")
     ] = Format.TABLE,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep the list up to date until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep the list up to date until q or Ctrl-C.")] = False,
     header: Header = False,
     url: options.Url = None,
 ) -> None:

@@ -31,7 +31,7 @@ def status(
     ] = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until q or Ctrl-C.")] = False,
 ) -> None:
     """Show the daemon's current activity.
 

@@ -24,7 +24,7 @@ SHOWN = 10
 def watch_on(
     found: Doctor, output: Output, messages: Output, format: Format, interval: float, program: Sequence[str]
 ) -> int:
-    """Watch until Ctrl-C: an updating display on a terminal, otherwise one line per change."""
+    """Watch until q or Ctrl-C: an updating display on a terminal, otherwise one line per change."""
     if format in (Format.NAGIOS, Format.PROMETHEUS):
         return _repeat(found, output, format, interval)
     watch = Watch()
@@ -52,21 +52,27 @@ def _draw(
     found: Doctor, output: Output, messages: Output, watch: Watch, interval: float, program: Sequence[str]
 ) -> int:
     from rich.console import Group
-    from rich.live import Live
     from rich.text import Text
 
+    from swimctl.live.ending import ending_signals
+    from swimctl.live.screen import Screen, wants_to_quit
     from swimctl.render.doctor import picture
+    from swimctl.render.foot import Foot
     from swimctl.text import clean
 
-    with Live(console=output.console(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+    with ending_signals(), Screen(output.console()) as screen:
         while True:
             report = found.examine()
             for change in watch.see(report, time.time()):
                 tell(program, change, report.subject, messages)
             changes = [Text(clean(each.line), style="dim") for each in reversed(watch.changes[-SHOWN:])]
-            footer = Text(f"\n{time.strftime('%H:%M:%S')}, again every {interval:g} s; Ctrl-C ends", style="dim")
-            live.update(Group(picture(report), footer, *changes), refresh=True)
-            time.sleep(interval)
+            keys = Text(f"q quit · {time.strftime('%H:%M:%S')}, again every {interval:g} s", style="dim")
+            shown = Foot(Group(picture(report), Text(), *changes), [keys])
+            deadline = time.monotonic() + interval
+            while (left := deadline - time.monotonic()) > 0:
+                screen.draw(shown)
+                if wants_to_quit(screen.keys(left)):
+                    return 0
 
 
 def tell(program: Sequence[str], change: Change, subject: str, messages: Output) -> None:

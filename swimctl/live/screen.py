@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 QUIT_KEYS = frozenset("qQ\x1b\x04")
 """q, Escape and Ctrl-D."""
+SIZE_SECONDS = 0.25
+"""How often it is looked whether the terminal has another size, while keys are waited for."""
 
 
 class Screen:
@@ -28,6 +30,7 @@ class Screen:
         self._keyboard = _keyboard()
         self._before: Any = None
         self._is_drawing = self._is_asked_to_stop = False
+        self._size = console.size
 
     def __enter__(self) -> Screen:
         self._live.start()
@@ -45,6 +48,7 @@ class Screen:
     def draw(self, picture: RenderableType) -> None:
         """Show a picture in place of the previous one."""
         self._is_drawing = True
+        self._size = self.console.size
         try:
             self._live.update(picture, refresh=True)
         finally:
@@ -54,7 +58,16 @@ class Screen:
             self._leave_to_shell()
 
     def keys(self, seconds: float = 0.0) -> str:
-        """Return the keys pressed, waiting for the first one; empty if there is no keyboard."""
+        """Return the keys pressed, waiting for the first one; none in time, or as soon as the terminal is resized."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = max(0.0, min(deadline - time.monotonic(), SIZE_SECONDS))
+            if pressed := self._pressed(left):
+                return pressed
+            if time.monotonic() >= deadline or self.console.size != self._size:
+                return ""
+
+    def _pressed(self, seconds: float) -> str:
         if self._keyboard is not None:
             return self._keyboard.keys(seconds)
         time.sleep(seconds)

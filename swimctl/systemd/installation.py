@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SYSTEM_HOME = Path("/var/lib/swim")
 SYSTEM_USER = "swim"
 STARTS_SECONDS = 30.0
+_ALL_WRITABLE = 'for each in "$0" "$0"/*; do [ ! -e "$each" ] || [ -w "$each" ] || exit 1; done'
 MAKE_USER = "useradd --system --home-dir /var/lib/swim --shell /usr/sbin/nologin swim"
 
 
@@ -103,7 +105,10 @@ def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
 
 
 def check_command(unit: Unit) -> None:
-    """Check that the unit's user can start its program and read its configuration. Raises WrongUsage with a remedy."""
+    """Check that the unit's user can start its program, read its configuration and write its home.
+
+    Raises WrongUsage with a remedy.
+    """
     if unit.user is None or os.geteuid() != 0:
         return
 
@@ -118,6 +123,12 @@ def check_command(unit: Unit) -> None:
         raise WrongUsage(
             f"user {unit.user} can't read the configuration {unit.config_file}",
             "name another one with --config; in a checkout its own config/swim.toml is found first",
+        )
+    if _failure_of(unit, ["sh", "-c", _ALL_WRITABLE, str(unit.home)]):
+        home = shlex.quote(str(unit.home))
+        raise WrongUsage(
+            f"user {unit.user} can't write the home {unit.home}, or files in it: another user has made them",
+            f"give it to that user: chown -R {unit.user}: {home}",
         )
 
 

@@ -35,9 +35,11 @@ from local_broker import deliver, make
 from support.daemon import Daemon
 from support.disk.forked_daemon import free_port
 from support.disk.wire import Wire
-from swim_server.brokers.history_file import Synchronous
+from swim_server.brokers.history_file import FileOptions, Synchronous
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.retention import Retention
+from swim_server.brokers.served_history import Intervals
 from swim_server.brokers.storing import StoredTypes
 from swim_server.protocol.event_id import SEQUENCE_BITS, ZERO, EventId
 from swim_server.protocol.events import Event
@@ -290,7 +292,10 @@ def _forget_pages(path: Path) -> None:
 
 async def _opened(path: Path, mode: Synchronous) -> LocalBroker:
     broker = LocalBroker(
-        path, keep_ms=KEEP_MS, keep_positions_ms=KEEP_MS, max_bytes=1 << 36, synchronous=mode, check_after_seconds=3600
+        path,
+        retention=Retention(keep_ms=KEEP_MS, keep_positions_ms=KEEP_MS, max_bytes=1 << 36),
+        options=FileOptions(synchronous=mode),
+        intervals=Intervals(check_after_seconds=3600),
     )
     await broker.open(deliver)
     return broker

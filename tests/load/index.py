@@ -72,7 +72,7 @@ class HubRig:
 
     def __init__(self) -> None:
         self.soon: deque[Callable[[], None]] = deque()
-        self.hub = Hub(Catalogue(), newest_id=ZERO, call_soon=self.soon.append, clock=SYSTEM_CLOCK, on_failure=_fail)
+        self.hub = Hub(Catalogue(), call_soon=self.soon.append, clock=SYSTEM_CLOCK, on_failure=_fail)
         self.outlets: list[Nowhere] = []
 
     def connect(self, filters: Filters, channel: str = "flight.*") -> None:

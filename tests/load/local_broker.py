@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.retention import Retention
 from swim_server.concurrency.clock import SystemClock
 from swim_server.protocol.event_id import ZERO
 from swim_server.protocol.events import Event, NewEvent
@@ -119,10 +121,8 @@ async def run(folder: Path, options: argparse.Namespace) -> None:
     clock = MovableClock()
     settings: dict[str, Any] = {
         "clock": clock,
-        "keep_ms": 86_400_000,
-        "keep_positions_ms": 900_000,
-        "max_bytes": 1 << 33,
-        "synchronous": options.synchronous,
+        "retention": Retention(keep_ms=86_400_000, keep_positions_ms=900_000, max_bytes=1 << 33),
+        "options": FileOptions(synchronous=options.synchronous),
     }
     broker = LocalBroker(folder / "history.db", **settings)
     await broker.open(deliver)

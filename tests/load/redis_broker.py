@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import uvloop
 from support.redis_server import RedisServer, redis_server
@@ -20,13 +19,14 @@ from swim_server.brokers.broker import Broker
 from swim_server.brokers.local import LocalBroker
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.brokers.redis_stream.server import ServerAddress
+from swim_server.brokers.retention import Retention
 from swim_server.protocol.events import Event, NewEvent
 
 DATA = {
     "callsign": "BAW123", "flight_uid": 123456789, "dep": "EGLL", "arr": "KJFK", "latitude": 51.5, "longitude": -0.5,
     "altitude_ft": 12000, "groundspeed_kts": 300, "heading_deg": 270, "current_artcc": "ZNY",
 }  # fmt: skip
-KEEP: dict[str, Any] = {"keep_ms": 86_400_000, "keep_positions_ms": 900_000, "max_bytes": 1 << 31}
+KEEP = Retention(keep_ms=86_400_000, keep_positions_ms=900_000, max_bytes=1 << 31)
 PAUSE_SECONDS = 0.01
 
 
@@ -97,11 +97,11 @@ def show_latency(name: str, found: Sequence[float]) -> None:
 
 async def run_round(folder: Path, server: RedisServer, seconds: float) -> None:
     def local() -> LocalBroker:
-        return LocalBroker(folder / f"{secrets.token_hex(4)}.db", **KEEP)
+        return LocalBroker(folder / f"{secrets.token_hex(4)}.db", retention=KEEP)
 
     def redis(prefix: str) -> RedisBroker:
         path = folder / f"{secrets.token_hex(4)}.db"
-        return RedisBroker(path, ServerAddress(server.url), prefix=prefix, node=path.stem, **KEEP)
+        return RedisBroker(path, ServerAddress(server.url), prefix=prefix, node=path.stem, retention=KEEP)
 
     one = local()
     show_latency("local, same process", await receive_latency(one, one, False, seconds))

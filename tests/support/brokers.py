@@ -13,9 +13,12 @@ from typing import Any, Protocol
 from support.redis_server import RedisServer, redis_server
 from support.virtual_clock import VirtualClock
 from swim_server.brokers.broker import Broker, Page, Published
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.local import LocalBroker
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.brokers.redis_stream.server import ServerAddress
+from swim_server.brokers.retention import Retention
+from swim_server.brokers.served_history import Intervals
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
@@ -51,6 +54,24 @@ class Rig(Protocol):
     def broker(self, **settings: Any) -> Broker: ...
 
 
+def broker_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Group single settings, as ``tick_seconds=0.01``, into what brokers take; the rest is handed on."""
+    rest: dict[str, Any] = {"boot_id": "one-boot", "tick_seconds": 0.005} | settings
+
+    def take(kind: Callable[..., Any], *names: str, **given: Any) -> Any:
+        return kind(**given | {name: rest.pop(name) for name in names if name in rest})
+
+    return {
+        "retention": take(
+            Retention, "keep_ms", "keep_positions_ms", "max_bytes",
+            keep_ms=KEEP_MS, keep_positions_ms=KEEP_POSITIONS_MS, max_bytes=1 << 31,
+        ),
+        "options": take(FileOptions, "synchronous", "connect", "boot_id"),
+        "intervals": take(Intervals, "tick_seconds", "check_after_seconds"),
+        **rest,
+    }  # fmt: skip
+
+
 class LocalRig:
     def __init__(self, folder: Path) -> None:
         self.clock = VirtualClock()
@@ -58,14 +79,7 @@ class LocalRig:
         self.path = folder / "history.db"
 
     def broker(self, **settings: Any) -> LocalBroker:
-        chosen: dict[str, Any] = {
-            "keep_ms": KEEP_MS,
-            "keep_positions_ms": KEEP_POSITIONS_MS,
-            "max_bytes": 1 << 31,
-            "boot_id": "one-boot",
-            "tick_seconds": 0.005,
-        }
-        return LocalBroker(self.path, clock=self.clock, **chosen | settings)
+        return LocalBroker(self.path, clock=self.clock, **broker_settings(settings))
 
 
 class RedisRig:
@@ -79,21 +93,12 @@ class RedisRig:
         self.prefix = secrets.token_hex(6)
 
     def broker(self, **settings: Any) -> RedisBroker:
-        chosen: dict[str, Any] = {
-            "keep_ms": KEEP_MS,
-            "keep_positions_ms": KEEP_POSITIONS_MS,
-            "max_bytes": 1 << 31,
-            "boot_id": "one-boot",
-            "tick_seconds": 0.005,
-            "path": self.path,
-            "node": "one",
-        }
         return RedisBroker(
             address=ServerAddress(self.server.url),
             prefix=self.prefix,
             clock=self.clock,
             now_ms=self.clock.now_ms,
-            **chosen | settings,
+            **broker_settings({"path": self.path, "node": "one"} | settings),
         )
 
 

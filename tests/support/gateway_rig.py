@@ -22,7 +22,6 @@ from swim_server.keys.format import Tier
 from swim_server.keys.probes import Probes
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused
 from swim_server.protocol.channels import Catalogue
-from swim_server.protocol.event_id import ZERO
 from swim_server.protocol.events import NewEvent
 from swim_server.streaming.admission import Admission, TierLimit
 from swim_server.streaming.conversation import Conversation
@@ -222,7 +221,6 @@ class Rig:
         catalogue = Catalogue()
         self.hub = Hub(
             catalogue,
-            newest_id=ZERO,
             call_soon=self.call_soon,
             clock=self.clock,
             on_failure=self.failures.append,

@@ -20,7 +20,8 @@ from swim_server.protocol.events import Event, NewEvent, stamp
 from swim_server.protocol.filters import EMPTY, Filters
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.conversation import Conversation
-from swim_server.streaming.hub import Hub
+from swim_server.streaming.explain.session_log import SessionLog
+from swim_server.streaming.hub import Hub, HubLimits
 from swim_server.streaming.recent import Recent
 from swim_server.streaming.subscription import Subscription
 
@@ -61,6 +62,8 @@ class FakeOutlet:
         """The server listens to it."""
         self.closed: tuple[CloseCode, str] | None = None
         self.fail_next_write = False
+        self.address: tuple[str, int] | None = None
+        """Where it leads."""
 
     def write(self, data: bytes) -> None:
         assert self.closed is None, "nothing is written after the close"
@@ -76,7 +79,7 @@ class FakeOutlet:
                 self.connection.pause()
 
     def peer(self) -> tuple[str, int] | None:
-        return None
+        return self.address
 
     def buffered_bytes(self) -> int:
         return self.buffered
@@ -234,7 +237,14 @@ def _decoded_later(event: Event) -> Event:
 class StreamingRig:
     """The components of streaming, wired together. ``turn`` is the hub's turn of the loop."""
 
-    def __init__(self, *, newest_id: EventId = ZERO, recent_events: int = 2048, **hub: Any) -> None:
+    def __init__(
+        self,
+        *,
+        newest_id: EventId = ZERO,
+        recent_events: int = 2048,
+        session_log: SessionLog | None = None,
+        **limits: Any,
+    ) -> None:
         self.clock = clock_at(FIRST_MS)
         self.failures: list[BaseException] = []
         self.soon: deque[Callable[[], None]] = deque()
@@ -242,12 +252,13 @@ class StreamingRig:
         self.broker = FakeBroker()
         self.hub = Hub(
             self.catalogue,
-            newest_id=newest_id,
             call_soon=self.soon.append,
             clock=self.clock,
             on_failure=self.failures.append,
-            **hub,
+            session_log=session_log,
+            limits=HubLimits(**limits),
         )
+        self.hub.begin_after(newest_id)
         self.hub.recent = Recent(newest_id, max_events=recent_events)
         self.tasks = Tasks(self.failures.append)
         self.conversation = Conversation(

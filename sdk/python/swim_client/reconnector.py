@@ -1,23 +1,28 @@
-"""The life over many connections: connect, serve, wait, connect again, until stopped or refused for good."""
+"""The life of a client over many connections: connect, serve, wait, connect again, until stopped or refused for good.
+
+The network side runs in the loop of the handlers, or in a thread of its own, which no handler can block. A
+``ClientRun`` has everything that exists from a run's start to its end, and no longer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
+import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Callable, Optional, Type, Union
 
-from swim_client.answer import Answer
-from swim_client.backoff import Backoff
-from swim_client.closing import NORMAL, Ending
-from swim_client.commands import Command, Commands
+from swim_client.backoff import NORMAL, Backoff, Ending
+from swim_client.dispatcher import Dispatcher, Handlers
 from swim_client.errors import AuthenticationError, ClientStopped, ConnectionLost, SwimError
+from swim_client.flights import FlightMirror
 from swim_client.inbox import Inbox, Item, Signal
 from swim_client.opening import Line, NotOpened, Opener
-from swim_client.resume import Progress
+from swim_client.resume import EventId, Progress, ResumeFile
 from swim_client.session import Session, disconnected_notice
-from swim_client.subscriptions import Subscriptions
+from swim_client.subscriptions import Answer, Command, Commands, Subscriptions
 
 LEAST_MESSAGE_BYTES = 4096
 """What the server takes as ``max_message_bytes``."""
@@ -209,3 +214,205 @@ class Reconnector:
         self._look_at_limits()
         wait = self._backoff.wait_after_session_seconds() if was_greeted else self._backoff.wait_seconds()
         return wait if advice is None else max(wait, advice)
+
+
+class NetworkTask:
+    """Runs the link as a task of the handlers' loop: for async programs, whose handlers don't block."""
+
+    def __init__(self, make_link: Callable[[], Reconnector]) -> None:
+        self._make_link = make_link
+        self._link: Optional[Reconnector] = None
+        self._task: Optional[asyncio.Task[None]] = None
+        self._thread_id = threading.get_ident()
+
+    def is_this_thread(self) -> bool:
+        """Tell whether answers arrive in the thread that asks."""
+        return self._thread_id == threading.get_ident()
+
+    async def open(self) -> Reconnector:
+        """Make the link. It does nothing before ``start``."""
+        self._link = self._make_link()
+        return self._link
+
+    def start(self) -> None:
+        """Begin to connect."""
+        assert self._link is not None, "open() comes first"
+        self._task = asyncio.ensure_future(self._link.run())
+
+    async def ended(self) -> None:
+        """Wait until the link has ended; being cancelled doesn't cancel it."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+
+class NetworkThread:
+    """Runs the link in a loop and a thread of its own: for plain programs, whose handlers may take their time."""
+
+    def __init__(self, make_link: Callable[[], Reconnector]) -> None:
+        self._make_link = make_link
+        self._opened: concurrent.futures.Future[Reconnector] = concurrent.futures.Future()
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._may_start: Optional[Signal] = None
+        self._is_decided = False
+        self._is_wanted = False
+        """Decided, and not wanted: given up before it began."""
+        # A daemon thread: should the program die without a word, nothing keeps the process.
+        self._thread = threading.Thread(target=self._run, name="swim-client-network", daemon=True)
+
+    def is_this_thread(self) -> bool:
+        """Tell whether answers arrive in the thread that asks."""
+        return self._thread is threading.current_thread()
+
+    async def open(self) -> Reconnector:
+        """Start the thread and make the link in it. It does nothing before ``start``."""
+        self._thread.start()
+        return await asyncio.wrap_future(self._opened)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._is_wanted = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._is_decided = True
+        if self._may_start is not None:
+            self._may_start.set()
+
+    async def ended(self) -> None:
+        """Wait until the link has ended and the thread with it."""
+        self._go_on()
+        await asyncio.shield(asyncio.wrap_future(self._ended))
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        finally:
+            self._ended.set_result(None)
+
+    async def _main(self) -> None:
+        self._may_start = Signal()
+        link = self._make_link()
+        self._opened.set_result(link)
+        if not self._is_decided:
+            await self._may_start.wait()
+        if self._is_wanted:
+            await link.run()
+
+
+NetworkClass = Union[Type[NetworkTask], Type[NetworkThread]]
+
+
+class ClientRun:
+    """Reconnector, inbox and dispatcher of one run. Once open, ``send`` and ``stop`` may be called from any thread."""
+
+    def __init__(
+        self,
+        opener: Opener,
+        *,
+        handlers: Handlers,
+        flights: FlightMirror,
+        subscriptions: Subscriptions,
+        settings: Settings,
+        resume_file: Optional[ResumeFile],
+        handled: Optional[EventId],
+        on_connected: Callable[[], None],
+    ) -> None:
+        self._opener = opener
+        self._subscriptions = subscriptions
+        self._settings = settings
+        self._on_connected = on_connected
+        self._inbox = Inbox(settings.max_queued_events, settings.max_queued_bytes)
+        lost = None if resume_file is None else resume_file.fault
+        self._progress = Progress(handled, is_enabled=settings.resume, lost=lost)
+        self._dispatcher = Dispatcher(
+            self._inbox,
+            handlers,
+            flights=flights,
+            resume_file=resume_file,
+            handled=handled,
+            on_connected=self._greeting_handled,
+        )
+        self._network: Union[NetworkTask, NetworkThread, None] = None
+        self._link: Optional[Reconnector] = None
+        self._closed = Answer(self.is_network_thread)
+
+    @property
+    def client_id(self) -> Optional[str]:
+        """The server's name for the connection at hand; None while there is none."""
+        return self._link.client_id if self._link is not None else None
+
+    @property
+    def handled(self) -> Optional[EventId]:
+        """Everything up to this id has been handled."""
+        return self._dispatcher.handled
+
+    def is_network_thread(self) -> bool:
+        """Tell whether this very thread is the one that brings answers."""
+        return self._network is not None and self._network.is_this_thread()
+
+    async def open(self, network_class: NetworkClass) -> None:
+        """Make the network side; it does nothing before ``run``."""
+        self._network = network_class(self._make_link)
+        self._link = await self._network.open()
+
+    def _make_link(self) -> Reconnector:
+        return Reconnector(
+            self._opener,
+            inbox=self._inbox,
+            progress=self._progress,
+            subscriptions=self._subscriptions,
+            settings=self._settings,
+            closed=self._closed,
+        )
+
+    async def run(self) -> None:
+        """Connect, and hand over what comes, until stopped. Raises what ends it otherwise."""
+        assert self._network is not None, "open() comes first"
+        self._network.start()
+        await self._dispatcher.run()
+
+    def send(self, command: Command) -> None:
+        """Send a request."""
+        if self._link is None:
+            command.answer.fail(ClientStopped())
+            return
+        if current_task() is self._dispatcher.task:
+            # The answer stands behind events that this handler keeps from being read: make room for them.
+            self._inbox.hold_open()
+            command.answer.add_done_callback(lambda _: self._inbox.release())
+        self._link.send(command)
+
+    def stop(self) -> Answer:
+        """Close for good. The answer means: the connection is closed; a handler that runs still may finish."""
+        self._dispatcher.is_stopping = True
+        if self._link is not None:
+            self._link.stop()
+        return self._closed
+
+    async def finish(self) -> None:
+        """Close and let go of everything; what the program still waits for fails. Waits until that is done."""
+        self.stop()
+        self._inbox.abandon()
+        try:
+            if self._network is not None:
+                await self._network.ended()
+        finally:
+            error = self._inbox.error
+            for wish in self._subscriptions.snapshot().wishes:
+                if wish.answer is not None:
+                    wish.answer.fail(error if isinstance(error, SwimError) else ClientStopped())
+            self._closed.resolve(None)
+
+    def _greeting_handled(self) -> None:
+        if self._link is not None:
+            self._link.first_greeting_handled.set()
+        self._on_connected()
+
+
+def current_task() -> Optional[asyncio.Task[Any]]:
+    """Return the task that this code runs in; None outside of any loop."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -11,15 +11,13 @@ from typing import Any, Callable, Dict, Mapping, Optional, Set, Tuple
 
 from websockets.exceptions import ConnectionClosed
 
-from swim_client.closing import ABNORMAL, NORMAL, RESTARTING, Ending
-from swim_client.commands import Commands
-from swim_client.conversation import Conversation, Silent
+from swim_client.backoff import ABNORMAL, NORMAL, RESTARTING, Ending
+from swim_client.conversation import Conversation, Refusal, Requests, Silent
 from swim_client.errors import RequestRefused
 from swim_client.inbox import Inbox, Item, Signal
 from swim_client.opening import Line
-from swim_client.requests import Refusal, Requests
 from swim_client.resume import EventId, Progress, Recovery, parse_id
-from swim_client.subscriptions import Subscriptions
+from swim_client.subscriptions import Commands, Subscriptions
 
 
 def _notice(kind: str, data: Dict[str, Any]) -> Dict[str, Any]:

@@ -1,20 +1,177 @@
-"""What the program wants to hear of: every wish it made, and the one message that tells the server all of them."""
+"""What the program asks for: its subscriptions, its other requests on their way to the network, and their answers.
+
+Any thread may ask. One message tells the server all subscriptions that the program has made.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import contextlib
 import re
 import threading
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Deque,
+    Dict,
+    Generator,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
-from swim_client.answer import Answer
+from swim_client.errors import SwimError
+from swim_client.inbox import Signal
 from swim_client.resume import parse_id
 
+MAX_WAITING = 1000
 Channels = Union[str, Iterable[str]]
 _SPAN = re.compile(r"([0-9]{1,6})\s*([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Answer:
+    """What ``subscribe``, ``ping``, ``status``, ``publish`` return at once; the answer comes later, or an error.
+
+    ``await answer`` in async code; ``answer.result(timeout)`` elsewhere. It may as well be ignored.
+    """
+
+    def __init__(self, is_own_thread: Callable[[], bool] = lambda: False) -> None:
+        self._future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._future.set_running_or_notify_cancel()  # from here on, cancelling one who waits doesn't touch it
+        self._is_own_thread = is_own_thread
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return asyncio.wrap_future(self._future).__await__()
+
+    def result(self, timeout: Optional[float] = None) -> Any:
+        """Block until the answer is there. Raises the request's error, or TimeoutError after ``timeout`` seconds."""
+        if not self.done() and self._is_own_thread():
+            raise RuntimeError("the answer comes through this very thread: await it instead")
+        try:
+            return self._future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            raise TimeoutError(f"no answer within {timeout} s") from None
+
+    def done(self) -> bool:
+        """Tell whether the answer, or an error, is there."""
+        return self._future.done()
+
+    def add_done_callback(self, callback: Callable[[Answer], None]) -> None:
+        """Call ``callback(answer)`` once it is there, in the thread that brings it."""
+        self._future.add_done_callback(lambda _: callback(self))
+
+    def error(self) -> Optional[BaseException]:
+        """Return the request's error, once it is done; None if it went well."""
+        return self._future.exception(0)
+
+    def resolve(self, value: Any = None) -> None:
+        """Bring the answer. The first one counts."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            self._future.set_result(value)
+
+    def fail(self, error: BaseException) -> None:
+        """Bring an error instead."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            self._future.set_exception(error)
+
+    def __repr__(self) -> str:
+        return f"Answer({'pending' if not self.done() else self.error() or 'done'})"
+
+
+class Command:
+    """One request, and where its answer goes."""
+
+    def __init__(
+        self,
+        message: Dict[str, Any],
+        answer_type: str,
+        answer: Answer,
+        *,
+        version: int = 0,
+        wish: Optional[PendingSubscription] = None,
+        is_repeatable: bool = False,
+    ) -> None:
+        self.message = message
+        self.answer_type = answer_type
+        self.answer = answer
+        self.version = version
+        """Of ``subscribe`` and ``unsubscribe``: the change of the subscriptions that it tells the server."""
+        self.wish = wish
+        self.is_repeatable = is_repeatable
+        """May be sent again over the next connection: it does no harm if the server got it twice."""
+
+    @property
+    def action(self) -> str:
+        return str(self.message["action"])
+
+
+class TooManyRequests(SwimError):
+    """The program asks faster than the server may be asked."""
+
+    def __str__(self) -> str:
+        return f"{MAX_WAITING} requests wait already; await their answers"
+
+
+class Commands:
+    """A bounded queue. Any thread puts in; the network's loop, in which it is made, takes out."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: Deque[Command] = deque()
+        self._closed_with: Optional[SwimError] = None
+        self._signal = Signal()
+
+    def put(self, command: Command) -> None:
+        """Add a request. Its answer fails at once when there is no room, or nobody left to send it."""
+        with self._lock:
+            error = self._closed_with or (TooManyRequests() if len(self._waiting) >= MAX_WAITING else None)
+            if error is None:
+                self._waiting.append(command)
+        if error is None:
+            self._signal.set()
+        else:
+            command.answer.fail(error)
+
+    def put_back(self, command: Command) -> None:
+        """Let a request that was interrupted be the next one."""
+        with self._lock:
+            self._waiting.appendleft(command)
+        self._signal.set()
+
+    async def get(self) -> Command:
+        """Take the oldest; waits while there is none."""
+        while True:
+            with self._lock:
+                if self._waiting:
+                    return self._waiting.popleft()
+                self._signal.clear()
+            await self._signal.wait()
+
+    async def wait(self) -> None:
+        """Wait until there is one."""
+        while not self._waiting:
+            self._signal.clear()
+            if not self._waiting:
+                await self._signal.wait()
+
+    def close(self, error: SwimError) -> None:
+        """Fail all that wait, and all that come."""
+        with self._lock:
+            self._closed_with = error
+            waiting, self._waiting = self._waiting, deque()
+        for command in waiting:
+            command.answer.fail(error)
 
 
 @dataclass

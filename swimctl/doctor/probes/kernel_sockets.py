@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import psutil
+
+from swimctl.doctor.probes.daemon_facts import service_url, status
+from swimctl.doctor.probes.wire import Target
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
 
 HELD_STATES = frozenset({"01", "02", "04", "05", "08", "09", "0B"})
 """Established, or closing but still the process's: all except listening, waiting and closed ones."""
@@ -37,6 +45,9 @@ class ProxyProcess(msgspec.Struct, frozen=True):
     """Its connections to the service."""
     is_listening: bool
     """It accepts new connections from anywhere."""
+    threads: int = 0
+    descriptors: int | None = None
+    """How many it may have open."""
 
 
 class _Row(NamedTuple):
@@ -57,6 +68,15 @@ def count_connections(pid: int, port: int) -> int | None:
     return sum(row.state in HELD_STATES and row.local.endswith(wanted) and row.inode in held for row in rows)
 
 
+async def proxies_here(context: DoctorContext) -> list[ProxyProcess] | None:
+    """List the processes of proxies on this machine, as ``proxy_processes`` does. Raises CannotAsk."""
+    pid, port = (await status(context)).pid, Target.parse(await service_url(context)).port
+    return await context.fact(
+        "kernel.proxy-processes", lambda: asyncio.to_thread(proxy_processes, pid, port), "/proc",
+        about=f"port {port}", shape=list[ProxyProcess] | None,
+    )  # fmt: skip
+
+
 def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
     """List proxy processes that accept connections, or have some to a daemon's port; None if hidden."""
     rows, wanted = _rows(pid), f":{port:04X}"
@@ -65,7 +85,7 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
     held = {row.inode for row in rows if row.state in HELD_STATES and row.remote.endswith(wanted)}
     listening = {row.inode for row in rows if row.state == LISTENING}
     found = []
-    for process in psutil.process_iter(["name", "create_time"]):
+    for process in psutil.process_iter(["name", "create_time", "num_threads"]):
         proxy = PROXY_PROGRAMS.get(process.info["name"] or "")
         if proxy is None:
             continue
@@ -75,10 +95,21 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
         if sockets & (held | listening):
             found.append(
                 ProxyProcess(
-                    process.pid, proxy, process.info["create_time"], len(sockets & held), bool(sockets & listening)
+                    process.pid, proxy, process.info["create_time"], len(sockets & held), bool(sockets & listening),
+                    process.info["num_threads"] or 0, _descriptors_of(process.pid),
                 )
-            )
+            )  # fmt: skip
     return found
+
+
+def _descriptors_of(pid: int) -> int | None:
+    """Return how many descriptors a process may have open; None: unseen, or without a limit."""
+    try:
+        limits = (_PROC / str(pid) / "limits").read_text("ascii")
+    except OSError:
+        return None
+    found = re.search(r"^Max open files +([0-9]+) ", limits, re.MULTILINE)
+    return int(found[1]) if found is not None else None
 
 
 def _rows(pid: int) -> list[_Row] | None:

@@ -1,4 +1,4 @@
-"""One plain HTTP request to the public address, as from a client without WebSockets."""
+"""Plain HTTP requests to the public address, as from a client without WebSockets, and who answers them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ MAX_BYTES = 65_536
 NOBODY = "flights?callsign_prefix=DOCTOR"
 """A request that a client might make, with a short answer."""
 OURS = "/api/swim/v1"
+MAX_HEAD_BYTES = 16_384
+PROXIES = ("nginx", "apache", "caddy", "lighttpd", "varnish", "haproxy")
+NAMING = ("server:", "via:", "x-varnish:")
+"""The headers in which they name themselves; HAProxy does in none."""
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +81,36 @@ async def _exchange(target: Target, request: bytes) -> bytes:
         return bytes(data)
     finally:
         writer.transport.abort()
+
+
+async def proxy_name(context: DoctorContext) -> str | None:
+    """Return the proxy's name, as the headers of one of its pages tell it; None: they don't. Raises NoFront."""
+    target = await target_of(context)
+    seconds = context.within(STEP_SECONDS)
+    where = f"the headers of GET / at {target.host}:{target.port}"
+    return await context.fact("front.proxy", lambda: _named_by(target, seconds), where, shape=str | None)
+
+
+async def _named_by(target: Target, seconds: float) -> str | None:
+    try:
+        async with asyncio.timeout(seconds):
+            tls = await asyncio.to_thread(ssl.create_default_context) if target.is_tls else None
+            reader, writer = await asyncio.open_connection(target.host, target.port, ssl=tls, limit=MAX_HEAD_BYTES)
+            try:
+                headers = f"Host: {target.host}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close"
+                writer.write(f"GET / HTTP/1.1\r\n{headers}\r\n\r\n".encode("latin-1"))
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            finally:
+                writer.transport.abort()
+    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return None
+    return proxy_in(head)
+
+
+def proxy_in(head: str) -> str | None:
+    """Find a proxy's name in the head of an answer. Pure."""
+    told = [line for line in head.lower().split("\r\n") if line.startswith(NAMING)]
+    return next((name for name in PROXIES if any(name in line for line in told)), None)
 
 
 def read(path: str, data: bytes) -> HttpAnswer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swim_server.daemon.control.documents.diagnostics import Tally
+from swim_server.daemon.control.documents.diagnostics import PeerTally, Tally
+from swim_server.keys.permissions import is_within
 
 from swimctl.doctor.probes.daemon_facts import acted, asked
 
@@ -20,3 +21,10 @@ async def tally(context: DoctorContext, *, refresh: bool = False) -> Tally:
 async def brief_tally(context: DoctorContext) -> Tally:
     """Return only the totals, as they are now: they cost the process little."""
     return await acted(context, "tally", Tally, brief=True)
+
+
+async def busiest_proxy(context: DoctorContext) -> PeerTally | None:
+    """Return the trusted proxy that most clients come through; None: none comes through any. Raises CannotAsk."""
+    trusted = tuple((await context.loaded()).config.server.trusted_proxies)
+    proxies = [each for each in (await tally(context)).peers if is_within(each.address, trusted)]
+    return max(proxies, key=lambda each: each.connections, default=None)

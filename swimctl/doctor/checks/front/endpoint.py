@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
+from swimctl.doctor.checks.front.capacity import check_capacity
 from swimctl.doctor.checks.front.http import http_is_answered
 from swimctl.doctor.checks.front.proxy import check_address, check_old_processes
 from swimctl.doctor.probes import public_endpoint
@@ -276,6 +277,14 @@ CHECKS: tuple[Check, ...] = (
         "front.old-processes",
         "A proxy's old processes come to an end",
         check_old_processes,
+        "process.answers",
+        "config.valid",
+        is_outside=False,
+    ),
+    _check(
+        "front.capacity",
+        "The proxy has room for more connections",
+        check_capacity,
         "process.answers",
         "config.valid",
         is_outside=False,

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from swim_server.keys.permissions import is_within
 
 from swimctl.doctor.check import Advice, Answer, decide, fail, inspect, ok, skip, unknown, warn
-from swimctl.doctor.probes.daemon_facts import expecting, service_url, status
+from swimctl.doctor.probes.daemon_facts import expecting
 from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit, forged_visit
-from swimctl.doctor.probes.kernel_sockets import ProxyProcess, proxy_processes
-from swimctl.doctor.probes.wire import Target
+from swimctl.doctor.probes.kernel_sockets import proxies_here
+from swimctl.doctor.probes.plain_http import proxy_name
+from swimctl.doctor.probes.tallies import busiest_proxy
 from swimctl.text import duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from swim_server.daemon.control.documents.diagnostics import PeerTally
+
     from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.kernel_sockets import ProxyProcess
 
 EXPECTED = "the process knows clients' real addresses, whatever they claim"
 LINES = {
@@ -81,17 +84,42 @@ ABOUT_OLD = {
 }
 
 
+RELOADED_WITHIN_SECONDS = {"apache": 86_400.0, "nginx": 60 * 86_400.0, "haproxy": 60 * 86_400.0}
+"""By proxy: when it has been reloaded at the latest. Debian rotates Apache's log daily; certificates last 90 days."""
+
+
 @expecting(OLD_EXPECTED)
 async def check_old_processes(context: DoctorContext) -> Answer:
     """Check for replaced proxy processes that stay alive because of connections to the service."""
-    pid, port = (await status(context)).pid, Target.parse(await service_url(context)).port
-    found = await context.fact(
-        "kernel.proxy-processes", lambda: asyncio.to_thread(proxy_processes, pid, port), "/proc",
-        about=f"port {port}", shape=list[ProxyProcess] | None,
-    )  # fmt: skip
-    if found is None:
-        return skip(OLD_EXPECTED, "a proxy's sockets can't be looked at: only by root")
-    return judge_processes(found, context.now, (await context.loaded()).config.server.max_connection_hours)
+    max_hours = (await context.loaded()).config.server.max_connection_hours
+    found = await proxies_here(context)
+    if found is not None and any(each.connections for each in found):
+        return judge_processes(found, context.now, max_hours)
+    peer = await busiest_proxy(context)
+    if peer is None or (name := await proxy_name(context)) is None:
+        unseen = "its sockets can't be looked at: only by root" if found is None else "none is on this machine"
+        return skip(OLD_EXPECTED, f"no proxy is known: {unseen}, and none names itself at the public address")
+    return judge_oldest(name, peer, max_hours)
+
+
+def judge_oldest(proxy: str, peer: PeerTally, max_hours: float) -> Answer:
+    """Conclude about a proxy whose processes can't be seen: they last as long as their oldest connection."""
+    lasted = f"{proxy} at {peer.address}: its oldest connection has lasted {duration(peer.oldest_seconds)}"
+    if proxy not in RELOADED_WITHIN_SECONDS:
+        return ok(OLD_EXPECTED, f"{proxy} leaves no process behind at a reload")
+    if max_hours:
+        return ok(OLD_EXPECTED, f"{lasted}; [server] max_connection_hours = {max_hours:g} ends it")
+    if peer.oldest_seconds < RELOADED_WITHIN_SECONDS[proxy]:
+        return ok(OLD_EXPECTED, lasted)
+    seen = f"{lasted}; every reload since then has left a process behind for those that are older"
+    return warn(OLD_EXPECTED, seen, ABOUT_OLD[proxy], advice=[_limit_stays()])
+
+
+def _limit_stays() -> Advice:
+    return decide(
+        "swimctl config set server.max_connection_hours 24 && swimctl restart",
+        "from then on each client is asked once a day to reconnect (1012), which some old clients treat as final",
+    )
 
 
 def judge_processes(found: Sequence[ProxyProcess], now: float, max_hours: float) -> Answer:
@@ -114,14 +142,10 @@ def judge_processes(found: Sequence[ProxyProcess], now: float, max_hours: float)
         return ok(OLD_EXPECTED, f"{seen}; [server] max_connection_hours = {max_hours:g} ends them")
     if since < OLD_SECONDS:
         return ok(OLD_EXPECTED, seen)
-    lasting = decide(
-        "swimctl config set server.max_connection_hours 24 && swimctl restart",
-        "from then on each client is asked once a day to reconnect (1012), which some old clients treat as final",
-    )
     once = decide("swimctl restart", "only this once: every client reconnects, and these processes end")
     look = inspect(f"ps -o pid,lstart,args -p {','.join(str(each.pid) for each in old)}")
     about = [ABOUT_OLD[proxy]] if proxy in ABOUT_OLD else []
-    return warn(OLD_EXPECTED, seen, *about, advice=[look, lasting, once])
+    return warn(OLD_EXPECTED, seen, *about, advice=[look, _limit_stays(), once])
 
 
 def _replaced_at(old: Sequence[ProxyProcess], found: Sequence[ProxyProcess], now: float) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, AdviceKind, Answer, Check, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.checks.host.unit import unit_here
 from swimctl.doctor.probes.launching import user_of
 from swimctl.systemd.installation import MAKE_USER, SYSTEM_USER
 
@@ -23,7 +24,9 @@ ROOT = 0
 
 async def belongs_to_the_daemon(context: DoctorContext) -> Answer:
     """Check that the daemon's user can write the home, its folders and its files."""
-    return await asyncio.to_thread(_judge, context, await _running_pid(context))
+    pid = await _running_pid(context)
+    unit = await unit_here(context) if pid is None else None
+    return await asyncio.to_thread(_judge, context, pid, unit.user if unit is not None else None)
 
 
 async def is_unprivileged(context: DoctorContext) -> Answer:
@@ -57,12 +60,12 @@ async def _running_pid(context: DoctorContext) -> int | None:
         return None
 
 
-def _judge(context: DoctorContext, pid: int | None) -> Answer:
+def _judge(context: DoctorContext, pid: int | None, unit_user: int | None) -> Answer:
     home = context.home.path
     owner = user_of(context, home)
     if owner is None:
         return skip(EXPECTED, f"there is no {home} yet, or it can't be looked at")
-    user = _daemon_user(context, pid, owner)
+    user = unit_user if unit_user is not None else _daemon_user(context, pid, owner)
     if user == ROOT:
         return ok(EXPECTED, "it is root, who may write everything")
     name = context.procfs.user_name(user)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import pwd
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,11 +30,15 @@ async def unit_is_installed(context: DoctorContext) -> Answer:
     """Check that a unit which runs this home is the expected one, and that the daemon is its process."""
     if not (await asyncio.to_thread(context.files.look, SYSTEMD)).is_there:
         return skip(EXPECTED, "systemd does not run here")
-    seen = await context.fact(
+    return judge_unit(context, await unit_here(context), await _pid(context))
+
+
+async def unit_here(context: DoctorContext) -> UnitSeen | None:
+    """Look at the unit of this home; None: there is none."""
+    return await context.fact(
         "host.unit", lambda: asyncio.to_thread(look_at_unit, context), "the unit's file, systemctl show",
         shape=UnitSeen | None,
     )  # fmt: skip
-    return judge_unit(context, seen, await _pid(context))
 
 
 async def _pid(context: DoctorContext) -> int | None:
@@ -54,6 +59,8 @@ class UnitSeen(msgspec.Struct, frozen=True, kw_only=True):
     """Why systemctl shows nothing."""
     differing: tuple[str, ...] = ()
     """Lines that differ from the unit that this version installs."""
+    user: int | None = None
+    """The user that it runs as."""
 
 
 def look_at_unit(context: DoctorContext) -> UnitSeen | None:
@@ -71,7 +78,16 @@ def look_at_unit(context: DoctorContext) -> UnitSeen | None:
         shown=shown if isinstance(shown, dict) else {},
         trouble=shown if isinstance(shown, str) else None,
         differing=() if wanted is None else tuple(_differing(text, wanted)),
+        user=_user_in(text),
     )
+
+
+def _user_in(text: str) -> int | None:
+    name = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("User=")), None)
+    try:
+        return pwd.getpwnam(name).pw_uid if name is not None else None
+    except KeyError:
+        return None
 
 
 def judge_unit(context: DoctorContext, seen: UnitSeen | None, pid: int | None) -> Answer:

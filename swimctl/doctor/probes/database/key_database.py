@@ -274,7 +274,7 @@ def _mark(database: Database) -> Marked:
         update_key(connection, record.id, {"is_active": False})
         return Marked(record.id, text)
 
-    marked: Marked = _store(database).change(work)
+    marked: Marked = _store(database).tables.change(work)
     return marked
 
 

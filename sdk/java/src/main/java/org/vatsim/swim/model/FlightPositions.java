@@ -8,6 +8,7 @@ import java.util.List;
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class FlightPositions {
+    /** Each with its own flight. */
     public final List<Position> positions;
     /** How many there are in this message. */
     public final Long count;

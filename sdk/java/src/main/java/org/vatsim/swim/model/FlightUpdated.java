@@ -8,6 +8,7 @@ import java.util.List;
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class FlightUpdated {
+    /** As filed: DAL123. */
     public final String callsign;
     /** Stable for the life of the flight; a JSON integer below 2^53. */
     public final Long flightUid;

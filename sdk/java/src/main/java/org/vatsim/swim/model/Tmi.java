@@ -13,11 +13,13 @@ public final class Tmi {
     public final String programType;
     /** The aerodrome it applies to, ICAO code. */
     public final String airport;
+    /** As the source names it: ACTIVE. */
     public final String status;
     /** RFC 3339. */
     public final String endTime;
     /** RFC 3339. */
     public final String startTime;
+    /** Why, in the words of whoever issued it. */
     public final String reason;
 
     private Tmi(JsonNode data) {

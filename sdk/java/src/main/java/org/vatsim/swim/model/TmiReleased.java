@@ -13,6 +13,7 @@ public final class TmiReleased {
     public final String programType;
     /** The aerodrome it applies to, ICAO code. */
     public final String airport;
+    /** As the source names it: ACTIVE. */
     public final String status;
     /** RFC 3339. */
     public final String endTime;
