@@ -119,9 +119,7 @@ def stored_events(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def stored_places(content: bytes, table: str, column: str, rows: int) -> list[tuple[int, int]]:
-    """Return where a column's values are in a database, including indexes: offset and length, for about this
-    many rows.
-    """
+    """Return offset and length of about this many of a column's values in a database, including indexes."""
     with _opened(content) as connection:
         values = [value for (value,) in connection.execute(f"SELECT {column} FROM {table}")]
     places = []

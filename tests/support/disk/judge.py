@@ -190,10 +190,9 @@ class Judge:
         self.judgement.find("lost_but_told", len(missing) * is_told, f"{len(missing)} events")
 
     def _resume(self, listener_key: str, place: str, *, is_read: bool, is_missing: bool) -> bool:
-        """Resume as a client that saw ``place`` last, and return whether a gap was reported. What arrives must be
-        stored.
+        """Resume as a client that saw ``place`` last; return whether a gap was reported.
 
-        A gap is reported by ``gap``, or by an error if a range turns out to be unreadable.
+        What arrives must be stored. A gap is reported by ``gap``, or by an error if a range turns out to be unreadable.
         """
         wire = Wire.connect(self._daemon.port, listener_key)
         wire.send({"action": "subscribe", "channels": CHANNELS, "after": place})

@@ -34,7 +34,7 @@ async def unit_is_installed(context: DoctorContext) -> Answer:
 
 
 async def unit_here(context: DoctorContext) -> UnitSeen | None:
-    """Look at the unit of this home; None: there is none."""
+    """Return the unit of this home; None if there is none."""
     return await context.fact(
         "host.unit", lambda: asyncio.to_thread(look_at_unit, context), "the unit's file, systemctl show",
         shape=UnitSeen | None,
