@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 from swimctl import table as layouts
 from swimctl.help_style import TextStyle
 from swimctl.standard_streams import JSON_ERRORS, set_errors
-from swimctl.table import Column
+from swimctl.table import Column, Row
 from swimctl.text import cell, clean, to_json
 
 if TYPE_CHECKING:
@@ -93,15 +93,15 @@ class Output:
         self.stream.write(text + "\n")
         self.stream.flush()
 
-    def document(self, value: Any) -> None:
+    def document(self, value: object) -> None:
         """Write one JSON document: indented on a terminal, on one line when piped."""
         self.line(_json(value, indent=2 if self.is_terminal else None))
 
-    def json_line(self, value: Any) -> None:
+    def json_line(self, value: object) -> None:
         """Write one JSON document of a stream: always on one line."""
         self.line(_json(value))
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, empty: str = "nothing") -> None:
+    def table(self, columns: Sequence[Column], rows: Iterable[Row], *, empty: str = "nothing") -> None:
         """Write rows. JSON: a list of all of them. ``empty`` is shown on a terminal if there are none."""
         found = list(rows)
         if self.as_json:
@@ -122,7 +122,7 @@ class Output:
 
                 self.print(Text(layouts.left_out(hidden), style="dim", no_wrap=True, overflow="ellipsis"))
 
-    def _lay_out(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
+    def _lay_out(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
         if len(rows) < layouts.MANY_ROWS:
             self.print(layouts.table(columns, rows))
         else:
@@ -132,7 +132,7 @@ class Output:
                 )
             )
 
-    def details(self, pairs: Sequence[tuple[str, Any]], document: Any = None) -> None:
+    def details(self, pairs: Sequence[tuple[str, object]], document: object = None) -> None:
         """Write labels with values. JSON: ``document``, or an object with the labels in snake case.
 
         Piped: each value of the document with its dotted name.
@@ -171,7 +171,7 @@ class Output:
         )
 
 
-def _json(value: Any, *, indent: int | None = None) -> str:
+def _json(value: object, *, indent: int | None = None) -> str:
     """Encode a document; characters that would act on a terminal are escaped, as text may come from a peer."""
     from swim_server.protocol.control_characters import escape_json_text
 
@@ -206,7 +206,7 @@ def _terminal_width(stream: TextIO) -> int:
         return PLAIN_WIDTH
 
 
-def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def flattened(value: object, name: str = "") -> Iterator[tuple[str, object]]:
     """Yield the values of a document with dotted names; list entries by their ``name``, otherwise by number."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
