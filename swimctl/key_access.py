@@ -213,7 +213,7 @@ def end_in_memory(
 ) -> CommandError:
     """Make the running daemon refuse a key whose end can't be stored at the moment; return what to report."""
     import msgspec
-    from swim_server.keys.endings import Ending
+    from swim_server.keys.write_behind.endings import Ending
 
     ending = Ending(key_id=key_id, is_for_good=is_for_good, at=utc_now(), actor=actor, reason=reason)
     try:

@@ -33,7 +33,7 @@ BREAK = {
 """The program is to go on after a break."""
 AIRPORT = re.compile("KJFK|KLGA|^flight")
 """What a program tells of its filter's airports; the loops tell the type of each event first."""
-DEMO_SECONDS = 300
+DEMO_SECONDS = 240
 """Some hundred flights, and few of them depart from these two airports."""
 
 

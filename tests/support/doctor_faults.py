@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from support.daemon import ROOT, NotAnswering, end_all
+from support.daemon import ROOT, NotAnswering, end_all, measuring
 from support.live_daemon import LiveDaemon
 from support.preloaded import Preloaded
 
@@ -108,7 +108,7 @@ class Patient(LiveDaemon):
         stdin = more.pop("stdin", None)
         code = os.pathsep.join(map(str, roots_of(shared_code())))
         if stdin is None and self.environ["PYTHONPATH"] == code:
-            return preloaded(code).run(words, self.environ, self.folder, more.pop("timeout", 60))
+            return preloaded(code, **measuring()).run(words, self.environ, self.folder, more.pop("timeout", 60))
         return subprocess.run(
             [sys.executable, "-P", "-m", "swimctl", *words], env=self.environ, text=True, capture_output=True,
             cwd=self.folder, timeout=more.pop("timeout", 60), check=False, input=stdin,
@@ -227,8 +227,8 @@ def shared_code() -> Path:
 
 
 @lru_cache
-def preloaded(code: str) -> Preloaded:
-    """Return a process that has imported a copy of the code."""
+def preloaded(code: str, **measuring: str) -> Preloaded:
+    """Return a process that has imported a copy of the code; another one for tests whose coverage isn't measured."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SWIM_", "_SWIM"))}
     process = Preloaded(kept | {"PYTHONPATH": code, "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": ""})
     atexit.register(process.end)

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.preloaded import run_command
+
 ROOT = Path(__file__).parents[2]
+RUN_SECONDS = 60.0
 
 
 class Installation:
@@ -24,14 +27,15 @@ class Installation:
 
     def run(self, *words: str, given: str = "", code: int = 0) -> str:
         """Run ``swimctl`` and return its standard output."""
-        done = subprocess.run(
+        done = None if given else run_command(words, self.environment, self.home.parent, RUN_SECONDS)
+        done = done or subprocess.run(
             [sys.executable, "-m", "swimctl", *words],
             input=given,
             env=self.environment,
             cwd=self.home.parent,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=RUN_SECONDS,
             check=False,
         )
         assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)

@@ -14,15 +14,15 @@ from swim_server.concurrency.circuit_breaker import CircuitBreaker
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock, utc_now
 from swim_server.concurrency.worker_pool import WorkerPool
 from swim_server.concurrency.yielding import yielding
-from swim_server.keys import recorder
 from swim_server.keys.authenticator_status import AuthenticatorStatus
 from swim_server.keys.decision_cache import CacheTimes, DecisionCache, Digest
 from swim_server.keys.format import classify
 from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
 from swim_server.keys.probes import Probes, is_probe_id
-from swim_server.keys.recorder import KeyRecorder
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
+from swim_server.keys.write_behind import recorder
+from swim_server.keys.write_behind.recorder import KeyRecorder
 from swim_server.logs import get_logger
 from swim_server.sql.errors import StoreError, StoreUnavailable, outage
 

@@ -7,9 +7,9 @@ from support.fake_key_store import FakeKeyStore
 from support.virtual_clock import VirtualClock
 from swim_server.keys.audit import Actor
 from swim_server.keys.authenticator import Authenticator
-from swim_server.keys.endings import Ending
 from swim_server.keys.format import Tier, generate
 from swim_server.keys.records import Granted, KeyRecord, Refused
+from swim_server.keys.write_behind.endings import Ending
 from swim_server.sql.errors import StoreUnavailable
 
 API_KEY = generate(Tier.DEVELOPER, lambda count: bytes(range(count)))

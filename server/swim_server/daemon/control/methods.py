@@ -23,8 +23,8 @@ from swim_server.daemon.handover.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.handover.program import Program
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
-from swim_server.keys.endings import Ending
 from swim_server.keys.permissions import state_of
+from swim_server.keys.write_behind.endings import Ending
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms

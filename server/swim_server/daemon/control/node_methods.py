@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from swim_server.cluster.membership import Node
     from swim_server.daemon.components import Components
     from swim_server.gateway.rpc import Rpc
-    from swim_server.keys.endings import Ending
+    from swim_server.keys.write_behind.endings import Ending
 
 
 class Alone(msgspec.Struct, frozen=True):

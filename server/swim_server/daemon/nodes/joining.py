@@ -12,7 +12,7 @@ from swim_server.brokers.local import LocalBroker
 from swim_server.config import AdlSourceConfig, EcfmpSourceConfig, SimulatorSourceConfig, VatsimSourceConfig
 from swim_server.daemon.nodes.broker_choice import LOCAL
 from swim_server.daemon.sources import state_name
-from swim_server.keys.endings import Ending
+from swim_server.keys.write_behind.endings import Ending
 from swim_server.protocol.codes import CloseCode
 from swim_server.sql.errors import StoreError
 

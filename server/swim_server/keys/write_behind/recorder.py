@@ -10,10 +10,10 @@ from typing import Protocol
 from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.concurrency.worker_pool import WorkerPool
-from swim_server.keys import endings
-from swim_server.keys.activity import Activity
 from swim_server.keys.audit import AuditEntry
-from swim_server.keys.endings import Ending, Endings, store_ending
+from swim_server.keys.write_behind import endings
+from swim_server.keys.write_behind.activity import Activity
+from swim_server.keys.write_behind.endings import Ending, Endings, store_ending
 from swim_server.logs import get_logger
 from swim_server.sql.errors import StoreError
 
