@@ -3,7 +3,7 @@
 from swim_client.sync import SWIMClient
 
 with SWIMClient("your-key") as client:
-    for event in client.events(["flight.*"], airports=["KJFK"]):
+    for event in client.events(["flight.departed", "flight.arrived"], airports=["KJFK"]):
         print(event.type, event.callsign)
 """
 
