@@ -1,6 +1,6 @@
-"""The Python SDK as the conformance runner tells it: commands in, reports out, no expectations.
+"""The Python SDK under the control of the conformance runner: commands in, reports out, no expectations.
 
-With the argument ``sync`` it is the client for plain code, whose ``connect`` returns while the stream goes on.
+With the argument ``sync`` it is the client for synchronous code, whose ``connect`` returns while the stream continues.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Subject:
         )
 
     def take(self, event: Any, timestamp: str) -> None:
-        """Report one event or notice, then do what was asked for at this moment."""
+        """Report one event or notice, then carry out what was requested for this moment."""
         if "." in event.type:
             self.report(saw="event", type=event.type, id=event.id, data=dict(event))
         else:
@@ -77,7 +77,7 @@ class Subject:
                 self.do({**rule, "do": rule["then"]})
 
     def do(self, command: dict[str, Any]) -> None:
-        """Obey one command; from a handler too."""
+        """Carry out one command, possibly from within a handler."""
         what = command["do"]
         if what == "connect":
             threading.Thread(target=self.run, daemon=True).start()
@@ -110,13 +110,13 @@ class Subject:
             raise ValueError(f"unknown command {what!r}")
 
     def answered(self, to: str, answer: Any) -> None:
-        """Report how a request went."""
+        """Report the outcome of a request."""
         error = answer.error()
         code = error.code if isinstance(error, RequestRefused) else None
         self.report(saw="answer", to=to, ok=error is None, code=code)
 
     def run(self) -> None:
-        """Run the client to its end, and report why it ended."""
+        """Run the client until it ends, and report why it ended."""
         why, message = "stopped", ""
         try:
             if not isinstance(self.client, sync.SWIMClient) or self.client.connect():
@@ -134,12 +134,12 @@ class Subject:
         self.report(saw="ended", why=why, message=message)
 
     def report(self, **fields: Any) -> None:
-        """Write one report of this client."""
+        """Write one report about this client."""
         report(client=self.name, **fields)
 
 
 def main() -> None:
-    """Read commands until there are no more."""
+    """Read commands until standard input ends."""
     subjects: dict[str, Subject] = {}
     report(saw="ready", name="python-sync" if IS_SYNC else "python", version=swim_client.__version__, can=CAN)
     for line in sys.stdin:

@@ -1,6 +1,6 @@
 // Made by server/tools/client_models.py from the types of the protocol; not to be edited.
 
-/** `flight.created`: a flight plan or a pilot was seen first. */
+/** `flight.created`: a flight plan or a pilot was seen for the first time. */
 export interface FlightCreated {
   /** As filed: DAL123. */
   callsign?: string | null;
@@ -24,9 +24,9 @@ export interface FlightCreated {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   /** Aircraft type and equipment as filed. */
   equipment?: string | null;
@@ -59,9 +59,9 @@ export interface FlightUpdated {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   /** Aircraft type and equipment as filed. */
   equipment?: string | null;
@@ -72,7 +72,7 @@ export interface FlightUpdated {
   [field: string]: unknown;
 }
 
-/** `flight.departed`: known on the ground before, now airborne. */
+/** `flight.departed`: the flight was known on the ground and is now airborne. */
 export interface FlightDeparted {
   /** As filed: DAL123. */
   callsign?: string | null;
@@ -96,16 +96,16 @@ export interface FlightDeparted {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   /** When it left the ground, RFC 3339. */
   off_utc?: string | null;
   [field: string]: unknown;
 }
 
-/** `flight.arrived`: known airborne before, now on the ground, at its destination or elsewhere. */
+/** `flight.arrived`: the flight was known airborne and is now on the ground, at its destination or elsewhere. */
 export interface FlightArrived {
   /** As filed: DAL123. */
   callsign?: string | null;
@@ -129,20 +129,20 @@ export interface FlightArrived {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   /** When it was on the ground, RFC 3339. */
   in_utc?: string | null;
-  /** The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell. */
+  /** The field where it landed, ICAO code; null at an unlisted place, and if the source doesn't know. */
   arrived_at?: string | null;
-  /** Elsewhere than filed: arr stays as filed. Null where that can't be told. */
+  /** Whether it landed elsewhere than filed; arr stays as filed. Null if that is not known. */
   diverted?: boolean | null;
   [field: string]: unknown;
 }
 
-/** `flight.deleted`: the flight went away; position and centre are the last known. */
+/** `flight.deleted`: the flight is gone; position and centre are the last known. */
 export interface FlightDeleted {
   /** As filed: DAL123. */
   callsign?: string | null;
@@ -166,14 +166,14 @@ export interface FlightDeleted {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   [field: string]: unknown;
 }
 
-/** `flight.position`, and each of a batch: where a flight is. */
+/** `flight.position`, and each position of a batch. */
 export interface Position {
   /** As filed: DAL123. */
   callsign?: string | null;
@@ -197,23 +197,23 @@ export interface Position {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** Feet a minute, climbing positive. */
+  /** Feet per minute, climbing positive. */
   vertical_rate_fpm?: number | null;
   [field: string]: unknown;
 }
 
-/** `flight.positions`: at most 280 positions in a message, in under 65,536 bytes. */
+/** `flight.positions`: at most 280 positions per message, in under 65,536 bytes. */
 export interface FlightPositions {
   /** Each with its own flight. */
   positions?: Position[] | null;
-  /** How many there are in this message. */
+  /** Number of positions in this message. */
   count?: number | null;
   [field: string]: unknown;
 }
 
-/** `tmi.issued` and `tmi.modified`: a traffic management initiative holds, or holds with other terms. */
+/** `tmi.issued` and `tmi.modified`: a traffic management initiative is in force, or its terms have changed. */
 export interface Tmi {
   /** An integer where the source has one. */
   program_id?: number | string | null;
@@ -232,7 +232,7 @@ export interface Tmi {
   [field: string]: unknown;
 }
 
-/** `tmi.released`: a traffic management initiative is over. */
+/** `tmi.released`: a traffic management initiative has ended. */
 export interface TmiReleased {
   /** An integer where the source has one. */
   program_id?: number | string | null;

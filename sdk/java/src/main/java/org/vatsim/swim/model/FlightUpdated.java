@@ -30,9 +30,9 @@ public final class FlightUpdated {
     public final String currentArtcc;
     /** The FIR that it is in: KZNY. */
     public final String currentFir;
-    /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+    /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
     public final String phase;
-    /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+    /** The sector of that FIR, if it has a boundary of its own: EGTL. */
     public final String currentSector;
     /** Aircraft type and equipment as filed. */
     public final String equipment;

@@ -3,7 +3,8 @@ package org.vatsim.swim.model;
 import com.fasterxml.jackson.databind.JsonNode;
 
 /**
- * {@code tmi.issued} and {@code tmi.modified}: a traffic management initiative holds, or holds with other terms.
+ * {@code tmi.issued} and {@code tmi.modified}: a traffic management initiative is in force, or its terms have
+ * changed.
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class Tmi {
