@@ -1,4 +1,4 @@
-"""The client for plain code: the names of ``swim_client``, without ``async``.
+"""The client for synchronous code: the names of ``swim_client``, without ``async``.
 
 from swim_client.sync import SWIMClient
 
