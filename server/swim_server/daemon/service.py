@@ -74,9 +74,7 @@ class Service:
             self.home.control_socket, lockfile, components.listeners, components.log_stream,
             is_alone=self._has_home_alone, look_at_keys=self._look_at_keys, log=self.log,
         )  # fmt: skip
-        self._key_file = KeyFile(
-            components.store.database, components.authenticator, components.key_watch, log=self.log
-        )
+        self._key_file = KeyFile(components.store, components.authenticator, components.key_watch, log=self.log)
         self._stop_requested = asyncio.Event()
         self._successor: Channel | None = None
         self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
@@ -107,6 +105,7 @@ class Service:
             await preload(parts.hub.recent, parts.broker)
         await parts.state_keeper.begin(parts.tasks)
         parts.tasks.start(self._learn_airports())
+        parts.tasks.start(self._key_file.claim())
         parts.sources.build()
         left = await self._await_go()
         for tier, key_id in left:
