@@ -54,8 +54,9 @@ def load_corrections() -> dict[str, Correction]:
     }
 
 
+@cache
 def load_airport_codes() -> AirportCodes:
-    """Load the codes alone. Blocks for a tenth of a second."""
+    """Load the codes alone; once for all. Blocks for a tenth of a second."""
     import airportsdata
 
     rows = airportsdata.load("ICAO")

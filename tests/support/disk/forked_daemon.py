@@ -56,8 +56,11 @@ def preload_product() -> None:
 
 
 def _warm_up() -> None:
-    """Read a configuration once: what is remembered of the types of settings need not be found out in every fork."""
+    """Read a configuration and the table of airports once: what is remembered of them every fork has already."""
+    from swim_server.sources.airports import load_airport_codes
     from swimctl.app import run
+
+    load_airport_codes()
 
     with tempfile.TemporaryDirectory(prefix="swim-warm-") as folder, contextlib.redirect_stdout(io.StringIO()):
         config = Path(folder) / "swim.toml"
