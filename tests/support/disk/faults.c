@@ -43,7 +43,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 
 int gettimeofday(struct timeval *restrict now, void *restrict zone) {
     int result = REAL(gettimeofday)(now, zone);
-    if (result == 0 && now) now->tv_sec += clock_offset();
+    if (result == 0) now->tv_sec += clock_offset();
     return result;
 }
 
