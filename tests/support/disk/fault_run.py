@@ -107,7 +107,7 @@ class FaultRun:
         return judgement
 
     def set_the_clock(self, seconds: int) -> Judgement:
-        """The clock is set between two starts, and is right again at the third: ids, names and keys are as they were."""
+        """The clock is set between two starts, and right again at the third: ids, names and keys are as they were."""
         self._begin(None)
         self._daemon.start()
         control, names = Wire.control(self._daemon.control_socket), [f"event-{next(self._numbers)}" for _ in range(50)]

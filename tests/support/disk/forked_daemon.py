@@ -62,6 +62,7 @@ def preload_product() -> None:
 def _warm_up() -> None:
     """Read a configuration and the table of airports once: what is remembered of them every fork has already."""
     from swim_server.sources.airports import load_airport_codes
+
     from swimctl.app import run
 
     load_airport_codes()

@@ -5,7 +5,7 @@ Only for the home's own SQLite file. One that ``[database]`` names may well be s
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, insert, select, update
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select, update
 
 from swim_server.sql.database import Database
 
@@ -19,12 +19,11 @@ def claim(database: Database, installation: str) -> str | None:
     One of an earlier version says nothing, and one without tables has nothing to belong to anybody. Blocks; raises
     StoreError.
     """
-    if database.read(_read) == installation:
+    has_keys = database.read(lambda connection: inspect(connection).has_table("swim_api_keys"))
+    if not has_keys or database.read(_read) == installation:
         return None
 
     def write(connection: Connection) -> str | None:
-        if not inspect(connection).has_table("swim_api_keys"):
-            return None
         metadata.create_all(connection)
         former = _read(connection)
         values = {"installation": installation}

@@ -1,4 +1,4 @@
-"""What doctor concludes about a disk that errs: from what the kernel says of the home's disk, and from our own counts."""
+"""What doctor concludes about a disk that errs: from what the kernel says of the home's disk, and our own counts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,15 @@ def test_where_the_disk_is_not_known_all_lines_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [HOME, VOLUME, CONTROLLER, STICK, "EXT4-fs (vda): Remounting filesystem read-only", "XFS (dm-0): metadata I/O error"]
+    "text",
+    [
+        HOME,
+        VOLUME,
+        CONTROLLER,
+        STICK,
+        "EXT4-fs (vda): Remounting filesystem read-only",
+        "XFS (dm-0): metadata I/O error",
+    ],
 )
 def test_lines_about_errors_are_found_in_the_kernel_log(tmp_path: Path, text: str) -> None:
     (tmp_path / "kmsg").write_text(f"3,1024,5100000,-;{text}\n SUBSYSTEM=block\n")
@@ -58,9 +66,7 @@ def test_other_lines_are_no_errors_and_a_log_that_can_not_be_read_says_nothing(t
     assert read_kernel_log(tmp_path / "none") == ([], False)
 
 
-@pytest.mark.parametrize(
-    ("lines", "failures", "status"), [([], 0, "ok"), ([NO_DEVICE], 0, "fail"), ([], 3, "warn")]
-)
+@pytest.mark.parametrize(("lines", "failures", "status"), [([], 0, "ok"), ([NO_DEVICE], 0, "fail"), ([], 3, "warn")])
 async def test_kernel_and_daemon_both_tell_of_a_disk_that_errs(
     context: FakeExamination,
     tmp_path: Path,
