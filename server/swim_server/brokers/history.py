@@ -30,6 +30,7 @@ from swim_server.brokers.recovery.second_look import find_damage
 from swim_server.brokers.retention import Pruner, Retention
 from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
+from swim_server.brokers.trouble_note import TroubleNote
 from swim_server.concurrency.clock import Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
@@ -75,8 +76,11 @@ class History:
         synchronous: Synchronous = "normal",
         connect: history_file.Connect = history_file.connect,
         boot_id: str | None = None,
+        notes: Path | None = None,
     ) -> None:
+        """Open nothing yet. ``notes``: a folder of another file system, for what must be known if this one is lost."""
         self.path = path
+        self.trouble_note = TroubleNote(path, notes)
         self.newest = ZERO
         """No id up to this one is ever given out again."""
         self.newest_shown = ZERO
@@ -199,10 +203,12 @@ class History:
                 history_file.sync(self.path)
             except (sqlite3.Error, OSError) as error:
                 is_whole = False
+                self.trouble_note.put_down(self.newest)
                 _log.error("history could not be synced to disk completely", error=str(error))
             self._let_go()
             if is_whole:
                 self._marks.close(self.newest)
+                self.trouble_note.remove()
 
     def _on_sound_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do something with the file open; if it proves damaged, set it aside and do it with a new one."""
@@ -248,8 +254,9 @@ class History:
             raise HistoryDamaged(f"it has {size} bytes")
         connection = self._connect(self.path)
         try:
+            newest = max(self.newest, self.trouble_note.read())
             known = Known(
-                self.newest, self._now_ms(), self._boot_id, self._loss, self._are_names_damaged, is_copy=self.is_copy
+                newest, self._now_ms(), self._boot_id, self._loss, self._are_names_damaged, is_copy=self.is_copy
             )
             opened = take_stock(connection, self.path, self._marks, self._synchronous, known)
             pruner = Pruner(connection, self._retention)
@@ -264,6 +271,7 @@ class History:
         self.generation += 1
         self._loss, self._are_names_damaged = "lost", False
         self._marks.begin(self.newest, self.identity)
+        self.trouble_note.remove()
         if self._restoring is None:
             self._restoring = Restoring.resume(connection, self.path)
         if self._restoring is not None:

@@ -85,6 +85,7 @@ class LocalBroker:
         tick_seconds: float = TICK_SECONDS,
         check_after_seconds: float = 1.0,
         history: type[History] = History,
+        notes: Path | None = None,
     ) -> None:
         self.path = path
         self.counters = Counters()
@@ -95,6 +96,7 @@ class LocalBroker:
             synchronous=synchronous,
             connect=connect,
             boot_id=boot_id,
+            notes=notes,
         )
         self._tick_seconds = tick_seconds
         self._newest = ZERO
@@ -351,7 +353,8 @@ class LocalBroker:
         return 0
 
     def _tell_trouble(self, what: str, error: BrokerUnavailable) -> None:
-        """Log trouble once, not at every attempt while it lasts."""
+        """Log trouble once, not at every attempt while it lasts; note elsewhere how far everybody has come."""
+        self._history.trouble_note.put_down(self._newest)
         if error.reason != self.counters.last_error:
             self.counters.last_error = error.reason
             _log.error(what, reason=error.reason)
@@ -447,8 +450,12 @@ class LocalBroker:
             self._checkpointed = written
             if self.counters.checkpoint_error is not None:
                 _log.info("history's write-ahead log can be checkpointed again")
+            if self.counters.last_error is None:
+                self._history.trouble_note.remove()
         elif trouble != self.counters.checkpoint_error:
             _log.error("history's write-ahead log can't be checkpointed at the moment", reason=trouble)
+        if trouble is not None:
+            self._history.trouble_note.put_down(self._newest)
         self.counters.checkpoint_error = trouble
 
 

@@ -225,7 +225,10 @@ class Service:
         self._abort_clients()
         await parts.sources.stop()
         if self._has_home:
-            self.home.remove_control_socket()
+            try:
+                self.home.remove_control_socket()
+            except OSError as error:  # the disk has become read-only, say: all else is to be closed in order
+                self.log.warning("the control socket can't be removed", reason=str(error))
         await parts.tasks.close()
         await parts.state_keeper.save()
         if parts.cluster is not None:

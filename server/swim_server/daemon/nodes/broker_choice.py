@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.trouble_note import folder_for_notes
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.config import parse_duration
 from swim_server.daemon.rules import tier_limits
@@ -58,7 +60,7 @@ def build_broker(config: Config, home: Home) -> NodeBroker:
     if config.broker.url == LOCAL:
         return LocalBroker(
             home.history, clock=SYSTEM_CLOCK, keep_ms=keep_ms, keep_positions_ms=keep_positions_ms,
-            max_bytes=history.max_bytes, synchronous=history.synchronous,
+            max_bytes=history.max_bytes, synchronous=history.synchronous, notes=folder_for_notes(os.environ),
         )  # fmt: skip
     from swim_server.brokers.redis_stream.broker import RedisBroker
     from swim_server.cluster.membership import node_name
