@@ -61,7 +61,8 @@ def read_store(invocation: Invocation) -> Iterator[KeyStore | None]:
 def open_database_of(invocation: Invocation) -> Iterator[Database]:
     """Open the configured key database for one command. Raises CommandError for whatever goes wrong with it."""
     invocation.load_config()  # a configuration that can't be read is told before a folder is made
-    invocation.home.prepare()
+    if not invocation.home.path.is_dir():
+        invocation.home.prepare()
     with _told_to_people(), closing(_connect(invocation)) as database:
         yield database
 
