@@ -27,6 +27,7 @@ PATIENCE_SECONDS, ADMISSION_SECONDS = 180.0, 5.0
 GRACE_SECONDS = 0.2
 """So long after the last event a client may still be told that something is missing."""
 KEYS_TRIED = 6
+LOGGED_CHARACTERS = 600
 _IDS = re.compile(r"\d{1,15}-\d{1,9}")
 
 
@@ -98,7 +99,13 @@ class Judge:
             self.judgement.find("unreadable", 1, error)
         except (Closed, TimeoutError, RuntimeError, OSError) as error:
             is_told = isinstance(error, Closed) and error.code in (TRY_LATER, REFUSED)
-            self.judgement.find("turned_away" if is_told else "stuck", 1, f"{type(error).__name__}: {error}")
+            where = f"{type(error).__name__}: {error}; log: {self._last_words()}"
+            self.judgement.find("turned_away" if is_told else "stuck", 1, where)
+
+    def _last_words(self) -> str:
+        """What the daemon has logged of trouble, the end of it."""
+        lines = [line for line in self._daemon.log.splitlines() if "[error" in line or "[warning" in line]
+        return " | ".join(lines)[-LOGGED_CHARACTERS:]
 
     def _admitted(self, listener_key: str) -> Wire:
         """Connect; come again while the daemon says so. Raises Closed when that lasts for too long."""
