@@ -88,7 +88,7 @@ def real_cut(
         listener_key = _create_key(daemon, ledger, "system")
         control = Wire.control(daemon.control_socket)
         _publish(control, ledger, ["baseline-0"])
-        os.sync()
+        home_files.sync_file_system(disk.mounted)
         _traffic(daemon, control, ledger, rng)
         disk.cut()
         if is_same_boot:
