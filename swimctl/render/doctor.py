@@ -1,4 +1,4 @@
-"""A report of doctor: for a terminal, for a pipe, for Nagios, for Prometheus. Pure functions of the report."""
+"""A doctor report for a terminal, a pipe, Nagios or Prometheus. Pure functions of the report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAGIOS_CODES = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
 
 
 def picture(report: Report) -> RenderableType:
-    """Lay a report out for people: what is broken first, with what to type; then a line an area."""
+    """Lay out a report for people: problems first, with what to type; then one line per area."""
     problems = report.problems
     parts: list[RenderableType] = [_headline(report), Text()]
     if report.changed:
@@ -38,7 +38,7 @@ def picture(report: Report) -> RenderableType:
 
 
 def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool) -> RenderableType:
-    """One check that did not come out well, whole, with what follows from it."""
+    """Lay out one problem in full, with what follows from it."""
     style = STYLES[result.status]
     title = Text().append(f"{MARKS[result.status]} {result.id}", style=f"bold {style}")
     if is_first:
@@ -57,7 +57,7 @@ def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool)
         told = Text(f"{MARKS[one.status]} {one.id}  ", style=STYLES[one.status])
         grid.add_row("" if number else "hence", told.append(clean(one.observed), style="dim"))
     parts: list[RenderableType] = [title, Padding(grid, (0, 0, 0, 2))]
-    if result.fix is not None:  # one line, however long: it is to be pasted
+    if result.fix is not None:  # one line, however long, so that it can be pasted
         words = (("  type      ", "dim"), (clean(result.fix), "bold cyan"))
         parts.append(Text.assemble(*words, no_wrap=True, overflow="ignore"))
     for each in result.advice:
@@ -66,7 +66,7 @@ def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool)
 
 
 def _advice(advice: Advice) -> list[RenderableType]:
-    """One command that is not simply to be pasted, with what it requires."""
+    """Lay out a command that should not be pasted without thinking, with what it requires."""
     words = ((f"  {WORDS[advice.kind]:<10}", "dim"), (clean(advice.command), "cyan"))
     lines: list[RenderableType] = [Text.assemble(*words, no_wrap=True, overflow="ignore")]
     if advice.requires is not None:
@@ -108,7 +108,7 @@ def _names(results: Sequence[Result]) -> Text:
 
 
 def lines(report: Report) -> list[str]:
-    """Return a line a check for scripts: status, id, observed, fix, with tabs between."""
+    """Return one line per check for scripts: status, id, observed, fix, separated by tabs."""
     rows = [(str(each.status), each.id, each.observed, each.command or "-") for each in report.results]
     return ["\t".join(clean(cell) for cell in row) for row in rows] + [
         f"fixed\t-\t{clean(line)}\t-" for line in report.changed
@@ -116,7 +116,7 @@ def lines(report: Report) -> list[str]:
 
 
 def listing(checks: Sequence[Check]) -> list[dict[str, str]]:
-    """Return the checks there are, for ``--list``."""
+    """Return the rows of ``--list``."""
     found = []
     for check in checks:
         marks = [("deep", check.is_deep), ("outside", check.is_outside), ("fix", check.repair is not None)]
@@ -133,7 +133,7 @@ def listing(checks: Sequence[Check]) -> list[dict[str, str]]:
 
 
 def nagios(report: Report) -> tuple[str, int]:
-    """One line of a Nagios plugin with its performance data, and the plugin's exit code."""
+    """Return one line of a Nagios plugin with performance data, and the plugin's exit code."""
     problems = report.problems
     statuses = {each.status for each in problems}
     if Status.FAIL in statuses or (report.is_strict and Status.WARN in statuses):
@@ -151,7 +151,7 @@ def nagios(report: Report) -> tuple[str, int]:
 
 
 def prometheus(report: Report, unix_seconds: float) -> str:
-    """For the node exporter's textfile collector; write it beside the place and rename it in."""
+    """Format metrics for the node exporter's textfile collector; write them beside the target and rename."""
     rows = ["# HELP swim_doctor_ok Whether all checks passed.", "# TYPE swim_doctor_ok gauge"]
     rows.append(f"swim_doctor_ok {int(report.is_ok)}")
     rows += [

@@ -1,4 +1,4 @@
-"""The one file in which a source keeps what it must know after a restart."""
+"""The file in which a source keeps what it must know after a restart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swim_server.files.replacing import replace_durably
 from swim_server.logs import get_logger
 
 _SEAL = re.compile(rb',?"crc32":"([^"]*)"\}\Z')
-"""The last field of the object: an earlier version passes over it."""
+"""The last field of the object; earlier versions ignore it."""
 _log = get_logger("sources")
 State = TypeVar("State", bound=msgspec.Struct)
 
@@ -30,13 +30,13 @@ class StateFile(Generic[State]):
     def __init__(self, path: Path | None, state_type: type[State]) -> None:
         self.path = path
         self.fault: str | None = None
-        """What was wrong with the file when it was last read, and where it is now."""
+        """What was wrong with the file at the last read, and where it is now."""
         self._state_type = state_type
 
     def load(self) -> State | None:
-        """Read the state; None when there is none, or none that can be used here: that file is moved aside.
+        """Read the state; None if there is none, or one that can't be used here, which is moved aside.
 
-        Raises OSError when the disk can't read it at the moment: that is no reason to start afresh.
+        Raises OSError if the disk can't read it at the moment: that is no reason to start afresh.
         """
         self.fault = None
         if self.path is None:
@@ -72,7 +72,7 @@ class StateFile(Generic[State]):
         return read_installation(self.path.parent.parent)
 
     def _aside(self) -> Path:
-        """Find an unused name: what was moved aside before stays."""
+        """Return an unused name: what was moved aside before stays."""
         assert self.path is not None
         aside, number = self.path.with_name(f"{self.path.name}.broken"), 1
         while aside.exists():
@@ -98,7 +98,7 @@ class _Owned(msgspec.Struct):
 
 
 class _BadSeal(ValueError):
-    """The state isn't what was saved."""
+    """The state does not match its checksum."""
 
 
 class _Foreign(ValueError):
@@ -112,7 +112,7 @@ def _with_field(document: bytes, field: bytes) -> bytes:
 
 
 def _unsealed(content: bytes) -> bytes:
-    """Take the checksum away; a state of an earlier version has none, and is believed. Raises _BadSeal."""
+    """Remove the checksum; a state of an earlier version has none and is accepted. Raises _BadSeal."""
     seal = _SEAL.search(content)
     if seal is None:
         return content

@@ -1,4 +1,4 @@
-"""The independent checker: what a started daemon tells everybody, beside what they knew before."""
+"""The independent checker: compares what a started daemon reports with what everybody knew before."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _IDS = re.compile(r"\d{1,15}-\d{1,9}")
 
 
 class Judge:
-    """Judges one image: ``daemon`` is to be started on it, ``ledger`` is what was known."""
+    """Judges one image: starts ``daemon`` on it and compares with ``ledger``."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Judge:
         """In the order in which they came."""
 
     def judge(self, listener_key: str, oldest: str) -> Judgement:
-        """Start, ask, end. ``oldest`` is an id that has been on the disk for long: the reading begins behind it."""
+        """Start, ask, end. ``oldest``: an id that has been on the disk for long; reading begins after it."""
         put_probes(self._daemon, self._tag)
         try:
             self._daemon.start()
@@ -82,7 +82,7 @@ class Judge:
         return self.judgement
 
     def ask(self, listener_key: str, oldest: str) -> None:
-        """Ask the daemon that runs about everything; the probes of the sources are given already."""
+        """Ask the running daemon about everything; the sources' probes are already in place."""
         try:
             control = Wire.control(self._daemon.control_socket)
             control.publish([event_row(f"probe-control{self._tag}")])
@@ -132,7 +132,7 @@ class Judge:
         return not waited
 
     def _take(self, message: dict[str, Any]) -> str:
-        """Take in an event; return its name."""
+        """Process an event; return its name."""
         data, event_id = message.get("data"), message.get("id")
         is_right = isinstance(data, dict) and message.get("type") in CHANNELS and is_content(data)
         self.judgement.find("wrong_content", not is_right, message)
@@ -199,7 +199,7 @@ class Judge:
     def _resume(self, wire: Wire, place: str, *, is_read: bool, is_missing: bool) -> bool:
         """Resume as a client that saw ``place`` last; was it told of a gap? What comes must be what is there.
 
-        It is told by ``gap``, or by an error on the way where a stretch turns out unreadable.
+        What arrives must be stored. A gap is reported by ``gap``, or by an error if a range turns out to be unreadable.
         """
         is_told = bool(wire.until("subscribed")["gap"])
         is_asking = is_missing and not is_told
@@ -218,7 +218,7 @@ class Judge:
         return is_told
 
     def _compare_positions(self, listener_key: str) -> None:
-        """What retention has removed is told to who resumes from before it."""
+        """Check that clients resuming from before retention are told of it."""
         if not self._ledger.positions:
             return
         place = self._rng.choice(self._ledger.positions)

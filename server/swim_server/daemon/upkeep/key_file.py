@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class KeyFile:
-    """The file that this process's connections to the key database have open. Nothing to do where that is a server."""
+    """The database file that this process has open. Does nothing if the database is a server's."""
 
     def __init__(self, store: KeyStore, authenticator: Authenticator, key_watch: KeyWatch, *, log: Any) -> None:
         url = store.database.engine.url
@@ -50,13 +50,13 @@ class KeyFile:
         here = read_installation(self.path.parent) if self.path is not None else None
         if here is None:
             return None
-        self._store.schema()  # a new file gets its tables
+        self._store.tables.schema()  # a new file gets its tables
         return claim(self._store.database, here)
 
     async def look(self) -> bool:
-        """Compare device and inode; True when another file has the name: it is read from now on, and nothing before.
+        """Compare device and inode; True if another file has the name: only that one is read from now on.
 
-        A file that is just not there is not looked for: the one that is open goes on being read.
+        If there is no file, the open one continues to be used.
         """
         found = identity(self.path) if self.path is not None else None
         if found is None or found == self._opened:

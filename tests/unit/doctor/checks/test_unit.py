@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from support.fake_examination import FakeExamination
 
-from swimctl.doctor.checks.host import unit
+from swimctl.doctor.checks.host import ownership, unit
 from swimctl.invocation import Invocation
 from swimctl.systemd.installation import unit_of
 
@@ -85,3 +86,20 @@ async def test_what_does_not_apply_is_skipped(
     else:
         path.write_text(path.read_text("utf-8").replace(str(tmp_path / "home"), "/srv/other"), "utf-8")
     assert (await unit.unit_is_installed(context)).status == "skip"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of another user")
+async def test_home_that_root_has_made_for_a_unit_of_another_user_is_to_be_given_to_it(
+    context: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a key that was made before the unit was installed."""
+    assert (await ownership.belongs_to_the_daemon(context)).status == "ok", "nobody else is known to need it"
+    units = tmp_path / "units"
+    units.mkdir()
+    monkeypatch.setattr("swimctl.systemd.manager.SYSTEM_UNITS", units)
+    text = unit_of(context.invocation, "system", "nobody", is_draft=True).text()
+    (units / "swim.service").write_text(text, "utf-8")
+    found = FakeExamination(tmp_path / "home")
+    found.invocation, found.held = context.invocation, False
+    answer = await ownership.belongs_to_the_daemon(found)
+    assert (answer.status, answer.fix) == ("fail", f"chown -R nobody: {tmp_path / 'home'}")
