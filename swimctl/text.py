@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -9,6 +10,7 @@ from typing import Any
 
 NOTHING = "-"
 _JSON_TYPES = frozenset({str, int, float, bool})
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -52,6 +54,12 @@ def short_timestamp(value: Any) -> str:
     """``2026-01-16 14:30`` for a table; takes a datetime or an RFC 3339 text."""
     text = cell(value)
     return f"{text[:10]} {text[11:16]}" if len(text) >= 16 and text[10] in "T " else text
+
+
+def clock(value: Any) -> str:
+    """Show the time of day of an RFC 3339 time, for what is not older than a day."""
+    text = cell(value)
+    return f"{text[11:19]}Z" if _UTC.fullmatch(text) else text
 
 
 def duration(seconds: float | None) -> str:
