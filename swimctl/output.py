@@ -1,6 +1,6 @@
-"""The two writers of the command line: a table, and labels with values. Both know people, pipes and JSON.
+"""The two writers of the command line, a table and labelled values; both can write for people, pipes and JSON.
 
-On a terminal: aligned and coloured. Piped: one row a line, cells separated by a tab, no heading, ``-`` for nothing.
+On a terminal: aligned and coloured. Piped: one row per line, cells separated by tabs, no heading, ``-`` for nothing.
 With ``--json``: one document, nothing else.
 """
 
@@ -26,19 +26,19 @@ PLAIN_WIDTH = 80
 
 
 def is_unread(stream: IO[Any]) -> bool:
-    """Whether a stream is a pipe whose reader has gone. Asks the kernel, where it knows (not on Windows)."""
+    """Return True if a stream is a pipe whose reader has gone, according to the kernel (never on Windows)."""
     if not hasattr(select, "poll"):
         return False
     try:
         poll = select.poll()
-        poll.register(stream.fileno(), 0)  # errors alone
+        poll.register(stream.fileno(), 0)  # only errors
         return any(happened & (select.POLLERR | select.POLLNVAL) for _, happened in poll.poll(0))
     except (OSError, ValueError):  # no file behind it
         return False
 
 
 class Output:
-    """One stream, and how to write to it."""
+    """An output stream, and how to write to it."""
 
     def __init__(
         self,
@@ -55,19 +55,19 @@ class Output:
         self.as_json = as_json
         self.is_terminal = is_terminal
         self.can_redraw = is_terminal and not is_dumb
-        """Whether a picture can be drawn over itself."""
+        """Whether the terminal can redraw a picture in place."""
         self.colour = colour
         self.has_attributes = colour if has_attributes is None else has_attributes
-        """Bold and dim, which ``NO_COLOR`` leaves."""
+        """Bold and dim, which ``NO_COLOR`` does not affect."""
         self.width = width
         self.has_header = False
-        """Piped rows begin with the names of their columns."""
+        """Piped rows begin with a line of column names."""
         self.is_first_version = False
-        """Piped values look as they did before they were meant for scripts."""
+        """Piped values are formatted as in v1."""
 
     @classmethod
     def to(cls, stream: TextIO, environ: Mapping[str, str], *, as_json: bool = False) -> Output:
-        """Write to a stream as its kind and the environment ask: ``NO_COLOR`` and ``TERM=dumb`` are honoured."""
+        """Create an output that suits the stream and the environment: ``NO_COLOR`` and ``TERM=dumb`` are honoured."""
         if as_json:
             set_errors(stream, JSON_ERRORS)
         is_terminal, is_dumb = stream.isatty(), environ.get("TERM") == "dumb"
@@ -79,12 +79,12 @@ class Output:
         )  # fmt: skip
 
     def piped_as(self, *, header: bool, version: str) -> Output:
-        """Write piped rows and values so: ``v1`` as in earlier releases, ``v2`` for scripts. Returns itself."""
+        """Set the format of piped output: ``v1`` as in earlier releases, ``v2`` for scripts. Returns itself."""
         self.has_header, self.is_first_version = header, version == "v1"
         return self
 
     def check_reader(self) -> None:
-        """Raise BrokenPipeError if the reader of this pipe has gone: for commands that wait long between two lines."""
+        """Raise BrokenPipeError if the reader of this pipe has gone: for commands that wait long between lines."""
         if is_unread(self.stream):
             raise BrokenPipeError
 
@@ -94,15 +94,15 @@ class Output:
         self.stream.flush()
 
     def document(self, value: Any) -> None:
-        """Write one JSON document: indented on a terminal, one line when piped."""
+        """Write one JSON document: indented on a terminal, on one line when piped."""
         self.line(_json(value, indent=2 if self.is_terminal else None))
 
     def json_line(self, value: Any) -> None:
-        """Write one JSON document of a stream of them: always one line."""
+        """Write one JSON document of a stream: always on one line."""
         self.line(_json(value))
 
     def table(self, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, empty: str = "nothing") -> None:
-        """Write rows. JSON: a list of them, whole. ``empty`` is told on a terminal when there is none."""
+        """Write rows. JSON: a list of all of them. ``empty`` is shown on a terminal if there are none."""
         found = list(rows)
         if self.as_json:
             self.document(found)
@@ -133,9 +133,9 @@ class Output:
             )
 
     def details(self, pairs: Sequence[tuple[str, Any]], document: Any = None) -> None:
-        """Write labels with values. JSON: ``document``, else an object of the labels in snake case.
+        """Write labels with values. JSON: ``document``, or an object with the labels in snake case.
 
-        Piped: each value of the document by its dotted name.
+        Piped: each value of the document with its dotted name.
         """
         found = document if document is not None else {_key(label): value for label, value in pairs}
         if self.as_json:
@@ -154,7 +154,7 @@ class Output:
     def console(self, width: int | None = None) -> Console:
         """Return a Rich console on this stream; without a width it follows the terminal's.
 
-        Interprets no markup, so that no peer's text can style or link anything.
+        It interprets no markup, so that text from a peer can't style or link anything.
         """
         from rich.console import Console
 
@@ -172,14 +172,14 @@ class Output:
 
 
 def _json(value: Any, *, indent: int | None = None) -> str:
-    """Encode a document; what would act on a terminal in it, a peer's text perhaps, is escaped."""
+    """Encode a document; characters that would act on a terminal are escaped, as text may come from a peer."""
     from swim_server.protocol.control_characters import escape_json_text
 
     return escape_json_text(json.dumps(to_json(value), ensure_ascii=False, indent=indent))
 
 
 def confirm(question: str, *, yes: bool) -> bool:
-    """Ask on a terminal before something is destroyed; ``yes`` answers beforehand. Raises WrongUsage without either."""
+    """Ask on a terminal before destroying something; ``yes`` answers in advance. Raises WrongUsage without either."""
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -192,7 +192,7 @@ def confirm(question: str, *, yes: bool) -> bool:
 
 
 def require_yes(question: str, *, yes: bool) -> None:
-    """Ask as ``confirm`` does. Raises Declined for a no, so that every command ends with the same code (1)."""
+    """Ask like ``confirm``. Raises Declined for a no, so that every command ends with the same exit code (1)."""
     from swimctl.errors import Declined
 
     if not confirm(question, yes=yes):
@@ -207,7 +207,7 @@ def _terminal_width(stream: TextIO) -> int:
 
 
 def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of a document with their dotted names; entries of a list by their ``name``, else by number."""
+    """Yield the values of a document with dotted names; list entries by their ``name``, otherwise by number."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from flattened(inner, f"{name}.{key}" if name else str(key))

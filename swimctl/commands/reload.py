@@ -58,7 +58,7 @@ def reload(
 
 
 def warn_of_other_files(invocation: Invocation, running: Sequence[str]) -> None:
-    """Say so where the daemon reads another configuration than a command here would: a release of before, perhaps."""
+    """Warn if the daemon reads other configuration files than this command would, for example an older release's."""
     from swim_server.config import ConfigError
     from swim_server.config.files import LOCAL_NAME
 
@@ -76,4 +76,4 @@ def warn_of_other_files(invocation: Invocation, running: Sequence[str]) -> None:
 
 
 INVALID_CONFIGURATION = -32602
-"""The daemon's answer when what it read can't be used: the parameters of the request are the files."""
+"""The daemon's error code if the configuration is invalid: the parameters of the request are the files."""

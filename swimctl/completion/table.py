@@ -10,7 +10,7 @@ COMMANDS = {
     },
     'demo': {
         'commands': {},
-        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--script': ('Play a script to your own client instead.', ''), '--port': ('Port to listen on; 0 picks a free one.', ''), '--open': ('Open the live map in a browser.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--script': ('Play a script to your own client instead of the demo.', ''), '--port': ('Port to listen on; 0 picks a free one.', ''), '--open': ('Open the live map in a browser.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'serve': {
@@ -55,7 +55,7 @@ COMMANDS = {
     },
     'logs': {
         'commands': {},
-        'options': {'--follow': ('Follow the log until Ctrl-C.', None), '-f': ('Follow the log until Ctrl-C.', None), '--lines': ('Number of lines to show.', ''), '-n': ('Number of lines to show.', ''), '--json': ('Write JSON lines: the entry, or its text as line.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--follow': ('Follow the log until Ctrl-C.', None), '-f': ('Follow the log until Ctrl-C.', None), '--lines': ('Number of lines to show.', ''), '-n': ('Number of lines to show.', ''), '--json': ('Print JSON lines: the log entry, or its text as {"line": …}.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'service': {
@@ -79,7 +79,7 @@ COMMANDS = {
         'arguments': [],
     },
     'keys': {
-        'commands': {'create': 'Create a key and show it once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': "Find a key's row by the key itself.", 'expire': 'Set when a key expires: now or later.', 'revoke': 'Revoke a key permanently.', 'accept': "Accept a key's row that was changed from outside.", 'rotate': 'Create a key that replaces another.', 'import': 'Import existing keys.', 'harden': 'Hash the keys that the former system stored in plain text.', 'audit': 'Show who did what to which key.'},
+        'commands': {'create': 'Create a key and show it once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': "Find a key's row by the key itself.", 'expire': 'Set when a key expires: now or later.', 'revoke': 'Revoke a key permanently.', 'accept': "Accept a key's row that was changed outside swimctl.", 'rotate': 'Create a key that replaces another.', 'import': 'Import existing keys.', 'harden': 'Hash the keys that the former system stored in plain text.', 'audit': 'Show who did what to which key.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },

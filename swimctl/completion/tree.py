@@ -1,6 +1,6 @@
-"""Makes the table of words for completion out of the command tree: ``python -m swimctl.completion.tree``.
+"""Generates the completion table from the command tree: ``python -m swimctl.completion.tree``.
 
-The table is kept as a module, so that a press of TAB loads neither Typer nor a command. A test holds it to the tree.
+The table is a module so that completion loads neither Typer nor a command. A test keeps it in step with the tree.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ TABLE = Path(__file__).with_name("table.py")
 
 
 def tree() -> dict[str, dict[str, Any]]:
-    """Return each command's words by its path: ``commands`` and ``options`` with their help, ``arguments``."""
+    """Return the words of each command by its path: ``commands`` and ``options`` with their help, ``arguments``."""
     import typer
 
     from swimctl.app import load_command, root
@@ -28,7 +28,7 @@ def tree() -> dict[str, dict[str, Any]]:
 
 
 def module_text() -> str:
-    """Return the table as the text of its module."""
+    """Return the source text of the table's module."""
     lines = ['"""Words that completion offers. Made by ``python -m swimctl.completion.tree``."""', "", "# fmt: off"]
     lines += ["# ruff: noqa: E501", "COMMANDS = {"]
     for path, node in tree().items():
@@ -74,7 +74,7 @@ def _node(command: Any) -> dict[str, Any]:
 
 
 def _completer(parameter: Any) -> str:
-    """Return the name of the function in ``swimctl.completion.words`` that knows the words; empty: files."""
+    """Return the name of the completer in ``swimctl.completion.words``; empty means files."""
     custom = getattr(parameter, "_custom_shell_complete", None)
     if custom is None:
         return ""
@@ -85,7 +85,7 @@ def _completer(parameter: Any) -> str:
 
 
 def _unwrapped(function: Any) -> Any:
-    """Find the function that was given to Typer inside what Typer made of it."""
+    """Find the function that was passed to Typer inside Typer's wrapper."""
     import inspect
 
     seen = function

@@ -1,4 +1,4 @@
-"""``swimctl doctor --watch``: run after run, what changes is told, and a program is run for each change."""
+"""``swimctl doctor --watch``: runs again and again, reports changes, and runs a program for each."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.changes import Change, Watch
-from swimctl.doctor.console import Format, write
+from swimctl.doctor.console import write
+from swimctl.doctor.request import Format
 
 if TYPE_CHECKING:
     from swimctl.doctor.diagnose import Doctor
     from swimctl.output import Output
 
 PROGRAM_SECONDS = 30.0
-"""So long a program of ``--on-change`` may take: the watch waits for it, so that changes stay in their order."""
+"""How long a program of ``--on-change`` may take: watching waits for it, so that changes stay in order."""
 SHOWN = 10
 
 
 def watch_on(
     found: Doctor, output: Output, messages: Output, format: Format, interval: float, program: Sequence[str]
 ) -> int:
-    """Watch until q or Ctrl-C: a display that is updated on a terminal, else a line for each change."""
+    """Watch until q or Ctrl-C: an updating display on a terminal, otherwise one line per change."""
     if format in (Format.NAGIOS, Format.PROMETHEUS):
         return _repeat(found, output, format, interval)
     watch = Watch()
@@ -41,7 +42,7 @@ def watch_on(
 
 
 def _repeat(found: Doctor, output: Output, format: Format, interval: float) -> int:
-    """Write a whole report again and again: these formats know no changes."""
+    """Write a whole report again and again: these formats don't have changes."""
     while True:
         write(output, format, found.examine())
         time.sleep(interval)
@@ -75,7 +76,7 @@ def _draw(
 
 
 def tell(program: Sequence[str], change: Change, subject: str, messages: Output) -> None:
-    """Run the program with the change on its standard input; its failure is reported, and the watch continues."""
+    """Run the program with the change on its standard input. A failure is reported, and watching continues."""
     if not program:
         return
     text = json.dumps(change.document(subject), ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""One event as a line that a person reads: when, what, who, from where to where. Pure; survives absurd data."""
+"""One event as a line for people: when, what, who, from where to where. Pure; copes with invalid data."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EventRow(NamedTuple):
     """The columns of one line."""
 
     timestamp: str
-    """RFC 3339, as it came."""
+    """RFC 3339, as received."""
     type: str
     callsign: str
     origin: str
@@ -50,7 +50,7 @@ class EventRow(NamedTuple):
 
     @property
     def clock(self) -> str:
-        """``14:30:15``, UTC."""
+        """The time as ``14:30:15``, UTC."""
         return self.timestamp[11:19] if len(self.timestamp) >= 19 else NOTHING
 
     @property
@@ -61,7 +61,7 @@ class EventRow(NamedTuple):
 
     @property
     def route(self) -> str:
-        """``KJFK → EGLL``, or what is known of it."""
+        """``KJFK → EGLL``, or the part that is known."""
         if self.destination == NOTHING and self.origin == NOTHING:
             return NOTHING
         if self.type.startswith("flight."):
@@ -75,7 +75,7 @@ class EventRow(NamedTuple):
 
 
 def describe(event: Mapping[str, Any]) -> EventRow:
-    """Turn a message of the wire into its line."""
+    """Convert a message of the wire protocol to a row."""
     type, found = _text(event.get("type")), event.get("data")
     data: Mapping[str, Any] = found if isinstance(found, dict) else {}
     callsign, origin, destination = _who_and_where(type, data)
@@ -92,12 +92,12 @@ def describe(event: Mapping[str, Any]) -> EventRow:
 
 
 def describe_position(event: Mapping[str, Any], position: Mapping[str, Any]) -> EventRow:
-    """One position of a batch as a line of its own."""
+    """Convert one position of a batch to a row."""
     return describe({**event, "type": POSITION, "data": position})
 
 
 def positions_of(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the positions in a ``flight.positions`` event; those that are none are left out."""
+    """Return the positions in a ``flight.positions`` event; invalid ones are omitted."""
     data = event.get("data")
     found = data.get("positions") if isinstance(data, dict) else None
     return [position for position in found if isinstance(position, dict)] if isinstance(found, list) else []
@@ -120,7 +120,7 @@ def _updated(data: Mapping[str, Any]) -> str:
     changed = data.get("changed")
     names = [_text(name) for name in changed] if isinstance(changed, list) else []
     plan = [name for name in names if name not in POSITION_FIELDS]
-    first = "connected" if len(plan) < len(names) else ""  # a prefile has no position until its pilot is there
+    first = "connected" if len(plan) < len(names) else ""  # a prefiled flight has no position until its pilot connects
     return _join(first, f"changed {', '.join(plan)}" if plan else "" if first else "changed", _place(data))
 
 
@@ -199,7 +199,7 @@ _DESCRIPTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyTy
 
 
 def _place(data: Mapping[str, Any]) -> str:
-    """``FL350 480 kt ZNY``: how high, how fast, in whose airspace."""
+    """Return ``FL350 480 kt ZNY``: altitude, speed, airspace."""
     altitude, speed = data.get("altitude_ft"), data.get("groundspeed_kts")
     high = (
         "" if not _is_number(altitude) else f"FL{altitude / 100:03.0f}" if altitude >= 18_000 else f"{altitude:,.0f} ft"
@@ -214,7 +214,7 @@ def _clock(word: str, value: object) -> str:
 
 
 def _hour(value: object) -> str:
-    """``14:29`` of an RFC 3339 time."""
+    """Return the ``14:29`` of an RFC 3339 time."""
     text = value if isinstance(value, str) else ""
     return text[11:16] if len(text) >= 16 and text[13] == ":" and text[11:13].isdigit() else ""
 
@@ -229,12 +229,12 @@ def _known(data: Mapping[str, Any], name: str) -> str:
 
 
 def _field(data: Mapping[str, Any], *names: str) -> str:
-    """Return the first of the fields that is there, as one cell."""
+    """Return the first of these fields that is present, as one cell."""
     return next((known.strip() for name in names if (known := _known(data, name))), NOTHING) or NOTHING
 
 
 def _text(value: object) -> str:
-    """Whatever it is, as a short text that moves no cursor."""
+    """Convert any value to a short text that moves no cursor."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else str(value)

@@ -1,4 +1,4 @@
-"""Entries of the state as rows of a table, and as lines."""
+"""Entries of the state as table rows and as lines."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _SHOWN = (
 
 
 def flights_picture(found: Sequence[Mapping[str, Any]], as_of: str, width: int, height: int) -> RenderableType:
-    """Draw the flights as a screen has room for them, by callsign; a line above says how many there are."""
+    """Lay out as many flights as fit on a screen, by callsign; a line above gives their total."""
     from rich.console import Group
     from rich.text import Text
 
@@ -69,7 +69,7 @@ def flights_picture(found: Sequence[Mapping[str, Any]], as_of: str, width: int, 
 
 
 def state_lines(message: Mapping[str, Any]) -> Iterator[str]:
-    """Write a message about the state as lines, one an entry."""
+    """Format a state message as lines, one per entry."""
     kind, data = str(message.get("kind")), message.get("data")
     if message.get("type") == "state.left":
         yield clean(f"left {kind} {_named(message)}")

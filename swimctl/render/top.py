@@ -1,4 +1,4 @@
-"""The picture of ``top``, and its line for scripts: pure functions of document, moment and size."""
+"""The display of ``top``, and its line for scripts: pure functions of document, time and size."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ LEAST_ROWS = 3
 
 
 def line(document: Top, now: float) -> str:
-    """Write one look as a line of ``HEADINGS``, tabs between; ``-`` where there is nothing."""
+    """Format one sample as a line of ``HEADINGS``, separated by tabs; ``-`` for nothing."""
     status = document.status
     latency, slow = status.latency_ms, status.slow_consumers
     cells = [
@@ -71,7 +71,7 @@ def line(document: Top, now: float) -> str:
 
 
 def picture(document: Top, now: float, width: int, height: int, *, away: str | None = None) -> RenderableType:
-    """Lay out one screen: head, tiers, types beside channels, then as many connections as there is room for."""
+    """Lay out one screen: header, tiers, types beside channels, then as many connections as fit."""
     status, moment = document.status, datetime.fromtimestamp(now, UTC)
     parts: list[RenderableType] = [*head(status, width, away), Text(), tiers(status), Text()]
     used = len(head(status, width, away)) + 8
@@ -97,14 +97,14 @@ def picture(document: Top, now: float, width: int, height: int, *, away: str | N
 def screen_picture(
     document: Top, now: float, width: int, height: int, *, away: str | None, shows_help: bool
 ) -> RenderableType:
-    """Lay out one screen with the keys at its foot."""
+    """Lay out one screen with the keys at the bottom."""
     lines = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in HELP] if shows_help else []
     body = picture(document, now, width, height - 1 - len(lines), away=away)
     return Foot(body, [*lines, footer(document, width)])
 
 
 def head(status: Status, width: int, away: str | None) -> list[Text]:
-    """Say who it is, how long it runs, and the totals of the last seconds."""
+    """Return the service's identity, its uptime, and the totals of the last seconds."""
     first = Text("SWIM ", style="bold")
     if away is None:
         first.append("● live", style="green")
@@ -156,7 +156,7 @@ def _connections(found: Sequence[BusyConnection], moment: datetime, width: int) 
 
 
 def footer(document: Top, width: int) -> Text:
-    """Name the keys, and what the terminal has no room for."""
+    """Return the keys, and what the terminal has no room for."""
     hidden = fitting(CONNECTIONS, connection_rows(document.busiest, datetime.now(UTC)), width)[1]
     text = Text(KEYS, style="dim", no_wrap=True)
     if hidden and document.busiest:

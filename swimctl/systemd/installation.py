@@ -1,4 +1,4 @@
-"""What this installation's unit has to be: derived from where swimctl, its home and its configuration are."""
+"""The unit for this installation: derived from the locations of swimctl, its home and its configuration."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ MAKE_USER = "useradd --system --home-dir /var/lib/swim --shell /usr/sbin/nologin
 
 
 def default_scope() -> Scope:
-    """Return the system's manager for root, else the user's."""
+    """Return the system manager for root, otherwise the user's."""
     return "system" if os.geteuid() == 0 else "user"
 
 
 def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draft: bool = False) -> Unit:
-    """Make the unit; as a draft also where the user that it would run as has yet to be made.
+    """Build the unit; as a draft, even if the user that it would run as does not exist yet.
 
     Raises ConfigError, WrongUsage.
     """
@@ -63,8 +63,8 @@ def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draf
 
 
 def swimctl_command() -> list[str]:
-    """How this very swimctl is started: as it was called, through a link that stays over upgrades perhaps; else the
-    script beside its Python, else the module.
+    """Return the command of this very swimctl: as it was called, perhaps through a link that survives upgrades;
+    otherwise the script beside its Python, otherwise the module.
     """
     script = Path(sys.executable).with_name("swimctl")
     if not script.is_file() or os.environ.get("PYTHONPATH"):
@@ -74,7 +74,7 @@ def swimctl_command() -> list[str]:
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Tell whether two names lead to one file."""
+    """Return True if two names lead to one file."""
     try:
         return one.samefile(other)
     except OSError:
@@ -82,7 +82,7 @@ def is_same_file(one: Path, other: Path) -> bool:
 
 
 def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
-    """Whom a system unit runs as: who was named, whose the home is, or ``swim``. Raises WrongUsage."""
+    """Return the user of a system unit: the named one, the home's owner, or ``swim``. Raises WrongUsage."""
     if run_as is not None:
         try:
             return pwd.getpwnam(run_as).pw_name
@@ -105,9 +105,9 @@ def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
 
 
 def check_command(unit: Unit) -> None:
-    """See that the unit's user can start its program, read its configuration and write its home.
+    """Check that the unit's user can start its program, read its configuration and write its home.
 
-    Raises WrongUsage with what helps.
+    Raises WrongUsage with a remedy.
     """
     if unit.user is None or os.geteuid() != 0:
         return
@@ -133,7 +133,7 @@ def check_command(unit: Unit) -> None:
 
 
 def _failure_of(unit: Unit, words: Sequence[str]) -> str:
-    """Run a command as the unit's user; why it fails, or nothing."""
+    """Run a command as the unit's user; return why it failed, or nothing."""
     import subprocess
 
     found = pwd.getpwnam(str(unit.user))
@@ -144,14 +144,14 @@ def _failure_of(unit: Unit, words: Sequence[str]) -> str:
             capture_output=True, text=True, timeout=STARTS_SECONDS, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return ""  # it starts, and the machine is busy
+        return ""  # it does start; the machine is busy
     except OSError as error:
         return error.strerror or str(error)
     return "" if done.returncode == 0 else (done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
 
 
 def written_folders(config: Config) -> Iterator[Path]:
-    """Return the folders that the configuration makes the service write to, beside its home."""
+    """Return the folders that the configuration makes the service write to, besides its home."""
     from swim_server.config import DropSourceConfig, FileSourceConfig
 
     for source in config.sources:

@@ -28,7 +28,7 @@ FAILS_IN_THE_LIBRARY_TOO = ("7.1.5",)
 """A close in the middle of a fragmented message: Autobahn wants the unfinished message dropped with 1000."""
 
 # The cases of compression leave their data files open.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"), pytest.mark.unmeasured]
 
 
 @contextmanager

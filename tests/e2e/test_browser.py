@@ -18,6 +18,8 @@ import pytest
 from support.live_daemon import LiveDaemon, live_daemon
 from support.packages import missing, require_program
 
+pytestmark = pytest.mark.unmeasured
+
 SECONDS = 60
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),

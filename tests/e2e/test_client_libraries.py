@@ -11,6 +11,8 @@ from support.client_libraries.catalogue import ClientLibrary, libraries
 from support.client_libraries.table import PROTOCOL, documented, rows
 from support.client_libraries.trials import Trials
 
+pytestmark = pytest.mark.unmeasured
+
 
 def available(wanted: Iterable[ClientLibrary]) -> list[ClientLibrary]:
     """Install them; the test is skipped, or fails in CI, where one can't be had."""

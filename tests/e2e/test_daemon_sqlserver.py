@@ -15,6 +15,8 @@ from support.tds_sqlite import SqliteStatements
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[TdsServer]:

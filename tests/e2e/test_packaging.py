@@ -19,7 +19,7 @@ from support.live_daemon import live_daemon
 from support.packages import INSTALL_SECONDS
 from support.pythons import python_of, run_tests
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 
 @pytest.fixture(scope="module")

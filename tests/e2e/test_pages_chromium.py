@@ -14,6 +14,8 @@ from support.chromium import Tab, chromium
 from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.packages import require_npm_package
 
+pytestmark = pytest.mark.unmeasured
+
 AXE = ("axe-core", "4.14.1")
 LOOKS = [(1440, 900, "light"), (390, 844, "dark"), (360, 740, "light"), (3840, 2160, "dark")]
 LIVE = "document.querySelector('#stage')?.dataset.stage === 'live'"

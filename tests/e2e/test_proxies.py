@@ -32,6 +32,8 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 from swimctl.doctor.probes.kernel_sockets import proxy_processes
 
+pytestmark = pytest.mark.unmeasured
+
 T = TypeVar("T")
 
 PATHS = ("/", "/api/swim/v1/ws", "/api/swim/v1/ws/", "/ws/swim/v1", "/ws/swim/v1/", "/?client=test")

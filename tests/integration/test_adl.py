@@ -17,7 +17,7 @@ SEED = 20260119
 CYCLES = 24
 CYCLE_SECONDS = 0.4
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 
 class Writer:

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from support.daemon import ROOT, Daemon, end_all
 
+pytestmark = pytest.mark.unmeasured
+
 FULL = Path("/dev/full")
 NOBODY = 54_321
 """A user id that no list of users has."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support.live_daemon import LiveDaemon, live_daemon
 
+pytestmark = pytest.mark.unmeasured
+
 SUPPORT = Path(__file__).parents[1]
 
 

@@ -6,8 +6,11 @@ import resource
 import socket
 from pathlib import Path
 
+import pytest
 from support.live_daemon import LiveDaemon, await_true
 from support.wire_client import dial
+
+pytestmark = pytest.mark.unmeasured
 
 LIMIT = 256
 IDLE = 400

@@ -10,7 +10,10 @@ from support.disk.judgement import FAULTS
 from support.disk.short_run import Rows, found, short_run
 
 SEED = 20260116
-pytestmark = pytest.mark.timeout(900)  # on a busy machine the run that all share takes minutes
+pytestmark = [
+    pytest.mark.timeout(900),  # on a busy machine the run that all share takes minutes
+    pytest.mark.unmeasured,
+]
 COSTS = (*FAULTS, "lost_but_told", "set_aside")
 
 

@@ -9,7 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
+import pytest
 from support.daemon import Daemon
+
+pytestmark = pytest.mark.unmeasured
 
 SEED = 20260118
 FILES, LINES = 12, 2_000

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from support.http_client import Asker, Stream
 from support.live_daemon import LiveDaemon, live_daemon
 from support.wire_client import dial
+
+pytestmark = pytest.mark.unmeasured
 
 
 async def test_resuming_into_a_history_that_was_replaced_is_a_gap_everywhere(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from swim_server.brokers.history import History
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.events import NewEvent
 
+pytestmark = pytest.mark.unmeasured
+
 
 def make_history(path: Path) -> None:
     history = History(path, clock=SYSTEM_CLOCK, retention=failing_reads.KEPT)

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from support.floods import FLOODS
 
+pytestmark = pytest.mark.unmeasured
+
 ROOT = Path(__file__).parents[2]
 SOME = ("bombs", "bad-keys")
 

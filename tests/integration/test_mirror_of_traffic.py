@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.live_daemon import LiveDaemon, live_daemon
 from swim_client import SWIMClient
 from swim_client.resume import EventId, parse_id
+
+pytestmark = pytest.mark.unmeasured
 
 FLIGHTS = 300
 SECONDS = 60

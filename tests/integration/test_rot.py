@@ -11,7 +11,10 @@ from support.disk.rot_base import DROPPED_LINES, EVENTS
 from support.disk.short_run import Rows, found, short_run
 
 SEED = 20260116
-pytestmark = pytest.mark.timeout(900)  # on a busy machine the run that all share takes minutes
+pytestmark = [
+    pytest.mark.timeout(900),  # on a busy machine the run that all share takes minutes
+    pytest.mark.unmeasured,
+]
 LIES = tuple(fault for fault in FAULTS if fault != "key_lost")
 MOST_LOST_WITH_A_PAGE = (EVENTS + DROPPED_LINES) // 20
 

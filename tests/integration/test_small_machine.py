@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.control_group import control_group
 from support.live_daemon import LiveDaemon
 from support.tunnels import TunnelPool
+
+pytestmark = pytest.mark.unmeasured
 
 MEMORY_BYTES = 256 * 1024 * 1024
 CLIENTS = 1_000

@@ -24,6 +24,8 @@ from support.packages import missing, require_program
 
 import swimctl
 
+pytestmark = pytest.mark.unmeasured
+
 SERVE = (sys.executable, "-m", "swimctl", "serve", "--port", "0")
 PACKAGES = (swimctl, swim_server)
 

@@ -14,6 +14,8 @@ import pytest
 from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.wire_client import dial
 
+pytestmark = pytest.mark.unmeasured
+
 
 class Manager:
     """systemd's end of the notification socket."""

@@ -26,7 +26,10 @@ SEED = 20241121
 KILLS = 2
 """While each snapshot is served."""
 
-pytestmark = pytest.mark.skipif(not RECORDED.is_dir(), reason=f"no recorded snapshots in {RECORDED}")
+pytestmark = [
+    pytest.mark.skipif(not RECORDED.is_dir(), reason=f"no recorded snapshots in {RECORDED}"),
+    pytest.mark.unmeasured,
+]
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def measure(kind: str, count: int) -> None:
-    """Give a daemon so many events, as fast as a provider can write them; look what is in its history."""
+    """Give a daemon this many events, as fast as a provider can write them; check what is in its history."""
     with tempfile.TemporaryDirectory(prefix="swim-files-") as folder:
         is_drop = kind == "drop"
         target = Path(folder) / ("in" if is_drop else "events.json")
@@ -79,7 +79,7 @@ def measure(kind: str, count: int) -> None:
 
 
 def batches(count: int) -> Iterator[list[dict[str, Any]]]:
-    """Events as the former provider writes them."""
+    """Yield events as the former provider writes them."""
     for first in range(0, count, BATCH):
         yield [
             {
@@ -100,14 +100,14 @@ def batches(count: int) -> Iterator[list[dict[str, Any]]]:
 
 
 def drop(folder: Path, batch: list[dict[str, Any]]) -> None:
-    """Bring a file of JSON lines: written under another name, renamed in."""
+    """Provide a file of JSON lines: written under another name, renamed into the folder."""
     written = folder / ".writing"
     written.write_text("".join(json.dumps(event) + "\n" for event in batch))
     written.rename(folder / f"{batch[0]['data']['flight_uid']:09}.jsonl")
 
 
 def append(path: Path, batch: list[dict[str, Any]]) -> None:
-    """Read whole, append, write a temporary file, rename over: the former provider's way."""
+    """Append as the former provider does: read everything, append, write a temporary file, rename it over."""
     try:
         before = json.loads(path.read_text())
     except FileNotFoundError:
@@ -118,7 +118,7 @@ def append(path: Path, batch: list[dict[str, Any]]) -> None:
 
 
 def grow(daemon: Daemon, path: Path, count: int) -> list[float]:
-    """Append events one by one to a file that stays open; return what each tenth has cost the daemon."""
+    """Append events one by one to a file that stays open; return the daemon's CPU for each tenth."""
     costs: list[float] = []
     with path.open("ab", buffering=0) as file:
         before, written = cpu_seconds(daemon), 0
@@ -135,7 +135,7 @@ def grow(daemon: Daemon, path: Path, count: int) -> list[float]:
 
 
 def wait(daemon: Daemon, count: int, *, every_seconds: float = 0.02) -> None:
-    """Wait until the source has published all of them, or nothing more comes. Each look costs the daemon a little."""
+    """Wait until the source has published all of them, or nothing more arrives. Each look costs the daemon a little."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while daemon.status()["sources"][0]["events"] < count:
         if time.monotonic() > deadline:
@@ -145,7 +145,7 @@ def wait(daemon: Daemon, count: int, *, every_seconds: float = 0.02) -> None:
 
 
 def numbers(daemon: Daemon) -> Iterator[int]:
-    """What history holds, of all events."""
+    """Return the numbers of all events in history."""
     history = sqlite3.connect(f"{(daemon.home / 'history.db').as_uri()}?mode=ro", uri=True)
     for (wire,) in history.execute("SELECT wire FROM events"):
         yield json.loads(wire)["data"]["flight_uid"]
@@ -153,7 +153,7 @@ def numbers(daemon: Daemon) -> Iterator[int]:
 
 
 def cpu_seconds(daemon: Daemon) -> float:
-    """What its process has used."""
+    """Return the CPU time of the daemon's process."""
     assert daemon.process is not None
     fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -81,7 +81,7 @@ def main() -> int:
 
 
 class Run:
-    """Judges images and cuts that are not in the results yet."""
+    """Judges the images and cuts that are not in the results yet."""
 
     def __init__(self, place: Workshop, results: Results, seed: int, workers: int) -> None:
         self._place = place
@@ -92,7 +92,7 @@ class Run:
         self._is_preloaded = False
 
     def judge_images(self, number: int, count: int, seconds: float) -> None:
-        """Record a run of each kind; build and judge so many images of them, half of each, under both models."""
+        """Record a run of each kind; build and judge this many images, half of each, under both models."""
         parts = [Part(number, synchronous, model) for synchronous in MODES for model in MODELS]
         missing = {part: count // len(parts) - self._done[part.name] for part in parts}
         if all(left <= 0 for left in missing.values()):
@@ -170,7 +170,7 @@ class Part(NamedTuple):
 
 
 def record(place: Workshop, seed: int, seconds: float) -> dict[str, list[Change]]:
-    """Record a run of each kind; on a machine too busy for the daemon to start in time, once more."""
+    """Record a run of each kind; try again if the machine was too busy for the daemon to start in time."""
     for _ in range(RECORDINGS_TRIED):
         recorded = _record(place, seed, seconds)
         if recorded is not None:
@@ -179,7 +179,7 @@ def record(place: Workshop, seed: int, seconds: float) -> dict[str, list[Change]
 
 
 def _record(place: Workshop, seed: int, seconds: float) -> dict[str, list[Change]] | None:
-    """Record both side by side; None where one failed."""
+    """Record both concurrently; None if one failed."""
     program = Path(__file__).parents[1] / "support" / "disk" / "recorded_run.py"
     running = {}
     for synchronous in MODES:

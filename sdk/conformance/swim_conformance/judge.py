@@ -1,4 +1,4 @@
-"""Judges what a client reported and sent against what a scenario expects. Pure."""
+"""Compares what a client reported and sent with what a scenario expects. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Report = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """What there is to judge of one scenario's run."""
+    """The record of one scenario's run."""
 
     reports: Sequence[Report]
     log: Sequence[Mapping[str, Any]]
-    """The scripted server's."""
+    """The scripted server's log."""
     ids: Mapping[int, str]
     key: str
     failures: Sequence[str] = ()
-    """What the server or the runner waited for and did not get."""
+    """What the server or the runner waited for in vain."""
 
     def sent(self, connection: int | None = None) -> list[Mapping[str, Any]]:
-        """Give the messages of the client, of one connection or all."""
+        """Return the client's messages, of one connection or all."""
         return [
             entry["message"]
             for entry in self.log
@@ -34,22 +34,22 @@ class Run:
         ]
 
     def events(self) -> list[Report]:
-        """Give the reported events, without heartbeats."""
+        """Return the reported events, without heartbeats."""
         return [one for one in self.reports if one["saw"] == "event" and one.get("type") != "system.heartbeat"]
 
     def attempts(self) -> list[float]:
-        """Give the time of each attempt."""
+        """Return the time of each connection attempt."""
         return [entry["at"] for entry in self.log if entry["what"] == "attempt"]
 
 
 def number_of(report: Report) -> Any:
-    """Give the number of a reported event; None where its data has none."""
+    """Return the number of a reported event; None if its data has none."""
     data = report.get("data")
     return data.get("n") if isinstance(data, Mapping) else None
 
 
 def judge(expect: Mapping[str, Any], run: Run) -> list[str]:
-    """Say all that is wrong; an empty list means passed."""
+    """Return everything that is wrong; an empty list means passed."""
     found = list(run.failures)
     for name, check in _CHECKS.items():
         if name in expect:

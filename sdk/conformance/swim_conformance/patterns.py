@@ -1,4 +1,4 @@
-"""Patterns of scenarios: what a report or a message of a client must look like. Pure."""
+"""Patterns of scenarios: what a client's report or message must look like. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def matches(pattern: Any, value: Any, ids: Mapping[int, str]) -> bool:
-    """Tell whether a value fits a pattern.
+    """Return True if a value matches a pattern.
 
-    An object fits when each of its fields does (others may be there); ``"$id:3"`` is the id of event 3; an object with
-    one operator is a condition: ``any``, ``has``, ``lacks``, ``min``, ``max``, ``one_of``, ``set``.
+    An object matches if each of the pattern's fields does (it may have others); ``"$id:3"`` is the id of event 3; an
+    object with a single operator is a condition: ``any``, ``has``, ``lacks``, ``min``, ``max``, ``one_of``, ``set``.
     """
     if isinstance(pattern, str) and pattern.startswith("$id:"):
         return bool(value == ids.get(int(pattern[4:])))

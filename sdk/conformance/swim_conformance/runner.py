@@ -19,13 +19,13 @@ KEY = "swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB"
 STEP_SECONDS = 20.0
 ENDING_SECONDS = 10.0
 SETTLE_SECONDS = 0.15
-"""How long more than what is expected may still come."""
+"""How long to wait for anything beyond what is expected."""
 AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one scenario went for one client."""
+    """The result of one scenario for one client."""
 
     scenario: Scenario
     is_judged: bool
@@ -47,11 +47,11 @@ async def run_all(
     step_seconds: float = STEP_SECONDS,
     again: int = 0,
 ) -> list[Result]:
-    """Run scenarios, several at once. The results come in the order of the scenarios.
+    """Run scenarios, several at once. Results are in the order of the scenarios.
 
-    ``options`` go over those of the scenarios: ``{"resume": False}`` shows what a client without resume loses.
-    ``step_seconds`` is how long a client may take for what a scenario waits for. ``again``: so many times a scenario
-    that failed is tried once more, alone: on a busy machine pauses are longer than anybody meant.
+    ``options`` override those of the scenarios: ``{"resume": False}`` shows what a client without resume loses.
+    ``step_seconds`` is how long a client may take for anything a scenario waits for. ``again``: how often a failed
+    scenario is repeated, alone, as pauses get longer on a busy machine.
     """
     places = asyncio.Semaphore(at_once)
 
@@ -118,7 +118,7 @@ class _Trial:
         await self._finish()
 
     def _signal(self, report: dict[str, Any]) -> None:
-        """Let the server's steps wait for what the client saw: ``event:3``, ``subscribed:1``, ``heartbeat:2``."""
+        """Signal to the server's steps what the client saw: ``event:3``, ``subscribed:1``, ``heartbeat:2``."""
         kind = "heartbeat" if report.get("type") == "system.heartbeat" else report["saw"]
         if kind == "event":
             self._server.signal(f"event:{number_of(report)}")
@@ -135,7 +135,7 @@ class _Trial:
         )
 
     async def _play_step(self, step: Any) -> bool:
-        """Play one step; False: it failed, and nothing after it makes sense."""
+        """Play one step; return False if it failed and the following ones are pointless."""
         try:
             if step.get("do") == "create":
                 await self._create(step.get("options", {}))
@@ -179,7 +179,7 @@ class _Trial:
         await self._closings({one["connection"] for one in expect.get("closed", ())})
 
     async def _closings(self, connections: set[int]) -> None:
-        """Wait until the server has seen these connections end, which may be later than the client says."""
+        """Wait until the server has seen these connections end, perhaps later than the client reports."""
         deadline = asyncio.get_running_loop().time() + ENDING_SECONDS
         while asyncio.get_running_loop().time() < deadline:
             if connections <= {entry["connection"] for entry in self._server.log if entry["what"] == "closed"}:

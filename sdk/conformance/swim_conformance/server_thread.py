@@ -52,7 +52,7 @@ class ServerThread:
 
     @property
     def server(self) -> ScriptedServer:
-        """The server itself; its methods belong to its own thread."""
+        """The server itself; its methods must be called in its own thread."""
         assert self._server is not None, "__enter__ comes first"
         return self._server
 
@@ -63,20 +63,20 @@ class ServerThread:
 
     @property
     def failures(self) -> list[str]:
-        """Where a client did not do what a step waited for."""
+        """Steps that waited in vain for the client."""
         return list(self.server.failures)
 
     def publish(self, event_type: str, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Store an event and send it to every subscriber; return it as it was sent."""
+        """Store an event and send it to every subscriber; return it as sent."""
         event: dict[str, Any] = self._do(self.server.publish(event_type, dict(data or {})))
         return event
 
     def signal(self, name: str) -> None:
-        """Let the steps go on that wait ``until`` this name."""
+        """Resume the steps that wait ``until`` this name."""
         self._loop.call_soon_threadsafe(self.server.signal, name)
 
     def received(self, connection: int, action: str | None = None) -> list[dict[str, Any]]:
-        """Give what a connection, counted from 1, was sent by its client."""
+        """Return the client's messages on a connection, counted from 1."""
         return self.server.received(connection, action)
 
     def wait_until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:

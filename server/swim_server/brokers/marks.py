@@ -1,4 +1,4 @@
-"""What stands beside history and outlives it: the mark after every commit, and the witness of the home."""
+"""What is stored beside history and outlives it: the mark after every commit, and the witness in the home."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _log = get_logger("broker")
 
 
 class Marks:
-    """Mark and witness of one open history. Blocks; belongs to the thread that writes history.
+    """Mark and witness of one open history. Blocks; belongs to the writer thread.
 
-    Of two processes on one history, in a restart, the one that opened it last owns the marks: the other one leaves
-    them alone when it closes.
+    If two processes have the history open, as in a restart, the one that opened it last owns the marks: the other
+    leaves them alone when it closes.
     """
 
     def __init__(self, history: Path, *, writer: str, boot_id: str, mode: str, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -39,7 +39,7 @@ class Marks:
         self._is_writable = True
 
     def find(self, history: Identity | None, *, is_new: bool) -> Found:
-        """Read what is there. Raises OSError when the disk can't read it."""
+        """Read mark and witness. Raises OSError if the disk can't read them."""
         try:
             mark, owner, is_doubtful = self._mark.read(), self._mark.read_owner(), self._mark.is_doubtful()
         except OSError as error:
@@ -53,11 +53,11 @@ class Marks:
         return Found(mark, owner, witness, history, is_new, is_doubtful)
 
     def has_mark(self) -> bool:
-        """Whether there was a history here before. Raises OSError when the disk can't tell."""
+        """Tell whether there was a history here before. Raises OSError if the disk can't tell."""
         return self.find(None, is_new=False).mark is not None
 
     def begin(self, newest: EventId, identity: Identity) -> None:
-        """History is open: own the marks, and wait for the disk."""
+        """Take ownership of the marks for a history just opened, and wait for the disk."""
         self._owner = Owner(self._writer, self._mode, identity.installation, identity.epoch)
         self._write(lambda owner: self._mark.write_through(self._made(newest), owner))
         self._bear_witness(newest, is_closed=False)
@@ -67,7 +67,9 @@ class Marks:
         self._write(lambda _: self._mark.write(self._made(newest)))
 
     def look_after(self, newest: EventId) -> None:
-        """Undo what a process of an earlier version, that left, wrote over the mark; bear witness now and then."""
+        """Restore the mark if a process of an earlier version overwrote it before it ended; update the witness now and
+        then.
+        """
         now = self._clock.monotonic()
         if now >= self._look_at and self._is_ours():
             self._look_at = now + LOOK_SECONDS
@@ -78,7 +80,7 @@ class Marks:
             self._bear_witness(newest, is_closed=False)
 
     def close(self, newest: EventId) -> None:
-        """History is closed and on the disk as a whole; the mark stays as it is if another process keeps using it."""
+        """Record that history is closed and entirely on the disk, unless another process keeps using it."""
         mark = self._read()
         if self._is_ours() and (mark is None or mark.newest <= newest):
             self._write(lambda owner: self._mark.write_through(self._made(newest, is_clean=True), owner))
@@ -125,7 +127,7 @@ class Marks:
 
 
 def _raise_trouble(error: OSError) -> None:
-    """Read a mark; a disk that can't read says nothing, and a folder or a foreign file in its place is none."""
+    """Read a mark; raise if the disk can't, but treat a folder or a foreign file in its place as no mark."""
     if error.errno == errno.EIO:
         raise error
     _log.warning("the mark beside history can't be read", error=str(error))

@@ -1,4 +1,4 @@
-"""The connection on which a node speaks of itself to the others; opened anew when it broke."""
+"""The connection on which a node reports to the others; reopened when it breaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ANSWER_SECONDS = 3.0
 
 
 class Line:
-    """Calls wait for one another, so that the server sees them in the order in which they were made."""
+    """Calls wait for each other, so that the server receives them in the order in which they were made."""
 
     def __init__(self, server: Server, names: Names) -> None:
         self.names = names
@@ -40,7 +40,7 @@ class Line:
             raise
 
     async def close(self) -> None:
-        """Let go of the connection. Idempotent."""
+        """Close the connection. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()

@@ -1,4 +1,4 @@
-"""The parts of one daemon, by name: what the service runs and what the methods of the control socket look at."""
+"""The parts of one daemon, by name: what the service runs and what the control socket's methods use."""
 
 from __future__ import annotations
 
@@ -38,43 +38,49 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Components:
-    """Built once by ``wiring``, in this order. None is replaced while the process lives."""
+class Core:
+    """Everything that moves and stores events and decides about keys. Built first; knows no listener and no request."""
 
     config: RunningConfig
     home: Home
-    log: Any
-    log_stream: LogStream | None
-    """Where this process logs; None: standard error."""
-    notifier: Notifier
     catalogue: Catalogue
     tasks: Tasks
     wheel: TimerWheel
-    loop_lag: LoopLagMonitor
     admission: Admission
     broker: NodeBroker
     cluster: Cluster | None
-    """What this node does with others; None: it is alone."""
+    """What this node does with others; None: it is the only one."""
     store: KeyStore
     authenticator: Authenticator
     sources: RunningSources
     hub: Hub
+    conversation: Conversation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Components(Core):
+    """All parts, built once by ``wiring``. None is replaced while the process lives."""
+
+    log: Any
+    log_stream: LogStream | None
+    """Where this process logs; None: standard error."""
+    notifier: Notifier
+    loop_lag: LoopLagMonitor
     state_keeper: StateKeeper
     latency: Latency
     memory: MemoryBaseline
     metrics: Exposition
     sessions: OperatorSessions
-    """Of the operator's page."""
+    """Sessions of the operator's page."""
     readiness: Readiness
     request_counts: RequestCounts
     throughput: Throughput
-    conversation: Conversation
     rpc: Rpc
     endpoints: EndpointContext
     """What all endpoints share."""
     gateway: Gateway
-    """Who is connected."""
+    """Knows all connections."""
     key_watch: KeyWatch
     listeners: Listeners
     tls: TlsCertificate | None
-    """What clients are shown; None: they come without TLS, or a proxy has it."""
+    """The certificate shown to clients; None: they connect without TLS, or a proxy terminates it."""

@@ -1,4 +1,4 @@
-"""Values that a configuration stands for, as the parts of the daemon take them. Pure."""
+"""Converts configuration values into what the parts of the daemon take. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
-    """Read the rules of ``[publish]``. No more is allowed than clients can be sent."""
+    """Return the rules of ``[publish]``, limited to what clients can be sent."""
     return Publishing(
         catalogue,
         events_per_second=config.events_per_second,
@@ -26,7 +26,7 @@ def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
 
 
 def warn_of_clamped_events(config: PublishConfig, log: Any) -> None:
-    """Log that more is configured for an event than clients can be sent, where it is."""
+    """Log if larger events are configured than clients can be sent."""
     if config.max_event_bytes > MAX_MESSAGE_BYTES:
         log.warning(
             "[publish] max_event_bytes is more than clients can be sent: the smaller limit applies",
@@ -36,7 +36,7 @@ def warn_of_clamped_events(config: PublishConfig, log: Any) -> None:
 
 
 def tier_limits(tiers: TiersConfig) -> dict[str, TierLimit]:
-    """Read the limits of ``[tiers]``, by tier."""
+    """Return the limits of ``[tiers]``, by tier."""
     return {
         str(tier): TierLimit(
             connections=(config := getattr(tiers, tier.value)).connections,

@@ -1,4 +1,4 @@
-"""What is logged and remembered of connections that come, end or are refused. Never a key."""
+"""What is logged and recorded of connections that open, close or are refused. Never a key."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Eviction(msgspec.Struct, frozen=True):
 
 
 class ConnectionLog:
-    """Writes a line when a client is admitted and one when it has gone; counts those that could not keep up."""
+    """Logs clients when they are admitted and when they leave; counts those that could not keep up."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ConnectionLog:
         self.slow_consumers = 0
         """Clients closed with 4008 since the start."""
         self.evictions: deque[Eviction] = deque(maxlen=50)
-        """The last of them."""
+        """The most recent of them."""
         self._log = log
         self._session_log = session_log
         self._monotonic = clock.monotonic
@@ -64,7 +64,7 @@ class ConnectionLog:
         )
 
     def disconnected(self, connection: Connection, sent: Close | None, received: Close | None) -> None:
-        """Log a client that has gone, with the close frames that were sent and received."""
+        """Log a client that has left, with the close frames that were sent and received."""
         if sent is not None and sent.code == CloseCode.SLOW_CONSUMER:
             self._remember_eviction(connection, sent.reason)
         close = sent or received
@@ -79,7 +79,7 @@ class ConnectionLog:
         )
 
     def ended(self, connection: Connection, code: int, reason: str) -> None:
-        """Remember how a connection ends, for those who ask later."""
+        """Record how a connection ends, for ``explain``."""
         if self._session_log is not None and connection.session is not None:
             self._session_log.closed(connection.session, int(code), reason)
 
@@ -97,7 +97,7 @@ class ConnectionLog:
         )
 
     def _level_of(self, connection: Connection) -> Callable[..., None]:
-        """Our own commands come and go all the time: only who looks for them sees them."""
+        """Return the log level: debug for our own commands, which connect all the time."""
         is_ours = connection.key is None or is_probe_id(connection.key.id)
         log: Callable[..., None] = self._log.debug if is_ours else self._log.info
         return log

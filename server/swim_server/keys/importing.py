@@ -1,4 +1,4 @@
-"""Keys from elsewhere, read from CSV or JSON. Pure; every problem of the whole file is told at once, never a key."""
+"""Keys from elsewhere, read from CSV or JSON. Pure; all problems of the file are reported together, never a key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLUMNS = frozenset(
     | {"is_active", "source_id", "can_write", "allowed_sources", "ip_whitelist", "owner_cid", "id", "key_hint"}
 )
 _NOTHING = (None, "", "NULL")
-"""Management Studio writes a null of the table as the word."""
+"""Management Studio writes a null as this word."""
 _TRUE, _FALSE = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 
 
@@ -41,7 +41,7 @@ class ImportedKey(msgspec.Struct, frozen=True, kw_only=True):
     stored: str
     """Its digest."""
     plain: str | None
-    """The key, where the file had it: the table may hold it in plain too."""
+    """The key itself, if the file has it: the table may hold it as plain text too."""
     new_key: NewKey
     created_at: datetime | None
     last_used_at: datetime | None
@@ -49,7 +49,7 @@ class ImportedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvalidImport(ValueError):
-    """A file that can't be imported; nothing of it was."""
+    """A file that can't be imported; nothing was imported."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -62,7 +62,7 @@ class InvalidImport(ValueError):
 
 
 def parse_keys(text: str) -> list[ImportedKey]:
-    """Read keys from CSV with a heading, or from a JSON list of objects. Raises InvalidImport."""
+    """Read keys from CSV with a header, or from a JSON list of objects. Raises InvalidImport."""
     text = text.removeprefix("\ufeff")
     rows = _json_rows(text) if text.lstrip()[:1] in {"[", "{"} else _csv_rows(text)
     keys: list[ImportedKey] = []

@@ -1,4 +1,4 @@
-"""What each filter kind compares an event's data with. Every answer is True or False, however absurd the data."""
+"""What each filter kind compares an event's data with. Returns True or False for any data, valid or not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Predicate = Callable[[Mapping[str, Any]], bool]
 
 AIRPORT_FIELDS = ("dep", "arr", "departure_aerodrome", "arrival_aerodrome", "airport", "arrived_at")
 AIRPORT_LIST = "airports"
-"""All aerodromes that an event concerns which concerns many; among them patterns like ``EG**``."""
+"""All aerodromes of an event that concerns many, which may include patterns like ``EG**``."""
 ARTCC_FIELDS = ("current_artcc", "artcc", "facility")
 FIR_FIELDS = ("current_fir", "current_artcc")
 FIR_LISTS = ("traversed_firs", "firs")
@@ -21,11 +21,11 @@ OFF_BLOCK_FIELDS = ("estimated_off_block_time", "etd")
 
 
 PATTERN_MARK = "*"
-"""What makes a code of an event a pattern."""
+"""The character that makes an event's code a pattern."""
 
 
 class Box(NamedTuple):
-    """A region in decimal degrees, its edges included; where ``east < west`` it crosses the antimeridian."""
+    """A region in decimal degrees, edges included; if ``east < west`` it crosses the antimeridian."""
 
     north: float
     south: float
@@ -33,7 +33,7 @@ class Box(NamedTuple):
     west: float
 
     def contains(self, latitude: float, longitude: float) -> bool:
-        """Whether a point lies inside. No number (NaN) and no place on earth never does."""
+        """Tell whether a point is inside. NaN and places that are not on earth never are."""
         if not self.south <= latitude <= self.north:
             return False
         if self.west <= self.east:
@@ -42,12 +42,12 @@ class Box(NamedTuple):
 
 
 def canonical(value: object) -> str | None:
-    """Return the form in which codes are compared: without blanks around it, upper case. None for what is no text."""
+    """Return the form in which codes are compared: stripped, upper case. None if it is not text."""
     return value.strip().upper() if isinstance(value, str) else None
 
 
 def codes_of(data: Mapping[str, Any], fields: tuple[str, ...]) -> list[str]:
-    """All codes that stand in the fields, in the form they are compared in."""
+    """Return all codes in the fields, in the form in which they are compared."""
     found = []
     for field in fields:
         value = data.get(field)
@@ -57,14 +57,14 @@ def codes_of(data: Mapping[str, Any], fields: tuple[str, ...]) -> list[str]:
 
 
 def airports_of(data: Mapping[str, Any]) -> list[str]:
-    """All aerodromes that an event concerns, and the patterns that stand for more (``EG**``)."""
+    """Return all aerodromes that an event concerns, including patterns (``EG**``)."""
     found = codes_of(data, AIRPORT_FIELDS)
     listed = data.get(AIRPORT_LIST)
     return found + _listed(listed) if listed else found
 
 
 def firs_of(data: Mapping[str, Any]) -> list[str]:
-    """All FIRs that a flight is in or crosses, or that a measure concerns; lists, or texts with commas."""
+    """Return all FIRs that a flight is in or crosses, or that a measure concerns; lists, or texts with commas."""
     found = codes_of(data, FIR_FIELDS)
     for field in FIR_LISTS:
         listed = data.get(field)
@@ -83,31 +83,31 @@ def _listed(value: object) -> list[str]:
 
 
 def patterns_in(codes: Iterable[str]) -> list[str]:
-    """Find the patterns among an event's codes: ``EG**`` stands for every code that begins with ``EG``."""
+    """Return the patterns among an event's codes: ``EG**`` stands for every code that begins with ``EG``."""
     return [code for code in codes if PATTERN_MARK in code]
 
 
 def fits(code: str, wanted: Collection[str]) -> bool:
-    """Tell whether an event's code is a wanted one, or a pattern that a wanted one fits."""
+    """Tell whether an event's code is wanted, or is a pattern that matches a wanted one."""
     return code in wanted or (PATTERN_MARK in code and any(map(_pattern(code), wanted)))
 
 
 @lru_cache(maxsize=1024)
 def _pattern(code: str) -> Callable[[str], object]:
-    """``*`` stands for any characters, as many as there are."""
+    """Compile a pattern, in which ``*`` stands for any number of characters."""
     parts = (re.escape(part) for part in re.split(r"\*+", code))
     return re.compile(".*".join(parts)).fullmatch
 
 
 def phase_of(data: Mapping[str, Any]) -> str | None:
-    """Return the flight's phase; None when the event tells none."""
+    """Return the flight's phase; None if the event has none."""
     return canonical(data.get("phase")) or None
 
 
 def off_block_ms_of(data: Mapping[str, Any]) -> int | None:
-    """When the flight means to leave, milliseconds since the epoch; None when the event doesn't tell, or unreadably.
+    """Return when the flight intends to depart, in milliseconds since the epoch; None if missing or unreadable.
 
-    A number is seconds since the epoch: the former provider sends those too.
+    A number is seconds since the epoch: an earlier provider sends those too.
     """
     for field in OFF_BLOCK_FIELDS:
         value = data.get(field)
@@ -122,7 +122,7 @@ def off_block_ms_of(data: Mapping[str, Any]) -> int | None:
 
 
 def place_of(data: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Latitude and longitude; None when one is missing or no number."""
+    """Return latitude and longitude; None if either is missing or not a number."""
     latitude, longitude = data.get("lat"), data.get("lon")
     if latitude is None:
         latitude = data.get("latitude")
@@ -136,7 +136,7 @@ def place_of(data: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
-    """Any of the fields holds a wanted code; no such field: no match."""
+    """Tell whether any of the fields contains a wanted code; without such a field: no match."""
 
     def predicate(data: Mapping[str, Any]) -> bool:
         for field in fields:
@@ -149,7 +149,7 @@ def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
 
 
 def has_airport(wanted: frozenset[str]) -> Predicate:
-    """Tell whether an event concerns a wanted aerodrome; no such field: no match."""
+    """Tell whether an event concerns a wanted aerodrome; without such a field: no match."""
 
     def predicate(data: Mapping[str, Any]) -> bool:
         has_pattern = False
@@ -159,7 +159,7 @@ def has_airport(wanted: frozenset[str]) -> Predicate:
                 if value in wanted or value.strip().upper() in wanted:
                     return True
                 has_pattern = has_pattern or PATTERN_MARK in value
-        if not has_pattern and AIRPORT_LIST not in data:  # so it is with flights
+        if not has_pattern and AIRPORT_LIST not in data:  # as all flights do
             return False
         return any(fits(code, wanted) for code in airports_of(data))
 
@@ -167,7 +167,7 @@ def has_airport(wanted: frozenset[str]) -> Predicate:
 
 
 def has_fir(wanted: frozenset[str]) -> Predicate:
-    """Tell whether the flight is in or crosses a wanted FIR, or a measure concerns it; no such field: no match."""
+    """Tell whether the flight is in or crosses a wanted FIR, or a measure concerns it; without a field: no match."""
 
     def predicate(data: Mapping[str, Any]) -> bool:
         firs = firs_of(data)
@@ -198,7 +198,7 @@ def has_phase(wanted: frozenset[str]) -> Predicate:
 
 
 def leaves_within(start_ms: int | None, end_ms: int | None) -> Predicate:
-    """Tell whether the flight means to leave within the window, both ends included; no time: match."""
+    """Tell whether the flight intends to depart within the window, both ends included; without a time: match."""
 
     def predicate(data: Mapping[str, Any]) -> bool:
         moment = off_block_ms_of(data)
@@ -210,7 +210,7 @@ def leaves_within(start_ms: int | None, end_ms: int | None) -> Predicate:
 
 
 def lies_within(box: Box) -> Predicate:
-    """Tell whether the position lies in the box; no position: no match."""
+    """Tell whether the position is inside the box; without a position: no match."""
     contains = box.contains
 
     def predicate(data: Mapping[str, Any]) -> bool:

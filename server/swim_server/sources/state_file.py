@@ -1,4 +1,4 @@
-"""The one file in which a source keeps what it must know after a restart."""
+"""The file in which a source keeps what it must know after a restart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swim_server.files.opening import open_to_read
 from swim_server.files.replacing import replace_durably
 
 _SEAL = re.compile(rb',?"crc32":"([^"]*)"\}\Z')
-"""The last field of the object: an earlier version passes over it."""
+"""The last field of the object; earlier versions ignore it."""
 State = TypeVar("State", bound=msgspec.Struct)
 
 
@@ -23,13 +23,13 @@ class StateFile(Generic[State]):
     def __init__(self, path: Path | None, state_type: type[State]) -> None:
         self.path = path
         self.fault: str | None = None
-        """What was wrong with the file when it was last read, and where it is now."""
+        """What was wrong with the file at the last read, and where it is now."""
         self._state_type = state_type
 
     def load(self) -> State | None:
-        """Read the state; None when there is none, or none that can be used: that file is moved aside.
+        """Read the state; None if there is none, or an unusable one, which is moved aside.
 
-        Raises OSError when the disk can't read it at the moment: that is no reason to start afresh.
+        Raises OSError if the disk can't read it at the moment: that is no reason to start afresh.
         """
         self.fault = None
         if self.path is None:
@@ -48,7 +48,7 @@ class StateFile(Generic[State]):
             return None
 
     def _aside(self) -> Path:
-        """Find an unused name: what was moved aside before stays."""
+        """Return an unused name: what was moved aside before stays."""
         assert self.path is not None
         aside, number = self.path.with_name(f"{self.path.name}.broken"), 1
         while aside.exists():
@@ -65,7 +65,7 @@ class StateFile(Generic[State]):
 
 
 class _BadSeal(ValueError):
-    """The state isn't what was saved."""
+    """The state does not match its checksum."""
 
 
 def _sealed(state: bytes) -> bytes:
@@ -75,7 +75,7 @@ def _sealed(state: bytes) -> bytes:
 
 
 def _unsealed(content: bytes) -> bytes:
-    """Take the checksum away; a state of an earlier version has none, and is believed. Raises _BadSeal."""
+    """Remove the checksum; a state of an earlier version has none and is accepted. Raises _BadSeal."""
     seal = _SEAL.search(content)
     if seal is None:
         return content

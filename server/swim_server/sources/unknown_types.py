@@ -1,4 +1,4 @@
-"""Events of types that there aren't: counted by type in a source's status, and each type told once."""
+"""Events of unknown types: counted by type in a source's status, and each type logged once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from swim_server.protocol.codes import show
 from swim_server.sources.source import SourceStatus
 
 MAX_TYPES = 100
-"""How many types are counted one by one."""
+"""Maximum number of types counted individually."""
 OTHERS = "others"
-"""Under which the rest is counted."""
+"""The name under which the rest is counted."""
 MAX_CHARACTERS = 120
-"""Of a type's name."""
+"""Maximum length of a type's name."""
 
 
 class UnknownTypes:
@@ -24,7 +24,7 @@ class UnknownTypes:
         self._log = log
 
     def count(self, types: Mapping[str, int]) -> None:
-        """Count events that were set aside, by type. A type that comes for the first time is warned about."""
+        """Count events that were set aside, by type. A type that occurs for the first time is logged as a warning."""
         counts = dict(self._status.unknown_types)
         for event_type, number in types.items():
             name = event_type[:MAX_CHARACTERS]

@@ -1,4 +1,4 @@
-"""A visit to the public address by a client that lies about where it comes from, and what the process believes."""
+"""A visit to the public address by a client that lies about its address, and what the process believes."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 FORGED_ADDRESS = "192.0.2.77"
-"""Nobody's: it is for documentation (RFC 5737)."""
+"""Nobody's address: it is reserved for documentation (RFC 5737)."""
 FORGED = {"X-Forwarded-For": FORGED_ADDRESS, "Forwarded": f"for={FORGED_ADDRESS}", "X-Real-IP": FORGED_ADDRESS}
 OWN_LOOPBACK = "127.0.0.29"
 """Doctor's own address towards a proxy on this machine, to distinguish it from the proxy at 127.0.0.1."""
 
 
 class ForgedVisit(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The outcome of the visit."""
 
     trouble: str | None = None
-    """Why it proves nothing."""
+    """Why the visit proves nothing."""
     believed: str | None = None
-    """Where the process has it come from."""
+    """The client address that the process believes."""
     peer: str | None = None
-    """Where its TCP connection really ends: at the last proxy, or at this client."""
+    """The other end of the process's TCP connection: the last proxy, or this client."""
     is_direct: bool = False
-    """There is no proxy, nor anything else that changes addresses, in between."""
+    """No proxy, or anything else that changes addresses, is in between."""
     own: str | None = None
     """This client's address."""
     proxy: str | None = None
-    """The proxy's name, as it tells it."""
+    """The proxy's name, as it gives it."""
 
 
 async def forged_visit(context: DoctorContext) -> ForgedVisit:
-    """Visit once a run, with a temporary key of the running process. Raises CannotAsk, NoFront."""
+    """Visit once per run, with a temporary key of the running process. Raises CannotAsk, NoFront."""
     where = "a visit that lies about where it comes from"
     return await context.fact("front.forged-visit", lambda: _visit(context), where, shape=ForgedVisit)
 

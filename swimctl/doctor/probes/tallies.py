@@ -1,4 +1,4 @@
-"""Connections as the running process counts them."""
+"""Connections, as counted by the running process."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 
-async def tally(context: DoctorContext, *, anew: bool = False) -> Tally:
-    """Count the connections, by key and program too. Raises CannotAsk."""
-    return await asked(context, "tally", Tally, anew=anew)
+async def tally(context: DoctorContext, *, refresh: bool = False) -> Tally:
+    """Return the counts, also by key and program. Raises CannotAsk."""
+    return await asked(context, "tally", Tally, refresh=refresh)
 
 
 async def brief_tally(context: DoctorContext) -> Tally:
-    """Read the numbers alone, as they are now: they cost the process little."""
+    """Return only the totals, as they are now: they cost the process little."""
     return await acted(context, "tally", Tally, brief=True)
 
 

@@ -8,6 +8,8 @@ import pytest
 from support.doctor_faults import Fault, judge
 from support.doctor_faults_process import FAULTS
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_fault_fires_its_checks_and_no_others(fault: Fault, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from support.daemon import ROOT
 from support.doctor_faults import Fault, judge
 from support.doctor_faults_service import FAULTS, DiagnosedDaemon
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-").replace("'", ""))
 def test_fault_fires_its_checks_and_no_others(fault: Fault, tmp_path: Path) -> None:

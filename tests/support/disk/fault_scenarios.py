@@ -1,4 +1,4 @@
-"""The ways in which a disk errs: what fails, where, how often, and when."""
+"""The ways in which a disk fails: which operation, where, how often, and when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ When = Literal["running", "start"]
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """One disk. ``seconds`` is how long it errs."""
+    """One failing disk. ``seconds`` is how long it fails."""
 
     name: str
     rules: list[Rule]
@@ -35,7 +35,7 @@ _STATE, _DROPPED, _GIVEN = "*/home/sources/*", "*/drop/*taken*", "*/feed/*taken*
 
 
 def scenarios(seconds: float) -> list[Scenario]:
-    """All of them."""
+    """Return all scenarios."""
     history = [
         _one("history: a quarter of reads fail", "read", _HISTORY, "EIO", 0.25, is_short=True),
         _one(

@@ -1,7 +1,7 @@
 """The whole daemon, started in 0.06 s: ``swimctl serve`` in a fork of a process that has imported everything.
 
-Real but for its imports and the digests of its source files, which are taken once for all: command line,
-configuration, lock, files, sockets and signals are those of any daemon.
+Real except for imports and source digests, which are done once for all: command line, configuration, lock, files,
+sockets and signals are those of any daemon.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _LEFT_OUT = ("migrations", "sqlserver", "odbc")
 
 
 class DidNotStart(Exception):
-    """The daemon ended, or did not get ready; what it wrote last."""
+    """The daemon ended, or did not become ready; contains its last output."""
 
 
 def preload_product() -> None:
-    """Import all of the product, once. No thread may run when daemons are forked."""
+    """Import the whole product once. No thread may be running when daemons are forked."""
     for name in ("swim_server", "swimctl"):
         package = importlib.import_module(name)
         for found in pkgutil.walk_packages(package.__path__, f"{name}."):
@@ -56,7 +56,7 @@ def preload_product() -> None:
 
 
 def _warm_up() -> None:
-    """Read a configuration once: what is remembered of the types of settings need not be found out in every fork."""
+    """Load a configuration once, so that the forks need not analyse the settings' types."""
     from swimctl.app import run
 
     with tempfile.TemporaryDirectory(prefix="swim-warm-") as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -68,7 +68,7 @@ def _warm_up() -> None:
 
 
 def _read_the_code_once() -> None:
-    """All forks run the same source files: their digests, which have nothing to do with the disk, are taken once."""
+    """Compute the source digests once for all forks; they are unrelated to the disk under test."""
     from swim_server.daemon import fingerprint, main
 
     taken = fingerprint.take_fingerprint()
@@ -76,7 +76,7 @@ def _read_the_code_once() -> None:
 
 
 class BootId:
-    """The file that stands for the kernel's boot_id in processes with the preloaded library that this one forks."""
+    """The file that replaces the kernel's boot_id in the processes forked with the preloaded library."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,15 +84,15 @@ class BootId:
         os.environ["SWIM_DISK_BOOT_ID"] = str(path)
 
     def renew(self) -> None:
-        """The machine has been started again."""
+        """Simulate a reboot."""
         self.path.write_text(f"{uuid.uuid4()}\n", "ascii")
 
 
 class ForkedDaemon:
-    """One daemon at a time in one home. The process that forks it must have the preloaded library itself."""
+    """One daemon at a time in one home. The forking process must have the preloaded library itself."""
 
     def __init__(self, root: Path, port: int, notes: Path | None = None) -> None:
-        """``notes``: the folder of its output and of what waits for it; beside ``root`` when not given."""
+        """``notes``: the folder of its output and of what waits for it; by default beside ``root``."""
         self.root = root
         self.port = port
         self.home = root / "home"
@@ -112,7 +112,7 @@ class ForkedDaemon:
 
     @property
     def log(self) -> str:
-        """What it has written since its start."""
+        """What it has logged since its start."""
         return self._log.read_text("utf-8", "replace") if self._log.exists() else ""
 
     def start(self, environ: Mapping[str, str] | None = None) -> None:
@@ -133,13 +133,13 @@ class ForkedDaemon:
         raise DidNotStart(f"not ready within {START_SECONDS:g} s: {self.log[-600:]}")
 
     def run(self, words: list[str], environ: Mapping[str, str] | None = None) -> tuple[int, str]:
-        """Run a command to its end; return its exit code and all that it wrote."""
+        """Run a command to completion; return its exit code and output."""
         self._output.write_bytes(b"")
         _, status = os.waitpid(self._fork(words, environ, self._output), 0)
         return os.waitstatus_to_exitcode(status), self._output.read_text("utf-8", "replace")
 
     def spawn(self, words: list[str], output: Path) -> int:
-        """Start a command that goes on; return its pid, which is to be waited for."""
+        """Start a command that keeps running; return its pid, which the caller must wait for."""
         output.write_bytes(b"")
         return self._fork(words, None, output)
 
@@ -154,7 +154,7 @@ class ForkedDaemon:
         self.end(signal.SIGKILL)
 
     def end(self, number: signal.Signals) -> int | None:
-        """Signal it, wait for its end, return its exit code; None when it did not run."""
+        """Signal it and wait; return its exit code, or None if it was not running."""
         pid, self.pid = self.pid, None
         if pid is None:
             return None
@@ -166,7 +166,7 @@ class ForkedDaemon:
         return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
-        """End it and let go of what waits for its notices."""
+        """End it and close everything."""
         self.kill()
         self._notices.close()
         self._notice_path.unlink(missing_ok=True)
@@ -197,7 +197,7 @@ class ForkedDaemon:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment, and that the kernel gives to nobody who asks for any port."""
+    """Return a port on which nothing listens, outside the range that the kernel assigns automatically."""
     while True:
         port = random.SystemRandom().randrange(*PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):

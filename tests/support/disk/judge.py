@@ -1,4 +1,4 @@
-"""The independent checker: what a started daemon tells everybody, beside what they knew before."""
+"""The independent checker: compares what a started daemon reports with what everybody knew before."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IDS = re.compile(r"\d{1,15}-\d{1,9}")
 
 
 class Judge:
-    """Judges one image: ``daemon`` is to be started on it, ``ledger`` is what was known."""
+    """Judges one image: starts ``daemon`` on it and compares with ``ledger``."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Judge:
         """In the order in which they came."""
 
     def judge(self, listener_key: str, oldest: str) -> Judgement:
-        """Start, ask, end. ``oldest`` is an id that has been on the disk for long: the reading begins behind it."""
+        """Start, ask, end. ``oldest``: an id that has been on the disk for long; reading begins after it."""
         put_probes(self._daemon, self._tag)
         try:
             self._daemon.start()
@@ -81,7 +81,7 @@ class Judge:
         return self.judgement
 
     def ask(self, listener_key: str, oldest: str) -> None:
-        """Ask the daemon that runs about everything; the probes of the sources are given already."""
+        """Ask the running daemon about everything; the sources' probes are already in place."""
         try:
             self._publish_probe()
             self._await_admission(listener_key)
@@ -100,7 +100,7 @@ class Judge:
             self.judgement.find("turned_away" if is_told else "stuck", 1, f"{type(error).__name__}: {error}")
 
     def _await_admission(self, listener_key: str) -> None:
-        """Come again while the daemon says so. Raises Closed when that lasts for too long."""
+        """Reconnect while the daemon asks for it. Raises Closed if that lasts too long."""
         deadline = time.monotonic() + self._admission_seconds
         while True:
             try:
@@ -118,7 +118,7 @@ class Judge:
         control.close()
 
     def _read_all(self, listener_key: str, oldest: str) -> bool:
-        """Read until all probes have come; tell whether they have."""
+        """Read until all probes have arrived; return whether they have."""
         wire = Wire.connect(self._daemon.port, listener_key)
         wire.send({"action": "subscribe", "channels": CHANNELS, "after": oldest})
         waited = set(self._probes)
@@ -132,7 +132,7 @@ class Judge:
         return not waited
 
     def _take(self, message: dict[str, Any]) -> str:
-        """Take in an event; return its name."""
+        """Process an event; return its name."""
         data, event_id = message.get("data"), message.get("id")
         is_right = isinstance(data, dict) and message.get("type") in CHANNELS and is_content(data)
         self.judgement.find("wrong_content", not is_right, message)
@@ -190,9 +190,9 @@ class Judge:
         self.judgement.find("lost_but_told", len(missing) * is_told, f"{len(missing)} events")
 
     def _resume(self, listener_key: str, place: str, *, is_read: bool, is_missing: bool) -> bool:
-        """Resume as a client that saw ``place`` last; was it told of a gap? What comes must be what is there.
+        """Resume as a client that saw ``place`` last; return whether a gap was reported.
 
-        It is told by ``gap``, or by an error on the way where a stretch turns out unreadable.
+        What arrives must be stored. A gap is reported by ``gap``, or by an error if a range turns out to be unreadable.
         """
         wire = Wire.connect(self._daemon.port, listener_key)
         wire.send({"action": "subscribe", "channels": CHANNELS, "after": place})
@@ -213,7 +213,7 @@ class Judge:
         return is_told
 
     def _compare_positions(self, listener_key: str) -> None:
-        """What retention has removed is told to who resumes from before it."""
+        """Check that clients resuming from before retention are told of it."""
         if not self._ledger.positions:
             return
         place = self._rng.choice(self._ledger.positions)
@@ -244,7 +244,7 @@ class Judge:
             self.judgement.find("key_lost", key.is_good and not is_good, f"key {number}")
 
     def _publish_again(self) -> None:
-        """A name that is stored, or whose loss is told, is not stored anew silently."""
+        """Check that a name which is stored, or whose loss was reported, is not silently stored again."""
         names = [name for name in self._repeated if name in self._names]
         if not names:
             return

@@ -1,4 +1,4 @@
-"""Real power cuts: an ext4 file system on a loop device, shut down without a flush of its journal, mounted again."""
+"""Real power cuts: an ext4 file system on a loop device, shut down without flushing its journal, mounted again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_
 
 
 class CutDisk:
-    """One small file system, made anew for each cut."""
+    """One small file system, recreated for each cut."""
 
     def __init__(self, folder: Path) -> None:
         self.notes = folder
@@ -36,7 +36,7 @@ class CutDisk:
         self.mounted.mkdir(exist_ok=True)
 
     def format(self) -> None:
-        """Make it empty and mount it. Raises NoMount."""
+        """Create it and mount it. Raises NoMount."""
         self._file.unlink(missing_ok=True)
         with self._file.open("wb") as file:
             file.truncate(DISK_BYTES)
@@ -44,11 +44,11 @@ class CutDisk:
         self.mount()
 
     def mount(self) -> None:
-        """Mount what is there; the journal is read. Raises NoMount."""
+        """Mount it, replaying its journal. Raises NoMount."""
         mount(self.mounted, "-o", "loop,commit=1", str(self._file))
 
     def cut(self) -> None:
-        """Take the power away: nothing more reaches the disk."""
+        """Cut the power: nothing more reaches the disk."""
         descriptor = os.open(self.mounted, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
@@ -56,13 +56,13 @@ class CutDisk:
             os.close(descriptor)
 
     def unmount(self) -> None:
-        """Let go of it."""
+        """Unmount it."""
         unmount(self.mounted, is_lazy=False)
 
 
 @contextmanager
 def cut_disk(folder: Path) -> Iterator[CutDisk]:
-    """A disk that is unmounted at the end, whatever happened."""
+    """Provide a disk that is unmounted at the end in any case."""
     disk = CutDisk(folder)
     try:
         yield disk
@@ -103,7 +103,7 @@ def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int
 
 
 def _traffic(daemon: ForkedDaemon, control: Wire, ledger: Ledger, rng: random.Random) -> None:
-    """Publish, give files, change keys, for a random time; what has returned is in the ledger."""
+    """Publish, provide files and change keys for a random time; whatever has returned is in the ledger."""
     number, end = 0, time.monotonic() + rng.uniform(0.05, LONGEST_SECONDS)
     key_time = time.monotonic() + rng.uniform(0, LONGEST_SECONDS)
     while time.monotonic() < end:

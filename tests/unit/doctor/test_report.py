@@ -79,8 +79,8 @@ def test_area_brings_its_ground_which_is_shown_only_when_broken() -> None:
     assert "code.version" in asked
     assert "host.disk" in asked
     assert "code.commit" not in asked
-    ground = {check.id for check in selection.ground}
-    assert {"process.lock", "process.running", "process.answers", "config.valid"} <= ground
+    dependencies = {check.id for check in selection.dependencies}
+    assert {"process.lock", "process.running", "process.answers", "config.valid"} <= dependencies
     assert selection.shown([WELL], CATALOGUE) == []
     assert selection.shown([FAILED, result("code.version", Status.SKIP)], CATALOGUE)[0] is FAILED
 
@@ -170,4 +170,4 @@ def test_listing_names_every_check() -> None:
 def test_from_outside_a_made_up_key_is_tried_only_at_a_door_that_is_there() -> None:
     selection = select(all_checks(), ["keys"], [], is_deep=False, is_outside=True)
     assert [check.needs for check in selection.asked] == [("front.certificate",)]
-    assert "front.tcp" in {check.id for check in selection.ground}
+    assert "front.tcp" in {check.id for check in selection.dependencies}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from support.gateway_rig import Client, Rig, client_frame, message
 from websockets.frames import Opcode
+
+pytestmark = pytest.mark.unmeasured
 
 PONG = client_frame(b"", Opcode.PONG)
 

@@ -20,6 +20,8 @@ from swim_server.streaming import subscribing
 from swim_server.streaming.catchup import CatchUp
 from swim_server.streaming.connection import Connection
 
+pytestmark = pytest.mark.unmeasured
+
 CALLSIGNS = ("AAL1", "BAW2", "DAL3", "DAL4")
 SINGLE_TYPES = ("flight.created", "flight.departed", "tmi.issued")
 CHANNELS = ("flight.created", "flight.*", "tmi.*", "*", "flight.positions")

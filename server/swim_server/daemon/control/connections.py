@@ -1,4 +1,4 @@
-"""Builds what ``connections`` answers."""
+"""Builds the answer to ``connections``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def build_connections(hub: Hub, tier: str | None, key_id: int | None) -> Connections:
-    """List the live connections, those of the control socket too: tier ``local``."""
+    """List the live connections, including those of the control socket (tier ``local``)."""
     return Connections(
         connections=[
             ConnectionDocument(**connection_fields(connection))

@@ -1,4 +1,4 @@
-"""The methods of the control socket: what ``swimctl`` may ask of the running daemon."""
+"""The methods of the control socket: what ``swimctl`` can ask of the running daemon."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from swim_server.daemon.handover.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.handover.program import Program
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
-from swim_server.keys.endings import Ending
 from swim_server.keys.permissions import state_of
+from swim_server.keys.write_behind.endings import Ending
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
@@ -44,11 +44,11 @@ RESTART_FAILED = -32001
 """The new process did not start serving: ``data`` has its exit code and the last lines of its log."""
 MISSING = "missing"
 MAX_EVENTS = 1000
-"""Most events in one ``publish``."""
+"""Maximum number of events in one ``publish``."""
 
 
 class Methods:
-    """Each method is called as it is named, with its params as a mapping."""
+    """Each method has the name by which it is called, and takes its params as a mapping."""
 
     def __init__(self, process: ControlledProcess, reloader: Reloader) -> None:
         self._process = process
@@ -57,7 +57,7 @@ class Methods:
         self._explainer = Explainer(process.components)
 
     def register(self, rpc: Rpc) -> None:
-        """Make them answer."""
+        """Register the methods."""
         for name in (
             "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "key_end",
             "live_keys", "keys", "config", "config_changes", "version", "restart", "explain", "top",
@@ -71,7 +71,7 @@ class Methods:
         return await build_status(self._process)
 
     async def version(self, params: Mapping[str, Any]) -> Version:
-        """Say what code runs: taken at start, never read again."""
+        """Return which code runs, as recorded at the start."""
         info, fingerprint = self._process.info, self._process.fingerprint
         return Version(
             version=info.version,
@@ -85,14 +85,14 @@ class Methods:
         )
 
     async def stop(self, params: Mapping[str, Any]) -> Any:
-        """Begin the graceful stop; the answer comes before its end."""
+        """Begin the graceful stop; the answer is sent before it ends."""
         self._process.request_stop()
         return {"stopping": True}
 
     async def restart(self, params: Mapping[str, Any]) -> Restarted:
-        """Let the code on disk take over, or the ``program`` that is named; answers once it serves, or why not.
+        """Let the code on disk, or the ``program`` given, take over; answers once it serves, or why it does not.
 
-        ``environment`` has digests of the variables of who asks: the answer tells which ones differ.
+        ``environment`` has digests of the caller's variables: the answer names those that differ.
         """
         wanted, theirs = _read_restart(params)
         launch = self._process.launch
@@ -119,11 +119,11 @@ class Methods:
             raise RpcError(INVALID_PARAMS, str(error), {"code": "INVALID_CONFIGURATION"}) from None
 
     async def config(self, params: Mapping[str, Any]) -> Any:
-        """Return the configuration that this process runs, secrets hidden."""
+        """Return the configuration that this process runs with, secrets hidden."""
         return self._parts.config.document()
 
     async def config_changes(self, params: Mapping[str, Any]) -> ConfigChanges:
-        """Say what a reload and what a restart would change, by the files as they are now. Changes nothing.
+        """Return what a reload and what a restart would change, according to the files now. Changes nothing.
 
         ``environment`` is as for ``restart``.
         """
@@ -158,11 +158,11 @@ class Methods:
             raise RpcError(INVALID_PARAMS, str(error), {"index": index, "code": code}) from None
 
     async def connections(self, params: Mapping[str, Any]) -> Connections:
-        """List the live connections; of a ``tier`` or a ``key_id`` alone."""
+        """List the live connections, or those of a ``tier`` or ``key_id``."""
         return build_connections(self._parts.hub, params.get("tier"), params.get("key_id"))
 
     async def connection_close(self, params: Mapping[str, Any]) -> ConnectionClosed:
-        """Ask one client to come back: it reconnects and resumes."""
+        """Ask one client to reconnect and resume."""
         connection = self._parts.hub.connections.get(str(params.get("id")))
         if connection is None:
             return ConnectionClosed(closed=False)
@@ -170,11 +170,11 @@ class Methods:
         return ConnectionClosed(closed=True)
 
     async def explain(self, params: Mapping[str, Any]) -> EventExplained | ChannelExplained:
-        """Say why a consumer got an event or didn't; or what a subscription would have been sent lately."""
+        """Explain why a consumer got an event or didn't, or what a subscription would have received recently."""
         return await self._explainer.explain(params)
 
     async def top(self, params: Mapping[str, Any]) -> Top:
-        """Describe the second that it takes to look: status, the busiest connections, channels and types."""
+        """Describe one second, which it takes to measure: status, the busiest connections, channels and types."""
         count = params.get("count", 10)
         if type(count) is not int or not 0 < count <= MAX_COUNT:
             raise RpcError(INVALID_PARAMS, f"count must be a whole number from 1 to {MAX_COUNT}")
@@ -203,7 +203,7 @@ class Methods:
         )
 
     async def key_changed(self, params: Mapping[str, Any]) -> KeyChanged:
-        """Read a key again that was changed so many ``seconds`` ago; answers how many connections that has closed."""
+        """Read a key again that was changed ``seconds`` ago; answers how many connections were closed for it."""
         key_id, seconds = params.get("key_id"), params.get("seconds", 0)
         if not isinstance(key_id, int):
             raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
@@ -222,12 +222,12 @@ class Methods:
             raise RpcError(UNAVAILABLE, str(error)) from None
 
     async def key_end(self, params: Mapping[str, Any]) -> KeyEnded:
-        """End a key that the database can't end at the moment: in memory at once, in the database later."""
+        """Revoke or expire a key that the database can't change at the moment: now in memory, later in the database."""
         try:
             ending = msgspec.convert(params, Ending)
         except msgspec.ValidationError as error:
             raise RpcError(INVALID_PARAMS, str(error)) from None
-        is_stored = await self._parts.authenticator.end(ending)
+        is_stored = await self._parts.authenticator.recorder.end(ending)
         try:
             closed = await self._process.key_changed(ending.key_id, seconds=0.0)
         except StoreError:
@@ -247,7 +247,7 @@ def _read_restart(params: Mapping[str, Any]) -> tuple[Program | None, dict[str, 
 
 
 class _EventRow(msgspec.Struct):
-    """One event as the control socket is given it."""
+    """One event as it is passed to the control socket."""
 
     type: str
     data: dict[str, Any]

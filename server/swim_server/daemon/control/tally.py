@@ -1,4 +1,4 @@
-"""Builds what ``tally`` answers: the connections of one moment, counted in every way there is."""
+"""Builds the answer to ``tally``: the connections of one moment, counted in several ways."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SUBSCRIBED_WITHIN_SECONDS = 60.0
 
 
 async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
-    """Count; unless it is to be brief, say of each key, program and slow client how many there are."""
+    """Count the connections; unless ``brief``, also by key and program, and list slow clients."""
     parts = process.components
     gateway, hub, log = parts.gateway, parts.hub, parts.endpoints.log
     public = [peer for peer in gateway.peers if not (peer.kind.is_local or peer.is_plain)]
@@ -66,7 +66,7 @@ async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
 
 
 async def add_details(tally: Tally, clients: Sequence[Connection]) -> None:
-    """Count clients by key and program, name those that lag, and count those that have not said what they want."""
+    """Count clients by key and program, list those that lag, and count those without a subscription."""
     keys: Counter[tuple[int, str, str]] = Counter()
     without_channel: Counter[str] = Counter()
     now_ms = time.time() * 1000

@@ -1,4 +1,4 @@
-"""The old process's side: it starts the new one, stands aside, and does what that asks until its clients have left."""
+"""The old process's side: starts the new one, hands over, and serves its requests until the clients have left."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PREPARE_SECONDS = 30.0
 
 
 class Predecessor(Protocol):
-    """What the handover needs of the service that runs and is to be followed by another process."""
+    """What the handover needs of the running service that another process is to follow."""
 
     home: Home
     admission: Admission
@@ -37,16 +37,16 @@ class Predecessor(Protocol):
     skip_pacing: asyncio.Event
 
     def offer(self, channel: int) -> Offer:
-        """Name the descriptors that the new process inherits."""
+        """Return the descriptors that the new process inherits."""
 
     async def begin_handover(self) -> None:
         """Pause admission and publishing."""
 
     async def abort_handover(self) -> None:
-        """Serve as before."""
+        """Resume serving."""
 
     async def key_changed(self, key_id: int) -> int:
-        """Read a key again, and close what it no longer holds open."""
+        """Read a key again, and close the connections that it no longer allows."""
 
 
 class HandoverFailed(Exception):
@@ -83,7 +83,7 @@ class OtherProgram(Exception):
 
 
 async def hand_over(service: Predecessor, wanted: Program | None = None) -> tuple[LockInfo, Channel]:
-    """Start the code on disk beside this process, or the program that is wanted; return once it serves.
+    """Start the code on disk, or ``wanted``, beside this process; return once it serves.
 
     The caller drains what is left here and ends. Raises HandoverFailed with nothing changed.
     """
@@ -115,7 +115,7 @@ async def hand_over(service: Predecessor, wanted: Program | None = None) -> tupl
 
 
 async def negotiate(service: Predecessor, channel: Channel, wanted: Program | None = None) -> LockInfo:
-    """Do the old process's part of the conversation, up to ``serving``. Raises PeerClosed, OtherProgram."""
+    """Perform the old process's part of the conversation, up to ``serving``. Raises PeerClosed, OtherProgram."""
     try:
         prepared = await _expect(channel, "prepared")
         _check_program(wanted, prepared)
@@ -130,7 +130,7 @@ async def negotiate(service: Predecessor, channel: Channel, wanted: Program | No
 
 
 def _check_program(wanted: Program | None, prepared: Mapping[str, Any]) -> None:
-    """Hold what the new process says it is against the program that was to be started. Raises OtherProgram."""
+    """Compare the program that the new process reports with the one that was to be started. Raises OtherProgram."""
     fingerprint = prepared.get("fingerprint")
     if wanted is None or fingerprint is None or fingerprint == wanted.fingerprint:
         return
@@ -139,7 +139,7 @@ def _check_program(wanted: Program | None, prepared: Mapping[str, Any]) -> None:
 
 
 async def serve_successor(service: Predecessor, channel: Channel) -> None:
-    """Do what the new process asks while clients are left in the old one, until the new one is gone."""
+    """Serve the new process's requests while clients are left in the old one, until the new one is gone."""
     while (message := await channel.receive()) is not None:
         if message["type"] == "key_changed":
             try:
@@ -176,13 +176,13 @@ def _start(service: Predecessor, channel: socket.socket, wanted: Program | None)
 
 
 def _arguments() -> list[str]:
-    """Return this process's own arguments; the new one is in the background already."""
+    """Return this process's own arguments, without ``--detach``: the new process is in the background already."""
     return [argument for argument in sys.argv[1:] if argument != "--detach"]
 
 
 @contextlib.contextmanager
 def _log_of(path: Path) -> Iterator[IO[bytes] | None]:
-    """Open what the new process writes to: the journal where this one does (None), else the home's log."""
+    """Open the file for the new process's output: the home's log; None if this process writes to the journal."""
     if "JOURNAL_STREAM" in os.environ:
         yield None
         return

@@ -1,4 +1,4 @@
-"""The operator's token: made at the first start, readable by the operator alone, read by Prometheus from its file."""
+"""The operator's token: created at the first start, readable by the operator only, read by Prometheus from its file."""
 
 from __future__ import annotations
 

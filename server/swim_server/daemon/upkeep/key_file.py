@@ -1,4 +1,4 @@
-"""Notices that the key database's file was replaced under the process, by a backup say, and opens the new one."""
+"""Notices that the key database's file was replaced while in use, as by a restored backup, and opens the new one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class KeyFile:
-    """The file that this process's connections to the key database have open. Nothing to do where that is a server."""
+    """The database file that this process has open. Does nothing if the database is a server's."""
 
     def __init__(self, database: Database, authenticator: Authenticator, key_watch: KeyWatch, *, log: Any) -> None:
         url = database.engine.url
@@ -28,9 +28,9 @@ class KeyFile:
         self._opened: Identity | None = identity(self.path) if self.path is not None else None
 
     async def look(self) -> bool:
-        """Compare device and inode; True when another file has the name: it is read from now on, and nothing before.
+        """Compare device and inode; True if another file has the name: only that one is read from now on.
 
-        A file that is just not there is not looked for: the one that is open goes on being read.
+        If there is no file, the open one continues to be used.
         """
         found = identity(self.path) if self.path is not None else None
         if found is None or found == self._opened:

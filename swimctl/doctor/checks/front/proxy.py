@@ -1,4 +1,4 @@
-"""The proxy in front: whether it says who its clients are, and whether its old processes come to an end."""
+"""The proxy in front: whether it reports client addresses, and whether its old processes end."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ LINES = {
     "varnish": "set req.http.X-Forwarded-For = client.ip;",
     "haproxy": "http-request set-header X-Forwarded-For %[src]",
 }
-"""By proxy: what has it name the client itself, in place of what the client says."""
+"""By proxy: the line that makes it name the client itself, instead of repeating the client's claim."""
 
 
 async def check_address(context: DoctorContext) -> Answer:
-    """Visit the public address with a forged header, and judge what the process believes."""
+    """Check with a forged header which client address the process believes."""
     visit = await forged_visit(context)
     if visit.trouble is not None or visit.believed is None:
         return unknown(EXPECTED, visit.trouble or "the running process didn't tell")
@@ -44,7 +44,7 @@ async def check_address(context: DoctorContext) -> Answer:
 
 
 def judge(visit: ForgedVisit, trusted_proxies: Sequence[str]) -> Answer:
-    """Conclude from what came of a forged visit."""
+    """Evaluate the outcome of a forged visit."""
     if any(ip_network(each, strict=False).prefixlen == 0 for each in trusted_proxies):
         seen = "[server] trusted_proxies trusts every address: each client can say where it comes from"
         command = "swimctl config set server.trusted_proxies 127.0.0.1,::1 && swimctl restart"
@@ -90,7 +90,7 @@ RELOADED_WITHIN_SECONDS = {"apache": 86_400.0, "nginx": 60 * 86_400.0, "haproxy"
 
 @expecting(OLD_EXPECTED)
 async def check_old_processes(context: DoctorContext) -> Answer:
-    """Look whether processes that a proxy has replaced live on for the sake of their connections to the service."""
+    """Check for replaced proxy processes that stay alive because of connections to the service."""
     max_hours = (await context.loaded()).config.server.max_connection_hours
     found = await proxies_here(context)
     if found is not None and any(each.connections for each in found):
@@ -125,7 +125,7 @@ def _limit_stays() -> Advice:
 
 
 def judge_processes(found: Sequence[ProxyProcess], now: float, max_hours: float) -> Answer:
-    """Conclude from a proxy's processes: old is what listens no more while others of its name do."""
+    """Evaluate a proxy's processes: one is old if it no longer listens while others of its name do."""
     ours = {each.proxy for each in found if each.connections}
     if not ours:
         return skip(OLD_EXPECTED, "no proxy on this machine has connections to the service")
@@ -151,6 +151,6 @@ def judge_processes(found: Sequence[ProxyProcess], now: float, max_hours: float)
 
 
 def _replaced_at(old: Sequence[ProxyProcess], found: Sequence[ProxyProcess], now: float) -> float:
-    """Return since when there are newer ones: the first that was started after all old ones."""
+    """Return when the processes were replaced: the start of the first one newer than all old ones."""
     newest = max(each.started for each in old)
     return min((each.started for each in found if each.is_listening and each.started > newest), default=now)

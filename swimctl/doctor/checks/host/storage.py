@@ -1,4 +1,4 @@
-"""What events and keys stand on: a disk that errs, files that were set aside, rows that aren't as they were written."""
+"""The storage under events and keys: disk errors, files that were set aside, rows that are not as they were written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WRITTEN = "every key's row is as our last change left it"
 
 @expecting(_DISK)
 async def disk_does_not_err(context: DoctorContext) -> Answer:
-    """Check what the kernel says of its disks, and what the daemon met itself."""
+    """Check for disk errors reported by the kernel or met by the daemon."""
     lines, is_readable = await context.fact(
         "kernel.log",
         lambda: asyncio.to_thread(read_kernel_log, KERNEL_LOG),
@@ -56,13 +56,13 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
 
 
 async def _met_by_the_daemon(context: DoctorContext) -> tuple[int, int]:
-    """Count the failed commits and bad stretches that a running daemon has met; none where it can't be asked."""
+    """Count the failed commits and unreadable ranges that a running daemon has met; none if it can't be asked."""
     found = await context.answered(context.status)
     return (0, 0) if found is None else (found.history.failures, found.history.rotten)
 
 
 def read_kernel_log(path: Path) -> tuple[list[str], bool]:
-    """Find the lines about disks that err, and whether the log could be read."""
+    """Return the kernel's lines about disk errors, and whether its log could be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -73,7 +73,7 @@ def read_kernel_log(path: Path) -> tuple[list[str], bool]:
             try:
                 record = os.read(descriptor, 8192)
             except BrokenPipeError:
-                continue  # overwritten before it was read: the next one
+                continue  # overwritten before it was read: continue with the next
             except BlockingIOError:
                 break
             if not record:
@@ -90,7 +90,7 @@ def read_kernel_log(path: Path) -> tuple[list[str], bool]:
 
 @expecting(_SOUND)
 async def history_is_sound(context: DoctorContext) -> Answer:
-    """Check what history knows of itself: trouble, bad stretches, files that were set aside."""
+    """Check what history reports about itself: errors, unreadable ranges, files that were set aside."""
     history = (await status(context)).history
     if history.problem or history.trouble:
         return fail(_SOUND, str(history.problem or history.trouble), fix="swimctl history check; swimctl logs")
@@ -111,7 +111,7 @@ async def history_is_sound(context: DoctorContext) -> Answer:
 
 @expecting(_STORED)
 async def endings_are_stored(context: DoctorContext) -> Answer:
-    """Check that no key is ended in memory alone: a restart would make it good again."""
+    """Check that no key is ended only in memory: a restart would make it valid again."""
     waiting = (await status(context)).keys.not_stored
     if not waiting:
         return ok(_STORED, "none waits")
@@ -123,7 +123,7 @@ async def endings_are_stored(context: DoctorContext) -> Answer:
 
 @expecting(_WRITTEN)
 async def rows_are_as_written(context: DoctorContext) -> Answer:
-    """Check the checksums of the rows: a person must look at one that is damaged or was changed by hand."""
+    """Check the checksums of the key rows: a row that is damaged or was edited by hand needs a person's attention."""
     from swim_server.sql.errors import StoreError
 
     try:
@@ -135,7 +135,7 @@ async def rows_are_as_written(context: DoctorContext) -> Answer:
         return ok(_WRITTEN, f"{len(records)} keys")
     lines = [f"key {each.id} of {each.owner_name[:40] or 'nobody'}" for each in altered[:SHOWN]]
     fix = f"swimctl keys show {altered[0].id}; swimctl keys audit {altered[0].id}; swimctl keys accept {altered[0].id}"
-    return warn(_WRITTEN, f"{len(altered)} are not: damaged, or changed from outside", *lines, fix=fix)
+    return warn(_WRITTEN, f"{len(altered)} are not: damaged, or changed outside swimctl", *lines, fix=fix)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -9,6 +9,8 @@ from swim_server.protocol.timestamps import parse_ms
 from swim_server.sources.simulator.simulation import FIRST_STOP_MS, Simulation, SimulationState
 from swim_server.sources.simulator.traffic import SimulatedFlight
 
+pytestmark = pytest.mark.unmeasured
+
 REAL_MS = 1_768_573_815_123
 SPEED = 30
 MOVED = ("flight.departed", "flight.arrived")

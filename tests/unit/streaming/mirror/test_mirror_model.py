@@ -13,6 +13,8 @@ from support.streaming_rig import FakeOutlet, StreamingRig
 from swim_server.protocol.filters import EMPTY, Filters
 from swim_server.state.world import World
 
+pytestmark = pytest.mark.unmeasured
+
 CHANNELS = (["flight.*"], ["*"], ["flight.*", "tmi.*"], ["tmi.*", "splits.*", "aman.*"])
 
 

@@ -1,4 +1,4 @@
-"""The operator's page over HTTP. Without a session nothing is answered; nothing is done that another site asks for."""
+"""The operator's page over HTTP. Requires a session for everything; refuses requests from other sites."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COOKIE = "swim_ops"
 HEADER = "X-SWIM-Ops"
-"""Only a page of this service can send it: from another one a browser asks first, and is not allowed to."""
+"""Only a page of this service can send it: from another site a browser asks first, and is refused."""
 MAX_BODY_BYTES = 4096
 ACTOR = "the operator's page"
 _encode = msgspec.json.Encoder().encode
@@ -30,24 +30,24 @@ _log = get_logger("operator")
 
 
 class CloseAction(msgspec.Struct, forbid_unknown_fields=True):
-    """Ask one client to come back."""
+    """Ask one client to reconnect."""
 
     connection: str
 
 
 class KeyAction(msgspec.Struct, forbid_unknown_fields=True):
-    """End a key."""
+    """Revoke or expire a key."""
 
     key_id: int
     reason: str | None = None
 
 
 class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
-    """Nothing is said but to do it."""
+    """An action without arguments."""
 
 
 class OpsPages:
-    """Each action goes through the methods of the control socket, with who asked for it in the log."""
+    """Performs each action through the methods of the control socket, and logs who requested it."""
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
@@ -55,7 +55,7 @@ class OpsPages:
         self._table = ConnectionTable(parts.hub, clock=parts.clock)
 
     def add_routes(self, router: web.UrlDispatcher, prefix: str) -> None:
-        """Add the page's own questions; the page itself is one like the others."""
+        """Add the routes that the page uses; the page itself is served with the others."""
         router.add_get(f"{prefix}/ops/session", self.has_session)
         router.add_post(f"{prefix}/ops/session", self.open_session)
         router.add_post(f"{prefix}/ops/logout", self._action(NoArguments, self._end_session))
@@ -93,7 +93,7 @@ class OpsPages:
         return web.Response(status=204, headers=headers)
 
     async def has_session(self, request: web.Request) -> web.Response:
-        """Tell a page that was just opened whether it has to ask for a token."""
+        """Tell a page that was just opened whether it must ask for a token."""
         return _json({"is_open": self._sessions.check(request.cookies.get(COOKIE)) is not None})
 
     async def _read_token(self, request: web.Request, *, is_form: bool) -> str:
@@ -150,7 +150,7 @@ class OpsPages:
             status = {UNAVAILABLE: 503, INVALID_PARAMS: 400}.get(error.code, 409)
             raise HttpError(status, "REFUSED", error.message) from None
 
-    # What it does.
+    # What the page does.
 
     def _action(
         self, arguments: type[Any], perform: Callable[[web.Request, Any], Awaitable[Any]]
@@ -193,13 +193,13 @@ class OpsPages:
         return await self._call("desk_doctor", {})
 
     def _note(self, request: web.Request, what: str, **details: Any) -> None:
-        """Write who asks for what, before it is done."""
+        """Log who requests what, before it is done."""
         session, address = self._session(request), self._parts.access.address(request)
         _log.info(f"the operator's page {what}", remote=address, session=session.id, **details)
 
 
 def check_same_origin(request: web.Request) -> None:
-    """Refuse what a page of another site sends, with whatever cookies. Raises HttpError."""
+    """Refuse requests sent by a page of another site, whatever cookies they have. Raises HttpError."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "").partition("://")[2]
     is_same = site == "same-origin" if site is not None else origin == request.headers.get("Host", "")
     if not is_same or HEADER not in request.headers or request.content_type != "application/json":
@@ -214,7 +214,7 @@ async def _read_json(request: web.Request) -> dict[str, Any]:
 
 
 def _cookie(request: web.Request, value: str) -> str:
-    """Write the cookie; without a path it holds for what lies beside the address that it comes from."""
+    """Return the cookie header; without a path it applies to the folder of the requested address."""
     forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip()
     is_secure = request.headers.get("Origin", "").startswith("https://") or forwarded == "https" or request.secure
     return f"{COOKIE}={value}; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS}{'; Secure' if is_secure else ''}"
