@@ -60,21 +60,21 @@ class Backoff:
             self.failures = 0
 
     def wait_seconds(self) -> float:
-        """How long to wait when the server gave no advice."""
+        """Return how long to wait if the server gave no advice."""
         ceiling = min(self._max_seconds, self._first_seconds * _FACTOR ** min(self.failures, _MAX_EXPONENT))
         self.failures += 1
         return self._random() * ceiling
 
     def wait_after_session_seconds(self) -> float:
-        """How long to wait after a connection that the server had admitted: the server is there, so not long.
+        """Return how long to wait after a connection that the server had admitted: not long, as the server is there.
 
-        Counts as a failure all the same: should the attempt that follows fail, the waits go on where they were.
+        Counts as a failure all the same: if the next attempt fails, the waits continue to grow.
         """
         self.failures += 1
         return self._random() * min(self._first_seconds, self._max_seconds)
 
     def wait_as_told_seconds(self, retry_after_seconds: float) -> float:
-        """How long to wait after a refusal with ``Retry-After``: as told, and a little more, as many were told so."""
+        """Return how long to wait after a refusal with ``Retry-After``: that and a little more, to spread clients."""
         advice = min(retry_after_seconds, LONGEST_ADVICE_SECONDS)
         return advice + self._random() * self._first_seconds
 
@@ -141,7 +141,7 @@ class Ending(NamedTuple):
         return None
 
     def advice_seconds(self) -> Optional[float]:
-        """When the server asks this client to come back, in seconds from now; None: it did not say."""
+        """Return in how many seconds the server asks this client to reconnect; None: it did not say."""
         told = retry_ms(self.reason)
         if told is not None or self.error_code != RESTARTING or self.error_retry_ms is None:
             return told

@@ -43,7 +43,7 @@ class RateLimiter:
         self._monotonic = monotonic
 
     def wait_seconds(self) -> float:
-        """How long the next one has to wait from now."""
+        """Return how long the next one must wait from now."""
         if len(self._sent) < (self._sent.maxlen or 1):
             return 0.0
         return max(0.0, self._sent[0] + WINDOW_SECONDS - self._monotonic())
@@ -206,7 +206,7 @@ class Conversation:
         self._is_greeted.set()
 
     def take_first(self) -> Optional[First]:
-        """How the subscribe was sent that is answered now, if it is the connection's first; else None."""
+        """Return how the subscribe now answered was sent, if it is the connection's first; otherwise None."""
         first, self._first = self._first, None
         return first
 
@@ -313,7 +313,7 @@ class Conversation:
             await self._find_refused(wishes)
 
     async def _find_refused(self, wishes: List[PendingSubscription]) -> None:
-        """One of them is refused, and all with it: try each alone, then begin again with those that are granted."""
+        """Try each alone, as one was refused and all with it; then begin again with those that are granted."""
         self.is_probing = True
         granted = []
         for wish in wishes:

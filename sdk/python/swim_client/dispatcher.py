@@ -102,7 +102,7 @@ class Handlers:
 
 
 def count_arguments(handler: Handler, *, is_wildcard: bool) -> int:
-    """How many of event, timestamp and type to call a handler with: two, unless it takes fewer, or asks for the third.
+    """Return how many of event, timestamp and type a handler gets: two, unless it takes fewer or asks for the third.
 
     One that takes any number gets the type if it was registered for a wildcard.
     """

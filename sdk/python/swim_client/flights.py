@@ -35,7 +35,7 @@ class FlightMirror(Mapping[Key, FlightEvent]):
     """
 
     def __init__(self, has_filters: Callable[[], bool], is_own_thread: Callable[[], bool] = lambda: False) -> None:
-        """``is_own_thread``: whether messages are taken in by the thread that asks: it can't wait for them then."""
+        """Begin empty; ``is_own_thread`` tells whether the caller's thread is the one that processes messages."""
         self._has_filters = has_filters
         self._is_own_thread = is_own_thread
         self._lock = threading.Lock()

@@ -168,7 +168,7 @@ class Inbox:
             self._waiting_handlers -= 1
 
     def end(self, error: Optional[BaseException] = None) -> None:
-        """Nothing more will come. The reader still gets what is there."""
+        """Accept nothing more. The reader still gets what is there."""
         with self._lock:
             if not self._has_ended:
                 self._has_ended = True
@@ -176,7 +176,7 @@ class Inbox:
                 self._wake_reader()
 
     def abandon(self) -> None:
-        """Nobody reads any more: drop everything, also what is still put in."""
+        """Drop everything, including what is still put in: nobody reads any more."""
         with self._lock:
             self._is_abandoned = True
             self._items.clear()

@@ -47,7 +47,7 @@ class Progress:
     """What has come, and from where to go on. Lives over many connections."""
 
     def __init__(self, after: Optional[EventId] = None, *, is_enabled: bool = True, lost: Optional[str] = None) -> None:
-        """``lost``: why the program no longer knows where it stood; the stream begins with a gap then."""
+        """Begin after an event; with ``lost``, the reason why the position is unknown, the stream begins with a gap."""
         self.baseline = after
         self.point = after
         self.asked: Optional[EventId] = None
@@ -203,7 +203,7 @@ class Progress:
         self._heartbeat = parse_id(last_event_id)
 
     def unsubscribed_from_all(self) -> None:
-        """Nothing is owed any more: a later subscription begins with the live stream."""
+        """Forget the position: a later subscription begins with the live stream."""
         self._is_subscribed = self._is_live = False
         self.point = None
 
@@ -227,7 +227,7 @@ class Recovery:
         return event_id is not None and self._target is not None and event_id > self._target
 
     def count(self) -> None:
-        """One more came from history."""
+        """Count an event from history."""
         if self.recovered is not None:
             self.recovered += 1
 
@@ -316,7 +316,7 @@ def _checksum(last_event_id: str) -> str:
 
 
 def _fits(document: dict[str, object]) -> bool:
-    """Whether the checksum is that of the id; one that can't be found is that of an earlier version."""
+    """Tell whether the checksum matches the id; an earlier version wrote none."""
     if len(document) == 1 and "last_event_id" in document:
         return True
     return document.get("crc32") == _checksum(str(document.get("last_event_id")))
