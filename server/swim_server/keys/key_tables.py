@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, select
@@ -21,6 +21,9 @@ from swim_server.keys.tables import api_keys, metadata
 from swim_server.sql.database import Database
 from swim_server.sql.errors import SchemaMissing
 from swim_server.sql.prepared import PREPARED
+
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -150,7 +153,7 @@ class KeyTables:
             _log().warning("when keys end can't be put down beside the key database", reason=str(error))
 
 
-def _log() -> Any:
+def _log() -> Logger:
     from swim_server.logs import get_logger  # slow to import, and seldom needed
 
     return get_logger("keys")

@@ -22,6 +22,7 @@ from swim_server.sql.errors import StoreError
 if TYPE_CHECKING:
     from swim_server.daemon.handover.program import Program
     from swim_server.daemon.home import Home
+    from swim_server.logs import Logger
     from swim_server.streaming.admission import Admission
 
 PREPARE_SECONDS = 30.0
@@ -33,7 +34,7 @@ class Predecessor(Protocol):
 
     home: Home
     admission: Admission
-    log: Any
+    log: Logger
     skip_pacing: asyncio.Event
 
     def offer(self, channel: int) -> Offer:
@@ -129,7 +130,7 @@ async def negotiate(service: Predecessor, channel: Channel, wanted: Program | No
     return msgspec.convert(message["info"], LockInfo)
 
 
-def _check_program(wanted: Program | None, prepared: Mapping[str, Any]) -> None:
+def _check_program(wanted: Program | None, prepared: Mapping[str, object]) -> None:
     """Compare the program that the new process reports with the one that was to be started. Raises OtherProgram."""
     fingerprint = prepared.get("fingerprint")
     if wanted is None or fingerprint is None or fingerprint == wanted.fingerprint:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swim_server.daemon.upkeep.upkeep import Identity, identity
 from swim_server.files.installation import read_installation
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from swim_server.daemon.key_watch import KeyWatch
     from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.store import KeyStore
+    from swim_server.logs import Logger
 
 
 class KeyFile:
     """The database file that this process has open. Does nothing if the database is a server's."""
 
-    def __init__(self, store: KeyStore, authenticator: Authenticator, key_watch: KeyWatch, *, log: Any) -> None:
+    def __init__(self, store: KeyStore, authenticator: Authenticator, key_watch: KeyWatch, *, log: Logger) -> None:
         url = store.database.engine.url
         is_file = url.get_backend_name() == "sqlite" and url.database
         self.path = Path(str(url.database)) if is_file else None
