@@ -55,8 +55,8 @@ def short_timestamp(value: object) -> str:
     return f"{text[:10]} {text[11:16]}" if len(text) >= 16 and text[10] in "T " else text
 
 
-def clock(value: Any) -> str:
-    """Show the time of day of an RFC 3339 time, for what is not older than a day."""
+def clock(value: object) -> str:
+    """Format the time of day of an RFC 3339 text, for times within the last day."""
     text = cell(value)
     return f"{text[11:19]}Z" if _UTC.fullmatch(text) else text
 
